@@ -1,0 +1,1 @@
+"""The vocabulary every room speaks: boxes, classes, tiles, merging, jobs, errors."""

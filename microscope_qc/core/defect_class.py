@@ -1,0 +1,86 @@
+"""Defect classes and the class sets that come with the program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Okabe-Ito first, then Paul Tol's muted set: told apart by colour-blind eyes, and no pure grey that a micrograph swallows.
+PALETTE = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#44AA99", "#AA4499", "#DDCC77",
+    "#88CCEE", "#CC6677", "#999933", "#882255", "#117733", "#6699CC",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DefectClass:
+    """One kind of defect.
+
+    ``id`` is the project's number (0 while it is in no project), ``key`` the digit "1".."9", "0" or "",
+    ``weight`` how bad it is: 1 is usual, larger stands further ahead in "worst first".
+    """
+
+    code: str
+    name: str
+    colour: str = PALETTE[0]
+    key: str = ""
+    description: str = ""
+    weight: float = 1.0
+    id: int = 0
+    position: int = 0
+
+
+def _make(rows: list[tuple[str, str, str, float]]) -> tuple[DefectClass, ...]:
+    keys = "1234567890"
+    return tuple(
+        DefectClass(code, name, PALETTE[i % len(PALETTE)], keys[i] if i < 10 else "", description, weight, 0, i)
+        for i, (code, name, description, weight) in enumerate(rows)
+    )
+
+
+LI_ION_CLASSES = _make(
+    [
+        ("ACP", "Anode carbon particle", "Oversized compact carbon particle in the graphite coating", 1.0),
+        ("AOP", "Anode oxide particle", "Bright oxide particle in the graphite coating", 2.0),
+        ("AFP", "Anode filled pore", "Pore of the graphite coating filled with another material", 1.0),
+        ("AHS", "Anode hollow space", "Empty space in the graphite coating", 1.5),
+        ("CFA", "Cathode fluoride agglomerate", "Dark agglomerate of binder or fluoride in the cathode coating", 1.5),
+        ("CRP", "Cathode round particle", "Round foreign particle in the cathode coating", 1.0),
+        ("COP", "Cathode oxide particle", "Bright oxide particle in the cathode coating", 2.0),
+        ("GEO", "Geometry", "Dent, bulge, fold or delamination of a layer", 2.0),
+        ("CRK", "Crack", "Crack through a coating", 2.0),
+        ("PRA", "Preparation artefact", "Scratch, smear, stain or pull-out made by the preparation", 0.25),
+    ]
+)
+"""The ten classes of Li-ion cross-sections (methods, section 1)."""
+
+PATCH_CLASSES = _make(
+    [
+        ("FP", "Foreign particle", "", 1.5),
+        ("CR", "Crack", "", 2.0),
+        ("PO", "Pore", "", 1.0),
+        ("GI", "Geometric irregularity", "", 1.5),
+        ("PA", "Preparation artefact", "", 0.25),
+        ("ND", "No defect", "", 0.1),
+    ]
+)
+"""The six classes of the patch classifiers."""
+
+MAGNET_CLASSES = _make(
+    [
+        ("OXA", "Oxide accumulation", "", 1.0),
+        ("LOX", "Large oxide", "", 1.5),
+        ("LPO", "Large pore", "", 1.5),
+        ("FLU", "Fluoride", "", 1.0),
+    ]
+)
+"""Sintered NdFeB magnets."""
+
+CLASS_SETS = {"li-ion": LI_ION_CLASSES, "patches": PATCH_CLASSES, "magnet": MAGNET_CLASSES}
+
+
+def next_colour(used: list[str]) -> str:
+    """Return the first colour of the palette that is not used yet (the palette again from the start when all are)."""
+    for colour in PALETTE:
+        if colour not in used:
+            return colour
+    return PALETTE[len(used) % len(PALETTE)]

@@ -1,0 +1,55 @@
+"""Errors a person can act on: one clear sentence, and what to do next."""
+
+from __future__ import annotations
+
+
+class MicroscopeQCError(Exception):
+    """Something the person can understand and mend.
+
+    Parameters
+    ----------
+    message
+        One sentence that says what happened.
+    hint
+        One sentence that says what to do.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InputError(MicroscopeQCError, ValueError):
+    """What the person gave does not fit (a wrong argument, an impossible number)."""
+
+
+class SlideError(MicroscopeQCError, OSError):
+    """A slide cannot be opened, decoded or written."""
+
+
+class ProjectError(MicroscopeQCError, OSError):
+    """A project cannot be opened, read or written."""
+
+
+class ReadOnlyProjectError(ProjectError):
+    """The project is open for reading only; somebody else owns it."""
+
+
+class ExchangeError(MicroscopeQCError, ValueError):
+    """An annotation file cannot be read or written."""
+
+
+class ModelError(MicroscopeQCError, ValueError):
+    """A model or a data set cannot be used."""
+
+
+class RegistrationError(MicroscopeQCError, ValueError):
+    """Marks do not determine where the slide lies on the stage."""
+
+
+class Cancelled(Exception):
+    """The person stopped the work."""

@@ -1,0 +1,69 @@
+"""Files that are either the old or the new content, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from microscope_qc.core.errors import MicroscopeQCError
+
+
+class WriteError(MicroscopeQCError, OSError):
+    """A file could not be written; what was there before is untouched."""
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; it replaces ``path`` when the block ends without an error.
+
+    Raises
+    ------
+    WriteError
+        When the folder is missing or read-only, or the disk is full.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise write_error(target, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, target)
+    except MicroscopeQCError:
+        raise
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path | str, content: str | bytes) -> None:
+    """Write text (UTF-8) or bytes to ``path`` at once."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_error(path: Path, error: OSError) -> WriteError:
+    """Turn an operating system error into a sentence for a person."""
+    if error.errno == errno.ENOSPC:
+        return WriteError(f"The disk is full; {path.name} was not written.", hint="Free some space and try again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return WriteError(f"{path} cannot be written: the folder is read-only.", hint="Choose another folder.")
+    return WriteError(f"{path} cannot be written ({error.strerror or error}).", hint="Choose another folder.")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

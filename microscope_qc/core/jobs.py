@@ -1,0 +1,106 @@
+"""Long work as a generator of :class:`Progress`: it stops at the next step when the person says so."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from microscope_qc.core.errors import Cancelled
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is.
+
+    ``total`` is 0 while it is not known; ``unit`` names what is counted ("tiles", "files").
+    """
+
+    done: float
+    total: float
+    unit: str = ""
+    note: str = ""
+
+    @property
+    def fraction(self) -> float:
+        """Share done, 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total > 0 else 0.0
+
+
+Job = Generator[Progress, None, T]
+
+
+class CancelToken:
+    """Set by the person's thread, read by the worker's."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the work to stop at its next step."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called."""
+        return self._event.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise :class:`Cancelled` when the person asked to stop."""
+        if self._event.is_set():
+            raise Cancelled
+
+
+def run_job(job: Job[T], on_progress: Callable[[Progress], None] | None = None, cancel: CancelToken | None = None) -> T:
+    """Drive a job to its end and return its result.
+
+    Raises
+    ------
+    Cancelled
+        When ``cancel`` was set; the generator is closed first, so that its ``finally`` blocks ran.
+    """
+    try:
+        while True:
+            try:
+                progress = next(job)
+            except StopIteration as stop:
+                return stop.value
+            if on_progress is not None:
+                on_progress(progress)
+            if cancel is not None:
+                cancel.raise_if_cancelled()
+    finally:
+        job.close()
+
+
+class TimeLeft:
+    """Estimates the seconds left from the pace of the last part of the work."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._points: list[tuple[float, float]] = []
+
+    def update(self, progress: Progress) -> float | None:
+        """Take a new progress; return the seconds left, or None while nothing can be said."""
+        now = self._clock()
+        if self._points and progress.done < self._points[-1][1]:
+            self._points.clear()
+        self._points.append((now, progress.done))
+        while len(self._points) > 2 and now - self._points[0][0] > 30.0:
+            self._points.pop(0)
+        t0, d0 = self._points[0]
+        if progress.total <= 0 or progress.done <= d0 or now <= t0:
+            return None
+        return (progress.total - progress.done) * (now - t0) / (progress.done - d0)
+
+
+def format_seconds(seconds: float) -> str:
+    """``80`` -> ``1:20``, ``4000`` -> ``1:06:40``."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
