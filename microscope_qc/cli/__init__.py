@@ -1,0 +1,225 @@
+"""The command line: ``microscope-qc COMMAND ...``, or paths that open the window.
+
+Every command group is a module of this package with ``register(subparsers)``; it adds its parsers and sets the default
+``handler``, a function of the parsed arguments that returns an exit code or None. Exit codes: 0 done, 2 the person's
+input, 130 stopped by the person, 1 our fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from microscope_qc import __version__
+from microscope_qc.core.errors import Cancelled, InputError, MicroscopeQCError
+
+PROG = "microscope-qc"
+DONE, OUR_FAULT, BAD_INPUT, STOPPED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+# One line per command: --help lists them from here, so that it need not import any command's module.
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Start": {
+        "demo": ("demo", "draw a sample slide, find its defects, write every kind of result"),
+    },
+    "Slides": {
+        "info": ("slides", "what a slide file holds: size, channels, pixel size, levels"),
+        "convert": ("slides", "copy a slide into an OME-Zarr pyramid"),
+        "synth": ("slides", "draw a synthetic cross-section with known defects"),
+    },
+    "Projects": {
+        "new": ("project", "make a project from slides"),
+        "check": ("project", "test a project for damage"),
+        "import": ("exchange", "take annotations into a project"),
+        "export": ("exchange", "write a project's boxes as COCO, VOC, YOLO, GeoJSON, ..."),
+    },
+    "Models": {
+        "detect": ("learning", "find defects on a project's slide"),
+        "models": ("learning", "list the bundled models"),
+        "train": ("learning", "train a model from annotated pictures"),
+        "evaluate": ("learning", "measure a model on annotated pictures"),
+        "dataset": ("exchange", "make training data from projects"),
+    },
+    "Results": {
+        "stats": ("reports", "counts, densities and sizes of defects"),
+        "report": ("reports", "write a report as HTML or PDF"),
+        "overview": ("reports", "write a picture of the slide with its defects marked"),
+        "stage": ("stage", "turn slide positions into microscope stage positions"),
+        "edx": ("stage", "take EDX measurements into a project"),
+    },
+}
+# Started by the program itself, not by a person.
+HIDDEN_COMMANDS = {"worker": "learning"}
+
+MODULE_OF = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()} | HIDDEN_COMMANDS
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line instead of printing the whole usage."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message.rstrip('.')}. See '{self.prog} --help'.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _speak_utf8()
+    try:
+        return _guarded(arguments)
+    except (Cancelled, KeyboardInterrupt):
+        _say("Stopped.")
+        return STOPPED
+    except BrokenPipeError:
+        _detach_stdout()
+        return PIPE_CLOSED
+
+
+def _guarded(arguments: list[str]) -> int:
+    try:
+        code = _run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except SystemExit as end:  # argparse ends this way
+        return end.code if isinstance(end.code, int) else DONE if end.code is None else OUR_FAULT
+    except MicroscopeQCError as error:
+        _say(str(error))
+        return BAD_INPUT
+    except (Cancelled, BrokenPipeError):
+        raise
+    except MemoryError as error:
+        return _our_fault(error, "The computer's memory was not enough for this.")
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _say("The disk is full. Free some space and try again.")
+            return BAD_INPUT
+        return _our_fault(error, "Something went wrong in the program.")
+
+
+def _run(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else None
+    if command in MODULE_OF:
+        args = _command_parser(MODULE_OF[command]).parse_args(arguments)
+    elif command in ("-h", "--help", "help"):
+        print(_help_text())
+        return DONE
+    elif command == "--version":
+        print(f"{PROG} {__version__}")
+        return DONE
+    else:
+        args = _window_arguments(arguments)
+    return args.handler(args) or DONE
+
+
+def _command_parser(module_name: str) -> argparse.ArgumentParser:
+    parser = Parser(prog=PROG)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    importlib.import_module(f"{__name__}.{module_name}").register(subparsers)
+    for leaf in _leaves(parser):
+        add_progress_flag(leaf)
+    return parser
+
+
+def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not nested:
+        return [parser]
+    return [leaf for action in nested for child in action.choices.values() for leaf in _leaves(child)]
+
+
+def add_progress_flag(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the ``--progress`` flag all commands share."""
+    if "--progress" not in parser._option_string_actions:
+        parser.add_argument(
+            "--progress",
+            choices=("auto", "none", "json"),
+            default="auto",
+            help="how to show progress on stderr: a line for people, nothing, or one JSON object per line",
+        )
+
+
+def _window_arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = Parser(prog=PROG, usage=f"{PROG} [PATH ...]\n       {PROG} COMMAND ...")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="slides or projects to open")
+    window = importlib.import_module(f"{__name__}.window")
+    add_arguments: Callable[[argparse.ArgumentParser], None] | None = getattr(window, "add_arguments", None)
+    if add_arguments is not None:
+        add_arguments(parser)
+    add_progress_flag(parser)
+    args = parser.parse_args(arguments)
+    for path in args.paths:
+        _require_path(path)
+    args.handler = window.handler
+    return args
+
+
+def _require_path(path: Path) -> None:
+    try:
+        if path.exists():
+            return
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}).", hint="Check the path.") from error
+    if path.name == str(path) and not path.suffix:
+        near = difflib.get_close_matches(str(path), [name for name in MODULE_OF if name not in HIDDEN_COMMANDS], n=1)
+        meant = f"Did you mean '{PROG} {near[0]}'?" if near else f"'{PROG} --help' lists the commands."
+        raise InputError(f"'{path}' is neither a command nor a file.", hint=meant)
+    raise InputError(f"{path} does not exist.", hint="Check the path.")
+
+
+def _help_text() -> str:
+    lines = [
+        f"usage: {PROG} [PATH ...]",
+        f"       {PROG} COMMAND ...",
+        "",
+        "Review polished cross-sections: find defects on huge micrographs, judge them, measure them, drive to them.",
+        "Without a command the window opens, on the slides or projects given.",
+    ]
+    for title, group in COMMANDS.items():
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<10} {text}" for name, (_, text) in group.items()]
+    lines += ["", f"'{PROG} COMMAND --help' tells more. '{PROG} --version' prints the version."]
+    return "\n".join(lines)
+
+
+def _our_fault(error: BaseException, sentence: str) -> int:
+    from microscope_qc.cli.fault import write_fault
+
+    detail = f"{type(error).__name__}: {error}".split("\n", 1)[0][:300]
+    _say(f"{sentence} ({detail})")
+    log = write_fault(error)
+    if log is not None:
+        _say(f"Details are in {log}")
+    return OUR_FAULT
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def _speak_utf8() -> None:
+    # Windows consoles and pipes default to a code page that lacks most class names.
+    for stream in (sys.stdout, sys.stderr):
+        if (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") != "utf8":
+            with contextlib.suppress(AttributeError, ValueError, OSError):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _detach_stdout() -> None:
+    # the interpreter flushes stdout once more at its end and would complain there
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
