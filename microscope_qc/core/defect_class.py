@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Okabe-Ito first, then Paul Tol's muted set: told apart by colour-blind eyes, and no pure grey that a micrograph swallows.
+# Okabe-Ito first, then Paul Tol's muted set: told apart by colour-blind eyes, and no grey that a micrograph swallows.
 PALETTE = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#44AA99", "#AA4499", "#DDCC77",
     "#88CCEE", "#CC6677", "#999933", "#882255", "#117733", "#6699CC",

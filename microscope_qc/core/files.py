@@ -38,7 +38,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, target)
+        temporary.replace(target)
     except MicroscopeQCError:
         raise
     except OSError as error:

@@ -1,10 +1,10 @@
 """One defect, one box: candidates of overlapping tiles become finds.
 
-Two things happen at the seams of tiles. The same defect is found twice (twins), and a defect larger than the overlap is
-found as fragments cut by the tile's border. Fragments are joined first, twins are then removed by greedy non-maximum
-suppression within a class. Connected groups of candidates are independent of each other, so a group can be settled as soon
-as no unfinished tile touches it: finds appear while the rest of the slide is still being read, and are the same as when
-everything is merged at the end.
+Two things happen at the seams of tiles. The same defect is found twice (twins), and a defect larger than the overlap
+is found as fragments cut by the tile's border. Fragments are joined first, twins are then removed by greedy non-maximum
+suppression within a class. Connected groups of candidates are independent of each other, so a group can be settled as
+soon as no unfinished tile touches it: finds appear while the rest of the slide is still being read, and are the same as
+when everything is merged at the end.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ CANDIDATE_DTYPE = np.dtype(
 class MergeSettings:
     """How candidates are joined.
 
-    ``iou`` and ``inside``: a weaker box of the same class is a twin when it overlaps a stronger one by more than ``iou``
-    (intersection over union) or lies in it by more than ``inside`` (intersection over its own area).
-    ``across_iou``: the same between different classes (the stronger class wins). ``border_px``: how near to a tile's inner
-    border a box must end to count as cut by it.
+    ``iou`` and ``inside``: a weaker box of the same class is a twin when it overlaps a stronger one by more than
+    ``iou`` (intersection over union) or lies in it by more than ``inside`` (intersection over its own area).
+    ``across_iou``: the same between different classes (the stronger class wins).
+    ``border_px``: how near to a tile's inner border a box must end to count as cut by it.
+    ``fragment_overlap``: share of the shorter side over which two fragments of one defect must line up.
     """
 
     iou: float = 0.45
@@ -59,7 +60,7 @@ def _boxes(rows: np.ndarray) -> np.ndarray:
 
 
 def _tile_borders(rows: np.ndarray, grid: TileGrid) -> np.ndarray:
-    """(N, 4) tile of each row as y0, x0, y1, x1; sides on the region's own border are moved to infinity: nothing is cut."""
+    """(N, 4) tile of each row as y0, x0, y1, x1; a side on the region's own border, which cuts nothing, is infinite."""
     tiles, inverse = np.unique(rows["tile"], return_inverse=True)
     regions = np.array([[t.y0, t.x0, t.y1, t.x1] for t in (grid[int(i)] for i in tiles)], float)
     outer = grid.region

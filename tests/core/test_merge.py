@@ -1,0 +1,142 @@
+"""One defect, one box: whatever the tiles' borders cut, and whenever the tiles arrive."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.ops import nms
+
+from microscope_qc.core.geometry import Region, TileGrid, iou_matrix, touching_pairs
+from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings, SeamMerger, merge_candidates
+
+
+def candidates(rows: list[tuple[float, float, float, float, float, int, int]]) -> np.ndarray:
+    return np.array(rows, CANDIDATE_DTYPE)
+
+
+def scene(seed: int, *, defects: int = 40, size: int = 2000, tile: int = 300, overlap: int = 80):
+    """True boxes, and what a perfect detector sees of them in every tile."""
+    rng = np.random.default_rng(seed)
+    grid = TileGrid(Region(0, 0, size, size), tile, overlap)
+    corners = rng.uniform(0, size - 160, (defects, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(12, 150, (defects, 2))], axis=1)
+    first, second = touching_pairs(boxes, margin_px=25)
+    boxes = np.delete(boxes, np.unique(second), axis=0)
+    labels = rng.integers(0, 3, len(boxes))
+    per_tile = []
+    for index in range(len(grid)):
+        t = grid[index]
+        seen = []
+        for box, label in zip(boxes, labels, strict=True):
+            y0, x0, y1, x1 = max(box[0], t.y0), max(box[1], t.x0), min(box[2], t.y1), min(box[3], t.x1)
+            if y1 - y0 > 8 and x1 - x0 > 8:
+                whole = (y1 - y0) * (x1 - x0) / ((box[2] - box[0]) * (box[3] - box[1]))
+                seen.append((y0, x0, y1, x1, 0.5 + 0.4 * whole + rng.uniform(0, 0.05), label, index))
+        per_tile.append(candidates(seen))
+    return grid, boxes, per_tile
+
+
+def found_boxes(rows: np.ndarray) -> np.ndarray:
+    return np.stack([rows["y0"], rows["x0"], rows["y1"], rows["x1"]], axis=1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_defect_is_found_once_whatever_the_borders_cut(seed):
+    grid, boxes, per_tile = scene(seed)
+    merged = merge_candidates(np.concatenate(per_tile), grid)
+    assert len(merged) == len(boxes)
+    assert iou_matrix(boxes, found_boxes(merged)).max(axis=1).min() > 0.85
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_finds_given_out_early_are_those_of_the_whole(seed):
+    grid, _, per_tile = scene(seed)
+    merger = SeamMerger(grid)
+    order = np.random.default_rng(seed).permutation(len(grid))
+    early = []
+    for tile in order:
+        merger.add(int(tile), per_tile[tile])
+        early.append(merger.settled())
+    early.append(merger.rest())
+    given_out = np.concatenate(early)
+    whole = merge_candidates(np.concatenate(per_tile), grid)
+    key = ["label", "y0", "x0"]
+    assert np.array_equal(np.sort(given_out, order=key), np.sort(whole, order=key))
+    assert sum(len(part) > 0 for part in early[:-2]) > 3, "nothing was given out before the end"
+
+
+def test_a_tile_given_twice_counts_once():
+    grid = TileGrid(Region(0, 0, 100, 100), 100, 0)
+    merger = SeamMerger(grid)
+    one = candidates([(10, 10, 20, 20, 0.9, 0, 0)])
+    merger.add(0, one)
+    merger.add(0, one)
+    assert len(merger.rest()) == 1
+
+
+def test_neighbours_of_different_classes_stay_and_same_place_goes_to_the_surer():
+    grid = TileGrid(Region(0, 0, 100, 100), 100, 0)
+    rows = candidates(
+        [
+            (10, 10, 30, 30, 0.9, 0, 0),
+            (11, 11, 31, 31, 0.6, 1, 0),  # the same thing, called something else
+            (60, 60, 80, 80, 0.8, 1, 0),
+            (70, 70, 90, 90, 0.7, 0, 0),  # overlaps a little: another thing
+        ]
+    )
+    merged = merge_candidates(rows, grid)
+    found = {(int(row["label"]), round(float(row["confidence"]), 2)) for row in merged}
+    assert found == {(0, 0.9), (1, 0.8), (0, 0.7)}
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 0.8))
+def test_suppression_within_a_class_equals_torchvision(seed, threshold):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 60))
+    corners = rng.uniform(0, 200, (count, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 60, (count, 2))], axis=1)
+    scores = rng.permutation(count).astype(np.float32) / count
+    rows = np.zeros(count, CANDIDATE_DTYPE)
+    for i, name in enumerate(("y0", "x0", "y1", "x1")):
+        rows[name] = boxes[:, i]
+    rows["confidence"] = scores
+    settings = MergeSettings(iou=threshold, inside=2.0, across_iou=2.0)
+    merged = merge_candidates(rows, TileGrid(Region(0, 0, 1000, 1000), 1000, 0), settings)
+    keep = nms(torch.tensor(boxes[:, [1, 0, 3, 2]]), torch.tensor(scores, dtype=torch.float64), threshold)
+    assert merged["confidence"].tolist() == scores[keep.numpy()].tolist()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 10))
+def test_touching_pairs_equal_comparing_everything(seed, margin):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(0, 50))
+    corners = rng.uniform(-100, 300, (count, 2))
+    boxes = np.concatenate([corners, corners + rng.exponential(30, (count, 2)) + 0.5], axis=1)
+    first, second = touching_pairs(boxes, margin_px=margin)
+    grown = boxes + np.array([-margin, -margin, margin, margin])
+    expected = {
+        (i, j)
+        for i in range(count)
+        for j in range(i + 1, count)
+        if (np.minimum(grown[i, 2:], grown[j, 2:]) > np.maximum(grown[i, :2], grown[j, :2])).all()
+    }
+    assert set(zip(first.tolist(), second.tolist(), strict=True)) == expected
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(8, 1024), st.floats(0, 0.9))
+def test_tiles_cover_the_region_and_stay_inside(height, width, tile, share):
+    region = Region(-7, 13, height - 7, width + 13)
+    grid = TileGrid(region, tile, int(tile * share))
+    tiles = list(grid) if len(grid) < 400 else [grid[0], grid[len(grid) - 1]]
+    assert tiles[0].y0 == region.y0 and tiles[0].x0 == region.x0
+    assert tiles[-1].y1 == region.y1 and tiles[-1].x1 == region.x1
+    if len(grid) < 400:
+        covered = np.zeros((height, width), bool)
+        for t in tiles:
+            assert t.clip((height - 7, width + 13)).shape == t.shape or t.y0 < 0
+            covered[t.y0 + 7 : t.y1 + 7, t.x0 - 13 : t.x1 - 13] = True
+        assert covered.all()
+        assert [grid[i] for i in range(len(grid))] == tiles
