@@ -1,0 +1,1 @@
+"""The window: Qt and napari. Nothing below this room knows either."""

@@ -1,0 +1,1 @@
+"""Panels around the canvas, each built when it is first shown."""

@@ -1,0 +1,79 @@
+"""What the window remembers between starts: theme, shortcuts, recent projects, workspaces.
+
+One small file; unreadable, it is set aside and never blocks the start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_config_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.files import atomic_write
+
+log = logging.getLogger(__name__)
+
+RECENT = 12
+
+
+class Settings(BaseModel):
+    """The settings file; unknown fields of a newer version are dropped, wrong ones make the file unreadable."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+    theme: Literal["system", "light", "dark"] = "system"
+    shortcuts: dict[str, list[str]] = Field(default_factory=dict)
+    recent: list[str] = Field(default_factory=list)
+    workspace: str = "annotate"
+    layouts: dict[str, str] = Field(default_factory=dict)  # workspace -> QMainWindow.saveState as hex
+    visible_docks: dict[str, list[str]] = Field(default_factory=dict)
+    geometry: str = ""
+
+    def add_recent(self, path: Path) -> None:
+        """Put a project first in the list of recent ones."""
+        text = str(path)
+        self.recent = [text, *(item for item in self.recent if item != text)][:RECENT]
+
+
+def config_folder() -> Path:
+    """Folder of the settings; ``MICROSCOPE_QC_CONFIG_DIR`` moves it."""
+    chosen = os.environ.get("MICROSCOPE_QC_CONFIG_DIR")
+    return Path(chosen) if chosen else user_config_path("microscope-qc", appauthor=False)
+
+
+def settings_path() -> Path:
+    """The settings file."""
+    return config_folder() / "settings.json"
+
+
+def load_settings() -> tuple[Settings, str]:
+    """Read the settings; returns them and a sentence for the person ("" when all is well)."""
+    path = settings_path()
+    try:
+        return Settings.model_validate_json(path.read_text(encoding="utf-8")), ""
+    except FileNotFoundError:
+        return Settings(), ""
+    except (OSError, ValueError, ValidationError) as error:
+        log.warning("settings unreadable: %s", error)
+        aside = path.with_suffix(".unreadable.json")
+        try:
+            path.replace(aside)
+        except OSError as moving:
+            log.warning("cannot set them aside: %s", moving)
+            return Settings(), f"The settings could not be read; defaults are used. The file is {path}."
+        return Settings(), f"The settings could not be read; defaults are used. The old file is now {aside.name}."
+
+
+def save_settings(settings: Settings) -> str:
+    """Write the settings at once; returns a sentence for the person when that fails, "" otherwise."""
+    try:
+        atomic_write(settings_path(), settings.model_dump_json(indent=1))
+    except MicroscopeQCError as error:
+        log.warning("settings not written: %s", error)
+        return f"The settings could not be saved: {error}"
+    return ""
