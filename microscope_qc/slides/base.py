@@ -1,0 +1,265 @@
+"""One slide as one or more lazy multiscale mosaics, whatever file it lies in."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from microscope_qc.core.errors import InputError, SlideError
+from microscope_qc.core.geometry import Region
+
+# a single read beyond this is a mistake of the caller or of the file, not a wish (16 GiB would end the process)
+MAX_READ_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One resolution of a mosaic: its ``shape`` (y, x) in pixels and its ``downsample`` (y, x) against level 0."""
+
+    shape: tuple[int, int]
+    downsample: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What one channel is called and how it is shown.
+
+    ``colour`` is ``#rrggbb``; ``window`` holds the values shown as black and as full colour, None where the file
+    does not say.
+    """
+
+    name: str
+    colour: str = "#ffffff"
+    window: tuple[float, float] | None = None
+
+
+class Mosaic(ABC):
+    """One scene of a slide: the first plane of its focus and time stack, at several resolutions.
+
+    Parameters
+    ----------
+    path
+        The slide's file or folder.
+    levels
+        From full resolution to coarse; at least one.
+    pixel_size_um
+        (y, x) of level 0, None where the file does not say.
+    origin_px
+        (y, x) of the mosaic's first pixel in the file's own coordinates.
+    stage
+        Where the microscope stage stood (mm unless a name says otherwise), None where the file does not say.
+    notes
+        Sentences for a person about what is not shown, for example further focus planes.
+    background
+        Value of pixels outside the picture.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        levels: Sequence[Level],
+        dtype: np.dtype,
+        name: str = "",
+        rgb: bool = False,
+        channels: Sequence[Channel] = (),
+        pixel_size_um: tuple[float, float] | None = None,
+        origin_px: tuple[int, int] = (0, 0),
+        stage: dict | None = None,
+        notes: Sequence[str] = (),
+        background: float = 0,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.levels = tuple(levels)
+        self.dtype = np.dtype(dtype)
+        self.rgb = rgb
+        self.channels = tuple(channels) or ((Channel("RGB"),) if rgb else (Channel("Grey"),))
+        self.pixel_size_um = pixel_size_um
+        self.origin_px = origin_px
+        self.stage = stage
+        self.notes = tuple(notes)
+        self.background = background
+        self._window_lock = threading.Lock()
+        self._windows: dict[int, tuple[float, float]] = {}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in full-resolution pixels."""
+        return self.levels[0].shape
+
+    @abstractmethod
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        """Pixels of a region that lies wholly inside the level and is not empty; called from any thread."""
+
+    def read(self, region: Region, *, level: int = 0, channel: int = 0) -> np.ndarray:
+        """Read pixels in the file's own type.
+
+        Parameters
+        ----------
+        region
+            In pixels of ``level``; what lies outside comes back as background.
+        channel
+            Index of the channel; an RGB mosaic has only channel 0.
+
+        Returns
+        -------
+        ndarray
+            (h, w), or (h, w, 3) for an RGB mosaic.
+
+        Raises
+        ------
+        SlideError
+            When the file cannot be decoded there.
+        InputError
+            When there is no such level or channel, or the region is too large to be held at once.
+        """
+        if not 0 <= level < len(self.levels):
+            raise InputError(f"{self.path.name} has {len(self.levels)} levels; level {level} does not exist.")
+        if not 0 <= channel < len(self.channels):
+            raise InputError(f"{self.path.name} has {len(self.channels)} channels; channel {channel} does not exist.")
+        height, width = region.shape
+        shape = (height, width, 3) if self.rgb else (height, width)
+        if height * width * (3 if self.rgb else 1) * self.dtype.itemsize > MAX_READ_BYTES:
+            raise InputError(
+                f"A region of {width} x {height} pixels is too large to be read at once.",
+                hint="Read it in tiles, or at a coarser level.",
+            )
+        inside = region.clip(self.levels[level].shape)
+        if inside == region and not region.empty:
+            return self._read(region, level, channel)
+        pixels = np.full(shape, self.background, self.dtype)
+        if not inside.empty:
+            y, x = inside.y0 - region.y0, inside.x0 - region.x0
+            part = self._read(inside, level, channel)
+            pixels[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return pixels
+
+    def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray:
+        """Read pixels as they are shown to a person and to a model: (h, w, 3) uint8.
+
+        One grey channel gives three equal channels; several channels are added up in their colours.
+        """
+        from microscope_qc.slides.display import compose
+
+        return compose(self, region, level)
+
+    def window(self, channel: int = 0) -> tuple[float, float]:
+        """Values shown as black and white: the file's own, else the type's range (8 bit) or the picture's."""
+        from microscope_qc.slides.display import display_window
+
+        with self._window_lock:
+            if channel not in self._windows:
+                self._windows[channel] = display_window(self, channel)
+            return self._windows[channel]
+
+    def level_for(self, scale: float) -> int:
+        """Index of the coarsest level whose downsample is at most ``scale`` (level 0 when there is none)."""
+        fitting = [i for i, level in enumerate(self.levels) if max(level.downsample) <= scale * 1.001]
+        return fitting[-1] if fitting else 0
+
+    def read_scaled(self, region_level0: Region, shape: tuple[int, int]) -> np.ndarray:
+        """Read a region at another size, area-averaged from the best level, in bounded memory.
+
+        Parameters
+        ----------
+        region_level0
+            In full-resolution pixels.
+        shape
+            Height and width of the result in pixels.
+
+        Returns
+        -------
+        ndarray
+            (h, w, 3) uint8.
+        """
+        from microscope_qc.slides.scaled import read_scaled
+
+        return read_scaled(self, region_level0, shape)
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of the metadata and of 64 sampled blocks of pixels."""
+        from microscope_qc.slides.fingerprint import fingerprint
+
+        return fingerprint(self)
+
+
+class Slide:
+    """An open slide: its scenes, and what must be closed with them."""
+
+    def __init__(
+        self, path: Path, *, format: str, scenes: Sequence[Mosaic], on_close: Callable[[], None] | None = None
+    ) -> None:
+        self.path = path
+        self.format = format
+        self.scenes = tuple(scenes)
+        self._on_close = on_close
+
+    def scene(self, name: str | None = None) -> Mosaic:
+        """The scene called ``name``; without a name the first.
+
+        Raises
+        ------
+        InputError
+            When there is no such scene.
+        """
+        if name is None:
+            return self.scenes[0]
+        for mosaic in self.scenes:
+            if mosaic.name == name:
+                return mosaic
+        names = ", ".join(mosaic.name for mosaic in self.scenes[:20])
+        raise InputError(f"{self.path.name} has no scene called {name}.", hint=f"It has: {names}.")
+
+    def close(self) -> None:
+        """Let go of the file; reads fail afterwards."""
+        if self._on_close is not None:
+            self._on_close()
+            self._on_close = None
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def downsample_of(full: tuple[int, int], level: tuple[int, int]) -> tuple[float, float]:
+    """Factor between two sizes of one picture: whole where a whole factor explains the size, else the ratio."""
+
+    def one(size: int, small: int) -> float:
+        whole = round(size / small)
+        return float(whole) if whole >= 1 and size // whole <= small <= -(-size // whole) else size / small
+
+    return one(full[0], level[0]), one(full[1], level[1])
+
+
+def checked_shape(path: Path, shape: tuple[int, int]) -> tuple[int, int]:
+    """Refuse sizes that no micrograph has.
+
+    Raises
+    ------
+    SlideError
+        When a side is zero or beyond 10 million pixels.
+    """
+    height, width = int(shape[0]), int(shape[1])
+    if not (0 < height <= 10_000_000 and 0 < width <= 10_000_000):
+        raise SlideError(
+            f"{path.name} says it is {width} x {height} pixels, which cannot be right.", hint="The file is damaged."
+        )
+    return height, width
+
+
+def usable_size(size: float | None) -> float | None:
+    """A pixel size in um, or None where it is missing, zero, infinite or beyond what a microscope gives."""
+    if size is None or not np.isfinite(size) or not 1e-6 <= size <= 1e5:
+        return None
+    return float(size)

@@ -1,0 +1,47 @@
+"""What ``microscope-qc info`` says about a slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.base import Mosaic
+from microscope_qc.slides.opening import open_slide
+
+TILE_PX = 256
+
+
+def slide_info(path: Path | str) -> dict:
+    """Describe a slide as a JSON document; one tile of each scene is decoded, so that a broken slide is an error.
+
+    Returns
+    -------
+    dict
+        ``{format, scenes: [{name, shape, levels, dtype, rgb, channels, pixel_size_um, origin_px, stage, notes}]}``,
+        every pair as [y, x].
+
+    Raises
+    ------
+    SlideError
+        When the slide cannot be opened or decoded.
+    """
+    with open_slide(path) as slide:
+        return {"format": slide.format, "scenes": [_scene_info(mosaic) for mosaic in slide.scenes]}
+
+
+def _scene_info(mosaic: Mosaic) -> dict:
+    # the middle of a scene holds pixels more often than its corner
+    y, x = ((side - min(side, TILE_PX)) // 2 for side in mosaic.shape)
+    mosaic.read(Region(y, x, y + TILE_PX, x + TILE_PX).clip(mosaic.shape))
+    return {
+        "name": mosaic.name,
+        "shape": list(mosaic.shape),
+        "levels": [list(level.shape) for level in mosaic.levels],
+        "dtype": mosaic.dtype.name,
+        "rgb": mosaic.rgb,
+        "channels": [channel.name for channel in mosaic.channels],
+        "pixel_size_um": list(mosaic.pixel_size_um) if mosaic.pixel_size_um else None,
+        "origin_px": list(mosaic.origin_px),
+        "stage": mosaic.stage,
+        "notes": list(mosaic.notes),
+    }

@@ -1,0 +1,147 @@
+"""OME-Zarr 0.1 to 0.5 (zarr v2 and v3, sharded or not): a folder with a multiscale picture at its root, or several."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.base import Level, Mosaic, Slide, checked_shape, downsample_of
+from microscope_qc.slides.ome_zarr_metadata import Image, find_images
+
+CACHE_BYTES = 128 << 20
+
+
+def open_ome_zarr(path: Path) -> Slide:
+    """Open a folder; several scenes when it holds several pictures (bioformats2raw, HCS plates).
+
+    Raises
+    ------
+    SlideError
+        When it holds no OME-Zarr picture, or one this program cannot read.
+    """
+    scenes = [_scene(path, image) for image in find_images(path)]
+    return Slide(path, format="ome-zarr", scenes=scenes)
+
+
+def _scene(path: Path, image: Image) -> OmeZarrMosaic:
+    arrays = []
+    for folder in image.level_folders:
+        array = _open_array(path, folder)
+        if len(array.shape) != len(image.axes):
+            raise SlideError(
+                f"{path.name} says it has the axes {', '.join(image.axes)}, but its pixels have {len(array.shape)}.",
+                hint="Export it again as OME-Zarr 0.4 or 0.5.",
+            )
+        arrays.append(array)
+    return OmeZarrMosaic(path, image, arrays)
+
+
+class OmeZarrMosaic(Mosaic):
+    """A multiscale picture; missing chunks read as the fill value."""
+
+    def __init__(self, path: Path, image: Image, arrays: Sequence) -> None:
+        y_axis, x_axis = image.axes.index("y"), image.axes.index("x")
+        shapes = [checked_shape(path, (array.shape[y_axis], array.shape[x_axis])) for array in arrays]
+        order = sorted(range(len(arrays)), key=lambda i: -shapes[i][0] * shapes[i][1])
+        self._arrays = [arrays[i] for i in order]
+        shapes = [shapes[i] for i in order]
+        levels = [Level(shape, downsample_of(shapes[0], shape)) for shape in shapes]
+        sizes = dict(zip(image.axes, self._arrays[0].shape, strict=True))
+        if any(size == 0 for size in sizes.values()):
+            raise SlideError(f"{path.name} holds no pixels.", hint="Export it again.")
+        dtype = _numpy_dtype(self._arrays[0])
+        if dtype.kind not in "biuf":
+            raise SlideError(f"{path.name} holds pixels of the type {dtype.name}, which are not shown.")
+        rgb, channels = image.channels(sizes.get("c", 1), dtype)
+        notes = [*image.notes]
+        notes += [f"first of {sizes[axis]} {word}" for axis, word in _STACKS.items() if sizes.get(axis, 1) > 1]
+        super().__init__(
+            path=path,
+            name=image.name,
+            levels=levels,
+            dtype=dtype,
+            rgb=rgb,
+            channels=channels,
+            pixel_size_um=image.pixel_size_um,
+            origin_px=image.origin_px,
+            stage=image.stage,
+            notes=notes,
+        )
+        self._axes = image.axes
+
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        index: list[int | slice] = []
+        for axis in self._axes:
+            if axis == "y":
+                index.append(slice(region.y0, region.y1))
+            elif axis == "x":
+                index.append(slice(region.x0, region.x1))
+            elif axis == "c":
+                index.append(slice(0, 3) if self.rgb else channel)
+            else:
+                index.append(0)
+        try:
+            array = self._arrays[level][tuple(index)]
+            pixels = np.asarray(array.read().result() if hasattr(array, "read") else array)
+        except Exception as error:  # whatever a decoder raises on a damaged chunk
+            raise SlideError(
+                f"A part of {self.path.name} cannot be decoded; the file is damaged.",
+                hint="Copy it again, or convert it from its source.",
+            ) from error
+        kept = [axis for axis in self._axes if axis in ("y", "x") or (axis == "c" and self.rgb)]
+        wanted = ["y", "x", "c"] if self.rgb else ["y", "x"]
+        pixels = pixels.transpose([kept.index(axis) for axis in wanted])
+        return np.ascontiguousarray(pixels, self.dtype)
+
+
+_STACKS = {"z": "focus planes", "t": "time points"}
+_context_lock = threading.Lock()
+_context = None
+
+
+def _shared_context():
+    """One decoded-chunk cache for all slides, so that many open slides do not add up."""
+    import tensorstore as ts
+
+    global _context  # noqa: PLW0603
+    with _context_lock:
+        if _context is None:
+            _context = ts.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}})
+        return _context
+
+
+def _numpy_dtype(array) -> np.dtype:
+    dtype = array.dtype
+    return np.dtype(getattr(dtype, "numpy_dtype", dtype))
+
+
+def _open_array(path: Path, folder: Path):
+    """Open with tensorstore; zarr-python for the codecs tensorstore does not know."""
+    import tensorstore as ts
+
+    driver = "zarr3" if (folder / "zarr.json").is_file() else "zarr"
+    if driver == "zarr" and not (folder / ".zarray").is_file():
+        raise SlideError(
+            f"{path.name} names the level {folder.name}, which is not there.", hint="Copy the whole folder again."
+        )
+    kvstore = {"driver": "file", "path": f"{folder}{os.sep}"}
+    spec = {"driver": driver, "kvstore": kvstore, "recheck_cached_data": "open"}
+    try:
+        return ts.open(spec, read=True, open=True, context=_shared_context()).result()
+    except Exception as first:
+        try:
+            import zarr
+
+            return zarr.open_array(folder, mode="r")
+        except Exception:  # the first message is the one that says what is wrong
+            raise SlideError(
+                f"{path.name} cannot be read: its level {folder.name} is damaged or packed in a way this program "
+                "does not know.",
+                hint="Export it again as OME-Zarr 0.4 or 0.5.",
+            ) from first
