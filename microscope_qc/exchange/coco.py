@@ -1,0 +1,176 @@
+"""COCO object detection JSON.
+
+``bbox`` is [x, y, width, height] in full-resolution pixels; category names are the class codes; ``score`` stands where
+a model made the box; ``attributes`` hold state, reason, note and choice. Coinciding boxes stay separate annotations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
+from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+
+
+def write(path: Path, document: Document) -> list[Path]:
+    """Write one JSON file."""
+    atomic_write(path, json.dumps(to_json(document), ensure_ascii=False, allow_nan=False, indent=1))
+    return [path]
+
+
+def to_json(document: Document) -> dict[str, Any]:
+    """Document as a COCO dictionary."""
+    known = {cls.code: cls for cls in document.classes}
+    codes = document.class_codes()
+    category_of = {code: number for number, code in enumerate(codes, start=1)}
+    images, annotations = [], []
+    used: set[int] = set()
+    free = max((box.id for image in document.images for box in image.boxes), default=0)
+    for number, image in enumerate(document.images, start=1):
+        height, width = image.shape_px or (0, 0)
+        entry: dict[str, Any] = {"id": number, "file_name": image.name, "width": width, "height": height}
+        if image.pixel_size_um:
+            entry["pixel_size_um"] = list(image.pixel_size_um)
+        images.append(entry)
+        for box in image.boxes:
+            annotation_id = box.id
+            if annotation_id <= 0 or annotation_id in used:
+                free += 1
+                annotation_id = free
+            used.add(annotation_id)
+            annotations.append(_annotation(box, annotation_id, number, category_of[box.class_code]))
+    categories = [
+        {
+            "id": category_of[code],
+            "name": code,
+            "supercategory": "defect",
+            "full_name": known[code].name if code in known else code,
+            "color": known[code].colour if code in known else "#000000",
+        }
+        for code in codes
+    ]
+    info = {"description": "Defects found with microscope-qc", "version": "1.0"}
+    return {"info": info, "licenses": [], "images": images, "categories": categories, "annotations": annotations}
+
+
+def _annotation(box: Box, annotation_id: int, image_id: int, category_id: int) -> dict[str, Any]:
+    width, height = box.x1 - box.x0, box.y1 - box.y0
+    annotation: dict[str, Any] = {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": [plain_number(value) for value in (box.x0, box.y0, width, height)],
+        "area": plain_number(width * height),
+        "iscrowd": 0,
+        "segmentation": [],
+        "attributes": {
+            **box.attributes,
+            "state": box.state.word,
+            "reason": box.reason,
+            "note": box.note,
+            "chosen": box.chosen,
+        },
+    }
+    if box.score is not None:
+        annotation["score"] = box.score
+    return annotation
+
+
+def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
+    """Read a COCO file, or all COCO files of a folder."""
+    document = Document()
+    for file in files_of(path, ".json"):
+        _read_file(file, document)
+    return document
+
+
+def _read_file(path: Path, document: Document) -> None:
+    root = expect(read_json(path), dict, path, "the file")
+    annotations = expect(root.get("annotations"), list, path, '"annotations"')
+    images = _read_images(root, path, document)
+    codes = _read_categories(root, path, document)
+    for number, annotation in enumerate(annotations):
+        expect(annotation, dict, path, f"annotation {number + 1}")
+        image = images.get(_key(annotation.get("image_id")))
+        if image is None:
+            document.skipped["picture is not listed in the file"] += 1
+            continue
+        bbox = annotation.get("bbox") or _around(annotation.get("segmentation"))
+        if not isinstance(bbox, list) or len(bbox) != 4:
+            document.skipped["no box"] += 1
+            continue
+        extra = annotation.get("attributes")
+        extra = dict(extra) if isinstance(extra, dict) else {}
+        document.take(
+            image,
+            codes.get(_key(annotation.get("category_id"))),
+            _sides(bbox),
+            score=annotation.get("score"),
+            state=state_of(extra.pop("state", "")),
+            reason=extra.pop("reason", ""),
+            note=extra.pop("note", ""),
+            chosen=extra.pop("chosen", False) is True,
+            id=annotation["id"] if type(annotation.get("id")) is int else 0,
+            attributes=extra,
+        )
+
+
+def _key(value: Any) -> Any:
+    return value if isinstance(value, (int, str)) else None
+
+
+def _sides(bbox: list[Any]) -> tuple[Any, Any, Any, Any]:
+    x, y, width, height = bbox
+    try:
+        if float(width) < 0 or float(height) < 0:
+            return y, x, y, x  # counted as having no area
+        return y, x, float(y) + float(height), float(x) + float(width)
+    except (TypeError, ValueError):
+        return None, None, None, None
+
+
+def _around(segmentation: Any) -> list[float] | None:
+    """Box around the polygons of an annotation that has no ``bbox``."""
+    if not isinstance(segmentation, list):
+        return None
+    numbers = [n for part in segmentation if isinstance(part, list) for n in part if isinstance(n, (int, float))]
+    if len(numbers) < 6:
+        return None
+    xs, ys = numbers[0::2], numbers[1::2]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def _read_images(root: dict[str, Any], path: Path, document: Document) -> dict[Any, ImageEntry]:
+    images: dict[Any, ImageEntry] = {}
+    for number, entry in enumerate(expect(root.get("images", []), list, path, '"images"')):
+        expect(entry, dict, path, f"image {number + 1}")
+        name = expect(entry.get("file_name"), str, path, f'"file_name" of image {number + 1}')
+        image = document.image(name, size_of(entry.get("width"), entry.get("height")))
+        pixel_size = entry.get("pixel_size_um")
+        if isinstance(pixel_size, list) and len(pixel_size) == 2 and all(isinstance(v, float) for v in pixel_size):
+            image.pixel_size_um = (pixel_size[0], pixel_size[1])
+        images[_key(entry.get("id"))] = image
+    if not images and root["annotations"]:
+        raise ExchangeError(f'{path.name}: "images" lists no picture.', hint="Export it again with its pictures.")
+    return images
+
+
+def _read_categories(root: dict[str, Any], path: Path, document: Document) -> dict[Any, str]:
+    codes: dict[Any, str] = {}
+    listed = {cls.code for cls in document.classes}
+    for number, entry in enumerate(expect(root.get("categories", []), list, path, '"categories"')):
+        expect(entry, dict, path, f"category {number + 1}")
+        code = expect(entry.get("name"), str, path, f'"name" of category {number + 1}').strip()
+        codes[_key(entry.get("id"))] = code
+        if code and code not in listed:
+            listed.add(code)
+            name, colour = entry.get("full_name"), entry.get("color")
+            extra = {"colour": colour} if isinstance(colour, str) and len(colour) == 7 else {}
+            document.classes.append(DefectClass(code, name if isinstance(name, str) else code, **extra))
+    return codes

@@ -1,0 +1,155 @@
+"""GeoJSON as QuPath reads and writes it: polygons in full-resolution pixels, origin top left, x to the right, y down.
+
+``classification`` carries class code and colour, ``measurements`` the numbers, ``metadata`` (text only, as QuPath wants
+it) state, reason, note and slide. QuPath loads a file into the picture that is open there: export slides one by one for it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.files import atomic_write
+from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, rgb_of, state_of
+from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+
+_NAMESPACE = uuid.UUID("8f8c4a51-5a0c-4a6c-9d5e-0d8e1c1f7b11")
+_AREAS = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")  # a crack may be a line
+
+
+def write(path: Path, document: Document) -> list[Path]:
+    """Write one feature collection."""
+    known = {cls.code: cls for cls in document.classes}
+    features = [
+        _feature(image, box, known, number) for image in document.images for number, box in enumerate(image.boxes)
+    ]
+    pictures = [
+        {"name": image.name, "shape_px": list(image.shape_px) if image.shape_px else None} for image in document.images
+    ]
+    classes = [{"code": cls.code, "name": cls.name, "colour": cls.colour} for cls in document.classes]
+    root = {"type": "FeatureCollection", "pictures": pictures, "classes": classes, "features": features}
+    atomic_write(path, json.dumps(root, ensure_ascii=False, allow_nan=False, indent=1))
+    return [path]
+
+
+def _feature(image: ImageEntry, box: Box, known: dict[str, DefectClass], number: int) -> dict[str, Any]:
+    y0, x0, y1, x1 = (plain_number(side) for side in (box.y0, box.x0, box.y1, box.x1))
+    measurements: dict[str, float] = {"Width px": box.x1 - box.x0, "Height px": box.y1 - box.y0}
+    if image.pixel_size_um:
+        size_y, size_x = image.pixel_size_um
+        measurements |= {"Width um": (box.x1 - box.x0) * size_x, "Height um": (box.y1 - box.y0) * size_y}
+    if box.score is not None:
+        measurements["Confidence"] = box.score
+    metadata = {"state": box.state.word, "slide": image.name, "defect_id": str(box.id)}
+    metadata |= {key: text for key, text in (("reason", box.reason), ("note", box.note)) if text}
+    if box.chosen:
+        metadata["chosen"] = "true"
+    colour = known[box.class_code].colour if box.class_code in known else "#000000"
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, f"{image.name}/{box.id}/{number}")),
+        "geometry": {"type": "Polygon", "coordinates": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]]},
+        "properties": {
+            "objectType": "annotation",
+            "name": str(box.id) if box.id else f"{box.class_code} {number + 1}",
+            "classification": {"name": box.class_code, "color": list(rgb_of(colour))},
+            "isLocked": False,
+            "measurements": measurements,
+            "metadata": metadata,
+        },
+    }
+
+
+def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
+    """Read feature collections, single features or lists of features; points and lines are counted as skipped."""
+    document = Document()
+    for file in files_of(path, path.suffix.lower() if path.is_file() else ".geojson"):
+        root = read_json(file)
+        if isinstance(root, dict):
+            _read_lists(root, document)
+            root = root.get("features") if root.get("type") == "FeatureCollection" else [root]
+        for number, feature in enumerate(expect(root, list, file, '"features"')):
+            _read_feature(expect(feature, dict, file, f"feature {number + 1}"), file, document)
+    return document
+
+
+def _read_lists(root: dict[str, Any], document: Document) -> None:
+    for entry in root.get("pictures") or []:
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            shape = entry.get("shape_px")
+            size = size_of(shape[1], shape[0]) if isinstance(shape, list) and len(shape) == 2 else None
+            document.image(entry["name"], size)
+    for entry in root.get("classes") or []:
+        if isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("code", "name", "colour")):
+            document.classes.append(DefectClass(entry["code"], entry["name"], entry["colour"]))
+
+
+def _read_feature(feature: dict[str, Any], file: Path, document: Document) -> None:
+    geometry = feature.get("geometry") or {}
+    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    if kind not in _AREAS:
+        document.skipped[f"{str(kind or 'nothing')[:40]} instead of an area"] += 1
+        return
+    properties = feature.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    metadata = properties.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    points = list(_points(geometry.get("coordinates")))
+    if not points:
+        document.skipped["coordinates are no numbers"] += 1
+        return
+    xs, ys = zip(*points, strict=True)
+    code, colour = _class_of(properties.get("classification"))
+    number = str(metadata.get("defect_id", ""))
+    document.take(
+        document.image(str(metadata.get("slide") or file.stem)),
+        code or "Unclassified",
+        (min(ys), min(xs), max(ys), max(xs)),
+        score=_measurement(properties.get("measurements"), "Confidence"),
+        state=state_of(metadata.get("state")),
+        reason=metadata.get("reason", ""),
+        note=metadata.get("note", ""),
+        chosen=metadata.get("chosen") == "true",
+        id=int(number) if number.isdecimal() and len(number) < 18 else 0,
+    )
+    if code and colour and code not in {cls.code for cls in document.classes}:
+        document.classes.append(DefectClass(code, code, colour))
+
+
+def _points(value: Any) -> Iterator[tuple[float, float]]:
+    """All x, y pairs of nested coordinate lists."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if not isinstance(item, list):
+            continue
+        if len(item) >= 2 and all(isinstance(n, (int, float)) for n in item[:2]):
+            yield item[0], item[1]
+        else:
+            stack.extend(item)
+
+
+def _class_of(value: Any) -> tuple[str | None, str | None]:
+    """Class name and colour; QuPath writes ``name`` or ``names``, and ``color`` or (older) ``colorRGB``."""
+    if not isinstance(value, dict):
+        return None, None
+    names = value.get("names")
+    name = value.get("name") or (": ".join(map(str, names)) if isinstance(names, list) else None)
+    colour = value.get("color")
+    if isinstance(colour, list) and len(colour) == 3 and all(type(c) is int and 0 <= c <= 255 for c in colour):
+        return name, "#{:02X}{:02X}{:02X}".format(*colour)
+    packed = value.get("colorRGB")
+    return name, f"#{packed & 0xFFFFFF:06X}" if isinstance(packed, int) else None
+
+
+def _measurement(value: Any, name: str) -> Any:
+    """A measurement by name; older QuPath versions write a list of name and value."""
+    if isinstance(value, dict):
+        return value.get(name)
+    if isinstance(value, list):
+        return next((m.get("value") for m in value if isinstance(m, dict) and m.get("name") == name), None)
+    return None

@@ -1,0 +1,112 @@
+"""LabelMe 5 and later: one JSON file per picture, without the picture's data."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
+from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.voc import unique_stems
+
+_AREAS = ("rectangle", "polygon", "circle", "mask", "oriented_rectangle", "linestrip", "line")  # a crack may be a line
+
+
+def write(path: Path, document: Document) -> list[Path]:
+    """Write ``PATH/<picture>.json`` for every picture (``PATH`` itself for one picture when it ends in .json)."""
+    if path.suffix.lower() == ".json" and len(document.images) == 1:
+        targets = [path]
+    else:
+        targets = [path / f"{stem}.json" for stem in unique_stems(document)]
+    for target, image in zip(targets, document.images, strict=True):
+        height, width = image.shape_px or (0, 0)
+        root = {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": [_shape(box) for box in image.boxes],
+            "imagePath": image.name,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        atomic_write(target, json.dumps(root, ensure_ascii=False, allow_nan=False, indent=2))
+    return targets
+
+
+def _shape(box: Box) -> dict[str, Any]:
+    corners = ((box.x0, box.y0), (box.x1, box.y1))
+    shape: dict[str, Any] = {
+        "label": box.class_code,
+        "points": [[plain_number(x), plain_number(y)] for x, y in corners],
+        "group_id": None,
+        "description": box.note,
+        "shape_type": "rectangle",
+        "flags": {"chosen": box.chosen},
+        "mask": None,
+        "state": box.state.word,
+        "reason": box.reason,
+        "defect_id": box.id,
+    }
+    if box.score is not None:
+        shape["score"] = box.score
+    return shape
+
+
+def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
+    """Read one file or a folder; the picture's data inside the files are ignored."""
+    document = Document()
+    found = False
+    for file in files_of(path, ".json"):
+        root = read_json(file)
+        if not isinstance(root, dict) or "shapes" not in root:
+            if path.is_dir():
+                continue
+            raise ExchangeError(f'{file.name} has no "shapes".', hint="Choose its format by name.")
+        found = True
+        shapes = expect(root["shapes"], list, file, '"shapes"')
+        name = root.get("imagePath")
+        image = document.image(
+            name if isinstance(name, str) and name else file.stem,
+            size_of(root.get("imageWidth"), root.get("imageHeight")),
+        )
+        for number, shape in enumerate(shapes):
+            _read_shape(expect(shape, dict, file, f"shape {number + 1}"), image, document)
+    if not found:
+        raise ExchangeError(f"{path.name} holds no LabelMe file.", hint="Choose another folder or format.")
+    return document
+
+
+def _read_shape(shape: dict[str, Any], image: ImageEntry, document: Document) -> None:
+    kind = shape.get("shape_type") or "polygon"
+    if kind not in _AREAS:
+        document.skipped[f"{str(kind)[:40]} instead of an area"] += 1
+        return
+    flags = shape.get("flags")
+    number = shape.get("defect_id")
+    document.take(
+        image,
+        shape.get("label"),
+        _sides(kind, shape.get("points")),
+        score=shape.get("score"),
+        state=state_of(shape.get("state")),
+        reason=shape.get("reason", ""),
+        note=shape.get("description", ""),
+        chosen=isinstance(flags, dict) and flags.get("chosen") is True,
+        id=number if type(number) is int else 0,
+    )
+
+
+def _sides(kind: str, points: Any) -> tuple[Any, Any, Any, Any]:
+    try:
+        xs, ys = [float(p[0]) for p in points], [float(p[1]) for p in points]
+        if kind == "circle":
+            radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+            return ys[0] - radius, xs[0] - radius, ys[0] + radius, xs[0] + radius
+        return min(ys), min(xs), max(ys), max(xs)
+    except (TypeError, ValueError, IndexError, KeyError):
+        return None, None, None, None

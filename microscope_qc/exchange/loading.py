@@ -1,0 +1,199 @@
+"""Reading files of strangers: sizes are looked at first, and whatever is wrong becomes one sentence."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.errors import ExchangeError
+
+LARGEST_BYTES = 512 * 1024 * 1024
+LARGEST_DEPTH = 200
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+
+
+def read_text(path: Path) -> str:
+    """Text of a file, UTF-8 (or UTF-16 with a byte order mark).
+
+    Raises
+    ------
+    ExchangeError
+        When it is missing, too large or no text.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_BYTES:
+            raise ExchangeError(
+                f"{path.name} has {size / 1e6:.0f} MB; annotation files up to {LARGEST_BYTES / 1e6:.0f} MB are read.",
+                hint="Split the file.",
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ExchangeError(
+            f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path and the permissions."
+        ) from error
+    try:
+        return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ExchangeError(f"{path.name} is not a text file in UTF-8.", hint="Save it as UTF-8.") from error
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON.
+
+    Raises
+    ------
+    ExchangeError
+        When it is no JSON or nested more deeply than :data:`LARGEST_DEPTH`.
+    """
+    text = read_text(path)
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise too_deep(path) from error
+    except ValueError as error:
+        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise ExchangeError(
+            f"{path.name} is not valid JSON{where}.", hint="Export it again from the program that made it."
+        ) from error
+    _check_depth(value, path)
+    return value
+
+
+def _check_depth(value: Any, path: Path) -> None:
+    layer = [value]
+    for _ in range(LARGEST_DEPTH):
+        layer = [
+            child
+            for item in layer
+            if isinstance(item, (dict, list))
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, (dict, list))
+        ]
+        if not layer:
+            return
+    raise too_deep(path)
+
+
+def too_deep(path: Path) -> ExchangeError:
+    """Say that a file is nested more deeply than an annotation file ever is."""
+    return ExchangeError(f"{path.name} is nested too deeply to be an annotation file.", hint="Choose another file.")
+
+
+def read_xml(path: Path) -> Any:
+    """Root element of an XML file; entities and external references are refused.
+
+    Raises
+    ------
+    ExchangeError
+        When it is no XML or tries to make the parser expand or fetch something.
+    """
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        return fromstring(read_text(path).encode("utf-8"), forbid_dtd=False)
+    except DefusedXmlException as error:
+        raise ExchangeError(
+            f"{path.name} defines XML entities, which are not read for safety.", hint="Remove its DOCTYPE part."
+        ) from error
+    except (ParseError, ValueError, LookupError) as error:
+        raise ExchangeError(
+            f"{path.name} is not valid XML ({error}).", hint="Export it again from the program that made it."
+        ) from error
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file by column name; commas, semicolons and tabs are told apart by the header.
+
+    Raises
+    ------
+    ExchangeError
+        When it has no header or is no CSV.
+    """
+    text = read_text(path)
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        names = reader.fieldnames or []
+        rows = [{str(key).strip(): value or "" for key, value in row.items() if key is not None} for row in reader]
+    except csv.Error as error:
+        raise ExchangeError(f"{path.name} is not a CSV table ({error}).", hint="Save it again as CSV.") from error
+    if not names:
+        raise ExchangeError(f"{path.name} is empty.", hint="Choose a table with a header line.")
+    return rows
+
+
+def expect(value: Any, kind: type | tuple[type, ...], path: Path, what: str) -> Any:
+    """Return ``value`` when it is of the kind, else say what is wrong in the file."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        words = {dict: "an object", list: "a list", str: "text", int: "a number", float: "a number"}
+        wanted = " or ".join(dict.fromkeys(words.get(k, k.__name__) for k in kinds))
+        raise ExchangeError(
+            f"{path.name}: {what} must be {wanted}, but is {_short(value)}.",
+            hint="Export it again from the program that made it.",
+        )
+    return value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def size_of(width: Any, height: Any) -> tuple[int, int] | None:
+    """(h, w) of numbers in a file, None when they are no size."""
+    try:
+        shape = int(float(height)), int(float(width))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return shape if 0 < shape[0] <= 1e9 and 0 < shape[1] <= 1e9 else None
+
+
+def files_of(path: Path, suffix: str) -> list[Path]:
+    """The file itself, or the files with this suffix in a folder (two levels deep), sorted.
+
+    Raises
+    ------
+    ExchangeError
+        When there is none.
+    """
+    if path.is_dir():
+        found = sorted(p for p in _walk(path, 3) if p.suffix.lower() == suffix and p.is_file())
+        if not found:
+            raise ExchangeError(f"{path.name} holds no {suffix} file.", hint="Choose another folder.")
+        return found
+    if not path.exists():
+        raise ExchangeError(f"{path} does not exist.", hint="Check the path.")
+    return [path]
+
+
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and depth > 1:
+            yield from _walk(entry, depth - 1)
+        else:
+            yield entry
+
+
+def picture_beside(label_file: Path) -> Path | None:
+    """Return the picture of the same name beside a label file, or in the folder ``images`` beside ``labels``."""
+    folders = [label_file.parent]
+    if label_file.parent.name == "labels":
+        folders.append(label_file.parent.parent / "images")
+    for folder in folders:
+        for suffix in PICTURE_SUFFIXES:
+            candidate = folder / f"{label_file.stem}{suffix}"
+            if candidate.is_file():
+                return candidate
+    return None

@@ -1,0 +1,139 @@
+"""VGG Image Annotator 2: region data as JSON or CSV, and whole projects. Written as region data JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
+from microscope_qc.exchange.loading import expect, files_of, read_json, read_table
+
+_LABEL_NAMES = ("label", "labels", "class", "category", "name", "type")
+
+
+def write(path: Path, document: Document) -> list[Path]:
+    """Write one JSON file; VIA finds pictures by file name, the size in bytes is not known (-1)."""
+    root = {
+        f"{image.name}-1": {
+            "filename": image.name,
+            "size": -1,
+            "regions": [_region(box) for box in image.boxes],
+            "file_attributes": {},
+        }
+        for image in document.images
+    }
+    atomic_write(path, json.dumps(root, ensure_ascii=False, allow_nan=False, indent=1))
+    return [path]
+
+
+def _region(box: Box) -> dict[str, Any]:
+    sides = {"x": box.x0, "y": box.y0, "width": box.x1 - box.x0, "height": box.y1 - box.y0}
+    attributes: dict[str, Any] = {
+        "label": box.class_code,
+        "state": box.state.word,
+        "reason": box.reason,
+        "note": box.note,
+        "defect_id": str(box.id),
+    }
+    if box.score is not None:
+        attributes["score"] = repr(float(box.score))
+    if box.chosen:
+        attributes["chosen"] = "true"
+    shape = {"name": "rect", **{name: plain_number(value) for name, value in sides.items()}}
+    return {"shape_attributes": shape, "region_attributes": attributes}
+
+
+def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
+    """Read JSON or CSV region data, or a VIA project; of a folder the JSON files, else the CSV files."""
+    document = Document()
+    if path.is_file():
+        files = [path]
+    else:
+        try:
+            files = files_of(path, ".json")
+        except ExchangeError:
+            files = files_of(path, ".csv")
+    for file in files:
+        for name, shape, attributes in _regions_of_csv(file) if file.suffix.lower() == ".csv" else _regions(file):
+            image = document.image(name)
+            if shape is not None:
+                _read_region(shape, attributes, image, document)
+    return document
+
+
+def _regions(file: Path) -> Iterator[tuple[str, Any, Any]]:
+    root = expect(read_json(file), dict, file, "the file")
+    root = expect(root.get("_via_img_metadata", root), dict, file, '"_via_img_metadata"')
+    for key, entry in root.items():
+        expect(entry, dict, file, f"the entry {key[:60]!r}")
+        name = expect(entry.get("filename"), str, file, f'"filename" of {key[:60]!r}')
+        regions = entry.get("regions", [])
+        yield name, None, None
+        for region in regions.values() if isinstance(regions, dict) else expect(regions, list, file, '"regions"'):
+            expect(region, dict, file, f"a region of {key[:60]!r}")
+            yield name, region.get("shape_attributes", {}), region.get("region_attributes", {})
+
+
+def _regions_of_csv(file: Path) -> Iterator[tuple[str, Any, Any]]:
+    for number, row in enumerate(read_table(file), start=2):
+        try:
+            shape, attributes = (json.loads(row[key]) for key in ("region_shape_attributes", "region_attributes"))
+        except (KeyError, ValueError, RecursionError) as error:
+            raise ExchangeError(
+                f"{file.name}, line {number}, is not a VIA region.", hint="Export it again from VIA."
+            ) from error
+        yield row.get("filename") or file.stem, shape or None, attributes
+
+
+def _read_region(shape: Any, attributes: Any, image: ImageEntry, document: Document) -> None:
+    shape = shape if isinstance(shape, dict) else {}
+    attributes = attributes if isinstance(attributes, dict) else {}
+    kind = str(shape.get("name"))
+    if kind not in ("rect", "circle", "ellipse", "polygon", "polyline"):
+        document.skipped[f"{kind[:40]} instead of an area"] += 1
+        return
+    number = str(attributes.get("defect_id", ""))
+    document.take(
+        image,
+        _label(attributes),
+        _sides(kind, shape),
+        score=attributes.get("score"),
+        state=state_of(attributes.get("state")),
+        reason=attributes.get("reason", ""),
+        note=attributes.get("note", ""),
+        chosen=attributes.get("chosen") == "true",
+        id=int(number) if number.isdecimal() and len(number) < 18 else 0,
+    )
+
+
+def _label(attributes: dict[str, Any]) -> str | None:
+    """Class: the attribute of a usual name, else the first; check boxes are a dictionary of ticked names."""
+    for name in (*_LABEL_NAMES, *attributes):
+        value = attributes.get(name)
+        if isinstance(value, dict):
+            value = next((key for key, ticked in value.items() if ticked), None)
+        if isinstance(value, str) and value.strip():
+            return value
+    return None
+
+
+def _sides(kind: str, shape: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+    try:
+        if kind == "rect":
+            x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
+            if width < 0 or height < 0:
+                return y, x, y, x  # counted as having no area
+            return y, x, y + height, x + width
+        if kind in ("polygon", "polyline"):  # a crack may be a line
+            xs = [float(x) for x in shape["all_points_x"]]
+            ys = [float(y) for y in shape["all_points_y"]]
+            return min(ys), min(xs), max(ys), max(xs)
+        x, y = float(shape["cx"]), float(shape["cy"])
+        rx, ry = (float(shape["r"]),) * 2 if kind == "circle" else (float(shape["rx"]), float(shape["ry"]))
+        return y - ry, x - rx, y + ry, x + rx
+    except (TypeError, ValueError, KeyError):
+        return None, None, None, None

@@ -1,0 +1,160 @@
+"""Pascal VOC, one XML file per picture.
+
+The corners are whole numbers in the convention of LabelImg, which wrote most VOC files one meets: ``xmin``, ``ymin`` are
+the left and upper edge and ``xmax``, ``ymax`` the right and lower edge of the box, counted from 0 at the picture's corner,
+so that ``xmax - xmin`` is the width. (The original VOC challenge counted pixels from 1, both ends included; a program that
+expects this is off by one pixel at the left and the top.) Sub-pixel corners are rounded to the nearest edge; the exact
+ones, with state, note and score, stand in a ``microscope_qc`` element that other programs ignore, and are taken over again
+only while they agree with ``bndbox`` to one pixel.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET  # for writing; reading goes through defusedxml
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.cells import printable
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
+from microscope_qc.exchange.loading import files_of, read_xml, size_of
+
+
+def write(path: Path, document: Document) -> list[Path]:
+    """Write ``PATH/<picture>.xml`` for every picture (``PATH`` itself for one picture when it ends in .xml)."""
+    if path.suffix.lower() == ".xml" and len(document.images) == 1:
+        targets = [path]
+    else:
+        targets = [path / f"{stem}.xml" for stem in unique_stems(document)]
+    for target, image in zip(targets, document.images, strict=True):
+        root = _annotation(image)
+        ET.indent(root, "\t")
+        atomic_write(target, ET.tostring(root, encoding="unicode") + "\n")
+    return targets
+
+
+def unique_stems(document: Document) -> list[str]:
+    """File names without suffix for the pictures, no two alike even where case does not count."""
+    stems: list[str] = []
+    used: set[str] = set()
+    for image in document.images:
+        base = image.name.removesuffix(".zarr").rsplit(".", 1)[0] or image.name
+        stem = base = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", base)
+        number = 2
+        while stem.casefold() in used:
+            stem, number = f"{base}_{number}", number + 1
+        used.add(stem.casefold())
+        stems.append(stem)
+    return stems
+
+
+def _add(parent: ET.Element, tag: str, text: object) -> ET.Element:
+    element = ET.SubElement(parent, tag)
+    element.text = printable(str(text))
+    return element
+
+
+def _annotation(image: ImageEntry) -> ET.Element:
+    root = ET.Element("annotation")
+    _add(root, "folder", "")
+    _add(root, "filename", image.name)
+    _add(ET.SubElement(root, "source"), "database", "Unknown")
+    size = ET.SubElement(root, "size")
+    height, width = image.shape_px or (0, 0)
+    for tag, value in (("width", width), ("height", height), ("depth", 3)):
+        _add(size, tag, value)
+    _add(root, "segmented", 0)
+    for box in image.boxes:
+        entry = ET.SubElement(root, "object")
+        _add(entry, "name", box.class_code)
+        for tag, text in (("pose", "Unspecified"), ("truncated", 0), ("difficult", 0)):
+            _add(entry, tag, text)
+        corners = ET.SubElement(entry, "bndbox")
+        for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), _whole(box), strict=True):
+            _add(corners, tag, value)
+        entry.append(_extension(box))
+    return root
+
+
+def _whole(box: Box) -> tuple[int, int, int, int]:
+    """Corners rounded to the nearest edge (halves up), at least one pixel apart."""
+    x0, y0, x1, y1 = (math.floor(side + 0.5) for side in (box.x0, box.y0, box.x1, box.y1))
+    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+
+
+def _extension(box: Box) -> ET.Element:
+    extension = ET.Element("microscope_qc")
+    _add(extension, "exact", " ".join(repr(float(side)) for side in (box.x0, box.y0, box.x1, box.y1)))
+    _add(extension, "id", box.id)
+    _add(extension, "state", box.state.word)
+    if box.score is not None:
+        _add(extension, "score", repr(float(box.score)))
+    for tag in ("reason", "note"):
+        if getattr(box, tag):
+            _add(extension, tag, getattr(box, tag))
+    if box.chosen:
+        _add(extension, "chosen", "true")
+    return extension
+
+
+def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
+    """Read one XML file or a folder of them."""
+    document = Document()
+    for file in files_of(path, ".xml"):
+        root = read_xml(file)
+        if root.tag != "annotation":
+            if path.is_dir():
+                continue
+            raise ExchangeError(
+                f"{file.name} is not a Pascal VOC file: it begins with <{root.tag[:40]}>, not <annotation>.",
+                hint="Choose its format by name.",
+            )
+        size = root.find("size")
+        shape = size_of(size.findtext("width"), size.findtext("height")) if size is not None else None
+        image = document.image((root.findtext("filename") or "").strip() or file.stem, shape)
+        for entry in root.iter("object"):
+            _read_object(entry, image, document)
+    return document
+
+
+def _read_object(entry: Any, image: ImageEntry, document: Document) -> None:
+    corners = entry.find("bndbox")
+    if corners is None:
+        document.skipped["no box"] += 1
+        return
+    whole = tuple(corners.findtext(tag) for tag in ("xmin", "ymin", "xmax", "ymax"))
+    extension = entry.find("microscope_qc")
+    columns: dict[str, Any] = {}
+    if extension is not None:
+        whole = _exact(extension.findtext("exact"), whole)
+        number = extension.findtext("id") or ""
+        columns = {
+            "id": int(number) if number.isdecimal() and len(number) < 18 else 0,
+            "state": state_of(extension.findtext("state")),
+            "score": extension.findtext("score"),
+            "reason": extension.findtext("reason") or "",
+            "note": extension.findtext("note") or "",
+            "chosen": extension.findtext("chosen") == "true",
+        }
+    x0, y0, x1, y1 = whole
+    try:
+        if float(x1) < float(x0) or float(y1) < float(y0):
+            document.skipped["corners are swapped"] += 1
+            return
+    except (TypeError, ValueError):
+        pass  # take() counts it
+    document.take(image, entry.findtext("name"), (y0, x0, y1, x1), **columns)
+
+
+def _exact(text: str | None, whole: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Exact corners, as long as nobody has moved the box since."""
+    try:
+        exact = tuple(float(part) for part in (text or "").split())
+        agrees = len(exact) == 4 and all(abs(a - float(b)) <= 1.0 for a, b in zip(exact, whole, strict=True))
+    except (TypeError, ValueError):
+        return whole
+    return exact if agrees else whole

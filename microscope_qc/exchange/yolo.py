@@ -1,0 +1,173 @@
+"""YOLO: one text file per picture, one line per box: class number, then centre and size as shares of the picture.
+
+A sixth number is the confidence, as Ultralytics writes predictions. Class names stand in ``classes.txt`` (one per
+line), ``obj.names`` or ``data.yaml``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.exchange.document import Box, Document
+from microscope_qc.exchange.loading import files_of, picture_beside, read_text
+from microscope_qc.exchange.voc import unique_stems
+
+_NAME_FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
+_NO_LABELS = {"classes.txt", "train.txt", "val.txt", "test.txt", "readme.txt"}
+
+
+def write(path: Path, document: Document) -> list[Path]:
+    """Write ``PATH/labels/<picture>.txt``, ``PATH/classes.txt`` and ``PATH/data.yaml``.
+
+    Raises
+    ------
+    ExchangeError
+        When a picture's size is not known.
+    """
+    codes = document.class_codes()
+    written = []
+    for stem, image in zip(unique_stems(document), document.images, strict=True):
+        if image.shape_px is None:
+            raise ExchangeError(
+                f"YOLO needs the size of {image.name}, which is not known.", hint="Choose COCO, or open the slide once."
+            )
+        number_of = {code: number for number, code in enumerate(codes)}
+        lines = [_line(box, number_of[box.class_code], image.shape_px) for box in image.boxes]
+        target = path / "labels" / f"{stem}.txt"
+        atomic_write(target, "".join(f"{line}\n" for line in lines))
+        written.append(target)
+    one_line = [" ".join(code.split()) for code in codes]
+    atomic_write(path / "classes.txt", "".join(f"{code}\n" for code in one_line))
+    names = "".join(f"  {number}: {json.dumps(code, ensure_ascii=False)}\n" for number, code in enumerate(one_line))
+    atomic_write(path / "data.yaml", f"path: .\ntrain: images\nval: images\nnames:\n{names}")
+    return [*written, path / "classes.txt", path / "data.yaml"]
+
+
+def _line(box: Box, number: int, shape_px: tuple[int, int]) -> str:
+    height, width = shape_px
+    values = (
+        (box.x0 + box.x1) / 2 / width,
+        (box.y0 + box.y1) / 2 / height,
+        (box.x1 - box.x0) / width,
+        (box.y1 - box.y0) / height,
+    )
+    # twelve decimals are a ten-millionth of a pixel on a slide of 100,000 pixels
+    text = f"{number} " + " ".join(f"{value:.12f}" for value in values)
+    return text if box.score is None else f"{text} {box.score:.6f}"
+
+
+def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
+    """Read one label file or a folder of them.
+
+    The picture's size is taken from ``sizes``, else from a picture of the same name beside the label file.
+    """
+    files = [file for file in files_of(path, ".txt") if path.is_file() or file.name.lower() not in _NO_LABELS]
+    if not files:
+        raise ExchangeError(f"{path.name} holds no label files.", hint="Choose the folder with one .txt per picture.")
+    codes = _class_codes(path if path.is_dir() else path.parent)
+    document = Document(classes=[DefectClass(code, code) for code in codes if code])
+    for file in files:
+        _read_file(file, codes, sizes, document)
+    return document
+
+
+def _class_codes(folder: Path) -> list[str]:
+    """Class names by number; empty when no list lies in the folder, beside it or one below."""
+    for place in (folder, folder.parent, *(p for p in sorted(folder.iterdir()) if p.is_dir())):
+        for name in _NAME_FILES:
+            file = place / name
+            if not file.is_file():
+                continue
+            if file.suffix == ".yaml":
+                return _names_of_yaml(read_text(file))
+            lines = [line.strip() for line in read_text(file).splitlines()]
+            return lines[: max((i for i, line in enumerate(lines) if line), default=-1) + 1]
+    return []
+
+
+def _names_of_yaml(text: str) -> list[str]:
+    """``names`` of an Ultralytics data file: a mapping, a list of lines, or a list in brackets."""
+    start = re.search(r"^names\s*:(.*)$", text, re.MULTILINE)
+    if start is None:
+        return []
+    inline = start.group(1).split("#")[0].strip()
+    if inline.startswith("["):
+        return [part.strip().strip("\"'") for part in inline.strip("[]").split(",") if part.strip()]
+    names: dict[int, str] = {}
+    for line in text[start.end() :].splitlines()[1:]:
+        found = re.match(r"\s+(\d+)\s*:\s*(.*)$|\s*-\s+(.*)$", line)
+        if found is None:
+            if line.strip():
+                break
+            continue
+        number = int(found.group(1)) if found.group(1) is not None else len(names)
+        if number > 100_000:
+            break
+        value = (found.group(2) if found.group(1) is not None else found.group(3)).strip()
+        names[number] = _unquoted(value)
+    return [names.get(number, "") for number in range(max(names, default=-1) + 1)]
+
+
+def _unquoted(value: str) -> str:
+    if value.startswith('"'):
+        try:
+            return str(json.loads(value))
+        except ValueError:
+            pass
+    return value.strip("\"'")
+
+
+def _read_file(file: Path, codes: list[str], sizes: Mapping[str, tuple[int, int]], document: Document) -> None:
+    lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
+    picture = picture_beside(file)
+    shape = sizes.get(file.stem) or (_picture_size(picture) if picture else None)
+    if shape is None:
+        if not lines:
+            return
+        raise ExchangeError(
+            f"{file.name} gives shares of a picture whose size is not known.",
+            hint=f"Add a slide named {file.stem} to the project, or put the picture beside the file.",
+        )
+    image = document.image(picture.name if picture else file.stem, shape)
+    height, width = shape
+    for number, parts in enumerate(lines, start=1):
+        if len(parts) < 5:
+            raise ExchangeError(
+                f"{file.name}, line {number}: five numbers are needed, {len(parts)} are there.", hint="Mend the line."
+            )
+        try:
+            values = [float(part) for part in parts]
+            class_number = int(parts[0])
+        except ValueError as error:
+            raise ExchangeError(f"{file.name}, line {number}: not a number.", hint="Mend the line.") from error
+        code = codes[class_number] if 0 <= class_number < len(codes) else f"class {class_number}"
+        if len(values) > 6:  # a polygon: x y x y ...
+            xs, ys = values[1::2], values[2::2]
+            sides = (min(ys) * height, min(xs) * width, max(ys) * height, max(xs) * width)
+            score = None
+        else:
+            x, y, w, h = values[1:5]
+            if w < 0 or h < 0:
+                document.skipped["no area"] += 1
+                continue
+            sides = ((y - h / 2) * height, (x - w / 2) * width, (y + h / 2) * height, (x + w / 2) * width)
+            score = values[5] if len(values) == 6 else None
+        # shares are decimal fractions: what is a whole pixel up to their rounding was one
+        whole = tuple(float(round(side)) if abs(side - round(side)) < 1e-6 else side for side in sides)
+        document.take(image, code, (whole[0], whole[1], whole[2], whole[3]), score=score)
+
+
+def _picture_size(picture: Path) -> tuple[int, int] | None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(picture) as opened:  # reads the header only
+            return opened.height, opened.width
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
