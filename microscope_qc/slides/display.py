@@ -71,9 +71,8 @@ def to_uint8(pixels: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     low, high = window
     if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
         return pixels
-    wide = pixels.astype(np.float64 if pixels.dtype.itemsize > 4 else np.float32)
-    wide -= low
-    wide *= 255.0 / (high - low)
+    wide = np.subtract(pixels, low, dtype=np.float64 if pixels.dtype.itemsize > 4 else np.float32)
+    np.multiply(wide, 255.0 / (high - low), out=wide)
     if pixels.dtype.kind == "f":
         np.nan_to_num(wide, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
     return np.rint(np.clip(wide, 0, 255, out=wide), out=wide).astype(np.uint8)

@@ -302,8 +302,8 @@ def _replace(folder: Path, target: Path) -> None:
     old = None
     if target.exists():
         old = target.with_name(f"{folder.name}.old")
-        os.replace(target, old)
-    os.replace(folder, target)
+        target.replace(old)
+    folder.replace(target)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
 

@@ -1,0 +1,225 @@
+"""Zeiss CZI through pylibCZIrw: scenes, channels, and levels that libCZI makes from the pyramid or from the tiles."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
+from microscope_qc.slides.czi_metadata import CziMetadata, parse_metadata
+
+CACHE_BYTES = 256 << 20
+SMALLEST_PX = 512
+DTYPES = {
+    "Gray8": np.uint8,
+    "Gray16": np.uint16,
+    "Gray32Float": np.float32,
+    "Bgr24": np.uint8,
+    "Bgr48": np.uint16,
+    "Bgr96Float": np.float32,
+}
+# what libCZI and its wrapper raise on damaged files, with words for programmers
+DAMAGE = (RuntimeError, ValueError, LookupError, OverflowError, MemoryError)
+STACKS = {"Z": "focus planes", "T": "time points", "H": "phases", "I": "illuminations", "R": "rotations", "V": "views"}
+
+
+def open_czi(path: Path) -> Slide:
+    """Open a CZI; every scene is a mosaic of its own, its first pixel at (0, 0).
+
+    Raises
+    ------
+    SlideError
+        When libCZI cannot open it or its pixel type is not supported.
+    """
+    reader = _open(path)
+    try:
+        scenes = _scenes(path, reader)
+    except SlideError:
+        reader.close()
+        raise
+    except DAMAGE as error:
+        reader.close()
+        raise _damaged(path) from error
+    return Slide(path, format="czi", scenes=scenes, on_close=reader.close)
+
+
+class _Reader:
+    """libCZI's reader; reading a closed one would end the process, so that is made impossible here."""
+
+    def __init__(self, path: Path) -> None:
+        from pylibCZIrw.czi import CacheOptions, CacheType, CziReader
+
+        cache = CacheOptions(type=CacheType.Standard, max_memory_usage=CACHE_BYTES, max_sub_block_count=100_000)
+        self.path = path
+        self.czi = CziReader(str(path), cache_options=cache)
+        self._idle = threading.Condition()
+        self._users = 0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[Any]:
+        with self._idle:
+            if self._closed:
+                raise SlideError(f"{self.path.name} was closed.", hint="Open it again.")
+            self._users += 1
+        try:
+            yield self.czi
+        finally:
+            with self._idle:
+                self._users -= 1
+                self._idle.notify_all()
+
+    def close(self) -> None:
+        with self._idle:
+            if self._closed:
+                return
+            self._closed = True
+            self._idle.wait_for(lambda: self._users == 0)
+            self.czi.close()
+
+
+def _open(path: Path) -> _Reader:
+    try:
+        return _Reader(path)
+    except DAMAGE as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> SlideError:
+    return SlideError(
+        f"{path.name} is a damaged CZI, or it was not copied completely.", hint="Copy it again from the microscope."
+    )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What all scenes of a file share."""
+
+    channels: tuple[int, ...]  # libCZI's channel indices
+    rgb: bool
+    dtype: np.dtype
+    plane: dict[str, int]
+    pyramid: bool
+    notes: tuple[str, ...]
+
+
+def _scenes(path: Path, reader: _Reader) -> list[CziMosaic]:
+    czi = reader.czi
+    count, pyramid = _count_sub_blocks(czi)
+    metadata = parse_metadata(path, czi.raw_metadata, count)
+    layout = _layout(path, czi, pyramid)
+    rectangles = czi.scenes_bounding_rectangle_no_pyramid
+    total = czi.total_bounding_rectangle_no_pyramid
+    if not rectangles:
+        return [CziMosaic(reader, layout, metadata, scene=None, rectangle=total)]
+    names = metadata.scene_names(sorted(rectangles))
+    return [
+        CziMosaic(reader, layout, metadata, scene=index, rectangle=rectangles[index], name=names[index])
+        for index in sorted(rectangles)
+    ]
+
+
+def _count_sub_blocks(czi: Any) -> tuple[int, bool]:
+    """Number of sub-blocks, and whether some of them are a pyramid's."""
+    count, pyramid = 0, False
+
+    def one(index: int, info: Any) -> bool:
+        nonlocal count, pyramid
+        count += 1
+        pyramid = pyramid or info.physicalSize.w < info.logicalRect.w
+        return True
+
+    czi.enumerate_subblocks(one)
+    return count, pyramid
+
+
+def _layout(path: Path, czi: Any, pyramid: bool) -> _Layout:
+    pixel_types = czi.pixel_types
+    types = {index: kind for index, kind in pixel_types.items() if kind in DTYPES}
+    if not types:
+        found = ", ".join(sorted({str(kind) for kind in pixel_types.values()})) or "none"
+        raise SlideError(
+            f"{path.name} holds pixels of a type that is not shown ({found}).",
+            hint="Export it from ZEN as 8 or 16 bit.",
+        )
+    notes = []
+    rgb = next(iter(types.values())).startswith("Bgr")
+    alike = tuple(index for index, kind in types.items() if kind.startswith("Bgr") == rgb)
+    shown = alike[:1] if rgb else alike
+    if len(shown) < len(pixel_types):
+        notes.append(f"first of {len(pixel_types)} channels" if len(shown) == 1 else "grey channels only")
+    box = czi.total_bounding_box
+    for axis, word in STACKS.items():
+        start, stop = box.get(axis, (0, 1))
+        if stop - start > 1:
+            notes.append(f"first of {stop - start} {word}")
+    plane = {axis: int(box[axis][0]) for axis in (*STACKS, "B") if axis in box}
+    dtype = np.result_type(*(DTYPES[types[index]] for index in shown))
+    return _Layout(shown, rgb, np.dtype(dtype), plane, pyramid, tuple(notes))
+
+
+class CziMosaic(Mosaic):
+    """One scene of a CZI."""
+
+    def __init__(
+        self,
+        reader: _Reader,
+        layout: _Layout,
+        metadata: CziMetadata,
+        *,
+        scene: int | None,
+        rectangle: Any,
+        name: str = "",
+    ) -> None:
+        height, width = checked_shape(reader.path, (rectangle.h, rectangle.w))
+        shapes = [(height, width)]
+        while min(shapes[-1]) > SMALLEST_PX:
+            factor = 2 ** len(shapes)
+            shapes.append((height // factor, width // factor))
+        channels = [Channel("RGB")] if layout.rgb else [metadata.channel(i, layout.dtype) for i in layout.channels]
+        super().__init__(
+            path=reader.path,
+            name=name,
+            levels=[Level(shape, (2.0**i, 2.0**i)) for i, shape in enumerate(shapes)],
+            dtype=layout.dtype,
+            rgb=layout.rgb,
+            channels=channels,
+            pixel_size_um=metadata.pixel_size_um,
+            origin_px=(rectangle.y, rectangle.x),
+            stage=metadata.stage(scene),
+            notes=[*layout.notes, *metadata.notes],
+        )
+        self._reader, self._layout, self._scene = reader, layout, scene
+
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        import cv2
+
+        factor = 2**level
+        # libCZI takes the nearest pixel when it zooms; without a pyramid averaging 2 x 2 of them avoids the worst
+        finer = 1 if level == 0 or self._layout.pyramid else 2
+        y, x = region.y0 * factor + self.origin_px[0], region.x0 * factor + self.origin_px[1]
+        height, width = region.shape
+        plane = {**self._layout.plane, "C": self._layout.channels[channel]}
+        with self._reader.in_use() as czi:
+            try:
+                pixels = czi.read(
+                    roi=(x, y, width * factor, height * factor), plane=plane, scene=self._scene, zoom=finer / factor
+                )
+            except DAMAGE as error:
+                raise SlideError(
+                    f"A part of {self.path.name} cannot be decoded; the file is damaged.",
+                    hint="Copy it again from the microscope.",
+                ) from error
+            pixels = pixels[: height * finer, : width * finer]
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if self.rgb else pixels[..., 0].copy()
+        if finer > 1:
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        return pixels.astype(self.dtype, copy=False)
