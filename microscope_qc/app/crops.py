@@ -1,0 +1,258 @@
+"""Crops for gallery and review: read by worker threads, kept in a bounded cache, never waited for."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QObject, Qt, QTimer, Signal, Slot
+from qtpy.QtGui import QImage
+
+from microscope_qc.core.geometry import Region
+
+if TYPE_CHECKING:
+    from microscope_qc.slides import Mosaic
+
+logger = logging.getLogger(__name__)
+
+CONTEXT = 0.6
+"""Margin around a box as a share of its longer side."""
+MIN_SIDE_PX = 40
+"""A smaller region would show pixels as bricks and no surroundings."""
+SIZES_PX = (128, 192, 256, 384, 512, 768, 1024, 1600, 2400)
+"""Crops are read in these sizes, so that moving the size slider finds most of them in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """What to read: a region of the slide in full-resolution pixels, and the size of the picture (height, width)."""
+
+    region: Region
+    shape_px: tuple[int, int]
+
+    @classmethod
+    def around(
+        cls, box: tuple[float, float, float, float], *, shape_px: tuple[int, int], context: float = CONTEXT
+    ) -> CropSpec:
+        """Region of the picture's proportions that holds a box (y0, x0, y1, x1) with its surroundings."""
+        y0, x0, y1, x1 = box
+        margin = 2.0 * context * max(y1 - y0, x1 - x0, 1.0)
+        height, width = y1 - y0 + margin, x1 - x0 + margin
+        aspect = shape_px[1] / shape_px[0]
+        height = max(height, width / aspect, MIN_SIDE_PX)
+        width = height * aspect
+        top, left = round((y0 + y1 - height) / 2), round((x0 + x1 - width) / 2)
+        region = Region(top, left, top + max(1, round(height)), left + max(1, round(width)))
+        return cls(region, _picture_shape(region.shape, shape_px))
+
+    @classmethod
+    def whole(cls, slide_shape: tuple[int, int], *, longest_px: int) -> CropSpec:
+        """Return the whole slide as a thumbnail."""
+        height, width = slide_shape
+        scale = min(1.0, longest_px / max(height, width, 1))
+        return cls(Region(0, 0, height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def _picture_shape(region_shape: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
+    """Never more pixels than the region has: the painter enlarges more cheaply than a reader."""
+    longest = next((size for size in SIZES_PX if size >= max(wanted)), SIZES_PX[-1])
+    scale = min(1.0, longest / max(region_shape))
+    return max(1, round(region_shape[0] * scale)), max(1, round(region_shape[1] * scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A picture, or the reason why there is none."""
+
+    image: QImage | None
+    error: str = ""
+
+
+class CropProvider(QObject):
+    """Reads crops of one slide at a time.
+
+    :meth:`get` answers from the cache or returns None and reads in the background; ``ready`` then gives the specs
+    that arrived. What was asked for last is read first; requests made in the same turn of the event loop keep their
+    order. A change of the slide starts a new generation: replies of an older one are dropped.
+    """
+
+    ready = Signal(object)
+    _arrived = Signal()
+
+    def __init__(self, parent: QObject | None = None, *, cache_bytes: int = 96 << 20, workers: int = 2) -> None:
+        super().__init__(parent)
+        self._cache: OrderedDict[CropSpec, Crop] = OrderedDict()
+        self._cache_bytes = 0
+        self._cache_limit = cache_bytes
+        self._condition = threading.Condition()
+        self._mosaic: Mosaic | None = None
+        self._generation = 0
+        self._queue: list[tuple[int, int, CropSpec]] = []
+        self._wanted: dict[CropSpec, int] = {}
+        self._reading: set[CropSpec] = set()
+        self._pass = 0
+        self._sequence = 0
+        self._replies: deque[tuple[int, CropSpec, Crop]] = deque()
+        self._stopped = False
+        self._threads: list[threading.Thread] = []
+        self._worker_count = workers
+        self._new_pass = QTimer(self)
+        self._new_pass.setSingleShot(True)
+        self._new_pass.timeout.connect(self._on_new_pass)
+        self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
+        # a bound method would be disconnected before the signal comes
+        self.destroyed.connect(lambda: self._stop())  # noqa: PLW0108
+
+    @property
+    def generation(self) -> int:
+        """Counts the slides shown so far."""
+        return self._generation
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory the cached pictures take."""
+        return self._cache_bytes
+
+    @property
+    def waiting(self) -> int:
+        """Requests that were not answered yet."""
+        with self._condition:
+            return len(self._wanted)
+
+    def set_mosaic(self, mosaic: Mosaic | None) -> None:
+        """Show another slide (or none): forgets the cache, the requests and the replies still on their way."""
+        with self._condition:
+            if mosaic is self._mosaic:
+                return
+            self._mosaic = mosaic
+            self._generation += 1
+            self._queue.clear()
+            self._wanted.clear()
+            self._reading.clear()
+        self._cache.clear()
+        self._cache_bytes = 0
+
+    def get(self, spec: CropSpec) -> Crop | None:
+        """Crop from the cache, or None after asking the workers for it. Window's thread; never waits."""
+        crop = self._cache.get(spec)
+        if crop is not None:
+            self._cache.move_to_end(spec)
+            return crop
+        self._request(spec)
+        return None
+
+    def forget_waiting(self) -> None:
+        """Drop the requests nobody has started on (the view scrolled away)."""
+        with self._condition:
+            for spec in [spec for spec in self._wanted if spec not in self._reading]:
+                del self._wanted[spec]
+            self._queue.clear()
+
+    def close(self) -> None:
+        """Stop the workers and wait for the reads under way."""
+        self._stop()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _request(self, spec: CropSpec) -> None:
+        if not self._new_pass.isActive():
+            self._new_pass.start(0)
+        with self._condition:
+            if self._mosaic is None or self._stopped or spec in self._reading or self._wanted.get(spec) == self._pass:
+                return
+            self._wanted[spec] = self._pass
+            self._sequence += 1
+            heapq.heappush(self._queue, (-self._pass, self._sequence, spec))
+            self._condition.notify()
+        if not self._threads:
+            self._start()
+
+    def _start(self) -> None:
+        for number in range(self._worker_count):
+            thread = threading.Thread(target=self._work, name=f"crops-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _stop(self) -> None:
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+    @Slot()
+    def _on_new_pass(self) -> None:
+        self._pass += 1
+
+    def _next(self) -> tuple[int, Mosaic, CropSpec] | None:
+        with self._condition:
+            while True:
+                if self._stopped:
+                    return None
+                while self._queue:
+                    negative_pass, _, spec = heapq.heappop(self._queue)
+                    # a spec that was asked for again later has a newer entry: only that one counts
+                    if self._wanted.get(spec) == -negative_pass and self._mosaic is not None:
+                        self._reading.add(spec)
+                        return self._generation, self._mosaic, spec
+                self._condition.wait()
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            generation, mosaic, spec = task
+            try:
+                crop = Crop(_to_image(mosaic.read_scaled(spec.region, spec.shape_px)))
+            except Exception as error:  # a worker must outlive any unreadable tile; the cell says what happened
+                logger.info("crop %s: %s", spec.region, error)
+                crop = Crop(None, str(error) or type(error).__name__)
+            with self._condition:
+                if self._stopped:
+                    return
+                first = not self._replies
+                self._replies.append((generation, spec, crop))
+            if first:
+                try:
+                    self._arrived.emit()
+                except RuntimeError:  # the window went away between the read and the reply
+                    return
+
+    @Slot()
+    def _on_arrived(self) -> None:
+        arrived: list[CropSpec] = []
+        with self._condition:
+            replies = list(self._replies)
+            self._replies.clear()
+            for generation, spec, _ in replies:
+                if generation == self._generation:
+                    self._wanted.pop(spec, None)
+                    self._reading.discard(spec)
+        for generation, spec, crop in replies:
+            if generation == self._generation:
+                self._keep(spec, crop)
+                arrived.append(spec)
+        if arrived:
+            self.ready.emit(arrived)
+
+    def _keep(self, spec: CropSpec, crop: Crop) -> None:
+        old = self._cache.pop(spec, None)
+        self._cache_bytes += _size(crop) - (_size(old) if old is not None else 0)
+        self._cache[spec] = crop
+        while self._cache_bytes > self._cache_limit and len(self._cache) > 1:
+            _, dropped = self._cache.popitem(last=False)
+            self._cache_bytes -= _size(dropped)
+
+
+def _size(crop: Crop) -> int:
+    return 256 + (crop.image.sizeInBytes() if crop.image is not None else 0)
+
+
+def _to_image(pixels: np.ndarray) -> QImage:
+    pixels = np.ascontiguousarray(pixels, dtype=np.uint8)
+    height, width = pixels.shape[:2]
+    image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    # RGB32 is what the raster painter draws without converting; the conversion also copies out of numpy's memory
+    return image.convertToFormat(QImage.Format.Format_RGB32)

@@ -1,0 +1,58 @@
+"""The orders a gallery can have. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from microscope_qc.core.defect_class import DefectClass
+
+ORDERS = {
+    "worst": "Worst first",
+    "largest": "Largest first",
+    "most_confident": "Most confident first",
+    "least_confident": "Least confident first",
+    "position": "By position",
+    "newest": "Newest first",
+}
+"""Name of an order and what it is called on screen."""
+
+BAND_UM = 200.0
+"""Reading order goes in bands of this height; exact y would jump left and right at each find."""
+
+
+def order_rows(
+    rows: np.ndarray,
+    name: str,
+    *,
+    classes: Sequence[DefectClass] = (),
+    pixel_size_um: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """Row numbers of ``rows`` (box rows) in the order called ``name``; ties go by id.
+
+    Raises
+    ------
+    ValueError
+        For an unknown order.
+    """
+    size_y, size_x = pixel_size_um or (1.0, 1.0)
+    if name == "worst":
+        from microscope_qc.analysis.ranking import worst_first
+
+        return np.asarray(worst_first(rows, list(classes), pixel_size_um), np.int64)
+    if name == "largest":
+        longest = np.maximum((rows["y1"] - rows["y0"]) * size_y, (rows["x1"] - rows["x0"]) * size_x)
+        return np.lexsort((rows["id"], -longest))
+    # what a person drew has no confidence; nobody is surer than a person
+    confidence = np.where(np.isnan(rows["confidence"]), 2.0, rows["confidence"])
+    if name == "most_confident":
+        return np.lexsort((rows["id"], -confidence))
+    if name == "least_confident":
+        return np.lexsort((rows["id"], confidence))
+    if name == "position":
+        band = np.floor((rows["y0"] + rows["y1"]) / 2 * size_y / BAND_UM)
+        return np.lexsort((rows["id"], rows["x0"] + rows["x1"], band))
+    if name == "newest":
+        return np.argsort(-rows["id"], kind="stable")
+    raise ValueError(f"no order {name}")
