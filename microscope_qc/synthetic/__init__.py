@@ -1,0 +1,6 @@
+"""Synthetic slides with ground truth: electrodes, magnets, particles."""
+
+from microscope_qc.synthetic.electrode import ElectrodeSlide
+from microscope_qc.synthetic.truth import TrueDefect, coco_truth
+
+__all__ = ["ElectrodeSlide", "TrueDefect", "coco_truth"]
