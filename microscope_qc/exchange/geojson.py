@@ -1,7 +1,8 @@
 """GeoJSON as QuPath reads and writes it: polygons in full-resolution pixels, origin top left, x to the right, y down.
 
-``classification`` carries class code and colour, ``measurements`` the numbers, ``metadata`` (text only, as QuPath wants
-it) state, reason, note and slide. QuPath loads a file into the picture that is open there: export slides one by one for it.
+``classification`` carries class code and colour, ``measurements`` the numbers, ``metadata`` (text only, as QuPath
+wants it) state, reason, note and slide. QuPath loads a file into the picture that is open there: export slides one by
+one for it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Pascal VOC, one XML file per picture.
 
-The corners are whole numbers in the convention of LabelImg, which wrote most VOC files one meets: ``xmin``, ``ymin`` are
-the left and upper edge and ``xmax``, ``ymax`` the right and lower edge of the box, counted from 0 at the picture's corner,
-so that ``xmax - xmin`` is the width. (The original VOC challenge counted pixels from 1, both ends included; a program that
-expects this is off by one pixel at the left and the top.) Sub-pixel corners are rounded to the nearest edge; the exact
-ones, with state, note and score, stand in a ``microscope_qc`` element that other programs ignore, and are taken over again
-only while they agree with ``bndbox`` to one pixel.
+The corners are whole numbers in the convention of LabelImg, which wrote most VOC files one meets: ``xmin``, ``ymin``
+are the left and upper edge and ``xmax``, ``ymax`` the right and lower edge of the box, counted from 0 at the
+picture's corner, so that ``xmax - xmin`` is the width. (The original VOC challenge counted pixels from 1, both ends
+included; a program that expects this is off by one pixel at the left and the top.) Sub-pixel corners are rounded to
+the nearest edge; the exact ones, with state, note and score, stand in a ``microscope_qc`` element that other programs
+ignore, and are taken over again only while they agree with ``bndbox`` to one pixel.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""From places on the slide to places under the electron microscope, and back."""

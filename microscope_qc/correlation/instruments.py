@@ -1,0 +1,155 @@
+"""Position lists in documented formats of other programs. Nothing here was tried on an instrument.
+
+SerialEM navigator (autodoc text, um), Probe for EPMA digitised positions (mm), BigWarp landmarks, useq-schema sequences
+(um), Micro-Manager 2 position lists (um), ImageJ ROI sets (slide pixels).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+from microscope_qc.core.cells import printable
+from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.correlation.targets import Target, TargetList
+
+
+def _label(target: Target) -> str:
+    """Defect number and class without what the formats use themselves."""
+    code = "".join(c for c in printable(target.class_code) if c.isprintable() and c not in '"[]=')
+    return f"{target.defect_id} {code}".strip()
+
+
+def write_nav(path: Path | str, targets: TargetList) -> Path:
+    """SerialEM navigator file of points. One point needs ``NumPts = 1``; maps are not written."""
+    lines = ["AdocVersion = 2.00", f"LastSavedAs = {Path(path).name}", ""]
+    z_um = (targets.stage_z_mm or 0.0) * 1000
+    for target in targets.targets:
+        x_um, y_um = target.stage_x_mm * 1000, target.stage_y_mm * 1000
+        lines += [
+            f"[Item = {target.defect_id}]",
+            "Color = 0",
+            f"StageXYZ = {x_um:.3f} {y_um:.3f} {z_um:.3f}",
+            "NumPts = 1",
+            "Regis = 1",
+            "Type = 0",
+            f"Note = {_label(target)}",
+            f"PtsX = {x_um:.3f}",
+            f"PtsY = {y_um:.3f}",
+            "",
+        ]
+    atomic_write(path, "\n".join(lines) + "\n")
+    return Path(path)
+
+
+def write_epma(path: Path | str, targets: TargetList) -> Path:
+    """Probe for EPMA position file (.pos): three lines of zeros, then one line per unknown sample."""
+    z = targets.stage_z_mm or 0.0
+    lines = ["0,0,0,0"] * 3
+    for index, target in enumerate(targets.targets, start=1):
+        position = f"{target.stage_x_mm:.6f},{target.stage_y_mm:.6f},{z:.6f}"
+        lines.append(f'2,{index},"{_label(target)}",{position},0,1,0,0,""')
+    atomic_write(path, "\r\n".join(lines) + "\r\n")
+    return Path(path)
+
+
+def write_bigwarp(path: Path | str, targets: TargetList) -> Path:
+    """BigWarp landmarks of the marks: moving = slide pixels x, y; fixed = stage um x, y; no header."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    fitted = targets.registration
+    for number, (px, mm) in enumerate(zip(fitted.marks_px, fitted.stage_mm, strict=True)):
+        writer.writerow([f"Pt-{number}", "true", *(f"{v:.3f}" for v in (px[1], px[0], mm[0] * 1000, mm[1] * 1000))])
+    atomic_write(path, out.getvalue())
+    return Path(path)
+
+
+def write_useq(path: Path | str, targets: TargetList) -> Path:
+    """useq-schema MDASequence as YAML: stage positions in um (JSON text is valid YAML)."""
+    positions = []
+    for target in targets.targets:
+        position = {
+            "x": round(target.stage_x_mm * 1000, 3),
+            "y": round(target.stage_y_mm * 1000, 3),
+            "name": _label(target),
+        }
+        if targets.stage_z_mm is not None:
+            position["z"] = round(targets.stage_z_mm * 1000, 3)
+        positions.append(position)
+    lines = ["axis_order: p", "stage_positions:" if positions else "stage_positions: []"]
+    lines += [f"- {json.dumps(position, ensure_ascii=False)}" for position in positions]
+    atomic_write(path, "\n".join(lines) + "\n")
+    return Path(path)
+
+
+def write_micromanager(path: Path | str, targets: TargetList) -> Path:
+    """Micro-Manager 2 position list (property map); devices are named XY and Z and can be renamed on loading."""
+
+    def scalar(kind: str, value: object) -> dict[str, object]:
+        return {"type": kind, "scalar": value}
+
+    def array(kind: str, value: list[object]) -> dict[str, object]:
+        return {"type": kind, "array": value}
+
+    stage_positions = [
+        {
+            "DefaultXYStage": scalar("STRING", "XY"),
+            "DefaultZStage": scalar("STRING", ""),
+            "DevicePositions": array(
+                "PROPERTY_MAP",
+                [
+                    {
+                        "Device": scalar("STRING", "XY"),
+                        "Position_um": array(
+                            "DOUBLE", [round(target.stage_x_mm * 1000, 3), round(target.stage_y_mm * 1000, 3)]
+                        ),
+                    }
+                ],
+            ),
+            "GridCol": scalar("INTEGER", 0),
+            "GridRow": scalar("INTEGER", 0),
+            "Label": scalar("STRING", _label(target)),
+            "Properties": scalar("PROPERTY_MAP", {}),
+        }
+        for target in targets.targets
+    ]
+    root = {
+        "encoding": "UTF-8",
+        "format": "Micro-Manager Property Map",
+        "major_version": 2,
+        "minor_version": 0,
+        "map": {"StagePositions": array("PROPERTY_MAP", list(stage_positions))},
+    }
+    atomic_write(path, json.dumps(root, ensure_ascii=False, indent=2))
+    return Path(path)
+
+
+def write_imagej(path: Path | str, targets: TargetList) -> Path:
+    """ImageJ ROI set (.zip): one rectangle per defect, in slide pixels.
+
+    Layout of ``ij.io.RoiDecoder``: big-endian, header of 64 bytes, a second one of 64 with the place of the name. Sides
+    beyond 16 bits are kept as floating point sides (sub-pixel rectangle).
+    """
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for target in targets.targets:
+            name = _label(target).replace("/", "_").replace("\\", "_")
+            archive.writestr(f"{name}.roi", _roi(target, name))
+    return Path(path)
+
+
+def _roi(target: Target, name: str) -> bytes:
+    left, top = target.x_px - target.width_px / 2, target.y_px - target.height_px / 2
+    whole = [round(v) for v in (top, left, top + target.height_px, left + target.width_px)]
+    encoded = name.encode("utf-16-be")
+    header = bytearray(64)
+    struct.pack_into(">4sHBB4h", header, 0, b"Iout", 228, 1, 0, *(max(-32768, min(32767, v)) for v in whole))
+    struct.pack_into(">4f", header, 18, left, top, target.width_px, target.height_px)
+    struct.pack_into(">h", header, 50, 128)  # sub-pixel resolution: the four floats above count
+    struct.pack_into(">i", header, 60, 64)  # where the second header begins
+    second = bytearray(64)
+    struct.pack_into(">ii", second, 16, 64 + 64, len(encoded) // 2)
+    return bytes(header) + bytes(second) + encoded

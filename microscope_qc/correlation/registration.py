@@ -1,0 +1,444 @@
+"""Where the slide lies on the stage of another microscope, from marks seen in both, and how well that is known.
+
+The chain is slide pixel -> specimen um -> stage. Specimen coordinates run to the right and up (the slide's y is flipped
+here, and only here), so that "mirrored" means that the specimen's sense of rotation changes, not that a picture has
+its y downwards.
+
+Expected errors follow J. M. Fitzpatrick, J. B. West and C. R. Maurer, "Predicting error in rigid-body point-based
+registration", IEEE Trans. Med. Imaging 17 (1998) 694, and the covariance of linear least squares for affine maps. The
+residual at the marks is never taken for the accuracy: it falls with fewer marks while the true error rises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import RegistrationError
+
+PARAMETERS = {"rigid": 3, "similarity": 4, "affine": 6}
+RADIUS_95 = 1.73
+"""95 % of a two-dimensional normal error lies within 1.73 of its root mean square length."""
+NARROW = 0.03
+"""Marks whose spread across is below this share of their spread along lie on a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A fitted map from slide to stage.
+
+    Attributes
+    ----------
+    model : str
+        "rigid", "similarity" or "affine".
+    mirror : bool
+        Whether the specimen's sense of rotation is reversed on the stage.
+    matrix : ndarray, shape (2, 3)
+        Specimen um (x, y up) to stage um (x, y).
+    sigma_um : float or None
+        Error of locating a mark along one axis; None when no degree of freedom is left.
+    residuals_um, loo_um : ndarray, shape (n,)
+        Distance at each mark, and at each mark when it is left out of the fit (NaN where that says nothing).
+    """
+
+    model: str
+    mirror: bool
+    matrix: np.ndarray
+    pixel_size_um: tuple[float, float]
+    marks_px: np.ndarray
+    stage_mm: np.ndarray
+    names: tuple[str, ...]
+    sigma_um: float | None
+    residuals_um: np.ndarray
+    loo_um: np.ndarray
+    observed_scale: float
+    repeatability_um: float = 0.0
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def n(self) -> int:
+        """Number of marks."""
+        return len(self.marks_px)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Measured numbers less fitted ones; with 0 no check is possible."""
+        return 2 * self.n - PARAMETERS[self.model]
+
+    @property
+    def check_possible(self) -> bool:
+        """Whether the marks contradict each other at all when one of them is wrong."""
+        return self.degrees_of_freedom > 0
+
+    @property
+    def handedness(self) -> str:
+        """ "mirrored" or "not mirrored"."""
+        return "mirrored" if self.mirror else "not mirrored"
+
+    @property
+    def scale(self) -> float:
+        """Stage length over specimen length; 1 when both microscopes agree."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+
+    @property
+    def rotation_deg(self) -> float:
+        """Angle from the specimen's x axis to its image on the stage, counter-clockwise, -180 to 180."""
+        return float(np.degrees(np.arctan2(self.matrix[1, 0], self.matrix[0, 0])))
+
+    @property
+    def shear_deg(self) -> float:
+        """Deviation from a right angle between the images of the two axes (0 but for affine maps)."""
+        a, b = self.matrix[:, 0], self.matrix[:, 1]
+        cosine = float(a @ b / np.maximum(np.linalg.norm(a) * np.linalg.norm(b), 1e-300))
+        return float(np.degrees(np.arcsin(np.clip(cosine, -1.0, 1.0))))
+
+    @property
+    def stretch(self) -> tuple[float, float]:
+        """Largest and smallest scale over all directions."""
+        values = np.linalg.svd(self.matrix[:, :2], compute_uv=False)
+        return float(values[0]), float(values[1])
+
+    def to_stage(self, yx_px: np.ndarray) -> np.ndarray:
+        """Stage positions (n, 2) x, y in mm of slide pixels (n, 2) y, x."""
+        return _apply(self.matrix, specimen_um(yx_px, self.pixel_size_um)) / 1000.0
+
+    def from_stage(self, xy_mm: np.ndarray) -> np.ndarray:
+        """Slide pixels (n, 2) y, x of stage positions (n, 2) x, y in mm."""
+        offset = np.atleast_2d(np.asarray(xy_mm, float)) * 1000.0 - self.matrix[:, 2]
+        x, y = np.linalg.solve(self.matrix[:, :2], offset.T)
+        return np.stack([-y / self.pixel_size_um[0], x / self.pixel_size_um[1]], axis=1)
+
+    def r95_um(self, yx_px: np.ndarray) -> np.ndarray:
+        """Radius (n,) in um around a stage position that holds the true place with 95 %; NaN when not known."""
+        points = specimen_um(yx_px, self.pixel_size_um)
+        if self.sigma_um is None:
+            return np.full(len(points), np.nan)
+        variance = self.sigma_um**2
+        tre2 = variance * self._leverage(points)
+        return RADIUS_95 * np.sqrt(tre2 + 2 * variance + self.repeatability_um**2)
+
+    def _leverage(self, points: np.ndarray) -> np.ndarray:
+        """Squared target registration error in units of sigma squared."""
+        marks = specimen_um(self.marks_px, self.pixel_size_um)
+        centre = marks.mean(axis=0)
+        spread = float(((marks - centre) ** 2).sum())
+        if self.model == "affine":
+            design = np.column_stack([marks - centre, np.ones(self.n)])
+            h = np.column_stack([points - centre, np.ones(len(points))])
+            return 2 * np.einsum("ij,jk,ik->i", h, np.linalg.inv(design.T @ design), h)
+        turning = ((points - centre) ** 2).sum(axis=1) / spread
+        # a rigid map has one number less to get wrong away from the centre: the scale
+        return 2 / self.n + (1 if self.model == "rigid" else 2) * turning
+
+    def outside_marks(self, yx_px: np.ndarray) -> np.ndarray:
+        """Boolean (n,): which slide pixels lie outside the hull of the marks, where errors grow quickly."""
+        points = np.atleast_2d(np.asarray(yx_px, float))
+        try:
+            from scipy.spatial import Delaunay, QhullError
+
+            return Delaunay(self.marks_px).find_simplex(points) < 0
+        except (QhullError, ValueError):  # two marks, or marks on a line: the hull has no inside
+            return np.ones(len(points), bool)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values, with units in the names."""
+        return {
+            "version": 1,
+            "model": self.model,
+            "n": self.n,
+            "degrees_of_freedom": self.degrees_of_freedom,
+            "check_possible": self.check_possible,
+            "mirror": self.mirror,
+            "handedness": self.handedness,
+            "matrix_specimen_um_to_stage_um": self.matrix.tolist(),
+            "matrix_slide_px_xy_to_stage_mm": self.matrix_px_to_mm.tolist(),
+            "pixel_size_um": list(self.pixel_size_um),
+            "rotation_deg": self.rotation_deg,
+            "scale": self.scale,
+            "observed_scale": self.observed_scale,
+            "scale_percent_off": (self.observed_scale - 1) * 100,
+            "shear_deg": self.shear_deg,
+            "stretch": list(self.stretch),
+            "sigma_um": self.sigma_um,
+            "repeatability_um": self.repeatability_um,
+            "marks": [
+                {
+                    "name": name,
+                    "slide_x_px": float(px[1]),
+                    "slide_y_px": float(px[0]),
+                    "stage_x_mm": float(mm[0]),
+                    "stage_y_mm": float(mm[1]),
+                    "residual_um": float(residual),
+                    "leave_one_out_um": float(loo) if np.isfinite(loo) else None,
+                }
+                for name, px, mm, residual, loo in zip(
+                    self.names, self.marks_px, self.stage_mm, self.residuals_um, self.loo_um, strict=True
+                )
+            ],
+            "warnings": list(self.warnings),
+        }
+
+    @property
+    def matrix_px_to_mm(self) -> np.ndarray:
+        """(2, 3) map of slide pixels (x, y down) to stage mm (x, y), for other programs."""
+        size_y, size_x = self.pixel_size_um
+        return self.matrix @ np.diag([size_x, -size_y, 1.0]) / 1000.0
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Registration:
+        """Rebuild from :meth:`to_dict`.
+
+        Raises
+        ------
+        RegistrationError
+            When the data are not a registration.
+        """
+        try:
+            marks = data["marks"]
+            size_y, size_x = (float(value) for value in data["pixel_size_um"])
+            sigma = data["sigma_um"]
+            loo = [np.nan if m["leave_one_out_um"] is None else m["leave_one_out_um"] for m in marks]
+            return cls(
+                model=str(data["model"]),
+                mirror=bool(data["mirror"]),
+                matrix=np.array(data["matrix_specimen_um_to_stage_um"], float).reshape(2, 3),
+                pixel_size_um=(size_y, size_x),
+                marks_px=np.array([[m["slide_y_px"], m["slide_x_px"]] for m in marks], float),
+                stage_mm=np.array([[m["stage_x_mm"], m["stage_y_mm"]] for m in marks], float),
+                names=tuple(str(m["name"]) for m in marks),
+                sigma_um=None if sigma is None else float(sigma),
+                residuals_um=np.array([m["residual_um"] for m in marks], float),
+                loo_um=np.array(loo, float),
+                observed_scale=float(data["observed_scale"]),
+                repeatability_um=float(data["repeatability_um"]),
+                warnings=tuple(data["warnings"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RegistrationError(
+                "The stored alignment cannot be read.", hint="Fit it again from its marks."
+            ) from error
+
+
+def specimen_um(yx_px: np.ndarray, pixel_size_um: tuple[float, float]) -> np.ndarray:
+    """Specimen coordinates (n, 2) x, y in um, y upwards, of slide pixels (n, 2) y, x."""
+    points = np.atleast_2d(np.asarray(yx_px, float))
+    return np.stack([points[:, 1] * pixel_size_um[1], -points[:, 0] * pixel_size_um[0]], axis=1)
+
+
+def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def fit(
+    marks_px: np.ndarray,
+    stage_mm: np.ndarray,
+    pixel_size_um: tuple[float, float],
+    *,
+    model: str = "auto",
+    mirror: bool | None = None,
+    names: Sequence[str] | None = None,
+    repeatability_um: float = 0.0,
+) -> Registration:
+    """Fit the map from slide to stage.
+
+    Parameters
+    ----------
+    marks_px
+        (n, 2) marks on the slide, y and x in full-resolution pixels.
+    stage_mm
+        (n, 2) the same marks on the stage, x and y in mm.
+    pixel_size_um
+        The slide's pixel size, y and x.
+    model
+        "auto": rigid with two marks, similarity with three to five, affine from six on if it predicts left-out marks
+        better.
+    mirror
+        Whether the stage shows the specimen mirrored; None tries both and keeps the better one. Two marks cannot tell.
+    repeatability_um
+        How well the stage comes back to a position (root mean square length).
+
+    Raises
+    ------
+    RegistrationError
+        When the marks do not determine the map.
+    """
+    marks, stage = _checked(marks_px, stage_mm, pixel_size_um)
+    count = len(marks)
+    points = specimen_um(marks, pixel_size_um)
+    target = stage * 1000.0
+    narrow = _narrowness(points) < NARROW
+    chosen = _choose_model(model, count, narrow, mirror)
+    if chosen == "auto":  # six marks or more
+        candidates = [_solve_handed(name, points, target, mirror) for name in ("similarity", "affine")]
+        errors = [_rms(_leave_one_out(name, points, target, m < 0)) for name, m in _with_sign(candidates)]
+        chosen = "affine" if errors[1] < errors[0] and not narrow else "similarity"
+    matrix = _solve_handed(chosen, points, target, mirror)[1]
+    determinant = float(np.linalg.det(matrix[:, :2]))
+    if not abs(determinant) > 1e-12:
+        raise RegistrationError(
+            "The marks on the slide and on the stage contradict each other.", hint="Look for marks that are swapped."
+        )
+    mirrored = determinant < 0
+    difference = _apply(matrix, points) - target
+    freedom = 2 * count - PARAMETERS[chosen]
+    squares = float((difference**2).sum())
+    residuals = np.linalg.norm(difference, axis=1)
+    loo = _leave_one_out(chosen, points, target, mirrored) if count >= 4 else np.full(count, np.nan)
+    observed = _observed_scale(points, target)
+    return Registration(
+        model=chosen,
+        mirror=mirrored,
+        matrix=matrix,
+        pixel_size_um=(float(pixel_size_um[0]), float(pixel_size_um[1])),
+        marks_px=marks,
+        stage_mm=stage,
+        names=tuple(names) if names is not None else tuple(f"M{i + 1}" for i in range(count)),
+        sigma_um=float(np.sqrt(squares / freedom)) if freedom > 0 else None,
+        residuals_um=residuals,
+        loo_um=loo,
+        observed_scale=observed,
+        repeatability_um=float(repeatability_um),
+        warnings=tuple(_warnings(chosen, matrix, points, target, residuals, observed, narrow, mirror)),
+    )
+
+
+def _checked(marks_px: Any, stage_mm: Any, pixel_size_um: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        marks, stage = np.array(marks_px, float), np.array(stage_mm, float)
+    except (TypeError, ValueError) as error:
+        raise RegistrationError("A mark's position is not a number.", hint="Correct the marks.") from error
+    if marks.ndim != 2 or marks.shape[1:] != (2,) or marks.shape != stage.shape:
+        raise RegistrationError("Every mark needs a place on the slide and on the stage.", hint="Complete the marks.")
+    if len(marks) < 2:
+        raise RegistrationError(
+            f"{len(marks)} mark{'s' if len(marks) != 1 else ''} cannot say how the slide lies on the stage.",
+            hint="Place at least three marks near the corners.",
+        )
+    if not (np.isfinite(marks).all() and np.isfinite(stage).all()):
+        raise RegistrationError("A mark's position is not a finite number.", hint="Correct the marks.")
+    if not all(np.isfinite(size) and size > 0 for size in pixel_size_um):
+        raise RegistrationError("The slide's pixel size is not known.", hint="Enter it first.")
+    for what, places in (("slide", marks), ("stage", stage)):
+        if np.ptp(places, axis=0).max() <= 1e-9:
+            raise RegistrationError(f"All marks lie at one place on the {what}.", hint="Place them at the corners.")
+    return marks, stage
+
+
+def _narrowness(points: np.ndarray) -> float:
+    """Spread across over spread along, 0 for points on a line."""
+    values = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    return float(values[1] / values[0])
+
+
+def _choose_model(model: str, count: int, narrow: bool, mirror: bool | None) -> str:
+    """Return the model of the table, "auto" when left-out marks must decide."""
+    if model not in ("auto", *PARAMETERS):
+        raise RegistrationError(f"There is no model {model!r}.", hint="Choose auto, rigid, similarity or affine.")
+    if model == "affine" and (count < 3 or narrow):
+        raise RegistrationError("An affine map needs three marks that do not lie on a line.", hint="Add a mark aside.")
+    if mirror is None and model != "affine" and (count == 2 or narrow):
+        if count == 2:
+            raise RegistrationError(
+                "Two marks cannot tell whether the stage shows the slide mirrored.",
+                hint="Say which one it is, or place a third mark away from the line between them.",
+            )
+        raise RegistrationError(
+            "The marks lie almost on a line, so they cannot tell whether the stage shows the slide mirrored.",
+            hint="Place one more mark away from that line.",
+        )
+    if model != "auto":
+        return model
+    if count == 2:
+        return "rigid"
+    return "similarity" if count < 6 or narrow else "auto"
+
+
+def _solve_handed(model: str, points: np.ndarray, target: np.ndarray, mirror: bool | None) -> tuple[str, np.ndarray]:
+    """Fit with the handedness that is given, or with the one that leaves the smaller residual."""
+    hands = (False, True) if mirror is None and model != "affine" else (bool(mirror),)
+    fits = [_solve(model, points, target, hand) for hand in hands]
+    return model, min(fits, key=lambda matrix: float(((_apply(matrix, points) - target) ** 2).sum()))
+
+
+def _with_sign(fits: list[tuple[str, np.ndarray]]) -> list[tuple[str, float]]:
+    return [(model, float(np.linalg.det(matrix[:, :2]))) for model, matrix in fits]
+
+
+def _solve(model: str, points: np.ndarray, target: np.ndarray, mirror: bool) -> np.ndarray:
+    """Least squares around the centres of both sets; (2, 3)."""
+    centre, goal = points.mean(axis=0), target.mean(axis=0)
+    p, t = points - centre, target - goal
+    if model == "affine":
+        linear = np.linalg.lstsq(p, t, rcond=None)[0].T
+    else:
+        flip = np.diag([1.0, -1.0]) if mirror else np.eye(2)
+        z, w = _complex(p @ flip), _complex(t)
+        turn = np.sum(w * np.conj(z)) / np.maximum(np.sum(np.abs(z) ** 2), 1e-300)
+        if model == "rigid":
+            turn = turn / abs(turn) if abs(turn) > 0 else 1.0 + 0.0j
+        linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]]) @ flip
+    return np.column_stack([linear, goal - linear @ centre])
+
+
+def _complex(xy: np.ndarray) -> np.ndarray:
+    return xy[:, 0] + 1j * xy[:, 1]
+
+
+def _leave_one_out(model: str, points: np.ndarray, target: np.ndarray, mirror: bool) -> np.ndarray:
+    """Distance (n,) in um at each mark when it takes no part in the fit."""
+    result = np.empty(len(points))
+    for left_out in range(len(points)):
+        keep = np.arange(len(points)) != left_out
+        matrix = _solve(model, points[keep], target[keep], mirror)
+        result[left_out] = np.linalg.norm(_apply(matrix, points[left_out : left_out + 1]) - target[left_out])
+    return result
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _observed_scale(points: np.ndarray, target: np.ndarray) -> float:
+    """Spread on the stage over spread on the specimen: a check of the pixel size that needs no fit."""
+    return _rms(target - target.mean(axis=0)) / max(_rms(points - points.mean(axis=0)), 1e-300)
+
+
+def _warnings(
+    model: str,
+    matrix: np.ndarray,
+    points: np.ndarray,
+    target: np.ndarray,
+    residuals: np.ndarray,
+    observed: float,
+    narrow: bool,
+    mirror: bool | None,
+) -> list[str]:
+    count = len(points)
+    found = []
+    if 2 * count - PARAMETERS[model] <= 0:
+        found.append("No check possible: the marks just determine the map. Add one mark.")
+    elif count == 2:
+        found.append("Two marks check the scale only; a wrong orientation cannot be seen.")
+    elif count == 3 and model == "similarity":
+        sign = np.linalg.det(_solve("affine", points, target, False)[:, :2])
+        if not narrow and (sign < 0) != (np.linalg.det(matrix[:, :2]) < 0):
+            found.append("The three marks contradict the orientation: look for two marks that are swapped.")
+    if narrow:
+        found.append("The marks lie almost on a line: positions away from it are uncertain.")
+    if residuals.mean() > 5 or residuals.max() > 10:
+        found.append(
+            f"The marks do not fit well: {residuals.mean():.1f} um on average, {residuals.max():.1f} um at most."
+        )
+    low, high = sorted([*np.linalg.svd(matrix[:, :2], compute_uv=False), observed])[::2]
+    if low < 0.8 or high > 1.25:
+        found.append(
+            f"Lengths differ by a factor of {high if high > 1.25 else low:.2f}: check pixel size and stage units."
+        )
+    if mirror is not None and count >= 3 and not narrow:
+        other = _solve_handed("similarity", points, target, not mirror)[1]
+        if ((_apply(other, points) - target) ** 2).sum() < ((_apply(matrix, points) - target) ** 2).sum():
+            found.append("The marks fit better with the other orientation.")
+    return found
