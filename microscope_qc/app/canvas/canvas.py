@@ -1,0 +1,403 @@
+"""The canvas: picture, boxes, overlay and overview held together, and the mouse and keys on them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
+from qtpy.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QWheelEvent
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from microscope_qc.app.canvas.box_layer import BoxLayer
+from microscope_qc.app.canvas.overlay import Overlay
+from microscope_qc.app.canvas.overview import OverviewMap
+from microscope_qc.app.canvas.picture import Picture
+from microscope_qc.app.canvas.tools import Hand, Tools
+from microscope_qc.app.canvas.view import View
+from microscope_qc.core.boxes import BoxChange
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session import Session
+    from microscope_qc.slides import Mosaic
+
+WHEEL_STEP = 1.0015  # per unit of angle delta: one notch (120) zooms by 1.2
+CURSORS = {
+    "arrow": Qt.CursorShape.ArrowCursor,
+    "cross": Qt.CursorShape.CrossCursor,
+    "move": Qt.CursorShape.SizeAllCursor,
+    "hand": Qt.CursorShape.ClosedHandCursor,
+    "open-hand": Qt.CursorShape.OpenHandCursor,
+    "resize-h": Qt.CursorShape.SizeHorCursor,
+    "resize-v": Qt.CursorShape.SizeVerCursor,
+    "resize-fall": Qt.CursorShape.SizeFDiagCursor,
+    "resize-rise": Qt.CursorShape.SizeBDiagCursor,
+}
+ARROWS = {
+    Qt.Key.Key_Left: (0, -1),
+    Qt.Key.Key_Right: (0, 1),
+    Qt.Key.Key_Up: (-1, 0),
+    Qt.Key.Key_Down: (1, 0),
+}
+
+
+class Canvas(QWidget):
+    """Shows the session's slide.
+
+    ``cursor_moved`` carries slide y, x (NaN when the mouse has left). ``menu_requested`` carries a global position.
+    """
+
+    cursor_moved = Signal(float, float)
+    view_changed = Signal()
+    menu_requested = Signal(object)
+    box_activated = Signal(int)
+    thumbnail_ready = Signal(object, object)
+    read_failed = Signal(object)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.picture = Picture(self)
+        native = self.picture.native
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.picture.widget)
+        self._message = QLabel(self)
+        self._message.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._message.setWordWrap(True)
+        self._message.hide()
+        self.boxes = BoxLayer(session, self.picture.scene)
+        self.tools = Tools(session, self.boxes)
+        self.overlay = Overlay(session, self.boxes, self.tools, native)
+        self.overview = OverviewMap(native)
+        self.overview.place_chosen.connect(self.go_to)
+        self._space = False
+        self._fit_pending = False
+        self._kept: dict[int, View] = {}
+        self._shown_slide: int | None = None
+        native.setMouseTracking(True)
+        native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        native.installEventFilter(self)
+        self.setFocusProxy(native)
+        self._refresh = QTimer(self)
+        self._refresh.setSingleShot(True)
+        self._refresh.setInterval(0)
+        self._refresh.timeout.connect(self._on_refresh)
+        self.picture.thumbnail_ready.connect(self._on_thumbnail_ready)
+        self.picture.read_failed.connect(self.read_failed, Qt.ConnectionType.QueuedConnection)
+        self._listen()
+        self._on_slide_changed()
+
+    def _listen(self) -> None:
+        session = self.session
+        session.slide_changed.connect(self._on_slide_changed)
+        session.mosaic_changed.connect(self._on_mosaic_changed)
+        session.boxes_changed.connect(self._on_boxes_changed)
+        session.filter_changed.connect(self._on_rows_changed)
+        session.classes_changed.connect(self._on_classes_changed)
+        session.marks_changed.connect(self.update_later)
+        session.slides_changed.connect(self.update_later)
+        session.selection.changed.connect(self._on_selection_changed)
+        session.tool_changed.connect(self._on_tool_changed)
+        session.centre_requested.connect(self.show_box)
+
+    def close_canvas(self) -> None:
+        """Stop everything that runs behind the picture (before the window goes)."""
+        session = self.session
+        session.slide_changed.disconnect(self._on_slide_changed)
+        session.mosaic_changed.disconnect(self._on_mosaic_changed)
+        session.boxes_changed.disconnect(self._on_boxes_changed)
+        session.filter_changed.disconnect(self._on_rows_changed)
+        session.classes_changed.disconnect(self._on_classes_changed)
+        session.marks_changed.disconnect(self.update_later)
+        session.slides_changed.disconnect(self.update_later)
+        session.selection.changed.disconnect(self._on_selection_changed)
+        session.tool_changed.disconnect(self._on_tool_changed)
+        session.centre_requested.disconnect(self.show_box)
+        self._refresh.stop()
+        self.picture.native.removeEventFilter(self)
+        self.picture.close()
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """Where the canvas looks."""
+        native = self.picture.native
+        if (self.tools.view.width, self.tools.view.height) != (native.width(), native.height()):
+            self.tools.view = self.tools.view.resized(native.width(), native.height())
+        return self.tools.view
+
+    def set_view(self, view: View) -> None:
+        """Look elsewhere."""
+        self.tools.view = self._held(view)
+        self.picture.look(self.tools.view)
+        self.update_later()
+        self.view_changed.emit()
+
+    def _held(self, view: View) -> View:
+        """Keep some of the slide in sight, whatever the hand does."""
+        slide = self.session.slide
+        if slide is None:
+            return view
+        height, width = slide.shape_px
+        return view.centred(min(max(view.y, 0.0), height), min(max(view.x, 0.0), width))
+
+    def _least_zoom(self) -> float:
+        slide = self.session.slide
+        if slide is None:
+            return 1e-4
+        return self.view.fitted(0, 0, *slide.shape_px).zoom / 3
+
+    def fit_slide(self) -> None:
+        """Show the whole slide."""
+        if self.session.slide is not None:
+            self.set_view(self.view.fitted(0, 0, *self.session.slide.shape_px))
+
+    def fit_selection(self) -> None:
+        """Show the selected boxes with their surroundings."""
+        if len(self.session.selection):
+            rows = self.session.table.get(self.session.selection.ids)
+            box = rows["y0"].min(), rows["x0"].min(), rows["y1"].max(), rows["x1"].max()
+            self.set_view(self.view.fitted(*(float(value) for value in box), margin=3.0))
+
+    def zoom_by(self, factor: float) -> None:
+        """Zoom about the middle."""
+        view = self.view
+        self.set_view(view.zoomed(factor, view.width / 2, view.height / 2, least=self._least_zoom()))
+
+    def zoom_to(self, zoom: float) -> None:
+        """Set the screen points per slide pixel."""
+        self.zoom_by(zoom / self.view.zoom)
+
+    def go_to(self, y: float, x: float) -> None:
+        """Centre a slide position."""
+        self.set_view(self.view.centred(y, x))
+
+    def show_box(self, box_id: int) -> None:
+        """Centre a box; zoom only when it would be too small to judge or larger than the canvas."""
+        if box_id not in self.session.table:
+            return
+        row = self.session.table.get([box_id])[0]
+        box = float(row["y0"]), float(row["x0"]), float(row["y1"]), float(row["x1"])
+        side = max(box[2] - box[0], box[3] - box[1]) * self.view.zoom
+        view = self.view.centred((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        if side < 24 or side > 0.8 * min(view.width, view.height):
+            view = view.fitted(*box, margin=6.0)
+        self.set_view(view)
+
+    def update_later(self, *_: object) -> None:
+        """Redraw once, however often this is asked before the next frame."""
+        if not self._refresh.isActive():
+            self._refresh.start()
+
+    def _on_refresh(self) -> None:
+        view = self.view
+        if self.boxes.refresh(view):
+            self.picture.redraw()
+        self.overlay.view = view
+        self.overlay.update()
+        self.overview.set_view(view)
+
+    # -- the session speaks ------------------------------------------------------------------------------------------
+
+    def _on_slide_changed(self) -> None:
+        if self._shown_slide is not None:
+            self._kept[self._shown_slide] = self.view
+        slide = self.session.slide
+        self._shown_slide = slide.id if slide is not None else None
+        self.tools.cancel()
+        self.boxes.reload()
+        self.overview.set_slide(None if slide is None else slide.shape_px)
+        self.picture.show_mosaic(None)
+        self._show_message("")
+        if self.session.project is None:
+            self._kept.clear()
+        if slide is None:
+            self.update_later()
+        elif slide.id in self._kept:
+            self.set_view(self._kept[slide.id])
+        else:
+            self._fit_pending = not self.isVisible()
+            self.fit_slide()
+
+    def _on_mosaic_changed(self) -> None:
+        mosaic = self.session.mosaic
+        if mosaic is None:
+            error = self.session.mosaic_error
+            self._show_message(str(error) if error is not None else "")
+        else:
+            self._show_message("")
+            self.picture.show_mosaic(mosaic)
+            self.picture.look(self.view)
+        self.update_later()
+
+    def _on_thumbnail_ready(self, mosaic: Mosaic, pixels: np.ndarray) -> None:
+        if mosaic is self.session.mosaic:
+            self.overview.set_thumbnail(pixels)
+            self._place_overview()
+            self.picture.look(self.view)
+            self.update_later()
+        self.thumbnail_ready.emit(mosaic, pixels)
+
+    def _on_boxes_changed(self, change: BoxChange) -> None:
+        self._on_rows_changed()
+
+    def _on_rows_changed(self) -> None:
+        self.boxes.reload()
+        self.update_later()
+
+    def _on_classes_changed(self) -> None:
+        self.overlay.forget_tags()
+        self._on_rows_changed()
+
+    def _on_selection_changed(self) -> None:
+        self.boxes.restyle()
+        self.update_later()
+
+    def _on_tool_changed(self, tool: str) -> None:
+        self.tools.cancel()
+        self._set_cursor("cross" if tool in {"draw", "mark"} else "arrow")
+        self.update_later()
+
+    def _show_message(self, words: str) -> None:
+        self._message.setText(words)
+        self._message.setVisible(bool(words))
+        self._place_overview()
+
+    # -- mouse and keys ----------------------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Take mouse and keys before napari does."""
+        kind = event.type()
+        if kind == QEvent.Type.Resize:
+            QTimer.singleShot(0, self._on_resized)
+            return False
+        if kind == QEvent.Type.Leave:
+            self.cursor_moved.emit(math.nan, math.nan)
+            return False
+        if kind == QEvent.Type.FocusOut:
+            self._space = False
+            return False
+        if isinstance(event, QMouseEvent):
+            return self._on_mouse(event)
+        if isinstance(event, QWheelEvent):
+            self._on_wheel(event)
+            return True
+        if isinstance(event, QNativeGestureEvent):
+            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+                self._zoom_at(1.0 + event.value(), event.position())
+            return True
+        if kind in {QEvent.Type.KeyPress, QEvent.Type.KeyRelease} and isinstance(event, QKeyEvent):
+            return self._on_key(event, pressed=kind == QEvent.Type.KeyPress)
+        return False
+
+    def _on_mouse(self, event: QMouseEvent) -> bool:
+        if self.session.slide is None:
+            return True
+        kind = event.type()
+        hand = _hand(event)
+        button = event.button()
+        if kind == QEvent.Type.MouseButtonPress:
+            self.picture.native.setFocus()
+            if button == Qt.MouseButton.RightButton:
+                self._on_right_click(hand, event)
+            elif button in {Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton}:
+                self.tools.press(hand, pan=self._space or button == Qt.MouseButton.MiddleButton)
+        elif kind == QEvent.Type.MouseMove:
+            before = self.view
+            self.tools.move(hand)
+            if self.view is not before:
+                self.set_view(self.view)
+            y, x = self.view.to_slide(hand.x, hand.y)
+            self.cursor_moved.emit(y, x)
+        elif kind == QEvent.Type.MouseButtonRelease and button != Qt.MouseButton.RightButton:
+            self.tools.release(hand)
+        elif kind == QEvent.Type.MouseButtonDblClick and button == Qt.MouseButton.LeftButton:
+            self._on_double_click(hand)
+        self._set_cursor("open-hand" if self._space and not self.tools.gesture else self.tools.cursor(hand))
+        if self.tools.gesture or kind != QEvent.Type.MouseMove:
+            self.update_later()
+        return True
+
+    def _on_double_click(self, hand: Hand) -> None:
+        hit = self.tools.box_at(hand) if self.session.tool == "select" else None
+        if hit is not None:
+            self.session.selection.set([hit], current=hit)
+            self.fit_selection()
+            self.box_activated.emit(hit)
+        else:
+            self.tools.press(hand)
+
+    def _on_right_click(self, hand: Hand, event: QMouseEvent) -> None:
+        self.tools.cancel()
+        hit = self.tools.box_at(hand)
+        if hit is not None and hit not in self.session.selection:
+            self.session.selection.set([hit], current=hit)
+        self.menu_requested.emit(event.globalPosition().toPoint())
+
+    def _on_wheel(self, event: QWheelEvent) -> None:
+        if self.session.slide is None:
+            return
+        delta = event.angleDelta().y() or event.angleDelta().x()
+        if delta:
+            self._zoom_at(WHEEL_STEP**delta, event.position())
+
+    def _zoom_at(self, factor: float, place: QPointF) -> None:
+        self.set_view(self.view.zoomed(factor, place.x(), place.y(), least=self._least_zoom()))
+
+    def _on_key(self, event: QKeyEvent, *, pressed: bool) -> bool:
+        key = event.key()
+        if key == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._space = pressed
+                self._set_cursor("open-hand" if pressed else "arrow")
+            return True
+        if not pressed:
+            return True
+        if key == Qt.Key.Key_Escape and self.tools.cancel():
+            self.update_later()
+            return True
+        if key in ARROWS and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            step = 10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
+            dy, dx = ARROWS[Qt.Key(key)]
+            if self.session.can_write:
+                self.session.nudge(self.session.selection.ids, dy * step, dx * step)
+            return True
+        if key in {Qt.Key.Key_Plus, Qt.Key.Key_Equal}:
+            self.zoom_by(1.25)
+        elif key == Qt.Key.Key_Minus:
+            self.zoom_by(0.8)
+        event.ignore()
+        return True
+
+    def _set_cursor(self, name: str) -> None:
+        self.picture.native.setCursor(CURSORS[name])
+
+    def _on_resized(self) -> None:
+        native = self.picture.native
+        self.overlay.setGeometry(native.rect())
+        self._place_overview()
+        if self.session.slide is not None and self._fit_pending and self.isVisible():
+            self._fit_pending = False
+            self.fit_slide()
+        else:
+            self.set_view(self.view)
+
+    def _place_overview(self) -> None:
+        native = self.picture.native
+        self.overview.move(native.width() - self.overview.width() - 12, 12)
+        self.overview.raise_()
+        self._message.setGeometry(self.rect().adjusted(80, 0, -80, 0))
+        self._message.raise_()
+
+
+def _hand(event: QMouseEvent) -> Hand:
+    place, keys = event.position(), event.modifiers()
+    return Hand(
+        place.x(),
+        place.y(),
+        shift=bool(keys & Qt.KeyboardModifier.ShiftModifier),
+        ctrl=bool(keys & Qt.KeyboardModifier.ControlModifier),
+    )

@@ -1,0 +1,165 @@
+"""Text and tools above the picture: short codes, handles, the box under the hand, marks, scale bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QLineF, QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPixmap
+from qtpy.QtWidgets import QWidget
+
+from microscope_qc.app.canvas.tools import Box, Tools, handle_places
+from microscope_qc.app.canvas.view import View, scale_bar
+from microscope_qc.core.boxes import ReviewState
+
+if TYPE_CHECKING:
+    from microscope_qc.app.canvas.box_layer import BoxLayer
+    from microscope_qc.app.session import Session
+
+MARK_COLOUR = QColor("#ffd21f")
+HALO = QColor(0, 0, 0, 190)
+WHITE = QColor("#ffffff")
+
+
+class Overlay(QWidget):
+    """A transparent sheet over the canvas; the mouse goes through it."""
+
+    def __init__(self, session: Session, boxes: BoxLayer, tools: Tools, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self._session, self._boxes, self._tools = session, boxes, tools
+        self.view = View()
+        self._tags: dict[tuple[str, str, float], QPixmap] = {}
+        font = QFont(self.font())
+        font.setPointSizeF(max(8.0, font.pointSizeF() - 1))
+        font.setWeight(QFont.Weight.DemiBold)
+        self._tag_font = font
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw everything."""
+        if self._session.slide is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_codes(painter)
+        self._paint_marks(painter)
+        self._paint_hand(painter)
+        self._paint_scale_bar(painter)
+        painter.end()
+
+    def forget_tags(self) -> None:
+        """Classes have changed."""
+        self._tags.clear()
+
+    def _paint_codes(self, painter: QPainter) -> None:
+        rows = self._boxes.rows
+        places = self._boxes.labelled(self.view)
+        for place in places.tolist():
+            row = rows[place]
+            if int(row["id"]) == self._boxes.hidden_id:
+                continue
+            item = self._session.class_of(int(row["class_id"]))
+            rejected = row["state"] == ReviewState.REJECTED
+            tag = self._tag(item.code, "#b8b8b8" if rejected else item.colour)
+            left, top = self.view.to_screen(float(row["y0"]), float(row["x0"]))
+            height = tag.height() / tag.devicePixelRatio()
+            y = top - height - 3
+            painter.drawPixmap(QPointF(left - 1, y if y > 0 else top + 3), tag)
+
+    def _tag(self, code: str, colour: str) -> QPixmap:
+        ratio = self.devicePixelRatioF()
+        key = (code, colour, ratio)
+        if key not in self._tags:
+            metrics = QFontMetricsF(self._tag_font)
+            width, height = metrics.horizontalAdvance(code) + 8, metrics.height() + 1
+            pixmap = QPixmap(round(width * ratio), round(height * ratio))
+            pixmap.setDevicePixelRatio(ratio)
+            pixmap.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(pixmap)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setBrush(QColor(16, 16, 16, 205))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.drawRoundedRect(QRectF(0, 0, width, height), 3, 3)
+            painter.setFont(self._tag_font)
+            painter.setPen(_readable(QColor(colour)))
+            painter.drawText(QRectF(0, 0, width, height), Qt.AlignmentFlag.AlignCenter, code)
+            painter.end()
+            self._tags[key] = pixmap
+        return self._tags[key]
+
+    def _paint_marks(self, painter: QPainter) -> None:
+        project, slide = self._session.project, self._session.slide
+        if project is None or slide is None:
+            return
+        for mark in project.marks(slide.id):
+            x, y = self.view.to_screen(mark.y_px, mark.x_px)
+            lines = [QLineF(x - 11, y, x - 3, y), QLineF(x + 3, y, x + 11, y)]
+            lines += [QLineF(x, y - 11, x, y - 3), QLineF(x, y + 3, x, y + 11)]
+            for pen in (QPen(HALO, 4.5), QPen(MARK_COLOUR, 2)):
+                painter.setPen(pen)
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawLines(lines)
+                painter.drawEllipse(QPointF(x, y), 7, 7)
+            tag = self._tag(mark.name, MARK_COLOUR.name())
+            painter.drawPixmap(QPointF(x + 12, y - tag.height() / tag.devicePixelRatio() - 2), tag)
+
+    def _paint_hand(self, painter: QPainter) -> None:
+        if self._tools.band is not None:
+            painter.setPen(QPen(WHITE, 1, Qt.PenStyle.DashLine))
+            painter.setBrush(QColor(255, 255, 255, 28))
+            painter.drawRect(self._rect(self._tools.band))
+        ghost = self._tools.ghost
+        if ghost is not None:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            for pen in (QPen(HALO, 5), QPen(WHITE, 2)):
+                painter.setPen(pen)
+                painter.drawRect(self._rect(ghost))
+            self._paint_size(painter, ghost)
+        box = ghost if self._tools.gesture in {"move", "resize"} else self._tools.editable_box()
+        if box is not None and self._tools.gesture != "draw":
+            painter.setPen(QPen(QColor(20, 20, 20), 1))
+            painter.setBrush(WHITE)
+            for _, _, x, y in handle_places(box, self.view):
+                painter.drawRect(QRectF(x - 3.5, y - 3.5, 7, 7))
+
+    def _paint_size(self, painter: QPainter, box: Box) -> None:
+        height, width = box[2] - box[0], box[3] - box[1]
+        size = self._session.pixel_size_um
+        if size is None:
+            words = f"{width:.0f} × {height:.0f} px"
+        else:
+            words = f"{width * size[1]:.3g} × {height * size[0]:.3g} µm"
+        rect = self._rect(box)
+        self._text(painter, QPointF(rect.left(), rect.bottom() + 18), words)
+
+    def _paint_scale_bar(self, painter: QPainter) -> None:
+        length, words = scale_bar(self.view, self._session.pixel_size_um)
+        if length < 4:
+            return
+        left, bottom = 20.0, self.height() - 20.0
+        for pen, grow in ((QPen(HALO, 6, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap), 1.5),
+                          (QPen(WHITE, 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap), 0.0)):  # fmt: skip
+            painter.setPen(pen)
+            painter.drawLine(QPointF(left - grow, bottom), QPointF(left + length + grow, bottom))
+        metrics = QFontMetricsF(self._tag_font)
+        x = left + max(0.0, (length - metrics.horizontalAdvance(words)) / 2)
+        self._text(painter, QPointF(x, bottom - 8), words)
+
+    def _text(self, painter: QPainter, place: QPointF, words: str) -> None:
+        painter.setFont(self._tag_font)
+        painter.setPen(HALO)
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (1, 1), (-1, -1), (1, -1), (-1, 1)):
+            painter.drawText(place + QPointF(dx, dy), words)
+        painter.setPen(WHITE)
+        painter.drawText(place, words)
+
+    def _rect(self, box: Box) -> QRectF:
+        left, top = self.view.to_screen(box[0], box[1])
+        right, bottom = self.view.to_screen(box[2], box[3])
+        return QRectF(left, top, right - left, bottom - top)
+
+
+def _readable(colour: QColor) -> QColor:
+    """The colour, light enough to be read on a dark ground."""
+    return QColor.fromHslF(max(0.0, colour.hslHueF()), colour.hslSaturationF(), max(colour.lightnessF(), 0.62))

@@ -1,0 +1,264 @@
+"""What the hand does on the canvas: select, draw, move, resize, mark, pan.
+
+Pure of Qt: points on screen come in, slide rectangles and calls of the session go out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microscope_qc.app.canvas.view import View
+from microscope_qc.core.geometry import Region
+
+if TYPE_CHECKING:
+    from microscope_qc.app.canvas.box_layer import BoxLayer
+    from microscope_qc.app.session import Session
+
+CLICK_POINTS = 4
+"""Moves shorter than this on screen are clicks."""
+HANDLE_POINTS = 6
+"""Reach of a handle on screen."""
+MIN_BOX_PX = 2.0
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """A press, move or release: where on screen, and which keys are held."""
+
+    x: float
+    y: float
+    shift: bool = False
+    ctrl: bool = False
+
+
+class Tools:
+    """The state of one gesture.
+
+    ``ghost`` is the box under the hand and ``band`` the selection rectangle, both in slide pixels; ``view`` may be
+    changed by a gesture (panning).
+    """
+
+    def __init__(self, session: Session, boxes: BoxLayer) -> None:
+        self._session = session
+        self._boxes = boxes
+        self.view = View()
+        self.ghost: Box | None = None
+        self.band: Box | None = None
+        self.gesture = ""  # "", "press", "pan", "draw", "band", "move", "resize"
+        self._start = Hand(0, 0)
+        self._last = Hand(0, 0)
+        self._hit: int | None = None
+        self._edited: Box = (0, 0, 0, 0)
+        self._grip: tuple[int, int] = (0, 0)
+
+    # -- what lies under the hand ------------------------------------------------------------------------------------
+
+    def box_at(self, hand: Hand) -> int | None:
+        """Shown box at a point on screen; a small one is easier to hit than it is to see."""
+        y, x = self.view.to_slide(hand.x, hand.y)
+        return self._boxes.at(y, x, margin_px=3.0 / self.view.zoom)
+
+    def editable_box(self) -> Box | None:
+        """The one selected box, when it may be edited and is large enough on screen for handles."""
+        selection = self._session.selection
+        if len(selection) != 1 or not self._session.can_write or selection.current is None:
+            return None
+        if selection.current not in self._session.table:
+            return None
+        row = self._session.table.get([selection.current])[0]
+        box = (float(row["y0"]), float(row["x0"]), float(row["y1"]), float(row["x1"]))
+        side = max(box[2] - box[0], box[3] - box[1]) * self.view.zoom
+        return box if side >= 2 * HANDLE_POINTS else None
+
+    def handle_at(self, hand: Hand) -> tuple[int, int] | None:
+        """Handle under the hand as (-1, 0, 1) for top, middle, bottom and the same for left and right."""
+        box = self.editable_box()
+        if box is None:
+            return None
+        for vertical, horizontal, x, y in handle_places(box, self.view):
+            if abs(hand.x - x) <= HANDLE_POINTS and abs(hand.y - y) <= HANDLE_POINTS:
+                return vertical, horizontal
+        return None
+
+    def cursor(self, hand: Hand) -> str:
+        """Name of the mouse pointer: "arrow", "cross", "move", "hand" or "resize-" with the handle's direction."""
+        if self.gesture == "pan":
+            return "hand"
+        handle = self.handle_at(hand) if self.gesture in {"", "press"} else None
+        if self.gesture == "resize":
+            handle = self._grip
+        if handle is not None:
+            vertical, horizontal = handle
+            if vertical == 0:
+                return "resize-h"
+            if horizontal == 0:
+                return "resize-v"
+            return "resize-fall" if vertical == horizontal else "resize-rise"
+        if self._session.tool in {"draw", "mark"}:
+            return "cross"
+        hit = self.box_at(hand)
+        if hit is not None and hit in self._session.selection and self._session.can_write:
+            return "move"
+        return "arrow"
+
+    # -- the gesture -------------------------------------------------------------------------------------------------
+
+    def press(self, hand: Hand, *, pan: bool = False) -> None:
+        """A button goes down; ``pan`` for the middle button or with Space held."""
+        self._start = self._last = hand
+        self._hit = None
+        if pan:
+            self.gesture = "pan"
+            return
+        handle = self.handle_at(hand)
+        box = self.editable_box()
+        if handle is not None and box is not None and not hand.ctrl:
+            self.gesture, self._grip, self._edited = "resize", handle, box
+            self._take_box(box)
+            return
+        tool = self._session.tool
+        if tool == "select" or hand.ctrl:
+            self._hit = None if hand.ctrl else self.box_at(hand)
+            self.gesture = "band" if hand.ctrl else "press"
+        else:
+            self.gesture = tool
+
+    def move(self, hand: Hand) -> None:
+        """The hand moves with the button down."""
+        if self.gesture == "press" and self._moved(hand):
+            self._begin_drag()
+        if self.gesture == "pan":
+            self.view = self.view.panned(hand.x - self._last.x, hand.y - self._last.y)
+        elif self.gesture == "draw":
+            self.ghost = self._clipped(self._dragged(hand))
+        elif self.gesture == "band":
+            self.band = self._dragged(hand)
+        elif self.gesture in {"move", "resize"}:
+            self.ghost = self._edited_box(hand)
+        self._last = hand
+
+    def release(self, hand: Hand) -> None:
+        """The button goes up: the gesture becomes one command."""
+        gesture, self.gesture = self.gesture, ""
+        ghost, band = self.ghost, self.band
+        hidden = self._boxes.hidden_id
+        self._drop()
+        if gesture == "press":
+            self._click(hand)
+        elif gesture == "draw":
+            if ghost is not None and self._moved(hand) and _large_enough(ghost):
+                self._session.draw_box(*ghost)
+            elif not self._moved(hand):
+                self._hit = self.box_at(hand)
+                self._click(hand)
+        elif gesture == "mark":
+            y, x = self.view.to_slide(hand.x, hand.y)
+            self._session.mark_placed.emit(y, x)
+        elif gesture == "band" and band is not None:
+            self._select_band(band, add=hand.shift)
+        elif gesture in {"move", "resize"} and ghost is not None and ghost != self._edited and hidden is not None:
+            self._session.move_box(hidden, *ghost)
+
+    def cancel(self) -> bool:
+        """Give the gesture up; returns whether there was one."""
+        running = bool(self.gesture)
+        self.gesture = ""
+        self._drop()
+        return running
+
+    def _drop(self) -> None:
+        self.ghost = self.band = None
+        if self._boxes.hidden_id is not None:
+            self._boxes.hidden_id = None
+            self._boxes.restyle()
+
+    def _take_box(self, box: Box) -> None:
+        self.ghost = box
+        self._boxes.hidden_id = self._session.selection.current
+        self._boxes.restyle()
+
+    def _moved(self, hand: Hand) -> bool:
+        return max(abs(hand.x - self._start.x), abs(hand.y - self._start.y)) >= CLICK_POINTS
+
+    def _begin_drag(self) -> None:
+        selection = self._session.selection
+        if self._hit is None or self._hit not in selection or not self._session.can_write or len(selection) != 1:
+            self.gesture = "pan"
+            return
+        row = self._session.table.get([self._hit])[0]
+        self._edited = (float(row["y0"]), float(row["x0"]), float(row["y1"]), float(row["x1"]))
+        self.gesture = "move"
+        self._take_box(self._edited)
+
+    def _click(self, hand: Hand) -> None:
+        selection = self._session.selection
+        if self._hit is None:
+            if not hand.shift:
+                selection.clear()
+        elif hand.shift:
+            selection.toggle(self._hit)
+        else:
+            selection.set([self._hit], current=self._hit)
+
+    def _select_band(self, band: Box, *, add: bool) -> None:
+        region = Region(*(round(value) for value in band))
+        ids = self._boxes.enclosed(region)
+        if add:
+            ids = np.union1d(ids, self._session.selection.ids)
+        self._session.selection.set(ids)
+
+    def _dragged(self, hand: Hand) -> Box:
+        ya, xa = self.view.to_slide(self._start.x, self._start.y)
+        yb, xb = self.view.to_slide(hand.x, hand.y)
+        return min(ya, yb), min(xa, xb), max(ya, yb), max(xa, xb)
+
+    def _clipped(self, box: Box) -> Box:
+        """Whole pixels inside the slide: a drawn box means pixels."""
+        height, width = self._session.slide.shape_px if self._session.slide is not None else (0, 0)
+        y0, x0, y1, x1 = (float(round(value)) for value in box)
+        return min(max(y0, 0), height), min(max(x0, 0), width), min(max(y1, 0), height), min(max(x1, 0), width)
+
+    def _edited_box(self, hand: Hand) -> Box:
+        ya, xa = self.view.to_slide(self._start.x, self._start.y)
+        yb, xb = self.view.to_slide(hand.x, hand.y)
+        dy, dx = float(round(yb - ya)), float(round(xb - xa))
+        y0, x0, y1, x1 = self._edited
+        if self.gesture == "move":
+            height, width = self._session.slide.shape_px if self._session.slide is not None else (y1, x1)
+            dy = min(max(dy, -y0), max(height - y1, -y0))
+            dx = min(max(dx, -x0), max(width - x1, -x0))
+            return y0 + dy, x0 + dx, y1 + dy, x1 + dx
+        vertical, horizontal = self._grip
+        if vertical < 0:
+            y0 = min(y0 + dy, y1 - MIN_BOX_PX)
+        elif vertical > 0:
+            y1 = max(y1 + dy, y0 + MIN_BOX_PX)
+        if horizontal < 0:
+            x0 = min(x0 + dx, x1 - MIN_BOX_PX)
+        elif horizontal > 0:
+            x1 = max(x1 + dx, x0 + MIN_BOX_PX)
+        return self._clipped((y0, x0, y1, x1))
+
+
+def handle_places(box: Box, view: View) -> list[tuple[int, int, float, float]]:
+    """The eight handles of a box: vertical and horizontal side, and screen x, y. Corners first: they win when small."""
+    left, top = view.to_screen(box[0], box[1])
+    right, bottom = view.to_screen(box[2], box[3])
+    xs = {-1: left, 0: (left + right) / 2, 1: right}
+    ys = {-1: top, 0: (top + bottom) / 2, 1: bottom}
+    corners = [(v, h) for v in (-1, 1) for h in (-1, 1)]
+    sides = []
+    if right - left >= 5 * HANDLE_POINTS:
+        sides += [(-1, 0), (1, 0)]
+    if bottom - top >= 5 * HANDLE_POINTS:
+        sides += [(0, -1), (0, 1)]
+    return [(v, h, xs[h], ys[v]) for v, h in corners + sides]
+
+
+def _large_enough(box: Box) -> bool:
+    return box[2] - box[0] >= MIN_BOX_PX and box[3] - box[1] >= MIN_BOX_PX
