@@ -263,3 +263,14 @@ def usable_size(size: float | None) -> float | None:
     if size is None or not np.isfinite(size) or not 1e-6 <= size <= 1e5:
         return None
     return float(size)
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Give scenes names of their own: an empty one its number, a repeated one its number in brackets.
+
+    A single scene keeps its name, even an empty one.
+    """
+    if len(names) == 1:
+        return list(names)
+    seen = [name for name in names if name]
+    return [str(i) if not name else f"{name} ({i})" if seen.count(name) > 1 else name for i, name in enumerate(names)]

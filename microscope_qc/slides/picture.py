@@ -1,0 +1,143 @@
+"""PNG and JPEG: decoded whole at the first read, and kept."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
+from microscope_qc.slides.cache import PieceCache
+
+# such files are unpacked as a whole: 400 megapixels of colour are 1.2 GB
+MAX_PIXELS = 400_000_000
+CACHE = PieceCache(1 << 30)  # shared, so that many open pictures do not add up
+FORMATS = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg"}
+# mode of Pillow -> (mode to decode to, our type, colour)
+MODES: dict[str, tuple[str, type, bool]] = {
+    "1": ("L", np.uint8, False),
+    "L": ("L", np.uint8, False),
+    "LA": ("L", np.uint8, False),
+    "grey 16": ("", np.uint16, False),
+    "colour 16": ("", np.uint16, True),
+    "I": ("I", np.int32, False),
+    "F": ("F", np.float32, False),
+    "P": ("RGB", np.uint8, True),
+    "PA": ("RGB", np.uint8, True),
+    "RGB": ("RGB", np.uint8, True),
+    "RGBA": ("RGB", np.uint8, True),
+    "RGBX": ("RGB", np.uint8, True),
+    "CMYK": ("RGB", np.uint8, True),
+    "YCbCr": ("RGB", np.uint8, True),
+}
+DAMAGE = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError)
+
+
+def open_picture(path: Path) -> Slide:
+    """Open a PNG or JPEG.
+
+    Raises
+    ------
+    SlideError
+        When it is damaged, or too large to be unpacked as a whole.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG", "MPO")) as image:
+                width, height = image.size
+                mode, kind = _mode(path, image), FORMATS[image.format or "PNG"]
+                transparent = "A" in image.mode or "transparency" in image.info
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except DAMAGE as error:
+        raise _damaged(path) from error
+    if width * height > MAX_PIXELS:
+        raise _too_large(path)
+    if mode not in MODES:
+        raise SlideError(f"{path.name} holds pixels of a kind that is not shown ({mode}).", hint="Save it as RGB.")
+    notes = ("transparency is not shown",) if transparent else ()
+    return Slide(path, format=kind, scenes=[PictureMosaic(path, (height, width), mode=mode, notes=notes)])
+
+
+class PictureMosaic(Mosaic):
+    """A picture of one level."""
+
+    def __init__(self, path: Path, shape: tuple[int, int], *, mode: str, notes: tuple[str, ...]) -> None:
+        decoded, dtype, rgb = MODES[mode]
+        super().__init__(
+            path=path,
+            levels=[Level(checked_shape(path, shape), (1.0, 1.0))],
+            dtype=np.dtype(dtype),
+            rgb=rgb,
+            channels=[Channel("RGB" if rgb else "Grey")],
+            notes=notes,
+        )
+        self._mode = decoded
+        self._key = object()
+        weakref.finalize(self, CACHE.drop, self._key)
+
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        pixels = CACHE.get(self._key, self._decode)
+        return pixels[region.y0 : region.y1, region.x0 : region.x1].copy()
+
+    def _decode(self) -> np.ndarray:
+        from PIL import Image
+
+        try:
+            if not self._mode:
+                return self._decode_16()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(self.path, formats=("PNG", "JPEG", "MPO")) as image:
+                    converted = image if image.mode == self._mode else image.convert(self._mode)
+                    pixels = np.asarray(converted)
+        except SlideError:
+            raise
+        except DAMAGE as error:
+            raise _damaged(self.path) from error
+        return self._checked(pixels)
+
+    def _decode_16(self) -> np.ndarray:
+        """Pillow would halve the depth of 16-bit colour."""
+        import imagecodecs
+
+        pixels = imagecodecs.png_decode(self.path.read_bytes())
+        if pixels.ndim == 3:
+            pixels = pixels[..., :3] if self.rgb else pixels[..., 0]
+        return self._checked(pixels)
+
+    def _checked(self, pixels: np.ndarray) -> np.ndarray:
+        if pixels.shape[:2] != self.shape:
+            raise SlideError(f"{self.path.name} changed while it was open.", hint="Open it again.")
+        return np.ascontiguousarray(pixels, self.dtype)
+
+
+def _mode(path: Path, image: Any) -> str:
+    """Pillow's mode, or a name of our own for PNG with 16 bits per sample."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            header = file.read(26)  # signature, chunk length and name, width, height, bit depth, colour type
+        if header[24] == 16:
+            return "colour 16" if header[25] in (2, 6) else "grey 16"
+    return image.mode
+
+
+def _too_large(path: Path) -> SlideError:
+    return SlideError(
+        f"{path.name} is too large to be unpacked as a whole (more than {MAX_PIXELS // 1_000_000} megapixels).",
+        hint="Save it as a tiled TIFF or as OME-Zarr.",
+    )
+
+
+def _damaged(path: Path) -> SlideError:
+    return SlideError(
+        f"{path.name} is damaged, or it was not copied completely.", hint="Copy it again from where it came."
+    )

@@ -1,0 +1,199 @@
+"""Read a region of a TIFF page by touching only the tiles or strips it needs."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.cache import PieceCache
+
+# one strip or tile beyond this is a broken header, or a file that must be tiled before anyone can look at it
+MAX_SEGMENT_BYTES = 2 << 30
+JPEG_KINDS = (6, 7, 34892, 33007)
+# what tifffile and the codecs raise on damaged files
+DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    OSError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+
+
+def damaged(path: Path) -> SlideError:
+    """The sentence for a TIFF that cannot be understood."""
+    return SlideError(
+        f"{path.name} is a damaged TIFF, or it was not copied completely.", hint="Copy it again from the microscope."
+    )
+
+
+class PageReader:
+    """Reads regions of any page of one slide, from any thread."""
+
+    def __init__(self, path: Path, cache: PieceCache) -> None:
+        self._path = path
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._maps: dict[tuple, np.ndarray] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Forget what was decoded and mapped."""
+        with self._lock:
+            self._closed = True
+            self._maps.clear()
+        self._cache.clear()
+
+    def read(self, page: Any, region: Region, *, samples: Sequence[int], plane: int = 0) -> np.ndarray:
+        """Pixels (h, w, len(samples)) of a region inside a page.
+
+        Parameters
+        ----------
+        page
+            tifffile's page or frame.
+        samples
+            Which samples of a pixel, neighbouring and rising.
+        plane
+            Number of the plane behind the page's offset, for files that keep a whole stack behind one page.
+
+        Raises
+        ------
+        SlideError
+            When a tile is missing, cut off or cannot be decoded.
+        """
+        if self._closed:
+            raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+        try:
+            keyframe = page.keyframe
+            if _is_plain(page, keyframe):
+                return self._read_plain(page, keyframe, region, samples=samples, plane=plane)
+            return self._read_segments(page, keyframe, region, samples=samples)
+        except SlideError:
+            raise
+        except DAMAGE as error:
+            raise self._undecodable(page, error) from error
+
+    def _undecodable(self, page: Any, error: BaseException) -> SlideError:
+        kind = page.keyframe.compression
+        if any(word in str(error).lower() for word in ("compression", "codec")):
+            name = getattr(kind, "name", str(kind))
+            return SlideError(
+                f"{self._path.name} is packed in a way this program does not know (compression {name}).",
+                hint="Save it as an uncompressed, LZW or JPEG TIFF.",
+            )
+        return SlideError(
+            f"A part of {self._path.name} cannot be decoded; the file is damaged or not complete.",
+            hint="Copy it again from the microscope.",
+        )
+
+    def _read_plain(
+        self, page: Any, keyframe: Any, region: Region, *, samples: Sequence[int], plane: int
+    ) -> np.ndarray:
+        separate, depth, height, width, contiguous = keyframe.shaped
+        dtype = np.dtype(page.parent.byteorder + keyframe.dtype.char)
+        offset = int(page.dataoffsets[0]) + plane * separate * depth * height * width * contiguous * dtype.itemsize
+        source = page.parent.filehandle.path
+        with self._lock:
+            pixels = self._maps.get((source, offset))
+            if pixels is None:
+                shape = (separate, depth, height, width, contiguous)
+                pixels = np.memmap(source, dtype, "r", offset=offset, shape=shape)
+                if len(self._maps) < 64:
+                    self._maps[(source, offset)] = pixels
+        part = pixels[:, 0, region.y0 : region.y1, region.x0 : region.x1]
+        first, last = samples[0], samples[-1] + 1
+        part = np.moveaxis(part[first:last, ..., 0], 0, -1) if separate > 1 else part[0][..., first:last]
+        return np.array(part, dtype.newbyteorder("="))
+
+    def _read_segments(self, page: Any, keyframe: Any, region: Region, *, samples: Sequence[int]) -> np.ndarray:
+        separate, _, height, width, _ = keyframe.shaped
+        rows = keyframe.tilelength if keyframe.is_tiled else min(keyframe.rowsperstrip, height)
+        columns = keyframe.tilewidth if keyframe.is_tiled else width
+        across, down = -(-width // columns), -(-height // rows)
+        deep = -(-keyframe.imagedepth // max(1, keyframe.tiledepth)) if keyframe.is_tiled else keyframe.imagedepth
+        result = np.zeros((*region.shape, len(samples)), keyframe.dtype)
+        for number, sample in enumerate(samples):
+            if separate == 1 and number:
+                break
+            for iy in range(region.y0 // rows, -(-region.y1 // rows)):
+                for ix in range(region.x0 // columns, -(-region.x1 // columns)):
+                    index = ((sample if separate > 1 else 0) * deep * down + iy) * across + ix
+                    piece = self._segment(page, keyframe, index)
+                    if piece is None:
+                        continue
+                    y, x = iy * rows, ix * columns
+                    inside = Region(y, x, y + piece.shape[0], x + piece.shape[1])
+                    part = _overlap(inside, region)
+                    if part.empty:
+                        continue
+                    values = piece[part.y0 - y : part.y1 - y, part.x0 - x : part.x1 - x]
+                    target = result[
+                        part.y0 - region.y0 : part.y1 - region.y0, part.x0 - region.x0 : part.x1 - region.x0
+                    ]
+                    if separate > 1:
+                        target[..., number] = values[..., 0]
+                    else:
+                        target[...] = values[..., samples[0] : samples[-1] + 1]
+        return result
+
+    def _segment(self, page: Any, keyframe: Any, index: int) -> np.ndarray | None:
+        """One decoded tile or strip (h, w, samples); None where the file leaves it out."""
+        offset, count = int(page.dataoffsets[index]), int(page.databytecounts[index])
+        if offset == 0 or count == 0:
+            return None
+        return self._cache.get(
+            (page.parent.filehandle.path, offset), lambda: self._decode(page, keyframe, index, offset, count)
+        )
+
+    def _decode(self, page: Any, keyframe: Any, index: int, offset: int, count: int) -> np.ndarray:
+        if keyframe.is_tiled:
+            size = keyframe.tilelength * keyframe.tilewidth * max(1, keyframe.tiledepth)
+        else:
+            size = min(keyframe.rowsperstrip, keyframe.imagelength) * keyframe.imagewidth
+        if max(size * keyframe.shaped[4] * keyframe.dtype.itemsize, count) > MAX_SEGMENT_BYTES:
+            raise SlideError(
+                f"{self._path.name} keeps its picture in one piece that is too large to be unpacked.",
+                hint="Save it as a tiled TIFF or as OME-Zarr.",
+            )
+        handle = page.parent.filehandle
+        with self._lock:
+            if self._closed:
+                raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+            handle.seek(offset)
+            data = handle.read(count)
+        if len(data) < count:
+            raise EOFError("segment is cut off")
+        extra: dict[str, Any] = {}
+        if int(keyframe.compression) in JPEG_KINDS:
+            extra = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
+        decoded = keyframe.decode(data, index, **extra)[0]
+        if decoded is None:
+            raise ValueError("segment is empty")
+        return decoded[0]
+
+
+def _is_plain(page: Any, keyframe: Any) -> bool:
+    """Whether the page's samples lie uncompressed in one run."""
+    if not keyframe.is_memmappable:
+        return False
+    offsets, counts = page.dataoffsets, page.databytecounts
+    return all(offsets[i] + counts[i] == offsets[i + 1] for i in range(len(offsets) - 1))
+
+
+def _overlap(a: Region, b: Region) -> Region:
+    return Region(max(a.y0, b.y0), max(a.x0, b.x0), min(a.y1, b.y1), min(a.x1, b.x1))
