@@ -1,0 +1,268 @@
+"""Looking a project over: what is wrong is said in sentences, and mended where nothing of value can be lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.project import backups
+from microscope_qc.project.database import DATABASE_NAME, Database
+from microscope_qc.project.deltas import unpack
+from microscope_qc.project.loading import find_slide
+from microscope_qc.project.owner import OwnerLock
+
+_STILL_WRITTEN_S = 10.0
+
+
+def check_content(database: Database, folder: Path, *, repair: bool) -> list[str]:
+    """Check an open project; with ``repair`` mend what can be mended, after a copy of the database was made."""
+    found = [f"The database is damaged: {row[0]}." for row in database.pragma("integrity_check(20)") if row[0] != "ok"]
+    if found:
+        return found
+    copied = False
+    for look, mend in _CONTENT:
+        with database.begin() as connection:
+            sentence = look(connection)
+        if not sentence:
+            continue
+        if repair:
+            if not copied:
+                copied = True
+                stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+                with atomic_path(folder / backups.FOLDER / f"before-check-{stamp}.sqlite") as target:
+                    database.backup(target)
+            with database.begin() as connection:
+                sentence = f"{sentence} {mend(connection)}"
+        found.append(sentence)
+    with database.begin() as connection:
+        found += _missing_slides(connection, folder)
+        run_rows = [(row[0], row[1]) for row in connection.execute(text("SELECT id, card FROM runs"))]
+    for run_id, card in run_rows:
+        found += _check_run(folder / "runs" / str(run_id), run_id, card, repair=repair)
+    return found
+
+
+def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]:
+    """Put the newest sound backup in the place of a damaged database, which is kept under another name.
+
+    Returns
+    -------
+    list of str
+        What was done; empty when the database can be read.
+
+    Raises
+    ------
+    ProjectError
+        When there is no backup, or nothing in the folder tells of a project.
+    """
+    file = folder / DATABASE_NAME
+    if not folder.is_dir() or not (file.exists() or (folder / backups.FOLDER).is_dir()):
+        raise ProjectError(f"There is no project {folder}.", hint="A project is a folder NAME.mqc.")
+    if not backups.is_damaged(file):
+        return []
+    lock = OwnerLock(folder, program=program)
+    lock.acquire()
+    try:
+        backup = next((copy for copy in backups.backup_files(folder) if not backups.is_damaged(copy)), None)
+        if backup is None:
+            raise ProjectError(
+                f"The database of {folder.stem} is damaged and there is no backup of it.",
+                hint="Copy the project back from another place; nothing was changed here.",
+            )
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        aside = file.with_name(f"project.damaged-{stamp}.sqlite")
+        for ending in ("", "-wal", "-shm", "-journal"):  # an old journal must not be played into the backup
+            part = file.with_name(file.name + ending)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + ending))
+        with atomic_path(file) as temporary:
+            shutil.copyfile(backup, temporary)
+        made = datetime.fromtimestamp(backup.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+        return [
+            f"The database was damaged; the backup of {made} was put in its place.",
+            f"The damaged file is kept as {aside.name}.",
+        ]
+    finally:
+        lock.release()
+
+
+# -- what can be wrong in the tables: (say it or None, mend it and say how) ------------------------------------------
+
+
+def _count(connection: Connection, sql: str) -> int:
+    return int(connection.execute(text(sql)).scalar() or 0)
+
+
+def _say(sql: str, sentence: str) -> Callable[[Connection], str | None]:
+    def look(connection: Connection) -> str | None:
+        count = _count(connection, sql)
+        return sentence.format(count) if count else None
+
+    return look
+
+
+def _settle_history(connection: Connection) -> None:
+    # undo would meet other rows than it left
+    connection.execute(text("UPDATE log SET kind = 'kept' WHERE kind = 'command' AND undone = 0"))
+    connection.execute(text("UPDATE log SET kind = 'dropped' WHERE kind = 'command' AND undone = 1"))
+
+
+def _make_lost_slides(connection: Connection) -> str:
+    rows = connection.execute(
+        text(
+            "SELECT slide_id, max(y1), max(x1) FROM boxes"
+            " WHERE slide_id NOT IN (SELECT id FROM slides) GROUP BY slide_id"
+        )
+    ).all()
+    for slide_id, height, width in rows:
+        name = f"lost slide {slide_id}"
+        connection.execute(
+            text(
+                "INSERT INTO slides (id, name, path, relative_path, fingerprint, height_px, width_px)"
+                " VALUES (:id, :name, :name, '', '', :h, :w)"
+            ),
+            {"id": slide_id, "name": name, "h": max(1, int(height)), "w": max(1, int(width))},
+        )
+    _settle_history(connection)
+    return "They are on “lost slide” now; say where its file lies."
+
+
+def _make_lost_classes(connection: Connection) -> str:
+    lost = connection.execute(
+        text("SELECT DISTINCT class_id FROM boxes WHERE class_id NOT IN (SELECT id FROM classes)")
+    ).scalars()
+    for class_id in list(lost):
+        connection.execute(
+            text(
+                "INSERT INTO classes (id, code, name, colour, key, description, weight, position)"
+                " VALUES (:id, :code, :code, '#CC79A7', '', 'Made again by the check', 1.0, :id)"
+            ),
+            {"id": class_id, "code": f"lost {class_id}"},
+        )
+    _settle_history(connection)
+    return "They have a class “lost” now; rename it."
+
+
+def _order_corners(connection: Connection) -> str:
+    connection.execute(
+        text("UPDATE boxes SET y0 = min(y0, y1), y1 = max(y0, y1), x0 = min(x0, x1), x1 = max(x0, x1)"
+             " WHERE y0 > y1 OR x0 > x1")
+    )  # fmt: skip
+    _settle_history(connection)
+    return "Their corners were put in order."
+
+
+def _drop_sizeless(connection: Connection) -> str:
+    connection.execute(text(f"DELETE FROM boxes WHERE {_SIZELESS}"))  # noqa: S608 - a constant
+    _settle_history(connection)
+    return "They were taken out."
+
+
+def _forget_runs(connection: Connection) -> str:
+    connection.execute(text("UPDATE boxes SET run_id = 0 WHERE run_id <> 0 AND run_id NOT IN (SELECT id FROM runs)"))
+    _settle_history(connection)
+    return "They count as drawn by a person now."
+
+
+def _damaged_step(connection: Connection) -> int:
+    rows = connection.execute(text("SELECT id, changes FROM log WHERE kind = 'command' ORDER BY id DESC"))
+    for number, payload in rows:
+        try:
+            if payload is not None:
+                unpack(payload)
+        except ProjectError:
+            return int(number)
+    return 0
+
+
+def _look_history(connection: Connection) -> str | None:
+    return "A step of the history cannot be read." if _damaged_step(connection) else None
+
+
+def _cut_history(connection: Connection) -> str:
+    number = _damaged_step(connection)
+    connection.execute(
+        text("UPDATE log SET kind = CASE undone WHEN 1 THEN 'dropped' ELSE 'kept' END"
+             " WHERE kind = 'command' AND (id <= :n OR undone = 1)"), {"n": number},
+    )  # fmt: skip
+    return "It and what was before it cannot be undone any more."
+
+
+_SIZELESS = "y0 >= y1 OR x0 >= x1 OR abs(y0) > 1e15 OR abs(x0) > 1e15 OR abs(y1) > 1e15 OR abs(x1) > 1e15"
+_CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], str]]] = [
+    (
+        _say("SELECT count(*) FROM boxes WHERE slide_id NOT IN (SELECT id FROM slides)", "{} boxes lie on no slide."),
+        _make_lost_slides,
+    ),
+    (
+        _say("SELECT count(*) FROM boxes WHERE class_id NOT IN (SELECT id FROM classes)", "{} boxes have no class."),
+        _make_lost_classes,
+    ),
+    (_say("SELECT count(*) FROM boxes WHERE y0 > y1 OR x0 > x1", "{} boxes are inside out."), _order_corners),
+    (_say(f"SELECT count(*) FROM boxes WHERE {_SIZELESS}", "{} boxes have no size."), _drop_sizeless),  # noqa: S608
+    (
+        _say(
+            "SELECT count(*) FROM boxes WHERE run_id <> 0 AND run_id NOT IN (SELECT id FROM runs)",
+            "{} boxes name a run that is not there.",
+        ),
+        _forget_runs,
+    ),
+    (_look_history, _cut_history),
+]
+
+
+# -- beside the tables ------------------------------------------------------------------------------------------------
+
+
+def _missing_slides(connection: Connection, folder: Path) -> list[str]:
+    rows = connection.execute(text("SELECT name, path, relative_path FROM slides"))
+    return [
+        f"The slide {name} is not at {path} any more; say where it lies now. Its boxes are safe."
+        for name, path, relative in rows
+        if find_slide(Path(path), relative, folder)[1]
+    ]
+
+
+def _check_run(folder: Path, run_id: int, card: str, *, repair: bool) -> list[str]:
+    found = []
+    if not (folder / "card.json").is_file():
+        sentence = f"The folder of run {run_id} is incomplete."
+        if repair:
+            atomic_write(folder / "card.json", json.dumps(json.loads(card), indent=1, ensure_ascii=False))
+            sentence += " Its card was written again."
+        found.append(sentence)
+    journal = folder / "journal.jsonl"
+    if journal.is_file():
+        whole = whole_lines_bytes(journal)
+        quiet = time.time() - journal.stat().st_mtime > _STILL_WRITTEN_S
+        if whole < journal.stat().st_size and quiet:  # a line that is being written right now is not torn
+            sentence = f"The last line of the journal of run {run_id} is torn."
+            if repair:
+                os.truncate(journal, whole)
+                sentence += " It was cut off; that tile is done again when the run continues."
+            found.append(sentence)
+    return found
+
+
+def whole_lines_bytes(journal: Path) -> int:
+    """Return the length in bytes of the part of a journal that ends with a complete line."""
+    size = journal.stat().st_size
+    with journal.open("rb") as file:
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            cut = file.read(end - start).rfind(b"\n")
+            if cut >= 0:
+                return start + cut + 1
+            end = start
+    return 0

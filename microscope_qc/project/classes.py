@@ -1,0 +1,195 @@
+"""Commands on defect classes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import func, select
+
+from microscope_qc.core.boxes import BOX_DTYPE
+from microscope_qc.core.defect_class import DefectClass, next_colour
+from microscope_qc.core.errors import InputError
+from microscope_qc.project import schema
+from microscope_qc.project.base import ProjectBase
+from microscope_qc.project.deltas import Delta, columns_of
+from microscope_qc.project.migrations import class_row
+
+if TYPE_CHECKING:
+    from microscope_qc.core.boxes import BoxTable
+
+_EDITABLE = ("code", "name", "colour", "key", "description", "weight", "position")
+_KEYS = "1234567890"
+
+
+class ClassCommands(ProjectBase):
+    """The defect classes of a project."""
+
+    if TYPE_CHECKING:
+
+        def boxes(self, slide_id: int) -> BoxTable: ...
+
+    @property
+    def classes(self) -> list[DefectClass]:
+        """The classes by position."""
+        return list(self._classes)
+
+    def class_by_code(self, code: str) -> DefectClass:
+        """Return the class with a short code.
+
+        Raises
+        ------
+        InputError
+            When there is none; the sentence lists the codes.
+        """
+        for defect in self._classes:
+            if defect.code == code:
+                return defect
+        known = ", ".join(defect.code for defect in self._classes)
+        raise InputError(
+            f"There is no class {code} in {self.name}.", hint=f"Its classes are {known or 'not made yet'}."
+        )
+
+    def class_by_id(self, class_id: int) -> DefectClass:
+        """Return a class by its number.
+
+        Raises
+        ------
+        InputError
+            When there is none.
+        """
+        for defect in self._classes:
+            if defect.id == class_id:
+                return defect
+        raise InputError(f"There is no class {class_id} in {self.name}.")
+
+    def add_class(self, new: DefectClass | str, **fields: Any) -> DefectClass:
+        """Add a class at the end: a :class:`DefectClass`, or a code and the fields that are known.
+
+        A code alone gets the next free colour and digit; a digit that is taken stays where it is.
+        """
+        self._require_writable()
+        if isinstance(new, str):
+            free = [key for key in _KEYS if key not in {defect.key for defect in self._classes}]
+            known = {
+                "name": new,
+                "colour": next_colour([defect.colour for defect in self._classes]),
+                "key": free[0] if free else "",
+                **fields,
+            }
+            new = DefectClass(new, **known)
+        else:
+            new = replace(new, **fields)
+        (row,) = new_class_rows(self._classes, [new], first_id=self._next_id("classes"))
+        self._commit(f"Add class {row['code']}", [Delta.inserted("classes", [row])])
+        return self.class_by_id(row["id"])
+
+    def ensure_classes(self, wanted: Iterable[DefectClass], *, kind: str = "run") -> dict[str, int]:
+        """Make the classes a model knows and the project lacks; return the class id of each code.
+
+        The new classes are in the log with the detections; they are not undone one by one.
+        """
+        wanted = list(wanted)
+        have = {defect.code for defect in self._classes}
+        missing = [defect for defect in {d.code: d for d in wanted}.values() if defect.code not in have]
+        if missing:
+            rows = new_class_rows(self._classes, missing, first_id=self._next_id("classes"))
+            title = "Add classes " + ", ".join(row["code"] for row in rows)
+            self._commit(title, [Delta.inserted("classes", rows)], kind=kind)
+        return {defect.code: self.class_by_code(defect.code).id for defect in wanted}
+
+    def edit_class(self, class_id: int, **fields: Any) -> DefectClass:
+        """Change a class; a digit key that another class has is taken over from it."""
+        self._require_writable()
+        unknown = sorted(set(fields) - set(_EDITABLE))
+        if unknown:
+            raise InputError(f"A class has no {unknown[0]} that could be changed.")
+        row = self._row("classes", class_id, what="class")
+        others = [defect for defect in self._classes if defect.id != class_id]
+        changes = {key: value for key, value in clean_class({**row, **fields}, others).items() if value != row.get(key)}
+        deltas = [Delta.edited("classes", row, changes)] if changes else []
+        for other in others:
+            if changes.get("key") and other.key == changes["key"]:
+                deltas.append(Delta.edited("classes", {"id": other.id, "key": other.key}, {"key": ""}))
+        self._commit(f"Change class {changes.get('code', row['code'])}", deltas)
+        return self.class_by_id(class_id)
+
+    def delete_class(self, class_id: int, *, move_to: int | None = None) -> None:
+        """Delete a class; its boxes get the class ``move_to``, or go too when that is None. One step of undo."""
+        self._require_writable()
+        row = self._row("classes", class_id, what="class")
+        if move_to == class_id:
+            raise InputError("The boxes of a class that is deleted must move to another class.")
+        target = None if move_to is None else self.class_by_id(move_to)
+        deltas = []
+        for slide in self._slides:
+            rows = self.boxes(slide.id).rows
+            rows = rows[rows["class_id"] == class_id]
+            if len(rows) == 0:
+                continue
+            slide_column = np.full(len(rows), slide.id, np.int32)
+            names = ("id", "class_id") if target else BOX_DTYPE.names or ()
+            before = {"slide_id": slide_column, **{name: np.ascontiguousarray(rows[name]) for name in names}}
+            after = columns_of([])
+            if target:
+                after = {**before, "class_id": np.full(len(rows), target.id, np.int32)}
+            deltas.append(Delta("boxes", before, after))
+        count = sum(len(delta.before["id"]) for delta in deltas)
+        boxes = f" and {'move' if target else 'delete'} its {count} boxes" if count else ""
+        self._commit(f"Delete class {row['code']}{boxes}", [*deltas, Delta.deleted("classes", [row])])
+
+    def class_counts(self) -> dict[int, int]:
+        """Return how many boxes each class has, over all slides, whether shown or not."""
+        column = schema.boxes.c.class_id
+        with self._database.begin() as connection:
+            counted = {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}
+        return {defect.id: counted.get(defect.id, 0) for defect in self._classes}
+
+
+def new_class_rows(known: Sequence[DefectClass], new: Sequence[DefectClass], *, first_id: int) -> list[dict[str, Any]]:
+    """Return checked table rows of new classes, placed after the known ones."""
+    position = max((defect.position for defect in known), default=-1) + 1
+    taken = list(known)
+    rows = []
+    for place, defect in enumerate(new):
+        row = clean_class(class_row(defect, position=position + place), taken)
+        if row["key"] in {other.key for other in taken}:
+            row["key"] = ""
+        rows.append({"id": first_id + place, **row})
+        taken.append(replace(defect, code=row["code"], key=row["key"]))
+    return rows
+
+
+def clean_class(row: dict[str, Any], others: Sequence[DefectClass]) -> dict[str, Any]:
+    """Check the fields of a class.
+
+    Raises
+    ------
+    InputError
+        When the code is empty or taken, the colour is none, the key is no digit or the weight no number.
+    """
+    clean = {name: row[name] for name in _EDITABLE}
+    for name in ("code", "name", "description"):
+        if not isinstance(clean[name], str):
+            raise InputError(f"The {name} of a class must be text.")
+        clean[name] = clean[name].strip()
+    if not clean["code"]:
+        raise InputError("A class needs a short code.")
+    if clean["code"] in {other.code for other in others}:
+        raise InputError(f"There is a class {clean['code']} already.", hint="Choose another short code.")
+    clean["name"] = clean["name"] or clean["code"]
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", str(clean["colour"])):
+        raise InputError(f"{clean['colour']!r} is no colour.", hint="Write it as #RRGGBB.")
+    if clean["key"] not in ("", *_KEYS):
+        raise InputError(f"{clean['key']!r} cannot be the key of a class.", hint="Use a digit from 0 to 9, or none.")
+    try:
+        clean["weight"], clean["position"] = float(clean["weight"]), int(clean["position"])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError("The weight of a class must be a number.") from error
+    if not math.isfinite(clean["weight"]) or clean["weight"] < 0:
+        raise InputError("The weight of a class must be a number, zero or more.")
+    return clean

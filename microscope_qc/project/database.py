@@ -1,0 +1,185 @@
+"""``project.sqlite``: one connection, durable transactions, and errors in the words of a person."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
+from microscope_qc.project.storage import is_network, journal_mode
+
+DATABASE_NAME = "project.sqlite"
+CHECK_HINT = "Run “microscope-qc check” on the project; it restores the last backup when the database is damaged."
+_WAL_VERSION = 2  # bytes 18 and 19 of the header, https://www.sqlite.org/fileformat.html section 1.3
+
+
+class StillReferencedError(ProjectError):
+    """A row cannot go because another one refers to it."""
+
+
+def connect(file: Path, *, mode: str, immutable: bool = False) -> sqlite3.Connection:
+    """Open SQLite on a file; ``mode`` is "ro", "rw" or "rwc"."""
+    uri = f"file:{quote(file.absolute().as_posix())}?mode={mode}" + ("&immutable=1" if immutable else "")
+    return sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
+
+
+class Database:
+    """The open database of one project.
+
+    Parameters
+    ----------
+    folder
+        The project's folder.
+    read_only
+        Never write, not even a journal.
+    create
+        Make the file when it is missing.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False, create: bool = False) -> None:
+        self.file = folder / DATABASE_NAME
+        self.name = folder.stem
+        self.read_only = read_only
+        self._lock = threading.RLock()
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        try:
+            connection = self._connect_reading() if read_only else self._connect_writing(create=create)
+        except (sqlite3.Error, OSError) as error:
+            self._remove_copy()
+            raise describe(error, self.name) from error
+        self._connection = connection
+        self._engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+        # the transaction starts where it is said to: sqlite3 on its own would wait for the first INSERT
+        begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        event.listen(self._engine, "begin", lambda started: started.exec_driver_sql(begin))
+
+    def _connect_writing(self, *, create: bool) -> sqlite3.Connection:
+        connection = connect(self.file, mode="rwc" if create else "rw")
+        try:
+            mode = journal_mode(self.file.parent)
+            for pragma in (f"journal_mode={mode}", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_reading(self) -> sqlite3.Connection:
+        header = self.file.read_bytes() if self.file.stat().st_size < 100 else self.file.open("rb").read(20)
+        log = self.file.with_name(self.file.name + "-wal")
+        is_wal = len(header) >= 20 and header[18] == _WAL_VERSION
+        if not (is_wal and is_network(self.file.parent)):
+            with contextlib.suppress(sqlite3.OperationalError):
+                return _readable(connect(self.file, mode="ro"))
+        # Without shared memory (read-only folder, network drive) a WAL database can be read only when nobody writes it.
+        if not log.exists() or log.stat().st_size == 0:
+            return _readable(connect(self.file, mode="ro", immutable=True))
+        self._copy = tempfile.TemporaryDirectory(prefix="microscope-qc-")
+        copy = Path(self._copy.name)
+        for file in (self.file, log):
+            shutil.copyfile(file, copy / file.name)
+        return _readable(connect(copy / self.file.name, mode="rw"))
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: committed durably when the block ends, undone when it fails.
+
+        Raises
+        ------
+        ProjectError
+            Disk full, read-only, locked by somebody else, damaged: nothing was changed.
+        """
+        with self._lock:
+            try:
+                with self._engine.begin() as connection:
+                    if not self.read_only:
+                        connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+                    yield connection
+            except DBAPIError as error:
+                raise describe(error.orig or error, self.name) from error
+            except sqlite3.Error as error:
+                raise describe(error, self.name) from error
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    "The text holds half a character and cannot be stored.", hint="Type it again instead of pasting it."
+                ) from error
+
+    def pragma(self, text: str) -> list[tuple]:
+        """Run ``PRAGMA text`` outside of a transaction and return its rows."""
+        with self._lock:
+            try:
+                return self._connection.execute(f"PRAGMA {text}").fetchall()
+            except sqlite3.Error as error:
+                raise describe(error, self.name) from error
+
+    def backup(self, target: Path, *, progress: Callable[[int, int, int], None] | None = None) -> None:
+        """Copy the committed content into a new file."""
+        with self._lock, contextlib.closing(sqlite3.connect(target)) as copy:
+            try:
+                self._connection.backup(copy, progress=progress)
+                copy.execute("PRAGMA journal_mode=DELETE")
+            except sqlite3.Error as error:
+                raise describe(error, self.name) from error
+
+    def close(self) -> None:
+        """Close; the file is left in one piece, so that it can be copied and read from anywhere."""
+        if not self.read_only:
+            # fails while somebody reads; then the WAL stays beside the file, which is just as safe
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA busy_timeout=0")
+                self._connection.execute("PRAGMA journal_mode=DELETE").fetchall()
+        self._engine.dispose()
+        self._connection.close()
+        self._remove_copy()
+
+    def _remove_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+
+def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def describe(error: BaseException, name: str) -> ProjectError:
+    """Turn an error of SQLite or the operating system into a sentence for a person."""
+    code = str(getattr(error, "sqlite_errorname", "") or "")
+    text = str(error).lower()
+    if code.startswith("SQLITE_CONSTRAINT") or "constraint failed" in text:
+        return StillReferencedError(f"Something in {name} still refers to this.", hint="Nothing was changed.")
+    if code == "SQLITE_FULL" or "is full" in text:
+        return ProjectError(
+            f"The disk is full; nothing was changed in {name}.", hint="Free some space, then do it again."
+        )
+    if code.startswith(("SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError) or "readonly" in text:
+        return ReadOnlyProjectError(
+            f"{name} cannot be written: the folder or the file is read-only.",
+            hint="Copy the project to another folder.",
+        )
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or "locked" in text:
+        return ProjectError(f"{name} is in use by another program.", hint="Wait a moment and try again.")
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "malformed" in text or "not a database" in text:
+        return ProjectError(f"The database of {name} is damaged.", hint=CHECK_HINT)
+    if isinstance(error, FileNotFoundError) or code.startswith("SQLITE_CANTOPEN"):
+        return ProjectError(f"The database of {name} cannot be opened.", hint=CHECK_HINT)
+    if "no such table" in text or "no such column" in text:
+        return ProjectError(f"The database of {name} is not one of this program, or it is damaged.", hint=CHECK_HINT)
+    return ProjectError(f"The database of {name} cannot be used ({error}).", hint=CHECK_HINT)

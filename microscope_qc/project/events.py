@@ -1,0 +1,21 @@
+"""What the project says after something was committed."""
+
+from __future__ import annotations
+
+from psygnal import Signal, SignalGroup
+
+
+class ProjectEvents(SignalGroup):
+    """Signals of a project; changes of boxes come from each slide's ``BoxTable.changed``.
+
+    ``history_changed`` carries the :class:`~microscope_qc.project.records.LogEntry` that was made, undone or redone
+    (None after a reload).
+    """
+
+    slides_changed = Signal()
+    classes_changed = Signal()
+    marks_changed = Signal()
+    runs_changed = Signal()
+    registrations_changed = Signal()
+    history_changed = Signal(object)
+    filter_changed = Signal()

@@ -1,0 +1,113 @@
+"""The command log: every command of a person with its inverse, and what runs brought."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Select, insert, select, update
+
+from microscope_qc.project.deltas import Delta, pack, unpack
+from microscope_qc.project.owner import now, user_name
+from microscope_qc.project.records import LogEntry
+from microscope_qc.project.schema import log
+
+IDS_KEPT = 1000
+"""A log line names at most so many boxes; the payload knows all of them."""
+
+_LINE = [column for column in log.c if column.name != "changes"]
+
+
+def append(
+    connection: Connection,
+    *,
+    title: str,
+    kind: str,
+    deltas: Sequence[Delta],
+    slide_id: int | None,
+    run_id: int | None = None,
+) -> LogEntry:
+    """Write one entry and return it."""
+    ids = [delta.ids for delta in deltas if delta.table == "boxes"]
+    boxes = np.concatenate(ids) if ids else np.zeros(0, np.int64)
+    values: dict[str, Any] = {
+        "time": now(),
+        "user": user_name(),
+        "title": title,
+        "kind": kind,
+        "undone": False,
+        "slide_id": slide_id,
+        "run_id": run_id,
+        "box_count": len(boxes),
+        "box_ids": json.dumps(boxes[:IDS_KEPT].tolist()),
+    }
+    payload = pack(deltas) if deltas else None
+    key = connection.execute(insert(log).values(**values, changes=payload)).inserted_primary_key
+    return _entry({"id": int(key[0] if key else 0), **values})
+
+
+def next_undo(connection: Connection) -> LogEntry | None:
+    """Return the newest command that was not undone."""
+    statement = select(*_LINE).where(log.c.kind == "command", log.c.undone.is_(False)).order_by(log.c.id.desc())
+    return _first(connection, statement)
+
+
+def next_redo(connection: Connection) -> LogEntry | None:
+    """Return the command that was undone last."""
+    statement = select(*_LINE).where(log.c.kind == "command", log.c.undone.is_(True)).order_by(log.c.id)
+    return _first(connection, statement)
+
+
+def deltas_of(connection: Connection, entry: LogEntry) -> list[Delta]:
+    """Return what an entry changed."""
+    payload = connection.execute(select(log.c.changes).where(log.c.id == entry.id)).scalar()
+    return unpack(payload) if payload else []
+
+
+def mark(connection: Connection, entry: LogEntry, **columns: Any) -> LogEntry:
+    """Change an entry's ``undone`` or ``kind`` and return the entry as it is now."""
+    connection.execute(update(log).where(log.c.id == entry.id).values(**columns))
+    changed = _first(connection, select(*_LINE).where(log.c.id == entry.id))
+    assert changed is not None
+    return changed
+
+
+def drop_redo(connection: Connection) -> None:
+    """Keep what was undone for the record only: another command took its place."""
+    connection.execute(update(log).where(log.c.kind == "command", log.c.undone.is_(True)).values(kind="dropped"))
+
+
+def add_finds(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry | None:
+    """Count finds to the entry of their run."""
+    entry = _first(connection, select(*_LINE).where(log.c.kind == "run", log.c.run_id == run_id))
+    if entry is None:
+        return None
+    named = [*entry.box_ids, *ids[: max(0, IDS_KEPT - len(entry.box_ids))].tolist()]
+    return mark(connection, entry, box_count=entry.box_count + len(ids), box_ids=json.dumps(named))
+
+
+def lines(connection: Connection, limit: int) -> list[LogEntry]:
+    """Return the newest entries, newest first."""
+    return [_entry(row._mapping) for row in connection.execute(select(*_LINE).order_by(log.c.id.desc()).limit(limit))]
+
+
+def _first(connection: Connection, statement: Select) -> LogEntry | None:
+    row = connection.execute(statement.limit(1)).first()
+    return None if row is None else _entry(row._mapping)
+
+
+def _entry(row: Any) -> LogEntry:
+    return LogEntry(
+        id=row["id"],
+        time=row["time"],
+        user=row["user"],
+        title=row["title"],
+        kind=row["kind"],
+        undone=bool(row["undone"]),
+        slide_id=row["slide_id"],
+        box_ids=tuple(json.loads(row["box_ids"])),
+        box_count=row["box_count"],
+        run_id=row["run_id"],
+    )

@@ -1,0 +1,98 @@
+"""Making, recognising and renewing the tables of a project."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select, update
+
+from microscope_qc import __version__
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.files import atomic_path
+from microscope_qc.project import schema
+from microscope_qc.project.database import CHECK_HINT, Database
+from microscope_qc.project.owner import now
+
+STEPS: dict[int, Callable[[Connection], None]] = {}
+"""``STEPS[n]`` turns the tables of version n into those of version n + 1."""
+
+
+def make_tables(database: Database, classes: Sequence[DefectClass]) -> None:
+    """Make an empty project with its defect classes."""
+    with database.begin() as connection:
+        schema.metadata.create_all(connection)
+        about = {
+            "schema_version": str(schema.SCHEMA_VERSION),
+            "project": uuid.uuid4().hex,
+            "created": now(),
+            "program": f"microscope-qc {__version__}",
+        }
+        connection.execute(insert(schema.meta), [{"key": key, "value": value} for key, value in about.items()])
+        if classes:
+            connection.execute(insert(schema.classes), [class_row(c, position=i) for i, c in enumerate(classes)])
+
+
+def class_row(defect: DefectClass, *, position: int) -> dict[str, object]:
+    """Return the table row of a class, without its id."""
+    return {
+        "code": defect.code,
+        "name": defect.name,
+        "colour": defect.colour,
+        "key": defect.key,
+        "description": defect.description,
+        "weight": float(defect.weight),
+        "position": position,
+    }
+
+
+def version_of(database: Database) -> int:
+    """Return the version of the tables.
+
+    Raises
+    ------
+    ProjectError
+        When this is no project's database, or one of a newer program.
+    """
+    with database.begin() as connection:
+        text = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()
+    try:
+        version = int(text or "")
+    except ValueError:
+        raise ProjectError(f"The database of {database.name} does not say its version.", hint=CHECK_HINT) from None
+    if version > schema.SCHEMA_VERSION:
+        raise ProjectError(
+            f"{database.name} was made by a newer version of this program (its tables are version {version}, this"
+            f" program knows {schema.SCHEMA_VERSION}).",
+            hint="Install the newer version; the project was left as it is.",
+        )
+    return version
+
+
+def migrate(database: Database, folder: Path) -> None:
+    """Bring the tables up to date, after a backup copy; all steps or none.
+
+    Raises
+    ------
+    ProjectError
+        When the version is newer, or older and unknown.
+    """
+    version = version_of(database)
+    if version == schema.SCHEMA_VERSION:
+        return
+    steps = [STEPS.get(number) for number in range(version, schema.SCHEMA_VERSION)]
+    if None in steps:
+        raise ProjectError(f"{database.name} has tables of version {version}, which nothing can read.", hint=CHECK_HINT)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    with atomic_path(folder / f"before-version-{schema.SCHEMA_VERSION}-{stamp}.sqlite") as copy:
+        database.backup(copy)
+    with database.begin() as connection:
+        for step in steps:
+            if step is not None:
+                step(connection)
+        connection.execute(
+            update(schema.meta).where(schema.meta.c.key == "schema_version").values(value=str(schema.SCHEMA_VERSION))
+        )

@@ -1,0 +1,89 @@
+"""What the project hands out: frozen records, one per row of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRecord:
+    """One scene of one slide file.
+
+    ``path`` is where the slide lies now (absolute); when ``missing`` it is where it was last seen.
+    ``scene`` is None when the file has one scene only.
+    """
+
+    id: int
+    name: str
+    path: Path
+    relative_path: str
+    scene: str | None
+    fingerprint: str
+    shape_px: tuple[int, int]
+    pixel_size_um: tuple[float, float] | None
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place that can be found again under the SEM; stage coordinates are None until they were read off there."""
+
+    id: int
+    slide_id: int
+    name: str
+    y_px: float
+    x_px: float
+    stage_x_mm: float | None = None
+    stage_y_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRecord:
+    """A stored alignment between slide pixels and a stage."""
+
+    id: int
+    slide_id: int
+    name: str
+    data: dict[str, Any]
+
+
+RUN_STATES = ("running", "finished", "stopped", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One detection over a slide or a part of it. ``found`` counts the finds it brought, kept or deleted since."""
+
+    id: int
+    slide_id: int
+    folder: Path
+    card: dict[str, Any]
+    settings: dict[str, Any]
+    state: str
+    started: str
+    finished: str | None
+    shown: bool
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of the project's history.
+
+    ``kind`` is "command" (can be undone), "run" (switched on and off with the run), "made" (part of the project's
+    making), "kept" (could not be undone any more because later finds rely on it) or "dropped" (was undone, and another
+    command took its place). ``box_ids`` holds the first thousand of ``box_count`` boxes.
+    """
+
+    id: int
+    time: str
+    user: str
+    title: str
+    kind: str
+    undone: bool
+    slide_id: int | None = None
+    box_ids: tuple[int, ...] = field(default_factory=tuple)
+    box_count: int = 0
+    run_id: int | None = None

@@ -1,0 +1,142 @@
+"""Tables of ``project.sqlite``."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+SCHEMA_VERSION = 1
+"""Raise by one with every change of the tables, and add the step to :data:`microscope_qc.project.migrations.STEPS`."""
+
+metadata = MetaData()
+
+
+def _id() -> Column[int]:
+    return Column("id", Integer, primary_key=True)
+
+
+def _slide() -> Column[int]:
+    return Column("slide_id", Integer, ForeignKey("slides.id"), nullable=False)
+
+
+# AUTOINCREMENT: a number once given is never given again, not even after the row was deleted
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+settings = Table("settings", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+slides = Table(
+    "slides",
+    metadata,
+    _id(),
+    Column("name", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("relative_path", String, nullable=False),
+    Column("scene", String),
+    Column("fingerprint", String, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("pixel_size_y_um", Float),
+    Column("pixel_size_x_um", Float),
+    sqlite_autoincrement=True,
+)
+
+classes = Table(
+    "classes",
+    metadata,
+    _id(),
+    Column("code", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("colour", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("position", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+boxes = Table(
+    "boxes",
+    metadata,
+    _id(),
+    _slide(),
+    Column("class_id", Integer, ForeignKey("classes.id"), nullable=False),
+    Column("y0", Float, nullable=False),
+    Column("x0", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    Column("x1", Float, nullable=False),
+    Column("confidence", Float),  # NULL where a person drew the box
+    Column("state", Integer, nullable=False),
+    Column("run_id", Integer, nullable=False),  # 0 where no run made the box
+    Column("chosen", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("note", String, nullable=False),
+    Index("boxes_of_slide", "slide_id"),
+    sqlite_autoincrement=True,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    _slide(),
+    Column("card", String, nullable=False),
+    Column("settings", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("started", String, nullable=False),
+    Column("finished", String),
+    Column("shown", Boolean, nullable=False),
+    Column("found", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    _id(),
+    _slide(),
+    Column("name", String, nullable=False),
+    Column("y_px", Float, nullable=False),
+    Column("x_px", Float, nullable=False),
+    Column("stage_x_mm", Float),
+    Column("stage_y_mm", Float),
+    sqlite_autoincrement=True,
+)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    _id(),
+    _slide(),
+    Column("name", String, nullable=False),
+    Column("data", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# No foreign keys: the history outlives what it tells about.
+log = Table(
+    "log",
+    metadata,
+    _id(),
+    Column("time", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("title", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("undone", Boolean, nullable=False),
+    Column("slide_id", Integer),
+    Column("run_id", Integer),
+    Column("box_count", Integer, nullable=False),
+    Column("box_ids", String, nullable=False),
+    Column("changes", LargeBinary),  # last: reading the columns before it never touches the payload's pages
+    Index("log_stack", "kind", "undone"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,223 @@
+"""Commands on slides: add, find again, set the pixel size, remove."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.project.base import ProjectBase
+from microscope_qc.project.deltas import Delta
+from microscope_qc.project.records import SlideRecord
+
+_SUFFIXES = (".ome.zarr", ".ome.tiff", ".ome.tif", ".ome.tf2", ".ome.btf")
+
+
+@dataclass(frozen=True, slots=True)
+class SceneFacts:
+    """What the project stores about one scene of a slide."""
+
+    path: Path
+    scene: str | None
+    fingerprint: str
+    shape_px: tuple[int, int]
+    pixel_size_um: tuple[float, float] | None
+
+
+def slide_stem(path: Path) -> str:
+    """Return the file name without what says its format: ``a.ome.zarr`` -> ``a``."""
+    for suffix in _SUFFIXES:
+        if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem or path.name
+
+
+def read_facts(path: Path | str, *, scene: str | None = None) -> list[SceneFacts]:
+    """Open a slide and return what is stored about its scenes, or about one of them.
+
+    Raises
+    ------
+    SlideError
+        When it cannot be opened or has no such scene.
+    """
+    from microscope_qc.slides import open_slide
+
+    place = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - a link stays a link
+    with open_slide(place) as slide:
+        wanted = slide.scenes if scene is None else (slide.scene(scene),)
+        several = len(slide.scenes) > 1
+        return [
+            SceneFacts(place, m.name if several else None, m.fingerprint(), (m.shape[0], m.shape[1]), m.pixel_size_um)
+            for m in wanted
+        ]
+
+
+class SlideCommands(ProjectBase):
+    """The slides of a project."""
+
+    @property
+    def slides(self) -> list[SlideRecord]:
+        """The slides in the order they were added."""
+        return list(self._slides)
+
+    def slide(self, name: str | None = None) -> SlideRecord:
+        """Return a slide by name; None is the first one.
+
+        Raises
+        ------
+        InputError
+            When there is none; the sentence lists the names.
+        """
+        if not self._slides:
+            raise InputError(f"There is no slide in {self.name} yet.", hint="Add one first.")
+        if name is None:
+            return self._slides[0]
+        for record in self._slides:
+            if record.name == name:
+                return record
+        names = ", ".join(record.name for record in self._slides)
+        raise InputError(f"There is no slide {name} in {self.name}.", hint=f"Its slides are {names}.")
+
+    def slide_by_id(self, slide_id: int) -> SlideRecord:
+        """Return a slide by its number.
+
+        Raises
+        ------
+        InputError
+            When there is none.
+        """
+        for record in self._slides:
+            if record.id == slide_id:
+                return record
+        raise InputError(f"There is no slide {slide_id} in {self.name}.")
+
+    def add_slide(self, path: Path | str, *, scene: str | None = None) -> SlideRecord:
+        """Add a slide, every scene of it as a slide of its own unless ``scene`` names one; return the first.
+
+        A slide that is in the project already (same content) is returned as it is; when it was missing, it is found
+        again here.
+        """
+        self._require_writable()
+        return self._add_scenes(read_facts(path, scene=scene))
+
+    def _add_scenes(self, facts: Sequence[SceneFacts], *, kind: str = "command") -> SlideRecord:
+        rows: list[dict[str, Any]] = []
+        deltas = []
+        ids = []
+        names = {record.name for record in self._slides}
+        for scene in facts:
+            known = next(
+                (r for r in self._slides if (r.fingerprint, r.scene) == (scene.fingerprint, scene.scene)), None
+            )
+            if known is None:
+                stem = slide_stem(scene.path)
+                name = _unique(f"{stem} {scene.scene}" if scene.scene else stem, names)
+                names.add(name)
+                rows.append({"id": self._next_id("slides") + len(rows), "name": name, **self._columns(scene)})
+                ids.append(rows[-1]["id"])
+            else:
+                ids.append(known.id)
+                if known.missing:
+                    row = self._row("slides", known.id, what="slide")
+                    deltas.append(Delta.edited("slides", row, self._place(scene.path)))
+        title = f"Add slide {rows[0]['name']}" if rows else f"Find {facts[0].path.name} again"
+        self._commit(title, [*deltas, Delta.inserted("slides", rows)], kind=kind, slide_id=ids[0])
+        return self.slide_by_id(ids[0])
+
+    def relocate_slide(self, slide_id: int, path: Path | str, *, force: bool = False) -> SlideRecord:
+        """Say where a slide lies now.
+
+        Raises
+        ------
+        InputError
+            When the file there is another slide and ``force`` is not set.
+        """
+        self._require_writable()
+        record = self.slide_by_id(slide_id)
+        (facts,) = read_facts(path, scene=record.scene)[:1]
+        row = self._row("slides", slide_id, what="slide")
+        changes: dict[str, Any] = self._place(facts.path)
+        if facts.fingerprint != record.fingerprint:
+            if not force:
+                raise InputError(
+                    f"{facts.path.name} is not the slide {record.name}: its content differs.",
+                    hint="Choose the file the boxes were drawn on.",
+                )
+            changes |= {"fingerprint": facts.fingerprint, "height_px": facts.shape_px[0], "width_px": facts.shape_px[1]}
+        self._commit(f"Find slide {record.name}", [Delta.edited("slides", row, changes)], slide_id=slide_id)
+        return self.slide_by_id(slide_id)
+
+    def set_pixel_size(self, slide_id: int, um: float | tuple[float, float] | None) -> SlideRecord:
+        """Set the size of a full-resolution pixel in um: one number, or (y, x); None forgets it."""
+        self._require_writable()
+        row = self._row("slides", slide_id, what="slide")
+        try:
+            y, x = (None, None) if um is None else (float(um),) * 2 if isinstance(um, (int, float)) else map(float, um)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{um!r} is no pixel size.", hint="Give one number in um, or y and x.") from error
+        if y is not None and x is not None and not (0 < y < math.inf and 0 < x < math.inf):
+            raise InputError("A pixel size must be a positive number of um.")
+        changes = {"pixel_size_y_um": y, "pixel_size_x_um": x}
+        if any(row[name] != value for name, value in changes.items()):
+            delta = Delta.edited("slides", row, changes)
+            self._commit(f"Set pixel size of {row['name']}", [delta], slide_id=slide_id)
+        return self.slide_by_id(slide_id)
+
+    def rename_slide(self, slide_id: int, name: str) -> SlideRecord:
+        """Give a slide another name."""
+        self._require_writable()
+        row = self._row("slides", slide_id, what="slide")
+        name = str(name).strip()
+        if not name or any(record.name == name and record.id != slide_id for record in self._slides):
+            raise InputError(f"A slide cannot be called {name!r}.", hint="Choose a name no other slide has.")
+        deltas = [Delta.edited("slides", row, {"name": name})] if name != row["name"] else []
+        self._commit(f"Rename slide {row['name']}", deltas, slide_id=slide_id)
+        return self.slide_by_id(slide_id)
+
+    def remove_slide(self, slide_id: int) -> None:
+        """Take a slide with its boxes, marks, alignments and runs out of the project (one step of undo).
+
+        The slide's file and the folders of its runs stay where they are.
+        """
+        self._require_writable()
+        row = self._row("slides", slide_id, what="slide")
+        if any(run.slide_id == slide_id and run.state == "running" for run in self._runs):
+            raise InputError(f"A detection runs on {row['name']}.", hint="Stop it first.")
+        belongings = [(table, self._rows(table, slide_id=slide_id)) for table in _BELONGINGS]
+        count = len(belongings[0][1])
+        deltas = [Delta.deleted(table, rows) for table, rows in belongings]
+        title = f"Remove slide {row['name']}" + (f" with {count} boxes" if count else "")
+        self._commit(title, [*deltas, Delta.deleted("slides", [row])], slide_id=slide_id)
+
+    def _columns(self, facts: SceneFacts) -> dict[str, Any]:
+        y, x = facts.pixel_size_um or (None, None)
+        return {
+            **self._place(facts.path),
+            "scene": facts.scene,
+            "fingerprint": facts.fingerprint,
+            "height_px": int(facts.shape_px[0]),
+            "width_px": int(facts.shape_px[1]),
+            "pixel_size_y_um": None if y is None else float(y),
+            "pixel_size_x_um": None if x is None else float(x),
+        }
+
+    def _place(self, path: Path) -> dict[str, Any]:
+        try:
+            relative = Path(os.path.relpath(path, self.path)).as_posix()
+        except ValueError:  # another drive on Windows
+            relative = ""
+        return {"path": str(path), "relative_path": relative}
+
+
+_BELONGINGS = ("boxes", "marks", "registrations", "runs")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name} ({number})", number + 1
+    return candidate
