@@ -73,8 +73,7 @@ def find() -> list[str]:
             return command
     here = ".".join(str(part) for part in sys.version_info[:3])
     raise SetupError(
-        f"microscope_qc needs a 64-bit Python 3.11, 3.12 or 3.13; this one is {here} and no other was found.
-"
+        f"microscope_qc needs a 64-bit Python 3.11, 3.12 or 3.13; this one is {here} and no other was found.\n"
         + _how_to_install()
     )
 
