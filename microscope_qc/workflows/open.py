@@ -1,0 +1,97 @@
+"""Opening a slide means opening its project; a slide without one gets one. Asks nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
+from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
+from microscope_qc.core.files import WriteError
+from microscope_qc.project import SUFFIX, Project
+from microscope_qc.project.slides import read_facts, slide_stem
+
+DOCUMENTS_FOLDER = "Microscope QC"
+
+
+def project_for(
+    path: Path | str, *, classes: Sequence[DefectClass] = LI_ION_CLASSES, program: str = "command"
+) -> Project:
+    """Open the project of a slide, or a project itself.
+
+    Parameters
+    ----------
+    path
+        ``NAME.mqc``, or a slide. The project of a slide is ``SLIDE.mqc`` beside it, or in the documents folder when
+        the slide's folder is read-only. A project of that name that is about another slide is left alone: the next free
+        name is taken.
+    classes
+        Classes of a project that is made here.
+    program
+        "window" or "command": what others are told about the owner.
+
+    Returns
+    -------
+    Project
+        Open for writing; for reading when somebody else owns it (see its ``owner``) or it cannot be written.
+
+    Raises
+    ------
+    SlideError, ProjectError
+        When the slide or the project cannot be opened.
+    """
+    place = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - a link stays a link
+    if place.suffix.lower() == SUFFIX:
+        return _open(place, program=program)
+    if not place.exists():
+        raise InputError(
+            f"There is no file {place}.", hint="Check the name; a slide that was moved is opened where it is."
+        )
+    for folder in (place.parent, documents_folder()):
+        for candidate in _names(folder, slide_stem(place)):
+            if not candidate.exists():
+                break
+            if _is_about(candidate, place):
+                return _open(candidate, program=program)
+    for folder in (place.parent, documents_folder()):
+        free = next(name for name in _names(folder, slide_stem(place)) if not name.exists())
+        try:
+            return Project.create(free, slides=[place], classes=classes, program=program)
+        except WriteError:
+            continue
+    raise ProjectError(
+        f"No project can be made for {place.name}: neither its folder nor {documents_folder()} can be written.",
+        hint="Copy the slide to a folder of yours.",
+    )
+
+
+def documents_folder() -> Path:
+    """Return where projects of slides in read-only folders go."""
+    import platformdirs
+
+    return platformdirs.user_documents_path() / DOCUMENTS_FOLDER
+
+
+def _names(folder: Path, stem: str) -> Iterator[Path]:
+    yield folder / f"{stem}{SUFFIX}"
+    for number in count(2):
+        yield folder / f"{stem} ({number}){SUFFIX}"
+
+
+def _open(folder: Path, *, program: str) -> Project:
+    try:
+        return Project.open(folder, program=program)
+    except ReadOnlyProjectError:
+        return Project.open(folder, write=False)
+
+
+def _is_about(folder: Path, slide: Path) -> bool:
+    # a project that cannot be read raises: making a second one beside it would hide that from the person
+    with Project.open(folder, write=False) as project:
+        records = project.slides
+    if not records or any(record.path == slide for record in records):
+        return True
+    known = {record.fingerprint for record in records}  # only now is the slide read: that takes a while on a network
+    return any(scene.fingerprint in known for scene in read_facts(slide))
