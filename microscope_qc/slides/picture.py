@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 import weakref
 from pathlib import Path
@@ -35,7 +36,7 @@ MODES: dict[str, tuple[str, type, bool]] = {
     "CMYK": ("RGB", np.uint8, True),
     "YCbCr": ("RGB", np.uint8, True),
 }
-DAMAGE = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError)
+DAMAGE = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError, struct.error)
 
 
 def open_picture(path: Path) -> Slide:
@@ -48,6 +49,7 @@ def open_picture(path: Path) -> Slide:
     """
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses beyond twice this number
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -1,0 +1,46 @@
+"""What all tests share: real slides, the long counts, and repeatable wild inputs. Nothing here imports Qt."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci", derandomize=True, max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("long", derandomize=True, max_examples=500, deadline=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--long`` runs the full counts."""
+    parser.addoption("--long", action="store_true", default=False, help="run the full counts too (much longer)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many wild inputs are tried."""
+    settings.load_profile("long" if config.getoption("--long") else "ci")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked ``long`` unless asked for."""
+    if config.getoption("--long"):
+        return
+    skip = pytest.mark.skip(reason="full counts: run with --long")
+    for item in items:
+        if "long" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real slides and annotations, named by MICROSCOPE_QC_DATA."""
+    folder = os.environ.get("MICROSCOPE_QC_DATA")
+    if not folder:
+        pytest.skip("set MICROSCOPE_QC_DATA to the folder of real data")
+    path = Path(folder)
+    if not path.is_dir():
+        pytest.skip(f"MICROSCOPE_QC_DATA names {folder}, which is not there")
+    return path
