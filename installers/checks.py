@@ -1,0 +1,193 @@
+"""All checks of the project: which there are, side by side on the cores, and one summary."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+
+import system_libraries
+from environment import ROOT, SetupError, Venv
+from screens import Screen, open_screens
+
+# A hang must end the run, with its output, before whoever waits gives up.
+_LIMIT_S, _LIMIT_LONG_S = 900, 4 * 3600
+_COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
+_NEEDS_WINDOW = re.compile(r"mark\.(window|story)\b")
+_WINDOW_FOLDERS = ("app", "app_docks", "e2e")
+
+
+@dataclass
+class Check:
+    """One process, and what came of it."""
+
+    title: str
+    command: list[str]
+    is_tests: bool = False
+    needs_screen: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    good: bool = False
+    output: str = ""
+
+
+def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -> int:
+    """Run everything; print a line per check, the whole output of those that fail, and the counts.
+
+    Returns
+    -------
+    0 when everything passed, 1 otherwise.
+    """
+    checks = plan(venv, files=files, long_counts=long_counts, fast=fast)
+    width = min(2, os.cpu_count() or 1)
+    started = time.monotonic()
+    needs_screens = any(check.needs_screen for check in checks)
+    with open_screens(width if needs_screens else 0) as screens:
+        free: SimpleQueue[Screen] = SimpleQueue()
+        for screen in screens:
+            free.put(screen)
+        limit = _LIMIT_LONG_S if long_counts else _LIMIT_S
+        with concurrent.futures.ThreadPoolExecutor(width) as pool:
+            running = [pool.submit(_run, check, free=free, width=width, limit=limit) for check in checks]
+            for done in concurrent.futures.as_completed(running):
+                _tell(done.result())
+    return _summary(checks, time.monotonic() - started)
+
+
+def plan(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -> list[Check]:
+    """The checks in the order of their start: the long ones first."""
+    python = str(venv.python)
+    lint = [
+        Check("lint", [python, "-m", "ruff", "check", "."]),
+        Check("format", [python, "-m", "ruff", "format", "--check", "."]),
+        Check("imports", [str(venv.programs / "lint-imports")]),
+        *([] if fast else [Check("types", [python, "-m", "mypy"])]),
+    ]
+    quiet, windowed = sort_files([Path(file).resolve() for file in files] if files else None)
+    pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(["--long"] if long_counts else [])]
+    tests = []
+    for number, share in enumerate(_shares(quiet, 2), 1):
+        names = [str(file.relative_to(ROOT)) for file in share]
+        tests.append(Check(f"tests {number} ({len(share)} files)", [*pytest, "-p", "no:napari", *names], is_tests=True))
+    if not fast or files:
+        for file in windowed:
+            name = file.relative_to(ROOT).as_posix()
+            tests.append(Check(name, [*pytest, name], is_tests=True, needs_screen=True))
+    return tests if files else [*lint, *tests]
+
+
+def sort_files(files: list[Path] | None = None) -> tuple[list[Path], list[Path]]:
+    """Test files without and with windows; a window gets a process of its own."""
+    if files is None:
+        files = sorted((ROOT / "tests").rglob("test_*.py"))
+    quiet, windowed = [], []
+    for file in files:
+        if not file.is_relative_to(ROOT / "tests") or not file.is_file():
+            raise SetupError(f"{file} is not a test file of this project.")
+        in_window_folder = file.relative_to(ROOT / "tests").parts[0] in _WINDOW_FOLDERS
+        needs_window = in_window_folder or _NEEDS_WINDOW.search(file.read_text(encoding="utf-8"))
+        (windowed if needs_window else quiet).append(file)
+    return quiet, windowed
+
+
+def _shares(files: list[Path], count: int) -> list[list[Path]]:
+    """Share files out so that each share has about as much text; names stay in order within one."""
+    shares: list[list[Path]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for file in sorted(files, key=lambda file: -file.stat().st_size):
+        smallest = sizes.index(min(sizes))
+        shares[smallest].append(file)
+        sizes[smallest] += file.stat().st_size
+    return [sorted(share) for share in shares if share]
+
+
+def _run(check: Check, *, free: SimpleQueue[Screen], width: int, limit: float) -> Check:
+    screen = free.get() if check.needs_screen else None
+    started = time.monotonic()
+    try:
+        done = subprocess.run(
+            check.command,
+            cwd=ROOT,
+            env=_environment(screen, width),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=limit,
+        )
+        check.output, code = done.stdout.decode("utf-8", "replace"), done.returncode
+    except subprocess.TimeoutExpired as late:
+        check.output, code = (late.stdout or b"").decode("utf-8", "replace") + f"\nNot done after {limit:.0f} s.", 1
+    finally:
+        if screen is not None:
+            free.put(screen)
+    check.seconds = time.monotonic() - started
+    if check.is_tests:
+        check.counts = count_tests(check.output)
+        # pytest's 5: no test was collected, as in a file whose tests are all meant for another system
+        check.good = code in (0, 5) and not check.counts["failed"]
+        if not check.good and not check.counts["failed"]:
+            check.counts["failed"] = 1  # it died before it could count
+    else:
+        check.good = code == 0
+    return check
+
+
+def count_tests(output: str) -> dict[str, int]:
+    """Read pytest's closing line; errors count as failures."""
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    closing = next((line for line in reversed(output.splitlines()) if _COUNT.search(line) and " in " in line), "")
+    for number, word in _COUNT.findall(closing):
+        name = {"error": "failed", "errors": "failed", "xpassed": "passed", "xfailed": "skipped"}.get(word, word)
+        counts[name] += int(number)
+    return counts
+
+
+def _environment(screen: Screen | None, width: int) -> dict[str, str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
+        environment.pop(name, None)
+    # several checks share the cores
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // width)))
+    data = ROOT.parent / "shared" / "data"
+    if data.is_dir():
+        environment.setdefault("MICROSCOPE_QC_DATA", str(data))
+    return environment if screen is None else {**environment, **screen.environment}
+
+
+def _tell(check: Check) -> None:
+    counts = ", ".join(f"{number} {word}" for word, number in check.counts.items() if number)
+    verdict = "ok    " if check.good else "FAILED"
+    print(f"{verdict} {check.seconds:6.1f} s  {check.title}{'  ' + counts if counts else ''}", flush=True)
+    if not check.good:
+        print(check.output.rstrip() + "\n", flush=True)
+
+
+def _summary(checks: list[Check], seconds: float) -> int:
+    total = {word: sum(check.counts.get(word, 0) for check in checks) for word in ("passed", "failed", "skipped")}
+    bad = [check.title for check in checks if not check.good]
+    reasons = _skip_reasons(checks)
+    if reasons:
+        print("\nSkipped:\n" + "\n".join(f"  {number:4d}  {reason}" for reason, number in reasons))
+    print(f"\n{len(checks)} checks in {seconds:.0f} s; " + (f"failed: {', '.join(bad)}" if bad else "all good"))
+    if any(check.needs_screen for check in checks) and sys.platform == "linux":
+        lacking = system_libraries.missing(tests=True)
+        if bad and lacking:
+            print(f"Perhaps because these system libraries are missing: {' '.join(lacking)}")
+    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped", flush=True)
+    return 1 if bad else 0
+
+
+def _skip_reasons(checks: list[Check]) -> dict[str, int]:
+    """How often each reason was given, from the lines ``SKIPPED [3] tests/x.py:7: reason``."""
+    reasons: dict[str, int] = {}
+    for check in checks:
+        for number, reason in re.findall(r"^SKIPPED \[(\d+)\] \S+?(?::\d+)?: (.+)$", check.output, flags=re.MULTILINE):
+            reasons[reason] = reasons.get(reason, 0) + int(number)
+    return reasons
