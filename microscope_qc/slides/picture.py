@@ -36,7 +36,18 @@ MODES: dict[str, tuple[str, type, bool]] = {
     "CMYK": ("RGB", np.uint8, True),
     "YCbCr": ("RGB", np.uint8, True),
 }
-DAMAGE = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError, struct.error)
+DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+)
 
 
 def open_picture(path: Path) -> Slide:

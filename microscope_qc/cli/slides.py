@@ -1,0 +1,125 @@
+"""info, convert, synth."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from microscope_qc.core.errors import InputError
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the commands about slide files."""
+    info = subparsers.add_parser("info", help="what a slide file holds: size, channels, pixel size, levels")
+    info.add_argument("slide", type=Path, metavar="SLIDE")
+    info.add_argument("--json", action="store_true", help="print one JSON document")
+    info.set_defaults(handler=_info)
+
+    convert = subparsers.add_parser("convert", help="copy a slide into an OME-Zarr pyramid")
+    convert.add_argument("slide", type=Path, metavar="SLIDE")
+    convert.add_argument("out", type=Path, metavar="OUT.ome.zarr")
+    convert.add_argument("--scene", metavar="NAME", help="convert only this scene")
+    convert.add_argument(
+        "--pixel-size", type=float, metavar="UM", help="micrometres per pixel, over what the file says"
+    )
+    convert.add_argument("--json", action="store_true", help="print one JSON document")
+    convert.set_defaults(handler=_convert)
+
+    synth = subparsers.add_parser("synth", help="draw a synthetic cross-section with known defects")
+    synth.add_argument("kind", choices=("electrode", "magnet", "particles"))
+    synth.add_argument("out", type=Path, metavar="OUT.ome.zarr")
+    synth.add_argument("--size", default="8192", metavar="N | HxW", help="pixels (default 8192)")
+    synth.add_argument("--seed", type=int, default=0, metavar="N", help="same number, same slide (default 0)")
+    synth.add_argument("--defects", type=int, metavar="N", help="default 150 on 8192 x 8192, scaled by the area")
+    synth.add_argument("--json", action="store_true", help="print one JSON document")
+    synth.set_defaults(handler=_synth)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``8192`` -> (8192, 8192); ``4096x8192`` -> height 4096, width 8192.
+
+    Raises
+    ------
+    InputError
+        When it is neither.
+    """
+    match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text.strip())
+    if not match:
+        raise InputError(f"'{text}' is no size.", hint="Give pixels such as 8192, or height x width such as 4096x8192.")
+    height = int(match.group(1))
+    return height, int(match.group(2) or height)
+
+
+def _info(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.slides import slide_info
+
+    document = slide_info(args.slide)
+    if args.json:
+        print_json(document)
+        return 0
+    print(f"{args.slide.name}: {document['format']}")
+    for scene in document["scenes"]:
+        print(_describe(scene, several=len(document["scenes"]) > 1))
+    return 0
+
+
+def _describe(scene: dict, *, several: bool) -> str:
+    height, width = scene["shape"]
+    size = scene["pixel_size_um"]
+    coarse = scene["levels"][-1]
+    lines = [
+        f"{'scene ' + scene['name'] + ': ' if several else ''}{width} x {height} pixels, "
+        f"{scene['dtype']}{' RGB' if scene['rgb'] else ''}",
+        f"  pixel     {_length(size)}",
+        f"  levels    {len(scene['levels'])}, down to {coarse[1]} x {coarse[0]}",
+        f"  channels  {', '.join(scene['channels'])}",
+    ]
+    if size:
+        lines.insert(1, f"  area      {width * size[1] / 1000:.4g} x {height * size[0] / 1000:.4g} mm")
+    if any(scene["origin_px"]):
+        lines.append(f"  origin    x {scene['origin_px'][1]}, y {scene['origin_px'][0]} pixels")
+    stage = scene["stage"]
+    if stage:
+        numbers = {key: value for key, value in stage.items() if isinstance(value, int | float)}
+        if "center_um" in stage:
+            numbers |= {"x_um": stage["center_um"][0], "y_um": stage["center_um"][1]}
+        lines.append(
+            f"  stage     {', '.join(f'{key} {value:g}' for key, value in numbers.items()) or stage['source']}"
+        )
+    lines += [f"  note      {note}" for note in scene["notes"]]
+    return "\n".join(lines)
+
+
+def _length(size: list[float] | None) -> str:
+    if size is None:
+        return "size unknown"
+    y, x = size
+    return f"{x:.6g} um" if x == y else f"{x:.6g} um wide, {y:.6g} um high"
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.workflows.convert import convert
+
+    written = run(convert(args.slide, args.out, scene=args.scene, pixel_size_um=args.pixel_size), args)
+    if args.json:
+        print_json({"written": written})
+    else:
+        print("\n".join(str(path) for path in written))
+    return 0
+
+
+def _synth(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.workflows.synth import make, truth_path
+
+    shape = parse_size(args.size)
+    out = run(make(args.kind, args.out, shape=shape, seed=args.seed, defects=args.defects), args)
+    if args.json:
+        print_json({"written": [out, truth_path(out)]})
+    else:
+        print(out)
+        print(truth_path(out))
+    return 0
