@@ -17,6 +17,7 @@ from microscope_qc.synthetic.shapes import (
     put_under,
     segment_distance,
     shard,
+    within_coating,
 )
 from microscope_qc.synthetic.winding import LAYERS_PX
 
@@ -75,7 +76,7 @@ def draw_oxide(rng: np.random.Generator, canvas: Canvas, half: tuple[float, floa
 def draw_filled_pore(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:
     """A pore filled with polishing debris: brownish, granular, between pore and graphite in brightness, dark border."""
     depth = blob(rng, canvas.t, canvas.s, half=half, angle=rng.uniform(-0.4, 0.4), lobes=0.17, orders=9)
-    depth = depth + 2.2 * patch_noise(rng, canvas.shape, scale=11)
+    depth = np.minimum(depth + 2.2 * patch_noise(rng, canvas.shape, scale=11), within_coating(canvas) - 1)
     value = rng.uniform(74, 90) + 6.5 * patch_noise(rng, canvas.shape, scale=2.6)
     value += 7 * patch_noise(rng, canvas.shape, scale=9)
     value += 55 * np.clip(patch_noise(rng, canvas.shape, scale=3.2) - 1.9, 0, 1)
@@ -87,6 +88,7 @@ def draw_filled_pore(rng: np.random.Generator, canvas: Canvas, half: tuple[float
 def draw_hollow(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:
     """An empty space: nearly black, sharp, with light caught on one edge."""
     depth = blob(rng, canvas.t, canvas.s, half=half, angle=rng.normal(0, 0.25), lobes=0.14, orders=8)
+    depth = np.minimum(depth, within_coating(canvas) - 2)
     value = rng.uniform(16, 30) + 3 * patch_noise(rng, canvas.shape, scale=12)
     turn = rng.uniform(0, 2 * np.pi)
     lit = np.clip((canvas.t * np.sin(turn) / half[0] + canvas.s * np.cos(turn) / half[1]) * 1.4, 0, 1)

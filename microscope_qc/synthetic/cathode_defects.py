@@ -9,7 +9,7 @@ import numpy as np
 from microscope_qc.synthetic.anode_defects import dark_rim, internal_cracks
 from microscope_qc.synthetic.fields import patch_noise
 from microscope_qc.synthetic.kinds import Kind, SizeRange
-from microscope_qc.synthetic.shapes import Canvas, Stamp, blob, cover, facets, lay_over, paint, shard
+from microscope_qc.synthetic.shapes import Canvas, Stamp, blob, cover, facets, lay_over, paint, shard, within_coating
 from microscope_qc.synthetic.winding import LAYERS_PX
 
 CATHODE = tuple((*LAYERS_PX[name], 0) for name in ("cathode_a", "cathode_b"))
@@ -18,7 +18,7 @@ CATHODE = tuple((*LAYERS_PX[name], 0) for name in ("cathode_a", "cathode_b"))
 def draw_fluoride(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:
     """Binder rich in fluoride: smooth, dark grey, flowing between the spheres, with a few of them enclosed."""
     depth = blob(rng, canvas.t, canvas.s, half=half, angle=rng.uniform(-0.4, 0.4), lobes=0.26, orders=9)
-    depth = depth + 2.5 * patch_noise(rng, canvas.shape, scale=16)
+    depth = np.minimum(depth + 2.5 * patch_noise(rng, canvas.shape, scale=16), within_coating(canvas) - 1)
     value = rng.uniform(96, 112) + 3.2 * patch_noise(rng, canvas.shape, scale=22)
     value += 2.2 * patch_noise(rng, canvas.shape, scale=3)
     value -= 16 * np.exp(-np.maximum(depth, 0) / 2.5)
@@ -35,7 +35,7 @@ def draw_fluoride(rng: np.random.Generator, canvas: Canvas, half: tuple[float, f
 def draw_round(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:
     """An oversized, dense, very round particle: brighter than NMC, rings or a hollow core, a gap around it."""
     depth = blob(rng, canvas.t, canvas.s, half=half, lobes=0.012, orders=5)
-    value = rng.uniform(198, 222) + 3.2 * patch_noise(rng, canvas.shape, scale=3)
+    value = rng.uniform(190, 216) + 3.2 * patch_noise(rng, canvas.shape, scale=3)
     value += 3 * patch_noise(rng, canvas.shape, scale=12)
     style = rng.random()
     if style < 0.5:
@@ -59,7 +59,7 @@ def draw_oxide(rng: np.random.Generator, canvas: Canvas, half: tuple[float, floa
     value = (rng.uniform(122, 140) + rng.normal(0, 7, 8)[index]).astype(np.float32)
     value += 2.5 * patch_noise(rng, canvas.shape, scale=4) + 4 * patch_noise(rng, canvas.shape, scale=20)
     value += 24 * np.exp(-((depth - 3) ** 2) / 5)
-    stamp = Stamp(cover(depth), paint(value, (0.945, 1.0, 1.075)), depth > -1.5)
+    stamp = Stamp(cover(depth), paint(value, (0.955, 1.0, 1.06)), depth > -1.5)
     cracks = internal_cracks(rng, canvas, reach=max(half), count=int(rng.integers(1, 5)))
     lay_over(stamp, 0.8 * cracks * stamp.alpha, paint(np.full(depth.shape, 60), (0.97, 1, 1.06)))
     dark_rim(stamp, depth, width=rng.uniform(1.5, 3), value=48)

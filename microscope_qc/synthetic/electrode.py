@@ -30,6 +30,7 @@ DEFECTS_PER_PX = 150 / 8192**2
 EDGE_GAP_PX = 30.0
 MUTUAL_GAP_PX = 42.0
 LEAST_SIDE_PX = 24
+FLATTEST = 0.22  # boxes flatter than this are a matter of taste, so none is drawn
 _SCRATCH_TILE_PX = 1024
 
 
@@ -136,7 +137,8 @@ class ElectrodeSlide(SyntheticSlide):
     def _visible_box(self, item: Placed) -> tuple[float, float, float, float] | None:
         visible = self._stamp(item, planning=True).visible
         rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
-        if len(rows) < LEAST_SIDE_PX or len(columns) < LEAST_SIDE_PX:
+        least, most = sorted((len(rows), len(columns)))
+        if least < max(LEAST_SIDE_PX, FLATTEST * most):
             return None
         return (
             float(item.y0 + rows[0]), float(item.x0 + columns[0]),

@@ -35,6 +35,8 @@ class Kind:
         Canvas needed beyond the half extents.
     reach : float
         Factor by which the outline may leave its half extents.
+    exact : bool
+        Follow the bent layers pixel by pixel instead of taking them as straight under the object.
     """
 
     code: str
@@ -44,6 +46,7 @@ class Kind:
     draw: Draw
     margin_px: float = 8.0
     reach: float = 1.4
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

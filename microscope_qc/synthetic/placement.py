@@ -28,6 +28,8 @@ class Placed:
         Seed of its picture.
     winding : int
         Repeat unit of its middle.
+    normal : (float, float)
+        Unit vector (y, x) across the layers.
     y0, x0, height, width : int
         Canvas in scene pixels.
     """
@@ -38,6 +40,7 @@ class Placed:
     half: tuple[float, float]
     key: tuple[int, ...]
     winding: int
+    normal: tuple[float, float]
     y0: int
     x0: int
     height: int
@@ -75,7 +78,19 @@ def place(
     across, along = half[0] * kind.reach + kind.margin_px, half[1] * kind.reach + 8
     high = int(abs(down) * across + abs(right) * along) + 2
     wide = int(abs(right) * across + abs(down) * along) + 2
-    return Placed(kind, y, x, half, key, number, round(y) - high, round(x) - wide, 2 * high + 1, 2 * wide + 1)
+    return Placed(
+        kind,
+        y,
+        x,
+        half,
+        key,
+        number,
+        (float(down), float(right)),
+        round(y) - high,
+        round(x) - wide,
+        2 * high + 1,
+        2 * wide + 1,
+    )
 
 
 def clear_of_resin(winding: Winding, placed: Placed) -> bool:
@@ -87,24 +102,25 @@ def clear_of_resin(winding: Winding, placed: Placed) -> bool:
 
 def make_canvas(winding: Winding, placed: Placed, sample: object) -> Canvas:
     """Pixel grid of a placed object; `sample(depth, along, winding number)` reads the undisturbed specimen."""
-    region = winding.region(placed.y0, placed.x0, placed.height, placed.width)
+    y, x = np.mgrid[: placed.height, : placed.width].astype(np.float32)
+    y += np.float32(placed.y0 - placed.y)
+    x += np.float32(placed.x0 - placed.x)
     middle = winding.at(np.array([placed.y]), np.array([placed.x]))
-    depth = region.depth_px + (region.winding - placed.winding).astype(np.float32) * PERIOD_PX
-    scale = winding.middle_radius(placed.winding) / winding.middle_radius(region.winding)
-    along = (region.along_px * scale).astype(np.float32)
+    middle_depth, middle_along = np.float32(middle.depth_px[0]), np.float32(middle.along_px[0])
+    if placed.kind.exact:
+        region = winding.region(placed.y0, placed.x0, placed.height, placed.width)
+        depth = region.depth_px + (region.winding - placed.winding).astype(np.float32) * PERIOD_PX
+        scale = winding.middle_radius(placed.winding) / winding.middle_radius(region.winding)
+        along = (region.along_px * scale).astype(np.float32)
+    else:
+        down, right = placed.normal
+        depth = middle_depth + y * down + x * right
+        along = middle_along + x * down - y * right
 
     def shifted(across: np.ndarray, sideways: np.ndarray) -> np.ndarray:
         return sample(depth + across, along + sideways, placed.winding)  # type: ignore[operator]
 
-    y, x = np.mgrid[: placed.height, : placed.width].astype(np.float32)
-    return Canvas(
-        y=y + np.float32(placed.y0 - placed.y),
-        x=x + np.float32(placed.x0 - placed.x),
-        t=depth - np.float32(middle.depth_px[0]),
-        s=along - np.float32(middle.along_px[0]),
-        depth_px=depth,
-        sample=shifted,
-    )
+    return Canvas(y=y, x=x, t=depth - middle_depth, s=along - middle_along, depth_px=depth, sample=shifted)
 
 
 class Occupancy:

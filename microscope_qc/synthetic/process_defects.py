@@ -8,11 +8,21 @@ import numpy as np
 
 from microscope_qc.synthetic.fields import patch_noise
 from microscope_qc.synthetic.kinds import Kind, SizeRange
-from microscope_qc.synthetic.shapes import Canvas, Stamp, blob, cover, lay_over, paint, path_distance, put_under, wander
+from microscope_qc.synthetic.shapes import (
+    Canvas,
+    Stamp,
+    blob,
+    cover,
+    lay_over,
+    paint,
+    path_distance,
+    put_under,
+    wander,
+    within_coating,
+)
 from microscope_qc.synthetic.stack import COPPER_RGB, RESIN_RGB
-from microscope_qc.synthetic.winding import LAYERS_PX
+from microscope_qc.synthetic.winding import COATINGS, LAYERS_PX
 
-_COATINGS = ("cathode_a", "cathode_b", "anode_a", "anode_b")
 # (border depth, +1 when the coating lies at larger depth) of the four faces on foils and the four free faces.
 _ON_FOIL = ((263, 263, -1), (313, 313, 1), (812, 812, -1), (845, 845, 1))
 _FREE_FACE = ((63, 63, 1), (513, 513, -1), (579, 579, 1), (1078, 1078, -1))
@@ -103,18 +113,10 @@ def draw_crack(rng: np.random.Generator, canvas: Canvas, half: tuple[float, floa
         tip = knot + np.array([np.sin(turn), np.cos(turn)]) * rng.uniform(0.2, 0.45) * np.hypot(*end)
         branch, along = path_distance(canvas.t, canvas.s, wander(rng, knot, tip, bend=0.1, steps=6))
         depth = np.maximum(depth, width * (0.95 - 0.5 * along) - branch + rough)
-    inside = _within_coating(canvas)
+    inside = within_coating(canvas)
     depth = np.minimum(depth, inside)
     value = rng.uniform(20, 34) + 3 * patch_noise(rng, canvas.shape, scale=6)
     return Stamp(cover(depth, edge=1.2), paint(value, (0.95, 1.0, 1.10)), depth > -0.2)
-
-
-def _within_coating(canvas: Canvas) -> np.ndarray:
-    middle = canvas.depth_px[canvas.shape[0] // 2, canvas.shape[1] // 2]
-    low, high = next(
-        (LAYERS_PX[name] for name in _COATINGS if LAYERS_PX[name][0] <= middle < LAYERS_PX[name][1]), (-1e9, 1e9)
-    )
-    return np.minimum(canvas.depth_px - low, high - canvas.depth_px)
 
 
 def draw_scratch(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:
@@ -127,7 +129,11 @@ def draw_scratch(rng: np.random.Generator, canvas: Canvas, half: tuple[float, fl
     depth = width - distance + 0.7 * patch_noise(rng, canvas.shape, scale=6)
     value = rng.uniform(30, 44) + 8 * patch_noise(rng, canvas.shape, scale=4)
     stamp = Stamp(0.92 * cover(depth), paint(value, (1.0, 1.0, 1.02)), depth > 0)
-    put_under(stamp, 0.75 * cover(depth + 4, edge=2), paint(np.full(canvas.shape, rng.uniform(205, 235)), (1, 1, 1)))
+    put_under(
+        stamp,
+        0.5 * cover(depth + 3.5 + patch_noise(rng, canvas.shape, scale=7), edge=3),
+        paint(np.full(canvas.shape, rng.uniform(205, 235)), (1, 1, 1)),
+    )
     stamp.visible = depth > -2.5
     return stamp
 
@@ -173,8 +179,8 @@ def draw_pull_out(rng: np.random.Generator, canvas: Canvas, half: tuple[float, f
     pits = np.full(canvas.shape, -np.inf, np.float32)
     for number in range(count):
         turn = 2 * np.pi * (number + rng.uniform(-0.3, 0.3)) / count
-        reach = rng.uniform(0.35, 0.72)
-        radius = rng.uniform(0.17, 0.30) * min(half)
+        reach = rng.uniform(0.1, 0.74)
+        radius = rng.uniform(0.14, 0.30) * min(half)
         t, s = canvas.t - half[0] * reach * math.sin(turn), canvas.s - half[1] * reach * math.cos(turn)
         pits = np.maximum(pits, blob(rng, t, s, half=(radius, radius), lobes=0.08))
     value = 20 + 4 * patch_noise(rng, canvas.shape, scale=7)
@@ -187,33 +193,35 @@ def draw_smear(rng: np.random.Generator, canvas: Canvas, half: tuple[float, floa
     """Foil metal smeared over the coatings while grinding: ragged bright streaks that start at the foil."""
     copper = canvas.depth_px[canvas.shape[0] // 2, canvas.shape[1] // 2] > 570
     metal = np.asarray(COPPER_RGB if copper else (236.0, 238.0, 241.0), np.float32)
+    start, stop = LAYERS_PX["copper" if copper else "aluminium"]
     lean = rng.uniform(-0.35, 0.35)
     side = 1 if rng.random() < 0.5 else -1
-    into = (canvas.t * side + half[0]) / (2 * half[0])
+    into = canvas.t * side / half[0]
     across = canvas.s - lean * canvas.t
     ragged = patch_noise(rng, (1, canvas.shape[1]), scale=9)[0]
     column = np.clip(across + canvas.shape[1] / 2, 0, canvas.shape[1] - 1).astype(int)
-    reach = 0.72 + 0.16 * ragged[column]
-    width = 0.62 * half[1] + 2 * patch_noise(rng, canvas.shape, scale=14)
-    depth = np.minimum(np.minimum((reach - into) * 2 * half[0], into * 2 * half[0]), width - np.abs(across))
+    reach = 0.75 + 0.17 * ragged[column]
+    width = half[1] * (0.72 - 0.2 * into) + 3 * patch_noise(rng, canvas.shape, scale=14)
+    depth = np.minimum(np.minimum((reach - into) * half[0], into * half[0]), width - np.abs(across))
     value = 1 + 0.02 * patch_noise(rng, canvas.shape, scale=3) - 0.06 * into
-    return Stamp(0.93 * cover(depth, edge=2), metal * value[..., None].astype(np.float32), depth > 0)
+    visible = (depth > 0) & (canvas.t * side > (stop - start) / 2)
+    return Stamp(0.95 * cover(depth, edge=2), metal * value[..., None].astype(np.float32), visible)
 
 
 def _geometry_size(rng: np.random.Generator) -> tuple[float, float]:
     return float(rng.uniform(38, 58)), float(rng.uniform(75, 130))
 
 
-_EACH_COATING = tuple((*LAYERS_PX[name], 0) for name in _COATINGS)
-_CATHODES = tuple((*LAYERS_PX[name], 0) for name in _COATINGS[:2])
+_EACH_COATING = tuple((*LAYERS_PX[name], 0) for name in COATINGS)
+_CATHODES = tuple((*LAYERS_PX[name], 0) for name in COATINGS[:2])
 PROCESS_KINDS = (
-    Kind("GEO", 1.0, _ON_FOIL, SizeRange(65, 150, flat=(0.18, 0.3)), draw_delamination, 170, 1.05),
-    Kind("GEO", 1.0, _FREE_FACE, SizeRange(60, 140, flat=(0.5, 0.9)), draw_missing_coating),
-    Kind("GEO", 0.9, _FOILS, _geometry_size, draw_foil_dent, 170, 1.05),
-    Kind("CRK", 1.0, _EACH_COATING, SizeRange(60, 200, flat=(0.5, 1.3), most_across=92), draw_crack, 8.0, 1.12),
+    Kind("GEO", 1.0, _ON_FOIL, SizeRange(65, 150, flat=(0.18, 0.3)), draw_delamination, 170, 1.05, True),
+    Kind("GEO", 1.0, _FREE_FACE, SizeRange(60, 140, flat=(0.5, 0.9)), draw_missing_coating, 8.0, 1.3, True),
+    Kind("GEO", 0.9, _FOILS, _geometry_size, draw_foil_dent, 170, 1.05, True),
+    Kind("CRK", 1.0, _EACH_COATING, SizeRange(60, 200, flat=(0.5, 1.3), most_across=92), draw_crack, 8.0, 1.12, True),
     Kind("PRA", 1.0, (), SizeRange(70, 180, most_across=400), draw_scratch, 8.0, 1.05),
     Kind("PRA", 1.0, (), SizeRange(55, 120, most_across=400), draw_comet, 8.0, 1.1),
     Kind("PRA", 1.0, (), SizeRange(45, 130, flat=(0.65, 1.0), most_across=130), draw_stain, 8.0, 1.3),
     Kind("PRA", 0.9, _CATHODES, SizeRange(42, 84, flat=(0.7, 1.0), most_across=76), draw_pull_out, 8.0, 1.15),
-    Kind("PRA", 0.7, _FOILS, SizeRange(55, 95, flat=(0.9, 1.2), most_across=100), draw_smear, 8.0, 1.15),
+    Kind("PRA", 0.7, _FOILS, SizeRange(42, 80, flat=(1.5, 2.0), most_across=130), draw_smear, 8.0, 1.15),
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from microscope_qc.synthetic.fields import patch_noise
+from microscope_qc.synthetic.winding import COATINGS, LAYERS_PX
 
 GREY = np.ones(3, np.float32)
 
@@ -170,3 +171,11 @@ def put_under(stamp: Stamp, alpha: np.ndarray, rgb: np.ndarray) -> None:
     weight = (stamp.alpha / np.maximum(total, 1e-6))[..., None]
     stamp.rgb = rgb + (stamp.rgb - rgb) * weight
     stamp.alpha = total
+
+
+def within_coating(canvas: Canvas) -> np.ndarray:
+    """Signed depth of the coating under the middle of the canvas (positive inside), large if there is none."""
+    middle = canvas.depth_px[canvas.shape[0] // 2, canvas.shape[1] // 2]
+    spans = [LAYERS_PX[name] for name in COATINGS]
+    low, high = next((span for span in spans if span[0] <= middle < span[1]), (-1e6, 1e6))
+    return np.minimum(canvas.depth_px - low, high - canvas.depth_px)

@@ -19,6 +19,7 @@ LAYERS_PX: dict[str, tuple[int, int]] = {
     "copper": (812, 845),
     "anode_b": (845, 1078),
 }
+COATINGS = ("cathode_a", "cathode_b", "anode_a", "anode_b")
 PERIOD_PX = 1083
 
 
@@ -94,19 +95,30 @@ class Winding:
         depth = np.hypot(dy, dx) - PERIOD_PX * theta / (2 * np.pi) + self._waviness_px * self._waves(y, x)
         return theta, self._side * depth - self._end
 
-    def _finish(self, theta: np.ndarray, depth: np.ndarray) -> LayerPosition:
+    def _near(self, theta: np.ndarray, depth: np.ndarray) -> list[Pocket]:
+        """Pockets that are felt in the range of some positions."""
+        if not theta.size:
+            return []
+        low, high = float(theta.min()), float(theta.max())
+        inner, outer = float(depth.min()) - 3500, float(depth.max()) + 3500
+        return [
+            pocket
+            for pocket in self._pockets
+            if low < pocket.theta + 4 * pocket.half_length
+            and high > pocket.theta - 4 * pocket.half_length
+            and inner < pocket.boundary * PERIOD_PX < outer
+        ]
+
+    def _finish(self, theta: np.ndarray, depth: np.ndarray, pockets: list[Pocket]) -> LayerPosition:
         resin = depth >= 0
-        for pocket in self._pockets:
-            offset = depth - depth.dtype.type(pocket.boundary * PERIOD_PX)
-            distance = np.abs(theta - theta.dtype.type(pocket.theta)).min()
-            if distance > 4 * pocket.half_length or np.abs(offset).min() > 3500:
-                continue
+        for pocket in pockets:
+            offset = depth - pocket.boundary * PERIOD_PX
             opening = pocket.opening_px * np.exp(-0.5 * ((theta - pocket.theta) / pocket.half_length) ** 2)
-            away = np.maximum(np.abs(offset) - opening, 0)
-            resin |= np.abs(offset) < opening
-            depth = pocket.boundary * PERIOD_PX + np.sign(offset) * (
-                np.abs(offset) - np.minimum(opening, np.abs(offset)) * np.exp(-away / 500)
-            )
+            size = np.abs(offset)
+            resin |= size < opening
+            away = np.maximum(size - opening, 0)
+            squeezed = size - np.minimum(opening, size) * np.exp(away * (-1 / 500))
+            depth = pocket.boundary * PERIOD_PX + np.copysign(squeezed, offset)
         turns = np.floor(depth / PERIOD_PX)
         winding = turns.astype(np.int32)
         depth_px = depth - turns * PERIOD_PX
@@ -116,12 +128,14 @@ class Winding:
 
     def at(self, y: np.ndarray, x: np.ndarray) -> LayerPosition:
         """Layer coordinates of positions in pixels (matching float arrays)."""
-        return self._finish(*self._raw(np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)))
+        theta, depth = self._raw(np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64))
+        return self._finish(theta, depth, self._near(theta, depth))
 
     def region(self, y0: int, x0: int, height: int, width: int) -> LayerPosition:
         """Layer coordinates of every pixel of a region, float32."""
         theta, depth = self._raw(*coarse_axes(y0, x0, height, width))
-        return self._finish(refine(theta, height, width), refine(depth, height, width))
+        pockets = self._near(theta, depth)
+        return self._finish(refine(theta, height, width), refine(depth, height, width), pockets)
 
     def normal(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit vector (y, x) across the layers, towards larger depth, at positions in pixels."""
