@@ -1,0 +1,1 @@
+"""Order, numbers and scores: what the finds say about a slide and a model about the finds."""

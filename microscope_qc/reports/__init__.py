@@ -1,0 +1,1 @@
+"""What leaves the program for people: the marked overview, the report, the drive sheet."""

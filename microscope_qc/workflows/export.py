@@ -1,0 +1,109 @@
+"""A project's boxes as annotation files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.exchange.document import Box, Document, ImageEntry
+from microscope_qc.exchange.registry import format_named
+from microscope_qc.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSummary:
+    """What was written. ``loses`` says what the format has no place for, "" when nothing."""
+
+    files: tuple[Path, ...]
+    boxes: int
+    slides: int
+    loses: str = ""
+
+
+def selected_rows(
+    project: Project,
+    slide_id: int,
+    *,
+    states: Iterable[ReviewState] | None = None,
+    chosen_only: bool = False,
+) -> np.ndarray:
+    """Box rows of a slide that are shown, further narrowed to review states and to the chosen ones."""
+    rows = project.all_rows(slide_id)
+    if states is not None:
+        rows = rows[np.isin(rows["state"], [int(state) for state in states])]
+    return rows[rows["chosen"]] if chosen_only else rows
+
+
+def make_document(
+    project: Project,
+    *,
+    slide_ids: Iterable[int] | None = None,
+    states: Iterable[ReviewState] | None = None,
+    chosen_only: bool = False,
+) -> Document:
+    """Shown boxes of a project as a document; pictures are named after the slides' files."""
+    wanted = None if slide_ids is None else set(slide_ids)
+    states = None if states is None else tuple(states)
+    code_of = {cls.id: cls.code for cls in project.classes}
+    document = Document(classes=list(project.classes))
+    used: set[str] = set()
+    for slide in project.slides:
+        if wanted is not None and slide.id not in wanted:
+            continue
+        name = slide.path.name if slide.scene is None else slide.name
+        if name in used:
+            name = slide.name
+        used.add(name)
+        rows = selected_rows(project, slide.id, states=states, chosen_only=chosen_only)
+        boxes = [_box(row, code_of) for row in rows]
+        document.images.append(ImageEntry(name, slide.shape_px, slide.pixel_size_um, boxes))
+    return document
+
+
+def _box(row: np.void, code_of: dict[int, str]) -> Box:
+    score = float(row["confidence"])
+    return Box(
+        code_of.get(int(row["class_id"]), "?"),
+        float(row["y0"]),
+        float(row["x0"]),
+        float(row["y1"]),
+        float(row["x1"]),
+        score=None if np.isnan(score) else round(min(max(score, 0.0), 1.0), 6),
+        state=ReviewState(int(row["state"])),
+        reason=str(row["reason"]),
+        note=str(row["note"]),
+        id=int(row["id"]),
+        chosen=bool(row["chosen"]),
+    )
+
+
+def export_boxes(
+    project: Project,
+    path: Path | str,
+    format: str,
+    *,
+    slide_ids: Iterable[int] | None = None,
+    states: Iterable[ReviewState] | None = None,
+    chosen_only: bool = False,
+) -> Job[ExportSummary]:
+    """Write every box that is shown in an annotation format.
+
+    Raises
+    ------
+    InputError
+        When there is no such format.
+    ExchangeError
+        When the format cannot hold it.
+    """
+    known = format_named(format)
+    yield Progress(0, 2, "steps", "collecting boxes")
+    document = make_document(project, slide_ids=slide_ids, states=states, chosen_only=chosen_only)
+    yield Progress(1, 2, "steps", f"writing {known.title}")
+    files = known.write(path, document)
+    yield Progress(2, 2, "steps")
+    return ExportSummary(tuple(files), document.box_count, len(document.images), known.loses)

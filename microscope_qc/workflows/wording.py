@@ -1,0 +1,42 @@
+"""Words about a project that stand in every result."""
+
+from __future__ import annotations
+
+from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
+
+
+def shown_words(project: Project) -> str:
+    """What the project's filter shows: ``shown: confidence >= 0.40, classes ACP, COP``."""
+    known: BoxFilter = project.filter
+    parts = []
+    if known.min_confidence > 0:
+        parts.append(f"confidence ≥ {known.min_confidence:.2f} or judged")
+    if known.class_ids is not None:
+        codes = [cls.code for cls in project.classes if cls.id in known.class_ids]
+        parts.append(f"classes {', '.join(codes) or 'none'}")
+    if known.states is not None:
+        parts.append(" or ".join(state.word for state in sorted(known.states)) or "no state")
+    if known.hidden_runs:
+        parts.append(f"without {len(known.hidden_runs)} switched-off detection{'s'[: len(known.hidden_runs) > 1]}")
+    if known.only_chosen:
+        parts.append("chosen for the SEM")
+    if known.text:
+        parts.append(f"text “{known.text}”")
+    return "shown: " + (", ".join(parts) if parts else "all finds")
+
+
+def size_words(slide: SlideRecord) -> str:
+    """``2.46 × 2.46 mm, 0.300 µm per pixel``; in pixels where the pixel size is not known."""
+    height, width = slide.shape_px
+    if slide.pixel_size_um is None:
+        return f"{width} × {height} px, pixel size not known"
+    size_y, size_x = slide.pixel_size_um
+    pixel = f"{size_x:.4g}" if size_x == size_y else f"{size_x:.4g} × {size_y:.4g}"
+    return f"{width * size_x / 1000:.2f} × {height * size_y / 1000:.2f} mm, {pixel} µm per pixel"
+
+
+def thin(number: int) -> str:
+    """``12345`` -> ``12 345`` with a narrow space."""
+    return f"{number:,}".replace(",", "\u202f")
