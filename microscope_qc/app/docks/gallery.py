@@ -5,12 +5,13 @@ from __future__ import annotations
 from enum import Enum
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from microscope_qc.app.docks.gallery_header import GalleryHeader
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_model import find_model
+from microscope_qc.app.docks.gallery_parts import EmptyPage
 from microscope_qc.app.docks.gallery_text import count_text, things
 from microscope_qc.app.docks.gallery_view import FindView
 from microscope_qc.app.docks.review_keys import ReviewKeys
@@ -44,29 +45,6 @@ def emptiness(session: Session) -> Emptiness:
     if shown.hidden_runs and not BoxFilter(hidden_runs=shown.hidden_runs).mask(rows).any():
         return Emptiness.RUNS
     return Emptiness.FILTER
-
-
-class EmptyPage(QWidget):
-    """One sentence and one button."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.text = QLabel()
-        self.text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.text.setWordWrap(True)
-        self.button = QPushButton()
-        column = QVBoxLayout(self)
-        column.addStretch(1)
-        column.addWidget(self.text)
-        column.addSpacing(8)
-        column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addStretch(1)
-
-    def say(self, text: str, button: str = "") -> None:
-        """Show a sentence, and a button when there is something to press."""
-        self.text.setText(text)
-        self.button.setText(button)
-        self.button.setVisible(bool(button))
 
 
 class GalleryDock(QWidget):

@@ -1,0 +1,131 @@
+"""The detections of a slide: switched on and off with their finds, continued when they were interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+
+from microscope_qc.app.docks.gallery_link import link
+from microscope_qc.app.docks.gallery_text import count_text
+from microscope_qc.app.session import Session
+
+if TYPE_CHECKING:
+    from microscope_qc.project.records import RunRecord
+
+RUN_ID = int(Qt.ItemDataRole.UserRole)
+WORDS = {"running": "interrupted", "finished": "finished", "stopped": "stopped", "failed": "failed"}
+
+
+def model_name(run: RunRecord) -> str:
+    """Name of the model a run was made with."""
+    model = run.card.get("model", "")
+    if isinstance(model, dict):
+        model = model.get("name", "")
+    return Path(str(model)).name or "unknown model"
+
+
+def tiles_text(run: RunRecord) -> str:
+    """``12 of 64 tiles`` from the run's status file; "" before its first tile."""
+    import json
+
+    try:
+        status = json.loads((run.folder / "status.json").read_text(encoding="utf-8"))
+        return f"{count_text(int(status['tiles_done']))} of {count_text(int(status['tiles_total']))} tiles"
+    except (OSError, ValueError, KeyError, TypeError):  # not written yet, or being written
+        return ""
+
+
+class RunList(QTreeWidget):
+    """One line per detection of the slide on screen; the tick shows and hides its finds."""
+
+    continue_possible = Signal(object)  # the selected run when it can be continued, else None
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._running_id: int | None = None
+        self.setHeaderLabels(["Found by", "Started", "Finds", "State"])
+        self.setIndentation(0)
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setAlternatingRowColors(True)
+        self.setMinimumHeight(96)
+        header = self.header()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(24)
+        for column in (1, 2, 3):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(False)
+        self.itemChanged.connect(self._on_item_changed)
+        self.itemSelectionChanged.connect(self._on_selection_changed)
+        for signal in (session.runs_changed, session.slide_changed, session.project_changed):
+            link(self, signal, self.refresh)
+        self.refresh()
+
+    @property
+    def runs(self) -> list[RunRecord]:
+        """Runs of the slide on screen, newest first."""
+        project, slide = self._session.project, self._session.slide
+        if project is None or slide is None:
+            return []
+        return [run for run in reversed(project.runs) if run.slide_id == slide.id]
+
+    def set_running(self, run_id: int | None) -> None:
+        """Say which run is being made right now."""
+        self._running_id = run_id
+        self.refresh()
+
+    def can_continue(self, run: RunRecord) -> bool:
+        """Whether a run was interrupted and is not under way."""
+        return run.state != "finished" and run.id != self._running_id and self._session.can_write
+
+    def refresh(self) -> None:
+        """Show the runs as they are."""
+        selected = self.selected_run()
+        with QSignalBlocker(self):
+            self.clear()
+            for run in self.runs:
+                item = self._item(run)
+                self.addTopLevelItem(item)
+                if selected is not None and selected.id == run.id:
+                    item.setSelected(True)
+        self._on_selection_changed()
+
+    def _item(self, run: RunRecord) -> QTreeWidgetItem:
+        under_way = run.id == self._running_id
+        state = "detecting" if under_way else WORDS.get(run.state, run.state)
+        when = str(run.started)[:16].replace("T", " ")
+        item = QTreeWidgetItem([model_name(run), when, count_text(run.found), state])
+        item.setData(0, RUN_ID, run.id)
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
+        item.setCheckState(0, Qt.CheckState.Checked if run.shown else Qt.CheckState.Unchecked)
+        item.setSizeHint(0, QSize(0, self.fontMetrics().height() + 8))
+        item.setTextAlignment(2, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+        lines = [model_name(run), f"started {when}", tiles_text(run), f"{count_text(run.found)} finds", state]
+        region = run.card.get("region")
+        if region:
+            lines.insert(2, "y {0}–{2}, x {1}–{3} px".format(*region))
+        lines.append("The tick shows and hides its finds.")
+        for column in range(4):
+            item.setToolTip(column, "\n".join(line for line in lines if line))
+        return item
+
+    def selected_run(self) -> RunRecord | None:
+        """The selected run."""
+        items = self.selectedItems()
+        if not items:
+            return None
+        run_id = items[0].data(0, RUN_ID)
+        return next((run for run in self.runs if run.id == run_id), None)
+
+    def _on_item_changed(self, item: QTreeWidgetItem, column: int) -> None:
+        project = self._session.project
+        if column == 0 and project is not None:
+            project.show_run(item.data(0, RUN_ID), item.checkState(0) == Qt.CheckState.Checked)
+
+    def _on_selection_changed(self) -> None:
+        run = self.selected_run()
+        self.continue_possible.emit(run if run is not None and self.can_continue(run) else None)

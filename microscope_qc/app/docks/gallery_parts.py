@@ -1,0 +1,83 @@
+"""Small parts that several docks are put together from."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFont
+from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+
+class EmptyPage(QWidget):
+    """One sentence and one button."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.text = QLabel()
+        self.text.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.text.setWordWrap(True)
+        self.button = QPushButton()
+        column = QVBoxLayout(self)
+        column.addStretch(1)
+        column.addWidget(self.text)
+        column.addSpacing(8)
+        column.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addStretch(1)
+
+    def say(self, text: str, button: str = "") -> None:
+        """Show a sentence, and a button when there is something to press."""
+        self.text.setText(text)
+        self.button.setText(button)
+        self.button.setVisible(bool(button))
+
+
+def heading(text: str) -> QLabel:
+    """Title of a part of a dock."""
+    label = QLabel(text)
+    font = QFont(label.font())
+    font.setBold(True)
+    label.setFont(font)
+    return label
+
+
+def sentence(text: str = "") -> QLabel:
+    """Text that wraps."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def note(text: str = "") -> QLabel:
+    """Text of less weight that wraps."""
+    label = sentence(text)
+    font = QFont(label.font())
+    font.setPointSizeF(max(7.0, font.pointSizeF() - 0.5))
+    label.setFont(font)
+    return label
+
+
+def column_of(*parts: QWidget | QLayout | int) -> QVBoxLayout:
+    """Parts one below the other; a number is a gap in px."""
+    column = QVBoxLayout()
+    column.setSpacing(6)
+    for part in parts:
+        if isinstance(part, int):
+            column.addSpacing(part)
+        elif isinstance(part, QLayout):
+            column.addLayout(part)
+        else:
+            column.addWidget(part)
+    return column
+
+
+def scrolled(content: QLayout, parent: QWidget) -> QScrollArea:
+    """Put content into a frame that scrolls up and down only, so that a dock fits a low screen."""
+    body = QWidget()
+    content.setContentsMargins(12, 8, 12, 12)
+    body.setLayout(content)
+    area = QScrollArea(parent)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(body)
+    return area
