@@ -203,8 +203,8 @@ class CziMosaic(Mosaic):
         import cv2
 
         factor = 2**level
-        # libCZI takes the nearest pixel when it zooms; without a pyramid averaging 2 x 2 of them avoids the worst
-        finer = 1 if level == 0 or self._layout.pyramid else 2
+        # libCZI takes the nearest pixel when it zooms; without a pyramid averaging 4 x 4 of them avoids the worst
+        finer = 1 if self._layout.pyramid else min(factor, 4)
         y, x = region.y0 * factor + self.origin_px[0], region.x0 * factor + self.origin_px[1]
         height, width = region.shape
         plane = {**self._layout.plane, "C": self._layout.channels[channel]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ CACHE_BYTES = 128 << 20
 MAX_PAGES = 100_000
 PALETTE, WHITE_IS_ZERO, CMYK = 3, 0, 5
 STACKS = {"Z": "focus planes", "T": "time points", "I": "pages", "Q": "pages"}
+
+# a person gets one sentence; without a handler every odd tag of a damaged file would be printed as well
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def open_tiff(path: Path) -> Slide:
