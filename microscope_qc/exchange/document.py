@@ -39,12 +39,16 @@ class Box:
 
 @dataclass(slots=True)
 class ImageEntry:
-    """One picture and its boxes. ``name`` is a file name without folders."""
+    """One picture and its boxes. ``name`` is a file name without folders.
+
+    ``named`` is False where the file does not say which picture it is about.
+    """
 
     name: str
     shape_px: tuple[int, int] | None = None
     pixel_size_um: tuple[float, float] | None = None
     boxes: list[Box] = field(default_factory=list)
+    named: bool = True
 
 
 @dataclass(slots=True)

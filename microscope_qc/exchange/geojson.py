@@ -106,8 +106,10 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document) -> No
     xs, ys = zip(*points, strict=True)
     code, colour = _class_of(properties.get("classification"))
     number = str(metadata.get("defect_id", ""))
+    image = document.image(str(metadata.get("slide") or file.stem))
+    image.named = bool(metadata.get("slide"))
     document.take(
-        document.image(str(metadata.get("slide") or file.stem)),
+        image,
         code or "Unclassified",
         (min(ys), min(xs), max(ys), max(xs)),
         score=_measurement(properties.get("measurements"), "Confidence"),

@@ -61,6 +61,7 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
                 unescape_cell(row.get("slide", "")) or file.stem,
                 size_of(row.get("slide_width_px"), row.get("slide_height_px")),
             )
+            image.named = bool(row.get("slide"))
             number = row.get("defect_id", "")
             document.take(
                 image,

@@ -1,0 +1,154 @@
+"""Commands ``import``, ``export`` and ``dataset make``."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add the commands."""
+    from microscope_qc.exchange.registry import FORMATS
+
+    names = list(FORMATS)
+    parser = subparsers.add_parser(
+        "import",
+        help="take annotations into a project",
+        description="Take the boxes of an annotation file or folder into a project. Pictures are matched with slides "
+        "by name; classes the project lacks are made. One undo takes all of it back.",
+    )
+    parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    parser.add_argument("path", type=Path, metavar="PATH", help="file or folder")
+    parser.add_argument("--format", choices=["auto", *names], default="auto", help="default: told by the content")
+    parser.add_argument("--slide", metavar="NAME", help="slide the boxes belong to, when the file does not say")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(handler=_import)
+
+    parser = subparsers.add_parser(
+        "export",
+        help="write a project's boxes as annotations",
+        description="Write every find that is shown (rejected ones too, with their state) as annotations.",
+    )
+    parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    parser.add_argument("path", type=Path, metavar="PATH", help="file, or folder for formats with one file per slide")
+    parser.add_argument("--format", choices=names, required=True)
+    parser.add_argument("--slide", metavar="NAME", help="only this slide")
+    parser.add_argument(
+        "--state", choices=["unreviewed", "confirmed", "rejected"], action="append", help="only finds of this state"
+    )
+    parser.add_argument("--selected", action="store_true", help="only finds chosen for the SEM")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(handler=_export)
+
+    parser = subparsers.add_parser("dataset", help="make training data from projects")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    make = commands.add_parser(
+        "make",
+        help="cut training pictures from projects",
+        description="Cut pictures around confirmed and hand-drawn boxes, and some background; their boxes as COCO.",
+    )
+    make.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
+    make.add_argument("--out", type=Path, required=True, metavar="DIR")
+    make.add_argument("--tile", type=int, default=512, metavar="PX", help="side of a picture (default 512)")
+    make.add_argument(
+        "--pixel-size", type=float, metavar="UM", help="pixel size of the pictures (default: the slide's)"
+    )
+    make.add_argument(
+        "--background", type=float, default=0.25, metavar="SHARE", help="pictures without defects, 0 to 1"
+    )
+    make.add_argument("--seed", type=int, default=0)
+    make.add_argument("--json", action="store_true", help="print the result as JSON")
+    make.set_defaults(handler=_dataset)
+
+
+def _import(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.importing import import_annotations
+
+    with Project.open(args.project, write=not args.dry_run) as project:
+        job = import_annotations(project, args.path, format=args.format, slide=args.slide, dry_run=args.dry_run)
+        result = run(job, args)
+    if args.json:
+        print_json(
+            {
+                "format": result.format,
+                "boxes": result.boxes,
+                "slides": result.slides,
+                "new_classes": result.new_classes,
+                "skipped": result.skipped,
+                "unmatched": result.unmatched,
+                "dry_run": result.dry_run,
+            }
+        )
+        return 0
+    verb = "would be imported" if result.dry_run else "imported"
+    print(f"{result.boxes} boxes {verb} ({result.format})")
+    for name, count in result.slides.items():
+        print(f"  {name}: {count}")
+    if result.new_classes:
+        print(f"New classes: {', '.join(result.new_classes)}")
+    for reason, count in result.skipped.items():
+        print(f"Left out: {count} ({reason})")
+    for name, reason in list(result.unmatched.items())[:20]:
+        print(f"Picture left out: {name} ({reason})")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.boxes import ReviewState
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.export import export_boxes
+
+    states = None if args.state is None else [ReviewState[word.upper()] for word in args.state]
+    with Project.open(args.project, write=False) as project:
+        slides = None if args.slide is None else [project.slide(args.slide).id]
+        job = export_boxes(project, args.path, args.format, slide_ids=slides, states=states, chosen_only=args.selected)
+        result = run(job, args)
+    if args.json:
+        print_json({"files": result.files, "boxes": result.boxes, "slides": result.slides, "loses": result.loses})
+        return 0
+    folders = Counter(file.parent for file in result.files)
+    where = (
+        result.files[0] if len(result.files) == 1 else f"{len(result.files)} files in {next(iter(folders), args.path)}"
+    )
+    print(f"{result.boxes} boxes of {result.slides} slide{'s' if result.slides != 1 else ''} written to {where}")
+    if result.loses:
+        print(f"The format has no place for {result.loses}.")
+    return 0
+
+
+def _dataset(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.workflows.dataset import make_dataset
+
+    job = make_dataset(
+        args.projects,
+        args.out,
+        tile_px=args.tile,
+        pixel_size_um=args.pixel_size,
+        background=args.background,
+        seed=args.seed,
+    )
+    result = run(job, args)
+    if args.json:
+        print_json(
+            {
+                "folder": result.folder,
+                "pictures": result.pictures,
+                "background": result.background,
+                "boxes": result.boxes,
+                "classes": result.classes,
+            }
+        )
+        return 0
+    print(
+        f"{result.pictures} pictures ({result.background} without defects) with {result.boxes} boxes in {result.folder}"
+    )
+    for code, count in result.classes.items():
+        print(f"  {code}: {count}")
+    return 0

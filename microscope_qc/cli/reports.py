@@ -1,0 +1,86 @@
+"""Commands ``stats``, ``report`` and ``overview``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add the commands."""
+    parser = subparsers.add_parser(
+        "stats",
+        help="counts, densities and sizes of defects",
+        description="Counts per class and state, per mm2 and sizes of what is shown; rejected finds only count as such.",
+    )
+    parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.set_defaults(handler=_stats)
+
+    parser = subparsers.add_parser(
+        "report",
+        help="write a report as HTML or PDF",
+        description="Write one file with counts, densities, sizes, maps and a gallery, worst first.",
+    )
+    parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    parser.add_argument("out", type=Path, metavar="OUT", help="ends in .html or .pdf")
+    parser.add_argument("--gallery", type=int, default=60, metavar="N", help="pictures in the gallery (default 60)")
+    parser.add_argument("--rejected", action="store_true", help="show rejected finds too")
+    parser.set_defaults(handler=_report)
+
+    parser = subparsers.add_parser(
+        "overview",
+        help="write a picture of the slide with its defects marked",
+        description="Write the whole slide as one picture with circles and numbers on its defects.",
+    )
+    parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    parser.add_argument("out", type=Path, metavar="OUT", help="ends in .png or .tif")
+    parser.add_argument("--selected", action="store_true", help="only finds chosen for the SEM")
+    parser.add_argument("--rejected", action="store_true", help="rejected finds too")
+    parser.add_argument("--slide", metavar="NAME")
+    parser.add_argument("--size", type=int, default=4000, metavar="PX", help="longer side of the slide (default 4000)")
+    parser.set_defaults(handler=_overview)
+
+
+def _stats(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.statistics import project_statistics, statistics_lines
+
+    with Project.open(args.project, write=False) as project:
+        found = project_statistics(project)
+    if args.json:
+        print_json(found)
+    else:
+        print("\n".join(statistics_lines(found)))
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import run
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.report import write_report
+
+    with Project.open(args.project, write=False) as project:
+        print(run(write_report(project, args.out, gallery=args.gallery, rejected=args.rejected), args))
+    return 0
+
+
+def _overview(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import run
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.report import write_overview
+
+    with Project.open(args.project, write=False) as project:
+        slide_id = None if args.slide is None else project.slide(args.slide).id
+        job = write_overview(
+            project,
+            args.out,
+            slide_id=slide_id,
+            selected=args.selected,
+            rejected=args.rejected,
+            long_side_px=max(200, min(args.size, 20_000)),
+        )
+        print(run(job, args))
+    return 0

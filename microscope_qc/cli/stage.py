@@ -1,0 +1,157 @@
+"""Commands ``stage fit``, ``stage export`` and ``edx import``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add the commands."""
+    from microscope_qc.correlation.registry import STAGE_FORMATS
+
+    stage = subparsers.add_parser("stage", help="turn slide positions into microscope stage positions")
+    commands = stage.add_subparsers(required=True, metavar="COMMAND")
+    fit = commands.add_parser(
+        "fit",
+        help="align a slide with a stage from marks",
+        description="Read marks (columns name, slide_x_px, slide_y_px, stage_x_mm, stage_y_mm), fit the alignment and "
+        "store both in the project. Four to six marks near the corners give the best estimate of the error.",
+    )
+    fit.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    fit.add_argument("--marks", type=Path, required=True, metavar="MARKS.csv")
+    fit.add_argument("--name", required=True, help="name of the alignment, such as R1")
+    fit.add_argument("--slide", metavar="NAME")
+    fit.add_argument("--model", choices=["auto", "rigid", "similarity", "affine"], default="auto")
+    fit.add_argument("--mirror", choices=["auto", "yes", "no"], default="auto", help="needed with two marks")
+    fit.add_argument("--repeatability", type=float, default=0.0, metavar="UM", help="of the stage, root mean square")
+    fit.add_argument("--json", action="store_true", help="print the alignment as JSON")
+    fit.set_defaults(handler=_fit)
+
+    export = commands.add_parser(
+        "export",
+        help="write the chosen defects' stage positions",
+        description="Write the stage positions of the finds chosen for the SEM (rejected ones are left out).",
+    )
+    export.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    export.add_argument("path", type=Path, metavar="PATH")
+    export.add_argument("--registration", required=True, metavar="NAME")
+    export.add_argument("--format", choices=list(STAGE_FORMATS), required=True)
+    export.add_argument("--slide", metavar="NAME")
+    export.add_argument("--unit", choices=["mm", "um"], default="mm", help="of the stage in tables (default mm)")
+    export.add_argument("--stage-z", type=float, metavar="MM", help="stage height to write")
+    export.add_argument("--json", action="store_true", help="print the result as JSON")
+    export.set_defaults(handler=_export)
+
+    edx = subparsers.add_parser("edx", help="take EDX measurements into a project")
+    commands = edx.add_subparsers(required=True, metavar="COMMAND")
+    imported = commands.add_parser(
+        "import",
+        help="match compositions with defects",
+        description="Read a table of compositions (CSV or XLSX) and match its lines with defects: by their number, "
+        "then by stage position within the expected error. Ambiguous lines are listed, never guessed.",
+    )
+    imported.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    imported.add_argument("file", type=Path, metavar="FILE")
+    imported.add_argument("--registration", metavar="NAME", help="alignment for lines matched by position")
+    imported.add_argument("--slide", metavar="NAME")
+    imported.add_argument("--json", action="store_true", help="print the result as JSON")
+    imported.set_defaults(handler=_edx)
+
+
+def _fit(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.stage import fit_registration, read_marks, registration_summary, store_marks
+
+    marks = read_marks(args.marks)
+    with Project.open(args.project) as project:
+        slide = project.slide(args.slide)
+        store_marks(project, slide.id, marks)
+        fitted = fit_registration(
+            project,
+            slide.id,
+            name=args.name,
+            model=args.model,
+            mirror={"auto": None, "yes": True, "no": False}[args.mirror],
+            repeatability_um=args.repeatability,
+            mark_names=[mark.name for mark in marks],
+        )
+    summary = registration_summary(args.name, slide.name, fitted)
+    if args.json:
+        print_json(summary)
+        return 0
+    print(f"Alignment {args.name} of {slide.name}: {fitted.model}, {fitted.n} marks, {fitted.handedness}")
+    print(
+        f"  rotation {fitted.rotation_deg:.3f} deg, scale {(fitted.observed_scale - 1) * 100:+.3f} % off the pixel size"
+    )
+    if fitted.sigma_um is None:
+        print("  no check possible: the marks just determine the map")
+    else:
+        print(
+            f"  error of locating a mark {fitted.sigma_um:.2f} um (1 sigma, {fitted.degrees_of_freedom} degrees of freedom)"
+        )
+    for mark in summary["marks"]:
+        left_out = mark["leave_one_out_um"]
+        text = "" if left_out is None else f", left out {left_out:.2f} um"
+        print(f"  {mark['name']}: residual {mark['residual_um']:.2f} um{text}")
+    for warning in fitted.warnings:
+        print(f"  Note: {warning}")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.stage import export_stage
+
+    with Project.open(args.project, write=False) as project:
+        slide_id = None if args.slide is None else project.slide(args.slide).id
+        job = export_stage(
+            project,
+            args.path,
+            registration=args.registration,
+            format=args.format,
+            slide_id=slide_id,
+            unit=args.unit,
+            stage_z_mm=args.stage_z,
+        )
+        result = run(job, args)
+    if args.json:
+        print_json(
+            {
+                "file": result.path,
+                "positions": result.positions,
+                "outside_marks": result.outside_marks,
+                "largest_r95_um": result.largest_r95_um,
+                "warnings": result.warnings,
+            }
+        )
+        return 0
+    error = "not known (no check possible)" if result.largest_r95_um is None else f"{result.largest_r95_um:.1f} um"
+    print(f"{result.positions} positions written to {result.path}; largest expected error (95 %): {error}")
+    if result.outside_marks:
+        print(f"{result.outside_marks} of them lie outside the marks.")
+    return 0
+
+
+def _edx(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.edx import import_edx, summary
+
+    with Project.open(args.project) as project:
+        slide_id = None if args.slide is None else project.slide(args.slide).id
+        result = run(import_edx(project, args.file, registration=args.registration, slide_id=slide_id), args)
+    if args.json:
+        print_json(summary(result))
+        return 0
+    print(f"{len(result.matched)} of {result.spectra} spectra matched with defects")
+    for match in result.matched:
+        print(f"  {match.label}: defect {match.box_id} ({match.by})")
+    for label, ids in result.ambiguous.items():
+        print(f"  {label}: could be defect {', '.join(map(str, ids))}; name it in the table")
+    for label, reason in result.unmatched.items():
+        print(f"  {label}: {reason}")
+    return 0

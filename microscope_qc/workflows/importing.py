@@ -1,0 +1,200 @@
+"""Annotation files into a project, as one command that can be undone as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.defect_class import PALETTE, DefectClass, next_colour
+from microscope_qc.core.errors import ExchangeError, InputError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.exchange.document import Box, Document, ImageEntry
+from microscope_qc.exchange.registry import detect_format, format_named
+from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
+from microscope_qc.project.slides import slide_stem
+
+OUTSIDE = "outside the slide"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSummary:
+    """What was taken over, or would be in a dry run.
+
+    ``slides`` counts boxes by slide name, ``skipped`` boxes that cannot be used by reason, ``unmatched`` pictures that
+    belong to no slide by name with the reason.
+    """
+
+    format: str
+    boxes: int
+    slides: dict[str, int]
+    new_classes: tuple[str, ...]
+    skipped: dict[str, int]
+    unmatched: dict[str, str]
+    dry_run: bool
+    box_ids: tuple[int, ...] = field(default=(), repr=False)
+
+
+def import_annotations(
+    project: Project, path: Path | str, *, format: str = "auto", slide: str | None = None, dry_run: bool = False
+) -> Job[ImportSummary]:
+    """Read an annotation file or folder and add its boxes; classes the project lacks are made.
+
+    Pictures are matched with slides by name; paths inside the files are never opened.
+
+    Parameters
+    ----------
+    slide
+        Name of the slide all boxes belong to, when the file has one picture or does not name it.
+    dry_run
+        Say what would happen and change nothing.
+
+    Raises
+    ------
+    ExchangeError
+        When the file cannot be read, or none of its pictures is a slide of the project.
+    """
+    path = Path(path)
+    chosen = project.slide(slide) if slide is not None else None
+    yield Progress(0, 3, "steps", f"reading {path.name}")
+    known = detect_format(path) if format == "auto" else format_named(format)
+    document = known.read(path, sizes=_sizes(project, chosen))
+    yield Progress(1, 3, "steps", "matching pictures with slides")
+    pictures, unmatched = match_pictures(document, project.slides, chosen)
+    skipped = Counter(document.skipped)
+    kept = {record.id: _inside(boxes, record, skipped) for record, boxes in pictures.values()}
+    if unmatched and not any(pictures) and any(image.boxes for image in document.images):
+        raise _nothing_matches(path, unmatched, project)
+    new_classes = _new_classes(document, {b.class_code for boxes in kept.values() for b in boxes}, project.classes)
+    rows_of = _rows(kept, project.classes, new_classes)
+    count = sum(map(len, rows_of.values()))
+    yield Progress(2, 3, "steps", f"adding {count} boxes")
+    ids: list[int] = []
+    if not dry_run and (count or new_classes):
+        title = f"Import {count} boxes from {path.name}"
+        added = project.add_boxes_many(rows_of, title=title, classes=new_classes)
+        ids = [int(number) for numbers in added.values() for number in numbers]
+    yield Progress(3, 3, "steps")
+    names = {record.id: record.name for record in project.slides}
+    return ImportSummary(
+        format=known.name,
+        boxes=count,
+        slides={names[number]: len(rows) for number, rows in rows_of.items()},
+        new_classes=tuple(cls.code for cls in new_classes),
+        skipped=dict(skipped),
+        unmatched=unmatched,
+        dry_run=dry_run,
+        box_ids=tuple(ids),
+    )
+
+
+def _names_of(record: SlideRecord) -> set[str]:
+    return {n.casefold() for n in (record.name, record.path.name, record.path.stem, slide_stem(record.path))}
+
+
+def _sizes(project: Project, chosen: SlideRecord | None) -> dict[str, tuple[int, int]]:
+    """Slide sizes by every name a label file may have."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for record in [chosen] if chosen else project.slides:
+        for name in (record.name, record.path.name, record.path.stem, slide_stem(record.path)):
+            sizes.setdefault(name, record.shape_px)
+    return sizes
+
+
+def match_pictures(
+    document: Document, slides: list[SlideRecord], chosen: SlideRecord | None
+) -> tuple[dict[int, tuple[SlideRecord, list[Box]]], dict[str, str]]:
+    """Boxes by slide id, and the pictures that belong to no slide with the reason."""
+    candidates = [chosen] if chosen else slides
+    matched: dict[int, tuple[SlideRecord, list[Box]]] = {}
+    unmatched: dict[str, str] = {}
+    filled = [image for image in document.images if image.boxes]
+    for image in document.images:
+        fitting = _fitting(image, candidates)
+        if not fitting and len(candidates) == 1 and (not image.named or (chosen and filled == [image])):
+            fitting = candidates
+        if len(fitting) != 1:
+            unmatched[image.name] = "fits several slides" if fitting else "no slide of this name"
+            continue
+        record = fitting[0]
+        if image.shape_px is not None and image.shape_px != record.shape_px:
+            (ih, iw), (h, w) = image.shape_px, record.shape_px
+            unmatched[image.name] = f"is {iw} x {ih} px, but the slide {record.name} is {w} x {h} px"
+            continue
+        matched.setdefault(record.id, (record, []))[1].extend(image.boxes)
+    return matched, unmatched
+
+
+def _fitting(image: ImageEntry, slides: list[SlideRecord]) -> list[SlideRecord]:
+    """Slides of the picture's full name; else of its name without format; else without an upload's number before it."""
+    stem = slide_stem(Path(image.name))
+    for name in (image.name, stem, re.sub(r"^[0-9a-f]{8}-", "", stem)):
+        exact = [
+            record for record in slides if name.casefold() in (record.path.name.casefold(), record.name.casefold())
+        ]
+        fitting = exact or [record for record in slides if name.casefold() in _names_of(record)]
+        if fitting:
+            return fitting
+    return []
+
+
+def _inside(boxes: list[Box], record: SlideRecord, skipped: Counter[str]) -> list[Box]:
+    height, width = record.shape_px
+    inside = [box for box in boxes if box.y0 < height and box.x0 < width and box.y1 > 0 and box.x1 > 0]
+    if len(inside) < len(boxes):
+        skipped[OUTSIDE] += len(boxes) - len(inside)
+    return inside
+
+
+def _new_classes(document: Document, used: set[str], classes: list[DefectClass]) -> list[DefectClass]:
+    """Classes of boxes that the project lacks, in the order of the file, with colours of their own."""
+    have = {cls.code for cls in classes}
+    described = {cls.code: cls for cls in document.classes}
+    colours = [cls.colour for cls in classes]
+    made = []
+    for code in document.class_codes():
+        if code in have or code not in used:
+            continue
+        given = described.get(code)
+        colour = given.colour if given else ""
+        if not re.fullmatch(r"#[0-9A-Fa-f]{6}", colour) or colour in colours or colour == PALETTE[0]:
+            colour = next_colour(colours)
+        colours.append(colour)
+        made.append(DefectClass(code, given.name if given else code, colour))
+    return made
+
+
+def _rows(boxes_of: dict[int, list[Box]], classes: list[DefectClass], new: list[DefectClass]) -> dict[int, np.ndarray]:
+    """Box rows by slide id; new classes go by their negative place in ``new``."""
+    id_of = {cls.code: cls.id for cls in classes} | {cls.code: -place for place, cls in enumerate(new, start=1)}
+    return {
+        slide_id: make_rows(
+            len(boxes),
+            class_id=[id_of[box.class_code] for box in boxes],
+            y0=[box.y0 for box in boxes],
+            x0=[box.x0 for box in boxes],
+            y1=[box.y1 for box in boxes],
+            x1=[box.x1 for box in boxes],
+            confidence=[np.nan if box.score is None else box.score for box in boxes],
+            state=[int(box.state) for box in boxes],
+            chosen=[box.chosen for box in boxes],
+            reason=[box.reason for box in boxes],
+            note=[box.note for box in boxes],
+        )
+        for slide_id, boxes in boxes_of.items()
+    }
+
+
+def _nothing_matches(path: Path, unmatched: dict[str, str], project: Project) -> InputError | ExchangeError:
+    name, reason = next(iter(unmatched.items()))
+    slides = ", ".join(record.name for record in project.slides[:8]) or "none yet"
+    several = f" and {len(unmatched) - 1} more" if len(unmatched) > 1 else ""
+    return ExchangeError(
+        f"No picture of {path.name} belongs to a slide of {project.name}: {name}{several} ({reason}).",
+        hint=f"The slides are: {slides}. Name one with --slide if the file is about it.",
+    )
