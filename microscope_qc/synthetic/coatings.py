@@ -36,47 +36,78 @@ def outlines(rng: np.random.Generator, centre: np.ndarray, half_axes: np.ndarray
     return np.stack([centre[:, 1:] + a * cos - b * sin, centre[:, :1] + a * sin + b * cos], axis=-1)
 
 
-def _paint_all(labels: np.ndarray, shapes: np.ndarray, numbers: np.ndarray) -> None:
-    """Fill outlines (n, corners, 2) one after the other into a label picture that tiles along x."""
-    length = labels.shape[1]
+def _paint_all(labels: np.ndarray, shapes: np.ndarray, numbers: np.ndarray, *, wrap_rows: bool = False) -> None:
+    """Fill outlines (n, corners, 2) one after the other into a label picture that tiles along x (and y if asked)."""
+    size = np.array([labels.shape[1], labels.shape[0]])
     points = np.round(shapes * (1 << _SHIFT)).astype(np.int32)
-    turn = np.array([length << _SHIFT, 0], np.int32)
-    before, after = shapes[..., 0].min(axis=1) < 0, shapes[..., 0].max(axis=1) >= length
-    for number, polygon, left, right in zip(numbers.tolist(), points, before.tolist(), after.tolist(), strict=True):
+    low, high = shapes.min(axis=1) < 0, shapes.max(axis=1) >= size
+    crosses = (low | high) & np.array([True, wrap_rows])
+    steps = (np.where(low, size, -size) * crosses << _SHIFT).astype(np.int32)
+    for number, polygon, crossing, step in zip(numbers.tolist(), points, crosses.tolist(), steps, strict=True):
         cv2.fillPoly(labels, [polygon], number, shift=_SHIFT)
-        if left:
-            cv2.fillPoly(labels, [polygon + turn], number, shift=_SHIFT)
-        if right:
-            cv2.fillPoly(labels, [polygon - turn], number, shift=_SHIFT)
+        if crossing[0]:
+            cv2.fillPoly(labels, [polygon + step * (1, 0)], number, shift=_SHIFT)
+        if crossing[1]:
+            cv2.fillPoly(labels, [polygon + step * (0, 1)], number, shift=_SHIFT)
+        if crossing[0] and crossing[1]:
+            cv2.fillPoly(labels, [polygon + step], number, shift=_SHIFT)
 
 
-def _pack_spheres(rng: np.random.Generator, height: int, length: int, scale: float) -> np.ndarray:
-    """Nearly touching circles, larger ones first: float64 (n, 3) of y, x, radius."""
+def pack_spheres(
+    rng: np.random.Generator, height: int, length: int, *, scale: float, wrap_rows: bool = False
+) -> np.ndarray:
+    """Nearly touching circles, larger ones first: float64 (n, 3) of y, x, radius.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    height, length : int
+        Size in pixels; the packing tiles along x.
+    scale : float
+        1 gives radii of 4.5 to 19 px (NMC at 0.3 um per pixel).
+    wrap_rows : bool
+        Tile along y too; otherwise circles stay inside.
+    """
     free = np.full((height, length), 255, np.uint8)
     found: list[tuple[float, float, float]] = []
     radii = scale * np.array([19, 17, 15, 13.5, 12, 10.5, 9.5, 8.5, 7.5, 6.5, 5.5, 4.5])
     share = np.array([0.05, 0.07, 0.10, 0.09, 0.08, 0.08, 0.07, 0.06, 0.06, 0.05, 0.04, 0.03])
-    for radius, part in zip(radii, share, strict=True):
+    shifts_y = (0, height, -height) if wrap_rows else (0,)
+    shifts = [(dy, dx) for dy in shifts_y for dx in (0, length, -length)]
+    pad = int(24 * scale) + 24
+    for radius, part in zip(radii.tolist(), share.tolist(), strict=True):
         wanted = int(part * height * length / (np.pi * radius**2))
-        wrapped = np.pad(np.pad(free, ((1, 1), (0, 0))), ((0, 0), (48, 48)), mode="wrap")
-        room = cv2.distanceTransform(wrapped, cv2.DIST_L2, 3)[1:-1, 48:-48]
-        places = np.flatnonzero(room >= radius * 0.97)
-        taken = np.zeros_like(free)
-        places = rng.permutation(places)[: 12 * wanted]
+        rows = np.pad(free, ((pad, pad), (0, 0)), mode="wrap" if wrap_rows else "constant")
+        wrapped = np.pad(rows, ((0, 0), (pad, pad)), mode="wrap")
+        room = cv2.distanceTransform(wrapped, cv2.DIST_L2, 3)[pad:-pad, pad:-pad]
+        places = rng.permutation(np.flatnonzero(room >= radius * 0.97))[: 12 * wanted]
         sizes = radius * rng.uniform(0.9, 1.06, len(places))
-        for place, size in zip(places, sizes, strict=True):
-            y, x = divmod(int(place), length)
+        taken = np.zeros_like(free)
+        for place, size in zip(places.tolist(), sizes.tolist(), strict=True):
+            y, x = divmod(place, length)
             if taken[y, x]:
                 continue
-            for shift in (0, length, -length):
-                if -radius * 3 < x + shift < length + radius * 3:
-                    cv2.circle(taken, (x + shift, y), int(radius * 1.95), 255, -1)
-                    cv2.circle(free, (x + shift, y), int(size), 0, -1)
+            for dy, dx in shifts:
+                if -radius * 3 < x + dx < length + radius * 3 and -radius * 3 < y + dy < height + radius * 3:
+                    cv2.circle(taken, (x + dx, y + dy), int(radius * 1.95), 255, -1)
+                    cv2.circle(free, (x + dx, y + dy), int(size), 0, -1)
             found.append((y, x, size))
             wanted -= 1
             if wanted <= 0:
                 break
     return np.array(found)
+
+
+def paint_spheres(
+    rng: np.random.Generator, spheres: np.ndarray, shape: tuple[int, int], *, wrap_rows: bool = False
+) -> np.ndarray:
+    """Label picture of slightly irregular spheres: 0 between them, else number of the sphere plus one."""
+    labels = np.zeros(shape, np.int32)
+    # Spheres pressed by calendering are not perfectly round.
+    size = spheres[:, 2:] * rng.uniform(0.9, 1.1, (len(spheres), 2))
+    shapes = outlines(rng, spheres[:, :2], size, rng.uniform(0, np.pi, len(spheres)), roughness=0.05)
+    _paint_all(labels, shapes, np.arange(1, len(shapes) + 1), wrap_rows=wrap_rows)
+    return labels
 
 
 def edge_depth(labels: np.ndarray) -> np.ndarray:
@@ -99,12 +130,8 @@ def grain_texture(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarra
 
 def cathode_coating(rng: np.random.Generator, height: int, length: int) -> np.ndarray:
     """NMC coating, tileable along x: float32 (height, length, 3)."""
-    spheres = _pack_spheres(rng, height, length, rng.uniform(0.93, 1.08))
-    labels = np.zeros((height, length), np.int32)
-    # Spheres pressed by calendering are not perfectly round.
-    size = spheres[:, 2:] * rng.uniform(0.9, 1.1, (len(spheres), 2))
-    shapes = outlines(rng, spheres[:, :2], size, rng.uniform(0, np.pi, len(spheres)), roughness=0.05)
-    _paint_all(labels, shapes, np.arange(1, len(shapes) + 1))
+    spheres = pack_spheres(rng, height, length, scale=rng.uniform(0.93, 1.08))
+    labels = paint_spheres(rng, spheres, (height, length))
     depth = edge_depth(labels)
     tone = np.r_[0, rng.normal(174, 8.5, len(spheres))].astype(np.float32)
     rough = np.r_[0, rng.uniform(5, 13, len(spheres))].astype(np.float32)

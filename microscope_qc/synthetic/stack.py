@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import cv2
 import numpy as np
 
 from microscope_qc.synthetic.coatings import anode_coating, cathode_coating
 from microscope_qc.synthetic.fields import periodic_curve, tile_noise
+from microscope_qc.synthetic.pool import built_once
 from microscope_qc.synthetic.winding import LAYERS_PX, PERIOD_PX
 
 STACK_LENGTH_PX = 5120
@@ -106,7 +105,7 @@ def _one_stack(rng: np.random.Generator) -> np.ndarray:
     return np.clip(cv2.GaussianBlur(wrapped, (0, 0), 0.6)[:, 4:-4] + 0.5, 0, 255).astype(np.uint8)
 
 
-@lru_cache(maxsize=2)
+@built_once
 def stack_atlas(variant: int) -> np.ndarray:
     """All unrolled stacks of one material variant, one below the other.
 
@@ -123,7 +122,7 @@ def stack_atlas(variant: int) -> np.ndarray:
     return np.concatenate([_one_stack(np.random.default_rng([variant, 77, number])) for number in range(STACKS)])
 
 
-@lru_cache(maxsize=2)
+@built_once
 def resin_tile(variant: int) -> np.ndarray:
     """A tileable piece of embedding resin, float32 (RESIN_TILE_PX, RESIN_TILE_PX, 3)."""
     return resin_texture(np.random.default_rng([variant, 78]), (RESIN_TILE_PX, RESIN_TILE_PX))
