@@ -174,7 +174,7 @@ def _summary(checks: list[Check], seconds: float) -> int:
     bad = [check.title for check in checks if not check.good]
     reasons = _skip_reasons(checks)
     if reasons:
-        print("\nSkipped:\n" + "\n".join(f"  {number:4d}  {reason}" for reason, number in reasons))
+        print("\nSkipped:\n" + "\n".join(f"  {number:4d}  {reason}" for reason, number in sorted(reasons.items())))
     print(f"\n{len(checks)} checks in {seconds:.0f} s; " + (f"failed: {', '.join(bad)}" if bad else "all good"))
     if any(check.needs_screen for check in checks) and sys.platform == "linux":
         lacking = system_libraries.missing(tests=True)
