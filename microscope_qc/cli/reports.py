@@ -12,7 +12,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "stats",
         help="counts, densities and sizes of defects",
-        description="Counts per class and state, per mm2 and sizes of what is shown; rejected finds only count as such.",
+        description="Counts per class and state, per mm2, and sizes of what is shown.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")

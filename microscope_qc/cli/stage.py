@@ -89,9 +89,8 @@ def _fit(args: argparse.Namespace) -> int:
     if fitted.sigma_um is None:
         print("  no check possible: the marks just determine the map")
     else:
-        print(
-            f"  error of locating a mark {fitted.sigma_um:.2f} um (1 sigma, {fitted.degrees_of_freedom} degrees of freedom)"
-        )
+        freedom = f"{fitted.degrees_of_freedom} degree{'s' if fitted.degrees_of_freedom != 1 else ''} of freedom"
+        print(f"  error of locating a mark {fitted.sigma_um:.2f} um (1 sigma, {freedom})")
     for mark in summary["marks"]:
         left_out = mark["leave_one_out_um"]
         text = "" if left_out is None else f", left out {left_out:.2f} um"

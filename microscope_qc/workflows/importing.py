@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def import_annotations(
     pictures, unmatched = match_pictures(document, project.slides, chosen)
     skipped = Counter(document.skipped)
     kept = {record.id: _inside(boxes, record, skipped) for record, boxes in pictures.values()}
-    if unmatched and not any(pictures) and any(image.boxes for image in document.images):
+    if unmatched and not pictures and any(image.boxes for image in document.images):
         raise _nothing_matches(path, unmatched, project)
     new_classes = _new_classes(document, {b.class_code for boxes in kept.values() for b in boxes}, project.classes)
     rows_of = _rows(kept, project.classes, new_classes)

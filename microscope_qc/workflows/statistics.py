@@ -15,8 +15,8 @@ def project_statistics(project: Project) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``project``, ``shown`` (the filter in words), ``slides`` (name and :func:`slide_statistics` of each) and ``total``
-        (counts by class over all slides).
+        ``project``, ``shown`` (the filter in words), ``slides`` (name and :func:`slide_statistics` of each) and
+        ``total`` (counts by class over all slides).
     """
     slides = []
     for record in project.slides:
