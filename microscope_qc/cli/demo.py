@@ -1,0 +1,53 @@
+"""``microscope-qc demo``: a drawn slide through the whole program."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from microscope_qc.core.jobs import format_seconds
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "demo", help="draw a sample slide, find its defects, write every kind of result, open the window on it"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for slide, project and results")
+    parser.add_argument("--no-window", action="store_true", help="end after the files are written")
+    parser.add_argument("--size", type=int, default=8192, metavar="N", help="side of the slide in pixels (8192)")
+    parser.add_argument("--seed", type=int, default=None, metavar="N", help="another slide")
+    parser.add_argument("--model", default=None, metavar="MODEL", help="another detector, by name or folder")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:0")
+    parser.set_defaults(handler=run_demo)
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    """Make the demo, say what it found, open the window."""
+    from microscope_qc.cli.progress import run
+    from microscope_qc.workflows.demo import BUNDLED_DETECTOR, DEMO_SEED, demo, sample_folder
+
+    out = (args.out or sample_folder()).expanduser()
+    seed = DEMO_SEED if args.seed is None else args.seed
+    job = demo(out, size=args.size, seed=seed, model=args.model or BUNDLED_DETECTOR, device=args.device)
+    result = run(job, args)
+    print(f"{result.finds} finds on {result.slide} at confidence {result.confidence:.2f} and above;", end=" ")
+    print(f"{result.defects} defects were drawn, in {format_seconds(result.seconds)}.")
+    print(f"precision {result.precision:.3f}")
+    print(f"recall {result.recall:.3f}")
+    print(f"The {result.chosen} chosen for the SEM, and everything else, in {out}:")
+    for path in result.files:
+        print(f"  {path.name}{'/' if path.is_dir() else ''}")
+    if args.no_window:
+        return 0
+    return _open_window(result.project)
+
+
+def _open_window(project: Path) -> int:
+    from microscope_qc.cli.window import display_is_there, open_window
+
+    if not display_is_there():
+        print(f"There is no display here. Open the window with: microscope-qc {project}", file=sys.stderr)
+        return 0
+    return open_window([project])
