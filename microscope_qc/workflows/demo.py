@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,6 +85,7 @@ def demo(
     InputError
         When ``out`` holds something else.
     """
+    from microscope_qc.workflows import synth
     from microscope_qc.workflows.detect import detect
 
     started = time.monotonic()
@@ -101,8 +101,10 @@ def demo(
             place_simulated_marks(project, slide.id, seed=seed)
         if not project.all_rows(slide.id)["chosen"].any():
             choose_worst(project, slide.id, CHOSEN)
-        files = yield from write_everything(project, slide.id, out)
-        score = score_against_truth(project, slide.id, out / "truth.json")
+        files = yield from write_results(project, slide.id, out)
+        truth = out / "truth.json"
+        atomic_write(truth, synth.truth_path(out / SLIDE_NAME).read_bytes())
+        score = score_against_truth(project, slide.id, truth)
         rows = project.all_rows(slide.id)
         return DemoResult(
             project=project_path,
@@ -114,7 +116,7 @@ def demo(
             recall=score["recall"] or 0.0,
             confidence=project.filter.min_confidence,
             seconds=time.monotonic() - started,
-            files=tuple(files),
+            files=(*files, truth),
         )
 
 
@@ -154,9 +156,9 @@ def place_simulated_marks(project: Project, slide_id: int, *, seed: int, noise_u
     fit_registration(project, slide_id, name="R1")
 
 
-def write_everything(project: Project, slide_id: int, out: Path) -> Generator[Progress, None, list[Path]]:
-    """Write every export beside the project; return the files."""
-    from microscope_qc.workflows import export, report, stage, synth
+def write_results(project: Project, slide_id: int, out: Path) -> Job[list[Path]]:
+    """Write every kind of result of a slide into a folder; return the files."""
+    from microscope_qc.workflows import export, report, stage
 
     files = [out / "overview.png", out / "overview.tif"]
     for picture in files:
@@ -169,9 +171,7 @@ def write_everything(project: Project, slide_id: int, out: Path) -> Generator[Pr
         files.append(target)
     page = out / "report.html"
     yield from _named(report.write_report(project, page), "Report")
-    truth = out / "truth.json"
-    atomic_write(truth, synth.truth_path(out / SLIDE_NAME).read_bytes())
-    return [*files, page, truth]
+    return [*files, page]
 
 
 def score_against_truth(project: Project, slide_id: int, truth_file: Path) -> dict[str, Any]:
