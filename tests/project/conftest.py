@@ -1,0 +1,32 @@
+"""A project of two tiny slides for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from microscope_qc.project import Project
+
+
+def write_slide(path: Path, *, seed: int) -> Path:
+    """Write a small grey picture whose content depends on ``seed``."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (80, 120), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def slide_files(tmp_path: Path) -> list[Path]:
+    """Two slides."""
+    return [write_slide(tmp_path / f"S1 {number}.png", seed=number) for number in (45, 46)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, slide_files: list[Path]) -> Iterator[Project]:
+    """An open project with two slides and the Li-ion classes."""
+    with Project.create(tmp_path / "cell.mqc", slides=slide_files) as made:
+        yield made

@@ -1,0 +1,89 @@
+"""What several tests of the project share: boxes to add, the whole state, and random edits that can be repeated."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from microscope_qc.core.boxes import BOX_DTYPE, ReviewState, make_rows
+from microscope_qc.project import Project, schema
+
+CONTENT = ("slides", "classes", "boxes", "runs", "marks", "registrations")
+
+
+def some_rows(count: int, *, seed: int = 0, class_id: int = 1, **columns: Any) -> np.ndarray:
+    """Make boxes that differ from each other."""
+    rng = np.random.default_rng(seed)
+    y0, x0 = rng.random(count) * 900, rng.random(count) * 900
+    size = 1 + rng.random((2, count)) * 50
+    return make_rows(count, class_id=class_id, y0=y0, x0=x0, y1=y0 + size[0], x1=x0 + size[1], **columns)
+
+
+def stored(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
+    """Everything in the database that undo and redo are about: table -> id -> row."""
+    result: dict[str, dict[int, dict[str, Any]]] = {}
+    with project._database.begin() as connection:
+        for name in CONTENT:
+            rows = connection.execute(select(schema.metadata.tables[name]))
+            result[name] = {row.id: dict(row._mapping) for row in rows}
+    for row in result["runs"].values():
+        row.pop("found")  # counts what a run brought, whatever became of it
+    return result
+
+
+def assert_memory_is_stored(project: Project) -> None:
+    """Every box in memory is the one in the database, and the other way round."""
+    in_database = stored(project)
+    assert [slide.id for slide in project.slides] == sorted(in_database["slides"])
+    assert {defect.id: defect.code for defect in project.classes} == {
+        number: row["code"] for number, row in in_database["classes"].items()
+    }
+    for slide in project.slides:
+        rows = project.boxes(slide.id).rows
+        mine = [row for row in in_database["boxes"].values() if row["slide_id"] == slide.id]
+        assert rows["id"].tolist() == [row["id"] for row in mine]
+        for name in BOX_DTYPE.names or ():
+            expected = [float("nan") if row[name] is None else row[name] for row in mine]
+            np.testing.assert_array_equal(rows[name], np.array(expected, BOX_DTYPE[name]))
+    for number, row in in_database["slides"].items():
+        assert project.slide_by_id(number).name == row["name"]
+    marks = {mark.id: mark.name for slide in project.slides for mark in project.marks(slide.id)}
+    assert marks == {number: row["name"] for number, row in in_database["marks"].items()}
+    assert {run.id: run.shown for run in project.runs} == {n: row["shown"] for n, row in in_database["runs"].items()}
+
+
+def edit_at_random(project: Project, rng: random.Random) -> None:
+    """One edit that depends on the project and ``rng`` only, so that it can be done again on a copy."""
+    slide = rng.choice(project.slides)
+    ids = project.boxes(slide.id).rows["id"].tolist()
+    kinds = ["add", "add", "undo", "redo", "mark", "class", "size"]
+    if ids:
+        kinds += ["move", "judge", "relabel", "delete", "note"]
+    kind = rng.choice(kinds)
+    chosen = rng.sample(ids, min(len(ids), rng.randint(1, 5)))
+    if kind == "add":
+        rows = some_rows(rng.choice([1, 1, 3, 500]), seed=rng.randint(0, 9999), class_id=project.classes[0].id)
+        project.add_boxes(slide.id, rows)
+    elif kind == "undo":
+        project.undo()
+    elif kind == "redo":
+        project.redo()
+    elif kind == "mark":
+        project.add_mark(slide.id, f"M{rng.randint(1, 99)}", rng.random() * 80, rng.random() * 120)
+    elif kind == "class":
+        project.edit_class(rng.choice(project.classes).id, description=f"text {rng.random()}")
+    elif kind == "size":
+        project.set_pixel_size(slide.id, rng.uniform(0.1, 2.0))
+    elif kind == "move":
+        project.edit_boxes(chosen, y0=-rng.random(), x0=-rng.random())
+    elif kind == "judge":
+        project.edit_boxes(chosen, state=rng.choice(list(ReviewState)), reason="duplicate")
+    elif kind == "relabel":
+        project.edit_boxes(chosen, class_id=rng.choice(project.classes).id)
+    elif kind == "note":
+        project.edit_boxes(chosen, note=f"Überprüft {rng.random()}")
+    else:
+        project.delete_boxes(chosen)

@@ -1,0 +1,248 @@
+"""Any sequence of commands can be taken back and done again, across restarts."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from conftest import write_slide
+from hypothesis import Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from project_support import assert_memory_is_stored, some_rows, stored
+
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.project import Project
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+picks = st.lists(st.integers(0, 10_000), min_size=1, max_size=4)
+
+
+class UndoMachine(RuleBasedStateMachine):
+    """Compares the database after every undo and redo with what it was at that point."""
+
+    @initialize()
+    def make(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="undo-"))
+        slides = [write_slide(self.folder / f"{number}.png", seed=number) for number in (1, 2)]
+        self.project = Project.create(self.folder / "p.mqc", slides=slides)
+        self.run = self.project.start_run(self.project.slides[0].id, {"model": "m"}, {}).id
+        self.project.finish_run(self.run, "finished")
+        self.given: set[int] = set()
+        self.past: list[dict[str, Any]] = []
+        self.future: list[dict[str, Any]] = []
+
+    def teardown(self) -> None:
+        if hasattr(self, "project"):
+            while self.past:  # back to the start, then to the end again
+                self.undo()
+            while self.future:
+                self.redo()
+            self.project.close()
+            shutil.rmtree(self.folder)
+
+    def command(self, call: Any) -> None:
+        before = stored(self.project)
+        call()
+        if stored(self.project) != before:
+            self.past.append(before)
+            self.future.clear()
+
+    def ids(self, choice: list[int]) -> list[int]:
+        known = [n for slide in self.project.slides for n in self.project.boxes(slide.id).rows["id"].tolist()]
+        return sorted({known[number % len(known)] for number in choice}) if known else []
+
+    @rule(count=st.integers(1, 5), seed=st.integers(0, 99), slide=st.integers(0, 1), note=words)
+    def add(self, count: int, seed: int, slide: int, note: str) -> None:
+        slides = self.project.slides
+        rows = some_rows(count, seed=seed, class_id=self.project.classes[0].id, note=note)
+        made: list[int] = []
+        self.command(lambda: made.extend(self.project.add_boxes(slides[slide % len(slides)].id, rows).tolist()))
+        assert not self.given & set(made)  # a number is never given twice
+        self.given |= set(made)
+
+    @rule(count=st.integers(1, 3), code=words)
+    def bring_in(self, count: int, code: str) -> None:
+        new = DefectClass(f"new{len(self.given)} {code}", "brought in")
+        rows = {slide.id: some_rows(count, class_id=-1) for slide in self.project.slides}
+
+        def call() -> None:
+            self.given |= {n for ids in self.project.add_boxes_many(rows, classes=[new]).values() for n in ids.tolist()}
+
+        if new.code.strip() not in {defect.code for defect in self.project.classes}:
+            self.command(call)
+
+    @rule(choice=picks, state=st.sampled_from(ReviewState), reason=words, note=words)
+    def judge(self, choice: list[int], state: ReviewState, reason: str, note: str) -> None:
+        ids = self.ids(choice)
+        notes = np.array([note] * len(ids), object)
+        self.command(lambda: self.project.edit_boxes(ids, state=state, reason=reason, note=notes))
+
+    @rule(choice=picks, y1=st.floats(2000, 1e9), chosen=st.booleans(), confidence=st.floats(0, 1) | st.just(np.nan))
+    def change(self, choice: list[int], y1: float, chosen: bool, confidence: float) -> None:
+        self.command(lambda: self.project.edit_boxes(self.ids(choice), y1=y1, chosen=chosen, confidence=confidence))
+
+    @rule(choice=picks)
+    def delete(self, choice: list[int]) -> None:
+        self.command(lambda: self.project.delete_boxes(self.ids(choice)))
+
+    @rule(pick=st.integers(1, 50), move=st.booleans())
+    def delete_class(self, pick: int, move: bool) -> None:
+        classes = self.project.classes
+        victim = classes[pick % len(classes)]
+        if victim.id != 1:
+            self.command(lambda: self.project.delete_class(victim.id, move_to=1 if move else None))
+
+    @rule(pick=st.integers(0, 50), key=st.sampled_from(["", *"0123456789"]), name=words, weight=st.floats(0, 9))
+    def edit_class(self, pick: int, key: str, name: str, weight: float) -> None:
+        victim = self.project.classes[pick % len(self.project.classes)]
+        self.command(lambda: self.project.edit_class(victim.id, key=key, name=name, weight=weight))
+
+    @rule(name=words, y=st.floats(-1e6, 1e6), stage=st.none() | st.floats(-100, 100))
+    def place_mark(self, name: str, y: float, stage: float | None) -> None:
+        slide = self.project.slides[0].id
+        self.command(lambda: self.project.add_mark(slide, f"m{name}", y, 3, stage_x_mm=stage, stage_y_mm=stage))
+
+    @rule(y=st.floats(-1e6, 1e6), delete=st.booleans())
+    def change_mark(self, y: float, delete: bool) -> None:
+        for mark in self.project.marks(self.project.slides[0].id)[:1]:
+            call = self.project.delete_mark if delete else lambda n: self.project.edit_mark(n, y_px=y)
+            self.command(lambda: call(mark.id))
+
+    @rule(name=st.sampled_from("AB"), value=st.integers())
+    def align(self, name: str, value: int) -> None:
+        slide = self.project.slides[-1].id
+        self.command(lambda: self.project.save_registration(slide, name, {"value": value}))
+
+    @rule(size=st.none() | st.floats(0.01, 10))
+    def pixel_size(self, size: float | None) -> None:
+        self.command(lambda: self.project.set_pixel_size(self.project.slides[-1].id, size))
+
+    @precondition(lambda self: len(self.project.slides) > 1)
+    @rule()
+    def remove_slide(self) -> None:
+        self.command(lambda: self.project.remove_slide(self.project.slides[1].id))
+
+    @rule(shown=st.booleans())
+    def switch_run(self, shown: bool) -> None:
+        self.command(lambda: self.project.show_run(self.run, shown))
+
+    @rule(count=st.integers(1, 3))
+    def find(self, count: int) -> None:
+        ids = self.project.add_finds(self.run, some_rows(count, confidence=0.5))
+        now = stored(self.project)["boxes"]
+        for state in (*self.past, *self.future):  # finds of a run come in whatever is undone later
+            state["boxes"] |= {number: copy.deepcopy(now[number]) for number in ids.tolist()}
+        self.given |= set(ids.tolist())
+
+    @rule()
+    def undo(self) -> None:
+        assert self.project.can_undo == bool(self.past)
+        now = stored(self.project)
+        entry = self.project.undo()
+        assert (entry is None) == (not self.past)
+        if self.past:
+            assert stored(self.project) == self.past.pop()
+            self.future.append(now)
+
+    @rule()
+    def redo(self) -> None:
+        assert self.project.can_redo == bool(self.future)
+        now = stored(self.project)
+        entry = self.project.redo()
+        assert (entry is None) == (not self.future)
+        if self.future:
+            assert stored(self.project) == self.future.pop()
+            self.past.append(now)
+
+    @rule()
+    def restart(self) -> None:
+        self.project.close()
+        self.project = Project.open(self.folder / "p.mqc")
+
+    @invariant()
+    def memory_follows(self) -> None:
+        if hasattr(self, "project"):
+            assert_memory_is_stored(self.project)
+
+
+TestUndoMachine = UndoMachine.TestCase
+TestUndoMachine.settings = settings(stateful_step_count=20, phases=[Phase.explicit, Phase.generate])
+
+
+def test_a_new_command_drops_what_was_undone(project: Project) -> None:
+    slide = project.slide().id
+    (first,) = project.add_boxes(slide, some_rows(1))
+    project.undo()
+    (second,) = project.add_boxes(slide, some_rows(1, seed=1))
+    assert not project.can_redo and project.redo() is None
+    assert first != second
+    assert [(entry.kind, entry.undone) for entry in project.history(2)] == [("command", False), ("dropped", True)]
+
+
+def test_undo_tells_what_it_undid(project: Project) -> None:
+    ids = project.add_boxes(project.slide().id, some_rows(3), title="Draw three")
+    heard: list[Any] = []
+    project.events.history_changed.connect(heard.append)
+    entry = project.undo()
+    assert heard == [entry]
+    assert entry is not None
+    assert (entry.title, entry.box_ids, entry.slide_id, entry.undone) == (
+        "Draw three",
+        tuple(ids.tolist()),
+        project.slide().id,
+        True,
+    )
+    assert project.redo_title == "Draw three" and project.undo_title == ""
+
+
+def test_a_class_that_finds_rely_on_stays_and_undo_goes_on(project: Project) -> None:
+    slide = project.slide().id
+    project.add_boxes(slide, some_rows(1), title="before")
+    new = project.add_class("ünknown")
+    run = project.start_run(slide, {"model": "m"}, {})
+    project.add_finds(run.id, some_rows(2, class_id=new.id))
+    with pytest.raises(ProjectError, match="Add class ünknown.*detection"):
+        project.undo()
+    assert project.class_by_code("ünknown") == new
+    assert len(project.boxes(slide)) == 3
+    undone = project.undo()
+    assert undone is not None and undone.title == "before"
+    assert len(project.boxes(slide)) == 2
+    assert_memory_is_stored(project)
+
+
+def test_redo_that_finds_forbid_leaves_nothing_to_redo(project: Project) -> None:
+    slide = project.slide().id
+    victim = project.add_class("X")
+    project.delete_class(victim.id)
+    project.undo()
+    run = project.start_run(slide, {"model": "m"}, {})
+    project.add_finds(run.id, some_rows(2, class_id=victim.id))
+    assert project.can_redo
+    with pytest.raises(ProjectError, match="cannot be done again"):
+        project.redo()
+    assert not project.can_redo
+    assert_memory_is_stored(project)
+
+
+def test_a_listener_that_fails_stops_neither_the_edit_nor_the_others(project: Project) -> None:
+    first, second = project.slides
+    for slide in (first, second):
+        project.boxes(slide.id)
+
+    def fail(change: Any) -> None:
+        raise RuntimeError("listener")
+
+    project.boxes(first.id).changed.connect(fail)
+    with pytest.raises(Exception, match="listener"):
+        project.add_boxes_many({first.id: some_rows(1), second.id: some_rows(2)})
+    assert len(project.boxes(second.id)) == 2
+    assert_memory_is_stored(project)
