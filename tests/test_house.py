@@ -1,0 +1,195 @@
+"""What holds for the whole repository: its root, what it must not name, fast help, resources in every installation."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+REQUIRED = {
+    ".ci",
+    ".gitignore",
+    "LICENSE",
+    "README.md",
+    "THIRD_PARTY_NOTICES.md",
+    "installers",
+    "microscope_qc",
+    "pyproject.toml",
+    "resources",
+    "tests",
+}
+ALLOWED = REQUIRED | {"docs", "CHANGELOG.md", ".gitattributes"}
+
+# in pieces, so that this file does not name them itself
+FORBIDDEN = re.compile(
+    "|".join(
+        [
+            r"(?<![\w.~*-])/" + r"work/",
+            r"(?<![\w.~*-])/" + r"root/",
+            r"(?<![\w.~*-])/" + r"tmp/[a-z]",
+            r"(?<![\w.~*-])/" + r"home/[a-z]",
+            r"(?<![\w.~*-])/" + r"opt/py",
+            r"[A-Z]:\\Users" + r"\\[A-Za-z]",
+            "farm" + "-",
+            "pypi" + r"\.org",
+            "python" + "hosted",
+            "download" + r"\.pytorch",
+            "microscope_qc[-_/]" + "brief",
+        ]
+    )
+)
+HEAVY = [
+    "numpy",
+    "scipy",
+    "skimage",
+    "matplotlib",
+    "cv2",
+    "torch",
+    "torchvision",
+    "napari",
+    "PySide6",
+    "qtpy",
+    "vispy",
+    "zarr",
+    "tensorstore",
+    "tifffile",
+    "imagecodecs",
+    "sqlalchemy",
+    "shapely",
+    "openpyxl",
+    "pandas",
+    "dask",
+]
+
+
+def tracked() -> list[str]:
+    """Paths that git knows."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a git checkout")
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in done.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_the_root_holds_what_it_should_and_nothing_else():
+    roots = {name.split("/")[0] for name in tracked()}
+    assert roots <= ALLOWED
+    assert roots >= REQUIRED
+
+
+def test_no_file_names_a_machine_or_an_index():
+    found = []
+    for name in tracked():
+        content = (ROOT / name).read_bytes()
+        if b"\0" in content[:8000]:
+            continue
+        for number, line in enumerate(content.decode("utf-8").splitlines(), 1):
+            match = FORBIDDEN.search(line)
+            if match:
+                found.append(f"{name}:{number}: {match.group()}")
+    assert found == []
+
+
+def test_the_guard_against_names_would_notice():
+    for text in ("see /" + "work/x", 'open("/' + 'tmp/a")', "https://pypi" + ".org/simple", "C:\\Users" + "\\me"):
+        assert FORBIDDEN.search(text)
+    for text in ("framework/", "net/work/x", "~/tmp/a", "tests/home/a.py"):
+        assert not FORBIDDEN.search(text)
+
+
+def test_nothing_generated_is_kept():
+    bad = re.compile(r"(^|/)(__pycache__|\.venv|build|dist|\.\w+_cache)(/|$)|\.(pyc|orig|rej|pt|pth|pkl|bak)$")
+    assert [name for name in tracked() if bad.search(name)] == []
+
+
+def test_every_text_file_has_plain_line_ends():
+    bad = []
+    for name in tracked():
+        content = (ROOT / name).read_bytes()
+        if (
+            b"\0" not in content[:8000]
+            and Path(name).suffix in {".py", ".md", ".toml", ".txt", ""}
+            and b"\r" in content
+        ):
+            bad.append(name)
+    assert bad == []
+
+
+def test_help_imports_nothing_heavy():
+    code = f"""
+import contextlib, io, sys
+from microscope_qc import cli
+for arguments in [["--help"], ["--version"], *([name, "--help"] for name in cli.MODULE_OF)]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = cli.main(arguments)
+    heavy = [name for name in {HEAVY!r} if name in sys.modules]
+    if code or heavy:
+        print(arguments, code, heavy)
+        break
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of this checkout."""
+    pytest.importorskip("hatchling", reason="wheels are built by hatchling, which the test extra brings")
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    (path,) = out.glob("*.whl")
+    return path
+
+
+def resources() -> list[str]:
+    return [name for name in tracked() if name.startswith("resources/")]
+
+
+def test_the_wheel_holds_code_resources_and_licences(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert resources()
+    assert {f"microscope_qc/{name}" for name in resources()} <= names
+    assert {name for name in tracked() if name.startswith("microscope_qc/")} <= names
+    assert {name.rsplit("/", 1)[1] for name in names if "/licenses/" in name} == {"LICENSE", "THIRD_PARTY_NOTICES.md"}
+    assert not [name for name in names if name.startswith(("tests", "installers", "resources"))]
+
+
+def find_resource(name: str, **options) -> Path:
+    code = (
+        "import sys; from microscope_qc.core.resources import resource; "
+        "print(resource(*sys.argv[1].split('/')[1:]), end='')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, name], capture_output=True, text=True, check=False, timeout=120, **options
+    )
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout)
+
+
+def test_resources_are_found_in_an_installed_wheel(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    for name in (resources()[0], resources()[-1]):
+        found = find_resource(name, cwd=tmp_path)
+        assert found == tmp_path / "microscope_qc" / name
+        assert found.read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_resources_are_found_in_an_editable_install(tmp_path):
+    name = resources()[0]
+    found = find_resource(name, cwd=tmp_path)
+    if not found.is_relative_to(ROOT):
+        pytest.skip("the tests run on an installed package")
+    assert found == ROOT / name
