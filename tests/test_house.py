@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -106,6 +107,23 @@ def test_the_guard_against_names_would_notice():
 def test_nothing_generated_is_kept():
     bad = re.compile(r"(^|/)(__pycache__|\.venv|build|dist|\.\w+_cache)(/|$)|\.(pyc|orig|rej|pt|pth|pkl|bak)$")
     assert [name for name in tracked() if bad.search(name)] == []
+
+
+def test_every_dependency_is_named_in_the_notices():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = set(re.findall(r"[\w.-]+", (ROOT / "THIRD_PARTY_NOTICES.md").read_text(encoding="utf-8").lower()))
+    needed = {re.match(r"[\w.-]+", line).group().lower() for line in project["dependencies"]}
+    assert needed - named == set()
+
+
+def test_the_constraints_pin_every_dependency_and_name_no_index():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "installers" / "constraints.txt").read_text(encoding="utf-8")
+    pins = {line.split("==")[0].lower() for line in text.splitlines() if re.match(r"[\w.-]+==[\w.]+( ;|$)", line)}
+    assert all(line.startswith("#") or "==" in line for line in text.splitlines())
+    assert "://" not in text
+    for line in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
+        assert re.match(r"[\w.-]+", line).group().lower() in pins
 
 
 def test_every_text_file_has_plain_line_ends():
