@@ -108,11 +108,10 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("file.sample", "Open the sample", "File", "open_sample", (), "flask-outline"),
     Action("file.add_slide", "Add slide…", "File", "add_slide_dialog", (), "image-plus-outline", when=writing, group=1),
-    Action("file.export", "Export finds…", "File", "export_dialog", ("Ctrl+E",), "export", when=with_project, group=2),
-    Action("file.import", "Import finds…", "File", "import_dialog", (), "import", when=writing, group=2),
     Action(
-        "file.report", "Write report…", "File", "report_dialog", (), "file-document-outline", when=with_project, group=2
+        "file.export", "Export and report…", "File", "export_dialog", ("Ctrl+E",), "export", when=with_project, group=2
     ),
+    Action("file.import", "Import finds…", "File", "import_dialog", (), "import", when=writing, group=2),
     Action("file.close", "Close project", "File", "close_project", ("Ctrl+W",), "close", when=with_project, group=3),
     Action("file.quit", "Quit", "File", "close", ("Ctrl+Q",), "exit-to-app", group=3),
     Action("edit.undo", "Undo", "Edit", "undo", ("Ctrl+Z",), "undo", when=undoable, toolbar=True),
@@ -241,6 +240,11 @@ ACTIONS: tuple[Action, ...] = (
         "view.review", "Review workspace", "View", "use_workspace", ("Ctrl+2",), "check-all", argument="review", group=2
     ),
     Action("view.sem", "SEM workspace", "View", "use_workspace", ("Ctrl+3",), "microscope", argument="sem", group=2),
+    Action("view.zoom_in", "Zoom in", "View", "zoom_in", ("+", "="), "magnify-plus-outline", when=with_slide),
+    Action("view.zoom_out", "Zoom out", "View", "zoom_out", ("-",), "magnify-minus-outline", when=with_slide),
+    Action("theme.system", "Theme of the system", "View/Theme", "use_theme", argument="system"),
+    Action("theme.light", "Light", "View/Theme", "use_theme", (), "white-balance-sunny", argument="light"),
+    Action("theme.dark", "Dark", "View/Theme", "use_theme", (), "weather-night", argument="dark"),
     Action("view.reset", "Reset this workspace", "View", "reset_workspace", (), "restore", group=2),
     Action("slide.pixel_size", "Set pixel size…", "Slide", "pixel_size_dialog", (), "ruler", when=writing_slide),
     Action("slide.info", "About this slide", "Slide", "slide_info", (), "information-outline", when=with_slide),

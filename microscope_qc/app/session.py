@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import SlideRecord
     from microscope_qc.slides import Mosaic
 
-TOOLS = ("select", "draw", "mark")
+TOOLS = ("select", "draw", "mark", "measure")
 
 
 class Selection:
@@ -89,6 +89,7 @@ class Session:
     tool_changed: ClassVar[Signal] = Signal(str)
     draw_class_changed: ClassVar[Signal] = Signal(int)
     centre_requested: ClassVar[Signal] = Signal(int)  # box id; the canvas goes there
+    line_drawn: ClassVar[Signal] = Signal(float)  # length in slide pixels, by the tool "measure"
     mark_placed: ClassVar[Signal] = Signal(float, float)  # y, x in slide pixels
     notice: ClassVar[Signal] = Signal(str)  # a short sentence for a toast
 
@@ -244,7 +245,7 @@ class Session:
     # -- tools -------------------------------------------------------------------------------------------------------
 
     def set_tool(self, tool: str) -> None:
-        """Take up "select", "draw" or "mark"."""
+        """Take up "select", "draw", "mark" or "measure" (a line along a scale bar)."""
         if tool not in TOOLS:
             raise ValueError(f"no tool {tool!r}")
         if tool != self.tool:
@@ -376,6 +377,18 @@ class Session:
         self.selection.set(there)
         if there:
             self.centre_requested.emit(there[0])
+
+    def show_boxes(self, box_ids: Iterable[int]) -> None:
+        """Select those of some boxes that still exist, on the slide of the first of them, and go there."""
+        project = self._project()
+        for box_id in box_ids:
+            try:
+                slide_id = project.slide_of(int(box_id))
+            except InputError:
+                continue
+            self._go_to(slide_id, box_ids)
+            return
+        self.notice.emit("These finds do not exist any more.")
 
     def go_to_box(self, box_id: int) -> None:
         """Show the slide of a box, select it and centre it."""

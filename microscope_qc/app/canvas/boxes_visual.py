@@ -1,6 +1,7 @@
 """Outlines of constant width on screen for thousands of boxes in one draw call.
 
-Every box is a frame of eight vertices. The width is applied on the graphics card, so that panning and zooming upload nothing.
+Every box is a frame of eight vertices. The width is applied on the graphics card, so that panning and zooming upload
+nothing.
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ class Canvas(QWidget):
 
     def _on_tool_changed(self, tool: str) -> None:
         self.tools.cancel()
-        self._set_cursor("cross" if tool in {"draw", "mark"} else "arrow")
+        self._set_cursor("arrow" if tool == "select" else "cross")
         self.update_later()
 
     def _show_message(self, words: str) -> None:
@@ -268,7 +268,7 @@ class Canvas(QWidget):
 
     # -- mouse and keys ----------------------------------------------------------------------------------------------
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Take mouse and keys before napari does."""
         kind = event.type()
         if kind == QEvent.Type.Resize:

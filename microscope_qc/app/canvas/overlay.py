@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QLineF, QPointF, QRectF, Qt
@@ -36,7 +37,7 @@ class Overlay(QWidget):
         font.setWeight(QFont.Weight.DemiBold)
         self._tag_font = font
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw everything."""
         if self._session.slide is None:
             return
@@ -109,6 +110,13 @@ class Overlay(QWidget):
             painter.setPen(QPen(WHITE, 1, Qt.PenStyle.DashLine))
             painter.setBrush(QColor(255, 255, 255, 28))
             painter.drawRect(self._rect(self._tools.band))
+        if self._tools.line is not None:
+            y0, x0, y1, x1 = self._tools.line
+            line = QLineF(QPointF(*self.view.to_screen(y0, x0)), QPointF(*self.view.to_screen(y1, x1)))
+            for pen in (QPen(HALO, 5), QPen(MARK_COLOUR, 2)):
+                painter.setPen(pen)
+                painter.drawLine(line)
+            self._text(painter, line.p2() + QPointF(10, -6), f"{math.hypot(y1 - y0, x1 - x0):.0f} px")
         ghost = self._tools.ghost
         if ghost is not None:
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -50,7 +50,7 @@ class OverviewMap(QWidget):
         self._view = view
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the map."""
         painter = QPainter(self)
         inner = QRectF(self.rect()).adjusted(1, 1, -1, -1)
@@ -73,11 +73,11 @@ class OverviewMap(QWidget):
         painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Go to the place under the mouse."""
         self._choose(event.position())
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Follow the mouse while it is pressed."""
         if event.buttons() & Qt.MouseButton.LeftButton:
             self._choose(event.position())

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from microscope_qc.app.canvas.pixels import Pyramid
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.settings import config_folder
+from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
 
 if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
 
-# before napari is imported: slices are read in its thread, and its own settings neither disturb the window nor are changed
+# before napari is imported: slices are read in its thread; its own settings neither disturb the window nor are changed
 os.environ.setdefault("NAPARI_ASYNC", "1")
 os.environ.setdefault("NAPARI_CONFIG", str(config_folder() / "napari.yaml"))
 
@@ -70,9 +71,25 @@ class Picture(QObject):
         self.pyramid = None
         if mosaic is None:
             return
-        pyramid = Pyramid(mosaic, on_error=self.read_failed.emit)
+        pyramid = Pyramid(mosaic, on_error=lambda error: self._on_read_error(mosaic, error))
         self.pyramid = pyramid
         self._reader.submit(self._read_base, pyramid)
+
+    def _on_read_error(self, mosaic: Mosaic, error: MicroscopeQCError) -> None:
+        if self.pyramid is not None and self.pyramid.mosaic is mosaic:  # not of a slide that was left
+            self.read_failed.emit(error)
+
+    def layers_panel(self, parent: QWidget) -> QWidget:
+        """napari's own list of layers and their controls."""
+        from napari._qt.qt_resources import get_current_stylesheet
+
+        panel = QWidget(parent)
+        column = QVBoxLayout(panel)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.widget.controls)
+        column.addWidget(self.widget.layers, 1)
+        panel.setStyleSheet(get_current_stylesheet())
+        return panel
 
     def _read_base(self, pyramid: Pyramid) -> None:
         """Coarsest level of every channel and its display window (worker thread)."""

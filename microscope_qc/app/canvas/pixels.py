@@ -1,7 +1,7 @@
 """A mosaic as array-likes that napari can slice, through a bounded cache of blocks.
 
-Reads happen in napari's slicing thread, never in the window's. Mosaics without enough levels get coarse ones that are made
-from the finer ones, block by block, when they are first looked at.
+Reads happen in napari's slicing thread, never in the window's. Mosaics without enough levels get coarse ones that are
+made from the finer ones, block by block, when they are first looked at.
 """
 
 from __future__ import annotations

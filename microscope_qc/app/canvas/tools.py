@@ -5,6 +5,7 @@ Pure of Qt: points on screen come in, slide rectangles and calls of the session 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,8 @@ class Tools:
         self.view = View()
         self.ghost: Box | None = None
         self.band: Box | None = None
-        self.gesture = ""  # "", "press", "pan", "draw", "band", "move", "resize"
+        self.line: Box | None = None  # start and end of a measured line, y, x each
+        self.gesture = ""  # "", "press", "pan", "draw", "mark", "measure", "band", "move", "resize"
         self._start = Hand(0, 0)
         self._last = Hand(0, 0)
         self._hit: int | None = None
@@ -99,7 +101,7 @@ class Tools:
             if horizontal == 0:
                 return "resize-v"
             return "resize-fall" if vertical == horizontal else "resize-rise"
-        if self._session.tool in {"draw", "mark"}:
+        if self._session.tool != "select":
             return "cross"
         hit = self.box_at(hand)
         if hit is not None and hit in self._session.selection and self._session.can_write:
@@ -138,6 +140,8 @@ class Tools:
             self.ghost = self._clipped(self._dragged(hand))
         elif self.gesture == "band":
             self.band = self._dragged(hand)
+        elif self.gesture == "measure":
+            self.line = (*self.view.to_slide(self._start.x, self._start.y), *self.view.to_slide(hand.x, hand.y))
         elif self.gesture in {"move", "resize"}:
             self.ghost = self._edited_box(hand)
         self._last = hand
@@ -145,7 +149,7 @@ class Tools:
     def release(self, hand: Hand) -> None:
         """The button goes up: the gesture becomes one command."""
         gesture, self.gesture = self.gesture, ""
-        ghost, band = self.ghost, self.band
+        ghost, band, line = self.ghost, self.band, self.line
         hidden = self._boxes.hidden_id
         self._drop()
         if gesture == "press":
@@ -159,6 +163,8 @@ class Tools:
         elif gesture == "mark":
             y, x = self.view.to_slide(hand.x, hand.y)
             self._session.mark_placed.emit(y, x)
+        elif gesture == "measure" and line is not None and self._moved(hand):
+            self._session.line_drawn.emit(math.hypot(line[2] - line[0], line[3] - line[1]))
         elif gesture == "band" and band is not None:
             self._select_band(band, add=hand.shift)
         elif gesture in {"move", "resize"} and ghost is not None and ghost != self._edited and hidden is not None:
@@ -172,7 +178,7 @@ class Tools:
         return running
 
     def _drop(self) -> None:
-        self.ghost = self.band = None
+        self.ghost = self.band = self.line = None
         if self._boxes.hidden_id is not None:
             self._boxes.hidden_id = None
             self._boxes.restyle()

@@ -15,8 +15,8 @@ MAX_ZOOM = 64.0
 class View:
     """What is on screen.
 
-    ``y``, ``x``: slide position at the middle of the canvas, in full-resolution pixels. ``zoom``: screen points per slide
-    pixel. ``width``, ``height``: of the canvas in screen points.
+    ``y``, ``x``: slide position at the middle of the canvas, in full-resolution pixels. ``zoom``: screen points per
+    slide pixel. ``width``, ``height``: of the canvas in screen points.
     """
 
     y: float = 0.0

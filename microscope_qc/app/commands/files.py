@@ -1,0 +1,211 @@
+"""Opening, adding, importing, exporting, reporting."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog
+
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress
+
+if TYPE_CHECKING:
+    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.project import Project
+
+SLIDE_FILTER = (
+    "Slides and projects (*.czi *.tif *.tiff *.svs *.png *.jpg *.jpeg project.sqlite zarr.json .zattrs);;All files (*)"
+)
+INSIDE_FOLDERS = {"project.sqlite", "zarr.json", ".zattrs", ".zgroup"}
+"""Files that stand for the folder they lie in: file dialogs cannot choose files and folders alike."""
+
+
+class FileCommands:
+    """The File menu."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self._session = window.session
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def open_dialog(self) -> None:
+        """Ask for a slide or a project."""
+        chosen, _ = QFileDialog.getOpenFileName(self._window, "Open slide or project", self._folder(), SLIDE_FILTER)
+        if chosen:
+            self.open_paths([chosen])
+
+    def open_paths(self, paths: Iterable[str | Path]) -> None:
+        """Open what was chosen, dropped or given on the command line.
+
+        The first project or slide is opened; further slides are added to its project.
+        """
+        places = [the_slide(Path(path)) for path in paths]
+        if not places:
+            return
+        first, rest = places[0], places[1:]
+        self._window.jobs.run(
+            _as_job(lambda: _open_project(first), f"Opening {first.name}"),
+            f"Open {first.name}",
+            on_done=lambda project: self._on_project_opened(project, rest),
+        )
+
+    def _on_project_opened(self, project: Project, further: list[Path]) -> None:
+        session = self._session
+        if session.project is not None and session.project.path == project.path:
+            # opened twice in one window: the second opening could only read
+            project.close()
+            session.notice.emit(f"{session.project.name} is open already.")
+        else:
+            session.set_project(project)
+            self._window.settings.add_recent(project.path)
+            self._window.save_settings()
+        if project.read_only and session.project is project:
+            self._window.message_bar.show_error(_read_only_error(project))
+        self.add_slides([path for path in further if path.suffix.lower() != ".mqc"])
+
+    def add_slide_dialog(self) -> None:
+        """Ask for slides to add."""
+        chosen, _ = QFileDialog.getOpenFileNames(self._window, "Add slides", self._folder(), SLIDE_FILTER)
+        self.add_slides([the_slide(Path(path)) for path in chosen])
+
+    def add_slides(self, paths: list[Path]) -> None:
+        """Add slides to the open project, one step of undo each."""
+        project = self._session.project
+        if not paths or project is None:
+            return
+        if project.read_only:
+            raise InputError("This project is open for reading only.", hint="Close it where it is open for writing.")
+
+        def add() -> Job[int]:
+            last = 0
+            for number, path in enumerate(paths):
+                yield Progress(number, len(paths), "slides", path.name)
+                last = project.add_slide(path).id
+            return last
+
+        self._window.jobs.run_in_slices(
+            add(),
+            f"Add {paths[0].name}" if len(paths) == 1 else f"Add {len(paths)} slides",
+            on_done=self._session.show_slide,
+        )
+
+    def dropped(self, paths: list[Path]) -> None:
+        """Files were dropped on the window: a project is opened, slides are added or opened."""
+        places = [the_slide(path) for path in paths]
+        projects = [path for path in places if path.suffix.lower() == ".mqc"]
+        if projects:
+            self.open_paths(projects[:1])
+        elif self._session.can_write:
+            self.add_slides(places)
+        else:
+            self.open_paths(places)
+
+    def open_sample(self) -> None:
+        """Make the sample project in the background and open it."""
+        if importlib.util.find_spec("microscope_qc.workflows.demo") is None:
+            raise InputError("This installation has no sample.", hint="Open a slide of yours.")
+        from platformdirs import user_documents_path
+
+        from microscope_qc.workflows import demo
+
+        make: Callable[[Path], Job[Any]] | None = getattr(demo, "sample", None)
+        if make is None:
+            raise InputError("This installation has no sample.", hint="Open a slide of yours.")
+        base = os.environ.get("MICROSCOPE_QC_SAMPLE_DIR")
+        out = Path(base) if base else user_documents_path() / "Microscope QC" / "Sample"
+        existing = out / "sample.mqc"
+        if existing.exists():
+            self.open_paths([existing])
+            return
+        self._window.jobs.run(make(out), "Make the sample", on_done=self._on_sample_made)
+
+    def _on_sample_made(self, result: Any) -> None:
+        path = result if isinstance(result, (str, Path)) else getattr(result, "project", None)
+        if path is None:
+            raise TypeError(f"the sample gave {result!r}")
+        self.open_paths([Path(str(path))])
+
+    def close_project(self) -> None:
+        """Close the project; everything is saved already."""
+        if self._window.jobs.running:
+            raise InputError("Something is still running on this project.", hint="Wait for it, or stop it first.")
+        self._session.set_project(None)
+
+    # -- out and in --------------------------------------------------------------------------------------------------
+
+    def export_dialog(self) -> None:
+        """Everything that can be written from the shown finds."""
+        from microscope_qc.app.docks.export import ExportDialog
+
+        ExportDialog(self._session, self._window.jobs, self._window).exec()
+
+    def import_dialog(self) -> None:
+        """Ask for an annotation file and take it in."""
+        from microscope_qc.workflows.importing import import_annotations
+
+        project = self._session.project
+        if project is None:
+            return
+        chosen, _ = QFileDialog.getOpenFileName(self._window, "Import finds", self._folder(), "All files (*)")
+        if chosen:
+            slide = self._session.slide
+            only = len(project.slides) == 1 and slide is not None
+            self._window.jobs.run_in_slices(
+                import_annotations(project, Path(chosen), slide=slide.name if only and slide is not None else None),
+                f"Import {Path(chosen).name}",
+                on_done=self._on_imported,
+            )
+
+    def _on_imported(self, summary: Any) -> None:
+        words = f"{summary.boxes} finds taken in."
+        if summary.unmatched:
+            words += f" {len(summary.unmatched)} pictures are no slides of this project."
+        self._session.notice.emit(words)
+
+    def _folder(self) -> str:
+        project = self._session.project
+        if project is not None:
+            return str(project.path.parent)
+        recent = self._window.settings.recent
+        return str(Path(recent[0]).parent) if recent else str(Path.home())
+
+
+def the_slide(path: Path) -> Path:
+    """The folder that a file inside a project or an OME-Zarr stands for; any other path as it is."""
+    if path.name in INSIDE_FOLDERS:
+        folder = path.parent
+        # a level or a label inside the store stands for the store, too
+        for above in (folder, *folder.parents[:3]):
+            if above.suffix.lower() in {".mqc", ".zarr"}:
+                return above
+        return folder
+    return path
+
+
+def _open_project(path: Path) -> Project:
+    from microscope_qc.workflows.open import project_for
+
+    return project_for(path, program="window")
+
+
+def _as_job(work: Callable[[], Any], note: str) -> Job[Any]:
+    yield Progress(0, 0, "", note)
+    return work()
+
+
+def _read_only_error(project: Project) -> MicroscopeQCError:
+    owner = project.owner
+    if owner:
+        who = " on ".join(str(owner[key]) for key in ("user", "host") if owner.get(key))
+        return MicroscopeQCError(
+            f"{project.name} is open for reading only: {who or 'somebody else'} is writing to it.",
+            hint="Close it there and open it again to change something.",
+        )
+    return MicroscopeQCError(
+        f"{project.name} is open for reading only: its folder cannot be written.", hint="Copy it to a folder of yours."
+    )

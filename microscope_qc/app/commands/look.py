@@ -1,0 +1,111 @@
+"""Looking: fit, go to, workspaces, panels, palette, keys."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QMessageBox
+
+from microscope_qc import __version__
+
+if TYPE_CHECKING:
+    from microscope_qc.app.main_window import MainWindow
+
+
+class LookCommands:
+    """The View and Help menus."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self._session = window.session
+
+    def fit_selection(self) -> None:
+        """Show the selected finds with their surroundings."""
+        self._window.canvas.fit_selection()
+
+    def fit_slide(self) -> None:
+        """Show the whole slide."""
+        self._window.canvas.fit_slide()
+
+    def zoom_full(self) -> None:
+        """One slide pixel per pixel of the screen."""
+        self._window.canvas.zoom_to(1.0 / self._window.devicePixelRatioF())
+
+    def zoom_in(self) -> None:
+        """Nearer."""
+        self._window.canvas.zoom_by(1.5)
+
+    def zoom_out(self) -> None:
+        """Farther."""
+        self._window.canvas.zoom_by(1 / 1.5)
+
+    def go_to_dialog(self) -> None:
+        """Ask for a position."""
+        from microscope_qc.app.slide_dialogs import GoToDialog
+
+        dialog = GoToDialog(self._session, self._window.canvas.view, self._window)
+        if dialog.exec():
+            self._window.canvas.go_to(*dialog.place_px())
+
+    def focus_filter(self) -> None:
+        """Go to the search field of the gallery."""
+        gallery = self._window.show_dock("gallery")
+        if gallery is not None and hasattr(gallery, "focus_filter"):
+            gallery.focus_filter()
+
+    def switch_focus(self) -> None:
+        """From the canvas to the gallery and back."""
+        canvas = self._window.canvas
+        if canvas.picture.native.hasFocus():
+            gallery = self._window.show_dock("gallery")
+            if gallery is not None:
+                gallery.setFocus()
+        else:
+            canvas.setFocus()
+
+    def use_tool(self, tool: str) -> None:
+        """Take up a tool; the tool in hand is put away by its own key."""
+        self._session.set_tool("select" if tool == self._session.tool else tool)
+        self._window.book_refresh_soon()
+        self._window.canvas.setFocus()
+
+    def use_workspace(self, name: str) -> None:
+        """Go to a workspace."""
+        self._window.workspaces.use(name)
+
+    def reset_workspace(self) -> None:
+        """Put the panels back where they were at first."""
+        self._window.workspaces.reset()
+
+    def use_theme(self, choice: str) -> None:
+        """Follow the system, or be light or dark."""
+        self._window.use_theme(choice)
+
+    def show_palette(self) -> None:
+        """Open the command palette."""
+        self._window.palette_popup().popup()
+
+    def show_shortcuts(self) -> None:
+        """Open the page of keys."""
+        from microscope_qc.app.shortcuts import ShortcutsDialog
+
+        window = self._window
+        ShortcutsDialog(window.book, window.settings, window.save_settings, window).exec()
+
+    def show_models(self) -> None:
+        """List the models on this computer."""
+        from microscope_qc.app.models_dialog import ModelsDialog
+
+        ModelsDialog(self._window).exec()
+
+    def show_about(self) -> None:
+        """Name and version."""
+        QMessageBox.about(
+            self._window,
+            "About microscope-qc",
+            f"<h3>microscope-qc {__version__}</h3>"
+            "<p>Review polished cross-sections of batteries and magnets: find defects on huge micrographs, judge them, "
+            "measure them, drive to them.</p>"
+            f"<p>Python {platform.python_version()}, {platform.platform()}</p>",
+        )

@@ -1,0 +1,263 @@
+"""Classes of the project: colour, code, name, key and how many finds are shown; one row adds another."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, QTimer
+from qtpy.QtGui import QBrush, QColor, QIcon, QPainter, QPixmap
+from qtpy.QtWidgets import (
+    QColorDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app import theme
+from microscope_qc.app.docks.class_dialogs import ClassDialog, DeleteClassDialog
+from microscope_qc.app.docks.gallery_link import link
+from microscope_qc.app.docks.gallery_text import count_text
+from microscope_qc.core.defect_class import next_colour
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session import Session
+
+KEY, CODE, NAME, COUNT = range(4)
+
+
+class ClassesDock(QWidget):
+    """A click chooses the class to draw with; a double-click edits."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.tree = QTreeWidget()
+        self.tree.setColumnCount(4)
+        self.tree.setHeaderHidden(True)
+        self.tree.setRootIsDecorated(False)
+        self.tree.setUniformRowHeights(True)
+        self.tree.setIconSize(QSize(14, 14))
+        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header = self.tree.header()
+        if header is not None:
+            header.setMinimumSectionSize(20)
+            header.setStretchLastSection(False)
+            header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+            for column in (KEY, CODE, COUNT):
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.tree.currentItemChanged.connect(self._on_current_item_changed)
+        self.tree.itemDoubleClicked.connect(lambda item, _column: self.edit(item.data(0, Qt.ItemDataRole.UserRole)))
+        self.tree.customContextMenuRequested.connect(self._on_menu_requested)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tree, 1)
+        column.addLayout(self._new_row())
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(100)
+        self._soon.timeout.connect(self._count)
+        for signal in (session.classes_changed, session.project_changed):
+            link(self, signal, self._fill)
+        for signal in (session.boxes_changed, session.filter_changed, session.slide_changed):
+            link(self, signal, self._count_soon)
+        link(self, session.draw_class_changed, self._on_draw_class_changed)
+        self._fill()
+
+    def sizeHint(self) -> QSize:
+        """Qt: ten classes without scrolling."""
+        return QSize(232, 320)
+
+    def _new_row(self) -> QHBoxLayout:
+        self.new_name = QLineEdit()
+        self.new_name.setPlaceholderText("New class: its name")
+        self.new_code = QLineEdit()
+        self.new_code.setPlaceholderText("Code")
+        self.new_code.setFixedWidth(56)
+        self.new_code.setMaxLength(12)
+        self.new_colour = QToolButton()
+        self.new_colour.setToolTip("Colour")
+        self.new_colour.clicked.connect(self._on_colour_clicked)
+        self._chosen_colour = ""
+        self.add_button = QToolButton()
+        self.add_button.setIcon(theme.icon("plus"))
+        self.add_button.setToolTip("Add the class")
+        self.add_button.clicked.connect(self.add)
+        self.new_name.textChanged.connect(self._on_new_name_changed)
+        self.new_name.returnPressed.connect(self.add)
+        self.new_code.returnPressed.connect(self.add)
+        for widget in (self.new_name, self.new_code):
+            widget.installEventFilter(self)
+        row = QHBoxLayout()
+        row.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
+        row.setSpacing(theme.STEP // 2)
+        row.addWidget(self.new_name, 1)
+        for widget in (self.new_code, self.new_colour, self.add_button):
+            row.addWidget(widget)
+        return row
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Refresh the free colour when the person begins a new class."""
+        if event.type() == QEvent.Type.FocusIn:
+            self._show_colour()
+        return False
+
+    # -- the list ----------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        self.tree.blockSignals(True)
+        self.tree.clear()
+        for item in self._session.classes:
+            row = QTreeWidgetItem([item.key, item.code, item.name, ""])
+            row.setData(0, Qt.ItemDataRole.UserRole, item.id)
+            row.setIcon(CODE, QIcon(colour_chip(item.colour)))
+            row.setToolTip(NAME, f"{item.code}  {item.name}\n{item.description}".strip())
+            row.setTextAlignment(COUNT, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            row.setForeground(KEY, QBrush(QColor(theme.current().quiet)))
+            self.tree.addTopLevelItem(row)
+        self.tree.blockSignals(False)
+        self._on_draw_class_changed(self._session.draw_class_id)
+        self._show_colour()
+        self._count()
+        writing = self._session.can_write
+        for widget in (self.new_name, self.new_code, self.new_colour, self.add_button):
+            widget.setEnabled(writing)
+
+    def _count_soon(self, *_: object) -> None:
+        self._soon.start()
+
+    def _count(self) -> None:
+        ids, counts = np.unique(self._session.shown_rows()["class_id"], return_counts=True)
+        shown = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        for place in range(self.tree.topLevelItemCount()):
+            row = self.tree.topLevelItem(place)
+            if row is not None:
+                count = shown.get(row.data(0, Qt.ItemDataRole.UserRole), 0)
+                row.setText(COUNT, count_text(count) if count else "")
+                row.setToolTip(COUNT, f"{count_text(count)} finds shown on this slide")
+
+    def _on_draw_class_changed(self, class_id: int) -> None:
+        self.tree.blockSignals(True)
+        for place in range(self.tree.topLevelItemCount()):
+            row = self.tree.topLevelItem(place)
+            if row is not None and row.data(0, Qt.ItemDataRole.UserRole) == class_id:
+                self.tree.setCurrentItem(row)
+        self.tree.blockSignals(False)
+
+    def _on_current_item_changed(self, row: QTreeWidgetItem | None, _before: object) -> None:
+        if row is not None:
+            self._session.set_draw_class(int(row.data(0, Qt.ItemDataRole.UserRole)))
+
+    def _on_menu_requested(self, place: QPoint) -> None:
+        row = self.tree.itemAt(place)
+        if row is None:
+            return
+        class_id = int(row.data(0, Qt.ItemDataRole.UserRole))
+        menu = QMenu(self)
+        menu.addAction(theme.icon("pencil-outline"), "Edit…", lambda: self.edit(class_id))
+        menu.addAction(theme.icon("select-all"), "Select its finds", lambda: self._select(class_id))
+        delete = menu.addAction(theme.icon("delete-outline"), "Delete…", lambda: self.delete(class_id))
+        if delete is not None:
+            delete.setEnabled(self._session.can_write)
+        viewport = self.tree.viewport()
+        menu.exec((viewport or self.tree).mapToGlobal(place))
+
+    def _select(self, class_id: int) -> None:
+        rows = self._session.shown_rows()
+        self._session.selection.set(rows["id"][rows["class_id"] == class_id])
+
+    # -- changing classes --------------------------------------------------------------------------------------------
+
+    def edit(self, class_id: int) -> None:
+        """Ask for the new values of a class."""
+        project = self._session.project
+        if project is None or project.read_only:
+            return
+        dialog = ClassDialog(self._session.class_of(class_id), self)
+        if dialog.exec():
+            project.edit_class(class_id, **dialog.values())
+
+    def delete(self, class_id: int) -> None:
+        """Delete a class; with finds, ask what becomes of them."""
+        project = self._session.project
+        if project is None or project.read_only:
+            return
+        count = project.class_counts().get(class_id, 0)
+        if count == 0:
+            project.delete_class(class_id)
+            return
+        dialog = DeleteClassDialog(self._session.class_of(class_id), count, self._session.classes, self)
+        if dialog.exec():
+            project.delete_class(class_id, move_to=dialog.move_to())
+
+    def add(self) -> None:
+        """Add the class of the row at the bottom."""
+        project = self._session.project
+        name = self.new_name.text().strip()
+        code = self.new_code.text().strip() or suggest_code(name, {item.code for item in self._session.classes})
+        if project is None or not code:
+            self.new_name.setFocus()
+            return
+        colour = self._chosen_colour or next_colour([item.colour for item in self._session.classes])
+        made = project.add_class(code, name=name or code, colour=colour)
+        self.new_name.clear()
+        self.new_code.clear()
+        self._chosen_colour = ""
+        self._session.set_draw_class(made.id)
+        key = f", key {made.key}" if made.key else ""
+        self._session.notice.emit(f"Class {made.code} added{key}.")
+
+    def _on_new_name_changed(self, name: str) -> None:
+        taken = {item.code for item in self._session.classes}
+        self.new_code.setPlaceholderText(suggest_code(name, taken) or "Code")
+
+    def _on_colour_clicked(self) -> None:
+        colour = QColorDialog.getColor(QColor(self._colour()), self, "Colour of the new class")
+        if colour.isValid():
+            self._chosen_colour = colour.name()
+            self._show_colour()
+
+    def _colour(self) -> str:
+        return self._chosen_colour or next_colour([item.colour for item in self._session.classes])
+
+    def _show_colour(self) -> None:
+        self.new_colour.setIcon(QIcon(colour_chip(self._colour())))
+
+
+def suggest_code(name: str, taken: set[str]) -> str:
+    """Short code for a name: initials of three words, else the first letters; a number where that is taken.
+
+    ``"Anode hollow space"`` -> ``"AHS"``, ``"Scratch"`` -> ``"SCR"``.
+    """
+    words = re.findall(r"\w+", name.upper())
+    if not words:
+        return ""
+    code = "".join(word[0] for word in words[:3]) if len(words) >= 3 else (
+        words[0][0] + words[1][:2] if len(words) == 2 else words[0][:3]
+    )  # fmt: skip
+    candidate, number = code, 2
+    while candidate in taken:
+        candidate, number = f"{code}{number}", number + 1
+    return candidate
+
+
+def colour_chip(colour: str, side_px: int = 14) -> QPixmap:
+    """A rounded square in a class's colour."""
+    pixmap = QPixmap(side_px * 2, side_px * 2)
+    pixmap.setDevicePixelRatio(2)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor(colour))
+    painter.setPen(QColor(0, 0, 0, 90))
+    painter.drawRoundedRect(1, 1, side_px - 2, side_px - 2, 3, 3)
+    painter.end()
+    return pixmap

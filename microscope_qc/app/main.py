@@ -1,0 +1,50 @@
+"""Starting the window."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from microscope_qc.core.errors import InputError
+
+
+def require_display() -> None:
+    """Say so when there is no screen to draw on.
+
+    Raises
+    ------
+    InputError
+        On Linux without X11 or Wayland.
+    """
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
+        return
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise InputError(
+            "There is no display to open a window on.",
+            hint="Log in with a desktop, or use the commands that “microscope-qc --help” lists.",
+        )
+
+
+def run(paths: Sequence[str]) -> int:
+    """Open the window on slides or projects and stay until it is closed; returns the exit code."""
+    require_display()
+    from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication
+
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    app.setApplicationName("microscope-qc")
+    app.setApplicationDisplayName("")
+    from microscope_qc.app.main_window import MainWindow
+
+    window = MainWindow()
+    window.show()
+    if paths:
+        QTimer.singleShot(0, lambda: window.files.open_paths(paths))
+    # Ctrl C in the terminal closes the window properly; Python looks at signals only between its own steps
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    awake = QTimer()
+    awake.timeout.connect(lambda: None)
+    awake.start(500)
+    return int(app.exec())

@@ -1,0 +1,181 @@
+"""Looks: light and dark, icons, and the distances everything keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QGuiApplication, QIcon, QPalette
+from qtpy.QtWidgets import QApplication
+from superqt.fonticon import icon as font_icon
+
+STEP = 8
+"""The grid: distances are multiples of it, half of it inside a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """Colours of one theme as #rrggbb."""
+
+    window: str
+    base: str
+    alternate: str
+    raised: str
+    text: str
+    quiet: str
+    line: str
+    accent: str
+    on_accent: str
+    warning: str
+    error: str
+    good: str
+    canvas: str
+
+
+LIGHT = Colours(
+    window="#f3f4f6",
+    base="#ffffff",
+    alternate="#f7f8fa",
+    raised="#e6e8ec",
+    text="#1c1e21",
+    quiet="#5f6670",
+    line="#d3d6db",
+    accent="#0067a8",
+    on_accent="#ffffff",
+    warning="#8a5a00",
+    error="#b3261e",
+    good="#1b7f4b",
+    canvas="#d9dce1",
+)
+DARK = Colours(
+    window="#24272b",
+    base="#1b1d20",
+    alternate="#202327",
+    raised="#34383e",
+    text="#e6e8ea",
+    quiet="#a0a7b0",
+    line="#3d4249",
+    accent="#4aa8e0",
+    on_accent="#0c1116",
+    warning="#f0b95b",
+    error="#ff8a80",
+    good="#6fd3a0",
+    canvas="#16181a",
+)
+
+
+def is_dark(choice: str) -> bool:
+    """Whether "system", "light" or "dark" means dark now."""
+    if choice in {"light", "dark"}:
+        return choice == "dark"
+    hints = QGuiApplication.styleHints()
+    return hints is not None and hints.colorScheme() == Qt.ColorScheme.Dark
+
+
+def current() -> Colours:
+    """Colours in use."""
+    return DARK if QApplication.palette().color(QPalette.ColorRole.Window).lightness() < 128 else LIGHT
+
+
+def apply_theme(app: QApplication, choice: str) -> Colours:
+    """Give the whole application the colours of a theme."""
+    colours = DARK if is_dark(choice) else LIGHT
+    app.setStyle("Fusion")
+    app.setPalette(_palette(colours))
+    app.setStyleSheet(_style_sheet(colours))
+    return colours
+
+
+def icon(name: str, colour: str = "") -> QIcon:
+    """An icon of the one set, e.g. ``icon("content-copy")``; greyed by itself where it is disabled."""
+    if not name:
+        return QIcon()
+    colours = current()
+    made = font_icon(f"mdi7.{name.replace('-', '_')}", color=colour or colours.text)
+    made.addState(mode=QIcon.Mode.Disabled, color=colours.quiet, opacity=0.45)
+    return made
+
+
+def _palette(c: Colours) -> QPalette:
+    palette = QPalette()
+    role = QPalette.ColorRole
+    for which, colour in (
+        (role.Window, c.window),
+        (role.WindowText, c.text),
+        (role.Base, c.base),
+        (role.AlternateBase, c.alternate),
+        (role.ToolTipBase, c.raised),
+        (role.ToolTipText, c.text),
+        (role.Text, c.text),
+        (role.Button, c.raised),
+        (role.ButtonText, c.text),
+        (role.BrightText, c.error),
+        (role.Link, c.accent),
+        (role.Highlight, c.accent),
+        (role.HighlightedText, c.on_accent),
+        (role.PlaceholderText, c.quiet),
+        (role.Mid, c.line),
+        (role.Midlight, c.line),
+        (role.Light, c.base),
+        (role.Dark, c.line),
+    ):
+        palette.setColor(which, QColor(colour))
+    faint = QColor(c.quiet)
+    faint.setAlpha(140)
+    for which in (role.Text, role.WindowText, role.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, which, faint)
+    return palette
+
+
+def _style_sheet(c: Colours) -> str:
+    return f"""
+    QToolTip {{ color: {c.text}; background: {c.raised}; border: 1px solid {c.line}; padding: 4px 6px; }}
+    QMainWindow::separator {{ background: {c.line}; width: 1px; height: 1px; }}
+    QMainWindow::separator:hover {{ background: {c.accent}; }}
+    QMenuBar {{ background: {c.window}; border-bottom: 1px solid {c.line}; padding: 2px 4px; }}
+    QMenuBar::item {{ padding: 4px 8px; border-radius: 4px; background: transparent; }}
+    QMenuBar::item:selected {{ background: {c.raised}; }}
+    QMenu {{ background: {c.base}; border: 1px solid {c.line}; padding: 4px; }}
+    QMenu::item {{ padding: 5px 24px 5px 8px; border-radius: 4px; }}
+    QMenu::item:selected {{ background: {c.accent}; color: {c.on_accent}; }}
+    QMenu::item:disabled {{ color: {c.quiet}; background: transparent; }}
+    QMenu::icon {{ padding-left: 8px; }}
+    QMenu::separator {{ height: 1px; background: {c.line}; margin: 4px 8px; }}
+    QToolBar {{ background: {c.window}; border: none; border-bottom: 1px solid {c.line}; spacing: 2px; padding: 2px 8px; }}
+    QToolBar::separator {{ background: {c.line}; width: 1px; margin: 4px 6px; }}
+    QToolButton {{ border: none; border-radius: 4px; padding: 4px; }}
+    QToolButton:hover {{ background: {c.raised}; }}
+    QToolButton:checked {{ background: {c.accent}; color: {c.on_accent}; }}
+    QDockWidget {{ font-weight: 600; }}
+    QDockWidget::title {{ background: {c.window}; padding: 6px 8px; text-align: left; }}
+    QDockWidget > QWidget {{ font-weight: normal; }}
+    QStatusBar {{ background: {c.window}; border-top: 1px solid {c.line}; }}
+    QStatusBar::item {{ border: none; }}
+    QTabBar {{ font-weight: normal; }}
+    QTabBar::tab {{ padding: 5px 12px; border: none; border-bottom: 2px solid transparent; background: {c.window}; }}
+    QTabBar::tab:selected {{ border-bottom-color: {c.accent}; color: {c.text}; }}
+    QTabBar::tab:!selected {{ color: {c.quiet}; }}
+    QTabBar::tab:hover {{ background: {c.raised}; }}
+    QAbstractItemView {{ border: none; outline: none; }}
+    QHeaderView::section {{ background: {c.window}; color: {c.quiet}; border: none; border-bottom: 1px solid {c.line};
+        padding: 4px 6px; }}
+    QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ border: 1px solid {c.line};
+        border-radius: 4px; padding: 3px 6px; background: {c.base}; }}
+    QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{
+        border-color: {c.accent}; }}
+    QComboBox::drop-down {{ border: none; width: 20px; }}
+    QPushButton {{ border: 1px solid {c.line}; border-radius: 4px; padding: 5px 12px; background: {c.raised}; }}
+    QPushButton:hover {{ border-color: {c.accent}; }}
+    QPushButton:pressed {{ background: {c.line}; }}
+    QPushButton:disabled {{ color: {c.quiet}; background: {c.window}; }}
+    QPushButton:default, QPushButton[primary="true"] {{ background: {c.accent}; color: {c.on_accent};
+        border-color: {c.accent}; }}
+    QPushButton[primary="true"]:disabled {{ background: {c.raised}; color: {c.quiet}; border-color: {c.line}; }}
+    QPushButton[segment="true"] {{ border-radius: 4px; padding: 4px 12px; background: transparent; border: none; }}
+    QPushButton[segment="true"]:hover {{ background: {c.raised}; }}
+    QPushButton[segment="true"]:checked {{ background: {c.accent}; color: {c.on_accent}; }}
+    QProgressBar {{ border: none; border-radius: 3px; background: {c.raised}; max-height: 6px; min-height: 6px; }}
+    QProgressBar::chunk {{ border-radius: 3px; background: {c.accent}; }}
+    QLabel[quiet="true"] {{ color: {c.quiet}; }}
+    QLabel[error="true"] {{ color: {c.error}; }}
+    """

@@ -1,0 +1,120 @@
+"""Three arrangements of one project, each kept as it was left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QByteArray, Qt
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
+
+from microscope_qc.app import theme
+from microscope_qc.app.docking import AREAS, WORKSPACES
+
+if TYPE_CHECKING:
+    from microscope_qc.app.main_window import MainWindow
+
+TITLES = {"annotate": "Annotate", "review": "Review", "sem": "SEM"}
+TIPS = {
+    "annotate": "Large picture, classes, detection and gallery",
+    "review": "One find after the other, nothing else",
+    "sem": "Marks, alignment and the list of places to visit",
+}
+LAYOUT_VERSION = 2
+
+
+class Workspaces:
+    """Switches panels and the page in the middle."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self.current = ""
+        self.buttons = WorkspaceButtons(window)
+        self.buttons.chosen = self.use
+
+    def use(self, name: str) -> None:
+        """Go to a workspace; the one before is remembered as it is."""
+        if name not in WORKSPACES or name == self.current:
+            return
+        self.remember()
+        self.current = name
+        self._window.settings.workspace = name
+        self.buttons.check(name)
+        state = self._window.settings.layouts.get(name)
+        restored = bool(state) and self._window.restoreState(
+            QByteArray.fromHex(QByteArray(str(state).encode("ascii"))), LAYOUT_VERSION
+        )
+        if not restored:
+            self._arrange(name)
+        self._window.show_page()
+
+    def remember(self) -> None:
+        """Keep the arrangement of the workspace on screen."""
+        if self.current:
+            state = self._window.saveState(LAYOUT_VERSION)
+            self._window.settings.layouts = {
+                **self._window.settings.layouts,
+                self.current: bytes(state.toHex().data()).decode("ascii"),
+            }
+
+    def reset(self) -> None:
+        """Back to how this workspace was at first."""
+        layouts = dict(self._window.settings.layouts)
+        layouts.pop(self.current, None)
+        self._window.settings.layouts = layouts
+        self._arrange(self.current)
+        self._window.show_page()
+
+    def _arrange(self, name: str) -> None:
+        window = self._window
+        docks = window.docks
+        for dock in docks.values():
+            dock.setFloating(False)
+            window.addDockWidget(AREAS[dock.spec.area], dock)
+            dock.hide()
+        for dock in docks.values():
+            if dock.spec.tab_with in docks:
+                window.tabifyDockWidget(docks[dock.spec.tab_with], dock)
+        shown = [dock for dock in docks.values() if name in dock.spec.workspaces]
+        for dock in shown:
+            dock.show()
+        for dock in shown:
+            if not dock.spec.tab_with:
+                dock.raise_()
+        by_area = {area: [dock for dock in shown if dock.spec.area == area] for area in AREAS}
+        if by_area["left"]:
+            window.resizeDocks(by_area["left"], [236] * len(by_area["left"]), Qt.Orientation.Horizontal)
+            window.resizeDocks(by_area["left"], [220, 320][: len(by_area["left"])], Qt.Orientation.Vertical)
+        if by_area["right"]:
+            wide = 380 if name == "sem" else 276
+            window.resizeDocks(by_area["right"], [wide] * len(by_area["right"]), Qt.Orientation.Horizontal)
+        if by_area["bottom"]:
+            high = max(176, round(window.height() * 0.24))
+            window.resizeDocks(by_area["bottom"], [high] * len(by_area["bottom"]), Qt.Orientation.Vertical)
+
+
+class WorkspaceButtons(QWidget):
+    """Annotate | Review | SEM, at the right of the menu bar."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.chosen = lambda _name: None
+        self._group = QButtonGroup(self)
+        self._group.setExclusive(True)
+        self.buttons: dict[str, QPushButton] = {}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 2, theme.STEP, 2)
+        row.setSpacing(2)
+        for name in WORKSPACES:
+            button = QPushButton(TITLES[name])
+            button.setCheckable(True)
+            button.setProperty("segment", True)
+            button.setToolTip(TIPS[name])
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _checked=False, name=name: self.chosen(name))
+            self._group.addButton(button)
+            self.buttons[name] = button
+            row.addWidget(button)
+
+    def check(self, name: str) -> None:
+        """Show which workspace is on screen."""
+        self.buttons[name].setChecked(True)
