@@ -151,8 +151,8 @@ class DetectDock(QWidget):
         self.runs.continue_possible.connect(self._on_continue_possible)
         self._on_continue_possible(None)
         buttons = QHBoxLayout()
-        for button in (self.start, self.start_anew, self.stop):
-            buttons.addWidget(button)
+        for press in (self.start, self.start_anew, self.stop):
+            buttons.addWidget(press)
         buttons.addStretch(1)
         where = QHBoxLayout()
         where.addWidget(self.whole)

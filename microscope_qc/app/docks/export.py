@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QUrl, Signal
-from qtpy.QtGui import QDesktopServices
+from qtpy.QtGui import QDesktopServices, QIcon
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -101,6 +101,7 @@ class ExportPanel(QWidget):
         for place, kind in enumerate(BUTTONS):
             button = QPushButton(kind.text)
             button.setIcon(theme.icon(kind.icon))
+            button.setAutoDefault(False)
             button.clicked.connect(lambda _=False, kind=kind: self.export(kind))
             grid.addWidget(button, place // 2, place % 2)
             self.buttons[kind.id] = button
@@ -108,6 +109,8 @@ class ExportPanel(QWidget):
         menu.aboutToShow.connect(lambda: self._fill_menu(menu))
         self.other.setMenu(menu)
         grid.addWidget(self.other, len(BUTTONS) // 2, 0, 1, 2)
+        self.other.setAutoDefault(False)
+        self.open_folder.setAutoDefault(False)
         self.open_folder.setIcon(theme.icon("folder-open-outline"))
         self.open_folder.clicked.connect(self._on_open_folder)
         self.open_folder.hide()
@@ -224,6 +227,7 @@ class ExportDialog(QDialog):
         self.setWindowTitle("Export finds")
         self.panel = ExportPanel(session, jobs, self, ask_path=ask_path)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setIcon(QIcon())
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 16, 16, 16)

@@ -74,7 +74,7 @@ class GalleryDock(QWidget):
         self.keys = ReviewKeys(session, self.view, self.pages)
         self.setFocusProxy(self.view)
         self.header.side_changed.connect(self.view.set_side)
-        self.header.size.setValue(SIDE_PX)
+        self.header.crop_size.setValue(SIDE_PX)
         self._why = Emptiness.NOTHING_OPEN
         self._show_page_soon = QTimer(self)
         self._show_page_soon.setSingleShot(True)

@@ -123,7 +123,7 @@ class GalleryHeader(QWidget):
         self.confidence_value = QLabel()
         self.search = QLineEdit()
         self.chosen = QToolButton()
-        self.size = QSlider(Qt.Orientation.Horizontal)
+        self.crop_size = QSlider(Qt.Orientation.Horizontal)
         self._build()
         # counting 100,000 rows per edit would be felt; per turn of the event loop it is not
         self._counting = QTimer(self)
@@ -166,10 +166,10 @@ class GalleryHeader(QWidget):
         self.chosen.setCheckable(True)
         self.chosen.setToolTip("Show only what is chosen for the SEM (S chooses)")
         self.chosen.clicked.connect(lambda checked: self._session.set_filter(only_chosen=checked))
-        self.size.setRange(*SIDES)
-        self.size.setFixedWidth(72)
-        self.size.setToolTip("Size of the crops")
-        self.size.valueChanged.connect(self.side_changed)
+        self.crop_size.setRange(*SIDES)
+        self.crop_size.setFixedWidth(72)
+        self.crop_size.setToolTip("Size of the crops")
+        self.crop_size.valueChanged.connect(self.side_changed)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 4, 8, 4)
         row.setSpacing(8)
@@ -180,7 +180,7 @@ class GalleryHeader(QWidget):
         row.addWidget(self.search, 1)
         row.addWidget(self.chosen)
         row.addStretch(1)
-        row.addWidget(self.size)
+        row.addWidget(self.crop_size)
         for button in (self.sort_again, self.classes, self.states, self.chosen):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setAutoRaise(True)
@@ -200,9 +200,13 @@ class GalleryHeader(QWidget):
 
     def _on_stale_changed(self) -> None:
         new = self._model.appended
-        self.sort_again.setVisible(self._model.stale)
+        self.sort_again.setEnabled(self._model.stale)
         self.sort_again.setText(f"Sort again ({count_text(new)} new)" if new else "Sort again")
-        self.sort_again.setToolTip("New finds stand at the end and judged ones keep their place until you sort again.")
+        self.sort_again.setToolTip(
+            "New finds stand at the end and judged ones keep their place until you sort again."
+            if self._model.stale
+            else "Everything is in order."
+        )
 
     def _on_confidence_moved(self, hundredths: int) -> None:
         self._show_confidence(hundredths)
@@ -228,7 +232,7 @@ class GalleryHeader(QWidget):
         self._show_classes(rows, shown)
         self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
         has_project = self._session.project is not None
-        for widget in (self.order, self.classes, self.states, self.confidence, self.search, self.chosen, self.size):
+        for widget in (self.order, self.classes, self.states, self.confidence, self.search, self.chosen, self.crop_size):
             widget.setEnabled(has_project)
 
     def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from qtpy.QtCore import QSize
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QListView, QVBoxLayout, QWidget
 
 from microscope_qc.app.docks.gallery_model import FindModel, find_model
@@ -14,6 +15,8 @@ from microscope_qc.app.docks.gallery_view import CropList
 from microscope_qc.app.session import Session
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import MicroscopeQCError
+
+SIZE_PX = QSize(760, 520)
 
 
 def like_this(session: Session, box_id: int) -> np.ndarray:
@@ -46,7 +49,7 @@ class SameDialog(QDialog):
         self.ids = np.empty(0, np.int64) if current is None or this is None else like_this(session, current)
         self._rejecting = this is not None and this["state"] == ReviewState.REJECTED
         self._reason = "" if this is None else str(this["reason"])
-        self.rule = QLabel(self._rule_text(model, this))
+        self.rule = QLabel()
         self.rule.setWordWrap(True)
         order = [box_id for box_id in model.ids if box_id in set(self.ids.tolist())]
         self.crops = CropList(session, order, self)
@@ -54,7 +57,10 @@ class SameDialog(QDialog):
         verb = f"Reject {len(self.ids)}" if self._rejecting else f"Confirm {len(self.ids)}"
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.accept_button = self.buttons.addButton(verb, QDialogButtonBox.ButtonRole.AcceptRole)
-        self.accept_button.setEnabled(len(self.ids) > 0)
+        self._alone = len(self.ids) == 0 or self.ids.tolist() == [current]
+        self.rule.setText(self._rule_text(model, this))
+        self.accept_button.setEnabled(not self._alone)
+        self.buttons.button(QDialogButtonBox.StandardButton.Cancel).setIcon(QIcon())
         self.accept_button.setDefault(True)
         self.accept_button.setFocus()
         self.buttons.accepted.connect(self._on_accepted)
@@ -65,10 +71,7 @@ class SameDialog(QDialog):
         column.addWidget(self.rule)
         column.addWidget(self.crops, 1)
         column.addWidget(self.buttons)
-
-    def sizeHint(self) -> QSize:
-        """Qt: room for two rows of crops."""
-        return QSize(760, 520)
+        self.resize(SIZE_PX)
 
     def _rule_text(self, model: FindModel, this: np.void | None) -> str:
         if this is None:
@@ -79,7 +82,7 @@ class SameDialog(QDialog):
         if not math.isnan(this["confidence"]):
             side = "at most" if self._rejecting else "at least"
             rule += f", confidence {side} {confidence_text(float(this['confidence']))}"
-        if len(self.ids) == 0:
+        if self._alone:
             return f"<b>No other find is like this one.</b><br>{rule}"
         return f"<b>{verb} {things(len(self.ids), 'find')} at once?</b><br>{rule}. One undo takes it back."
 

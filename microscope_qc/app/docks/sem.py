@@ -402,4 +402,8 @@ def _plain_table(table: QTableView, *, rows: int) -> None:
 def _fit_columns(table: QTableView) -> None:
     header = table.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-    table.resizeColumnsToContents()
+    model, metrics = table.model(), table.fontMetrics()
+    for column in range(model.columnCount()):
+        title = str(model.headerData(column, Qt.Orientation.Horizontal) or "")
+        # Qt's own measure keeps room for a sort arrow that these tables never show
+        header.resizeSection(column, max(table.sizeHintForColumn(column) + 4, metrics.horizontalAdvance(title) + 16))

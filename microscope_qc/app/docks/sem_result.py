@@ -47,7 +47,7 @@ def alignment_html(registration: Registration, *, name: str, places_px: np.ndarr
         (f"Expected error (95 %) {places}", expected_error(registration, places_px)),
         ("Mirrored", "yes" if registration.mirror else "no"),
         ("Rotation", f"{registration.rotation_deg:.2f}°".replace("-", "−")),
-        ("Scale", f"{scale.replace('-', '−')} % against the pixel size"),
+        ("Scale", f"{scale.replace('-', '−')} % off the pixel size"),
     ]
     if registration.model == "affine" and not math.isclose(registration.shear_deg, 0.0, abs_tol=1e-3):
         rows.append(("Shear", f"{registration.shear_deg:.3f}°"))
