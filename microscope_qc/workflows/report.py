@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.jobs import Job
+from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
-from microscope_qc.project.records import SlideRecord
-from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.workflows.scenes import kept, open_scene
 from microscope_qc.workflows.wording import shown_words, size_words, thin
-
-
-@contextlib.contextmanager
-def open_scene(record: SlideRecord) -> Iterator[Mosaic]:
-    """Open the mosaic of a project's slide.
-
-    Raises
-    ------
-    SlideError
-        When it cannot be opened.
-    """
-    with open_slide(record.path) as slide:
-        yield slide.scene(record.scene)
-
-
-def kept(rows: np.ndarray) -> np.ndarray:
-    """Leave out rejected finds."""
-    return rows[rows["state"] != ReviewState.REJECTED]
 
 
 def write_overview(
@@ -88,3 +64,36 @@ def write_overview(
                 long_side_px=long_side_px,
             )
         )
+
+
+def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejected: bool = False) -> Job[Path]:
+    """Write the report of everything that is shown, as HTML or PDF by the suffix.
+
+    Parameters
+    ----------
+    gallery
+        Number of pictures in the gallery, worst first.
+    rejected
+        Show rejected finds in maps and gallery too.
+
+    Raises
+    ------
+    InputError
+        When the suffix is neither .html nor .pdf, or the project has no slide.
+    """
+    from microscope_qc.workflows.report_content import collect
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".html", ".htm", ".pdf"):
+        raise InputError(f"{path.name} is neither an HTML nor a PDF name.", hint="End the name with .html or .pdf.")
+    project.slide()
+    content = yield from collect(project, gallery=max(0, gallery), rejected=rejected)
+    yield Progress(1, 1, "pictures", f"writing {path.name}")
+    if suffix == ".pdf":
+        from microscope_qc.reports.pdf import write_pdf
+
+        return write_pdf(path, content)
+    from microscope_qc.reports.html import write_html
+
+    return write_html(path, content)

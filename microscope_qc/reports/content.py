@@ -1,0 +1,79 @@
+"""What a report says, before it becomes a page: the same for HTML and PDF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryItem:
+    """One find with its picture (JPEG)."""
+
+    defect_id: int
+    code: str
+    class_name: str
+    colour: str
+    size_words: str
+    confidence: float | None
+    state: str
+    reason: str
+    note: str
+    slide: str
+    picture: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWords:
+    """A model that was used, in words."""
+
+    name: str
+    trained_on: str
+    when: str
+    area: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlideContent:
+    """One slide: numbers, positions and sizes of its finds.
+
+    ``points`` has columns x_um, y_um, class index (into the report's ``classes``); in pixels where the pixel size is not
+    known. ``sizes_um`` goes with it. ``thumbnail`` is a JPEG of the whole slide.
+    """
+
+    name: str
+    words: str
+    statistics: dict[str, Any]
+    extent: tuple[float, float]
+    unit: str
+    points: np.ndarray
+    sizes_um: np.ndarray
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReportClass:
+    """A class that occurs."""
+
+    code: str
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """Everything a report shows."""
+
+    title: str
+    date: str
+    software: str
+    shown: str
+    total: dict[str, Any]
+    classes: tuple[ReportClass, ...]
+    slides: tuple[SlideContent, ...]
+    models: tuple[ModelWords, ...]
+    gallery: tuple[GalleryItem, ...]
+    gallery_of: int
+    warnings: tuple[str, ...] = field(default=())

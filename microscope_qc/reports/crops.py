@@ -1,0 +1,46 @@
+"""One find with its surroundings as a small picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microscope_qc.core.geometry import Region
+
+if TYPE_CHECKING:
+    from microscope_qc.slides import Mosaic
+
+
+def crop(mosaic: Mosaic, row: np.void, colour: str, *, side_px: int = 256, context: float = 1.8) -> np.ndarray:
+    """Square picture (side, side, 3) uint8 around a box, with its outline.
+
+    Parameters
+    ----------
+    context
+        Shown side over the box's longer side.
+    """
+    import cv2
+
+    y0, x0, y1, x1 = (float(row[name]) for name in ("y0", "x0", "y1", "x1"))
+    shown = max((max(y1 - y0, x1 - x0)) * context, 48.0)
+    top, left = round((y0 + y1 - shown) / 2), round((x0 + x1 - shown) / 2)
+    region = Region(top, left, top + round(shown), left + round(shown))
+    picture = np.ascontiguousarray(mosaic.read_scaled(region, (side_px, side_px)))
+    scale = side_px / round(shown)
+    corners = [round((value - start) * scale * 16) for value, start in ((x0, left), (y0, top), (x1, left), (y1, top))]
+    rgb = int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+    width = max(2, side_px // 110)
+    for thickness, tint in ((width + 2, (14, 16, 18)), (width, rgb)):
+        cv2.rectangle(picture, corners[:2], corners[2:], tint, thickness, cv2.LINE_AA, 4)
+    return picture
+
+
+def jpeg(picture: np.ndarray, *, quality: int = 86) -> bytes:
+    """Code an RGB picture as JPEG."""
+    import cv2
+
+    coded, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not coded:
+        raise ValueError("a picture of this size cannot be coded as JPEG")
+    return data.tobytes()

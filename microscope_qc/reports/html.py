@@ -1,0 +1,60 @@
+"""The report and the drive sheet as single HTML files that need nothing else."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.files import atomic_write
+from microscope_qc.reports.charts import position_map, size_chart
+from microscope_qc.reports.content import ReportContent
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill one of the package's templates; everything that is not marked as safe is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = data_uri
+    environment.filters["thin"] = lambda number: f"{number:,}".replace(",", "\u202f")
+    return environment.get_template(template).render(**values)
+
+
+def data_uri(jpeg: bytes) -> str:
+    """JPEG as an address that holds the picture itself."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def write_html(path: Path | str, content: ReportContent) -> Path:
+    """Write the report."""
+    from markupsafe import Markup
+
+    maps = []
+    for slide in content.slides:
+        occurring = [i for i in range(len(content.classes)) if (slide.points[:, 2] == i).any()]
+        maps.append(
+            {
+                "slide": slide,
+                # the drawing escapes its own text
+                "whole": Markup(position_map(slide, content.classes)),  # noqa: S704
+                "single": [
+                    {
+                        "cls": content.classes[i],
+                        "count": int((slide.points[:, 2] == i).sum()),
+                        "svg": Markup(position_map(slide, content.classes, only=i)),  # noqa: S704
+                    }
+                    for i in occurring
+                ],
+            }
+        )
+    chart = Markup(size_chart(content.slides, content.classes))  # noqa: S704
+    atomic_write(path, render("report.html.j2", content=content, maps=maps, chart=chart))
+    return Path(path)

@@ -1,0 +1,180 @@
+"""The report as PDF, page by page with matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.files import atomic_path
+from microscope_qc.reports.charts import log_edges
+from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
+from microscope_qc.reports.scale import length_text, round_length_um
+
+A4 = (8.27, 11.69)
+QUIET = "#5c6873"
+PER_PAGE = (6, 4)
+
+
+def write_pdf(path: Path | str, content: ReportContent) -> Path:
+    """Write the report: numbers, sizes, a map for each slide, then the gallery."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    # dollar signs in names are text, not formulas
+    style = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+    with (
+        rc_context(style),
+        atomic_path(path) as temporary,
+        PdfPages(temporary, metadata={"Title": content.title}) as pdf,
+    ):
+        pages = [_first_page(content), *(_map_page(slide, content) for slide in content.slides)]
+        per_page = PER_PAGE[0] * PER_PAGE[1]
+        starts = range(0, len(content.gallery), per_page)
+        for number, make in enumerate([*pages, *(_gallery(content, start, per_page) for start in starts)], start=1):
+            make.text(0.93, 0.025, str(number), ha="right", color=QUIET, fontsize=8)
+            make.text(0.07, 0.025, f"{content.software}  ·  {content.shown}", color=QUIET, fontsize=7)
+            pdf.savefig(make)
+    return Path(path)
+
+
+def _page(title: str, subtitle: str = "") -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=A4)
+    figure.text(0.07, 0.945, title[:70], fontsize=17, weight="bold", va="center")
+    figure.text(0.07, 0.918, subtitle[:130], fontsize=9, color=QUIET, va="center")
+    return figure
+
+
+def _first_page(content: ReportContent) -> Any:
+    figure = _page(content.title, f"{content.date}  ·  {content.shown}")
+    total = content.total
+    density = "–" if total["per_mm2"] is None else f"{total['per_mm2']:.2f}"
+    share = "–" if total["reviewed_share"] is None else f"{total['reviewed_share']:.0%}"
+    facts = [
+        (f"{total['kept']}", "finds without rejected"),
+        (density, "per mm²"),
+        (f"{total['states']['confirmed']}", "confirmed"),
+        (f"{total['states']['rejected']}", "rejected"),
+        (f"{total['states']['unreviewed']}", "not reviewed"),
+        (share, "reviewed"),
+    ]
+    for column, (value, words) in enumerate(facts):
+        x = 0.07 + column * 0.147
+        figure.text(x, 0.872, value, fontsize=16, weight="bold")
+        figure.text(x, 0.856, words, fontsize=8, color=QUIET)
+    y = 0.825
+    for slide in content.slides[:8]:
+        figure.text(0.07, y, f"{slide.name}: {slide.words}"[:120])
+        y -= 0.017
+    for model in content.models[:6]:
+        figure.text(0.07, y, f"Found by {model.name} ({model.when}). {model.trained_on}"[:130], color=QUIET)
+        y -= 0.017
+    rows = [row for slide in content.slides for row in slide.statistics["classes"]]
+    names = [slide.name for slide in content.slides for _ in slide.statistics["classes"]]
+    y = _class_table(figure, rows, names if len(content.slides) > 1 else [], y - 0.01)
+    if y > 0.32:
+        _size_axes(figure, content, (0.1, max(0.09, y - 0.27), 0.82, 0.2))
+    return figure
+
+
+def _class_table(figure: Any, rows: list[dict[str, Any]], slides: list[str], y: float) -> float:
+    """Table of counts; returns where it ends."""
+    heads = ["Class", "", "Unrev.", "Conf.", "Rej.", "Per mm²", "Median µm", "Largest µm"]
+    xs = [0.09, 0.17, 0.53, 0.6, 0.66, 0.75, 0.845, 0.93]
+    for x, head in zip(xs, heads, strict=True):
+        figure.text(x, y, head, color=QUIET, fontsize=8, ha="left" if x < 0.5 else "right")
+    for place, row in enumerate(rows):
+        y -= 0.0185
+        if y < 0.08:
+            figure.text(0.09, y, f"and {len(rows) - place} more", color=QUIET)
+            break
+        size = row["size_um"] or {}
+        density = "–" if row["per_mm2"] is None else f"{row['per_mm2']:.2f}"
+        states = [str(row["states"][word]) for word in ("unreviewed", "confirmed", "rejected")]
+        tail = [f"{size[key]:.1f}" if key in size else "–" for key in ("q50", "max")]
+        name = row["name"] + (f"  ({slides[place]})" if slides else "")
+        figure.text(0.07, y, "●", color=row["colour"], fontsize=10)
+        figure.text(xs[0], y, row["code"][:12], weight="bold")
+        for x, text in zip(xs[1:], [name[:42], *states, density, *tail], strict=True):
+            figure.text(x, y, text, ha="left" if x < 0.5 else "right")
+    return y
+
+
+def _size_axes(figure: Any, content: ReportContent, place: tuple[float, float, float, float]) -> None:
+    sizes = np.concatenate([slide.sizes_um for slide in content.slides])
+    numbers = np.concatenate([slide.points[:, 2] for slide in content.slides])
+    good = np.isfinite(sizes) & (sizes > 0)
+    if not good.any():
+        return
+    axes = figure.add_axes(place)
+    groups = [sizes[good & (numbers == i)] for i in range(len(content.classes))]
+    axes.hist(groups, log_edges(sizes[good]), stacked=True, color=[c.colour for c in content.classes], rwidth=0.92)
+    axes.set_xscale("log")
+    axes.set_xlabel("longer side, µm")
+    axes.set_title("Size distribution", loc="left", fontsize=10, weight="bold")
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def _map_page(slide: SlideContent, content: ReportContent) -> Any:
+    figure = _page(f"Positions: {slide.name}", slide.words)
+    height, width = slide.extent
+    axes = figure.add_axes((0.07, 0.2, 0.86, 0.69))
+    axes.set_anchor("N")
+    if slide.thumbnail:
+        import cv2
+
+        picture = cv2.imdecode(np.frombuffer(slide.thumbnail, np.uint8), cv2.IMREAD_COLOR)
+        axes.imshow(picture[..., ::-1], extent=(0, width, height, 0), interpolation="bilinear")
+    else:
+        axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    for index, cls in enumerate(content.classes):
+        points = slide.points[slide.points[:, 2] == index]
+        if len(points):
+            dot = 22 if len(slide.points) < 1000 else 5
+            axes.scatter(
+                points[:, 0], points[:, 1], dot, color=cls.colour, edgecolors="#0c0f12", linewidths=0.7,
+                label=f"{cls.code}  {len(points)}", rasterized=len(points) > 5000,
+            )  # fmt: skip
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if len(slide.points):
+        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.03), ncols=5, frameon=False, borderaxespad=0)
+    if slide.unit == "um":
+        length = round_length_um(width * 0.2)
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "#0c0f12", "edgecolor": "none", "alpha": 0.85}
+        x, y = width * 0.03, height * 0.965
+        axes.text(
+            x + length / 2, y - height * 0.012, length_text(length), color="w", ha="center", va="bottom", bbox=box
+        )
+        axes.plot([x, x + length], [y, y], color="w", linewidth=3, solid_capstyle="butt")
+    return figure
+
+
+def _gallery(content: ReportContent, start: int, count: int) -> Any:
+    import cv2
+
+    items = content.gallery[start : start + count]
+    words = f"{start + 1} to {start + len(items)} of {content.gallery_of} finds, by class weight, size and confidence"
+    figure = _page("Gallery, worst first", words)
+    rows, columns = PER_PAGE
+    side_x, side_y = 0.195, 0.195 * A4[0] / A4[1]
+    for place, item in enumerate(items):
+        row, column = divmod(place, columns)
+        x, y = 0.07 + column * 0.222, 0.9 - side_y - row * (0.86 / rows)
+        axes = figure.add_axes((x, y - 0.005, side_x, side_y))
+        picture = cv2.imdecode(np.frombuffer(item.picture, np.uint8), cv2.IMREAD_COLOR)
+        axes.imshow(picture[..., ::-1])
+        axes.axis("off")
+        for line, (text, colour) in enumerate(_caption(item)):
+            figure.text(x, y - 0.017 - line * 0.0115, text, fontsize=7, color=colour)
+    return figure
+
+
+def _caption(item: GalleryItem) -> list[tuple[str, str]]:
+    confidence = "drawn" if item.confidence is None else f"{item.confidence:.2f}"
+    first = f"{item.code[:14]}  #{item.defect_id}  {item.size_words}"
+    return [(first, "black"), (f"{confidence}  {item.state}  {item.reason}"[:40], QUIET)]
