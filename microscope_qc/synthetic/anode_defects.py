@@ -14,8 +14,8 @@ from microscope_qc.synthetic.shapes import (
     facets,
     lay_over,
     paint,
+    path_distance,
     put_under,
-    segment_distance,
     shard,
     within_coating,
 )
@@ -37,7 +37,7 @@ def internal_cracks(rng: np.random.Generator, canvas: Canvas, *, reach: float, c
         turn = rng.uniform(0, 2 * np.pi)
         middle = rng.uniform(-0.35, 0.35, 2) * reach
         end = np.array([np.sin(turn), np.cos(turn)]) * reach * rng.uniform(0.4, 0.9)
-        distance, _ = segment_distance(canvas.t, canvas.s, middle - end, middle + end)
+        distance, _ = path_distance(canvas.t, canvas.s, np.stack([middle - end, middle + end]))
         distance = distance + 1.2 * patch_noise(rng, canvas.shape, scale=9)
         alpha = np.maximum(alpha, cover(rng.uniform(0.6, 1.3) - distance))
     return alpha
