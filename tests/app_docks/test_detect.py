@@ -1,0 +1,230 @@
+"""The detection dock with a detection that obeys: finish, stop, fail, continue."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("qtpy")
+from docks_support import PIXEL_UM, SHAPE, finds
+
+from microscope_qc.app.docks.detect import DetectDock
+from microscope_qc.app.docks.detect_speed import remember, tiles_per_second
+from microscope_qc.core.errors import ModelError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Progress
+
+pytestmark = pytest.mark.window
+
+CARD = SimpleNamespace(
+    name="test-net", task="detect", tile_px=256, overlap_px=0, pixel_size_um=PIXEL_UM, trained_on="Trained on drawn "
+    "examples.", classes=["ACP"], fingerprint="abc", metrics={}, confidence=0.5,
+)  # fmt: skip
+
+
+class FakeDetect:
+    """Brings two finds per tile; ``fail_at`` raises there; ``endless`` goes on until it is stopped."""
+
+    def __init__(self) -> None:
+        self.calls: list[SimpleNamespace] = []
+        self.fail_at: int | None = None
+        self.endless = False
+        self.closed = 0
+
+    def __call__(self, project: Any, slide_id: int, model: str, *, region: Any, device: str, fresh: bool) -> Any:
+        self.calls.append(SimpleNamespace(slide_id=slide_id, model=model, region=region, fresh=fresh))
+        return self.job(project, slide_id, model, region)
+
+    def job(self, project: Any, slide_id: int, model: str, region: Region | None) -> Any:
+        place = region or Region(0, 0, *SHAPE)
+        card = {"model": model, "region": [place.y0, place.x0, place.y1, place.x1]}
+        run = project.start_run(slide_id, card, {})
+        state = "stopped"
+        tile = 0
+        try:
+            while self.endless or tile < 10:
+                if tile == self.fail_at:
+                    state = "failed"
+                    raise ModelError("The model's weights are missing.", hint="Copy the model again.")
+                project.add_finds(run.id, finds(project.classes, count=2, seed=tile, run_id=run.id))
+                tile += 1
+                yield Progress(min(tile, 9) if self.endless else tile, 10, "tiles")
+            state = "finished"
+            return SimpleNamespace(run_id=run.id, tiles=10, finds=20, seconds=3.2)
+        finally:
+            self.closed += 1
+            project.finish_run(run.id, state)
+
+
+@pytest.fixture
+def fake() -> FakeDetect:
+    return FakeDetect()
+
+
+@pytest.fixture
+def dock(qtbot: Any, session: Any, jobs: Any, fake: FakeDetect) -> DetectDock:
+    made = DetectDock(session, jobs, detect=fake, models=lambda: [CARD])
+    qtbot.addWidget(made)
+    made.resize(340, 620)
+    with qtbot.waitExposed(made):
+        made.show()
+    return made
+
+
+def test_it_says_what_the_model_knows(dock: DetectDock) -> None:
+    assert dock.about.text() == "Trained on drawn examples. For your slides: label about 50, then train."
+    assert "35 tiles" in dock.estimate.text() and "not known" in dock.estimate.text()
+
+
+def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, project: Any, fake: FakeDetect) -> None:
+    before = len(session.table)
+    dock.start.click()
+    assert dock.running and dock.stop.isVisible() and not dock.start.isVisible()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert len(session.table) == before + 20
+    assert "Done: 20 finds in 0:03" in dock.story.text()
+    assert project.runs[-1].state == "finished"
+    call = fake.calls[0]
+    assert (call.model, call.region, call.fresh) == ("test-net", None, False)
+    assert dock.start.text() == "Start" and dock.start.isVisible()
+    assert dock.runs.topLevelItemCount() == 1
+    assert dock.runs.topLevelItem(0).text(2) == "20"
+
+
+def test_finds_and_time_left_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
+    fake.endless = True
+    dock.start.click()
+    qtbot.waitUntil(lambda: "finds so far" in dock.story.text() and "%" in dock.story.text(), timeout=5000)
+    assert dock.bar.isVisible() and dock.bar.value() > 0
+    assert dock.runs.topLevelItem(0).text(3) == "detecting"
+    dock.cancel()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+
+
+def test_stopping_keeps_the_finds_and_offers_to_continue(
+    qtbot: Any, dock: DetectDock, session: Any, project: Any, fake: FakeDetect
+) -> None:
+    fake.endless = True
+    before = len(session.table)
+    dock.start.click()
+    qtbot.waitUntil(lambda: len(session.table) > before, timeout=5000)
+    dock.stop.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert fake.closed == 1 and project.runs[-1].state == "stopped"
+    assert len(session.table) > before
+    assert dock.story.text().startswith("Stopped.")
+    assert dock.start.text() == "Continue" and dock.start_anew.isVisible()
+    fake.endless = False
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert fake.calls[-1].fresh is False
+    dock.runs.topLevelItem(1).setSelected(True)
+    assert dock.continue_run.isEnabled()
+    dock.continue_run.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert (fake.calls[-1].model, fake.calls[-1].region) == ("test-net", None)
+
+
+def test_a_failure_is_a_sentence_and_the_dock_lives(
+    qtbot: Any, dock: DetectDock, project: Any, fake: FakeDetect
+) -> None:
+    fake.fail_at = 3
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert dock.story.text() == "The model's weights are missing. Copy the model again."
+    assert project.runs[-1].state == "failed"
+    fake.fail_at = None
+    dock.start_anew.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert fake.calls[-1].fresh is True
+    assert "Done" in dock.story.text()
+
+
+def test_a_detection_that_cannot_start_says_why(qtbot: Any, session: Any, jobs: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ModelError("There is no model test-net.", hint="Give a model's folder.")
+
+    dock = DetectDock(session, jobs, detect=refuse, models=lambda: [CARD])
+    qtbot.addWidget(dock)
+    dock.begin()
+    assert not dock.running
+    assert dock.story.text() == "There is no model test-net. Give a model's folder."
+
+
+def test_without_a_model_start_says_why_not(qtbot: Any, session: Any, jobs: Any) -> None:
+    dock = DetectDock(session, jobs, models=lambda: [])
+    qtbot.addWidget(dock)
+    assert not dock.start.isEnabled() and dock.start.toolTip() == "No model is installed."
+
+
+def test_a_missing_pixel_size_is_asked_here(qtbot: Any, dock: DetectDock, session: Any, project: Any) -> None:
+    from docks_support import write_picture
+
+    slide = project.add_slide(write_picture(project.path.parent / "bare.png", seed=9))
+    slide = slide[0] if isinstance(slide, list | tuple) else slide
+    session.show_slide(slide.id)
+    assert dock.pixel_row.isVisible() and not dock.start.isEnabled()
+    assert "pixel size" in dock.start.toolTip()
+    dock.pixel_size.setValue(0.25)
+    dock.set_pixel_size.click()
+    assert session.slide.pixel_size_um == (0.25, 0.25)
+    assert not dock.pixel_row.isVisible() and dock.start.isEnabled()
+
+
+def test_the_time_is_said_before_and_the_visible_area_offered(dock: DetectDock, session: Any, fake: FakeDetect) -> None:
+    remember("abc", 1.0)
+    dock.refresh()
+    assert "0:35" in dock.estimate.text() and "visible" not in dock.estimate.text()
+    remember("abc", 0.01)
+    session.viewport = lambda: Region(-50, 100, 255, 355)
+    dock.refresh()
+    assert "58:20" in dock.estimate.text() and "Try the visible area first: about 1:40" in dock.estimate.text()
+    dock.visible_area.setChecked(True)
+    assert "The visible area takes about <b>1:40</b>" in dock.estimate.text()
+    fake.endless = True
+    dock.start.click()
+    assert fake.calls[-1].region == Region(0, 100, 256, 356)
+    dock.cancel()
+
+
+def test_the_pace_is_measured(qtbot: Any, dock: DetectDock) -> None:
+    assert tiles_per_second("abc") is None
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    # ten tiles may come in one slice, where there is nothing to measure; a pace that is stored is a real one
+    pace = tiles_per_second("abc")
+    assert pace is None or pace > 0
+
+
+def test_the_tick_hides_and_shows_the_finds_of_a_run(qtbot: Any, dock: DetectDock, session: Any) -> None:
+    from qtpy.QtCore import Qt
+
+    before = len(session.shown_rows())
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert len(session.shown_rows()) == before + 20
+    dock.runs.topLevelItem(0).setCheckState(0, Qt.CheckState.Unchecked)
+    assert len(session.shown_rows()) == before
+    dock.runs.topLevelItem(0).setCheckState(0, Qt.CheckState.Checked)
+    assert len(session.shown_rows()) == before + 20
+
+
+def test_a_model_of_ones_own_is_remembered(
+    qtbot: Any, session: Any, jobs: Any, tmp_path: Any, fake: FakeDetect
+) -> None:
+    own = tmp_path / "my-net"
+    own.mkdir()
+    mine = SimpleNamespace(**{**vars(CARD), "name": "my-net", "fingerprint": "mine"})
+    options = dict(detect=fake, models=lambda: [CARD], load_model=lambda _: mine, choose_folder=lambda _: str(own))
+    dock = DetectDock(session, jobs, **options)
+    qtbot.addWidget(dock)
+    dock.other_model.click()
+    assert dock.card is mine
+    dock.begin()
+    assert fake.calls[-1].model == str(own)
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    again = DetectDock(session, jobs, **options)
+    qtbot.addWidget(again)
+    assert [again.model.itemText(i) for i in range(again.model.count())] == ["test-net", "my-net"]
