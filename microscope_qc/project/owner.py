@@ -108,7 +108,7 @@ def read_owner(folder: Path) -> dict[str, Any] | None:
 
 def _is_gone(owner: dict[str, Any]) -> bool:
     if owner.get("host") != socket.gethostname():
-        return False
+        return not isinstance(owner.get("host"), str)
     try:
         since = datetime.fromisoformat(str(owner.get("since"))).timestamp()
         return psutil.Process(int(owner.get("pid", -1))).create_time() > since + 1.0  # the number was given again

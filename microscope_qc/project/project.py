@@ -12,14 +12,13 @@ from types import TracebackType
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
 from microscope_qc.core.errors import MicroscopeQCError, ProjectError
 from microscope_qc.core.files import write_error
-from microscope_qc.project import backups, checking
+from microscope_qc.project import backups, checking, schema
 from microscope_qc.project.classes import ClassCommands
 from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
 from microscope_qc.project.marks import MarkCommands
 from microscope_qc.project.migrations import make_tables, migrate, version_of
 from microscope_qc.project.owner import OwnerLock
 from microscope_qc.project.runs import RunCommands
-from microscope_qc.project.schema import SCHEMA_VERSION
 from microscope_qc.project.slides import SceneFacts, SlideCommands, read_facts
 
 SUFFIX = ".mqc"
@@ -172,7 +171,7 @@ def _require_known_version(folder: Path, *, write: bool) -> None:
         version = version_of(database)
     finally:
         database.close()
-    if not write and version < SCHEMA_VERSION:
+    if not write and version < schema.SCHEMA_VERSION:
         raise ProjectError(
             f"{folder.stem} was made by an older version of this program.", hint="Open it for writing once to renew it."
         )

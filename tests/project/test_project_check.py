@@ -1,0 +1,215 @@
+"""Checking and mending, backups, and the commands ``new`` and ``check``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import write_slide
+from project_support import assert_memory_is_stored, some_rows, stored
+
+from microscope_qc.cli import project as commands
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.project import Project, backups
+
+OLD = 100.0
+
+
+def run_command(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    commands.register(parser.add_subparsers())
+    args = parser.parse_args(list(words))
+    return args.handler(args)
+
+
+@contextlib.contextmanager
+def database_of(project: Project) -> Iterator[sqlite3.Connection]:
+    """The closed project's database without its rules."""
+    project.close()
+    with contextlib.closing(sqlite3.connect(project.path / "project.sqlite")) as connection:
+        yield connection
+        connection.commit()
+
+
+def test_a_sound_project_has_nothing_to_say(project: Project) -> None:
+    slide = project.slide().id
+    project.add_boxes(slide, some_rows(5))
+    run = project.start_run(slide, {"model": "m"}, {})
+    (run.folder / "journal.jsonl").write_text('{"tile": 0, "candidates": []}\n', encoding="utf-8")
+    project.undo()
+    assert project.check() == []
+    assert not list((project.path / "backups").glob("before-check-*"))
+
+
+def test_what_refers_to_nothing_gets_something_to_refer_to(project: Project) -> None:
+    project.add_boxes(project.slide().id, some_rows(4))
+    with database_of(project) as database:
+        database.execute("UPDATE boxes SET slide_id = 77 WHERE id = 1")
+        database.execute("UPDATE boxes SET class_id = 55 WHERE id = 2")
+        database.execute("UPDATE boxes SET run_id = 8 WHERE id = 3")
+        database.execute("UPDATE boxes SET y0 = y1, y1 = y0, x0 = x1, x1 = x0 WHERE id = 4")
+    with Project.open(project.path) as again:
+        expected = stored(again)["boxes"][4]
+        found = again.check()
+        assert len(found) == 5, found  # the fifth: the lost slide's file is not known
+        assert again.slide("lost slide 77").missing and again.slide_of(1) == 77
+        assert again.class_by_code("lost 55").id == 55
+        assert again.boxes(again.slide().id).get([3])["run_id"] == 0
+        row = stored(again)["boxes"][4]
+        assert (row["y0"], row["y1"], row["x0"], row["x1"]) == tuple(expected[n] for n in ("y1", "y0", "x1", "x0"))
+        assert_memory_is_stored(again)
+        assert not again.can_undo  # what it would take back is not what it left
+        assert len(again.check()) == 1  # the lost slide is still missing
+    assert len(list((project.path / "backups").glob("before-check-*.sqlite"))) == 1
+
+
+def test_boxes_without_a_size_are_taken_out(project: Project) -> None:
+    project.add_boxes(project.slide().id, some_rows(3))
+    with database_of(project) as database:
+        database.execute("UPDATE boxes SET y1 = y0 WHERE id = 1")
+        database.execute("UPDATE boxes SET x1 = 9e999 WHERE id = 2")
+    with Project.open(project.path) as again:
+        assert again.check() == ["2 boxes have no size. They were taken out."]
+        assert again.boxes(again.slide().id).rows["id"].tolist() == [3]
+
+
+def test_a_damaged_step_ends_the_history(project: Project) -> None:
+    slide = project.slide().id
+    for number in range(4):
+        project.add_boxes(slide, some_rows(1), title=f"step {number}")
+    with database_of(project) as database:
+        database.execute("UPDATE log SET changes = x'0011' WHERE title = 'step 1'")
+    with Project.open(project.path) as again:
+        (sentence,) = again.check()
+        assert "history" in sentence
+        assert [again.undo().title, again.undo().title] == ["step 3", "step 2"]  # type: ignore[union-attr]
+        assert not again.can_undo and len(again.boxes(slide)) == 2
+
+
+def test_a_damaged_step_is_refused_before_it_is_checked(project: Project) -> None:
+    slide = project.slide().id
+    project.add_boxes(slide, some_rows(1))
+    with database_of(project) as database:
+        database.execute("UPDATE log SET changes = substr(changes, 1, 30) WHERE kind = 'command'")
+    with Project.open(project.path) as again:
+        with pytest.raises(ProjectError, match="damaged"):
+            again.undo()
+        assert len(again.boxes(slide)) == 1
+
+
+def test_a_run_without_its_card_gets_it_back(project: Project) -> None:
+    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    card = (run.folder / "card.json").read_text(encoding="utf-8")
+    (run.folder / "card.json").unlink()
+    run.folder.rmdir()
+    assert len(project.check()) == 1
+    assert (run.folder / "card.json").read_text(encoding="utf-8") == card
+    assert project.check() == []
+
+
+@pytest.mark.parametrize("torn", ['{"tile": 1, "cand', "x" * 200_000, '{"tile": 1, "candidates": []}'])
+def test_a_torn_journal_line_is_cut_off(project: Project, torn: str) -> None:
+    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    journal = run.folder / "journal.jsonl"
+    whole = '{"tile": 0, "candidates": []}\n'
+    journal.write_text(whole + torn, encoding="utf-8")
+    assert project.check() == []  # written a moment ago: somebody may be at it
+    os.utime(journal, (time.time() - 60, time.time() - 60))
+    (sentence,) = project.check()
+    assert "torn" in sentence and journal.read_text(encoding="utf-8") == whole
+
+
+def test_a_reader_checks_without_mending(project: Project) -> None:
+    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    (run.folder / "card.json").unlink()
+    project.close()
+    with Project.open(project.path, write=False) as reader:
+        assert len(reader.check()) == 1
+    assert not (run.folder / "card.json").exists()
+
+
+def test_a_backup_a_day_and_five_of_them(project: Project) -> None:
+    project.add_boxes(project.slide().id, some_rows(3))
+    start = time.time()
+    made = [backups.back_up_when_due(project._database, project.path, now_s=start + day * 86_500) for day in range(1)]
+    assert made[0] is not None and backups.back_up_when_due(project._database, project.path) is None
+    for day in range(1, 8):
+        newest = backups.back_up_when_due(project._database, project.path, now_s=start + day * 86_500)
+        assert newest is not None
+        os.utime(newest, (start + day * 86_500,) * 2)
+    files = backups.backup_files(project.path)
+    assert len(files) == backups.KEPT and files[0] == newest and made[0] not in files
+    assert not any(backups.is_damaged(file) for file in files)
+
+
+def test_opening_makes_a_backup(project: Project) -> None:
+    project.close()
+    with Project.open(project.path):
+        pass
+    assert len(backups.backup_files(project.path)) == 1
+    with Project.open(project.path):
+        pass
+    assert len(backups.backup_files(project.path)) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "missing", "middle"])
+def test_a_damaged_database_is_replaced_by_the_last_backup(
+    project: Project, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slide = project.slide().id
+    project.add_boxes(slide, some_rows(3000))
+    project.close()
+    with Project.open(project.path) as again:  # makes the backup
+        again.add_boxes(slide, some_rows(1))
+    file = project.path / "project.sqlite"
+    whole = file.read_bytes()
+    spoilt = bytearray(whole)
+    spoilt[8192:-8192] = b"\xff" * (len(whole) - 16384)
+    contents = {"truncated": whole[: len(whole) // 2], "text": b"hello\n" * 999, "empty": b"", "middle": bytes(spoilt)}
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(contents[damage])
+    assert run_command("check", str(project.path)) == 0
+    assert "backup of" in capsys.readouterr().out
+    with Project.open(project.path) as restored:
+        assert len(restored.boxes(slide)) == 3000 and restored.check() == []
+    aside = list(project.path.glob("project.damaged-*.sqlite"))
+    assert [path.read_bytes() for path in aside] == ([] if damage == "missing" else [contents[damage]])
+
+
+def test_damage_without_a_backup_is_left_as_it_is(project: Project) -> None:
+    project.close()
+    file = project.path / "project.sqlite"
+    file.write_bytes(b"nothing")
+    with pytest.raises(ProjectError, match="no backup"):
+        run_command("check", str(project.path))
+    assert file.read_bytes() == b"nothing"
+
+
+def test_a_project_somebody_owns_is_not_restored(project: Project) -> None:
+    project.close()
+    with Project.open(project.path), pytest.raises(ProjectError, match="is open in"):
+        run_command("check", str(project.path))
+
+
+def test_check_needs_a_project(tmp_path: Path) -> None:
+    (tmp_path / "empty.mqc").mkdir()
+    for name in ("empty.mqc", "none.mqc"):
+        with pytest.raises(ProjectError, match="no project"):
+            run_command("check", str(tmp_path / name))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty.mqc"]
+
+
+def test_new_and_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slide = write_slide(tmp_path / "Zelle ü.png", seed=1)
+    assert run_command("new", str(tmp_path / "p"), str(slide), "--classes", "magnet") == 0
+    assert "Zelle ü: 120 x 80 px, pixel size not known" in capsys.readouterr().out
+    assert run_command("check", str(tmp_path / "p.mqc")) == 0
+    assert "Everything is in order" in capsys.readouterr().out
