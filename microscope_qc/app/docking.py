@@ -149,6 +149,8 @@ class LazyDock(QDockWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         self.setWidget(self._holder)
+        if spec.area == "bottom":
+            self.setTitleBarWidget(QWidget(self))  # the tabs say it already, and a low screen needs the room
         self.visibilityChanged.connect(self._on_visibility_changed)
 
     def build(self) -> QWidget:

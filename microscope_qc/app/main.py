@@ -33,9 +33,9 @@ def run(paths: Sequence[str]) -> int:
     from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
-    app = QApplication.instance() or QApplication(sys.argv[:1])
+    running = QApplication.instance()
+    app = running if isinstance(running, QApplication) else QApplication(sys.argv[:1])
     app.setApplicationName("microscope-qc")
-    app.setApplicationDisplayName("")
     from microscope_qc.app.main_window import MainWindow
 
     window = MainWindow()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QByteArray, QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QByteArray, QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -142,9 +143,10 @@ class MainWindow(QMainWindow):
                 panels.addAction(toggle)
         self.book.menus["View"].addMenu(panels)
         bar.setCornerWidget(self.workspaces.buttons, Qt.Corner.TopRightCorner)
-        tools = QToolBar("Tools", self)
+        self.tools = tools = QToolBar("Tools", self)
         tools.setObjectName("toolBar")
         tools.setMovable(False)
+        tools.setIconSize(QSize(20, 20))
         tools.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.book.build_tool_bar(tools)
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, tools)
@@ -172,7 +174,12 @@ class MainWindow(QMainWindow):
         session = self.session
         for signal in (session.project_changed, session.slide_changed, session.mosaic_changed, session.slides_changed):
             signal.connect(self._on_place_changed)
-        for signal in (session.selection.changed, session.history_changed, session.boxes_changed):
+        for signal in (
+            session.selection.changed,
+            session.history_changed,
+            session.boxes_changed,
+            session.classes_changed,
+        ):
             signal.connect(self.book_refresh_soon)
         session.tool_changed.connect(self._on_tool_changed)
         session.notice.connect(self._on_notice)
@@ -196,6 +203,7 @@ class MainWindow(QMainWindow):
         if self.settings.geometry:
             self.restoreGeometry(QByteArray.fromHex(QByteArray(self.settings.geometry.encode("ascii"))))
         self.workspaces.use(self.settings.workspace if self.settings.workspace in ("annotate", "sem") else "annotate")
+        self.workspaces.show_or_hide()
         self._on_place_changed()
 
     # -- actions -----------------------------------------------------------------------------------------------------
@@ -224,6 +232,10 @@ class MainWindow(QMainWindow):
             ("edit.redo", "Redo", project.redo_title if project is not None and project.can_redo else ""),
         ):
             self.book.actions[action_id].setText(f"{word}: {title}" if title else word)
+        for key in "1234567890":
+            item = next((item for item in self.session.classes if item.key == key), None)
+            words = f"{item.code}  {item.name}" if item is not None else action_by_id(f"class.{key}").text
+            self.book.actions[f"class.{key}"].setText(words)
         for tool in ("select", "draw", "mark"):
             self.book.actions[f"tool.{tool}"].setChecked(self.session.tool == tool)
 
@@ -284,6 +296,7 @@ class MainWindow(QMainWindow):
                 words.insert(0, slide.name)
         self.setWindowTitle(" – ".join(words))
         if (project is None) != (self.pages.currentWidget() is self.welcome):
+            self.workspaces.show_or_hide()
             self.show_page()
         self.status.refresh()
         self.book_refresh_soon()
@@ -305,13 +318,14 @@ class MainWindow(QMainWindow):
             classes = menu.addMenu("Class")
             for item in self.session.classes:
                 words = f"{item.code}  {item.name}" + (f"\t{item.key}" if item.key else "")
-                classes.addAction(
-                    words, lambda item=item: self.session.relabel(self.session.selection.ids, item.id)
-                ).setEnabled(self.session.can_write)
+                classes.addAction(words, partial(self._relabel, item.id)).setEnabled(self.session.can_write)
             menu.addSeparator()
         for name in ("tool.draw", "view.fit_slide", "view.go_to"):
             menu.addAction(self.book.actions[name])
         menu.exec(place)
+
+    def _relabel(self, class_id: int) -> None:
+        self.session.relabel(self.session.selection.ids, class_id)
 
     # -- saying things -----------------------------------------------------------------------------------------------
 

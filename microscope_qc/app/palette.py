@@ -69,7 +69,7 @@ class CommandPalette(QFrame):
         self.line.setFocus()
 
     def _fill(self, words: str) -> None:
-        scored = [(match_score(words, f"{entry.menu} {entry.text}"), entry) for entry in ACTIONS if entry.menu]
+        scored = [(match_score(words, f"{entry.menu} {self._text(entry)}"), entry) for entry in ACTIONS if entry.menu]
         # what can be done now stands first
         scored.sort(key=lambda pair: (bool(pair[1].when(self._session)), -pair[0]))
         self.items.clear()
@@ -78,12 +78,15 @@ class CommandPalette(QFrame):
                 self.items.addItem(self._item(entry))
         self.items.setCurrentRow(0)
 
+    def _text(self, entry: Action) -> str:
+        return self._book.actions[entry.id].text().replace("&", "")
+
     def _item(self, entry: Action) -> QListWidgetItem:
         keys = "   ".join(
             QKeySequence(text).toString(QKeySequence.SequenceFormat.NativeText) for text in self._book.shortcuts(entry)
         )
         reason = entry.when(self._session)
-        words = f"{entry.menu.replace('/', ' › ')} › {entry.text}"
+        words = f"{entry.menu.replace('/', ' › ')} › {self._text(entry)}"
         words += f"     {keys}" if keys else ""
         words += f"     ({reason.rstrip('.')})" if reason else ""
         item = QListWidgetItem(theme.icon(entry.icon or "circle-small"), words)

@@ -106,6 +106,8 @@ class ShortcutsDialog(QDialog):
             seen = 0
             for j in range(group.childCount()):
                 child = group.child(j)
+                if child is None:
+                    continue
                 shown = wanted in f"{child.text(0)} {child.text(1)}".casefold()
                 child.setHidden(not shown)
                 seen += shown

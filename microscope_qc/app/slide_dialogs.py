@@ -58,35 +58,35 @@ class GoToDialog(QDialog):
         if self._size is not None:
             self.unit.addItem("µm")
         self.unit.addItem("px")
-        self.x, self.y = QDoubleSpinBox(), QDoubleSpinBox()
-        for box in (self.x, self.y):
+        self.x_box, self.y_box = QDoubleSpinBox(), QDoubleSpinBox()
+        for box in (self.x_box, self.y_box):
             box.setDecimals(1)
             box.setMinimumWidth(140)
         self._place = (view.y, view.x)
         self._fill()
         self.unit.currentTextChanged.connect(lambda _unit: self._fill())
         form = QFormLayout()
-        form.addRow("x", self.x)
-        form.addRow("y", self.y)
+        form.addRow("x", self.x_box)
+        form.addRow("y", self.y_box)
         form.addRow("Unit", self.unit)
         _frame(self, form, _buttons(self, "Go"))
-        self.x.setFocus()
-        self.x.selectAll()
+        self.x_box.setFocus()
+        self.x_box.selectAll()
 
     def _scale(self) -> tuple[float, float]:
         return self._size if self._size is not None and self.unit.currentText() == "µm" else (1.0, 1.0)
 
     def _fill(self) -> None:
         sy, sx = self._scale()
-        self.x.setRange(0, self._shape[1] * sx)
-        self.y.setRange(0, self._shape[0] * sy)
-        self.y.setValue(self._place[0] * sy)
-        self.x.setValue(self._place[1] * sx)
+        self.x_box.setRange(0, self._shape[1] * sx)
+        self.y_box.setRange(0, self._shape[0] * sy)
+        self.y_box.setValue(self._place[0] * sy)
+        self.x_box.setValue(self._place[1] * sx)
 
     def place_px(self) -> tuple[float, float]:
         """Slide y, x in pixels."""
         sy, sx = self._scale()
-        return self.y.value() / sy, self.x.value() / sx
+        return self.y_box.value() / sy, self.x_box.value() / sx
 
 
 class PixelSizeDialog(QDialog):

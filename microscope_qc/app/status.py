@@ -43,6 +43,7 @@ class StatusLine(QStatusBar):
         self._bar.setFixedWidth(120)
         self._stop = QToolButton()
         self._stop.setToolTip("Stop")
+        self._stop.setFixedSize(22, 22)
         self._stop.clicked.connect(self._on_stop_clicked)
         self._job = QWidget()
         row = QHBoxLayout(self._job)

@@ -30,6 +30,7 @@ class Colours:
     error: str
     good: str
     canvas: str
+    selected: str
 
 
 LIGHT = Colours(
@@ -46,6 +47,7 @@ LIGHT = Colours(
     error="#b3261e",
     good="#1b7f4b",
     canvas="#d9dce1",
+    selected="#cfe3f2",
 )
 DARK = Colours(
     window="#24272b",
@@ -61,6 +63,7 @@ DARK = Colours(
     error="#ff8a80",
     good="#6fd3a0",
     canvas="#16181a",
+    selected="#2c4f68",
 )
 
 
@@ -141,7 +144,8 @@ def _style_sheet(c: Colours) -> str:
     QMenu::item:disabled {{ color: {c.quiet}; background: transparent; }}
     QMenu::icon {{ padding-left: 8px; }}
     QMenu::separator {{ height: 1px; background: {c.line}; margin: 4px 8px; }}
-    QToolBar {{ background: {c.window}; border: none; border-bottom: 1px solid {c.line}; spacing: 2px; padding: 2px 8px; }}
+    QToolBar {{ background: {c.window}; border: none; border-bottom: 1px solid {c.line}; spacing: 2px;
+        padding: 2px 8px; }}
     QToolBar::separator {{ background: {c.line}; width: 1px; margin: 4px 6px; }}
     QToolButton {{ border: none; border-radius: 4px; padding: 4px; }}
     QToolButton:hover {{ background: {c.raised}; }}
@@ -156,7 +160,8 @@ def _style_sheet(c: Colours) -> str:
     QTabBar::tab:selected {{ border-bottom-color: {c.accent}; color: {c.text}; }}
     QTabBar::tab:!selected {{ color: {c.quiet}; }}
     QTabBar::tab:hover {{ background: {c.raised}; }}
-    QAbstractItemView {{ border: none; outline: none; }}
+    QAbstractItemView {{ border: none; outline: none; selection-background-color: {c.selected};
+        selection-color: {c.text}; }}
     QHeaderView::section {{ background: {c.window}; color: {c.quiet}; border: none; border-bottom: 1px solid {c.line};
         padding: 4px 6px; }}
     QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ border: 1px solid {c.line};

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QByteArray, Qt
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QTabWidget, QWidget
 
 from microscope_qc.app import theme
 from microscope_qc.app.docking import AREAS, WORKSPACES
@@ -28,6 +28,7 @@ class Workspaces:
     def __init__(self, window: MainWindow) -> None:
         self._window = window
         self.current = ""
+        self._shown = False
         self.buttons = WorkspaceButtons(window)
         self.buttons.chosen = self.use
 
@@ -39,17 +40,36 @@ class Workspaces:
         self.current = name
         self._window.settings.workspace = name
         self.buttons.check(name)
+        if self._window.session.project is not None:
+            self._show()
+            self._window.show_page()
+
+    def show_or_hide(self) -> None:
+        """Panels only where there is a project: the welcome page stands alone."""
+        with_project = self._window.session.project is not None
+        self.buttons.setVisible(with_project)
+        self._window.tools.setVisible(with_project)
+        if with_project and not self._shown:
+            self._show()
+        elif not with_project:
+            self.remember()
+            self._shown = False
+            for dock in self._window.docks.values():
+                dock.hide()
+
+    def _show(self) -> None:
+        name = self.current
+        self._shown = True
         state = self._window.settings.layouts.get(name)
         restored = bool(state) and self._window.restoreState(
             QByteArray.fromHex(QByteArray(str(state).encode("ascii"))), LAYOUT_VERSION
         )
         if not restored:
             self._arrange(name)
-        self._window.show_page()
 
     def remember(self) -> None:
         """Keep the arrangement of the workspace on screen."""
-        if self.current:
+        if self._shown:
             state = self._window.saveState(LAYOUT_VERSION)
             self._window.settings.layouts = {
                 **self._window.settings.layouts,
@@ -71,6 +91,7 @@ class Workspaces:
             dock.setFloating(False)
             window.addDockWidget(AREAS[dock.spec.area], dock)
             dock.hide()
+        window.setTabPosition(AREAS["bottom"], QTabWidget.TabPosition.North)
         for dock in docks.values():
             if dock.spec.tab_with in docks:
                 window.tabifyDockWidget(docks[dock.spec.tab_with], dock)
@@ -87,8 +108,10 @@ class Workspaces:
         if by_area["right"]:
             wide = 380 if name == "sem" else 276
             window.resizeDocks(by_area["right"], [wide] * len(by_area["right"]), Qt.Orientation.Horizontal)
+            heights = [300, 600] if name == "sem" else [330, 200]
+            window.resizeDocks(by_area["right"], heights[: len(by_area["right"])], Qt.Orientation.Vertical)
         if by_area["bottom"]:
-            high = max(176, round(window.height() * 0.24))
+            high = max(216, round(window.height() * 0.24))
             window.resizeDocks(by_area["bottom"], [high] * len(by_area["bottom"]), Qt.Orientation.Vertical)
 
 

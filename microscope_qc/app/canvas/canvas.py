@@ -387,6 +387,7 @@ class Canvas(QWidget):
 
     def _place_overview(self) -> None:
         native = self.picture.native
+        self.overview.fit_into(native.size())
         self.overview.move(native.width() - self.overview.width() - 12, 12)
         self.overview.raise_()
         self._message.setGeometry(self.rect().adjusted(80, 0, -80, 0))

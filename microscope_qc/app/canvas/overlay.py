@@ -145,7 +145,10 @@ class Overlay(QWidget):
         length, words = scale_bar(self.view, self._session.pixel_size_um)
         if length < 4:
             return
-        left, bottom = 20.0, self.height() - 20.0
+        left, bottom = 24.0, self.height() - 24.0
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(0, 0, 0, 110))
+        painter.drawRoundedRect(QRectF(left - 12, bottom - 28, length + 24, 40), 4, 4)
         for pen, grow in ((QPen(HALO, 6, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap), 1.5),
                           (QPen(WHITE, 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap), 0.0)):  # fmt: skip
             painter.setPen(pen)

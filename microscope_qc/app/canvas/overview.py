@@ -33,7 +33,13 @@ class OverviewMap(QWidget):
             self.hide()
             return
         self._slide_shape = shape
-        size = QSize(shape[1], shape[0]).scaled(LONGEST, Qt.AspectRatioMode.KeepAspectRatio)
+        parent = self.parentWidget()
+        self.fit_into(parent.size() if parent is not None else LONGEST * 5)
+
+    def fit_into(self, canvas: QSize) -> None:
+        """Stay small against the canvas."""
+        longest = QSize(min(LONGEST.width(), canvas.width() // 5), min(LONGEST.height(), canvas.height() // 4))
+        size = QSize(self._slide_shape[1], self._slide_shape[0]).scaled(longest, Qt.AspectRatioMode.KeepAspectRatio)
         self.setFixedSize(max(size.width(), 24) + 2, max(size.height(), 24) + 2)
 
     def set_thumbnail(self, pixels: np.ndarray) -> None:

@@ -43,6 +43,9 @@ class Picture(QObject):
         self.model = ViewerModel(title="microscope-qc", ndisplay=2)
         self.widget = QtViewer(self.model, show_welcome_screen=False)
         self.widget.dims.hide()
+        inner = self.widget.widget(0).layout()
+        if inner is not None:
+            inner.setContentsMargins(0, 0, 0, 0)
         for child in (self.widget, *self.widget.findChildren(QWidget)):
             child.setAcceptDrops(False)  # files dropped anywhere belong to the window
         self.native: QWidget = self.widget.canvas.native

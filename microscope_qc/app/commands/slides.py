@@ -75,7 +75,8 @@ class SlideCommands:
         box.setWindowTitle("Remove slide")
         box.setText(f"Remove {slide.name} from the project?")
         box.setInformativeText(
-            f"{finds} finds and {marks} marks go with it. The slide's file stays where it is. Undo brings all of it back."
+            f"{finds} finds and {marks} marks go with it. The slide's file stays where it is. "
+            "Undo brings all of it back."
         )
         remove = box.addButton("Remove slide", QMessageBox.ButtonRole.AcceptRole)
         box.addButton(QMessageBox.StandardButton.Cancel)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app import theme
+from microscope_qc.app.docks.classes import chip_icon
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, size_text, state_text
 from microscope_qc.app.docks.table import model_name
@@ -44,16 +45,21 @@ class CardDock(QWidget):
         self._note_before = ""
         self._note_dirty = False
         self.classes = QComboBox()
-        self.classes.setIconSize(QSize(12, 12))
+        self.classes.setIconSize(QSize(14, 14))
         self.classes.setMinimumContentsLength(10)
         self.classes.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.classes.activated.connect(self._on_class_activated)
         self.confirm_button = self._button("Confirm", "check", self._on_confirm_clicked)
         self.reject_button = self._button("Reject", "close", None)
         self.unreview_button = self._button("", "backup-restore", self._on_unreview_clicked)
+        for button in (self.confirm_button, self.reject_button):
+            button.setStyleSheet("padding: 5px 4px;")
         self.unreview_button.setToolTip("Back to unreviewed  (U)")
         self.choose_button = self._button("", "star-outline", self._on_choose_clicked)
         self.choose_button.setCheckable(True)
+        for button in (self.unreview_button, self.choose_button):
+            button.setFixedWidth(34)
+            button.setStyleSheet("padding: 5px 4px;")
         self.choose_button.setToolTip("Choose for the SEM  (S)")
         self._confidence, self._size, self._state = QLabel(), QLabel(), QLabel()
         self._place, self._found_by = QLabel(), QLabel()
@@ -63,10 +69,11 @@ class CardDock(QWidget):
         self.note = QPlainTextEdit()
         self.note.setPlaceholderText("Note")
         self.note.setTabChangesFocus(True)
-        self.note.setFixedHeight(56)
+        self.note.setFixedHeight(46)
         self.note.textChanged.connect(self._on_note_changed)
         self._history = QLabel()
         self._history.setWordWrap(True)
+        self._history.setTextFormat(Qt.TextFormat.RichText)
         self._history.setProperty("quiet", True)
         self._history.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._empty = QLabel("Click a find to see it here:\nits class, size, state and history.")
@@ -148,7 +155,7 @@ class CardDock(QWidget):
 
         menu = QMenu(self)
         for letter, reason in REJECT_REASONS.items():
-            menu.addAction(f"{reason}\tN, {letter.upper()}", lambda reason=reason: self._reject(reason))
+            menu.addAction(f"{reason}\tN, {letter.upper()}", partial(self._reject, reason))
         self.reject_button.setMenu(menu)
 
     # -- showing -----------------------------------------------------------------------------------------------------
@@ -156,9 +163,7 @@ class CardDock(QWidget):
     def _on_classes_changed(self) -> None:
         self.classes.clear()
         for item in self._session.classes:
-            chip = QPixmap(12, 12)
-            chip.fill(QColor(item.colour))
-            self.classes.addItem(QIcon(chip), f"{item.code}  {item.name}", item.id)
+            self.classes.addItem(chip_icon(item.colour), f"{item.code}  {item.name}", item.id)
         self._refresh()
 
     def _on_selection_changed(self) -> None:

@@ -51,8 +51,8 @@ class ClassesDock(QWidget):
             header.setMinimumSectionSize(20)
             header.setStretchLastSection(False)
             header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-            for column in (KEY, CODE, COUNT):
-                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+            for place in (KEY, CODE, COUNT):
+                header.setSectionResizeMode(place, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.currentItemChanged.connect(self._on_current_item_changed)
         self.tree.itemDoubleClicked.connect(lambda item, _column: self.edit(item.data(0, Qt.ItemDataRole.UserRole)))
         self.tree.customContextMenuRequested.connect(self._on_menu_requested)
@@ -94,8 +94,8 @@ class ClassesDock(QWidget):
         self.new_name.textChanged.connect(self._on_new_name_changed)
         self.new_name.returnPressed.connect(self.add)
         self.new_code.returnPressed.connect(self.add)
-        for widget in (self.new_name, self.new_code):
-            widget.installEventFilter(self)
+        for line in (self.new_name, self.new_code):
+            line.installEventFilter(self)
         row = QHBoxLayout()
         row.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
         row.setSpacing(theme.STEP // 2)
@@ -118,7 +118,7 @@ class ClassesDock(QWidget):
         for item in self._session.classes:
             row = QTreeWidgetItem([item.key, item.code, item.name, ""])
             row.setData(0, Qt.ItemDataRole.UserRole, item.id)
-            row.setIcon(CODE, QIcon(colour_chip(item.colour)))
+            row.setIcon(CODE, chip_icon(item.colour))
             row.setToolTip(NAME, f"{item.code}  {item.name}\n{item.description}".strip())
             row.setTextAlignment(COUNT, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             row.setForeground(KEY, QBrush(QColor(theme.current().quiet)))
@@ -229,7 +229,7 @@ class ClassesDock(QWidget):
         return self._chosen_colour or next_colour([item.colour for item in self._session.classes])
 
     def _show_colour(self) -> None:
-        self.new_colour.setIcon(QIcon(colour_chip(self._colour())))
+        self.new_colour.setIcon(chip_icon(self._colour()))
 
 
 def suggest_code(name: str, taken: set[str]) -> str:
@@ -247,6 +247,15 @@ def suggest_code(name: str, taken: set[str]) -> str:
     while candidate in taken:
         candidate, number = f"{code}{number}", number + 1
     return candidate
+
+
+def chip_icon(colour: str) -> QIcon:
+    """The chip, the same in a selected row: Qt would tint it there."""
+    chip = colour_chip(colour)
+    icon = QIcon(chip)
+    for mode in (QIcon.Mode.Selected, QIcon.Mode.Disabled):
+        icon.addPixmap(chip, mode)
+    return icon
 
 
 def colour_chip(colour: str, side_px: int = 14) -> QPixmap:

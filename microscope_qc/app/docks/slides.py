@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -157,8 +158,8 @@ class SlidesDock(QWidget):
                 continue
             self._asked.add(slide.id)
             self._window.jobs.call(
-                lambda slide=slide: read_picture(slide),
-                on_done=lambda pixels, slide=slide: self._take_picture(slide.id, pixels),
+                partial(read_picture, slide),
+                on_done=partial(self._take_picture, slide.id),
                 on_failed=lambda error: None,  # the slide says so itself when it is opened
             )
 

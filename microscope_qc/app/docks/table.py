@@ -6,11 +6,20 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt, QTimer
-from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    Qt,
+    QTimer,
+)
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
 from microscope_qc.app import theme
+from microscope_qc.app.docks.classes import chip_icon
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, length_text, state_text
 from microscope_qc.core.boxes import BoxChange
@@ -18,6 +27,8 @@ from microscope_qc.core.boxes import BoxChange
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
 
+Index = QModelIndex | QPersistentModelIndex
+NOWHERE = QModelIndex()
 COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Note")
 NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE = range(len(COLUMNS))
 
@@ -29,7 +40,7 @@ class FindsTableModel(QAbstractTableModel):
         super().__init__(parent)
         self._session = session
         self._sort = (NUMBER, Qt.SortOrder.AscendingOrder)
-        self._chips: dict[str, QPixmap] = {}
+        self._chips: dict[str, QIcon] = {}
         self._rows = session.shown_rows()
         self._order = np.arange(len(self._rows))
         self._runs: dict[int, str] = {}
@@ -59,13 +70,13 @@ class FindsTableModel(QAbstractTableModel):
         """Ids in the order on screen."""
         return self._rows["id"][self._order]
 
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
+    def rowCount(self, parent: Index = NOWHERE) -> int:
         """Qt: number of finds."""
-        return 0 if parent is not None and parent.isValid() else len(self._order)
+        return 0 if parent.isValid() else len(self._order)
 
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
+    def columnCount(self, parent: Index = NOWHERE) -> int:
         """Qt: number of columns."""
-        return 0 if parent is not None and parent.isValid() else len(COLUMNS)
+        return 0 if parent.isValid() else len(COLUMNS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Qt: titles of the columns."""
@@ -80,7 +91,7 @@ class FindsTableModel(QAbstractTableModel):
             return "The longer side"
         return None
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Qt: one cell."""
         if not index.isValid():
             return None
@@ -128,11 +139,9 @@ class FindsTableModel(QAbstractTableModel):
     def _found_by(self, run_id: int) -> str:
         return "person" if run_id == 0 else self._runs.get(run_id, f"detection {run_id}")
 
-    def _chip(self, colour: str) -> QPixmap:
+    def _chip(self, colour: str) -> QIcon:
         if colour not in self._chips:
-            pixmap = QPixmap(12, 12)
-            pixmap.fill(QColor(colour))
-            self._chips[colour] = pixmap
+            self._chips[colour] = chip_icon(colour)
         return self._chips[colour]
 
     def _sorted(self) -> np.ndarray:
@@ -190,8 +199,8 @@ class TableDock(QWidget):
             horizontal.setStretchLastSection(True)
             horizontal.setHighlightSections(False)
             horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for column, width in enumerate((64, 80, 200, 92, 84, 180, 48, 140)):
-            self.view.setColumnWidth(column, width)
+        for place, width in enumerate((64, 80, 200, 92, 84, 180, 48, 140)):
+            self.view.setColumnWidth(place, width)
         self._counts = QLabel()
         self._counts.setProperty("quiet", True)
         self._counts.setContentsMargins(theme.STEP, 4, theme.STEP, 4)
