@@ -70,8 +70,8 @@ def main() -> None:
 def read_pictures(data: Path) -> list[tuple[str, str, np.ndarray, list[tuple[str, int, int, int, int]]]]:
     """Name, class, pixels and boxes (code, y0, x0, y1, x1; half-open) of every picture, ordered by class and number."""
     found = []
-    for images, annotations in FOLDERS:
-        for file in (data / annotations).glob("*.xml"):
+    for images, labels in FOLDERS:
+        for file in (data / labels).glob("*.xml"):
             picture = data / images / f"{file.stem}.jpg"
             if not picture.exists():
                 continue
