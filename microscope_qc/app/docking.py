@@ -97,7 +97,9 @@ def _gallery(window: MainWindow, parent: QWidget) -> QWidget:
 def _detect(window: MainWindow, parent: QWidget) -> QWidget:
     from microscope_qc.app.docks.detect import DetectDock
 
-    return DetectDock(window.session, window.jobs, parent)
+    dock = DetectDock(window.session, window.jobs, parent, viewport=lambda: window.canvas.view.bounds)
+    window.canvas.view_changed.connect(dock.on_view_changed)
+    return dock
 
 
 def _sem(window: MainWindow, parent: QWidget) -> QWidget:

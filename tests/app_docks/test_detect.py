@@ -178,7 +178,7 @@ def test_the_time_is_said_before_and_the_visible_area_offered(dock: DetectDock, 
     dock.refresh()
     assert "0:35" in dock.estimate.text() and "visible" not in dock.estimate.text()
     remember("abc", 0.01)
-    session.viewport = lambda: Region(-50, 100, 255, 355)
+    dock._viewport = lambda: (-50.0, 100.4, 255.5, 355.2)
     dock.refresh()
     assert "58:20" in dock.estimate.text() and "Try the visible area first: about 1:40" in dock.estimate.text()
     dock.visible_area.setChecked(True)

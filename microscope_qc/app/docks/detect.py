@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QLocale, QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QLocale, QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -40,17 +41,19 @@ log = logging.getLogger(__name__)
 
 LONG_S = 600.0
 """A detection that takes longer is offered for the visible area first."""
+VIEW_MS = 150
 OWN_MODELS = "own_models"
 LOCAL_ADVICE = "For your slides: label about 50, then train."
 
 Detect = Callable[..., Job[Any]]
 Models = Callable[[], Sequence[Any]]
+Viewport = Callable[[], tuple[float, float, float, float]]
 
 
 def _detect(*arguments: Any, **options: Any) -> Job[Any]:
     from microscope_qc.workflows.detect import detect
 
-    return detect(*arguments, **options)
+    return detect(*arguments, wait_s=0.0, **options)
 
 
 def _load_model(folder: str) -> Any:
@@ -74,6 +77,8 @@ class DetectDock(QWidget):
 
     Parameters
     ----------
+    viewport
+        Gives the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
     detect, models, load_model, choose_folder
         Take the place of ``workflows.detect.detect``, ``ml.models.list_models``, ``ml.models.load_card`` and the folder
         dialog in tests.
@@ -87,6 +92,7 @@ class DetectDock(QWidget):
         jobs: JobRunner,
         parent: QWidget | None = None,
         *,
+        viewport: Viewport | None = None,
         detect: Detect = _detect,
         models: Models = _models,
         load_model: Callable[[str], Any] = _load_model,
@@ -98,6 +104,7 @@ class DetectDock(QWidget):
         self._session = session
         self._jobs = jobs
         self._detect = detect
+        self._viewport = viewport
         self._list_models = models
         self._load_model = load_model
         self._choose_folder = choose_folder
@@ -126,6 +133,9 @@ class DetectDock(QWidget):
         for signal in (session.project_changed, session.slide_changed, session.slides_changed, session.runs_changed):
             link(self, signal, self.refresh)
         link(self, session.boxes_changed, self._on_boxes_changed)
+        self._view_soon = QTimer(self)
+        self._view_soon.setSingleShot(True)
+        self._view_soon.timeout.connect(self.refresh)
         self.refresh_models()
 
     # -- parts -------------------------------------------------------------------------------------------------------
@@ -209,17 +219,21 @@ class DetectDock(QWidget):
 
     def region(self) -> Region | None:
         """Area to look at, None for the whole slide."""
-        return self._viewport() if self.visible_area.isChecked() else None
+        return self._visible() if self.visible_area.isChecked() else None
 
-    def _viewport(self) -> Region | None:
+    def _visible(self) -> Region | None:
         """What the canvas shows, cut to the slide; None when there is no canvas or it shows nothing of the slide."""
-        ask = getattr(self._session, "viewport", None)
-        seen = ask() if callable(ask) else ask
-        if seen is None or self._session.slide is None:
+        if self._viewport is None or self._session.slide is None:
             return None
-        y0, x0, y1, x1 = (seen.y0, seen.x0, seen.y1, seen.x1) if isinstance(seen, Region) else seen
-        region = Region(int(y0), int(x0), int(y1) + 1, int(x1) + 1).clip(self._session.slide.shape_px)
+        y0, x0, y1, x1 = self._viewport()
+        region = Region(math.floor(y0), math.floor(x0), math.ceil(y1), math.ceil(x1))
+        region = region.clip(self._session.slide.shape_px)
         return None if region.empty else region
+
+    def on_view_changed(self) -> None:
+        """The canvas looks elsewhere: say the new time soon."""
+        if not self.running and self.isVisible():
+            self._view_soon.start(VIEW_MS)
 
     def refresh_models(self) -> None:
         """Read the list of models again: those of the installation, then the person's own."""
@@ -282,7 +296,7 @@ class DetectDock(QWidget):
             self.about.setToolTip(self._card_tooltip(card))
         self.pixel_row.setVisible(slide is not None and slide.pixel_size_um is None)
         self.set_pixel_size.setEnabled(self._session.can_write)
-        view = self._viewport()
+        view = self._visible()
         self.visible_area.setEnabled(view is not None and not self.running)
         self.visible_area.setToolTip("" if view is not None else "No part of the slide is in view.")
         self.whole.setEnabled(not self.running)
@@ -350,7 +364,7 @@ class DetectDock(QWidget):
             return
         seconds = tiles / pace
         text = f"{area} takes about <b>{format_seconds(seconds)}</b> ({things(tiles, 'tile')})."
-        view = self._viewport()
+        view = self._visible()
         if seconds > LONG_S and self.region() is None and view is not None:
             part = (self.tile_count(view) or 0) / pace
             text += f" Try the visible area first: about {format_seconds(part)}."

@@ -232,7 +232,8 @@ class GalleryHeader(QWidget):
         self._show_classes(rows, shown)
         self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
         has_project = self._session.project is not None
-        for widget in (self.order, self.classes, self.states, self.confidence, self.search, self.chosen, self.crop_size):
+        filters = (self.classes, self.states, self.confidence, self.search, self.chosen)
+        for widget in (self.order, *filters, self.crop_size):
             widget.setEnabled(has_project)
 
     def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:

@@ -169,6 +169,7 @@ class FindModel(QAbstractListModel):
             self._update_rows(known)
             self._append(np.asarray([box_id for box_id in change.ids if int(box_id) not in self._row_of], np.int64))
             self._changed += len(known)
+            self._reviewing = self._reviewing or bool(known)
             self.stale_changed.emit()
 
     def _append(self, ids: np.ndarray) -> None:
