@@ -39,10 +39,10 @@ def size_chart(slides: Sequence[SlideContent], classes: Sequence[ReportClass]) -
                 continue
             y1 = top + inner_h * (1 - base / highest)
             y0 = top + inner_h * (1 - (base + count) / highest)
-            words = f"{cls.code}: {count}, {edges[column]:.1f} to {edges[column + 1]:.1f} µm"
+            words = escape(f"{cls.code}: {count}, {edges[column]:.1f} to {edges[column + 1]:.1f} µm")
             parts.append(
                 f'<rect x="{left + column * step + 1:.1f}" y="{y0:.1f}" width="{step - 2:.1f}" '
-                f'height="{max(y1 - y0 - 0.6, 0.6):.1f}" rx="1.5" fill="{cls.colour}"><title>{escape(words)}</title></rect>'
+                f'height="{max(y1 - y0 - 0.6, 0.6):.1f}" rx="1.5" fill="{cls.colour}"><title>{words}</title></rect>'
             )
             base += count
     for value in size_ticks(edges[0], edges[-1]):
@@ -115,8 +115,8 @@ def position_map(slide: SlideContent, classes: Sequence[ReportClass], *, only: i
         if len(points) == 0 or only not in (None, index):
             continue
         path = "".join(f"M{x * scale:.1f} {y * scale:.1f}h0" for x, y, _ in points)
-        if only is None:
-            parts.append(f'<path d="{path}" class="rim" stroke-width="{dot + 3:.1f}"/>')
+        rim = 3.0 if only is None else 1.6
+        parts.append(f'<path d="{path}" class="rim" stroke-width="{dot + rim:.1f}"/>')
         parts.append(f'<path d="{path}" class="dots" stroke="{cls.colour}" stroke-width="{dot:.1f}"/>')
     if only is None:
         parts.append(_scale_bar(slide, scale, w, h))

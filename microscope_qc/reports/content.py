@@ -39,8 +39,8 @@ class ModelWords:
 class SlideContent:
     """One slide: numbers, positions and sizes of its finds.
 
-    ``points`` has columns x_um, y_um, class index (into the report's ``classes``); in pixels where the pixel size is not
-    known. ``sizes_um`` goes with it. ``thumbnail`` is a JPEG of the whole slide.
+    ``points`` has columns x_um, y_um, class index (into the report's ``classes``); in pixels where the pixel size is
+    not known. ``sizes_um`` goes with it. ``thumbnail`` is a JPEG of the whole slide.
     """
 
     name: str

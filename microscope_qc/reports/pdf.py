@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.files import atomic_path
-from microscope_qc.reports.charts import log_edges
+from microscope_qc.reports.charts import log_edges, size_ticks
 from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
 from microscope_qc.reports.scale import length_text, round_length_um
 
 A4 = (8.27, 11.69)
 QUIET = "#5c6873"
-PER_PAGE = (6, 4)
+PER_PAGE = (5, 4)
 
 
 def write_pdf(path: Path | str, content: ReportContent) -> Path:
@@ -54,7 +54,7 @@ def _first_page(content: ReportContent) -> Any:
     density = "–" if total["per_mm2"] is None else f"{total['per_mm2']:.2f}"
     share = "–" if total["reviewed_share"] is None else f"{total['reviewed_share']:.0%}"
     facts = [
-        (f"{total['kept']}", "finds without rejected"),
+        (f"{total['kept']}", "finds, not rejected"),
         (density, "per mm²"),
         (f"{total['states']['confirmed']}", "confirmed"),
         (f"{total['states']['rejected']}", "rejected"),
@@ -115,7 +115,10 @@ def _size_axes(figure: Any, content: ReportContent, place: tuple[float, float, f
     axes.set_xscale("log")
     axes.set_xlabel("longer side, µm")
     axes.set_title("Size distribution", loc="left", fontsize=10, weight="bold")
+    low, high = axes.get_xlim()
+    axes.set_xticks(size_ticks(low, high))
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
 
 
 def _map_page(slide: SlideContent, content: ReportContent) -> Any:
@@ -147,9 +150,7 @@ def _map_page(slide: SlideContent, content: ReportContent) -> Any:
         length = round_length_um(width * 0.2)
         box = {"boxstyle": "round,pad=0.5", "facecolor": "#0c0f12", "edgecolor": "none", "alpha": 0.85}
         x, y = width * 0.03, height * 0.965
-        axes.text(
-            x + length / 2, y - height * 0.012, length_text(length), color="w", ha="center", va="bottom", bbox=box
-        )
+        axes.text(x + length / 2, y - height * 0.02, length_text(length), color="w", ha="center", va="bottom", bbox=box)
         axes.plot([x, x + length], [y, y], color="w", linewidth=3, solid_capstyle="butt")
     return figure
 
