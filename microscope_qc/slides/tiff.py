@@ -14,7 +14,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape, downsample_of, unique_names
 from microscope_qc.slides.cache import PieceCache
 from microscope_qc.slides.tiff_metadata import OmeImage, TiffFacts, file_facts, is_sound_ome
-from microscope_qc.slides.tiff_pages import DAMAGE, PageReader, damaged
+from microscope_qc.slides.tiff_pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off
 
 CACHE_BYTES = 128 << 20
 MAX_PAGES = 100_000
@@ -60,6 +60,9 @@ def open_tiff(path: Path) -> Slide:
 def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
     if not 0 < len(file.pages) <= MAX_PAGES:
         raise damaged(path)
+    if is_cut_off(file):
+        raise damaged(path)
+    check_complete(path, file.pages[-1], 0)
     facts = file_facts(file)
     series = list(file.series)
     if file.is_svs or file.is_ndpi or file.is_scn or file.is_bif or file.is_philips:
@@ -124,6 +127,19 @@ class TiffMosaic(Mosaic):
             stage=facts.stage_of(index),
             notes=[*notes, *_notes(series, rgb=rgb, samples=samples)],
         )
+        self._check_planes()
+
+    def _check_planes(self) -> None:
+        """Refuse a file whose pixels were cut off; say which channels it never had."""
+        missing = []
+        for index, channel in enumerate(self.channels):
+            for level in self._levels:
+                page, plane = _page_of(level, 0 if self._sample_channels or self.rgb else index)
+                if page is not None:
+                    check_complete(self.path, page, plane)
+                elif level is self._levels[0]:
+                    missing.append(channel.name)
+        self.notes += tuple(f"{name} is not in the file" for name in missing)
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
         series = self._levels[level]

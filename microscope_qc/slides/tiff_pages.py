@@ -42,6 +42,42 @@ def damaged(path: Path) -> SlideError:
     )
 
 
+def is_cut_off(file: Any) -> bool:
+    """Whether the chain of pages goes on beyond the end of the file; tifffile passes over that in silence."""
+    handle, last = file.filehandle, file.pages[-1]
+    order = file.byteorder
+    count_size, entry_size, offset_size = (8, 20, 8) if file.is_bigtiff else (2, 12, 4)
+    formats = {2: "H", 4: "I", 8: "Q"}
+    handle.seek(last.offset)
+    head = handle.read(count_size)
+    if len(head) < count_size:
+        return True
+    (entries,) = struct.unpack(order + formats[count_size], head)
+    handle.seek(last.offset + count_size + entries * entry_size)
+    tail = handle.read(offset_size)
+    return len(tail) < offset_size or struct.unpack(order + formats[offset_size], tail)[0] >= handle.size
+
+
+def check_complete(path: Path, page: Any, plane: int) -> None:
+    """Refuse a page whose pixels reach beyond the end of its file.
+
+    Raises
+    ------
+    SlideError
+        When they do.
+    """
+    offsets = np.asarray(page.dataoffsets, np.int64)
+    counts = np.asarray(page.databytecounts, np.int64)
+    if len(offsets) == 0 or len(offsets) != len(counts):
+        raise damaged(path)
+    end = int((offsets + counts).max())
+    if plane:
+        keyframe = page.keyframe
+        end = int(offsets[0]) + (plane + 1) * int(np.prod(keyframe.shaped, dtype=np.int64)) * keyframe.dtype.itemsize
+    if end > page.parent.filehandle.size:
+        raise damaged(path)
+
+
 class PageReader:
     """Reads regions of any page of one slide, from any thread."""
 

@@ -1,6 +1,6 @@
 """Run in a child process: damage a slide in many ways and see that every one ends in a sentence or in pixels.
 
-Usage: decode_child.py FOLDER COUNT FILE ...   Prints one line per damage; any other exception is a traceback and exit 1.
+Usage: decode_child.py FOLDER COUNT FILE ...   Prints a line per damage; another exception ends it.
 """
 
 from __future__ import annotations
