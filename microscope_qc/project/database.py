@@ -76,8 +76,8 @@ class Database:
         return connection
 
     def _connect_reading(self) -> sqlite3.Connection:
-        with self.file.open("rb") as file:
-            header = file.read(20)
+        with self.file.open("rb") as stream:
+            header = stream.read(20)
         log = self.file.with_name(self.file.name + "-wal")
         is_wal = len(header) >= 20 and header[18] == _WAL_VERSION
         if not (is_wal and is_network(self.file.parent)):

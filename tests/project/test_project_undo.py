@@ -112,9 +112,11 @@ class UndoMachine(RuleBasedStateMachine):
 
     @rule(y=st.floats(-1e6, 1e6), delete=st.booleans())
     def change_mark(self, y: float, delete: bool) -> None:
-        for mark in self.project.marks(self.project.slides[0].id)[:1]:
-            call = self.project.delete_mark if delete else lambda n: self.project.edit_mark(n, y_px=y)
-            self.command(lambda: call(mark.id))
+        marks = self.project.marks(self.project.slides[0].id)
+        if marks and delete:
+            self.command(lambda: self.project.delete_mark(marks[0].id))
+        elif marks:
+            self.command(lambda: self.project.edit_mark(marks[0].id, y_px=y))
 
     @rule(name=st.sampled_from("AB"), value=st.integers())
     def align(self, name: str, value: int) -> None:
