@@ -15,7 +15,7 @@ from microscope_qc.synthetic.mosaic import SyntheticSlide, composite, scratch_ov
 from microscope_qc.synthetic.placement import Occupancy, Placed, candidates, clear_of_resin, make_canvas, place
 from microscope_qc.synthetic.process_defects import PROCESS_KINDS
 from microscope_qc.synthetic.shapes import Stamp
-from microscope_qc.synthetic.stack import RESIN_TILE_PX, STACK_LENGTH_PX, STACKS, resin_tile, stack_atlas
+from microscope_qc.synthetic.stack import RESIN_TILE_PX, STACKS, resin_tile, stack_atlas, stack_length
 from microscope_qc.synthetic.truth import TrueDefect
 from microscope_qc.synthetic.winding import PERIOD_PX, Winding
 
@@ -67,7 +67,8 @@ class ElectrodeSlide(SyntheticSlide):
             raise ValueError(f"the number of defects must not be negative, got {wanted}")
         self._first_winding = self.winding.innermost(self.shape)
         rng = np.random.default_rng([self.seed, 3])
-        self._offsets = rng.integers(0, STACK_LENGTH_PX, 4 - self._first_winding).astype(np.float32)
+        self._stack_length = stack_length(self.shape)
+        self._offsets = rng.integers(0, self._stack_length, 4 - self._first_winding).astype(np.float32)
         self._flips = rng.choice((-1.0, 1.0), len(self._offsets)).astype(np.float32)
         self._rows = (PERIOD_PX * (np.arange(len(self._offsets)) % STACKS)).astype(np.float32)
         self._scratches = scratch_overlay(np.random.default_rng([self.seed, 4]), size=_SCRATCH_TILE_PX, count=28)
@@ -174,11 +175,13 @@ class ElectrodeSlide(SyntheticSlide):
         depth = depth - turns * np.float32(PERIOD_PX)
         number = np.clip(winding + turns.astype(np.int32) - self._first_winding, 0, len(self._offsets) - 1)
         columns = along * self._flips[number] + self._offsets[number]
-        columns -= STACK_LENGTH_PX * np.floor(columns * np.float32(1 / STACK_LENGTH_PX))
+        columns -= self._stack_length * np.floor(columns * np.float32(1 / self._stack_length))
         rows = depth + self._rows[number]
         if columns.dtype != np.float32 or rows.dtype != np.float32:
             raise TypeError("layer coordinates must be single precision")
-        pixels = cv2.remap(stack_atlas(self.seed), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        pixels = cv2.remap(
+            stack_atlas(self.seed, self._stack_length), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        )
         return pixels.astype(np.float32)
 
     def scene(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:

@@ -9,14 +9,14 @@ from functools import lru_cache
 import numpy as np
 
 
-def built_once(build: Callable[[int], np.ndarray]) -> Callable[[int], np.ndarray]:
-    """Keep the last two results of `build(variant)`; threads that ask meanwhile wait instead of painting it again."""
+def built_once(build: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Keep the last two results of `build(*key)`; threads that ask meanwhile wait instead of painting it again."""
     lock = threading.Lock()
     keep = lru_cache(maxsize=2)(build)
 
-    def pool(variant: int) -> np.ndarray:
+    def pool(*key: int) -> np.ndarray:
         with lock:
-            return keep(variant)
+            return keep(*key)
 
     pool.__name__ = build.__name__
     pool.__doc__ = build.__doc__

@@ -106,7 +106,7 @@ def draw_crack(rng: np.random.Generator, canvas: Canvas, half: tuple[float, floa
     width = rng.uniform(1.9, 2.8)
     distance, along = path_distance(canvas.t, canvas.s, path)
     rough = 0.5 * patch_noise(rng, canvas.shape, scale=9)
-    depth = width * (0.7 + 0.6 * np.sin(np.pi * along)) - distance + rough
+    depth = width * (0.85 + 0.45 * np.sin(np.pi * along)) - distance + rough
     for _ in range(int(rng.integers(1, 4))):
         knot = path[rng.integers(2, len(path) - 2)]
         turn = np.arctan2(end[0], end[1]) + rng.choice((-1, 1)) * rng.uniform(0.4, 1.1)

@@ -11,6 +11,7 @@ from microscope_qc.synthetic.pool import built_once
 from microscope_qc.synthetic.winding import LAYERS_PX, PERIOD_PX
 
 STACK_LENGTH_PX = 5120
+SHORT_STACK_LENGTH_PX = 1536
 STACKS = 2
 RESIN_TILE_PX = 512
 ALUMINIUM_RGB = (232.0, 234.0, 236.0)
@@ -43,32 +44,35 @@ def foil_texture(rng: np.random.Generator, shape: tuple[int, int], *, rgb: tuple
     return np.asarray(rgb, np.float32) * (1 + value[..., None] / 235)
 
 
-def _edges(rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def stack_length(shape: tuple[int, int]) -> int:
+    """How long the unrolled stack of a slide is: small slides need not wait for a long one to be painted."""
+    return SHORT_STACK_LENGTH_PX if max(shape) <= SHORT_STACK_LENGTH_PX else STACK_LENGTH_PX
+
+
+def _edges(rng: np.random.Generator, length: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Upper and lower border of each layer along the stack, slightly wavy, in pixels."""
     edges: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, (start, stop) in LAYERS_PX.items():
-        slow = periodic_curve(rng, STACK_LENGTH_PX, scale=500)
+        slow = periodic_curve(rng, length, scale=500)
         if name.startswith("separator"):
             shift = 2.2 * slow
-            edges[name] = (start + shift + 0.5, stop + shift + 0.4 * periodic_curve(rng, STACK_LENGTH_PX, scale=90))
+            edges[name] = (start + shift + 0.5, stop + shift + 0.4 * periodic_curve(rng, length, scale=90))
             continue
         bumpy = (1.5, 0.9) if name == "aluminium" else (0.7, 0.5)
         if name in ("aluminium", "copper"):
             low, high = (
-                bumpy[0] * periodic_curve(rng, STACK_LENGTH_PX, scale=24)
-                + bumpy[1] * periodic_curve(rng, STACK_LENGTH_PX, scale=9)
+                bumpy[0] * periodic_curve(rng, length, scale=24) + bumpy[1] * periodic_curve(rng, length, scale=9)
                 for _ in range(2)
             )
             edges[name] = (start + 1.2 * slow + low, stop + 1.2 * slow + high)
         else:
             rough = [
-                2.4 * periodic_curve(rng, STACK_LENGTH_PX, scale=260)
-                + 1.6 * periodic_curve(rng, STACK_LENGTH_PX, scale=22)
+                2.4 * periodic_curve(rng, length, scale=260) + 1.6 * periodic_curve(rng, length, scale=22)
                 for _ in range(2)
             ]
             # The side on the foil reaches under it: the foil, painted later, is pressed into the particles.
-            upper = rough[0] if name.endswith("_a") else np.full(STACK_LENGTH_PX, -8.0, np.float32)
-            lower = rough[1] if name.endswith("_b") else np.full(STACK_LENGTH_PX, 8.0, np.float32)
+            upper = rough[0] if name.endswith("_a") else np.full(length, -8.0, np.float32)
+            lower = rough[1] if name.endswith("_b") else np.full(length, 8.0, np.float32)
             edges[name] = (start + upper, stop + lower)
     return edges
 
@@ -83,16 +87,16 @@ def _layer_picture(rng: np.random.Generator, name: str, shape: tuple[int, int]) 
     return foil_texture(rng, shape, rgb=ALUMINIUM_RGB if name == "aluminium" else COPPER_RGB)
 
 
-def _one_stack(rng: np.random.Generator) -> np.ndarray:
-    """One repeat unit unrolled: uint8 (PERIOD_PX, STACK_LENGTH_PX, 3), tileable along x."""
-    picture = np.empty((PERIOD_PX, STACK_LENGTH_PX, 3), np.float32)
-    picture[:] = np.tile(resin_texture(rng, (PERIOD_PX, STACK_LENGTH_PX // 4)), (1, 4, 1))
-    edges = _edges(rng)
+def _one_stack(rng: np.random.Generator, length: int) -> np.ndarray:
+    """One repeat unit unrolled: uint8 (PERIOD_PX, length, 3), tileable along x."""
+    picture = np.empty((PERIOD_PX, length, 3), np.float32)
+    picture[:] = np.tile(resin_texture(rng, (PERIOD_PX, length // 4)), (1, 4, 1))
+    edges = _edges(rng, length)
     margin = 10
     for name in sorted(LAYERS_PX, key=lambda layer: layer in ("aluminium", "copper")):
         start, stop = LAYERS_PX[name]
         low, high = max(start - margin, 0), min(stop + margin, PERIOD_PX)
-        layer = _layer_picture(rng, name, (high - low, STACK_LENGTH_PX))
+        layer = _layer_picture(rng, name, (high - low, length))
         rows = np.arange(low, high, dtype=np.float32)[:, None]
         upper, lower = edges[name]
         inside = np.clip(np.minimum(rows - upper, lower - rows) + 0.5, 0, 1)[..., None]
@@ -106,20 +110,24 @@ def _one_stack(rng: np.random.Generator) -> np.ndarray:
 
 
 @built_once
-def stack_atlas(variant: int) -> np.ndarray:
+def stack_atlas(variant: int, length: int) -> np.ndarray:
     """All unrolled stacks of one material variant, one below the other.
 
     Parameters
     ----------
     variant : int
         Chooses particles and textures.
+    length : int
+        Pixels along the layers after which the picture repeats; a multiple of 4.
 
     Returns
     -------
-    ndarray, uint8, (STACKS * PERIOD_PX, STACK_LENGTH_PX, 3)
+    ndarray, uint8, (STACKS * PERIOD_PX, length, 3)
         RGB, tileable along x.
     """
-    return np.concatenate([_one_stack(np.random.default_rng([variant, 77, number])) for number in range(STACKS)])
+    return np.concatenate(
+        [_one_stack(np.random.default_rng([variant, 77, number]), length) for number in range(STACKS)]
+    )
 
 
 @built_once

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from microscope_qc.synthetic import ElectrodeSlide, coco_truth
 from microscope_qc.synthetic.electrode import MUTUAL_GAP_PX, SHARES
+from microscope_qc.synthetic.stack import SHORT_STACK_LENGTH_PX, stack_atlas
 
-SHAPE = (1500, 1900)
+SHAPE = (1500, 1536)
 SEED = 5
 
 
@@ -55,7 +56,7 @@ def test_tiling_does_not_matter(slide: ElectrodeSlide, whole: np.ndarray, data: 
 
 def test_fresh_slide_read_in_any_order(whole: np.ndarray) -> None:
     fresh = ElectrodeSlide(SHAPE, seed=SEED, defects=12)
-    for y0, x0 in ((1000, 1300), (0, 0), (1000, 0), (513, 777)):
+    for y0, x0 in ((1000, 900), (0, 0), (1000, 0), (513, 777)):
         part = fresh.read(y0, x0, y0 + 487, x0 + 600)
         np.testing.assert_array_equal(part, whole[y0 : y0 + 487, x0 : x0 + 600])
 
@@ -154,3 +155,12 @@ def test_coco_truth(slide: ElectrodeSlide) -> None:
         x, y, w, h = annotation["bbox"]
         assert (y, x, y + h, x + w) == (defect.y0, defect.x0, defect.y1, defect.x1)
         assert names[annotation["category_id"]] == defect.code
+
+
+def test_layer_stack_repeats_without_a_seam() -> None:
+    """The spheres go on across the end of the unrolled stack: no column of binder shows where it repeats."""
+    atlas = stack_atlas(SEED, SHORT_STACK_LENGTH_PX).astype(np.float32)[..., 1]
+    inner = np.abs(np.diff(atlas, axis=1)).mean()
+    assert np.abs(atlas[:, 0] - atlas[:, -1]).mean() < 1.35 * inner
+    means = atlas[80:250].mean(axis=0)
+    assert abs(means[[0, 1, -1, -2]].mean() - means.mean()) < 3 * means.std()
