@@ -143,6 +143,7 @@ def _dataset(args: argparse.Namespace) -> int:
                 "background": result.background,
                 "boxes": result.boxes,
                 "classes": result.classes,
+                "unreviewed": result.unreviewed,
             }
         )
         return 0
@@ -151,4 +152,6 @@ def _dataset(args: argparse.Namespace) -> int:
     )
     for code, count in result.classes.items():
         print(f"  {code}: {count}")
+    if result.unreviewed:
+        print(f"In {result.unreviewed} pictures finds wait for a judgement; a model learns them as background.")
     return 0

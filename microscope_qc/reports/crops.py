@@ -36,6 +36,50 @@ def crop(mosaic: Mosaic, row: np.void, colour: str, *, side_px: int = 256, conte
     return picture
 
 
+def place_crop(
+    mosaic: Mosaic,
+    centre_px: tuple[float, float],
+    shown_px: float,
+    *,
+    side_px: int = 256,
+    box_px: tuple[float, float] | None = None,
+    radius_px: float | None = None,
+    colour: str = "#FFFFFF",
+) -> np.ndarray:
+    """Square picture around a place (y, x) with a cross, a box of (height, width) or a circle of expected error."""
+    import cv2
+
+    shown = max(round(shown_px), 8)
+    top, left = round(centre_px[0] - shown / 2), round(centre_px[1] - shown / 2)
+    picture = np.ascontiguousarray(mosaic.read_scaled(Region(top, left, top + shown, left + shown), (side_px, side_px)))
+    scale = side_px / shown
+    y, x = (centre_px[0] - top) * scale, (centre_px[1] - left) * scale
+    rgb = int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+    for thickness, tint in ((4, (14, 16, 18)), (2, rgb)):
+        if box_px is not None:
+            half_y, half_x = max(box_px[0] * scale / 2, 4), max(box_px[1] * scale / 2, 4)
+            corners = [round(v * 16) for v in (x - half_x, y - half_y, x + half_x, y + half_y)]
+            cv2.rectangle(picture, corners[:2], corners[2:], tint, thickness, cv2.LINE_AA, 4)
+        else:
+            for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                start, stop = (round((x + dx * 6) * 16), round((y + dy * 6) * 16)), (
+                    round((x + dx * 22) * 16), round((y + dy * 22) * 16),
+                )  # fmt: skip
+                cv2.line(picture, start, stop, tint, thickness, cv2.LINE_AA, 4)
+        if radius_px is not None and 1 < radius_px * scale < side_px:
+            white = (255, 255, 255) if thickness == 2 else tint
+            cv2.circle(
+                picture,
+                (round(x * 16), round(y * 16)),
+                round(radius_px * scale * 16),
+                white,
+                thickness - 1,
+                cv2.LINE_AA,
+                4,
+            )
+    return picture
+
+
 def jpeg(picture: np.ndarray, *, quality: int = 86) -> bytes:
     """Code an RGB picture as JPEG."""
     import cv2

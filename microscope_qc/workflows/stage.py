@@ -18,6 +18,9 @@ from microscope_qc.correlation.registry import stage_format
 from microscope_qc.correlation.targets import TargetList, make_targets
 from microscope_qc.project import Project
 
+SHEET = "sheet"
+"""Beside the formats of the registry: the drive sheet with pictures, as HTML."""
+
 MARK_COLUMNS = ("name", "slide_x_px", "slide_y_px", "stage_x_mm", "stage_y_mm")
 
 
@@ -204,7 +207,7 @@ def export_stage(
     InputError
         When there is no such format or alignment, or nothing is chosen.
     """
-    known = stage_format(format)
+    known = None if format == SHEET else stage_format(format)
     if unit not in ("mm", "um"):
         raise InputError(f"The stage's unit cannot be {unit!r}.", hint="Choose mm or um.")
     path = Path(path)
@@ -214,8 +217,14 @@ def export_stage(
         raise InputError(
             f"No defect of {targets.slide_name} is chosen for the SEM.", hint="Choose some in the gallery first."
         )
-    yield Progress(1, 2, "steps", f"writing {known.title}")
-    known.write(path, targets, unit=unit)
+    if known is None:
+        from microscope_qc.workflows.drive_sheet import write_sheet
+
+        record = next(r for r in project.slides if r.name == targets.slide_name)
+        yield from write_sheet(record, targets, path, unit=unit)
+    else:
+        yield Progress(1, 2, "steps", f"writing {known.title}")
+        known.write(path, targets, unit=unit)
     yield Progress(2, 2, "steps")
     radii = [target.r95_um for target in targets.targets if target.r95_um is not None]
     return StageExport(

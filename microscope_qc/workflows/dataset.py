@@ -1,0 +1,236 @@
+"""Training pictures cut from projects: what a person confirmed or drew, with some background."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.boxes import ReviewState, coordinates
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.exchange.document import Box, Document, ImageEntry
+from microscope_qc.exchange.registry import FORMATS
+from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
+from microscope_qc.slides import Mosaic
+from microscope_qc.workflows.scenes import open_scene
+
+SMALLEST_SHARE = 0.3
+"""A box of which less lies in a picture is not annotated there."""
+TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """What was cut.
+
+    ``unreviewed`` counts pictures in which finds wait for a judgement: a model learns them as background.
+    """
+
+    folder: Path
+    pictures: int
+    background: int
+    boxes: int
+    classes: dict[str, int]
+    unreviewed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """One picture to cut from a slide."""
+
+    region: Region
+    shape: tuple[int, int]
+
+
+def trusted(rows: np.ndarray) -> np.ndarray:
+    """Boxes a person confirmed, or drew and did not reject."""
+    drawn = np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
+    return rows[(rows["state"] == ReviewState.CONFIRMED) | drawn]
+
+
+def make_dataset(
+    projects: Iterable[Path | str],
+    out: Path | str,
+    *,
+    tile_px: int = 512,
+    pixel_size_um: float | None = None,
+    background: float = 0.25,
+    seed: int = 0,
+) -> Job[DatasetSummary]:
+    """Cut pictures into ``out/images`` with their boxes in ``out/annotations.json`` (COCO).
+
+    Parameters
+    ----------
+    tile_px
+        Side of a picture.
+    pixel_size_um
+        Pixel size of the pictures; None takes each slide's own.
+    background
+        Share of pictures without a defect; rejected finds are shown in them first, as they are what a model confuses.
+    seed
+        The same seed cuts the same pictures.
+
+    Raises
+    ------
+    InputError
+        When nothing was confirmed or drawn, or ``out`` holds pictures already.
+    """
+    out = Path(out)
+    _check(out, tile_px, pixel_size_um, background)
+    document, counts, unreviewed, empty = Document(), Counter[str](), 0, 0
+    for path in projects:
+        with Project.open(path, write=False) as project:
+            for cls in project.classes:
+                if cls.code not in {known.code for known in document.classes}:
+                    document.classes.append(cls)
+            for record in project.slides:
+                rows = project.all_rows(record.id, shown=False)
+                if len(trusted(rows)) == 0:
+                    continue
+                rng = np.random.default_rng([seed, len(document.images)])
+                side = _side(record, tile_px, pixel_size_um)
+                cuts = plan_cuts(rows, record.shape_px, side, tile_px, background=background, rng=rng)
+                code_of = {cls.id: cls.code for cls in project.classes}
+                waiting = rows[(rows["state"] == ReviewState.UNREVIEWED) & ~np.isnan(rows["confidence"])]
+                waiting = waiting[project.filter.mask(waiting)]
+                with open_scene(record) as mosaic:
+                    for number, cut in enumerate(cuts):
+                        yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")
+                        image = _cut(mosaic, record, cut, trusted(rows), code_of, project.name, out, pixel_size_um)
+                        document.images.append(image)
+                        counts.update(box.class_code for box in image.boxes)
+                        empty += not image.boxes
+                        unreviewed += bool(len(waiting)) and bool(_overlap(coordinates(waiting), cut.region).any())
+    if not counts:
+        raise InputError(
+            "Nothing in these projects is confirmed or drawn by a person.",
+            hint="Confirm some finds in the gallery first.",
+        )
+    FORMATS["coco"].write(out / "annotations.json", document)
+    return DatasetSummary(out, len(document.images), empty, counts.total(), dict(counts.most_common()), unreviewed)
+
+
+def _check(out: Path, tile_px: int, pixel_size_um: float | None, background: float) -> None:
+    if not 32 <= tile_px <= 8192:
+        raise InputError(f"Pictures of {tile_px} px cannot be cut.", hint="Choose a side from 32 to 8192.")
+    if pixel_size_um is not None and not 1e-4 < pixel_size_um < 1e4:
+        raise InputError(f"A pixel cannot be {pixel_size_um} um large.", hint="Give a size such as 0.5.")
+    if not 0 <= background < 1:
+        raise InputError("The share of background must be at least 0 and below 1.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not empty.", hint="Choose a new folder.")
+
+
+def _side(record: SlideRecord, tile_px: int, pixel_size_um: float | None) -> int:
+    """Side of a picture in the slide's pixels."""
+    if pixel_size_um is None:
+        return tile_px
+    if record.pixel_size_um is None:
+        raise InputError(
+            f"The pixel size of {record.name} is not known.", hint="Enter it first, or leave out --pixel-size."
+        )
+    return max(8, round(tile_px * pixel_size_um / record.pixel_size_um[1]))
+
+
+def plan_cuts(
+    rows: np.ndarray, shape_px: tuple[int, int], side: int, tile_px: int, *, background: float, rng: np.random.Generator
+) -> list[_Cut]:
+    """Choose regions: every trusted box lies whole in at least one (as far as it fits), then background."""
+    good, scale = coordinates(trusted(rows)), tile_px / side
+    other = coordinates(rows[rows["state"] == ReviewState.UNREVIEWED])
+    regions: list[Region] = []
+    for box in good:
+        if not any(_contains(region, box) for region in regions):
+            tries = [_around(box, shape_px, side, rng) for _ in range(TRIES)]
+            regions.append(min(tries, key=lambda region: int(_overlap(other, region).sum())))
+    wanted = round(len(regions) * background / (1 - background))
+    everything = coordinates(rows[rows["state"] != ReviewState.REJECTED])
+    rejected = coordinates(rows[rows["state"] == ReviewState.REJECTED])
+    candidates = [_around(box, shape_px, side, rng) for box in rng.permutation(rejected)]
+    height, width = shape_px
+    for _ in range(wanted * 20):
+        centre = np.array([rng.uniform(0, height), rng.uniform(0, width)])
+        candidates.append(_around(np.tile(centre, 2), shape_px, side, rng))
+    empty: list[Region] = []
+    for region in candidates:
+        if len(empty) >= wanted:
+            break
+        if region not in empty and not _overlap(everything, region).any():
+            empty.append(region)
+    return [
+        _Cut(region, (max(1, round(region.shape[0] * scale)), max(1, round(region.shape[1] * scale))))
+        for region in [*regions, *empty]
+    ]
+
+
+def _around(box: np.ndarray, shape_px: tuple[int, int], side: int, rng: np.random.Generator) -> Region:
+    """Square region with the box somewhere inside, moved into the slide."""
+    starts, stops = [], []
+    for axis in (0, 1):
+        low, high, limit = float(box[axis]), float(box[axis + 2]), shape_px[axis]
+        room = side - (high - low)
+        start = low - rng.uniform(0.1, 0.9) * room if room > 0 else (low + high - side) / 2
+        start = round(min(max(start, 0), max(limit - side, 0)))
+        starts.append(start)
+        stops.append(min(start + side, limit))
+    return Region(starts[0], starts[1], stops[0], stops[1])
+
+
+def _contains(region: Region, box: np.ndarray) -> bool:
+    return bool(region.y0 <= box[0] and region.x0 <= box[1] and box[2] <= region.y1 and box[3] <= region.x1)
+
+
+def _overlap(boxes: np.ndarray, region: Region) -> np.ndarray:
+    """Boolean (n,): which boxes reach into the region."""
+    return (boxes[:, 0] < region.y1) & (boxes[:, 2] > region.y0) & (boxes[:, 1] < region.x1) & (boxes[:, 3] > region.x0)
+
+
+def _cut(
+    mosaic: Mosaic,
+    record: SlideRecord,
+    cut: _Cut,
+    rows: np.ndarray,
+    code_of: dict[int, str],
+    project: str,
+    out: Path,
+    pixel_size_um: float | None,
+) -> ImageEntry:
+    import cv2
+
+    region = cut.region
+    picture = mosaic.read_scaled(region, cut.shape)
+    stem = re.sub(r"[^\w.-]+", "_", f"{project}_{record.name}_{region.y0}_{region.x0}")
+    name, again = f"images/{stem}.png", 2
+    while (out / name).exists():  # two projects may have the same name
+        name, again = f"images/{stem}_{again}.png", again + 1
+    coded, data = cv2.imencode(".png", picture[..., ::-1])
+    if not coded:
+        raise InputError(f"The picture {name} cannot be coded as PNG.")
+    atomic_write(out / name, data.tobytes())
+    scale_y, scale_x = cut.shape[0] / region.shape[0], cut.shape[1] / region.shape[1]
+    size = (pixel_size_um, pixel_size_um) if pixel_size_um else record.pixel_size_um
+    boxes = clipped_boxes(rows, region, (scale_y, scale_x), code_of)
+    return ImageEntry(name, cut.shape, size, boxes)
+
+
+def clipped_boxes(rows: np.ndarray, region: Region, scale: tuple[float, float], code_of: dict[int, str]) -> list[Box]:
+    """Boxes in pixels of the picture, cut at its border."""
+    boxes = []
+    for row in rows[_overlap(coordinates(rows), region)]:
+        y0, y1 = max(row["y0"], region.y0), min(row["y1"], region.y1)
+        x0, x1 = max(row["x0"], region.x0), min(row["x1"], region.x1)
+        whole = (row["y1"] - row["y0"]) * (row["x1"] - row["x0"])
+        fills = (y1 - y0) * (x1 - x0) > 0.5 * region.shape[0] * region.shape[1]
+        if (y1 - y0) * (x1 - x0) < SMALLEST_SHARE * whole and not fills:
+            continue
+        sides = (y0 - region.y0) * scale[0], (x0 - region.x0) * scale[1], (y1 - region.y0) * scale[0]
+        boxes.append(Box(code_of[int(row["class_id"])], *map(float, sides), float((x1 - region.x0) * scale[1])))
+    return boxes
