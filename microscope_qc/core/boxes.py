@@ -5,6 +5,7 @@ Boxes are half-open, in full-resolution slide pixels, (y, x).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -52,6 +53,7 @@ BOX_DTYPE = np.dtype(
         ("note", "O"),
     ]
 )
+_FEW = 20
 EDITABLE_COLUMNS = tuple(name for name in BOX_DTYPE.names or () if name != "id")
 
 
@@ -112,7 +114,10 @@ class BoxTable:
         """
         wanted = np.asarray(ids, np.int64)
         known = self.rows["id"]
-        found = np.searchsorted(known, wanted)
+        if len(wanted) <= _FEW:  # numpy would copy the whole column first
+            found = np.array([bisect_left(known, number) for number in wanted.tolist()], np.int64)
+        else:
+            found = np.searchsorted(known, wanted)
         inside = found < self._count
         if not inside.all() or not (known[np.minimum(found, max(self._count - 1, 0))] == wanted).all():
             raise KeyError(f"no box {sorted(set(wanted.tolist()) - set(known.tolist()))[:5]}")
@@ -123,7 +128,7 @@ class BoxTable:
         return self.rows[self.rows_of(ids)].copy()
 
     def __contains__(self, box_id: int) -> bool:
-        row = int(np.searchsorted(self.rows["id"], box_id))
+        row = bisect_left(self.rows["id"], box_id)
         return row < self._count and int(self.rows["id"][row]) == box_id
 
     def inside(self, y0: float, x0: float, y1: float, x1: float) -> np.ndarray:

@@ -137,6 +137,7 @@ class ProjectBase:
     def _follow(self, deltas: Sequence[Delta], entry: LogEntry | None) -> None:
         """Bring memory up to what was committed, then tell the listeners; a listener's fault stops no other one."""
         touched = {delta.table for delta in deltas}
+        hidden = self.filter.hidden_runs
         for delta in deltas:
             if len(delta.after["id"]):
                 newest = int(delta.after["id"].max())
@@ -157,7 +158,7 @@ class ProjectBase:
                 self._follow_boxes(delta, errors)
         for table in sorted(touched & _SIGNAL_OF.keys()):
             _attempt(errors, getattr(self.events, _SIGNAL_OF[table]).emit)
-        if "runs" in touched:
+        if self.filter.hidden_runs != hidden:
             _attempt(errors, self.events.filter_changed.emit)
         _attempt(errors, self.events.history_changed.emit, entry)
         _raise_first(errors)
@@ -236,7 +237,7 @@ class ProjectBase:
         except StillReferencedError as error:
             self._give_up(entry, undo=undo)
             raise ProjectError(
-                f"“{entry.title}” cannot be {'undone' if undo else 'done again'}: finds of a detection rely on it.",
+                f"“{entry.title}” cannot be {'undone' if undo else 'done again'}: a detection made since relies on it.",
                 hint="Undo again takes back the step before it." if undo else "There is nothing left to do again.",
             ) from error
         self._undo_entry, self._redo_entry = next_undo, next_redo

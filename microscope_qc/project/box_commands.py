@@ -17,6 +17,7 @@ from microscope_qc.project.classes import new_class_rows
 from microscope_qc.project.deltas import Columns, Delta, columns_of
 
 Ids = np.ndarray | Sequence[int]
+_FEW = 20
 
 
 class BoxCommands(ProjectBase):
@@ -192,8 +193,10 @@ class BoxCommands(ProjectBase):
         for slide in order:
             if not left.any():
                 break
-            known = self.boxes(slide.id).rows["id"]
-            mine = np.isin(ids, known) & left
+            table = self.boxes(slide.id)
+            few = len(ids) <= _FEW  # one look-up each beats a pass over a hundred thousand ids
+            mine = np.array([number in table for number in ids.tolist()]) if few else np.isin(ids, table.rows["id"])
+            mine &= left
             if mine.any():
                 result.append((slide.id, np.flatnonzero(mine)))
                 left &= ~mine

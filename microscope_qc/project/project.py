@@ -58,8 +58,12 @@ class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands):
         except OSError as error:
             raise error if isinstance(error, MicroscopeQCError) else write_error(folder, error) from error
         project = cls.open(folder, program=program)
-        for scenes in facts:
-            project._add_scenes(scenes, kind="made")
+        try:
+            for scenes in facts:
+                project._add_scenes(scenes, kind="made")
+        except BaseException:
+            project.close()
+            raise
         return project
 
     @classmethod

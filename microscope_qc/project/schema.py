@@ -54,7 +54,7 @@ classes = Table(
     "classes",
     metadata,
     _id(),
-    Column("code", String, nullable=False),
+    Column("code", String, nullable=False, unique=True),
     Column("name", String, nullable=False),
     Column("colour", String, nullable=False),
     Column("key", String, nullable=False),

@@ -248,3 +248,13 @@ def test_a_listener_that_fails_stops_neither_the_edit_nor_the_others(project: Pr
         project.add_boxes_many({first.id: some_rows(1), second.id: some_rows(2)})
     assert len(project.boxes(second.id)) == 2
     assert_memory_is_stored(project)
+
+
+def test_undo_never_gives_two_classes_the_same_code(project: Project) -> None:
+    project.edit_class(1, code="old")
+    project.ensure_classes([DefectClass("ACP", "of a model")])
+    with pytest.raises(ProjectError, match="cannot be undone"):
+        project.undo()
+    assert sorted(defect.code for defect in project.classes).count("ACP") == 1
+    assert not project.can_undo
+    assert_memory_is_stored(project)
