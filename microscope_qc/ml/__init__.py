@@ -1,0 +1,1 @@
+"""Models: networks, data sets, training, inference, evaluation. The only room that knows torch."""

@@ -1,0 +1,104 @@
+"""The card that lies beside a model's weights and says what the model is for. No torch in here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.core.files import atomic_write
+
+CARD_NAME = "model.json"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+class ModelCard(BaseModel):
+    """What a model finds, on which pixels, and how well.
+
+    Attributes
+    ----------
+    classes
+        Short codes; a candidate's label is an index into them.
+    pixel_size_um
+        Pixel size the model works at; None where pictures are taken as they are.
+    tile_px, overlap_px
+        Side and overlap of tiles, in pixels of the model's size.
+    mean, std
+        Normalisation of red, green and blue (0 to 1).
+    confidence
+        Finds below it are hidden at first.
+    trained_on
+        One line for a person.
+    network
+        Settings of the architecture.
+    """
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    format: Literal[1] = 1
+    name: str = Field(min_length=1, max_length=200)
+    task: Literal["detect", "classify", "anomaly", "segment"]
+    architecture: str
+    network: dict[str, Any] = Field(default_factory=dict)
+    classes: list[str] = Field(min_length=1, max_length=10_000)
+    class_names: list[str]
+    pixel_size_um: float | None = Field(default=None, gt=0)
+    tile_px: int = Field(gt=0, le=16_384)
+    overlap_px: int = Field(ge=0)
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    confidence: float = Field(ge=0, le=1)
+    trained_on: str = ""
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    fingerprint: str = ""
+    training: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelCard:
+        if self.overlap_px >= self.tile_px:
+            raise ValueError("tiles overlap by more than their size")
+        if len(self.class_names) != len(self.classes):
+            raise ValueError("classes and class_names differ in length")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is listed twice")
+        if min(self.std) <= 0:
+            raise ValueError("a standard deviation is not positive")
+        return self
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read the card of a model folder.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it is not what it should be.
+    """
+    path = folder / CARD_NAME
+    try:
+        if path.stat().st_size > 16 << 20:
+            raise ModelError(f"{path} is too large to be a model card.")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} is no model: it has no {CARD_NAME}.", hint="Choose a model's folder.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"The model card {path} cannot be read ({error}).", hint="Copy the model again.") from error
+    if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > 1:
+        raise ModelError(f"{folder.name} was made by a newer version of microscope-qc.", hint="Update microscope-qc.")
+    try:
+        return ModelCard.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(
+            f"The model card {path} is not right: {where + ': ' if where else ''}{first['msg']}.",
+            hint="Copy the model again.",
+        ) from error
+
+
+def write_card(card: ModelCard, folder: Path) -> None:
+    """Write the card into a model folder."""
+    atomic_write(folder / CARD_NAME, json.dumps(card.model_dump(), ensure_ascii=False, indent=2) + "\n")

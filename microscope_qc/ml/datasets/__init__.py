@@ -1,0 +1,5 @@
+"""Data sets: annotated pictures on disk, and the crops that training takes from them. No torch in here."""
+
+from microscope_qc.ml.datasets.records import Dataset, Picture, load_dataset, split
+
+__all__ = ["Dataset", "Picture", "load_dataset", "split"]

@@ -1,0 +1,101 @@
+"""COCO annotations with their pictures or slides beside them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.ml.datasets.records import Dataset, Picture
+
+_LARGEST_BYTES = 2 << 30
+
+
+def find_coco(root: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """COCO documents of a folder (not below slides), or the one document that ``root`` is."""
+    if root.is_file():
+        return [(root, _read(root))] if root.suffix.lower() == ".json" else []
+    folders = [root, root / "annotations"]
+    files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.json"))]
+    documents = []
+    for file in files:
+        document = _read(file)
+        if isinstance(document, dict) and "images" in document and "annotations" in document:
+            documents.append((file, document))
+    return documents
+
+
+def _read(file: Path) -> Any:
+    try:
+        if file.stat().st_size > _LARGEST_BYTES:
+            raise ModelError(f"{file.name} is too large to be a list of annotations.")
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file.name} cannot be read as JSON ({error}).", hint="Export it again.") from error
+
+
+def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
+    """Read COCO documents into one data set; category names are the class codes.
+
+    Raises
+    ------
+    ModelError
+        When a document is not what COCO says it should be.
+    """
+    classes: list[str] = []
+    pictures: list[Picture] = []
+    for file, document in documents:
+        try:
+            pictures += _pictures(file, document, classes)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{file.name} is no proper COCO file ({error!r}).", hint="Export it again.") from error
+    return Dataset(classes, pictures, list(classes))
+
+
+def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[Picture]:
+    category: dict[int, int] = {}
+    for entry in document.get("categories", []):
+        code = str(entry["name"])
+        if code not in classes:
+            classes.append(code)
+        category[entry["id"]] = classes.index(code)
+    size = document.get("info", {}).get("pixel_size_um")
+    boxes: dict[Any, list[tuple[float, ...]]] = {}
+    for entry in document["annotations"]:
+        x, y, width, height = (float(value) for value in entry["bbox"])
+        if all(map(math.isfinite, (x, y, width, height))) and width > 0 and height > 0:
+            boxes.setdefault(entry["image_id"], []).append(
+                (y, x, y + height, x + width, category[entry["category_id"]])
+            )
+    found = []
+    for image in document["images"]:
+        path = find_picture(file.parent, str(image["file_name"]))
+        if path is None:
+            continue
+        rows = np.array(boxes.get(image["id"], []), float).reshape(-1, 5)
+        own = image.get("pixel_size_um", size)
+        pixel = (
+            None
+            if own is None
+            else (float(own), float(own))
+            if not isinstance(own, list)
+            else (float(own[0]), float(own[1]))
+        )
+        shape = (int(image["height"]), int(image["width"]))
+        found.append(Picture(path, shape, rows[:, :4], rows[:, 4].astype(np.int64), pixel))
+    return found
+
+
+def find_picture(folder: Path, file_name: str) -> Path | None:
+    """Find a picture by its name alone: paths from inside a file are never followed out of the data set's folder."""
+    name = file_name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    if not name or name in (".", ".."):
+        return None
+    for place in (folder, folder / "images", folder.parent, folder.parent / "images"):
+        if (place / name).exists():
+            return place / name
+    return None

@@ -1,0 +1,179 @@
+"""Random crops for training: around defects, with clutter in between, changed the way microscopes change pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from microscope_qc.core.geometry import Region
+from microscope_qc.ml.datasets.records import Dataset, Picture
+
+VISIBLE_SHARE = 0.4  # a defect cut off by the crop counts from this share on; with less of it nothing is asked there
+BACKGROUND_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One training picture, uint8 (side, side, 3), with boxes y0, x0, y1, x1 in its own pixels."""
+
+    pixels: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    ignore: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    pixels: np.ndarray  # uint8 (h, w, 3) at the model's pixel size
+    boxes: np.ndarray  # in these pixels
+    labels: np.ndarray
+
+
+def model_shape(picture: Picture, pixel_size_um: tuple[float, float] | None, model_um: float | None) -> tuple[int, int]:
+    """Size of a picture's part at the model's pixel size (unchanged where either size is unknown)."""
+    y0, x0, y1, x1 = picture.area
+    if pixel_size_um is None or model_um is None:
+        return y1 - y0, x1 - x0
+    return (
+        max(1, round((y1 - y0) * pixel_size_um[0] / model_um)),
+        max(1, round((x1 - x0) * pixel_size_um[1] / model_um)),
+    )
+
+
+def load_scaled(picture: Picture, model_um: float | None) -> _Loaded:
+    """Decode a picture at the model's pixel size, in strips, so that the full resolution never lies in memory."""
+    from microscope_qc.slides import open_slide
+
+    with open_slide(picture.path) as slide:
+        mosaic = slide.scene(None)
+        y0, x0, y1, x1 = picture.area
+        height, width = model_shape(picture, picture.pixel_size_um or mosaic.pixel_size_um, model_um)
+        scale_y, scale_x = (y1 - y0) / height, (x1 - x0) / width
+        pixels = np.empty((height, width, 3), np.uint8)
+        for top in range(0, height, 512):
+            bottom = min(top + 512, height)
+            region = Region(y0 + round(top * scale_y), x0, y0 + round(bottom * scale_y), x1)
+            pixels[top:bottom] = mosaic.read_scaled(region, (bottom - top, width))
+    boxes = (picture.boxes - [y0, x0, y0, x0]) / [scale_y, scale_x, scale_y, scale_x]
+    return _Loaded(pixels, boxes, picture.labels)
+
+
+class CropSampler:
+    """Draws crops from pictures that are held in memory at the model's pixel size.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    side : int
+        Height and width of the crops, model pixels.
+    model_um : float or None
+        The model's pixel size; None takes pictures as they are.
+    seed : int
+        Same seed and step, same crops: training goes on after an interruption as if there had been none.
+    """
+
+    def __init__(self, dataset: Dataset, *, side: int, model_um: float | None, seed: int) -> None:
+        self.side = side
+        self._seed = seed
+        self._pictures = [load_scaled(picture, model_um) for picture in dataset.pictures]
+        owners = np.repeat(np.arange(len(self._pictures)), [len(p.labels) for p in self._pictures])
+        rows = np.concatenate([np.arange(len(p.labels)) for p in self._pictures])
+        labels = np.concatenate([p.labels for p in self._pictures])
+        self._defects = np.stack([owners, rows], axis=1)
+        # rare classes are shown more often than they occur, though not as often as common ones
+        counts = np.bincount(labels, minlength=1).astype(float)
+        weights = 1 / np.sqrt(counts[labels])
+        self._weights = weights / weights.sum() if len(labels) else weights
+        areas = np.array([p.pixels.shape[0] * p.pixels.shape[1] for p in self._pictures], float)
+        self._areas = areas / areas.sum()
+        self.crops_per_epoch = int(sum(np.ceil(areas / side**2)))
+
+    def batch(self, step: int, count: int) -> list[Crop]:
+        """Crops of one training step."""
+        rng = np.random.default_rng([self._seed, 1, step])
+        return [self._draw(rng) for _ in range(count)]
+
+    def sample_pixels(self, count: int = 64) -> np.ndarray:
+        """Unchanged pixels (n, 3) from all over, for the normalisation."""
+        rng = np.random.default_rng([self._seed, 2])
+        parts = []
+        for index in rng.choice(len(self._pictures), count, p=self._areas):
+            pixels = self._pictures[index].pixels
+            y, x = (int(rng.integers(0, max(1, length - 64))) for length in pixels.shape[:2])
+            parts.append(pixels[y : y + 64, x : x + 64].reshape(-1, 3))
+        return np.concatenate(parts)
+
+    def _draw(self, rng: np.random.Generator) -> Crop:
+        scale = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
+        source_side = self.side / scale
+        if len(self._defects) and rng.random() >= BACKGROUND_SHARE:
+            owner, row = self._defects[rng.choice(len(self._defects), p=self._weights)]
+            picture = self._pictures[owner]
+            box = picture.boxes[row]
+            room = np.maximum(source_side - (box[2:] - box[:2]), 0) / 2
+            middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.9, 0.9, 2) * room
+        else:
+            picture = self._pictures[rng.choice(len(self._pictures), p=self._areas)]
+            middle = rng.uniform(0, 1, 2) * picture.pixels.shape[:2]
+        height, width = picture.pixels.shape[:2]
+        start = np.array([_start(m, source_side, length) for m, length in zip(middle, (height, width), strict=True)])
+        return _augment(rng, *self._cut(picture, start, scale))
+
+    def _cut(
+        self, picture: _Loaded, start: np.ndarray, scale: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        matrix = np.array([[scale, 0, -start[1] * scale], [0, scale, -start[0] * scale]])
+        # the half pixel keeps pixel middles on pixel middles
+        matrix[:, 2] += 0.5 * scale - 0.5
+        y0, x0 = np.maximum(np.floor(start).astype(int) - 2, 0)
+        y1, x1 = np.ceil(start + self.side / scale).astype(int) + 2
+        part = picture.pixels[y0:y1, x0:x1]
+        matrix[:, 2] += matrix[:, :2] @ [x0, y0]
+        fill = tuple(float(v) for v in part[::8, ::8].reshape(-1, 3).mean(axis=0))
+        pixels = cv2.warpAffine(part, matrix, (self.side, self.side), flags=cv2.INTER_LINEAR, borderValue=fill)
+        boxes = (picture.boxes - np.tile(start, 2)) * scale
+        clipped = np.clip(boxes, 0, self.side)
+        area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+        visible = np.prod(clipped[:, 2:] - clipped[:, :2], axis=1) / np.maximum(area, 1e-9)
+        large = ((clipped[:, 2:] - clipped[:, :2]) >= 4).all(axis=1)
+        kept = (visible >= VISIBLE_SHARE) & large
+        ignore = (visible > 0) & ~kept
+        return pixels, clipped[kept], picture.labels[kept], clipped[ignore]
+
+
+def _start(middle: float, source_side: float, length: int) -> float:
+    """First pixel of a crop around ``middle`` that stays inside the picture, or holds it all when it is small."""
+    if length <= source_side:
+        return (length - source_side) / 2
+    return float(np.clip(middle - source_side / 2, 0, length - source_side))
+
+
+def _augment(
+    rng: np.random.Generator, pixels: np.ndarray, boxes: np.ndarray, labels: np.ndarray, ignore: np.ndarray
+) -> Crop:
+    side = pixels.shape[0]
+    boxes, ignore = boxes.copy(), ignore.copy()
+    # layers run in any direction on a slide, so quarter turns are as natural as mirror images
+    if rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+        for group in (boxes, ignore):
+            group[:, [1, 3]] = side - group[:, [3, 1]]
+    if rng.random() < 0.5:
+        pixels = pixels[::-1]
+        for group in (boxes, ignore):
+            group[:, [0, 2]] = side - group[:, [2, 0]]
+    if rng.random() < 0.5:
+        pixels = pixels.transpose(1, 0, 2)
+        boxes, ignore = boxes[:, [1, 0, 3, 2]], ignore[:, [1, 0, 3, 2]]
+    gain = np.exp(rng.normal(0, 0.08)) * np.exp(rng.normal(0, 0.02, 3))
+    table = np.arange(256)[:, None] / 255.0
+    table = 255 * np.clip(table ** np.exp(rng.normal(0, 0.08)) * gain + rng.normal(0, 0.015), 0, 1)
+    pixels = cv2.LUT(np.ascontiguousarray(pixels), table.astype(np.uint8)[None])
+    if rng.random() < 0.25:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.3, 1.0)))
+    if rng.random() < 0.4:
+        noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 6))
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    return Crop(pixels, boxes, labels, ignore)

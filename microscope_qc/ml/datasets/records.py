@@ -1,0 +1,152 @@
+"""Annotated pictures, whatever format the annotations are in."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One annotated picture or slide.
+
+    Attributes
+    ----------
+    path : Path
+        Anything `microscope_qc.slides.open_slide` opens.
+    shape : (height, width)
+        Full-resolution pixels.
+    boxes : ndarray, (n, 4)
+        y0, x0, y1, x1 in full-resolution pixels.
+    labels : ndarray of int, (n,)
+        Indices into the data set's classes.
+    pixel_size_um : (y, x) or None
+        Overrides what the file says; None leaves it to the file.
+    region : (y0, x0, y1, x1) or None
+        Only this part belongs to the data set.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    boxes: np.ndarray
+    labels: np.ndarray
+    pixel_size_um: tuple[float, float] | None = None
+    region: tuple[int, int, int, int] | None = None
+
+    @property
+    def area(self) -> tuple[int, int, int, int]:
+        """The part that belongs to the data set: y0, x0, y1, x1."""
+        return self.region or (0, 0, *self.shape)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Annotated pictures and the classes they know.
+
+    Attributes
+    ----------
+    classes : list of str
+        Short codes; labels are indices into it.
+    names : list of str
+        Full names, as far as the annotations have them, else the codes.
+    """
+
+    classes: list[str]
+    pictures: list[Picture]
+    names: list[str] = field(default_factory=list)
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of names, sizes, boxes and classes."""
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        for picture in sorted(self.pictures, key=lambda item: (item.path.name, item.area)):
+            digest.update(f"{picture.path.name} {picture.shape} {picture.area}".encode())
+            digest.update(np.round(picture.boxes, 2).astype("<f8").tobytes() + picture.labels.astype("<i4").tobytes())
+        return digest.hexdigest()[:32]
+
+    def counts(self) -> dict[str, int]:
+        """Number of boxes of each class."""
+        labels = np.concatenate([picture.labels for picture in self.pictures] or [np.zeros(0, int)])
+        return dict(zip(self.classes, np.bincount(labels, minlength=len(self.classes)).tolist(), strict=True))
+
+    def with_classes(self, classes: list[str]) -> Dataset:
+        """The same pictures with labels as indices into other classes.
+
+        Raises
+        ------
+        ModelError
+            When a class of this data set is not among them.
+        """
+        missing = [code for code, count in self.counts().items() if code not in classes and count]
+        if missing:
+            raise ModelError(
+                f"The model does not know the classes {', '.join(missing)} of this data set.",
+                hint=f"It knows: {', '.join(classes)}.",
+            )
+        index = np.array([classes.index(code) if code in classes else -1 for code in self.classes] or [0])
+        pictures = [
+            Picture(p.path, p.shape, p.boxes, index[p.labels].astype(np.int64), p.pixel_size_um, p.region)
+            for p in self.pictures
+        ]
+        return Dataset(list(classes), pictures, list(classes))
+
+
+def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Set a part aside for validation: whole pictures, or the lower end of the picture when there is only one."""
+    if len(dataset.pictures) >= 2:
+        order = np.random.default_rng([seed, 17]).permutation(len(dataset.pictures))
+        held = max(1, round(share * len(order)))
+        chosen = set(order[:held].tolist())
+        train = [picture for i, picture in enumerate(dataset.pictures) if i not in chosen]
+        validation = [picture for i, picture in enumerate(dataset.pictures) if i in chosen]
+    else:
+        (picture,) = dataset.pictures
+        y0, x0, y1, x1 = picture.area
+        cut = round(y1 - share * (y1 - y0))
+        train, validation = [_part(picture, (y0, x0, cut, x1))], [_part(picture, (cut, x0, y1, x1))]
+    return Dataset(dataset.classes, train, dataset.names), Dataset(dataset.classes, validation, dataset.names)
+
+
+def _part(picture: Picture, region: tuple[int, int, int, int]) -> Picture:
+    """Restrict a picture to a region; boxes belong to the part that holds their middle."""
+    middle = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2
+    inside = (middle >= region[:2]).all(1) & (middle < region[2:]).all(1)
+    return Picture(
+        picture.path, picture.shape, picture.boxes[inside], picture.labels[inside], picture.pixel_size_um, region
+    )
+
+
+def load_dataset(path: Path | str) -> Dataset:
+    """Read a COCO folder (or file) or a Pascal VOC folder.
+
+    Raises
+    ------
+    ModelError
+        When there are no annotations, no pictures or no boxes.
+    """
+    from microscope_qc.ml.datasets.coco import find_coco, load_coco
+    from microscope_qc.ml.datasets.voc import find_voc, load_voc
+
+    root = Path(path)
+    if not root.exists():
+        raise ModelError(f"{root} does not exist.", hint="Give a folder with annotations and pictures.")
+    documents = find_coco(root)
+    if documents:
+        dataset = load_coco(documents)
+    else:
+        annotations = find_voc(root) if root.is_dir() else []
+        if not annotations:
+            raise ModelError(
+                f"{root} holds no annotations.",
+                hint="A COCO .json beside its pictures, or Pascal VOC .xml files, is needed.",
+            )
+        dataset = load_voc(root, annotations)
+    if not dataset.pictures:
+        raise ModelError(
+            f"None of the pictures that {root.name} names was found.", hint="Put them beside the annotations."
+        )
+    return dataset

@@ -1,0 +1,56 @@
+"""Which processor does the work, and in which precision."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+
+import torch
+
+from microscope_qc.core.errors import InputError
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """Device for a name such as "auto", "cpu", "cuda" or "cuda:0".
+
+    Raises
+    ------
+    InputError
+        When the computer does not have it.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise InputError(f"{wanted!r} is no device.", hint="Use auto, cpu or cuda:0.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"The device {wanted} is not supported.", hint="Use auto, cpu or cuda:0.")
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise InputError(f"This computer has no device {wanted}.", hint="Use --device auto or cpu.")
+    return device
+
+
+def use_threads() -> None:
+    """Let torch use every processor core this process may run on."""
+    import psutil
+
+    cores = psutil.cpu_count(logical=False) or 1
+    with contextlib.suppress(AttributeError, OSError):  # not on macOS
+        cores = min(cores, len(psutil.Process().cpu_affinity()))
+    torch.set_num_threads(max(1, cores))
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether 16-bit arithmetic is built into the processor; emulated it is several times slower than 32 bits."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is not None:
+        return bool(capabilities().get("avx512_bf16", False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def autocast(device: torch.device) -> AbstractContextManager:
+    """Context in which convolutions run in bfloat16 where that is fast."""
+    return torch.autocast(device.type, torch.bfloat16) if fast_bfloat16(device) else contextlib.nullcontext()

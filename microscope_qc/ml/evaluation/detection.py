@@ -1,0 +1,174 @@
+"""Finds against truth: precision, recall, average precision, confusion. Boxes are y0, x0, y1, x1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.geometry import iou_matrix
+
+
+@dataclass
+class Tally:
+    """Finds and truth of several pictures.
+
+    Attributes
+    ----------
+    classes : list of str
+    """
+
+    classes: list[str]
+    _finds: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _truth: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def add(
+        self,
+        *,
+        boxes: np.ndarray,
+        labels: np.ndarray,
+        confidence: np.ndarray,
+        truth: np.ndarray,
+        truth_labels: np.ndarray,
+    ) -> None:
+        """Take one picture's finds (n, 4) and truth (m, 4)."""
+        order = np.argsort(-confidence, kind="stable")
+        self._finds.append((np.asarray(boxes, float)[order].reshape(-1, 4), labels[order], confidence[order]))
+        self._truth.append((np.asarray(truth, float).reshape(-1, 4), np.asarray(truth_labels, int)))
+
+    @property
+    def truths(self) -> int:
+        """Number of true defects."""
+        return sum(len(labels) for _, labels in self._truth)
+
+    def hits(self, *, iou: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Confidence, label and whether it hit, of every find of every picture, strongest first.
+
+        Greedy within a class: the strongest find takes the free true box it overlaps most (Everingham et al.,
+        IJCV 88 (2010) 303).
+        """
+        parts = [
+            (score, label, _match(boxes, label, truth, truth_label, iou=iou))
+            for (boxes, label, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True)
+        ]
+        if not parts:
+            return np.zeros(0), np.zeros(0, int), np.zeros(0, bool)
+        score, label, hit = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.argsort(-score, kind="stable")
+        return score[order], label[order], hit[order]
+
+    def best_confidence(self, *, iou: float = 0.5) -> float:
+        """Confidence at which F1 is best while precision and recall stay near each other."""
+        score, _, hit = self.hits(iou=iou)
+        if not hit.any():
+            return 0.5
+        good = np.cumsum(hit)
+        precision, recall = good / np.arange(1, len(hit) + 1), good / max(self.truths, 1)
+        merit = 2 * precision * recall / np.maximum(precision + recall, 1e-9) + np.minimum(precision, recall)
+        merit[np.r_[score[1:] == score[:-1], False]] = -1  # no threshold lies between equal confidences
+        best = int(np.argmax(merit))
+        below = float(score[best + 1]) if best + 1 < len(score) else 0.0
+        return round((float(score[best]) + below) / 2, 4)
+
+    def report(self, *, confidence: float, iou: float = 0.5) -> dict[str, Any]:
+        """All figures at one threshold, as plain numbers.
+
+        Returns
+        -------
+        dict
+            precision, recall, f1, finds, truth, map50, map50_11 (11-point), map (0.50 to 0.95), per_class, confusion
+            (rows: truth, then nothing there; columns: found as, then not found).
+        """
+        score, label, hit = self.hits(iou=iou)
+        truth_label = np.concatenate([labels for _, labels in self._truth] or [np.zeros(0, int)])
+        shown = score >= confidence
+        result = _rates(hit[shown], len(truth_label))
+        per_class = {}
+        for index, code in enumerate(self.classes):
+            mine, total = label == index, int((truth_label == index).sum())
+            per_class[code] = _rates(hit[mine & shown], total) | {"ap50": average_precision(hit[mine], total)}
+        known = [entry["ap50"] for entry in per_class.values() if entry["truth"]]
+        eleven = [
+            average_precision(hit[label == i], int((truth_label == i).sum()), eleven=True)
+            for i in range(len(self.classes))
+            if (truth_label == i).any()
+        ]
+        return result | {
+            "confidence": confidence,
+            "iou": iou,
+            "map50": _mean(known),
+            "map50_11": _mean(eleven),
+            "map": _mean([self._mean_ap(threshold) for threshold in np.arange(0.5, 0.96, 0.05)]),
+            "per_class": per_class,
+            "confusion": self.confusion(confidence=confidence, iou=iou).tolist(),
+        }
+
+    def _mean_ap(self, iou: float) -> float:
+        _, label, hit = self.hits(iou=iou)
+        truth_label = np.concatenate([labels for _, labels in self._truth] or [np.zeros(0, int)])
+        return _mean(
+            [average_precision(hit[label == i], int((truth_label == i).sum())) for i in np.unique(truth_label)]
+        )
+
+    def confusion(self, *, confidence: float, iou: float = 0.5) -> np.ndarray:
+        """Table (classes + 1, classes + 1): true class against the class it was found as, whatever the class."""
+        count = len(self.classes)
+        table = np.zeros((count + 1, count + 1), int)
+        for (all_boxes, labels, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True):
+            shown = score >= confidence
+            boxes, label = all_boxes[shown], labels[shown]
+            overlap = iou_matrix(boxes, truth)
+            free_find, free_truth = np.ones(len(boxes), bool), np.ones(len(truth), bool)
+            for flat in np.argsort(-overlap, axis=None, kind="stable"):
+                row, column = divmod(int(flat), max(len(truth), 1))
+                if overlap[row, column] < iou:
+                    break
+                if free_find[row] and free_truth[column]:
+                    free_find[row] = free_truth[column] = False
+                    table[truth_label[column], label[row]] += 1
+            np.add.at(table, (truth_label[free_truth], count), 1)
+            np.add.at(table, (count, label[free_find]), 1)
+        return table
+
+
+def _match(
+    boxes: np.ndarray, label: np.ndarray, truth: np.ndarray, truth_label: np.ndarray, *, iou: float
+) -> np.ndarray:
+    hit = np.zeros(len(boxes), bool)
+    for code in np.unique(label):
+        finds, candidates = np.flatnonzero(label == code), np.flatnonzero(truth_label == code)
+        overlap = iou_matrix(boxes[finds], truth[candidates])
+        for row, find in enumerate(finds):
+            if overlap.shape[1]:
+                best = int(np.argmax(overlap[row]))
+                if overlap[row, best] >= iou:
+                    hit[find] = True
+                    overlap[:, best] = -1
+    return hit
+
+
+def average_precision(hit: np.ndarray, truths: int, *, eleven: bool = False) -> float:
+    """Area under the precision-recall curve of finds sorted by falling confidence (0 where nothing is to be found)."""
+    if truths == 0 or len(hit) == 0:
+        return 0.0
+    good = np.cumsum(hit)
+    recall, precision = good / truths, good / np.arange(1, len(hit) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    if eleven:
+        steps = np.linspace(0, 1, 11)
+        first = np.searchsorted(recall, steps - 1e-12)
+        return float(np.mean(np.where(first < len(recall), envelope[np.minimum(first, len(recall) - 1)], 0.0)))
+    return float(np.sum(np.diff(np.r_[0.0, recall]) * envelope))
+
+
+def _rates(hit: np.ndarray, truths: int) -> dict[str, Any]:
+    good = int(hit.sum())
+    precision = good / len(hit) if len(hit) else 0.0
+    recall = good / truths if truths else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if good else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1, "finds": len(hit), "truth": truths}
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else 0.0

@@ -1,0 +1,18 @@
+"""Run a model over a slide. Importing this costs no torch; running does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.jobs import Job
+from microscope_qc.ml.inference.tiling import plan_grid
+
+__all__ = ["plan_grid", "run_detector"]
+
+
+def run_detector(run_folder: Path | str) -> Job[dict[str, Any]]:
+    """Child's side of a detection; see :func:`microscope_qc.ml.inference.engine.run_detector`."""
+    from microscope_qc.ml.inference.engine import run_detector as run
+
+    return run(run_folder)

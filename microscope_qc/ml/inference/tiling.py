@@ -1,0 +1,66 @@
+"""Tiles at the model's pixel size, laid over slides of any pixel size. No torch in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings
+
+
+def slide_scale(model_um: float | None, slide_um: tuple[float, float] | None) -> tuple[float, float]:
+    """Full-resolution slide pixels per model pixel, (y, x); 1 where either pixel size is unknown."""
+    if model_um is None or slide_um is None:
+        return 1.0, 1.0
+    return model_um / slide_um[0], model_um / slide_um[1]
+
+
+def tile_size(tile_px: int, overlap_px: int, *, scale: tuple[float, float]) -> tuple[int, int]:
+    """Side and overlap of tiles in full-resolution pixels, from those in model pixels."""
+    mean = float(np.sqrt(scale[0] * scale[1]))
+    side = max(1, round(tile_px * mean))
+    return side, min(max(0, round(overlap_px * mean)), side - 1)
+
+
+def plan_grid(card: Mapping[str, Any]) -> TileGrid:
+    """Tiles of a run, from its card."""
+    return TileGrid(Region(*(int(v) for v in card["region"])), int(card["tile_px"]), int(card["overlap_px"]))
+
+
+def model_tile_shape(tile: Region, scale: tuple[float, float]) -> tuple[int, int]:
+    """Height and width of a tile in model pixels."""
+    height, width = tile.shape
+    return max(1, round(height / scale[0])), max(1, round(width / scale[1]))
+
+
+def to_slide(found: np.ndarray, tile: Region, *, shape: tuple[int, int], index: int) -> np.ndarray:
+    """Candidates of a tile from the tile's model pixels to full-resolution slide pixels.
+
+    Parameters
+    ----------
+    found : ndarray of CANDIDATE_DTYPE
+        In the tile's own pixels.
+    shape : (height, width)
+        The tile's size in model pixels.
+    index : int
+        Number of the tile.
+    """
+    height, width = tile.shape
+    placed = found.astype(CANDIDATE_DTYPE, copy=True)
+    for name, factor, start in (
+        ("y0", height / shape[0], tile.y0), ("y1", height / shape[0], tile.y0),
+        ("x0", width / shape[1], tile.x0), ("x1", width / shape[1], tile.x0),
+    ):  # fmt: skip
+        # hundredths of a pixel are what the journal keeps
+        placed[name] = np.round(found[name] * factor + start, 2)
+    placed["confidence"] = np.round(found["confidence"], 4)
+    placed["tile"] = index
+    return placed
+
+
+def merge_settings(scale: tuple[float, float]) -> MergeSettings:
+    """How candidates of a model at this scale are merged: the border zone is six of the model's pixels."""
+    return MergeSettings(border_px=6.0 * float(np.sqrt(scale[0] * scale[1])))

@@ -1,0 +1,172 @@
+"""The journal of a run: one line for each finished tile, appended and flushed, so that a killed run loses no tile.
+
+Owner and child both use it; no torch in here. A torn last line (the process was killed while writing) is ignored by
+readers and cut off by the next writer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.files import atomic_write, write_error
+from microscope_qc.core.merge import CANDIDATE_DTYPE
+
+JOURNAL_NAME = "journal.jsonl"
+STATUS_NAME = "status.json"
+CARD_NAME = "card.json"
+_COLUMNS = ("y0", "x0", "y1", "x1", "confidence", "label")
+
+
+def read_run_card(folder: Path) -> dict[str, Any]:
+    """Read what a run is to do.
+
+    Raises
+    ------
+    ProjectError
+        When the folder is no run.
+    """
+    try:
+        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProjectError(f"{folder} is no detection run ({error}).", hint="Start the detection again.") from error
+    missing = {"slide", "model", "region", "tile_px", "overlap_px"} - set(card if isinstance(card, dict) else ())
+    if missing:
+        raise ProjectError(f"The card of the run {folder} lacks {', '.join(sorted(missing))}.")
+    return card
+
+
+class JournalWriter:
+    """Appends finished tiles; used by the child process alone."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / JOURNAL_NAME
+        try:
+            _cut_torn_line(path)
+            self._file: BinaryIO = path.open("ab")
+        except OSError as error:
+            raise write_error(path, error) from error
+        self._path = path
+
+    def tile(self, index: int, candidates: np.ndarray) -> None:
+        """Write a finished tile with its candidates (CANDIDATE_DTYPE, full-resolution pixels)."""
+        rows = [
+            [round(float(row[name]), 4 if name == "confidence" else 2) for name in _COLUMNS[:5]] + [int(row["label"])]
+            for row in candidates
+        ]
+        self._write({"tile": int(index), "candidates": rows})
+
+    def error(self, index: int, message: str) -> None:
+        """Write a tile that could not be read."""
+        self._write({"tile": int(index), "error": message})
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+
+def _cut_torn_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content_end = file.seek(0, os.SEEK_END)
+        position = content_end
+        while position > 0:
+            step = min(65_536, position)
+            file.seek(position - step)
+            found = file.read(step).rfind(b"\n")
+            if found >= 0:
+                position = position - step + found + 1
+                break
+            position -= step
+        if position < content_end:
+            file.truncate(position)
+
+
+def read_journal(folder: Path, offset: int = 0) -> tuple[list[tuple[int, np.ndarray]], int]:
+    """Read the complete lines after ``offset``.
+
+    Parameters
+    ----------
+    offset
+        Bytes read before.
+
+    Returns
+    -------
+    (list of (tile, candidates of CANDIDATE_DTYPE), int)
+        Tiles in the order of the journal (a damaged tile has no candidates), and the next offset. Lines that are no
+        proper tile are passed over: their tiles are not done.
+    """
+    tiles, _, offset = _read(folder, offset)
+    return tiles, offset
+
+
+def read_tile_errors(folder: Path) -> dict[int, str]:
+    """Tiles that could not be read, and why."""
+    return _read(folder, 0)[1]
+
+
+def _read(folder: Path, offset: int) -> tuple[list[tuple[int, np.ndarray]], dict[int, str], int]:
+    tiles: list[tuple[int, np.ndarray]] = []
+    errors: dict[int, str] = {}
+    try:
+        with (folder / JOURNAL_NAME).open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+    except FileNotFoundError:
+        return tiles, errors, offset
+    end = content.rfind(b"\n") + 1
+    for line in content[:end].splitlines():
+        try:
+            entry = json.loads(line)
+            index = int(entry["tile"])
+            if "error" in entry:
+                errors[index] = str(entry["error"])
+                tiles.append((index, np.zeros(0, CANDIDATE_DTYPE)))
+            else:
+                tiles.append((index, _rows(index, entry["candidates"])))
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
+            continue
+    return tiles, errors, offset + end
+
+
+def _rows(tile: int, candidates: list[list[float]]) -> np.ndarray:
+    values = np.array(candidates, float).reshape(-1, len(_COLUMNS))
+    if not np.isfinite(values).all():
+        raise ValueError("a candidate is no number")
+    rows = np.zeros(len(values), CANDIDATE_DTYPE)
+    for column, name in enumerate(_COLUMNS):
+        rows[name] = values[:, column]
+    rows["tile"] = tile
+    return rows
+
+
+def write_status(folder: Path, status: Mapping[str, Any]) -> None:
+    """Write how the run stands: state, tiles_done, tiles_total, device, seconds, message."""
+    atomic_write(folder / STATUS_NAME, json.dumps(dict(status), ensure_ascii=False))
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Read how the run stands; empty when the child has not said anything yet."""
+    try:
+        status = json.loads((folder / STATUS_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}

@@ -1,0 +1,43 @@
+"""Networks, built from the settings that a model card carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microscope_qc.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DETECTORS = ("ssd", "ssd-tiny")
+
+
+def build_detector(architecture: str, settings: dict[str, Any], *, classes: int) -> nn.Module:
+    """Make an untrained detector.
+
+    Parameters
+    ----------
+    architecture : str
+        One of :data:`DETECTORS`.
+    settings : dict
+        Fields of the network's settings that differ from its defaults.
+    classes : int
+        Number of classes, background not counted.
+
+    Raises
+    ------
+    ModelError
+        When the network or one of its settings is not known.
+    """
+    from microscope_qc.ml.networks.ssd import SSD, SSDSettings
+
+    if architecture not in DETECTORS:
+        raise ModelError(
+            f"There is no detection network named {architecture!r}.", hint=f"Choose one of: {', '.join(DETECTORS)}."
+        )
+    defaults = SSDSettings.tiny() if architecture == "ssd-tiny" else SSDSettings()
+    try:
+        chosen = defaults.updated(settings)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"The network settings do not fit {architecture}: {error}.") from error
+    return SSD(chosen, classes=classes)

@@ -1,0 +1,40 @@
+"""Where training stands, in one file: written at once, read without running code from it."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.core.files import atomic_path
+
+NAME = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write tensors, numbers, lists and dictionaries."""
+    with atomic_path(folder / NAME) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Read the checkpoint of a training folder, None when there is none.
+
+    Raises
+    ------
+    ModelError
+        When it is damaged, or holds more than tensors and plain values.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ModelError(
+            f"The interrupted training in {folder} cannot be continued: its {NAME} is damaged.",
+            hint="Delete that file to start again, or choose another folder.",
+        ) from error

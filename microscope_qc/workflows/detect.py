@@ -1,0 +1,416 @@
+"""Find defects: a child process reads the slide, the project's owner takes its finds in, live and after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.merge import SeamMerger
+from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
+from microscope_qc.ml.inference.tiling import merge_settings, plan_grid, slide_scale, tile_size
+from microscope_qc.ml.journal import read_journal, read_status
+from microscope_qc.ml.models import model_folder
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord, SlideRecord
+
+CANDIDATE_CONFIDENCE = 0.05
+"""Finds down to this confidence are kept; the filter hides the weak ones."""
+
+_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 15.0
+_CONFIDENCE_KEY = "model_confidence"
+_ending: dict[Path, threading.Thread] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class DetectResult:
+    """What a detection did. ``finds`` counts all finds of the run, ``shown`` those the project's filter shows."""
+
+    run_id: int
+    tiles: int
+    finds: int
+    seconds: float
+    shown: int = 0
+    damaged_tiles: int = 0
+    state: str = "finished"
+
+
+class DetectionFailed(MicroscopeQCError, RuntimeError):
+    """The child process ended before its work was done; what it found so far is kept."""
+
+
+def prepare_run(
+    project: Project,
+    slide_id: int,
+    model: str | Path,
+    *,
+    region: Region | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+) -> RunRecord:
+    """Start a run, or take up the last one of the same settings where it stopped.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or a model's folder.
+    region
+        Part of the slide in full-resolution pixels; the whole slide without it.
+    fresh
+        Begin anew; an older run of the same settings is switched off.
+
+    Returns
+    -------
+    RunRecord
+        Its state is "finished" when a run of the same settings has already done everything.
+
+    Raises
+    ------
+    InputError
+        When the slide has no pixel size, or the region lies outside the slide.
+    ModelError
+        When the model cannot be used.
+    """
+    folder = model_folder(model)
+    card = read_card(folder)
+    if card.task != "detect":
+        raise ModelError(f"The model {card.name} does not find defects.", hint="Choose a detector.")
+    slide = project.slide_by_id(slide_id)
+    scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
+    area = _area(slide, region)
+    settings = {
+        "model": card.name,
+        "weights": _fingerprint(folder / WEIGHTS_NAME),
+        "region": [area.y0, area.x0, area.y1, area.x1],
+        "scale": [round(value, 6) for value in scale],
+    }
+    same = [run for run in project.runs if run.slide_id == slide_id and run.settings == settings]
+    if same and not fresh:
+        last = same[-1]
+        return last if last.state == "finished" else project.finish_run(last.id, "running")
+    for run in same:
+        project.show_run(run.id, False)
+    side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
+    run_card = {
+        "model": str(model) if Path(model).name == str(model) and not Path(model).exists() else str(folder.resolve()),
+        "model_name": card.name,
+        "region": settings["region"],
+        "tile_px": side,
+        "overlap_px": overlap,
+        "scale": list(scale),
+        "classes": card.classes,
+        "class_names": card.class_names,
+        "confidence": card.confidence,
+        "candidate_confidence": CANDIDATE_CONFIDENCE,
+        "device": device,
+    }
+    return project.start_run(slide_id, run_card, settings)
+
+
+def _pixel_size(slide: SlideRecord, card: ModelCard) -> tuple[float, float] | None:
+    if card.pixel_size_um is not None and slide.pixel_size_um is None:
+        raise InputError(
+            f"The pixel size of {slide.name} is not known, and the model {card.name} needs it.",
+            hint="Enter the slide's pixel size first.",
+        )
+    return slide.pixel_size_um
+
+
+def _area(slide: SlideRecord, region: Region | None) -> Region:
+    height, width = slide.shape_px
+    area = Region(0, 0, height, width) if region is None else region.clip((height, width))
+    if area.empty:
+        raise InputError(
+            f"The region lies outside {slide.name}.", hint=f"The slide has {width} x {height} pixels (width x height)."
+        )
+    return area
+
+
+def _fingerprint(path: Path) -> str:
+    import hashlib
+
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise ModelError(f"The weights {path} cannot be read ({error}).", hint="Copy the model again.") from error
+
+
+class RunIntake:
+    """The owner's side of a run: takes finds from its journal into the project.
+
+    Only finds that no unfinished tile can change any more are taken, so that a run that is stopped and continued gives
+    exactly the finds of an undisturbed one. Finds that were taken in before are not taken twice, whatever became of
+    them since: the run knows how many there were, and the journal gives them in the same order again.
+    """
+
+    def __init__(self, project: Project, run: RunRecord) -> None:
+        self._project = project
+        self._run = run
+        card = run.card
+        self._grid = plan_grid(card)
+        scale = card.get("scale") or (1.0, 1.0)
+        self._settings = merge_settings((float(scale[0]), float(scale[1])))
+        self._merger = SeamMerger(self._grid, self._settings)
+        self._offset = 0
+        self._pending: list[tuple[int, np.ndarray]] = []
+        self.tiles_done: set[int] = set()
+        self._labels = self._class_ids(card)
+        self._suggest_confidence(card)
+        self._skip_taken()
+
+    def _class_ids(self, card: dict[str, Any]) -> np.ndarray:
+        known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
+        names = card.get("class_names") or card["classes"]
+        wanted = [known.get(code) or DefectClass(code, name) for code, name in zip(card["classes"], names, strict=True)]
+        ids = self._project.ensure_classes(wanted)
+        return np.array([ids[code] for code in card["classes"]], np.int32)
+
+    def _suggest_confidence(self, card: dict[str, Any]) -> None:
+        # the model's threshold is taken over as long as the person has not moved away from the last suggestion
+        project = self._project
+        suggested = float(card.get("confidence", 0.0))
+        if abs(project.filter.min_confidence - float(project.setting(_CONFIDENCE_KEY, 0.0))) < 1e-6:
+            if project.filter.min_confidence != suggested:
+                project.set_filter(replace(project.filter, min_confidence=suggested))
+            project.set_setting(_CONFIDENCE_KEY, suggested)
+
+    def _skip_taken(self) -> None:
+        if self._run.found == 0:
+            return
+        tiles, offset = read_journal(self._run.folder)
+        low, high = 0, len(tiles)
+        while low < high:  # finds only grow with the journal: the shortest part that gives as many as were taken
+            middle = (low + high) // 2
+            if self._settled_after(tiles[:middle])[1] < self._run.found:
+                low = middle + 1
+            else:
+                high = middle
+        merger, count = self._settled_after(tiles[:low])
+        if count != self._run.found:
+            raise ModelError(
+                f"The journal of run {self._run.id} does not fit the finds in the project.",
+                hint="Detect anew with --fresh; the finds so far are kept.",
+            )
+        self._merger = merger
+        self._pending = tiles[low:]
+        self.tiles_done |= {tile for tile, _ in tiles[:low]}
+        self._offset = offset
+
+    def _settled_after(self, tiles: list[tuple[int, np.ndarray]]) -> tuple[SeamMerger, int]:
+        merger = SeamMerger(self._grid, self._settings)
+        for tile, candidates in tiles:
+            merger.add(tile, candidates)
+        return merger, len(merger.settled())
+
+    def poll(self) -> np.ndarray:
+        """Take in what the child has written since the last time; return the ids of the new boxes."""
+        tiles, self._offset = read_journal(self._run.folder, self._offset)
+        tiles, self._pending = [*self._pending, *tiles], []
+        for tile, candidates in tiles:
+            if 0 <= tile < len(self._grid) and (candidates["label"] < len(self._labels)).all():
+                self._merger.add(tile, candidates)
+                self.tiles_done.add(tile)
+        if not tiles:
+            return np.zeros(0, np.int64)
+        return self._take(self._merger.settled())
+
+    def _take(self, found: np.ndarray) -> np.ndarray:
+        if len(found) == 0:
+            return np.zeros(0, np.int64)
+        columns = {name: found[name] for name in ("y0", "x0", "y1", "x1", "confidence")}
+        rows = make_rows(len(found), class_id=self._labels[found["label"]], **columns)
+        return self._project.add_finds(self._run.id, rows)
+
+    @property
+    def tiles_total(self) -> int:
+        """Number of tiles of the run."""
+        return len(self._grid)
+
+    def finish(self, state: str) -> RunRecord:
+        """Take in the rest and store how the run ended: "finished", "stopped" or "failed"."""
+        self.poll()
+        return self._project.finish_run(self._run.id, state)
+
+
+def detect(
+    project: Project,
+    slide_id: int,
+    model: str | Path,
+    *,
+    region: Region | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+    wait_s: float = _POLL_SECONDS,
+) -> Job[DetectResult]:
+    """Find defects on a slide, or on a region of it; see :func:`prepare_run`.
+
+    ``wait_s`` is how long a step waits for the child. With 0 no step waits, and closing the job does not wait for the
+    child's end either: for a window that steps the job between its own events.
+
+    When the job is closed the child is asked to end, its finds so far are kept, and the run is "stopped".
+
+    Raises
+    ------
+    DetectionFailed
+        When the child ended early, with the last sentence it said.
+    """
+    started = time.monotonic()
+    run = prepare_run(project, slide_id, model, region=region, device=device, fresh=fresh)
+    if run.state == "finished":
+        return _result(project, run.id, started)
+    state = "failed"
+    intake: RunIntake | None = None
+    child: Child | None = None
+    try:
+        intake = RunIntake(project, run)
+        while run.folder in _ending and _ending[run.folder].is_alive():  # two writers would mix their lines
+            yield Progress(0, 0, "tiles", "waiting for the detection before to end")
+        child = Child(run.folder)
+        yield from _follow(child, intake, wait_s)
+        state = "finished" if child.code == 0 and len(intake.tiles_done) >= intake.tiles_total else "failed"
+    except GeneratorExit:
+        state = "stopped"
+        raise
+    finally:
+        if child is not None and wait_s > 0:
+            child.stop()
+        elif child is not None and child.running:
+            _ending[run.folder] = threading.Thread(target=child.stop, name="detection-end")
+            _ending[run.folder].start()
+        if intake is not None:
+            intake.finish(state)
+        else:
+            project.finish_run(run.id, state)
+    if state != "finished":
+        raise DetectionFailed(
+            f"The detection ended early: {child.last_words}",
+            hint="What was found so far is kept; start it again to go on.",
+        )
+    return _result(project, run.id, started)
+
+
+def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress]:
+    note = "starting"
+    while True:
+        running = child.running
+        found = len(intake.poll())
+        status = child.progress
+        note = f"{found} new finds" if found else str(status.get("note") or "")
+        yield Progress(len(intake.tiles_done), intake.tiles_total, "tiles", note)
+        if not running:
+            return
+        if wait_s > 0:
+            child.wait(wait_s)
+
+
+def _result(project: Project, run_id: int, started: float) -> DetectResult:
+    run = project.run(run_id)
+    status = read_status(run.folder)
+    rows = project.boxes(run.slide_id).rows
+    rows = rows[rows["run_id"] == run_id]
+    return DetectResult(
+        run_id=run_id,
+        tiles=len(plan_grid(run.card)),
+        finds=len(rows),
+        seconds=time.monotonic() - started,
+        shown=int(project.filter.mask(rows).sum()),
+        damaged_tiles=int(status.get("tiles_damaged", 0)),
+        state=run.state,
+    )
+
+
+class Child:
+    """The process that runs the model: started through the command line, listened to on its stderr."""
+
+    def __init__(self, run_folder: Path) -> None:
+        environment = dict(os.environ, PYTHONIOENCODING="utf-8")
+        # waiting threads that spin would take the processor from the window
+        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "microscope_qc", "worker", str(run_folder), "--progress", "json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, **group,
+        )  # fmt: skip
+        self.progress: dict[str, Any] = {}
+        self._sentences: deque[str] = deque(maxlen=20)
+        self._listener = threading.Thread(target=self._listen, name="detection", daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        for raw in self._process.stderr:
+            line = raw.decode("utf-8", "replace").strip()
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if isinstance(entry, dict):
+                self.progress = entry
+            elif line:
+                self._sentences.append(line)
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """Exit code, None while it runs."""
+        return self._process.poll()
+
+    @property
+    def last_words(self) -> str:
+        """The last sentence it said, or how it ended."""
+        self._listener.join(timeout=5)
+        if self._sentences:
+            return self._sentences[-1]
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return f"the process was ended by signal {-code}."
+        return f"the process ended with code {code}."
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it ends, but not longer."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+
+    def stop(self) -> None:
+        """Ask it to end, and end it when it does not listen."""
+        if self.running:
+            if sys.platform == "win32":
+                self._process.send_signal(signal.CTRL_BREAK_EVENT)
+            else:
+                self._process.terminate()
+            self.wait(_PATIENCE_SECONDS)
+        if self.running:
+            self._process.kill()
+            self.wait(_PATIENCE_SECONDS)
+        self._listener.join(timeout=5)
+        if self._process.stderr is not None and not self._listener.is_alive():
+            self._process.stderr.close()
