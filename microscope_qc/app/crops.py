@@ -37,9 +37,18 @@ class CropSpec:
 
     @classmethod
     def around(
-        cls, box: tuple[float, float, float, float], *, shape_px: tuple[int, int], context: float = CONTEXT
+        cls,
+        box: tuple[float, float, float, float],
+        *,
+        shape_px: tuple[int, int],
+        context: float = CONTEXT,
+        within: tuple[int, int] | None = None,
     ) -> CropSpec:
-        """Region of the picture's proportions that holds a box (y0, x0, y1, x1) with its surroundings."""
+        """Region of the picture's proportions that holds a box (y0, x0, y1, x1) with its surroundings.
+
+        ``within`` is the slide's shape: the region is moved to lie on the slide where it can, and the box then stands
+        off its middle. Without it the box is always in the middle.
+        """
         y0, x0, y1, x1 = box
         margin = 2.0 * context * max(y1 - y0, x1 - x0, 1.0)
         height, width = y1 - y0 + margin, x1 - x0 + margin
@@ -47,7 +56,10 @@ class CropSpec:
         height = max(height, width / aspect, MIN_SIDE_PX)
         width = height * aspect
         top, left = round((y0 + y1 - height) / 2), round((x0 + x1 - width) / 2)
-        region = Region(top, left, top + max(1, round(height)), left + max(1, round(width)))
+        rows, columns = max(1, round(height)), max(1, round(width))
+        if within is not None:
+            top, left = _moved(top, rows, within[0]), _moved(left, columns, within[1])
+        region = Region(top, left, top + rows, left + columns)
         return cls(region, _picture_shape(region.shape, shape_px))
 
     @classmethod
@@ -56,6 +68,11 @@ class CropSpec:
         height, width = slide_shape
         scale = min(1.0, longest_px / max(height, width, 1))
         return cls(Region(0, 0, height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def _moved(start: int, length: int, limit: int) -> int:
+    """Start of a stretch moved into [0, limit); one that is longer than that lies around it."""
+    return min(max(start, 0), limit - length) if length <= limit else (limit - length) // 2
 
 
 def _picture_shape(region_shape: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:

@@ -36,6 +36,19 @@ def test_a_crop_holds_its_box_and_never_more_pixels_than_there_are(
     assert aspect == pytest.approx(shape_px[1] / shape_px[0], rel=0.1)
 
 
+@given(st.floats(0, 900), st.floats(0, 1500), st.floats(1, 99), st.floats(1, 99), pictures)
+def test_a_crop_within_the_slide_shows_nothing_else_where_it_can(
+    y: float, x: float, height: float, width: float, shape_px: tuple[int, int]
+) -> None:
+    slide = (1000, 1600)
+    box = (y, x, y + height, x + width)
+    inside = CropSpec.around(box, shape_px=shape_px, within=slide).region
+    assert inside.shape == CropSpec.around(box, shape_px=shape_px).region.shape
+    for start, stop, limit in ((inside.y0, inside.y1, slide[0]), (inside.x0, inside.x1, slide[1])):
+        assert (start >= 0 and stop <= limit) or stop - start > limit
+    assert inside.y0 <= y and inside.x0 <= x and inside.y1 >= y + height and inside.x1 >= x + width
+
+
 def spec(number: int) -> CropSpec:
     return CropSpec(Region(number, 0, number + 32, 32), (32, 32))
 

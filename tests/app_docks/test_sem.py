@@ -273,6 +273,6 @@ def test_every_other_format_is_offered(qtbot: Any, dock: SemDock, session: Any, 
 def test_name_column_is_text_and_numbers_stand_right(dock: SemDock, session: Any) -> None:
     session.mark_placed.emit(1.0, 2.0)
     model = dock.marks
-    assert model.headerData(STAGE_X, Qt.Orientation.Horizontal) == "Stage X mm"
+    assert model.headerData(STAGE_X, Qt.Orientation.Horizontal) == "X mm"
     assert model.flags(model.index(0, NAME)) & Qt.ItemFlag.ItemIsEditable
     assert not model.flags(model.index(0, RESIDUAL)) & Qt.ItemFlag.ItemIsEditable

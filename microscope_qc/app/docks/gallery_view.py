@@ -75,6 +75,10 @@ class CropView(QListView):
     def keyboardSearch(self, search: str) -> None:
         """Qt: letters are keys of the review, not a search."""
 
+    def dataChanged(self, top_left: QModelIndex, bottom_right: QModelIndex, roles: Sequence[int] = ()) -> None:
+        """Qt: paint again; all cells have one size, so that nothing is laid out anew."""
+        self.viewport().update()
+
     def _on_mosaic_changed(self) -> None:
         self.crops.set_mosaic(self._session.mosaic)
         self.viewport().update()

@@ -79,7 +79,9 @@ class BigCrop(QWidget):
         """What is read for a box."""
         ratio = self.devicePixelRatioF()
         size = (max(1, round(self.height() * ratio)), max(1, round(self.width() * ratio)))
-        return CropSpec.around(box_of(row), shape_px=size, context=self._context)
+        slide = self._session.slide
+        within = None if slide is None else slide.shape_px
+        return CropSpec.around(box_of(row), shape_px=size, context=self._context, within=within)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Qt: picture, box, scale bar."""

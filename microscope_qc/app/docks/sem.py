@@ -95,7 +95,7 @@ class SemDock(QWidget):
 
     def _build(self) -> None:
         self.table.setModel(self.marks)
-        _plain_table(self.table, rows=5)
+        _plain_table(self.table)
         self.place.setCheckable(True)
         self.place.setIcon(theme.icon("map-marker-plus-outline"))
         self.place.clicked.connect(self._on_place_clicked)
@@ -111,7 +111,7 @@ class SemDock(QWidget):
             self.route.addItem(text, key)
         self.route.currentIndexChanged.connect(lambda _: self._show_travel())
         self.travel_table.setModel(self.travel)
-        _plain_table(self.travel_table, rows=7)
+        _plain_table(self.travel_table)
         self.travel_table.clicked.connect(self._on_travel_clicked)
         mark_buttons = QHBoxLayout()
         mark_buttons.addWidget(self.place)
@@ -158,7 +158,7 @@ class SemDock(QWidget):
         self._load_registration()
         fresh = self.registration is not None and _made_from(self.registration, marks)
         self.marks.show(marks, self.registration if fresh else None)
-        _fit_columns(self.table)
+        _fit(self.table, rows=(2, 6))
         missing = len(marks) - len(self.marks.complete)
         text = ADVICE if len(marks) < 3 else ""
         if marks and missing:
@@ -270,7 +270,7 @@ class SemDock(QWidget):
         route = self.route.currentData()
         order = travel_order(self._session, rows, self.registration, route)
         self.travel.show(rows[order], self.registration)
-        _fit_columns(self.travel_table)
+        _fit(self.travel_table, rows=(1, 9))
         if len(rows) == 0:
             text = "Choose finds for the SEM with S in the gallery; they appear here with their stage positions."
         else:
@@ -383,7 +383,7 @@ def _made_from(registration: Registration, marks: list[Mark]) -> bool:
     )
 
 
-def _plain_table(table: QTableView, *, rows: int) -> None:
+def _plain_table(table: QTableView) -> None:
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     table.setAlternatingRowColors(True)
@@ -394,12 +394,12 @@ def _plain_table(table: QTableView, *, rows: int) -> None:
     table.horizontalHeader().setHighlightSections(False)
     table.horizontalHeader().setMinimumSectionSize(20)
     table.horizontalHeader().setStretchLastSection(True)
-    table.setMinimumHeight(table.fontMetrics().height() * 2 + rows * (table.fontMetrics().height() + 8))
     table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
     table.setTextElideMode(Qt.TextElideMode.ElideRight)
 
 
-def _fit_columns(table: QTableView) -> None:
+def _fit(table: QTableView, *, rows: tuple[int, int]) -> None:
+    """Columns as wide as their content, and as high as the lines need between a least and a most."""
     header = table.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
     model, metrics = table.model(), table.fontMetrics()
@@ -407,3 +407,6 @@ def _fit_columns(table: QTableView) -> None:
         title = str(model.headerData(column, Qt.Orientation.Horizontal) or "")
         # Qt's own measure keeps room for a sort arrow that these tables never show
         header.resizeSection(column, max(table.sizeHintForColumn(column) + 4, metrics.horizontalAdvance(title) + 16))
+    lines = min(max(model.rowCount(), rows[0]), rows[1])
+    bar = table.horizontalScrollBar().sizeHint().height()
+    table.setFixedHeight(header.sizeHint().height() + lines * table.verticalHeader().defaultSectionSize() + bar + 2)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
     from microscope_qc.project.records import Mark
 
-COLUMNS = ("Mark", "Stage X mm", "Stage Y mm", "Off µm", "Left out µm", "x px", "y px")
+COLUMNS = ("Mark", "X mm", "Y mm", "Off µm", "Left out µm", "x px", "y px")
 NAME, STAGE_X, STAGE_Y, RESIDUAL, LEFT_OUT, X_PX, Y_PX = range(7)
 TIPS = {
-    STAGE_X: "Read it off the SEM with the mark in the cross-hairs",
-    STAGE_Y: "Read it off the SEM with the mark in the cross-hairs",
+    STAGE_X: "Stage X: read it off the SEM with the mark in the cross-hairs",
+    STAGE_Y: "Stage Y: read it off the SEM with the mark in the cross-hairs",
     RESIDUAL: "Distance between the fitted and the measured place of the mark. Not the accuracy of the alignment.",
     LEFT_OUT: "How far off the alignment would be here without this mark. A large number shows a wrong mark.",
 }
