@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,7 +129,7 @@ def _open_array(path: Path, folder: Path):
         raise SlideError(
             f"{path.name} names the level {folder.name}, which is not there.", hint="Copy the whole folder again."
         )
-    kvstore = {"driver": "file", "path": f"{folder}{os.sep}"}
+    kvstore = {"driver": "file", "path": f"{folder.as_posix()}/"}
     spec = {"driver": driver, "kvstore": kvstore, "recheck_cached_data": "open"}
     try:
         return ts.open(spec, read=True, open=True, context=_shared_context()).result()

@@ -12,7 +12,7 @@ from microscope_qc.core.geometry import Region
 if TYPE_CHECKING:
     from microscope_qc.slides.base import Mosaic
 
-SOURCE_PX = 4096  # side of the largest block read at once
+SOURCE_PX = 2048  # side of the largest block read at once
 RESULT_BYTES = 1 << 30
 
 
