@@ -117,7 +117,10 @@ def _is_block_head(row: Sequence[str]) -> bool:
 
 def _blocks(rows: Sequence[Sequence[str]]) -> list[Spectrum]:
     found: list[Spectrum] = []
-    label, columns, at, wt = "", {}, {}, {}
+    label = ""
+    columns: dict[str, int] = {}
+    at: dict[str, float] = {}
+    wt: dict[str, float] = {}
 
     def finish() -> None:
         if at or wt:

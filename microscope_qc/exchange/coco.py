@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.defect_class import PALETTE, DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
@@ -171,6 +171,6 @@ def _read_categories(root: dict[str, Any], path: Path, document: Document) -> di
         if code and code not in listed:
             listed.add(code)
             name, colour = entry.get("full_name"), entry.get("color")
-            extra = {"colour": colour} if isinstance(colour, str) and len(colour) == 7 else {}
-            document.classes.append(DefectClass(code, name if isinstance(name, str) else code, **extra))
+            colour = colour if isinstance(colour, str) and len(colour) == 7 else PALETTE[0]
+            document.classes.append(DefectClass(code, name if isinstance(name, str) else code, colour))
     return codes

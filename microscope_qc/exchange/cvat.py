@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.cells import printable
-from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.defect_class import PALETTE, DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
@@ -53,15 +53,14 @@ def _add_label(labels: ET.Element, code: str, colour: str) -> None:
 
 def _add_box(entry: ET.Element, box: Box) -> None:
     sides = {"xtl": box.x0, "ytl": box.y0, "xbr": box.x1, "ybr": box.y1}
-    element = ET.SubElement(
-        entry,
-        "box",
-        label=printable(box.class_code),
-        source="manual" if box.score is None else "auto",
-        occluded="0",
+    attributes = {
+        "label": printable(box.class_code),
+        "source": "manual" if box.score is None else "auto",
+        "occluded": "0",
         **{name: repr(float(side)) for name, side in sides.items()},
-        z_order="0",
-    )
+        "z_order": "0",
+    }
+    element = ET.SubElement(entry, "box", attributes)
     values = {
         "state": box.state.word,
         "reason": box.reason,
@@ -104,8 +103,8 @@ def _read_labels(root: Any, document: Document) -> None:
         colour = label.findtext("color") or ""
         if code and code not in known:
             known.add(code)
-            extra = {"colour": colour} if len(colour) == 7 and colour.startswith("#") else {}
-            document.classes.append(DefectClass(code, code, **extra))
+            proper = len(colour) == 7 and colour.startswith("#")
+            document.classes.append(DefectClass(code, code, colour if proper else PALETTE[0]))
 
 
 def _read_shape(shape: Any, image: ImageEntry, document: Document) -> None:

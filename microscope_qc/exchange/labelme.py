@@ -25,7 +25,7 @@ def write(path: Path, document: Document) -> list[Path]:
         targets = [path / f"{stem}.json" for stem in unique_stems(document)]
     for target, image in zip(targets, document.images, strict=True):
         height, width = image.shape_px or (0, 0)
-        root = {
+        root: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": [_shape(box) for box in image.boxes],

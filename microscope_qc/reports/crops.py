@@ -88,3 +88,13 @@ def jpeg(picture: np.ndarray, *, quality: int = 86) -> bytes:
     if not coded:
         raise ValueError("a picture of this size cannot be coded as JPEG")
     return data.tobytes()
+
+
+def decoded(jpeg_bytes: bytes) -> np.ndarray:
+    """RGB picture of :func:`jpeg`."""
+    import cv2
+
+    picture = cv2.imdecode(np.frombuffer(jpeg_bytes, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("this is no JPEG")
+    return picture[..., ::-1]

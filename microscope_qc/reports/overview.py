@@ -102,7 +102,7 @@ def read_whole(mosaic: Mosaic, long_side_px: int) -> Job[np.ndarray]:
     if max(shape) < min(1200, long_side_px):
         enlarge = min(1200, long_side_px) / max(shape)
         size = max(1, round(shape[1] * enlarge)), max(1, round(shape[0] * enlarge))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     return picture
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from microscope_qc.core.files import atomic_path
 from microscope_qc.reports.charts import log_edges, size_ticks
 from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
+from microscope_qc.reports.crops import decoded
 from microscope_qc.reports.scale import length_text, round_length_um
 
 A4 = (8.27, 11.69)
@@ -23,7 +24,12 @@ def write_pdf(path: Path | str, content: ReportContent) -> Path:
     from matplotlib.backends.backend_pdf import PdfPages
 
     # dollar signs in names are text, not formulas
-    style = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+    style: dict[Any, Any] = {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "text.parse_math": False,
+    }
     with (
         rc_context(style),
         atomic_path(path) as temporary,
@@ -127,10 +133,7 @@ def _map_page(slide: SlideContent, content: ReportContent) -> Any:
     axes = figure.add_axes((0.07, 0.2, 0.86, 0.69))
     axes.set_anchor("N")
     if slide.thumbnail:
-        import cv2
-
-        picture = cv2.imdecode(np.frombuffer(slide.thumbnail, np.uint8), cv2.IMREAD_COLOR)
-        axes.imshow(picture[..., ::-1], extent=(0, width, height, 0), interpolation="bilinear")
+        axes.imshow(decoded(slide.thumbnail), extent=(0, width, height, 0), interpolation="bilinear")
     else:
         axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     for index, cls in enumerate(content.classes):
@@ -156,8 +159,6 @@ def _map_page(slide: SlideContent, content: ReportContent) -> Any:
 
 
 def _gallery(content: ReportContent, start: int, count: int) -> Any:
-    import cv2
-
     items = content.gallery[start : start + count]
     words = f"{start + 1} to {start + len(items)} of {content.gallery_of} finds, by class weight, size and confidence"
     figure = _page("Gallery, worst first", words)
@@ -167,8 +168,7 @@ def _gallery(content: ReportContent, start: int, count: int) -> Any:
         row, column = divmod(place, columns)
         x, y = 0.07 + column * 0.222, 0.9 - side_y - row * (0.86 / rows)
         axes = figure.add_axes((x, y - 0.005, side_x, side_y))
-        picture = cv2.imdecode(np.frombuffer(item.picture, np.uint8), cv2.IMREAD_COLOR)
-        axes.imshow(picture[..., ::-1])
+        axes.imshow(decoded(item.picture))
         axes.axis("off")
         for line, (text, colour) in enumerate(_caption(item)):
             figure.text(x, y - 0.017 - line * 0.0115, text, fontsize=7, color=colour)

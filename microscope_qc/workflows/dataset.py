@@ -231,6 +231,7 @@ def clipped_boxes(rows: np.ndarray, region: Region, scale: tuple[float, float], 
         fills = (y1 - y0) * (x1 - x0) > 0.5 * region.shape[0] * region.shape[1]
         if (y1 - y0) * (x1 - x0) < SMALLEST_SHARE * whole and not fills:
             continue
-        sides = (y0 - region.y0) * scale[0], (x0 - region.x0) * scale[1], (y1 - region.y0) * scale[0]
-        boxes.append(Box(code_of[int(row["class_id"])], *map(float, sides), float((x1 - region.x0) * scale[1])))
+        top, bottom = (float((y - region.y0) * scale[0]) for y in (y0, y1))
+        left, right = (float((x - region.x0) * scale[1]) for x in (x0, x1))
+        boxes.append(Box(code_of[int(row["class_id"])], top, left, bottom, right))
     return boxes

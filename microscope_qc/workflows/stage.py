@@ -92,7 +92,12 @@ def store_marks(project: Project, slide_id: int, marks: list[MarkRow]) -> None:
     """Place marks in the project; a mark of the same name is moved."""
     known = {mark.name: mark for mark in project.marks(slide_id)}
     for mark in marks:
-        places = {"y_px": mark.y_px, "x_px": mark.x_px, "stage_x_mm": mark.stage_x_mm, "stage_y_mm": mark.stage_y_mm}
+        places: dict[str, Any] = {
+            "y_px": mark.y_px,
+            "x_px": mark.x_px,
+            "stage_x_mm": mark.stage_x_mm,
+            "stage_y_mm": mark.stage_y_mm,
+        }
         old = known.get(mark.name)
         if old is None:
             project.add_mark(slide_id, mark.name, **places)
