@@ -5,20 +5,14 @@
 Without a COMMAND it runs the demo; everything from the first other word on is handed to ``microscope-qc``.
 """
 
-import os
 import sys
 
-if sys.version_info < (3, 8):  # noqa: UP036 - an old python3 must be able to read this file, and to find a newer one
-    for _name in ("python3.12", "python3.13", "python3.11"):
-        try:  # noqa: SIM105
-            os.execvp(_name, [_name] + sys.argv)  # noqa: RUF005
-        except OSError:
-            pass
-    sys.exit("microscope_qc needs Python 3.11, 3.12 or 3.13, and this is an older one. Install Python 3.12.")
+import old_python
 
 
 def main():
     """Set up, then start the program in place of this one."""
+    old_python.leave()
     from find_python import SetupError, reexec_if_needed
 
     reexec_if_needed(__file__)
@@ -32,9 +26,10 @@ def main():
             return 0
         return venv.start(rest or ["demo"])
     except SetupError as error:
-        sys.exit(str(error))
+        sys.stderr.write(str(error) + "\n")
+        return 2
     except KeyboardInterrupt:
-        print("Stopped. The same command goes on where it was.", file=sys.stderr)
+        sys.stderr.write("Stopped. The same command goes on where it was.\n")
         return 130
 
 

@@ -6,20 +6,14 @@
 virtual one. The last line counts the tests.
 """
 
-import os
 import sys
 
-if sys.version_info < (3, 8):  # noqa: UP036 - an old python3 must be able to read this file, and to find a newer one
-    for _name in ("python3.12", "python3.13", "python3.11"):
-        try:  # noqa: SIM105
-            os.execvp(_name, [_name] + sys.argv)  # noqa: RUF005
-        except OSError:
-            pass
-    sys.exit("microscope_qc needs Python 3.11, 3.12 or 3.13, and this is an older one. Install Python 3.12.")
+import old_python
 
 
 def main():
     """Set up, then run the checks; 0 when all of them passed."""
+    old_python.leave()
     from find_python import SetupError, reexec_if_needed
 
     reexec_if_needed(__file__)
@@ -36,9 +30,10 @@ def main():
             return 0
         return run_checks(venv, files=files, long_counts=long_counts, fast=fast)
     except SetupError as error:
-        sys.exit(str(error))
+        sys.stderr.write(str(error) + "\n")
+        return 2
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        sys.stderr.write("Stopped.\n")
         return 130
 
 

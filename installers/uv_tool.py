@@ -70,6 +70,7 @@ def find_or_fetch(folder: Path, wheelhouse: Path | None) -> list[str]:
         "uv",
     ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
+    shutil.rmtree(folder / "pip", ignore_errors=True)
     found = [_inside(private)]
     if done.returncode == 0 and _starts(found, private):
         return found
