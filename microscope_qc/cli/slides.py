@@ -53,15 +53,16 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def _info(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
-    from microscope_qc.slides import slide_info
+    from microscope_qc.slides.info import describe_slide
 
-    document = slide_info(args.slide)
+    document, notes = describe_slide(args.slide)
     if args.json:
         print_json(document)
         return 0
     print(f"{args.slide.name}: {document['format']}")
-    for scene in document["scenes"]:
+    for scene, lines in zip(document["scenes"], notes, strict=True):
         print(_describe(scene, several=len(document["scenes"]) > 1))
+        print("".join(f"  note      {line}\n" for line in lines), end="")
     return 0
 
 
@@ -88,7 +89,6 @@ def _describe(scene: dict, *, several: bool) -> str:
         lines.append(
             f"  stage     {', '.join(f'{key} {value:g}' for key, value in numbers.items()) or stage['source']}"
         )
-    lines += [f"  note      {note}" for note in scene["notes"]]
     return "\n".join(lines)
 
 

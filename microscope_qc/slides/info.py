@@ -17,7 +17,7 @@ def slide_info(path: Path | str) -> dict:
     Returns
     -------
     dict
-        ``{format, scenes: [{name, shape, levels, dtype, rgb, channels, pixel_size_um, origin_px, stage, notes}]}``,
+        ``{format, scenes: [{name, shape, levels, dtype, rgb, channels, pixel_size_um, origin_px, stage}]}``,
         every pair as [y, x].
 
     Raises
@@ -25,8 +25,14 @@ def slide_info(path: Path | str) -> dict:
     SlideError
         When the slide cannot be opened or decoded.
     """
+    return describe_slide(path)[0]
+
+
+def describe_slide(path: Path | str) -> tuple[dict, list[tuple[str, ...]]]:
+    """The document of :func:`slide_info`, and for every scene the sentences about what is not shown."""
     with open_slide(path) as slide:
-        return {"format": slide.format, "scenes": [_scene_info(mosaic) for mosaic in slide.scenes]}
+        document = {"format": slide.format, "scenes": [_scene_info(mosaic) for mosaic in slide.scenes]}
+        return document, [mosaic.notes for mosaic in slide.scenes]
 
 
 def _scene_info(mosaic: Mosaic) -> dict:
@@ -43,5 +49,4 @@ def _scene_info(mosaic: Mosaic) -> dict:
         "pixel_size_um": list(mosaic.pixel_size_um) if mosaic.pixel_size_um else None,
         "origin_px": list(mosaic.origin_px),
         "stage": mosaic.stage,
-        "notes": list(mosaic.notes),
     }

@@ -115,6 +115,8 @@ def test_czi_levels_show_the_same_picture_smaller(real_data: Path) -> None:
 def test_tiff_agrees_with_tifffile(real_data: Path, name: str) -> None:
     path = real_data / "slides/tiff" / name
     info = slide_info(path)
+    keys = {"name", "shape", "levels", "dtype", "rgb", "channels", "pixel_size_um", "origin_px", "stage"}
+    assert set(info["scenes"][0]) == keys
     with tifffile.TiffFile(path) as file, open_slide(path) as slide:
         series = file.series[0]
         scene, mosaic = info["scenes"][0], slide.scene()
@@ -124,7 +126,7 @@ def test_tiff_agrees_with_tifffile(real_data: Path, name: str) -> None:
         assert scene["rgb"] == (size.get("S", 1) >= 3)
         assert len(scene["channels"]) == size.get("C", 1)
         assert len(scene["levels"]) == len(series.levels)
-        assert ("first of 5 focus planes" in scene["notes"]) == (size.get("Z", 1) == 5)
+        assert ("first of 5 focus planes" in mosaic.notes) == (size.get("Z", 1) == 5)
         for index, level in enumerate(series.levels):
             planes = np.moveaxis(level.asarray(), series.axes.index("S"), -1) if "S" in size else level.asarray()
             for channel in range(len(scene["channels"])):
