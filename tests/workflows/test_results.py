@@ -1,0 +1,168 @@
+"""Overview, report, stage positions and compositions of a project."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.errors import InputError, RegistrationError
+from microscope_qc.core.jobs import run_job
+from microscope_qc.workflows.edx import compositions, import_edx
+from microscope_qc.workflows.report import write_overview, write_report
+from microscope_qc.workflows.stage import export_stage, fit_registration, read_marks, store_marks
+from microscope_qc.workflows.statistics import project_statistics, statistics_lines
+
+MARKS = "name,slide_x_px,slide_y_px,stage_x_mm,stage_y_mm\nA,0,0,10,20\nB,600,0,10.3,20\nC,0,400,10,19.8\n"
+
+
+@pytest.fixture
+def aligned(project, tmp_path):
+    (tmp_path / "marks.csv").write_text(MARKS)
+    slide = project.slides[0]
+    store_marks(project, slide.id, read_marks(tmp_path / "marks.csv"))
+    fit_registration(project, slide.id, name="R1")
+    return project
+
+
+def test_overview_marks_what_is_chosen(project, tmp_path):
+    run_job(write_overview(project, tmp_path / "a.png", selected=True))
+    run_job(write_overview(project, tmp_path / "b.png"))
+    chosen, everything = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png"))
+    assert min(chosen.shape[:2]) > 800  # a small slide is enlarged
+    amber, vermilion = (230, 159, 0), (213, 94, 0)
+    assert (chosen == amber).all(axis=2).any()  # ACP is chosen
+    blue = (0, 114, 178)  # CFA is not
+    assert not (chosen == blue).all(axis=2).any() and (everything == blue).all(axis=2).any()
+    assert not (everything == vermilion).all(axis=2).any()  # CRP does not occur
+    with pytest.raises(InputError, match="PNG"):
+        run_job(write_overview(project, tmp_path / "a.bmp"))
+
+
+def test_overview_as_tiff_knows_its_scale(project, tmp_path):
+    run_job(write_overview(project, tmp_path / "a.tif"))
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        page = file.pages[0]
+        numerator, denominator = page.tags["XResolution"].value
+        assert page.tags["ResolutionUnit"].value == 3  # per cm
+        # 600 px of 0.5 um stand on 1200 px: 0.25 um each
+        assert numerator / denominator == pytest.approx(1e4 / 0.25, rel=1e-3)
+
+
+def test_overview_without_anything_chosen_says_so(project, tmp_path):
+    project.edit_boxes(project.all_rows()["id"], chosen=False)
+    with pytest.raises(InputError, match="chosen"):
+        run_job(write_overview(project, tmp_path / "a.png", selected=True))
+
+
+def test_report_is_one_page_that_needs_nothing(project, tmp_path):
+    project.set_filter(BoxFilter(min_confidence=0.4))
+    run_job(write_report(project, tmp_path / "r.html"))
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert not re.search(r'(?:src|href)="(?!data:)', page) and "<script" not in page
+    assert "&lt;script&gt;" in page  # the note
+    assert "confidence ≥ 0.40" in page and "prefers-color-scheme" in page and "@media print" in page
+    assert page.count("<figure><img") == 6  # seven are shown, one of them is rejected
+    assert page.index("#3<") < page.index("#1<")  # the oxide weighs more
+    for words in ("Anode carbon particle", "per mm²", "Size distribution", "reviewed"):
+        assert words in page
+
+
+def test_report_as_pdf(project, tmp_path):
+    run_job(write_report(project, tmp_path / "r.pdf"))
+    data = (tmp_path / "r.pdf").read_bytes()
+    assert data.startswith(b"%PDF") and data.count(b"/Type /Page ") + data.count(b"/Type /Page\n") >= 3
+    with pytest.raises(InputError, match="PDF"):
+        run_job(write_report(project, tmp_path / "r.docx"))
+
+
+def test_report_without_the_slides_file_keeps_its_numbers(project, tmp_path):
+    (tmp_path / "S1.png").unlink()
+    run_job(write_report(project, tmp_path / "r.html"))
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "No pictures of S1" in page and "Anode carbon particle" in page
+
+
+def test_report_of_an_unreviewed_empty_slide(project, tmp_path):
+    project.delete_boxes(project.all_rows()["id"])
+    for name in ("r.html", "r.pdf"):
+        run_job(write_report(project, tmp_path / name))
+    assert "Nothing is shown" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_statistics_of_a_project(project):
+    found = project_statistics(project)
+    assert found["total"]["states"] == {"unreviewed": 5, "confirmed": 2, "rejected": 1}
+    assert found["slides"][0]["area_mm2"] == pytest.approx(0.06)
+    assert found["total"]["per_mm2"] == pytest.approx(7 / 0.06)
+    json.dumps(found, allow_nan=False)
+    assert any(line.split()[:1] == ["AHS"] for line in statistics_lines(found))
+
+
+def test_stage_positions_leave_rejected_ones_out(aligned, tmp_path):
+    result = run_job(export_stage(aligned, tmp_path / "a.csv", registration="R1", format="csv"))
+    assert result.positions == 2
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["defect_id"] for row in rows] == ["1", "3"]
+    # box 1: x 20..40, y 10..16 px at 0.5 um
+    assert float(rows[0]["stage_x_mm"]) == pytest.approx(10.015, abs=1e-6)
+    assert float(rows[0]["stage_y_mm"]) == pytest.approx(19.9935, abs=1e-6)
+    with pytest.raises(InputError, match="R9"):
+        run_job(export_stage(aligned, tmp_path / "a.csv", registration="R9", format="csv"))
+
+
+def test_drive_sheet_shows_marks_first(aligned, tmp_path):
+    run_job(export_stage(aligned, tmp_path / "a.html", registration="R1", format="sheet"))
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.index("Marks: drive to these first") < page.index("<h2>Defects")
+    assert page.count("data:image/jpeg") == 2 * (3 + 2) and "10.0150" in page
+    assert "<script" not in page
+
+
+def test_marks_are_stored_once_and_moved_by_name(aligned, tmp_path):
+    slide = aligned.slides[0]
+    (tmp_path / "marks.csv").write_text(MARKS.replace("B,600,0,10.3,20", "B,600,0,10.4,20"))
+    store_marks(aligned, slide.id, read_marks(tmp_path / "marks.csv"))
+    assert [(m.name, m.stage_x_mm) for m in aligned.marks(slide.id)] == [("A", 10.0), ("B", 10.4), ("C", 10.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("name,slide_x_px\nA,1\n", "lacks the columns slide_y_px"),
+        (MARKS + "A,1,2,3,4\n", "twice"),
+        (MARKS.replace("10.3", "ten"), "not a number"),
+        (MARKS.replace("10.3", "nan"), "not a number"),
+    ],
+)
+def test_bad_tables_of_marks_are_refused(tmp_path, text, words):
+    (tmp_path / "marks.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_marks(tmp_path / "marks.csv")
+
+
+def test_alignment_needs_marks_and_a_pixel_size(project):
+    slide = project.slides[0]
+    with pytest.raises(RegistrationError, match="0 marks"):
+        fit_registration(project, slide.id, name="R1")
+    project.set_pixel_size(slide.id, None)
+    with pytest.raises(InputError, match="pixel size"):
+        fit_registration(project, slide.id, name="R1")
+
+
+def test_compositions_come_back_to_their_defects(aligned, tmp_path):
+    (tmp_path / "edx.csv").write_text("defect_id,O at%,Al at%\n3,60,40\n6,1,99\n77,1,99\n")
+    result = run_job(import_edx(aligned, tmp_path / "edx.csv"))
+    assert [(m.box_id, m.by) for m in result.matched] == [(3, "label")]
+    assert set(result.unmatched) == {"6", "77"}  # 6 was rejected, 77 is none
+    assert compositions(aligned, 3)[0]["at_percent"] == {"O": 60.0, "Al": 40.0}
+    run_job(import_edx(aligned, tmp_path / "edx.csv"))
+    assert len(compositions(aligned, 3)) == 1  # the same spectrum again replaces itself
