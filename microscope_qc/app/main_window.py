@@ -220,7 +220,8 @@ class MainWindow(QMainWindow):
         self.book.trigger(action_by_id(action_id))
 
     def book_refresh_soon(self, *_: object) -> None:
-        """Enable and disable actions after the event that is being handled."""
+        """Enable and disable actions now, put them into words after the event that is being handled."""
+        self.book.enable()
         if not self._fresh.isActive():
             self._fresh.start(30)
 

@@ -69,6 +69,11 @@ class ActionBook(QObject):
             self.actions[entry.id].setShortcuts([QKeySequence(text) for text in self.shortcuts(entry)])
         self.refresh()
 
+    def enable(self) -> None:
+        """Enable what can be done now: at once, for a key may follow within milliseconds."""
+        for entry in ACTIONS:
+            self.actions[entry.id].setEnabled(not entry.when(self._session))
+
     def refresh(self) -> None:
         """Enable what can be done now and say at the rest why not."""
         for entry in ACTIONS:

@@ -50,6 +50,9 @@ class Picture(QObject):
             child.setAcceptDrops(False)  # files dropped anywhere belong to the window
         self.native: QWidget = self.widget.canvas.native
         self.scene = self.widget.canvas.view.scene
+        # napari 0.9 flushes OpenGL commands while it removes layers, whatever context is current: in the one of Qt's
+        # compositor the buffers of the boxes are not resized, and the next draw reads beyond their end
+        self.model.layers.events.removing.connect(self._make_current)
         self.pyramid: Pyramid | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="overview")
         self._base_ready.connect(self._on_base_ready, Qt.ConnectionType.QueuedConnection)
@@ -57,6 +60,9 @@ class Picture(QObject):
     def set_background(self, colour: str) -> None:
         """Colour around the slide."""
         self.model.canvas.background_color_override = colour
+
+    def _make_current(self, _event: object = None) -> None:
+        self.widget.canvas._scene_canvas.set_current()
 
     def look(self, view: View) -> None:
         """Point napari's camera at a view."""
@@ -70,6 +76,7 @@ class Picture(QObject):
 
     def show_mosaic(self, mosaic: Mosaic | None) -> None:
         """Show a mosaic: first its overview, read in the background, then what is in view at full detail."""
+        self._make_current()
         self.model.layers.clear()
         self.pyramid = None
         if mosaic is None:
@@ -147,6 +154,7 @@ class Picture(QObject):
         """Stop reading; the widget can be deleted afterwards."""
         self.pyramid = None
         self._reader.shutdown(wait=True, cancel_futures=True)
+        self._make_current()
         self.model.layers.clear()
         self.model._layer_slicer.shutdown()
         self.widget.close()

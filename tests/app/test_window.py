@@ -1,0 +1,313 @@
+"""The window by real mouse and key events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from microscope_qc.core.boxes import ReviewState, make_rows
+from microscope_qc.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.project import Project
+
+pytestmark = pytest.mark.window
+
+LEFT = Qt.MouseButton.LeftButton
+NONE = Qt.KeyboardModifier.NoModifier
+
+
+def point(window: MainWindow, y: float, x: float) -> QPoint:
+    """Where a slide position is on the canvas."""
+    sx, sy = window.canvas.view.to_screen(y, x)
+    return QPoint(round(sx), round(sy))
+
+
+def drag(
+    window: MainWindow,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    *,
+    keys: Qt.KeyboardModifier = NONE,
+    button: Qt.MouseButton = LEFT,
+) -> None:
+    """Press at a slide position, move, release at another."""
+    native = window.canvas.picture.native
+    a, b = point(window, *start), point(window, *end)
+    QTest.mousePress(native, button, keys, a)
+    for share in (0.3, 0.7, 1.0):
+        QTest.mouseMove(native, a + (b - a) * share)
+        # QTest.mouseMove carries no buttons on some platforms: the canvas keeps the gesture from the press
+    QTest.mouseRelease(native, button, keys, b)
+
+
+def click(window: MainWindow, y: float, x: float, keys: Qt.KeyboardModifier = NONE) -> None:
+    """Click a slide position."""
+    QTest.mouseClick(window.canvas.picture.native, LEFT, keys, point(window, y, x))
+
+
+def press(window: MainWindow, key: Qt.Key, keys: Qt.KeyboardModifier = NONE) -> None:
+    """Press a key on the canvas."""
+    window.activateWindow()
+    window.canvas.setFocus()
+    QTest.keyClick(window.canvas.picture.native, key, keys)
+
+
+def rows(window: MainWindow) -> np.ndarray:
+    """Boxes of the slide on screen."""
+    return window.session.table.rows
+
+
+def test_a_box_is_drawn_undone_and_redone(window: MainWindow) -> None:
+    press(window, Qt.Key.Key_B)
+    assert window.session.tool == "draw"
+    drag(window, (700, 400), (800, 600))
+    assert len(rows(window)) == 9
+    made = rows(window)[-1]
+    edges = [made[name] for name in ("y0", "x0", "y1", "x1")]
+    assert np.allclose(edges, (700, 400, 800, 600), atol=2 / window.canvas.view.zoom)
+    assert made["state"] == ReviewState.CONFIRMED
+    assert window.session.selection.ids.tolist() == [made["id"]]
+    press(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert len(rows(window)) == 8
+    press(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert len(rows(window)) == 9
+    assert rows(window)[-1]["id"] == made["id"]
+
+
+def test_a_digit_relabels_the_selection_in_one_step(window: MainWindow) -> None:
+    session = window.session
+    click(window, 330, 140)
+    first = int(rows(window)["id"][0])
+    assert session.selection.ids.tolist() == [first]
+    click(window, 330, 290, Qt.KeyboardModifier.ShiftModifier)
+    assert len(session.selection) == 2
+    entries = len(session.project.history())
+    press(window, Qt.Key.Key_5)
+    wanted = next(item.id for item in session.classes if item.key == "5")
+    assert rows(window)["class_id"][:2].tolist() == [wanted, wanted]
+    assert len(session.project.history()) == entries + 1
+    session.selection.clear()
+    press(window, Qt.Key.Key_3)
+    assert session.class_of(session.draw_class_id).key == "3"
+
+
+def test_a_handle_resizes_and_the_middle_moves_one_command_each(window: MainWindow) -> None:
+    session = window.session
+    window.canvas.set_view(window.canvas.view.fitted(250, 60, 450, 260))
+    click(window, 330, 140)
+    entries = len(session.project.history())
+    drag(window, (360, 180), (400, 220))
+    box = rows(window)[0]
+    assert np.allclose([box["y0"], box["x0"], box["y1"], box["x1"]], (300, 100, 400, 220), atol=1)
+    assert len(session.project.history()) == entries + 1
+    drag(window, (350, 160), (360, 180))
+    moved = rows(window)[0]
+    assert np.allclose([moved["y0"], moved["x0"], moved["y1"], moved["x1"]], (310, 120, 410, 240), atol=1)
+    assert len(session.project.history()) == entries + 2
+    press(window, Qt.Key.Key_Right, Qt.KeyboardModifier.ControlModifier)
+    assert rows(window)[0]["x0"] == pytest.approx(moved["x0"] + 1)
+
+
+def test_escape_gives_a_drag_up(window: MainWindow) -> None:
+    window.session.set_tool("draw")
+    native = window.canvas.picture.native
+    QTest.mousePress(native, LEFT, NONE, point(window, 700, 400))
+    QTest.mouseMove(native, point(window, 900, 700))
+    press(window, Qt.Key.Key_Escape)
+    QTest.mouseRelease(native, LEFT, NONE, point(window, 900, 700))
+    assert len(rows(window)) == 8
+
+
+def test_delete_and_undo_brings_the_find_back_and_goes_there(window: MainWindow) -> None:
+    click(window, 330, 140)
+    gone = int(rows(window)["id"][0])
+    press(window, Qt.Key.Key_Delete)
+    assert gone not in window.session.table
+    assert len(window.session.selection) == 0
+    window.session.show_slide(window.session.project.slides[1].id)
+    press(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert window.session.slide.name == "S1"
+    assert gone in window.session.table
+    assert window.session.selection.ids.tolist() == [gone]
+    assert "Delete" in window.toast.text
+
+
+def test_the_filter_hides_at_once_and_hidden_finds_cannot_be_hit(window: MainWindow) -> None:
+    window.session.set_filter(min_confidence=0.5)
+    assert len(window.canvas.boxes.rows) == 4
+    click(window, 330, 140)
+    assert len(window.session.selection) == 0
+    window.session.set_filter(min_confidence=0.0)
+    assert len(window.canvas.boxes.rows) == 8
+
+
+def test_ctrl_drag_selects_an_area_and_the_table_shows_it(window: MainWindow) -> None:
+    table = window.show_dock("table")
+    drag(window, (250, 60), (400, 500), keys=Qt.KeyboardModifier.ControlModifier)
+    assert len(window.session.selection) == 3
+    chosen = table.view.selectionModel().selectedRows()
+    assert sorted(table.model.ids[[index.row() for index in chosen]]) == sorted(window.session.selection.ids)
+    table.view.selectRow(6)
+    assert window.session.selection.ids.tolist() == [table.model.ids[6]]
+
+
+def test_an_empty_place_pans_and_the_wheel_zooms_at_the_cursor(window: MainWindow) -> None:
+    canvas = window.canvas
+    canvas.zoom_by(3)
+    before = canvas.view
+    drag(window, (before.y, before.x), (before.y + 50, before.x + 80))
+    assert canvas.view.y == pytest.approx(before.y - 50, abs=2)
+    assert canvas.view.x == pytest.approx(before.x - 80, abs=2)
+    place = QPointF(100, 80)
+    under = canvas.view.to_slide(place.x(), place.y())
+    zoom = canvas.view.zoom
+    canvas._zoom_at(1.2, place)
+    assert canvas.view.zoom == pytest.approx(1.2 * zoom)
+    assert canvas.view.to_slide(place.x(), place.y()) == pytest.approx(under)
+    assert len(rows(window)) == 8
+
+
+def test_slides_switch_and_keep_their_view(window: MainWindow, qtbot: QtBot) -> None:
+    session, canvas = window.session, window.canvas
+    canvas.go_to(500, 700)
+    canvas.zoom_to(2.0)
+    window.trigger("slide.next")
+    assert session.slide.name == "S2"
+    assert len(canvas.boxes.rows) == 0
+    qtbot.waitUntil(lambda: session.mosaic is not None)
+    window.trigger("slide.previous")
+    assert (canvas.view.y, canvas.view.x, canvas.view.zoom) == pytest.approx((500, 700, 2.0))
+
+
+def test_confirm_reject_and_the_order_of_review(window: MainWindow) -> None:
+    session = window.session
+    session.order = session._order_by_id
+    ids = rows(window)["id"].copy()
+    session.selection.set([ids[0]])
+    press(window, Qt.Key.Key_Y)
+    assert rows(window)["state"][0] == ReviewState.CONFIRMED
+    assert session.selection.current == ids[1]
+    press(window, Qt.Key.Key_N)
+    assert window.reasons.isVisible()
+    QTest.keyClick(window.reasons, Qt.Key.Key_D)
+    assert rows(window)["state"][1] == ReviewState.REJECTED
+    assert rows(window)["reason"][1] == "duplicate"
+    assert session.selection.current == ids[2]
+    press(window, Qt.Key.Key_Left)
+    assert session.selection.current == ids[1]
+    press(window, Qt.Key.Key_U)
+    assert rows(window)["state"][1] == ReviewState.UNREVIEWED
+
+
+def test_letters_typed_into_a_field_are_no_shortcuts(window: MainWindow, qtbot: QtBot) -> None:
+    card = window.show_dock("card")
+    click(window, 330, 140)
+    card.note.setFocus()
+    QTest.keyClicks(card.note, "by 5n")
+    QTest.keyClick(card.note, Qt.Key.Key_Return)
+    assert window.session.tool == "select"
+    assert card.note.toPlainText().startswith("by 5n")
+    card.keep_note()
+    assert rows(window)["note"][0] == "by 5n"
+
+
+@pytest.mark.parametrize("name", ["broken.png", "empty.tif", "text.czi"])
+def test_a_bad_file_that_is_dropped_leaves_the_window_alive(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, name: str
+) -> None:
+    bad = tmp_path / name
+    bad.write_bytes({"broken.png": b"\x89PNG\r\n\x1a\n rubbish", "empty.tif": b"", "text.czi": b"hello"}[name])
+    before = [slide.id for slide in window.session.project.slides]
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(bad))])
+    event = QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, data, LEFT, NONE)
+    QApplication.sendEvent(window, event)
+    qtbot.waitUntil(lambda: window.message_bar.isVisible())
+    assert name in window.message_bar.text
+    assert [slide.id for slide in window.session.project.slides] == before
+    click(window, 330, 140)
+    assert len(window.session.selection) == 1
+
+
+def test_an_error_in_a_slot_is_said_and_the_window_lives(window: MainWindow) -> None:
+    window.errors.take(InputError("This cannot be.", hint="Do that."))
+    assert window.message_bar.text == "This cannot be.\nDo that."
+    window.errors.take(ZeroDivisionError("x"))
+    assert "ZeroDivisionError" in window.message_bar.text
+    assert "ZeroDivisionError" in window.log.text()
+
+
+def test_workspaces_show_their_panels_and_remember(window: MainWindow) -> None:
+    assert window.docks["classes"].isVisible()
+    window.docks["classes"].hide()
+    window.workspaces.use("review")
+    assert not any(dock.isVisible() for dock in window.docks.values())
+    assert window.pages.currentWidget() is not window.canvas
+    window.workspaces.use("sem")
+    assert window.pages.currentWidget() is window.canvas
+    assert window.docks["slides"].isVisible()
+    window.workspaces.use("annotate")
+    assert not window.docks["classes"].isVisible()
+    window.workspaces.reset()
+    assert window.docks["classes"].isVisible()
+
+
+def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project) -> None:
+    rng = np.random.default_rng(0)
+    count = 20_000
+    y, x = rng.uniform(0, 1150, count), rng.uniform(0, 1550, count)
+    slide = project.slides[1].id
+    project.add_boxes(slide, make_rows(count, y0=y, x0=x, y1=y + 6, x1=x + 6, class_id=project.classes[0].id))
+    window.session.show_slide(slide)
+    assert len(window.canvas.boxes.rows) == count
+    table = window.show_dock("table")
+    assert table.model.rowCount() == count
+    window.canvas.fit_slide()
+    window.canvas._on_refresh()
+    assert window.canvas.boxes._frames._count > 1000  # dots, one per occupied cell
+    window.canvas.set_view(window.canvas.view.fitted(500, 500, 600, 600))
+    window.canvas._on_refresh()
+    assert 0 < window.canvas.boxes._frames._count < 3000
+    nearest = project.boxes(slide).rows[0]
+    window.session.select_and_centre(int(nearest["id"]))
+    click(window, float(nearest["y0"]) + 3, float(nearest["x0"]) + 3)
+    assert window.session.selection.current == nearest["id"]
+
+
+def test_boxes_are_where_the_pixels_are(window: MainWindow, qtbot: QtBot) -> None:
+    """The frame of a box must lie on the pixels it names, at every zoom."""
+    canvas = window.canvas
+    for zoom in (0.3, 1.0, 8.0):
+        canvas.go_to(330, 140)
+        canvas.zoom_to(zoom)
+        native = canvas.picture.widget.canvas
+        world = native._map_canvas2world((100, 50), native.view)
+        assert world[-2:] == pytest.approx(canvas.view.to_slide(100, 50), abs=1e-3 + 0.01 / zoom)
+
+
+def test_the_palette_finds_and_does(window: MainWindow) -> None:
+    palette = window.palette_popup()
+    palette.popup()
+    palette.line.setText("dra box")
+    QTest.keyClick(palette.line, Qt.Key.Key_Return)
+    assert window.session.tool == "draw"
+    assert not palette.isVisible()
+
+
+def test_closing_the_project_shows_the_welcome_page(window: MainWindow, project: Project) -> None:
+    window.session.set_project(None)
+    assert window.pages.currentWidget() is window.welcome
+    assert not any(dock.isVisible() for dock in window.docks.values())
+    assert not window.book.actions["tool.draw"].isEnabled() or window._fresh.isActive()
+    assert len(window.canvas.boxes.rows) == 0
