@@ -83,14 +83,14 @@ def provider(qtbot: Any) -> Iterator[CropProvider]:
 
 
 def wait_for(qtbot: Any, provider: CropProvider, wanted: CropSpec) -> Any:
-    qtbot.waitUntil(lambda: provider.get(wanted) is not None, timeout=5000)
+    qtbot.waitUntil(lambda: provider.get(wanted) is not None, timeout=60000)
     return provider.get(wanted)
 
 
 def test_crops_arrive_later_and_from_another_thread(qtbot: Any, provider: CropProvider) -> None:
     slide = Gate(77)
     provider.set_mosaic(slide)  # type: ignore[arg-type]
-    with qtbot.waitSignal(provider.ready, timeout=5000) as arrived:
+    with qtbot.waitSignal(provider.ready, timeout=60000) as arrived:
         assert provider.get(spec(1)) is None
     assert arrived.args == [[spec(1)]]
     crop = provider.get(spec(1))
@@ -108,11 +108,11 @@ def test_the_newest_requests_are_read_first_in_their_own_order(qtbot: Any, provi
     for number in (1, 2):
         provider.get(spec(number))
     before = provider._pass
-    qtbot.waitUntil(lambda: provider._pass > before)
+    qtbot.waitUntil(lambda: provider._pass > before, timeout=60000)
     for number in (3, 4):
         provider.get(spec(number))
     slide.gate.set()
-    qtbot.waitUntil(lambda: provider.waiting == 0, timeout=5000)
+    qtbot.waitUntil(lambda: provider.waiting == 0, timeout=60000)
     assert slide.read == [0, 3, 4, 1, 2]
 
 
@@ -122,7 +122,7 @@ def test_what_is_being_read_is_not_read_twice(qtbot: Any, provider: CropProvider
     provider.get(spec(0))
     assert slide.entered.wait(5)
     before = provider._pass
-    qtbot.waitUntil(lambda: provider._pass > before)
+    qtbot.waitUntil(lambda: provider._pass > before, timeout=60000)
     provider.get(spec(0))
     slide.gate.set()
     wait_for(qtbot, provider, spec(0))

@@ -82,7 +82,7 @@ def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, p
     before = len(session.table)
     dock.start.click()
     assert dock.running and dock.stop.isVisible() and not dock.start.isVisible()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert len(session.table) == before + 20
     assert "Done: 20 finds in 0:03" in dock.story.text()
     assert project.runs[-1].state == "finished"
@@ -96,11 +96,11 @@ def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, p
 def test_finds_and_time_left_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
     fake.endless = True
     dock.start.click()
-    qtbot.waitUntil(lambda: "finds so far" in dock.story.text() and "%" in dock.story.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "finds so far" in dock.story.text() and "%" in dock.story.text(), timeout=60000)
     assert dock.bar.isVisible() and dock.bar.value() > 0
     assert dock.runs.topLevelItem(0).text(3) == "detecting"
     dock.cancel()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
 
 
 def test_stopping_keeps_the_finds_and_offers_to_continue(
@@ -109,21 +109,21 @@ def test_stopping_keeps_the_finds_and_offers_to_continue(
     fake.endless = True
     before = len(session.table)
     dock.start.click()
-    qtbot.waitUntil(lambda: len(session.table) > before, timeout=5000)
+    qtbot.waitUntil(lambda: len(session.table) > before, timeout=60000)
     dock.stop.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert fake.closed == 1 and project.runs[-1].state == "stopped"
     assert len(session.table) > before
     assert dock.story.text().startswith("Stopped.")
     assert dock.start.text() == "Continue" and dock.start_anew.isVisible()
     fake.endless = False
     dock.start.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert fake.calls[-1].fresh is False
     dock.runs.topLevelItem(1).setSelected(True)
     assert dock.continue_run.isEnabled()
     dock.continue_run.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert (fake.calls[-1].model, fake.calls[-1].region) == ("test-net", None)
 
 
@@ -132,12 +132,12 @@ def test_a_failure_is_a_sentence_and_the_dock_lives(
 ) -> None:
     fake.fail_at = 3
     dock.start.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert dock.story.text() == "The model's weights are missing. Copy the model again."
     assert project.runs[-1].state == "failed"
     fake.fail_at = None
     dock.start_anew.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert fake.calls[-1].fresh is True
     assert "Done" in dock.story.text()
 
@@ -192,7 +192,7 @@ def test_the_time_is_said_before_and_the_visible_area_offered(dock: DetectDock, 
 def test_the_pace_is_measured(qtbot: Any, dock: DetectDock) -> None:
     assert tiles_per_second("abc") is None
     dock.start.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     # ten tiles may come in one slice, where there is nothing to measure; a pace that is stored is a real one
     pace = tiles_per_second("abc")
     assert pace is None or pace > 0
@@ -203,7 +203,7 @@ def test_the_tick_hides_and_shows_the_finds_of_a_run(qtbot: Any, dock: DetectDoc
 
     before = len(session.shown_rows())
     dock.start.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert len(session.shown_rows()) == before + 20
     dock.runs.topLevelItem(0).setCheckState(0, Qt.CheckState.Unchecked)
     assert len(session.shown_rows()) == before
@@ -224,7 +224,7 @@ def test_a_model_of_ones_own_is_remembered(
     assert dock.card is mine
     dock.begin()
     assert fake.calls[-1].model == str(own)
-    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     again = DetectDock(session, jobs, **options)
     qtbot.addWidget(again)
     assert [again.model.itemText(i) for i in range(again.model.count())] == ["test-net", "my-net"]

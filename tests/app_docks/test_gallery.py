@@ -166,7 +166,7 @@ def test_new_finds_are_sorted_in_before_a_review_and_put_behind_during_one(
 ) -> None:
     slide = session.slide.id
     early = project.add_boxes(slide, finds(project.classes, count=5, seed=3)).tolist()
-    qtbot.waitUntil(lambda: set(early) <= set(gallery.model.ids))
+    qtbot.waitUntil(lambda: set(early) <= set(gallery.model.ids), timeout=60000)
     assert not gallery.header.sort_again.isEnabled()
     press(gallery, KEY.Key_Right, KEY.Key_Right)
     ids, current = list(gallery.model.ids), session.selection.current
@@ -212,14 +212,14 @@ def test_crops_arrive_and_the_window_never_reads(qtbot: Any, gallery: GalleryDoc
     crops.set_mosaic(watched)  # type: ignore[arg-type]
     gallery.view.viewport().update()
     wanted = gallery.view.delegate.spec(session.table.get([gallery.model.ids[0]])[0])
-    qtbot.waitUntil(lambda: crops.cached_bytes > 0 and crops.waiting == 0, timeout=5000)
+    qtbot.waitUntil(lambda: crops.cached_bytes > 0 and crops.waiting == 0, timeout=60000)
     crop = crops.get(wanted)
     assert crop is not None and crop.image is not None
     assert watched.readers and threading.get_ident() not in watched.readers
 
 
 def test_another_slide_starts_a_new_generation_of_crops(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
-    qtbot.waitUntil(lambda: gallery.view.crops.cached_bytes > 0, timeout=5000)
+    qtbot.waitUntil(lambda: gallery.view.crops.cached_bytes > 0, timeout=60000)
     before = gallery.view.crops.generation
     session.show_slide(session.project.slides[1].id)
     assert gallery.view.crops.generation > before
@@ -272,7 +272,7 @@ def test_cancelling_same_for_all_changes_nothing(gallery: GalleryDock, session: 
 def test_counts_in_the_header_follow(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
     header = gallery.header
     press(gallery, KEY.Key_Right, KEY.Key_Return, KEY.Key_S)
-    qtbot.waitUntil(lambda: "1 chosen" in header.chosen.text())
+    qtbot.waitUntil(lambda: "1 chosen" in header.chosen.text(), timeout=60000)
     lines = [action.text() for action in header.states.menu().actions() if action.isCheckable()]
     assert lines == ["unreviewed\t11", "confirmed\t1", "rejected\t0"]
     header.states.menu().actions()[3].trigger()
@@ -294,17 +294,17 @@ def test_search_looks_into_notes(gallery: GalleryDock, session: Any) -> None:
 
 def test_an_empty_gallery_says_what_to_do_next(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
     session.set_filter(min_confidence=0.99)
-    qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.empty)
+    qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.empty, timeout=60000)
     assert "12 finds are hidden" in gallery.empty.text.text() and "0.99" in gallery.empty.text.text()
     gallery.empty.button.click()
     assert session.filter.min_confidence == 0.0
-    qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.view)
+    qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.view, timeout=60000)
     session.set_filter(text="nowhere")
-    qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.empty)
+    qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.empty, timeout=60000)
     gallery.empty.button.click()
     assert len(gallery.model.ids) == 12
     session.show_slide(session.project.slides[1].id)
-    qtbot.waitUntil(lambda: "No finds yet" in gallery.empty.text.text())
+    qtbot.waitUntil(lambda: "No finds yet" in gallery.empty.text.text(), timeout=60000)
     with qtbot.waitSignal(gallery.detect_requested):
         gallery.empty.button.click()
 

@@ -39,21 +39,21 @@ def test_it_starts_with_the_first_find_and_judges_by_keyboard(qtbot: Any, pane: 
     rows = session.table.get(ids[:3])
     assert rows["state"].tolist() == [1, 2, 0] and rows["reason"][1] == "out of focus"
     assert session.selection.current == ids[2]
-    qtbot.waitUntil(lambda: "2 of 12 judged" in pane.progress.text())
+    qtbot.waitUntil(lambda: "2 of 12 judged" in pane.progress.text(), timeout=60000)
     assert "<b>3</b> of 12" in pane.progress.text()
 
 
 def test_it_shows_what_is_known(qtbot: Any, pane: ReviewPane, session: Any) -> None:
     current = session.selection.current
     session.reject(session.selection.ids, "duplicate")
-    qtbot.waitUntil(lambda: "rejected: duplicate" in pane.facts.text())
+    qtbot.waitUntil(lambda: "rejected: duplicate" in pane.facts.text(), timeout=60000)
     row = session.table.get([current])[0]
     found = session.class_of(int(row["class_id"]))
     assert found.code in pane.title.text() and found.name in pane.title.text()
     assert f"{float(row['confidence']):.2f}" in pane.facts.text() and "µm" in pane.facts.text()
     assert "Reject 1 find: duplicate" in pane.history.text()
     session.undo()
-    qtbot.waitUntil(lambda: "unreviewed" in pane.facts.text())
+    qtbot.waitUntil(lambda: "unreviewed" in pane.facts.text(), timeout=60000)
     assert "Reject" not in pane.history.text()
 
 
@@ -62,7 +62,7 @@ def test_the_large_picture_arrives_and_the_next_one_is_read_ahead(qtbot: Any, pa
         row = session.table.get([pane.model.ids[place]])[0]
         return pane.crops._cache.get(pane.picture.spec(row)) is not None
 
-    qtbot.waitUntil(lambda: is_there(0) and is_there(1), timeout=5000)
+    qtbot.waitUntil(lambda: is_there(0) and is_there(1), timeout=60000)
 
 
 def test_the_wheel_shows_more_of_the_surroundings(pane: ReviewPane, session: Any) -> None:

@@ -107,7 +107,7 @@ def test_two_marks_demand_a_choice(qtbot: Any, dock: SemDock, session: Any, mirr
 
 def test_the_two_pictures_differ_and_arrive(qtbot: Any, dock: SemDock, session: Any) -> None:
     place(dock, session, PLACES[:2])
-    qtbot.waitUntil(lambda: dock.choice.plain._image is not None, timeout=5000)
+    qtbot.waitUntil(lambda: dock.choice.plain._image is not None, timeout=60000)
     plain, mirrored = dock.choice.plain.grab().toImage(), dock.choice.mirrored.grab().toImage()
     assert plain != mirrored
 
@@ -206,14 +206,16 @@ def test_coordinates_are_written_in_the_order_of_the_list(
     choose(session, 6)
     place(dock, session, PLACES)
     dock.align.click()
-    for kind in ("coordinates_csv", "coordinates_xlsx"):
-        with qtbot.waitSignal(dock.exports.exported, timeout=10000):
+    for kind in ("drive_sheet", "coordinates_csv", "coordinates_xlsx"):
+        with qtbot.waitSignal(dock.exports.exported, timeout=60000):
             dock.exports.buttons[kind].click()
     with asked["coordinates_csv"].open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["defect_id"]) for row in rows] == dock.travel.rows["id"].tolist()
     assert float(rows[0]["stage_x_mm"]) == pytest.approx(dock.travel.targets[0].stage_x_mm, abs=1e-5)
     assert asked["coordinates_xlsx"].stat().st_size > 1000
+    sheet = asked["drive_sheet"].read_text(encoding="utf-8")
+    assert "M1" in sheet and rows[0]["stage_x_mm"][:6] in sheet
     assert dock.exports.done.text() == f"Written: {asked['coordinates_xlsx'].name}"
     assert dock.exports.open_folder.isVisible()
 
@@ -226,12 +228,13 @@ def test_annotations_and_overview_are_written_beside_the_open_project(
     dock.refresh()
     shown = len(session.shown_rows())
     assert f"the {shown} finds that the filter shows" in dock.exports.what.text()
-    for kind in ("coco", "geojson", "voc", "overview"):
-        with qtbot.waitSignal(dock.exports.exported, timeout=20000):
+    for kind in ("coco", "geojson", "voc", "overview", "report"):
+        with qtbot.waitSignal(dock.exports.exported, timeout=60000):
             dock.exports.buttons[kind].click()
     coco = json.loads(asked["coco"].read_text())
     assert len(coco["annotations"]) == shown
     assert asked["overview"].read_bytes()[:4] == b"\x89PNG"
+    assert "<html" in asked["report"].read_text(encoding="utf-8").lower()
     assert list(asked["voc"].rglob("*.xml"))
     session.confirm(session.table.rows["id"][:1])  # the window's own project is still there to write to
 
@@ -243,7 +246,7 @@ def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, tmp_
     qtbot.addWidget(dialog)
     dialog.show()
     dialog.panel.export(COCO)
-    qtbot.waitUntil(lambda: "was not written" in dialog.panel.done.text(), timeout=10000)
+    qtbot.waitUntil(lambda: "was not written" in dialog.panel.done.text(), timeout=60000)
     assert not dialog.panel.open_folder.isVisible()
 
 
@@ -265,7 +268,7 @@ def test_every_other_format_is_offered(qtbot: Any, dock: SemDock, session: Any, 
     assert len(menu.actions()) == len(other_kinds()) >= 8
     assert all(action.isEnabled() for action in menu.actions())
     for kind in other_kinds():
-        with qtbot.waitSignal(dock.exports.exported, timeout=10000):
+        with qtbot.waitSignal(dock.exports.exported, timeout=60000):
             dock.exports.export(kind)
         assert asked[kind.id].exists(), kind.id
 

@@ -49,7 +49,8 @@ def ask_path_dialog(parent: QWidget, kind: ExportKind, offered: Path) -> Path | 
     if kind.is_folder:
         chosen = QFileDialog.getExistingDirectory(parent, f"Folder for {kind.title}", str(offered.parent))
         return Path(chosen) / offered.name if chosen else None
-    chosen, _ = QFileDialog.getSaveFileName(parent, kind.text, str(offered), f"{kind.title} (*{kind.suffix})")
+    patterns = " ".join(f"*{suffix}" for suffix in (kind.suffix, *kind.also))
+    chosen, _ = QFileDialog.getSaveFileName(parent, kind.text, str(offered), f"{kind.title} ({patterns})")
     if not chosen:
         return None
     path = Path(chosen)

@@ -30,7 +30,8 @@ TravelList = Callable[[], "tuple[np.ndarray, Registration | None, str]"]
 class ExportKind:
     """One button.
 
-    ``needs`` is "finds", "alignment" or "chosen"; ``is_folder`` when it writes one file per picture.
+    ``needs`` is "finds", "alignment" or "chosen"; ``is_folder`` when it writes one file per picture;
+    ``also`` holds further suffixes a person may give.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ExportKind:
     needs: str = "finds"
     is_folder: bool = False
     file_name: str = ""
+    also: tuple[str, ...] = ()
 
 
 COORDINATES_CSV = ExportKind(
@@ -67,9 +69,9 @@ DRIVE_SHEET = ExportKind(
     "drive_sheet", "Drive sheet", "Drive sheet", ".html", "map-outline", "alignment", False, "drive-sheet"
 )
 OVERVIEW = ExportKind(
-    "overview", "Marked overview", "Picture", ".png", "image-marker-outline", "chosen", False, "overview"
+    "overview", "Marked overview", "Picture", ".png", "image-marker-outline", "chosen", False, "overview", (".tif",)
 )
-REPORT = ExportKind("report", "Report", "Report", ".html", "file-document-outline", "finds", False, "report")
+REPORT = ExportKind("report", "Report", "Report", ".html", "file-document-outline", "finds", False, "report", (".pdf",))
 GEOJSON = ExportKind("geojson", "GeoJSON", "GeoJSON (QuPath)", ".geojson", "vector-polygon", file_name="defects")
 COCO = ExportKind("coco", "COCO", "COCO", ".json", "code-json", file_name="coco")
 VOC = ExportKind("voc", "Pascal VOC", "Pascal VOC", ".xml", "folder-outline", is_folder=True, file_name="voc")
@@ -114,15 +116,17 @@ def job_of(kind: ExportKind, session: Session, path: Path, travel: TravelList) -
     if project is None or slide is None:
         raise ValueError("nothing is open")
     rows, registration, name = travel()
-    if kind.needs == "alignment" and kind is not DRIVE_SHEET and registration is not None:
+    if kind.needs == "alignment" and registration is not None:
         from microscope_qc.correlation.targets import TargetList, make_targets
 
         targets = make_targets(rows, session.classes, registration)
         listed = TargetList(slide.name, slide.fingerprint, name, registration, targets)
+        if kind is DRIVE_SHEET:
+            from microscope_qc.workflows.drive_sheet import write_sheet
+
+            return write_sheet(slide, listed, path)
         return _write_positions(kind, path, listed)
     slide_id = slide.id
-    if kind is DRIVE_SHEET:
-        return _reading(project.path, lambda reader: _drive_sheet(reader, path, slide_id, name))
     if kind is OVERVIEW:
         return _reading(project.path, lambda reader: _overview(reader, path, slide_id))
     if kind is REPORT:
@@ -160,12 +164,6 @@ def _report(reader: Project, path: Path) -> Job[Any]:
     from microscope_qc.workflows import report
 
     return report.write_report(reader, path)
-
-
-def _drive_sheet(reader: Project, path: Path, slide_id: int, registration: str) -> Job[Any]:
-    from microscope_qc.workflows import report
-
-    return report.write_drive_sheet(reader, path, slide_id=slide_id, registration=registration)
 
 
 def _boxes(reader: Project, path: Path, name: str) -> Job[Any]:

@@ -10,6 +10,7 @@ from qtpy.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QR
 from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from microscope_qc.app import theme
 from microscope_qc.app.crops import Crop, CropProvider, CropSpec
 from microscope_qc.app.docks.gallery_model import BOX_ID, FindModel
 from microscope_qc.app.docks.gallery_text import class_of, confidence_text, size_text
@@ -185,7 +186,8 @@ class FindDelegate(QStyledItemDelegate):
         painter.setClipRect(cell)
         body = QRectF(cell.adjusted(2, 2, -2, -2))
         if selected or hovered:
-            shade = QColor(palette.color(QPalette.ColorRole.Highlight))
+            # the style sheet hides the accent from the view's own palette
+            shade = QColor(theme.current().accent)
             shade.setAlpha(95 if selected else 40)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
             painter.setPen(Qt.PenStyle.NoPen)
