@@ -113,7 +113,8 @@ def _detect(args: argparse.Namespace) -> int:
         })  # fmt: skip
         return 0
     print(
-        f"{slide.name}: {result.shown} finds at confidence {confidence:g} and above ({result.finds} with the weaker ones)"
+        f"{slide.name}: {result.shown} finds at confidence {confidence:g} and above, "
+        f"{result.finds} with the weaker ones"
     )
     print(f"  run {result.run_id}, {result.tiles} tiles, {result.seconds:.1f} s")
     if result.damaged_tiles:

@@ -60,8 +60,9 @@ class SSDSettings:
         return dataclasses.replace(self, **values)
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
-        return dataclasses.asdict(self)
+        """All fields, as JSON gives them back."""
+        fields = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
 def _conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:

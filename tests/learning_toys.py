@@ -1,0 +1,71 @@
+"""Small pictures with drawn squares and discs, and small models, for the tests of learning and detection."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+CLASSES = ["SQ", "DI"]
+
+
+def draw(seed: int, *, size: int = 192, count: int = 6) -> tuple[np.ndarray, list[tuple[str, list[float]]]]:
+    """Grey noise with dark squares and bright discs: uint8 (size, size, 3), and (code, [y0, x0, y1, x1])."""
+    rng = np.random.default_rng(seed)
+    picture = rng.normal(120, 6, (size, size, 3))
+    objects: list[tuple[str, list[float]]] = []
+    cells = rng.permutation(16)[:count]
+    for number, cell in enumerate(cells):
+        radius = int(rng.integers(8, 15))
+        pitch = size // 4
+        y, x = (int(v) * pitch + pitch // 2 for v in divmod(int(cell), 4))
+        if number % 2:
+            cv2.circle(picture, (x, y), radius, (210, 215, 220), -1)
+            objects.append(("DI", [y - radius, x - radius, y + radius + 1, x + radius + 1]))
+        else:
+            picture[y - radius : y + radius, x - radius : x + radius] = (40, 45, 50)
+            objects.append(("SQ", [y - radius, x - radius, y + radius, x + radius]))
+    return np.clip(picture, 0, 255).astype(np.uint8), objects
+
+
+def coco_folder(folder: Path, *, pictures: int = 4, size: int = 192) -> Path:
+    """Write pictures with one COCO file beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    images, annotations = [], []
+    for number in range(pictures):
+        picture, objects = draw(number, size=size)
+        cv2.imwrite(str(folder / f"p{number}.png"), picture[..., ::-1])
+        images.append({"id": number, "file_name": f"p{number}.png", "width": size, "height": size})
+        for code, (y0, x0, y1, x1) in objects:
+            box = [x0, y0, x1 - x0, y1 - y0]
+            entry = {"id": len(annotations), "image_id": number, "category_id": CLASSES.index(code), "bbox": box}
+            annotations.append(entry)
+    categories = [{"id": index, "name": code} for index, code in enumerate(CLASSES)]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(document))
+    return folder
+
+
+def untrained_model(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NEW"), tile_px: int = 128) -> Path:
+    """A model that says something everywhere: fixed random weights, all classes likely."""
+    import torch
+
+    from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, write_card
+    from microscope_qc.ml.networks import build_detector
+    from microscope_qc.ml.weights import save_weights
+
+    torch.manual_seed(7)
+    network = build_detector("ssd-tiny", {}, classes=len(classes))
+    with torch.no_grad():
+        network.classify.weight.normal_(std=0.4)
+        network.classify.bias.fill_(-2.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(network.state_dict(), folder / WEIGHTS_NAME)
+    card = ModelCard(
+        name=folder.name, task="detect", architecture="ssd-tiny", classes=list(classes), class_names=list(classes),
+        pixel_size_um=0.5, tile_px=tile_px, overlap_px=32, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2), confidence=0.3,
+    )  # fmt: skip
+    write_card(card, folder)
+    return folder

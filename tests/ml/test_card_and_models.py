@@ -1,0 +1,136 @@
+"""Cards, weights, finding models, and files that are no models."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from learning_toys import untrained_model
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.ml.card import CARD_NAME, WEIGHTS_NAME, read_card
+from microscope_qc.ml.models import list_models, load_card, model_folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_model(tmp_path_factory.mktemp("models") / "toy")
+
+
+def copy(model: Path, to: Path) -> Path:
+    to.mkdir()
+    for name in (CARD_NAME, WEIGHTS_NAME):
+        (to / name).write_bytes((model / name).read_bytes())
+    return to
+
+
+def test_card_round_trip(model: Path) -> None:
+    card = load_card(model)
+    assert card.classes == ["ACP", "NEW"]
+    assert read_card(model).model_dump() == card.model_dump()
+    assert load_card(model / CARD_NAME) == load_card(model / WEIGHTS_NAME) == card
+
+
+def test_card_without_weights(model: Path, tmp_path: Path) -> None:
+    folder = copy(model, tmp_path / "m")
+    (folder / WEIGHTS_NAME).unlink()
+    with pytest.raises(ModelError, match="no weights"):
+        load_card(folder)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.PKL", "last.ckpt"])
+def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(ModelError, match="pickle"):
+        load_card(tmp_path / name)
+
+
+def test_pickle_under_the_name_of_weights(model: Path, tmp_path: Path) -> None:
+    import torch
+
+    from microscope_qc.ml.inference.detector import Detector
+
+    folder = copy(model, tmp_path / "m")
+    torch.save({"a": 1}, folder / WEIGHTS_NAME)
+    with pytest.raises(ModelError, match="cannot be read"):
+        Detector.load(folder)
+
+
+def test_weights_of_another_network(model: Path, tmp_path: Path) -> None:
+    from microscope_qc.ml.inference.detector import Detector
+
+    folder = copy(model, tmp_path / "m")
+    card = json.loads((folder / CARD_NAME).read_text())
+    (folder / CARD_NAME).write_text(json.dumps(card | {"classes": ["A", "B", "C"], "class_names": ["a", "b", "c"]}))
+    with pytest.raises(ModelError, match="do not fit"):
+        Detector.load(folder)
+
+
+def test_truncated_weights(model: Path, tmp_path: Path) -> None:
+    from microscope_qc.ml.inference.detector import Detector
+
+    folder = copy(model, tmp_path / "m")
+    content = (folder / WEIGHTS_NAME).read_bytes()
+    (folder / WEIGHTS_NAME).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelError, match="cannot be read"):
+        Detector.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tile_px": 0}, "tile_px"),
+        ({"overlap_px": 500}, "overlap"),
+        ({"class_names": ["only one"]}, "differ in length"),
+        ({"classes": ["A", "A"]}, "twice"),
+        ({"std": [0, 1, 1]}, "standard deviation"),
+        ({"confidence": 7}, "confidence"),
+        ({"format": 2}, "newer version"),
+    ],
+)
+def test_wrong_cards(model: Path, tmp_path: Path, change: dict, words: str) -> None:
+    folder = copy(model, tmp_path / "m")
+    card = json.loads((folder / CARD_NAME).read_text())
+    (folder / CARD_NAME).write_text(json.dumps(card | change))
+    with pytest.raises(ModelError, match=words):
+        load_card(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_damaged_cards(model: Path, tmp_path: Path, content: bytes) -> None:
+    folder = copy(model, tmp_path / "m")
+    (folder / CARD_NAME).write_bytes(content)
+    with pytest.raises(ModelError):
+        load_card(folder)
+
+
+def test_unknown_names_and_foreign_files(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model"):
+        model_folder("does-not-exist")
+    with pytest.raises(ModelError, match="no model"):
+        model_folder("../models")
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ModelError, match="no model"):
+        model_folder(tmp_path / "notes.txt")
+    with pytest.raises(ModelError, match=CARD_NAME):
+        model_folder(tmp_path)
+
+
+def test_bundled_models_are_small_and_named_like_their_folders() -> None:
+    cards = list_models()
+    assert [card.name for card in cards if card.task == "detect"] == ["li-ion-ssd"]
+    folder = model_folder("li-ion-ssd")
+    assert (folder / WEIGHTS_NAME).stat().st_size <= 25 * 2**20
+    assert load_card("li-ion-ssd").classes == ["ACP", "AOP", "AFP", "AHS", "CFA", "CRP", "COP", "GEO", "CRK", "PRA"]
+
+
+def test_cards_and_journals_need_no_torch() -> None:
+    code = (
+        "import sys, microscope_qc.ml.models, microscope_qc.ml.journal, microscope_qc.ml.inference, "
+        "microscope_qc.ml.datasets, microscope_qc.workflows.detect, microscope_qc.workflows.train; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,128 @@
+"""Data sets on disk, and the crops taken from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learning_toys import coco_folder, draw
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.ml.datasets import load_dataset, split
+from microscope_qc.ml.datasets.coco import find_picture
+from microscope_qc.ml.datasets.crops import CropSampler, load_scaled
+
+VOC = """<annotation><filename>{name}</filename><size><width>192</width><height>192</height><depth>3</depth></size>
+<object><name>DI</name><bndbox><xmin>11</xmin><ymin>21</ymin><xmax>30</xmax><ymax>50</ymax></bndbox></object></annotation>"""
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return coco_folder(tmp_path_factory.mktemp("coco"))
+
+
+def test_coco(coco: Path) -> None:
+    data = load_dataset(coco)
+    assert data.classes == ["SQ", "DI"]
+    assert len(data.pictures) == 4
+    assert data.counts() == {"SQ": 12, "DI": 12}
+    wanted = [box for code, box in draw(0)[1] if code == "SQ"]
+    picture = next(p for p in data.pictures if p.path.name == "p0.png")
+    np.testing.assert_allclose(sorted(picture.boxes[picture.labels == 0].tolist()), sorted(wanted))
+
+
+def test_names_from_files_are_never_followed_out(coco: Path, tmp_path: Path) -> None:
+    assert find_picture(coco, "../../somewhere/p0.png") == coco / "p0.png"
+    assert find_picture(coco, "C:\\pictures\\p1.png") == coco / "p1.png"
+    assert find_picture(tmp_path, "/etc/passwd") is None
+    assert find_picture(tmp_path, "..") is None
+
+
+def test_voc_counts_pixels_from_one(coco: Path, tmp_path: Path) -> None:
+    import xml.etree.ElementTree as tree
+
+    (tmp_path / "IMAGES").mkdir()
+    (tmp_path / "ANNOTATIONS").mkdir()
+    (tmp_path / "IMAGES" / "p0.png").write_bytes((coco / "p0.png").read_bytes())
+    (tmp_path / "ANNOTATIONS" / "p0.xml").write_text(VOC.format(name="../p0.png"))
+    tree.fromstring(VOC.format(name="x"))  # the sample itself is sound
+    data = load_dataset(tmp_path)
+    assert data.classes == ["DI"]
+    np.testing.assert_allclose(data.pictures[0].boxes, [[20, 10, 50, 30]])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "<annotation>", "<annotation/>", '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'],
+)
+def test_damaged_voc(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.xml").write_text(content)
+    with pytest.raises(ModelError, match=r"a\.xml"):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"annotations": [{"bbox": [1, 2]}]}, {"images": [{}]}, {"categories": None}, {"annotations": [{"image_id": 0}]}],
+)
+def test_damaged_coco(coco: Path, tmp_path: Path, change: dict) -> None:
+    document = json.loads((coco / "annotations.json").read_text())
+    (tmp_path / "a.json").write_text(json.dumps(document | change))
+    with pytest.raises(ModelError):
+        load_dataset(tmp_path)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no annotations"):
+        load_dataset(tmp_path)
+    with pytest.raises(ModelError, match="does not exist"):
+        load_dataset(tmp_path / "missing")
+
+
+def test_split_leaves_nothing_out_and_nothing_twice(coco: Path) -> None:
+    data = load_dataset(coco)
+    train, held = split(data, share=0.25, seed=3)
+    assert len(train.pictures) == 3 and len(held.pictures) == 1
+    assert {p.path for p in train.pictures} | {p.path for p in held.pictures} == {p.path for p in data.pictures}
+    lone = type(data)(data.classes, data.pictures[:1], data.names)
+    upper, lower = split(lone, share=0.5, seed=3)
+    assert upper.pictures[0].area == (0, 0, 96, 192) and lower.pictures[0].area == (96, 0, 192, 192)
+    assert sum(upper.counts().values()) + sum(lower.counts().values()) == 6
+    assert load_scaled(lower.pictures[0], None).pixels.shape == (96, 192, 3)
+    assert (load_scaled(lower.pictures[0], None).boxes[:, 2] <= 96).all()
+
+
+def test_crops_keep_boxes_on_their_objects(coco: Path) -> None:
+    data = load_dataset(coco)
+    sampler = CropSampler(data, side=128, model_um=None, seed=5)
+    checked = 0
+    for step in range(12):
+        for crop in sampler.batch(step, 4):
+            assert crop.pixels.shape == (128, 128, 3) and crop.pixels.dtype == np.uint8
+            assert (crop.boxes >= 0).all() and (crop.boxes <= 128).all()
+            for box, label in zip(crop.boxes, crop.labels, strict=True):
+                y0, x0, y1, x1 = np.round(box).astype(int)
+                inside = crop.pixels[y0:y1, x0:x1].mean()
+                around = np.median(crop.pixels)
+                assert inside > around + 15 if label == 1 else inside < around - 15
+                checked += 1
+    assert checked > 60
+
+
+def test_crops_are_the_same_for_the_same_step(coco: Path) -> None:
+    data = load_dataset(coco)
+    first, second = (CropSampler(data, side=64, model_um=None, seed=5) for _ in range(2))
+    first.batch(0, 3)
+    for a, b in zip(first.batch(9, 3), second.batch(9, 3), strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+
+
+def test_fingerprint_sees_every_box(coco: Path) -> None:
+    data = load_dataset(coco)
+    before = data.fingerprint()
+    assert before == load_dataset(coco).fingerprint()
+    data.pictures[0].boxes[0, 0] += 1
+    assert data.fingerprint() != before

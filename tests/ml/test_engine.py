@@ -1,0 +1,139 @@
+"""The child's side of a detection, driven in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from learning_toys import draw, untrained_model
+
+from microscope_qc.core.errors import ModelError, ProjectError, SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import run_job
+from microscope_qc.core.merge import CANDIDATE_DTYPE
+from microscope_qc.ml.inference import plan_grid, run_detector
+from microscope_qc.ml.inference.tiling import model_tile_shape, slide_scale, tile_size, to_slide
+from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_model(tmp_path_factory.mktemp("models") / "toy")
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("slide") / "slide.png"
+    cv2.imwrite(str(path), draw(3, size=600, count=16)[0])
+    return path
+
+
+def run_folder(folder: Path, model_folder: Path, picture: Path, **changes) -> Path:
+    folder.mkdir()
+    card = {
+        "run_id": 1, "slide": {"path": str(picture), "scene": None, "pixel_size_um": [0.25, 0.25]},
+        "model": str(model_folder),
+        "region": [0, 0, 600, 600], "tile_px": 256, "overlap_px": 64, "candidate_confidence": 0.2, "device": "cpu",
+    }  # fmt: skip
+    (folder / "card.json").write_text(json.dumps(card | changes))
+    return folder
+
+
+def content(folder: Path) -> dict[int, list]:
+    tiles, _ = read_journal(folder, 0)
+    assert len({tile for tile, _ in tiles}) == len(tiles), "a tile was done twice"
+    return {tile: candidates.tolist() for tile, candidates in tiles}
+
+
+def test_a_run_stopped_anywhere_gives_what_an_undisturbed_one_gives(model: Path, picture: Path, tmp_path: Path) -> None:
+    whole = run_folder(tmp_path / "whole", model, picture)
+    status = run_job(run_detector(whole))
+    expected = content(whole)
+    assert status["state"] == "finished" and len(expected) == status["tiles_total"] == 9
+    assert sum(map(len, expected.values())) > 20
+    assert read_status(whole) == status
+
+    parts = run_folder(tmp_path / "parts", model, picture)
+    job = run_detector(parts)
+    while next(job).done < 4:
+        pass
+    job.close()
+    assert read_status(parts)["state"] == "stopped"
+    journal = parts / JOURNAL_NAME
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:3]) + lines[3][:-9])  # killed while it wrote its fourth tile
+    status = run_job(run_detector(parts))
+    assert status["tiles_done"] == 9
+    assert content(parts) == expected
+    before = journal.read_bytes()
+    run_job(run_detector(parts))
+    assert journal.read_bytes() == before, "a finished run does nothing more"
+
+
+def test_a_tile_that_cannot_be_read_does_not_stop_the_others(
+    model: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.slides.base import Mosaic
+
+    read = Mosaic.read_scaled
+
+    def broken(self: Mosaic, region: Region, shape: tuple[int, int]) -> np.ndarray:
+        if (region.y0, region.x0) == (0, 192):
+            raise SlideError("This part is damaged.")
+        return read(self, region, shape)
+
+    monkeypatch.setattr(Mosaic, "read_scaled", broken)
+    folder = run_folder(tmp_path / "run", model, picture)
+    status = run_job(run_detector(folder))
+    assert status["state"] == "finished" and status["tiles_damaged"] == 1
+    assert read_tile_errors(folder) == {1: "This part is damaged."}
+    assert len(content(folder)) == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"model": "no-such-model"}, ModelError),
+        ({"slide": {"path": "/no/such/slide.png", "scene": None, "pixel_size_um": None}}, SlideError),
+    ],
+)
+def test_what_cannot_be_used_fails_clearly(
+    model: Path, picture: Path, tmp_path: Path, change: dict, error: type[Exception]
+) -> None:
+    folder = run_folder(tmp_path / "run", model, picture, **change)
+    with pytest.raises(error) as caught:
+        run_job(run_detector(folder))
+    assert read_status(folder)["state"] == "failed"
+    assert read_status(folder)["message"] == str(caught.value)
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError):
+        run_job(run_detector(tmp_path))
+    (tmp_path / "card.json").write_text('{"model": "x"}')
+    with pytest.raises(ProjectError, match="lacks"):
+        run_job(run_detector(tmp_path))
+
+
+def test_coordinates_come_back_to_the_slide() -> None:
+    scale = slide_scale(0.6, (0.3, 0.2))
+    np.testing.assert_allclose(scale, (2.0, 3.0))
+    assert slide_scale(None, (0.3, 0.2)) == slide_scale(0.6, None) == (1.0, 1.0)
+    tile = Region(1000, 2000, 1400, 2600)
+    shape = model_tile_shape(tile, scale)
+    assert shape == (200, 200)
+    found = np.zeros(1, CANDIDATE_DTYPE)
+    found["y0"], found["x0"], found["y1"], found["x1"] = 0, 50, 200, 200
+    placed = to_slide(found, tile, shape=shape, index=7)
+    assert (placed["y0"][0], placed["x0"][0], placed["y1"][0], placed["x1"][0]) == (1000, 2150, 1400, 2600)
+    assert placed["tile"][0] == 7
+    assert tile_size(512, 128, scale=(2.0, 2.0)) == (1024, 256)
+    assert tile_size(10, 9, scale=(0.01, 0.01)) == (1, 0)
+
+
+def test_plan_grid() -> None:
+    grid = plan_grid({"region": [0, 0, 600, 600], "tile_px": 256, "overlap_px": 64})
+    assert len(grid) == 9 and grid[8] == Region(344, 344, 600, 600)

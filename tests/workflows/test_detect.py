@@ -1,0 +1,195 @@
+"""Detection from the owner's side: the child process, its finds, stopping, crashing, going on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from learning_toys import draw, untrained_model
+
+from microscope_qc.core.errors import InputError, ModelError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import run_job
+from microscope_qc.core.merge import CANDIDATE_DTYPE
+from microscope_qc.ml.card import WEIGHTS_NAME
+from microscope_qc.ml.inference import run_detector
+from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
+from microscope_qc.project import Project
+from microscope_qc.workflows.detect import Child, DetectionFailed, RunIntake, detect, prepare_run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_model(tmp_path_factory.mktemp("models") / "toy")
+
+
+@pytest.fixture
+def project(tmp_path: Path):
+    path = tmp_path / "slide.png"
+    cv2.imwrite(str(path), draw(3, size=600, count=16)[0])
+    with Project.create(tmp_path / "p", slides=[path]) as made:
+        made.set_pixel_size(made.slides[0].id, 0.25)
+        yield made
+
+
+def found(project: Project) -> list[tuple]:
+    rows = project.boxes(project.slides[0].id).rows
+    names = ("y0", "x0", "y1", "x1", "confidence", "class_id", "run_id")
+    return sorted(tuple(row[name].item() for name in names) for row in rows)
+
+
+def candidates(*boxes: tuple[float, ...], tile: int) -> np.ndarray:
+    rows = np.zeros(len(boxes), CANDIDATE_DTYPE)
+    for row, (y0, x0, y1, x1, confidence, label) in zip(rows, boxes, strict=True):
+        row["y0"], row["x0"], row["y1"], row["x1"] = y0, x0, y1, x1
+        row["confidence"], row["label"], row["tile"] = confidence, label, tile
+    return rows
+
+
+def test_a_child_finds_and_a_killed_one_is_continued(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    steps = []
+    job = detect(project, slide, model)
+    while True:
+        try:
+            steps.append(next(job))
+        except StopIteration as stop:
+            result = stop.value
+            break
+    assert result.state == "finished" and result.tiles == 9 and steps[-1].done == 9
+    assert result.finds == project.run(result.run_id).found == len(found(project)) > 10
+    assert project.filter.min_confidence == pytest.approx(0.3)
+    assert result.shown == len(project.all_rows(slide))
+    assert {row["class_id"] for row in project.boxes(slide).rows} <= {c.id for c in project.classes}
+    assert project.class_by_code("NEW").name == "NEW", "the model's unknown class was made"
+    whole = [row[:-1] for row in found(project)]
+
+    # the same once more, with the process killed as soon as it has written something
+    run = prepare_run(project, slide, model, fresh=True)
+    assert not project.run(result.run_id).shown, "the older run of the same settings is switched off"
+    intake, child = RunIntake(project, run), Child(run.folder)
+    while child.running and not (run.folder / JOURNAL_NAME).exists():
+        child.wait(0.01)
+    child._process.kill()
+    child.wait(30)
+    child.stop()
+    intake.finish("failed")
+    again = run_job(detect(project, slide, model))
+    assert again.run_id == run.id and again.state == "finished"
+    assert [row[:-1] for row in found(project) if row[-1] == run.id] == whole
+
+
+def test_closing_the_job_stops_the_child(project: Project, model: Path) -> None:
+    job = detect(project, project.slides[0].id, model)
+    next(job)
+    job.close()
+    (run,) = project.runs
+    assert run.state == "stopped"
+    assert read_status(run.folder).get("state") != "running"
+
+
+def test_a_child_that_fails_says_why(project: Project, model: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for name in ("model.json", WEIGHTS_NAME):
+        (bad / name).write_bytes((model / name).read_bytes())
+    (bad / WEIGHTS_NAME).write_bytes(b"nothing of use")
+    with pytest.raises(DetectionFailed, match="cannot be read"):
+        run_job(detect(project, project.slides[0].id, bad))
+    assert project.runs[0].state == "failed"
+
+
+def test_a_finished_run_is_not_repeated(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    run = prepare_run(project, slide, model)
+    intake = RunIntake(project, run)
+    run_job(run_detector(run.folder))
+    intake.finish("finished")
+    before = found(project)
+    result = run_job(detect(project, slide, model))
+    assert result.run_id == run.id and found(project) == before and len(project.runs) == 1
+
+
+def test_continuing_takes_nothing_twice_whatever_became_of_it(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    run = prepare_run(project, slide, model)
+    places = {0: (20, 30), 1: (20, 300), 2: (20, 500), 3: (300, 30), 4: (300, 300), 8: (500, 560)}
+    tiles = {
+        tile: candidates((y, x, y + 20, x + 20, 0.8, 0), (y + 25, x, y + 40, x + 20, 0.4, 1), tile=tile)
+        for tile, (y, x) in places.items()
+    }
+    writer = JournalWriter(run.folder)
+    for tile in range(5):
+        writer.tile(tile, tiles[tile])
+    writer.close()
+    intake = RunIntake(project, run)
+    taken = intake.poll()
+    intake.finish("stopped")
+    assert len(taken) >= 4
+    project.delete_boxes([int(taken[0])])
+    project.edit_boxes([int(taken[1])], y0=0.0, x0=0.0)
+    edited = found(project)
+
+    again = prepare_run(project, slide, model)
+    assert again.id == run.id and again.state == "running"
+    later = RunIntake(project, again)
+    assert len(later.poll()) == 0 and found(project) == edited
+    assert later.tiles_done == set(range(5))
+    writer = JournalWriter(run.folder)
+    for tile in range(5, 9):
+        writer.tile(tile, tiles.get(tile, candidates(tile=tile)))
+    writer.close()
+    later.finish("finished")
+    assert project.run(run.id).found == 12
+    assert len(found(project)) == 11, "the deleted one stays deleted"
+    assert set(edited) <= set(found(project))
+
+
+def test_a_defect_cut_by_tile_borders_is_one_find(project: Project, model: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model)
+    intake = RunIntake(project, run)
+    writer = JournalWriter(run.folder)
+    # 256 px tiles that overlap by 64: the crack reaches from tile 0 (x up to 256) far into tile 1 (x from 192)
+    writer.tile(0, candidates((100, 150, 120, 256, 0.8, 0), tile=0))
+    assert len(intake.poll()) == 0, "tile 1 may still change it"
+    writer.tile(1, candidates((100, 192, 121, 390, 0.9, 0), (20, 200, 40, 220, 0.6, 0), tile=1))
+    for tile in range(2, 9):
+        writer.tile(tile, candidates(tile=tile))
+    writer.close()
+    intake.finish("finished")
+    boxes = sorted(row[:4] for row in found(project))
+    assert boxes == [(20, 200, 40, 220), (100, 150, 121, 390)]
+
+
+def test_a_journal_from_elsewhere_does_no_harm(project: Project, model: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model)
+    intake = RunIntake(project, run)
+    writer = JournalWriter(run.folder)
+    writer.tile(99, candidates((0, 0, 9, 9, 0.5, 0), tile=99))
+    writer.tile(0, candidates((0, 0, 9, 9, 0.5, 50), tile=0))
+    writer.close()
+    assert len(intake.poll()) == 0 and intake.tiles_done == set()
+    assert len(read_journal(run.folder)[0]) == 2
+
+
+def test_a_person_who_moved_the_threshold_keeps_it(project: Project, model: Path) -> None:
+    project.set_filter(replace(project.filter, min_confidence=0.77))
+    run = prepare_run(project, project.slides[0].id, model)
+    RunIntake(project, run)
+    assert project.filter.min_confidence == pytest.approx(0.77)
+
+
+def test_what_a_model_needs(project: Project, model: Path, tmp_path: Path) -> None:
+    slide = project.slides[0].id
+    with pytest.raises(InputError, match="outside"):
+        prepare_run(project, slide, model, region=Region(700, 0, 800, 100))
+    run = prepare_run(project, slide, model, region=Region(-5, 10, 100, 9999))
+    assert run.card["region"] == [0, 10, 100, 600]
+    with pytest.raises(ModelError, match="pickle"):
+        prepare_run(project, slide, tmp_path / "model.pt")
+    project.set_pixel_size(slide, None)
+    with pytest.raises(InputError, match="pixel size"):
+        prepare_run(project, slide, model)
