@@ -209,13 +209,10 @@ def _announce(options: Options) -> None:
 
 def _install_torch(uv: list[str], venv: Venv, index: str, log: Path) -> Path:
     """Install torch from an index of its own; give constraints in which the pins of its family are replaced by it."""
-    uv_tool.install(
-        uv,
-        venv.python,
-        ["--index-url", index, "torch>=2.11", "torchvision>=0.26"],
-        log=log,
-        source=f"the index {index}",
-    )
+    # whatever torch is there already has to make way for that index's
+    anew = ["--reinstall-package", "torch", "--reinstall-package", "torchvision"]
+    arguments = ["--index-url", index, *anew, "torch>=2.11", "torchvision>=0.26"]
+    uv_tool.install(uv, venv.python, arguments, log=log, source=f"the index {index}")
     frozen = uv_tool.freeze(uv, venv.python)
     pins = [line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if not _is_torch_family(line)]
     pins += [line for line in frozen if _is_torch_family(line)]
