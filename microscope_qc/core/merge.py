@@ -44,6 +44,7 @@ class MergeSettings:
     across_iou: float = 0.65
     border_px: float = 6.0
     fragment_overlap: float = 0.3
+    fragment_confidence: float = 0.5
 
 
 def merge_candidates(candidates: np.ndarray, grid: TileGrid, settings: MergeSettings | None = None) -> np.ndarray:
@@ -79,17 +80,19 @@ def _join_fragments(rows: np.ndarray, grid: TileGrid, settings: MergeSettings) -
     first, second = touching_pairs(boxes, margin_px=settings.border_px)
     keep = (rows["label"][first] == rows["label"][second]) & (rows["tile"][first] != rows["tile"][second])
     keep &= near[first].any(axis=1) | near[second].any(axis=1)
+    one, other = rows["confidence"][first], rows["confidence"][second]
+    keep &= np.minimum(one, other) >= settings.fragment_confidence * np.maximum(one, other)
     first, second = first[keep], second[keep]
     # two fragments belong together when one is cut on the side on which the other continues, and they line up along it
     linked = np.zeros(len(first), bool)
     for axis in (0, 1):
-        other = 1 - axis
+        across = 1 - axis
         low, high = axis, axis + 2
-        overlap = np.minimum(boxes[first, other + 2], boxes[second, other + 2]) - np.maximum(
-            boxes[first, other], boxes[second, other]
+        overlap = np.minimum(boxes[first, across + 2], boxes[second, across + 2]) - np.maximum(
+            boxes[first, across], boxes[second, across]
         )
         length = np.minimum(
-            boxes[first, other + 2] - boxes[first, other], boxes[second, other + 2] - boxes[second, other]
+            boxes[first, across + 2] - boxes[first, across], boxes[second, across + 2] - boxes[second, across]
         )
         aligned = overlap >= settings.fragment_overlap * np.maximum(length, 1e-9)
         goes_on = (near[first, high] & (boxes[second, high] > boxes[first, high])) | (

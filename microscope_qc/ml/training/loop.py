@@ -26,6 +26,7 @@ from microscope_qc.ml.inference.detector import Detector
 from microscope_qc.ml.networks import build_detector
 from microscope_qc.ml.networks.ssd import SSD
 from microscope_qc.ml.training.average import AverageWeights
+from microscope_qc.ml.training.calibration import apply_calibration, fit_calibration
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
 from microscope_qc.ml.training.checkpoint import load_checkpoint, save_checkpoint
 from microscope_qc.ml.training.loss import Loss, Target, detection_loss
@@ -201,10 +202,14 @@ class _Training:
     def finish(self, trained_on: str) -> Job[ModelCard]:
         """Write the best model, measured as it is stored."""
         state = self.best["state"] if self.best["state"] is not None else self.average.state
+        yield Progress(self.total, self.total, "steps", "choosing the default confidence")
+        tally: Tally = yield from _quietly(tally_dataset(self._detector(state), self.validation))
+        calibration = fit_calibration(tally)
+        if calibration is not None:
+            state = apply_calibration(state, calibration)
         save_weights(state, self.out / WEIGHTS_NAME)
         stored = {name: _as_stored(name, tensor) for name, tensor in state.items()}
-        yield Progress(self.total, self.total, "steps", "choosing the default confidence")
-        tally: Tally = yield from _quietly(tally_dataset(self._detector(stored), self.validation))
+        tally = yield from _quietly(tally_dataset(self._detector(stored), self.validation))
         confidence = tally.best_confidence()
         report = tally.report(confidence=confidence)
         metrics = {name: value for name, value in report.items() if name != "confusion"}
@@ -213,6 +218,7 @@ class _Training:
             "settings": self.settings.model_dump(), "pictures": len(self.dataset.pictures), "boxes": counts,
             "validation_pictures": len(self.validation.pictures), "best_epoch": self.best["epoch"],
             "minutes": round(self.seconds / 60, 1),
+            "calibration": None if calibration is None else [calibration.slope, *calibration.offsets],
         }  # fmt: skip
         card = self._card(
             confidence,
