@@ -18,6 +18,17 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.errors import RegistrationError
+from microscope_qc.correlation.solving import (
+    apply_map,
+    leave_one_out,
+    narrowness,
+    observed_scale_of,
+    rms,
+    solve,
+    solve_handed,
+    specimen_um,
+    with_sign,
+)
 
 PARAMETERS = {"rigid": 3, "similarity": 4, "affine": 6}
 RADIUS_95 = 1.73
@@ -103,7 +114,7 @@ class Registration:
 
     def to_stage(self, yx_px: np.ndarray) -> np.ndarray:
         """Stage positions (n, 2) x, y in mm of slide pixels (n, 2) y, x."""
-        return _apply(self.matrix, specimen_um(yx_px, self.pixel_size_um)) / 1000.0
+        return apply_map(self.matrix, specimen_um(yx_px, self.pixel_size_um)) / 1000.0
 
     def from_stage(self, xy_mm: np.ndarray) -> np.ndarray:
         """Slide pixels (n, 2) y, x of stage positions (n, 2) x, y in mm."""
@@ -222,16 +233,6 @@ class Registration:
             ) from error
 
 
-def specimen_um(yx_px: np.ndarray, pixel_size_um: tuple[float, float]) -> np.ndarray:
-    """Specimen coordinates (n, 2) x, y in um, y upwards, of slide pixels (n, 2) y, x."""
-    points = np.atleast_2d(np.asarray(yx_px, float))
-    return np.stack([points[:, 1] * pixel_size_um[1], -points[:, 0] * pixel_size_um[0]], axis=1)
-
-
-def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:, :2].T + matrix[:, 2]
-
-
 def fit(
     marks_px: np.ndarray,
     stage_mm: np.ndarray,
@@ -269,25 +270,25 @@ def fit(
     count = len(marks)
     points = specimen_um(marks, pixel_size_um)
     target = stage * 1000.0
-    narrow = _narrowness(points) < NARROW
+    narrow = narrowness(points) < NARROW
     chosen = _choose_model(model, count, narrow, mirror)
     if chosen == "auto":  # six marks or more
-        candidates = [_solve_handed(name, points, target, mirror) for name in ("similarity", "affine")]
-        errors = [_rms(_leave_one_out(name, points, target, m < 0)) for name, m in _with_sign(candidates)]
+        candidates = [solve_handed(name, points, target, mirror) for name in ("similarity", "affine")]
+        errors = [rms(leave_one_out(name, points, target, m < 0)) for name, m in with_sign(candidates)]
         chosen = "affine" if errors[1] < errors[0] and not narrow else "similarity"
-    matrix = _solve_handed(chosen, points, target, mirror)[1]
+    matrix = solve_handed(chosen, points, target, mirror)[1]
     determinant = float(np.linalg.det(matrix[:, :2]))
     if not abs(determinant) > 1e-12:
         raise RegistrationError(
             "The marks on the slide and on the stage contradict each other.", hint="Look for marks that are swapped."
         )
     mirrored = determinant < 0
-    difference = _apply(matrix, points) - target
+    difference = apply_map(matrix, points) - target
     freedom = 2 * count - PARAMETERS[chosen]
     squares = float((difference**2).sum())
     residuals = np.linalg.norm(difference, axis=1)
-    loo = _leave_one_out(chosen, points, target, mirrored) if count >= 4 else np.full(count, np.nan)
-    observed = _observed_scale(points, target)
+    loo = leave_one_out(chosen, points, target, mirrored) if count >= 4 else np.full(count, np.nan)
+    observed = observed_scale_of(points, target)
     return Registration(
         model=chosen,
         mirror=mirrored,
@@ -327,12 +328,6 @@ def _checked(marks_px: Any, stage_mm: Any, pixel_size_um: tuple[float, float]) -
     return marks, stage
 
 
-def _narrowness(points: np.ndarray) -> float:
-    """Spread across over spread along, 0 for points on a line."""
-    values = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    return float(values[1] / values[0])
-
-
 def _choose_model(model: str, count: int, narrow: bool, mirror: bool | None) -> str:
     """Return the model of the table, "auto" when left-out marks must decide."""
     if model not in ("auto", *PARAMETERS):
@@ -356,56 +351,6 @@ def _choose_model(model: str, count: int, narrow: bool, mirror: bool | None) -> 
     return "similarity" if count < 6 or narrow else "auto"
 
 
-def _solve_handed(model: str, points: np.ndarray, target: np.ndarray, mirror: bool | None) -> tuple[str, np.ndarray]:
-    """Fit with the handedness that is given, or with the one that leaves the smaller residual."""
-    hands = (False, True) if mirror is None and model != "affine" else (bool(mirror),)
-    fits = [_solve(model, points, target, hand) for hand in hands]
-    return model, min(fits, key=lambda matrix: float(((_apply(matrix, points) - target) ** 2).sum()))
-
-
-def _with_sign(fits: list[tuple[str, np.ndarray]]) -> list[tuple[str, float]]:
-    return [(model, float(np.linalg.det(matrix[:, :2]))) for model, matrix in fits]
-
-
-def _solve(model: str, points: np.ndarray, target: np.ndarray, mirror: bool) -> np.ndarray:
-    """Least squares around the centres of both sets; (2, 3)."""
-    centre, goal = points.mean(axis=0), target.mean(axis=0)
-    p, t = points - centre, target - goal
-    if model == "affine":
-        linear = np.linalg.lstsq(p, t, rcond=None)[0].T
-    else:
-        flip = np.diag([1.0, -1.0]) if mirror else np.eye(2)
-        z, w = _complex(p @ flip), _complex(t)
-        turn = np.sum(w * np.conj(z)) / np.maximum(np.sum(np.abs(z) ** 2), 1e-300)
-        if model == "rigid":
-            turn = turn / abs(turn) if abs(turn) > 0 else 1.0 + 0.0j
-        linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]]) @ flip
-    return np.column_stack([linear, goal - linear @ centre])
-
-
-def _complex(xy: np.ndarray) -> np.ndarray:
-    return xy[:, 0] + 1j * xy[:, 1]
-
-
-def _leave_one_out(model: str, points: np.ndarray, target: np.ndarray, mirror: bool) -> np.ndarray:
-    """Distance (n,) in um at each mark when it takes no part in the fit."""
-    result = np.empty(len(points))
-    for left_out in range(len(points)):
-        keep = np.arange(len(points)) != left_out
-        matrix = _solve(model, points[keep], target[keep], mirror)
-        result[left_out] = np.linalg.norm(_apply(matrix, points[left_out : left_out + 1]) - target[left_out])
-    return result
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))
-
-
-def _observed_scale(points: np.ndarray, target: np.ndarray) -> float:
-    """Spread on the stage over spread on the specimen: a check of the pixel size that needs no fit."""
-    return _rms(target - target.mean(axis=0)) / max(_rms(points - points.mean(axis=0)), 1e-300)
-
-
 def _warnings(
     model: str,
     matrix: np.ndarray,
@@ -423,7 +368,7 @@ def _warnings(
     elif count == 2:
         found.append("Two marks check the scale only; a wrong orientation cannot be seen.")
     elif count == 3 and model == "similarity":
-        sign = np.linalg.det(_solve("affine", points, target, False)[:, :2])
+        sign = np.linalg.det(solve("affine", points, target, False)[:, :2])
         if not narrow and (sign < 0) != (np.linalg.det(matrix[:, :2]) < 0):
             found.append("The three marks contradict the orientation: look for two marks that are swapped.")
     if narrow:
@@ -438,7 +383,7 @@ def _warnings(
             f"Lengths differ by a factor of {high if high > 1.25 else low:.2f}: check pixel size and stage units."
         )
     if mirror is not None and count >= 3 and not narrow:
-        other = _solve_handed("similarity", points, target, not mirror)[1]
-        if ((_apply(other, points) - target) ** 2).sum() < ((_apply(matrix, points) - target) ** 2).sum():
+        other = solve_handed("similarity", points, target, not mirror)[1]
+        if ((apply_map(other, points) - target) ** 2).sum() < ((apply_map(matrix, points) - target) ** 2).sum():
             found.append("The marks fit better with the other orientation.")
     return found
