@@ -5,8 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +37,7 @@ class Check:
     seconds: float = 0.0
     good: bool = False
     output: str = ""
+    process: subprocess.Popen | None = None
 
 
 def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -> int:
@@ -44,6 +47,7 @@ def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -
     -------
     0 when everything passed, 1 otherwise.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the children and screens end too
     checks = plan(venv, files=files, long_counts=long_counts, fast=fast)
     width = min(2, os.cpu_count() or 1)
     started = time.monotonic()
@@ -55,8 +59,13 @@ def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -
         limit = _LIMIT_LONG_S if long_counts else _LIMIT_S
         with concurrent.futures.ThreadPoolExecutor(width) as pool:
             running = [pool.submit(_run, check, free=free, width=width, limit=limit) for check in checks]
-            for done in concurrent.futures.as_completed(running):
-                _tell(done.result())
+            try:
+                for done in concurrent.futures.as_completed(running):
+                    _tell(done.result())
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                _stop(checks)
+                raise
     return _summary(checks, time.monotonic() - started)
 
 
@@ -110,23 +119,28 @@ def _shares(files: list[Path], count: int) -> list[list[Path]]:
 def _run(check: Check, *, free: SimpleQueue[Screen], width: int, limit: float) -> Check:
     screen = free.get() if check.needs_screen else None
     started = time.monotonic()
-    try:
-        done = subprocess.run(
+    # a file, because a pipe stays open as long as any grandchild of a killed check lives
+    with tempfile.TemporaryFile() as output:
+        check.process = subprocess.Popen(
             check.command,
             cwd=ROOT,
             env=_environment(screen, width),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
-            check=False,
-            timeout=limit,
         )
-        check.output, code = done.stdout.decode("utf-8", "replace"), done.returncode
-    except subprocess.TimeoutExpired as late:
-        check.output, code = (late.stdout or b"").decode("utf-8", "replace") + f"\nNot done after {limit:.0f} s.", 1
-    finally:
-        if screen is not None:
-            free.put(screen)
+        try:
+            code = check.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            check.process.kill()
+            code = check.process.wait() or 1
+            output.seek(0, os.SEEK_END)
+            output.write(f"\nNot done after {limit:.0f} s.\n".encode())
+        finally:
+            if screen is not None:
+                free.put(screen)
+        output.seek(0)
+        check.output = output.read().decode("utf-8", "replace")
     check.seconds = time.monotonic() - started
     if check.is_tests:
         check.counts = count_tests(check.output)
@@ -137,6 +151,12 @@ def _run(check: Check, *, free: SimpleQueue[Screen], width: int, limit: float) -
     else:
         check.good = code == 0
     return check
+
+
+def _stop(checks: list[Check]) -> None:
+    for check in checks:
+        if check.process is not None and check.process.poll() is None:
+            check.process.kill()
 
 
 def count_tests(output: str) -> dict[str, int]:
