@@ -37,6 +37,7 @@ class MergeSettings:
     ``across_iou``: the same between different classes (the stronger class wins).
     ``border_px``: how near to a tile's inner border a box must end to count as cut by it.
     ``fragment_overlap``: share of the shorter side over which two fragments of one defect must line up.
+    ``fragment_confidence``: how sure the weaker fragment must be, as a share of the stronger one's confidence.
     """
 
     iou: float = 0.45
