@@ -105,7 +105,9 @@ def _detect(window: MainWindow, parent: QWidget) -> QWidget:
 def _sem(window: MainWindow, parent: QWidget) -> QWidget:
     from microscope_qc.app.docks.sem import SemDock
 
-    return SemDock(window.session, window.jobs, parent)
+    sem = SemDock(window.session, window.jobs, parent)
+    sem.gallery_requested.connect(lambda: window.show_dock("gallery"))
+    return sem
 
 
 DOCKS: tuple[DockSpec, ...] = (

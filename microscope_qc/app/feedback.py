@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 
 from psygnal import EmitLoopError
@@ -154,6 +155,9 @@ class MessageBar(QFrame):
         self._fold = QPushButton("Details")
         self._fold.setCheckable(True)
         self._copy = QPushButton("Copy")
+        self._offer = QPushButton()
+        self._offer.setProperty("primary", True)
+        self._action: Callable[[], None] = self.hide
         self._close = QToolButton()
         self._close.setToolTip("Close this message")
         self._details = QPlainTextEdit()
@@ -163,6 +167,7 @@ class MessageBar(QFrame):
         row.setSpacing(8)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._text, 1)
+        row.addWidget(self._offer, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._fold, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
@@ -173,6 +178,7 @@ class MessageBar(QFrame):
         self._fold.toggled.connect(self._on_fold_toggled)
         self._copy.clicked.connect(self._on_copy_clicked)
         self._close.clicked.connect(self.hide)
+        self._offer.clicked.connect(self._on_offer_clicked)
         self.hide()
 
     @property
@@ -189,6 +195,13 @@ class MessageBar(QFrame):
         hint = "Your work up to here is saved. The details can be copied for a report."
         self._show(sentence, hint, details=details, severe=True)
 
+    def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> None:
+        """Offer the next step, without standing in the way."""
+        self._action = action
+        self._show(message, hint, details="", severe=False)
+        self._offer.setText(button)
+        self._offer.show()
+
     def _show(self, message: str, hint: str, *, details: str, severe: bool) -> None:
         colours = theme.current()
         colour = colours.error if severe else colours.warning
@@ -197,6 +210,7 @@ class MessageBar(QFrame):
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setText(f"{message}\n{hint}" if hint else message)
         self._details.setPlainText(details)
+        self._offer.hide()
         self._fold.setVisible(bool(details))
         self._copy.setVisible(bool(details))
         self._fold.setChecked(False)
@@ -209,6 +223,10 @@ class MessageBar(QFrame):
 
     def _on_fold_toggled(self, opened: bool) -> None:
         self._details.setVisible(opened)
+
+    def _on_offer_clicked(self) -> None:
+        self.hide()
+        self._action()
 
     def _on_copy_clicked(self) -> None:
         clipboard = QApplication.clipboard()

@@ -181,6 +181,7 @@ class MainWindow(QMainWindow):
             session.classes_changed,
         ):
             signal.connect(self.book_refresh_soon)
+        session.mosaic_changed.connect(self._ask_pixel_size_once)
         session.tool_changed.connect(self._on_tool_changed)
         session.notice.connect(self._on_notice)
         session.line_drawn.connect(self.slides.set_size_from_line)
@@ -301,6 +302,20 @@ class MainWindow(QMainWindow):
             self.show_page()
         self.status.refresh()
         self.book_refresh_soon()
+
+    def _ask_pixel_size_once(self) -> None:
+        project, slide = self.session.project, self.session.slide
+        if project is None or slide is None or self.session.mosaic is None or project.read_only:
+            return
+        asked = project.setting("asked_pixel_size", [])
+        if slide.pixel_size_um is None and slide.id not in asked:
+            project.set_setting("asked_pixel_size", [*asked, slide.id])
+            self.message_bar.ask(
+                f"The file does not say how large a pixel of {slide.name} is.",
+                "Sizes in µm and detections need it: give a number, or draw along the scale bar.",
+                "Set pixel size…",
+                lambda: self.trigger("slide.pixel_size"),
+            )
 
     def _on_centre_requested(self, _box_id: int) -> None:
         self.status.refresh()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QColor, QGuiApplication, QIcon, QPalette
+from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtGui import QColor, QGuiApplication, QIcon, QIconEngine, QPainter, QPalette, QPixmap
 from qtpy.QtWidgets import QApplication
 from superqt.fonticon import icon as font_icon
 
@@ -90,13 +90,51 @@ def apply_theme(app: QApplication, choice: str) -> Colours:
 
 
 def icon(name: str, colour: str = "") -> QIcon:
-    """An icon of the one set, e.g. ``icon("content-copy")``; greyed by itself where it is disabled."""
+    """An icon of the one set, e.g. ``icon("content-copy")``; it follows the theme, and is pale where it is disabled."""
     if not name:
         return QIcon()
-    colours = current()
-    made = font_icon(f"mdi7.{name.replace('-', '_')}", color=colour or colours.text)
-    made.addState(mode=QIcon.Mode.Disabled, color=colours.quiet, opacity=0.45)
-    return made
+    if (name, colour) not in _ICONS:
+        engine = _ThemedEngine(name, colour)
+        _ENGINES.append(engine)
+        _ICONS[name, colour] = QIcon(engine)
+    return _ICONS[name, colour]
+
+
+class _ThemedEngine(QIconEngine):
+    """Paints a glyph in the colour the theme has when it is painted."""
+
+    def __init__(self, name: str, colour: str) -> None:
+        super().__init__()
+        self._name, self._colour = name, colour
+        self._made: dict[str, QIcon] = {}
+
+    def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        """Qt: draw."""
+        self._icon().paint(painter, rect, Qt.AlignmentFlag.AlignCenter, mode, state)
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        """Qt: a picture of the icon."""
+        return self._icon().pixmap(size, mode, state)
+
+    def clone(self) -> QIconEngine:
+        """Qt: another one like this."""
+        copy = _ThemedEngine(self._name, self._colour)
+        _ENGINES.append(copy)
+        return copy
+
+    def _icon(self) -> QIcon:
+        colours = current()
+        colour = self._colour or colours.text
+        key = f"{colour} {colours.quiet}"
+        if key not in self._made:
+            made = font_icon(f"mdi7.{self._name.replace('-', '_')}", color=colour)
+            made.addState(mode=QIcon.Mode.Disabled, color=colours.quiet, opacity=0.45)
+            self._made[key] = made
+        return self._made[key]
+
+
+_ICONS: dict[tuple[str, str], QIcon] = {}
+_ENGINES: list[_ThemedEngine] = []  # Qt holds them without a reference that Python knows of
 
 
 def _palette(c: Colours) -> QPalette:

@@ -92,9 +92,9 @@ def window(the_window: MainWindow, project: Project, qtbot: object) -> Iterator[
     session.set_tool("select")
     the_window.workspaces.use("annotate")
     the_window.message_bar.hide()
-    qtbot.waitUntil(lambda: session.mosaic is not None)
-    qtbot.waitUntil(lambda: len(the_window.canvas.picture.model.layers) > 0)
-    qtbot.waitUntil(lambda: the_window.canvas.picture.native.width() > 300)
+    qtbot.waitUntil(lambda: session.mosaic is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: len(the_window.canvas.picture.model.layers) > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: the_window.canvas.picture.native.width() > 300, timeout=60_000)
     the_window.canvas.fit_slide()
     the_window.canvas.setFocus()
     yield the_window

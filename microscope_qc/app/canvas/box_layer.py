@@ -134,22 +134,31 @@ class BoxLayer:
         """One dot per occupied cell, larger where more finds lie, in the colour of the class found most often there."""
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         cell_px = CELL_PX / view.zoom
+        if len(rows) == 0:
+            return frame_vertices(boxes, np.empty((0, 4)), np.empty((0, 3)))
         cell = np.floor(middle / cell_px).astype(np.int64)
-        keys = np.stack([cell[:, 0], cell[:, 1], rows["class_id"].astype(np.int64)], axis=1)
-        unique, counts = np.unique(keys, axis=0, return_counts=True)
-        if len(unique) == 0:
-            return frame_vertices(np.empty((0, 4)), np.empty((0, 4)), np.empty((0, 3)))
-        starts = np.flatnonzero(np.r_[True, (np.diff(unique[:, :2], axis=0) != 0).any(axis=1)])
-        group = np.cumsum(np.isin(np.arange(len(unique)), starts)) - 1
+        cell -= cell.min(axis=0)
+        corner = np.floor(middle.min(axis=0) / cell_px)
+        class_ids, class_place = np.unique(rows["class_id"], return_inverse=True)
+        columns = int(cell[:, 1].max()) + 1
+        # one number for cell and class: sorting numbers is several times faster than sorting rows of them
+        keys = (cell[:, 0] * columns + cell[:, 1]) * len(class_ids) + class_place
+        unique, counts = np.unique(keys, return_counts=True)
+        place = unique // len(class_ids)
+        starts = np.flatnonzero(np.r_[True, np.diff(place) != 0])
         total = np.add.reduceat(counts, starts)
+        group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(unique)]))
         order = np.lexsort((-counts, group))
-        top = order[np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])]
-        centre = (unique[top, :2] + 0.5) * cell_px
+        top = unique[order[starts]]  # the commonest class stands first in its group
+        at = top // len(class_ids)
+        centre = (np.stack([at // columns, at % columns], axis=1) + corner + 0.5) * cell_px
         radius = (2.0 + np.minimum(np.log2(total), 4.0) * 0.4) / view.zoom
         dots = np.stack(
             [centre[:, 0] - radius, centre[:, 1] - radius, centre[:, 0] + radius, centre[:, 1] + radius], axis=1
         )
-        return frame_vertices(dots, self._class_colours(unique[top, 2]), np.tile((50.0, 0.0, 0.0), (len(dots), 1)))
+        return frame_vertices(
+            dots, self._class_colours(class_ids[top % len(class_ids)]), np.tile((50.0, 0.0, 0.0), (len(dots), 1))
+        )
 
 
 def _styles(rows: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from microscope_qc.project import SlideRecord
     from microscope_qc.slides import Mosaic
 
-PICTURE = QSize(72, 54)
+PICTURE = QSize(64, 48)
 QUICK_PX = 4096
 """A slide whose coarsest level is larger gets its picture only when it is opened: reading it takes long."""
 
@@ -38,6 +38,7 @@ class SlidesDock(QWidget):
         self.items.setIconSize(PICTURE)
         self.items.setSpacing(2)
         self.items.setWordWrap(False)
+        self.items.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.items.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.items.currentItemChanged.connect(self._on_current_item_changed)
         self.items.customContextMenuRequested.connect(self._on_menu_requested)
@@ -111,11 +112,15 @@ class SlidesDock(QWidget):
                 continue
             rows = project.all_rows(slide.id)
             left = int((rows["state"] == ReviewState.UNREVIEWED).sum())
-            finds = f"{count_text(len(rows))} finds" + (f", {count_text(left)} to review" if left else "")
+            finds = f"{count_text(len(rows))} finds"
+            if left:
+                finds = f"{count_text(left)} of {count_text(len(rows))} left"
             height, width = slide.shape_px
             size = f"{count_text(width)} × {count_text(height)} px"
             second = "not found: locate it" if slide.missing else finds
             item.setText(f"{slide.name}\n{size}\n{second}")
+            judged = f"{count_text(len(rows))} finds shown, {count_text(left)} not reviewed yet"
+            item.setToolTip(f"{slide.path}\n{judged}")
             item.setForeground(self.palette().placeholderText() if slide.missing else self.palette().text())
 
     def _show_current(self) -> None:

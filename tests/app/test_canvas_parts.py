@@ -1,0 +1,185 @@
+"""Parts of the canvas that need no window: levels, view, gestures, settings, the table of actions."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microscope_qc.app import settings as settings_module
+from microscope_qc.app.actions import ACTIONS, MENUS
+from microscope_qc.app.canvas.pixels import BLOCK_PX, Pyramid
+from microscope_qc.app.canvas.view import View, nice_length, scale_bar
+from microscope_qc.app.docks.classes import suggest_code
+from microscope_qc.app.palette import match_score
+from microscope_qc.app.session import Selection
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+
+
+class Picture:
+    """A mosaic of one level in memory."""
+
+    def __init__(self, pixels: np.ndarray, *, broken: bool = False) -> None:
+        self.pixels = pixels
+        self.rgb = pixels.ndim == 3
+        self.dtype = pixels.dtype
+        self.levels = (SimpleNamespace(shape=pixels.shape[:2], downsample=(1.0, 1.0)),)
+        self.reads = 0
+        self.broken = broken
+
+    def read(self, region: Region, *, level: int = 0, channel: int = 0) -> np.ndarray:
+        self.reads += 1
+        if self.broken:
+            raise SlideError("This tile is damaged.")
+        return self.pixels[region.y0 : region.y1, region.x0 : region.x1]
+
+
+@pytest.mark.parametrize("shape", [(1300, 2100), (1301, 2101, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_made_levels_are_averages_of_the_picture(shape: tuple[int, ...], dtype: type) -> None:
+    pixels = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    pyramid = Pyramid(Picture(pixels))
+    assert [pyramid.shape(level) for level in range(len(pyramid))][1:] == [
+        ((shape[0] + 1) // 2, (shape[1] + 1) // 2),
+        ((shape[0] + 3) // 4, (shape[1] + 3) // 4),
+    ][: len(pyramid) - 1]
+    coarse = np.asarray(pyramid.levels(0)[1])
+    whole = pixels[: shape[0] // 2 * 2, : shape[1] // 2 * 2].astype(float)
+    mean = (whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]) / 4
+    assert np.abs(coarse[: mean.shape[0], : mean.shape[1]] - mean).max() <= 0.76
+
+
+@given(st.data())
+def test_a_level_is_indexed_like_the_array(data: st.DataObject) -> None:
+    pixels = np.arange(700 * 900, dtype=np.uint32).reshape(700, 900)
+    level = Pyramid(Picture(pixels)).levels(0)[0]
+    y = sorted(data.draw(st.tuples(st.integers(0, 700), st.integers(0, 700))))
+    x = sorted(data.draw(st.tuples(st.integers(0, 900), st.integers(0, 900))))
+    step = data.draw(st.integers(1, 3))
+    key = (slice(y[0], y[1], step), slice(x[0], x[1]))
+    assert np.array_equal(level[key], pixels[key])
+    assert np.array_equal(level[5], pixels[5])
+    assert np.array_equal(level[..., 7], pixels[..., 7])
+
+
+def test_a_block_is_read_once_and_a_damaged_one_is_told_once() -> None:
+    picture = Picture(np.zeros((BLOCK_PX, 2 * BLOCK_PX), np.uint8))
+    level = Pyramid(picture).levels(0)[0]
+    level[10:20, 10:20]
+    level[100:200, 30:40]
+    assert picture.reads == 1
+    told: list[object] = []
+    damaged = Pyramid(Picture(np.ones((100, 100), np.uint8), broken=True), on_error=told.append)
+    assert np.asarray(damaged.levels(0)[0]).sum() == 0
+    assert len(told) == 1
+
+
+@given(
+    st.floats(-1e5, 1e5), st.floats(-1e5, 1e5), st.floats(1e-3, 60), st.floats(0, 2000), st.floats(0, 1200),
+    st.floats(0.2, 5),
+)  # fmt: skip
+def test_zooming_keeps_the_place_under_the_mouse(
+    y: float, x: float, zoom: float, sx: float, sy: float, factor: float
+) -> None:
+    view = View(y, x, zoom, 1600, 1000)
+    place = view.to_slide(sx, sy)
+    assert view.to_screen(*place) == pytest.approx((sx, sy), abs=1e-3)
+    after = view.zoomed(factor, sx, sy, least=1e-4)
+    assert after.to_slide(sx, sy) == pytest.approx(place, abs=1e-6 * max(1, abs(y), abs(x)) + 1e-6 / zoom)
+
+
+@given(st.floats(1e-9, 1e9))
+def test_the_scale_bar_is_a_round_number_that_fits(longest: float) -> None:
+    length = nice_length(longest)
+    assert 0.39 * longest <= length <= longest * (1 + 1e-6)
+    assert re.fullmatch(r"[125]0*(\.0)?|0?\.?0*[125]|[125]e[+-]\d+", f"{length:g}".replace("0.", ".", 1)), length
+
+
+def test_the_scale_bar_names_its_unit() -> None:
+    view = View(0, 0, 1.0, 1000, 800)
+    assert scale_bar(view, (0.5, 0.5)) == (pytest.approx(100), "50 µm")
+    assert scale_bar(view, None)[1] == "100 px"
+    assert scale_bar(View(0, 0, 0.01, 1000, 800), (0.5, 0.5))[1] == "5 mm"
+
+
+def test_the_selection_speaks_only_when_it_changes() -> None:
+    selection = Selection()
+    said: list[int] = []
+    selection.changed.connect(lambda: said.append(len(selection)))
+    selection.set([3, 1])
+    selection.set([1, 3])
+    assert (said, selection.current) == ([2], 1)
+    selection.toggle(3)
+    selection.toggle(9)
+    assert (selection.ids.tolist(), selection.current) == ([1, 9], 9)
+    selection.clear()
+    assert selection.current is None
+
+
+def test_the_table_of_actions_has_no_twins_and_only_known_icons_and_menus() -> None:
+    from fonticon_mdi7 import MDI7
+
+    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
+    keys = list(itertools.chain.from_iterable(action.shortcuts for action in ACTIONS))
+    assert len(set(keys)) == len(keys)
+    for action in ACTIONS:
+        assert action.menu.partition("/")[0] in MENUS
+        assert not action.icon or hasattr(MDI7, action.icon.replace("-", "_")), action.icon
+
+
+def test_every_action_names_a_method() -> None:
+    from microscope_qc.app.commands.files import FileCommands
+    from microscope_qc.app.commands.look import LookCommands
+    from microscope_qc.app.commands.review import ReviewCommands
+    from microscope_qc.app.commands.slides import SlideCommands
+    from microscope_qc.app.main_window import MainWindow
+
+    places = (FileCommands, LookCommands, ReviewCommands, SlideCommands, MainWindow)
+    for action in ACTIONS:
+        assert any(callable(getattr(place, action.callback, None)) for place in places), action.callback
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"theme": "purple"}', '{"shortcuts": 3}', "\x00\x01", '{"recent": {"a": 1}}']
+)
+def test_unreadable_settings_never_block_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setenv("MICROSCOPE_QC_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "settings.json").write_text(content)
+    settings, words = settings_module.load_settings()
+    assert settings.theme == "system"
+    assert "could not be read" in words
+    settings.theme = "dark"
+    assert settings_module.save_settings(settings) == ""
+    assert settings_module.load_settings()[0].theme == "dark"
+    assert json.loads((tmp_path / "settings.json").read_text())["theme"] == "dark"
+
+
+def test_settings_that_cannot_be_written_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MICROSCOPE_QC_CONFIG_DIR", str(tmp_path / "file" / "below"))
+    assert "could not be saved" in settings_module.save_settings(settings_module.Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("Anode hollow space", "AHS"), ("Scratch", "SCR"), ("Large pore", "LPO"), ("", ""), ("Überlänge", "ÜBE")],
+)
+def test_a_code_is_suggested_from_the_name(name: str, code: str) -> None:
+    assert suggest_code(name, set()) == code
+    if code:
+        assert suggest_code(name, {code}) == f"{code}2"
+
+
+def test_the_palette_prefers_beginnings_of_words() -> None:
+    assert match_score("zoom", "View Fit slide") == 0
+    assert match_score("fit", "Fit slide") > match_score("fit", "Outfit")
