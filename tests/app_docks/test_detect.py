@@ -88,9 +88,17 @@ def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, p
     assert project.runs[-1].state == "finished"
     call = fake.calls[0]
     assert (call.model, call.region, call.fresh) == ("test-net", None, False)
-    assert dock.start.text() == "Start" and dock.start.isVisible()
+    assert dock.start.text() == "Detect again" and dock.start.isVisible()
     assert dock.runs.topLevelItemCount() == 1
     assert dock.runs.topLevelItem(0).text(2) == "20"
+
+
+def test_a_finished_detection_is_done_anew_only_when_asked(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
+    dock.start.click()
+    assert [call.fresh for call in fake.calls] == [False, True]
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
 
 
 def test_finds_and_time_left_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:

@@ -303,12 +303,16 @@ class DetectDock(QWidget):
         self.model.setEnabled(not self.running and bool(self._cards))
         self._show_estimate()
         why_not = self._why_not()
-        left = self._interrupted()
-        self.start.setText("Continue" if left is not None else "Start")
+        before = self._run_before()
+        finished = before is not None and before.state == "finished"
+        left = before is not None and not finished
+        self.start.setText("Detect again" if finished else "Continue" if left else "Start")
         self.start.setEnabled(not why_not)
-        self.start.setToolTip(why_not or ("Goes on where this detection was interrupted" if left is not None else ""))
+        tip = "Goes on where this detection was interrupted" if left else ""
+        tip = "Switches the finds of the detection before off; judged ones stay in the project" if finished else tip
+        self.start.setToolTip(why_not or tip)
         self.start.setVisible(not self.running)
-        self.start_anew.setVisible(left is not None and not self.running)
+        self.start_anew.setVisible(left and not self.running)
         self.start_anew.setEnabled(not why_not)
 
     def _why_not(self) -> str:
@@ -370,8 +374,8 @@ class DetectDock(QWidget):
             text += f" Try the visible area first: about {format_seconds(part)}."
         self.estimate.setText(text)
 
-    def _interrupted(self) -> RunRecord | None:
-        """The interrupted run that Start would continue: same model, same area."""
+    def _run_before(self) -> RunRecord | None:
+        """The newest run of the same model over the same area."""
         card, slide = self.card, self._session.slide
         if card is None or slide is None or self.running:
             return None
@@ -379,7 +383,7 @@ class DetectDock(QWidget):
         wanted = [region.y0, region.x0, region.y1, region.x1]
         for run in self.runs.runs:
             same = Path(str(run.card.get("model", ""))).name == Path(self.argument).name
-            if same and run.state in ("stopped", "failed", "running") and list(run.card.get("region") or []) == wanted:
+            if same and list(run.card.get("region") or []) == wanted:
                 return run
         return None
 
@@ -398,7 +402,8 @@ class DetectDock(QWidget):
             self.add_model(folder)
 
     def _on_start_clicked(self) -> None:
-        self.begin()
+        before = self._run_before()
+        self.begin(fresh=before is not None and before.state == "finished")
 
     def cancel(self) -> None:
         """Stop; what was found stays."""
