@@ -57,7 +57,7 @@ def fit_calibration(tally: Tally) -> Calibration | None:
     optimizer.step(loss)
     with torch.no_grad():
         offsets = (common + own).clamp(-_LARGEST_OFFSET, _LARGEST_OFFSET)
-        slope = float(log_slope.exp().clamp(0.2, 5.0))
+        slope = float(log_slope.exp().clamp(0.2, 10.0))
     if not np.isfinite(slope) or not torch.isfinite(offsets).all():
         return None
     return Calibration(round(slope, 4), tuple(round(float(value), 4) for value in offsets))
