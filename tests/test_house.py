@@ -35,7 +35,6 @@ FORBIDDEN = re.compile(
             r"(?<![\w.~*-])/" + r"work/",
             r"(?<![\w.~*-])/" + r"root/",
             r"(?<![\w.~*-])/" + r"tmp/[a-z]",
-            r"(?<![\w.~*-])/" + r"home/[a-z]",
             r"(?<![\w.~*-])/" + r"opt/py",
             r"[A-Z]:\\Users" + r"\\[A-Za-z]",
             "farm" + "-",
