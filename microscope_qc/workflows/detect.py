@@ -344,7 +344,9 @@ class Child:
         environment = dict(os.environ, PYTHONIOENCODING="utf-8")
         # waiting threads that spin would take the processor from the window
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {}
+        group: dict[str, Any] = {}
+        if sys.platform == "win32":
+            group["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         self._process = subprocess.Popen(
             [sys.executable, "-m", "microscope_qc", "worker", str(run_folder), "--progress", "json"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, **group,

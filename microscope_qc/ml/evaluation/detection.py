@@ -127,8 +127,8 @@ class Tally:
                 if free_find[row] and free_truth[column]:
                     free_find[row] = free_truth[column] = False
                     table[truth_label[column], label[row]] += 1
-            np.add.at(table, (truth_label[free_truth], count), 1)
-            np.add.at(table, (count, label[free_find]), 1)
+            table[:count, count] += np.bincount(truth_label[free_truth], minlength=count)
+            table[count, :count] += np.bincount(label[free_find], minlength=count)
         return table
 
 

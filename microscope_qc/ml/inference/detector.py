@@ -36,7 +36,7 @@ class Detector:
     def __init__(self, card: ModelCard, network: SSD, *, device: str = "auto") -> None:
         self.card = card
         self.device = choose_device(device)
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self._mean = torch.tensor(card.mean, device=self.device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(card.std, device=self.device).view(1, 3, 1, 1) * 255
 

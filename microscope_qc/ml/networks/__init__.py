@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from microscope_qc.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from microscope_qc.ml.networks.ssd import SSD
 
 DETECTORS = ("ssd", "ssd-tiny")
 
 
-def build_detector(architecture: str, settings: dict[str, Any], *, classes: int) -> nn.Module:
+def build_detector(architecture: str, settings: dict[str, Any], *, classes: int) -> SSD:
     """Make an untrained detector.
 
     Parameters

@@ -56,7 +56,9 @@ class SSDSettings:
 
     def updated(self, changes: dict[str, Any]) -> SSDSettings:
         """Return a copy with some fields replaced (lists, as JSON has them, become tuples)."""
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+        values: dict[str, Any] = {}
+        for name, value in changes.items():
+            values[name] = tuple(value) if isinstance(value, list) else value
         return dataclasses.replace(self, **values)
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,6 +134,7 @@ class SSD(nn.Module):
                 nn.init.zeros_(block.bn2.weight)
         for output in (self.classify, self.locate):
             nn.init.normal_(output.weight, std=0.01)
+        assert self.classify.bias is not None
         nn.init.constant_(self.classify.bias, -math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

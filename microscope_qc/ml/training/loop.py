@@ -24,7 +24,6 @@ from microscope_qc.ml.evaluation.detection import Tally
 from microscope_qc.ml.evaluation.slides import tally_dataset
 from microscope_qc.ml.inference.detector import Detector
 from microscope_qc.ml.networks import build_detector
-from microscope_qc.ml.networks.ssd import SSD
 from microscope_qc.ml.training.average import AverageWeights
 from microscope_qc.ml.training.calibration import apply_calibration, fit_calibration
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
@@ -83,11 +82,13 @@ class _Training:
         self.per_epoch = max(1, math.ceil(self.sampler.crops_per_epoch / settings.batch))
         self.total = self.per_epoch * settings.epochs
         pixels = self.sampler.sample_pixels().astype(float) / 255
-        self.mean = tuple(round(float(v), 4) for v in pixels.mean(0))
-        self.std = tuple(max(0.01, round(float(v), 4)) for v in pixels.std(0))
+        red, green, blue = (round(float(value), 4) for value in pixels.mean(0))
+        self.mean = (red, green, blue)
+        red, green, blue = (max(0.01, round(float(value), 4)) for value in pixels.std(0))
+        self.std = (red, green, blue)
         torch.manual_seed(settings.seed)
         network = build_detector(settings.network, settings.network_settings, classes=len(dataset.classes))
-        self.network: SSD = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(self.network, settings.weight_decay), lr=settings.learning_rate
         )
