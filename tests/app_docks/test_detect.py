@@ -74,7 +74,7 @@ def dock(qtbot: Any, session: Any, jobs: Any, fake: FakeDetect) -> DetectDock:
 
 
 def test_it_says_what_the_model_knows(dock: DetectDock) -> None:
-    assert dock.about.text() == "Trained on drawn examples. For your slides: label about 50, then train."
+    assert dock.models.about.text() == "Trained on drawn examples. For your slides: label about 50, then train."
     assert "35 tiles" in dock.estimate.text() and "not known" in dock.estimate.text()
 
 
@@ -228,11 +228,11 @@ def test_a_model_of_ones_own_is_remembered(
     options = dict(detect=fake, models=lambda: [CARD], load_model=lambda _: mine, choose_folder=lambda _: str(own))
     dock = DetectDock(session, jobs, **options)
     qtbot.addWidget(dock)
-    dock.other_model.click()
+    dock.models.other.click()
     assert dock.card is mine
     dock.begin()
     assert fake.calls[-1].model == str(own)
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     again = DetectDock(session, jobs, **options)
     qtbot.addWidget(again)
-    assert [again.model.itemText(i) for i in range(again.model.count())] == ["test-net", "my-net"]
+    assert [again.models.list.itemText(i) for i in range(again.models.list.count())] == ["test-net", "my-net"]

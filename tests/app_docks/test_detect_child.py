@@ -22,7 +22,7 @@ def test_a_real_detection_is_stopped_and_continued_to_its_end(
     dock = DetectDock(session, jobs, models=lambda: [])
     qtbot.addWidget(dock)
     dock.show()
-    dock.add_model(str(model))
+    dock.models.use_own(str(model))
     assert dock.card.name == "toy" and "tiles" in dock.estimate.text()
     before = len(session.table)
     dock.start.click()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QLocale, QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtCore import QLocale, QTimer, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QHBoxLayout,
     QProgressBar,
     QPushButton,
@@ -23,6 +21,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from microscope_qc.app.docks.detect_models import (
+    ChooseFolder,
+    LoadModel,
+    ModelChooser,
+    Models,
+    choose_folder,
+    installed_models,
+    load_model,
+)
 from microscope_qc.app.docks.detect_runs import RunList
 from microscope_qc.app.docks.detect_speed import remember, tiles_of, tiles_per_second
 from microscope_qc.app.docks.gallery_link import link
@@ -42,11 +49,8 @@ log = logging.getLogger(__name__)
 LONG_S = 600.0
 """A detection that takes longer is offered for the visible area first."""
 VIEW_MS = 150
-OWN_MODELS = "own_models"
-LOCAL_ADVICE = "For your slides: label about 50, then train."
 
 Detect = Callable[..., Job[Any]]
-Models = Callable[[], Sequence[Any]]
 Viewport = Callable[[], tuple[float, float, float, float]]
 
 
@@ -54,22 +58,6 @@ def _detect(*arguments: Any, **options: Any) -> Job[Any]:
     from microscope_qc.workflows.detect import detect
 
     return detect(*arguments, wait_s=0.0, **options)
-
-
-def _load_model(folder: str) -> Any:
-    from microscope_qc.ml.models import load_card
-
-    return load_card(folder)
-
-
-def _choose_folder(parent: QWidget) -> str:
-    return QFileDialog.getExistingDirectory(parent, "Folder of a model")
-
-
-def _models() -> Sequence[Any]:
-    from microscope_qc.ml.models import list_models
-
-    return [card for card in list_models() if getattr(card, "task", "detect") == "detect"]
 
 
 class DetectDock(QWidget):
@@ -94,9 +82,9 @@ class DetectDock(QWidget):
         *,
         viewport: Viewport | None = None,
         detect: Detect = _detect,
-        models: Models = _models,
-        load_model: Callable[[str], Any] = _load_model,
-        choose_folder: Callable[[QWidget], str] = _choose_folder,
+        models: Models = installed_models,
+        load_model: LoadModel = load_model,
+        choose_folder: ChooseFolder = choose_folder,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("detect")
@@ -105,17 +93,10 @@ class DetectDock(QWidget):
         self._jobs = jobs
         self._detect = detect
         self._viewport = viewport
-        self._list_models = models
-        self._load_model = load_model
-        self._choose_folder = choose_folder
-        self._cards: list[Any] = []
-        self._arguments: list[str] = []  # what the workflow finds each model by
         self._handle: JobHandle | None = None
         self._finds_before = 0
         self._clock = (0.0, 0.0)
-        self.model = QComboBox()
-        self.other_model = QPushButton("Other…")
-        self.about = note()
+        self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
         self.whole = QRadioButton("Whole slide")
         self.visible_area = QRadioButton("Visible area")
         self.estimate = sentence()
@@ -136,15 +117,12 @@ class DetectDock(QWidget):
         self._view_soon = QTimer(self)
         self._view_soon.setSingleShot(True)
         self._view_soon.timeout.connect(self.refresh)
-        self.refresh_models()
+        self.refresh()
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.model.setToolTip("The network that looks for defects")
-        self.model.currentIndexChanged.connect(lambda _: self.refresh())
-        self.other_model.setToolTip("Use a model of your own: the folder that training made")
-        self.other_model.clicked.connect(self._on_other_model_clicked)
+        self.models.changed.connect(self.refresh)
         self.whole.setChecked(True)
         self._where = QButtonGroup(self)
         for button in (self.whole, self.visible_area):
@@ -171,11 +149,8 @@ class DetectDock(QWidget):
         below = QHBoxLayout()
         below.addWidget(note("The tick shows and hides the finds of a detection."), 1)
         below.addWidget(self.continue_run)
-        which = QHBoxLayout()
-        which.addWidget(self.model, 1)
-        which.addWidget(self.other_model)
         content = column_of(
-            heading("Model"), which, self.about, 6, heading("Area"), where, self._pixel_row(), self.estimate,
+            heading("Model"), self.models, 6, heading("Area"), where, self._pixel_row(), self.estimate,
             buttons, self.bar, self.story, 6, heading("Detections on this slide"),
         )  # fmt: skip
         content.addWidget(self.runs, 1)
@@ -214,8 +189,7 @@ class DetectDock(QWidget):
     @property
     def card(self) -> Any | None:
         """Card of the chosen model."""
-        place = self.model.currentIndex()
-        return self._cards[place] if 0 <= place < len(self._cards) else None
+        return self.models.card
 
     def region(self) -> Region | None:
         """Area to look at, None for the whole slide."""
@@ -235,72 +209,18 @@ class DetectDock(QWidget):
         if not self.running and self.isVisible():
             self._view_soon.start(VIEW_MS)
 
-    def refresh_models(self) -> None:
-        """Read the list of models again: those of the installation, then the person's own."""
-        before = self.argument
-        problem = ""
-        self._cards, self._arguments = [], []
-        try:
-            for card in self._list_models():
-                self._cards.append(card)
-                self._arguments.append(str(card.name))
-            for path in self._own_models():
-                self._cards.append(self._load_model(path))
-                self._arguments.append(path)
-        except MicroscopeQCError as error:
-            problem = str(error)
-        with QSignalBlocker(self.model):
-            self.model.clear()
-            for card, argument in zip(self._cards, self._arguments, strict=True):
-                self.model.addItem(str(card.name))
-                self.model.setItemData(self.model.count() - 1, argument, int(Qt.ItemDataRole.ToolTipRole))
-            if before in self._arguments:
-                self.model.setCurrentIndex(self._arguments.index(before))
-        if not self._cards:
-            self.about.setText(problem or "No model is installed. Choose one of your own, or train one.")
-        self.refresh()
-
-    @property
-    def argument(self) -> str:
-        """What the workflow finds the chosen model by: its name, or its folder."""
-        place = self.model.currentIndex()
-        return self._arguments[place] if 0 <= place < len(self._arguments) else ""
-
-    def add_model(self, folder: str) -> None:
-        """Use a model of the person's own, and remember it in the project."""
-        try:
-            self._load_model(folder)
-        except MicroscopeQCError as error:
-            self._session.notice.emit(str(error))
-            return
-        project = self._session.project
-        if project is not None and self._session.can_write and folder not in self._own_models():
-            project.set_setting(OWN_MODELS, [*self._own_models(), folder])
-        self.refresh_models()
-        if folder in self._arguments:
-            self.model.setCurrentIndex(self._arguments.index(folder))
-
-    def _own_models(self) -> list[str]:
-        project = self._session.project
-        stored = project.setting(OWN_MODELS, []) if project is not None else []
-        return [str(path) for path in stored if Path(str(path)).is_dir()] if isinstance(stored, list) else []
-
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Show model, area, time and what the buttons can do."""
-        card, slide = self.card, self._session.slide
-        if card is not None:
-            trained = str(getattr(card, "trained_on", "") or "").strip().rstrip(".")
-            self.about.setText(f"{trained}. {LOCAL_ADVICE}" if trained else LOCAL_ADVICE)
-            self.about.setToolTip(self._card_tooltip(card))
+        slide = self._session.slide
         self.pixel_row.setVisible(slide is not None and slide.pixel_size_um is None)
         self.set_pixel_size.setEnabled(self._session.can_write)
         view = self._visible()
         self.visible_area.setEnabled(view is not None and not self.running)
         self.visible_area.setToolTip("" if view is not None else "No part of the slide is in view.")
         self.whole.setEnabled(not self.running)
-        self.model.setEnabled(not self.running and bool(self._cards))
+        self.models.list.setEnabled(not self.running)
         self._show_estimate()
         why_not = self._why_not()
         before = self._run_before()
@@ -309,7 +229,7 @@ class DetectDock(QWidget):
         self.start.setText("Detect again" if finished else "Continue" if left else "Start")
         self.start.setEnabled(not why_not)
         tip = "Goes on where this detection was interrupted" if left else ""
-        tip = "Switches the finds of the detection before off; judged ones stay in the project" if finished else tip
+        tip = "Switches the finds of the detection before off; its tick brings them back" if finished else tip
         self.start.setToolTip(why_not or tip)
         self.start.setVisible(not self.running)
         self.start_anew.setVisible(left and not self.running)
@@ -328,16 +248,6 @@ class DetectDock(QWidget):
         if self._session.slide.missing:
             return "The slide file was moved away."
         return "A detection is running." if self.running else ""
-
-    @staticmethod
-    def _card_tooltip(card: Any) -> str:
-        classes = ", ".join(getattr(card, "classes", ()) or ())
-        lines = [f"finds: {classes}" if classes else ""]
-        if getattr(card, "pixel_size_um", None):
-            lines.append(f"looks at {card.pixel_size_um:g} µm per px")
-        metrics = getattr(card, "metrics", None) or {}
-        lines += [f"{name}: {value:.2f}" for name, value in metrics.items() if isinstance(value, float)]
-        return "\n".join(line for line in lines if line)
 
     def tile_count(self, region: Region | None) -> int | None:
         """Tiles of an area (None: the whole slide), or None while model or pixel size is missing."""
@@ -382,7 +292,7 @@ class DetectDock(QWidget):
         region = self.region() or Region(0, 0, *slide.shape_px)
         wanted = [region.y0, region.x0, region.y1, region.x1]
         for run in self.runs.runs:
-            same = Path(str(run.card.get("model", ""))).name == Path(self.argument).name
+            same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
             if same and list(run.card.get("region") or []) == wanted:
                 return run
         return None
@@ -394,12 +304,7 @@ class DetectDock(QWidget):
         slide = self._session.slide
         if self._why_not() or slide is None or self.card is None:
             return
-        self._run(slide.id, self.argument, self.region(), fresh=fresh)
-
-    def _on_other_model_clicked(self) -> None:
-        folder = self._choose_folder(self)
-        if folder:
-            self.add_model(folder)
+        self._run(slide.id, self.models.argument, self.region(), fresh=fresh)
 
     def _on_start_clicked(self) -> None:
         before = self._run_before()

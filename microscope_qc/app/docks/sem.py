@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
+from qtpy.QtCore import QModelIndex, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QPushButton,
     QTableView,
     QVBoxLayout,
@@ -27,6 +25,7 @@ from microscope_qc.app.docks.gallery_text import things
 from microscope_qc.app.docks.sem_marks import STAGE_X, MarksModel
 from microscope_qc.app.docks.sem_orientation import OrientationChoice
 from microscope_qc.app.docks.sem_result import alignment_html
+from microscope_qc.app.docks.sem_tables import fit_table, plain_table
 from microscope_qc.app.docks.sem_travel import ROUTES, TravelModel, travel_order, travel_rows
 from microscope_qc.app.session import Session
 from microscope_qc.core.errors import MicroscopeQCError
@@ -95,7 +94,7 @@ class SemDock(QWidget):
 
     def _build(self) -> None:
         self.table.setModel(self.marks)
-        _plain_table(self.table)
+        plain_table(self.table)
         self.place.setCheckable(True)
         self.place.setIcon(theme.icon("map-marker-plus-outline"))
         self.place.clicked.connect(self._on_place_clicked)
@@ -111,7 +110,7 @@ class SemDock(QWidget):
             self.route.addItem(text, key)
         self.route.currentIndexChanged.connect(lambda _: self._show_travel())
         self.travel_table.setModel(self.travel)
-        _plain_table(self.travel_table)
+        plain_table(self.travel_table)
         self.travel_table.clicked.connect(self._on_travel_clicked)
         mark_buttons = QHBoxLayout()
         mark_buttons.addWidget(self.place)
@@ -158,7 +157,7 @@ class SemDock(QWidget):
         self._load_registration()
         fresh = self.registration is not None and _made_from(self.registration, marks)
         self.marks.show(marks, self.registration if fresh else None)
-        _fit(self.table, rows=(2, 6))
+        fit_table(self.table, rows=(2, 6))
         missing = len(marks) - len(self.marks.complete)
         text = ADVICE if len(marks) < 3 else ""
         if marks and missing:
@@ -270,7 +269,7 @@ class SemDock(QWidget):
         route = self.route.currentData()
         order = travel_order(self._session, rows, self.registration, route)
         self.travel.show(rows[order], self.registration)
-        _fit(self.travel_table, rows=(1, 9))
+        fit_table(self.travel_table, rows=(1, 9))
         if len(rows) == 0:
             text = "Choose finds for the SEM with S in the gallery; they appear here with their stage positions."
         else:
@@ -381,32 +380,3 @@ def _made_from(registration: Registration, marks: list[Mark]) -> bool:
         and np.allclose(px, registration.marks_px)
         and np.allclose(mm, registration.stage_mm, rtol=0, atol=1e-9)
     )
-
-
-def _plain_table(table: QTableView) -> None:
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setAlternatingRowColors(True)
-    table.setShowGrid(False)
-    table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-    table.verticalHeader().hide()
-    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 8)
-    table.horizontalHeader().setHighlightSections(False)
-    table.horizontalHeader().setMinimumSectionSize(20)
-    table.horizontalHeader().setStretchLastSection(True)
-    table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-    table.setTextElideMode(Qt.TextElideMode.ElideRight)
-
-
-def _fit(table: QTableView, *, rows: tuple[int, int]) -> None:
-    """Columns as wide as their content, and as high as the lines need between a least and a most."""
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-    model, metrics = table.model(), table.fontMetrics()
-    for column in range(model.columnCount()):
-        title = str(model.headerData(column, Qt.Orientation.Horizontal) or "")
-        # Qt's own measure keeps room for a sort arrow that these tables never show
-        header.resizeSection(column, max(table.sizeHintForColumn(column) + 4, metrics.horizontalAdvance(title) + 16))
-    lines = min(max(model.rowCount(), rows[0]), rows[1])
-    bar = table.horizontalScrollBar().sizeHint().height()
-    table.setFixedHeight(header.sizeHint().height() + lines * table.verticalHeader().defaultSectionSize() + bar + 2)
