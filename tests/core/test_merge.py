@@ -140,3 +140,16 @@ def test_tiles_cover_the_region_and_stay_inside(height, width, tile, share):
             covered[t.y0 + 7 : t.y1 + 7, t.x0 - 13 : t.x1 - 13] = True
         assert covered.all()
         assert [grid[i] for i in range(len(grid))] == tiles
+
+
+def test_a_weak_guess_at_a_border_does_not_stretch_a_find():
+    grid = TileGrid(Region(0, 0, 300, 500), 300, 100)  # tiles x 0..300 and 200..500
+    sure = (100, 180, 140, 240, 0.9, 0, 0)
+    guess = (90, 201, 160, 340, 0.1, 0, 1)  # begins at tile 1's border and reaches far beyond the defect
+    merged = merge_candidates(candidates([sure, guess]), grid)
+    assert merged["confidence"].tolist() == pytest.approx([0.9, 0.1])
+    assert found_boxes(merged)[0].tolist() == [100, 180, 140, 240]
+    cut = (101, 200, 139, 260, 0.7, 0, 1)  # a true fragment is nearly as sure
+    assert found_boxes(merge_candidates(candidates([(100, 180, 140, 300, 0.9, 0, 0), cut]), grid)).tolist() == [
+        [100, 180, 140, 300]
+    ]
