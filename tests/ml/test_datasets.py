@@ -120,6 +120,10 @@ def test_crops_are_the_same_for_the_same_step(coco: Path) -> None:
         np.testing.assert_array_equal(a.boxes, b.boxes)
 
 
+def test_crops_are_no_larger_than_the_pictures_need(coco: Path) -> None:
+    assert CropSampler(load_dataset(coco), side=512, model_um=None, seed=5).side == 192
+
+
 def test_fingerprint_sees_every_box(coco: Path) -> None:
     data = load_dataset(coco)
     before = data.fingerprint()

@@ -12,6 +12,7 @@ from microscope_qc.ml.datasets.records import Dataset, Picture
 
 VISIBLE_SHARE = 0.4  # a defect cut off by the crop counts from this share on; with less of it nothing is asked there
 BACKGROUND_SHARE = 0.25
+STRIDE = 64
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class CropSampler:
     ----------
     dataset : Dataset
     side : int
-        Height and width of the crops, model pixels.
+        Height and width of the crops, model pixels; less where no picture is that large.
     model_um : float or None
         The model's pixel size; None takes pictures as they are.
     seed : int
@@ -75,9 +76,10 @@ class CropSampler:
     """
 
     def __init__(self, dataset: Dataset, *, side: int, model_um: float | None, seed: int) -> None:
-        self.side = side
         self._seed = seed
         self._pictures = [load_scaled(picture, model_um) for picture in dataset.pictures]
+        largest = max(max(picture.pixels.shape[:2]) for picture in self._pictures)
+        self.side = side = min(side, -(-largest // STRIDE) * STRIDE)
         owners = np.repeat(np.arange(len(self._pictures)), [len(p.labels) for p in self._pictures])
         rows = np.concatenate([np.arange(len(p.labels)) for p in self._pictures])
         labels = np.concatenate([p.labels for p in self._pictures])

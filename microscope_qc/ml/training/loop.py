@@ -93,7 +93,7 @@ class _Training:
             _parameter_groups(self.network, settings.weight_decay), lr=settings.learning_rate
         )
         self.average = AverageWeights(self.network)
-        self.default, self.levels = self.network.default_boxes(settings.crop_px, settings.crop_px)
+        self.default, self.levels = self.network.default_boxes(self.sampler.side, self.sampler.side)
         self.step, self.seconds = 0, 0.0
         self.curve: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"score": -1.0, "epoch": 0, "state": None}
