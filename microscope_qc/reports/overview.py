@@ -286,7 +286,7 @@ def _draw_legend(draw: Any, counted: list[tuple[DefectClass, int]], corner: tupl
     x, y = corner
     right = x + layout.legend
     head = font_for("", round(1.2 * unit), bold=True)
-    draw.text((x, y + 0.7 * unit), "Marked defects", font=head, fill=INK, anchor="lm")
+    draw.text((x, y + 0.7 * unit), "Marked", font=head, fill=INK, anchor="lm")
     total = f"{sum(count for _, count in counted):,}".replace(",", "\u202f")
     draw.text((right, y + 0.7 * unit), total, font=head, fill=INK, anchor="rm")
     y += round(1.9 * unit)
