@@ -109,7 +109,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("file.sample", "Open the sample", "File", "open_sample", (), "flask-outline"),
     Action("file.add_slide", "Add slide…", "File", "add_slide_dialog", (), "image-plus-outline", when=writing, group=1),
     Action(
-        "file.export", "Export and report…", "File", "export_dialog", ("Ctrl+E",), "file-export-outline", when=with_project, group=2
+        "file.export",
+        "Export and report…",
+        "File",
+        "export_dialog",
+        ("Ctrl+E",),
+        "file-export-outline",
+        when=with_project,
+        group=2,
     ),
     Action("file.import", "Import finds…", "File", "import_dialog", (), "file-import-outline", when=writing, group=2),
     Action("file.close", "Close project", "File", "close_project", ("Ctrl+W",), "close", when=with_project, group=3),

@@ -113,7 +113,7 @@ def _sem(window: MainWindow, parent: QWidget) -> QWidget:
 DOCKS: tuple[DockSpec, ...] = (
     DockSpec("slides", "Slides", "image-multiple-outline", "left", _slides, ("annotate", "sem")),
     DockSpec("classes", "Classes", "shape-outline", "left", _classes, ("annotate",)),
-    DockSpec("layers", "Layers", "layers-outline", "left", _layers),
+    DockSpec("layers", "Layers", "layers-outline", "left", _layers, tab_with="classes"),
     DockSpec("card", "Defect", "card-text-outline", "right", _card, ("annotate", "sem")),
     DockSpec("detect", "Detect", "radar", "right", _detect, ("annotate",)),
     DockSpec("sem", "SEM", "microscope", "right", _sem, ("sem",)),

@@ -8,20 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QByteArray, QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QShowEvent
+from qtpy.QtCore import QByteArray, QSize, Qt, QTimer
+from qtpy.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QAbstractSlider,
-    QAbstractSpinBox,
     QApplication,
-    QComboBox,
-    QLineEdit,
     QMainWindow,
     QMenu,
-    QPlainTextEdit,
     QStackedWidget,
-    QTextEdit,
     QToolBar,
     QVBoxLayout,
     QWidget,
@@ -38,6 +31,7 @@ from microscope_qc.app.docking import DockSpec, LazyDock, available_docks
 from microscope_qc.app.docks.review_keys import RejectStrip
 from microscope_qc.app.feedback import ErrorSink, MessageBar, Toast
 from microscope_qc.app.jobs import JobHandle, JobRunner
+from microscope_qc.app.key_guard import KeyGuard
 from microscope_qc.app.log import LogKeeper
 from microscope_qc.app.menus import ActionBook
 from microscope_qc.app.palette import CommandPalette
@@ -52,9 +46,6 @@ if TYPE_CHECKING:
     from microscope_qc.app.docks.review import ReviewPane
 
 log = logging.getLogger(__name__)
-
-TEXT_KEYS = {Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Tab, Qt.Key.Key_Escape}
-ARROW_KEYS = {Qt.Key.Key_Left, Qt.Key.Key_Right}
 
 
 class MainWindow(QMainWindow):
@@ -197,7 +188,7 @@ class MainWindow(QMainWindow):
         hints = self._app.styleHints()
         if hints is not None and hasattr(hints, "colorSchemeChanged"):
             hints.colorSchemeChanged.connect(self._on_system_theme_changed)
-        self._app.installEventFilter(self)
+        self._guard = KeyGuard(self._app, self)
 
     def _restore(self) -> None:
         self.resize(1366, 768)
@@ -380,20 +371,6 @@ class MainWindow(QMainWindow):
 
     # -- Qt's events -------------------------------------------------------------------------------------------------
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keys that a text field, a list or a slider needs itself are not shortcuts while it has the focus."""
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            key = Qt.Key(event.key())
-            plain = not event.modifiers() & ~(Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier)
-            text = isinstance(watched, (QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox))
-            if plain and text and (key in TEXT_KEYS or event.text().strip()):
-                event.accept()
-                return True
-            if plain and key in ARROW_KEYS and isinstance(watched, (QAbstractSlider, QAbstractItemView)):
-                event.accept()
-                return True
-        return False
-
     def showEvent(self, event: QShowEvent) -> None:
         """Qt: the first time, catch errors from here on."""
         super().showEvent(event)
@@ -423,7 +400,7 @@ class MainWindow(QMainWindow):
         self.session.set_project(None)
         self.canvas.close_canvas()
         save_settings(self.settings)
-        self._app.removeEventFilter(self)
+        self._guard.close()
         self.errors.uninstall()
         self.log.close()
         event.accept()

@@ -202,11 +202,12 @@ def _style_sheet(c: Colours) -> str:
         selection-color: {c.text}; }}
     QHeaderView::section {{ background: {c.window}; color: {c.quiet}; border: none; border-bottom: 1px solid {c.line};
         padding: 4px 6px; }}
-    QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {{ border: 1px solid {c.line};
-        border-radius: 4px; padding: 3px 6px; background: {c.base}; }}
-    QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{
-        border-color: {c.accent}; }}
-    QComboBox::drop-down {{ border: none; width: 20px; }}
+    QLineEdit, QPlainTextEdit, QTextEdit {{ border: 1px solid {c.line}; border-radius: 4px; padding: 3px 6px;
+        background: {c.base}; }}
+    QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border-color: {c.accent}; }}
+    QAbstractSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; padding: 0; }}
+    QComboBox, QAbstractSpinBox {{ min-height: 22px; }}
+    QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
     QPushButton {{ border: 1px solid {c.line}; border-radius: 4px; padding: 5px 12px; background: {c.raised}; }}
     QPushButton:hover {{ border-color: {c.accent}; }}
     QPushButton:pressed {{ background: {c.line}; }}

@@ -187,6 +187,11 @@ class Canvas(QWidget):
             view = view.fitted(*box, margin=6.0)
         self.set_view(view)
 
+    def give_up(self) -> bool:
+        """Drop the gesture that is under way; returns whether there was one."""
+        self.update_later()
+        return self.tools.cancel()
+
     def update_later(self, *_: object) -> None:
         """Redraw once, however often this is asked before the next frame."""
         if not self._refresh.isActive():
@@ -356,19 +361,12 @@ class Canvas(QWidget):
             return True
         if not pressed:
             return True
-        if key == Qt.Key.Key_Escape and self.tools.cancel():
-            self.update_later()
-            return True
         if key in ARROWS and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             step = 10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
             dy, dx = ARROWS[Qt.Key(key)]
             if self.session.can_write:
                 self.session.nudge(self.session.selection.ids, dy * step, dx * step)
             return True
-        if key in {Qt.Key.Key_Plus, Qt.Key.Key_Equal}:
-            self.zoom_by(1.25)
-        elif key == Qt.Key.Key_Minus:
-            self.zoom_by(0.8)
         event.ignore()
         return True
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from microscope_qc.app.canvas.pixels import Pyramid
 from microscope_qc.app.canvas.view import View
@@ -91,15 +92,28 @@ class Picture(QObject):
 
     def layers_panel(self, parent: QWidget) -> QWidget:
         """napari's own list of layers and their controls."""
-        from napari._qt.qt_resources import get_current_stylesheet
+        from napari._qt.qt_resources import _register_napari_resources, get_stylesheet
 
-        panel = QWidget(parent)
+        _register_napari_resources()
+        look = "dark" if parent.palette().window().color().lightness() < 128 else "light"
+        self.model.theme = look
+        panel = QWidget()
         column = QVBoxLayout(panel)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.widget.controls)
+        controls = self.widget.controls
+        for layer in self.model.layers:  # it knows only layers that are added after it
+            if layer not in controls.widgets:
+                controls._add(SimpleNamespace(value=layer))
+        self.widget.layers.setMinimumHeight(120)
         column.addWidget(self.widget.layers, 1)
-        panel.setStyleSheet(get_current_stylesheet())
-        return panel
+        column.addWidget(controls)
+        panel.setStyleSheet(get_stylesheet(look))
+        area = QScrollArea(parent)  # its controls are taller than many screens have room for
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setWidget(panel)
+        area.setMinimumWidth(panel.minimumSizeHint().width())
+        return area
 
     def _read_base(self, pyramid: Pyramid) -> None:
         """Coarsest level of every channel and its display window (worker thread)."""
@@ -142,7 +156,8 @@ class Picture(QObject):
                     interpolation2d="linear" if len(pyramid) > 1 else "nearest",
                     **style,
                 )
-                style["blending"] = "translucent"
+                # both lie at the same depth: with the depth test on, some drivers let the coarse picture win
+                style["blending"] = "translucent_no_depth"
             if len(pyramid) > 1:
                 self.model.add_image(
                     pyramid.levels(channel), name=name, multiscale=True, translate=(0.5, 0.5), cache=False, **style

@@ -47,7 +47,9 @@ class ReviewCommands:
         self._session.selection.set(self._session.shown_rows()["id"].copy())
 
     def select_none(self) -> None:
-        """Give a tool up, else select nothing."""
+        """Give a gesture up, else the tool, else select nothing."""
+        if self._window.canvas.give_up():
+            return
         if self._session.tool != "select":
             self._session.set_tool("select")
         else:
