@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets.records import Dataset, Picture
+from microscope_qc.ml.datasets.records import Dataset, Picture, full_names
 
 _LARGEST_BYTES = 2 << 30
 
@@ -53,7 +53,7 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
             pictures += _pictures(file, document, classes)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{file.name} is no proper COCO file ({error!r}).", hint="Export it again.") from error
-    return Dataset(classes, pictures, list(classes))
+    return Dataset(classes, pictures, full_names(classes))
 
 
 def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[Picture]:

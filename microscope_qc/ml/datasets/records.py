@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import ModelError
 
 
@@ -92,7 +93,7 @@ class Dataset:
             Picture(p.path, p.shape, p.boxes, index[p.labels].astype(np.int64), p.pixel_size_um, p.region)
             for p in self.pictures
         ]
-        return Dataset(list(classes), pictures, list(classes))
+        return Dataset(list(classes), pictures, full_names(classes))
 
 
 def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -118,6 +119,12 @@ def _part(picture: Picture, region: tuple[int, int, int, int]) -> Picture:
     return Picture(
         picture.path, picture.shape, picture.boxes[inside], picture.labels[inside], picture.pixel_size_um, region
     )
+
+
+def full_names(classes: list[str]) -> list[str]:
+    """Names of class codes that come with the program; other codes are their own names."""
+    known = {defect.code: defect.name for group in CLASS_SETS.values() for defect in group}
+    return [known.get(code, code) for code in classes]
 
 
 def load_dataset(path: Path | str) -> Dataset:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets.records import Dataset, Picture
+from microscope_qc.ml.datasets.records import Dataset, Picture, full_names
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 
@@ -58,7 +58,7 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
         labels = np.array([classes.index(code) for code, _ in objects], np.int64)
         proper = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         pictures.append(Picture(path, shape, boxes[proper], labels[proper]))
-    return Dataset(classes, pictures, list(classes))
+    return Dataset(classes, pictures, full_names(classes))
 
 
 def _object(node) -> tuple[str, list[float]]:
