@@ -109,7 +109,8 @@ def test_nothing_generated_is_kept():
 
 def test_every_dependency_is_named_in_the_notices():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = set(re.findall(r"[\w.-]+", (ROOT / "resources" / "licences" / "THIRD_PARTY_NOTICES.md").read_text(encoding="utf-8").lower()))
+    notices = ROOT / "resources" / "licences" / "THIRD_PARTY_NOTICES.md"
+    named = set(re.findall(r"[\w.-]+", notices.read_text(encoding="utf-8").lower()))
     needed = {re.match(r"[\w.-]+", line).group().lower() for line in project["dependencies"]}
     assert needed - named == set()
 
