@@ -311,3 +311,22 @@ def test_closing_the_project_shows_the_welcome_page(window: MainWindow, project:
     assert not any(dock.isVisible() for dock in window.docks.values())
     assert not window.book.actions["tool.draw"].isEnabled() or window._fresh.isActive()
     assert len(window.canvas.boxes.rows) == 0
+
+
+def test_near_by_the_slide_is_shown_in_full_detail(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    """The overview below the tiles must not cover them: single pixels are told apart at 1:1."""
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 2, (2100, 2100), dtype=np.uint8) * 255
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    record = window.session.project.add_slide(tmp_path / "noise.png")
+    window.session.show_slide(record.id)
+    layers = window.canvas.picture.model.layers
+    qtbot.waitUntil(lambda: window.session.mosaic is not None and len(layers) == 2, timeout=60_000)
+    window.canvas.go_to(1000, 1000)
+    window.canvas.zoom_to(4.0)
+    qtbot.waitUntil(lambda: layers[-1].data_level == 0 and layers[-1].loaded, timeout=60_000)
+    image = window.canvas.picture.native.grabFramebuffer()
+    middle = [image.pixelColor(image.width() // 2 + x, image.height() // 2).value() for x in range(0, 120)]
+    assert min(middle) < 40
+    assert max(middle) > 215

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QDir, QObject, Qt, Signal
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from microscope_qc.app.canvas.pixels import Pyramid
@@ -92,10 +92,12 @@ class Picture(QObject):
 
     def layers_panel(self, parent: QWidget) -> QWidget:
         """napari's own list of layers and their controls."""
-        from napari._qt.qt_resources import _register_napari_resources, get_stylesheet
+        from napari._qt.qt_resources import get_stylesheet
+        from napari.resources._icons import _theme_path, build_theme_svgs
 
-        _register_napari_resources()
         look = "dark" if parent.palette().window().color().lightness() < 128 else "light"
+        build_theme_svgs(look, "builtin")
+        QDir.addSearchPath(f"theme_{look}", str(_theme_path(look)))
         self.model.theme = look
         panel = QWidget()
         column = QVBoxLayout(panel)
