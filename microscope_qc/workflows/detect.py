@@ -84,7 +84,7 @@ def prepare_run(
     Raises
     ------
     InputError
-        When the slide has no pixel size, or the region lies outside the slide.
+        When the slide was moved away or has no pixel size, or the region lies outside it.
     ModelError
         When the model cannot be used.
     """
@@ -93,6 +93,11 @@ def prepare_run(
     if card.task != "detect":
         raise ModelError(f"The model {card.name} does not find defects.", hint="Choose a detector.")
     slide = project.slide_by_id(slide_id)
+    if slide.missing:
+        raise InputError(
+            f"The slide {slide.name} is not at {slide.path} any more.",
+            hint="Put it back, or open the project in the window and say where it is.",
+        )
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
     settings = {
