@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.window, pytest.mark.timeout(900)]
 def test_a_real_detection_is_stopped_and_continued_to_its_end(
     qtbot: Any, session: Any, jobs: Any, project: Any, tmp_path: Path
 ) -> None:
-    model = untrained_model(tmp_path / "toy")
+    model = untrained_model(tmp_path / "toy", tile_px=256)
     dock = DetectDock(session, jobs, models=lambda: [])
     qtbot.addWidget(dock)
     dock.show()
