@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     value: Hashable
     text: str
     short: str
-    count: int
+    finds: int
     colour: str = ""
 
 
@@ -76,7 +76,7 @@ class ChoiceButton(QToolButton):
                 action.setData(choice.value)
                 action.triggered.connect(self._on_ticked)
         for action, choice in zip(self._lines(), new, strict=True):
-            action.setText(f"{choice.text}\t{count_text(choice.count)}")
+            action.setText(f"{choice.text}\t{count_text(choice.finds)}")
             action.setChecked(values is not None and choice.value in values)
             if choice.colour:
                 action.setIcon(colour_icon(choice.colour))
@@ -87,12 +87,12 @@ class ChoiceButton(QToolButton):
 
     def _show_text(self) -> None:
         if self._values is None:
-            total = sum(choice.count for choice in self._choices)
+            total = sum(choice.finds for choice in self._choices)
             self.setText(f"{self._label}: all {count_text(total)} ")
             return
         ticked = [choice for choice in self._choices if choice.value in self._values]
         if len(ticked) == 1:
-            self.setText(f"{ticked[0].short} {count_text(ticked[0].count)} ")
+            self.setText(f"{ticked[0].short} {count_text(ticked[0].finds)} ")
         else:
             self.setText(
                 f"{self._label}: {', '.join(choice.short for choice in ticked[:2])}{' …' if len(ticked) > 2 else ''} "

@@ -10,6 +10,7 @@ from qtpy.QtCore import (
     QItemSelectionModel,
     QModelIndex,
     QPersistentModelIndex,
+    QPersistentModelIndex,
     QSize,
     Qt,
     QTimer,
@@ -22,6 +23,8 @@ from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_model import BOX_ID, FindModel, find_model
 from microscope_qc.app.docks.gallery_paint import FindDelegate
 from microscope_qc.app.session import Session
+
+Index = QModelIndex | QPersistentModelIndex
 
 NOWHERE = QModelIndex()
 REPAINT_MS = 60
@@ -75,7 +78,7 @@ class CropView(QListView):
     def keyboardSearch(self, search: str) -> None:
         """Qt: letters are keys of the review, not a search."""
 
-    def dataChanged(self, top_left: QModelIndex, bottom_right: QModelIndex, roles: Sequence[int] = ()) -> None:
+    def dataChanged(self, top_left: Index, bottom_right: Index, roles: Sequence[int] = ()) -> None:
         """Qt: paint again; all cells have one size, so that nothing is laid out anew."""
         self.viewport().update()
 

@@ -58,6 +58,7 @@ class RejectStrip(QFrame):
     def popup(self) -> None:
         """Open along the parent's lower edge and take the keyboard."""
         parent = self.parentWidget()
+        assert parent is not None
         self._back_to = parent.window().focusWidget() or parent
         height = self.sizeHint().height()
         self.setGeometry(0, parent.height() - height, parent.width(), height)
@@ -148,7 +149,7 @@ class ReviewKeys(QObject):
             for text in changed.get(action.id, action.shortcuts):
                 sequence = QKeySequence(text)
                 if sequence.count() == 1:
-                    self._commands[sequence[0].toCombined()] = command
+                    self._commands[sequence[0].toCombined()] = command  # type: ignore[index]
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Qt: take the keys of the review before the window's shortcuts and the view's own keys."""

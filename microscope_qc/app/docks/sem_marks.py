@@ -152,8 +152,8 @@ class MarksModel(QAbstractTableModel):
             if column == NAME:
                 project.edit_mark(mark.id, name=text.strip())
             else:
-                name = "stage_x_mm" if column == STAGE_X else "stage_y_mm"
-                project.edit_mark(mark.id, **{name: parse_mm(text)})
+                place: dict[str, Any] = {"stage_x_mm" if column == STAGE_X else "stage_y_mm": parse_mm(text)}
+                project.edit_mark(mark.id, **place)
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
             return False
