@@ -10,7 +10,6 @@ from qtpy.QtCore import (
     QItemSelectionModel,
     QModelIndex,
     QPersistentModelIndex,
-    QPersistentModelIndex,
     QSize,
     Qt,
     QTimer,
