@@ -171,7 +171,8 @@ def count_tests(output: str) -> dict[str, int]:
 
 def _environment(screen: Screen | None, width: int) -> dict[str, str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
-    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
+    # without byte code on disk every process would compile Qt's and napari's modules anew: twenty seconds each
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE"):
         environment.pop(name, None)
     # several checks share the cores
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // width)))
