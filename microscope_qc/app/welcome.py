@@ -132,5 +132,7 @@ class WelcomePage(QWidget):
                 item.setForeground(self.palette().placeholderText())
             self.recent.addItem(item)
         empty = self.recent.count() == 0
+        lines = self.recent.count() * max(self.recent.sizeHintForRow(0), 1)
+        self.recent.setMaximumHeight(lines + 2 * self.recent.frameWidth())  # no empty paper below the last one
         self.recent.setVisible(not empty)
         self._recent_title.setVisible(not empty)

@@ -1,0 +1,167 @@
+"""Child of the sample story: a person's session in the real window, every act told on stdout when it is done.
+
+``python sample_session.py OUT SIZE SEED`` with MICROSCOPE_QC_SAMPLE_DIR and MICROSCOPE_QC_CONFIG_DIR set. After the
+last act it goes on living, until it is killed.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import functools
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+from window_driver import CTRL, KEY, LEFT, SHIFT, Person, stage_position, state_of
+
+from microscope_qc.core.boxes import ReviewState
+
+DETECTOR = "li-ion-ssd"
+BOX = (300.0, 420.0, 380.0, 560.0)
+FEWEST = 6
+
+
+class Session:
+    """The acts, in their order."""
+
+    def __init__(self, person: Person, out: Path) -> None:
+        self.person = person
+        self.window = person.window
+        self.session = person.session
+        self.out = out
+        self.drawn = 0
+
+    def tell(self, act: str, **facts: Any) -> None:
+        """Acknowledge an act: from here on it must survive anything."""
+        project = self.session.project
+        state = None if project is None else state_of(project)
+        print(json.dumps({"act": act, **facts, "state": state}), flush=True)
+
+    def run(self) -> None:
+        """Everything, from the welcome page to the exports."""
+        self.open_sample()
+        self.draw_undo_redo()
+        self.detect()
+        self.review()
+        self.place_marks_and_align()
+        self.export()
+        self.tell("last")
+
+    def open_sample(self) -> None:
+        assert self.window.pages.currentWidget() is self.window.welcome
+        QTest.mouseClick(self.window.welcome.sample_button, LEFT)
+        self.person.wait_until(lambda: self.session.project is not None, "the sample to be drawn", patience_s=240)
+        self.person.wait_for_slide()
+        self.tell("open", project=str(self.session.project.path))
+
+    def draw_undo_redo(self) -> None:
+        self.person.press(KEY.Key_F, SHIFT)
+        self.drawn = self.person.draw_box(*BOX)
+        count = len(self.session.table)
+        self.person.press(KEY.Key_Z, CTRL)
+        assert self.drawn not in self.session.table
+        assert "Undone: Draw" in self.window.toast.text
+        self.person.press(KEY.Key_Z, CTRL | SHIFT)
+        assert self.drawn in self.session.table and len(self.session.table) == count
+        self.person.press(KEY.Key_V)
+        assert self.session.tool == "select"
+        self.tell("draw", box=self.drawn)
+
+    def detect(self) -> None:
+        dock = self.window.show_dock("detect")
+        dock.models.list.setCurrentText(DETECTOR)
+        assert dock.card is not None and dock.card.name == DETECTOR, f"{DETECTOR} is not among the models"
+        self.person.click(dock.start)
+        assert dock.running
+        self.person.wait_until(lambda: not dock.running, "the detection", patience_s=240)
+        assert dock.story.text().startswith("Done"), dock.story.text()
+        self.tell("detect", finds=self.session.project.runs[-1].found)
+
+    def review(self) -> None:
+        gallery = self.window.show_dock("gallery")
+        view, slider = gallery.view, gallery.header.confidence
+        while len(gallery.model.ids) < FEWEST and slider.value() > slider.minimum():
+            self.person.press(KEY.Key_PageDown, on=slider)
+            QTest.qWait(1)
+        assert len(gallery.model.ids) >= FEWEST, "too few finds to review"
+        self.person.click_cell(view, 0)
+        assert self.session.selection.current == gallery.model.ids[0]
+        confirmed = [self._judge(view, choose=number < 2) for number in range(3)]
+        rejected = [self._judge(view, reason=letter) for letter in (KEY.Key_F, KEY.Key_D)]
+        while self.session.selection.current != confirmed[-1]:
+            self.person.press(KEY.Key_Left, on=view)
+        self.person.press(KEY.Key_4, on=view)
+        self.person.press(KEY.Key_S, on=view)
+        self.tell("review", confirmed=confirmed, rejected=rejected, relabelled=confirmed[-1])
+
+    def _judge(self, view: Any, *, choose: bool = False, reason: KEY | None = None) -> int:
+        """Judge the current find, which moves on; the box drawn by hand needs no judgement."""
+        if self.session.selection.current == self.drawn:
+            self.person.press(KEY.Key_Right, on=view)
+        current = self.session.selection.current
+        assert self.session.table.get([current])["state"][0] == ReviewState.UNREVIEWED
+        if choose:
+            self.person.press(KEY.Key_S, on=view)
+        if reason is None:
+            self.person.press(KEY.Key_Return, on=view)
+        else:
+            self.person.press(KEY.Key_N, on=view)
+            self.person.press_focused(reason)
+        assert self.session.table.get([current])["state"][0] != ReviewState.UNREVIEWED
+        return int(current)
+
+    def place_marks_and_align(self) -> None:
+        self.person.press(KEY.Key_3, CTRL)
+        assert self.window.workspaces.current == "sem"
+        self.person.wait_until(self.window.docks["sem"].isVisible, "the SEM panel")
+        self.person.press(KEY.Key_F, SHIFT)
+        height, width = self.session.slide.shape_px
+        size_um = self.session.pixel_size_um
+        for y, x in ((0.08, 0.1), (0.12, 0.9), (0.9, 0.15)):
+            self.person.place_mark(y * height, x * width, lambda y, x: stage_position(y, x, size_um))
+        self.person.press(KEY.Key_V)
+        self.person.align()
+        self.tell("align")
+
+    def export(self) -> None:
+        self.person.export("coco", self.out / "finds.json")
+        self.person.export("coordinates_csv", self.out / "places.csv")
+        self.tell("export")
+
+
+def main() -> int:
+    """Run the session; 1 when an act failed, otherwise until somebody kills it."""
+    faulthandler.dump_traceback_later(600, exit=True)  # a hang says where, and ends
+    out, size, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    app = QApplication(sys.argv[:1])
+    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.workflows import demo
+
+    demo.sample = functools.partial(demo.sample, size=size, seed=seed)  # the button's own sample takes a minute to draw
+    window = MainWindow()
+    window.show()
+    QTest.qWaitForWindowExposed(window)
+
+    def begin() -> None:
+        try:
+            Session(Person(window), out).run()
+        except BaseException:
+            sys.excepthook = sys.__excepthook__
+            import traceback
+
+            traceback.print_exc()
+            print(window.log.text(), file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+
+    QTimer.singleShot(0, begin)
+    return int(app.exec())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

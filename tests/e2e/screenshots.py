@@ -1,0 +1,240 @@
+"""Pictures of the window for the README: ``python -m tests.e2e.screenshots OUT_DIR [--project PROJECT.mqc]``.
+
+Opens the real window on a project (a demo of 4096 x 4096 px is made without one) and writes PNGs of 1600 x 1000 px.
+Where there is no screen it starts itself again on a virtual one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QImage
+    from qtpy.QtWidgets import QWidget
+
+    from tests.e2e.window_driver import Person
+
+WIDTH, HEIGHT = 1600, 1000
+DEMO_SIZE = 4096
+STILL = 10
+"""So many looks at the window without a change, and it stands still."""
+
+
+def main() -> int:
+    """Read the arguments, find a screen, take the pictures."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.screenshots", description=__doc__.split("\n\n")[0])
+    parser.add_argument("out", type=Path, metavar="OUT_DIR")
+    parser.add_argument("--project", type=Path, metavar="PROJECT.mqc", help="default: a demo that is made for it")
+    parser.add_argument("--demo", type=Path, metavar="DIR", help="where the demo is made and kept (default: nowhere)")
+    args = parser.parse_args()
+    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+        return _again_on_a_virtual_screen()
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(Path(folder) / "config")
+        project = args.project or _demo(args.demo or Path(folder) / "demo")
+        copy = Path(folder) / "Cell 45" / "Cell 45.mqc"  # judging must not change the project that was given
+        shutil.copytree(project, copy, ignore=shutil.ignore_patterns("owner.*"))
+        _place_slides(project, copy)
+        take(copy, args.out)
+    return 0
+
+
+def _again_on_a_virtual_screen() -> int:
+    if shutil.which("xvfb-run") is None:
+        print("There is no screen. Add a virtual one:  apt-get install -y xvfb", file=sys.stderr)
+        return 2
+    screen = ["xvfb-run", "-a", "-s", "-screen 0 1920x1200x24"]
+    return subprocess.run(
+        [*screen, sys.executable, "-m", "tests.e2e.screenshots", *sys.argv[1:]], check=False
+    ).returncode
+
+
+def _demo(out: Path) -> Path:
+    from microscope_qc.core.jobs import run_job
+    from microscope_qc.workflows.demo import demo
+
+    shown: list[int] = []
+
+    def say(progress: Any) -> None:
+        percent = int(100 * progress.fraction) // 10 * 10 if progress.total else 0
+        if not shown or shown[-1] != percent:
+            shown.append(percent)
+            print(f"{progress.note}  {percent} %", flush=True)
+
+    return run_job(demo(out, size=DEMO_SIZE), say).project
+
+
+def _place_slides(source: Path, copy: Path) -> None:
+    """The copy finds its slides where they are."""
+    from microscope_qc.project import Project
+
+    with Project.open(source, write=False) as project:
+        places = {slide.id: slide.path for slide in project.slides}
+    with Project.open(copy) as project:
+        for slide in project.slides:
+            if slide.path != places[slide.id]:
+                project.relocate_slide(slide.id, places[slide.id])
+
+
+def take(project: Path, out: Path) -> None:
+    """Open the window and take all pictures."""
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication
+
+    from tests.e2e.window_driver import Person
+
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    app.setApplicationName("microscope-qc")
+    from microscope_qc.app.main_window import MainWindow
+
+    window = MainWindow()
+    window.setGeometry(0, 0, WIDTH, HEIGHT)
+    window.show()
+    QTest.qWaitForWindowExposed(window, 60_000)
+    person = Person(window)
+    studio = Studio(person, out)
+    studio.welcome(project)
+    studio.open(project)
+    studio.annotate()
+    studio.gallery()
+    studio.sem()
+    studio.review()
+    window.close()
+
+
+class Studio:
+    """Sets each scene, waits until everything is in the picture and stands still, and takes it."""
+
+    def __init__(self, person: Person, out: Path) -> None:
+        self.person = person
+        self.window = person.window
+        self.session = person.session
+        self.out = out
+
+    def welcome(self, project: Path) -> None:
+        """The page at the start, with recent projects."""
+        self.window.use_theme("light")
+        for name in ("Cell 46 anode", "Cell 46 cathode"):
+            other = project.parent / f"{name}.mqc"
+            other.mkdir()
+            self.window.settings.add_recent(other)
+        self.window.settings.add_recent(project)
+        self.window.welcome.refresh()
+        self._shoot("welcome")
+
+    def open(self, project: Path) -> None:
+        """Open the project; some of its worst finds are judged already."""
+        self.window.files.open_paths([project])
+        self.person.wait_until(lambda: self.session.project is not None, "the project")
+        self.person.wait_for_slide()
+        gallery = self.window.show_dock("gallery")
+        self.person.wait_until(lambda: len(gallery.model.ids) > 12, "the finds")
+        ids = [number for number in gallery.model.ids if self.session.table.get([number])["state"][0] == 0]
+        self.session.confirm(np.array([ids[0], ids[1], ids[3]]))
+        self.session.reject(np.array(ids[2:3]), "out of focus")
+
+    def annotate(self) -> None:
+        """Large canvas with several finds and their names, the gallery at its top."""
+        self.window.workspaces.use("annotate")
+        self._select_among(4, 11, zoom=0.6)
+        self._shoot("annotate")
+
+    def gallery(self) -> None:
+        """The gallery alone, with larger crops."""
+        from qtpy.QtCore import Qt
+
+        window = self.window
+        gallery = window.docks["gallery"]
+        window.resizeDocks([gallery], [470], Qt.Orientation.Vertical)
+        gallery.content.header.crop_size.setValue(150)
+        view = gallery.content.view
+        two_rows = 2 * (view.cell_size().height() + 2 * view.spacing()) + view.y() + gallery.content.pages.y() + 4
+        self._shoot("gallery", gallery, high=two_rows)
+        gallery.content.header.crop_size.setValue(112)
+
+    def sem(self) -> None:
+        """Marks, alignment, and the list of the chosen finds."""
+        from qtpy.QtCore import Qt
+
+        self.window.workspaces.use("sem")
+        self.window.docks["card"].hide()
+        self.window.resizeDocks([self.window.docks["sem"]], [440], Qt.Orientation.Horizontal)
+        self.session.set_filter(only_chosen=True)
+        travel = self.window.show_dock("sem").travel
+        self.person.wait_until(lambda: len(travel.rows) > 0 and travel.targets, "the travel list")
+        self.session.selection.set([int(travel.rows["id"][2])])
+        self._still(self.window)
+        self.window.canvas.fit_slide()
+        self._shoot("sem")
+        self.session.set_filter(only_chosen=False)
+
+    def review(self) -> None:
+        """One find large, in the dark theme."""
+        self.window.use_theme("dark")
+        self.window.workspaces.use("review")
+        self._select_among(3, 9, zoom=0.6)
+        self._shoot("review")
+
+    def _select_among(self, first: int, last: int, *, zoom: float) -> None:
+        """Select one of the worst finds, that with the most other classes around it, and look there."""
+        canvas, table = self.window.canvas, self.session.table
+        canvas.zoom_to(zoom)
+        rows = self.session.shown_rows()
+        reach_y, reach_x = 0.45 * canvas.view.height / zoom, 0.45 * canvas.view.width / zoom
+        ys, xs = (rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2
+
+        def classes_around(number: int) -> int:
+            box = table.get([number])[0]
+            y, x = (box["y0"] + box["y1"]) / 2, (box["x0"] + box["x1"]) / 2
+            return len(set(rows["class_id"][(np.abs(ys - y) < reach_y) & (np.abs(xs - x) < reach_x)]))
+
+        best = max(self.window.docks["gallery"].content.model.ids[first:last], key=classes_around)
+        self.session.select_and_centre(best)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def _still(self, target: QWidget) -> QImage:
+        """Wait until tiles, crops and toasts are done and the picture stands still; gives the picture."""
+        from microscope_qc.app.crops import CropProvider
+
+        window = self.window
+        canvas = window.canvas.picture
+        providers = window.findChildren(CropProvider)
+        pictures: list[QImage] = []
+
+        def stands() -> bool:
+            picture = target.grab().toImage()  # painting is what asks for tiles and crops
+            busy = (
+                not all(layer.loaded for layer in canvas.model.layers)
+                or any(crops.waiting for crops in providers)
+                or window.toast.isVisible()
+                or window.jobs.running
+            )
+            if busy or (pictures and pictures[-1] != picture):
+                pictures.clear()
+            pictures.append(picture)
+            return len(pictures) > STILL
+
+        self.person.wait_until(stands, "the picture to stand still")
+        return pictures[-1]
+
+    def _shoot(self, name: str, widget: QWidget | None = None, *, high: int = HEIGHT) -> None:
+        path = self.out / f"{name}.png"
+        picture = self._still(widget or self.window)
+        if not picture.copy(0, 0, picture.width(), min(high, picture.height())).save(str(path)):
+            raise OSError(f"{path} was not written")
+        print(path, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
