@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,12 +23,12 @@ from microscope_qc.ml.journal import read_journal, read_status
 from microscope_qc.ml.models import model_folder
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
+from microscope_qc.workflows.child import Child
 
 CANDIDATE_CONFIDENCE = 0.05
 """Finds down to this confidence are kept; the filter hides the weak ones."""
 
 _POLL_SECONDS = 0.2
-_PATIENCE_SECONDS = 15.0
 _CONFIDENCE_KEY = "model_confidence"
 _ending: dict[Path, threading.Thread] = {}
 
@@ -340,84 +334,3 @@ def _result(project: Project, run_id: int, started: float) -> DetectResult:
         damaged_tiles=int(status.get("tiles_damaged", 0)),
         state=run.state,
     )
-
-
-class Child:
-    """The process that runs the model: started through the command line, listened to on its stderr."""
-
-    def __init__(self, run_folder: Path) -> None:
-        environment = dict(os.environ, PYTHONIOENCODING="utf-8")
-        # waiting threads that spin would take the processor from the window
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        group: dict[str, Any] = {}
-        if sys.platform == "win32":
-            group["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "microscope_qc", "worker", str(run_folder), "--progress", "json"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, **group,
-        )  # fmt: skip
-        self.progress: dict[str, Any] = {}
-        self._sentences: deque[str] = deque(maxlen=20)
-        self._listener = threading.Thread(target=self._listen, name="detection", daemon=True)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        for raw in self._process.stderr:
-            line = raw.decode("utf-8", "replace").strip()
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = None
-            if isinstance(entry, dict):
-                self.progress = entry
-            elif line:
-                self._sentences.append(line)
-
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._process.poll() is None
-
-    @property
-    def code(self) -> int | None:
-        """Exit code, None while it runs."""
-        return self._process.poll()
-
-    @property
-    def last_words(self) -> str:
-        """The last sentence it said, or how it ended."""
-        self._listener.join(timeout=5)
-        if self._sentences:
-            return self._sentences[-1]
-        code = self._process.poll()
-        if code is not None and code < 0:
-            return f"the process was ended by signal {-code}."
-        return f"the process ended with code {code}."
-
-    def wait(self, seconds: float) -> None:
-        """Wait until it ends, but not longer."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return
-
-    def stop(self) -> None:
-        """Ask it to end, and end it when it does not listen."""
-        if self.running:
-            if sys.platform == "win32":
-                self._process.send_signal(signal.CTRL_BREAK_EVENT)
-            else:
-                self._process.terminate()
-            self.wait(_PATIENCE_SECONDS)
-        if self.running:
-            self._process.kill()
-            self.wait(_PATIENCE_SECONDS)
-        self._listener.join(timeout=5)
-        if self._process.stderr is not None and not self._listener.is_alive():
-            self._process.stderr.close()

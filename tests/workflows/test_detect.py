@@ -18,7 +18,8 @@ from microscope_qc.ml.card import WEIGHTS_NAME
 from microscope_qc.ml.inference import run_detector
 from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
 from microscope_qc.project import Project
-from microscope_qc.workflows.detect import Child, DetectionFailed, RunIntake, detect, prepare_run
+from microscope_qc.workflows.child import Child
+from microscope_qc.workflows.detect import DetectionFailed, RunIntake, detect, prepare_run
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,96 @@
+"""A child process of the program: started through the command line, listened to on its stderr, ended politely."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+_PATIENCE_SECONDS = 15.0
+
+
+class Child:
+    """The process that runs the model: started through the command line, listened to on its stderr."""
+
+    def __init__(self, run_folder: Path) -> None:
+        environment = dict(os.environ, PYTHONIOENCODING="utf-8")
+        # waiting threads that spin would take the processor from the window
+        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        group: dict[str, Any] = {}
+        if sys.platform == "win32":
+            group["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "microscope_qc", "worker", str(run_folder), "--progress", "json"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, **group,
+        )  # fmt: skip
+        self.progress: dict[str, Any] = {}
+        self._sentences: deque[str] = deque(maxlen=20)
+        self._listener = threading.Thread(target=self._listen, name="detection", daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self._process.stderr is not None
+        for raw in self._process.stderr:
+            line = raw.decode("utf-8", "replace").strip()
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if isinstance(entry, dict):
+                self.progress = entry
+            elif line:
+                self._sentences.append(line)
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """Exit code, None while it runs."""
+        return self._process.poll()
+
+    @property
+    def last_words(self) -> str:
+        """The last sentence it said, or how it ended."""
+        self._listener.join(timeout=5)
+        if self._sentences:
+            return self._sentences[-1]
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return f"the process was ended by signal {-code}."
+        return f"the process ended with code {code}."
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it ends, but not longer."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+
+    def stop(self) -> None:
+        """Ask it to end, and end it when it does not listen."""
+        if self.running:
+            if sys.platform == "win32":
+                self._process.send_signal(signal.CTRL_BREAK_EVENT)
+            else:
+                self._process.terminate()
+            self.wait(_PATIENCE_SECONDS)
+        if self.running:
+            self._process.kill()
+            self.wait(_PATIENCE_SECONDS)
+        self._listener.join(timeout=5)
+        if self._process.stderr is not None and not self._listener.is_alive():
+            self._process.stderr.close()
