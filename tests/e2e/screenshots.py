@@ -39,7 +39,7 @@ def main() -> int:
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
         return _again_on_a_virtual_screen()
     args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="cross-sections-") as folder:
         os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(Path(folder) / "config")
         project = args.project or _demo(args.demo or Path(folder) / "demo")
         copy = Path(folder) / "Cell 45" / "Cell 45.mqc"  # judging must not change the project that was given
@@ -168,7 +168,7 @@ class Studio:
 
         self.window.workspaces.use("sem")
         self.window.docks["card"].hide()
-        self.window.resizeDocks([self.window.docks["sem"]], [440], Qt.Orientation.Horizontal)
+        self.window.resizeDocks([self.window.docks["sem"]], [410], Qt.Orientation.Horizontal)
         self.session.set_filter(only_chosen=True)
         travel = self.window.show_dock("sem").travel
         self.person.wait_until(lambda: len(travel.rows) > 0 and travel.targets, "the travel list")

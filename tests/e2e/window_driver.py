@@ -129,7 +129,7 @@ class Person:
 
     @contextmanager
     def answering_file_dialog(self, path: Path) -> Iterator[None]:
-        """Type a path into the file dialog that opens meanwhile, and accept it."""
+        """Type a file into the file dialog that opens meanwhile, or go to a folder, and accept it."""
         problems: list[str] = []
         clicks: list[QFileDialog] = []
         timer = QTimer(self.window)
@@ -145,7 +145,10 @@ class Person:
                 problems.append(f"the file dialog did not take {path}")
                 dialog.reject()
                 return
-            if line.text() != str(path):
+            if dialog.fileMode() == QFileDialog.FileMode.Directory:
+                dialog.setDirectory(str(path))  # Qt takes a typed folder only after it has read the disk
+                line.clear()
+            elif line.text() != str(path):
                 line.selectAll()
                 QTest.keyClicks(line, str(path))
             accepting = QDialogButtonBox.ButtonRole.AcceptRole
@@ -227,7 +230,9 @@ class Person:
         self.wait_until(lambda: written or "not written" in panel.done.text(), f"the export {kind}")
         panel.exported.disconnect(written.append)
         assert written, panel.done.text()
-        assert is_folder or Path(written[0]) == path, f"{written[0]} was written instead of {path}"
+        found = Path(written[0])
+        right = found.parent == path.parent if is_folder else found == path
+        assert right, f"{found} was written instead of {path}"
 
     def wait_for_crops(self, *providers: Any) -> None:
         """Wait until no crop is being read any more."""
