@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from small_slides import write_slide
 
 from microscope_qc.project import Project
-
-
-def write_slide(path: Path, *, seed: int) -> Path:
-    """Write a small grey picture whose content depends on ``seed``."""
-    pixels = np.random.default_rng(seed).integers(0, 255, (80, 120), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import write_slide
+from small_slides import write_slide
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.project import Project

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_slide
 from project_support import assert_memory_is_stored, some_rows, stored
+from small_slides import write_slide
 
 from microscope_qc.core.boxes import BoxChange, BoxFilter, ReviewState, make_rows
 from microscope_qc.core.defect_class import MAGNET_CLASSES, PALETTE, DefectClass

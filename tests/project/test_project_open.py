@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import write_slide
 from project_support import assert_memory_is_stored, some_rows
+from small_slides import write_slide
 
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError, SlideError

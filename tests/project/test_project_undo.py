@@ -11,10 +11,10 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from conftest import write_slide
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from project_support import assert_memory_is_stored, some_rows, stored
+from small_slides import write_slide
 
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
