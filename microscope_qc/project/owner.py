@@ -40,7 +40,8 @@ class OwnerLock:
     def __init__(self, folder: Path, *, program: str) -> None:
         self._folder = folder
         self._program = program
-        self._lock = FileLock(folder / LOCK_NAME)
+        # one lock for all threads: a window opens a project in a worker and closes it in its own thread
+        self._lock = FileLock(folder / LOCK_NAME, thread_local=False)
         self.owner: dict[str, Any] = {}
 
     def acquire(self) -> None:

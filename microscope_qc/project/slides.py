@@ -104,6 +104,11 @@ class SlideCommands(ProjectBase):
         self._require_writable()
         return self._add_scenes(read_facts(path, scene=scene))
 
+    def add_scenes(self, facts: Sequence[SceneFacts]) -> SlideRecord:
+        """Add a slide that was read elsewhere (:func:`read_facts`, which any thread may call); else as `add_slide`."""
+        self._require_writable()
+        return self._add_scenes(facts)
+
     def _add_scenes(self, facts: Sequence[SceneFacts], *, kind: str = "command") -> SlideRecord:
         rows: list[dict[str, Any]] = []
         deltas = []

@@ -40,6 +40,15 @@ class ImportSummary:
     box_ids: tuple[int, ...] = field(default=(), repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadAnnotations:
+    """An annotation file as it was read: ``format`` is the name of its format."""
+
+    path: Path
+    format: str
+    document: Document
+
+
 def import_annotations(
     project: Project, path: Path | str, *, format: str = "auto", slide: str | None = None, dry_run: bool = False
 ) -> Job[ImportSummary]:
@@ -60,11 +69,38 @@ def import_annotations(
         When the file cannot be read, or none of its pictures is a slide of the project.
     """
     path = Path(path)
-    chosen = project.slide(slide) if slide is not None else None
-    yield Progress(0, 3, "steps", f"reading {path.name}")
+    sizes = slide_sizes(project, slide)
+    yield Progress(0, 2, "steps", f"reading {path.name}")
+    read = read_annotations(path, sizes=sizes, format=format)
+    yield Progress(1, 2, "steps", "adding boxes")
+    summary = take_in(project, read, slide=slide, dry_run=dry_run)
+    yield Progress(2, 2, "steps")
+    return summary
+
+
+def read_annotations(path: Path, *, sizes: dict[str, tuple[int, int]], format: str = "auto") -> ReadAnnotations:
+    """Read an annotation file or folder; touches no project, any thread may do it.
+
+    Parameters
+    ----------
+    sizes
+        Of the slides by name (:func:`slide_sizes`): some formats give shares of the picture.
+
+    Raises
+    ------
+    ExchangeError
+        When the file cannot be read.
+    """
     known = detect_format(path) if format == "auto" else format_named(format)
-    document = known.read(path, sizes=_sizes(project, chosen))
-    yield Progress(1, 3, "steps", "matching pictures with slides")
+    return ReadAnnotations(path, known.name, known.read(path, sizes=sizes))
+
+
+def take_in(
+    project: Project, read: ReadAnnotations, *, slide: str | None = None, dry_run: bool = False
+) -> ImportSummary:
+    """Add what was read to a project; parameters and errors as in :func:`import_annotations`."""
+    path, document = read.path, read.document
+    chosen = project.slide(slide) if slide is not None else None
     pictures, unmatched = match_pictures(document, project.slides, chosen)
     skipped = Counter(document.skipped)
     kept = {record.id: _inside(boxes, record, skipped) for record, boxes in pictures.values()}
@@ -73,16 +109,14 @@ def import_annotations(
     new_classes = _new_classes(document, {b.class_code for boxes in kept.values() for b in boxes}, project.classes)
     rows_of = _rows(kept, project.classes, new_classes)
     count = sum(map(len, rows_of.values()))
-    yield Progress(2, 3, "steps", f"adding {count} boxes")
     ids: list[int] = []
     if not dry_run and (count or new_classes):
         title = f"Import {count} boxes from {path.name}"
         added = project.add_boxes_many(rows_of, title=title, classes=new_classes)
         ids = [int(number) for numbers in added.values() for number in numbers]
-    yield Progress(3, 3, "steps")
     names = {record.id: record.name for record in project.slides}
     return ImportSummary(
-        format=known.name,
+        format=read.format,
         boxes=count,
         slides={names[number]: len(rows) for number, rows in rows_of.items()},
         new_classes=tuple(cls.code for cls in new_classes),
@@ -97,10 +131,10 @@ def _names_of(record: SlideRecord) -> set[str]:
     return {n.casefold() for n in (record.name, record.path.name, record.path.stem, slide_stem(record.path))}
 
 
-def _sizes(project: Project, chosen: SlideRecord | None) -> dict[str, tuple[int, int]]:
-    """Slide sizes by every name a label file may have."""
+def slide_sizes(project: Project, slide: str | None = None) -> dict[str, tuple[int, int]]:
+    """Height and width in px of one slide or of all, by every name a label file may have."""
     sizes: dict[str, tuple[int, int]] = {}
-    for record in [chosen] if chosen else project.slides:
+    for record in project.slides if slide is None else [project.slide(slide)]:
         for name in (record.name, record.path.name, record.path.stem, slide_stem(record.path)):
             sizes.setdefault(name, record.shape_px)
     return sizes

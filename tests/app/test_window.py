@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
@@ -53,6 +55,16 @@ def drag(
 def click(window: MainWindow, y: float, x: float, keys: Qt.KeyboardModifier = NONE) -> None:
     """Click a slide position."""
     QTest.mouseClick(window.canvas.picture.native, LEFT, keys, point(window, y, x))
+
+
+def drop(window: MainWindow, *paths: Path) -> None:
+    """Drop files on the window."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    entering = QDragEnterEvent(QPoint(60, 60), Qt.DropAction.CopyAction, data, LEFT, NONE)
+    QApplication.sendEvent(window, entering)  # Qt delivers a drop only where a drag came in
+    assert entering.isAccepted()
+    QApplication.sendEvent(window, QDropEvent(QPointF(60, 60), Qt.DropAction.CopyAction, data, LEFT, NONE))
 
 
 def press(window: MainWindow, key: Qt.Key, keys: Qt.KeyboardModifier = NONE) -> None:
@@ -229,15 +241,78 @@ def test_a_bad_file_that_is_dropped_leaves_the_window_alive(
     bad = tmp_path / name
     bad.write_bytes({"broken.png": b"\x89PNG\r\n\x1a\n rubbish", "empty.tif": b"", "text.czi": b"hello"}[name])
     before = [slide.id for slide in window.session.project.slides]
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(bad))])
-    event = QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, data, LEFT, NONE)
-    window.dropEvent(event)  # Qt delivers drops of its own drags only
+    drop(window, bad)
     qtbot.waitUntil(window.message_bar.isVisible, timeout=60_000)
     assert name in window.message_bar.text
     assert [slide.id for slide in window.session.project.slides] == before
     click(window, 330, 140)
     assert len(window.session.selection) == 1
+
+
+def test_slides_are_read_in_the_background_and_a_bad_one_stops_no_other(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from microscope_qc.project import slides as slides_module
+
+    threads: list[bool] = []
+    read = slides_module.read_facts
+
+    def reading(path: Path) -> object:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return read(path)
+
+    monkeypatch.setattr(slides_module, "read_facts", reading)
+    places = [tmp_path / name for name in ("A.png", "bad.png", "B.png")]
+    for shade, path in enumerate(places):
+        Image.new("L", (300, 200), 40 + 20 * shade).save(path)
+    places[1].write_bytes(b"no picture")
+    drop(window, *places)
+    qtbot.waitUntil(lambda: not window.jobs.running and len(window.session.project.slides) == 4, timeout=60_000)
+    assert [slide.name for slide in window.session.project.slides][2:] == ["A", "B"]
+    assert threads == [False, False, False]
+    assert "bad.png" in window.message_bar.text
+    assert window.session.slide.name == "B"
+
+
+def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.core.jobs import run_job
+    from microscope_qc.workflows.export import export_boxes
+
+    project = window.session.project
+    first = project.slides[0].id
+    path = tmp_path / "finds.json"
+    run_job(export_boxes(project, path, "coco"))
+    before = len(project.boxes(first))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    window.trigger("file.import")
+    qtbot.waitUntil(lambda: len(project.boxes(first)) > before, timeout=60_000)
+    assert project.undo_title.startswith("Import")
+    project.undo()
+    assert len(project.boxes(first)) == before
+    path.write_text('{"images": [{"id": 1, "file_name": "other.png", "width": 5, "height": 5}], "categories": '
+                    '[{"id": 1, "name": "X"}], "annotations": [{"id": 1, "image_id": 1, "category_id": 1, '
+                    '"bbox": [0, 0, 2, 2]}]}')  # fmt: skip
+    window.trigger("file.import")
+    qtbot.waitUntil(window.message_bar.isVisible, timeout=60_000)
+    assert "other.png" in window.message_bar.text
+    assert len(project.boxes(first)) == before
+
+
+def test_a_project_opened_in_the_background_is_let_go_when_it_is_closed(
+    window: MainWindow, qtbot: QtBot, project: Project
+) -> None:
+    place = project.path
+    window.session.set_project(None)
+    for _ in range(3):
+        window.files.open_paths([place])
+        qtbot.waitUntil(lambda: window.session.project is not None, timeout=60_000)
+        assert not window.session.project.read_only
+        window.session.set_project(None)
+        assert not (place / "owner.json").exists()
 
 
 def test_an_error_in_a_slot_is_said_and_the_window_lives(window: MainWindow) -> None:

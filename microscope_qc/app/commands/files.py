@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from microscope_qc.core.jobs import Job, Progress
 if TYPE_CHECKING:
     from microscope_qc.app.main_window import MainWindow
     from microscope_qc.project import Project
+    from microscope_qc.project.slides import SceneFacts
+    from microscope_qc.workflows.importing import ImportSummary, ReadAnnotations
 
 SLIDE_FILTER = (
     "Slides and projects (*.czi *.tif *.tiff *.svs *.png *.jpg *.jpeg project.sqlite zarr.json .zattrs);;All files (*)"
@@ -74,24 +77,34 @@ class FileCommands:
         self.add_slides([the_slide(Path(path)) for path in chosen])
 
     def add_slides(self, paths: list[Path]) -> None:
-        """Add slides to the open project, one step of undo each."""
+        """Add slides to the open project one after the other, one step of undo each; a bad one stops no other."""
         project = self._session.project
         if not paths or project is None:
             return
         if project.read_only:
             raise InputError("This project is open for reading only.", hint="Close it where it is open for writing.")
 
-        def add() -> Job[int]:
-            last = 0
-            for number, path in enumerate(paths):
-                yield Progress(number, len(paths), "slides", path.name)
-                last = project.add_slide(path).id
-            return last
+        from microscope_qc.project.slides import read_facts
 
-        self._window.jobs.run_in_slices(
-            add(),
-            f"Add {paths[0].name}" if len(paths) == 1 else f"Add {len(paths)} slides",
-            on_done=self._session.show_slide,
+        first, rest = paths[0], paths[1:]
+
+        def on_read(facts: list[SceneFacts]) -> None:
+            if self._session.project is not project:
+                return  # another project was opened meanwhile
+            with self._saying_errors():
+                self._session.show_slide(project.add_scenes(facts).id)
+            self.add_slides(rest)
+
+        def on_failed(error: BaseException) -> None:
+            self._window.errors.take(error)
+            if self._session.project is project:
+                self.add_slides(rest)
+
+        self._window.jobs.run(
+            _as_job(lambda: read_facts(first), f"Reading {first.name}"),
+            f"Add {first.name}",
+            on_done=on_read,
+            on_failed=on_failed,
         )
 
     def dropped(self, paths: list[Path]) -> None:
@@ -146,26 +159,43 @@ class FileCommands:
 
     def import_dialog(self) -> None:
         """Ask for an annotation file and take it in."""
-        from microscope_qc.workflows.importing import import_annotations
+        from microscope_qc.workflows.importing import read_annotations, slide_sizes
 
         project = self._session.project
         if project is None:
             return
         chosen, _ = QFileDialog.getOpenFileName(self._window, "Import finds", self._folder(), "All files (*)")
         if chosen:
-            slide = self._session.slide
-            only = len(project.slides) == 1 and slide is not None
-            self._window.jobs.run_in_slices(
-                import_annotations(project, Path(chosen), slide=slide.name if only and slide is not None else None),
-                f"Import {Path(chosen).name}",
-                on_done=self._on_imported,
+            path = Path(chosen)
+            only = project.slides[0].name if len(project.slides) == 1 else None
+            sizes = slide_sizes(project, only)
+            self._window.jobs.run(
+                _as_job(lambda: read_annotations(path, sizes=sizes), f"Reading {path.name}"),
+                f"Import {path.name}",
+                on_done=lambda read: self._on_annotations_read(project, read, only),
             )
 
-    def _on_imported(self, summary: Any) -> None:
+    def _on_annotations_read(self, project: Project, read: ReadAnnotations, slide: str | None) -> None:
+        from microscope_qc.workflows.importing import take_in
+
+        if self._session.project is not project:
+            return
+        with self._saying_errors():
+            self._say_imported(take_in(project, read, slide=slide))
+
+    def _say_imported(self, summary: ImportSummary) -> None:
         words = f"{summary.boxes} finds taken in."
         if summary.unmatched:
             words += f" {len(summary.unmatched)} pictures are no slides of this project."
         self._session.notice.emit(words)
+
+    @contextmanager
+    def _saying_errors(self) -> Iterator[None]:
+        """Show what went wrong in the bar, and go on."""
+        try:
+            yield
+        except MicroscopeQCError as error:
+            self._window.errors.take(error)
 
     def _folder(self) -> str:
         project = self._session.project
