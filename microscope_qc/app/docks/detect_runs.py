@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from microscope_qc.app.docks.gallery_link import link
@@ -47,6 +47,7 @@ class RunList(QTreeWidget):
         super().__init__(parent)
         self._session = session
         self._running_id: int | None = None
+        self._ticking = False
         self.setHeaderLabels(["Found by", "Started", "Finds", "State"])
         self.setIndentation(0)
         self.setRootIsDecorated(False)
@@ -84,6 +85,9 @@ class RunList(QTreeWidget):
 
     def refresh(self) -> None:
         """Show the runs as they are."""
+        if self._ticking:  # Qt is still inside the item that is ticked: clearing now would free it under Qt's feet
+            QTimer.singleShot(0, self, self.refresh)
+            return
         selected = self.selected_run()
         with QSignalBlocker(self):
             self.clear()
@@ -124,7 +128,11 @@ class RunList(QTreeWidget):
     def _on_item_changed(self, item: QTreeWidgetItem, column: int) -> None:
         project = self._session.project
         if column == 0 and project is not None:
-            project.show_run(item.data(0, RUN_ID), item.checkState(0) == Qt.CheckState.Checked)
+            self._ticking = True
+            try:
+                project.show_run(item.data(0, RUN_ID), item.checkState(0) == Qt.CheckState.Checked)
+            finally:
+                self._ticking = False
 
     def _on_selection_changed(self) -> None:
         run = self.selected_run()
