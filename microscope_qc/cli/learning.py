@@ -32,6 +32,7 @@ def register(subparsers: Any) -> None:
     evaluate.set_defaults(handler=_evaluate)
     worker = subparsers.add_parser("worker")
     worker.add_argument("run_folder", metavar="RUN_FOLDER", type=Path)
+    worker.add_argument("--parent", type=int, metavar="PID", help="end as soon as this process is gone")
     worker.set_defaults(handler=_worker)
 
 
@@ -191,9 +192,13 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _worker(args: argparse.Namespace) -> int:
+    from microscope_qc.cli import STOPPED
+    from microscope_qc.cli.parent import end_with
     from microscope_qc.cli.progress import run
     from microscope_qc.ml.inference import run_detector
 
+    if args.parent is not None:
+        end_with(args.parent, code=STOPPED)
     _share_processor()
     status = run(run_detector(args.run_folder), args)
     if args.progress != "json" and sys.stdout is not None:

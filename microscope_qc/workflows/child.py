@@ -26,7 +26,10 @@ class Child:
         if sys.platform == "win32":
             group["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "microscope_qc", "worker", str(run_folder), "--progress", "json"],
+            [
+                sys.executable, "-m", "microscope_qc", "worker", str(run_folder), "--progress", "json",
+                "--parent", str(os.getpid()),
+            ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, **group,
         )  # fmt: skip
         self.progress: dict[str, Any] = {}

@@ -195,6 +195,7 @@ class RunIntake:
         if self._run.found == 0:
             return
         tiles, offset = read_journal(self._run.folder)
+        tiles = self._proper(tiles)
         low, high = 0, len(tiles)
         while low < high:  # finds only grow with the journal: the shortest part that gives as many as were taken
             middle = (low + high) // 2
@@ -219,14 +220,22 @@ class RunIntake:
             merger.add(tile, candidates)
         return merger, len(merger.settled())
 
+    def _proper(self, tiles: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
+        """Tiles of this run's grid whose classes the model has."""
+        known = len(self._labels)
+        return [
+            (tile, candidates)
+            for tile, candidates in tiles
+            if 0 <= tile < len(self._grid) and ((candidates["label"] >= 0) & (candidates["label"] < known)).all()
+        ]
+
     def poll(self) -> np.ndarray:
         """Take in what the child has written since the last time; return the ids of the new boxes."""
         tiles, self._offset = read_journal(self._run.folder, self._offset)
         tiles, self._pending = [*self._pending, *tiles], []
-        for tile, candidates in tiles:
-            if 0 <= tile < len(self._grid) and (candidates["label"] < len(self._labels)).all():
-                self._merger.add(tile, candidates)
-                self.tiles_done.add(tile)
+        for tile, candidates in self._proper(tiles):
+            self._merger.add(tile, candidates)
+            self.tiles_done.add(tile)
         if not tiles:
             return np.zeros(0, np.int64)
         return self._take(self._merger.settled())

@@ -7,12 +7,13 @@ from typing import Any
 
 from microscope_qc.core.jobs import Job
 from microscope_qc.ml.inference.tiling import plan_grid
+from microscope_qc.ml.run_lock import PATIENCE_SECONDS
 
 __all__ = ["plan_grid", "run_detector"]
 
 
-def run_detector(run_folder: Path | str) -> Job[dict[str, Any]]:
+def run_detector(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -> Job[dict[str, Any]]:
     """Child's side of a detection; see :func:`microscope_qc.ml.inference.engine.run_detector`."""
     from microscope_qc.ml.inference.engine import run_detector as run
 
-    return run(run_folder)
+    return run(run_folder, patience_s=patience_s)

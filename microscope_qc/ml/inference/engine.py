@@ -20,13 +20,19 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.inference.detector import Detector
 from microscope_qc.ml.inference.tiling import model_tile_shape, plan_grid, slide_scale, to_slide
 from microscope_qc.ml.journal import JournalWriter, read_journal, read_run_card, write_status
+from microscope_qc.ml.run_lock import PATIENCE_SECONDS, RunLock
 
 READERS = 2
 _STATUS_SECONDS = 0.5
 
 
-def run_detector(run_folder: Path | str) -> Job[dict[str, Any]]:
+def run_detector(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -> Job[dict[str, Any]]:
     """Do what a run's card says, as far as it is not in the journal yet.
+
+    Parameters
+    ----------
+    patience_s
+        How long to wait for another process that still writes this run, such as one whose window was killed.
 
     Returns
     -------
@@ -36,7 +42,7 @@ def run_detector(run_folder: Path | str) -> Job[dict[str, Any]]:
     Raises
     ------
     ModelError, SlideError, ProjectError
-        When model, slide or card cannot be used.
+        When model, slide or card cannot be used, or another process still writes the run.
     """
     folder = Path(run_folder)
     card = read_run_card(folder)
@@ -44,6 +50,8 @@ def run_detector(run_folder: Path | str) -> Job[dict[str, Any]]:
         "state": "running", "tiles_done": 0, "tiles_total": 0, "tiles_damaged": 0, "device": "", "seconds": 0.0,
         "message": "",
     }  # fmt: skip
+    lock = RunLock(folder)
+    yield from lock.acquire(patience_s=patience_s)
     try:
         yield from _work(folder, card, status)
         status["state"] = "finished"
@@ -55,7 +63,10 @@ def run_detector(run_folder: Path | str) -> Job[dict[str, Any]]:
         status["message"] = str(error)
         raise
     finally:
-        write_status(folder, status)
+        try:
+            write_status(folder, status)
+        finally:
+            lock.release()
     return status
 
 

@@ -1,0 +1,41 @@
+"""A child process ends with the program that started it, also when that was killed and could not say so."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+_LOOK_SECONDS = 0.25
+
+
+def end_with(parent: int, *, code: int) -> None:
+    """End this process at once, with an exit code, as soon as process ``parent`` is gone.
+
+    For work that may be cut off anywhere: nothing is cleaned up, because a long step (loading a model) must not keep
+    an orphan alive.
+    """
+    is_there = _watch_windows(parent) if sys.platform == "win32" else _watch_posix(parent)
+
+    def look() -> None:
+        pause = threading.Event()
+        while is_there():
+            pause.wait(_LOOK_SECONDS)
+        os._exit(code)
+
+    threading.Thread(target=look, name="parent", daemon=True).start()
+
+
+def _watch_posix(parent: int) -> Callable[[], bool]:
+    # an orphan gets another parent at once, even while the killed one waits as a zombie for somebody to read its end
+    return lambda: os.getppid() == parent
+
+
+def _watch_windows(parent: int) -> Callable[[], bool]:
+    import psutil
+
+    try:
+        return psutil.Process(parent).is_running  # knows a number that was given to somebody else
+    except psutil.NoSuchProcess:
+        return lambda: False

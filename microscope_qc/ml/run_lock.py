@@ -1,0 +1,52 @@
+"""One writer for a run: two would compute the same tiles, and cut each other's last line off the journal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.files import write_error
+from microscope_qc.core.jobs import Job, Progress
+
+LOCK_NAME = "writer.lock"
+PATIENCE_SECONDS = 20.0
+_STEP_SECONDS = 0.2
+
+
+class RunLock:
+    """Held by the process that writes a run's journal; the system drops it when the process ends, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK_NAME
+        # the job that holds it may be closed by another thread than the one that drove it
+        self._lock = FileLock(self._path, thread_local=False)
+
+    def acquire(self, *, patience_s: float = PATIENCE_SECONDS) -> Job[None]:
+        """Become the writer, waiting for the one before to end.
+
+        Raises
+        ------
+        ProjectError
+            When the other has not ended within ``patience_s``, or the folder cannot be written.
+        """
+        end = time.monotonic() + patience_s
+        while True:
+            left = end - time.monotonic()
+            try:
+                self._lock.acquire(timeout=max(0.0, min(_STEP_SECONDS, left)))
+                return
+            except Timeout:
+                if left <= 0:
+                    raise ProjectError(
+                        "Another detection still writes this run.", hint="Wait until it has ended, and start again."
+                    ) from None
+            except (OSError, NotImplementedError) as error:
+                raise write_error(self._path, OSError(*error.args)) from error
+            yield Progress(0, 0, "tiles", "waiting for the detection before to end")
+
+    def release(self) -> None:
+        """Let the next one write."""
+        self._lock.release()

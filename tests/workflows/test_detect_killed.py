@@ -1,0 +1,218 @@
+"""The program is killed in the middle of a detection: its child must not go on writing beside the next one."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from filelock import FileLock
+from learning_toys import draw
+
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.jobs import run_job
+from microscope_qc.core.merge import CANDIDATE_DTYPE
+from microscope_qc.ml.inference import run_detector
+from microscope_qc.ml.inference.tiling import plan_grid
+from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
+from microscope_qc.ml.models import model_folder
+from microscope_qc.ml.run_lock import LOCK_NAME, RunLock
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord
+from microscope_qc.workflows.detect import RunIntake, prepare_run
+
+TILES = 144
+NAMES = ("y0", "x0", "y1", "x1", "confidence", "class_id", "state")
+TORN = b'{"tile":143,"candidates":[[1.5,2.25,'
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled detector, with tiles small enough for a small slide to have many."""
+    folder = tmp_path_factory.mktemp("models") / "small-tiles"
+    shutil.copytree(model_folder("li-ion-ssd"), folder)
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps({**card, "tile_px": 128, "overlap_px": 32}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of one slide in which nothing was detected yet, closed."""
+    folder = tmp_path_factory.mktemp("slides")
+    rows = [np.hstack([draw(6 * row + column)[0] for column in range(6)]) for row in range(6)]
+    cv2.imwrite(str(folder / "slide.png"), np.vstack(rows))
+    with Project.create(folder / "untouched", slides=[folder / "slide.png"]) as project:
+        project.set_pixel_size(project.slides[0].id, 0.9)
+    return project.path
+
+
+@pytest.fixture
+def project(untouched: Path, tmp_path: Path):
+    with Project.open(shutil.copytree(untouched, tmp_path / "p.mqc")) as opened:
+        yield opened
+
+
+def start(project: Path, model: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "microscope_qc", "detect", str(project), "--model", str(model), "--device", "cpu"]
+    return subprocess.Popen(
+        [*command, "--progress", "json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(project: Path, model: Path) -> None:
+    process = start(project, model)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+
+
+def kill_after_finds(process: subprocess.Popen[str], tiles: int) -> None:
+    """Kill it as soon as it has told of so many tiles and of finds that it has taken in."""
+    assert process.stderr is not None
+    finds = False
+    for line in process.stderr:
+        told = json.loads(line)
+        finds = finds or "new finds" in told["note"]
+        if finds and told["done"] >= tiles:
+            break
+    process.kill()
+    _, rest = process.communicate()
+    assert process.returncode < 0, rest
+
+
+def kill_after_lines(process: subprocess.Popen[str], journal: Path, lines: int) -> None:
+    """Kill it as soon as its child has written so many tiles, whatever it is doing itself."""
+    while process.poll() is None and journal.read_bytes().count(b"\n") < lines:
+        try:
+            process.wait(0.005)
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    _, rest = process.communicate()
+    assert process.returncode < 0, rest
+
+
+def found(project: Project) -> dict[int, tuple]:
+    rows = project.boxes(project.slides[0].id).rows
+    return {int(row["id"]): tuple(row[name].item() for name in NAMES) for row in rows}
+
+
+def judge_one(project: Project, chance: random.Random) -> tuple[tuple, tuple]:
+    """Confirm a find and pull its box larger; return how it was and how it is now."""
+    chosen = chance.choice([box for box, row in found(project).items() if row[-1] == ReviewState.UNREVIEWED])
+    before = found(project)[chosen]
+    project.edit_boxes([chosen], state=int(ReviewState.CONFIRMED), y0=before[0] - 3.25, x1=before[3] + 5.5)
+    return before, found(project)[chosen]
+
+
+@pytest.mark.timeout(3600)
+def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
+    untouched: Path, model: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    whole = shutil.copytree(untouched, tmp_path / "whole.mqc")
+    finish(whole, model)
+    with Project.open(whole) as reference:
+        expected = sorted(found(reference).values())
+    assert len(expected) > 50
+    chance = random.Random(4)
+    for number in range(10 if request.config.getoption("--long") else 1):
+        path = shutil.copytree(untouched, tmp_path / f"killed{number}.mqc")
+        after = list(expected)
+
+        kill_after_finds(start(path, model), chance.randint(1, 60))
+        with Project.open(path) as project:
+            (run,) = project.runs
+            assert run.state == "stopped" and 0 < run.found == len(found(project)), "what was told of is there"
+            assert project.check() == []
+            before, now = judge_one(project, chance)
+            after.remove(before)
+            after.append(now)
+        # the child holds the lock until it ends, which it must do although nobody asks it to
+        with FileLock(run.folder / LOCK_NAME, timeout=120), (run.folder / JOURNAL_NAME).open("ab") as journal:
+            lines = len(read_journal(run.folder)[0])
+            assert lines < TILES, "the child has ended too late to be an orphan that was noticed"
+            journal.write(TORN)
+
+        kill_after_lines(start(path, model), run.folder / JOURNAL_NAME, chance.randint(lines, 130))
+        with Project.open(path) as project:
+            assert project.runs[0].state == "stopped" and now in found(project).values()
+            before, now = judge_one(project, chance)
+            after.remove(before)
+            after.append(now)
+        finish(path, model)  # at once: the child of the killed one may still be there
+
+        tiles = [tile for tile, _ in read_journal(run.folder)[0]]
+        assert sorted(tiles) == list(range(TILES)), "every tile once"
+        assert (run.folder / JOURNAL_NAME).read_bytes().count(b"\n") == TILES, "no line of two writers"
+        with Project.open(path) as project:
+            assert [(run.state, run.found) for run in project.runs] == [("finished", len(expected))]
+            assert sorted(found(project).values()) == sorted(after)
+            assert project.check() == []
+
+
+def test_a_worker_waits_for_the_one_before_but_not_for_ever(project: Project, model: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model, device="cpu")
+    other = RunLock(run.folder)
+    run_job(other.acquire())
+    with pytest.raises(ProjectError, match="Another detection still writes this run"):
+        run_job(run_detector(run.folder, patience_s=0.3))
+    assert read_status(run.folder) == {}, "the other one's status was not touched"
+    waiting = run_detector(run.folder)
+    assert "waiting" in next(waiting).note
+    other.release()
+    while "waiting" in (progress := next(waiting)).note:
+        pass
+    assert progress.total == TILES
+    waiting.close()
+    run_job(RunLock(run.folder).acquire(patience_s=0))
+
+
+def test_a_worker_whose_parent_is_gone_ends(project: Project, model: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model, device="cpu")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    # nobody reads what it says, so that a closed pipe cannot be what ends it
+    command = [sys.executable, "-m", "microscope_qc", "worker", str(run.folder), "--parent", str(gone.pid)]
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 130
+    assert read_journal(run.folder)[0] == []
+
+
+def test_a_line_torn_by_a_kill_is_neither_taken_nor_in_the_way(project: Project, model: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model)
+    write(run, range(30))
+    intake = RunIntake(project, run)
+    taken = len(intake.poll())
+    assert 0 < taken < 30 == len(intake.tiles_done)
+    with (run.folder / JOURNAL_NAME).open("ab") as journal:
+        journal.write(TORN)
+    assert len(intake.poll()) == 0
+    project.close()
+
+    with Project.open(project.path) as reopened:
+        assert reopened.runs[0].state == "stopped"
+        again = prepare_run(reopened, reopened.slides[0].id, model)
+        assert (again.id, again.state, again.found) == (run.id, "running", taken)
+        later = RunIntake(reopened, again)
+        assert len(later.poll()) == 0 and later.tiles_done == set(range(30))
+        write(run, range(30, TILES))
+        assert later.finish("finished").found == len(found(reopened)) == TILES
+        assert later.tiles_done == set(range(TILES))
+
+
+def write(run: RunRecord, tiles: range) -> None:
+    """One find in each tile, where the tile below has a say too."""
+    grid = plan_grid(run.card)
+    writer = JournalWriter(run.folder)
+    for tile in tiles:
+        rows = np.zeros(1, CANDIDATE_DTYPE)
+        rows["y0"], rows["x0"] = grid[tile].y0 + 110, grid[tile].x0 + 50
+        rows["y1"], rows["x1"], rows["confidence"], rows["tile"] = rows["y0"] + 9, rows["x0"] + 9, 0.5, tile
+        writer.tile(tile, rows)
+    writer.close()
