@@ -250,6 +250,42 @@ def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, tmp_
     assert not dialog.panel.open_folder.isVisible()
 
 
+def test_a_folder_that_takes_nothing_is_asked_for_again_and_not_remembered(
+    qtbot: Any, session: Any, project: Any, jobs: Any, tmp_path: Path
+) -> None:
+    good = tmp_path / "good"
+    good.mkdir()
+    offered: list[Path] = []
+    answers = iter([tmp_path / "missing", good, None])
+
+    def ask(_parent: Any, _kind: Any, path: Path) -> Path | None:
+        offered.append(path.parent)
+        folder = next(answers)
+        return None if folder is None else folder / path.name
+
+    dialog = ExportDialog(session, jobs, ask_path=ask)
+    qtbot.addWidget(dialog)
+    with qtbot.waitSignal(dialog.panel.exported, timeout=60000):
+        dialog.panel.export(COCO)
+    assert offered == [project.path.parent, project.path.parent]
+    dialog.panel.export(COCO)
+    assert offered[2] == good, "the folder that took a file is offered"
+    project.set_setting("export_folder", tmp_path.anchor)
+    dialog = ExportDialog(session, jobs, ask_path=lambda _parent, _kind, path: offered.append(path.parent))
+    qtbot.addWidget(dialog)
+    dialog.panel.export(COCO)
+    assert offered[-1] == project.path.parent, "the top of the disk is not offered"
+
+
+def test_a_mark_placed_before_the_panel_is_there_still_asks(qtbot: Any, dock: SemDock, session: Any) -> None:
+    dock.hide()
+    session.mark_placed.emit(120.0, 340.0)
+    assert dock.table.state() != dock.table.State.EditingState
+    dock.show()
+    qtbot.waitUntil(lambda: dock.table.state() == dock.table.State.EditingState, timeout=60000)
+    assert dock.table.currentIndex().column() == STAGE_X
+
+
 def test_no_answer_writes_nothing(qtbot: Any, session: Any, jobs: Any) -> None:
     dialog = ExportDialog(session, jobs, ask_path=lambda *_: None)
     qtbot.addWidget(dialog)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,12 +181,16 @@ class ExportPanel(QWidget):
             self._session.notice.emit(reason)
             return
         stored = project.setting(FOLDER, "")
-        folder = Path(stored) if stored and Path(stored).is_dir() else project.path.parent
+        folder = Path(stored) if stored and _is_worth_keeping(Path(stored)) else project.path.parent
         stem = f"{Path(slide.name).name.split('.')[0]}-{kind.file_name or kind.id}"
-        path = self._ask_path(self, kind, folder / (stem if kind.is_folder else stem + kind.suffix))
+        name = stem if kind.is_folder else stem + kind.suffix
+        path = self._ask_path(self, kind, folder / name)
+        if path is not None and not _can_be_written(path.parent):
+            self._say(f"Nothing can be written to {path.parent}. Choose another folder.", folder=False)
+            path = self._ask_path(self, kind, project.path.parent / name)
         if path is None:
             return
-        if self._session.can_write:
+        if self._session.can_write and _is_worth_keeping(path.parent):
             project.set_setting(FOLDER, str(path.parent))
         self._jobs.run(
             job_of(kind, self._session, path, self._travel),
@@ -215,6 +220,15 @@ class ExportPanel(QWidget):
     def _on_open_folder(self) -> Any:
         if self._folder is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._folder)))
+
+
+def _can_be_written(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK)
+
+
+def _is_worth_keeping(folder: Path) -> bool:
+    """Whether the next export is to go there, too: the top of a disk is where a file dialog ends up by mistake."""
+    return _can_be_written(folder) and folder != folder.parent
 
 
 class ExportDialog(QDialog):

@@ -59,6 +59,7 @@ class SemDock(QWidget):
         self._stored: RegistrationRecord | None = None
         self._both: tuple[Registration, Registration] | None = None
         self._asked_about: object = None
+        self._unasked: int | None = None
         self.crops = CropProvider(self, cache_bytes=8 << 20, workers=1)
         self.marks = MarksModel(session, self)
         self.table = QTableView()
@@ -142,6 +143,8 @@ class SemDock(QWidget):
         """Qt: come up to date."""
         super().showEvent(event)
         self.refresh()
+        if self._unasked is not None:  # a mark was placed before this panel came up
+            QTimer.singleShot(0, self, self._ask_stage_position)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -337,11 +340,18 @@ class SemDock(QWidget):
         name = next(f"M{number}" for number in range(1, len(taken) + 2) if f"M{number}" not in taken)
         project.add_mark(slide.id, name, y, x)
         self.refresh()
-        row = len(self.marks.marks) - 1
-        index = self.marks.index(row, STAGE_X)
-        self.table.setCurrentIndex(index)
-        self.table.scrollTo(index)
+        self._unasked = self.marks.marks[-1].id
         if self.isVisible():
+            self._ask_stage_position()
+
+    def _ask_stage_position(self) -> None:
+        """Let the person type where the stage stood on the mark that was placed last."""
+        rows = [row for row, mark in enumerate(self.marks.marks) if mark.id == self._unasked]
+        self._unasked = None
+        if rows:
+            index = self.marks.index(rows[0], STAGE_X)
+            self.table.setCurrentIndex(index)
+            self.table.scrollTo(index)
             self.table.setFocus()
             self.table.edit(index)
 
