@@ -114,7 +114,7 @@ DOCKS: tuple[DockSpec, ...] = (
     DockSpec("slides", "Slides", "image-multiple-outline", "left", _slides, ("annotate", "sem")),
     DockSpec("classes", "Classes", "shape-outline", "left", _classes, ("annotate",)),
     DockSpec("layers", "Layers", "layers-outline", "left", _layers, tab_with="classes"),
-    DockSpec("card", "Defect", "card-text-outline", "right", _card, ("annotate", "sem")),
+    DockSpec("card", "Defect", "card-text-outline", "right", _card, ("annotate",)),
     DockSpec("detect", "Detect", "radar", "right", _detect, ("annotate",)),
     DockSpec("sem", "SEM", "microscope", "right", _sem, ("sem",)),
     DockSpec("history", "History", "history", "right", _history),

@@ -186,6 +186,11 @@ class MessageBar(QFrame):
         """What it says, without the details."""
         return self._text.text()
 
+    @property
+    def shows_error(self) -> bool:
+        """Whether it says that something went wrong, and the person has not closed it yet."""
+        return self.isVisible() and self._offer.isHidden()
+
     def show_error(self, error: MicroscopeQCError, *, details: str = "") -> None:
         """Say what a person can mend."""
         self._show(error.message, error.hint, details=details, severe=False)

@@ -298,6 +298,8 @@ class MainWindow(QMainWindow):
         project, slide = self.session.project, self.session.slide
         if project is None or slide is None or self.session.mosaic is None or project.read_only:
             return
+        if self.message_bar.shows_error:
+            return  # a question must not take an error away; it comes when the slide is shown again
         asked = project.setting("asked_pixel_size", [])
         if slide.pixel_size_um is None and slide.id not in asked:
             project.set_setting("asked_pixel_size", [*asked, slide.id])

@@ -27,12 +27,12 @@ class StatusLine(QStatusBar):
         self._session, self._canvas, self._jobs = session, canvas, jobs
         self.setSizeGripEnabled(False)
         self._position, self._micro, self._zoom, self._size = QLabel(), QLabel(), QLabel(), QLabel()
-        # widths stay while numbers change: nothing jumps under the mouse
+        # widths stay while numbers change: nothing jumps under the mouse; what is always there comes first
         for label, widest in (
-            (self._position, "x 88 888  y 88 888 px"),
-            (self._micro, "88 888.8, 88 888.8 µm"),
             (self._zoom, "8 888 %"),
             (self._size, "8.888 µm/px"),
+            (self._position, "x 88 888  y 88 888 px"),
+            (self._micro, "88 888.8, 88 888.8 µm"),
         ):
             label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 2 * theme.STEP)
             label.setContentsMargins(theme.STEP, 0, 0, 0)

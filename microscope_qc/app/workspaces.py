@@ -19,7 +19,9 @@ TIPS = {
     "review": "One find after the other, nothing else",
     "sem": "Marks, alignment and the list of places to visit",
 }
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
+SEM_WIDTH = 432
+"""Every column of the marks and of the travel list is seen."""
 
 
 class Workspaces:
@@ -106,10 +108,9 @@ class Workspaces:
             window.resizeDocks(by_area["left"], [236] * len(by_area["left"]), Qt.Orientation.Horizontal)
             window.resizeDocks(by_area["left"], [220, 320][: len(by_area["left"])], Qt.Orientation.Vertical)
         if by_area["right"]:
-            wide = 380 if name == "sem" else 276
+            wide = SEM_WIDTH if name == "sem" else 276
             window.resizeDocks(by_area["right"], [wide] * len(by_area["right"]), Qt.Orientation.Horizontal)
-            heights = [300, 600] if name == "sem" else [330, 200]
-            window.resizeDocks(by_area["right"], heights[: len(by_area["right"])], Qt.Orientation.Vertical)
+            window.resizeDocks(by_area["right"], [330, 200][: len(by_area["right"])], Qt.Orientation.Vertical)
         if by_area["bottom"]:
             high = max(216, round(window.height() * 0.24))
             window.resizeDocks(by_area["bottom"], [high] * len(by_area["bottom"]), Qt.Orientation.Vertical)

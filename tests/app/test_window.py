@@ -371,6 +371,46 @@ def test_boxes_are_where_the_pixels_are(window: MainWindow, qtbot: QtBot) -> Non
         assert world[-2:] == pytest.approx(canvas.view.to_slide(100, 50), abs=1e-3 + 0.01 / zoom)
 
 
+def test_the_map_hides_over_the_whole_slide(window: MainWindow, qtbot: QtBot) -> None:
+    canvas = window.canvas
+    canvas.zoom_to(2.0)
+    qtbot.waitUntil(canvas.overview.isVisible, timeout=60_000)
+    canvas.fit_slide()
+    qtbot.waitUntil(lambda: not canvas.overview.isVisible(), timeout=60_000)
+
+
+def test_the_sample_made_before_is_opened_again(
+    window: MainWindow, qtbot: QtBot, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.workflows import demo
+
+    window.session.set_project(None)
+    project.path.rename(tmp_path / demo.PROJECT_NAME)
+    monkeypatch.setenv("MICROSCOPE_QC_SAMPLE_DIR", str(tmp_path))
+    before = len(window.jobs.history)
+    window.trigger("file.sample")
+    qtbot.waitUntil(lambda: window.session.project is not None, timeout=60_000)
+    assert window.session.project.path == tmp_path / demo.PROJECT_NAME
+    assert [handle.title for handle in window.jobs.history[before:]] == [f"Open {demo.PROJECT_NAME}"]
+
+
+def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_in_sight(window: MainWindow, qtbot: QtBot) -> None:
+    window.workspaces.use("sem")
+    window.workspaces.reset()
+    assert window.docks["sem"].isVisible()
+    assert not window.docks["card"].isVisible()
+    qtbot.waitUntil(lambda: window.docks["sem"].width() >= 400, timeout=60_000)
+    sem = window.docks["sem"].content
+    project, slide = window.session.project, window.session.slide
+    for number, (y, x) in enumerate(((100, 100), (100, 1500), (1100, 150)), start=1):
+        project.add_mark(slide.id, f"M{number}", y, x, stage_x_mm=50 + x / 2000, stage_y_mm=30 - y / 2000)
+    window.session.choose(window.session.table.rows["id"][:3], True)
+    sem.refresh()
+    sem.align.click()
+    for table in (sem.table, sem.travel_table):
+        assert table.horizontalScrollBar().maximum() == 0
+
+
 def test_the_palette_finds_and_does(window: MainWindow) -> None:
     palette = window.palette_popup()
     palette.popup()

@@ -29,8 +29,8 @@ class OverviewMap(QWidget):
     def set_slide(self, shape: tuple[int, int] | None) -> None:
         """Take the size of another slide; without one the map hides."""
         self._pixmap = QPixmap()
+        self.hide()  # until its thumbnail is there
         if shape is None:
-            self.hide()
             return
         self._slide_shape = shape
         parent = self.parentWidget()
@@ -48,13 +48,20 @@ class OverviewMap(QWidget):
         height, width = pixels.shape[:2]
         image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
         self._pixmap = QPixmap.fromImage(image.copy())
-        self.show()
+        self._show_or_hide()
         self.update()
 
     def set_view(self, view: View) -> None:
         """Show where the canvas looks."""
         self._view = view
+        self._show_or_hide()
         self.update()
+
+    def _show_or_hide(self) -> None:
+        """A map helps only where part of the slide is out of sight; over the whole slide it hides some of it."""
+        y0, x0, y1, x1 = self._view.bounds
+        whole = y0 <= 0 and x0 <= 0 and y1 >= self._slide_shape[0] and x1 >= self._slide_shape[1]
+        self.setVisible(not whole and not self._pixmap.isNull())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the map."""

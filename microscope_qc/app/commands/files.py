@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -120,28 +119,15 @@ class FileCommands:
 
     def open_sample(self) -> None:
         """Make the sample project in the background and open it."""
-        if importlib.util.find_spec("microscope_qc.workflows.demo") is None:
-            raise InputError("This installation has no sample.", hint="Open a slide of yours.")
-        from platformdirs import user_documents_path
-
         from microscope_qc.workflows import demo
 
-        make: Callable[[Path], Job[Any]] | None = getattr(demo, "sample", None)
-        if make is None:
-            raise InputError("This installation has no sample.", hint="Open a slide of yours.")
-        base = os.environ.get("MICROSCOPE_QC_SAMPLE_DIR")
-        out = Path(base) if base else user_documents_path() / "Microscope QC" / "Sample"
-        existing = out / "sample.mqc"
-        if existing.exists():
-            self.open_paths([existing])
-            return
-        self._window.jobs.run(make(out), "Make the sample", on_done=self._on_sample_made)
-
-    def _on_sample_made(self, result: Any) -> None:
-        path = result if isinstance(result, (str, Path)) else getattr(result, "project", None)
-        if path is None:
-            raise TypeError(f"the sample gave {result!r}")
-        self.open_paths([Path(str(path))])
+        chosen = os.environ.get("MICROSCOPE_QC_SAMPLE_DIR")
+        out = Path(chosen) if chosen else demo.sample_folder()
+        made = out / demo.PROJECT_NAME
+        if made.exists():
+            self.open_paths([made])
+        else:
+            self._window.jobs.run(demo.sample(out), "Make the sample", on_done=lambda path: self.open_paths([path]))
 
     def close_project(self) -> None:
         """Close the project; everything is saved already."""
