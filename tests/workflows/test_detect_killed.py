@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from filelock import FileLock
 from learning_toys import draw
@@ -26,7 +28,7 @@ from microscope_qc.ml.models import model_folder
 from microscope_qc.ml.run_lock import LOCK_NAME, RunLock
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
-from microscope_qc.workflows.detect import RunIntake, prepare_run
+from microscope_qc.workflows.detect import RunIntake, detect, prepare_run
 
 TILES = 144
 NAMES = ("y0", "x0", "y1", "x1", "confidence", "class_id", "state")
@@ -90,13 +92,16 @@ def kill_after_finds(process: subprocess.Popen[str], tiles: int) -> None:
 def kill_after_lines(process: subprocess.Popen[str], journal: Path, lines: int) -> None:
     """Kill it as soon as its child has written so many tiles, whatever it is doing itself."""
     while process.poll() is None and journal.read_bytes().count(b"\n") < lines:
-        try:
-            process.wait(0.005)
-        except subprocess.TimeoutExpired:
-            continue
+        pause(process)
     process.kill()
     _, rest = process.communicate()
     assert process.returncode < 0, rest
+
+
+def pause(process: subprocess.Popen[str]) -> None:
+    """Let a process go on for a moment, or to its end."""
+    with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
+        process.wait(0.005)
 
 
 def found(project: Project) -> dict[int, tuple]:
@@ -172,6 +177,30 @@ def test_a_worker_waits_for_the_one_before_but_not_for_ever(project: Project, mo
     assert progress.total == TILES
     waiting.close()
     run_job(RunLock(run.folder).acquire(patience_s=0))
+
+
+def test_a_detection_waits_for_an_orphan_that_does_not_notice(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    run = prepare_run(project, slide, model, device="cpu")
+    journal = run.folder / JOURNAL_NAME
+    command = [sys.executable, "-m", "microscope_qc", "worker", str(run.folder), "--progress", "none"]
+    orphan = psutil.Popen(command, stdout=subprocess.DEVNULL)
+    while orphan.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 8):
+        pause(orphan)
+    orphan.suspend()
+    lines = journal.read_bytes().count(b"\n")
+    assert orphan.poll() is None and lines < TILES
+
+    waited = False
+    for progress in detect(project, slide, model, device="cpu"):
+        if "waiting" in progress.note and not waited:
+            waited = True
+            assert journal.read_bytes().count(b"\n") == lines
+            orphan.kill()  # the system drops its lock
+            orphan.wait()
+    assert waited
+    assert sorted(tile for tile, _ in read_journal(run.folder)[0]) == list(range(TILES))
+    assert [(run.state, run.found) for run in project.runs] == [("finished", len(found(project)))]
 
 
 def test_a_worker_whose_parent_is_gone_ends(project: Project, model: Path) -> None:
