@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QFont
+from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -19,15 +19,52 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app import theme
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.resources import resource
 
 if TYPE_CHECKING:
     from microscope_qc.app.settings import Settings
 
 DOES = (
-    ("magnify-scan", "Find", "A model looks at the whole slide and marks what may be a defect."),
-    ("check-all", "Judge", "You confirm or reject find after find, the worst first, with one key each."),
-    ("microscope", "Drive there", "Three marks align the slide with the SEM stage; the list takes you to each defect."),
+    ("annotate", "magnify-scan", "Find", "A model looks at the whole slide and marks what may be a defect."),
+    ("review", "check-all", "Judge", "You confirm or reject find after find, the worst first, with one key each."),
+    (
+        "sem",
+        "microscope",
+        "Drive there",
+        "Three marks align the slide with the SEM stage; the list leads to each defect.",
+    ),
 )
+PICTURE_WIDTH = 280
+
+
+class Picture(QWidget):
+    """A picture of the window, small and sharp on any screen, with a thin border."""
+
+    def __init__(self, path: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._image = QImage(str(path))
+        self._scaled = QImage()
+        width, height = max(self._image.width(), 1), self._image.height()
+        self.setFixedSize(PICTURE_WIDTH, round(PICTURE_WIDTH * height / width))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file could be read."""
+        return not self._image.isNull()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: draw."""
+        size = self.size() * self.devicePixelRatioF()
+        if self._scaled.size() != size:
+            smooth, shape = Qt.TransformationMode.SmoothTransformation, Qt.AspectRatioMode.IgnoreAspectRatio
+            self._scaled = self._image.scaled(size, shape, smooth)
+            self._scaled.setDevicePixelRatio(self.devicePixelRatioF())
+        painter = QPainter(self)
+        painter.drawImage(0, 0, self._scaled)
+        painter.setPen(QColor(theme.current().line))
+        painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        painter.end()
 
 
 class WelcomePage(QWidget):
@@ -76,7 +113,7 @@ class WelcomePage(QWidget):
         buttons.addWidget(hint)
         buttons.addStretch(1)
         inner = QWidget()
-        inner.setMaximumWidth(820)
+        inner.setMaximumWidth(3 * PICTURE_WIDTH + 6 * theme.STEP + 64)
         column = QVBoxLayout(inner)
         column.setContentsMargins(32, 32, 32, 32)
         column.setSpacing(theme.STEP)
@@ -97,22 +134,28 @@ class WelcomePage(QWidget):
 
     def _what_it_does(self) -> QGridLayout:
         grid = QGridLayout()
-        grid.setHorizontalSpacing(4 * theme.STEP)
+        grid.setHorizontalSpacing(3 * theme.STEP)
         grid.setVerticalSpacing(theme.STEP // 2)
-        for place, (icon_name, name, words) in enumerate(DOES):
-            picture = QLabel()
-            picture.setFixedHeight(44)
-            self._icons.append((picture, icon_name))
+        for place, (file, icon_name, name, words) in enumerate(DOES):
+            picture = _picture(file)
+            if picture is not None:
+                grid.addWidget(picture, 0, place)
+            icon = QLabel()
+            self._icons.append((icon, icon_name))
             head = QLabel(name)
             font = QFont(head.font())
             font.setBold(True)
             head.setFont(font)
+            line = QHBoxLayout()
+            line.setContentsMargins(0, theme.STEP, 0, 0)
+            line.setSpacing(theme.STEP)
+            line.addWidget(icon)
+            line.addWidget(head, 1)
             text = QLabel(words)
             text.setWordWrap(True)
             text.setProperty("quiet", True)
             text.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-            grid.addWidget(picture, 0, place)
-            grid.addWidget(head, 1, place)
+            grid.addLayout(line, 1, place)
             grid.addWidget(text, 2, place)
             grid.setColumnStretch(place, 1)
         return grid
@@ -120,7 +163,7 @@ class WelcomePage(QWidget):
     def refresh(self) -> None:
         """Take recent projects and theme anew."""
         for label, name in self._icons:
-            label.setPixmap(theme.icon(name, theme.current().accent).pixmap(40, 40))
+            label.setPixmap(theme.icon(name, theme.current().accent).pixmap(22, 22))
         self.recent.clear()
         for text in self._settings.recent:
             path = Path(text)
@@ -136,3 +179,12 @@ class WelcomePage(QWidget):
         self.recent.setMaximumHeight(lines + 2 * self.recent.frameWidth())  # no empty paper below the last one
         self.recent.setVisible(not empty)
         self._recent_title.setVisible(not empty)
+
+
+def _picture(name: str) -> Picture | None:
+    """One of the bundled pictures of the window; None where an installation goes without."""
+    try:
+        picture = Picture(resource("screenshots", f"{name}.png"))
+    except InputError:
+        return None
+    return picture if picture.is_there else None
