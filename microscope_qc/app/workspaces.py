@@ -20,7 +20,7 @@ TIPS = {
     "sem": "Marks, alignment and the list of places to visit",
 }
 LAYOUT_VERSION = 3
-SEM_WIDTH = 432
+SEM_WIDTH = 464
 """Every column of the marks and of the travel list is seen."""
 
 
@@ -62,6 +62,7 @@ class Workspaces:
     def _show(self) -> None:
         name = self.current
         self._shown = True
+        self._give_corner(name)
         state = self._window.settings.layouts.get(name)
         restored = bool(state) and self._window.restoreState(
             QByteArray.fromHex(QByteArray(str(state).encode("ascii"))), LAYOUT_VERSION
@@ -86,8 +87,14 @@ class Workspaces:
         self._arrange(self.current)
         self._window.show_page()
 
+    def _give_corner(self, name: str) -> None:
+        """At the SEM the panel with the travel list goes to the very bottom; elsewhere the gallery takes the width."""
+        area = AREAS["right"] if name == "sem" else AREAS["bottom"]
+        self._window.setCorner(Qt.Corner.BottomRightCorner, area)
+
     def _arrange(self, name: str) -> None:
         window = self._window
+        self._give_corner(name)
         docks = window.docks
         for dock in docks.values():
             dock.setFloating(False)

@@ -409,6 +409,7 @@ def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_in_sight(window: Mai
     sem.align.click()
     for table in (sem.table, sem.travel_table):
         assert table.horizontalScrollBar().maximum() == 0
+    qtbot.waitUntil(lambda: not sem.travel_table.visibleRegion().isEmpty(), timeout=60_000)
 
 
 def test_the_palette_finds_and_does(window: MainWindow) -> None:
