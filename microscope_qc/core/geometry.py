@@ -128,7 +128,8 @@ def touching_pairs(boxes: np.ndarray, *, margin_px: float = 0.0) -> tuple[np.nda
     within = np.arange(len(member)) - np.repeat(np.cumsum(covered) - covered, covered)
     cell_y = low[member, 0] + within // spans[member, 1]
     cell_x = low[member, 1] + within % spans[member, 1]
-    cell = cell_y * (int(high[:, 1].max()) + 1) + cell_x
+    columns = int(high[:, 1].max()) + 1
+    cell = cell_y * columns + cell_x
     order = np.argsort(cell, kind="stable")
     cell, member = cell[order], member[order]
     found: list[np.ndarray] = []
@@ -137,15 +138,14 @@ def touching_pairs(boxes: np.ndarray, *, margin_px: float = 0.0) -> tuple[np.nda
         if len(same) == 0:
             break
         first, second = member[same], member[same + step]
-        overlap = (
-            (grown[first, 0] < grown[second, 2])
-            & (grown[second, 0] < grown[first, 2])
-            & (grown[first, 1] < grown[second, 3])
-            & (grown[second, 1] < grown[first, 3])
-        )
+        corner = np.maximum(grown[first, :2], grown[second, :2])
+        overlap = (corner < np.minimum(grown[first, 2:], grown[second, 2:])).all(axis=1)
+        # two boxes may share several cells: only the cell of their intersection's first corner reports them
+        home = np.floor(corner / size).astype(np.int64)
+        overlap &= home[:, 0] * columns + home[:, 1] == cell[same]
         first, second = first[overlap], second[overlap]
         found.append(np.minimum(first, second) * count + np.maximum(first, second))
     if not found:
         return nothing, nothing
-    keys = np.unique(np.concatenate(found))
+    keys = np.sort(np.concatenate(found))
     return keys // count, keys % count
