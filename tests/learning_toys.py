@@ -48,8 +48,10 @@ def coco_folder(folder: Path, *, pictures: int = 4, size: int = 192) -> Path:
     return folder
 
 
-def untrained_model(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NEW"), tile_px: int = 128) -> Path:
-    """A model that says something everywhere: fixed random weights, all classes likely."""
+def untrained_model(
+    folder: Path, *, classes: tuple[str, ...] = ("ACP", "NEW"), tile_px: int = 128, bias: float = -2.0
+) -> Path:
+    """A model with fixed random weights that says something everywhere (the lower ``bias``, the less)."""
     import torch
 
     from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, write_card
@@ -60,7 +62,7 @@ def untrained_model(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NEW"), 
     network = build_detector("ssd-tiny", {}, classes=len(classes))
     with torch.no_grad():
         network.classify.weight.normal_(std=0.4)
-        network.classify.bias.fill_(-2.0)
+        network.classify.bias.fill_(bias)
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(network.state_dict(), folder / WEIGHTS_NAME)
     card = ModelCard(

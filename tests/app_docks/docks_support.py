@@ -13,11 +13,11 @@ SHAPE = (1200, 1600)
 PIXEL_UM = 0.5
 
 
-def write_picture(path: Path, *, seed: int = 0) -> Path:
-    """A noisy grey picture."""
+def write_picture(path: Path, *, seed: int = 0, side: int | None = None) -> Path:
+    """A noisy grey picture, square when ``side`` is given."""
     import cv2
 
-    noise = np.random.default_rng(seed).normal(120, 40, SHAPE)
+    noise = np.random.default_rng(seed).normal(120, 40, SHAPE if side is None else (side, side))
     assert cv2.imwrite(str(path), np.clip(noise, 0, 255).astype(np.uint8))
     return path
 
