@@ -48,6 +48,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class _Pages(QStackedWidget):
+    """Asks for no more room than the page in sight needs (Qt: than the largest page needs, seen or not)."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Qt: what the page in sight needs."""
+        page = self.currentWidget()
+        return super().minimumSizeHint() if page is None else page.minimumSizeHint()
+
+
 class MainWindow(QMainWindow):
     """One window, one project."""
 
@@ -110,7 +119,7 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         self.message_bar = MessageBar()
-        self.pages = QStackedWidget()
+        self.pages = _Pages()
         self.welcome = WelcomePage(self.settings)
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.canvas)

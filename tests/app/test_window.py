@@ -407,8 +407,8 @@ def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_in_sight(window: Mai
     window.session.choose(window.session.table.rows["id"][:3], True)
     sem.refresh()
     sem.align.click()
-    for table in (sem.table, sem.travel_table):
-        assert table.horizontalScrollBar().maximum() == 0
+    tables = (sem.table, sem.travel_table)
+    qtbot.waitUntil(lambda: all(table.horizontalScrollBar().maximum() == 0 for table in tables), timeout=60_000)
     qtbot.waitUntil(lambda: not sem.travel_table.visibleRegion().isEmpty(), timeout=60_000)
 
 
