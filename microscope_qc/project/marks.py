@@ -76,12 +76,13 @@ class MarkCommands(ProjectBase):
         old = self._rows("registrations", slide_id=slide_id, name=name)
         if old:
             number = old[0]["id"]
-            delta = Delta.edited("registrations", old[0], {"data": stored})
+            # the same alignment again is no command: undoing it would change nothing
+            deltas = [Delta.edited("registrations", old[0], {"data": stored})] if old[0]["data"] != stored else []
         else:
             number = self._next_id("registrations")
             row = {"id": number, "slide_id": slide_id, "name": name, "data": stored}
-            delta = Delta.inserted("registrations", [row])
-        self._commit(f"Save alignment {name}", [delta], slide_id=slide_id)
+            deltas = [Delta.inserted("registrations", [row])]
+        self._commit(f"Save alignment {name}", deltas, slide_id=slide_id)
         return next(record for record in self._registrations if record.id == number)
 
     def delete_registration(self, registration_id: int) -> None:

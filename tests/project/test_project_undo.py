@@ -258,3 +258,13 @@ def test_undo_never_gives_two_classes_the_same_code(project: Project) -> None:
     assert sorted(defect.code for defect in project.classes).count("ACP") == 1
     assert not project.can_undo
     assert_memory_is_stored(project)
+
+
+def test_the_same_alignment_again_is_no_command(project: Project) -> None:
+    slide = project.slide().id
+    first = project.save_registration(slide, "R1", {"value": 1})
+    entries = len(project.history())
+    assert project.save_registration(slide, "R1", {"value": 1}) == first
+    assert len(project.history()) == entries
+    project.undo()
+    assert project.registrations == []
