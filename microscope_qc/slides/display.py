@@ -1,17 +1,136 @@
-"""How the values of a slide become colours: display windows and the mixing of channels."""
+"""How the values of a slide become colours: display windows, a person's own settings and the mixing of channels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
 
 if TYPE_CHECKING:
     from microscope_qc.slides.base import Mosaic
 
 SAMPLE_PX = 512
+GAMMA_LIMITS = (0.1, 10.0)
+BALANCE_LIMITS = (0.05, 20.0)
+NEUTRAL = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelView:
+    """How a person wants one channel shown.
+
+    Parameters
+    ----------
+    window
+        Values shown as black and as full colour; None as the file (or the picture) says.
+    gamma
+        Exponent of the shown brightness: below 1 lifts the dark tones, above 1 deepens them.
+    colour
+        ``#rrggbb``; None as the file says.
+
+    Raises
+    ------
+    InputError
+        When a figure cannot be shown: an empty window, a gamma out of range, what is no colour.
+    """
+
+    visible: bool = True
+    window: tuple[float, float] | None = None
+    gamma: float = 1.0
+    colour: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and not (np.all(np.isfinite(self.window)) and self.window[0] < self.window[1]):
+            raise InputError("The value shown as black must lie below the one shown as white.")
+        if not GAMMA_LIMITS[0] <= self.gamma <= GAMMA_LIMITS[1]:
+            raise InputError(f"A gamma lies between {GAMMA_LIMITS[0]:g} and {GAMMA_LIMITS[1]:g}.")
+        if self.colour is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
+            raise InputError(f"{self.colour!r} is no colour such as #ff8000.")
+
+
+@dataclass(frozen=True, slots=True)
+class DisplaySettings:
+    """How a person wants a slide shown; models never see it.
+
+    Parameters
+    ----------
+    channels
+        One per channel of the mosaic; channels beyond its end are shown as the file says.
+    white_balance
+        Factors of red, green and blue of an RGB slide; other slides take no notice of it.
+
+    Raises
+    ------
+    InputError
+        When a factor is no sensible number.
+    """
+
+    channels: tuple[ChannelView, ...] = ()
+    white_balance: tuple[float, float, float] = NEUTRAL
+
+    def __post_init__(self) -> None:
+        if len(self.white_balance) != 3 or not all(
+            BALANCE_LIMITS[0] <= factor <= BALANCE_LIMITS[1] for factor in self.white_balance
+        ):
+            raise InputError(f"A white balance is three factors from {BALANCE_LIMITS[0]:g} to {BALANCE_LIMITS[1]:g}.")
+
+    def channel(self, index: int) -> ChannelView:
+        """View of one channel, as the file says where nothing is set."""
+        return self.channels[index] if index < len(self.channels) else ChannelView()
+
+    def with_channel(self, index: int, view: ChannelView) -> DisplaySettings:
+        """The same settings with another view of one channel."""
+        views = [self.channel(i) for i in range(max(len(self.channels), index + 1))]
+        views[index] = view
+        return DisplaySettings(tuple(views), self.white_balance)
+
+    @property
+    def neutral(self) -> bool:
+        """Whether everything is shown as the file says."""
+        return self.white_balance == NEUTRAL and all(view == ChannelView() for view in self.channels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "channels": [
+                {"visible": v.visible, "window": v.window and list(v.window), "gamma": v.gamma, "colour": v.colour}
+                for v in self.channels
+            ],
+            "white_balance": list(self.white_balance),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DisplaySettings:
+        """Settings from :meth:`to_dict`'s values.
+
+        Raises
+        ------
+        InputError
+            When they are not such values.
+        """
+        try:
+            views = [
+                ChannelView(
+                    visible=bool(view["visible"]),
+                    window=None if view["window"] is None else (float(view["window"][0]), float(view["window"][1])),
+                    gamma=float(view["gamma"]),
+                    colour=view["colour"],
+                )
+                for view in values["channels"]
+            ]
+            red, green, blue = (float(factor) for factor in values["white_balance"])
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise InputError("The stored brightness and contrast cannot be read.") from error
+        return cls(tuple(views), (red, green, blue))
 
 
 def display_window(mosaic: Mosaic, channel: int) -> tuple[float, float]:
@@ -54,28 +173,138 @@ def _sample(mosaic: Mosaic, channel: int) -> np.ndarray:
 
 def compose(mosaic: Mosaic, region: Region, level: int) -> np.ndarray:
     """(h, w, 3) uint8 of a region: RGB as it is, one channel as grey, several added up in their colours."""
+    return render(mosaic, [mosaic.read(region, level=level, channel=i) for i in range(len(mosaic.channels))])
+
+
+def visible_channels(mosaic: Mosaic, display: DisplaySettings | None = None) -> list[int]:
+    """Indices of the channels that :func:`render` needs the pixels of."""
+    return [i for i in range(len(mosaic.channels)) if display is None or display.channel(i).visible]
+
+
+def render(
+    mosaic: Mosaic,
+    planes: Sequence[np.ndarray | None],
+    display: DisplaySettings | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Colours of pixels that were read already.
+
+    Parameters
+    ----------
+    planes
+        One array per channel in the mosaic's own type: (h, w), or (h, w, 3) for an RGB mosaic; None for a channel
+        that is not visible.
+    display
+        A person's settings; None shows what the file says, exactly as ``Mosaic.read_rgb8``.
+    shape
+        Height and width of the result, needed only when no plane is given.
+
+    Returns
+    -------
+    ndarray
+        (h, w, 3) uint8; the plane itself where its values are shown as they are.
+    """
+    import cv2
+
+    settings = display or DisplaySettings()
+    shown = [i for i in range(len(mosaic.channels)) if settings.channel(i).visible and planes[i] is not None]
+    size = shape or next(plane.shape[:2] for plane in planes if plane is not None)
+    if not shown or 0 in size:
+        return np.zeros((*size, 3), np.uint8)
     if len(mosaic.channels) == 1:
-        eight = to_uint8(mosaic.read(region, level=level), mosaic.window(0))
-        return eight if mosaic.rgb else np.repeat(eight[..., None], 3, axis=2)
-    total = np.zeros((*region.shape, 3), np.uint16)
-    for index, channel in enumerate(mosaic.channels):
-        eight = to_uint8(mosaic.read(region, level=level, channel=index), mosaic.window(index))
-        for band, weight in enumerate(rgb_of(channel.colour)):
+        view, plane = settings.channel(0), planes[0]
+        assert plane is not None
+        window = view.window or mosaic.window(0)
+        if mosaic.rgb:
+            return _stretched(plane, window, view.gamma, settings.white_balance)
+        grey = _stretched(plane, window, view.gamma)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB) if view.colour is None else _add_up([grey], [view.colour])
+    stretched, colours = [], []
+    for i in shown:
+        plane, view = planes[i], settings.channel(i)
+        assert plane is not None
+        stretched.append(_stretched(plane, view.window or mosaic.window(i), view.gamma))
+        colours.append(view.colour or mosaic.channels[i].colour)
+    return _add_up(stretched, colours)
+
+
+def _add_up(planes: Sequence[np.ndarray], colours: Sequence[str]) -> np.ndarray:
+    """Sum of 8-bit planes in their colours, (h, w, 3); a sum beyond white is white."""
+    import cv2
+
+    bands: list[np.ndarray | None] = [None, None, None]
+    for plane, colour in zip(planes, colours, strict=True):
+        for band, weight in enumerate(rgb_of(colour)):
             if weight:
-                total[..., band] += eight if weight == 255 else (eight * np.uint16(weight) // 255)
-    return np.minimum(total, 255).astype(np.uint8)
+                part = plane if weight == 255 else cv2.LUT(plane, _weighted(weight))
+                total = bands[band]
+                bands[band] = part if total is None else cv2.add(total, part)
+    empty = np.zeros(planes[0].shape, np.uint8)
+    return cv2.merge([empty if band is None else band for band in bands])
 
 
-def to_uint8(pixels: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """Map ``window`` onto 0 to 255; what is no number becomes black."""
+@lru_cache(maxsize=256)
+def _weighted(weight: int) -> np.ndarray:
+    return (np.arange(256) * weight // 255).astype(np.uint8)
+
+
+def _stretched(
+    pixels: np.ndarray,
+    window: tuple[float, float],
+    gamma: float,
+    factors: tuple[float, float, float] = NEUTRAL,
+) -> np.ndarray:
+    """8-bit values of a plane; ``factors`` multiply the bands of an RGB plane before the window is applied."""
+    import cv2
+
+    if not pixels.dtype.isnative:
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
+    window, plain = (float(window[0]), float(window[1])), factors == NEUTRAL
+    if pixels.dtype == np.uint8 and window == (0.0, 255.0) and gamma == 1.0 and plain:
+        return pixels
+    if pixels.dtype.itemsize > 2 or pixels.dtype.kind not in "uib":
+        if plain:
+            return to_uint8(pixels, window, gamma)
+        bands = [to_uint8(pixels[..., band], _divided(window, f), gamma) for band, f in enumerate(factors)]
+        return np.stack(bands, axis=-1)
+    table = _table(pixels.dtype.str, window, gamma, factors)
+    codes: Any = pixels.view(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)
+    if codes.dtype == np.uint8 or int(cv2.__version__.split(".")[0]) >= 5:
+        return cv2.LUT(codes, table[0, :, 0] if plain else table)
+    if plain:
+        return np.take(table[0, :, 0], codes)
+    return np.stack([np.take(table[0, :, band], codes[..., band]) for band in range(3)], axis=-1)
+
+
+def _divided(window: tuple[float, float], factor: float) -> tuple[float, float]:
+    """The window that shows values as ``window`` shows their product with ``factor``."""
+    return window[0] / factor, window[1] / factor
+
+
+@lru_cache(maxsize=64)
+def _table(dtype: str, window: tuple[float, float], gamma: float, factors: tuple[float, float, float]) -> np.ndarray:
+    """What every value of an 8 or 16-bit type is shown as, (1, values, 3), in the order of the values' bit patterns."""
+    kind = np.dtype(dtype)
+    codes = np.arange(256 if kind.itemsize == 1 else 65536, dtype=np.uint8 if kind.itemsize == 1 else np.uint16)
+    values = codes if kind == np.bool_ else codes.view(kind)
+    return np.stack([to_uint8(values, _divided(window, factor), gamma) for factor in factors], axis=-1)[None]
+
+
+def to_uint8(pixels: np.ndarray, window: tuple[float, float], gamma: float = 1.0) -> np.ndarray:
+    """Map ``window`` onto 0 to 255, bent by ``gamma``; what is no number becomes black."""
     low, high = window
-    if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0):
+    if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0) and gamma == 1.0:
         return pixels
     wide = np.subtract(pixels, low, dtype=np.float64 if pixels.dtype.itemsize > 4 else np.float32)
     np.multiply(wide, 255.0 / (high - low), out=wide)
     if pixels.dtype.kind == "f":
         np.nan_to_num(wide, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
-    return np.rint(np.clip(wide, 0, 255, out=wide), out=wide).astype(np.uint8)
+    np.clip(wide, 0, 255, out=wide)
+    if gamma != 1.0:
+        np.power(np.divide(wide, 255.0, out=wide), gamma, out=wide)
+        np.multiply(wide, 255.0, out=wide)
+    return np.rint(wide, out=wide).astype(np.uint8)
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:
