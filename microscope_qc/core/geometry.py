@@ -69,6 +69,14 @@ class TileGrid:
         return [min(start + i * step, stop - self.tile_px) for i in range(count)]
 
     @property
+    def starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """First row of every row of tiles, and first column of every column of tiles."""
+        return (
+            np.array(self._starts(self.region.y0, self.region.y1), np.int64),
+            np.array(self._starts(self.region.x0, self.region.x1), np.int64),
+        )
+
+    @property
     def rows(self) -> int:
         """Number of tile rows."""
         return len(self._starts(self.region.y0, self.region.y1))
@@ -109,43 +117,85 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def touching_pairs(boxes: np.ndarray, *, margin_px: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Indices ``i < j`` of all boxes that overlap when each is grown by ``margin_px``; boxes (N, 4) as y0, x0, y1, x1.
 
-    Boxes are hashed into square cells (each into every cell it covers), so that far boxes are never compared.
+    The pairs come in no particular order. Every box lies in the one square cell that holds its centre. Boxes are sorted
+    into sizes, cells of a size being at least as large as its boxes, so that whatever touches a box lies in the 3 x 3
+    cells around its centre.
     """
     count = len(boxes)
-    nothing = np.empty(0, np.int64)
     if count < 2:
-        return nothing, nothing
-    grown = boxes + np.array([-margin_px, -margin_px, margin_px, margin_px])
-    grown = grown - np.tile(grown[:, :2].min(axis=0), 2)
-    # a cell of twice the 90th percentile keeps most boxes in one to four cells and lets a few large ones cover many
-    sides = np.maximum(grown[:, 2] - grown[:, 0], grown[:, 3] - grown[:, 1])
-    size = max(2.0 * float(np.percentile(sides, 90)), 1.0)
-    low = np.floor(grown[:, :2] / size).astype(np.int64)
-    high = np.floor(grown[:, 2:] / size).astype(np.int64)
-    spans = high - low + 1
-    covered = spans[:, 0] * spans[:, 1]
-    member = np.repeat(np.arange(count), covered)
-    within = np.arange(len(member)) - np.repeat(np.cumsum(covered) - covered, covered)
-    cell_y = low[member, 0] + within // spans[member, 1]
-    cell_x = low[member, 1] + within % spans[member, 1]
-    columns = int(high[:, 1].max()) + 1
-    cell = cell_y * columns + cell_x
-    order = np.argsort(cell, kind="stable")
-    cell, member = cell[order], member[order]
-    found: list[np.ndarray] = []
-    for step in range(1, len(cell)):
-        same = np.flatnonzero(cell[step:] == cell[:-step])
-        if len(same) == 0:
-            break
-        first, second = member[same], member[same + step]
-        corner = np.maximum(grown[first, :2], grown[second, :2])
-        overlap = (corner < np.minimum(grown[first, 2:], grown[second, 2:])).all(axis=1)
-        # two boxes may share several cells: only the cell of their intersection's first corner reports them
-        home = np.floor(corner / size).astype(np.int64)
-        overlap &= home[:, 0] * columns + home[:, 1] == cell[same]
-        first, second = first[overlap], second[overlap]
-        found.append(np.minimum(first, second) * count + np.maximum(first, second))
-    if not found:
-        return nothing, nothing
-    keys = np.sort(np.concatenate(found))
-    return keys // count, keys % count
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    y0, x0 = boxes[:, 0] - margin_px, boxes[:, 1] - margin_px
+    y1, x1 = boxes[:, 2] + margin_px, boxes[:, 3] + margin_px
+    sides = np.maximum(y1 - y0, x1 - x0)
+    extent = max(float(y1.max() - y0.min()), float(x1.max() - x0.min()), 1e-9)
+    smallest = max(float(np.quantile(sides, 0.75)), 1e-6 * extent)
+    size_class = np.ceil(np.log2(np.maximum(sides / smallest, 1.0))).astype(np.int64)
+    centres_y, centres_x = (y0 + y1) / 2 - y0.min(), (x0 + x1) / 2 - x0.min()
+    corners = tuple(np.ascontiguousarray(side) for side in (y0, x0, y1, x1))
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    finer = np.empty(0, np.int64)
+    for step in np.unique(size_class):
+        own = np.flatnonzero(size_class == step)
+        cells = _Cells(centres_y, centres_x, own, smallest * 2.0 ** float(step))
+        for one, other in (cells.among_themselves(), *cells.with_others(finer)):
+            hit = (corners[0][one] < corners[2][other]) & (corners[0][other] < corners[2][one])
+            first, second = one[hit], other[hit]
+            hit = (corners[1][first] < corners[3][second]) & (corners[1][second] < corners[3][first])
+            found.append((first[hit], second[hit]))
+        finer = np.concatenate([finer, own])
+    first, second = (np.concatenate(part) for part in zip(*found, strict=True))
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+class _Cells:
+    """Boxes of one size by the square cell of their centres."""
+
+    def __init__(self, y: np.ndarray, x: np.ndarray, members: np.ndarray, side: float) -> None:
+        self._y, self._x, self._side = y, x, side
+        # an empty cell on either side of a row: the three neighbours of any cell lie next to each other
+        self._columns = int(x.max() / side) + 3
+        self._rows = int(y.max() / side) + 3
+        cell = self._cell(members)
+        order = np.argsort(cell, kind="stable")
+        self._members, self._cells = members[order], cell[order]
+        # a table of all cells is quicker than searching, as long as most cells are not empty
+        self._starts: np.ndarray | None = None
+        if self._rows * self._columns <= 4 * len(y) + 1000:
+            self._starts = np.zeros(self._rows * self._columns + 1, np.int64)
+            np.cumsum(np.bincount(cell, minlength=self._rows * self._columns), out=self._starts[1:])
+
+    def _cell(self, members: np.ndarray) -> np.ndarray:
+        row = (self._y[members] / self._side).astype(np.int64) + 1
+        return row * self._columns + (self._x[members] / self._side).astype(np.int64) + 1
+
+    def _first(self, cell: np.ndarray) -> np.ndarray:
+        """Place of the first member that lies in each cell or after it."""
+        return np.searchsorted(self._cells, cell) if self._starts is None else self._starts[cell]
+
+    def among_themselves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of neighbours, each once: with what follows in the row, and with the row below."""
+        number = np.arange(len(self._members))
+        below = self._cells + self._columns
+        ends = [(number + 1, self._first(self._cells + 2)), (self._first(below - 1), self._first(below + 2))]
+        pairs = [_expand(number, start, stop) for start, stop in ends]
+        one, other = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        return self._members[one], self._members[other]
+
+    def with_others(self, others: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Pairs of smaller boxes with their neighbours here."""
+        if len(others) == 0:
+            return []
+        cell = self._cell(others)
+        pairs = []
+        for row in (cell - self._columns, cell, cell + self._columns):
+            one, other = _expand(others, self._first(row - 1), self._first(row + 2))
+            pairs.append((one, self._members[other]))
+        return pairs
+
+
+def _expand(values: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every value with each of the numbers from its start to its stop."""
+    length = np.maximum(stop - start, 0)
+    before = np.cumsum(length) - length
+    numbers = np.arange(int(length.sum())) + np.repeat(start - before, length)
+    return np.repeat(values, length), numbers

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microscope_qc.core.geometry import Region, TileGrid, touching_pairs
+from microscope_qc.core.geometry import TileGrid, touching_pairs
 
 CANDIDATE_DTYPE = np.dtype(
     [
@@ -63,54 +63,65 @@ def _boxes(rows: np.ndarray) -> np.ndarray:
 
 def _tile_borders(rows: np.ndarray, grid: TileGrid) -> np.ndarray:
     """(N, 4) tile of each row as y0, x0, y1, x1; a side on the region's own border, which cuts nothing, is infinite."""
-    tiles, inverse = np.unique(rows["tile"], return_inverse=True)
-    regions = np.array([[t.y0, t.x0, t.y1, t.x1] for t in (grid[int(i)] for i in tiles)], float)
+    tops, lefts = grid.starts
+    y0, x0 = tops[rows["tile"] // len(lefts)], lefts[rows["tile"] % len(lefts)]
     outer = grid.region
+    y1, x1 = np.minimum(y0 + grid.tile_px, outer.y1), np.minimum(x0 + grid.tile_px, outer.x1)
+    borders = np.stack([y0, x0, y1, x1], axis=1).astype(float)
     for column, limit in enumerate((outer.y0, outer.x0, outer.y1, outer.x1)):
-        regions[regions[:, column] == limit, column] = np.inf
-    return regions[inverse]
+        borders[borders[:, column] == limit, column] = np.inf
+    return borders
 
 
 def _join_fragments(rows: np.ndarray, grid: TileGrid, settings: MergeSettings) -> np.ndarray:
     """Join boxes of one class from neighbouring tiles that the border between them has cut."""
     boxes = _boxes(rows)
     near = np.abs(boxes - _tile_borders(rows, grid)) <= settings.border_px  # cut at top, left, bottom, right
-    cut = np.flatnonzero(near.any(axis=1))
-    if len(cut) == 0:
+    cut = near.any(axis=1)
+    if not cut.any():
         return rows
     first, second = touching_pairs(boxes, margin_px=settings.border_px)
-    keep = (rows["label"][first] == rows["label"][second]) & (rows["tile"][first] != rows["tile"][second])
-    keep &= near[first].any(axis=1) | near[second].any(axis=1)
-    one, other = rows["confidence"][first], rows["confidence"][second]
-    keep &= np.minimum(one, other) >= settings.fragment_confidence * np.maximum(one, other)
+    keep = cut[first] | cut[second]
+    for column, alike in (("label", True), ("tile", False)):
+        values = np.ascontiguousarray(rows[column])
+        first, second = first[keep], second[keep]
+        keep = (values[first] == values[second]) == alike
     first, second = first[keep], second[keep]
-    # two fragments belong together when one is cut on the side on which the other continues, and they line up along it
-    linked = np.zeros(len(first), bool)
+    one, other = rows["confidence"][first], rows["confidence"][second]
+    keep = np.minimum(one, other) >= settings.fragment_confidence * np.maximum(one, other)
+    first, second = first[keep], second[keep]
+    linked = _continued(boxes[first], boxes[second], near[first], near[second], settings)
+    return _union(rows, first[linked], second[linked])
+
+
+def _continued(
+    one: np.ndarray, other: np.ndarray, one_cut: np.ndarray, other_cut: np.ndarray, settings: MergeSettings
+) -> np.ndarray:
+    """Whether one is cut on the side on which the other continues, and they line up along it; pairs of boxes (N, 4)."""
+    linked = np.zeros(len(one), bool)
     for axis in (0, 1):
         across = 1 - axis
         low, high = axis, axis + 2
-        overlap = np.minimum(boxes[first, across + 2], boxes[second, across + 2]) - np.maximum(
-            boxes[first, across], boxes[second, across]
-        )
-        length = np.minimum(
-            boxes[first, across + 2] - boxes[first, across], boxes[second, across + 2] - boxes[second, across]
-        )
+        overlap = np.minimum(one[:, across + 2], other[:, across + 2]) - np.maximum(one[:, across], other[:, across])
+        length = np.minimum(one[:, across + 2] - one[:, across], other[:, across + 2] - other[:, across])
         aligned = overlap >= settings.fragment_overlap * np.maximum(length, 1e-9)
-        goes_on = (near[first, high] & (boxes[second, high] > boxes[first, high])) | (
-            near[first, low] & (boxes[second, low] < boxes[first, low])
+        goes_on = (one_cut[:, high] & (other[:, high] > one[:, high])) | (
+            one_cut[:, low] & (other[:, low] < one[:, low])
         )
-        goes_on |= (near[second, high] & (boxes[first, high] > boxes[second, high])) | (
-            near[second, low] & (boxes[first, low] < boxes[second, low])
+        goes_on |= (other_cut[:, high] & (one[:, high] > other[:, high])) | (
+            other_cut[:, low] & (one[:, low] < other[:, low])
         )
         linked |= aligned & goes_on
-    return _union(rows, first[linked], second[linked])
+    return linked
 
 
 def _union(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Replace every connected group by one row: the box around it, with the strongest member's confidence and tile."""
     if len(first) == 0:
         return rows
-    group = np.arange(len(rows))
+    involved, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
+    first, second = numbers[: len(first)], numbers[len(first) :]
+    group = np.arange(len(involved))
     while True:
         lowest = np.minimum(group[first], group[second])
         before = group.copy()
@@ -119,38 +130,62 @@ def _union(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarra
         group = group[group]
         if (group == before).all():
             break
-    order = np.lexsort((-rows["confidence"], group))
+    members = rows[involved]
+    order = np.lexsort((-members["confidence"], group))
     starts = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
-    sorted_rows = rows[order]
-    merged = sorted_rows[starts].copy()
+    members = members[order]
+    merged = members[starts].copy()
     for name in ("y0", "x0"):
-        merged[name] = np.minimum.reduceat(sorted_rows[name], starts)
+        merged[name] = np.minimum.reduceat(members[name], starts)
     for name in ("y1", "x1"):
-        merged[name] = np.maximum.reduceat(sorted_rows[name], starts)
-    return merged
+        merged[name] = np.maximum.reduceat(members[name], starts)
+    return np.concatenate([np.delete(rows, involved), merged])
 
 
 def _suppress_twins(rows: np.ndarray, settings: MergeSettings) -> np.ndarray:
     """Greedy non-maximum suppression; ties are broken by place, so that the order of tiles does not matter."""
-    rows = rows[np.lexsort((rows["x0"], rows["y0"], rows["label"], -rows["confidence"]))]
-    boxes = _boxes(rows)
-    first, second = touching_pairs(boxes)
-    top_left = np.maximum(boxes[first, :2], boxes[second, :2])
-    bottom_right = np.minimum(boxes[first, 2:], boxes[second, 2:])
-    intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=1)
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    union = np.maximum(area[first] + area[second] - intersection, 1e-9)
-    iou = intersection / union
-    within = intersection / np.maximum(area[second], 1e-9)
-    same = rows["label"][first] == rows["label"][second]
-    twins = np.where(same, (iou > settings.iou) | (within > settings.inside), iou > settings.across_iou)
-    first, second = first[twins], second[twins]
-    keep = np.ones(len(rows), bool)
-    order = np.argsort(first, kind="stable")
-    for strong, weak in zip(first[order].tolist(), second[order].tolist(), strict=True):
-        if keep[strong]:
-            keep[weak] = False
-    return rows[keep]
+    order = _strongest_first(rows)
+    rank = np.empty(len(rows), np.int64)
+    rank[order] = np.arange(len(rows))
+    # compared in the order of the tiles, where neighbours lie near each other in memory
+    first, second = touching_pairs(_boxes(rows))
+    swap = rank[first] > rank[second]
+    first, second = np.where(swap, second, first), np.where(swap, first, second)
+    twins = _are_twins(rows, first, second, settings)
+    strong, weak = rank[first[twins]], rank[second[twins]]
+    by_strength = np.argsort(strong, kind="stable")
+    keep = bytearray(b"\1") * len(rows)
+    for winner, loser in zip(strong[by_strength].tolist(), weak[by_strength].tolist(), strict=True):
+        if keep[winner]:
+            keep[loser] = 0
+    return rows[order[np.frombuffer(keep, bool)]]
+
+
+def _strongest_first(rows: np.ndarray) -> np.ndarray:
+    """Order by confidence; the few of equal confidence by class and place (sorting all by all of them is slow)."""
+    order = np.argsort(-rows["confidence"], kind="stable")
+    falling = rows["confidence"][order]
+    equal = np.flatnonzero(falling[1:] == falling[:-1])
+    if len(equal):
+        places = np.union1d(equal, equal + 1)
+        tied = rows[order[places]]
+        by_place = np.lexsort((tied["x0"], tied["y0"], tied["label"], -tied["confidence"]))
+        order[places] = order[places][by_place]
+    return order
+
+
+def _are_twins(rows: np.ndarray, strong: np.ndarray, weak: np.ndarray, settings: MergeSettings) -> np.ndarray:
+    """Whether the weaker box of each pair shows what the stronger one shows."""
+    y0, x0, y1, x1, label = (np.ascontiguousarray(rows[name]) for name in ("y0", "x0", "y1", "x1", "label"))
+    area = (y1 - y0) * (x1 - x0)
+    height = np.minimum(y1[strong], y1[weak]) - np.maximum(y0[strong], y0[weak])
+    width = np.minimum(x1[strong], x1[weak]) - np.maximum(x0[strong], x0[weak])
+    intersection = height * width
+    weak_area = area[weak]
+    union = np.maximum(area[strong] + weak_area - intersection, 1e-9)
+    same = label[strong] == label[weak]
+    twins = intersection > union * np.where(same, settings.iou, settings.across_iou)
+    return twins | (same & (intersection > settings.inside * np.maximum(weak_area, 1e-9)))
 
 
 class SeamMerger:
@@ -159,26 +194,27 @@ class SeamMerger:
     def __init__(self, grid: TileGrid, settings: MergeSettings | None = None) -> None:
         self._grid = grid
         self._settings = settings or MergeSettings()
-        self._open_tiles = set(range(len(grid)))
+        self._tops, self._lefts = grid.starts
+        self._open = np.ones((len(self._tops), len(self._lefts)), bool)
         self._waiting = np.zeros(0, CANDIDATE_DTYPE)
 
     def add(self, tile: int, candidates: np.ndarray) -> None:
         """Take the candidates of a finished tile (a tile that is given twice counts once)."""
-        if tile in self._open_tiles:
-            self._open_tiles.discard(tile)
+        place = divmod(tile, len(self._lefts))
+        if self._open[place]:
+            self._open[place] = False
             self._waiting = np.concatenate([self._waiting, candidates])
 
     def settled(self) -> np.ndarray:
         """Merge and return the groups that no unfinished tile touches."""
         if len(self._waiting) == 0:
             return self._waiting
-        if not self._open_tiles:
+        if not self._open.any():
             return self.rest()
         boxes = _boxes(self._waiting)
         margin = self._settings.border_px
         first, second = touching_pairs(boxes, margin_px=margin)
-        open_regions = [self._grid[index] for index in self._open_tiles]
-        blocked = _touches(boxes, open_regions, margin)
+        blocked = self._touch_open_tiles(boxes, margin)
         while True:  # a group is blocked when one of its members is
             spread = blocked[first] | blocked[second]
             if (blocked[first] == spread).all() and (blocked[second] == spread).all():
@@ -193,16 +229,14 @@ class SeamMerger:
         ready, self._waiting = self._waiting, np.zeros(0, CANDIDATE_DTYPE)
         return merge_candidates(ready, self._grid, self._settings)
 
-
-def _touches(boxes: np.ndarray, regions: list[Region], margin: float) -> np.ndarray:
-    tiles = np.array([[r.y0, r.x0, r.y1, r.x1] for r in regions], float)
-    result = np.zeros(len(boxes), bool)
-    for start in range(0, len(boxes), 4096):  # bounded memory whatever the number of open tiles
-        part = boxes[start : start + 4096, None]
-        result[start : start + 4096] = (
-            (part[..., 0] - margin < tiles[:, 2])
-            & (part[..., 2] + margin > tiles[:, 0])
-            & (part[..., 1] - margin < tiles[:, 3])
-            & (part[..., 3] + margin > tiles[:, 1])
-        ).any(axis=1)
-    return result
+    def _touch_open_tiles(self, boxes: np.ndarray, margin: float) -> np.ndarray:
+        """Whether an unfinished tile comes within the margin of each box: counted in a summed-area table."""
+        summed = np.zeros((self._open.shape[0] + 1, self._open.shape[1] + 1), np.int64)
+        np.cumsum(np.cumsum(self._open, axis=0), axis=1, out=summed[1:, 1:])
+        ranges = []
+        for axis, starts in enumerate((self._tops, self._lefts)):
+            first = np.searchsorted(starts + self._grid.tile_px, boxes[:, axis] - margin, side="right")
+            stop = np.searchsorted(starts, boxes[:, axis + 2] + margin, side="left")
+            ranges.append((first, np.maximum(first, stop)))
+        (y0, y1), (x0, x1) = ranges
+        return summed[y1, x1] - summed[y0, x1] - summed[y1, x0] + summed[y0, x0] > 0

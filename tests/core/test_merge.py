@@ -126,6 +126,21 @@ def test_touching_pairs_equal_comparing_everything(seed, margin):
     assert set(zip(first.tolist(), second.tolist(), strict=True)) == expected
 
 
+@pytest.mark.parametrize("spread", [300.0, 5_000.0, 1e6])
+def test_touching_pairs_of_crowds_and_of_boxes_far_apart(spread):
+    rng = np.random.default_rng(3)
+    corners = np.concatenate([rng.uniform(0, 300, (500, 2)), rng.uniform(0, spread, (300, 2))])
+    boxes = np.concatenate([corners, corners + rng.lognormal(2, 1.5, (800, 2))], axis=1)
+    first, second = touching_pairs(boxes)
+    every_i, every_j = np.triu_indices(len(boxes), 1)
+    touch = (
+        np.minimum(boxes[every_i, 2:], boxes[every_j, 2:]) > np.maximum(boxes[every_i, :2], boxes[every_j, :2])
+    ).all(axis=1)
+    expected = set(zip(every_i[touch].tolist(), every_j[touch].tolist(), strict=True))
+    assert len(first) == len(expected)
+    assert set(zip(first.tolist(), second.tolist(), strict=True)) == expected
+
+
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(8, 1024), st.floats(0, 0.9))
 def test_tiles_cover_the_region_and_stay_inside(height, width, tile, share):
     region = Region(-7, 13, height - 7, width + 13)
