@@ -28,7 +28,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
     synth = subparsers.add_parser("synth", help="draw a synthetic cross-section with known defects")
     synth.add_argument("kind", choices=("electrode", "magnet", "particles"))
-    synth.add_argument("out", type=Path, metavar="OUT.ome.zarr")
+    synth.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT.ome.zarr",
+        help="its truth lies beside it as OUT.truth.json; OUT.virtual.json instead makes an electrode of any size "
+        "that takes no space, is computed where it is read and has no truth file",
+    )
     synth.add_argument("--size", default="8192", metavar="N | HxW", help="pixels (default 8192)")
     synth.add_argument("--seed", type=int, default=0, metavar="N", help="same number, same slide (default 0)")
     synth.add_argument("--defects", type=int, metavar="N", help="default 150 on 8192 x 8192, scaled by the area")
@@ -113,13 +119,12 @@ def _convert(args: argparse.Namespace) -> int:
 
 def _synth(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.workflows.synth import make, truth_path
+    from microscope_qc.workflows.synth import make, written_by
 
     shape = parse_size(args.size)
     out = run(make(args.kind, args.out, shape=shape, seed=args.seed, defects=args.defects), args)
     if args.json:
-        print_json({"written": [out, truth_path(out)]})
+        print_json({"written": written_by(out)})
     else:
-        print(out)
-        print(truth_path(out))
+        print("\n".join(str(path) for path in written_by(out)))
     return 0

@@ -61,6 +61,8 @@ def _open(path: Path) -> Slide:
 
 
 def _open_file(path: Path, head: bytes) -> Slide:
+    from microscope_qc.slides.virtual import is_virtual, open_virtual
+
     if head.startswith(b"ZISRAWFILE"):
         from microscope_qc.slides.czi import open_czi
 
@@ -73,6 +75,8 @@ def _open_file(path: Path, head: bytes) -> Slide:
         from microscope_qc.slides.picture import open_picture
 
         return open_picture(path)
+    if is_virtual(path):
+        return open_virtual(path)
     if path.name in ("zarr.json", ".zattrs", ".zgroup"):
         raise SlideError(f"{path.name} is one file of an OME-Zarr.", hint=f"Open its folder {path.parent}.")
     if path.suffix.lower() in (".czi", ".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg"):

@@ -1,4 +1,4 @@
-"""Draw a synthetic slide into an OME-Zarr pyramid, with its truth beside it as COCO."""
+"""Draw a synthetic slide into an OME-Zarr pyramid, with its truth beside it as COCO; or write a virtual slide."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.slides.pyramid import write_ome_zarr
+from microscope_qc.slides.virtual import is_virtual, write_virtual
 
 KINDS = {
     "electrode": ("microscope_qc.synthetic.electrode", "ElectrodeSlide"),
@@ -37,6 +38,11 @@ def truth_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.truth.json")
 
 
+def written_by(out: Path) -> list[Path]:
+    """The files that :func:`make` leaves for ``out``: a virtual slide has no truth."""
+    return [out] if is_virtual(out) else [out, truth_path(out)]
+
+
 def make(
     kind: str,
     out: Path | str,
@@ -52,7 +58,8 @@ def make(
     kind
         "electrode", "magnet" or "particles".
     out
-        Folder of the OME-Zarr.
+        Folder of the OME-Zarr; a name ending with ``.virtual.json`` makes a virtual slide, which may be far larger, is
+        computed where it is read and has no truth.
     shape
         Height and width in pixels.
     defects
@@ -71,6 +78,9 @@ def make(
         When the disk is full or read-only.
     """
     target = Path(out)
+    if is_virtual(target):
+        yield Progress(0, 1, "files")
+        return _virtual(kind, target, shape, seed, defects)
     count = default_defects(shape) if defects is None else defects
     _check(kind, shape, seed, count)
     yield Progress(0, 0, "tiles", "laying out the specimen")
@@ -89,6 +99,17 @@ def make(
 
     atomic_write(truth_path(target), json.dumps(coco_truth(slide, target.name), indent=1))
     return target
+
+
+def _virtual(kind: str, out: Path, shape: tuple[int, int], seed: int, defects: int | None) -> Path:
+    if kind != "electrode":
+        raise InputError(f"There is no virtual slide of the kind {kind}.", hint="Choose electrode.")
+    if defects is not None:
+        raise InputError(
+            "The defects of a virtual slide cannot be chosen: it has no truth.",
+            hint="Leave the number out, or make an OME-Zarr.",
+        )
+    return write_virtual(out, shape=shape, seed=seed)
 
 
 def _check(kind: str, shape: tuple[int, int], seed: int, defects: int) -> None:
