@@ -5,72 +5,37 @@ Boxes are half-open, in full-resolution slide pixels, (y, x).
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from psygnal import Signal
 
-
-class ReviewState(IntEnum):
-    """What a person said about a find."""
-
-    UNREVIEWED = 0
-    CONFIRMED = 1
-    REJECTED = 2
-
-    @property
-    def word(self) -> str:
-        """The word on screen and in files: unreviewed, confirmed, rejected."""
-        return self.name.lower()
-
-
-REJECT_REASONS = {
-    "f": "false positive",
-    "p": "preparation artefact",
-    "d": "duplicate",
-    "o": "out of focus",
-    "e": "outside the area of interest",
-    "x": "other",
-}
-"""Letter to press after N, and the reason it gives."""
-
-BOX_DTYPE = np.dtype(
-    [
-        ("id", "i8"),
-        ("class_id", "i4"),
-        ("y0", "f8"),
-        ("x0", "f8"),
-        ("y1", "f8"),
-        ("x1", "f8"),
-        ("confidence", "f4"),  # NaN where a person drew the box
-        ("state", "u1"),
-        ("run_id", "i4"),  # 0 where a person drew or imported the box
-        ("chosen", "?"),  # chosen for the SEM
-        ("reason", "O"),  # why it was rejected, "" otherwise
-        ("note", "O"),
-    ]
+from microscope_qc.core.box_filter import BoxFacts, BoxFilter
+from microscope_qc.core.box_index import SMALLEST, BoxIndex
+from microscope_qc.core.box_rows import (
+    BOX_DTYPE,
+    EDITABLE_COLUMNS,
+    REJECT_REASONS,
+    ReviewState,
+    coordinates,
+    make_rows,
 )
-_FEW = 20
-EDITABLE_COLUMNS = tuple(name for name in BOX_DTYPE.names or () if name != "id")
 
+__all__ = [
+    "BOX_DTYPE",
+    "EDITABLE_COLUMNS",
+    "REJECT_REASONS",
+    "BoxChange",
+    "BoxFacts",
+    "BoxFilter",
+    "BoxTable",
+    "ReviewState",
+    "coordinates",
+    "make_rows",
+]
 
-def make_rows(count: int, **columns: Any) -> np.ndarray:
-    """Make ``count`` box rows; columns not given are: no id, unreviewed, drawn by a person, not chosen, no text."""
-    rows = np.zeros(count, BOX_DTYPE)
-    rows["confidence"] = np.nan
-    rows["reason"] = ""
-    rows["note"] = ""
-    for name, values in columns.items():
-        rows[name] = values
-    return rows
-
-
-def coordinates(rows: np.ndarray) -> np.ndarray:
-    """Return the (N, 4) float array y0, x0, y1, x1 of box rows."""
-    return np.stack([rows["y0"], rows["x0"], rows["y1"], rows["x1"]], axis=1) if len(rows) else np.empty((0, 4))
+_SIDES = ("y0", "x0", "y1", "x1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +55,20 @@ class BoxTable:
     changed: ClassVar[Signal] = Signal(BoxChange)
 
     def __init__(self, rows: np.ndarray | None = None) -> None:
-        self._store = np.zeros(0, BOX_DTYPE)
-        self._count = 0
-        if rows is not None and len(rows):
-            self._store = rows[np.argsort(rows["id"], kind="stable")].copy()
-            self._count = len(rows)
+        self._take(np.zeros(0, BOX_DTYPE) if rows is None else rows)
+
+    def _take(self, rows: np.ndarray) -> None:
+        # picking rows copies them; .copy() of rows that hold text takes ten times as long
+        self._store = rows[np.argsort(rows["id"], kind="stable")]
+        self._count = len(rows)
+        # the same again without gaps between the numbers: a query reads nothing else
+        self._ids = np.ascontiguousarray(self._store["id"])
+        self._corners = np.stack([self._store[side] for side in _SIDES])
+        self._pack()
+
+    def _pack(self) -> None:
+        enough = self._count >= SMALLEST
+        self._index = BoxIndex(self._ids[: self._count], self._corners[:, : self._count]) if enough else None
 
     def __len__(self) -> int:
         return self._count
@@ -103,6 +77,11 @@ class BoxTable:
     def rows(self) -> np.ndarray:
         """All rows, sorted by id. A view: read it, do not write to it, do not keep it over a change."""
         return self._store[: self._count]
+
+    @property
+    def corners(self) -> np.ndarray:
+        """Corners y0, x0, y1, x1 of all rows, shape (4, N), each side without gaps in memory. A view as ``rows``."""
+        return self._corners[:, : self._count]
 
     def rows_of(self, ids: np.ndarray | list[int]) -> np.ndarray:
         """Row numbers of ``ids``.
@@ -113,118 +92,150 @@ class BoxTable:
             When one of them is not in the table.
         """
         wanted = np.asarray(ids, np.int64)
-        known = self.rows["id"]
-        if len(wanted) <= _FEW:  # numpy would copy the whole column first
-            found = np.array([bisect_left(known, number) for number in wanted.tolist()], np.int64)
-        else:
-            found = np.searchsorted(known, wanted)
-        inside = found < self._count
-        if not inside.all() or not (known[np.minimum(found, max(self._count - 1, 0))] == wanted).all():
-            raise KeyError(f"no box {sorted(set(wanted.tolist()) - set(known.tolist()))[:5]}")
+        found, there = self._look_up(wanted)
+        if not there.all():
+            raise KeyError(f"no box {np.unique(wanted[~there])[:5].tolist()}")
         return found
+
+    def _look_up(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row numbers of ``ids`` and whether each is there."""
+        known = self._ids[: self._count]
+        found = np.searchsorted(known, ids)
+        if self._count == 0:
+            return found, np.zeros(len(ids), bool)
+        return found, known[np.minimum(found, self._count - 1)] == ids
 
     def get(self, ids: np.ndarray | list[int]) -> np.ndarray:
         """Copy of the rows of ``ids``, in their order."""
-        return self.rows[self.rows_of(ids)].copy()
+        return self.rows[self.rows_of(ids)]
+
+    def has(self, ids: np.ndarray) -> np.ndarray:
+        """Boolean for each of ``ids``: whether it is in the table."""
+        return self._look_up(np.asarray(ids, np.int64))[1]
 
     def __contains__(self, box_id: int) -> bool:
-        row = bisect_left(self.rows["id"], box_id)
-        return row < self._count and int(self.rows["id"][row]) == box_id
+        return bool(self.has(np.array([box_id]))[0])
 
     def inside(self, y0: float, x0: float, y1: float, x1: float) -> np.ndarray:
-        """Row numbers of the boxes that overlap a viewport."""
-        rows = self.rows
-        return np.flatnonzero((rows["y0"] < y1) & (rows["y1"] > y0) & (rows["x0"] < x1) & (rows["x1"] > x0))
+        """Row numbers of the boxes that overlap a viewport, in order."""
+        if self._index is not None:
+            ids = self._index.candidates(y0, x0, y1, x1, limit=self._count // 16)
+            if ids is not None:
+                found, there = self._look_up(ids)
+                found = found[there]
+                low_y, low_x, high_y, high_x = self._corners[:, found]
+                return found[(low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0)]
+        low_y, low_x, high_y, high_x = self.corners
+        return np.flatnonzero((low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0))
 
     def at(self, y: float, x: float, *, among: np.ndarray | None = None, margin_px: float = 0.0) -> int | None:
-        """Return the id of the smallest box that covers a point (so that a box inside a box can be hit), or None."""
-        rows = self.rows if among is None else self.rows[among]
-        hit = (
-            (rows["y0"] - margin_px <= y)
-            & (y < rows["y1"] + margin_px)
-            & (rows["x0"] - margin_px <= x)
-            & (x < rows["x1"] + margin_px)
-        )
-        rows = rows[hit]
-        if len(rows) == 0:
+        """Return the id of the smallest box that covers a point (so that a box inside a box can be hit), or None.
+
+        Parameters
+        ----------
+        among
+            Row numbers, or a boolean for each row: only these can be hit.
+        """
+        # a box of which the point is the first pixel ends behind the point: ask for the pixel, not for the point
+        near = self.inside(y - margin_px, x - margin_px, np.nextafter(y, np.inf) + margin_px,
+                           np.nextafter(x, np.inf) + margin_px)  # fmt: skip
+        if among is not None and len(near):
+            near = near[among[near] if among.dtype == bool else np.isin(near, among)]
+        if len(near) == 0:
             return None
-        area = (rows["y1"] - rows["y0"]) * (rows["x1"] - rows["x0"])
-        return int(rows["id"][int(np.argmin(area))])
+        low_y, low_x, high_y, high_x = self._corners[:, near]
+        hit = (low_y - margin_px <= y) & (y < high_y + margin_px) & (low_x - margin_px <= x) & (x < high_x + margin_px)
+        area = np.where(hit, (high_y - low_y) * (high_x - low_x), np.inf)
+        best = int(np.argmin(area))
+        return int(self._ids[near[best]]) if hit[best] else None
 
     def add(self, rows: np.ndarray) -> None:
         """Add rows whose ids are new."""
         if len(rows) == 0:
             return
         rows = rows[np.argsort(rows["id"], kind="stable")]
-        if self._count and rows["id"][0] <= self.rows["id"][-1]:
-            if np.isin(rows["id"], self.rows["id"]).any():
-                raise ValueError("a box with this id is already there")
+        ids = np.ascontiguousarray(rows["id"])
+        if self._count and ids[0] <= self._ids[self._count - 1]:
+            self._insert(rows, ids)
+        else:
+            self._append(rows, ids)
+        self._came(ids)
+        self.changed.emit(BoxChange("added", ids))
+
+    def _append(self, rows: np.ndarray, ids: np.ndarray) -> None:
+        start, needed = self._count, self._count + len(rows)
+        if needed > len(self._store):
+            room = np.zeros(max(needed, len(self._store) * 3 // 2, 64) - start, BOX_DTYPE)
+            self._store = np.concatenate([self.rows, room])
+            self._ids = np.concatenate([self._ids[:start], room["id"]])
+            self._corners = np.concatenate([self.corners, np.zeros((4, len(room)))], axis=1)
+        for name in BOX_DTYPE.names or ():  # whole rows with text in them are copied at a tenth of this pace
+            self._store[name][start:needed] = rows[name]
+        self._ids[start:needed] = ids
+        self._count = needed
+        self._copy_corners(slice(start, needed), rows)
+
+    def _insert(self, rows: np.ndarray, ids: np.ndarray) -> None:
+        if self.has(ids).any():
+            raise ValueError("a box with this id is already there")
+        places = np.searchsorted(self._ids[: self._count], ids)
+        if places[0] == places[-1]:
+            parts = (slice(0, places[0]), slice(places[0], self._count))
+            self._store = np.concatenate([self._store[parts[0]], rows, self._store[parts[1]]])
+        else:
             merged = np.concatenate([self.rows, rows])
             self._store = merged[np.argsort(merged["id"], kind="stable")]
-            self._count = len(self._store)
-        else:
-            needed = self._count + len(rows)
-            if needed > len(self._store):
-                grown = np.zeros(max(needed, len(self._store) * 3 // 2, 64), BOX_DTYPE)
-                grown[: self._count] = self.rows
-                self._store = grown
-            self._store[self._count : needed] = rows
-            self._count = needed
-        self.changed.emit(BoxChange("added", rows["id"].copy()))
+        self._ids = np.insert(self._ids[: self._count], places, ids)
+        corners = np.stack([rows[side] for side in _SIDES])
+        self._corners = np.insert(self.corners, places, corners, axis=1)
+        self._count = len(self._store)
+
+    def _copy_corners(self, places: slice | np.ndarray, rows: np.ndarray) -> None:
+        for number, side in enumerate(_SIDES):
+            self._corners[number, places] = rows[side]
+
+    def _came(self, ids: np.ndarray) -> None:
+        if self._index is not None:
+            self._index.came(ids)
+        if self._count >= SMALLEST and (self._index is None or self._index.worn):
+            self._pack()
 
     def remove(self, ids: np.ndarray | list[int]) -> None:
         """Take rows out."""
         if len(ids) == 0:
             return
-        keep = np.ones(self._count, bool)
-        keep[self.rows_of(ids)] = False
-        self._store = self.rows[keep]
-        self._count = len(self._store)
+        gone = self.rows_of(ids)
+        if len(np.unique(gone)) == self._count - gone.min():  # the newest ones, which undo takes back
+            self._count = int(gone.min())
+        else:
+            keep = np.ones(self._count, bool)
+            keep[gone] = False
+            self._store = self.rows[keep]
+            self._ids = self._ids[: self._count][keep]
+            self._corners = self.corners[:, keep]
+            self._count = len(self._store)
         self.changed.emit(BoxChange("removed", np.asarray(ids, np.int64)))
 
     def put(self, rows: np.ndarray) -> None:
         """Replace whole rows, matched by id."""
         if len(rows) == 0:
             return
-        self._store[self.rows_of(rows["id"])] = rows
-        self.changed.emit(BoxChange("updated", rows["id"].copy()))
+        places = self.rows_of(rows["id"])
+        self._store[places] = rows
+        moved = np.zeros(len(rows), bool)
+        for number, side in enumerate(_SIDES):
+            moved |= self._corners[number, places] != rows[side]
+        if moved.any():
+            self._copy_corners(places, rows)
+            self._came(np.ascontiguousarray(rows["id"][moved]))
+        self.changed.emit(BoxChange("updated", np.ascontiguousarray(rows["id"])))
+
+    def touch(self, ids: np.ndarray) -> None:
+        """Tell listeners that something beside the rows changed (attributes, outlines)."""
+        if len(ids):
+            self.changed.emit(BoxChange("updated", np.asarray(ids, np.int64)))
 
     def reset(self, rows: np.ndarray) -> None:
         """Replace everything."""
-        self._store = rows[np.argsort(rows["id"], kind="stable")].copy()
-        self._count = len(rows)
-        self.changed.emit(BoxChange("reset", self.rows["id"].copy()))
-
-
-@dataclass(frozen=True, slots=True)
-class BoxFilter:
-    """Which boxes are shown, counted and exported. None means all.
-
-    ``min_confidence`` never hides what a person drew. ``hidden_runs`` are the detections switched off.
-    """
-
-    min_confidence: float = 0.0
-    class_ids: frozenset[int] | None = None
-    states: frozenset[ReviewState] | None = None
-    hidden_runs: frozenset[int] = field(default_factory=frozenset)
-    only_chosen: bool = False
-    text: str = ""
-
-    def mask(self, rows: np.ndarray) -> np.ndarray:
-        """Boolean mask of the rows that are shown."""
-        keep = ~(rows["confidence"] < np.float32(self.min_confidence))  # NaN (a person's box) compares false: kept
-        # what a person has judged stays in sight, whatever the model thought of it
-        keep |= rows["state"] != ReviewState.UNREVIEWED
-        if self.class_ids is not None:
-            keep &= np.isin(rows["class_id"], list(self.class_ids))
-        if self.states is not None:
-            keep &= np.isin(rows["state"], [int(state) for state in self.states])
-        if self.hidden_runs:
-            keep &= ~np.isin(rows["run_id"], list(self.hidden_runs))
-        if self.only_chosen:
-            keep &= rows["chosen"]
-        if self.text:
-            wanted = self.text.casefold()
-            texts = (f"{note}\n{reason}".casefold() for note, reason in zip(rows["note"], rows["reason"], strict=True))
-            keep &= np.fromiter((wanted in text for text in texts), bool, len(rows))
-        return keep
+        self._take(rows)
+        self.changed.emit(BoxChange("reset", self._ids.copy()))

@@ -16,7 +16,9 @@ class DefectClass:
     """One kind of defect.
 
     ``id`` is the project's number (0 while it is in no project), ``key`` the digit "1".."9", "0" or "",
-    ``weight`` how bad it is: 1 is usual, larger stands further ahead in "worst first".
+    ``weight`` how bad it is: 1 is usual, larger stands further ahead in "worst first". ``box_size_um`` is the side of
+    the box that one click makes (None: no size of its own). ``example_box`` is the number of a box that shows what is
+    meant (0: none), ``example_picture`` a picture file inside the project's folder that does.
     """
 
     code: str
@@ -27,6 +29,9 @@ class DefectClass:
     weight: float = 1.0
     id: int = 0
     position: int = 0
+    box_size_um: float | None = None
+    example_box: int = 0
+    example_picture: str = ""
 
 
 def _make(rows: list[tuple[str, str, str, float]]) -> tuple[DefectClass, ...]:

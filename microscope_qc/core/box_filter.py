@@ -1,0 +1,90 @@
+"""Which boxes are shown, counted and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from microscope_qc.core.box_rows import ReviewState
+
+
+@dataclass(frozen=True, slots=True)
+class BoxFacts:
+    """What a filter must know beside the rows of a slide: pixel size (y, x), class codes, text of the attributes.
+
+    ``attributes`` maps box ids to what is written in their attributes; boxes without any are not in it.
+    """
+
+    pixel_size_um: tuple[float, float] | None = None
+    codes: Mapping[int, str] = field(default_factory=dict)
+    attributes: Mapping[int, str] = field(default_factory=dict)
+
+
+NO_FACTS = BoxFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class BoxFilter:
+    """Which boxes are shown, counted and exported. None means all.
+
+    The confidence range never hides what a person drew or judged. ``hidden_runs`` are the detections switched off.
+    ``text`` is looked for in note, reason, class code and attributes, upper and lower case alike. ``size_um`` is the
+    range of the longer side; a slide whose pixel size is not known shows nothing then. ``found_by`` holds the runs
+    whose finds are shown, and 0 for what a person drew or imported.
+    """
+
+    min_confidence: float = 0.0
+    class_ids: frozenset[int] | None = None
+    states: frozenset[ReviewState] | None = None
+    hidden_runs: frozenset[int] = field(default_factory=frozenset)
+    only_chosen: bool = False
+    text: str = ""
+    max_confidence: float = 1.0
+    size_um: tuple[float, float] | None = None
+    found_by: frozenset[int] | None = None
+
+    def mask(self, rows: np.ndarray, *, facts: BoxFacts = NO_FACTS) -> np.ndarray:
+        """Boolean mask of the rows that are shown; ``facts`` of the slide they lie on."""
+        confidence = rows["confidence"]  # NaN (a person's box) compares false: kept
+        keep = ~((confidence < np.float32(self.min_confidence)) | (confidence > np.float32(self.max_confidence)))
+        # what a person has judged stays in sight, whatever the model thought of it
+        keep |= rows["state"] != ReviewState.UNREVIEWED
+        if self.class_ids is not None:
+            keep &= np.isin(rows["class_id"], list(self.class_ids))
+        if self.states is not None:
+            keep &= np.isin(rows["state"], [int(state) for state in self.states])
+        if self.hidden_runs:
+            keep &= ~np.isin(rows["run_id"], list(self.hidden_runs))
+        if self.found_by is not None:
+            keep &= np.isin(rows["run_id"], list(self.found_by))
+        if self.only_chosen:
+            keep &= rows["chosen"]
+        if self.size_um is not None:
+            keep &= _of_size(rows, self.size_um, facts.pixel_size_um)
+        if self.text:
+            keep &= _saying(rows, self.text.casefold(), facts)
+        return keep
+
+
+def _of_size(rows: np.ndarray, size_um: tuple[float, float], pixel_size_um: tuple[float, float] | None) -> np.ndarray:
+    if pixel_size_um is None:
+        return np.zeros(len(rows), bool)
+    height, width = (rows["y1"] - rows["y0"]) * pixel_size_um[0], (rows["x1"] - rows["x0"]) * pixel_size_um[1]
+    size = np.maximum(height, width)
+    return (size >= size_um[0]) & (size <= size_um[1])
+
+
+def _saying(rows: np.ndarray, wanted: str, facts: BoxFacts) -> np.ndarray:
+    found = np.isin(rows["class_id"], [number for number, code in facts.codes.items() if wanted in code.casefold()])
+    for name in ("note", "reason"):
+        filled = np.flatnonzero((rows[name] != "") & ~found)  # most boxes say nothing
+        texts = rows[name][filled].tolist()
+        said = {text for text in set(texts) if wanted in text.casefold()}
+        if said:
+            found[filled[[text in said for text in texts]]] = True
+    having = [number for number, text in facts.attributes.items() if wanted in text.casefold()]
+    if having:
+        found |= np.isin(rows["id"], having)
+    return found

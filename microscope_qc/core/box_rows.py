@@ -1,0 +1,69 @@
+"""The columns of a box, and what a person can say about one.
+
+Boxes are half-open, in full-resolution slide pixels, (y, x).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+
+class ReviewState(IntEnum):
+    """What a person said about a find."""
+
+    UNREVIEWED = 0
+    CONFIRMED = 1
+    REJECTED = 2
+
+    @property
+    def word(self) -> str:
+        """The word on screen and in files: unreviewed, confirmed, rejected."""
+        return self.name.lower()
+
+
+REJECT_REASONS = {
+    "f": "false positive",
+    "p": "preparation artefact",
+    "d": "duplicate",
+    "o": "out of focus",
+    "e": "outside the area of interest",
+    "x": "other",
+}
+"""Letter to press after N, and the reason it gives."""
+
+BOX_DTYPE = np.dtype(
+    [
+        ("id", "i8"),
+        ("class_id", "i4"),
+        ("y0", "f8"),
+        ("x0", "f8"),
+        ("y1", "f8"),
+        ("x1", "f8"),
+        ("confidence", "f4"),  # NaN where a person drew the box
+        ("state", "u1"),
+        ("run_id", "i4"),  # 0 where a person drew or imported the box
+        ("chosen", "?"),  # chosen for the SEM
+        ("reason", "O"),  # why it was rejected, "" otherwise
+        ("note", "O"),
+    ]
+)
+EDITABLE_COLUMNS = tuple(name for name in BOX_DTYPE.names or () if name != "id")
+
+
+def make_rows(count: int, **columns: Any) -> np.ndarray:
+    """Make ``count`` box rows; columns not given are: no id, unreviewed, drawn by a person, not chosen, no text."""
+    rows = np.zeros(count, BOX_DTYPE)
+    rows["confidence"] = np.nan
+    rows["reason"] = ""
+    rows["note"] = ""
+    for name, values in columns.items():
+        rows[name] = values
+    return rows
+
+
+def coordinates(rows: np.ndarray) -> np.ndarray:
+    """Return the (N, 4) float array y0, x0, y1, x1 of box rows."""
+    return np.stack([rows["y0"], rows["x0"], rows["y1"], rows["x1"]], axis=1) if len(rows) else np.empty((0, 4))

@@ -1,0 +1,84 @@
+"""Class sets in files: ``NAME.classes.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.defect_class import PALETTE, DefectClass
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.files import atomic_write
+
+SUFFIX = ".classes.json"
+LARGEST_BYTES = 4_000_000
+MOST_CLASSES = 10_000
+_TEXTS = ("name", "colour", "key", "description")
+
+
+def save_class_set(path: Path | str, classes: Iterable[DefectClass]) -> Path:
+    """Write classes in their order (``.classes.json`` is added when it is missing) and return where.
+
+    What belongs to one project stays there: numbers and examples.
+
+    Raises
+    ------
+    WriteError
+        When the file cannot be written.
+    """
+    path = Path(path)
+    target = path if path.name.endswith(SUFFIX) else path.with_name(path.name.removesuffix(".json") + SUFFIX)
+    entries = []
+    for defect in classes:
+        entry: dict[str, Any] = {"code": defect.code, **{name: getattr(defect, name) for name in _TEXTS}}
+        entries.append(entry | {"weight": defect.weight, "box_size_um": defect.box_size_um})
+    content = {"format": "microscope-qc classes", "version": 1, "classes": entries}
+    atomic_write(target, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+    return target
+
+
+def load_class_set(path: Path | str) -> tuple[DefectClass, ...]:
+    """Read classes in their order.
+
+    Raises
+    ------
+    InputError
+        When the file is no class set; the sentence says what is wrong.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise InputError(f"{path.name} is too large to be a class set.", hint=f"Choose a file NAME{SUFFIX}.")
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path.name} is not valid JSON.", hint=f"Choose a file NAME{SUFFIX}.") from error
+    entries = content.get("classes") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not 0 < len(entries) <= MOST_CLASSES:
+        raise InputError(f"{path.name} holds no classes.", hint=f"Choose a file NAME{SUFFIX}.")
+    classes = tuple(_class(entry, number, path) for number, entry in enumerate(entries))
+    codes = [defect.code for defect in classes]
+    twice = next((code for code in codes if codes.count(code) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path.name} lists the class {twice} twice.", hint="Take one of them out.")
+    return classes
+
+
+def _class(entry: Any, number: int, path: Path) -> DefectClass:
+    code = entry.get("code") if isinstance(entry, dict) else None
+    if not isinstance(code, str) or not code.strip():
+        raise InputError(f"{path.name}: class {number + 1} has no code.", hint="Give it a short code.")
+    texts = {name: entry[name] for name in _TEXTS if entry.get(name) is not None}
+    weight, size = entry.get("weight", 1.0), entry.get("box_size_um")
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise InputError(f"{path.name}: the {name} of class {code} is no text.", hint="Mend it in the file.")
+    for name, value in {"weight": weight, "box_size_um": 1.0 if size is None else size}.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+            raise InputError(f"{path.name}: the {name} of class {code} is no number.", hint="Mend it in the file.")
+    texts = {"name": code.strip(), "colour": PALETTE[number % len(PALETTE)], **texts}
+    side = None if size is None else float(size)
+    return DefectClass(code.strip(), **texts, weight=float(weight), position=number, box_size_um=side)

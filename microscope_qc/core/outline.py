@@ -1,0 +1,252 @@
+"""The shape of a defect as somebody drew it, kept beside its box.
+
+Points are (y, x) in full-resolution slide pixels, as boxes are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import InputError
+
+Point = tuple[float, float]
+Ring = tuple[Point, ...]
+
+KINDS = ("polygon", "line", "ellipse", "mask")
+MOST_POINTS = 100_000
+LARGEST_MASK_PX = 400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One outline.
+
+    ``kind`` says what ``parts`` holds: "polygon" polygons, each its outer ring and then its holes (rings are not closed
+    by repeating the first point); "line" lines, each as its only ring; "ellipse" one ring of centre and radii
+    ``((cy, cx), (ry, rx))``, turned by ``angle_deg`` (clockwise on screen); "mask" no parts, but ``mask_px``
+    (y0, x0, height, width) and ``counts``, the run lengths of off and on pixels column by column, as COCO has them.
+    """
+
+    kind: str
+    parts: tuple[tuple[Ring, ...], ...] = ()
+    angle_deg: float = 0.0
+    mask_px: tuple[int, int, int, int] | None = None
+    counts: tuple[int, ...] = ()
+
+    @classmethod
+    def polygon(cls, *rings: Iterable[Sequence[float]]) -> Outline:
+        """Make an outline of one polygon: its outer ring, then its holes."""
+        return cls("polygon", (tuple(_ring(ring, closed=True) for ring in rings),))
+
+    @classmethod
+    def polygons(cls, polygons: Iterable[Iterable[Iterable[Sequence[float]]]]) -> Outline:
+        """Make an outline of several polygons, each its outer ring and its holes."""
+        return cls("polygon", tuple(tuple(_ring(ring, closed=True) for ring in rings) for rings in polygons))
+
+    @classmethod
+    def lines(cls, lines: Iterable[Iterable[Sequence[float]]]) -> Outline:
+        """Make an outline of lines."""
+        return cls("line", tuple((_ring(line),) for line in lines))
+
+    @classmethod
+    def ellipse(cls, cy: float, cx: float, ry: float, rx: float, *, angle_deg: float = 0.0) -> Outline:
+        """Make an outline of an ellipse."""
+        return cls("ellipse", ((_ring([(cy, cx), (ry, rx)]),),), float(angle_deg))
+
+    @classmethod
+    def mask(cls, pixels: np.ndarray, y0: int, x0: int) -> Outline:
+        """Make an outline of the true pixels of a small picture whose corner is at ``y0``, ``x0``."""
+        return cls("mask", mask_px=(int(y0), int(x0), *pixels.shape), counts=run_lengths(pixels))
+
+    @classmethod
+    def of_counts(cls, counts: Sequence[int], mask_px: tuple[int, int, int, int]) -> Outline:
+        """Make an outline of run lengths, column by column."""
+        return cls("mask", mask_px=mask_px, counts=tuple(int(count) for count in counts))
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem:
+            raise InputError(f"An outline {problem}.", hint="Draw it again.")
+
+    def _problem(self) -> str:
+        numbers = [side for point in self.points() for side in point]
+        if self.kind not in KINDS:
+            return "is a polygon, line, ellipse or mask"
+        if not all(map(math.isfinite, (*numbers, self.angle_deg))):
+            return "must have finite coordinates"
+        if len(numbers) > 2 * MOST_POINTS:
+            return f"of more than {MOST_POINTS} points is too large"
+        if self.kind == "mask":
+            return _mask_problem(self.mask_px, self.counts)
+        least = 3 if self.kind == "polygon" else 2
+        if not self.parts or any(not rings or len(rings[0]) < least for rings in self.parts):
+            return f"of this kind needs at least {least} points"
+        if self.kind == "ellipse" and (len(numbers) != 4 or min(self.parts[0][0][1]) <= 0):
+            return "of an ellipse needs two positive radii"
+        return ""
+
+    def points(self) -> Iterator[Point]:
+        """All points of all parts (centre and radii of an ellipse)."""
+        for rings in self.parts:
+            for ring in rings:
+                yield from ring
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Box y0, x0, y1, x1 around it."""
+        if self.kind == "mask":
+            y, x = (self.mask_px or (0, 0))[:2]
+            rows, columns = np.nonzero(self.pixels())
+            if not len(rows):
+                return y, x, y, x
+            edges = y + rows.min(), x + columns.min(), y + rows.max() + 1, x + columns.max() + 1
+            return float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3])
+        if self.kind == "ellipse":
+            (cy, cx), (ry, rx) = self.parts[0][0]
+            turn = math.radians(self.angle_deg)
+            if turn == 0:
+                return cy - ry, cx - rx, cy + ry, cx + rx
+            half_x = math.hypot(rx * math.cos(turn), ry * math.sin(turn))
+            half_y = math.hypot(rx * math.sin(turn), ry * math.cos(turn))
+            return cy - half_y, cx - half_x, cy + half_y, cx + half_x
+        ys, xs = zip(*self.points(), strict=True)
+        return min(ys), min(xs), max(ys), max(xs)
+
+    def pixels(self) -> np.ndarray:
+        """The mask as a boolean picture of its height and width."""
+        _, _, height, width = self.mask_px or (0, 0, 0, 0)
+        on = np.repeat(np.arange(len(self.counts)) % 2 == 1, self.counts)
+        return on.reshape((width, height)).T
+
+    def rings(self, *, steps: int = 64) -> list[Ring]:
+        """Outer rings to draw or to write where a format knows polygons only; a mask gives its border."""
+        if self.kind == "mask":
+            return _borders(self)
+        if self.kind != "ellipse":
+            return [rings[0] for rings in self.parts]
+        (cy, cx), (ry, rx) = self.parts[0][0]
+        turn, around = math.radians(self.angle_deg), np.arange(steps) * 2 * math.pi / steps
+        along, across = rx * np.cos(around), ry * np.sin(around)
+        y = cy + along * math.sin(turn) + across * math.cos(turn)
+        x = cx + along * math.cos(turn) - across * math.sin(turn)
+        return [tuple(zip(y.tolist(), x.tolist(), strict=True))]
+
+    def moved(self, dy: float, dx: float) -> Outline:
+        """Return the outline elsewhere; a mask moves by whole pixels."""
+        return self.placed(lambda y, x: (y + dy, x + dx), offset_px=(round(dy), round(dx)))
+
+    def placed(self, place: Any, *, offset_px: tuple[int, int] = (0, 0)) -> Outline:
+        """Return the outline with every point at ``place(y, x)``, a mask moved by ``offset_px``, radii kept."""
+        if self.kind == "mask":
+            y, x, height, width = self.mask_px or (0, 0, 0, 0)
+            return Outline.of_counts(self.counts, (y + offset_px[0], x + offset_px[1], height, width))
+        if self.kind == "ellipse":
+            centre, radii = self.parts[0][0]
+            return Outline("ellipse", (((place(*centre), radii),),), self.angle_deg)
+        parts = tuple(tuple(tuple(place(*point) for point in ring) for ring in rings) for rings in self.parts)
+        return Outline(self.kind, parts)
+
+    def to_json(self) -> str:
+        """Return the outline as text for the database; numbers come back exactly."""
+        value: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "mask":
+            value |= {"mask_px": self.mask_px, "counts": self.counts}
+        else:
+            value["parts"] = self.parts
+        if self.angle_deg:
+            value["angle_deg"] = self.angle_deg
+        return json.dumps(value, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Outline:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            When it is no outline.
+        """
+        try:
+            value = json.loads(text)
+            parts = tuple(tuple(_ring(ring) for ring in rings) for rings in value.get("parts", ()))
+            box, angle = value.get("mask_px"), float(value.get("angle_deg", 0.0))
+            mask_px = None if box is None else (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+            return cls(value["kind"], parts, angle, mask_px, tuple(int(n) for n in value.get("counts", ())))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError("This is no outline.", hint="Draw it again.") from error
+
+
+def _ring(points: Iterable[Sequence[float]], *, closed: bool = False) -> Ring:
+    ring = tuple((float(point[0]), float(point[1])) for point in points)
+    return ring[:-1] if closed and len(ring) > 3 and ring[0] == ring[-1] else ring
+
+
+def _mask_problem(mask_px: tuple[int, int, int, int] | None, counts: tuple[int, ...]) -> str:
+    if mask_px is None or min(mask_px[2:]) <= 0 or mask_px[2] * mask_px[3] > LARGEST_MASK_PX:
+        return "of a mask needs a height and a width"
+    if len(counts) > 20 * MOST_POINTS:
+        return "of a mask with so many holes is too large"
+    if (counts and min(counts) < 0) or sum(counts) != mask_px[2] * mask_px[3]:
+        return "of a mask must have as many pixels as its height and width say"
+    return ""
+
+
+def run_lengths(pixels: np.ndarray) -> tuple[int, ...]:
+    """Run lengths of a boolean picture, off first, column by column."""
+    flat = np.asarray(pixels, bool).T.ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff(np.concatenate([[0], edges, [len(flat)]])).tolist()
+    return tuple([0, *counts] if len(flat) and flat[0] else counts)
+
+
+def _borders(outline: Outline) -> list[Ring]:
+    """Outer border of each part of a mask, along the edges of its pixels."""
+    y0, x0, _, _ = outline.mask_px or (0, 0, 0, 0)
+    padded = np.pad(outline.pixels(), 1).astype(np.int8)
+    # walk with the mask on the right hand: every edge between off and on is one directed step
+    steps: dict[Point, list[Point]] = {}
+    for axis in (0, 1):
+        change = np.diff(padded, axis=axis)
+        for y, x in zip(*np.nonzero(change), strict=True):
+            corner = (int(y), int(x)) if axis == 0 else (int(y) - 1, int(x) + 1)
+            begin, end = ((corner[0], x - 1), (corner[0], x)) if axis == 0 else ((y - 1, x), (y, x))
+            if (change[y, x] > 0) != (axis == 0):
+                begin, end = end, begin
+            steps.setdefault((int(begin[0]), int(begin[1])), []).append((int(end[0]), int(end[1])))
+    rings: list[Ring] = []
+    while steps:
+        start = min(steps)
+        ring, here, came = [], start, (0, 0)
+        while here in steps:
+            ends = steps[here]
+            # where two parts touch at a corner, turn right: each part keeps a border of its own
+            end = min(ends, key=lambda p, h=here, c=came: -_turn(c, (p[0] - h[0], p[1] - h[1])))
+            ends.remove(end)
+            if not ends:
+                del steps[here]
+            step = (end[0] - here[0], end[1] - here[1])
+            if step != came:
+                ring.append((float(here[0] + y0), float(here[1] + x0)))
+            here, came = end, step
+            if here == start:
+                break
+        if _signed_area(ring) > 0:  # the border of a hole runs the other way round
+            rings.append(tuple(ring))
+    return rings
+
+
+def _signed_area(ring: list[Point]) -> float:
+    following = [*ring[1:], *ring[:1]]
+    return sum(a[1] * b[0] - b[1] * a[0] for a, b in zip(ring, following, strict=True))
+
+
+def _turn(came: Point, goes: Point) -> float:
+    return came[1] * goes[0] - came[0] * goes[1]
