@@ -197,16 +197,18 @@ class SeamMerger:
         self._tops, self._lefts = grid.starts
         self._open = np.ones((len(self._tops), len(self._lefts)), bool)
         self._waiting = np.zeros(0, CANDIDATE_DTYPE)
+        self._new: list[np.ndarray] = []
 
     def add(self, tile: int, candidates: np.ndarray) -> None:
         """Take the candidates of a finished tile (a tile that is given twice counts once)."""
         place = divmod(tile, len(self._lefts))
         if self._open[place]:
             self._open[place] = False
-            self._waiting = np.concatenate([self._waiting, candidates])
+            self._new.append(candidates)
 
     def settled(self) -> np.ndarray:
         """Merge and return the groups that no unfinished tile touches."""
+        self._take_new()
         if len(self._waiting) == 0:
             return self._waiting
         if not self._open.any():
@@ -226,8 +228,13 @@ class SeamMerger:
 
     def rest(self) -> np.ndarray:
         """Merge and return whatever is left (the run has ended or was stopped)."""
+        self._take_new()
         ready, self._waiting = self._waiting, np.zeros(0, CANDIDATE_DTYPE)
         return merge_candidates(ready, self._grid, self._settings)
+
+    def _take_new(self) -> None:
+        self._waiting = np.concatenate([self._waiting, *self._new])
+        self._new.clear()
 
     def _touch_open_tiles(self, boxes: np.ndarray, margin: float) -> np.ndarray:
         """Whether an unfinished tile comes within the margin of each box: counted in a summed-area table."""

@@ -5,31 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from microscope_qc.core.boxes import make_rows
-from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.merge import SeamMerger
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
-from microscope_qc.ml.inference.tiling import merge_settings, plan_grid, slide_scale, tile_size
-from microscope_qc.ml.journal import read_journal, read_status
+from microscope_qc.ml.inference.tiling import plan_grid, slide_scale, tile_size
+from microscope_qc.ml.journal import read_status
 from microscope_qc.ml.models import model_folder
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.workflows.child import Child
+from microscope_qc.workflows.intake import RunIntake
 
 CANDIDATE_CONFIDENCE = 0.05
 """Finds down to this confidence are kept; the filter hides the weak ones."""
 
 _POLL_SECONDS = 0.2
-_CONFIDENCE_KEY = "model_confidence"
 _ending: dict[Path, threading.Thread] = {}
 
 
@@ -152,112 +146,6 @@ def _fingerprint(path: Path) -> str:
         raise ModelError(f"The weights {path} cannot be read ({error}).", hint="Copy the model again.") from error
 
 
-class RunIntake:
-    """The owner's side of a run: takes finds from its journal into the project.
-
-    Only finds that no unfinished tile can change any more are taken, so that a run that is stopped and continued gives
-    exactly the finds of an undisturbed one. Finds that were taken in before are not taken twice, whatever became of
-    them since: the run knows how many there were, and the journal gives them in the same order again.
-    """
-
-    def __init__(self, project: Project, run: RunRecord) -> None:
-        self._project = project
-        self._run = run
-        card = run.card
-        self._grid = plan_grid(card)
-        scale = card.get("scale") or (1.0, 1.0)
-        self._settings = merge_settings((float(scale[0]), float(scale[1])))
-        self._merger = SeamMerger(self._grid, self._settings)
-        self._offset = 0
-        self._pending: list[tuple[int, np.ndarray]] = []
-        self.tiles_done: set[int] = set()
-        self._labels = self._class_ids(card)
-        self._suggest_confidence(card)
-        self._skip_taken()
-
-    def _class_ids(self, card: dict[str, Any]) -> np.ndarray:
-        known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
-        names = card.get("class_names") or card["classes"]
-        wanted = [known.get(code) or DefectClass(code, name) for code, name in zip(card["classes"], names, strict=True)]
-        ids = self._project.ensure_classes(wanted)
-        return np.array([ids[code] for code in card["classes"]], np.int32)
-
-    def _suggest_confidence(self, card: dict[str, Any]) -> None:
-        # the model's threshold is taken over as long as the person has not moved away from the last suggestion
-        project = self._project
-        suggested = float(card.get("confidence", 0.0))
-        if abs(project.filter.min_confidence - float(project.setting(_CONFIDENCE_KEY, 0.0))) < 1e-6:
-            if project.filter.min_confidence != suggested:
-                project.set_filter(replace(project.filter, min_confidence=suggested))
-            project.set_setting(_CONFIDENCE_KEY, suggested)
-
-    def _skip_taken(self) -> None:
-        if self._run.found == 0:
-            return
-        tiles, offset = read_journal(self._run.folder)
-        tiles = self._proper(tiles)
-        low, high = 0, len(tiles)
-        while low < high:  # finds only grow with the journal: the shortest part that gives as many as were taken
-            middle = (low + high) // 2
-            if self._settled_after(tiles[:middle])[1] < self._run.found:
-                low = middle + 1
-            else:
-                high = middle
-        merger, count = self._settled_after(tiles[:low])
-        if count != self._run.found:
-            raise ModelError(
-                f"The journal of run {self._run.id} does not fit the finds in the project.",
-                hint="Detect anew with --fresh; the finds so far are kept.",
-            )
-        self._merger = merger
-        self._pending = tiles[low:]
-        self.tiles_done |= {tile for tile, _ in tiles[:low]}
-        self._offset = offset
-
-    def _settled_after(self, tiles: list[tuple[int, np.ndarray]]) -> tuple[SeamMerger, int]:
-        merger = SeamMerger(self._grid, self._settings)
-        for tile, candidates in tiles:
-            merger.add(tile, candidates)
-        return merger, len(merger.settled())
-
-    def _proper(self, tiles: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
-        """Tiles of this run's grid whose classes the model has."""
-        known = len(self._labels)
-        return [
-            (tile, candidates)
-            for tile, candidates in tiles
-            if 0 <= tile < len(self._grid) and ((candidates["label"] >= 0) & (candidates["label"] < known)).all()
-        ]
-
-    def poll(self) -> np.ndarray:
-        """Take in what the child has written since the last time; return the ids of the new boxes."""
-        tiles, self._offset = read_journal(self._run.folder, self._offset)
-        tiles, self._pending = [*self._pending, *tiles], []
-        for tile, candidates in self._proper(tiles):
-            self._merger.add(tile, candidates)
-            self.tiles_done.add(tile)
-        if not tiles:
-            return np.zeros(0, np.int64)
-        return self._take(self._merger.settled())
-
-    def _take(self, found: np.ndarray) -> np.ndarray:
-        if len(found) == 0:
-            return np.zeros(0, np.int64)
-        columns = {name: found[name] for name in ("y0", "x0", "y1", "x1", "confidence")}
-        rows = make_rows(len(found), class_id=self._labels[found["label"]], **columns)
-        return self._project.add_finds(self._run.id, rows)
-
-    @property
-    def tiles_total(self) -> int:
-        """Number of tiles of the run."""
-        return len(self._grid)
-
-    def finish(self, state: str) -> RunRecord:
-        """Take in the rest and store how the run ended: "finished", "stopped" or "failed"."""
-        self.poll()
-        return self._project.finish_run(self._run.id, state)
-
-
 def detect(
     project: Project,
     slide_id: int,
@@ -319,11 +207,11 @@ def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress
     note = "starting"
     while True:
         running = child.running
-        found = len(intake.poll())
+        found = len(intake.poll() if wait_s > 0 else intake.look())
         status = child.progress
         note = f"{found} new finds" if found else str(status.get("note") or "")
         yield Progress(len(intake.tiles_done), intake.tiles_total, "tiles", note)
-        if not running:
+        if not running and intake.idle:
             return
         if wait_s > 0:
             child.wait(wait_s)

@@ -19,7 +19,8 @@ from microscope_qc.ml.inference import run_detector
 from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
 from microscope_qc.project import Project
 from microscope_qc.workflows.child import Child
-from microscope_qc.workflows.detect import DetectionFailed, RunIntake, detect, prepare_run
+from microscope_qc.workflows.detect import DetectionFailed, detect, prepare_run
+from microscope_qc.workflows.intake import RunIntake
 
 
 @pytest.fixture(scope="module")

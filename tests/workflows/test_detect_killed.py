@@ -28,7 +28,8 @@ from microscope_qc.ml.models import model_folder
 from microscope_qc.ml.run_lock import LOCK_NAME, RunLock
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
-from microscope_qc.workflows.detect import RunIntake, detect, prepare_run
+from microscope_qc.workflows.detect import detect, prepare_run
+from microscope_qc.workflows.intake import RunIntake
 
 TILES = 144
 NAMES = ("y0", "x0", "y1", "x1", "confidence", "class_id", "state")
