@@ -58,6 +58,11 @@ class Mosaic(ABC):
         Sentences for a person about what is not shown, for example further focus planes.
     background
         Value of pixels outside the picture.
+    stored_levels
+        How many of the levels lie in the file; the others are computed from the last of these, at its cost. All
+        unless given.
+    piece_px
+        (h, w) of what is unpacked at once in full resolution: a tile, a chunk, a strip.
     """
 
     def __init__(
@@ -74,6 +79,8 @@ class Mosaic(ABC):
         stage: dict | None = None,
         notes: Sequence[str] = (),
         background: float = 0,
+        stored_levels: int | None = None,
+        piece_px: tuple[int, int] = (512, 512),
     ) -> None:
         self.name = name
         self.path = path
@@ -86,6 +93,8 @@ class Mosaic(ABC):
         self.stage = stage
         self.notes = tuple(notes)
         self.background = background
+        self.stored_levels = len(self.levels) if stored_levels is None else stored_levels
+        self.piece_px = piece_px
         self._window_lock = threading.Lock()
         self._windows: dict[int, tuple[float, float]] = {}
 
@@ -182,6 +191,13 @@ class Mosaic(ABC):
         from microscope_qc.slides.scaled import read_scaled
 
         return read_scaled(self, region_level0, shape)
+
+    def overview(self, longest_px: int) -> np.ndarray | None:
+        """All of the first channel at a coarse size of at least ``longest_px``, where the format gives that cheaply.
+
+        None elsewhere: then the coarsest level is what there is.
+        """
+        return None
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of the metadata and of 64 sampled blocks of pixels."""

@@ -196,6 +196,7 @@ class CziMosaic(Mosaic):
             origin_px=(rectangle.y, rectangle.x),
             stage=metadata.stage(scene),
             notes=[*layout.notes, *metadata.notes],
+            stored_levels=None if layout.pyramid else 1,
         )
         self._reader, self._layout, self._scene = reader, layout, scene
 

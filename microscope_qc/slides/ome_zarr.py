@@ -71,6 +71,7 @@ class OmeZarrMosaic(Mosaic):
             origin_px=image.origin_px,
             stage=image.stage,
             notes=notes,
+            piece_px=_piece(self._arrays[0], y_axis, x_axis),
         )
         self._axes = image.axes
 
@@ -113,6 +114,13 @@ def _shared_context():
         if _context is None:
             _context = ts.Context({"cache_pool": {"total_bytes_limit": CACHE_BYTES}})
         return _context
+
+
+def _piece(array, y_axis: int, x_axis: int) -> tuple[int, int]:
+    """(h, w) of a chunk, of the inner ones where they are sharded."""
+    layout = getattr(array, "chunk_layout", None)
+    sizes = layout.read_chunk.shape if layout is not None else (getattr(array, "shards", None) or array.chunks)
+    return int(sizes[y_axis]), int(sizes[x_axis])
 
 
 def _numpy_dtype(array) -> np.dtype:

@@ -77,13 +77,14 @@ def open_picture(path: Path) -> Slide:
     if mode not in MODES:
         raise SlideError(f"{path.name} holds pixels of a kind that is not shown ({mode}).", hint="Save it as RGB.")
     notes = ("transparency is not shown",) if transparent else ()
-    return Slide(path, format=kind, scenes=[PictureMosaic(path, (height, width), mode=mode, notes=notes)])
+    mosaic = PictureMosaic(path, (height, width), mode=mode, jpeg=kind == "jpeg", notes=notes)
+    return Slide(path, format=kind, scenes=[mosaic])
 
 
 class PictureMosaic(Mosaic):
     """A picture of one level."""
 
-    def __init__(self, path: Path, shape: tuple[int, int], *, mode: str, notes: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, shape: tuple[int, int], *, mode: str, jpeg: bool, notes: tuple[str, ...]) -> None:
         decoded, dtype, rgb = MODES[mode]
         super().__init__(
             path=path,
@@ -92,7 +93,9 @@ class PictureMosaic(Mosaic):
             rgb=rgb,
             channels=[Channel("RGB" if rgb else "Grey")],
             notes=notes,
+            piece_px=shape,
         )
+        self._jpeg = jpeg
         self._mode = decoded
         self._key = object()
         weakref.finalize(self, CACHE.drop, self._key)
@@ -100,6 +103,22 @@ class PictureMosaic(Mosaic):
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
         pixels = CACHE.get(self._key, self._decode)
         return pixels[region.y0 : region.y1, region.x0 : region.x1].copy()
+
+    def overview(self, longest_px: int) -> np.ndarray | None:
+        """A JPEG is decoded at an eighth of its size in a fraction of the time and memory."""
+        from PIL import Image
+
+        if not self._jpeg:
+            return None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                with Image.open(self.path, formats=("JPEG", "MPO")) as image:
+                    scale = longest_px / max(image.size)
+                    image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
+                    return np.array(image if image.mode == self._mode else image.convert(self._mode), self.dtype)
+        except DAMAGE as error:
+            raise _damaged(self.path) from error
 
     def _decode(self) -> np.ndarray:
         from PIL import Image

@@ -14,7 +14,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape, downsample_of, unique_names
 from microscope_qc.slides.cache import PieceCache
 from microscope_qc.slides.tiff_metadata import OmeImage, TiffFacts, file_facts, is_sound_ome
-from microscope_qc.slides.tiff_pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off
+from microscope_qc.slides.tiff_pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off, piece_of
 
 CACHE_BYTES = 128 << 20
 MAX_PAGES = 100_000
@@ -126,6 +126,7 @@ class TiffMosaic(Mosaic):
             pixel_size_um=facts.pixel_size_um(index, keyframe),
             stage=facts.stage_of(index),
             notes=[*notes, *_notes(series, rgb=rgb, samples=samples)],
+            piece_px=piece_of(keyframe),
         )
         self._check_planes()
 

@@ -78,6 +78,16 @@ def check_complete(path: Path, page: Any, plane: int) -> None:
         raise damaged(path)
 
 
+def piece_of(keyframe: Any) -> tuple[int, int]:
+    """(h, w) of what is unpacked at once: a tile, a strip, or of bare pixels whatever is asked for."""
+    if keyframe.is_tiled:
+        return int(keyframe.tilelength), int(keyframe.tilewidth)
+    if int(keyframe.compression) == 1:
+        return 512, 512
+    rows = min(int(keyframe.rowsperstrip), int(keyframe.imagelength))
+    return max(1, rows), int(keyframe.imagewidth)
+
+
 class PageReader:
     """Reads regions of any page of one slide, from any thread."""
 
