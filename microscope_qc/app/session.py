@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from psygnal import Signal
 
+from microscope_qc.app.slide_view import SlideView
 from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable, ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError, MicroscopeQCError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import SlideRecord
     from microscope_qc.slides import Mosaic
 
-TOOLS = ("select", "draw", "mark", "measure")
+TOOLS = ("select", "draw", "mark", "measure", "length", "grey")
 
 
 class Selection:
@@ -107,6 +108,7 @@ class Session:
         self._generation = 0
         self._table: BoxTable | None = None
         self._empty = BoxTable()
+        self.slide_view = SlideView(self)  # listens first: whoever hears of another slide finds how it is shown
 
     # -- project and slide -------------------------------------------------------------------------------------------
 
@@ -245,7 +247,7 @@ class Session:
     # -- tools -------------------------------------------------------------------------------------------------------
 
     def set_tool(self, tool: str) -> None:
-        """Take up "select", "draw", "mark" or "measure" (a line along a scale bar)."""
+        """Take up "select", "draw", "mark", "measure" (a line along a scale bar), "length" or "grey" (a grey place)."""
         if tool not in TOOLS:
             raise ValueError(f"no tool {tool!r}")
         if tool != self.tool:
