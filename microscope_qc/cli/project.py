@@ -13,9 +13,9 @@ def register(subparsers: Any) -> None:
     new.add_argument("slides", metavar="SLIDE", nargs="*", help="slides to add")
     new.add_argument(
         "--classes",
-        choices=("li-ion", "patches", "magnet", "none"),
         default="li-ion",
-        help="defect classes to start with (default: %(default)s)",
+        metavar="SET",
+        help="classes to start with: li-ion (default), patches, magnet, none, or a file NAME.classes.json",
     )
     new.set_defaults(handler=_new)
 
@@ -25,14 +25,16 @@ def register(subparsers: Any) -> None:
         description="Look a project over, mend what can be mended, and restore the last backup when it is damaged.",
     )
     check.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
+    check.add_argument("--history", metavar="OUT.csv", help="also write who did what and when, as a CSV table")
     check.set_defaults(handler=_check)
 
 
 def _new(args: argparse.Namespace) -> int:
-    from microscope_qc.core.defect_class import CLASS_SETS
+    from microscope_qc.core.class_sets import class_set
     from microscope_qc.project import Project
 
-    with Project.create(args.project, slides=args.slides, classes=CLASS_SETS.get(args.classes, ())) as project:
+    classes = () if args.classes == "none" else class_set(args.classes)
+    with Project.create(args.project, slides=args.slides, classes=classes) as project:
         print(f"{project.path}: {len(project.slides)} slide(s), {len(project.classes)} classes")
         for slide in project.slides:
             size = "pixel size not known" if slide.pixel_size_um is None else f"{slide.pixel_size_um[1]:g} um per pixel"
@@ -52,6 +54,8 @@ def _check(args: argparse.Namespace) -> int:
         found += project.check()
         boxes = sum(len(project.boxes(slide.id)) for slide in project.slides)
         print(f"{project.name}: {len(project.slides)} slide(s), {boxes} boxes, {len(project.runs)} run(s)")
+        if args.history:
+            print(f"  {project.export_history(args.history)} lines of history written to {args.history}")
     for sentence in found:
         print(f"  {sentence}")
     if not found:

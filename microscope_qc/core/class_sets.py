@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.defect_class import PALETTE, DefectClass
+from microscope_qc.core.defect_class import CLASS_SETS, PALETTE, DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 
@@ -16,6 +16,21 @@ SUFFIX = ".classes.json"
 LARGEST_BYTES = 4_000_000
 MOST_CLASSES = 10_000
 _TEXTS = ("name", "colour", "key", "description")
+
+
+def class_set(name: str) -> tuple[DefectClass, ...]:
+    """Return a set that comes with the program, by its name, or the one in a file ``NAME.classes.json``.
+
+    Raises
+    ------
+    InputError
+        When it is neither.
+    """
+    if name in CLASS_SETS:
+        return CLASS_SETS[name]
+    if name.endswith(".json"):
+        return load_class_set(name)
+    raise InputError(f"There is no class set {name!r}.", hint=f"Choose {', '.join(CLASS_SETS)} or a file NAME{SUFFIX}.")
 
 
 def save_class_set(path: Path | str, classes: Iterable[DefectClass]) -> Path:

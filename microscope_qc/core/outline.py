@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Outline:
     kind: str
     parts: tuple[tuple[Ring, ...], ...] = ()
     angle_deg: float = 0.0
-    mask_px: tuple[int, int, int, int] | None = None
+    mask_px: tuple[float, float, int, int] | None = None
     counts: tuple[int, ...] = ()
 
     @classmethod
@@ -60,12 +61,12 @@ class Outline:
         return cls("ellipse", ((_ring([(cy, cx), (ry, rx)]),),), float(angle_deg))
 
     @classmethod
-    def mask(cls, pixels: np.ndarray, y0: int, x0: int) -> Outline:
+    def mask(cls, pixels: np.ndarray, y0: float, x0: float) -> Outline:
         """Make an outline of the true pixels of a small picture whose corner is at ``y0``, ``x0``."""
-        return cls("mask", mask_px=(int(y0), int(x0), *pixels.shape), counts=run_lengths(pixels))
+        return cls("mask", mask_px=(float(y0), float(x0), *pixels.shape), counts=run_lengths(pixels))
 
     @classmethod
-    def of_counts(cls, counts: Sequence[int], mask_px: tuple[int, int, int, int]) -> Outline:
+    def of_counts(cls, counts: Sequence[int], mask_px: tuple[float, float, int, int]) -> Outline:
         """Make an outline of run lengths, column by column."""
         return cls("mask", mask_px=mask_px, counts=tuple(int(count) for count in counts))
 
@@ -138,18 +139,14 @@ class Outline:
         return [tuple(zip(y.tolist(), x.tolist(), strict=True))]
 
     def moved(self, dy: float, dx: float) -> Outline:
-        """Return the outline elsewhere; a mask moves by whole pixels."""
-        return self.placed(lambda y, x: (y + dy, x + dx), offset_px=(round(dy), round(dx)))
-
-    def placed(self, place: Any, *, offset_px: tuple[int, int] = (0, 0)) -> Outline:
-        """Return the outline with every point at ``place(y, x)``, a mask moved by ``offset_px``, radii kept."""
+        """Return the outline ``dy``, ``dx`` further down and to the right."""
         if self.kind == "mask":
             y, x, height, width = self.mask_px or (0, 0, 0, 0)
-            return Outline.of_counts(self.counts, (y + offset_px[0], x + offset_px[1], height, width))
+            return Outline.of_counts(self.counts, (y + dy, x + dx, height, width))
         if self.kind == "ellipse":
-            centre, radii = self.parts[0][0]
-            return Outline("ellipse", (((place(*centre), radii),),), self.angle_deg)
-        parts = tuple(tuple(tuple(place(*point) for point in ring) for ring in rings) for rings in self.parts)
+            (cy, cx), radii = self.parts[0][0]
+            return Outline("ellipse", ((((cy + dy, cx + dx), radii),),), self.angle_deg)
+        parts = tuple(tuple(tuple((y + dy, x + dx) for y, x in ring) for ring in rings) for rings in self.parts)
         return Outline(self.kind, parts)
 
     def to_json(self) -> str:
@@ -176,7 +173,7 @@ class Outline:
             value = json.loads(text)
             parts = tuple(tuple(_ring(ring) for ring in rings) for rings in value.get("parts", ()))
             box, angle = value.get("mask_px"), float(value.get("angle_deg", 0.0))
-            mask_px = None if box is None else (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+            mask_px = None if box is None else (float(box[0]), float(box[1]), int(box[2]), int(box[3]))
             return cls(value["kind"], parts, angle, mask_px, tuple(int(n) for n in value.get("counts", ())))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
@@ -189,8 +186,13 @@ def _ring(points: Iterable[Sequence[float]], *, closed: bool = False) -> Ring:
     return ring[:-1] if closed and len(ring) > 3 and ring[0] == ring[-1] else ring
 
 
-def _mask_problem(mask_px: tuple[int, int, int, int] | None, counts: tuple[int, ...]) -> str:
-    if mask_px is None or min(mask_px[2:]) <= 0 or mask_px[2] * mask_px[3] > LARGEST_MASK_PX:
+def _mask_problem(mask_px: tuple[float, float, int, int] | None, counts: tuple[int, ...]) -> str:
+    if (
+        mask_px is None
+        or not all(map(math.isfinite, mask_px))
+        or min(mask_px[2:]) <= 0
+        or mask_px[2] * mask_px[3] > LARGEST_MASK_PX
+    ):
         return "of a mask needs a height and a width"
     if len(counts) > 20 * MOST_POINTS:
         return "of a mask with so many holes is too large"
@@ -224,11 +226,12 @@ def _borders(outline: Outline) -> list[Ring]:
     rings: list[Ring] = []
     while steps:
         start = min(steps)
-        ring, here, came = [], start, (0, 0)
+        ring: list[Point] = []
+        here, came = start, (0.0, 0.0)
         while here in steps:
             ends = steps[here]
             # where two parts touch at a corner, turn right: each part keeps a border of its own
-            end = min(ends, key=lambda p, h=here, c=came: -_turn(c, (p[0] - h[0], p[1] - h[1])))
+            end = max(ends, key=partial(_turn_to, here, came))
             ends.remove(end)
             if not ends:
                 del steps[here]
@@ -248,5 +251,6 @@ def _signed_area(ring: list[Point]) -> float:
     return sum(a[1] * b[0] - b[1] * a[0] for a, b in zip(ring, following, strict=True))
 
 
-def _turn(came: Point, goes: Point) -> float:
-    return came[1] * goes[0] - came[0] * goes[1]
+def _turn_to(here: Point, came: Point, end: Point) -> float:
+    """How far to the right the way to ``end`` turns."""
+    return came[1] * (end[0] - here[0]) - came[0] * (end[1] - here[1])

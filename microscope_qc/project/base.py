@@ -42,6 +42,8 @@ class ProjectBase:
         self._lock = lock
         self._closed = False
         self._tables: dict[int, BoxTable] = {}
+        self._details: dict[str, dict[int, dict[int, str]]] = {"attributes": {}, "outlines": {}}
+        self._attribute_texts: dict[int, dict[int, str]] = {}
         self._filter = BoxFilter()
         self._load()
 
@@ -80,6 +82,8 @@ class ProjectBase:
     def reload(self) -> None:
         """Read everything again (a reader does this to see what the owner committed since)."""
         self._load()
+        for known in (*self._details.values(), self._attribute_texts):
+            known.clear()
         errors: list[Exception] = []
         for slide_id, table in self._tables.items():
             with self._database.begin() as connection:
@@ -153,9 +157,17 @@ class ProjectBase:
             with self._database.begin() as connection:
                 setattr(self, f"_{table}", readers[table](connection))
         errors: list[Exception] = []
-        for delta in deltas:
-            if delta.table == "boxes":
-                self._follow_boxes(delta, errors)
+        beside = [delta for delta in deltas if delta.table in self._details]
+        for delta in beside:  # before listeners hear of the boxes they belong to
+            self._follow_details(delta)
+        told = [delta for delta in deltas if delta.table == "boxes"]
+        for delta in told:
+            self._follow_boxes(delta, errors)
+        if beside:
+            heard = np.concatenate([np.zeros(0, np.int64), *(delta.ids for delta in told)])
+            changed = np.unique(np.concatenate([delta.ids for delta in beside]))
+            for boxes in self._tables.values():
+                _attempt(errors, boxes.touch, changed[boxes.has(changed) & ~np.isin(changed, heard)])
         for table in sorted(touched & _SIGNAL_OF.keys()):
             _attempt(errors, getattr(self.events, _SIGNAL_OF[table]).emit)
         if self.filter.hidden_runs != hidden:
@@ -177,6 +189,21 @@ class ProjectBase:
                     if name not in ("id", "slide_id"):
                         rows[name] = column[mine]
                 _attempt(errors, table.put, rows)
+
+    def _follow_details(self, delta: Delta) -> None:
+        for side in (delta.before, delta.after):
+            for slide_id in np.unique(side.get("slide_id", np.zeros(0, np.int32))).tolist():
+                known = self._details[delta.table].get(slide_id)
+                if delta.table == "attributes":
+                    self._attribute_texts.pop(slide_id, None)
+                if known is None:
+                    continue
+                mine = side["slide_id"] == slide_id
+                for number, text_of in zip(side["id"][mine].tolist(), side["data"][mine], strict=True):
+                    if side is delta.before:
+                        known.pop(number, None)
+                    else:
+                        known[number] = text_of
 
     # -- history ----------------------------------------------------------------------------------------------------
 
@@ -233,6 +260,7 @@ class ProjectBase:
                 for delta in deltas:
                     delta.apply(connection)
                 done = history.mark(connection, entry, undone=undo)
+                history.note_step(connection, entry, undo=undo)
                 next_undo, next_redo = history.next_undo(connection), history.next_redo(connection)
         except StillReferencedError as error:
             self._give_up(entry, undo=undo)

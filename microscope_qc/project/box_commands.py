@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
-from microscope_qc.core.boxes import BOX_DTYPE, EDITABLE_COLUMNS, BoxTable, ReviewState
+from microscope_qc.core.boxes import BOX_DTYPE, EDITABLE_COLUMNS, BoxTable, ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.outline import Outline
 from microscope_qc.project import loading, schema
-from microscope_qc.project.base import ProjectBase
 from microscope_qc.project.classes import new_class_rows
-from microscope_qc.project.deltas import Columns, Delta, columns_of
+from microscope_qc.project.deltas import Delta, box_columns, columns_of
+from microscope_qc.project.details import BoxDetails, attributes_to_json
 
 Ids = np.ndarray | Sequence[int]
-_FEW = 20
+_CORNERS = {"y0", "x0", "y1", "x1"}
 
 
-class BoxCommands(ProjectBase):
+class BoxCommands(BoxDetails):
     """The boxes of a project."""
 
     def boxes(self, slide_id: int) -> BoxTable:
@@ -49,9 +50,11 @@ class BoxCommands(ProjectBase):
             Leave out what the project's filter hides.
         """
         wanted = [slide.id for slide in self._slides] if slide_id is None else [slide_id]
-        parts = [self.boxes(number).rows for number in wanted]
-        rows = np.concatenate(parts) if parts else np.zeros(0, BOX_DTYPE)
-        return rows[self.filter.mask(rows)] if shown else rows.copy()
+        parts = []
+        for number in wanted:
+            rows = self.boxes(number).rows
+            parts.append(rows[self.shown(number)] if shown else rows)
+        return np.concatenate([np.zeros(0, BOX_DTYPE), *parts])
 
     def slide_of(self, box_id: int) -> int:
         """Return the id of the slide a box lies on.
@@ -92,6 +95,8 @@ class BoxCommands(ProjectBase):
         *,
         title: str = "Import boxes",
         classes: Sequence[DefectClass] = (),
+        attributes: Mapping[int, Mapping[int, Mapping[str, Any]]] | None = None,
+        outlines: Mapping[int, Mapping[int, Outline]] | None = None,
     ) -> dict[int, np.ndarray]:
         """Add boxes to several slides, with classes that are new, as one command.
 
@@ -101,6 +106,8 @@ class BoxCommands(ProjectBase):
             Rows for each slide id.
         classes
             New classes. Rows refer to them by the negative place in this list: ``class_id`` -1 is the first one.
+        attributes, outlines
+            For each slide id, what some rows have, by the place of the row.
 
         Returns
         -------
@@ -114,14 +121,20 @@ class BoxCommands(ProjectBase):
         first = self._next_id("boxes")
         for slide_id, given in rows_of.items():
             self.boxes(slide_id)
-            rows = given.copy()
+            rows = given[np.arange(len(given))]  # a copy, at ten times the pace of .copy()
             rows["id"] = np.arange(first, first + len(rows))
             first += len(rows)
             for place, row in enumerate(new_classes, start=1):
                 rows["class_id"][given["class_id"] == -place] = row["id"]
             self._check(rows, extra_classes=[row["id"] for row in new_classes])
             deltas.append(Delta("boxes", columns_of([]), box_columns(rows, slide_id)))
-            ids_of[slide_id] = rows["id"].copy()
+            ids = ids_of[slide_id] = rows["id"].copy()
+            texts = {
+                int(ids[n]): attributes_to_json(found) for n, found in (attributes or {}).get(slide_id, {}).items()
+            }
+            deltas += self._new_details(slide_id, "attributes", {n: text for n, text in texts.items() if text})
+            shapes = {int(ids[n]): found.to_json() for n, found in (outlines or {}).get(slide_id, {}).items()}
+            deltas += self._new_details(slide_id, "outlines", shapes)
         filled = [slide_id for slide_id, ids in ids_of.items() if len(ids)]
         self._commit(title, deltas, slide_id=filled[0] if len(filled) == 1 else None)
         return ids_of
@@ -129,7 +142,8 @@ class BoxCommands(ProjectBase):
     def edit_boxes(self, ids: Ids, *, title: str = "", **columns: Any) -> None:
         """Change columns of boxes; a value is one for all or one for each.
 
-        A box that is no longer rejected loses its reason, unless ``reason`` is given too.
+        A box that is no longer rejected loses its reason, unless ``reason`` is given too. The outline of a box that
+        moves moves along; that of a box of another size is dropped.
 
         Raises
         ------
@@ -143,12 +157,13 @@ class BoxCommands(ProjectBase):
         wanted = np.asarray(ids, np.int64).reshape(-1)
         if len(np.unique(wanted)) != len(wanted):
             raise InputError("A box cannot be changed twice in one step.")
-        deltas = []
+        deltas: list[Delta] = []
         owners = []
+        count = 0
         for slide_id, places in self._by_slide(wanted):
             table = self.boxes(slide_id)
             before = table.get(wanted[places])
-            after = before.copy()
+            after = table.get(wanted[places])
             for name, value in columns.items():
                 _assign(after, name, value, places, len(wanted))
             changed = list(columns)
@@ -156,13 +171,16 @@ class BoxCommands(ProjectBase):
                 after["reason"][after["state"] != ReviewState.REJECTED] = ""
                 changed.append("reason")
             differs = _differs(before, after, changed)
-            before, after = before[differs], after[differs]
+            if not differs.all():
+                before, after = before[differs], after[differs]
             if len(after):
-                self._check(after)
+                self._check(after, names=changed)
                 old, new = (box_columns(rows, slide_id, names=changed) for rows in (before, after))
                 deltas.append(Delta("boxes", old, new))
                 owners.append(slide_id)
-        count = sum(len(delta.after["id"]) for delta in deltas)
+                count += len(after)
+                if _CORNERS & set(columns):
+                    deltas += self._follow_corners(slide_id, before, after)
         default = "Change box" if count == 1 else f"Change {count} boxes"
         self._commit(title or default, deltas, slide_id=owners[0] if len(owners) == 1 else None)
 
@@ -176,14 +194,48 @@ class BoxCommands(ProjectBase):
         """
         self._require_writable()
         wanted = np.unique(np.asarray(ids, np.int64))
-        deltas = []
+        deltas: list[Delta] = []
         owners = []
         for slide_id, places in self._by_slide(wanted):
-            rows = self.boxes(slide_id).get(wanted[places])
-            deltas.append(Delta("boxes", box_columns(rows, slide_id), columns_of([])))
+            deltas += self._deleted(slide_id, self.boxes(slide_id).get(wanted[places]))
             owners.append(slide_id)
         default = "Delete box" if len(wanted) == 1 else f"Delete {len(wanted)} boxes"
         self._commit(title or default, deltas, slide_id=owners[0] if len(owners) == 1 else None)
+
+    def duplicate_boxes(
+        self, ids: Ids, *, dy_px: float, dx_px: float, slide_id: int | None = None, title: str = ""
+    ) -> np.ndarray:
+        """Make copies of boxes ``dy_px``, ``dx_px`` further, on their slide or another one; return the new ids.
+
+        Copies are a person's: unreviewed, without confidence, not chosen; class, note, attributes and outline go along.
+        """
+        self._require_writable()
+        wanted = np.unique(np.asarray(ids, np.int64))
+        rows_of: dict[int, list[np.ndarray]] = {}
+        attributes: dict[int, dict[int, dict[str, Any]]] = {}
+        outlines: dict[int, dict[int, Outline]] = {}
+        for source, places in self._by_slide(wanted):
+            target = source if slide_id is None else slide_id
+            rows = self.boxes(source).get(wanted[places])
+            start = sum(map(len, rows_of.get(target, [])))
+            for place, number in enumerate(rows["id"].tolist(), start=start):
+                if found := self.attributes(number):
+                    attributes.setdefault(target, {})[place] = found
+                if outline := self.outline(number):
+                    outlines.setdefault(target, {})[place] = outline.moved(dy_px, dx_px)
+            corners = {name: rows[name] + (dy_px if name[0] == "y" else dx_px) for name in ("y0", "x0", "y1", "x1")}
+            copies = make_rows(len(rows), class_id=rows["class_id"], note=rows["note"], **corners)
+            rows_of.setdefault(target, []).append(copies)
+        count = len(wanted)
+        joined = {target: np.concatenate(parts) for target, parts in rows_of.items()}
+        title = title or ("Duplicate box" if count == 1 else f"Duplicate {count} boxes")
+        made = self.add_boxes_many(joined, title=title, attributes=attributes, outlines=outlines)
+        return np.concatenate([np.zeros(0, np.int64), *made.values()])
+
+    def _deleted(self, slide_id: int, rows: np.ndarray) -> Iterator[Delta]:
+        """Deltas that take boxes of a slide away, with all that belongs to them."""
+        yield from self._drop_details(slide_id, rows["id"])
+        yield Delta("boxes", box_columns(rows, slide_id), columns_of([]))
 
     def _by_slide(self, ids: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """Return slide ids and the places in ``ids`` of their boxes."""
@@ -194,9 +246,7 @@ class BoxCommands(ProjectBase):
             if not left.any():
                 break
             table = self.boxes(slide.id)
-            few = len(ids) <= _FEW  # one look-up each beats a pass over a hundred thousand ids
-            mine = np.array([number in table for number in ids.tolist()]) if few else np.isin(ids, table.rows["id"])
-            mine &= left
+            mine = table.has(ids) & left
             if mine.any():
                 result.append((slide.id, np.flatnonzero(mine)))
                 left &= ~mine
@@ -204,33 +254,30 @@ class BoxCommands(ProjectBase):
             raise InputError(f"There is no box {ids[left][0]} in {self.name}.")
         return result
 
-    def _check(self, rows: np.ndarray, *, extra_classes: Sequence[int] = ()) -> None:
-        corners = [rows[name] for name in ("y0", "x0", "y1", "x1")]
-        if not np.isfinite(corners).all() or not ((rows["y1"] > rows["y0"]) & (rows["x1"] > rows["x0"])).all():
-            raise InputError(
-                "A box must have a width and a height.", hint="Its corners are y0 < y1 and x0 < x1, in px."
-            )
-        known = [defect.id for defect in self._classes] + list(extra_classes)
-        lost = rows["class_id"][~np.isin(rows["class_id"], known)]
-        if len(lost):
-            raise InputError(f"There is no class {lost[0]} in {self.name}.")
-        if not np.isin(rows["run_id"], [0, *(run.id for run in self._runs)]).all():
+    def _check(
+        self, rows: np.ndarray, *, names: Collection[str] = BOX_DTYPE.names or (), extra_classes: Sequence[int] = ()
+    ) -> None:
+        """Check the columns ``names`` of boxes; the others are as they were."""
+        if _CORNERS & set(names):
+            corners = [rows[name] for name in ("y0", "x0", "y1", "x1")]
+            if not np.isfinite(corners).all() or not ((rows["y1"] > rows["y0"]) & (rows["x1"] > rows["x0"])).all():
+                raise InputError(
+                    "A box must have a width and a height.", hint="Its corners are y0 < y1 and x0 < x1, in px."
+                )
+        if "class_id" in names:
+            known = [defect.id for defect in self._classes] + list(extra_classes)
+            lost = rows["class_id"][~np.isin(rows["class_id"], known)]
+            if len(lost):
+                raise InputError(f"There is no class {lost[0]} in {self.name}.")
+        if "run_id" in names and not np.isin(rows["run_id"], [0, *(run.id for run in self._runs)]).all():
             raise InputError("A box names a detection run that does not exist.")
         if (rows["state"] > max(ReviewState)).any():
             raise InputError("A box is unreviewed, confirmed or rejected; there is no other state.")
         if np.isinf(rows["confidence"]).any():
             raise InputError("A confidence must be a finite number.")
-        for name in ("reason", "note"):
-            if not all(isinstance(text, str) for text in rows[name].tolist()):
+        for name in {"reason", "note"} & set(names):
+            if not all(issubclass(kind, str) for kind in set(map(type, rows[name].tolist()))):
                 raise InputError(f"The {name} of a box must be text.")
-
-
-def box_columns(rows: np.ndarray, slide_id: int, *, names: Sequence[str] = BOX_DTYPE.names or ()) -> Columns:
-    """Return box rows as the columns of a delta; ids and slide are always among them."""
-    columns: Columns = {"id": rows["id"].copy(), "slide_id": np.full(len(rows), slide_id, np.int32)}
-    for name in names:
-        columns[name] = np.ascontiguousarray(rows[name])
-    return columns
 
 
 def _assign(rows: np.ndarray, name: str, value: Any, places: np.ndarray, count: int) -> None:

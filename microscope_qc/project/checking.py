@@ -14,9 +14,11 @@ from sqlalchemy import Connection, text
 
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.core.outline import Outline
 from microscope_qc.project import backups
 from microscope_qc.project.database import DATABASE_NAME, Database
 from microscope_qc.project.deltas import unpack
+from microscope_qc.project.details import DETAILS
 from microscope_qc.project.loading import find_slide
 from microscope_qc.project.owner import OwnerLock
 
@@ -173,6 +175,56 @@ def _forget_runs(connection: Connection) -> str:
     return "They count as drawn by a person now."
 
 
+def _drop_lost(table: str) -> Callable[[Connection], str]:
+    def mend(connection: Connection) -> str:
+        connection.execute(text(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM boxes)"))  # noqa: S608
+        _settle_history(connection)
+        return "They were taken out."
+
+    return mend
+
+
+def _put_on_slide(table: str) -> Callable[[Connection], str]:
+    def mend(connection: Connection) -> str:
+        connection.execute(
+            text(f"UPDATE {table} SET slide_id = (SELECT slide_id FROM boxes WHERE boxes.id = {table}.id)")  # noqa: S608
+        )
+        _settle_history(connection)
+        return "They were put on the slides of their boxes."
+
+    return mend
+
+
+def _unreadable(connection: Connection) -> dict[str, list[int]]:
+    """Numbers of the boxes whose attributes or outline are none, by table."""
+    found: dict[str, list[int]] = {}
+    for table, read in (("attributes", _read_attributes), ("outlines", Outline.from_json)):
+        for number, data in connection.execute(text(f"SELECT id, data FROM {table}")):  # noqa: S608
+            try:
+                read(data)
+            except (ValueError, RecursionError):
+                found.setdefault(table, []).append(int(number))
+    return found
+
+
+def _read_attributes(data: str) -> None:
+    if not isinstance(json.loads(data), dict):
+        raise ValueError("no object")
+
+
+def _look_details(connection: Connection) -> str | None:
+    parts = [f"{table} of {len(numbers)} boxes" for table, numbers in _unreadable(connection).items()]
+    return f"The {' and the '.join(parts)} cannot be read." if parts else None
+
+
+def _drop_unreadable(connection: Connection) -> str:
+    for table, numbers in _unreadable(connection).items():
+        for number in numbers:
+            connection.execute(text(f"DELETE FROM {table} WHERE id = :n"), {"n": number})  # noqa: S608
+    _settle_history(connection)
+    return "They were taken out; the boxes are as they were."
+
+
 def _damaged_step(connection: Connection) -> int:
     rows = connection.execute(text("SELECT id, changes FROM log WHERE kind = 'command' ORDER BY id DESC"))
     for number, payload in rows:
@@ -216,6 +268,23 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
         ),
         _forget_runs,
     ),
+    *(
+        (_say(sql.format(table=table), sentence.format(table=table, count="{}")), mend(table))
+        for table in DETAILS
+        for sql, sentence, mend in (
+            (
+                "SELECT count(*) FROM {table} WHERE id NOT IN (SELECT id FROM boxes)",
+                "The {table} of {count} boxes that are not there are left.",
+                _drop_lost,
+            ),
+            (
+                "SELECT count(*) FROM {table} JOIN boxes USING (id) WHERE {table}.slide_id <> boxes.slide_id",
+                "The {table} of {count} boxes are on another slide than their boxes.",
+                _put_on_slide,
+            ),
+        )
+    ),
+    (_look_details, _drop_unreadable),
     (_look_history, _cut_history),
 ]
 

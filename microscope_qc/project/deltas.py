@@ -19,6 +19,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, bindparam
 from sqlalchemy.dialects import sqlite
 
+from microscope_qc.core.boxes import BOX_DTYPE
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.project import schema
 
@@ -35,6 +36,14 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> Columns:
         column[:] = [row[name] for row in rows]
         result[name] = column.astype(np.int64) if name == "id" else column
     return result
+
+
+def box_columns(rows: np.ndarray, slide_id: int, *, names: Sequence[str] = BOX_DTYPE.names or ()) -> Columns:
+    """Return box rows as the columns of a delta; ids and slide are always among them."""
+    columns: Columns = {"id": rows["id"].copy(), "slide_id": np.full(len(rows), slide_id, np.int32)}
+    for name in names:
+        columns[name] = np.ascontiguousarray(rows[name])
+    return columns
 
 
 @dataclass(frozen=True, slots=True)

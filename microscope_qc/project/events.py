@@ -19,3 +19,4 @@ class ProjectEvents(SignalGroup):
     registrations_changed = Signal()
     history_changed = Signal(object)
     filter_changed = Signal()
+    saved_filters_changed = Signal()

@@ -12,10 +12,12 @@ from sqlalchemy import Connection, Select, insert, select, update
 from microscope_qc.project.deltas import Delta, pack, unpack
 from microscope_qc.project.owner import now, user_name
 from microscope_qc.project.records import LogEntry
-from microscope_qc.project.schema import log
+from microscope_qc.project.schema import log, trail
 
 IDS_KEPT = 1000
 """A log line names at most so many boxes; the payload knows all of them."""
+
+UNDONE, DONE_AGAIN = "undone", "done again"
 
 _LINE = [column for column in log.c if column.name != "changes"]
 
@@ -72,6 +74,12 @@ def mark(connection: Connection, entry: LogEntry, **columns: Any) -> LogEntry:
     changed = _first(connection, select(*_LINE).where(log.c.id == entry.id))
     assert changed is not None
     return changed
+
+
+def note_step(connection: Connection, entry: LogEntry, *, undo: bool) -> None:
+    """Write down who took a command back or did it again, and when."""
+    action = UNDONE if undo else DONE_AGAIN
+    connection.execute(insert(trail).values(log_id=entry.id, time=now(), user=user_name(), action=action))
 
 
 def drop_redo(connection: Connection) -> None:

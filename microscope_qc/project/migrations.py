@@ -17,7 +17,26 @@ from microscope_qc.project import schema
 from microscope_qc.project.database import CHECK_HINT, Database
 from microscope_qc.project.owner import now
 
-STEPS: dict[int, Callable[[Connection], None]] = {}
+
+def _attributes_outlines_and_trail(connection: Connection) -> None:
+    # written out: a step makes the tables of its version, whatever the newest ones look like
+    for statement in (
+        "ALTER TABLE classes ADD COLUMN box_size_um FLOAT",
+        "ALTER TABLE classes ADD COLUMN example_box INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE classes ADD COLUMN example_picture VARCHAR DEFAULT '' NOT NULL",
+        "CREATE TABLE attributes (id INTEGER NOT NULL, slide_id INTEGER NOT NULL, data VARCHAR NOT NULL, "
+        "PRIMARY KEY (id), FOREIGN KEY(id) REFERENCES boxes (id), FOREIGN KEY(slide_id) REFERENCES slides (id))",
+        "CREATE INDEX attributes_of_slide ON attributes (slide_id)",
+        "CREATE TABLE outlines (id INTEGER NOT NULL, slide_id INTEGER NOT NULL, data VARCHAR NOT NULL, "
+        "PRIMARY KEY (id), FOREIGN KEY(id) REFERENCES boxes (id), FOREIGN KEY(slide_id) REFERENCES slides (id))",
+        "CREATE INDEX outlines_of_slide ON outlines (slide_id)",
+        "CREATE TABLE trail (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, log_id INTEGER NOT NULL, "
+        "time VARCHAR NOT NULL, user VARCHAR NOT NULL, action VARCHAR NOT NULL)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {1: _attributes_outlines_and_trail}
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 
 
@@ -46,6 +65,9 @@ def class_row(defect: DefectClass, *, position: int) -> dict[str, object]:
         "description": defect.description,
         "weight": float(defect.weight),
         "position": position,
+        "box_size_um": defect.box_size_um,
+        "example_box": 0,  # examples belong to the project they were chosen in
+        "example_picture": "",
     }
 
 

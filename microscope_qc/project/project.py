@@ -13,8 +13,10 @@ from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
 from microscope_qc.core.errors import MicroscopeQCError, ProjectError
 from microscope_qc.core.files import write_error
 from microscope_qc.project import backups, checking, schema
+from microscope_qc.project.audit import AuditTrail
 from microscope_qc.project.classes import ClassCommands
 from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
+from microscope_qc.project.filters import SavedFilters
 from microscope_qc.project.marks import MarkCommands
 from microscope_qc.project.migrations import make_tables, migrate, version_of
 from microscope_qc.project.owner import OwnerLock
@@ -24,7 +26,7 @@ from microscope_qc.project.slides import SceneFacts, SlideCommands, read_facts
 SUFFIX = ".mqc"
 
 
-class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands):
+class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands, SavedFilters, AuditTrail):
     """An open project, used from one thread.
 
     Every command is committed before it returns; ``events`` and each slide's ``BoxTable.changed`` tell about it

@@ -87,3 +87,17 @@ class LogEntry:
     box_ids: tuple[int, ...] = field(default_factory=tuple)
     box_count: int = 0
     run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a step of the history did to one row: ``kind`` is "added", "changed" or "removed".
+
+    ``before`` and ``after`` name the columns that changed with their values, "" where there was or is no such row.
+    """
+
+    item: str
+    kind: str
+    before: str
+    after: str
+    slide_id: int | None = None

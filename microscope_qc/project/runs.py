@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.project import history, schema
-from microscope_qc.project.box_commands import BoxCommands, box_columns
-from microscope_qc.project.deltas import Delta, columns_of
+from microscope_qc.project.box_commands import BoxCommands
+from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.owner import now
 from microscope_qc.project.records import RUN_STATES, LogEntry, RunRecord
 
@@ -93,7 +93,7 @@ class RunCommands(BoxCommands):
         """
         self._require_writable()
         run = self.run(run_id)
-        rows = rows.copy()
+        rows = rows[np.arange(len(rows))]
         first = self._next_id("boxes")
         rows["id"] = np.arange(first, first + len(rows))
         rows["run_id"] = run_id

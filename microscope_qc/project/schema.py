@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise by one with every change of the tables, and add the step to :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -61,6 +61,9 @@ classes = Table(
     Column("description", String, nullable=False),
     Column("weight", Float, nullable=False),
     Column("position", Integer, nullable=False),
+    Column("box_size_um", Float),  # NULL where one click makes a box of the usual size
+    Column("example_box", Integer, nullable=False, server_default="0"),  # no foreign key: the box may go
+    Column("example_picture", String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 
@@ -83,6 +86,22 @@ boxes = Table(
     Index("boxes_of_slide", "slide_id"),
     sqlite_autoincrement=True,
 )
+
+
+def _detail(name: str) -> Table:
+    """Make a table beside the boxes: few boxes have such a row, and it is read when somebody asks for it."""
+    return Table(
+        name,
+        metadata,
+        Column("id", Integer, ForeignKey("boxes.id"), primary_key=True),
+        _slide(),
+        Column("data", String, nullable=False),  # JSON
+        Index(f"{name}_of_slide", "slide_id"),
+    )
+
+
+attributes = _detail("attributes")
+outlines = _detail("outlines")
 
 runs = Table(
     "runs",
@@ -138,5 +157,17 @@ log = Table(
     Column("box_ids", String, nullable=False),
     Column("changes", LargeBinary),  # last: reading the columns before it never touches the payload's pages
     Index("log_stack", "kind", "undone"),
+    sqlite_autoincrement=True,
+)
+
+# The log says what is in force now; this says who took a step back and did it again, and when.
+trail = Table(
+    "trail",
+    metadata,
+    _id(),
+    Column("log_id", Integer, nullable=False),
+    Column("time", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("action", String, nullable=False),  # "undone" or "done again"
     sqlite_autoincrement=True,
 )

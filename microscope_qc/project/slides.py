@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import InputError
+from microscope_qc.project import loading
 from microscope_qc.project.base import ProjectBase
-from microscope_qc.project.deltas import Delta
+from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.records import SlideRecord
 
 _SUFFIXES = (".ome.zarr", ".ome.tiff", ".ome.tif", ".ome.tf2", ".ome.btf")
@@ -192,9 +193,11 @@ class SlideCommands(ProjectBase):
         row = self._row("slides", slide_id, what="slide")
         if any(run.slide_id == slide_id and run.state == "running" for run in self._runs):
             raise InputError(f"A detection runs on {row['name']}.", hint="Stop it first.")
-        belongings = [(table, self._rows(table, slide_id=slide_id)) for table in _BELONGINGS]
-        count = len(belongings[0][1])
-        deltas = [Delta.deleted(table, rows) for table, rows in belongings]
+        with self._database.begin() as connection:
+            boxes = loading.boxes(connection, slide_id)
+        count = len(boxes)
+        deltas = [Delta.deleted(table, self._rows(table, slide_id=slide_id)) for table in _BELONGINGS]
+        deltas.append(Delta("boxes", box_columns(boxes, slide_id), columns_of([])))
         title = f"Remove slide {row['name']}" + (f" with {count} boxes" if count else "")
         self._commit(title, [*deltas, Delta.deleted("slides", [row])], slide_id=slide_id)
 
@@ -218,7 +221,7 @@ class SlideCommands(ProjectBase):
         return {"path": str(path), "relative_path": relative}
 
 
-_BELONGINGS = ("boxes", "marks", "registrations", "runs")
+_BELONGINGS = ("attributes", "outlines", "marks", "registrations", "runs")
 
 
 def _unique(name: str, taken: set[str]) -> str:

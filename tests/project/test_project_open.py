@@ -126,18 +126,19 @@ def test_a_newer_project_is_refused_and_left_alone(project: Project) -> None:
 def test_an_older_project_is_renewed_after_a_copy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.add_boxes(project.slide().id, some_rows(3))
     project.close()
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+    version = schema.SCHEMA_VERSION
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", version + 1)
     with pytest.raises(ProjectError, match="older version"):
         Project.open(project.path, write=False)
     with pytest.raises(ProjectError, match="nothing can read"):
         Project.open(project.path)
-    step = {1: lambda connection: connection.exec_driver_sql("ALTER TABLE slides ADD COLUMN stain TEXT")}
+    step = {version: lambda connection: connection.exec_driver_sql("ALTER TABLE slides ADD COLUMN stain TEXT")}
     monkeypatch.setattr(migrations, "STEPS", step)
     with Project.open(project.path) as renewed:
-        assert migrations.version_of(renewed._database) == 2 and len(renewed.all_rows()) == 3
-    (copy,) = project.path.glob("before-version-2-*.sqlite")
+        assert migrations.version_of(renewed._database) == version + 1 and len(renewed.all_rows()) == 3
+    (copy,) = project.path.glob(f"before-version-{version + 1}-*.sqlite")
     with contextlib.closing(sqlite3.connect(copy)) as connection:
-        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (str(version),)
         assert connection.execute("SELECT count(*) FROM boxes").fetchone() == (3,)
 
 
@@ -149,8 +150,8 @@ def test_a_step_that_fails_leaves_the_old_project(project: Project, monkeypatch:
         connection.exec_driver_sql("nonsense")  # type: ignore[attr-defined]
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 2)
-        patch.setattr(migrations, "STEPS", {1: fail})
+        patch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        patch.setattr(migrations, "STEPS", {schema.SCHEMA_VERSION - 1: fail})
         with pytest.raises(ProjectError):
             Project.open(project.path)
     with Project.open(project.path) as again:
