@@ -9,6 +9,8 @@ from concurrent.futures import Future
 
 import numpy as np
 
+from microscope_qc.core.errors import Cancelled
+
 
 class PieceCache:
     """Keeps the most recently used arrays up to ``limit_bytes``; the newest stays even when it is larger than that."""
@@ -19,26 +21,58 @@ class PieceCache:
         self._lock = threading.Lock()
         self._pieces: OrderedDict[Hashable, Future[np.ndarray]] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The piece under ``key``, made by ``make`` when it is not kept; what ``make`` raises is raised."""
+    @property
+    def limit(self) -> int:
+        """Most bytes that are kept."""
+        return self._limit
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes kept now; pieces still being made do not count."""
+        with self._lock:
+            return self._bytes
+
+    def set_limit(self, limit_bytes: int) -> None:
+        """Keep more or less from now on."""
+        with self._lock:
+            self._limit = limit_bytes
+            self._shrink(None)
+
+    def peek(self, key: Hashable) -> np.ndarray | None:
+        """The piece under ``key`` when it is there already; never waits."""
         with self._lock:
             future = self._pieces.get(key)
-            mine = future is None
-            if future is None:
-                future = self._pieces[key] = Future()
-            else:
-                self._pieces.move_to_end(key)
-        if not mine:
+            if future is None or not future.done():
+                return None
+            self._pieces.move_to_end(key)
             return future.result()
+
+    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The piece under ``key``, made by ``make`` when it is not kept; what ``make`` raises is raised.
+
+        When the thread that makes a piece gives it up (``Cancelled``), another one that waits for it makes it.
+        """
+        while True:
+            with self._lock:
+                future = self._pieces.get(key)
+                if future is None:
+                    future = self._pieces[key] = Future()
+                    break
+                self._pieces.move_to_end(key)
+            try:
+                return future.result()
+            except Cancelled:
+                continue
         try:
             piece = make()
         except BaseException as error:
             with self._lock:
-                self._pieces.pop(key, None)
+                if self._pieces.get(key) is future:
+                    del self._pieces[key]
             future.set_exception(error)
             raise
-        future.set_result(piece)
         with self._lock:
+            future.set_result(piece)
             if self._pieces.get(key) is future:
                 self._bytes += piece.nbytes
             self._shrink(key)
@@ -47,9 +81,13 @@ class PieceCache:
     def drop(self, key: Hashable) -> None:
         """Forget one piece."""
         with self._lock:
-            future = self._pieces.pop(key, None)
-            if future is not None and future.done():
-                self._bytes -= future.result().nbytes
+            self._forget(key)
+
+    def drop_where(self, gone: Callable[[Hashable], bool]) -> None:
+        """Forget every piece whose key ``gone`` says yes to."""
+        with self._lock:
+            for key in [key for key in self._pieces if gone(key)]:
+                self._forget(key)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -57,11 +95,21 @@ class PieceCache:
             self._pieces.clear()
             self._bytes = 0
 
-    def _shrink(self, newest: Hashable) -> None:
-        for key in list(self._pieces):
-            if self._bytes <= self._limit:
-                return
-            future = self._pieces[key]
+    def _forget(self, key: Hashable) -> None:
+        future = self._pieces.pop(key, None)
+        if future is not None and future.done():
+            self._bytes -= future.result().nbytes
+
+    def _shrink(self, newest: Hashable | None) -> None:
+        if self._bytes <= self._limit:
+            return
+        gone = []
+        spare = self._bytes - self._limit
+        for key, future in self._pieces.items():
+            if spare <= 0:
+                break
             if key != newest and future.done():
-                del self._pieces[key]
-                self._bytes -= future.result().nbytes
+                gone.append(key)
+                spare -= future.result().nbytes
+        for key in gone:
+            self._forget(key)

@@ -1,4 +1,4 @@
-"""Parts of the canvas that need no window: levels, view, gestures, settings, the table of actions."""
+"""Parts of the canvas that need no window: view, gestures, settings, the table of actions."""
 
 from __future__ import annotations
 
@@ -6,80 +6,17 @@ import itertools
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microscope_qc.app import settings as settings_module
 from microscope_qc.app.actions import ACTIONS, MENUS
-from microscope_qc.app.canvas.pixels import BLOCK_PX, Pyramid
 from microscope_qc.app.canvas.view import View, nice_length, scale_bar
 from microscope_qc.app.docks.classes import suggest_code
 from microscope_qc.app.palette import match_score
 from microscope_qc.app.session import Selection
-from microscope_qc.core.errors import SlideError
-from microscope_qc.core.geometry import Region
-
-
-class Picture:
-    """A mosaic of one level in memory."""
-
-    def __init__(self, pixels: np.ndarray, *, broken: bool = False) -> None:
-        self.pixels = pixels
-        self.rgb = pixels.ndim == 3
-        self.dtype = pixels.dtype
-        self.levels = (SimpleNamespace(shape=pixels.shape[:2], downsample=(1.0, 1.0)),)
-        self.reads = 0
-        self.broken = broken
-
-    def read(self, region: Region, *, level: int = 0, channel: int = 0) -> np.ndarray:
-        self.reads += 1
-        if self.broken:
-            raise SlideError("This tile is damaged.")
-        return self.pixels[region.y0 : region.y1, region.x0 : region.x1]
-
-
-@pytest.mark.parametrize("shape", [(1300, 2100), (1301, 2101, 3)])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_made_levels_are_averages_of_the_picture(shape: tuple[int, ...], dtype: type) -> None:
-    pixels = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
-    pyramid = Pyramid(Picture(pixels))
-    assert [pyramid.shape(level) for level in range(len(pyramid))][1:] == [
-        ((shape[0] + 1) // 2, (shape[1] + 1) // 2),
-        ((shape[0] + 3) // 4, (shape[1] + 3) // 4),
-    ][: len(pyramid) - 1]
-    coarse = np.asarray(pyramid.levels(0)[1])
-    whole = pixels[: shape[0] // 2 * 2, : shape[1] // 2 * 2].astype(float)
-    mean = (whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]) / 4
-    assert np.abs(coarse[: mean.shape[0], : mean.shape[1]] - mean).max() <= 0.76
-
-
-@given(st.data())
-def test_a_level_is_indexed_like_the_array(data: st.DataObject) -> None:
-    pixels = np.arange(700 * 900, dtype=np.uint32).reshape(700, 900)
-    level = Pyramid(Picture(pixels)).levels(0)[0]
-    y = sorted(data.draw(st.tuples(st.integers(0, 700), st.integers(0, 700))))
-    x = sorted(data.draw(st.tuples(st.integers(0, 900), st.integers(0, 900))))
-    step = data.draw(st.integers(1, 3))
-    key = (slice(y[0], y[1], step), slice(x[0], x[1]))
-    assert np.array_equal(level[key], pixels[key])
-    assert np.array_equal(level[5], pixels[5])
-    assert np.array_equal(level[..., 7], pixels[..., 7])
-
-
-def test_a_block_is_read_once_and_a_damaged_one_is_told_once() -> None:
-    picture = Picture(np.zeros((BLOCK_PX, 2 * BLOCK_PX), np.uint8))
-    level = Pyramid(picture).levels(0)[0]
-    level[10:20, 10:20]
-    level[100:200, 30:40]
-    assert picture.reads == 1
-    told: list[object] = []
-    damaged = Pyramid(Picture(np.ones((100, 100), np.uint8), broken=True), on_error=told.append)
-    assert np.asarray(damaged.levels(0)[0]).sum() == 0
-    assert len(told) == 1
 
 
 @given(

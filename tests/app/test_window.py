@@ -437,11 +437,11 @@ def test_near_by_the_slide_is_shown_in_full_detail(window: MainWindow, qtbot: Qt
     Image.fromarray(pixels).save(tmp_path / "noise.png")
     record = window.session.project.add_slide(tmp_path / "noise.png")
     window.session.show_slide(record.id)
-    layers = window.canvas.picture.model.layers
-    qtbot.waitUntil(lambda: window.session.mosaic is not None and len(layers) == 2, timeout=60_000)
+    picture = window.canvas.picture
+    qtbot.waitUntil(lambda: window.session.mosaic is not None and len(picture.model.layers) == 1, timeout=60_000)
     window.canvas.go_to(1000, 1000)
     window.canvas.zoom_to(4.0)
-    qtbot.waitUntil(lambda: layers[-1].data_level == 0 and layers[-1].loaded, timeout=60_000)
+    qtbot.waitUntil(lambda: picture.complete, timeout=60_000)
     image = window.canvas.picture.native.grabFramebuffer()
     middle = [image.pixelColor(image.width() // 2 + x, image.height() // 2).value() for x in range(0, 120)]
     assert min(middle) < 40

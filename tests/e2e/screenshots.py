@@ -216,7 +216,7 @@ class Studio:
         def stands() -> bool:
             picture = target.grab().toImage()  # painting is what asks for tiles and crops
             busy = (
-                not all(layer.loaded for layer in canvas.model.layers)
+                (window.session.mosaic is not None and not canvas.complete)
                 or any(crops.waiting for crops in providers)
                 or window.toast.isVisible()
                 or window.jobs.running

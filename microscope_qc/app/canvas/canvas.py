@@ -21,6 +21,7 @@ from microscope_qc.core.boxes import BoxChange
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
     from microscope_qc.slides import Mosaic
+    from microscope_qc.slides.display import DisplaySettings
 
 WHEEL_STEP = 1.0015  # per unit of angle delta: one notch (120) zooms by 1.2
 CURSORS = {
@@ -101,6 +102,7 @@ class Canvas(QWidget):
         session.selection.changed.connect(self._on_selection_changed)
         session.tool_changed.connect(self._on_tool_changed)
         session.centre_requested.connect(self.show_box)
+        session.slide_view.display_changed.connect(self._on_display_changed)
 
     def close_canvas(self) -> None:
         """Stop everything that runs behind the picture (before the window goes)."""
@@ -115,6 +117,7 @@ class Canvas(QWidget):
         session.selection.changed.disconnect(self._on_selection_changed)
         session.tool_changed.disconnect(self._on_tool_changed)
         session.centre_requested.disconnect(self.show_box)
+        session.slide_view.display_changed.disconnect(self._on_display_changed)
         self._refresh.stop()
         self.picture.native.removeEventFilter(self)
         self.picture.close()
@@ -234,7 +237,7 @@ class Canvas(QWidget):
             self._show_message(str(error) if error is not None else "")
         else:
             self._show_message("")
-            self.picture.show_mosaic(mosaic)
+            self.picture.show_mosaic(mosaic, self.session.slide_view.display)
             self.picture.look(self.view)
         self.update_later()
 
@@ -265,6 +268,10 @@ class Canvas(QWidget):
         self.tools.cancel()
         self._set_cursor("arrow" if tool == "select" else "cross")
         self.update_later()
+
+    def _on_display_changed(self, display: DisplaySettings) -> None:
+        if self.session.mosaic is not None:
+            self.picture.set_display(display)
 
     def _show_message(self, words: str) -> None:
         self._message.setText(words)

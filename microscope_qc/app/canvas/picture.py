@@ -1,44 +1,63 @@
-"""napari inside the window: its viewer without its frame, and the layers that show a mosaic."""
+"""napari inside the window: its viewer without its frame, and a mosaic in it.
+
+The mosaic itself is drawn as tiles (:mod:`tile_layer`): a multiscale layer of napari cuts out and uploads the whole
+viewport anew for every step. A small layer of the whole slide lies below: there is never a hole, and napari's own list
+of layers shows and hides the slide.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QDir, QObject, Qt, Signal
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-from microscope_qc.app.canvas.pixels import Pyramid
+from microscope_qc.app.canvas.tile_layer import TileLayer
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.settings import config_folder
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
+from microscope_qc.slides.display import DisplaySettings, render
+from microscope_qc.slides.tile_cache import TileSource
 
 if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
 
+log = logging.getLogger(__name__)
+
 # before napari is imported: slices are read in its thread; its own settings neither disturb the window nor are changed
 os.environ.setdefault("NAPARI_ASYNC", "1")
 os.environ.setdefault("NAPARI_CONFIG", str(config_folder() / "napari.yaml"))
+
+THUMBNAIL_PX = 320
+PREVIEW_PX = 384
+QUICK_TILES = 16
+"""Where the coarsest level takes more reads than this, a preview from samples is shown first."""
+LARGEST_TEXTURE_PX = 8192
 
 
 class Picture(QObject):
     """Owns napari's viewer model and its Qt view.
 
     ``read_failed`` carries the error of a place that cannot be decoded. ``thumbnail_ready`` carries the mosaic and its
-    small picture (h, w, 3) uint8.
+    small picture (h, w, 3) uint8; it comes again when that gets better or is shown otherwise.
     """
 
     read_failed = Signal(object)
     thumbnail_ready = Signal(object, object)
-    _base_ready = Signal(object, object)  # pyramid, list of (pixels, window) by channel
+    _base_ready = Signal(object, object)  # source, (h, w, 3) uint8 of the whole slide
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         from napari._qt.qt_viewer import QtViewer
+        from napari._vispy.utils.gl import get_max_texture_sizes
         from napari.components import ViewerModel
 
         self.model = ViewerModel(title="microscope-qc", ndisplay=2)
@@ -54,40 +73,75 @@ class Picture(QObject):
         # napari 0.9 flushes OpenGL commands while it removes layers, whatever context is current: in the one of Qt's
         # compositor the buffers of the boxes are not resized, and the next draw reads beyond their end
         self.model.layers.events.removing.connect(self._make_current)
-        self.pyramid: Pyramid | None = None
+        self.model.layers.events.reordered.connect(self._show_as_base)
+        self.model.layers.events.inserted.connect(self._show_as_base)
+        self.model.layers.events.removed.connect(self._show_as_base)
+        largest = min(get_max_texture_sizes()[0] or LARGEST_TEXTURE_PX, LARGEST_TEXTURE_PX)
+        self.tiles = TileLayer(self.scene, largest_texture_px=largest, parent=self)
+        self.source: TileSource | None = None
+        self._base: Any = None  # napari's layer of the whole slide
+        self._display: DisplaySettings | None = None
+        self._serial = 0
+        self._planes: list[np.ndarray] = []  # of the base, one per channel; only the reader touches them
+        self._background = (0.0, 0.0, 0.0)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="overview")
         self._base_ready.connect(self._on_base_ready, Qt.ConnectionType.QueuedConnection)
 
     def set_background(self, colour: str) -> None:
         """Colour around the slide."""
         self.model.canvas.background_color_override = colour
+        rgb = QColor(colour)
+        self._background = (rgb.redF(), rgb.greenF(), rgb.blueF())
+        self._show_as_base()
 
     def _make_current(self, _event: object = None) -> None:
         self.widget.canvas._scene_canvas.set_current()
 
     def look(self, view: View) -> None:
-        """Point napari's camera at a view."""
+        """Point napari's camera at a view, and fetch what it shows."""
         camera = self.model.scene.camera
         camera.zoom = view.zoom
         camera.center = (0.0, view.y, view.x)
+        self.tiles.look(view, self.native.devicePixelRatioF())
 
     def redraw(self) -> None:
         """Ask for a new frame."""
         self.widget.canvas._scene_canvas.update()
 
-    def show_mosaic(self, mosaic: Mosaic | None) -> None:
+    @property
+    def complete(self) -> bool:
+        """Whether all that is in sight is as sharp as it gets."""
+        return self._base is not None and self.tiles.complete
+
+    def show_mosaic(self, mosaic: Mosaic | None, display: DisplaySettings | None = None) -> None:
         """Show a mosaic: first its overview, read in the background, then what is in view at full detail."""
         self._make_current()
+        self._base = None
         self.model.layers.clear()
-        self.pyramid = None
-        if mosaic is None:
+        self._serial += 1
+        self._display = display
+        source = None
+        if mosaic is not None:
+            source = TileSource(mosaic, on_error=lambda error: self._on_read_error(mosaic, error))
+        self.source = source
+        self.tiles.set_source(source, display)
+        if source is not None:
+            self._in_background(lambda: self._read_base(source))
+
+    def set_display(self, display: DisplaySettings | None) -> None:
+        """Show the slide with other settings; what is in sight is rendered anew in the background."""
+        source = self.source
+        if source is None or display == self._display:
             return
-        pyramid = Pyramid(mosaic, on_error=lambda error: self._on_read_error(mosaic, error))
-        self.pyramid = pyramid
-        self._reader.submit(self._read_base, pyramid)
+        self._display = display
+        self._serial += 1
+        serial = self._serial
+        self._in_background(lambda: self._render_base(source) if serial == self._serial else None)
+        self.tiles.set_display(display)
 
     def _on_read_error(self, mosaic: Mosaic, error: MicroscopeQCError) -> None:
-        if self.pyramid is not None and self.pyramid.mosaic is mosaic:  # not of a slide that was left
+        source = self.source
+        if source is not None and source.mosaic is mosaic:  # not of a slide that was left
             self.read_failed.emit(error)
 
     def layers_panel(self, parent: QWidget) -> QWidget:
@@ -117,91 +171,115 @@ class Picture(QObject):
         area.setMinimumWidth(panel.minimumSizeHint().width())
         return area
 
-    def _read_base(self, pyramid: Pyramid) -> None:
-        """Coarsest level of every channel and its display window (worker thread)."""
-        mosaic = pyramid.mosaic
-        last = len(pyramid) - 1
-        base = []
-        for channel in range(len(mosaic.channels)):
-            if self.pyramid is not pyramid:  # the person has gone on to another slide
-                return
-            height, width = pyramid.shape(last)
-            pixels = pyramid.read(Region(0, 0, height, width), last, channel)
-            window = _value_range(mosaic.dtype) if mosaic.rgb else mosaic.window(channel)
-            base.append((pixels, window))
-        self._base_ready.emit(pyramid, base)
-        self.thumbnail_ready.emit(mosaic, _thumbnail(mosaic, base))
+    # -- the whole slide below the tiles -----------------------------------------------------------------------------
 
-    def _on_base_ready(self, pyramid: Pyramid, base: list[tuple[np.ndarray, tuple[float, float]]]) -> None:
-        if self.pyramid is not pyramid:
+    def _in_background(self, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:  # nobody asks this thread for a result: the log is where it can be found
+                log.exception("the overview cannot be shown")
+
+        self._reader.submit(guarded)
+
+    def _read_base(self, source: TileSource) -> None:
+        """The whole slide, first roughly where that takes less (reader thread)."""
+        try:
+            for planes in _pictures(source):
+                if self.source is not source:  # the person has gone on to another slide
+                    return
+                self._planes = planes
+                self._render_base(source)
+        except MicroscopeQCError as error:
+            self._on_read_error(source.mosaic, error)
+
+    def _render_base(self, source: TileSource) -> None:
+        """Colours of the whole slide (reader thread)."""
+        if self.source is not source or not self._planes:
             return
-        mosaic = pyramid.mosaic
-        several = len(base) > 1
-        for channel, (pixels, window) in enumerate(base):
-            name = mosaic.channels[channel].name
-            colour = mosaic.channels[channel].colour
-            style: dict[str, Any] = {"blending": "additive" if several and channel else "opaque"}
-            if mosaic.rgb:
-                style["rgb"] = True
-            else:
-                style["contrast_limits"] = window
-                style["colormap"] = _colormap(colour) if several else "gray"
-            # the overview stays below the tiles: where a tile is still being read there is a coarse picture, not a hole
-            factor = [full / small for full, small in zip(mosaic.shape, pixels.shape, strict=False)]
-            half = [0.5 * value for value in factor]
-            if not several:
-                self.model.add_image(
-                    pixels,
-                    name=f"{name} overview",
-                    scale=factor,
-                    translate=half,
-                    interpolation2d="linear" if len(pyramid) > 1 else "nearest",
-                    **style,
-                )
-                # both lie at the same depth: with the depth test on, some drivers let the coarse picture win
-                style["blending"] = "translucent_no_depth"
-            if len(pyramid) > 1:
-                self.model.add_image(
-                    pyramid.levels(channel), name=name, multiscale=True, translate=(0.5, 0.5), cache=False, **style
-                )
-            elif several:
-                self.model.add_image(pixels, name=name, translate=(0.5, 0.5), **style)
+        pixels = np.ascontiguousarray(render(source.mosaic, self._planes, self._display))
+        self._base_ready.emit(source, pixels)
+        self.thumbnail_ready.emit(source.mosaic, _thumbnail(pixels))
+
+    def _on_base_ready(self, source: TileSource, pixels: np.ndarray) -> None:
+        if self.source is not source:
+            return
+        factor = [full / small for full, small in zip(source.shape(0), pixels.shape, strict=False)]
+        place = {"scale": factor, "translate": [0.5 * value for value in factor]}
+        if self._base is not None and self._base.data.shape == pixels.shape:
+            self._base.data = pixels
+            return
+        looks = {}
+        if self._base is not None:  # a better one of another size
+            looks = {"visible": self._base.visible, "opacity": self._base.opacity}
+            old, self._base = self._base, None
+            self.model.layers.remove(old)
+        # without the depth test: at the same depth some drivers would let it win over the tiles
+        base = self.model.add_image(
+            pixels,
+            name=source.mosaic.name or "Slide",
+            rgb=True,
+            interpolation2d="linear" if max(factor) > 1 else "nearest",
+            blending="translucent_no_depth",
+            **place,
+            **looks,
+        )
+        self.model.layers.move(self.model.layers.index(base), 0)
+        base.events.visible.connect(self._show_as_base)
+        base.events.opacity.connect(self._show_as_base)
+        self._base = base
+        self._show_as_base()
+
+    def _show_as_base(self, _event: object = None) -> None:
+        """Tiles are shown and hidden with the layer of the whole slide, just above it."""
+        base = self._base
+        if base is None:
+            order, opacity = 0.5, 1.0
+        elif base not in self.model.layers:  # the person removed it
+            order, opacity = 0.5, 0.0
+        else:
+            order, opacity = self.model.layers.index(base) + 0.5, base.opacity if base.visible else 0.0
+        self.tiles.set_look(opacity=opacity, background=self._background, order=order)
 
     def close(self) -> None:
         """Stop reading; the widget can be deleted afterwards."""
-        self.pyramid = None
+        self.source = self._base = None
         self._reader.shutdown(wait=True, cancel_futures=True)
         self._make_current()
+        self.tiles.set_source(None)
+        self.tiles.close()
         self.model.layers.clear()
         self.model._layer_slicer.shutdown()
         self.widget.close()
 
 
-def _value_range(dtype: np.dtype) -> tuple[float, float]:
-    return (0.0, 1.0) if dtype.kind == "f" else (0.0, float(np.iinfo(dtype).max))
+def _pictures(source: TileSource) -> Iterator[list[np.ndarray]]:
+    """Pictures of the whole slide, one array per channel, each better than the last.
+
+    A slide without a coarse level is shown from samples only: it is not read as a whole.
+    """
+    from microscope_qc.slides.preview import needs_conversion, sparse_preview
+
+    mosaic = source.mosaic
+    channels = range(len(mosaic.channels))
+    last = len(source.levels) - 1
+    rows, columns = source.grid(last)
+    shown = False
+    if rows * columns * source.cost(last) > QUICK_TILES:
+        previews = [sparse_preview(mosaic, longest_px=PREVIEW_PX, channel=channel) for channel in channels]
+        for planes in zip(*previews, strict=False):
+            shown = True
+            yield list(planes)
+    if not (shown and needs_conversion(mosaic)):
+        region = Region(0, 0, *source.shape(last))
+        yield [source.read(region, level=last, channel=channel, hatch=True) for channel in channels]
 
 
-def _colormap(colour: str) -> Any:
-    from napari.utils.colormaps import Colormap
-
-    return Colormap(["#000000", colour], name=colour)
-
-
-def _thumbnail(mosaic: Mosaic, base: list[tuple[np.ndarray, tuple[float, float]]], longest_px: int = 320) -> np.ndarray:
-    """Channels composed in their colours, (h, w, 3) uint8."""
+def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """The same picture, no longer than 320 px."""
     import cv2
 
-    from microscope_qc.app.canvas.box_layer import hex_to_rgba
-
-    height, width = base[0][0].shape[:2]
-    factor = min(1.0, longest_px / max(height, width))
+    height, width = pixels.shape[:2]
+    factor = min(1.0, THUMBNAIL_PX / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    total = np.zeros((size[1], size[0], 3))
-    for channel, (pixels, (low, high)) in enumerate(base):
-        small = cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        values = np.clip((small - low) / max(high - low, 1e-12), 0, 1)
-        if values.ndim == 2:
-            colour = hex_to_rgba(mosaic.channels[channel].colour)[:3] if len(base) > 1 else (1.0, 1.0, 1.0)
-            values = values[..., None] * np.asarray(colour)
-        total += values
-    return (np.clip(total, 0, 1) * 255).round().astype(np.uint8)
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
