@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 
 from microscope_qc.core.errors import InputError
@@ -23,6 +24,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     convert.add_argument(
         "--pixel-size", type=float, metavar="UM", help="micrometres per pixel, over what the file says"
     )
+    convert.add_argument("--no-verify", action="store_true", help="do not read everything back at the end")
+    convert.add_argument("--fresh", action="store_true", help="start anew instead of continuing a stopped conversion")
     convert.add_argument("--json", action="store_true", help="print one JSON document")
     convert.set_defaults(handler=_convert)
 
@@ -107,11 +110,24 @@ def _length(size: list[float] | None) -> str:
 
 def _convert(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.slides.pyramid import damage_sentence, damaged_places
     from microscope_qc.workflows.convert import convert
 
-    written = run(convert(args.slide, args.out, scene=args.scene, pixel_size_um=args.pixel_size), args)
+    job = convert(
+        args.slide,
+        args.out,
+        scene=args.scene,
+        pixel_size_um=args.pixel_size,
+        verify=not args.no_verify,
+        resume=not args.fresh,
+    )
+    written = run(job, args)
+    damaged = {path: places for path in written if (places := damaged_places(path))}
+    for path, places in damaged.items():
+        print(f"{path.name}: {damage_sentence(places)}.", file=sys.stderr)
     if args.json:
-        print_json({"written": written})
+        listed = {str(path): [[p.y0, p.x0, p.y1, p.x1] for p in places] for path, places in damaged.items()}
+        print_json({"written": written, **({"damaged": listed} if damaged else {})})
     else:
         print("\n".join(str(path) for path in written))
     return 0

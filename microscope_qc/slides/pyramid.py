@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import errno
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError
-from microscope_qc.core.files import atomic_write, write_error
+from microscope_qc.core.files import WriteError, atomic_write, write_error
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.slides.base import Channel
+from microscope_qc.slides.ome_zarr_metadata import read_attributes
+from microscope_qc.slides.pyramid_check import check_levels
+from microscope_qc.slides.pyramid_levels import PyramidPlan, create_level, halve, level_shapes
+from microscope_qc.slides.pyramid_metadata import attributes
+from microscope_qc.slides.pyramid_part import PartFolder
+from microscope_qc.slides.pyramid_shards import ShardWriter
+from microscope_qc.slides.pyramid_source import Read, SourceReader, merged
+from microscope_qc.slides.pyramid_walk import PyramidWalk, UnsoundShard
 
-CHUNK_PX = 512
-SHARD_PX = 4096
-TILE_PX = 1024  # asked from the reader at once; divides the shard
+__all__ = ["damaged_places", "halve", "level_shapes", "write_ome_zarr"]
 
-
-def level_shapes(shape: tuple[int, int], *, smallest_px: int = CHUNK_PX) -> list[tuple[int, int]]:
-    """Sizes of a pyramid that halves (rounding up) until the smaller side is at most ``smallest_px``."""
-    shapes = [shape]
-    while min(shapes[-1]) > smallest_px:
-        height, width = shapes[-1]
-        shapes.append((-(-height // 2), -(-width // 2)))
-    return shapes
-
-
-def halve(planes: np.ndarray) -> np.ndarray:
-    """Average blocks of 2 x 2 pixels of (c, y, x); the last row or column of an odd side stands for itself."""
-    height, width = planes.shape[1:]
-    padded = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-    size = (padded.shape[2] // 2, padded.shape[1] // 2)
-    if planes.dtype in (np.uint8, np.uint16, np.int16, np.float32, np.float64):
-        import cv2
-
-        return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in padded])
-    blocks = padded.reshape(len(planes), size[1], 2, size[0], 2).mean(axis=(2, 4))
-    return (np.rint(blocks) if planes.dtype.kind in "iu" else blocks).astype(planes.dtype)
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_ome_zarr(
@@ -54,15 +37,24 @@ def write_ome_zarr(
     shape: tuple[int, int],
     dtype: np.dtype | type | str,
     rgb: bool,
-    read: Callable[[Region], np.ndarray],
+    read: Read | Sequence[Read],
     pixel_size_um: tuple[float, float] | None = None,
     channels: Sequence[Channel] = (),
     name: str = "",
     origin_px: tuple[int, int] = (0, 0),
     stage: dict | None = None,
     workers: int = 2,
+    background: float = 0,
+    source: Mapping[str, Any] | None = None,
+    resume_key: Mapping[str, Any] | None = None,
+    resume: bool = True,
+    is_there: Callable[[], bool] = lambda: True,
+    verify: bool = False,
 ) -> Job[Path]:
     """Write a pyramid as OME-Zarr 0.5 (zarr v3, axes c, y, x; RGB as three channels).
+
+    Each level is the mean over 2 x 2 pixels of the finer one, see :func:`halve`. Every chunk and every index carries
+    a checksum (CRC-32C).
 
     Parameters
     ----------
@@ -72,248 +64,113 @@ def write_ome_zarr(
         Height and width in pixels.
     read
         Gives the full-resolution pixels of a region inside the picture: (h, w, 3) for RGB, (h, w) for one channel,
-        (c, h, w) for several. Called from ``workers`` threads, never twice for a pixel.
+        (c, h, w) for several; or one function for each channel. Called from ``workers`` threads, never twice for a
+        pixel unless it raises OSError: then the region is asked for again in smaller pieces, and what cannot be
+        read is filled with ``background``; its places are stored, see :func:`damaged_places`.
+    source
+        What the pyramid was made from, stored with it.
+    resume_key
+        When it is given, a conversion that was killed or lost its source leaves a hidden folder beside ``out``,
+        and the next one with an equal key continues it.
+    resume
+        False starts anew although there is something to continue.
+    is_there
+        Whether the source can still be reached.
+    verify
+        Read everything back at the end and compare it.
 
     Returns
     -------
     Job[Path]
-        Yields progress in tiles and returns ``out``; cancelling leaves nothing behind.
+        Yields progress in tiles, then in files while it verifies, and returns ``out``; cancelling leaves nothing.
 
     Raises
     ------
     InputError
         When ``out`` exists and is no zarr.
+    SlideError
+        When more than 5 % of the source cannot be read, or it has gone.
     WriteError
-        When the disk is full or the folder is read-only.
+        When the disk is full or the folder is read-only, when another conversion writes there, or when the drive does
+        not hold what was written; what was there before stays.
     """
-    target = Path(out)
-    if target.exists() and not (target / "zarr.json").is_file() and not (target / ".zattrs").is_file():
-        raise InputError(f"{target} exists and is no OME-Zarr; it is not overwritten.", hint="Choose another name.")
+    target = _checked_target(Path(out), shape)
+    plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), 3 if rgb else max(1, len(channels)), rgb)
+    part = PartFolder(target, plan, resume_key)
+    part.open(fresh=not resume)
+    try:
+        with _as_write_error(target):
+            reader = SourceReader(
+                read,
+                plan,
+                name=str((source or {}).get("name") or name or "The source"),
+                background=background,
+                is_there=is_there,
+                on_damage=part.add_damaged,
+            )
+            yield from _write_levels(part, plan, reader, workers)
+            if verify:
+                yield from check_levels(
+                    part.folder, plan, part.shards, name=target.name, workers=workers, on_bad=part.forget
+                )
+            damaged = merged(part.damaged)
+            if damaged:
+                yield Progress(1, 1, "", damage_sentence(damaged))
+            own: dict[str, Any] = {"source": dict(source)} if source else {}
+            own |= {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
+            document = attributes(plan.shapes, rgb, channels, pixel_size_um, name, origin_px, stage, own)
+            group = {"zarr_format": 3, "node_type": "group", "attributes": document}
+            atomic_write(part.folder / "zarr.json", json.dumps(group, indent=1))
+            part.publish()
+    except GeneratorExit:  # a person cancelled
+        part.discard()
+        raise
+    except UnsoundShard as error:
+        part.forget([error.shard])
+        part.leave()
+        raise
+    except WriteError as error:
+        # on a full disk a hidden folder would be in the way of whoever tries to free some space
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_IS_FULL
+        part.discard() if full else part.leave()
+        raise
+    except BaseException:
+        part.leave()
+        raise
+    return Path(out)
+
+
+def _write_levels(part: PartFolder, plan: PyramidPlan, reader: SourceReader, workers: int) -> Iterator[Progress]:
+    for level in range(len(plan.shapes)):
+        create_level(part.folder, plan, level)
+    writer = ShardWriter(part.folder, plan, part.add_shard)
+    yield from PyramidWalk(part.folder, plan, reader, writer, done=set(part.shards), workers=workers).run()
+
+
+def damaged_places(store: Path | str) -> list[Region]:
+    """Where a pyramid is filled because its source could not be read there, in full-resolution pixels."""
+    own = (read_attributes(Path(store)) or {}).get("microscope_qc")
+    listed = own.get("damaged") if isinstance(own, dict) else None
+    places = [place for place in listed if isinstance(place, list) and len(place) == 4] if listed else []
+    return [Region(*(int(value) for value in place)) for place in places]
+
+
+def damage_sentence(places: Sequence[Region]) -> str:
+    """What a person is told about places that were filled."""
+    first = places[0]
+    where = f"at x {first.x0}, y {first.y0}, {first.shape[1]} x {first.shape[0]} pixels"
+    if len(places) == 1:
+        return f"One place of the source could not be read and is filled with background ({where})"
+    return f"{len(places)} places of the source could not be read and are filled with background (the first {where})"
+
+
+def _checked_target(out: Path, shape: tuple[int, int]) -> Path:
+    """The folder that is really made: where links lead."""
+    if out.exists() and not (out / "zarr.json").is_file() and not (out / ".zattrs").is_file():
+        raise InputError(f"{out} exists and is no OME-Zarr; it is not overwritten.", hint="Choose another name.")
     if min(shape) < 1:
         raise InputError(f"A slide of {shape[1]} x {shape[0]} pixels cannot be written.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    except OSError as error:
-        raise write_error(target, error) from error
-    try:
-        planes = 3 if rgb else max(1, len(channels))
-        writer = _Writer(folder, shape=shape, dtype=np.dtype(dtype), planes=planes, rgb=rgb, read=read, workers=workers)
-        with _as_write_error(target):
-            yield from writer.run()
-            document = _attributes(writer.shapes, rgb, channels, pixel_size_um, name, origin_px, stage)
-            group = {"zarr_format": 3, "node_type": "group", "attributes": document}
-            atomic_write(folder / "zarr.json", json.dumps(group, indent=1))
-            _replace(folder, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return target
-
-
-class _Writer:
-    """Walks the shards depth first, so that one shard per level is held and every level is made on the way up."""
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        shape: tuple[int, int],
-        dtype: np.dtype,
-        planes: int,
-        rgb: bool,
-        read: Callable[[Region], np.ndarray],
-        workers: int,
-    ) -> None:
-        self.shapes = level_shapes(shape)
-        self._dtype, self._planes, self._rgb, self._read = dtype, planes, rgb, read
-        self._workers = max(1, workers)
-        self._stores = [_create(folder / str(i), (planes, *s), dtype, rgb) for i, s in enumerate(self.shapes)]
-        self._pending: collections.deque = collections.deque()
-        self._done = 0
-        self._total = sum(1 for _ in self._tiles())
-
-    def run(self) -> Generator[Progress, None, None]:
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="pyramid")
-        try:
-            self._stream = self._read_ahead(pool)
-            top = len(self.shapes) - 1
-            for shard in self._shards(top):
-                yield from self._build(top, shard)
-            while self._pending:
-                self._pending.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            # the folder is removed after a cancelled run: nobody may still be writing into it
-            for future in self._pending:
-                with contextlib.suppress(Exception):
-                    future.result()
-
-    def _extent(self, level: int, shard: tuple[int, int]) -> Region:
-        y0, x0 = shard[0] * SHARD_PX, shard[1] * SHARD_PX
-        return Region(y0, x0, y0 + SHARD_PX, x0 + SHARD_PX).clip(self.shapes[level])
-
-    def _shards(self, level: int) -> Iterator[tuple[int, int]]:
-        height, width = self.shapes[level]
-        for sy in range(-(-height // SHARD_PX)):
-            for sx in range(-(-width // SHARD_PX)):
-                yield sy, sx
-
-    def _children(self, level: int, shard: tuple[int, int]) -> Iterator[tuple[int, int]]:
-        for dy in (0, 1):
-            for dx in (0, 1):
-                child = (2 * shard[0] + dy, 2 * shard[1] + dx)
-                if not self._extent(level - 1, child).empty:
-                    yield child
-
-    def _tiles(self) -> Iterator[Region]:
-        """Tiles of level 0 in the order in which the depth-first walk needs them."""
-
-        def leaves(level: int, shard: tuple[int, int]) -> Iterator[tuple[int, int]]:
-            if level == 0:
-                yield shard
-            else:
-                for child in self._children(level, shard):
-                    yield from leaves(level - 1, child)
-
-        top = len(self.shapes) - 1
-        for root in self._shards(top):
-            for leaf in leaves(top, root):
-                yield from _split(self._extent(0, leaf))
-
-    def _read_ahead(self, pool: ThreadPoolExecutor) -> Iterator[tuple[Region, np.ndarray]]:
-        waiting: collections.deque[tuple[Region, Future]] = collections.deque()
-        for tile in self._tiles():
-            waiting.append((tile, pool.submit(self._read_planes, tile)))
-            if len(waiting) > 2 * self._workers:
-                region, future = waiting.popleft()
-                yield region, future.result()
-        while waiting:
-            region, future = waiting.popleft()
-            yield region, future.result()
-
-    def _read_planes(self, tile: Region) -> np.ndarray:
-        pixels = np.asarray(self._read(tile))
-        if self._rgb:
-            pixels = np.moveaxis(pixels, 2, 0)
-        elif pixels.ndim == 2:
-            pixels = pixels[None]
-        expected = (self._planes, *tile.shape)
-        if pixels.shape != expected:
-            raise ValueError(f"the reader gave {pixels.shape} where {expected} was asked for")
-        return pixels
-
-    def _build(self, level: int, shard: tuple[int, int]) -> Generator[Progress, None, np.ndarray]:
-        extent = self._extent(level, shard)
-        buffer = np.empty((self._planes, *extent.shape), self._dtype)
-        if level == 0:
-            for _ in _split(extent):
-                tile, pixels = next(self._stream)
-                buffer[:, tile.y0 - extent.y0 : tile.y1 - extent.y0, tile.x0 - extent.x0 : tile.x1 - extent.x0] = pixels
-                self._done += 1
-                yield Progress(self._done, self._total, "tiles")
-        else:
-            for child in self._children(level, shard):
-                small = halve((yield from self._build(level - 1, child)))
-                y, x = (child[0] % 2) * SHARD_PX // 2, (child[1] % 2) * SHARD_PX // 2
-                buffer[:, y : y + small.shape[1], x : x + small.shape[2]] = small
-        view = self._stores[level][:, extent.y0 : extent.y1, extent.x0 : extent.x1]
-        self._pending.append(view.write(buffer))
-        while len(self._pending) > 2:
-            self._pending.popleft().result()
-        return buffer
-
-
-def _split(extent: Region) -> Iterator[Region]:
-    for y0 in range(extent.y0, extent.y1, TILE_PX):
-        for x0 in range(extent.x0, extent.x1, TILE_PX):
-            yield Region(y0, x0, min(y0 + TILE_PX, extent.y1), min(x0 + TILE_PX, extent.x1))
-
-
-def _create(folder: Path, shape: tuple[int, int, int], dtype: np.dtype, rgb: bool):
-    """Make one level: an RGB tile is one chunk of all three channels, other channels are chunks of their own."""
-    import tensorstore as ts
-
-    depth = 3 if rgb else 1
-    shard = [min(SHARD_PX, -(-side // CHUNK_PX) * CHUNK_PX) for side in shape[1:]]
-    # measured on micrographs: smaller by 4 % and a third faster to read than plain zstd of the same level
-    blosc = {
-        "cname": "zstd",
-        "clevel": 1,
-        "shuffle": "shuffle" if dtype.itemsize > 1 else "noshuffle",
-        "typesize": dtype.itemsize,
-        "blocksize": 0,
-    }
-    inner = [
-        {"name": "bytes", "configuration": {"endian": "little"}},
-        {"name": "blosc", "configuration": blosc},
-        {"name": "crc32c"},
-    ]
-    sharding = {
-        "chunk_shape": [depth, CHUNK_PX, CHUNK_PX],
-        "codecs": inner,
-        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
-    }
-    metadata = {
-        "shape": list(shape),
-        "data_type": dtype.name,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [depth, *shard]}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 0,
-        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-        "dimension_names": ["c", "y", "x"],
-    }
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder.as_posix()}/"}, "metadata": metadata}
-    return ts.open(spec, create=True, delete_existing=True).result()
-
-
-def _attributes(
-    shapes: Sequence[tuple[int, int]],
-    rgb: bool,
-    channels: Sequence[Channel],
-    pixel_size_um: tuple[float, float] | None,
-    name: str,
-    origin_px: tuple[int, int],
-    stage: dict | None,
-) -> dict:
-    y_um, x_um = pixel_size_um or (1.0, 1.0)
-    unit = {"unit": "micrometer"} if pixel_size_um else {}
-    axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
-    datasets = []
-    for index in range(len(shapes)):
-        factor = 2.0**index
-        transforms: list[dict] = [{"type": "scale", "scale": [1.0, y_um * factor, x_um * factor]}]
-        if index:
-            # a coarse pixel's centre lies in the middle of the pixels it stands for
-            shift = (factor - 1) / 2
-            transforms.append({"type": "translation", "translation": [0.0, y_um * shift, x_um * shift]})
-        datasets.append({"path": str(index), "coordinateTransformations": transforms})
-    multiscale = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
-    if rgb:
-        shown = [Channel("Red", "#ff0000"), Channel("Green", "#00ff00"), Channel("Blue", "#0000ff")]
-    else:
-        shown = list(channels) or [Channel("Grey")]
-    omero = {"channels": [_omero_channel(channel) for channel in shown]}
-    own = {"rgb": rgb, "origin_px": list(origin_px), "stage": stage}
-    return {"ome": {"version": "0.5", "multiscales": [multiscale], "omero": omero}, "microscope_qc": own}
-
-
-def _omero_channel(channel: Channel) -> dict:
-    entry: dict = {"label": channel.name, "color": channel.colour.lstrip("#").upper(), "active": True}
-    if channel.window is not None:
-        low, high = channel.window
-        entry["window"] = {"start": low, "end": high, "min": low, "max": high}
-    return entry
-
-
-def _replace(folder: Path, target: Path) -> None:
-    folder.chmod(0o755)
-    old = None
-    if target.exists():
-        old = target.with_name(f"{folder.name}.old")
-        target.replace(old)
-    folder.replace(target)
-    if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
+    return out.resolve()
 
 
 @contextlib.contextmanager

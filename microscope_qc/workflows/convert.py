@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.errors import InputError
+from microscope_qc.core.errors import InputError, SlideError
+from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
 from microscope_qc.slides import Mosaic, open_slide
@@ -19,9 +22,19 @@ SUFFIX = ".ome.zarr"
 
 
 def convert(
-    slide_path: Path | str, out_path: Path | str, *, scene: str | None = None, pixel_size_um: float | None = None
+    slide_path: Path | str,
+    out_path: Path | str,
+    *,
+    scene: str | None = None,
+    pixel_size_um: float | None = None,
+    verify: bool = True,
+    resume: bool = True,
 ) -> Job[list[Path]]:
     """Write every scene of a slide, or one of them, as an OME-Zarr 0.5 pyramid.
+
+    A conversion that was killed, or whose source went away, is continued by the next one of the same slide to the same
+    place. Places of the slide that cannot be read are filled, and told by
+    :func:`~microscope_qc.slides.pyramid.damaged_places`.
 
     Parameters
     ----------
@@ -31,42 +44,78 @@ def convert(
         Name of the only scene to convert.
     pixel_size_um
         Size of a pixel, over what the file says.
+    verify
+        Read everything back at the end and compare it with what was written.
+    resume
+        Continue where an earlier conversion stopped; False starts anew.
 
     Returns
     -------
     Job[list of Path]
-        Yields progress in tiles of the scene at work and returns the folders written.
+        Yields progress in tiles of the scene at work, then in files while it verifies, and returns the folders written.
 
     Raises
     ------
     SlideError
-        When the slide cannot be read.
+        When the slide cannot be read, or more than 5 % of it.
     WriteError
-        When the disk is full or read-only; what was there before stays.
+        When the disk is full or read-only, or does not hold what was written; what was there before stays.
     """
     source, out = Path(slide_path), Path(out_path)
     with open_slide(source, pixel_size_um=pixel_size_um) as slide:
         mosaics = list(slide.scenes) if scene is None else [slide.scene(scene)]
         targets = [out] if len(mosaics) == 1 else [_scene_path(out, mosaic.name) for mosaic in mosaics]
-        if any(target.resolve() == source.resolve() for target in targets):
-            raise InputError(f"{source.name} cannot be converted into itself.", hint="Choose another name.")
+        for target in targets:
+            _check_apart(source, target)
         written = []
         for mosaic, target in zip(mosaics, targets, strict=True):
+            origin = _origin(source, mosaic)
             path = yield from write_ome_zarr(
                 target,
                 shape=mosaic.shape,
                 dtype=mosaic.dtype,
                 rgb=mosaic.rgb,
-                read=_reader(mosaic),
+                read=_readers(mosaic),
                 pixel_size_um=mosaic.pixel_size_um,
                 channels=mosaic.channels,
                 name=mosaic.name or source.stem,
                 origin_px=mosaic.origin_px,
                 stage=mosaic.stage,
                 workers=max(1, min(8, os.cpu_count() or 1)),
+                background=mosaic.background,
+                source=origin,
+                resume_key={**origin, **_state(source)},
+                resume=resume,
+                is_there=source.exists,
+                verify=verify,
             )
             written.append(path)
     return written
+
+
+def _check_apart(source: Path, target: Path) -> None:
+    """Refuse to write a slide over itself, into itself, or over the folder it lies in."""
+    try:
+        here, there = source.resolve(), target.resolve()
+    except (OSError, RuntimeError) as error:
+        raise WriteError(f"{target} cannot be written: its links lead nowhere.", hint="Choose another name.") from error
+    if here == there or here in there.parents or there in here.parents:
+        raise InputError(f"{source.name} cannot be converted into itself.", hint="Choose another name.")
+
+
+def _origin(source: Path, mosaic: Mosaic) -> dict[str, Any]:
+    """By what the slide is recognised as the source of the pyramid."""
+    try:
+        fingerprint = mosaic.fingerprint()
+    except SlideError:  # one of the sampled places is damaged
+        fingerprint = None
+    return {"name": source.name, "fingerprint": fingerprint, "scene": mosaic.name}
+
+
+def _state(source: Path) -> dict[str, int]:
+    """What changes when somebody writes to the slide."""
+    facts = source.stat()
+    return {"bytes": facts.st_size, "modified_ns": facts.st_mtime_ns}
 
 
 def _scene_path(out: Path, name: str) -> Path:
@@ -75,8 +124,6 @@ def _scene_path(out: Path, name: str) -> Path:
     return out.with_name(f"{stem}_{safe}{SUFFIX}")
 
 
-def _reader(mosaic: Mosaic) -> Callable[[Region], np.ndarray]:
-    count = len(mosaic.channels)
-    if count == 1:
-        return mosaic.read
-    return lambda region: np.stack([mosaic.read(region, channel=i) for i in range(count)])
+def _readers(mosaic: Mosaic) -> list[Callable[[Region], np.ndarray]]:
+    """One function for each channel."""
+    return [partial(mosaic.read, channel=i) for i in range(len(mosaic.channels))]

@@ -209,10 +209,10 @@ def test_a_folder_that_is_no_zarr_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self, *args, **kwargs):
+    def full(*args, **kwargs):
         raise ValueError("RESOURCE_EXHAUSTED: Error writing file: No space left on device [errno 28]")
 
-    monkeypatch.setattr("microscope_qc.slides.pyramid._Writer._build", full)
+    monkeypatch.setattr("microscope_qc.slides.pyramid.create_level", full)
     with pytest.raises(WriteError, match="disk is full"):
         write(tmp_path / "a.ome.zarr", np.zeros((5, 5), np.uint8))
     assert list(tmp_path.iterdir()) == []
@@ -226,7 +226,24 @@ def test_level_shapes_end_at_512(height: int, width: int) -> None:
     assert all(min(shape) > 512 for shape in shapes[:-1])
 
 
-@given(arrays(np.uint16, st.tuples(st.just(1), st.integers(1, 9), st.integers(1, 9))))
-def test_halving_averages_what_there_is(planes: np.ndarray) -> None:
-    expected = averaged(planes[0], 2)
-    assert np.abs(halve(planes)[0] - expected).max() <= 0.5
+@given(
+    arrays(
+        st.sampled_from([np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int64, np.uint64, np.bool_]),
+        st.tuples(st.just(1), st.integers(1, 9), st.integers(1, 9)),
+    ),
+    st.booleans(),
+)
+def test_halving_rounds_the_mean_of_what_there_is(planes: np.ndarray, ties_up: bool) -> None:
+    padded = np.pad(planes, ((0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)), mode="edge").astype(object)
+    sums = sum(padded[:, y::2, x::2] for y in (0, 1) for x in (0, 1))  # of Python's numbers, which never overflow
+    expected = ((sums + (2 if ties_up else 1)) // 4).astype(planes.dtype)
+    np.testing.assert_array_equal(halve(planes, ties_up=ties_up), expected)
+
+
+@given(
+    arrays(st.sampled_from([np.float16, np.float32, np.float64]), (1, 7, 8), elements=st.floats(-100, 100, width=16))
+)
+def test_halving_averages_floats(planes: np.ndarray) -> None:
+    half = halve(planes)
+    assert half.dtype == planes.dtype
+    np.testing.assert_allclose(half[0], averaged(planes[0], 2), rtol=1e-3, atol=0.1)

@@ -1,0 +1,49 @@
+"""What a pyramid says about itself: OME-Zarr 0.5, and what only this program knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from microscope_qc.slides.base import Channel
+
+
+def attributes(
+    shapes: Sequence[tuple[int, int]],
+    rgb: bool,
+    channels: Sequence[Channel],
+    pixel_size_um: tuple[float, float] | None,
+    name: str,
+    origin_px: tuple[int, int],
+    stage: dict | None,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the group's ``zarr.json`` says: the pyramid, the channels, and ``more`` of this program's own."""
+    y_um, x_um = pixel_size_um or (1.0, 1.0)
+    unit = {"unit": "micrometer"} if pixel_size_um else {}
+    axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
+    datasets = []
+    for index in range(len(shapes)):
+        factor = 2.0**index
+        transforms: list[dict] = [{"type": "scale", "scale": [1.0, y_um * factor, x_um * factor]}]
+        if index:
+            # a coarse pixel's centre lies in the middle of the pixels it stands for
+            shift = (factor - 1) / 2
+            transforms.append({"type": "translation", "translation": [0.0, y_um * shift, x_um * shift]})
+        datasets.append({"path": str(index), "coordinateTransformations": transforms})
+    multiscale = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
+    if rgb:
+        shown = [Channel("Red", "#ff0000"), Channel("Green", "#00ff00"), Channel("Blue", "#0000ff")]
+    else:
+        shown = list(channels) or [Channel("Grey")]
+    omero = {"channels": [_omero_channel(channel) for channel in shown]}
+    own = {"rgb": rgb, "origin_px": list(origin_px), "stage": stage, **more}
+    return {"ome": {"version": "0.5", "multiscales": [multiscale], "omero": omero}, "microscope_qc": own}
+
+
+def _omero_channel(channel: Channel) -> dict:
+    entry: dict = {"label": channel.name, "color": channel.colour.lstrip("#").upper(), "active": True}
+    if channel.window is not None:
+        low, high = channel.window
+        entry["window"] = {"start": low, "end": high, "min": low, "max": high}
+    return entry
