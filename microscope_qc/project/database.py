@@ -150,6 +150,13 @@ class Database:
             self._copy = None
 
 
+def driver(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's connection, in the same transaction: for many rows at once."""
+    found = connection.connection.driver_connection
+    assert isinstance(found, sqlite3.Connection)
+    return found
+
+
 def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA query_only=ON")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.project import schema
+from microscope_qc.project.database import driver
 from microscope_qc.project.records import Mark, RegistrationRecord, RunRecord, SlideRecord
 
 
@@ -76,29 +77,33 @@ def classes(connection: Connection) -> list[DefectClass]:
     ]
 
 
-_NUMBERS = ("id", "class_id", "y0", "x0", "y1", "x1", "confidence")
+_NUMBERS = ("id", "class_id", "y0", "x0", "y1", "x1")
 
 
 def boxes(connection: Connection, slide_id: int) -> np.ndarray:
     """Return the box rows of a slide, sorted by id."""
-    # The driver's own tuples, as few values in them as possible: every value becomes a Python object first, and there
-    # may be a million boxes. Small numbers come in one, and text is fetched where there is any.
-    small = "state + 4 * (chosen <> 0) + 8 * run_id"
+    # Every value becomes a Python object first, and there may be a million boxes: numbers only, straight from the
+    # driver into an array, small ones packed into one, and text fetched where there is any.
+    small = "ifnull(confidence, 9e999), state + 4 * (chosen <> 0) + 8 * run_id"  # no confidence is infinite
     sql = f"SELECT {', '.join(_NUMBERS)}, {small} FROM boxes WHERE slide_id = ? ORDER BY id"  # noqa: S608 - constants
-    found = _fetch(connection, sql, slide_id)
-    rows = np.zeros(len(found), BOX_DTYPE)
-    rows["reason"], rows["note"] = "", ""
-    if not found:
-        return rows
-    columns = list(zip(*found, strict=True))
-    for name, values in zip(_NUMBERS, columns, strict=False):
-        rows[name] = np.array(values, float) if name == "confidence" else values  # NULL becomes NaN
-    packed = np.array(columns[-1], np.int64)
+    values = np.fromiter(chain.from_iterable(_read(connection, sql, slide_id)), float)
+    *numbers, confidence, packed = values.reshape(-1, len(_NUMBERS) + 2).T
+    rows = np.zeros(len(packed), BOX_DTYPE)
+    for name, column in zip(_NUMBERS, numbers, strict=True):
+        rows[name] = column
+    rows["confidence"] = np.where(np.isinf(confidence), np.nan, confidence)
+    packed = packed.astype(np.int64)
     rows["state"], rows["chosen"], rows["run_id"] = packed & 3, packed & 4 != 0, packed >> 3
-    sql = "SELECT id, reason, note FROM boxes WHERE slide_id = ? AND (reason <> '' OR note <> '') ORDER BY id"
-    for number, reason, note in _fetch(connection, sql, slide_id):
-        place = bisect_left(columns[0], number)
-        rows["reason"][place], rows["note"][place] = reason, note
+    rows["reason"], rows["note"] = "", ""
+    sql = "SELECT id, reason, note FROM boxes WHERE slide_id = ? AND (reason <> '' OR note <> '')"
+    said = list(_read(connection, sql, slide_id))
+    if said:
+        ids, reasons, notes = zip(*said, strict=True)
+        places = np.searchsorted(np.ascontiguousarray(rows["id"]), ids)
+        for name, texts in (("reason", reasons), ("note", notes)):
+            column = np.empty(len(texts), object)
+            column[:] = texts
+            rows[name][places] = column
     return rows
 
 
@@ -106,12 +111,12 @@ def details(connection: Connection, table: str, slide_id: int) -> dict[int, str]
     """Return what is stored beside the boxes of a slide in "attributes" or "outlines", as JSON text by box id."""
     column = schema.metadata.tables[table].c
     sql = str(select(column.id, column.data).where(column.slide_id == slide_id).compile(dialect=connection.dialect))
-    return dict(_fetch(connection, sql, slide_id))
+    return dict(_read(connection, sql, slide_id))
 
 
-def _fetch(connection: Connection, sql: str, slide_id: int) -> list[Any]:
-    cursor = connection.exec_driver_sql(sql, (slide_id,)).cursor
-    return list(cursor.fetchall()) if cursor is not None else []
+def _read(connection: Connection, sql: str, slide_id: int) -> Iterable[Any]:
+    # the driver's own tuples: rows of SQLAlchemy take four times as long
+    return driver(connection).execute(sql, (slide_id,))
 
 
 def marks(connection: Connection) -> list[Mark]:
