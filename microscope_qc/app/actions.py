@@ -50,6 +50,23 @@ def has_selection(session: Session) -> str:
     return with_project(session) or ("" if len(session.selection) else "Select a find first.")
 
 
+def copyable(session: Session) -> str:
+    """Needs selected finds or a measured line."""
+    if session.slide_view.measurement is not None:
+        return ""
+    return with_project(session) or ("" if len(session.selection) else "Select finds or measure a line first.")
+
+
+def measured(session: Session) -> str:
+    """Needs a measured line."""
+    return "" if session.slide_view.measurement is not None else "Measure a line first."
+
+
+def rgb_slide(session: Session) -> str:
+    """Needs an RGB slide on screen."""
+    return with_slide(session) or ("" if session.mosaic is not None and session.mosaic.rgb else "Only for RGB slides.")
+
+
 def undoable(session: Session) -> str:
     """Needs something to undo."""
     if session.project is None or not session.project.can_undo:
@@ -130,8 +147,9 @@ ACTIONS: tuple[Action, ...] = (
         "copy_table",
         ("Ctrl+C",),
         "content-copy",
-        when=has_selection,
+        when=copyable,
         group=1,
+        tooltip="The measured length while a line is there",
     ),
     Action(
         "edit.delete", "Delete finds", "Edit", "delete_selection", ("Delete",), "delete-outline", when=selected, group=1
@@ -192,6 +210,21 @@ ACTIONS: tuple[Action, ...] = (
         tooltip="Click a point that you will find again in the SEM",
     ),
     Action(
+        "tool.length",
+        "Measure a length",
+        "Edit",
+        "use_tool",
+        ("L",),
+        "arrow-expand-horizontal",
+        argument="length",
+        when=with_slide,
+        group=4,
+        toolbar=True,
+        checkable=True,
+        tooltip="Drag from end to end; Shift turns in steps of 15°; Ctrl C copies it, Esc takes it away",
+    ),
+    Action("edit.copy_length", "Copy measured length", "", "copy_length", (), "content-copy", when=measured),
+    Action(
         "view.fit_selection",
         "Fit selection",
         "View",
@@ -220,6 +253,30 @@ ACTIONS: tuple[Action, ...] = (
         when=with_slide,
     ),
     Action("view.go_to", "Go to position…", "View", "go_to_dialog", ("G",), "crosshairs-gps", when=with_slide),
+    Action(
+        "view.display",
+        "Brightness and contrast",
+        "View",
+        "show_dock",
+        ("C",),
+        "contrast-circle",
+        argument="display",
+        when=with_slide,
+        tooltip="Black, white, gamma, channels, white balance; for looking only",
+    ),
+    Action(
+        "view.auto_contrast", "Automatic contrast", "View", "auto_contrast", ("Shift+C",), "auto-fix", when=with_slide
+    ),
+    Action("view.reset_display", "Show as the file says", "View", "reset_display", (), "restore", when=with_slide),
+    Action(
+        "view.grey_place",
+        "Pick a grey place for the white balance",
+        "",
+        "pick_grey_place",
+        (),
+        "eyedropper-variant",
+        when=rgb_slide,
+    ),
     Action(
         "view.filter", "Filter finds", "View", "focus_filter", ("Ctrl+F",), "filter-outline", when=with_project, group=1
     ),

@@ -110,6 +110,14 @@ def _sem(window: MainWindow, parent: QWidget) -> QWidget:
     return sem
 
 
+def _display(window: MainWindow, parent: QWidget) -> QWidget:
+    from microscope_qc.app.docks.display import DisplayDock
+
+    dock = DisplayDock(window.session, window.jobs, parent)
+    dock.open_requested.connect(lambda: window.trigger("file.open"))
+    return dock
+
+
 DOCKS: tuple[DockSpec, ...] = (
     DockSpec("slides", "Slides", "image-multiple-outline", "left", _slides, ("annotate", "sem")),
     DockSpec("classes", "Classes", "shape-outline", "left", _classes, ("annotate",)),
@@ -117,6 +125,7 @@ DOCKS: tuple[DockSpec, ...] = (
     DockSpec("card", "Defect", "card-text-outline", "right", _card, ("annotate",)),
     DockSpec("detect", "Detect", "radar", "right", _detect, ("annotate",)),
     DockSpec("sem", "SEM", "microscope", "right", _sem, ("sem",)),
+    DockSpec("display", "Brightness and contrast", "contrast-circle", "right", _display, tab_with="card"),
     DockSpec("history", "History", "history", "right", _history),
     DockSpec("gallery", "Gallery", "view-grid-outline", "bottom", _gallery, ("annotate",)),
     DockSpec("table", "Table", "table", "bottom", _table, ("annotate", "sem"), tab_with="gallery"),

@@ -181,6 +181,7 @@ class MainWindow(QMainWindow):
             session.classes_changed,
         ):
             signal.connect(self.book_refresh_soon)
+        session.slide_view.measurement_changed.connect(self._on_measurement_changed)
         session.mosaic_changed.connect(self._ask_pixel_size_once)
         session.tool_changed.connect(self._on_tool_changed)
         session.notice.connect(self._on_notice)
@@ -238,7 +239,7 @@ class MainWindow(QMainWindow):
             item = next((item for item in self.session.classes if item.key == key), None)
             words = f"{item.code}  {item.name}" if item is not None else action_by_id(f"class.{key}").text
             self.book.actions[f"class.{key}"].setText(words)
-        for tool in ("select", "draw", "mark"):
+        for tool in ("select", "draw", "mark", "length"):
             self.book.actions[f"tool.{tool}"].setChecked(self.session.tool == tool)
 
     def palette_popup(self) -> CommandPalette:
@@ -327,6 +328,10 @@ class MainWindow(QMainWindow):
             self.show_dock("sem")  # it asks for the stage position of what is placed
         self.book_refresh_soon()
 
+    def _on_measurement_changed(self) -> None:
+        self.canvas.update_later()
+        self.book_refresh_soon()
+
     def _on_menu_requested(self, place: Any) -> None:
         menu = QMenu(self)
         names = ("review.confirm", "review.reject", "review.unreview", "review.choose", "edit.delete")
@@ -338,7 +343,9 @@ class MainWindow(QMainWindow):
                 words = f"{item.code}  {item.name}" + (f"\t{item.key}" if item.key else "")
                 classes.addAction(words, partial(self._relabel, item.id)).setEnabled(self.session.can_write)
             menu.addSeparator()
-        for name in ("tool.draw", "view.fit_slide", "view.go_to"):
+        if self.session.slide_view.measurement is not None:
+            menu.addAction(self.book.actions["edit.copy_length"])
+        for name in ("tool.draw", "tool.length", "view.fit_slide", "view.go_to"):
             menu.addAction(self.book.actions[name])
         menu.exec(place)
 

@@ -76,14 +76,15 @@ class Measurement:
         return math.hypot((self.y1 - self.y0) * pixel_size_um[0], (self.x1 - self.x0) * pixel_size_um[1])
 
     def angle_deg(self, pixel_size_um: tuple[float, float] | None = None) -> float:
-        """Angle against the horizontal, counter-clockwise as seen on screen, from 0 up to 180 degrees."""
+        """Slope against the horizontal in degrees, above -90 up to 90: positive where it rises to the right."""
         sy, sx = pixel_size_um or (1.0, 1.0)
-        angle = math.degrees(math.atan2((self.y0 - self.y1) * sy, (self.x1 - self.x0) * sx)) % 180.0
-        return 0.0 if angle > 179.95 else angle
+        angle = math.degrees(math.atan2((self.y0 - self.y1) * sy, (self.x1 - self.x0) * sx))
+        turned = angle - 180.0 if angle > 90.0 else angle + 180.0 if angle <= -90.0 else angle
+        return turned + 0.0  # no -0
 
     def words(self, pixel_size_um: tuple[float, float] | None) -> str:
         """Length and angle as they stand at the line."""
-        pixels, angle = f"{self.length_px:.1f} px", f"{self.angle_deg(pixel_size_um):.1f}°"
+        pixels, angle = f"{self.length_px:.1f} px", f"{self.angle_deg(pixel_size_um):.1f}°".replace("-", "−")
         if pixel_size_um is None:
             return f"{pixels}   {angle}"
         return f"{_metric(self.length_um(pixel_size_um))}   {pixels}   {angle}"
@@ -119,7 +120,7 @@ class SlideView(QObject):
     seen_changed = Signal()
     measurement_changed = Signal()
     veil_changed = Signal(bool)
-    grey_place_picked = Signal(float, float)  # y, x in slide pixels, by the tool "grey"
+    grey_place_picked = Signal(float, float, float)  # y, x and radius in slide pixels, by the tool "grey"
 
     def __init__(self, session: Session) -> None:
         super().__init__()

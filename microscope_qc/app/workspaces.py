@@ -19,7 +19,7 @@ TIPS = {
     "review": "One find after the other, nothing else",
     "sem": "Marks, alignment and the list of places to visit",
 }
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 SEM_WIDTH = 464
 """Every column of the marks and of the travel list is seen."""
 

@@ -146,8 +146,8 @@ def display_window(mosaic: Mosaic, channel: int) -> tuple[float, float]:
         return 0.0, 255.0
     if mosaic.dtype == np.bool_:
         return 0.0, 1.0
-    sample = _sample(mosaic, channel)
-    values = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample.ravel()
+    taken = sample(mosaic, channel)
+    values = taken[np.isfinite(taken)] if taken.dtype.kind == "f" else taken.ravel()
     if not len(values):
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(values, [0.1, 99.9]))
@@ -156,7 +156,7 @@ def display_window(mosaic: Mosaic, channel: int) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def _sample(mosaic: Mosaic, channel: int) -> np.ndarray:
+def sample(mosaic: Mosaic, channel: int) -> np.ndarray:
     """Pixels of the coarsest level: all of it when small, else 16 blocks spread over it."""
     level = len(mosaic.levels) - 1
     height, width = mosaic.levels[level].shape

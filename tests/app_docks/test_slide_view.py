@@ -182,7 +182,8 @@ def test_cells_from_strangers_are_refused(values: dict) -> None:
         ((100, 0, 0, 100), (0.5, 0.5), "70.71 µm   141.4 px   45.0°"),
         ((0, 0, 100, 0), (10.0, 5.0), "1 mm   100.0 px   90.0°"),
         ((0, 100, 0, 0), (0.001, 0.002), "200 nm   100.0 px   0.0°"),
-        ((0, 0, 100, 100), (2.0, 1.0), "223.6 µm   141.4 px   116.6°"),
+        ((100, 100, 0, 0), None, "141.4 px   −45.0°"),
+        ((0, 0, 100, 100), (2.0, 1.0), "223.6 µm   141.4 px   −63.4°"),
     ],
 )
 def test_a_line_says_its_length_and_angle(line: tuple, size: tuple | None, words: str) -> None:

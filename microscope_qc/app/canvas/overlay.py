@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QLineF, QPointF, QRectF, Qt
+from qtpy.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QWidget
 
@@ -45,6 +45,7 @@ class Overlay(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_codes(painter)
         self._paint_marks(painter)
+        self._paint_measurement(painter)
         self._paint_hand(painter)
         self._paint_scale_bar(painter)
         painter.end()
@@ -130,6 +131,41 @@ class Overlay(QWidget):
             painter.setBrush(WHITE)
             for _, _, x, y in handle_places(box, self.view):
                 painter.drawRect(QRectF(x - 3.5, y - 3.5, 7, 7))
+
+    def _paint_measurement(self, painter: QPainter) -> None:
+        measured = self._session.slide_view.measurement
+        if measured is None:
+            return
+        a = QPointF(*self.view.to_screen(measured.y0, measured.x0))
+        b = QPointF(*self.view.to_screen(measured.y1, measured.x1))
+        line = QLineF(a, b)
+        across = QPointF(0, 6) if line.length() == 0 else QPointF(-line.dy(), line.dx()) * (6 / line.length())
+        for pen in (QPen(HALO, 5), QPen(MARK_COLOUR, 2)):
+            painter.setPen(pen)
+            painter.drawLine(line)
+            for end in (a, b):
+                painter.drawLine(QLineF(end - across, end + across))
+        self._plate(painter, line, measured.words(self._session.pixel_size_um))
+
+    def _plate(self, painter: QPainter, line: QLineF, words: str) -> None:
+        """Words on a dark ground beside the middle of a line, where they do not lie on it and stay in sight."""
+        metrics = QFontMetricsF(self._tag_font)
+        size = QSizeF(metrics.horizontalAdvance(words) + 16, metrics.height() + 8)
+        length = line.length() or 1.0
+        normal = QPointF(line.dy(), -line.dx()) / length  # square to the line; the side that looks up
+        if normal.y() > 0 or (normal.y() == 0 and normal.x() < 0):
+            normal = -normal
+        away = abs(normal.x()) * size.width() / 2 + abs(normal.y()) * size.height() / 2 + 10
+        rect = QRectF(QPointF(0, 0), size)
+        rect.moveCenter(line.center() + normal * away)
+        rect.moveLeft(min(max(rect.left(), 8.0), max(8.0, self.width() - rect.width() - 8)))
+        rect.moveTop(min(max(rect.top(), 8.0), max(8.0, self.height() - rect.height() - 8)))
+        painter.setPen(QPen(QColor(255, 255, 255, 60), 1))
+        painter.setBrush(QColor(16, 16, 16, 220))
+        painter.drawRoundedRect(rect, 4, 4)
+        painter.setFont(self._tag_font)
+        painter.setPen(WHITE)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_size(self, painter: QPainter, box: Box) -> None:
         height, width = box[2] - box[0], box[3] - box[1]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.app.canvas.view import View
+from microscope_qc.app.slide_view import Measurement
 from microscope_qc.core.geometry import Region
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ CLICK_POINTS = 4
 HANDLE_POINTS = 6
 """Reach of a handle on screen."""
 MIN_BOX_PX = 2.0
+GREY_POINTS = 6
+"""Radius on screen of the place that the white balance is taken from."""
+TURN_DEG = 15
 
 Box = tuple[float, float, float, float]
 
@@ -51,7 +55,7 @@ class Tools:
         self.ghost: Box | None = None
         self.band: Box | None = None
         self.line: Box | None = None  # start and end of a measured line, y, x each
-        self.gesture = ""  # "", "press", "pan", "draw", "mark", "measure", "band", "move", "resize"
+        self.gesture = ""  # "", "press", "pan", "draw", "mark", "measure", "length", "grey", "band", "move", "resize"
         self._start = Hand(0, 0)
         self._last = Hand(0, 0)
         self._hit: int | None = None
@@ -142,6 +146,8 @@ class Tools:
             self.band = self._dragged(hand)
         elif self.gesture == "measure":
             self.line = (*self.view.to_slide(self._start.x, self._start.y), *self.view.to_slide(hand.x, hand.y))
+        elif self.gesture == "length" and self._moved(hand):
+            self._session.slide_view.set_measurement(self._measured(hand))
         elif self.gesture in {"move", "resize"}:
             self.ghost = self._edited_box(hand)
         self._last = hand
@@ -163,6 +169,11 @@ class Tools:
         elif gesture == "mark":
             y, x = self.view.to_slide(hand.x, hand.y)
             self._session.mark_placed.emit(y, x)
+        elif gesture == "grey":
+            y, x = self.view.to_slide(hand.x, hand.y)
+            self._session.slide_view.grey_place_picked.emit(y, x, GREY_POINTS / self.view.zoom)
+        elif gesture == "length":
+            self._session.slide_view.set_measurement(self._measured(hand) if self._moved(hand) else None)
         elif gesture == "measure" and line is not None and self._moved(hand):
             self._session.line_drawn.emit(math.hypot(line[2] - line[0], line[3] - line[1]))
         elif gesture == "band" and band is not None:
@@ -173,9 +184,22 @@ class Tools:
     def cancel(self) -> bool:
         """Give the gesture up; returns whether there was one."""
         running = bool(self.gesture)
+        if self.gesture == "length":
+            self._session.slide_view.set_measurement(None)
         self.gesture = ""
         self._drop()
         return running
+
+    def _measured(self, hand: Hand) -> Measurement:
+        """The line from the press to the hand; with Shift at a multiple of 15 degrees on screen."""
+        dx, dy = hand.x - self._start.x, hand.y - self._start.y
+        if hand.shift:
+            angle = round(math.degrees(math.atan2(dy, dx)) / TURN_DEG) * TURN_DEG
+            uy, ux = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+            along = dx * ux + dy * uy
+            dx, dy = along * ux, along * uy
+        start = self.view.to_slide(self._start.x, self._start.y)
+        return Measurement(*start, *self.view.to_slide(self._start.x + dx, self._start.y + dy))
 
     def _drop(self) -> None:
         self.ghost = self.band = self.line = None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMessageBox
 
 from microscope_qc import __version__
+from microscope_qc.slides.display import DisplaySettings
 
 if TYPE_CHECKING:
     from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.slides.histogram import Histogram
 
 
 class LookCommands:
@@ -47,6 +50,35 @@ class LookCommands:
         dialog = GoToDialog(self._session, self._window.canvas.view, self._window)
         if dialog.exec():
             self._window.canvas.go_to(*dialog.place_px())
+
+    def auto_contrast(self) -> None:
+        """Black and white at the darkest and brightest 0.1 % of the channels that are shown."""
+        from microscope_qc.slides.histogram import histogram
+
+        mosaic, view = self._session.mosaic, self._session.slide_view
+        if mosaic is None:
+            return
+        shown = [i for i in range(len(mosaic.channels)) if view.display.channel(i).visible]
+
+        def take(made: list[Histogram]) -> None:
+            if mosaic is self._session.mosaic:
+                display = view.display
+                for channel, counts in zip(shown, made, strict=True):
+                    display = display.with_channel(
+                        channel, replace(display.channel(channel), window=counts.auto_window)
+                    )
+                view.set_display(display)
+
+        self._window.jobs.call(lambda: [histogram(mosaic, channel) for channel in shown], on_done=take)
+
+    def reset_display(self) -> None:
+        """Show the slide as its file says."""
+        self._session.slide_view.set_display(DisplaySettings())
+
+    def pick_grey_place(self) -> None:
+        """Take up the tool that takes the white balance from a place."""
+        self._window.show_dock("display")
+        self._session.set_tool("grey")
 
     def focus_filter(self) -> None:
         """Go to the search field of the gallery."""

@@ -26,14 +26,27 @@ class ReviewCommands:
         self._session.redo()
 
     def copy_table(self) -> None:
-        """Put the selected finds on the clipboard as a table."""
+        """Put the selected finds on the clipboard as a table; while a line is measured without any, its length."""
         from microscope_qc.app.docks.table import as_text
 
+        if self._session.slide_view.measurement is not None and (
+            self._session.tool == "length" or not len(self._session.selection)
+        ):
+            self.copy_length()
+            return
         ids = self._session.selection.ids
         clipboard = QApplication.clipboard()
         if clipboard is not None and len(ids):
             clipboard.setText(as_text(self._session, ids))
             self._session.notice.emit("1 find copied." if len(ids) == 1 else f"{len(ids)} finds copied.")
+
+    def copy_length(self) -> None:
+        """Put the measured length and angle on the clipboard."""
+        measured, clipboard = self._session.slide_view.measurement, QApplication.clipboard()
+        if measured is not None and clipboard is not None:
+            words = measured.words(self._session.pixel_size_um)
+            clipboard.setText(words.replace("   ", "\t"))
+            self._session.notice.emit(f"Copied: {words}")
 
     def delete_selection(self) -> None:
         """Delete the selected finds."""
@@ -47,8 +60,11 @@ class ReviewCommands:
         self._session.selection.set(self._session.shown_rows()["id"].copy())
 
     def select_none(self) -> None:
-        """Give a gesture up, else the tool, else select nothing."""
+        """Give a gesture up, else the measured line, else the tool, else select nothing."""
         if self._window.canvas.give_up():
+            return
+        if self._session.slide_view.measurement is not None:
+            self._session.slide_view.set_measurement(None)
             return
         if self._session.tool != "select":
             self._session.set_tool("select")

@@ -1,0 +1,108 @@
+"""How the values of a slide are spread, and what follows from that: a window, a white balance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.display import BALANCE_LIMITS, NEUTRAL, sample
+
+if TYPE_CHECKING:
+    from microscope_qc.slides.base import Mosaic
+
+BINS = 256
+LOW_PERCENT, HIGH_PERCENT = 0.1, 99.9
+DARKEST, BRIGHTEST = 0.03, 0.97
+"""Share of the brightest value between which a place says something about its colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of a sample of one channel.
+
+    ``counts`` is (bands, bins): three bands for RGB, one otherwise. ``edges`` has one value more than there are bins.
+    ``own_window`` is what the file (or the picture) says is black and white, ``auto_window`` the percentiles 0.1 and
+    99.9 of the sample.
+    """
+
+    counts: np.ndarray
+    edges: np.ndarray
+    own_window: tuple[float, float]
+    auto_window: tuple[float, float]
+    whole_numbers: bool
+
+
+def histogram(mosaic: Mosaic, channel: int = 0) -> Histogram:
+    """Count the values of a sample of the coarsest level.
+
+    Raises
+    ------
+    SlideError
+        When the slide cannot be read there.
+    """
+    pixels = sample(mosaic, channel)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.view(np.uint8)
+    bands = pixels.reshape(-1, 3) if mosaic.rgb else pixels.reshape(-1, 1)
+    if pixels.dtype.kind == "f":
+        bands = bands[np.isfinite(bands).all(axis=1)]
+    whole = pixels.dtype.kind in "uib"
+    own = mosaic.window(channel)
+    if not len(bands):
+        return Histogram(np.zeros((1, 1)), np.asarray(own, float), own, own, whole)
+    low, high = (0.0, 255.0) if pixels.dtype == np.uint8 else (float(bands.min()), float(bands.max()))
+    if whole:
+        step = max(1, -(-round(high - low + 1) // BINS))
+        edges = low - 0.5 + step * np.arange(round(high - low + 1) // step + 2)
+    else:
+        edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    counts = np.stack([np.histogram(bands[:, band], edges)[0] for band in range(bands.shape[1])])
+    first, last = (float(value) for value in np.percentile(bands.astype(np.float64), [LOW_PERCENT, HIGH_PERCENT]))
+    auto = (first, last) if last > first else (first, first + 1.0)
+    return Histogram(counts, edges, own, auto, whole)
+
+
+def grey_world(mosaic: Mosaic) -> tuple[float, float, float]:
+    """White balance that makes the average of an RGB slide grey (Buchsbaum 1980, "gray world").
+
+    Very dark and very bright pixels (resin, gaps, saturated metal) are left out.
+    """
+    pixels = sample(mosaic, 0).reshape(-1, 3).astype(np.float64)
+    pixels = pixels[np.isfinite(pixels).all(axis=1)]
+    factors = balance_of(pixels, white=mosaic.window(0)[1])
+    return NEUTRAL if factors is None else factors
+
+
+def grey_place(mosaic: Mosaic, y: float, x: float, *, radius_px: float) -> tuple[float, float, float] | None:
+    """White balance that makes a place of an RGB slide grey; None where it is too dark or too bright to tell.
+
+    Parameters
+    ----------
+    y, x, radius_px
+        In full-resolution pixels.
+    """
+    level = mosaic.level_for(max(1.0, radius_px / 8))
+    down_y, down_x = mosaic.levels[level].downsample
+    reach = min(max(radius_px / max(down_y, down_x), 1.0), 64.0)
+    middle_y, middle_x = y / down_y, x / down_x
+    region = Region(
+        int(middle_y - reach), int(middle_x - reach), int(middle_y + reach) + 1, int(middle_x + reach) + 1
+    ).clip(mosaic.levels[level].shape)
+    if region.empty:
+        return None
+    pixels = mosaic.read(region, level=level).reshape(-1, 3).astype(np.float64)
+    middle = np.nanmedian(pixels, axis=0)[None]
+    return balance_of(middle, white=mosaic.window(0)[1])
+
+
+def balance_of(pixels: np.ndarray, *, white: float) -> tuple[float, float, float] | None:
+    """Factors that give the bands of (N, 3) values one mean, keeping the mean of all; None without usable pixels."""
+    usable = pixels[(pixels.min(axis=1) >= DARKEST * white) & (pixels.max(axis=1) <= BRIGHTEST * white)]
+    if not len(usable):
+        return None
+    means = usable.mean(axis=0)
+    red, green, blue = (float(f) for f in np.clip(means.mean() / means, *BALANCE_LIMITS))
+    return red, green, blue
