@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ import numpy as np
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
+from microscope_qc.slides.czi_directory import SubBlocks, read_sub_blocks
 from microscope_qc.slides.czi_metadata import CziMetadata, parse_metadata
+from microscope_qc.slides.czi_stage import fit_stage
+from microscope_qc.slides.czi_tiles import Bgr48Tiles, misread
 
 CACHE_BYTES = 256 << 20
 SMALLEST_PX = 512
@@ -59,7 +63,14 @@ class _Reader:
 
         cache = CacheOptions(type=CacheType.Standard, max_memory_usage=CACHE_BYTES, max_sub_block_count=100_000)
         self.path = path
-        self.czi = CziReader(str(path), cache_options=cache)
+
+        class PlainReader(CziReader):
+            @classmethod
+            def _get_array_from_bitmap(cls, pixel_data: Any) -> np.ndarray:
+                """The bitmap itself; the wrapper copies it once only to look at its shape."""
+                return np.asarray(pixel_data)
+
+        self.czi = PlainReader(str(path), cache_options=cache)
         self._idle = threading.Condition()
         self._users = 0
         self._closed = False
@@ -107,15 +118,23 @@ class _Layout:
     rgb: bool
     dtype: np.dtype
     plane: dict[str, int]
-    pyramid: bool
+    blocks: SubBlocks | None
     notes: tuple[str, ...]
+
+    def factors(self, scene: int | None, shape: tuple[int, int]) -> tuple[list[int], int]:
+        """By how much the levels are smaller, and how many of them are in the file."""
+        factors = [1, *(self.blocks.layers(scene) if self.blocks is not None else ())]
+        stored = len(factors)
+        while min(shape) // factors[-1] > SMALLEST_PX:
+            factors.append(factors[-1] * 2)
+        return [factor for factor in factors if min(shape) // factor > 0], stored
 
 
 def _scenes(path: Path, reader: _Reader) -> list[CziMosaic]:
     czi = reader.czi
-    count, pyramid = _count_sub_blocks(czi)
-    metadata = parse_metadata(path, czi.raw_metadata, count)
-    layout = _layout(path, czi, pyramid)
+    blocks = _sub_blocks(path)
+    metadata = parse_metadata(path, czi.raw_metadata, blocks)
+    layout = _layout(path, czi, blocks)
     rectangles = czi.scenes_bounding_rectangle_no_pyramid
     total = czi.total_bounding_rectangle_no_pyramid
     if not rectangles:
@@ -127,21 +146,15 @@ def _scenes(path: Path, reader: _Reader) -> list[CziMosaic]:
     ]
 
 
-def _count_sub_blocks(czi: Any) -> tuple[int, bool]:
-    """Number of sub-blocks, and whether some of them are a pyramid's."""
-    count, pyramid = 0, False
-
-    def one(index: int, info: Any) -> bool:
-        nonlocal count, pyramid
-        count += 1
-        pyramid = pyramid or info.physicalSize.w < info.logicalRect.w
-        return True
-
-    czi.enumerate_subblocks(one)
-    return count, pyramid
+def _sub_blocks(path: Path) -> SubBlocks | None:
+    """None where the directory is of a kind that only libCZI knows: then levels and stage are not taken from it."""
+    try:
+        return read_sub_blocks(path)
+    except (ValueError, OSError, struct.error):
+        return None
 
 
-def _layout(path: Path, czi: Any, pyramid: bool) -> _Layout:
+def _layout(path: Path, czi: Any, blocks: SubBlocks | None) -> _Layout:
     pixel_types = czi.pixel_types
     types = {index: kind for index, kind in pixel_types.items() if kind in DTYPES}
     if not types:
@@ -163,7 +176,7 @@ def _layout(path: Path, czi: Any, pyramid: bool) -> _Layout:
             notes.append(f"first of {stop - start} {word}")
     plane = {axis: int(box[axis][0]) for axis in (*STACKS, "B") if axis in box}
     dtype = np.result_type(*(DTYPES[types[index]] for index in shown))
-    return _Layout(shown, rgb, np.dtype(dtype), plane, pyramid, tuple(notes))
+    return _Layout(shown, rgb, np.dtype(dtype), plane, blocks, tuple(notes))
 
 
 class CziMosaic(Mosaic):
@@ -180,32 +193,36 @@ class CziMosaic(Mosaic):
         name: str = "",
     ) -> None:
         height, width = checked_shape(reader.path, (rectangle.h, rectangle.w))
-        shapes = [(height, width)]
-        while min(shapes[-1]) > SMALLEST_PX:
-            factor = 2 ** len(shapes)
-            shapes.append((height // factor, width // factor))
+        factors, stored = layout.factors(scene, (height, width))
         channels = [Channel("RGB")] if layout.rgb else [metadata.channel(i, layout.dtype) for i in layout.channels]
         super().__init__(
             path=reader.path,
             name=name,
-            levels=[Level(shape, (2.0**i, 2.0**i)) for i, shape in enumerate(shapes)],
+            levels=[Level((height // factor, width // factor), (float(factor),) * 2) for factor in factors],
             dtype=layout.dtype,
             rgb=layout.rgb,
             channels=channels,
             pixel_size_um=metadata.pixel_size_um,
             origin_px=(rectangle.y, rectangle.x),
-            stage=metadata.stage(scene),
+            stage=_stage(metadata.stage(scene), layout.blocks, (rectangle.y, rectangle.x)),
             notes=[*layout.notes, *metadata.notes],
-            stored_levels=None if layout.pyramid else 1,
+            stored_levels=min(stored, len(factors)),
         )
-        self._reader, self._layout, self._scene = reader, layout, scene
+        self._reader, self._layout, self._scene, self._factors = reader, layout, scene, factors
+        self._own: Bgr48Tiles | None = None
+        if layout.rgb and layout.blocks is not None and misread(layout.blocks):
+            plane = {**layout.plane, "C": layout.channels[0]}
+            self._own = Bgr48Tiles(reader.path, layout.blocks, scene=scene, plane=plane, origin_px=self.origin_px)
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
         import cv2
 
-        factor = 2**level
-        # libCZI takes the nearest pixel when it zooms; without a pyramid averaging 4 x 4 of them avoids the worst
-        finer = 1 if self._layout.pyramid else min(factor, 4)
+        factor, layer = self._factors[level], self._factors[min(level, self.stored_levels - 1)]
+        if self._own is not None:
+            with self._reader.in_use():
+                return self._own.read_scaled(region, layer, factor // layer)
+        # libCZI takes the nearest pixel when it zooms; averaging up to 4 x 4 of them avoids the worst
+        finer = min(factor // layer, 4)
         y, x = region.y0 * factor + self.origin_px[0], region.x0 * factor + self.origin_px[1]
         height, width = region.shape
         plane = {**self._layout.plane, "C": self._layout.channels[channel]}
@@ -220,7 +237,15 @@ class CziMosaic(Mosaic):
                     hint="Copy it again from the microscope.",
                 ) from error
             pixels = pixels[: height * finer, : width * finer]
+            # the bitmap is libCZI's own memory: never handed on, and a view of it would keep all of it
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if self.rgb else pixels[..., 0].copy()
         if finer > 1:
             pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
         return pixels.astype(self.dtype, copy=False)
+
+
+def _stage(stage: dict | None, blocks: SubBlocks | None, origin_px: tuple[int, int]) -> dict | None:
+    if stage is None or blocks is None or "tiles" not in stage:
+        return stage
+    tile_px = float(np.median(np.minimum(blocks.height, blocks.width)[blocks.full]))
+    return {**stage, **fit_stage(stage["tiles"], origin_px=origin_px, tile_px=tile_px)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import decimal
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.slides.base import Channel, usable_size
+from microscope_qc.slides.czi_directory import SubBlocks
+from microscope_qc.slides.czi_stage import tile_positions
 
 MAX_XML_CHARS = 256 << 20
-# beyond this the pure Python walk over the sub-blocks takes longer than a person waits for a slide to open
-MAX_SUBBLOCKS = 5000
-STAGE_TILES = 25
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class CziMetadata:
         return self.stages.get(scene, self.stages.get(None))
 
 
-def parse_metadata(path: Path, xml: str, subblocks: int) -> CziMetadata:
-    """Read the metadata XML and, for files of moderate size, the stage positions of the tiles.
+def parse_metadata(path: Path, xml: str, blocks: SubBlocks | None) -> CziMetadata:
+    """Read the metadata XML and the stage positions of some tiles.
 
     Damaged XML costs the pixel size and the names, not the slide.
     """
@@ -80,8 +80,8 @@ def parse_metadata(path: Path, xml: str, subblocks: int) -> CziMetadata:
         centre = [_number(part) for part in (node.findtext("CenterPosition") or "").split(",")]
         if len(centre) == 2 and None not in centre:
             stages[int(index)] = {"source": "CZI scene", "center_um": centre}
-    if subblocks <= MAX_SUBBLOCKS:
-        for scene, tiles in _tile_positions(path).items():
+    if blocks is not None:
+        for scene, tiles in _tiles(path, blocks).items():
             stages.setdefault(scene, {"source": "CZI tiles"})["tiles"] = tiles
     return CziMetadata(_pixel_size(root), _channels(root), scenes, stages)
 
@@ -135,39 +135,11 @@ def _sem_stage(root: Any) -> dict[int | None, dict]:
     return {None: {"source": "CZI SEM", **stage}} if "x_mm" in stage and "y_mm" in stage else {}
 
 
-def _tile_positions(path: Path) -> dict[int | None, list[dict]]:
-    """Centre in the file's pixels and stage position in um of up to 25 tiles of every scene (first plane only)."""
-    import czifile
-
-    found: dict[int | None, list[dict]] = {}
-    # a slide that libCZI opens is not given up because this second reader stumbles over its sub-blocks
-    with contextlib.suppress(Exception), czifile.CziFile(str(path)) as czi:
-        chosen: dict[int | None, list] = {}
-        for entry in czi.filtered_subblock_directory:
-            at = {d.dimension: d for d in entry.dimension_entries}
-            if any(at[axis].start for axis in "CZT" if axis in at) or at["X"].size != at["X"].stored_size:
-                continue
-            chosen.setdefault(at["S"].start if "S" in at else None, []).append((at, entry))
-        for scene, tiles in chosen.items():
-            step = max(1, math.ceil(len(tiles) / STAGE_TILES))
-            positions = [position for at, entry in tiles[::step] if (position := _tile_position(at, entry))]
-            if positions:
-                found[scene] = positions
-    return found
-
-
-def _tile_position(at: dict, entry: Any) -> dict | None:
-    from defusedxml import ElementTree
-
-    text = entry.data_segment().metadata(raw=True)
-    if not text:
-        return None
-    root = ElementTree.fromstring(text)
-    x, y = _number(root.findtext("Tags/StageXPosition")), _number(root.findtext("Tags/StageYPosition"))
-    if x is None or y is None:
-        return None
-    centre = [at["Y"].start + at["Y"].size / 2, at["X"].start + at["X"].size / 2]
-    return {"center_px": centre, "center_um": [x, y]}
+def _tiles(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict]]:
+    # a slide that libCZI opens is not given up because the notes of its tiles are damaged
+    with contextlib.suppress(ValueError, OSError, struct.error):
+        return tile_positions(path, blocks)
+    return {}
 
 
 def _number(text: str | None) -> float | None:
