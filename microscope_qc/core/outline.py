@@ -241,12 +241,13 @@ def _borders(outline: Outline) -> list[Ring]:
             here, came = end, step
             if here == start:
                 break
-        if _signed_area(ring) > 0:  # the border of a hole runs the other way round
+        if signed_area(ring) > 0:  # the border of a hole runs the other way round
             rings.append(tuple(ring))
     return rings
 
 
-def _signed_area(ring: list[Point]) -> float:
+def signed_area(ring: Sequence[Point]) -> float:
+    """Twice the area inside a ring, positive where it runs clockwise on screen."""
     following = [*ring[1:], *ring[:1]]
     return sum(a[1] * b[0] - b[1] * a[0] for a, b in zip(ring, following, strict=True))
 

@@ -7,15 +7,21 @@ a model made the box; ``attributes`` hold state, reason, note and choice. Coinci
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.defect_class import PALETTE, DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline, signed_area
+from microscope_qc.exchange.coco_masks import read_mask, write_mask
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
+
+
+_TAKEN = ("state", "reason", "note", "chosen", "attributes")
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -44,7 +50,7 @@ def to_json(document: Document) -> dict[str, Any]:
                 free += 1
                 annotation_id = free
             used.add(annotation_id)
-            annotations.append(_annotation(box, annotation_id, number, category_of[box.class_code]))
+            annotations.append(_annotation(box, annotation_id, number, category_of[box.class_code], image.shape_px))
     categories = [
         {
             "id": category_of[code],
@@ -59,8 +65,11 @@ def to_json(document: Document) -> dict[str, Any]:
     return {"info": info, "licenses": [], "images": images, "categories": categories, "annotations": annotations}
 
 
-def _annotation(box: Box, annotation_id: int, image_id: int, category_id: int) -> dict[str, Any]:
+def _annotation(
+    box: Box, annotation_id: int, image_id: int, category_id: int, shape_px: tuple[int, int] | None
+) -> dict[str, Any]:
     width, height = box.x1 - box.x0, box.y1 - box.y0
+    taken = {key: value for key, value in box.attributes.items() if key in _TAKEN}
     annotation: dict[str, Any] = {
         "id": annotation_id,
         "image_id": image_id,
@@ -70,7 +79,8 @@ def _annotation(box: Box, annotation_id: int, image_id: int, category_id: int) -
         "iscrowd": 0,
         "segmentation": [],
         "attributes": {
-            **box.attributes,
+            **{key: value for key, value in box.attributes.items() if key not in _TAKEN},
+            **({"attributes": taken} if taken else {}),
             "state": box.state.word,
             "reason": box.reason,
             "note": box.note,
@@ -79,7 +89,22 @@ def _annotation(box: Box, annotation_id: int, image_id: int, category_id: int) -
     }
     if box.score is not None:
         annotation["score"] = box.score
+    if box.outline is not None:
+        _add_outline(annotation, box, box.outline, shape_px)
     return annotation
+
+
+def _add_outline(annotation: dict[str, Any], box: Box, outline: Outline, shape_px: tuple[int, int] | None) -> None:
+    mask = write_mask(outline, shape_px) if shape_px else None
+    if mask is not None:
+        annotation["segmentation"], annotation["area"] = mask, sum(mask["counts"][1::2])
+        return
+    if outline.kind != "line":  # COCO knows areas only
+        rings = [ring for ring in outline.rings() if len(ring) > 2]
+        annotation["segmentation"] = [[plain_number(side) for y, x in ring for side in (x, y)] for ring in rings]
+        annotation["area"] = float(sum(abs(signed_area(ring)) for ring in rings)) / 2
+    if outline.kind != "polygon" or any(len(rings) > 1 for rings in outline.parts):
+        annotation[EXTENSION] = json.loads(extension(box))
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
@@ -101,23 +126,28 @@ def _read_file(path: Path, document: Document) -> None:
         if image is None:
             document.skipped["picture is not listed in the file"] += 1
             continue
-        bbox = annotation.get("bbox") or _around(annotation.get("segmentation"))
-        if not isinstance(bbox, list) or len(bbox) != 4:
+        around, outline = _outline(annotation.get("segmentation"))
+        bbox = annotation.get("bbox")
+        if (not isinstance(bbox, list) or len(bbox) != 4) and (bbox or outline is None):
             document.skipped["no box"] += 1
             continue
+        sides, outline = from_extension(annotation.get(EXTENSION), _sides(bbox) if bbox else around, outline)
         extra = annotation.get("attributes")
         extra = dict(extra) if isinstance(extra, dict) else {}
+        nested = extra.get("attributes")
+        more = extra.pop("attributes") if isinstance(nested, dict) else {}
         document.take(
             image,
             codes.get(_key(annotation.get("category_id"))),
-            _sides(bbox),
+            sides,
             score=annotation.get("score"),
             state=state_of(extra.pop("state", "")),
             reason=extra.pop("reason", ""),
             note=extra.pop("note", ""),
             chosen=extra.pop("chosen", False) is True,
             id=annotation["id"] if type(annotation.get("id")) is int else 0,
-            attributes=extra,
+            attributes={**extra, **more},
+            outline=outline,
         )
 
 
@@ -135,15 +165,21 @@ def _sides(bbox: list[Any]) -> tuple[Any, Any, Any, Any]:
         return None, None, None, None
 
 
-def _around(segmentation: Any) -> list[float] | None:
-    """Box around the polygons of an annotation that has no ``bbox``."""
-    if not isinstance(segmentation, list):
-        return None
-    numbers = [n for part in segmentation if isinstance(part, list) for n in part if isinstance(n, (int, float))]
-    if len(numbers) < 6:
-        return None
-    xs, ys = numbers[0::2], numbers[1::2]
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+def _outline(segmentation: Any) -> tuple[Sides, Outline | None]:
+    """Sides and outline of polygons or of a mask; a rectangle is a box and needs none."""
+    if isinstance(segmentation, dict):
+        return outline_of(lambda: read_mask(segmentation))
+    if not isinstance(segmentation, list) or not segmentation:
+        return NO_SIDES, None
+    return outline_of(lambda: Outline.polygons([[list(_pairs(part))] for part in segmentation]))
+
+
+def _pairs(numbers: Any) -> Iterator[tuple[float, float]]:
+    """Points (y, x) of x0, y0, x1, y1, ..."""
+    if len(numbers) % 2:
+        raise ValueError("a point has two coordinates")
+    for x, y in zip(numbers[0::2], numbers[1::2], strict=True):
+        yield float(y), float(x)
 
 
 def _read_images(root: dict[str, Any], path: Path, document: Document) -> dict[Any, ImageEntry]:

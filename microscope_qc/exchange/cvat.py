@@ -11,8 +11,26 @@ from microscope_qc.core.cells import printable
 from microscope_qc.core.defect_class import PALETTE, DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
+from microscope_qc.exchange.shapes import (
+    EXTENSION,
+    Sides,
+    attributes_from,
+    attributes_text,
+    extension,
+    fits,
+    from_extension,
+    is_plain_line,
+    is_plain_polygon,
+    mask_of_rows,
+    outline_of,
+    polygon_or_line,
+    rows_of_mask,
+    split_attributes,
+    turned_rectangle,
+)
 
 _ATTRIBUTES = ("state", "reason", "note", "score", "chosen", "defect_id")
 _AREAS = ("polygon", "polyline", "ellipse", "mask", "cuboid")  # a crack may be a line
@@ -60,7 +78,13 @@ def _add_box(entry: ET.Element, box: Box) -> None:
         **{name: repr(float(side)) for name, side in sides.items()},
         "z_order": "0",
     }
-    element = ET.SubElement(entry, "box", attributes)
+    native = _native(box.outline) if fits(box) and box.outline is not None else None
+    if native is None:
+        element = ET.SubElement(entry, "box", attributes)
+    else:
+        common = {name: text for name, text in attributes.items() if name not in sides}
+        element = ET.SubElement(entry, native[0], {**common, **native[1]})
+    plain, other = split_attributes(box.attributes, _ATTRIBUTES)
     values = {
         "state": box.state.word,
         "reason": box.reason,
@@ -68,10 +92,31 @@ def _add_box(entry: ET.Element, box: Box) -> None:
         "score": "" if box.score is None else repr(float(box.score)),
         "chosen": "true" if box.chosen else "",
         "defect_id": str(box.id),
+        "attributes": attributes_text(other),
+        EXTENSION: extension(box) if box.outline is not None and native is None else "",
+        **plain,
     }
     for name, text in values.items():
         if text:
             ET.SubElement(element, "attribute", name=name).text = printable(text)
+
+
+def _native(outline: Outline) -> tuple[str, dict[str, str]] | None:
+    """Tag and attributes of an outline that CVAT has a shape for."""
+    if is_plain_polygon(outline) or is_plain_line(outline):
+        points = ";".join(f"{x!r},{y!r}" for y, x in outline.parts[0][0])
+        return ("polygon" if outline.kind == "polygon" else "polyline"), {"points": points}
+    if outline.kind == "ellipse":
+        (cy, cx), (ry, rx) = outline.parts[0][0]
+        numbers = {"cx": cx, "cy": cy, "rx": rx, "ry": ry, "rotation": outline.angle_deg}
+        return "ellipse", {name: repr(value) for name, value in numbers.items() if name != "rotation" or value}
+    if outline.kind == "mask" and outline.mask_px is not None:
+        y, x, height, width = outline.mask_px
+        if y == int(y) and x == int(x):
+            runs = ", ".join(map(str, rows_of_mask(outline)))
+            numbers = {"left": int(x), "top": int(y), "width": width, "height": height}
+            return "mask", {"rle": runs, **{name: str(value) for name, value in numbers.items()}}
+    return None
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
@@ -108,46 +153,57 @@ def _read_labels(root: Any, document: Document) -> None:
 
 
 def _read_shape(shape: Any, image: ImageEntry, document: Document) -> None:
+    outline: Outline | None = None
+    sides: Sides
     if shape.tag == "box":
-        sides = tuple(shape.get(name) for name in ("ytl", "xtl", "ybr", "xbr"))
+        y0, x0, y1, x1 = (shape.get(name) for name in ("ytl", "xtl", "ybr", "xbr"))
+        sides = y0, x0, y1, x1
+        if shape.get("rotation") not in (None, "0", "0.0"):
+            sides, outline = outline_of(lambda: _turned(shape))
     elif shape.tag in _AREAS:
-        sides = _around(shape)
+        sides, outline = outline_of(lambda: _outline(shape))
     elif shape.tag in ("points", "skeleton"):
         document.skipped[f"{shape.tag} instead of an area"] += 1
         return
     else:
         return
-    extra = {child.get("name"): child.text or "" for child in shape if child.tag == "attribute"}
+    extra = {str(child.get("name")): child.text or "" for child in shape if child.tag == "attribute"}
+    sides, outline = from_extension(extra.pop(EXTENSION, None), sides, outline)
+    more = attributes_from(extra.pop("attributes", ""))
     number = extra.get("defect_id", "")
     document.take(
         image,
         shape.get("label"),
-        (sides[0], sides[1], sides[2], sides[3]),
+        sides,
         score=extra.get("score") or None,
         state=state_of(extra.get("state")),
         reason=extra.get("reason", ""),
         note=extra.get("note", ""),
         chosen=extra.get("chosen") == "true",
         id=int(number) if number.isdecimal() and len(number) < 18 else 0,
+        attributes={name: text for name, text in extra.items() if name not in _ATTRIBUTES and text} | more,
+        outline=outline,
     )
 
 
-def _around(shape: Any) -> tuple[Any, ...]:
-    """Box y0, x0, y1, x1 around a polygon, ellipse, mask or cuboid; text that is no number stays None."""
-    try:
-        if shape.tag == "ellipse":
-            x, y, rx, ry = (float(shape.get(name)) for name in ("cx", "cy", "rx", "ry"))
-            return y - ry, x - rx, y + ry, x + rx
-        if shape.tag == "mask":
-            x, y, w, h = (float(shape.get(name)) for name in ("left", "top", "width", "height"))
-            return y, x, y + h, x + w
-        if shape.tag in ("polygon", "polyline"):
-            points = [[float(v) for v in pair.split(",")] for pair in shape.get("points", "").split(";")]
-            xs, ys = [p[0] for p in points], [p[1] for p in points]
-        else:
-            values = {k: float(v) for k, v in shape.items() if k[0] in "xy" and k[1:2] in "tb"}
-            xs = [v for k, v in values.items() if k[0] == "x"]
-            ys = [v for k, v in values.items() if k[0] == "y"]
-        return min(ys), min(xs), max(ys), max(xs)
-    except (TypeError, ValueError, IndexError):
-        return None, None, None, None
+def _outline(shape: Any) -> Outline:
+    if shape.tag == "ellipse":
+        x, y, rx, ry = (float(shape.get(name)) for name in ("cx", "cy", "rx", "ry"))
+        return Outline.ellipse(y, x, ry, rx, angle_deg=float(shape.get("rotation") or 0))
+    if shape.tag == "mask":
+        left, top, width, height = (int(float(shape.get(name))) for name in ("left", "top", "width", "height"))
+        return mask_of_rows([int(part) for part in shape.get("rle").split(",")], left, top, width, height)
+    if shape.tag in ("polygon", "polyline"):
+        points = [pair.split(",") for pair in shape.get("points", "").split(";")]
+        return polygon_or_line(points, closed=shape.tag == "polygon")
+    names = sorted({key[1:] for key in shape.keys() if key[0] in "xy" and key[1:2] in "tb"})  # noqa: SIM118 - no dict
+    return Outline.lines([[(float(shape.get(f"y{name}")), float(shape.get(f"x{name}"))) for name in names]])
+
+
+def _turned(shape: Any) -> Outline:
+    """CVAT turns a box about its centre."""
+    y0, x0, y1, x1 = (float(shape.get(name)) for name in ("ytl", "xtl", "ybr", "xbr"))
+    angle = float(shape.get("rotation"))
+    turned = turned_rectangle(0.0, 0.0, x1 - x0, y1 - y0, angle_deg=angle)
+    (top, left, bottom, right) = turned.bounds
+    return turned.moved((y0 + y1 - top - bottom) / 2, (x0 + x1 - left - right) / 2)

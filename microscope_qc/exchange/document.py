@@ -10,6 +10,8 @@ from typing import Any
 
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.outline import Outline
+from microscope_qc.exchange.shapes import clean_attributes
 
 LARGEST_PX = 1e9
 """Coordinates beyond this are a broken file, not a slide."""
@@ -20,7 +22,8 @@ LONGEST_CODE = 200
 class Box:
     """One marked defect: half-open, (y, x), in full-resolution pixels of its picture.
 
-    ``score`` is None where a person drew the box. ``attributes`` holds what the file said besides.
+    ``score`` is None where a person drew the box. ``attributes`` holds what the file said besides, ``outline`` the
+    shape where it was more than a box.
     """
 
     class_code: str
@@ -35,6 +38,7 @@ class Box:
     id: int = 0
     chosen: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
+    outline: Outline | None = None
 
 
 @dataclass(slots=True)
@@ -127,6 +131,8 @@ def _clean(columns: dict[str, Any]) -> dict[str, Any]:
         except (TypeError, ValueError):
             score = None
         columns["score"] = score if score is not None and math.isfinite(score) and 0 <= score <= 1 else None
+    if "attributes" in columns:
+        columns["attributes"] = clean_attributes(columns["attributes"])
     for name in ("reason", "note"):
         if name in columns:
             columns[name] = str(columns[name] or "")[:10_000]

@@ -15,10 +15,24 @@ from typing import Any
 
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline, Ring
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, rgb_of, state_of
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.shapes import (
+    EXTENSION,
+    Sides,
+    as_yx,
+    attributes_from,
+    attributes_text,
+    extension,
+    fits,
+    from_extension,
+    outline_of,
+    split_attributes,
+)
 
 _NAMESPACE = uuid.UUID("8f8c4a51-5a0c-4a6c-9d5e-0d8e1c1f7b11")
+_METADATA = ("state", "slide", "defect_id", "reason", "note", "chosen")
 _AREAS = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")  # a crack may be a line
 
 
@@ -49,11 +63,20 @@ def _feature(image: ImageEntry, box: Box, known: dict[str, DefectClass], number:
     metadata |= {key: text for key, text in (("reason", box.reason), ("note", box.note)) if text}
     if box.chosen:
         metadata["chosen"] = "true"
+    plain, other = split_attributes(box.attributes, _METADATA)
+    metadata |= plain
+    if other:
+        metadata["attributes"] = attributes_text(other)
+    geometry = _geometry(box.outline) if fits(box) and box.outline is not None else None
+    if geometry is None:
+        geometry = {"type": "Polygon", "coordinates": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]]}
+    if box.outline is not None and (not fits(box) or box.outline.kind in ("mask", "ellipse") or _is_box(geometry)):
+        metadata[EXTENSION] = extension(box)
     colour = known[box.class_code].colour if box.class_code in known else "#000000"
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, f"{image.name}/{box.id}/{number}")),
-        "geometry": {"type": "Polygon", "coordinates": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]]},
+        "geometry": geometry,
         "properties": {
             "objectType": "annotation",
             "name": str(box.id) if box.id else f"{box.class_code} {number + 1}",
@@ -63,6 +86,42 @@ def _feature(image: ImageEntry, box: Box, known: dict[str, DefectClass], number:
             "metadata": metadata,
         },
     }
+
+
+def _geometry(outline: Outline) -> dict[str, Any] | None:
+    """Geometry of an outline; masks and ellipses become the polygons around them."""
+
+    def ring(points: Ring, *, close: bool = True) -> list[list[float]]:
+        listed = [[plain_number(x), plain_number(y)] for y, x in points]
+        return [*listed, listed[0]] if close else listed
+
+    if outline.kind == "line":
+        lines = [ring(rings[0], close=False) for rings in outline.parts]
+        single = {"type": "LineString", "coordinates": lines[0]}
+        return single if len(lines) == 1 else {"type": "MultiLineString", "coordinates": lines}
+    parts = outline.parts if outline.kind == "polygon" else tuple((points,) for points in outline.rings())
+    polygons = [[ring(points) for points in rings] for rings in parts]
+    if len(polygons) == 1:
+        return {"type": "Polygon", "coordinates": polygons[0]}
+    return {"type": "MultiPolygon", "coordinates": polygons} if polygons else None
+
+
+def _is_box(geometry: dict[str, Any]) -> bool:
+    """Whether a geometry is a rectangle along the axes: QuPath writes its rectangles so."""
+    rings = geometry.get("coordinates")
+    if geometry.get("type") != "Polygon" or not isinstance(rings, list) or len(rings) != 1:
+        return False
+    points = list(_points(rings))
+    xs, ys = {x for x, _ in points}, {y for _, y in points}
+    return len(points) == 5 and len(set(points)) == 4 and len(xs) == len(ys) == 2
+
+
+def _outline(geometry: dict[str, Any]) -> Outline:
+    kind, value = geometry["type"], geometry["coordinates"]
+    if kind in ("LineString", "MultiLineString"):
+        return Outline.lines([as_yx(line) for line in ([value] if kind == "LineString" else value)])
+    polygons = [value] if kind == "Polygon" else value
+    return Outline.polygons([[as_yx(ring) for ring in rings] for rings in polygons])
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
@@ -104,6 +163,9 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document) -> No
         document.skipped["coordinates are no numbers"] += 1
         return
     xs, ys = zip(*points, strict=True)
+    sides: Sides = (min(ys), min(xs), max(ys), max(xs))
+    outline = None if _is_box(geometry) else outline_of(lambda: _outline(geometry))[1]
+    sides, outline = from_extension(metadata.get(EXTENSION), sides, outline)
     code, colour = _class_of(properties.get("classification"))
     number = str(metadata.get("defect_id", ""))
     image = document.image(str(metadata.get("slide") or file.stem))
@@ -111,13 +173,16 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document) -> No
     document.take(
         image,
         code or "Unclassified",
-        (min(ys), min(xs), max(ys), max(xs)),
+        sides,
         score=_measurement(properties.get("measurements"), "Confidence"),
         state=state_of(metadata.get("state")),
         reason=metadata.get("reason", ""),
         note=metadata.get("note", ""),
         chosen=metadata.get("chosen") == "true",
         id=int(number) if number.isdecimal() and len(number) < 18 else 0,
+        attributes={k: v for k, v in metadata.items() if k not in (*_METADATA, EXTENSION, "attributes")}
+        | attributes_from(metadata.get("attributes")),
+        outline=outline,
     )
     if code and colour and code not in {cls.code for cls in document.classes}:
         document.classes.append(DefectClass(code, code, colour))

@@ -10,8 +10,21 @@ from typing import Any
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
-from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.loading import expect, files_of, picture_in_text, read_json, size_of
+from microscope_qc.exchange.shapes import (
+    EXTENSION,
+    as_yx,
+    attributes_from,
+    extension,
+    fits,
+    from_extension,
+    is_plain_line,
+    is_plain_polygon,
+    outline_of,
+    polygon_or_line,
+)
 from microscope_qc.exchange.voc import unique_stems
 
 _AREAS = ("rectangle", "polygon", "circle", "mask", "oriented_rectangle", "linestrip", "line")  # a crack may be a line
@@ -54,7 +67,25 @@ def _shape(box: Box) -> dict[str, Any]:
     }
     if box.score is not None:
         shape["score"] = box.score
+    if box.attributes:
+        shape["attributes"] = box.attributes
+    if box.outline is not None:
+        native = _native(box.outline) if fits(box) else None
+        shape |= native or {}
+        if native is None or box.outline.kind in ("mask", "ellipse"):
+            shape[EXTENSION] = json.loads(extension(box))
     return shape
+
+
+def _native(outline: Outline) -> dict[str, Any] | None:
+    """Shape that LabelMe draws: one polygon, one line, a circle; None for what it has no shape for."""
+    if is_plain_polygon(outline) or is_plain_line(outline):
+        points = [[plain_number(x), plain_number(y)] for y, x in outline.parts[0][0]]
+        return {"points": points, "shape_type": "polygon" if outline.kind == "polygon" else "linestrip"}
+    if outline.kind == "ellipse":
+        (cy, cx), (ry, rx) = outline.parts[0][0]
+        return {"points": [[cx, cy], [cx + rx, cy]], "shape_type": "circle"} if rx == ry else None
+    return None
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
@@ -86,27 +117,34 @@ def _read_shape(shape: dict[str, Any], image: ImageEntry, document: Document) ->
     if kind not in _AREAS:
         document.skipped[f"{str(kind)[:40]} instead of an area"] += 1
         return
+    sides, outline = outline_of(lambda: _outline(kind, shape))
+    if kind == "rectangle":
+        outline = None
+    sides, outline = from_extension(shape.get(EXTENSION), sides, outline)
     flags = shape.get("flags")
     number = shape.get("defect_id")
     document.take(
         image,
         shape.get("label"),
-        _sides(kind, shape.get("points")),
+        sides,
         score=shape.get("score"),
         state=state_of(shape.get("state")),
         reason=shape.get("reason", ""),
         note=shape.get("description", ""),
         chosen=isinstance(flags, dict) and flags.get("chosen") is True,
         id=number if type(number) is int else 0,
+        attributes=attributes_from(shape.get("attributes")),
+        outline=outline,
     )
 
 
-def _sides(kind: str, points: Any) -> tuple[Any, Any, Any, Any]:
-    try:
-        xs, ys = [float(p[0]) for p in points], [float(p[1]) for p in points]
-        if kind == "circle":
-            radius = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
-            return ys[0] - radius, xs[0] - radius, ys[0] + radius, xs[0] + radius
-        return min(ys), min(xs), max(ys), max(xs)
-    except (TypeError, ValueError, IndexError, KeyError):
-        return None, None, None, None
+def _outline(kind: str, shape: dict[str, Any]) -> Outline:
+    points = shape["points"]
+    if kind == "circle":
+        (cy, cx), (ey, ex) = as_yx(points)
+        radius = math.hypot(ex - cx, ey - cy)
+        return Outline.ellipse(cy, cx, radius, radius)
+    if kind == "mask":
+        (y0, x0), *_ = sorted(as_yx(points))
+        return Outline.mask(picture_in_text(shape["mask"]) > 0, y0, x0)
+    return polygon_or_line(points, closed=kind not in ("rectangle", "line", "linestrip"))

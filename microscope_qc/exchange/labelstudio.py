@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,23 @@ from urllib.parse import unquote, urlsplit
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline
+from microscope_qc.exchange.brush import read_brush
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.shapes import (
+    EXTENSION,
+    NO_SIDES,
+    Sides,
+    attributes_from,
+    extension,
+    fits,
+    from_extension,
+    is_plain_polygon,
+    outline_of,
+    turned_rectangle,
+    whole,
+)
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -75,11 +89,31 @@ def _result(box: Box, shape_px: tuple[int, int], name: str) -> dict[str, Any]:
     }
     if box.score is not None:
         result["score"] = box.score
+    if box.attributes:
+        result["meta"]["attributes"] = box.attributes
+    if box.outline is not None:
+        native = _native(box, box.outline, shape_px) if fits(box) else None
+        result |= native or {}
+        result["meta"][EXTENSION] = extension(box)  # percentages are rounded
     return result
 
 
+def _native(box: Box, outline: Outline, shape_px: tuple[int, int]) -> dict[str, Any] | None:
+    """Type and value of an outline that Label Studio has a shape for."""
+    height, width = shape_px
+    if is_plain_polygon(outline):
+        points = [[x / width * 100, y / height * 100] for y, x in outline.parts[0][0]]
+        return {"type": "polygonlabels", "value": {"points": points, "polygonlabels": [box.class_code]}}
+    if outline.kind == "ellipse":
+        (cy, cx), (ry, rx) = outline.parts[0][0]
+        sizes = {"x": cx / width, "y": cy / height, "radiusX": rx / width, "radiusY": ry / height}
+        value = {**{name: share * 100 for name, share in sizes.items()}, "rotation": outline.angle_deg}
+        return {"type": "ellipselabels", "value": {**value, "ellipselabels": [box.class_code]}}
+    return None
+
+
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
-    """Read exported tasks; rotated rectangles become the box around them."""
+    """Read exported tasks; turned rectangles, polygons, ellipses and brushed masks become the box around them."""
     document = Document()
     for file in files_of(path, ".json"):
         tasks = read_json(file)
@@ -108,7 +142,7 @@ def _picture_name(address: str) -> str:
 
 def _read_result(result: Any, image: ImageEntry, sizes: Mapping[str, tuple[int, int]], document: Document) -> None:
     kind = result.get("type") if isinstance(result, dict) else None
-    if kind not in ("rectanglelabels", "polygonlabels", "ellipselabels"):
+    if kind not in ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels"):
         document.skipped[f"{str(kind)[:40]} instead of an area"] += 1
         return
     shape = size_of(result.get("original_width"), result.get("original_height"))
@@ -121,39 +155,49 @@ def _read_result(result: Any, image: ImageEntry, sizes: Mapping[str, tuple[int, 
     value = value if isinstance(value, dict) else {}
     meta = result.get("meta")
     meta = meta if isinstance(meta, dict) else {}
+    if kind == "rectanglelabels" and not value.get("rotation"):
+        sides, outline = _rectangle(value, shape), None
+    else:
+        sides, outline = outline_of(lambda: _outline(kind, value, shape))
+        sides = whole(sides)
+    sides, outline = from_extension(meta.get(EXTENSION), sides, outline)
     labels, texts, number = value.get(kind), meta.get("text"), meta.get("defect_id")
     document.take(
         image,
         labels[0] if isinstance(labels, list) and labels else None,
-        _sides(kind, value, shape),
+        sides,
         score=result.get("score"),
         state=state_of(meta.get("state")),
         reason=meta.get("reason", ""),
         note="\n".join(map(str, texts)) if isinstance(texts, list) else str(texts or ""),
         chosen=meta.get("chosen") is True,
         id=number if type(number) is int else 0,
+        attributes=attributes_from(meta.get("attributes")),
+        outline=outline,
     )
 
 
-def _sides(kind: str, value: dict[str, Any], shape: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
-    height, width = shape
+def _rectangle(value: dict[str, Any], shape: tuple[int, int]) -> Sides:
     try:
-        if kind == "polygonlabels":
-            xs = [float(p[0]) / 100 * width for p in value["points"]]
-            ys = [float(p[1]) / 100 * height for p in value["points"]]
-        else:
-            x, y = float(value["x"]) / 100 * width, float(value["y"]) / 100 * height
-            if kind == "ellipselabels":
-                rx, ry = float(value["radiusX"]) / 100 * width, float(value["radiusY"]) / 100 * height
-                xs, ys = [x - rx, x + rx], [y - ry, y + ry]
-            else:
-                w, h = float(value["width"]) / 100 * width, float(value["height"]) / 100 * height
-                turn = math.radians(float(value.get("rotation") or 0))
-                corners = [(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)]  # turned about the upper left corner
-                xs = [x + cx * math.cos(turn) - cy * math.sin(turn) for cx, cy in corners]
-                ys = [y + cx * math.sin(turn) + cy * math.cos(turn) for cx, cy in corners]
-        sides = (min(ys), min(xs), max(ys), max(xs))
-        # percentages are decimal fractions: what is a whole pixel up to their rounding was one
-        return tuple(float(round(s)) if abs(s - round(s)) < 1e-6 else s for s in sides)  # type: ignore[return-value]
-    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
-        return None, None, None, None
+        x, y, width, height = _pixels(value, shape, ("x", "y", "width", "height"))
+    except (TypeError, ValueError, KeyError):
+        return NO_SIDES
+    return whole((y, x, y + height, x + width))
+
+
+def _outline(kind: str, value: dict[str, Any], shape: tuple[int, int]) -> Outline:
+    height, width = shape
+    if kind == "polygonlabels":
+        return Outline.polygon([(float(y) / 100 * height, float(x) / 100 * width) for x, y in value["points"]])
+    angle = float(value.get("rotation") or 0)
+    if kind == "ellipselabels":
+        x, y, rx, ry = _pixels(value, shape, ("x", "y", "radiusX", "radiusY"))
+        return Outline.ellipse(y, x, ry, rx, angle_deg=angle)
+    if kind == "brushlabels":
+        return read_brush(value["rle"], shape)
+    return turned_rectangle(*_pixels(value, shape, ("x", "y", "width", "height")), angle_deg=angle)
+
+
+def _pixels(value: dict[str, Any], shape: tuple[int, int], names: tuple[str, str, str, str]) -> list[float]:
+    """Four percentages, by turns along x and y, in pixels."""
+    return [float(value[name]) / 100 * shape[1 - number % 2] for number, name in enumerate(names)]

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from microscope_qc.core.errors import ExchangeError
 
 LARGEST_BYTES = 512 * 1024 * 1024
 LARGEST_DEPTH = 200
+LARGEST_PICTURE_PX = 64_000_000
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 
 
@@ -197,3 +200,26 @@ def picture_beside(label_file: Path) -> Path | None:
             if candidate.is_file():
                 return candidate
     return None
+
+
+def picture_in_text(text: Any) -> np.ndarray:
+    """Grey picture of base64 text (a mask in a file).
+
+    Raises
+    ------
+    ValueError
+        When it is none, or larger than a mask is.
+    """
+    import base64
+
+    from PIL import Image, UnidentifiedImageError
+
+    if not isinstance(text, str) or len(text) > LARGEST_PICTURE_PX:
+        raise ValueError("no picture")
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as opened:
+            if opened.width * opened.height > LARGEST_PICTURE_PX:  # the header says so before anything is unpacked
+                raise ValueError("too large")
+            return np.asarray(opened.convert("L"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+        raise ValueError("no picture") from error

@@ -57,7 +57,9 @@ FORMATS: dict[str, Format] = {
     for known in (
         Format("coco", "COCO", ".json", False, f"{_HERE}.coco"),
         Format("voc", "Pascal VOC", ".xml", True, f"{_HERE}.voc"),
-        Format("yolo", "YOLO", ".txt", True, f"{_HERE}.yolo", "review state, reason, note and choice"),
+        Format(
+            "yolo", "YOLO", ".txt", True, f"{_HERE}.yolo", "review state, reason, note, choice, attributes and outlines"
+        ),
         Format("geojson", "GeoJSON (QuPath)", ".geojson", False, f"{_HERE}.geojson"),
         Format("csv", "CSV table", ".csv", False, f"{_HERE}.table"),
         Format("cvat", "CVAT 1.1", ".xml", False, f"{_HERE}.cvat"),

@@ -13,10 +13,12 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.exchange.document import Document, plain_number, state_of
 from microscope_qc.exchange.loading import files_of, read_table, size_of
+from microscope_qc.exchange.shapes import Sides, attributes_from, attributes_text, extension, from_extension
 
 COLUMNS = (
     "slide", "slide_width_px", "slide_height_px", "defect_id", "class", "class_name",
     "x0_px", "y0_px", "x1_px", "y1_px", "width_um", "height_um", "confidence", "state", "reason", "note", "chosen",
+    "attributes", "outline",
 )  # fmt: skip
 NEEDED = ("class", "x0_px", "y0_px", "x1_px", "y1_px")
 
@@ -39,6 +41,7 @@ def write(path: Path, document: Document) -> list[Path]:
                 "" if um_y is None else round((box.y1 - box.y0) * um_y, 4),
                 "" if box.score is None else box.score,
                 box.state.word, escape_cell(box.reason), escape_cell(box.note), "yes" if box.chosen else "no",
+                escape_cell(attributes_text(box.attributes)), "" if box.outline is None else extension(box),
             ]  # fmt: skip
             writer.writerow(row)
     atomic_write(path, out.getvalue().encode("utf-8", "replace"))
@@ -63,15 +66,19 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
             )
             image.named = bool(row.get("slide"))
             number = row.get("defect_id", "")
+            sides: Sides = (row["y0_px"], row["x0_px"], row["y1_px"], row["x1_px"])
+            sides, outline = from_extension(row.get("outline"), sides)
             document.take(
                 image,
                 unescape_cell(row["class"]),
-                (row["y0_px"], row["x0_px"], row["y1_px"], row["x1_px"]),
+                sides,
                 score=row.get("confidence") or None,
                 state=state_of(row.get("state")),
                 reason=unescape_cell(row.get("reason", "")),
                 note=unescape_cell(row.get("note", "")),
                 chosen=row.get("chosen", "").strip().lower() in ("yes", "true", "1"),
                 id=int(number) if number.isdecimal() and len(number) < 18 else 0,
+                attributes=attributes_from(unescape_cell(row.get("attributes", ""))),
+                outline=outline,
             )
     return document

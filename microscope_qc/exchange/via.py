@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
 from microscope_qc.exchange.loading import expect, files_of, read_json, read_table
+from microscope_qc.exchange.shapes import (
+    EXTENSION,
+    NO_SIDES,
+    Sides,
+    attributes_from,
+    attributes_text,
+    extension,
+    fits,
+    from_extension,
+    is_plain_line,
+    is_plain_polygon,
+    outline_of,
+    polygon_or_line,
+    split_attributes,
+)
 
+_OURS = ("state", "reason", "note", "defect_id", "score", "chosen")
 _LABEL_NAMES = ("label", "labels", "class", "category", "name", "type")
 
 
@@ -43,8 +61,29 @@ def _region(box: Box) -> dict[str, Any]:
         attributes["score"] = repr(float(box.score))
     if box.chosen:
         attributes["chosen"] = "true"
-    shape = {"name": "rect", **{name: plain_number(value) for name, value in sides.items()}}
+    plain, other = split_attributes(box.attributes, (*_OURS, *_LABEL_NAMES))
+    attributes |= plain
+    if other:
+        attributes["attributes"] = attributes_text(other)
+    shape = _native(box.outline) if fits(box) and box.outline is not None else None
+    if shape is None:
+        shape = {"name": "rect", **{name: plain_number(value) for name, value in sides.items()}}
+        if box.outline is not None:
+            attributes[EXTENSION] = extension(box)
     return {"shape_attributes": shape, "region_attributes": attributes}
+
+
+def _native(outline: Outline) -> dict[str, Any] | None:
+    """Shape of VIA for an outline, None where it has none."""
+    if is_plain_polygon(outline) or is_plain_line(outline):
+        ys, xs = ([plain_number(side) for side in sides] for sides in zip(*outline.parts[0][0], strict=True))
+        name = "polygon" if outline.kind == "polygon" else "polyline"
+        return {"name": name, "all_points_x": xs, "all_points_y": ys}
+    if outline.kind == "ellipse":
+        (cy, cx), (ry, rx) = outline.parts[0][0]
+        shape = {"name": "ellipse", "cx": cx, "cy": cy, "rx": rx, "ry": ry}
+        return {**shape, "theta": math.radians(outline.angle_deg)} if outline.angle_deg else shape
+    return None
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
@@ -97,43 +136,56 @@ def _read_region(shape: Any, attributes: Any, image: ImageEntry, document: Docum
         document.skipped[f"{kind[:40]} instead of an area"] += 1
         return
     number = str(attributes.get("defect_id", ""))
+    if kind == "rect":
+        sides, outline = _rectangle(shape), None
+    else:
+        sides, outline = outline_of(lambda: _outline(kind, shape))
+    sides, outline = from_extension(attributes.get(EXTENSION), sides, outline)
+    code, named = _label(attributes)
+    hidden = (*_OURS, EXTENSION, "attributes", named)
     document.take(
         image,
-        _label(attributes),
-        _sides(kind, shape),
+        code,
+        sides,
         score=attributes.get("score"),
         state=state_of(attributes.get("state")),
         reason=attributes.get("reason", ""),
         note=attributes.get("note", ""),
         chosen=attributes.get("chosen") == "true",
         id=int(number) if number.isdecimal() and len(number) < 18 else 0,
+        attributes={key: value for key, value in attributes.items() if key not in hidden and value}
+        | attributes_from(attributes.get("attributes")),
+        outline=outline,
     )
 
 
-def _label(attributes: dict[str, Any]) -> str | None:
-    """Class: the attribute of a usual name, else the first; check boxes are a dictionary of ticked names."""
+def _label(attributes: dict[str, Any]) -> tuple[str | None, str]:
+    """Class and the attribute that says it: one of a usual name, else the first; of check boxes, the ticked name."""
     for name in (*_LABEL_NAMES, *attributes):
         value = attributes.get(name)
         if isinstance(value, dict):
             value = next((key for key, ticked in value.items() if ticked), None)
         if isinstance(value, str) and value.strip():
-            return value
-    return None
+            return value, name
+    return None, ""
 
 
-def _sides(kind: str, shape: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+def _rectangle(shape: dict[str, Any]) -> Sides:
     try:
-        if kind == "rect":
-            x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
-            if width < 0 or height < 0:
-                return y, x, y, x  # counted as having no area
-            return y, x, y + height, x + width
-        if kind in ("polygon", "polyline"):  # a crack may be a line
-            xs = [float(x) for x in shape["all_points_x"]]
-            ys = [float(y) for y in shape["all_points_y"]]
-            return min(ys), min(xs), max(ys), max(xs)
-        x, y = float(shape["cx"]), float(shape["cy"])
-        rx, ry = (float(shape["r"]),) * 2 if kind == "circle" else (float(shape["rx"]), float(shape["ry"]))
-        return y - ry, x - rx, y + ry, x + rx
+        x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
     except (TypeError, ValueError, KeyError):
-        return None, None, None, None
+        return NO_SIDES
+    if width < 0 or height < 0:
+        return y, x, y, x  # counted as having no area
+    return y, x, y + height, x + width
+
+
+def _outline(kind: str, shape: dict[str, Any]) -> Outline:
+    if kind in ("polygon", "polyline"):
+        points = list(zip(shape["all_points_x"], shape["all_points_y"], strict=True))
+        if len(points) > 3 and points[0] == points[-1]:
+            points.pop()  # VIA 1 repeats the first point
+        return polygon_or_line(points, closed=kind == "polygon")
+    x, y = float(shape["cx"]), float(shape["cy"])
+    rx, ry = (shape["r"], shape["r"]) if kind == "circle" else (shape["rx"], shape["ry"])
+    return Outline.ellipse(y, x, float(ry), float(rx), angle_deg=math.degrees(float(shape.get("theta") or 0)))

@@ -22,6 +22,8 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
+from microscope_qc.exchange.shapes import attributes_from, attributes_text, from_extension
+from microscope_qc.exchange.shapes import extension as exact_text
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -98,6 +100,10 @@ def _extension(box: Box) -> ET.Element:
             _add(extension, tag, getattr(box, tag))
     if box.chosen:
         _add(extension, "chosen", "true")
+    if box.attributes:
+        _add(extension, "attributes", attributes_text(box.attributes))
+    if box.outline is not None:
+        _add(extension, "outline", exact_text(box))
     return extension
 
 
@@ -139,8 +145,11 @@ def _read_object(entry: Any, image: ImageEntry, document: Document) -> None:
             "reason": extension.findtext("reason") or "",
             "note": extension.findtext("note") or "",
             "chosen": extension.findtext("chosen") == "true",
+            "attributes": attributes_from(extension.findtext("attributes")),
         }
     x0, y0, x1, y1 = whole
+    if extension is not None:
+        (y0, x0, y1, x1), columns["outline"] = from_extension(extension.findtext("outline"), (y0, x0, y1, x1))
     try:
         if float(x1) < float(x0) or float(y1) < float(y0):
             document.skipped["corners are swapped"] += 1

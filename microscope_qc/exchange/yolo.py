@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document
 from microscope_qc.exchange.loading import files_of, picture_beside, read_text
+from microscope_qc.exchange.shapes import Sides, outline_of, whole
 from microscope_qc.exchange.voc import unique_stems
 
 _NAME_FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
@@ -147,10 +150,11 @@ def _read_file(file: Path, codes: list[str], sizes: Mapping[str, tuple[int, int]
         except ValueError as error:
             raise ExchangeError(f"{file.name}, line {number}: not a number.", hint="Mend the line.") from error
         code = codes[class_number] if 0 <= class_number < len(codes) else f"class {class_number}"
+        outline, score = None, None
+        sides: Sides
         if len(values) > 6:  # a polygon: x y x y ...
-            xs, ys = values[1::2], values[2::2]
-            sides = (min(ys) * height, min(xs) * width, max(ys) * height, max(xs) * width)
-            score = None
+            points = [(y * height, x * width) for x, y in zip(values[1::2], values[2::2], strict=False)]
+            sides, outline = outline_of(partial(Outline.polygon, points))
         else:
             x, y, w, h = values[1:5]
             if w < 0 or h < 0:
@@ -158,9 +162,7 @@ def _read_file(file: Path, codes: list[str], sizes: Mapping[str, tuple[int, int]
                 continue
             sides = ((y - h / 2) * height, (x - w / 2) * width, (y + h / 2) * height, (x + w / 2) * width)
             score = values[5] if len(values) == 6 else None
-        # shares are decimal fractions: what is a whole pixel up to their rounding was one
-        whole = tuple(float(round(side)) if abs(side - round(side)) < 1e-6 else side for side in sides)
-        document.take(image, code, (whole[0], whole[1], whole[2], whole[3]), score=score)
+        document.take(image, code, whole(sides), score=score, outline=outline)
 
 
 def _picture_size(picture: Path) -> tuple[int, int] | None:

@@ -1,0 +1,152 @@
+"""Outlines and free attributes on their way through annotation formats.
+
+A format that has no place for an outline gets its nearest shape, and the exact one in an extension beside it that other
+programs ignore. The extension counts only while the shape agrees with it to one pixel: somebody may have moved it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from microscope_qc.core.outline import LARGEST_MASK_PX, Outline, run_lengths
+
+if TYPE_CHECKING:
+    from microscope_qc.exchange.document import Box
+
+Sides = tuple[Any, Any, Any, Any]
+NO_SIDES: Sides = (None, None, None, None)
+EXTENSION = "microscope_qc"
+MOST_ATTRIBUTES = 100
+LONGEST_ATTRIBUTES = 10_000
+_AGREES_PX = 1.0
+_SAME_PX = 1e-6
+
+
+def outline_of(make: Callable[[], Outline]) -> tuple[Sides, Outline | None]:
+    """Sides and outline of a shape of a stranger; no sides when its numbers make none."""
+    try:
+        outline = make()
+        return outline.bounds, outline
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError):
+        return NO_SIDES, None
+
+
+def as_yx(points: Iterable[Any]) -> list[tuple[float, float]]:
+    """Points [x, y] of a file as (y, x)."""
+    return [(float(point[1]), float(point[0])) for point in points]
+
+
+def polygon_or_line(points: Iterable[Any], *, closed: bool = True) -> Outline:
+    """Outline of points [x, y]; two points are a line, whatever the file calls them."""
+    ring = as_yx(points)
+    return Outline.polygon(ring) if closed and len(ring) > 2 else Outline.lines([ring])
+
+
+def whole(sides: Sides) -> Sides:
+    """What is a whole pixel up to the rounding of decimal fractions was one."""
+    try:
+        return tuple(float(round(s)) if abs(s - round(s)) < _SAME_PX else s for s in sides)  # type: ignore[return-value]
+    except (TypeError, ValueError, OverflowError):
+        return sides
+
+
+def turned_rectangle(x: float, y: float, width: float, height: float, *, angle_deg: float) -> Outline:
+    """Outline of a rectangle turned clockwise about its upper left corner."""
+    turn = math.radians(angle_deg)
+    corners = [(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)]
+    cos, sin = math.cos(turn), math.sin(turn)
+    return Outline.polygon([(y + cx * sin + cy * cos, x + cx * cos - cy * sin) for cx, cy in corners])
+
+
+def mask_of_rows(counts: list[int], left: float, top: float, width: int, height: int) -> Outline:
+    """Outline of run lengths that go row by row."""
+    if not 0 < width * height <= LARGEST_MASK_PX or sum(counts) != width * height or min(counts) < 0:
+        raise ValueError("no mask")
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return Outline.mask(flat.reshape(height, width), top, left)
+
+
+def rows_of_mask(outline: Outline) -> list[int]:
+    """Run lengths of a mask, row by row."""
+    return list(run_lengths(outline.pixels().T))
+
+
+def is_plain_polygon(outline: Outline) -> bool:
+    """Whether it is one polygon without holes, which most formats have."""
+    return outline.kind == "polygon" and len(outline.parts) == 1 and len(outline.parts[0]) == 1
+
+
+def is_plain_line(outline: Outline) -> bool:
+    """Whether it is one line."""
+    return outline.kind == "line" and len(outline.parts) == 1
+
+
+def fits(box: Box) -> bool:
+    """Whether the box is the one around its outline, so that the outline says it all."""
+    if box.outline is None:
+        return False
+    return all(abs(a - b) < _SAME_PX for a, b in zip(box.outline.bounds, _sides(box), strict=True))
+
+
+def _sides(box: Box) -> tuple[float, float, float, float]:
+    return box.y0, box.x0, box.y1, box.x1
+
+
+def extension(box: Box) -> str:
+    """Text that says box and outline exactly."""
+    outline = json.loads(box.outline.to_json()) if box.outline is not None else None
+    return json.dumps({"box": _sides(box), "outline": outline}, separators=(",", ":"))
+
+
+def from_extension(text: Any, sides: Sides, outline: Outline | None = None) -> tuple[Sides, Outline | None]:
+    """Exact sides and outline of an extension that agrees with the shape beside it; else that shape's."""
+    try:
+        value = json.loads(text) if isinstance(text, str) else text
+        exact = tuple(float(side) for side in value["box"])
+        agrees = len(exact) == 4 and all(abs(a - float(b)) <= _AGREES_PX for a, b in zip(exact, sides, strict=True))
+        if agrees and value["outline"] is not None:
+            return (exact[0], exact[1], exact[2], exact[3]), Outline.from_json(json.dumps(value["outline"]))
+    except (TypeError, ValueError, KeyError, OverflowError, RecursionError):
+        pass  # no extension, or somebody wrote into it: the shape itself counts
+    return sides, outline
+
+
+def attributes_text(attributes: dict[str, Any]) -> str:
+    """Attributes as JSON text, "" for none."""
+    return json.dumps(attributes, ensure_ascii=False, separators=(",", ":"), sort_keys=True) if attributes else ""
+
+
+def attributes_from(text: Any) -> dict[str, Any]:
+    """Attributes of JSON text; none where it is something else."""
+    try:
+        value = json.loads(text) if isinstance(text, str) and text else text
+    except (ValueError, RecursionError):
+        return {}
+    return clean_attributes(value) if isinstance(value, dict) else {}
+
+
+def clean_attributes(attributes: dict[Any, Any]) -> dict[str, Any]:
+    """Attributes of a stranger that can be stored: named, finite, not too large."""
+    clean: dict[str, Any] = {}
+    room = LONGEST_ATTRIBUTES - 2
+    for key, value in list(attributes.items())[:MOST_ATTRIBUTES]:
+        name = str(key).strip()[:100]
+        try:
+            room -= len(json.dumps({name: value}, ensure_ascii=False, allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
+            continue
+        if name and value is not None and room >= 0:
+            clean[name] = value
+    return clean
+
+
+def split_attributes(attributes: dict[str, Any], reserved: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Attributes that are plain text under a free name, and all others."""
+    taken = {*reserved, EXTENSION, "attributes"}
+    plain = {key: value for key, value in attributes.items() if isinstance(value, str) and value and key not in taken}
+    return plain, {key: value for key, value in attributes.items() if key not in plain}
