@@ -13,7 +13,8 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Level, Mosaic, Slide, checked_shape, downsample_of
 from microscope_qc.slides.ome_zarr_metadata import Image, find_images
 
-CACHE_BYTES = 128 << 20
+# chunks that neighbouring reads share; what is looked at again is kept by the cache of tiles
+CACHE_BYTES = 64 << 20
 
 
 def open_ome_zarr(path: Path) -> Slide:
@@ -86,18 +87,27 @@ class OmeZarrMosaic(Mosaic):
                 index.append(slice(0, 3) if self.rgb else channel)
             else:
                 index.append(0)
+        kept = [axis for axis in self._axes if axis in ("y", "x") or (axis == "c" and self.rgb)]
+        order = [kept.index(axis) for axis in (("y", "x", "c") if self.rgb else ("y", "x"))]
+        array = self._arrays[level]
         try:
-            array = self._arrays[level][tuple(index)]
-            pixels = np.asarray(array.read().result() if hasattr(array, "read") else array)
+            if not hasattr(array, "chunk_layout"):  # zarr-python
+                return np.ascontiguousarray(np.asarray(array[tuple(index)]).transpose(order), self.dtype)
+            return _copy(array[tuple(index)].transpose(order), self.dtype)
         except Exception as error:  # whatever a decoder raises on a damaged chunk
             raise SlideError(
                 f"A part of {self.path.name} cannot be decoded; the file is damaged.",
                 hint="Copy it again, or convert it from its source.",
             ) from error
-        kept = [axis for axis in self._axes if axis in ("y", "x") or (axis == "c" and self.rgb)]
-        wanted = ["y", "x", "c"] if self.rgb else ["y", "x"]
-        pixels = pixels.transpose([kept.index(axis) for axis in wanted])
-        return np.ascontiguousarray(pixels, self.dtype)
+
+
+def _copy(view, dtype: np.dtype) -> np.ndarray:
+    """Pixels of a tensorstore view; written in the wanted order at once, which saves numpy's slow transpose."""
+    import tensorstore as ts
+
+    pixels = np.empty(view.shape, dtype)
+    ts.array(pixels).write(view[ts.d[:].translate_to[0]]).result()
+    return pixels
 
 
 _STACKS = {"z": "focus planes", "t": "time points"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import struct
 import threading
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from microscope_qc.slides.cache import PieceCache
 
 # one strip or tile beyond this is a broken header, or a file that must be tiled before anyone can look at it
 MAX_SEGMENT_BYTES = 2 << 30
+FEWEST_FOR_THREADS = 4
 JPEG_KINDS = (6, 7, 34892, 33007)
 # what tifffile and the codecs raise on damaged files
 DAMAGE = (
@@ -33,6 +37,12 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
+
+
+@functools.lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    """Unpacks tiles for all readers; a task never waits for another, so that many readers cannot block each other."""
+    return ThreadPoolExecutor(max(2, min(4, os.cpu_count() or 2)), thread_name_prefix="tiff")
 
 
 def damaged(path: Path) -> SlideError:
@@ -173,28 +183,36 @@ class PageReader:
         across, down = -(-width // columns), -(-height // rows)
         deep = -(-keyframe.imagedepth // max(1, keyframe.tiledepth)) if keyframe.is_tiled else keyframe.imagedepth
         result = np.zeros((*region.shape, len(samples)), keyframe.dtype)
-        for number, sample in enumerate(samples):
-            if separate == 1 and number:
-                break
-            for iy in range(region.y0 // rows, -(-region.y1 // rows)):
-                for ix in range(region.x0 // columns, -(-region.x1 // columns)):
-                    index = ((sample if separate > 1 else 0) * deep * down + iy) * across + ix
-                    piece = self._segment(page, keyframe, index)
-                    if piece is None:
-                        continue
-                    y, x = iy * rows, ix * columns
-                    inside = Region(y, x, y + piece.shape[0], x + piece.shape[1])
-                    part = _overlap(inside, region)
-                    if part.empty:
-                        continue
-                    values = piece[part.y0 - y : part.y1 - y, part.x0 - x : part.x1 - x]
-                    target = result[
-                        part.y0 - region.y0 : part.y1 - region.y0, part.x0 - region.x0 : part.x1 - region.x0
-                    ]
-                    if separate > 1:
-                        target[..., number] = values[..., 0]
-                    else:
-                        target[...] = values[..., samples[0] : samples[-1] + 1]
+
+        def paste(place: tuple[int, int, int]) -> None:
+            number, iy, ix = place
+            sample = samples[number] if separate > 1 else 0
+            piece = self._segment(page, keyframe, (sample * deep * down + iy) * across + ix)
+            if piece is None:
+                return
+            y, x = iy * rows, ix * columns
+            part = _overlap(Region(y, x, y + piece.shape[0], x + piece.shape[1]), region)
+            if part.empty:
+                return
+            values = piece[part.y0 - y : part.y1 - y, part.x0 - x : part.x1 - x]
+            target = result[part.y0 - region.y0 : part.y1 - region.y0, part.x0 - region.x0 : part.x1 - region.x0]
+            if separate > 1:
+                target[..., number] = values[..., 0]
+            else:
+                target[...] = values[..., samples[0] : samples[-1] + 1]
+
+        places = [
+            (number, iy, ix)
+            for number in range(len(samples) if separate > 1 else 1)
+            for iy in range(region.y0 // rows, -(-region.y1 // rows))
+            for ix in range(region.x0 // columns, -(-region.x1 // columns))
+        ]
+        if len(places) < FEWEST_FOR_THREADS:
+            for place in places:
+                paste(place)
+        else:  # the pieces do not overlap, so each thread writes its own part
+            for _ in _threads().map(paste, places):
+                pass
         return result
 
     def _segment(self, page: Any, keyframe: Any, index: int) -> np.ndarray | None:
