@@ -278,6 +278,20 @@ ACTIONS: tuple[Action, ...] = (
         when=rgb_slide,
     ),
     Action(
+        "view.veil",
+        "Veil what has not been looked at",
+        "View",
+        "toggle_veil",
+        ("Shift+V",),
+        "eye-check-outline",
+        when=with_slide,
+        checkable=True,
+        tooltip="On the overview map; what was on screen for a moment, near enough to judge, counts as looked at",
+    ),
+    Action(
+        "view.forget_seen", "Forget what was looked at", "View", "forget_seen", (), "eye-off-outline", when=with_slide
+    ),
+    Action(
         "view.filter", "Filter finds", "View", "focus_filter", ("Ctrl+F",), "filter-outline", when=with_project, group=1
     ),
     Action(

@@ -33,6 +33,7 @@ from microscope_qc.app.feedback import ErrorSink, MessageBar, Toast
 from microscope_qc.app.jobs import JobHandle, JobRunner
 from microscope_qc.app.key_guard import KeyGuard
 from microscope_qc.app.log import LogKeeper
+from microscope_qc.app.looked_at import LookWatch
 from microscope_qc.app.menus import ActionBook
 from microscope_qc.app.palette import CommandPalette
 from microscope_qc.app.session import Session
@@ -83,6 +84,7 @@ class MainWindow(QMainWindow):
         self.jobs = JobRunner(self)
         self.session = Session(self.jobs)
         self.canvas = Canvas(self.session)
+        LookWatch(self.session, self.canvas, settings)
         self.slides = SlideCommands(self)
         self.files = FileCommands(self)
         self._commands: tuple[object, ...] = (
@@ -182,6 +184,7 @@ class MainWindow(QMainWindow):
         ):
             signal.connect(self.book_refresh_soon)
         session.slide_view.measurement_changed.connect(self._on_measurement_changed)
+        session.slide_view.veil_changed.connect(self.book_refresh_soon)
         session.mosaic_changed.connect(self._ask_pixel_size_once)
         session.tool_changed.connect(self._on_tool_changed)
         session.notice.connect(self._on_notice)
@@ -241,6 +244,7 @@ class MainWindow(QMainWindow):
             self.book.actions[f"class.{key}"].setText(words)
         for tool in ("select", "draw", "mark", "length"):
             self.book.actions[f"tool.{tool}"].setChecked(self.session.tool == tool)
+        self.book.actions["view.veil"].setChecked(self.session.slide_view.veil)
 
     def palette_popup(self) -> CommandPalette:
         """The command palette."""

@@ -33,6 +33,8 @@ class Settings(BaseModel):
     layouts: dict[str, str] = Field(default_factory=dict)  # workspace -> QMainWindow.saveState as hex
     visible_docks: dict[str, list[str]] = Field(default_factory=dict)
     geometry: str = ""
+    position_unit: str = ""  # of the dialog that goes to a position
+    judge_zoom: float = Field(default=0.5, ge=0.01, le=4.0)  # screen pixels per slide pixel from which a look counts
 
     def add_recent(self, path: Path) -> None:
         """Put a project first in the list of recent ones."""

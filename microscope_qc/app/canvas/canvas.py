@@ -71,7 +71,7 @@ class Canvas(QWidget):
         self.boxes = BoxLayer(session, self.picture.scene)
         self.tools = Tools(session, self.boxes)
         self.overlay = Overlay(session, self.boxes, self.tools, native)
-        self.overview = OverviewMap(native)
+        self.overview = OverviewMap(native, session)
         self.overview.place_chosen.connect(self.go_to)
         self._space = False
         self._fit_pending = False

@@ -1,15 +1,30 @@
-"""The small map in the corner of the canvas: where on the slide the view is; click or drag to go elsewhere."""
+"""The small map in the corner of the canvas: where on the slide the view is, the finds, what has been looked at.
+
+Click or drag to go elsewhere.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap
-from qtpy.QtWidgets import QWidget
+from typing import TYPE_CHECKING
 
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
+from qtpy.QtWidgets import QToolButton, QWidget
+
+from microscope_qc.app import theme
+from microscope_qc.app.canvas.overview_layers import DOT_POINTS, dots_image, veil_image
 from microscope_qc.app.canvas.view import View
+from microscope_qc.app.docks.gallery_link import link
+from microscope_qc.app.docks.gallery_text import count_text
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session import Session
 
 LONGEST = QSize(216, 160)
+COLUMNS = ("class_id", "y0", "x0", "y1", "x1", "state")
+DOTS_EVERY_MS = 200
+"""A hundred thousand finds are counted anew this often while they change."""
 
 
 class OverviewMap(QWidget):
@@ -17,18 +32,97 @@ class OverviewMap(QWidget):
 
     place_chosen = Signal(float, float)
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, session: Session) -> None:
         super().__init__(parent)
         self.setCursor(Qt.CursorShape.CrossCursor)
-        self.setToolTip("Overview: click or drag to go there")
+        self._session = session
         self._pixmap = QPixmap()
         self._slide_shape = (1, 1)
         self._view = View()
+        self._dots = QImage()
+        self._veil = QImage()
+        self._count = 0
+        self._dots_soon = QTimer(self)
+        self._dots_soon.setSingleShot(True)
+        self._dots_soon.setInterval(DOTS_EVERY_MS)
+        self._dots_soon.timeout.connect(self._draw_dots)
+        self.veil_button = QToolButton(self)
+        self.veil_button.setCheckable(True)
+        self.veil_button.setFixedSize(22, 22)
+        self.veil_button.setIconSize(QSize(16, 16))
+        self.veil_button.setIcon(theme.icon("eye-check-outline", "#ffffff"))
+        self.veil_button.setCursor(Qt.CursorShape.ArrowCursor)
+        self.veil_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.veil_button.setToolTip("Veil what has not been looked at yet")
+        self.veil_button.setStyleSheet(
+            "QToolButton { background: rgba(16, 18, 20, 190); border: none; border-radius: 4px; padding: 0; }"
+            "QToolButton:hover { background: rgba(70, 76, 84, 230); }"
+            "QToolButton:checked { background: #0067a8; }"
+        )
+        self.veil_button.clicked.connect(session.slide_view.set_veil)
+        session.slide_view.veil_changed.connect(self._on_veil_changed)
+        session.slide_view.seen_changed.connect(self._on_seen_changed)
+        for signal in (session.boxes_changed, session.filter_changed, session.classes_changed):
+            link(self, signal, self._dots_later)
+        self._on_seen_changed()
         self.hide()
+
+    # -- finds and what has been looked at ---------------------------------------------------------------------------
+
+    def _dots_later(self, *_: object) -> None:
+        if not self._dots_soon.isActive():
+            self._dots_soon.start()
+
+    def _draw_dots(self) -> None:
+        session = self._session
+        if session.slide is None or self._pixmap.isNull():
+            self._dots, self._count = QImage(), 0
+            return
+        rows = session.table.rows
+        rows = rows[session.filter.mask(rows)][list(COLUMNS)] if len(rows) else rows
+        self._count = len(rows)
+        colours = {}
+        for item in session.classes:
+            colour = QColor(item.colour)
+            colours[item.id] = (colour.red(), colour.green(), colour.blue())
+        grid = max(1, self.height() // DOT_POINTS), max(1, self.width() // DOT_POINTS)
+        self._dots = dots_image(rows, colours, session.slide.shape_px, grid=grid) if len(rows) else QImage()
+        self._say()
+        self.update()
+
+    def _on_seen_changed(self) -> None:
+        view = self._session.slide_view
+        self._veil = veil_image(view.seen.cells) if view.veil else QImage()
+        self._say()
+        self.update()
+
+    def _on_veil_changed(self, shown: bool) -> None:
+        self.veil_button.setChecked(shown)
+        self._on_seen_changed()
+
+    def _say(self) -> None:
+        share = self._session.slide_view.seen.share
+        percent = f"{share:.0%}" if share >= 0.1 or share == 0 else f"{share:.1%}"
+        finds = "1 find" if self._count == 1 else f"{count_text(self._count)} finds"
+        self.setToolTip(
+            f"Click or drag to go there\n{finds} shown, {percent} of the slide looked at near enough to judge"
+        )
+
+    # -- the map -----------------------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: the button stays in its corner; dots are as large as before."""
+        self.veil_button.move(
+            self.width() - self.veil_button.width() - 3, self.height() - self.veil_button.height() - 3
+        )
+        self.veil_button.setVisible(self.height() >= 56 and self.width() >= 56)
+        self._dots_later()
 
     def set_slide(self, shape: tuple[int, int] | None) -> None:
         """Take the size of another slide; without one the map hides."""
         self._pixmap = QPixmap()
+        self._dots = QImage()
+        self._dots_later()
         self.hide()  # until its thumbnail is there
         if shape is None:
             return
@@ -47,6 +141,8 @@ class OverviewMap(QWidget):
         pixels = np.ascontiguousarray(pixels)
         height, width = pixels.shape[:2]
         image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        if self._pixmap.isNull():
+            self._dots_later()
         self._pixmap = QPixmap.fromImage(image.copy())
         self._show_or_hide()
         self.update()
@@ -70,6 +166,10 @@ class OverviewMap(QWidget):
         painter.fillRect(self.rect(), QColor(24, 24, 24))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.drawPixmap(inner.toRect(), self._pixmap)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, on=False)
+        for layer in (self._veil, self._dots):
+            if not layer.isNull():
+                painter.drawImage(inner.toRect(), layer)
         y0, x0, y1, x1 = self._view.bounds
         sy, sx = inner.height() / self._slide_shape[0], inner.width() / self._slide_shape[1]
         rect = QRectF(inner.left() + x0 * sx, inner.top() + y0 * sy, (x1 - x0) * sx, (y1 - y0) * sy)

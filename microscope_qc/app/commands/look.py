@@ -80,6 +80,18 @@ class LookCommands:
         self._window.show_dock("display")
         self._session.set_tool("grey")
 
+    def toggle_veil(self) -> None:
+        """Veil what has not been looked at on the overview map, or lift the veil."""
+        view = self._session.slide_view
+        view.set_veil(not view.veil)
+        if view.veil:
+            self._session.notice.emit(f"{view.seen.share:.0%} of this slide has been looked at near enough to judge.")
+
+    def forget_seen(self) -> None:
+        """Nothing of this slide has been looked at."""
+        self._session.slide_view.forget_seen()
+        self._session.notice.emit("Forgotten: nothing of this slide counts as looked at.")
+
     def focus_filter(self) -> None:
         """Go to the search field of the gallery."""
         gallery = self._window.show_dock("gallery")

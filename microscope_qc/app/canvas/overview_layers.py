@@ -1,0 +1,61 @@
+"""What lies over the small map: finds as dots in the colours of their classes, a veil over what nobody looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from qtpy.QtGui import QImage
+
+from microscope_qc.core.boxes import ReviewState
+
+DOT_POINTS = 3
+"""Side of a dot on screen; finds that share one mix their colours."""
+REJECTED = (150, 150, 150)
+SINGLE = 0.72
+"""How much of the map one find covers up; every further one leaves that share of the rest."""
+VEIL = (245, 247, 250, 135)
+
+
+def dots_image(
+    rows: np.ndarray, colours: Mapping[int, tuple[int, int, int]], shape: tuple[int, int], *, grid: tuple[int, int]
+) -> QImage:
+    """Finds as an image of ``grid`` (rows, columns) cells, whatever their number.
+
+    Parameters
+    ----------
+    rows
+        Box rows that are shown.
+    colours
+        Red, green and blue of each class number.
+    shape
+        Height and width of the slide in px.
+    """
+    high, wide = grid
+    y = ((rows["y0"] + rows["y1"]) * (0.5 * high / shape[0])).astype(np.intp)
+    x = ((rows["x0"] + rows["x1"]) * (0.5 * wide / shape[1])).astype(np.intp)
+    cell = np.clip(y, 0, high - 1) * wide + np.clip(x, 0, wide - 1)
+    ids, kind = np.unique(rows["class_id"], return_inverse=True)
+    palette = np.array([colours.get(int(one), REJECTED) for one in ids] + [REJECTED], np.float64)
+    kind = np.where(rows["state"] == ReviewState.REJECTED, len(ids), kind)
+    count = np.bincount(cell, minlength=high * wide)
+    pixels = np.zeros((high * wide, 4), np.uint8)
+    some = count > 0
+    for band in range(3):
+        total = np.bincount(cell, palette[kind, band], minlength=high * wide)
+        pixels[some, 2 - band] = total[some] / count[some]
+    pixels[:, 3] = 255 * (1 - (1 - SINGLE) ** np.minimum(count, 16))
+    return _image(pixels.reshape(high, wide, 4))
+
+
+def veil_image(cells: np.ndarray) -> QImage:
+    """A light veil where ``cells`` (rows, columns) is False."""
+    red, green, blue, alpha = VEIL
+    pixels = np.zeros((*cells.shape, 4), np.uint8)
+    pixels[~cells] = (blue, green, red, alpha)
+    return _image(pixels)
+
+
+def _image(pixels: np.ndarray) -> QImage:
+    height, width = pixels.shape[:2]
+    return QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32).copy()
