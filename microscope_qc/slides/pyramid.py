@@ -7,6 +7,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from microscope_qc.core.files import WriteError, atomic_write, write_error
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.slides.base import Channel
+from microscope_qc.slides.fingerprint import sampled_blocks
+from microscope_qc.slides.ome_zarr import open_ome_zarr
 from microscope_qc.slides.ome_zarr_metadata import read_attributes
 from microscope_qc.slides.pyramid_check import check_levels
 from microscope_qc.slides.pyramid_levels import PyramidPlan, create_level, halve, level_shapes
@@ -68,7 +71,7 @@ def write_ome_zarr(
         pixel unless it raises OSError: then the region is asked for again in smaller pieces, and what cannot be
         read is filled with ``background``; its places are stored, see :func:`damaged_places`.
     source
-        What the pyramid was made from, stored with it.
+        What the pyramid was made from; it is stored with the pixels' fingerprint, which is that of the source.
     resume_key
         When it is given, a conversion that was killed or lost its source leaves a hidden folder beside ``out``,
         and the next one with an equal key continues it.
@@ -116,11 +119,13 @@ def write_ome_zarr(
             damaged = merged(part.damaged)
             if damaged:
                 yield Progress(1, 1, "", damage_sentence(damaged))
-            own: dict[str, Any] = {"source": dict(source)} if source else {}
-            own |= {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
-            document = attributes(plan.shapes, rgb, channels, pixel_size_um, name, origin_px, stage, own)
-            group = {"zarr_format": 3, "node_type": "group", "attributes": document}
-            atomic_write(part.folder / "zarr.json", json.dumps(group, indent=1))
+            own = {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
+            describe = partial(
+                _describe, part.folder, plan.shapes, rgb, channels, pixel_size_um, name, origin_px, stage
+            )
+            describe(own)
+            if source:
+                describe({**own, "source": {**source, "fingerprint": _fingerprint(part.folder, damaged)}})
             part.publish()
     except GeneratorExit:  # a person cancelled
         part.discard()
@@ -145,6 +150,27 @@ def _write_levels(part: PartFolder, plan: PyramidPlan, reader: SourceReader, wor
         create_level(part.folder, plan, level)
     writer = ShardWriter(part.folder, plan, part.add_shard)
     yield from PyramidWalk(part.folder, plan, reader, writer, done=set(part.shards), workers=workers).run()
+
+
+def _describe(folder: Path, *facts: Any) -> None:
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes(*facts)}
+    atomic_write(folder / "zarr.json", json.dumps(group, indent=1))
+
+
+def _fingerprint(folder: Path, damaged: Sequence[Region]) -> str | None:
+    """The source's fingerprint, from the copy of its pixels; None where the source itself cannot give one.
+
+    Asking the source would unpack its tiles a second time, which cost an eighth of a whole conversion.
+    """
+    with open_ome_zarr(folder) as slide:
+        mosaic = slide.scene()
+        if any(_overlap(place, block) for place in damaged for block in sampled_blocks(mosaic.shape)):
+            return None
+        return mosaic.fingerprint()
+
+
+def _overlap(a: Region, b: Region) -> bool:
+    return max(a.y0, b.y0) < min(a.y1, b.y1) and max(a.x0, b.x0) < min(a.x1, b.x1)
 
 
 def damaged_places(store: Path | str) -> list[Region]:

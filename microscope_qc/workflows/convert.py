@@ -7,11 +7,10 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.errors import InputError, SlideError
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
@@ -69,7 +68,7 @@ def convert(
             _check_apart(source, target)
         written = []
         for mosaic, target in zip(mosaics, targets, strict=True):
-            origin = _origin(source, mosaic)
+            origin = {"name": source.name, "scene": mosaic.name}
             path = yield from write_ome_zarr(
                 target,
                 shape=mosaic.shape,
@@ -101,15 +100,6 @@ def _check_apart(source: Path, target: Path) -> None:
         raise WriteError(f"{target} cannot be written: its links lead nowhere.", hint="Choose another name.") from error
     if here == there or here in there.parents or there in here.parents:
         raise InputError(f"{source.name} cannot be converted into itself.", hint="Choose another name.")
-
-
-def _origin(source: Path, mosaic: Mosaic) -> dict[str, Any]:
-    """By what the slide is recognised as the source of the pyramid."""
-    try:
-        fingerprint = mosaic.fingerprint()
-    except SlideError:  # one of the sampled places is damaged
-        fingerprint = None
-    return {"name": source.name, "fingerprint": fingerprint, "scene": mosaic.name}
 
 
 def _state(source: Path) -> dict[str, int]:

@@ -181,6 +181,7 @@ def test_a_damaged_tile_is_filled_and_told_by_place(
     assert damaged_places(out) == [Region(256, 512, 512, 768)]
     with open_slide(out) as slide:
         assert slide.scene().notes == ("1 damaged place of its source, filled with background",)
+    assert json.loads((out / "zarr.json").read_text())["attributes"]["microscope_qc"]["source"]["fingerprint"] is None
     notes = []
     run_job(convert(tiff, tmp_path / "b.ome.zarr"), lambda progress: notes.append(progress.note))
     assert "One place of the source could not be read" in notes[-1]

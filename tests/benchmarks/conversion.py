@@ -1,0 +1,266 @@
+"""How fast a slide becomes a pyramid, and in how much memory: ``python -m tests.benchmarks.conversion [ROUNDS] [FOLDER]``
+
+A deflate-packed tiled RGB TIFF of 8192 x 8192 noisy pixels is converted to five levels. All bars are measured in turn in
+one process, in MB of level 0 per second:
+
+- decode alone: all tiles of the file unpacked on as many threads as there are processors, by the codec's library itself
+  and through this program's reader;
+- write alone: all five levels from memory with the codec that conversion uses, by tensorstore and by this program's
+  writer;
+- conversion without and with the verifying pass, and ome-zarr-py's writer (which holds the whole picture in memory).
+
+Limits: conversion without the pass at 70 % of min(decode alone, write alone), the faster of both bars each time; six times
+ome-zarr-py; memory under 1.5 GB, measured in a child process on a virtual picture of 40,000 x 30,000 px as well. With
+``--codecs`` the table of codecs, chunks and shards by which the layout was chosen is printed instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIDE = 8192
+TILE = 512
+RATIO_LIMIT, TIMES_LIMIT, MEMORY_LIMIT_MB = 0.70, 6.0, 1500
+THREADS = os.cpu_count() or 1
+PACKAGES = ("numpy", "tensorstore", "zarr", "tifffile", "imagecodecs", "opencv-python-headless", "ome-zarr")
+
+
+def micrograph(side: int, seed: int = 0) -> np.ndarray:
+    """Grains with the noise of a camera: packs by 1.2, as real micrographs do."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    pixels = np.empty((side, side, 3), np.uint8)
+    y, x = np.mgrid[0:1024, 0:1024].astype(np.float32)
+    base = 120 + 40 * np.sin(x / 37) * np.cos(y / 53)
+    for y0 in range(0, side, 1024):
+        for x0 in range(0, side, 1024):
+            grains = base + cv2.GaussianBlur(rng.normal(0, 200, (1024, 1024)).astype(np.float32), (0, 0), 6)
+            part = grains[..., None] + rng.normal(0, 4, (1024, 1024, 3)) + (0, 9, 18)
+            pixels[y0 : y0 + 1024, x0 : x0 + 1024] = np.clip(part, 0, 255)
+    return pixels
+
+
+def levels_of(pixels: np.ndarray) -> list[np.ndarray]:
+    """(c, y, x) of every level, as the program makes them."""
+    from microscope_qc.slides.pyramid import halve, level_shapes
+
+    levels = [np.ascontiguousarray(np.moveaxis(pixels, 2, 0))]
+    for number in range(1, len(level_shapes(pixels.shape[:2]))):
+        levels.append(halve(levels[-1], ties_up=number % 2 == 1))
+    return levels
+
+
+def decode_raw(path: Path) -> None:
+    """Unpack every tile with imagecodecs, and do nothing with it."""
+    import imagecodecs
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        spans = list(zip(file.pages[0].dataoffsets, file.pages[0].databytecounts, strict=True))
+    handle = os.open(path, os.O_RDONLY)
+    size = TILE * TILE * 3
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(lambda s: len(imagecodecs.deflate_decode(os.pread(handle, s[1], s[0]), out=size)), spans):
+            pass
+    os.close(handle)
+
+
+def decode_reader(path: Path) -> None:
+    """Read everything through the program's reader."""
+    from microscope_qc.core.geometry import TileGrid
+    from microscope_qc.core.geometry import Region
+    from microscope_qc.slides import open_slide
+
+    with open_slide(path) as slide, ThreadPoolExecutor(THREADS) as pool:
+        mosaic = slide.scene()
+        grid = TileGrid(Region(0, 0, *mosaic.shape), 1024, 0)
+        for _ in pool.map(lambda region: mosaic.read(region).shape, grid):
+            pass
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder of this name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def plan_of(levels: list[np.ndarray]) -> Any:
+    """The program's own layout for these levels."""
+    from microscope_qc.slides.pyramid_levels import PyramidPlan
+
+    return PyramidPlan(levels[0].shape[1:], levels[0].dtype, 3, True)
+
+
+def write_tensorstore(levels: list[np.ndarray], folder: Path) -> None:
+    """Write all levels with tensorstore, shard by shard and a few at once."""
+    from microscope_qc.slides.pyramid_levels import create_level
+
+    plan = plan_of(levels)
+    arrays = [create_level(fresh(folder) if not level else folder, plan, level) for level in range(len(levels))]
+    pending = []
+    for shard in plan.shards():
+        region, level = plan.shard_region(shard), shard[0]
+        part = (slice(None), slice(region.y0, region.y1), slice(region.x0, region.x1))
+        pending.append(arrays[level][part].write(levels[level][part]))
+        if len(pending) > THREADS:
+            pending.pop(0).result()
+    for write in pending:
+        write.result()
+
+
+def write_own(levels: list[np.ndarray], folder: Path) -> None:
+    """Write all levels with the program's writer, chunk by chunk."""
+    from microscope_qc.slides.pyramid_levels import split
+    from microscope_qc.slides.pyramid_shards import ShardWriter
+
+    plan = plan_of(levels)
+    writer = ShardWriter(fresh(folder), plan, lambda shard, digest: None)
+    chunks = [(s[0], chunk) for s in plan.shards() for chunk in split(plan.shard_region(s))]
+
+    def put(level: int, region: Any) -> None:
+        writer.put(level, region, levels[level][:, region.y0 : region.y1, region.x0 : region.x1])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(lambda item: put(*item), chunks):
+            pass
+    writer.settle()
+    writer.close()
+
+
+def convert_own(path: Path, folder: Path, *, verify: bool) -> None:
+    """Convert as the command does."""
+    from microscope_qc.core.jobs import run_job
+    from microscope_qc.workflows.convert import convert
+
+    run_job(convert(path, folder / "a.ome.zarr", verify=verify, resume=False))
+
+
+def convert_ome_zarr_py(path: Path, folder: Path) -> None:
+    """Read with tifffile and write with the reference library: the same number of levels, area-averaged too."""
+    import tifffile
+    from ome_zarr.scale import Methods
+    from ome_zarr.writer import write_image
+
+    pixels = np.moveaxis(tifffile.imread(path), 2, 0)
+    factors = (2, 4, 8, 16)
+    write_image(
+        pixels,
+        str(folder / "b.ome.zarr"),
+        scale_factors=factors,
+        method=Methods.LOCAL_MEAN,
+        axes="cyx",
+        storage_options={"chunks": (3, TILE, TILE)},
+    )
+
+
+CHILD = """
+    import sys
+    from pathlib import Path
+    import numpy as np
+    from microscope_qc.core.jobs import run_job
+    from microscope_qc.workflows.convert import convert
+    from microscope_qc.slides.pyramid import write_ome_zarr
+    source, out = sys.argv[1:3]
+    if source == "virtual":
+        noise = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3), dtype=np.uint8)
+        size = (30_000, 40_000)
+        read = lambda region: noise[: region.shape[0], : region.shape[1]]
+        run_job(write_ome_zarr(out, shape=size, dtype="uint8", rgb=True, read=read, verify=True, workers=2))
+    else:
+        run_job(convert(source, out))
+    try:
+        status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory too
+        print(status.split("VmHWM:")[1].split()[0])
+    except OSError:
+        import resource
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def peak_memory_mb(source: str, folder: Path) -> float:
+    """Peak of the resident memory of a process that only converts, with the verifying pass."""
+    out = folder / "memory.ome.zarr"
+    command = [sys.executable, "-c", textwrap.dedent(CHILD), source, str(out)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    shutil.rmtree(out)
+    return int(said) / 1e3
+
+
+def run_bars(rounds: int, folder: Path) -> None:
+    """Measure all bars in turn and print them."""
+    import tifffile
+
+    pixels = micrograph(SIDE)
+    path = folder / "source.tif"
+    tifffile.imwrite(path, pixels, tile=(TILE, TILE), compression="zlib", photometric="rgb", metadata=None)
+    levels = levels_of(pixels)
+    megabytes = pixels.nbytes / 1e6
+    print(f"source: {SIDE} x {SIDE} RGB, {megabytes:.0f} MB, packed to {path.stat().st_size / 1e6:.0f} MB; {THREADS} threads")
+    bars: dict[str, Callable[[], None]] = {
+        "decode alone, imagecodecs": lambda: decode_raw(path),
+        "decode alone, our reader": lambda: decode_reader(path),
+        "write alone, tensorstore": lambda: write_tensorstore(levels, folder / "ts"),
+        "write alone, our writer": lambda: write_own(levels, folder / "own"),
+        "conversion": lambda: convert_own(path, folder, verify=False),
+        "conversion, verified": lambda: convert_own(path, folder, verify=True),
+        "ome-zarr-py": lambda: convert_ome_zarr_py(path, folder),
+    }
+    convert_own(path, folder, verify=True)  # what is imported late is not what is measured
+    rates: dict[str, list[float]] = {name: [] for name in bars}
+    for number in range(rounds):
+        for name, run in bars.items():
+            if name == "ome-zarr-py" and number % 3:
+                continue  # it takes as long as all the others together
+            for made in ("a.ome.zarr", "b.ome.zarr"):
+                shutil.rmtree(folder / made, ignore_errors=True)
+            start = time.perf_counter()
+            run()
+            rates[name].append(megabytes / (time.perf_counter() - start))
+    for name, found in rates.items():
+        print(f"{name:28}{statistics.median(found):8.0f} MB/s   {min(found):6.0f} - {max(found):.0f}")
+    shares, shares_ts = [], []
+    for i in range(rounds):
+        decode = max(rates["decode alone, imagecodecs"][i], rates["decode alone, our reader"][i])
+        write = max(rates["write alone, tensorstore"][i], rates["write alone, our writer"][i])
+        shares.append(rates["conversion"][i] / min(decode, write))
+        shares_ts.append(rates["conversion"][i] / min(decode, rates["write alone, tensorstore"][i]))
+    times = statistics.median(rates["conversion"]) / statistics.median(rates["ome-zarr-py"])
+    print(f"share of min(decode, write)  {statistics.median(shares):8.2f}        limit {RATIO_LIMIT}")
+    print(f"  with tensorstore's write   {statistics.median(shares_ts):8.2f}        limit {RATIO_LIMIT}")
+    print(f"times ome-zarr-py            {times:8.1f}        limit {TIMES_LIMIT}")
+    print(f"peak memory, this slide      {peak_memory_mb(str(path), folder):8.0f} MB     limit {MEMORY_LIMIT_MB}")
+    print(f"peak memory, 40,000 x 30,000 {peak_memory_mb('virtual', folder):8.0f} MB     limit {MEMORY_LIMIT_MB}")
+
+
+def main() -> None:
+    """Print the bars, or the table of codecs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rounds", type=int, nargs="?", default=5)
+    parser.add_argument("folder", type=Path, nargs="?", default=None)
+    parser.add_argument("--codecs", action="store_true")
+    args = parser.parse_args()
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES))
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        run_bars(args.rounds, Path(name))
+
+
+if __name__ == "__main__":
+    main()
