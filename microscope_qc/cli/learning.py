@@ -195,12 +195,12 @@ def _worker(args: argparse.Namespace) -> int:
     from microscope_qc.cli import STOPPED
     from microscope_qc.cli.parent import end_with
     from microscope_qc.cli.progress import run
-    from microscope_qc.ml.inference import run_detector
+    from microscope_qc.ml.inference import run_model
 
     if args.parent is not None:
         end_with(args.parent, code=STOPPED)
     _share_processor()
-    status = run(run_detector(args.run_folder), args)
+    status = run(run_model(args.run_folder), args)
     if args.progress != "json" and sys.stdout is not None:
         print(f"{status['tiles_done']} tiles, {status['seconds']:.1f} s on {status['device']}")
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from microscope_qc.core.merge import CANDIDATE_DTYPE
 JOURNAL_NAME = "journal.jsonl"
 STATUS_NAME = "status.json"
 CARD_NAME = "card.json"
+_MOST_TILES = 10_000_000
 _COLUMNS = ("y0", "x0", "y1", "x1", "confidence", "label")
 
 
@@ -65,6 +66,15 @@ class JournalWriter:
     def error(self, index: int, message: str) -> None:
         """Write a tile that could not be read."""
         self._write({"tile": int(index), "error": message})
+
+    def empty(self, tiles: Sequence[int]) -> None:
+        """Write tiles that were not looked at, because nothing is there, as ranges [start, stop)."""
+        numbers = np.asarray(sorted(tiles), np.int64)
+        if len(numbers) == 0:
+            return
+        breaks = np.flatnonzero(np.diff(numbers) > 1)
+        starts, stops = numbers[np.r_[0, breaks + 1]], numbers[np.r_[breaks, len(numbers) - 1]] + 1
+        self._write({"empty": [[int(start), int(stop)] for start, stop in zip(starts, stops, strict=True)]})
 
     def _write(self, line: Mapping[str, Any]) -> None:
         try:
@@ -136,6 +146,9 @@ def _read(folder: Path, offset: int) -> tuple[list[tuple[int, np.ndarray]], dict
     for line in content[:end].splitlines():
         try:
             entry = json.loads(line)
+            if "empty" in entry:
+                tiles += [(index, np.zeros(0, CANDIDATE_DTYPE)) for index in _ranges(entry["empty"])]
+                continue
             index = int(entry["tile"])
             if "error" in entry:
                 errors[index] = str(entry["error"])
@@ -145,6 +158,17 @@ def _read(folder: Path, offset: int) -> tuple[list[tuple[int, np.ndarray]], dict
         except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
             continue
     return tiles, errors, offset + end
+
+
+def _ranges(pairs: list[list[int]]) -> list[int]:
+    indices: list[int] = []
+    for start, stop in pairs:
+        if not 0 <= int(start) <= int(stop) <= _MOST_TILES:
+            raise ValueError("no range of tiles")
+        indices += range(int(start), int(stop))
+    if len(indices) > _MOST_TILES:
+        raise ValueError("too many tiles")
+    return indices
 
 
 def _rows(tile: int, candidates: list[list[float]]) -> np.ndarray:

@@ -14,7 +14,7 @@ from microscope_qc.core.errors import ModelError, ProjectError, SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.inference import plan_grid, run_detector
+from microscope_qc.ml.inference import plan_grid, run_model
 from microscope_qc.ml.inference.tiling import model_tile_shape, slide_scale, tile_size, to_slide
 from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
 
@@ -50,14 +50,14 @@ def content(folder: Path) -> dict[int, list]:
 
 def test_a_run_stopped_anywhere_gives_what_an_undisturbed_one_gives(model: Path, picture: Path, tmp_path: Path) -> None:
     whole = run_folder(tmp_path / "whole", model, picture)
-    status = run_job(run_detector(whole))
+    status = run_job(run_model(whole))
     expected = content(whole)
     assert status["state"] == "finished" and len(expected) == status["tiles_total"] == 9
     assert sum(map(len, expected.values())) > 20
     assert read_status(whole) == status
 
     parts = run_folder(tmp_path / "parts", model, picture)
-    job = run_detector(parts)
+    job = run_model(parts)
     while next(job).done < 4:
         pass
     job.close()
@@ -65,11 +65,11 @@ def test_a_run_stopped_anywhere_gives_what_an_undisturbed_one_gives(model: Path,
     journal = parts / JOURNAL_NAME
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:3]) + lines[3][:-9])  # killed while it wrote its fourth tile
-    status = run_job(run_detector(parts))
+    status = run_job(run_model(parts))
     assert status["tiles_done"] == 9
     assert content(parts) == expected
     before = journal.read_bytes()
-    run_job(run_detector(parts))
+    run_job(run_model(parts))
     assert journal.read_bytes() == before, "a finished run does nothing more"
 
 
@@ -78,19 +78,25 @@ def test_a_tile_that_cannot_be_read_does_not_stop_the_others(
 ) -> None:
     from microscope_qc.slides.base import Mosaic
 
-    read = Mosaic.read_scaled
+    read = Mosaic.read
 
-    def broken(self: Mosaic, region: Region, shape: tuple[int, int]) -> np.ndarray:
-        if (region.y0, region.x0) == (0, 192):
+    def broken(self: Mosaic, region: Region, **options) -> np.ndarray:
+        if region.y0 <= 100 < region.y1 and region.x0 <= 300 < region.x1:  # in the second tile only
             raise SlideError("This part is damaged.")
-        return read(self, region, shape)
+        return read(self, region, **options)
 
-    monkeypatch.setattr(Mosaic, "read_scaled", broken)
+    whole = run_folder(tmp_path / "whole", model, picture)
+    run_job(run_model(whole))
+    monkeypatch.setattr(Mosaic, "read", broken)
     folder = run_folder(tmp_path / "run", model, picture)
-    status = run_job(run_detector(folder))
-    assert status["state"] == "finished" and status["tiles_damaged"] == 1
+    job = run_model(folder)
+    while next(job).done < 4:
+        pass
+    job.close()
+    status = run_job(run_model(folder))
+    assert status["state"] == "finished" and status["tiles_damaged"] == 1, "counted though it was found before"
     assert read_tile_errors(folder) == {1: "This part is damaged."}
-    assert len(content(folder)) == 9
+    assert content(folder) == content(whole) | {1: []}
 
 
 @pytest.mark.parametrize(
@@ -105,17 +111,17 @@ def test_what_cannot_be_used_fails_clearly(
 ) -> None:
     folder = run_folder(tmp_path / "run", model, picture, **change)
     with pytest.raises(error) as caught:
-        run_job(run_detector(folder))
+        run_job(run_model(folder))
     assert read_status(folder)["state"] == "failed"
     assert read_status(folder)["message"] == str(caught.value)
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(ProjectError):
-        run_job(run_detector(tmp_path))
+        run_job(run_model(tmp_path))
     (tmp_path / "card.json").write_text('{"model": "x"}')
     with pytest.raises(ProjectError, match="lacks"):
-        run_job(run_detector(tmp_path))
+        run_job(run_model(tmp_path))
 
 
 def test_coordinates_come_back_to_the_slide() -> None:

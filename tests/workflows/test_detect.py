@@ -15,7 +15,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.card import WEIGHTS_NAME
-from microscope_qc.ml.inference import run_detector
+from microscope_qc.ml.inference import run_model
 from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
 from microscope_qc.project import Project
 from microscope_qc.workflows.child import Child
@@ -108,7 +108,7 @@ def test_a_finished_run_is_not_repeated(project: Project, model: Path) -> None:
     slide = project.slides[0].id
     run = prepare_run(project, slide, model)
     intake = RunIntake(project, run)
-    run_job(run_detector(run.folder))
+    run_job(run_model(run.folder))
     intake.finish("finished")
     before = found(project)
     result = run_job(detect(project, slide, model))

@@ -21,7 +21,7 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.inference import run_detector
+from microscope_qc.ml.inference import run_model
 from microscope_qc.ml.inference.tiling import plan_grid
 from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
 from microscope_qc.ml.models import model_folder
@@ -168,9 +168,9 @@ def test_a_worker_waits_for_the_one_before_but_not_for_ever(project: Project, mo
     other = RunLock(run.folder)
     run_job(other.acquire())
     with pytest.raises(ProjectError, match="Another detection still writes this run"):
-        run_job(run_detector(run.folder, patience_s=0.3))
+        run_job(run_model(run.folder, patience_s=0.3))
     assert read_status(run.folder) == {}, "the other one's status was not touched"
-    waiting = run_detector(run.folder)
+    waiting = run_model(run.folder)
     assert "waiting" in next(waiting).note
     other.release()
     while "waiting" in (progress := next(waiting)).note:

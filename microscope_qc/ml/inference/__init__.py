@@ -9,11 +9,11 @@ from microscope_qc.core.jobs import Job
 from microscope_qc.ml.inference.tiling import plan_grid
 from microscope_qc.ml.run_lock import PATIENCE_SECONDS
 
-__all__ = ["plan_grid", "run_detector"]
+__all__ = ["plan_grid", "run_model"]
 
 
-def run_detector(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -> Job[dict[str, Any]]:
-    """Child's side of a detection; see :func:`microscope_qc.ml.inference.engine.run_detector`."""
-    from microscope_qc.ml.inference.engine import run_detector as run
+def run_model(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -> Job[dict[str, Any]]:
+    """Child's side of a run; see :func:`microscope_qc.ml.inference.engine.run_model`."""
+    from microscope_qc.ml.inference.engine import run_model as run
 
     return run(run_folder, patience_s=patience_s)

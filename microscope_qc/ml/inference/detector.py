@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,15 +12,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.merge import CANDIDATE_DTYPE
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.devices import autocast, choose_device
+from microscope_qc.ml.inference.pictures import OnDevice
+from microscope_qc.ml.inference.tasks import Found, Size
 from microscope_qc.ml.models import model_folder
 from microscope_qc.ml.networks import DETECTORS, build_detector
-from microscope_qc.ml.networks.ssd import SSD, candidates
+from microscope_qc.ml.networks.fused import fused
+from microscope_qc.ml.networks.ssd import MOST_COMPARED, SSD, candidates, choose, decode
 from microscope_qc.ml.weights import load_weights
 
 STRIDE = 64
+_IOU, _MOST = 0.5, 300
 
 
 class Detector:
@@ -91,6 +97,90 @@ class Detector:
             # zero is the mean colour
             padded.append(functional.pad(normal, (0, width - w, 0, height - h)))
         return torch.cat(padded).contiguous(memory_format=torch.channels_last)
+
+
+class DetectTask(OnDevice):
+    """A detector as the engine runs it.
+
+    Parameters
+    ----------
+    threshold
+        Lowest confidence of a candidate.
+    """
+
+    stride = STRIDE
+    heat = None
+
+    def __init__(self, detector: Detector, *, threshold: float) -> None:
+        network = cast(SSD, fused(detector.network))
+        super().__init__(detector.card, network, device=detector.device)
+        self._ssd, self._threshold = network, threshold
+        self._default: dict[Size, Tensor] = {}
+
+    def read_out(self, answers: Any) -> tuple[Tensor, ...]:
+        """Leave of the network's answers on a graphics card only the strongest, so that little is copied."""
+        logits, offsets = answers
+        if logits.device.type == "cpu":
+            return logits, offsets
+        flat = logits.flatten(1)
+        values, index = flat.topk(min(MOST_COMPARED, flat.shape[1]), dim=1)
+        place = (index // logits.shape[2])[..., None].expand(-1, -1, 4)
+        return values, index, offsets.gather(1, place)
+
+    def results(self, computed: Any, size: Size) -> list[Found]:
+        """See :class:`microscope_qc.ml.inference.tasks.Task`."""
+        shape, tensors = self.fetched(computed)
+        default = self._default_boxes(shape)
+        founds = []
+        for picture in zip(*tensors, strict=True):
+            scores, index, offsets = self._strongest(*picture)
+            boxes = decode(offsets, default[index // self._ssd.classes])
+            answer = choose(boxes, scores, index % self._ssd.classes, size=size, iou=_IOU, most=_MOST)
+            founds.append(Found(_rows(*answer)))
+        return founds
+
+    def _strongest(self, *picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, numbers and offsets of one picture's candidates, strongest first."""
+        if len(picture) == 2:
+            logits, offsets = picture
+            # numpy looks through them in this thread alone: the others belong to the network; NaN compares false
+            values = logits.numpy().ravel()
+            index = torch.from_numpy(np.flatnonzero(values > np.log(self._threshold / (1 - self._threshold)) - 1e-4))
+            scores, offsets = logits.flatten()[index].sigmoid(), offsets[index // self._ssd.classes]
+        else:
+            values, index, offsets = picture
+            scores = values.sigmoid()
+        order = torch.argsort(scores, descending=True, stable=True)[:MOST_COMPARED]
+        order = order[scores[order] > self._threshold]
+        return scores[order], index[order], offsets[order]
+
+    def _default_boxes(self, shape: Size) -> Tensor:
+        if shape not in self._default:
+            self._default[shape] = self._ssd.default_boxes(*shape)[0].cpu()
+        return self._default[shape]
+
+    def parts(self, shape: Size) -> list[Region]:
+        """See :class:`microscope_qc.ml.inference.tasks.Task`; halves that overlap as tiles do."""
+        overlap = max(STRIDE, min(self.card.overlap_px, max(shape) // 4) // STRIDE * STRIDE)
+        side = -(-(max(shape) + overlap) // (2 * STRIDE)) * STRIDE
+        if side >= max(shape) or overlap >= side:
+            return []
+        return list(TileGrid(Region(0, 0, *shape), side, overlap))
+
+    def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
+        """See :class:`microscope_qc.ml.inference.tasks.Task`; merged as tiles are."""
+        side = max(parts[0].shape)
+        grid = TileGrid(Region(0, 0, *shape), side, side - max(parts[1].x0 - parts[0].x0, parts[-1].y0 - parts[0].y0))
+        placed = []
+        for number, (found, part) in enumerate(zip(founds, parts, strict=True)):
+            rows = found.candidates.copy()
+            for name, start in (("y0", part.y0), ("y1", part.y0), ("x0", part.x0), ("x1", part.x0)):
+                rows[name] += start
+            rows["tile"] = number
+            placed.append(rows)
+        merged = merge_candidates(np.concatenate(placed), grid)
+        merged["tile"] = 0
+        return Found(merged)
 
 
 def _rows(boxes: Tensor, scores: Tensor, labels: Tensor) -> np.ndarray:

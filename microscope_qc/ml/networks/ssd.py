@@ -20,6 +20,8 @@ from torchvision.models.resnet import BasicBlock
 from torchvision.ops import FeaturePyramidNetwork, batched_nms
 
 PRIOR = 0.01  # share of default boxes that hold a defect at the start: keeps the first steps of the focal loss calm
+MOST_COMPARED = 2000
+"""Strongest boxes of a picture among which overlapping ones are dropped."""
 _LARGEST_LOG_RATIO = math.log(1000.0 / 16)
 
 
@@ -220,21 +222,37 @@ def candidates(
     logits, offsets = network(pictures)
     default, _ = network.default_boxes(int(pictures.shape[2]), int(pictures.shape[3]))
     found = []
-    for logit, offset, (height, width) in zip(logits, offsets, sizes, strict=True):
+    for logit, offset, size in zip(logits, offsets, sizes, strict=True):
         scores = logit.sigmoid().flatten()
         # NaN compares false: a broken picture gives no candidates instead of nonsense
         index = torch.nonzero(scores > threshold).flatten()
-        index = index[torch.argsort(scores[index], descending=True, stable=True)[:2000]]
-        place, label = index // network.classes, index % network.classes
-        boxes = decode(offset[place], default[place])
-        boxes = torch.stack(
-            [
-                boxes[:, 0].clamp(0, width), boxes[:, 1].clamp(0, height),
-                boxes[:, 2].clamp(0, width), boxes[:, 3].clamp(0, height),
-            ], dim=1
-        )  # fmt: skip
-        large = ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(dim=1)
-        boxes, label, score = boxes[large], label[large], scores[index][large]
-        keep = batched_nms(boxes, score, label, iou)[:most]
-        found.append((boxes[keep][:, [1, 0, 3, 2]].cpu(), score[keep].cpu(), label[keep].cpu()))
+        index = index[torch.argsort(scores[index], descending=True, stable=True)[:MOST_COMPARED]]
+        place = index // network.classes
+        answer = choose(
+            decode(offset[place], default[place]), scores[index], index % network.classes, size=size, iou=iou, most=most
+        )
+        found.append((answer[0].cpu(), answer[1].cpu(), answer[2].cpu()))
     return found
+
+
+def choose(
+    boxes: Tensor, scores: Tensor, labels: Tensor, *, size: tuple[int, int], iou: float, most: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Clip boxes (n, 4) as x0, y0, x1, y1 to a picture of ``size`` and drop the weaker of those that overlap.
+
+    Returns
+    -------
+    (boxes (m, 4) as y0, x0, y1, x1, confidence (m,), label (m,))
+        Strongest first.
+    """
+    height, width = size
+    boxes = torch.stack(
+        [
+            boxes[:, 0].clamp(0, width), boxes[:, 1].clamp(0, height),
+            boxes[:, 2].clamp(0, width), boxes[:, 3].clamp(0, height),
+        ], dim=1
+    )  # fmt: skip
+    large = ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(dim=1)
+    boxes, labels, scores = boxes[large], labels[large], scores[large]
+    keep = batched_nms(boxes, scores, labels, iou)[:most]
+    return boxes[keep][:, [1, 0, 3, 2]], scores[keep], labels[keep]

@@ -1,0 +1,163 @@
+"""Scores of places as a map over the slide, kept in a run's folder and filled tile by tile. No torch in here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.files import atomic_write, write_error
+from microscope_qc.core.geometry import Region
+
+HEAT_NAME = "heat.npy"
+HEAT_CARD_NAME = "heat.json"
+_LEAST = 1e-4
+"""Scores are kept from here on; nothing at all means that nobody has looked there."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCard:
+    """Where the cells lie: ``origin_px`` and ``cell_px`` (y, x) in full-resolution pixels, one map for each class."""
+
+    origin_px: tuple[float, float]
+    cell_px: tuple[float, float]
+    shape: tuple[int, int]
+    classes: tuple[str, ...]
+
+
+class HeatMap:
+    """The map of a run; readers see what is written by now.
+
+    The file holds one number for every class and cell, 0 where nobody has looked. A cell that several windows or tiles
+    score keeps the highest score, so that a tile that is done twice changes nothing.
+    """
+
+    def __init__(self, folder: Path, card: HeatCard, values: np.ndarray) -> None:
+        self.folder, self.card, self._values = folder, card, values
+
+    @classmethod
+    def create(cls, folder: Path, card: HeatCard) -> HeatMap:
+        """Make the file, or go on with the one that is there when it has the same cells."""
+        path = folder / HEAT_NAME
+        shape = (len(card.classes), *card.shape)
+        try:
+            if path.exists() and _read_card(folder) == card:
+                return cls(folder, card, np.load(path, mmap_mode="r+"))
+            values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+        except OSError as error:
+            raise write_error(path, error) from error
+        document = {
+            "origin_px": card.origin_px, "cell_px": card.cell_px, "shape": card.shape, "classes": card.classes,
+        }  # fmt: skip
+        atomic_write(folder / HEAT_CARD_NAME, json.dumps(document, ensure_ascii=False))
+        return cls(folder, card, values)
+
+    @classmethod
+    def open(cls, folder: Path) -> HeatMap | None:
+        """The map of a run, or None when the run has none.
+
+        Raises
+        ------
+        ProjectError
+            When it is damaged.
+        """
+        if not (folder / HEAT_CARD_NAME).exists():
+            return None
+        card = _read_card(folder)
+        try:
+            values = np.load(folder / HEAT_NAME, mmap_mode="r")
+            if card is None or values.shape != (len(card.classes), *card.shape) or values.dtype != np.float16:
+                raise ValueError("file and card do not fit")
+        except (OSError, ValueError) as error:
+            raise ProjectError(
+                f"The heat map in {folder} is damaged ({error}).", hint="Run the model again."
+            ) from error
+        return cls(folder, card, values)
+
+    def add(
+        self, frame: Region, heat: np.ndarray, *, start_px: tuple[float, float], step_px: tuple[float, float]
+    ) -> None:
+        """Write the scores of a tile.
+
+        Parameters
+        ----------
+        frame
+            The tile.
+        heat : ndarray, (classes, rows, columns)
+        start_px, step_px
+            First cell's corner in the tile, and size of its cells, (y, x) in full-resolution pixels.
+        """
+        index = []
+        for axis, corner in enumerate((frame.y0, frame.x0)):
+            middle = corner + start_px[axis] + step_px[axis] * (np.arange(heat.shape[axis + 1]) + 0.5)
+            cell = np.floor((middle - self.card.origin_px[axis]) / self.card.cell_px[axis]).astype(int)
+            index.append(np.clip(cell, 0, self.card.shape[axis] - 1))
+        y, x = (slice(int(cells[0]), int(cells[-1]) + 1) for cells in index)
+        scores = np.zeros((len(heat), y.stop - y.start, x.stop - x.start), np.float16)
+        rows, columns = np.meshgrid(index[0] - y.start, index[1] - x.start, indexing="ij")
+        for plane, target in zip(np.maximum(heat, _LEAST).astype(np.float16), scores, strict=True):
+            np.maximum.at(target, (rows, columns), plane)
+        part = self._values[:, y, x]
+        np.maximum(part, scores, out=part)
+
+    def read(self, region: Region | None = None, *, label: int | None = None) -> np.ndarray:
+        """Scores, float32 (rows, columns), of the cells that touch a region; NaN where nobody has looked.
+
+        Parameters
+        ----------
+        region
+            In full-resolution pixels; everything without it.
+        label
+            Index of the class; the highest of all classes without it.
+        """
+        y, x = slice(None), slice(None)
+        if region is not None:
+            first, last = self.cell_at(region.y0, region.x0), self.cell_at(region.y1 - 1, region.x1 - 1)
+            y, x = slice(first[0], last[0] + 1), slice(first[1], last[1] + 1)
+        part = self._values[:, y, x] if label is None else self._values[label : label + 1, y, x]
+        scores = np.asarray(part, np.float32).max(axis=0)
+        scores[scores == 0] = np.nan
+        return scores
+
+    def cell_at(self, y: float, x: float) -> tuple[int, int]:
+        """Row and column of the cell at a place of the slide (the nearest one outside the map)."""
+        (y0, x0), (height, width), (rows, columns) = self.card.origin_px, self.card.cell_px, self.card.shape
+        return (
+            min(max(int((y - y0) // height), 0), rows - 1),
+            min(max(int((x - x0) // width), 0), columns - 1),
+        )
+
+    def picture(self, longest_px: int, *, label: int | None = None) -> np.ndarray:
+        """The whole map with at most so many cells along its longer side; each shows the highest score it stands for."""
+        scores = self.read(label=label)
+        step = -(-max(scores.shape) // longest_px)
+        if step <= 1:
+            return scores
+        rows, columns = (-(-side // step) * step for side in scores.shape)
+        padded = np.full((rows, columns), np.nan, np.float32)
+        padded[: scores.shape[0], : scores.shape[1]] = scores
+        blocks = padded.reshape(rows // step, step, columns // step, step)
+        seen = np.where(np.isnan(blocks), -1.0, blocks).max(axis=(1, 3))
+        return np.where(seen < 0, np.nan, seen).astype(np.float32)
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        if isinstance(self._values, np.memmap):
+            self._values.flush()
+
+
+def _read_card(folder: Path) -> HeatCard | None:
+    try:
+        data: dict[str, Any] = json.loads((folder / HEAT_CARD_NAME).read_text(encoding="utf-8"))
+        origin, cell, shape = data["origin_px"], data["cell_px"], data["shape"]
+        card = HeatCard(
+            (float(origin[0]), float(origin[1])), (float(cell[0]), float(cell[1])), (int(shape[0]), int(shape[1])),
+            tuple(str(code) for code in data["classes"]),
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return card if min(card.cell_px) > 0 and min(card.shape) > 0 else None
