@@ -23,6 +23,11 @@ def register(subparsers: Any) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="file or folder")
     parser.add_argument("--format", choices=["auto", *names], default="auto", help="default: told by the content")
     parser.add_argument("--slide", metavar="NAME", help="slide the boxes belong to, when the file does not say")
+    parser.add_argument(
+        "--class", dest="class_map", action="append", default=[], metavar="NAME=CODE",
+        help="give boxes of class NAME in the file the class CODE, made when it is new; NAME= leaves them out",
+    )  # fmt: skip
+    parser.add_argument("--skip-duplicates", action="store_true", help="leave out boxes that are there already")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(handler=_import)
@@ -59,6 +64,18 @@ def register(subparsers: Any) -> None:
     make.add_argument(
         "--background", type=float, default=0.25, metavar="SHARE", help="pictures without defects, 0 to 1"
     )
+    make.add_argument(
+        "--layout", choices=["around", "tiles"], default="around", help="pictures around boxes, or the slide in tiles"
+    )
+    make.add_argument("--overlap", type=int, default=0, metavar="PX", help="how far tiles overlap (default 0)")
+    make.add_argument(
+        "--pad", action="store_true", help="fill tiles at the slide's end up with black instead of moving them inside"
+    )
+    make.add_argument(
+        "--visible", type=float, default=0.3, metavar="SHARE",
+        help="leave out boxes of which less lies in a picture (default 0.3)",
+    )  # fmt: skip
+    make.add_argument("--format", choices=names, default="coco", help="format of the annotations (default coco)")
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--json", action="store_true", help="print the result as JSON")
     make.set_defaults(handler=_dataset)
@@ -70,7 +87,15 @@ def _import(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.importing import import_annotations
 
     with Project.open(args.project, write=not args.dry_run) as project:
-        job = import_annotations(project, args.path, format=args.format, slide=args.slide, dry_run=args.dry_run)
+        job = import_annotations(
+            project,
+            args.path,
+            format=args.format,
+            slide=args.slide,
+            dry_run=args.dry_run,
+            class_map=_class_map(args.class_map),
+            skip_duplicates=args.skip_duplicates,
+        )
         result = run(job, args)
     if args.json:
         print_json(
@@ -82,6 +107,10 @@ def _import(args: argparse.Namespace) -> int:
                 "skipped": result.skipped,
                 "unmatched": result.unmatched,
                 "dry_run": result.dry_run,
+                "classes": result.classes,
+                "mapped": result.mapped,
+                "duplicates": result.duplicates,
+                "outlines": result.outlines,
             }
         )
         return 0
@@ -89,6 +118,11 @@ def _import(args: argparse.Namespace) -> int:
     print(f"{result.boxes} boxes {verb} ({result.format})")
     for name, count in result.slides.items():
         print(f"  {name}: {count}")
+    for name, count in result.classes.items():
+        code = result.mapped[name]
+        print(f"  class {name}: {count}" + ("" if code == name else f", as {code}" if code else ", left out"))
+    if result.duplicates:
+        print(f"Boxes that are there already: {result.duplicates}")
     if result.new_classes:
         print(f"New classes: {', '.join(result.new_classes)}")
     for reason, count in result.skipped.items():
@@ -96,6 +130,18 @@ def _import(args: argparse.Namespace) -> int:
     for name, reason in list(result.unmatched.items())[:20]:
         print(f"Picture left out: {name} ({reason})")
     return 0
+
+
+def _class_map(given: list[str]) -> dict[str, str | None]:
+    from microscope_qc.core.errors import InputError
+
+    result: dict[str, str | None] = {}
+    for text in given:
+        name, equals, code = text.rpartition("=")
+        if not equals or not name:
+            raise InputError(f"{text!r} does not say what becomes of a class.", hint="Write NAME=CODE, or NAME=.")
+        result[name] = code or None
+    return result
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -133,6 +179,11 @@ def _dataset(args: argparse.Namespace) -> int:
         pixel_size_um=args.pixel_size,
         background=args.background,
         seed=args.seed,
+        layout=args.layout,
+        overlap_px=args.overlap,
+        pad=args.pad,
+        visible=args.visible,
+        format=args.format,
     )
     result = run(job, args)
     if args.json:

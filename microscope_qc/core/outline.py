@@ -149,6 +149,17 @@ class Outline:
         parts = tuple(tuple(tuple((y + dy, x + dx) for y, x in ring) for ring in rings) for rings in self.parts)
         return Outline(self.kind, parts)
 
+    def scaled(self, factor_y: float, factor_x: float) -> Outline | None:
+        """Return the outline in a picture of another scale; None where that is no outline of its kind."""
+        if factor_y == factor_x == 1:
+            return self
+        if self.kind == "mask" or (self.kind == "ellipse" and self.angle_deg and factor_y != factor_x):
+            return None
+        parts = tuple(
+            tuple(tuple((y * factor_y, x * factor_x) for y, x in ring) for ring in rings) for rings in self.parts
+        )
+        return Outline(self.kind, parts, self.angle_deg)
+
     def to_json(self) -> str:
         """Return the outline as text for the database; numbers come back exactly."""
         value: dict[str, Any] = {"kind": self.kind}

@@ -20,7 +20,6 @@ from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_num
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
 
-
 _TAKEN = ("state", "reason", "note", "chosen", "attributes")
 
 

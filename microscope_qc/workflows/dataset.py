@@ -15,16 +15,22 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.exchange.document import Box, Document, ImageEntry
-from microscope_qc.exchange.registry import FORMATS
+from microscope_qc.exchange.document import Document, ImageEntry
+from microscope_qc.exchange.registry import Format, format_named
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.slides import Mosaic
+from microscope_qc.workflows.cutting import (
+    SMALLEST_SHARE,
+    Cut,
+    clipped_boxes,
+    overlapping,
+    plan_tiles,
+    read_cut,
+)
 from microscope_qc.workflows.scenes import open_scene
 
-SMALLEST_SHARE = 0.3
-"""A box of which less lies in a picture is not annotated there."""
 TRIES = 8
+LAYOUTS = ("around", "tiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +48,6 @@ class DatasetSummary:
     unreviewed: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """One picture to cut from a slide."""
-
-    region: Region
-    shape: tuple[int, int]
-
-
 def trusted(rows: np.ndarray) -> np.ndarray:
     """Boxes a person confirmed, or drew and did not reject."""
     drawn = np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
@@ -64,8 +62,13 @@ def make_dataset(
     pixel_size_um: float | None = None,
     background: float = 0.25,
     seed: int = 0,
+    layout: str = "around",
+    overlap_px: int = 0,
+    pad: bool = False,
+    visible: float = SMALLEST_SHARE,
+    format: str = "coco",
 ) -> Job[DatasetSummary]:
-    """Cut pictures into ``out/images`` with their boxes in ``out/annotations.json`` (COCO).
+    """Cut pictures into ``out/images`` with their boxes beside them (COCO: ``out/annotations.json``).
 
     Parameters
     ----------
@@ -77,14 +80,26 @@ def make_dataset(
         Share of pictures without a defect; rejected finds are shown in them first, as they are what a model confuses.
     seed
         The same seed cuts the same pictures.
+    layout
+        "around": a picture around every box, the box anywhere in it. "tiles": the slide in equal tiles, of which those
+        with boxes are taken and some of the others.
+    overlap_px
+        How far neighbouring tiles overlap, in pixels of the pictures.
+    pad
+        Tiles at the slide's end reach over it and are filled up with black; otherwise they are moved back inside.
+    visible
+        A box of which a smaller share lies in a picture is not annotated there.
+    format
+        Name of any annotation format.
 
     Raises
     ------
     InputError
         When nothing was confirmed or drawn, or ``out`` holds pictures already.
     """
-    out = Path(out)
+    out, known = Path(out), format_named(format)
     _check(out, tile_px, pixel_size_um, background)
+    _check_layout(layout, overlap_px, tile_px, visible)
     document, counts, unreviewed, empty = Document(), Counter[str](), 0, 0
     for path in projects:
         with Project.open(path, write=False) as project:
@@ -97,24 +112,38 @@ def make_dataset(
                     continue
                 rng = np.random.default_rng([seed, len(document.images)])
                 side = _side(record, tile_px, pixel_size_um)
-                cuts = plan_cuts(rows, record.shape_px, side, tile_px, background=background, rng=rng)
+                if layout == "tiles":
+                    overlap = round(overlap_px * side / tile_px)
+                    good, other = coordinates(trusted(rows)), coordinates(_not_rejected(rows))
+                    cuts = plan_tiles(
+                        record.shape_px, side, tile_px, overlap=overlap, pad=pad, boxes=good, others=other,
+                        background=background, rng=rng,
+                    )  # fmt: skip
+                else:
+                    cuts = plan_cuts(rows, record.shape_px, side, tile_px, background=background, rng=rng)
+                details = project.slide_attributes(record.id), project.slide_outlines(record.id)
                 code_of = {cls.id: cls.code for cls in project.classes}
                 waiting = rows[(rows["state"] == ReviewState.UNREVIEWED) & ~np.isnan(rows["confidence"])]
                 waiting = waiting[project.filter.mask(waiting)]
                 with open_scene(record) as mosaic:
                     for number, cut in enumerate(cuts):
                         yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")
-                        image = _cut(mosaic, record, cut, trusted(rows), code_of, project.name, out, pixel_size_um)
+                        name = _picture_name(out, project.name, record.name, cut.region)
+                        picture = read_cut(mosaic, cut)
+                        _write_picture(out / "images" / name, picture)
+                        size = (pixel_size_um, pixel_size_um) if pixel_size_um else record.pixel_size_um
+                        boxes = clipped_boxes(trusted(rows), cut, code_of, visible=visible, details=details)
+                        image = ImageEntry(f"images/{name}" if known.name == "coco" else name, cut.shape, size, boxes)
                         document.images.append(image)
                         counts.update(box.class_code for box in image.boxes)
                         empty += not image.boxes
-                        unreviewed += bool(len(waiting)) and bool(_overlap(coordinates(waiting), cut.region).any())
+                        unreviewed += bool(len(waiting)) and bool(overlapping(coordinates(waiting), cut.region).any())
     if not counts:
         raise InputError(
             "Nothing in these projects is confirmed or drawn by a person.",
             hint="Confirm some finds in the gallery first.",
         )
-    FORMATS["coco"].write(out / "annotations.json", document)
+    known.write(_annotations_place(out, known), document)
     return DatasetSummary(out, len(document.images), empty, counts.total(), dict(counts.most_common()), unreviewed)
 
 
@@ -127,6 +156,27 @@ def _check(out: Path, tile_px: int, pixel_size_um: float | None, background: flo
         raise InputError("The share of background must be at least 0 and below 1.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not empty.", hint="Choose a new folder.")
+
+
+def _check_layout(layout: str, overlap_px: int, tile_px: int, visible: float) -> None:
+    if layout not in LAYOUTS:
+        raise InputError(f"Pictures cannot be cut {layout!r}.", hint=f"Choose {' or '.join(LAYOUTS)}.")
+    if not 0 <= overlap_px < tile_px:
+        raise InputError("Tiles overlap by less than their side.", hint="Choose an overlap from 0 to the side.")
+    if not 0 <= visible <= 1:
+        raise InputError("The share of a box that must be visible is from 0 to 1.")
+
+
+def _annotations_place(out: Path, known: Format) -> Path:
+    if known.name == "yolo":
+        return out  # makes its folder "labels" beside "images" itself
+    if known.name == "labelme":
+        return out / "images"  # LabelMe looks for its files beside the pictures
+    return out / "annotations" if known.is_folder else out / f"annotations{known.suffix}"
+
+
+def _not_rejected(rows: np.ndarray) -> np.ndarray:
+    return rows[rows["state"] != ReviewState.REJECTED]
 
 
 def _side(record: SlideRecord, tile_px: int, pixel_size_um: float | None) -> int:
@@ -142,7 +192,7 @@ def _side(record: SlideRecord, tile_px: int, pixel_size_um: float | None) -> int
 
 def plan_cuts(
     rows: np.ndarray, shape_px: tuple[int, int], side: int, tile_px: int, *, background: float, rng: np.random.Generator
-) -> list[_Cut]:
+) -> list[Cut]:
     """Choose regions: every trusted box lies whole in at least one (as far as it fits), then background."""
     good, scale = coordinates(trusted(rows)), tile_px / side
     other = coordinates(rows[rows["state"] == ReviewState.UNREVIEWED])
@@ -150,7 +200,7 @@ def plan_cuts(
     for box in good:
         if not any(_contains(region, box) for region in regions):
             tries = [_around(box, shape_px, side, rng) for _ in range(TRIES)]
-            regions.append(min(tries, key=lambda region: int(_overlap(other, region).sum())))
+            regions.append(min(tries, key=lambda region: int(overlapping(other, region).sum())))
     wanted = round(len(regions) * background / (1 - background))
     everything = coordinates(rows[rows["state"] != ReviewState.REJECTED])
     rejected = coordinates(rows[rows["state"] == ReviewState.REJECTED])
@@ -163,10 +213,10 @@ def plan_cuts(
     for region in candidates:
         if len(empty) >= wanted:
             break
-        if region not in empty and not _overlap(everything, region).any():
+        if region not in empty and not overlapping(everything, region).any():
             empty.append(region)
     return [
-        _Cut(region, (max(1, round(region.shape[0] * scale)), max(1, round(region.shape[1] * scale))))
+        Cut(region, (max(1, round(region.shape[0] * scale)), max(1, round(region.shape[1] * scale))))
         for region in [*regions, *empty]
     ]
 
@@ -188,50 +238,18 @@ def _contains(region: Region, box: np.ndarray) -> bool:
     return bool(region.y0 <= box[0] and region.x0 <= box[1] and box[2] <= region.y1 and box[3] <= region.x1)
 
 
-def _overlap(boxes: np.ndarray, region: Region) -> np.ndarray:
-    """Boolean (n,): which boxes reach into the region."""
-    return (boxes[:, 0] < region.y1) & (boxes[:, 2] > region.y0) & (boxes[:, 1] < region.x1) & (boxes[:, 3] > region.x0)
+def _picture_name(out: Path, project: str, slide: str, region: Region) -> str:
+    stem = re.sub(r"[^\w.-]+", "_", f"{project}_{slide}_{region.y0}_{region.x0}")
+    name, again = f"{stem}.png", 2
+    while (out / "images" / name).exists():  # two projects may have the same name
+        name, again = f"{stem}_{again}.png", again + 1
+    return name
 
 
-def _cut(
-    mosaic: Mosaic,
-    record: SlideRecord,
-    cut: _Cut,
-    rows: np.ndarray,
-    code_of: dict[int, str],
-    project: str,
-    out: Path,
-    pixel_size_um: float | None,
-) -> ImageEntry:
+def _write_picture(path: Path, picture: np.ndarray) -> None:
     import cv2
 
-    region = cut.region
-    picture = mosaic.read_scaled(region, cut.shape)
-    stem = re.sub(r"[^\w.-]+", "_", f"{project}_{record.name}_{region.y0}_{region.x0}")
-    name, again = f"images/{stem}.png", 2
-    while (out / name).exists():  # two projects may have the same name
-        name, again = f"images/{stem}_{again}.png", again + 1
     coded, data = cv2.imencode(".png", picture[..., ::-1])
     if not coded:
-        raise InputError(f"The picture {name} cannot be coded as PNG.")
-    atomic_write(out / name, data.tobytes())
-    scale_y, scale_x = cut.shape[0] / region.shape[0], cut.shape[1] / region.shape[1]
-    size = (pixel_size_um, pixel_size_um) if pixel_size_um else record.pixel_size_um
-    boxes = clipped_boxes(rows, region, (scale_y, scale_x), code_of)
-    return ImageEntry(name, cut.shape, size, boxes)
-
-
-def clipped_boxes(rows: np.ndarray, region: Region, scale: tuple[float, float], code_of: dict[int, str]) -> list[Box]:
-    """Boxes in pixels of the picture, cut at its border."""
-    boxes = []
-    for row in rows[_overlap(coordinates(rows), region)]:
-        y0, y1 = max(row["y0"], region.y0), min(row["y1"], region.y1)
-        x0, x1 = max(row["x0"], region.x0), min(row["x1"], region.x1)
-        whole = (row["y1"] - row["y0"]) * (row["x1"] - row["x0"])
-        fills = (y1 - y0) * (x1 - x0) > 0.5 * region.shape[0] * region.shape[1]
-        if (y1 - y0) * (x1 - x0) < SMALLEST_SHARE * whole and not fills:
-            continue
-        top, bottom = (float((y - region.y0) * scale[0]) for y in (y0, y1))
-        left, right = (float((x - region.x0) * scale[1]) for x in (x0, x1))
-        boxes.append(Box(code_of[int(row["class_id"])], top, left, bottom, right))
-    return boxes
+        raise InputError(f"The picture {path.name} cannot be coded as PNG.")
+    atomic_write(path, data.tobytes())

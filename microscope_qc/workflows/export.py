@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.registry import format_named
 from microscope_qc.project import Project
@@ -60,12 +62,15 @@ def make_document(
             name = slide.name
         used.add(name)
         rows = selected_rows(project, slide.id, states=states, chosen_only=chosen_only)
-        boxes = [_box(row, code_of) for row in rows]
+        attributes, outlines = project.slide_attributes(slide.id), project.slide_outlines(slide.id)
+        boxes = [_box(row, code_of, attributes, outlines) for row in rows]
         document.images.append(ImageEntry(name, slide.shape_px, slide.pixel_size_um, boxes))
     return document
 
 
-def _box(row: np.void, code_of: dict[int, str]) -> Box:
+def _box(
+    row: np.void, code_of: dict[int, str], attributes: dict[int, dict[str, Any]], outlines: dict[int, Outline]
+) -> Box:
     score = float(row["confidence"])
     return Box(
         code_of.get(int(row["class_id"]), "?"),
@@ -79,6 +84,8 @@ def _box(row: np.void, code_of: dict[int, str]) -> Box:
         note=str(row["note"]),
         id=int(row["id"]),
         chosen=bool(row["chosen"]),
+        attributes=attributes.get(int(row["id"]), {}),
+        outline=outlines.get(int(row["id"])),
     )
 
 

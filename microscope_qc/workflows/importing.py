@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.boxes import coordinates, make_rows
 from microscope_qc.core.defect_class import PALETTE, DefectClass, next_colour
 from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.core.jobs import Job, Progress
@@ -20,14 +21,20 @@ from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.slides import slide_stem
 
 OUTSIDE = "outside the slide"
+LEFT_OUT = "class left out"
+DUPLICATE = "there already"
+ClassMap = Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
     """What was taken over, or would be in a dry run.
 
-    ``slides`` counts boxes by slide name, ``skipped`` boxes that cannot be used by reason, ``unmatched`` pictures that
-    belong to no slide by name with the reason.
+    ``slides`` counts boxes by slide name, ``classes`` by class name in the file (what is left out by the map too),
+    ``mapped`` says the class code each of them gets ("" is left out), ``skipped`` counts boxes that cannot be used by
+    reason, ``unmatched`` names pictures that belong to no slide with the reason. ``duplicates`` counts boxes that
+    coincide with one of the same class that is there already or came before in the file; they are taken in too unless
+    that was declined. ``outlines`` and ``attributes`` count boxes that bring some.
     """
 
     format: str
@@ -38,6 +45,11 @@ class ImportSummary:
     unmatched: dict[str, str]
     dry_run: bool
     box_ids: tuple[int, ...] = field(default=(), repr=False)
+    classes: dict[str, int] = field(default_factory=dict)
+    mapped: dict[str, str] = field(default_factory=dict)
+    duplicates: int = 0
+    outlines: int = 0
+    attributes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,14 @@ class ReadAnnotations:
 
 
 def import_annotations(
-    project: Project, path: Path | str, *, format: str = "auto", slide: str | None = None, dry_run: bool = False
+    project: Project,
+    path: Path | str,
+    *,
+    format: str = "auto",
+    slide: str | None = None,
+    dry_run: bool = False,
+    class_map: ClassMap | None = None,
+    skip_duplicates: bool = False,
 ) -> Job[ImportSummary]:
     """Read an annotation file or folder and add its boxes; classes the project lacks are made.
 
@@ -62,6 +81,11 @@ def import_annotations(
         Name of the slide all boxes belong to, when the file has one picture or does not name it.
     dry_run
         Say what would happen and change nothing.
+    class_map
+        Class name in the file -> code of the class its boxes get, one of the project's or a new one; None leaves them
+        out. What is not in it keeps its name.
+    skip_duplicates
+        Leave out boxes that coincide with one of the same class.
 
     Raises
     ------
@@ -73,7 +97,7 @@ def import_annotations(
     yield Progress(0, 2, "steps", f"reading {path.name}")
     read = read_annotations(path, sizes=sizes, format=format)
     yield Progress(1, 2, "steps", "adding boxes")
-    summary = take_in(project, read, slide=slide, dry_run=dry_run)
+    summary = take_in(project, read, slide=slide, dry_run=dry_run, class_map=class_map, skip_duplicates=skip_duplicates)
     yield Progress(2, 2, "steps")
     return summary
 
@@ -96,7 +120,13 @@ def read_annotations(path: Path, *, sizes: dict[str, tuple[int, int]], format: s
 
 
 def take_in(
-    project: Project, read: ReadAnnotations, *, slide: str | None = None, dry_run: bool = False
+    project: Project,
+    read: ReadAnnotations,
+    *,
+    slide: str | None = None,
+    dry_run: bool = False,
+    class_map: ClassMap | None = None,
+    skip_duplicates: bool = False,
 ) -> ImportSummary:
     """Add what was read to a project; parameters and errors as in :func:`import_annotations`."""
     path, document = read.path, read.document
@@ -106,13 +136,27 @@ def take_in(
     kept = {record.id: _inside(boxes, record, skipped) for record, boxes in pictures.values()}
     if unmatched and not pictures and any(image.boxes for image in document.images):
         raise _nothing_matches(path, unmatched, project)
-    new_classes = _new_classes(document, {b.class_code for boxes in kept.values() for b in boxes}, project.classes)
+    counts = Counter(box.class_code for boxes in kept.values() for box in boxes)
+    mapped = {code: _mapped(code, class_map) for code in document.class_codes() if code in counts}
+    kept = {number: _map_classes(boxes, mapped, skipped) for number, boxes in kept.items()}
+    duplicates = 0
+    for number, boxes in kept.items():
+        again = _duplicates(boxes, project.boxes(number).rows, project.classes)
+        duplicates += int(again.sum())
+        if skip_duplicates:
+            kept[number] = [box for box, known in zip(boxes, again, strict=True) if not known]
+            skipped[DUPLICATE] += int(again.sum())
+    new_classes = _new_classes(document, mapped, {b.class_code for boxes in kept.values() for b in boxes}, project)
     rows_of = _rows(kept, project.classes, new_classes)
     count = sum(map(len, rows_of.values()))
+    outlines = {n: {i: box.outline for i, box in enumerate(boxes) if box.outline} for n, boxes in kept.items()}
+    attributes = {n: {i: box.attributes for i, box in enumerate(boxes) if box.attributes} for n, boxes in kept.items()}
     ids: list[int] = []
     if not dry_run and (count or new_classes):
         title = f"Import {count} boxes from {path.name}"
-        added = project.add_boxes_many(rows_of, title=title, classes=new_classes)
+        added = project.add_boxes_many(
+            rows_of, title=title, classes=new_classes, attributes=attributes, outlines=outlines
+        )
         ids = [int(number) for numbers in added.values() for number in numbers]
     names = {record.id: record.name for record in project.slides}
     return ImportSummary(
@@ -120,11 +164,51 @@ def take_in(
         boxes=count,
         slides={names[number]: len(rows) for number, rows in rows_of.items()},
         new_classes=tuple(cls.code for cls in new_classes),
-        skipped=dict(skipped),
+        skipped={reason: number for reason, number in skipped.items() if number},
         unmatched=unmatched,
         dry_run=dry_run,
         box_ids=tuple(ids),
+        classes={code: counts[code] for code in mapped},
+        mapped={code: target or "" for code, target in mapped.items()},
+        duplicates=duplicates,
+        outlines=sum(map(len, outlines.values())),
+        attributes=sum(map(len, attributes.values())),
     )
+
+
+def _mapped(code: str, class_map: ClassMap | None) -> str | None:
+    if class_map is None or code not in class_map:
+        return code
+    target = class_map[code]
+    if target is not None and not target.strip():
+        raise InputError(f"The class {code} of the file is given no name.", hint="Choose a class, or leave it out.")
+    return None if target is None else target.strip()
+
+
+def _map_classes(boxes: list[Box], mapped: Mapping[str, str | None], skipped: Counter[str]) -> list[Box]:
+    result = []
+    for box in boxes:
+        code = mapped[box.class_code]
+        if code is None:
+            skipped[LEFT_OUT] += 1
+        else:
+            result.append(box if code == box.class_code else replace(box, class_code=code))
+    return result
+
+
+def _duplicates(boxes: list[Box], rows: np.ndarray, classes: list[DefectClass]) -> np.ndarray:
+    """Boolean for each box: it lies where one of the same class is, or one before it."""
+    id_of = {cls.code: cls.id for cls in classes}
+    codes = {code: -place for place, code in enumerate(dict.fromkeys(box.class_code for box in boxes), start=1)}
+    mine = np.array(
+        [(id_of.get(b.class_code, codes[b.class_code]), b.y0, b.x0, b.y1, b.x1) for b in boxes], float
+    ).reshape(-1, 5)
+    there = np.column_stack([rows["class_id"].astype(float), coordinates(rows)]) if len(rows) else np.empty((0, 5))
+    together = np.round(np.concatenate([there, mine]), 3)  # formats round: a thousandth of a pixel is the same place
+    _, first = np.unique(together, axis=0, return_index=True)
+    again = np.ones(len(together), bool)
+    again[first] = False
+    return again[len(there) :]
 
 
 def _names_of(record: SlideRecord) -> set[str]:
@@ -185,22 +269,25 @@ def _inside(boxes: list[Box], record: SlideRecord, skipped: Counter[str]) -> lis
     return inside
 
 
-def _new_classes(document: Document, used: set[str], classes: list[DefectClass]) -> list[DefectClass]:
+def _new_classes(
+    document: Document, mapped: Mapping[str, str | None], used: set[str], project: Project
+) -> list[DefectClass]:
     """Classes of boxes that the project lacks, in the order of the file, with colours of their own."""
-    have = {cls.code for cls in classes}
+    have = {cls.code for cls in project.classes}
     described = {cls.code: cls for cls in document.classes}
-    colours = [cls.colour for cls in classes]
-    made = []
-    for code in document.class_codes():
-        if code in have or code not in used:
+    colours = [cls.colour for cls in project.classes]
+    made: dict[str, DefectClass] = {}
+    for foreign, code in mapped.items():
+        if code is None or code in have or code in made or code not in used:
             continue
-        given = described.get(code)
+        given = described.get(foreign)
         colour = given.colour if given else ""
         if not re.fullmatch(r"#[0-9A-Fa-f]{6}", colour) or colour in colours or colour == PALETTE[0]:
             colour = next_colour(colours)
         colours.append(colour)
-        made.append(DefectClass(code, given.name if given else code, colour))
-    return made
+        name = given.name if given and (given.name != foreign or foreign == code) else code
+        made[code] = DefectClass(code, name, colour)
+    return list(made.values())
 
 
 def _rows(boxes_of: dict[int, list[Box]], classes: list[DefectClass], new: list[DefectClass]) -> dict[int, np.ndarray]:
