@@ -128,25 +128,27 @@ class TiffMosaic(Mosaic):
             notes=[*notes, *_notes(series, rgb=rgb, samples=samples)],
             piece_px=piece_of(keyframe),
         )
+        self._planes: dict[tuple[int, int], tuple[Any, int]] = {}
         self._check_planes()
 
     def _check_planes(self) -> None:
         """Refuse a file whose pixels were cut off; say which channels it never had."""
         missing = []
         for index, channel in enumerate(self.channels):
-            for level in self._levels:
+            for number, level in enumerate(self._levels):
                 page, plane = _page_of(level, 0 if self._sample_channels or self.rgb else index)
+                # kept, because tifffile reads a page from the file when it is asked for, whichever thread does so
+                self._planes[number, index] = (page, plane)
                 if page is not None:
                     check_complete(self.path, page, plane)
-                elif level is self._levels[0]:
+                elif number == 0:
                     missing.append(channel.name)
         self.notes += tuple(f"{name} is not in the file" for name in missing)
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
-        series = self._levels[level]
         sample = channel if self._sample_channels else 0
         samples = range(3) if self.rgb and self._colormap is None else range(sample, sample + 1)
-        page, within = _page_of(series, 0 if self._sample_channels or self.rgb else channel)
+        page, within = self._planes[level, channel]
         if page is None:
             shape = (*region.shape, 3) if self.rgb else region.shape
             return np.zeros(shape, self.dtype)

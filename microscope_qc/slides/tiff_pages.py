@@ -21,6 +21,8 @@ from microscope_qc.slides.cache import PieceCache
 # one strip or tile beyond this is a broken header, or a file that must be tiled before anyone can look at it
 MAX_SEGMENT_BYTES = 2 << 30
 FEWEST_FOR_THREADS = 4
+# beyond this, lines are read one by one instead of whole
+MAX_BAND_BYTES = 64 << 20
 JPEG_KINDS = (6, 7, 34892, 33007)
 # what tifffile and the codecs raise on damaged files
 DAMAGE = (
@@ -105,14 +107,12 @@ class PageReader:
         self._path = path
         self._cache = cache
         self._lock = threading.Lock()
-        self._maps: dict[tuple, np.ndarray] = {}
         self._closed = False
 
     def close(self) -> None:
-        """Forget what was decoded and mapped."""
+        """Forget what was decoded."""
         with self._lock:
             self._closed = True
-            self._maps.clear()
         self._cache.clear()
 
     def read(self, page: Any, region: Region, *, samples: Sequence[int], plane: int = 0) -> np.ndarray:
@@ -163,18 +163,35 @@ class PageReader:
         separate, depth, height, width, contiguous = keyframe.shaped
         dtype = np.dtype(page.parent.byteorder + keyframe.dtype.char)
         offset = int(page.dataoffsets[0]) + plane * separate * depth * height * width * contiguous * dtype.itemsize
-        source = page.parent.filehandle.path
-        with self._lock:
-            pixels = self._maps.get((source, offset))
-            if pixels is None:
-                shape = (separate, depth, height, width, contiguous)
-                pixels = np.memmap(source, dtype, "r", offset=offset, shape=shape)
-                if len(self._maps) < 64:
-                    self._maps[(source, offset)] = pixels
-        part = pixels[:, 0, region.y0 : region.y1, region.x0 : region.x1]
         first, last = samples[0], samples[-1] + 1
-        part = np.moveaxis(part[first:last, ..., 0], 0, -1) if separate > 1 else part[0][..., first:last]
-        return np.array(part, dtype.newbyteorder("="))
+        handle, bare = page.parent.filehandle, dtype.newbyteorder("=")
+        if separate == 1:
+            lines = self._lines(handle, offset, (width, contiguous), region, dtype)
+            return np.ascontiguousarray(lines[..., first:last], bare)
+        plane_bytes = depth * height * width * dtype.itemsize
+        planes = [self._lines(handle, offset + s * plane_bytes, (width, 1), region, dtype)[..., 0] for s in samples]
+        return np.stack(planes, axis=2).astype(bare, copy=False)
+
+    def _lines(self, handle: Any, offset: int, size: tuple[int, int], region: Region, dtype: np.dtype) -> np.ndarray:
+        """Bare pixels (h, w, samples) behind an offset, line by line.
+
+        A memory map would be simpler, and end the process when the file is cut or its drive goes while it is read.
+        """
+        width, samples = size
+        pixel = samples * dtype.itemsize
+        whole = 2 * region.shape[1] >= width and region.shape[0] * width * pixel <= MAX_BAND_BYTES
+        x0, x1 = (0, width) if whole else (region.x0, region.x1)
+        lines = np.empty((region.shape[0], x1 - x0, samples), dtype)
+        flat = lines.reshape(-1).view(np.uint8).reshape(region.shape[0], -1)
+        with self._lock:
+            if self._closed:
+                raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+            for row in range(1 if whole else region.shape[0]):
+                handle.seek(offset + ((region.y0 + row) * width + x0) * pixel)
+                target = flat.reshape(-1) if whole else flat[row]
+                if handle.readinto(target.data) != target.nbytes:
+                    raise EOFError("pixels are cut off")
+        return lines[:, region.x0 - x0 : region.x1 - x0]
 
     def _read_segments(self, page: Any, keyframe: Any, region: Region, *, samples: Sequence[int]) -> np.ndarray:
         separate, _, height, width, _ = keyframe.shaped
@@ -238,14 +255,16 @@ class PageReader:
         with self._lock:
             if self._closed:
                 raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+            # the first look at these reads from the file too: all of it under the one lock
+            extra: dict[str, Any] = {}
+            if int(keyframe.compression) in JPEG_KINDS:
+                extra = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
+            decode = keyframe.decode
             handle.seek(offset)
             data = handle.read(count)
         if len(data) < count:
             raise EOFError("segment is cut off")
-        extra: dict[str, Any] = {}
-        if int(keyframe.compression) in JPEG_KINDS:
-            extra = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
-        decoded = keyframe.decode(data, index, **extra)[0]
+        decoded = decode(data, index, **extra)[0]
         if decoded is None:
             raise ValueError("segment is empty")
         return decoded[0]
