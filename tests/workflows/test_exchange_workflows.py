@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from microscope_qc.core.boxes import BoxFilter, ReviewState
+from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.core.jobs import run_job
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
-from microscope_qc.workflows.dataset import make_dataset
+from microscope_qc.workflows.dataset import make_dataset, trusted
 from microscope_qc.workflows.export import export_boxes
 from microscope_qc.workflows.importing import import_annotations
 
@@ -118,8 +122,6 @@ def test_training_pictures_hold_what_a_person_stands_for(project, tmp_path):
 
 
 def test_training_pictures_show_the_box_where_it_says(project, tmp_path):
-    from PIL import Image
-
     slide = np.asarray(Image.open(tmp_path / "S1.png"))
     confirmed = project.all_rows()[0]
     project.close()
@@ -136,3 +138,153 @@ def test_nothing_confirmed_is_said(tmp_path, other):
     other.close()
     with pytest.raises(InputError, match="confirmed"):
         run_job(make_dataset([other.path], tmp_path / "set"))
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
+def test_outlines_and_attributes_travel_too(name, project, other, tmp_path):
+    slide = project.slide().id
+    first, second = project.boxes(slide).rows["id"][:2].tolist()
+    y0, x0, y1, x1 = (float(project.boxes(slide).get([first])[0][side]) for side in ("y0", "x0", "y1", "x1"))
+    outline = Outline.polygon([(y0, x0), (y0, x1), (y1, (x0 + x1) / 2)])
+    project.set_outline(first, outline)
+    project.edit_attributes([second], {"material": "Al₂O₃", "depth": 2.5})
+    known = FORMATS[name]
+    target = tmp_path / ("out" if known.is_folder else f"out{known.suffix}")
+    run_job(export_boxes(project, target, name))
+    result = run_job(import_annotations(other, target))
+    assert (result.boxes, result.outlines, result.attributes) == (8, 1, 1)
+    there = other.slide().id
+    assert list(other.slide_outlines(there).values()) == [outline]
+    assert list(other.slide_attributes(there).values()) == [{"material": "Al₂O₃", "depth": 2.5}]
+    other.undo()
+    assert other.slide_outlines(there) == {} and other.slide_attributes(there) == {}
+    other.redo()
+    assert list(other.slide_outlines(there).values()) == [outline]
+
+
+def test_classes_are_mapped_and_counted_before_anything_is_written(project, other, tmp_path):
+    run_job(export_boxes(project, tmp_path / "out.json", "coco"))
+    other.add_class("Riss")
+    entries = len(other.history())
+    plan = {"ACP": "Riss", "AOP": "新しい", "AFP": None}
+    said = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan, dry_run=True))
+    assert said.classes == {"ACP": 2, "AOP": 1, "AFP": 1, "AHS": 2, "CFA": 1, "CRK": 1}
+    assert said.mapped == {"ACP": "Riss", "AOP": "新しい", "AFP": "", "AHS": "AHS", "CFA": "CFA", "CRK": "CRK"}
+    assert said.new_classes == ("新しい", "AHS", "CFA", "CRK") and said.boxes == 7
+    assert said.skipped == {"class left out": 1} and len(other.history()) == entries
+    done = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan))
+    assert dataclasses.replace(done, dry_run=True, box_ids=()) == said
+    counts = {cls.code: other.class_counts()[cls.id] for cls in other.classes}
+    assert counts == {"Riss": 2, "新しい": 1, "AHS": 2, "CFA": 1, "CRK": 1}
+    again = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan, dry_run=True))
+    assert again.duplicates == 7 and again.boxes == 7, "boxes that coincide are kept unless that is declined"
+    less = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan, skip_duplicates=True))
+    assert less.boxes == 0 and less.skipped == {"class left out": 1, "there already": 7}
+    with pytest.raises(InputError, match="no name"):
+        run_job(import_annotations(other, tmp_path / "out.json", class_map={"ACP": " "}))
+
+
+def read_voc(folder):
+    """Read VOC as LabelImg wrote it, knowing nothing of the program."""
+    found = {}
+    for file in sorted((folder / "annotations").glob("*.xml")):
+        root = ElementTree.parse(file).getroot()
+        sides = [[int(entry.find("bndbox").findtext(tag)) for tag in ("ymin", "xmin", "ymax", "xmax")]
+                 for entry in root.findall("object")]  # fmt: skip
+        names = [entry.findtext("name") for entry in root.findall("object")]
+        size = tuple(int(root.find("size").findtext(tag)) for tag in ("height", "width"))
+        found[root.findtext("filename")] = (size, list(zip(names, sides, strict=True)))
+    return found
+
+
+def read_yolo(folder):
+    """Read YOLO as a trainer does, knowing nothing of the program."""
+    names = (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
+    found = {}
+    for file in sorted((folder / "labels").glob("*.txt")):
+        (picture,) = (folder / "images").glob(f"{file.stem}.*")
+        width, height = Image.open(picture).size
+        boxes = []
+        for line in file.read_text().splitlines():
+            number, x, y, w, h = line.split()[:5]
+            x, y, w, h = float(x) * width, float(y) * height, float(w) * width, float(h) * height
+            boxes.append((names[int(number)], [y - h / 2, x - w / 2, y + h / 2, x + w / 2]))
+        found[picture.name] = ((height, width), boxes)
+    return found
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("pad", [False, True])
+def test_tiles_in_any_format_show_the_boxes_where_they_say(name, pad, project, tmp_path):
+    slide = np.asarray(Image.open(tmp_path / "S1.png"))
+    corners = {"y0": [76, 200, 380], "x0": [150, 395, 560], "y1": [90, 230, 399], "x1": [170, 418, 599]}
+    project.add_boxes(project.slide().id, make_rows(3, class_id=project.classes[0].id, **corners))
+    good = trusted(project.all_rows(shown=False))
+    code_of = {cls.id: cls.code for cls in project.classes}
+    project.close()
+    out = tmp_path / "set"
+    result = run_job(
+        make_dataset(
+            [project.path], out, tile_px=96, layout="tiles", overlap_px=16, pad=pad, visible=0.5, background=0.3,
+            format=name,
+        )
+    )  # fmt: skip
+    pictures = {file.name: np.asarray(Image.open(file)) for file in (out / "images").glob("*.png")}
+    assert len(pictures) == result.pictures and result.background > 0
+    if name == "voc":
+        found = read_voc(out)
+    elif name == "yolo":
+        found = read_yolo(out)
+    else:
+        place = {"coco": out / "annotations.json", "labelme": out / "images"}.get(name)
+        place = place or next(out.glob("annotations*"))
+        document = FORMATS[name].read(
+            place, sizes={file.rsplit(".", 1)[0]: p.shape[:2] for file, p in pictures.items()}
+        )
+        found = {image.name: (image.shape_px, [(b.class_code, [b.y0, b.x0, b.y1, b.x1]) for b in image.boxes])
+                 for image in document.images}  # fmt: skip
+    assert sum(len(boxes) for _, boxes in found.values()) == result.boxes > len(good), "overlapping tiles share boxes"
+    whole = set()
+    for file, (size, boxes) in found.items():
+        picture = pictures[file]
+        assert picture.shape == (96, 96, 3) and (size is None or tuple(size) == (96, 96))
+        top, left = (int(part) for part in file.removesuffix(".png").rsplit("_", 2)[1:])
+        part = slide[top : top + 96, left : left + 96]
+        np.testing.assert_array_equal(picture[: part.shape[0], : part.shape[1]], part)
+        assert not picture[part.shape[0] :].any() and not picture[:, part.shape[1] :].any()
+        for code, (y0, x0, y1, x1) in boxes:
+            fits = [row for row in good if code_of[row["class_id"]] == code and row["y0"] + 96 > top]
+            cut = [[max(r["y0"] - top, 0), max(r["x0"] - left, 0), min(r["y1"] - top, 96), min(r["x1"] - left, 96)]
+                   for r in fits]  # fmt: skip
+            match = [np.allclose(sides, [y0, x0, y1, x1], atol=1e-6) for sides in cut]
+            assert any(match), (file, code)
+            row = fits[match.index(True)]
+            share = (y1 - y0) * (x1 - x0) / ((row["y1"] - row["y0"]) * (row["x1"] - row["x0"]))
+            assert share >= 0.5
+            whole |= {int(row["id"])} if share == pytest.approx(1) else set()
+    assert whole, "some boxes lie whole in a tile"
+    if name != "csv":  # a table has no line for a picture without boxes
+        assert len(found) == result.pictures
+
+
+def test_strange_cuts_are_refused(project, tmp_path):
+    for wrong in ({"layout": "hexagons"}, {"overlap_px": 512}, {"visible": 2.0}, {"format": "docx"}):
+        with pytest.raises(InputError):
+            run_job(make_dataset([project.path], tmp_path / "set", **wrong))
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_class_map_from_the_command_line(project, other, tmp_path, capsys):
+    from microscope_qc.cli import main
+
+    run_job(export_boxes(project, tmp_path / "out.json", "coco"))
+    other.close()
+    command = ["import", str(other.path), str(tmp_path / "out.json"), "--class", "ACP=Riss", "--class", "AOP="]
+    assert main([*command, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["mapped"]["ACP"] == "Riss" and said["skipped"] == {"class left out": 1} and said["boxes"] == 7
+    assert main([*command[:3], "--class", "ACP"]) == 2
+    table = tmp_path / "history.csv"
+    assert main(["check", str(other.path), "--history", str(table)]) == 0
+    assert "Import 7 boxes" in table.read_text(encoding="utf-8")
+    assert main(["new", str(tmp_path / "n.mqc"), "--classes", "nonsense"]) == 2
