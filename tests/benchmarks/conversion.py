@@ -237,9 +237,8 @@ def run_bars(rounds: int, folder: Path) -> None:
             busy[name].append(time.process_time() - start_busy)
     for name, found in rates.items():
         spread = f"{min(found):.0f} - {max(found):.0f}"
-        print(
-            f"{name:28}{statistics.median(found):8.0f} MB/s   {spread:12} processor {statistics.median(busy[name]):5.2f} s"
-        )
+        seconds = statistics.median(busy[name])
+        print(f"{name:28}{statistics.median(found):8.0f} MB/s   {spread:12} processor {seconds:5.2f} s")
     for write in ("tensorstore", "our writer"):
         shares, bounds = [], []
         for i in range(rounds):
