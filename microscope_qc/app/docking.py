@@ -118,10 +118,20 @@ def _display(window: MainWindow, parent: QWidget) -> QWidget:
     return dock
 
 
+def _bookmarks(window: MainWindow, parent: QWidget) -> QWidget:
+    from microscope_qc.app.docks.bookmarks import BookmarksDock
+
+    dock = BookmarksDock(window.session, parent)
+    dock.add_requested.connect(lambda: window.trigger("bookmark.add"))
+    dock.chosen.connect(window.look.go_to_bookmark)
+    return dock
+
+
 DOCKS: tuple[DockSpec, ...] = (
     DockSpec("slides", "Slides", "image-multiple-outline", "left", _slides, ("annotate", "sem")),
     DockSpec("classes", "Classes", "shape-outline", "left", _classes, ("annotate",)),
     DockSpec("layers", "Layers", "layers-outline", "left", _layers, tab_with="classes"),
+    DockSpec("bookmarks", "Bookmarks", "bookmark-multiple-outline", "left", _bookmarks, tab_with="slides"),
     DockSpec("card", "Defect", "card-text-outline", "right", _card, ("annotate",)),
     DockSpec("detect", "Detect", "radar", "right", _detect, ("annotate",)),
     DockSpec("sem", "SEM", "microscope", "right", _sem, ("sem",)),

@@ -29,9 +29,10 @@ class LookWatch(QObject):
         canvas.thumbnail_ready.connect(lambda *_: self._still.start())  # a slide that is just there
 
     def _on_still(self) -> None:
-        canvas, view = self._canvas, self._canvas.view
+        canvas = self._canvas
         if self._session.mosaic is None or not canvas.isVisible() or canvas.window().isMinimized():
             return
+        view = canvas.view
         if view.zoom * canvas.devicePixelRatioF() < self._settings.judge_zoom * 0.999:
             return
         if not canvas.picture.complete:  # what is still blurred has not been seen

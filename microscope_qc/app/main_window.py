@@ -87,9 +87,10 @@ class MainWindow(QMainWindow):
         LookWatch(self.session, self.canvas, settings)
         self.slides = SlideCommands(self)
         self.files = FileCommands(self)
+        self.look = LookCommands(self)
         self._commands: tuple[object, ...] = (
             self.files,
-            LookCommands(self),
+            self.look,
             ReviewCommands(self),
             self.slides,
             self,
@@ -136,6 +137,8 @@ class MainWindow(QMainWindow):
         bar = self.menuBar()
         assert bar is not None
         self.book.build_menus(bar)
+        places = self.book.menus["View/Bookmarks"]
+        places.aboutToShow.connect(partial(self.look.fill_bookmark_menu, places, len(places.actions())))
         panels = QMenu("Panels", self)
         for name, dock in self.docks.items():
             toggle = dock.toggleViewAction()

@@ -1,4 +1,4 @@
-"""Small dialogs about the slide on screen: go to a position, pixel size, facts."""
+"""Small dialogs about the slide on screen: pixel size, facts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
@@ -21,7 +20,6 @@ from microscope_qc.app import theme
 from microscope_qc.app.docks.gallery_text import count_text
 
 if TYPE_CHECKING:
-    from microscope_qc.app.canvas.view import View
     from microscope_qc.app.session import Session
 
 
@@ -44,49 +42,6 @@ def _buttons(dialog: QDialog, word: str) -> QDialogButtonBox:
     buttons.accepted.connect(dialog.accept)
     buttons.rejected.connect(dialog.reject)
     return buttons
-
-
-class GoToDialog(QDialog):
-    """A position in um or px."""
-
-    def __init__(self, session: Session, view: View, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Go to position")
-        self._size = session.pixel_size_um
-        self._shape = session.slide.shape_px if session.slide is not None else (1, 1)
-        self.unit = QComboBox()
-        if self._size is not None:
-            self.unit.addItem("µm")
-        self.unit.addItem("px")
-        self.x_box, self.y_box = QDoubleSpinBox(), QDoubleSpinBox()
-        for box in (self.x_box, self.y_box):
-            box.setDecimals(1)
-            box.setMinimumWidth(140)
-        self._place = (view.y, view.x)
-        self._fill()
-        self.unit.currentTextChanged.connect(lambda _unit: self._fill())
-        form = QFormLayout()
-        form.addRow("x", self.x_box)
-        form.addRow("y", self.y_box)
-        form.addRow("Unit", self.unit)
-        _frame(self, form, _buttons(self, "Go"))
-        self.x_box.setFocus()
-        self.x_box.selectAll()
-
-    def _scale(self) -> tuple[float, float]:
-        return self._size if self._size is not None and self.unit.currentText() == "µm" else (1.0, 1.0)
-
-    def _fill(self) -> None:
-        sy, sx = self._scale()
-        self.x_box.setRange(0, self._shape[1] * sx)
-        self.y_box.setRange(0, self._shape[0] * sy)
-        self.y_box.setValue(self._place[0] * sy)
-        self.x_box.setValue(self._place[1] * sx)
-
-    def place_px(self) -> tuple[float, float]:
-        """Slide y, x in pixels."""
-        sy, sx = self._scale()
-        return self.y_box.value() / sy, self.x_box.value() / sx
 
 
 class PixelSizeDialog(QDialog):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QInputDialog
 
 from microscope_qc.app.canvas.overview_layers import REJECTED, dots_image, veil_image
 from microscope_qc.core.boxes import ReviewState, make_rows
@@ -136,3 +136,26 @@ def test_the_veil_lies_where_nobody_looked() -> None:
     image = veil_image(cells)
     assert image.pixelColor(2, 1).alpha() == 0
     assert image.pixelColor(3, 1).alpha() > 0
+
+
+def test_a_view_is_kept_and_found_again(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(*_: object, text: str) -> tuple[str, bool]:
+        asked.append(text)
+        return "Pore at the edge", True
+
+    monkeypatch.setattr(QInputDialog, "getText", answer)
+    window.canvas.zoom_to(1.5)
+    window.canvas.go_to(400, 900)
+    press(window, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
+    assert asked == ["Place 1"]
+    window.canvas.fit_slide()
+    menu = window.book.menus["View/Bookmarks"]
+    for _ in range(2):  # opened twice, it lists the places once
+        menu.aboutToShow.emit()
+    found = [action for action in menu.actions() if "Pore" in action.text()]
+    assert len(found) == 1
+    found[0].trigger()
+    view = window.canvas.view
+    assert (view.y, view.x, view.zoom) == pytest.approx((400, 900, 1.5))

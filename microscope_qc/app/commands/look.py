@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QMessageBox
+from qtpy.QtWidgets import QInputDialog, QMenu, QMessageBox
 
 from microscope_qc import __version__
+from microscope_qc.app.canvas.view import View
+from microscope_qc.app.slide_view import LONGEST_NAME, Bookmark
 from microscope_qc.slides.display import DisplaySettings
 
 if TYPE_CHECKING:
@@ -45,11 +48,41 @@ class LookCommands:
 
     def go_to_dialog(self) -> None:
         """Ask for a position."""
-        from microscope_qc.app.slide_dialogs import GoToDialog
+        from microscope_qc.app.go_to import GoToDialog
 
-        dialog = GoToDialog(self._session, self._window.canvas.view, self._window)
+        dialog = GoToDialog(self._session, self._window.canvas.view, self._window.settings, self._window)
         if dialog.exec():
             self._window.canvas.go_to(*dialog.place_px())
+            self._window.save_settings()
+
+    def add_bookmark(self) -> None:
+        """Keep the view on screen under a name."""
+        view, kept = self._window.canvas.view, self._session.slide_view
+        proposal = f"Place {len(kept.bookmarks) + 1}"
+        name, accepted = QInputDialog.getText(self._window, "Add bookmark", "Name of this view", text=proposal)
+        if accepted:
+            place = kept.add_bookmark(Bookmark(name.strip()[:LONGEST_NAME] or proposal, view.y, view.x, view.zoom))
+            self._session.notice.emit(f"Bookmark {place + 1}: {kept.bookmarks[place].name}")
+
+    def go_to_bookmark(self, bookmark: Bookmark) -> None:
+        """Look at a bookmark."""
+        canvas = self._window.canvas
+        if self._window.pages.currentWidget() is not canvas:
+            self._window.workspaces.use("annotate")
+        view = canvas.view
+        canvas.set_view(View(bookmark.y, bookmark.x, bookmark.zoom, view.width, view.height))
+        canvas.setFocus()
+
+    def fill_bookmark_menu(self, menu: QMenu, fixed: int) -> None:
+        """List the bookmarks below the first ``fixed`` entries of a menu."""
+        for action in menu.actions()[fixed:]:
+            menu.removeAction(action)
+        bookmarks = self._session.slide_view.bookmarks
+        if bookmarks:
+            menu.addSeparator()
+        for place, bookmark in enumerate(bookmarks[:30], start=1):
+            words = f"{'&' if place <= 9 else ''}{place}  {bookmark.name.replace('&', '&&')}"
+            menu.addAction(words, partial(self.go_to_bookmark, bookmark))
 
     def auto_contrast(self) -> None:
         """Black and white at the darkest and brightest 0.1 % of the channels that are shown."""
