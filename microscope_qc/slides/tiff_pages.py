@@ -21,6 +21,9 @@ from microscope_qc.slides.cache import PieceCache
 # one strip or tile beyond this is a broken header, or a file that must be tiled before anyone can look at it
 MAX_SEGMENT_BYTES = 2 << 30
 FEWEST_FOR_THREADS = 4
+MAX_TAGS = 4096
+FIRST_PRIVATE_TAG = 32768
+VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # beyond this, lines are read one by one instead of whole
 MAX_BAND_BYTES = 64 << 20
 JPEG_KINDS = (6, 7, 34892, 33007)
@@ -55,17 +58,24 @@ def damaged(path: Path) -> SlideError:
 
 
 def is_cut_off(file: Any) -> bool:
-    """Whether the chain of pages goes on beyond the end of the file; tifffile passes over that in silence."""
-    handle, last = file.filehandle, file.pages[-1]
-    order = file.byteorder
+    """Whether the chain of pages or a standard tag goes beyond the end of the file; tifffile is silent about both."""
+    handle, order = file.filehandle, file.byteorder
     count_size, entry_size, offset_size = (8, 20, 8) if file.is_bigtiff else (2, 12, 4)
     formats = {2: "H", 4: "I", 8: "Q"}
-    handle.seek(last.offset)
-    head = handle.read(count_size)
-    if len(head) < count_size:
-        return True
-    (entries,) = struct.unpack(order + formats[count_size], head)
-    handle.seek(last.offset + count_size + entries * entry_size)
+    for page in {file.pages[0].offset: file.pages[0], file.pages[-1].offset: file.pages[-1]}.values():
+        handle.seek(page.offset)
+        head = handle.read(count_size)
+        if len(head) < count_size:
+            return True
+        (count,) = struct.unpack(order + formats[count_size], head)
+        entries = handle.read(min(count, MAX_TAGS) * entry_size)
+        entry = struct.Struct(f"{order}HH{2 * formats[offset_size]}")
+        for code, kind, values, offset in entry.iter_unpack(entries[: len(entries) // entry_size * entry_size]):
+            size = values * VALUE_BYTES.get(kind, 0)
+            # private tags may hold anything
+            if size > offset_size and code < FIRST_PRIVATE_TAG and offset + size > handle.size:
+                return True
+    handle.seek(page.offset + count_size + count * entry_size)
     tail = handle.read(offset_size)
     return len(tail) < offset_size or struct.unpack(order + formats[offset_size], tail)[0] >= handle.size
 
