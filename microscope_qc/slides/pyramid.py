@@ -47,6 +47,7 @@ def write_ome_zarr(
     origin_px: tuple[int, int] = (0, 0),
     stage: dict | None = None,
     workers: int = 2,
+    strip_px: int = 0,
     background: float = 0,
     source: Mapping[str, Any] | None = None,
     resume_key: Mapping[str, Any] | None = None,
@@ -70,6 +71,8 @@ def write_ome_zarr(
         (c, h, w) for several; or one function for each channel. Called from ``workers`` threads, never twice for a
         pixel unless it raises OSError: then the region is asked for again in smaller pieces, and what cannot be
         read is filled with ``background``; its places are stored, see :func:`damaged_places`.
+    strip_px
+        Width of the pieces in which the source is stored, where they are wide: it is read row by row then.
     source
         What the pyramid was made from; it is stored with the pixels' fingerprint, which is that of the source.
     resume_key
@@ -98,7 +101,9 @@ def write_ome_zarr(
         not hold what was written; what was there before stays.
     """
     target = _checked_target(Path(out), shape)
-    plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), 3 if rgb else max(1, len(channels)), rgb)
+    plan = PyramidPlan(
+        (int(shape[0]), int(shape[1])), np.dtype(dtype), 3 if rgb else max(1, len(channels)), rgb, strip_px
+    )
     part = PartFolder(target, plan, resume_key)
     part.open(fresh=not resume)
     try:

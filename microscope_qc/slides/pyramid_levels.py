@@ -18,6 +18,8 @@ SHARD_PX = 4096
 # not at all. tests/benchmarks/conversion.py prints the table
 CODEC_NAME, CODEC_LEVEL = "zstd", 1
 MAX_TILE_BYTES = 16 << 20
+MAX_ROW_BYTES = 256 << 20
+MIN_STRIP_PX = 2048
 _RESIZED_EXACTLY = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
 
 Shard = tuple[int, int, int]  # level, row, column
@@ -70,12 +72,17 @@ def _resize(planes: np.ndarray, *, ties_up: bool) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PyramidPlan:
-    """What is written, and how it is cut up: tiles are worked on, chunks are packed, shards are files."""
+    """What is written, and how it is cut up: tiles are worked on, chunks are packed, shards are files.
+
+    ``strip_px`` is the width of the pieces in which the source is stored: unpacking a strip for one tile unpacks it for
+    all tiles of the row.
+    """
 
     shape: tuple[int, int]
     dtype: np.dtype
     planes: int
     rgb: bool
+    strip_px: int = 0
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
@@ -91,7 +98,15 @@ class PyramidPlan:
     def tile_px(self) -> int:
         """Side of what is read and held at once: less when there are many channels, so that memory stays bounded."""
         large = 2 * CHUNK_PX
+        if self.by_rows:
+            return CHUNK_PX
         return large if large**2 * self.planes * self.dtype.itemsize <= MAX_TILE_BYTES else CHUNK_PX
+
+    @cached_property
+    def by_rows(self) -> bool:
+        """Whether to go through the picture row by row: half a row of tiles is held on each level then."""
+        held = self.shape[1] * CHUNK_PX * self.planes * self.dtype.itemsize
+        return self.strip_px > MIN_STRIP_PX and held <= MAX_ROW_BYTES
 
     @property
     def depth(self) -> int:

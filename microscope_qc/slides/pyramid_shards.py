@@ -21,7 +21,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.slides.pyramid_levels import CHUNK_PX, CODEC_LEVEL, CODEC_NAME, PyramidPlan, Shard
 
 NOTHING = np.iinfo(np.uint64).max  # offset and length of a place beyond the picture's border
-MAX_OPEN_PLANES = 16
+MAX_OPEN_PLANES = 4
 
 
 def crc32c(data: bytes | bytearray | np.ndarray) -> int:

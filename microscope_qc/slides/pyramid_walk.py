@@ -1,4 +1,4 @@
-"""Goes through a picture depth first: every level is made on the way up, and a few tiles per level are held."""
+"""Goes through a picture once: every level is made on the way, and little more than a tile per level is held."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ class _Step:
     stored: bool
 
 
+@dataclass(slots=True)
+class _Growing:
+    """A tile of a coarser level that still lacks some of its quarters."""
+
+    pixels: np.ndarray
+    missing: int
+
+
 class UnsoundShard(WriteError):
     """What an earlier conversion left cannot be read back."""
 
@@ -66,6 +74,7 @@ class PyramidWalk:
         self._workers = max(1, workers)
         self._packing: deque[Future[None]] = deque()
         self._stored: dict[int, Any] = {}
+        self._growing: dict[tuple[int, tuple[int, int]], _Growing] = {}
 
     def run(self) -> Generator[Progress, None, None]:
         """Do it; yields progress in tiles of level 0."""
@@ -76,13 +85,14 @@ class PyramidWalk:
         self._total = total
         try:
             self._pool = pool
-            self._halved = in_order(pool, self._take, self._steps(), at_most=2 * self._workers)
             if self._shards_done:
                 self._stored = {level: open_level(self._folder, level) for level in range(plan.top + 1)}
                 yield self._progress("going on where an earlier conversion stopped")
-            for tile in plan.tiles(plan.top):
-                if not self._is_done(plan.top, tile):
-                    yield from self._build(plan.top, tile)
+            for step, halved in in_order(pool, self._take, self._steps(), at_most=2 * self._workers):
+                self._add(step.level, step.tile, halved)
+                self._count += not step.stored
+                self._writer.settle(at_most=MOST_CLOSING)
+                yield self._progress()
             while self._packing:
                 self._packing.popleft().result()
             self._writer.settle()
@@ -96,7 +106,7 @@ class PyramidWalk:
         return self._plan.shard_of(level, self._plan.tile_region(level, tile)) in self._shards_done
 
     def _steps(self) -> Iterator[_Step]:
-        """All reads, in the order in which the walk needs them."""
+        """All reads: square by square, so that little is held, or row by row where the source comes in wide strips."""
 
         def below(level: int, tile: tuple[int, int]) -> Iterator[_Step]:
             stored = self._is_done(level, tile)
@@ -106,9 +116,11 @@ class PyramidWalk:
                 for child in self._plan.children(level, tile):
                     yield from below(level - 1, child)
 
-        for tile in self._plan.tiles(self._plan.top):
-            if not self._is_done(self._plan.top, tile):
-                yield from below(self._plan.top, tile)
+        top = self._plan.top
+        steps = (step for tile in self._plan.tiles(top) if not self._is_done(top, tile) for step in below(top, tile))
+        if not self._plan.by_rows:
+            return steps
+        return iter(sorted(steps, key=lambda step: (step.tile[0] << step.level, step.tile[1] << step.level)))
 
     def _take(self, step: _Step) -> np.ndarray:
         return self._read_back(step) if step.stored else self._read_and_store(step)
@@ -141,24 +153,26 @@ class PyramidWalk:
             ) from error
         return halve(np.asarray(pixels), ties_up=self._plan.ties_up(step.level + 1))
 
-    def _build(self, level: int, tile: tuple[int, int]) -> Generator[Progress, None, np.ndarray]:
-        """Halved pixels of a tile, after everything below it was stored."""
-        if level == 0 or self._is_done(level, tile):
-            step, halved = next(self._halved)
-            self._count += not step.stored
-            self._writer.settle(at_most=MOST_CLOSING)
-            yield self._progress()
-            return halved
-        region = self._plan.tile_region(level, tile)
-        pixels = np.empty((self._plan.planes, *region.shape), self._plan.dtype)
-        for child in self._plan.children(level, tile):
-            small = yield from self._build(level - 1, child)
-            y, x = (child[0] % 2) * self._plan.tile_px // 2, (child[1] % 2) * self._plan.tile_px // 2
-            pixels[:, y : y + small.shape[1], x : x + small.shape[2]] = small
-        self._packing.append(self._pool.submit(self._store, level, region, pixels))
-        while len(self._packing) > 2 * self._workers or (self._packing and self._packing[0].done()):
-            self._packing.popleft().result()
-        return halve(pixels, ties_up=self._plan.ties_up(level + 1))
+    def _add(self, level: int, tile: tuple[int, int], halved: np.ndarray) -> None:
+        """Put a halved tile into its place on the coarser level; a tile complete by that is stored and halved too."""
+        while level < self._plan.top:
+            level, y, x, tile = level + 1, tile[0] % 2, tile[1] % 2, (tile[0] // 2, tile[1] // 2)
+            region = self._plan.tile_region(level, tile)
+            growing = self._growing.get((level, tile))
+            if growing is None:
+                pixels = np.empty((self._plan.planes, *region.shape), self._plan.dtype)
+                growing = _Growing(pixels, missing=sum(1 for _ in self._plan.children(level, tile)))
+                self._growing[level, tile] = growing
+            y, x = y * self._plan.tile_px // 2, x * self._plan.tile_px // 2
+            growing.pixels[:, y : y + halved.shape[1], x : x + halved.shape[2]] = halved
+            growing.missing -= 1
+            if growing.missing:
+                return
+            del self._growing[level, tile]
+            self._packing.append(self._pool.submit(self._store, level, region, growing.pixels))
+            while len(self._packing) > 2 * self._workers or (self._packing and self._packing[0].done()):
+                self._packing.popleft().result()
+            halved = halve(growing.pixels, ties_up=self._plan.ties_up(level + 1))
 
     def _store(self, level: int, tile: Region, pixels: np.ndarray) -> None:
         for region in split(tile):

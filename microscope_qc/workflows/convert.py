@@ -81,6 +81,7 @@ def convert(
                 origin_px=mosaic.origin_px,
                 stage=mosaic.stage,
                 workers=max(1, min(8, os.cpu_count() or 1)),
+                strip_px=mosaic.piece_px[1],
                 background=mosaic.background,
                 source=origin,
                 resume_key={**origin, **_state(source)},
