@@ -22,14 +22,10 @@ class BoxIndex:
         self._waiting: list[np.ndarray] = []
         self._waiting_count = 0
         self._room = max(4 * BLOCK, count // 8)
-        blocks = max(1, -(-count // BLOCK))
-        strip = BLOCK * max(1, int(np.ceil(blocks**0.5)))
-        by_x = np.argsort((corners[1] + corners[3]).astype(np.float32))
-        place = np.empty(count, np.int32)
-        place[by_x] = np.arange(count, dtype=np.int32) // strip
-        order = np.lexsort(((corners[0] + corners[2]).astype(np.float32), place))
-        starts = np.arange(0, count, BLOCK)
+        order = np.concatenate([_packed(corners, group) for group in _by_size(corners)])
+        # no block holds large and small boxes: the last one of a group is filled up with its last box
         self._ids = ids[order]
+        starts = np.arange(0, len(order), BLOCK)
         reach = [np.minimum, np.minimum, np.maximum, np.maximum]
         self._around = np.stack(
             [ufunc.reduceat(side[order], starts) for ufunc, side in zip(reach, corners, strict=True)]
@@ -58,4 +54,28 @@ class BoxIndex:
             self._waiting = [np.unique(np.concatenate(self._waiting))]
             self._waiting_count = len(self._waiting[0])
         places = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-        return np.unique(np.concatenate([self._ids[places[places < len(self._ids)]], *self._waiting]))
+        return np.unique(np.concatenate([self._ids[places], *self._waiting]))
+
+
+def _by_size(corners: np.ndarray) -> list[np.ndarray]:
+    """Places of the usual boxes and of the large ones, which would make every block reach far."""
+    size = np.maximum(corners[2] - corners[0], corners[3] - corners[1])
+    groups: list[np.ndarray] = []
+    lowest = 0.0
+    for share in (0.8, 0.96, 1.0):
+        limit = np.quantile(size, share)
+        taken = size <= limit if not groups else (size <= limit) & (size > lowest)
+        groups.append(np.flatnonzero(taken))
+        lowest = float(limit)
+    return [group for group in groups if len(group)]
+
+
+def _packed(corners: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Places of ``group``, neighbours together, as many as fill whole blocks."""
+    count = len(group)
+    blocks = -(-count // BLOCK)
+    strip = BLOCK * int(np.ceil(blocks**0.5))
+    by_x = group[np.argsort((corners[1, group] + corners[3, group]).astype(np.float32))]
+    y = (corners[0, by_x] + corners[2, by_x]).astype(np.float32)
+    order = by_x[np.lexsort((y, np.arange(count) // strip))]
+    return np.concatenate([order, np.repeat(order[-1:], blocks * BLOCK - count)])
