@@ -346,6 +346,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("view.reset", "Reset this workspace", "View", "reset_workspace", (), "restore", group=2),
     Action("slide.pixel_size", "Set pixel size…", "Slide", "pixel_size_dialog", (), "ruler", when=writing_slide),
     Action("slide.info", "About this slide", "Slide", "slide_info", (), "information-outline", when=with_slide),
+    Action(
+        "slide.convert",
+        "Convert to a fast copy…",
+        "Slide",
+        "convert_slide",
+        (),
+        "layers-triple-outline",
+        when=with_slide,
+        tooltip="An OME-Zarr pyramid beside the slide, made in the background without losing a value",
+    ),
     Action("slide.next", "Next slide", "Slide", "next_slide", ("Ctrl+PgDown",), "arrow-down", when=with_slide, group=1),
     Action(
         "slide.previous",

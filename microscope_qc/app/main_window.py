@@ -27,6 +27,7 @@ from microscope_qc.app.commands.files import FileCommands
 from microscope_qc.app.commands.look import LookCommands
 from microscope_qc.app.commands.review import ReviewCommands
 from microscope_qc.app.commands.slides import SlideCommands
+from microscope_qc.app.conversion import Conversions, OfferBar
 from microscope_qc.app.docking import DockSpec, LazyDock, available_docks
 from microscope_qc.app.docks.review_keys import RejectStrip
 from microscope_qc.app.feedback import ErrorSink, MessageBar, Toast
@@ -85,6 +86,8 @@ class MainWindow(QMainWindow):
         self.session = Session(self.jobs)
         self.canvas = Canvas(self.session)
         LookWatch(self.session, self.canvas, settings)
+        self.offer_bar = OfferBar()
+        self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self.slides = SlideCommands(self)
         self.files = FileCommands(self)
         self.look = LookCommands(self)
@@ -127,6 +130,7 @@ class MainWindow(QMainWindow):
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.canvas)
         column.addWidget(self.message_bar)
+        column.addWidget(self.offer_bar)
         column.addWidget(self.pages, 1)
         self.setCentralWidget(middle)
         self.toast = Toast(middle)
@@ -392,6 +396,7 @@ class MainWindow(QMainWindow):
         self.book.refresh_icons()
         self.welcome.refresh()
         self.status.refresh_icons()
+        self.offer_bar.refresh_look()
         self.canvas.picture.set_background(colours.canvas)
 
     # -- Qt's events -------------------------------------------------------------------------------------------------

@@ -134,8 +134,23 @@ class SlideCommands(ProjectBase):
         self._commit(title, [*deltas, Delta.inserted("slides", rows)], kind=kind, slide_id=ids[0])
         return self.slide_by_id(ids[0])
 
-    def relocate_slide(self, slide_id: int, path: Path | str, *, force: bool = False) -> SlideRecord:
+    def relocate_slide(
+        self,
+        slide_id: int,
+        path: Path | str,
+        *,
+        force: bool = False,
+        facts: SceneFacts | None = None,
+        title: str = "",
+    ) -> SlideRecord:
         """Say where a slide lies now.
+
+        Parameters
+        ----------
+        facts
+            Of the slide there, when they were read elsewhere (:func:`read_facts`); else they are read here.
+        title
+            Of the step in the history.
 
         Raises
         ------
@@ -144,7 +159,7 @@ class SlideCommands(ProjectBase):
         """
         self._require_writable()
         record = self.slide_by_id(slide_id)
-        (facts,) = read_facts(path, scene=record.scene)[:1]
+        facts = facts or read_facts(path, scene=record.scene)[0]
         row = self._row("slides", slide_id, what="slide")
         changes: dict[str, Any] = self._place(facts.path)
         if facts.fingerprint != record.fingerprint:
@@ -154,7 +169,7 @@ class SlideCommands(ProjectBase):
                     hint="Choose the file the boxes were drawn on.",
                 )
             changes |= {"fingerprint": facts.fingerprint, "height_px": facts.shape_px[0], "width_px": facts.shape_px[1]}
-        self._commit(f"Find slide {record.name}", [Delta.edited("slides", row, changes)], slide_id=slide_id)
+        self._commit(title or f"Find slide {record.name}", [Delta.edited("slides", row, changes)], slide_id=slide_id)
         return self.slide_by_id(slide_id)
 
     def set_pixel_size(self, slide_id: int, um: float | tuple[float, float] | None) -> SlideRecord:

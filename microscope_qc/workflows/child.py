@@ -9,16 +9,25 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 _PATIENCE_SECONDS = 15.0
 
 
-class Child:
-    """The process that runs the model: started through the command line, listened to on its stderr."""
+class CommandChild:
+    """A command of the program in a process of its own: listened to on its stderr, ended politely.
 
-    def __init__(self, run_folder: Path) -> None:
+    Parameters
+    ----------
+    arguments
+        The command and what it is given; ``--progress json`` is added.
+    name
+        Of the thread that listens.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, name: str) -> None:
         environment = dict(os.environ, PYTHONIOENCODING="utf-8")
         # waiting threads that spin would take the processor from the window
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -26,15 +35,12 @@ class Child:
         if sys.platform == "win32":
             group["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
         self._process = subprocess.Popen(
-            [
-                sys.executable, "-m", "microscope_qc", "worker", str(run_folder), "--progress", "json",
-                "--parent", str(os.getpid()),
-            ],
+            [sys.executable, "-m", "microscope_qc", *arguments, "--progress", "json"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, **group,
         )  # fmt: skip
         self.progress: dict[str, Any] = {}
         self._sentences: deque[str] = deque(maxlen=20)
-        self._listener = threading.Thread(target=self._listen, name="detection", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name=name, daemon=True)
         self._listener.start()
 
     def _listen(self) -> None:
@@ -97,3 +103,10 @@ class Child:
         self._listener.join(timeout=5)
         if self._process.stderr is not None and not self._listener.is_alive():
             self._process.stderr.close()
+
+
+class Child(CommandChild):
+    """The process that runs the model; it ends with this one."""
+
+    def __init__(self, run_folder: Path) -> None:
+        super().__init__(["worker", str(run_folder), "--parent", str(os.getpid())], name="detection")

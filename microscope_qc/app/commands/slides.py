@@ -45,6 +45,10 @@ class SlideCommands:
 
         SlideInfoDialog(self._session, self._window).exec()
 
+    def convert_slide(self) -> None:
+        """Offer a copy of the slide that shows at once at every zoom."""
+        self._window.conversions.propose()
+
     def next_slide(self) -> None:
         """The slide below in the list."""
         self._step(+1)
