@@ -15,7 +15,7 @@ import numpy as np
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
-from microscope_qc.slides.czi_directory import SubBlocks, read_sub_blocks
+from microscope_qc.slides.czi_directory import SubBlocks, check_sub_block, read_sub_blocks
 from microscope_qc.slides.czi_metadata import CziMetadata, parse_metadata
 from microscope_qc.slides.czi_stage import fit_stage
 from microscope_qc.slides.czi_tiles import Bgr48Tiles, misread
@@ -71,6 +71,7 @@ class _Reader:
                 return np.asarray(pixel_data)
 
         self.czi = PlainReader(str(path), cache_options=cache)
+        self._unchecked: set[int] | None = None
         self._idle = threading.Condition()
         self._users = 0
         self._closed = False
@@ -87,6 +88,31 @@ class _Reader:
             with self._idle:
                 self._users -= 1
                 self._idle.notify_all()
+
+    def check(self, blocks: SubBlocks, roi: tuple[int, int, int, int]) -> None:
+        """Look at the headers of the sub-blocks that a read will touch, each once.
+
+        Raises
+        ------
+        SlideError
+            When one of them cannot be right.
+        """
+        if self._unchecked is None:
+            self._unchecked = set(range(len(blocks)))
+        if not self._unchecked:
+            return
+        x, y, width, height = roi
+        new = self._unchecked.intersection(blocks.within(y, x, height, width).tolist())
+        if not new:
+            return
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                for number in sorted(new):
+                    check_sub_block(file, blocks, number, file_bytes=size)
+        except (ValueError, OSError, struct.error) as error:
+            raise _part_damaged(self.path) from error
+        self._unchecked -= new
 
     def close(self) -> None:
         with self._idle:
@@ -107,6 +133,12 @@ def _open(path: Path) -> _Reader:
 def _damaged(path: Path) -> SlideError:
     return SlideError(
         f"{path.name} is a damaged CZI, or it was not copied completely.", hint="Copy it again from the microscope."
+    )
+
+
+def _part_damaged(path: Path) -> SlideError:
+    return SlideError(
+        f"A part of {path.name} cannot be decoded; the file is damaged.", hint="Copy it again from the microscope."
     )
 
 
@@ -226,16 +258,14 @@ class CziMosaic(Mosaic):
         y, x = region.y0 * factor + self.origin_px[0], region.x0 * factor + self.origin_px[1]
         height, width = region.shape
         plane = {**self._layout.plane, "C": self._layout.channels[channel]}
+        roi = (x, y, width * factor, height * factor)
         with self._reader.in_use() as czi:
+            if self._layout.blocks is not None:
+                self._reader.check(self._layout.blocks, roi)
             try:
-                pixels = czi.read(
-                    roi=(x, y, width * factor, height * factor), plane=plane, scene=self._scene, zoom=finer / factor
-                )
+                pixels = czi.read(roi=roi, plane=plane, scene=self._scene, zoom=finer / factor)
             except DAMAGE as error:
-                raise SlideError(
-                    f"A part of {self.path.name} cannot be decoded; the file is damaged.",
-                    hint="Copy it again from the microscope.",
-                ) from error
+                raise _part_damaged(self.path) from error
             pixels = pixels[: height * finer, : width * finer]
             # the bitmap is libCZI's own memory: never handed on, and a view of it would keep all of it
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if self.rgb else pixels[..., 0].copy()

@@ -72,6 +72,12 @@ class SubBlocks:
             chosen &= self.at(dimension) <= 0
         return chosen
 
+    def within(self, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Numbers of the sub-blocks of any layer that touch a rectangle of the file's coordinates."""
+        rows = (self.y < y + height) & (self.y.astype(np.int64) + self.height > y)
+        columns = (self.x < x + width) & (self.x.astype(np.int64) + self.width > x)
+        return np.flatnonzero(rows & columns)
+
     def layers(self, scene: int | None) -> list[int]:
         """By how much the pyramid's layers of a scene are smaller (2, 4, 8 or 3, 9, ...), without the full one."""
         # an edge tile of a few pixels says nothing: 5 of them stored as 3
@@ -105,6 +111,38 @@ def read_sub_blocks(path: Path) -> SubBlocks:
     return _columns(*_entries(blob, count))
 
 
+def check_sub_block(file: BinaryIO, blocks: SubBlocks, number: int, *, file_bytes: int) -> None:
+    """Compare a sub-block's own header with the directory and with the file's size.
+
+    libCZI believes the header: a wrong length in it ended the process.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be right.
+    OSError
+        When the file cannot be read.
+    """
+    position = int(blocks.position[number])
+    if not 0 < position < file_bytes:
+        raise ValueError("sub-block beyond the file")
+    start, notes, length = _parts(file, position)
+    if start + notes + length > file_bytes:
+        raise ValueError("sub-block reaches beyond the file")
+    entry = _bytes(file, position + SEGMENT_BYTES, max(256, start - position - SEGMENT_BYTES))[16:]
+    head, dimensions = _entries(entry, 1)
+    own = _columns(head, dimensions)
+    same = (
+        own.pixel_type[0] == blocks.pixel_type[number]
+        and own.compression[0] == blocks.compression[number]
+        and (own.stored[0] == blocks.stored[number]).all()
+        and own.height[0] == blocks.height[number]
+        and own.width[0] == blocks.width[number]
+    )
+    if not same:
+        raise ValueError("sub-block and directory disagree")
+
+
 def tile_metadata(file: BinaryIO, position: int) -> bytes:
     """The XML of the sub-block at a place of the file; empty where it has none.
 
@@ -134,9 +172,9 @@ def _parts(file: BinaryIO, position: int) -> tuple[int, int, int]:
     head = _bytes(file, position, SEGMENT_BYTES + 16 + _ENTRY_BYTES)
     if head[:16].rstrip(b"\0") != b"ZISRAWSUBBLOCK":
         raise ValueError("no sub-block")
-    notes, _, length = struct.unpack_from("<iiq", head, SEGMENT_BYTES)
+    notes, attached, length = struct.unpack_from("<iiq", head, SEGMENT_BYTES)
     (dimensions,) = struct.unpack_from("<i", head, len(head) - 4)
-    if not 0 <= notes <= MAX_METADATA_BYTES or not 0 <= length <= MAX_DATA_BYTES:
+    if not 0 <= notes <= MAX_METADATA_BYTES or not 0 <= length <= MAX_DATA_BYTES or attached < 0:
         raise ValueError("impossible sub-block")
     if not 0 < dimensions <= MAX_DIMENSIONS:
         raise ValueError("impossible sub-block")

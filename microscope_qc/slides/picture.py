@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 import weakref
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ class PictureMosaic(Mosaic):
         from PIL import Image
 
         try:
+            if not self._jpeg:
+                check_png(self.path)
             if not self._mode:
                 return self._decode_16()
             with warnings.catch_warnings():
@@ -150,6 +153,34 @@ class PictureMosaic(Mosaic):
         if pixels.shape[:2] != self.shape:
             raise SlideError(f"{self.path.name} changed while it was open.", hint="Open it again.")
         return np.ascontiguousarray(pixels, self.dtype)
+
+
+def check_png(path: Path) -> None:
+    """Read a PNG's own checksums, which the decoders pass over where pixels are concerned.
+
+    Raises
+    ------
+    ValueError
+        When one is wrong or the file ends too early.
+    """
+    with path.open("rb") as file:
+        file.seek(8)
+        while True:
+            head = file.read(8)
+            if len(head) < 8:
+                raise ValueError("ends too early")
+            length, name = struct.unpack(">I4s", head)
+            checksum = zlib.crc32(name)
+            while length > 0:
+                block = file.read(min(length, 1 << 20))
+                if not block:
+                    raise ValueError("ends too early")
+                checksum = zlib.crc32(block, checksum)
+                length -= len(block)
+            if file.read(4) != struct.pack(">I", checksum):
+                raise ValueError("wrong checksum")
+            if name == b"IEND":
+                return
 
 
 def _mode(path: Path, image: Any) -> str:

@@ -13,7 +13,7 @@ import tifffile
 from damage_sources import SOURCES
 
 CUTS = ("cut 1 %", "cut 50 %", "cut 99 %")
-BYTES = ("flip", "flip head", "flip tail", "flip pixels", "zeros")
+BYTES = ("flip", "flip head", "flip tail", "flip pixels", "flip structure", "zeros")
 FOLDER = ("missing chunk", "missing metadata")
 LINKS = ("link loop", "dangling link")
 VANISH = ("truncated while open", "deleted while open", "replaced while open")
@@ -29,6 +29,8 @@ def is_for(name: str, kind: str) -> bool:
         return folder
     if kind in ("flip head", "flip tail"):
         return not folder
+    if kind == "flip structure":
+        return name.startswith(("czi", "tiff", "ome-tiff", "svs"))
     if kind == "flip pixels":
         return bool(SOURCES[name].checked) or folder or name.startswith(("czi", "tiff", "svs"))
     return True
@@ -81,6 +83,8 @@ def _damage_bytes(path: Path, kind: str, dice: random.Random, *, checked: str) -
     if kind == "flip pixels":
         start, stop = dice.choice(ranges)
         at = dice.randrange(start, stop)
+    elif kind == "flip structure":
+        at = dice.choice(_structure(path))
     elif kind == "flip head":
         at = dice.randrange(min(600, size))
     elif kind == "flip tail":
@@ -109,6 +113,23 @@ def _pixel_ranges(path: Path) -> list[tuple[int, int]]:
                 found += [(o, o + n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=True) if n]
         return found
     return [(200, path.stat().st_size - 200)]
+
+
+def _structure(path: Path) -> list[int]:
+    """Bytes of headers and directories, wherever they lie in the file."""
+    if path.suffix == ".czi":
+        content = path.read_bytes()
+        starts = [match.start() for match in re.finditer(rb"ZISRAW[A-Z]+\0", content)]
+        return [at for start in starts for at in range(start, min(start + 320, len(content)))]
+    with tifffile.TiffFile(path) as file:
+        pages = [page for page in file.pages]
+        for page in list(pages):
+            pages.extend(page.pages or ())
+        tables = [range(page.offset, page.offset + 12 * len(page.tags)) for page in pages]
+        values = [
+            range(tag.valueoffset, tag.valueoffset + min(64, tag.valuebytecount)) for p in pages for tag in p.tags
+        ]
+        return [at for part in (*tables, *values) for at in part]
 
 
 def _chunks(path: Path) -> list[Path]:
