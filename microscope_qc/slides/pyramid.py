@@ -7,14 +7,13 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError
-from microscope_qc.core.files import WriteError, atomic_write, write_error
+from microscope_qc.core.files import atomic_write, write_error
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.slides.base import Channel
@@ -101,37 +100,39 @@ def write_ome_zarr(
         not hold what was written; what was there before stays.
     """
     target = _checked_target(Path(out), shape)
-    plan = PyramidPlan(
-        (int(shape[0]), int(shape[1])), np.dtype(dtype), 3 if rgb else max(1, len(channels)), rgb, strip_px
-    )
-    part = PartFolder(target, plan, resume_key)
-    part.open(fresh=not resume)
+    planes = 3 if rgb else max(1, len(channels))
+    plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, strip_px)
+    with _as_write_error(target), _open_part(PartFolder(target, plan, resume_key), fresh=not resume) as part:
+        reader = SourceReader(
+            read,
+            plan,
+            name=str((source or {}).get("name") or name or "The source"),
+            background=background,
+            is_there=is_there,
+            on_damage=part.add_damaged,
+        )
+        yield from _write_levels(part, plan, reader, workers)
+        if verify:
+            checks = check_levels(part.folder, plan, part.shards, name=target.name, workers=workers, on_bad=part.forget)
+            yield from checks
+        damaged = merged(part.damaged)
+        if damaged:
+            yield Progress(1, 1, "", damage_sentence(damaged))
+        own = {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
+        facts = (plan.shapes, rgb, channels, pixel_size_um, name, origin_px, stage)
+        _describe(part.folder, *facts, own)
+        if source:
+            _describe(part.folder, *facts, {**own, "source": {**source, "fingerprint": _fingerprint(part)}})
+        part.publish()
+    return Path(out)
+
+
+@contextlib.contextmanager
+def _open_part(part: PartFolder, *, fresh: bool) -> Iterator[PartFolder]:
+    """The part folder, and what becomes of it when it was not published."""
+    part.open(fresh=fresh)
     try:
-        with _as_write_error(target):
-            reader = SourceReader(
-                read,
-                plan,
-                name=str((source or {}).get("name") or name or "The source"),
-                background=background,
-                is_there=is_there,
-                on_damage=part.add_damaged,
-            )
-            yield from _write_levels(part, plan, reader, workers)
-            if verify:
-                yield from check_levels(
-                    part.folder, plan, part.shards, name=target.name, workers=workers, on_bad=part.forget
-                )
-            damaged = merged(part.damaged)
-            if damaged:
-                yield Progress(1, 1, "", damage_sentence(damaged))
-            own = {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
-            describe = partial(
-                _describe, part.folder, plan.shapes, rgb, channels, pixel_size_um, name, origin_px, stage
-            )
-            describe(own)
-            if source:
-                describe({**own, "source": {**source, "fingerprint": _fingerprint(part.folder, damaged)}})
-            part.publish()
+        yield part
     except GeneratorExit:  # a person cancelled
         part.discard()
         raise
@@ -139,15 +140,14 @@ def write_ome_zarr(
         part.forget([error.shard])
         part.leave()
         raise
-    except WriteError as error:
+    except OSError as error:
         # on a full disk a hidden folder would be in the way of whoever tries to free some space
-        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_IS_FULL
-        part.discard() if full else part.leave()
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        part.discard() if cause.errno in DISK_IS_FULL else part.leave()
         raise
     except BaseException:
         part.leave()
         raise
-    return Path(out)
 
 
 def _write_levels(part: PartFolder, plan: PyramidPlan, reader: SourceReader, workers: int) -> Iterator[Progress]:
@@ -162,14 +162,14 @@ def _describe(folder: Path, *facts: Any) -> None:
     atomic_write(folder / "zarr.json", json.dumps(group, indent=1))
 
 
-def _fingerprint(folder: Path, damaged: Sequence[Region]) -> str | None:
+def _fingerprint(part: PartFolder) -> str | None:
     """The source's fingerprint, from the copy of its pixels; None where the source itself cannot give one.
 
     Asking the source would unpack its tiles a second time, which cost an eighth of a whole conversion.
     """
-    with open_ome_zarr(folder) as slide:
+    with open_ome_zarr(part.folder) as slide:
         mosaic = slide.scene()
-        if any(_overlap(place, block) for place in damaged for block in sampled_blocks(mosaic.shape)):
+        if any(_overlap(place, block) for place in merged(part.damaged) for block in sampled_blocks(mosaic.shape)):
             return None
         return mosaic.fingerprint()
 
@@ -182,8 +182,10 @@ def damaged_places(store: Path | str) -> list[Region]:
     """Where a pyramid is filled because its source could not be read there, in full-resolution pixels."""
     own = (read_attributes(Path(store)) or {}).get("microscope_qc")
     listed = own.get("damaged") if isinstance(own, dict) else None
-    places = [place for place in listed if isinstance(place, list) and len(place) == 4] if listed else []
-    return [Region(*(int(value) for value in place)) for place in places]
+    if not isinstance(listed, list):
+        return []
+    places = [place for place in listed if isinstance(place, list) and len(place) == 4]
+    return [Region(*place) for place in places if all(isinstance(value, int) for value in place)]
 
 
 def damage_sentence(places: Sequence[Region]) -> str:

@@ -70,7 +70,9 @@ class PartFolder:
                 self._restore_old()
                 found = self._load() if self._resumable and not fresh else {}
                 self._shards = self._sound(found)
-                if not self._shards:
+                if self._shards:
+                    self._sweep()
+                else:
                     self._empty()
                 self.continued = bool(self._shards)
                 self._start_journal()
@@ -138,6 +140,13 @@ class PartFolder:
             if there and all(child in sound for child in made_from):
                 sound[shard] = found[shard]
         return sound
+
+    def _sweep(self) -> None:
+        """Files that a kill left half written: temporary ones, and the description that comes last."""
+        kept = {self.folder / LOCK_NAME, self.folder / JOURNAL_NAME, *self.folder.glob("*/zarr.json")}
+        for path in [*self.folder.iterdir(), *self.folder.glob("*/*")]:
+            if path.is_file() and path not in kept:
+                path.unlink()
 
     def _empty(self) -> None:
         for path in self.folder.iterdir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -99,8 +98,7 @@ class PyramidWalk:
         finally:
             # nobody may still be writing when the folder is published or removed
             pool.shutdown(wait=True, cancel_futures=True)
-            with contextlib.suppress(Exception):
-                self._writer.close()
+            self._writer.close()
 
     def _is_done(self, level: int, tile: tuple[int, int]) -> bool:
         return self._plan.shard_of(level, self._plan.tile_region(level, tile)) in self._shards_done
