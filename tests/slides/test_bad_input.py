@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from pylibCZIrw import czi as zeiss
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
@@ -170,6 +171,87 @@ def test_a_slide_that_vanishes_after_opening(tmp_path: Path) -> None:
         shutil.rmtree(path)
         # missing chunks are background by the format's own rule; what matters is that nothing crashes
         assert mosaic.read(Region(0, 0, 9, 10)).shape == (9, 10)
+
+
+def test_a_png_with_one_wrong_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 80, 3), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[-60] ^= 4  # among the last pixels, where no decoder complains
+    path.write_bytes(content)
+    refuse(path, "is damaged")
+    path.write_bytes(path.read_bytes()[:-12])  # without its end
+    refuse(path, "is damaged")
+
+
+@pytest.mark.parametrize("field", range(4))
+def test_a_czi_tile_with_an_impossible_header_is_refused(tmp_path: Path, field: int) -> None:
+    """libCZI believes the header of a tile: a wrong length ended the process."""
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 80, 1), np.uint8)
+    path = tmp_path / "a.czi"
+    with zeiss.create_czi(str(path), compression_options="zstd0:") as czi:
+        czi.write(pixels)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"ZISRAWSUBBLOCK") + 32
+    # length of the metadata, of the attachment, of the pixels; the kind of pixels in its own directory entry
+    where, value = ((at + 3, 0x70), (at + 7, 0x90), (at + 13, 0x70), (at + 18, 4))[field]
+    content[where] = value
+    path.write_bytes(content)
+    refuse(path, "cannot be decoded")
+
+
+def test_ome_metadata_at_the_end_that_were_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((2, 40, 50), np.uint8), metadata={"axes": "CYX"}, tile=(16, 16))
+    content = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        description = file.pages[0].tags[270]
+        assert description.valueoffset + description.valuebytecount == len(content)  # else this shows nothing
+    path.write_bytes(content[:-9])
+    refuse(path, "damaged TIFF")
+
+
+@pytest.mark.parametrize("kind", ["tiles", "bare"])
+def test_a_drive_that_fails_while_a_tiff_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    path = tmp_path / "a.tif"
+    options = {"tile": (64, 64), "compression": "zlib"} if kind == "tiles" else {}
+    tifffile.imwrite(path, np.zeros((300, 300), np.uint8), **options)
+    with open_slide(path) as slide:
+
+        def fail(self, *args):
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(tifffile.FileHandle, "read", fail)
+        monkeypatch.setattr(tifffile.FileHandle, "readinto", fail)
+        with pytest.raises(SlideError, match="cannot be decoded"):
+            slide.scene().read(Region(0, 0, 300, 300))
+
+
+def test_a_bare_tiff_that_is_cut_while_it_is_open(tmp_path: Path) -> None:
+    """A memory map would end the process here."""
+    path = tmp_path / "a.tif"
+    pixels = np.random.default_rng(0).integers(0, 255, (3000, 2000), np.uint8)
+    tifffile.imwrite(path, pixels)
+    with open_slide(path) as slide:
+        mosaic = slide.scene()
+        np.testing.assert_array_equal(mosaic.read(Region(5, 100, 60, 300)), pixels[5:60, 100:300])
+        os.truncate(path, 1_000_000)
+        for region in (Region(2000, 0, 2100, 2000), Region(2000, 5, 2100, 50)):
+            with pytest.raises(SlideError, match="cannot be decoded"):
+                mosaic.read(region)
+
+
+def test_a_drive_that_fails_while_a_png_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((30, 30), np.uint8)).save(path)
+    with open_slide(path) as slide:
+
+        def fail(self, *args, **kwargs):
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(Path, "open", fail)
+        with pytest.raises(SlideError, match="is damaged"):
+            slide.scene().read(Region(0, 0, 9, 9))
 
 
 GROUPS = {
