@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
+from collections.abc import Callable
 
 from project_support import edit_at_random
 
 from microscope_qc.project import Project
 
-with Project.open(sys.argv[1]) as project:
-    random_edits = random.Random(int(sys.argv[2]))
-    for number in range(1, 100_000):
-        edit_at_random(project, random_edits)
-        print(number, flush=True)
+
+def edit(path: str, seed: int, say: Callable[[int], object]) -> None:
+    """Edit until somebody ends this process."""
+    with Project.open(path) as project:
+        random_edits = random.Random(seed)
+        for number in range(1, 100_000):
+            edit_at_random(project, random_edits)
+            say(number)
+
+
+if __name__ == "__main__":
+    edit(sys.argv[1], int(sys.argv[2]), lambda number: os.write(1, b"%d\n" % number))

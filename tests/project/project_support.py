@@ -9,9 +9,10 @@ import numpy as np
 from sqlalchemy import select
 
 from microscope_qc.core.boxes import BOX_DTYPE, ReviewState, make_rows
+from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project, schema
 
-CONTENT = ("slides", "classes", "boxes", "runs", "marks", "registrations")
+CONTENT = ("slides", "classes", "boxes", "attributes", "outlines", "runs", "marks", "registrations")
 
 
 def some_rows(count: int, *, seed: int = 0, class_id: int = 1, **columns: Any) -> np.ndarray:
@@ -50,6 +51,13 @@ def assert_memory_is_stored(project: Project) -> None:
             np.testing.assert_array_equal(rows[name], np.array(expected, BOX_DTYPE[name]))
     for number, row in in_database["slides"].items():
         assert project.slide_by_id(number).name == row["name"]
+        for table, found in (("attributes", project.slide_attributes), ("outlines", project.slide_outlines)):
+            expected_texts = {n: row["data"] for n, row in in_database[table].items() if row["slide_id"] == slide.id}
+            assert project._detail(table, slide.id) == expected_texts
+            assert sorted(found(slide.id)) == sorted(expected_texts)
+    assert [(d.id, d.position, d.colour) for d in project.classes] == sorted(
+        ((n, row["position"], row["colour"]) for n, row in in_database["classes"].items()), key=lambda d: (d[1], d[0])
+    )
     marks = {mark.id: mark.name for slide in project.slides for mark in project.marks(slide.id)}
     assert marks == {number: row["name"] for number, row in in_database["marks"].items()}
     assert {run.id: run.shown for run in project.runs} == {n: row["shown"] for n, row in in_database["runs"].items()}
@@ -59,9 +67,11 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
     """One edit that depends on the project and ``rng`` only, so that it can be done again on a copy."""
     slide = rng.choice(project.slides)
     ids = project.boxes(slide.id).rows["id"].tolist()
-    kinds = ["add", "add", "undo", "redo", "mark", "class", "size"]
+    kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size"]
     if ids:
-        kinds += ["move", "judge", "relabel", "delete", "note"]
+        kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
+    if len(project.classes) > 3:
+        kinds.append("merge")
     kind = rng.choice(kinds)
     chosen = rng.sample(ids, min(len(ids), rng.randint(1, 5)))
     if kind == "add":
@@ -75,6 +85,19 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
         project.add_mark(slide.id, f"M{rng.randint(1, 99)}", rng.random() * 80, rng.random() * 120)
     elif kind == "class":
         project.edit_class(rng.choice(project.classes).id, description=f"text {rng.random()}")
+    elif kind == "order":
+        ids_of_classes = [defect.id for defect in project.classes]
+        rng.shuffle(ids_of_classes)
+        project.reorder_classes(ids_of_classes)
+    elif kind == "merge":
+        project.merge_classes([rng.choice(project.classes[1:]).id], into=project.classes[0].id)
+    elif kind == "describe":
+        project.edit_attributes(chosen, {rng.choice("ab"): rng.choice([None, rng.random(), "Ü"])})
+    elif kind == "outline":
+        shape = Outline.polygon([(0, 0), (0, rng.random() + 1), (rng.random() + 1, 0)])
+        project.set_outline(chosen[0], rng.choice([shape, shape, None]))
+    elif kind == "copy":
+        project.duplicate_boxes(chosen, dy_px=rng.random(), dx_px=3)
     elif kind == "size":
         project.set_pixel_size(slide.id, rng.uniform(0.1, 2.0))
     elif kind == "move":

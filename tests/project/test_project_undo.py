@@ -19,6 +19,7 @@ from small_slides import write_slide
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -72,9 +73,13 @@ class UndoMachine(RuleBasedStateMachine):
     def bring_in(self, count: int, code: str) -> None:
         new = DefectClass(f"new{len(self.given)} {code}", "brought in")
         rows = {slide.id: some_rows(count, class_id=-1) for slide in self.project.slides}
+        attributes = {slide.id: {0: {"of": code}} for slide in self.project.slides}
+        shape = Outline.polygon([(0, 0), (0, 9), (9, 9)])
+        outlines = {slide.id: {count - 1: shape} for slide in self.project.slides}
 
         def call() -> None:
-            self.given |= {n for ids in self.project.add_boxes_many(rows, classes=[new]).values() for n in ids.tolist()}
+            made = self.project.add_boxes_many(rows, classes=[new], attributes=attributes, outlines=outlines)
+            self.given |= {n for ids in made.values() for n in ids.tolist()}
 
         if new.code.strip() not in {defect.code for defect in self.project.classes}:
             self.command(call)
@@ -88,6 +93,49 @@ class UndoMachine(RuleBasedStateMachine):
     @rule(choice=picks, y1=st.floats(2000, 1e9), chosen=st.booleans(), confidence=st.floats(0, 1) | st.just(np.nan))
     def change(self, choice: list[int], y1: float, chosen: bool, confidence: float) -> None:
         self.command(lambda: self.project.edit_boxes(self.ids(choice), y1=y1, chosen=chosen, confidence=confidence))
+
+    @rule(choice=picks, shift=st.floats(-1e3, 1e3), resize=st.booleans())
+    def move(self, choice: list[int], shift: float, resize: bool) -> None:
+        for number in self.ids(choice)[:1]:
+            row = self.project.boxes(self.project.slide_of(number)).get([number])[0]
+            x1 = row["x1"] + (abs(shift) + 1 if resize else shift)
+            x0 = row["x0"] if resize else row["x0"] + shift
+            self.command(lambda n=number, a=x0, b=x1: self.project.edit_boxes([n], x0=a, x1=b))
+
+    @rule(choice=picks, key=st.sampled_from(["a", "ü"]), value=words | st.none() | st.integers())
+    def describe(self, choice: list[int], key: str, value: Any) -> None:
+        self.command(lambda: self.project.edit_attributes(self.ids(choice), {key: value}))
+
+    @rule(choice=picks, corner=st.floats(0, 1e4), take_away=st.booleans())
+    def outline(self, choice: list[int], corner: float, take_away: bool) -> None:
+        shape = None if take_away else Outline.polygon([(0, corner), (5, 5), (corner + 1, 1)])
+        for number in self.ids(choice)[:1]:
+            self.command(lambda n=number: self.project.set_outline(n, shape))
+
+    @rule(choice=picks, dy=st.floats(-100, 100))
+    def duplicate(self, choice: list[int], dy: float) -> None:
+        made: list[int] = []
+        ids = self.ids(choice)
+        self.command(lambda: made.extend(self.project.duplicate_boxes(ids, dy_px=dy, dx_px=3).tolist()))
+        self.given |= set(made)
+
+    @rule(first=st.integers(0, 50), second=st.integers(0, 50))
+    def merge_classes(self, first: int, second: int) -> None:
+        ids = [defect.id for defect in self.project.classes]
+        sources = {ids[first % len(ids)], ids[second % len(ids)]} - {1}
+        if sources:
+            self.command(lambda: self.project.merge_classes(sources, into=1))
+
+    @rule(seed=st.integers(0, 99), colour=st.integers(0, 0xFFFFFF))
+    def arrange_classes(self, seed: int, colour: int) -> None:
+        ids = [defect.id for defect in self.project.classes]
+        self.command(lambda: self.project.reorder_classes(np.random.default_rng(seed).permutation(ids).tolist()))
+        self.command(lambda: self.project.recolour_classes(dict.fromkeys(ids[::2], f"#{colour:06x}")))
+
+    @rule(update=st.booleans(), key=st.sampled_from("0123456789"))
+    def take_classes(self, update: bool, key: str) -> None:
+        wanted = [DefectClass("ACP", "changed", key=key), DefectClass(f"set {key}", "of a set", key=key)]
+        self.command(lambda: self.project.take_classes(wanted, update=update))
 
     @rule(choice=picks)
     def delete(self, choice: list[int]) -> None:
@@ -176,7 +224,9 @@ class UndoMachine(RuleBasedStateMachine):
 
 
 TestUndoMachine = UndoMachine.TestCase
-TestUndoMachine.settings = settings(stateful_step_count=20, phases=[Phase.explicit, Phase.generate])
+TestUndoMachine.settings = settings(
+    max_examples=settings().max_examples // 2, stateful_step_count=25, phases=[Phase.explicit, Phase.generate]
+)
 
 
 def test_a_new_command_drops_what_was_undone(project: Project) -> None:

@@ -1,0 +1,273 @@
+"""Attributes, outlines, class operations, saved filters and the audit trail of a project."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from project_support import assert_memory_is_stored, some_rows, stored
+from sqlalchemy import text
+
+from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
+from microscope_qc.core.class_sets import load_class_set, save_class_set
+from microscope_qc.core.defect_class import MAGNET_CLASSES, DefectClass
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.outline import Outline
+from microscope_qc.project import Project
+
+TRIANGLE = Outline.polygon([(10, 20), (10, 40), (30, 30)])
+
+
+@pytest.fixture
+def drawn(project: Project) -> list[int]:
+    """Three boxes on the first slide, the first with an outline and attributes."""
+    rows = some_rows(3)
+    rows["y0"][0], rows["x0"][0], rows["y1"][0], rows["x1"][0] = TRIANGLE.bounds
+    slide = project.slide().id
+    made = project.add_boxes_many(
+        {slide: rows}, attributes={slide: {0: {"material": "Al"}, 2: {}}}, outlines={slide: {0: TRIANGLE}}
+    )
+    return made[slide].tolist()
+
+
+def test_attributes_are_set_merged_and_taken_away(project: Project, drawn: list[int]) -> None:
+    project.edit_attributes(drawn[:2], {"depth": 2.5, "tags": ["a", 1]})
+    assert project.attributes(drawn[0]) == {"material": "Al", "depth": 2.5, "tags": ["a", 1]}
+    assert project.attributes(drawn[2]) == {}
+    project.edit_attributes(drawn, {"material": None, "depth": None, "tags": None})
+    assert project.slide_attributes(project.slide().id) == {}
+    project.undo()
+    project.close()
+    with Project.open(project.path, write=False) as reader:
+        assert reader.attributes(drawn[1]) == {"depth": 2.5, "tags": ["a", 1]}
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"": 1}, {"a" * 101: 1}, {7: 1}, {"a": float("nan")}, {"a": object()}, {"a": "x" * 10_001}]
+)
+def test_impossible_attributes_change_nothing(project: Project, drawn: list[int], attributes: dict) -> None:
+    before = stored(project)
+    with pytest.raises(InputError):
+        project.edit_attributes(drawn, attributes)
+    assert stored(project) == before
+
+
+def test_views_hear_of_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
+    heard = []
+    project.boxes(project.slide().id).changed.connect(lambda change: heard.append((change.kind, change.ids.tolist())))
+    project.edit_attributes(drawn[1:], {"a": 1})
+    project.set_outline(drawn[1], TRIANGLE)
+    project.delete_boxes(drawn[:1])
+    assert heard == [("updated", drawn[1:]), ("updated", drawn[1:2]), ("removed", drawn[:1])]
+
+
+def test_an_outline_moves_with_its_box_and_goes_when_the_size_changes(project: Project, drawn: list[int]) -> None:
+    (y0, x0, y1, x1), first = TRIANGLE.bounds, drawn[0]
+    project.edit_boxes(drawn, note="same place")
+    assert project.outline(first) == TRIANGLE
+    project.edit_boxes([first], y0=y0 + 0.1, y1=y1 + 0.1, x0=x0 - 7, x1=x1 - 7)
+    assert project.outline(first).bounds == pytest.approx((10.1, 13, 30.1, 33))
+    project.edit_boxes([first], y1=500)
+    assert project.outline(first) is None
+    project.undo()
+    project.undo()
+    assert project.outline(first) == TRIANGLE
+    assert_memory_is_stored(project)
+
+
+def test_what_belongs_to_a_box_goes_and_comes_back_with_it(project: Project, drawn: list[int]) -> None:
+    for delete in (
+        lambda: project.delete_boxes(drawn),
+        lambda: project.delete_class(project.boxes(project.slide().id).rows["class_id"][0]),
+        lambda: project.remove_slide(project.slide().id),
+    ):
+        before = stored(project)
+        delete()
+        assert stored(project)["attributes"] == stored(project)["outlines"] == {}
+        project.undo()
+        assert stored(project) == before
+        assert project.outline(drawn[0]) == TRIANGLE and project.attributes(drawn[0]) == {"material": "Al"}
+
+
+def test_copies_take_note_attributes_and_outline_along(project: Project, drawn: list[int]) -> None:
+    first, second = project.slides
+    project.edit_boxes(drawn, note="n", state=ReviewState.CONFIRMED, chosen=True)
+    made = project.duplicate_boxes(drawn[:2], dy_px=5, dx_px=-5)
+    rows = project.boxes(first.id).get(made)
+    assert rows["note"].tolist() == ["n", "n"] and not rows["state"].any() and not rows["chosen"].any()
+    assert project.outline(int(made[0])) == TRIANGLE.moved(5, -5)
+    (there,) = project.duplicate_boxes(drawn[:1], dy_px=0, dx_px=0, slide_id=second.id)
+    assert project.slide_of(int(there)) == second.id and project.attributes(int(there)) == {"material": "Al"}
+    project.undo()
+    project.undo()
+    assert len(project.boxes(first.id)) == 3 and len(project.boxes(second.id)) == 0
+
+
+def test_merging_classes_is_one_step(project: Project) -> None:
+    first, second = project.slides
+    a, b, c = (cls.id for cls in project.classes[:3])
+    project.add_boxes_many({first.id: some_rows(3, class_id=a), second.id: some_rows(2, class_id=b)})
+    before, entries = stored(project), len(project.history())
+    project.merge_classes([a, b, c], into=c)
+    assert len(project.history()) == entries + 1
+    assert "ACP, AOP into AFP (5 boxes)" in project.undo_title
+    assert project.class_counts()[c] == 5 and {a, b}.isdisjoint(cls.id for cls in project.classes)
+    assert_memory_is_stored(project)
+    project.undo()
+    assert stored(project) == before
+    with pytest.raises(InputError, match="two classes"):
+        project.merge_classes([c], into=c)
+
+
+def test_order_and_colours_in_one_step_each(project: Project) -> None:
+    ids = [cls.id for cls in project.classes]
+    project.reorder_classes(ids[::-1])
+    assert [cls.id for cls in project.classes] == ids[::-1]
+    project.recolour_classes({ids[0]: "#112233", ids[1]: "#445566"})
+    assert project.class_by_id(ids[1]).colour == "#445566"
+    project.undo()
+    project.undo()
+    assert [cls.id for cls in project.classes] == ids and not project.can_undo
+    for wrong in (ids[:-1], [*ids, ids[0]], [*ids[:-1], 99]):
+        with pytest.raises(InputError):
+            project.reorder_classes(wrong)
+    with pytest.raises(InputError, match="no colour"):
+        project.recolour_classes({ids[0]: "red"})
+
+
+def test_deleting_a_class_in_use_says_how_many_boxes_go_where(project: Project) -> None:
+    a, b = (cls.id for cls in project.classes[:2])
+    project.add_boxes(project.slide().id, some_rows(4, class_id=a))
+    project.delete_class(a, move_to=b)
+    assert project.undo_title == "Delete class ACP and move its 4 boxes to AOP"
+    project.undo()
+    project.delete_class(a)
+    assert project.undo_title == "Delete class ACP and delete its 4 boxes"
+
+
+def test_class_sets_are_taken_over_in_one_step(project: Project, tmp_path: Path) -> None:
+    project.edit_class(1, box_size_um=25, example_picture="examples/acp.png", name="mine")
+    before = stored(project)
+    file = save_class_set(tmp_path / "set", [DefectClass("ACP", "theirs", "#010203", "9"), *MAGNET_CLASSES])
+    project.take_classes(load_class_set(file))
+    assert [cls.code for cls in project.classes][-4:] == ["OXA", "LOX", "LPO", "FLU"]
+    assert project.class_by_code("ACP").name == "mine"
+    project.undo()
+    assert stored(project) == before
+    project.take_classes(load_class_set(file), update=True, title="Load set")
+    changed = project.class_by_code("ACP")
+    assert (changed.name, changed.colour, changed.key, changed.example_picture) == (
+        "theirs", "#010203", "9", "examples/acp.png",
+    )  # fmt: skip
+    keys = [cls.key for cls in project.classes if cls.key]
+    assert len(keys) == len(set(keys)), "a digit belongs to one class"
+    project.undo()
+    assert stored(project) == before
+
+
+def test_box_size_and_examples_of_a_class(project: Project, drawn: list[int]) -> None:
+    project.edit_class(1, box_size_um=12.5, example_box=drawn[0])
+    project.close()
+    with Project.open(project.path) as again:
+        assert (again.class_by_id(1).box_size_um, again.class_by_id(1).example_box) == (12.5, drawn[0])
+        again.edit_class(1, box_size_um=None)
+        assert again.class_by_id(1).box_size_um is None
+        for wrong in (
+            {"box_size_um": -1}, {"box_size_um": "wide"}, {"example_box": 99_999},
+            {"example_picture": "/etc/passwd"}, {"example_picture": "../a.png"}, {"example_picture": "C:\\a.png"},
+        ):  # fmt: skip
+            with pytest.raises(InputError):
+                again.edit_class(1, **wrong)
+
+
+def test_filters_are_saved_by_name(project: Project, drawn: list[int]) -> None:
+    sharp = BoxFilter(0.2, frozenset({1}), frozenset({ReviewState.CONFIRMED}), frozenset(), True, "x", 0.7, (5, 9),
+                      frozenset({0, 3}))  # fmt: skip
+    project.save_filter("Überprüfen", sharp)
+    project.save_filter(" all ", BoxFilter())
+    project.save_filter("large", BoxFilter(size_um=(50, float("inf"))))
+    project.close()
+    with Project.open(project.path) as again:
+        assert list(again.saved_filters) == ["all", "large", "Überprüfen"]
+        assert again.saved_filters["Überprüfen"] == sharp
+        assert again.saved_filters["large"].size_um == (50, float("inf"))
+        assert again.use_filter("Überprüfen") == sharp == again.filter
+        again.delete_filter("all")
+        assert list(again.saved_filters) == ["large", "Überprüfen"]
+        for wrong in (lambda: again.use_filter("all"), lambda: again.delete_filter("all"),
+                      lambda: again.save_filter("  "), lambda: again.save_filter("a", BoxFilter(size_um=(9, 5))),
+                      lambda: again.save_filter("a", BoxFilter(0.9, max_confidence=0.1))):  # fmt: skip
+            with pytest.raises(InputError):
+                wrong()
+
+
+def test_what_is_shown_looks_at_size_codes_and_attributes(project: Project, drawn: list[int]) -> None:
+    first, second = project.slides
+    project.set_pixel_size(first.id, 0.5)
+    project.add_boxes(second.id, make_rows(1, class_id=2, y0=0, x0=0, y1=9, x1=9))
+    project.set_filter(BoxFilter(text="AL"))
+    assert project.all_rows()["id"].tolist() == drawn[:1]
+    project.edit_attributes(drawn[1:2], {"x": "metal"})
+    assert project.all_rows(first.id)["id"].tolist() == drawn[:2]
+    project.set_filter(BoxFilter(text="aop"))
+    assert len(project.all_rows(first.id)) == 0 and len(project.all_rows(second.id)) == 1
+    project.set_filter(BoxFilter(size_um=(9.99, 10.01)))
+    assert project.all_rows()["id"].tolist() == drawn[:1], "20 px at 0.5 um"
+
+
+def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int], tmp_path: Path) -> None:
+    project.edit_boxes(drawn[:1], note="=HYPERLINK(evil)", state=ReviewState.REJECTED, reason="duplicate")
+    project.edit_attributes(drawn[1:2], {"material": "Ni"})
+    project.undo()
+    project.redo()
+    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    project.add_finds(run.id, some_rows(2, confidence=0.5))
+    project.edit_class(1, name="+SUM(A1)")
+    project.undo()
+    (change,) = project.changes_of(project.history()[3])
+    assert (change.item, change.kind) == (f"box {drawn[0]}", "changed")
+    assert "state=unreviewed" in change.before and "note=—" in change.before
+    assert "state=rejected" in change.after and "reason=duplicate" in change.after
+    count = project.export_history(tmp_path / "trail.csv")
+    with (tmp_path / "trail.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == count
+    assert all(line["user"] and line["time"] and line["what"] for line in lines)
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    undone = [(line["what"], line["action"], line["in_force"]) for line in lines if line["action"] != "done"]
+    assert undone == [
+        ("Set material of a box", "undone", "yes"),
+        ("Set material of a box", "done again", "yes"),
+        ("Change class ACP", "undone", "no"),
+    ]
+    by_item = {(line["item"], line["change"]): line for line in lines}
+    assert by_item[("2 boxes", "found")]["slide"] == project.slide().name
+    assert by_item[(f"attributes of box {drawn[1]}", "added")]["after"] == 'data={"material":"Ni"}'
+    renamed = by_item[("class 1", "changed")]
+    assert (renamed["before"], renamed["after"]) == ("name=Anode carbon particle", "name=+SUM(A1)")
+    assert not any(cell[:1] in "=+-@" for line in lines for cell in line.values() if cell)
+    with Project.open(project.path, write=False) as reader:
+        assert reader.export_history(tmp_path / "again.csv") == count
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "trail.csv").read_bytes()
+
+
+def test_the_check_mends_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
+    path = project.path
+    with project._database.begin() as connection:
+        connection.execute(text("UPDATE attributes SET data = '[1'"))
+        connection.execute(text("UPDATE outlines SET slide_id = 2"))
+    project.close()
+    with Project.open(path, write=False) as reader:
+        said = reader.check()
+        assert [s for s in said if "attributes of 1 boxes" in s] and [s for s in said if "another slide" in s]
+    with Project.open(path) as mended:
+        mended._database.pragma("foreign_keys=OFF")
+        with mended._database.begin() as connection:
+            connection.execute(text(f"INSERT INTO outlines VALUES (99, 1, '{json.dumps({})}')"))  # noqa: S608
+        assert len(mended.check()) == 3 and mended.check() == []
+        assert mended.outline(drawn[0]) == TRIANGLE and mended.attributes(drawn[0]) == {}
+        np.testing.assert_array_equal(mended.boxes(mended.slide().id).rows["id"], drawn)
+        assert not mended.can_undo, "undo would meet other rows than it left"
