@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ class OmeZarrMosaic(Mosaic):
         shapes = [checked_shape(path, (array.shape[y_axis], array.shape[x_axis])) for array in arrays]
         order = sorted(range(len(arrays)), key=lambda i: -shapes[i][0] * shapes[i][1])
         self._arrays = [arrays[i] for i in order]
+        self._documents = [_document(image.level_folders[i]) for i in order]
         shapes = [shapes[i] for i in order]
         levels = [Level(shape, downsample_of(shapes[0], shape)) for shape in shapes]
         sizes = dict(zip(image.axes, self._arrays[0].shape, strict=True))
@@ -91,14 +93,24 @@ class OmeZarrMosaic(Mosaic):
         order = [kept.index(axis) for axis in (("y", "x", "c") if self.rgb else ("y", "x"))]
         array = self._arrays[level]
         try:
-            if not hasattr(array, "chunk_layout"):  # zarr-python
-                return np.ascontiguousarray(np.asarray(array[tuple(index)]).transpose(order), self.dtype)
-            return _copy(array[tuple(index)].transpose(order), self.dtype)
+            if hasattr(array, "chunk_layout"):
+                pixels = _copy(array[tuple(index)].transpose(order), self.dtype)
+            else:  # zarr-python
+                pixels = np.ascontiguousarray(np.asarray(array[tuple(index)]).transpose(order), self.dtype)
         except Exception as error:  # whatever a decoder raises on a damaged chunk
             raise SlideError(
                 f"A part of {self.path.name} cannot be decoded; the file is damaged.",
                 hint="Copy it again, or convert it from its source.",
             ) from error
+        # a chunk that is not there is background by the format's rule, and so would be a drive that is not there
+        if not os.path.isfile(self._documents[level]):  # noqa: PTH113  (of any error of the drive, False)
+            raise SlideError(f"{self.path.name} is no longer there.", hint="Connect its drive again, or open it again.")
+        return pixels
+
+
+def _document(folder: Path) -> Path:
+    """The file that says what an array of zarr v3 or v2 holds."""
+    return folder / "zarr.json" if (folder / "zarr.json").is_file() else folder / ".zarray"
 
 
 def _copy(view, dtype: np.dtype) -> np.ndarray:
