@@ -6,14 +6,16 @@ import heapq
 import logging
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from qtpy.QtCore import QObject, Qt, QTimer, Signal, Slot
 from qtpy.QtGui import QImage
 
 from microscope_qc.core.geometry import Region
+from microscope_qc.slides.tile_cache import TileSource
 
 if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
@@ -82,6 +84,13 @@ def _picture_shape(region_shape: tuple[int, int], wanted: tuple[int, int]) -> tu
     return max(1, round(region_shape[0] * scale)), max(1, round(region_shape[1] * scale))
 
 
+class Readable(Protocol):
+    """What crops are cut from."""
+
+    def read_scaled(self, region_level0: Region, shape: tuple[int, int], /) -> np.ndarray:
+        """As :meth:`Mosaic.read_scaled`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Crop:
     """A picture, or the reason why there is none."""
@@ -96,13 +105,27 @@ class CropProvider(QObject):
     :meth:`get` answers from the cache or returns None and reads in the background; ``ready`` then gives the specs
     that arrived. What was asked for last is read first; requests made in the same turn of the event loop keep their
     order. A change of the slide starts a new generation: replies of an older one are dropped.
+
+    Parameters
+    ----------
+    source_of
+        What reads a slide: its tiles, through the cache that canvas and gallery share.
     """
 
     ready = Signal(object)
     _arrived = Signal()
 
-    def __init__(self, parent: QObject | None = None, *, cache_bytes: int = 96 << 20, workers: int = 2) -> None:
+    def __init__(
+        self,
+        parent: QObject | None = None,
+        *,
+        cache_bytes: int = 96 << 20,
+        workers: int = 2,
+        source_of: Callable[[Mosaic], Readable] = TileSource,
+    ) -> None:
         super().__init__(parent)
+        self._source_of = source_of
+        self._source: Readable | None = None
         self._cache: OrderedDict[CropSpec, Crop] = OrderedDict()
         self._cache_bytes = 0
         self._cache_limit = cache_bytes
@@ -147,6 +170,7 @@ class CropProvider(QObject):
             if mosaic is self._mosaic:
                 return
             self._mosaic = mosaic
+            self._source = None if mosaic is None else self._source_of(mosaic)
             self._generation += 1
             self._queue.clear()
             self._wanted.clear()
@@ -205,7 +229,7 @@ class CropProvider(QObject):
     def _on_new_pass(self) -> None:
         self._pass += 1
 
-    def _next(self) -> tuple[int, Mosaic, CropSpec] | None:
+    def _next(self) -> tuple[int, Readable, CropSpec] | None:
         with self._condition:
             while True:
                 if self._stopped:
@@ -213,16 +237,16 @@ class CropProvider(QObject):
                 while self._queue:
                     negative_pass, _, spec = heapq.heappop(self._queue)
                     # a spec that was asked for again later has a newer entry: only that one counts
-                    if self._wanted.get(spec) == -negative_pass and self._mosaic is not None:
+                    if self._wanted.get(spec) == -negative_pass and self._source is not None:
                         self._reading.add(spec)
-                        return self._generation, self._mosaic, spec
+                        return self._generation, self._source, spec
                 self._condition.wait()
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
-            generation, mosaic, spec = task
+            generation, source, spec = task
             try:
-                crop = Crop(_to_image(mosaic.read_scaled(spec.region, spec.shape_px)))
+                crop = Crop(_to_image(source.read_scaled(spec.region, spec.shape_px)))
             except Exception as error:  # a worker must outlive any unreadable tile; the cell says what happened
                 logger.info("crop %s: %s", spec.region, error)
                 crop = Crop(None, str(error) or type(error).__name__)

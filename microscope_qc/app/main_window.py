@@ -38,7 +38,7 @@ from microscope_qc.app.looked_at import LookWatch
 from microscope_qc.app.menus import ActionBook
 from microscope_qc.app.palette import CommandPalette
 from microscope_qc.app.session import Session
-from microscope_qc.app.settings import Settings, load_settings, save_settings
+from microscope_qc.app.settings import Settings, apply_cache_limit, load_settings, save_settings
 from microscope_qc.app.status import StatusLine
 from microscope_qc.app.welcome import WelcomePage
 from microscope_qc.app.workspaces import Workspaces
@@ -78,6 +78,7 @@ class MainWindow(QMainWindow):
         if settings is None:
             settings, settings_words = load_settings()
         self.settings = settings
+        apply_cache_limit(settings)
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         self._app = app

@@ -33,6 +33,7 @@ class Settings(BaseModel):
     layouts: dict[str, str] = Field(default_factory=dict)  # workspace -> QMainWindow.saveState as hex
     visible_docks: dict[str, list[str]] = Field(default_factory=dict)
     geometry: str = ""
+    cache_mb: int | None = Field(default=None, ge=32, le=1_000_000)  # decoded tiles; None: see default_limit
     position_unit: str = ""  # of the dialog that goes to a position
     judge_zoom: float = Field(default=0.5, ge=0.01, le=4.0)  # screen pixels per slide pixel from which a look counts
 
@@ -40,6 +41,14 @@ class Settings(BaseModel):
         """Put a project first in the list of recent ones."""
         text = str(path)
         self.recent = [text, *(item for item in self.recent if item != text)][:RECENT]
+
+
+def apply_cache_limit(settings: Settings) -> None:
+    """Keep as many decoded tiles as the settings say."""
+    from microscope_qc.slides.tile_cache import default_limit, shared_cache
+
+    wanted = settings.cache_mb
+    shared_cache().set_limit(default_limit() if wanted is None else wanted * 1_000_000)
 
 
 def config_folder() -> Path:

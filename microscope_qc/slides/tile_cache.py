@@ -37,7 +37,8 @@ MOST_REDUCTION = 16
 """Levels are made up to this factor beyond the coarsest own one: a tile of it stands for 256 of the file's."""
 LARGEST_STEP = 3.0
 """Between own levels further apart than this, levels are made: no tile is shown at less than a third of its size."""
-DEFAULT_BYTES = 512 << 20
+DARK, ORANGE = (48, 44, 42), (214, 96, 20)
+DEFAULT_BYTES = 512_000_000
 
 TileKey = tuple[int, int, int, int, int]  # number of the mosaic, channel, level, row, column
 
@@ -348,7 +349,8 @@ def hatched(shape: tuple[int, int], dtype: np.dtype, *, rgb: bool) -> np.ndarray
 
 def damaged_picture(shape: tuple[int, int]) -> np.ndarray:
     """Orange and dark stripes, (h, w, 3) uint8: a tile that cannot be decoded, as it is shown."""
-    return np.where(_stripes(shape)[..., None], np.uint8((214, 96, 20)), np.uint8((48, 44, 42))).astype(np.uint8)
+    colours = np.array([DARK, ORANGE], np.uint8)
+    return colours[_stripes(shape).astype(np.intp)]
 
 
 def _stripes(shape: tuple[int, int]) -> np.ndarray:

@@ -53,6 +53,11 @@ def spec(number: int) -> CropSpec:
     return CropSpec(Region(number, 0, number + 32, 32), (32, 32))
 
 
+def itself(slide: Any) -> Any:
+    """Slides of these tests are read without tiles."""
+    return slide
+
+
 class Gate:
     """A slide whose reads wait until they are let through; each has the grey value of its slide."""
 
@@ -77,7 +82,7 @@ class Gate:
 
 @pytest.fixture
 def provider(qtbot: Any) -> Iterator[CropProvider]:
-    made = CropProvider(workers=1)
+    made = CropProvider(workers=1, source_of=itself)
     yield made
     made.close()
 
@@ -146,7 +151,7 @@ def test_a_reply_from_the_slide_before_is_dropped(qtbot: Any, provider: CropProv
 
 
 def test_the_cache_stays_within_its_bytes(qtbot: Any) -> None:
-    provider = CropProvider(cache_bytes=5 * 32 * 32 * 4, workers=1)
+    provider = CropProvider(cache_bytes=5 * 32 * 32 * 4, workers=1, source_of=itself)
     slide = Gate()
     provider.set_mosaic(slide)  # type: ignore[arg-type]
     for number in range(12):
@@ -165,7 +170,7 @@ def test_an_unreadable_place_says_so_and_the_others_go_on(qtbot: Any, provider: 
 
 
 def test_closing_ends_the_threads(qtbot: Any) -> None:
-    provider = CropProvider(workers=2)
+    provider = CropProvider(workers=2, source_of=itself)
     provider.set_mosaic(Gate())  # type: ignore[arg-type]
     wait_for(qtbot, provider, spec(0))
     provider.close()

@@ -225,5 +225,5 @@ def test_the_shared_cache_takes_an_eighth_of_the_memory_at_most() -> None:
     import psutil
 
     assert shared_cache() is shared_cache()
-    assert default_limit() <= min(512 * MEGABYTE, psutil.virtual_memory().total / 8)
+    assert default_limit() <= min(512_000_000, psutil.virtual_memory().total / 8)
     assert TILE_PX == 512

@@ -172,12 +172,15 @@ class TileLoader:
         while (reading := self._next()) is not None:
             loaded = None
             try:
-                loaded = self._fetch_ahead(reading) if reading.ahead else self._load(reading)
+                if reading.ahead:
+                    self._fetch_ahead(reading)
+                else:
+                    loaded = self._load(reading)
             except Cancelled:
                 pass  # the person looks elsewhere
             except Exception:  # a reader must outlive any surprise; the place is shown as damaged
                 log.exception("tile %s of %s", reading.tile, reading.view.source.mosaic.path)
-                loaded = self._damaged(reading)
+                loaded = None if reading.ahead else self._damaged(reading)
             self._finish(reading, loaded)
 
     def _next(self) -> _Reading | None:
@@ -212,9 +215,7 @@ class TileLoader:
             return self._damaged(reading)
         return LoadedTile(view.source, reading.tile, view.serial, pixels)
 
-    def _damaged(self, reading: _Reading) -> LoadedTile | None:
-        if reading.ahead:
-            return None
+    def _damaged(self, reading: _Reading) -> LoadedTile:
         view = reading.view
         pixels = damaged_picture(view.source.region(*reading.tile).shape)
         return LoadedTile(view.source, reading.tile, view.serial, pixels, damaged=True)

@@ -1,14 +1,15 @@
 """napari inside the window: its viewer without its frame, and a mosaic in it.
 
 The mosaic itself is drawn as tiles (:mod:`tile_layer`): a multiscale layer of napari cuts out and uploads the whole
-viewport anew for every step. A small layer of the whole slide lies below: there is never a hole, and napari's own list
-of layers shows and hides the slide.
+viewport anew for every step. A small layer of the whole slide lies below, so that napari's own list of layers shows and
+hides the slide.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from microscope_qc.app.settings import config_folder
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.display import DisplaySettings, render
-from microscope_qc.slides.tile_cache import TileSource
+from microscope_qc.slides.tile_cache import COARSEST_PX, TileSource
 
 if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
@@ -38,6 +39,7 @@ os.environ.setdefault("NAPARI_CONFIG", str(config_folder() / "napari.yaml"))
 
 THUMBNAIL_PX = 320
 PREVIEW_PX = 384
+BASE_PX = COARSEST_PX
 QUICK_TILES = 16
 """Where the coarsest level takes more reads than this, a preview from samples is shown first."""
 LARGEST_TEXTURE_PX = 8192
@@ -53,6 +55,7 @@ class Picture(QObject):
     read_failed = Signal(object)
     thumbnail_ready = Signal(object, object)
     _base_ready = Signal(object, object)  # source, (h, w, 3) uint8 of the whole slide
+    _layers_ready = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -80,12 +83,16 @@ class Picture(QObject):
         self.tiles = TileLayer(self.scene, largest_texture_px=largest, parent=self)
         self.source: TileSource | None = None
         self._base: Any = None  # napari's layer of the whole slide
+        self._base_pixels: np.ndarray | None = None
+        self._layers_usable = False
+        self._warming: threading.Thread | None = None
         self._display: DisplaySettings | None = None
         self._serial = 0
         self._planes: list[np.ndarray] = []  # of the base, one per channel; only the reader touches them
         self._background = (0.0, 0.0, 0.0)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="overview")
         self._base_ready.connect(self._on_base_ready, Qt.ConnectionType.QueuedConnection)
+        self._layers_ready.connect(self._on_layers_ready, Qt.ConnectionType.QueuedConnection)
 
     def set_background(self, colour: str) -> None:
         """Colour around the slide."""
@@ -111,13 +118,14 @@ class Picture(QObject):
     @property
     def complete(self) -> bool:
         """Whether all that is in sight is as sharp as it gets."""
-        return self._base is not None and self.tiles.complete
+        return self._base_pixels is not None and self.tiles.complete
 
     def show_mosaic(self, mosaic: Mosaic | None, display: DisplaySettings | None = None) -> None:
         """Show a mosaic: first its overview, read in the background, then what is in view at full detail."""
         self._make_current()
-        self._base = None
-        self.model.layers.clear()
+        self._base_pixels = None
+        if self._base is not None and self._base in self.model.layers:
+            self._put_into_layer(np.zeros((1, 1, 3), np.uint8), [1e-6, 1e-6], self._base.name)  # nothing to be seen
         self._serial += 1
         self._display = display
         source = None
@@ -197,32 +205,57 @@ class Picture(QObject):
         """Colours of the whole slide (reader thread)."""
         if self.source is not source or not self._planes:
             return
-        pixels = np.ascontiguousarray(render(source.mosaic, self._planes, self._display))
-        self._base_ready.emit(source, pixels)
-        self.thumbnail_ready.emit(source.mosaic, _thumbnail(pixels))
+        pixels = render(source.mosaic, self._planes, self._display)
+        self._base_ready.emit(source, _no_longer_than(BASE_PX, pixels))
+        self.thumbnail_ready.emit(source.mosaic, _no_longer_than(THUMBNAIL_PX, pixels))
 
     def _on_base_ready(self, source: TileSource, pixels: np.ndarray) -> None:
         if self.source is not source:
             return
-        factor = [full / small for full, small in zip(source.shape(0), pixels.shape, strict=False)]
-        place = {"scale": factor, "translate": [0.5 * value for value in factor]}
-        if self._base is not None and self._base.data.shape == pixels.shape:
-            self._base.data = pixels
+        self._base_pixels = pixels
+        self.tiles.set_base(pixels)
+        if self._layers_usable:
+            self._update_layer()
+        elif self._warming is None:
+            self._warming = threading.Thread(target=self._warm_layers, name="layers", daemon=True)
+            self._warming.start()
+
+    def _warm_layers(self) -> None:
+        """What napari's first layer loads takes seconds: the slide is on screen meanwhile."""
+        import pint
+        import scipy.ndimage  # noqa: F401 - for the small pictures in the list of layers
+
+        _ = pint.get_application_registry().pixel
+        self._layers_ready.emit()
+
+    def _on_layers_ready(self) -> None:
+        self._layers_usable = True
+        if self._base_pixels is not None:
+            self._update_layer()
+
+    def _update_layer(self) -> None:
+        source, pixels = self.source, self._base_pixels
+        if source is None or pixels is None:
             return
-        looks = {}
-        if self._base is not None:  # a better one of another size
-            looks = {"visible": self._base.visible, "opacity": self._base.opacity}
-            old, self._base = self._base, None
-            self.model.layers.remove(old)
-        # without the depth test: at the same depth some drivers would let it win over the tiles
+        factor = [full / small for full, small in zip(source.shape(0), pixels.shape, strict=False)]
+        self._put_into_layer(pixels, factor, source.mosaic.name or "Slide")
+
+    def _put_into_layer(self, pixels: np.ndarray, factor: list[float], name: str) -> None:
+        """The layer stays from slide to slide: napari collects garbage for a third of a second when one is removed."""
+        place = [0.5 * value for value in factor]
+        base = self._base
+        if base is not None and base in self.model.layers:
+            base.data = pixels
+            base.scale, base.translate, base.name = factor, place, name
+            return
         base = self.model.add_image(
             pixels,
-            name=source.mosaic.name or "Slide",
+            name=name,
             rgb=True,
-            interpolation2d="linear" if max(factor) > 1 else "nearest",
-            blending="translucent_no_depth",
-            **place,
-            **looks,
+            scale=factor,
+            translate=place,
+            interpolation2d="linear",
+            blending="translucent_no_depth",  # at the same depth some drivers would let it win over the tiles
         )
         self.model.layers.move(self.model.layers.index(base), 0)
         base.events.visible.connect(self._show_as_base)
@@ -243,7 +276,9 @@ class Picture(QObject):
 
     def close(self) -> None:
         """Stop reading; the widget can be deleted afterwards."""
-        self.source = self._base = None
+        self.source = self._base = self._base_pixels = None
+        if self._warming is not None:
+            self._warming.join()
         self._reader.shutdown(wait=True, cancel_futures=True)
         self._make_current()
         self.tiles.set_source(None)
@@ -275,11 +310,13 @@ def _pictures(source: TileSource) -> Iterator[list[np.ndarray]]:
         yield [source.read(region, level=last, channel=channel, hatch=True) for channel in channels]
 
 
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """The same picture, no longer than 320 px."""
+def _no_longer_than(longest_px: int, pixels: np.ndarray) -> np.ndarray:
+    """The same picture, made smaller if need be."""
     import cv2
 
     height, width = pixels.shape[:2]
-    factor = min(1.0, THUMBNAIL_PX / max(height, width))
+    factor = longest_px / max(height, width)
+    if factor >= 1:
+        return np.ascontiguousarray(pixels)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

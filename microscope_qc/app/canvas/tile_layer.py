@@ -19,9 +19,11 @@ from microscope_qc.slides.tile_cache import TILE_PX, TileSource
 FRAME_MS = 16
 FRAME_BYTES = 6 << 20
 """Handed to the graphics card per frame: eight tiles."""
-SMALLEST_ATLAS = 64
-SPARE = 1.5
+SMALLEST_ATLAS = 32
+SPARE = 1.25
 """Slots for every tile that can be in sight, for the coarse ones below them, and for some that were just left."""
+BASE_SLOTS = 4
+"""Set aside for the picture of the whole slide, which is at most two tiles high and wide."""
 NOTHING = Plan(0, (), (), ())
 
 
@@ -48,6 +50,7 @@ class TileLayer(QObject):
         self._view: View | None = None
         self._pixel_ratio = 1.0
         self._planned_view: View | None = None
+        self._base: np.ndarray | None = None
         self._drawn: list[TileId] = []
         self._drawn_state: tuple[Any, ...] = ()
         self._unpainted_bytes = 0
@@ -73,6 +76,7 @@ class TileLayer(QObject):
         """Show another slide, or none; tiles of the one before go at once."""
         self.loader.clear()
         self.source = source
+        self._base = None
         self._display = display
         self._serial += 1
         self.atlas.keep_only(())
@@ -81,6 +85,13 @@ class TileLayer(QObject):
         self._redraw()
         if source is not None and self._view is not None:
             self._soon.start()
+
+    def set_base(self, pixels: np.ndarray) -> None:
+        """Picture of the whole slide, (h, w, 3) uint8, drawn where no tile is there yet."""
+        self._base = pixels[: 2 * TILE_PX, : 2 * TILE_PX]
+        self._upload_base()
+        self.atlas.version += 1
+        self._redraw()
 
     def set_display(self, display: DisplaySettings | None) -> None:
         """Render what is in sight anew; what is drawn stays until its successor is there."""
@@ -132,15 +143,16 @@ class TileLayer(QObject):
         if needed <= self.atlas.capacity:
             return
         most = self._largest // TILE_PX
-        columns = 8 if needed <= 8 * min(most, 16) else min(most, 16)
-        rows = min(most, math.ceil(needed / columns))
-        if rows * columns <= self.atlas.capacity:
+        columns = 8 if needed + BASE_SLOTS <= 8 * min(most, 16) else min(most, 16)
+        rows = min(most, math.ceil((needed + BASE_SLOTS) / columns))
+        if rows * columns - BASE_SLOTS <= self.atlas.capacity:
             return
         if self._visual is not None:
             self._visual.parent = None
         self._visual = Tiles(rows, columns, self._next_vertices, parent=self._scene)
-        self.atlas = Atlas(rows * columns)
+        self.atlas = Atlas(rows * columns - BASE_SLOTS)
         self._drawn, self._drawn_state = [], ()
+        self._upload_base()
         opacity, background = self._look
         self.set_look(opacity=opacity, background=background, order=self._order)
 
@@ -186,6 +198,16 @@ class TileLayer(QObject):
             self.settled.emit()
         self._was_complete = complete
 
+    def _upload_base(self) -> None:
+        base = self._base
+        if base is None or self._visual is None:
+            return
+        for number in range(BASE_SLOTS):
+            y, x = number // 2 * TILE_PX, number % 2 * TILE_PX
+            part = base[y : y + TILE_PX, x : x + TILE_PX]
+            if part.size:
+                self._visual.upload(self.atlas.capacity + number, part)
+
     # -- drawing -----------------------------------------------------------------------------------------------------
 
     def _redraw(self) -> None:
@@ -210,22 +232,46 @@ class TileLayer(QObject):
             plan = make_plan(source, view, pixel_ratio=self._pixel_ratio)
         self._drawn = tiles_to_draw(source, plan, self.atlas.__contains__)
         self.atlas.touch(self._drawn)
-        return self._vertices(source, view)
+        hole = not plan.sharp or any(tile not in self.atlas for tile in plan.sharp)
+        return self._vertices(source, view, with_base=hole)
 
-    def _vertices(self, source: TileSource, view: View) -> np.ndarray:
-        count = len(self._drawn)
-        places, corners, sizes = np.empty((count, 4)), np.empty((count, 2)), np.empty((count, 2))
-        whole = np.zeros(count)
+    def _vertices(self, source: TileSource, view: View, *, with_base: bool) -> np.ndarray:
+        places: list[Any] = []
+        corners: list[Any] = []
+        sizes: list[Any] = []
+        whole: list[bool] = []
         near = view.zoom * self._pixel_ratio >= 0.999
-        for i, tile in enumerate(self._drawn):
+        if with_base and self._base is not None:
+            for place, number, size in _base_parts(source.shape(0), self._base):
+                places.append(place)
+                corners.append(self._visual.corner(self.atlas.capacity + number))
+                sizes.append(size)
+                whole.append(False)
+        for tile in self._drawn:
             slot = self.atlas.get(tile)
             assert slot is not None
             y0, x0, y1, x1 = bounds_of(source, tile)
             down_y, down_x = source.downsample(tile[0])
-            places[i] = x0, y0, x1, y1
-            corners[i] = self._visual.corner(slot.number)
-            sizes[i] = (x1 - x0) / down_x, (y1 - y0) / down_y
-            whole[i] = near and tile[0] == 0
-        places -= (view.x, view.y, view.x, view.y)
-        places *= view.zoom
-        return tile_vertices(places, corners, sizes, whole=whole)
+            places.append((x0, y0, x1, y1))
+            corners.append(self._visual.corner(slot.number))
+            sizes.append(((x1 - x0) / down_x, (y1 - y0) / down_y))
+            whole.append(near and tile[0] == 0)
+        on_screen = (_table(places, 4) - (view.x, view.y, view.x, view.y)) * view.zoom
+        return tile_vertices(on_screen, _table(corners, 2), _table(sizes, 2), whole=np.array(whole, bool))
+
+
+def _table(rows: list[Any], columns: int) -> np.ndarray:
+    return np.array(rows, np.float64).reshape(-1, columns)
+
+
+def _base_parts(full: tuple[int, int], base: np.ndarray) -> list[tuple[Any, int, tuple[int, int]]]:
+    """Place on the slide (x0, y0, x1, y1), number of the slot and (w, h) of each part of the whole picture."""
+    height, width = base.shape[:2]
+    per_y, per_x = full[0] / height, full[1] / width
+    parts = []
+    for number in range(BASE_SLOTS):
+        y0, x0 = number // 2 * TILE_PX, number % 2 * TILE_PX
+        y1, x1 = min(y0 + TILE_PX, height), min(x0 + TILE_PX, width)
+        if y1 > y0 and x1 > x0:
+            parts.append(((x0 * per_x, y0 * per_y, x1 * per_x, y1 * per_y), number, (x1 - x0, y1 - y0)))
+    return parts

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
 
 PICTURE = QSize(64, 48)
-QUICK_PX = 4096
-"""A slide whose coarsest level is larger gets its picture only when it is opened: reading it takes long."""
+PICTURE_PX = 160
 
 
 class SlidesDock(QWidget):
@@ -182,13 +181,15 @@ def read_picture(slide: SlideRecord) -> np.ndarray | None:
     """Small picture of a slide (worker thread); None where reading it would take long."""
     from microscope_qc.app.session import open_mosaic
     from microscope_qc.core.geometry import Region
+    from microscope_qc.slides.preview import needs_conversion
+    from microscope_qc.slides.tile_cache import TileSource
 
     mosaic = open_mosaic(slide)
+    if needs_conversion(mosaic):
+        return None  # it comes when the slide is opened
     height, width = mosaic.shape
-    if max(mosaic.levels[-1].shape) > QUICK_PX:
-        return None
-    factor = 160 / max(height, width)
-    return mosaic.read_scaled(
+    factor = PICTURE_PX / max(height, width)
+    return TileSource(mosaic).read_scaled(
         Region(0, 0, height, width), (max(1, round(height * factor)), max(1, round(width * factor)))
     )
 
