@@ -92,12 +92,13 @@ def _describe(scene: dict, *, several: bool) -> str:
         lines.append(f"  origin    x {scene['origin_px'][1]}, y {scene['origin_px'][0]} pixels")
     stage = scene["stage"]
     if stage:
-        numbers = {key: value for key, value in stage.items() if isinstance(value, int | float)}
+        fitted = stage.get("affine") and f"fitted to {stage['tiles_used']} tiles within {stage['residual_um']:.3g} um"
+        left_out = ("tiles_used", "residual_um")
+        numbers = {k: v for k, v in stage.items() if isinstance(v, int | float) and k not in left_out}
         if "center_um" in stage:
             numbers |= {"x_um": stage["center_um"][0], "y_um": stage["center_um"][1]}
-        lines.append(
-            f"  stage     {', '.join(f'{key} {value:g}' for key, value in numbers.items()) or stage['source']}"
-        )
+        said = [*(f"{key} {value:g}" for key, value in numbers.items()), *([fitted] if fitted else [])]
+        lines.append(f"  stage     {', '.join(said) or stage['source']}")
     return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ from microscope_qc.slides.czi_metadata import CziMetadata, parse_metadata
 from microscope_qc.slides.czi_stage import fit_stage
 from microscope_qc.slides.czi_tiles import Bgr48Tiles, misread
 
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 128 << 20
 SMALLEST_PX = 512
 DTYPES = {
     "Gray8": np.uint8,

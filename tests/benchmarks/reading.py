@@ -81,7 +81,7 @@ def tensorstore_reader(path: Path, *, cache_bytes: int) -> Reader:
 
 def czi_reader(path: Path) -> Reader:
     """pylibCZIrw on its own with the same cache of sub-blocks, then OpenCV's swap of the channels."""
-    cache = zeiss.CacheOptions(type=zeiss.CacheType.Standard, max_memory_usage=256 << 20, max_sub_block_count=100_000)
+    cache = zeiss.CacheOptions(type=zeiss.CacheType.Standard, max_memory_usage=128 << 20, max_sub_block_count=100_000)
     reader = zeiss.CziReader(str(path), cache_options=cache)
 
     def read(region: Region) -> np.ndarray:
