@@ -193,7 +193,7 @@ class DisplayDock(QWidget):
                 self.channels.addItem(item)
             self.channels.setCurrentRow(0)
         rows = min(len(self._mosaic.channels), 5)
-        self.channels.setFixedHeight(rows * max(24, self.channels.sizeHintForRow(0)) + 4)
+        self.channels.setFixedHeight(rows * max(18, self.channels.sizeHintForRow(0)) + 4)
 
     def _ask_histogram(self) -> None:
         mosaic, channel = self._mosaic, self.channel
