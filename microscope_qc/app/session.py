@@ -209,8 +209,11 @@ class Session:
 
     @property
     def filter(self) -> BoxFilter:
-        """Which boxes are shown."""
-        return self.project.filter if self.project is not None else BoxFilter()
+        """Which boxes of the slide on screen are shown."""
+        if self.project is None:
+            return BoxFilter()
+        known = self.project.filter
+        return known if self.slide is None else replace(known, facts=self.project.facts(self.slide.id))
 
     def set_filter(self, **changes: object) -> None:
         """Change fields of the project's filter, e.g. ``set_filter(min_confidence=0.4)``."""

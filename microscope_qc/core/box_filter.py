@@ -32,7 +32,7 @@ class BoxFilter:
     The confidence range never hides what a person drew or judged. ``hidden_runs`` are the detections switched off.
     ``text`` is looked for in note, reason, class code and attributes, upper and lower case alike. ``size_um`` is the
     range of the longer side; a slide whose pixel size is not known shows nothing then. ``found_by`` holds the runs
-    whose finds are shown, and 0 for what a person drew or imported.
+    whose finds are shown, and 0 for what a person drew or imported. ``facts`` are those of the slide it is used on.
     """
 
     min_confidence: float = 0.0
@@ -44,9 +44,11 @@ class BoxFilter:
     max_confidence: float = 1.0
     size_um: tuple[float, float] | None = None
     found_by: frozenset[int] | None = None
+    facts: BoxFacts = field(default=NO_FACTS, compare=False, repr=False)
 
-    def mask(self, rows: np.ndarray, *, facts: BoxFacts = NO_FACTS) -> np.ndarray:
-        """Boolean mask of the rows that are shown; ``facts`` of the slide they lie on."""
+    def mask(self, rows: np.ndarray, *, facts: BoxFacts | None = None) -> np.ndarray:
+        """Boolean mask of the rows that are shown; ``facts`` of the slide they lie on (else those of the filter)."""
+        facts = self.facts if facts is None else facts
         confidence = rows["confidence"]  # NaN (a person's box) compares false: kept
         keep = ~((confidence < np.float32(self.min_confidence)) | (confidence > np.float32(self.max_confidence)))
         # what a person has judged stays in sight, whatever the model thought of it

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select, text
 
+from microscope_qc.core.box_filter import NO_FACTS
 from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
@@ -322,7 +323,7 @@ class ProjectBase:
         """
         if not self.read_only:
             self.set_setting("filter", loading.filter_to_json(new))
-        self._filter = new
+        self._filter = replace(new, facts=NO_FACTS)  # they belong to one slide
         self.events.filter_changed.emit()
 
     # -- small helpers for the mixins -------------------------------------------------------------------------------

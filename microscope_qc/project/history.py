@@ -34,6 +34,9 @@ def append(
     """Write one entry and return it."""
     ids = [delta.ids for delta in deltas if delta.table == "boxes"]
     boxes = np.concatenate(ids) if ids else np.zeros(0, np.int64)
+    beside = [delta.ids for delta in deltas if delta.table in ("attributes", "outlines")]
+    if beside:
+        boxes = np.concatenate([boxes, np.setdiff1d(np.concatenate(beside), boxes)])
     values: dict[str, Any] = {
         "time": now(),
         "user": user_name(),

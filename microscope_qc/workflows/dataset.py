@@ -124,7 +124,7 @@ def make_dataset(
                 details = project.slide_attributes(record.id), project.slide_outlines(record.id)
                 code_of = {cls.id: cls.code for cls in project.classes}
                 waiting = rows[(rows["state"] == ReviewState.UNREVIEWED) & ~np.isnan(rows["confidence"])]
-                waiting = waiting[project.filter.mask(waiting)]
+                waiting = waiting[project.filter.mask(waiting, facts=project.facts(record.id))]
                 with open_scene(record) as mosaic:
                     for number, cut in enumerate(cuts):
                         yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
+from microscope_qc.ml.inference.mask import AreaMask, write_mask
 from microscope_qc.ml.inference.tiling import plan_grid, slide_scale, tile_size
-from microscope_qc.ml.journal import read_status
+from microscope_qc.ml.journal import read_status, read_tile_errors
 from microscope_qc.ml.models import model_folder
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
@@ -23,13 +25,21 @@ from microscope_qc.workflows.intake import RunIntake
 CANDIDATE_CONFIDENCE = 0.05
 """Finds down to this confidence are kept; the filter hides the weak ones."""
 
+TASKS = ("detect", "classify")
+"""Tasks of models that are run over slides."""
+
 _POLL_SECONDS = 0.2
 _ending: dict[Path, threading.Thread] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class DetectResult:
-    """What a detection did. ``finds`` counts all finds of the run, ``shown`` those the project's filter shows."""
+    """What a detection did.
+
+    ``finds`` counts all finds of the run, ``shown`` those the project's filter shows; ``share_skipped`` is the share of
+    tiles in resin and empty area; ``status`` is what the child said last (speed, device, notes), see
+    :func:`microscope_qc.ml.inference.engine.run_model`.
+    """
 
     run_id: int
     tiles: int
@@ -38,6 +48,8 @@ class DetectResult:
     shown: int = 0
     damaged_tiles: int = 0
     state: str = "finished"
+    share_skipped: float = 0.0
+    status: dict[str, Any] = field(default_factory=dict)
 
 
 class DetectionFailed(MicroscopeQCError, RuntimeError):
@@ -52,6 +64,8 @@ def prepare_run(
     region: Region | None = None,
     device: str = "auto",
     fresh: bool = False,
+    everything: bool = False,
+    mask: AreaMask | None = None,
 ) -> RunRecord:
     """Start a run, or take up the last one of the same settings where it stopped.
 
@@ -63,6 +77,10 @@ def prepare_run(
         Part of the slide in full-resolution pixels; the whole slide without it.
     fresh
         Begin anew; an older run of the same settings is switched off.
+    everything
+        Look at resin and empty area too.
+    mask
+        Look only here, instead of where the program sees material.
 
     Returns
     -------
@@ -78,8 +96,10 @@ def prepare_run(
     """
     folder = model_folder(model)
     card = read_card(folder)
-    if card.task != "detect":
-        raise ModelError(f"The model {card.name} does not find defects.", hint="Choose a detector.")
+    if card.task not in TASKS:
+        raise ModelError(
+            f"The model {card.name} does not find defects.", hint="Choose a detector or a classifier of windows."
+        )
     slide = project.slide_by_id(slide_id)
     if slide.missing:
         raise InputError(
@@ -94,6 +114,8 @@ def prepare_run(
         "region": [area.y0, area.x0, area.y1, area.x1],
         "scale": [round(value, 6) for value in scale],
     }
+    if everything or mask is not None:  # a run that leaves empty area out, or older than that, has no such key
+        settings["area"] = "everything" if mask is None else mask.fingerprint
     same = [run for run in project.runs if run.slide_id == slide_id and run.settings == settings]
     if same and not fresh:
         last = same[-1]
@@ -113,8 +135,12 @@ def prepare_run(
         "confidence": card.confidence,
         "candidate_confidence": CANDIDATE_CONFIDENCE,
         "device": device,
+        "skip_empty": not everything,
     }
-    return project.start_run(slide_id, run_card, settings)
+    run = project.start_run(slide_id, run_card, settings)
+    if mask is not None:
+        write_mask(run.folder, mask)
+    return run
 
 
 def _pixel_size(slide: SlideRecord, card: ModelCard) -> tuple[float, float] | None:
@@ -154,6 +180,8 @@ def detect(
     region: Region | None = None,
     device: str = "auto",
     fresh: bool = False,
+    everything: bool = False,
+    mask: AreaMask | None = None,
     wait_s: float = _POLL_SECONDS,
 ) -> Job[DetectResult]:
     """Find defects on a slide, or on a region of it; see :func:`prepare_run`.
@@ -169,9 +197,11 @@ def detect(
         When the child ended early, with the last sentence it said.
     """
     started = time.monotonic()
-    run = prepare_run(project, slide_id, model, region=region, device=device, fresh=fresh)
+    run = prepare_run(
+        project, slide_id, model, region=region, device=device, fresh=fresh, everything=everything, mask=mask
+    )
     if run.state == "finished":
-        return _result(project, run.id, started)
+        return result_of(project, run.id, started)
     state = "failed"
     intake: RunIntake | None = None
     child: Child | None = None
@@ -200,7 +230,7 @@ def detect(
             f"The detection ended early: {child.last_words}",
             hint="What was found so far is kept; start it again to go on.",
         )
-    return _result(project, run.id, started)
+    return result_of(project, run.id, started)
 
 
 def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress]:
@@ -217,7 +247,8 @@ def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress
             child.wait(wait_s)
 
 
-def _result(project: Project, run_id: int, started: float) -> DetectResult:
+def result_of(project: Project, run_id: int, started: float) -> DetectResult:
+    """What a run did, from the project and the run's folder; ``started`` on the clock of ``time.monotonic``."""
     run = project.run(run_id)
     status = read_status(run.folder)
     rows = project.boxes(run.slide_id).rows
@@ -227,7 +258,9 @@ def _result(project: Project, run_id: int, started: float) -> DetectResult:
         tiles=len(plan_grid(run.card)),
         finds=len(rows),
         seconds=time.monotonic() - started,
-        shown=int(project.filter.mask(rows).sum()),
-        damaged_tiles=int(status.get("tiles_damaged", 0)),
+        shown=int(project.filter.mask(rows, facts=project.facts(run.slide_id)).sum()),
+        damaged_tiles=len(read_tile_errors(run.folder)),
         state=run.state,
+        share_skipped=float(status.get("share_skipped") or 0.0),
+        status=status,
     )

@@ -13,6 +13,13 @@ def shown_words(project: Project) -> str:
     parts = []
     if known.min_confidence > 0:
         parts.append(f"confidence ≥ {known.min_confidence:.2f} or judged")
+    if known.max_confidence < 1:
+        parts.append(f"confidence ≤ {known.max_confidence:.2f} or judged")
+    if known.size_um is not None:
+        parts.append(f"{known.size_um[0]:g} to {known.size_um[1]:g} µm")
+    if known.found_by is not None:
+        finders = ["a person" if run == 0 else f"detection {run}" for run in sorted(known.found_by)]
+        parts.append(f"found by {' or '.join(finders) or 'nobody'}")
     if known.class_ids is not None:
         codes = [cls.code for cls in project.classes if cls.id in known.class_ids]
         parts.append(f"classes {', '.join(codes) or 'none'}")

@@ -105,6 +105,7 @@ def test_a_filter_of_size_finder_range_and_words():
 
     assert shown(size_um=(10, 15)) == [2, 3]
     assert BoxFilter(size_um=(0, 1e9)).mask(rows).tolist() == [False] * 4, "no pixel size, no size in um"
+    assert BoxFilter(size_um=(10, 15), facts=facts).mask(rows).tolist() == [False, True, True, False]
     assert shown(found_by=frozenset({0, 1})) == [1, 4]
     assert shown(min_confidence=0.3, max_confidence=0.6) == [2, 4]
     assert shown(text="GRÖSSE") == [3, 4] and shown(text="al2o3") == [2] and shown(text="nowhere") == []

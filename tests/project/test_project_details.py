@@ -37,6 +37,7 @@ def test_attributes_are_set_merged_and_taken_away(project: Project, drawn: list[
     project.edit_attributes(drawn[:2], {"depth": 2.5, "tags": ["a", 1]})
     assert project.attributes(drawn[0]) == {"material": "Al", "depth": 2.5, "tags": ["a", 1]}
     assert project.attributes(drawn[2]) == {}
+    assert project.history()[0].box_ids == tuple(drawn[:2])
     project.edit_attributes(drawn, {"material": None, "depth": None, "tags": None})
     assert project.slide_attributes(project.slide().id) == {}
     project.undo()
@@ -212,7 +213,9 @@ def test_what_is_shown_looks_at_size_codes_and_attributes(project: Project, draw
     assert project.all_rows()["id"].tolist() == drawn[:1]
     project.edit_attributes(drawn[1:2], {"x": "metal"})
     assert project.all_rows(first.id)["id"].tolist() == drawn[:2]
-    project.set_filter(BoxFilter(text="aop"))
+    other = project.facts(second.id)
+    project.set_filter(BoxFilter(text="aop", facts=other))
+    assert project.filter.facts != other, "what is known of one slide is not kept with the filter"
     assert len(project.all_rows(first.id)) == 0 and len(project.all_rows(second.id)) == 1
     project.set_filter(BoxFilter(size_um=(9.99, 10.01)))
     assert project.all_rows()["id"].tolist() == drawn[:1], "20 px at 0.5 um"

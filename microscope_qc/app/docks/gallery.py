@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 
 import numpy as np
@@ -39,7 +40,7 @@ def emptiness(session: Session) -> Emptiness:
     if len(rows) == 0:
         return Emptiness.NO_FINDS
     if shown.min_confidence > 0 and BoxFilter(hidden_runs=shown.hidden_runs).mask(rows).any():
-        rest = BoxFilter(0.0, shown.class_ids, shown.states, shown.hidden_runs, shown.only_chosen, shown.text)
+        rest = replace(shown, min_confidence=0.0)
         if rest.mask(rows).any():
             return Emptiness.CONFIDENCE
     if shown.hidden_runs and not BoxFilter(hidden_runs=shown.hidden_runs).mask(rows).any():
@@ -132,7 +133,7 @@ class GalleryDock(QWidget):
 
     def _hidden_by_confidence(self) -> str:
         rows, shown = self._session.table.rows, self._session.filter
-        rest = BoxFilter(0.0, shown.class_ids, shown.states, shown.hidden_runs, shown.only_chosen, shown.text)
+        rest = replace(shown, min_confidence=0.0)
         count = int(np.count_nonzero(rest.mask(rows)))
         return f"{count_text(count)} finds are" if count != 1 else "1 find is"
 

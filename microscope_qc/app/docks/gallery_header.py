@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -255,14 +256,7 @@ class GalleryHeader(QWidget):
 
 
 def _without(shown: BoxFilter, *, states: bool = False, classes: bool = False) -> BoxFilter:
-    return BoxFilter(
-        min_confidence=shown.min_confidence,
-        class_ids=None if classes else shown.class_ids,
-        states=None if states else shown.states,
-        hidden_runs=shown.hidden_runs,
-        only_chosen=shown.only_chosen,
-        text=shown.text,
-    )
+    return replace(shown, class_ids=None if classes else shown.class_ids, states=None if states else shown.states)
 
 
 def colour_icon(colour: str, side: int = 12) -> QIcon:
