@@ -22,6 +22,7 @@ from microscope_qc.slides.czi_tiles import Bgr48Tiles, misread
 
 CACHE_BYTES = 128 << 20
 SMALLEST_PX = 512
+MAX_CHANNELS = 1000
 DTYPES = {
     "Gray8": np.uint8,
     "Gray16": np.uint16,
@@ -187,6 +188,9 @@ def _sub_blocks(path: Path) -> SubBlocks | None:
 
 
 def _layout(path: Path, czi: Any, blocks: SubBlocks | None) -> _Layout:
+    box = czi.total_bounding_box
+    if not 0 < box["C"][1] <= MAX_CHANNELS:  # a wrong number in one tile: libCZI would be asked a billion times
+        raise _damaged(path)
     pixel_types = czi.pixel_types
     types = {index: kind for index, kind in pixel_types.items() if kind in DTYPES}
     if not types:
@@ -201,7 +205,6 @@ def _layout(path: Path, czi: Any, blocks: SubBlocks | None) -> _Layout:
     shown = alike[:1] if rgb else alike
     if len(shown) < len(pixel_types):
         notes.append(f"first of {len(pixel_types)} channels" if len(shown) == 1 else "grey channels only")
-    box = czi.total_bounding_box
     for axis, word in STACKS.items():
         start, stop = box.get(axis, (0, 1))
         if stop - start > 1:

@@ -201,6 +201,17 @@ def test_a_czi_tile_with_an_impossible_header_is_refused(tmp_path: Path, field: 
     refuse(path, "cannot be decoded")
 
 
+def test_a_czi_with_a_billion_channels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.czi"
+    with zeiss.create_czi(str(path)) as czi:
+        czi.write(np.zeros((90, 80, 1), np.uint8))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"C\0\0\0", content.index(b"ZISRAWDIRECTORY"))
+    content[at + 7] = 0x3F
+    path.write_bytes(content)
+    refuse(path, "damaged CZI")
+
+
 def test_ome_metadata_at_the_end_that_were_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, np.zeros((2, 40, 50), np.uint8), metadata={"axes": "CYX"}, tile=(16, 16))
