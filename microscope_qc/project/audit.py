@@ -115,8 +115,9 @@ class AuditTrail(ProjectBase):
             for number in delta.ids.tolist():
                 old, new = before_of.get(number), after_of.get(number)
                 kind = "added" if old is None else "removed" if new is None else "changed"
-                before = "" if old is None else _text(delta.table, delta.before, old, codes)
-                after = "" if new is None else _text(delta.table, delta.after, new, codes)
+                both = old is not None and new is not None
+                before = "" if old is None else _text(delta.table, delta.before, old, codes, empty=both)
+                after = "" if new is None else _text(delta.table, delta.after, new, codes, empty=both)
                 side, place = (delta.before, old) if new is None else (delta.after, new)
                 slide = side["slide_id"][place] if "slide_id" in side else None
                 yield Change(
@@ -128,23 +129,25 @@ class AuditTrail(ProjectBase):
                 )
 
 
-def _text(table: str, columns: Columns, place: int | None, codes: Mapping[int, str]) -> str:
+def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *, empty: bool) -> str:
+    """``name=value; ...`` of a row; what is empty is said where it was or became so."""
     parts = []
     for name, column in columns.items():
         if name in ("id", "slide_id"):
             continue
         value: Any = column[place]
-        if table == "boxes" and name == "class_id":
-            name, value = "class", codes.get(int(value), f"class {value}")  # noqa: PLW2901
-        elif table == "boxes" and name == "state":
-            value = ReviewState(int(value)).word
-        elif isinstance(value, np.generic):
+        if isinstance(value, np.generic):
             value = value.item()
-        if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-            value = "—" if len(columns) <= 4 else None
-        if isinstance(value, float) and value.is_integer():
+        if table == "boxes" and name == "class_id":
+            name, value = "class", codes.get(value, f"class {value}")  # noqa: PLW2901
+        elif table == "boxes" and name == "state":
+            value = ReviewState(value).word
+        elif value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+            value = "—"
+            if not empty:
+                continue
+        elif isinstance(value, float) and value.is_integer():
             value = int(value)
-        if value is not None:
-            parts.append(f"{name}={value}")
+        parts.append(f"{name}={value}")
     text = "; ".join(parts)
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
