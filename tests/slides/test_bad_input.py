@@ -205,8 +205,9 @@ def test_a_czi_with_a_billion_channels_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.czi"
     with zeiss.create_czi(str(path)) as czi:
         czi.write(np.zeros((90, 80, 1), np.uint8))
+        czi.write(np.zeros((90, 80, 1), np.uint8), location=(80, 0))
     content = bytearray(path.read_bytes())
-    at = content.index(b"C\0\0\0", content.index(b"ZISRAWDIRECTORY"))
+    at = content.rindex(b"C\0\0\0", content.index(b"ZISRAWDIRECTORY"))
     content[at + 7] = 0x3F
     path.write_bytes(content)
     refuse(path, "damaged CZI")
