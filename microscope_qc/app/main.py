@@ -40,6 +40,7 @@ def run(paths: Sequence[str]) -> int:
 
     window = MainWindow()
     window.show()
+    window.jobs.call(load_opening)
     if paths:
         QTimer.singleShot(0, lambda: window.files.open_paths(paths))
     # Ctrl C in the terminal closes the window properly; Python looks at signals only between its own steps
@@ -48,3 +49,8 @@ def run(paths: Sequence[str]) -> int:
     awake.timeout.connect(lambda: None)
     awake.start(500)
     return int(app.exec())
+
+
+def load_opening() -> None:
+    """Load what the first opening of a slide needs: that takes a second, while the person chooses one."""
+    import microscope_qc.workflows.open  # noqa: F401

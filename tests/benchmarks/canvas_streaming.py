@@ -12,6 +12,7 @@ Starts a virtual screen for itself where there is none (``xvfb-run``). Prints, b
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import platform
@@ -139,6 +140,7 @@ class Program:
     """The window of this program."""
 
     def __init__(self, app: Any, folder: Path) -> None:
+        from microscope_qc.app.main import load_opening
         from microscope_qc.app.main_window import MainWindow
 
         self.app, self.folder = app, folder
@@ -146,7 +148,8 @@ class Program:
         self.window.resize(1600, 1000)
         self.window.show()
         self.app.wait(self.window.windowHandle().isExposed)
-        self.app.rest(0.5)
+        loading = self.window.jobs.call(load_opening)  # as the program does when its window stands
+        self.app.wait(loading.done)
         self.canvas = self.window.canvas
         self.scene_canvas = self.canvas.picture.widget.canvas._scene_canvas
 
@@ -418,6 +421,7 @@ def report_memory(app: Any, program: Program) -> None:
 def main() -> None:
     """Run everything."""
     with_a_screen()
+    faulthandler.enable()
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     folder = Path(tempfile.mkdtemp(prefix="streaming-"))
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(folder / "config")
