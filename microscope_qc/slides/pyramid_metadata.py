@@ -33,7 +33,8 @@ def attributes(
         datasets.append({"path": str(index), "coordinateTransformations": transforms})
     multiscale = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
     if rgb:
-        shown = [Channel("Red", "#ff0000"), Channel("Green", "#00ff00"), Channel("Blue", "#0000ff")]
+        window = channels[0].window if channels else None
+        shown = [Channel(*entry, window) for entry in (("Red", "#ff0000"), ("Green", "#00ff00"), ("Blue", "#0000ff"))]
     else:
         shown = list(channels) or [Channel("Grey")]
     omero = {"channels": [_omero_channel(channel) for channel in shown]}

@@ -142,6 +142,21 @@ def test_the_store_names_its_source_and_keeps_what_the_slide_says(tmp_path: Path
     assert "damaged" not in own
 
 
+def test_the_window_of_a_colour_picture_is_kept(tmp_path: Path) -> None:
+    pixels = micrograph((300, 400, 3), dtype="uint16")
+    job = write_ome_zarr(
+        tmp_path / "a.ome.zarr",
+        shape=(300, 400),
+        dtype="uint16",
+        rgb=True,
+        read=lambda r: pixels[r.y0 : r.y1, r.x0 : r.x1],
+        channels=[Channel("RGB", window=(100.0, 3000.0))],
+    )
+    (out,) = run_job(convert(run_job(job), tmp_path / "b.ome.zarr"))
+    with open_slide(out) as slide:
+        assert slide.scene().channels == (Channel("RGB", window=(100.0, 3000.0)),)
+
+
 def test_the_check_is_a_phase_of_its_own_and_can_be_left_out(tiff: Path, tmp_path: Path) -> None:
     for verify, units in ((True, ["tiles", "files"]), (False, ["tiles"])):
         seen: list[Progress] = []
@@ -323,6 +338,13 @@ def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     assert state["reads"] == 5, "the damaged shard and the one that was not finished"
     check_levels(out, pixels[None])
     assert damaged_places(out) == []
+
+
+@pytest.mark.parametrize("listed", ["x", 5, {"a": 1}, [1, 2], [["a", 0, 1, 2]], [[1, 2, 3]]])
+def test_places_that_a_stranger_wrote_are_passed_over(tmp_path: Path, listed: object) -> None:
+    document = {"zarr_format": 3, "node_type": "group", "attributes": {"microscope_qc": {"damaged": listed}}}
+    (tmp_path / "zarr.json").write_text(json.dumps(document))
+    assert damaged_places(tmp_path) == []
 
 
 def test_neighbouring_places_are_told_as_one() -> None:
