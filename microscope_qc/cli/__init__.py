@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Models": {
         "detect": ("learning", "find defects on a project's slide"),
+        "batch": ("learning", "find defects on all slides of projects, on several machines"),
         "models": ("learning", "list the bundled models"),
         "train": ("learning", "train a model from annotated pictures"),
         "evaluate": ("learning", "measure a model on annotated pictures"),

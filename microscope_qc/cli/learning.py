@@ -12,6 +12,7 @@ from typing import Any
 def register(subparsers: Any) -> None:
     """Add the commands to the parser."""
     _register_detect(subparsers)
+    _register_batch(subparsers)
     models = subparsers.add_parser("models", help="list the bundled models", description="List the bundled models.")
     models.add_argument("--json", action="store_true", help="print one JSON document")
     models.set_defaults(handler=_models)
@@ -47,9 +48,31 @@ def _register_detect(subparsers: Any) -> None:
     detect.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
     detect.add_argument("--region", type=_region, metavar="Y0,X0,Y1,X1", help="only this part, in slide pixels")
     detect.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
+    detect.add_argument("--everything", action="store_true", help="look at resin and empty area too")
     detect.add_argument("--fresh", action="store_true", help="begin anew instead of continuing")
     detect.add_argument("--json", action="store_true", help="print one JSON document")
     detect.set_defaults(handler=_detect)
+
+
+def _register_batch(subparsers: Any) -> None:
+    batch = subparsers.add_parser(
+        "batch",
+        help="find defects on all slides of projects, on several machines",
+        description="Find defects on all slides of projects. The work is cut into batches of tiles that the workers of "
+        "a dask cluster compute; a lost worker loses nothing, and an interrupted run is continued.",
+        epilog="Without --scheduler a cluster is started on this computer that only this computer can reach. A dask "
+        "scheduler takes and sends Python objects (pickles): whoever can reach one can run programs on its workers. "
+        "Use --scheduler only in a network you trust, or with dask's TLS settings.",
+    )
+    batch.add_argument("projects", metavar="PROJECT.mqc", nargs="+", help="folders of projects")
+    batch.add_argument("--model", required=True, metavar="MODEL", help="name of a bundled model, or a model's folder")
+    batch.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler, such as tcp://10.0.0.5:8786")
+    batch.add_argument("--workers", type=int, metavar="N", help="processes on this computer (default: one per device)")
+    batch.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
+    batch.add_argument("--everything", action="store_true", help="look at resin and empty area too")
+    batch.add_argument("--fresh", action="store_true", help="begin anew instead of continuing")
+    batch.add_argument("--json", action="store_true", help="print one JSON document")
+    batch.set_defaults(handler=_batch)
 
 
 def _register_train(subparsers: Any) -> None:
@@ -102,7 +125,10 @@ def _detect(args: argparse.Namespace) -> int:
     with Project.open(Path(args.project)) as project:
         slide = project.slide(args.slide)
         region = None if args.region is None else Region(*args.region)
-        job = detect(project, slide.id, args.model, region=region, device=args.device, fresh=args.fresh)
+        job = detect(
+            project, slide.id, args.model, region=region, device=args.device, fresh=args.fresh,
+            everything=args.everything,
+        )  # fmt: skip
         result = run(job, args)
         confidence = project.filter.min_confidence
     if args.json:
@@ -110,7 +136,8 @@ def _detect(args: argparse.Namespace) -> int:
             "run": result.run_id, "slide": slide.name, "model": args.model, "state": result.state,
             "tiles": result.tiles,
             "damaged_tiles": result.damaged_tiles, "finds": result.finds, "shown": result.shown,
-            "confidence": confidence, "seconds": round(result.seconds, 2),
+            "confidence": confidence, "seconds": round(result.seconds, 2), "share_skipped": result.share_skipped,
+            "speed": _speed(result.status),
         })  # fmt: skip
         return 0
     print(
@@ -118,9 +145,62 @@ def _detect(args: argparse.Namespace) -> int:
         f"{result.finds} with the weaker ones"
     )
     print(f"  run {result.run_id}, {result.tiles} tiles, {result.seconds:.1f} s")
+    _print_how(result.status)
     if result.damaged_tiles:
         print(f"  {result.damaged_tiles} tiles could not be read; see {project.path / 'runs' / str(result.run_id)}")
     return 0
+
+
+def _batch(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.errors import InputError
+    from microscope_qc.workflows.batch import batch
+
+    if args.workers is not None and args.workers < 1:
+        raise InputError("There must be at least one worker.")
+    _share_processor()
+    job = batch(
+        args.projects, args.model, scheduler=args.scheduler, workers=args.workers, device=args.device,
+        fresh=args.fresh, everything=args.everything,
+    )  # fmt: skip
+    done = run(job, args)
+    if args.json:
+        print_json({
+            "workers": done.workers, "seconds": round(done.seconds, 2),
+            "slides": [
+                {
+                    "project": path, "slide": name, "run": result.run_id, "tiles": result.tiles,
+                    "finds": result.finds, "shown": result.shown, "damaged_tiles": result.damaged_tiles,
+                }
+                for path, name, result in done.slides
+            ],
+        })  # fmt: skip
+        return 0
+    for path, name, result in done.slides:
+        print(f"{path.name}, {name}: {result.shown} finds, {result.finds} with the weaker ones; {result.tiles} tiles")
+        _print_how(result.status)
+    print(f"{done.workers} workers, {done.seconds:.1f} s")
+    return 0
+
+
+_SPEED = ("tiles_per_s", "mm2_per_min", "share_computed", "share_waited", "device", "device_name", "precision", "batch")
+
+
+def _speed(status: dict[str, Any]) -> dict[str, Any]:
+    return {name: status.get(name) for name in _SPEED}
+
+
+def _print_how(status: dict[str, Any]) -> None:
+    """What a person may want to know of a run: its speed, what was left out, what had to be changed."""
+    from microscope_qc.ml.inference.speed import speed_text
+
+    speed = speed_text(status)
+    if speed:
+        print(f"  {speed}")
+    if status.get("share_skipped"):
+        print(f"  {status['share_skipped']:.0%} of the tiles show resin or nothing and were left out")
+    for note in status.get("notes") or []:
+        print(f"  {note}")
 
 
 def _models(args: argparse.Namespace) -> int:

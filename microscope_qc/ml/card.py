@@ -15,6 +15,40 @@ CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 
 
+class WindowSettings(BaseModel):
+    """How a classifier of windows looks at a slide.
+
+    Attributes
+    ----------
+    window_px, stride_px
+        Side of a window and distance between windows, in pixels of the model's size.
+    scales
+        Every window is looked at this many times larger too (an image pyramid); 1 is the model's own size.
+    cam_share
+        A find's box holds what is above this share of the strongest place of the class activation map.
+    shared
+        Whether neighbouring windows share their features where the network allows it; they then see a little beyond
+        their border, where alone they would see padding.
+    """
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    window_px: int = Field(gt=0, le=4096)
+    stride_px: int = Field(gt=0, le=4096)
+    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, max_length=8)
+    cam_share: float = Field(default=0.45, gt=0, lt=1)
+    shared: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> WindowSettings:
+        if self.stride_px > self.window_px:
+            raise ValueError("windows leave gaps: their stride is larger than they are")
+        distinct = len(set(self.scales)) == len(self.scales)
+        if self.scales[0] != 1 or min(self.scales) < 1 or max(self.scales) > 16 or not distinct:
+            raise ValueError("scales begin with 1, differ, and are at most 16")
+        return self
+
+
 class ModelCard(BaseModel):
     """What a model finds, on which pixels, and how well.
 
@@ -34,6 +68,8 @@ class ModelCard(BaseModel):
         One line for a person.
     network
         Settings of the architecture.
+    windows
+        How a classifier looks at a slide; None for other tasks.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -52,6 +88,7 @@ class ModelCard(BaseModel):
     std: tuple[float, float, float]
     confidence: float = Field(ge=0, le=1)
     trained_on: str = ""
+    windows: WindowSettings | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     fingerprint: str = ""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -64,9 +101,20 @@ class ModelCard(BaseModel):
             raise ValueError("classes and class_names differ in length")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is listed twice")
+        if self.task == "classify":
+            self._check_windows()
         if min(self.std) <= 0:
             raise ValueError("a standard deviation is not positive")
         return self
+
+    def _check_windows(self) -> None:
+        if self.windows is None:
+            raise ValueError("a classifier needs windows")
+        largest = max(self.windows.scales)
+        if self.tile_px < self.windows.window_px * largest:
+            raise ValueError("a tile is smaller than a window")
+        if self.overlap_px < (self.windows.window_px - self.windows.stride_px) * largest:
+            raise ValueError("tiles overlap too little: windows between them would be left out")
 
 
 def read_card(folder: Path) -> ModelCard:

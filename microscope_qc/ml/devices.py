@@ -31,14 +31,14 @@ def choose_device(wanted: str = "auto") -> torch.device:
     return device
 
 
-def use_threads() -> None:
-    """Let torch use every processor core this process may run on."""
+def use_threads(*, share: int = 1) -> None:
+    """Let torch use every processor core this process may run on, or its part when ``share`` processes do the same."""
     import psutil
 
     cores = psutil.cpu_count(logical=False) or 1
     with contextlib.suppress(AttributeError, OSError):  # not on macOS
         cores = min(cores, len(psutil.Process().cpu_affinity()))
-    torch.set_num_threads(max(1, cores))
+    torch.set_num_threads(max(1, cores // share))
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -54,3 +54,8 @@ def fast_bfloat16(device: torch.device) -> bool:
 def autocast(device: torch.device) -> AbstractContextManager:
     """Context in which convolutions run in bfloat16 where that is fast."""
     return torch.autocast(device.type, torch.bfloat16) if fast_bfloat16(device) else contextlib.nullcontext()
+
+
+def graphics_cards() -> int:
+    """How many graphics cards can compute."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

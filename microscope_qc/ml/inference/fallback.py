@@ -90,8 +90,9 @@ class Ladder:
             self._apart, self._most = False, None
             self._tell("As the graphics card's memory was not enough, the processor goes on; this is slower.")
         else:
+            said = reason.splitlines()[0] if reason else "no size is known"
             raise OutOfMemory(
-                f"The computer's memory is not enough for this model ({reason.splitlines()[0] if reason else 'no size'}).",
+                f"The computer's memory is not enough for this model ({said}).",
                 hint="Close other programs, and start the detection again to go on.",
             )
 

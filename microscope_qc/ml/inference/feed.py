@@ -97,7 +97,7 @@ class Feed:
             self._ahead.append(_Ahead(tiles, buffer, reads))
 
     def _fill(self, tiles: list[int], buffer: torch.Tensor, start: int) -> dict[int, str]:
-        """Read neighbouring tiles into their slots; where that fails, one by one, so that only the damaged ones fail."""
+        """Read neighbouring tiles into their slots; where that fails, one by one, so that only damaged ones fail."""
         slots = buffer.numpy()[start : start + len(tiles)]
         try:
             for pixels, slot in zip(self._reader.read([self._place(tile) for tile in tiles]), slots, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ class HeatMap:
         start_px, step_px
             First cell's corner in the tile, and size of its cells, (y, x) in full-resolution pixels.
         """
+        heat, start_px = self._to_the_edge(frame, heat, start_px, step_px)
         index = []
         for axis, corner in enumerate((frame.y0, frame.x0)):
             middle = corner + start_px[axis] + step_px[axis] * (np.arange(heat.shape[axis + 1]) + 0.5)
@@ -103,6 +105,20 @@ class HeatMap:
             np.maximum.at(target, (rows, columns), plane)
         part = self._values[:, y, x]
         np.maximum(part, scores, out=part)
+
+    def _to_the_edge(
+        self, frame: Region, heat: np.ndarray, start_px: tuple[float, float], step_px: tuple[float, float]
+    ) -> tuple[np.ndarray, tuple[float, float]]:
+        """Scores of a tile at the map's edge, going on to it: no window has its middle there."""
+        widths, start = [(0, 0)], []
+        for axis, (first, last) in enumerate(((frame.y0, frame.y1), (frame.x0, frame.x1))):
+            low, step = self.card.origin_px[axis], step_px[axis]
+            high = low + self.card.cell_px[axis] * self.card.shape[axis]
+            before = math.ceil(start_px[axis] / step - 1e-6) if first - low < step else 0
+            after = math.ceil(start_px[axis] / step - 1e-6) if high - last < step else 0
+            widths.append((before, after))
+            start.append(start_px[axis] - before * step)
+        return np.pad(heat, widths, mode="edge"), (start[0], start[1])
 
     def read(self, region: Region | None = None, *, label: int | None = None) -> np.ndarray:
         """Scores, float32 (rows, columns), of the cells that touch a region; NaN where nobody has looked.
@@ -132,7 +148,7 @@ class HeatMap:
         )
 
     def picture(self, longest_px: int, *, label: int | None = None) -> np.ndarray:
-        """The whole map with at most so many cells along its longer side; each shows the highest score it stands for."""
+        """The whole map with at most so many cells along its longer side; each shows its highest score."""
         scores = self.read(label=label)
         step = -(-max(scores.shape) // longest_px)
         if step <= 1:

@@ -6,6 +6,7 @@ at. It is kept with the run as a picture, so that a person can see it and change
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,12 @@ class AreaMask:
     region: Region
     cell_px: tuple[float, float]
     look: np.ndarray
+
+    @property
+    def fingerprint(self) -> str:
+        """Same area, same text."""
+        content = repr((self.region, tuple(self.cell_px), self.look.shape)).encode() + np.packbits(self.look).tobytes()
+        return hashlib.sha256(content).hexdigest()[:16]
 
     def tiles(self, grid: TileGrid) -> list[int]:
         """Tiles with anything to look at in them, in order."""
@@ -97,7 +104,7 @@ def find_material(mosaic: Mosaic, region: Region, *, scale: tuple[float, float])
 
 
 def _roughness(mosaic: Mosaic, area: Region, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Standard deviation and range of the grey levels in every cell of an area of a level; the largest of the colours."""
+    """Standard deviation and range of the values in every cell of an area of a level; the largest of the colours."""
     rows, columns = -(-area.shape[0] // CELL), -(-area.shape[1] // CELL)
     spread, reach = np.full((rows, columns), np.inf, np.float32), np.full((rows, columns), np.inf, np.float32)
 

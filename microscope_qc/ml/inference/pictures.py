@@ -50,7 +50,11 @@ class OnDevice:
 
     def compile(self) -> None:
         """Let torch compile the network; the first pictures of a shape take longer, all others less."""
-        self._run = torch.compile(self._network, dynamic=False)
+        self._run = torch.compile(self.plain(), dynamic=False)
+
+    def plain(self) -> Any:
+        """What is run on pictures, as it was written."""
+        return self._network
 
     def slot(self, shape: Size) -> tuple[Size, type[np.generic]]:
         """See :class:`microscope_qc.ml.inference.tasks.Task`."""
@@ -74,11 +78,11 @@ class OnDevice:
 
     @torch.inference_mode()
     def compute(self, slots: Tensor, size: Size) -> tuple[Size, list[Tensor], Any]:
-        """See :class:`microscope_qc.ml.inference.tasks.Task`: the slots' shape, the answers, and when they are there."""
+        """See :class:`microscope_qc.ml.inference.tasks.Task`: the slots' shape, the answers, when they are there."""
         begun = self._mark()
         pictures = self._normalised(slots, size) if slots.dtype == torch.uint8 else slots.to(self.device)
         with autocast(self.device):
-            answers = self.read_out(self._run(pictures.permute(0, 3, 1, 2)))
+            answers = self.read_out(self._forward(pictures.permute(0, 3, 1, 2), size))
         shape = (int(slots.shape[1]), int(slots.shape[2]))
         if self.device.type == "cpu":
             return shape, list(answers), None
@@ -110,6 +114,9 @@ class OnDevice:
         pictures[:, :, size[1] :] = 0
         return pictures
 
+    def _forward(self, pictures: Tensor, size: Size) -> Any:
+        return self._run(pictures)
+
     def read_out(self, answers: Any) -> tuple[Tensor, ...]:
         """Leave of the network's answers what :meth:`results` needs; on the device."""
         return tuple(answers)
@@ -127,5 +134,6 @@ class OnDevice:
         """See :class:`microscope_qc.ml.inference.tasks.Task`."""
         self.device = torch.device("cpu")
         self._copying = None
-        self._run = self._network = self._network.to(self.device)
+        self._network = self._network.to(self.device)
+        self._run = self.plain()
         self._mean, self._std = self._mean.cpu(), self._std.cpu()

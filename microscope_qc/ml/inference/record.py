@@ -1,7 +1,8 @@
-"""Writes what a run found into its folder: heat map first, then the journal, so that a tile counts when both are there."""
+"""Writes what a run found into its folder: heat map first, then the journal; a tile counts when both are there."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,10 +41,13 @@ class RunWriter:
         self._cells, self._scale = session.task.heat, session.scale
         region = session.grid.region
         cell = (self._cells.cell_px * self._scale[0], self._cells.cell_px * self._scale[1])
+        # cells of the map lie on those of the tiles that begin with the region
+        before = -self._cells.start_px % self._cells.cell_px
+        origin = (region.y0 - before * self._scale[0], region.x0 - before * self._scale[1])
         card = HeatCard(
-            origin_px=(float(region.y0), float(region.x0)),
+            origin_px=origin,
             cell_px=cell,
-            shape=(max(1, round(region.shape[0] / cell[0])), max(1, round(region.shape[1] / cell[1]))),
+            shape=(math.ceil((region.y1 - origin[0]) / cell[0]), math.ceil((region.x1 - origin[1]) / cell[1])),
             classes=tuple(session.task.card.classes),
         )
         self._heat = HeatMap.create(self._folder, card)

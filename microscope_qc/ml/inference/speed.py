@@ -52,6 +52,10 @@ def speed_text(status: dict[str, Any]) -> str:
     parts = [f"{status['tiles_per_s']:g} tiles/s"]
     if status.get("mm2_per_min"):
         parts.append(f"{status['mm2_per_min']:g} mm2/min")
-    shares = f"computed {status['share_computed']:.0%} of the time, waited {status['share_waited']:.0%}"
+    said = [", ".join(parts)]
+    if status.get("share_computed") is not None:
+        said.append(
+            f"computed {status['share_computed']:.0%} of the time, waited {status.get('share_waited') or 0:.0%}"
+        )
     where = ", ".join(str(status[name]) for name in ("device_name", "precision") if status.get(name))
-    return f"{', '.join(parts)}; {shares}" + (f"; {where}" if where else "")
+    return "; ".join([*said, where] if where else said)

@@ -26,8 +26,8 @@ Size = tuple[int, int]
 class Found:
     """What a tile gave: candidates (CANDIDATE_DTYPE, in the tile's model pixels), and scores of its places.
 
-    ``heat`` is (classes, rows, columns) float32, one value for each cell of the task's :class:`HeatGrid`; None for tasks
-    that have no heat map.
+    ``heat`` is (classes, rows, columns) float32, one value for each cell of the task's :class:`HeatGrid`; None for
+    tasks that have no heat map.
     """
 
     candidates: np.ndarray

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from microscope_qc.core.errors import ModelError
 
 if TYPE_CHECKING:
+    from microscope_qc.ml.networks.classifiers import WindowClassifier
     from microscope_qc.ml.networks.ssd import SSD
 
 DETECTORS = ("ssd", "ssd-tiny")
+CLASSIFIERS = ("light", "resnet18", "resnet50", "vgg19")
 
 
 def build_detector(architecture: str, settings: dict[str, Any], *, classes: int) -> SSD:
@@ -41,3 +43,30 @@ def build_detector(architecture: str, settings: dict[str, Any], *, classes: int)
     except (TypeError, ValueError) as error:
         raise ModelError(f"The network settings do not fit {architecture}: {error}.") from error
     return SSD(chosen, classes=classes)
+
+
+def build_classifier(architecture: str, settings: dict[str, Any], *, classes: int) -> WindowClassifier:
+    """Make an untrained classifier of windows.
+
+    Parameters
+    ----------
+    architecture : str
+        One of :data:`CLASSIFIERS`.
+    settings : dict
+        Settings of the network that differ from its defaults ("widths" of "light").
+    classes : int
+        Number of classes; the network has one output more, for windows that show none of them.
+
+    Raises
+    ------
+    ModelError
+        When the network or one of its settings is not known.
+    """
+    from microscope_qc.ml.networks.classifiers import build
+
+    if architecture not in CLASSIFIERS:
+        raise ModelError(
+            f"There is no classification network named {architecture!r}.",
+            hint=f"Choose one of: {', '.join(CLASSIFIERS)}.",
+        )
+    return build(architecture, settings, outputs=classes + 1)

@@ -1,0 +1,61 @@
+"""A helper's side of a run that several machines share: compute batches, send what they gave back.
+
+Helpers write nothing: the owner of the run keeps its journal, so that a helper that is lost loses nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from microscope_qc.ml.inference.session import TileRecord
+
+_lock = threading.Lock()
+_kept: dict[str, Any] = {}
+
+
+def compute_batches(
+    key: str, card: Mapping[str, Any], groups: Sequence[Sequence[int]], *, share: int = 1
+) -> tuple[list[TileRecord], list[str], dict[str, Any]]:
+    """Compute batches of a run.
+
+    Model and slide stay open for the next call with the same ``key``; another key closes them. ``share`` is how many
+    helpers share this computer.
+
+    Returns
+    -------
+    (records, sentences, figures)
+        What the tiles gave; what had to be changed because memory ran out; tiles_per_s, share_computed and others.
+    """
+    from microscope_qc.ml.inference.engine import one_picture_thread
+    from microscope_qc.ml.inference.speed import Meter
+
+    with _lock, one_picture_thread():  # one forward pass at a time: two would share the memory of one device
+        session, notes = _session(key, card, share)
+        before = len(notes)
+        records: list[TileRecord] = []
+        meter = Meter(tile_mm2=session.tile_mm2)
+        for _ in session.work(groups, records.extend, meter=meter):
+            pass
+        figures = meter.figures() | {"device": str(session.task.device), "precision": session.task.precision}
+        return records, notes[before:], figures
+
+
+def _session(key: str, card: Mapping[str, Any], share: int) -> tuple[Any, list[str]]:
+    from microscope_qc.ml.devices import use_threads
+    from microscope_qc.ml.inference.session import Session
+
+    if key not in _kept:
+        close()
+        use_threads(share=share)
+        notes: list[str] = []
+        _kept[key] = (Session(card, tell=notes.append), notes)
+    return _kept[key]
+
+
+def close() -> None:
+    """Let go of the slide and the model."""
+    for session, _ in _kept.values():
+        session.close()
+    _kept.clear()

@@ -1,0 +1,293 @@
+"""Many slides, many machines: batches of tiles are computed by the workers of a dask cluster.
+
+The owner of a project plans its runs, hands out batches and keeps the journals; a worker only computes. A batch whose
+worker is lost is computed by another one. A run that was stopped is continued as any other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.journal import write_status
+from microscope_qc.ml.run_lock import RunLock
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord
+from microscope_qc.workflows.detect import DetectResult, prepare_run, result_of
+from microscope_qc.workflows.intake import RunIntake
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+BATCHES_AT_ONCE = 4
+"""Batches in one piece of work: enough for reading, computing and writing to go on beside each other."""
+AHEAD = 2
+"""Pieces of work handed out for each worker."""
+LOST_WORKERS = 20
+"""So many workers may be lost over one piece of work before it is given up."""
+CONNECT_SECONDS = 10
+
+
+class BatchFailed(MicroscopeQCError, RuntimeError):
+    """The workers could not do their work; what was found so far is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What was done: one result for each slide, with the project's path and the slide's name."""
+
+    slides: list[tuple[Path, str, DetectResult]]
+    seconds: float
+    workers: int
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run under way."""
+
+    project: Project
+    record: RunRecord
+    slide: str
+    started: float
+    lock: RunLock
+    writer: Any = None
+    intake: RunIntake | None = None
+    groups: list[list[list[int]]] = field(default_factory=list)
+    total: int = 0
+    status: dict[str, Any] = field(default_factory=dict)
+    told: float = 0.0
+
+
+def batch(
+    projects: Sequence[Path | str],
+    model: str | Path,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+    everything: bool = False,
+    client: Client | None = None,
+) -> Job[BatchResult]:
+    """Run a model over all slides of projects, on all workers of a cluster.
+
+    Parameters
+    ----------
+    scheduler
+        Address of a running dask scheduler; without it a cluster is started on this computer, reachable from it alone.
+        The workers must see slides and models under the same paths.
+    workers
+        Processes of the cluster on this computer: one for each graphics card, else one.
+    client
+        A connection that is used instead, and left open.
+
+    Raises
+    ------
+    InputError
+        When no project is named or the scheduler does not answer.
+    BatchFailed
+        When the workers fail.
+    """
+    if not projects:
+        raise InputError("No project was named.", hint="Name at least one project.")
+    began = time.monotonic()
+    slides: list[tuple[Path, str, DetectResult]] = []
+    with ExitStack() as stack:
+        yield Progress(0, 0, "tiles", "starting the workers")
+        own = client or stack.enter_context(_connected(scheduler, workers))
+        count = max(1, len(own.scheduler_info(n_workers=-1)["workers"]))
+        share = 1 if scheduler is not None else count
+        for path in projects:
+            with Project.open(Path(path)) as project:
+                for slide in project.slides:
+                    run = yield from _begin(project, slide.id, model, device=device, fresh=fresh, everything=everything)
+                    if run.record.state != "finished":
+                        yield from _compute(own, run, ahead=AHEAD * count, share=share)
+                    slides.append((project.path, slide.name, result_of(project, run.record.id, run.started)))
+    return BatchResult(slides, time.monotonic() - began, count)
+
+
+def _connected(scheduler: str | None, workers: int | None) -> Any:
+    import dask
+    import distributed
+
+    if scheduler is not None:
+        try:
+            return distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InputError(
+                f"There is no dask scheduler at {scheduler} ({error}).",
+                hint="Start one with 'dask scheduler', or leave --scheduler out.",
+            ) from error
+    # only this computer can reach it, and no page is served
+    with dask.config.set({"distributed.scheduler.allowed-failures": LOST_WORKERS}):
+        cluster = distributed.LocalCluster(
+            n_workers=workers or _graphics_cards() or 1, threads_per_worker=1, processes=True, host="127.0.0.1",
+            dashboard_address=None, worker_dashboard_address=None, memory_limit=0, silence_logs="ERROR",
+        )  # fmt: skip
+    return _Local(cluster)
+
+
+class _Local:
+    """A cluster on this computer and the connection to it, closed together."""
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+
+    def __enter__(self) -> Client:
+        import distributed
+
+        self._client = distributed.Client(self._cluster, set_as_default=False)
+        return self._client
+
+    def __exit__(self, *what: object) -> None:
+        self._client.close()
+        self._cluster.close()
+
+
+def _graphics_cards() -> int:
+    from microscope_qc.ml.devices import graphics_cards
+
+    return graphics_cards()
+
+
+def _begin(project: Project, slide_id: int, model: str | Path, **options: Any) -> Job[_Run]:
+    record = prepare_run(project, slide_id, model, **options)
+    run = _Run(project, record, project.slide_by_id(slide_id).name, time.monotonic(), RunLock(record.folder))
+    if record.state != "finished":
+        yield from run.lock.acquire()
+    return run
+
+
+def _compute(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
+    """Hand out the run's batches, take what comes back, until all is done."""
+    state = "failed"
+    try:
+        yield from _plan(run)
+        yield from _hand_out(client, run, ahead=ahead, share=share)
+        state = "finished"
+    except GeneratorExit:
+        state = "stopped"
+        raise
+    finally:
+        try:
+            _close(run, state)
+        finally:
+            run.lock.release()
+
+
+def _plan(run: _Run) -> Job[None]:
+    from microscope_qc.ml.inference.engine import count, new_status, prepared
+    from microscope_qc.ml.inference.plan import read_plan
+    from microscope_qc.ml.inference.record import RunWriter
+    from microscope_qc.ml.inference.session import Session
+    from microscope_qc.ml.inference.tiling import plan_grid
+
+    folder, card = run.record.folder, run.record.card
+    run.total = len(plan_grid(card))
+    run.writer = RunWriter(folder, tiles=run.total)
+    run.intake = RunIntake(run.project, run.record)
+    run.status = new_status()
+    yield Progress(len(run.writer.done), run.total, "tiles", f"{run.slide}: looking for material")
+    with Session(card) as session:
+        run.writer.keep_heat(session)
+        tiles, groups = prepared(folder, session, run.writer)
+    plan = read_plan(folder)
+    run.groups = [groups[start : start + BATCHES_AT_ONCE] for start in range(0, len(groups), BATCHES_AT_ONCE)]
+    run.status.update(
+        tiles_skipped=run.total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, run.total), 4),
+        batch=plan.batch if plan else 0,
+    )  # fmt: skip
+    count(run.status, run.writer, run.total)
+    write_status(folder, run.status)
+
+
+def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
+    waiting = iter(run.groups)
+    under_way: set[Future] = set()
+    begun, done_before = time.monotonic(), len(run.writer.done)
+    try:
+        while True:
+            while len(under_way) < ahead and (groups := next(waiting, None)) is not None:
+                under_way.add(_submit(client, run, groups, share))
+            if not under_way:
+                break
+            for future in _finished(under_way):
+                under_way.discard(future)
+                _take(run, future)
+            pace = (len(run.writer.done) - done_before) / max(time.monotonic() - begun, 1e-9)
+            run.status.update(tiles_per_s=round(pace, 2), seconds=round(time.monotonic() - begun, 2))
+            _tell(run)
+            assert run.intake is not None
+            found = len(run.intake.look())
+            note = f"{run.slide}: {found} new finds" if found else run.slide
+            yield Progress(len(run.writer.done), run.total, "tiles", note)
+    finally:
+        for future in under_way:
+            with suppress(Exception):  # the cluster may be gone already, and nobody waits for this any more
+                future.cancel()
+
+
+def _submit(client: Client, run: _Run, groups: list[list[int]], share: int) -> Future:
+    from microscope_qc.ml.inference.remote import compute_batches
+
+    key = str(run.record.folder)
+    return client.submit(compute_batches, key, run.record.card, groups, share=share, pure=False)
+
+
+def _finished(under_way: set[Future]) -> Iterator[Future]:
+    """Those that are done, waiting a moment for the first."""
+    from distributed import wait
+
+    with suppress(TimeoutError):
+        wait(list(under_way), timeout=0.2, return_when="FIRST_COMPLETED")
+    return (future for future in list(under_way) if future.done())
+
+
+def _take(run: _Run, future: Future) -> None:
+    from distributed.scheduler import KilledWorker
+
+    try:
+        records, notes, figures = future.result()
+    except MicroscopeQCError:
+        raise
+    except KilledWorker as error:
+        raise BatchFailed(
+            "The workers were lost again and again over the same tiles.",
+            hint="Look at the workers' own output; what was found so far is kept.",
+        ) from error
+    except Exception as error:
+        raise BatchFailed(
+            f"A worker failed ({type(error).__name__}: {error}).", hint="What was found so far is kept."
+        ) from error
+    run.writer.take(records)
+    run.status["notes"] += [note for note in notes if note not in run.status["notes"]]
+    run.status.update({name: figures[name] for name in ("share_computed", "share_waited") if name in figures})
+    run.status.update(device=figures["device"], precision=figures["precision"])
+
+
+def _tell(run: _Run) -> None:
+    from microscope_qc.ml.inference.engine import count
+
+    count(run.status, run.writer, run.total)
+    if time.monotonic() - run.told > 0.5:
+        write_status(run.record.folder, run.status)
+        run.told = time.monotonic()
+
+
+def _close(run: _Run, state: str) -> None:
+    run.status["state"] = state
+    if run.writer is not None:
+        run.writer.close()
+        _tell(run)
+        write_status(run.record.folder, run.status)
+    if run.intake is not None:
+        run.intake.finish(state)
+    else:
+        run.project.finish_run(run.record.id, state)

@@ -1,0 +1,122 @@
+"""A run split over the workers of a cluster: equal to the single run, also when a worker is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from learning_toys import draw, untrained_model
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.inference import run_model
+from microscope_qc.ml.journal import read_journal, read_status
+from microscope_qc.project import Project
+from microscope_qc.workflows.batch import batch
+from microscope_qc.workflows.detect import prepare_run
+from microscope_qc.workflows.intake import RunIntake
+
+NAMES = ("y0", "x0", "y1", "x1", "confidence", "class_id")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_model(tmp_path_factory.mktemp("models") / "toy")
+
+
+def make_project(folder: Path, name: str) -> Path:
+    rows = [np.hstack([draw(6 * row + column)[0] for column in range(7)]) for row in range(7)]
+    cv2.imwrite(str(folder / f"{name}.png"), np.vstack(rows))
+    with Project.create(folder / name, slides=[folder / f"{name}.png"]) as project:
+        project.set_pixel_size(project.slides[0].id, 0.5)
+    return project.path
+
+
+def found(path: Path) -> list[tuple]:
+    with Project.open(path) as project:
+        rows = project.boxes(project.slides[0].id).rows
+        assert project.check() == []
+        return sorted(tuple(row[name].item() for name in NAMES) for row in rows)
+
+
+def kill_one_worker() -> int:
+    """Kill the youngest grandchild that computes; return how many there were."""
+    workers = [
+        process for process in psutil.Process().children(recursive=True)
+        if "multiprocessing" in " ".join(process.cmdline()) and "resource_tracker" not in " ".join(process.cmdline())
+    ]  # fmt: skip
+    workers[-1].kill()
+    return len(workers)
+
+
+def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(model: Path, tmp_path: Path) -> None:
+    single = make_project(tmp_path, "single")
+    with Project.open(single) as project:
+        run = prepare_run(project, project.slides[0].id, model, device="cpu")
+        intake = RunIntake(project, run)
+        assert run_job(run_model(run.folder))["state"] == "finished"
+        intake.finish("finished")
+    expected = found(single)
+    assert len(expected) > 50
+
+    path = make_project(tmp_path, "shared")
+    job = batch([path], model, workers=3, device="cpu")
+    killed = 0
+    while True:
+        try:
+            progress = next(job)
+        except StopIteration as stop:
+            result = stop.value
+            break
+        if not killed and progress.done > 8:
+            killed = kill_one_worker()
+    assert killed >= 3 and result.workers == 3
+    assert found(path) == expected
+    with Project.open(path) as project:
+        (run,) = project.runs
+        assert run.state == "finished"
+        tiles = [tile for tile, _ in read_journal(run.folder)[0]]
+        assert len(tiles) == len(set(tiles)) == result.slides[0][2].tiles, "every tile once"
+        assert read_status(run.folder)["state"] == "finished"
+    again = run_job(batch([path], model, workers=1, device="cpu"))
+    assert again.slides[0][2].finds == len(expected), "a finished run is not repeated"
+
+
+def test_who_cannot_be_reached_is_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microscope_qc.workflows.batch.CONNECT_SECONDS", 0.2)
+    with pytest.raises(InputError, match=r"no dask scheduler at tcp://127\.0\.0\.1:1"):
+        run_job(batch([tmp_path], model, scheduler="tcp://127.0.0.1:1"))
+    with pytest.raises(InputError, match="No project"):
+        run_job(batch([], model))
+
+
+def test_the_help_says_what_a_scheduler_may_do() -> None:
+    command = [sys.executable, "-m", "microscope_qc", "batch", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "can run programs on its workers" in " ".join(said.split())
+
+
+def test_the_command(model: Path, tmp_path: Path) -> None:
+    path = make_project(tmp_path, "p")
+    command = [
+        sys.executable,
+        "-m",
+        "microscope_qc",
+        "batch",
+        str(path),
+        "--model",
+        str(model),
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["workers"] == 1 and answer["slides"][0]["finds"] == len(found(path)) > 50
