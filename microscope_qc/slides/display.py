@@ -157,8 +157,8 @@ def display_window(mosaic: Mosaic, channel: int) -> tuple[float, float]:
 
 
 def sample(mosaic: Mosaic, channel: int) -> np.ndarray:
-    """Pixels of the coarsest level: all of it when small, else 16 blocks spread over it."""
-    level = len(mosaic.levels) - 1
+    """Pixels of the coarsest stored level: all of it when small, else 16 blocks spread over it."""
+    level = mosaic.stored_levels - 1  # a level that is made from full resolution would cost all of it
     height, width = mosaic.levels[level].shape
     if height * width <= 4 * SAMPLE_PX * SAMPLE_PX:
         return mosaic.read(Region(0, 0, height, width), level=level, channel=channel)

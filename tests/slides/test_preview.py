@@ -257,3 +257,27 @@ def test_odd_numbers_are_refused(tiled: Path) -> None:
             list(sparse_preview(slide.scene(), longest_px=0))
         with pytest.raises(InputError):
             list(sparse_preview(slide.scene(), max_reads=0))
+
+
+def test_the_display_window_of_a_slide_without_a_pyramid_needs_few_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.czi"
+    tile = np.random.default_rng(0).integers(100, 900, (2048, 2048, 1), np.uint16)
+    with zeiss.create_czi(str(path)) as czi:
+        for number in range(4):
+            czi.write(tile, location=(2048 * number, 0))
+    with open_slide(path) as slide:
+        mosaic = slide.scene()
+        read = mosaic._read
+        pixels = []
+
+        def counted(region: Region, level: int, channel: int) -> np.ndarray:
+            factor = mosaic.levels[level].downsample
+            pixels.append(region.shape[0] * region.shape[1] * factor[0] * factor[1])
+            return read(region, level, channel)
+
+        monkeypatch.setattr(mosaic, "_read", counted)
+        low, high = mosaic.window()
+    assert sum(pixels) < 0.1 * 2048 * 8192
+    assert (low, high) == pytest.approx((100, 899), abs=5)
