@@ -18,7 +18,9 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.slides.tile_cache import TileSource
 
 if TYPE_CHECKING:
+    from microscope_qc.app.slide_view import SlideView
     from microscope_qc.slides import Mosaic
+    from microscope_qc.slides.display import DisplaySettings
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ CONTEXT = 0.6
 """Margin around a box as a share of its longer side."""
 MIN_SIDE_PX = 40
 """A smaller region would show pixels as bricks and no surroundings."""
+DISPLAY_MS = 120
+"""Crops follow brightness and contrast this long after the hand rests: the canvas goes first."""
 SIZES_PX = (128, 192, 256, 384, 512, 768, 1024, 1600, 2400)
 """Crops are read in these sizes, so that moving the size slider finds most of them in the cache."""
 
@@ -87,8 +91,10 @@ def _picture_shape(region_shape: tuple[int, int], wanted: tuple[int, int]) -> tu
 class Readable(Protocol):
     """What crops are cut from."""
 
-    def read_scaled(self, region_level0: Region, shape: tuple[int, int], /) -> np.ndarray:
-        """As :meth:`Mosaic.read_scaled`."""
+    def read_scaled(
+        self, region_level0: Region, shape: tuple[int, int], /, *, display: DisplaySettings | None = None
+    ) -> np.ndarray:
+        """As :meth:`Mosaic.read_scaled`, with a person's display settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,13 @@ class CropProvider(QObject):
         self._pass = 0
         self._sequence = 0
         self._replies: deque[tuple[int, CropSpec, Crop]] = deque()
+        self._slide_view: SlideView | None = None
+        self._display: DisplaySettings | None = None
+        self._old: set[CropSpec] = set()  # cached with other display settings: shown until the new ones are there
+        self._display_soon = QTimer(self)
+        self._display_soon.setSingleShot(True)
+        self._display_soon.setInterval(DISPLAY_MS)
+        self._display_soon.timeout.connect(self._take_display)
         self._stopped = False
         self._threads: list[threading.Thread] = []
         self._worker_count = workers
@@ -176,13 +189,45 @@ class CropProvider(QObject):
             self._wanted.clear()
             self._reading.clear()
         self._cache.clear()
+        self._old.clear()
         self._cache_bytes = 0
+        self._take_display()
+
+    def follow(self, slide_view: SlideView) -> None:
+        """Show crops as the slide is shown: brightness, contrast, channels, white balance."""
+        self._slide_view = slide_view
+        slide_view.display_changed.connect(self._on_display_changed)
+        self._take_display()
+
+    @Slot(object)
+    def _on_display_changed(self, _display: object) -> None:
+        if not self._display_soon.isActive():
+            self._display_soon.start()
+
+    @Slot()
+    def _take_display(self) -> None:
+        self._display_soon.stop()
+        view = self._slide_view
+        display = None if view is None or view.display.neutral else view.display
+        if display == self._display:
+            return
+        with self._condition:
+            self._display = display
+            self._generation += 1
+            self._queue.clear()
+            self._wanted.clear()
+            self._reading.clear()
+        self._old = set(self._cache)
+        if self._old:
+            self.ready.emit(list(self._old))  # whoever shows one asks for it again
 
     def get(self, spec: CropSpec) -> Crop | None:
         """Crop from the cache, or None after asking the workers for it. Window's thread; never waits."""
         crop = self._cache.get(spec)
         if crop is not None:
             self._cache.move_to_end(spec)
+            if spec in self._old:
+                self._request(spec)
             return crop
         self._request(spec)
         return None
@@ -229,7 +274,7 @@ class CropProvider(QObject):
     def _on_new_pass(self) -> None:
         self._pass += 1
 
-    def _next(self) -> tuple[int, Readable, CropSpec] | None:
+    def _next(self) -> tuple[int, Readable, DisplaySettings | None, CropSpec] | None:
         with self._condition:
             while True:
                 if self._stopped:
@@ -239,14 +284,15 @@ class CropProvider(QObject):
                     # a spec that was asked for again later has a newer entry: only that one counts
                     if self._wanted.get(spec) == -negative_pass and self._source is not None:
                         self._reading.add(spec)
-                        return self._generation, self._source, spec
+                        return self._generation, self._source, self._display, spec
                 self._condition.wait()
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
-            generation, source, spec = task
+            generation, source, display, spec = task
+            how = {} if display is None else {"display": display}
             try:
-                crop = Crop(_to_image(source.read_scaled(spec.region, spec.shape_px)))
+                crop = Crop(_to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
             except Exception as error:  # a worker must outlive any unreadable tile; the cell says what happened
                 logger.info("crop %s: %s", spec.region, error)
                 crop = Crop(None, str(error) or type(error).__name__)
@@ -279,11 +325,13 @@ class CropProvider(QObject):
             self.ready.emit(arrived)
 
     def _keep(self, spec: CropSpec, crop: Crop) -> None:
+        self._old.discard(spec)
         old = self._cache.pop(spec, None)
         self._cache_bytes += _size(crop) - (_size(old) if old is not None else 0)
         self._cache[spec] = crop
         while self._cache_bytes > self._cache_limit and len(self._cache) > 1:
-            _, dropped = self._cache.popitem(last=False)
+            gone, dropped = self._cache.popitem(last=False)
+            self._old.discard(gone)
             self._cache_bytes -= _size(dropped)
 
 

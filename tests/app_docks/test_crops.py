@@ -175,3 +175,28 @@ def test_closing_ends_the_threads(qtbot: Any) -> None:
     wait_for(qtbot, provider, spec(0))
     provider.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("crops-")]
+
+
+def test_crops_follow_brightness_and_contrast_and_are_never_blank_meanwhile(qtbot: Any, session: Any) -> None:
+    from microscope_qc.slides.display import ChannelView, DisplaySettings
+
+    provider = CropProvider(workers=1)
+    try:
+        provider.follow(session.slide_view)
+        provider.set_mosaic(session.mosaic)
+        region = CropSpec(Region(100, 100, 140, 140), (40, 40))
+        before = wait_for(qtbot, provider, region).image.copy()
+        told: list[Any] = []
+        provider.ready.connect(told.append)
+        black = DisplaySettings((ChannelView(window=(254.0, 255.0)),))
+        session.slide_view.set_display(black)
+        qtbot.waitUntil(lambda: [region] in told, timeout=10_000)
+        assert provider.get(region).image == before  # the old one stays until the new one is there
+        qtbot.waitUntil(lambda: provider.get(region).image != before, timeout=10_000)
+        image = provider.get(region).image
+        assert max(image.pixelColor(x, y).red() for x in range(40) for y in range(40)) in (0, 255)
+        assert sum(image.pixelColor(x, y).red() for x in range(40) for y in range(40)) < 1600 * 20
+        session.slide_view.set_display(DisplaySettings())
+        qtbot.waitUntil(lambda: provider.get(region).image == before, timeout=10_000)
+    finally:
+        provider.close()

@@ -55,6 +55,7 @@ class CropView(QListView):
         self._repaint.setInterval(REPAINT_MS)
         self._repaint.timeout.connect(self.viewport().update)
         self.crops.ready.connect(self._on_crops_ready)
+        self.crops.follow(session.slide_view)
         link(self, session.mosaic_changed, self._on_mosaic_changed)
         link(self, session.slide_changed, self._on_mosaic_changed)
         self._on_mosaic_changed()

@@ -32,6 +32,7 @@ class ReviewPane(QWidget):
         self._session = session
         self.model = find_model(session)
         self.crops = CropProvider(self, cache_bytes=128 << 20)
+        self.crops.follow(session.slide_view)
         self.picture = BigCrop(session, self.model, self.crops)
         self.map = SlideMap(session, self.model, self.crops)
         self.map.place_clicked.connect(self._on_place_clicked)
