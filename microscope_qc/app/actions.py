@@ -167,6 +167,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("edit.select_none", "Select nothing", "Edit", "select_none", ("Esc",), "select-off", group=2),
     Action("edit.palette", "Command palette…", "Edit", "show_palette", ("Ctrl+P",), "console-line", group=3),
     Action("edit.shortcuts", "Change shortcuts…", "Edit", "show_shortcuts", (), "keyboard-settings-outline", group=3),
+    Action("edit.settings", "Settings…", "Edit", "show_settings", ("Ctrl+,",), "cog-outline", group=3),
     Action(
         "tool.select",
         "Select and move",

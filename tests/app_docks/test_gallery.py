@@ -209,7 +209,9 @@ def test_crops_arrive_and_the_window_never_reads(qtbot: Any, gallery: GalleryDoc
 
     watched = Watched(session.mosaic)
     crops = gallery.view.crops
-    crops.set_mosaic(watched)  # type: ignore[arg-type]
+    crops._source_of = lambda _mosaic: watched
+    crops.set_mosaic(None)
+    crops.set_mosaic(session.mosaic)
     gallery.view.viewport().update()
     wanted = gallery.view.delegate.spec(session.table.get([gallery.model.ids[0]])[0])
     qtbot.waitUntil(lambda: crops.cached_bytes > 0 and crops.waiting == 0, timeout=60000)

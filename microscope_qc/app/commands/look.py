@@ -170,6 +170,13 @@ class LookCommands:
         window = self._window
         ShortcutsDialog(window.book, window.settings, window.save_settings, window).exec()
 
+    def show_settings(self) -> None:
+        """Open the settings."""
+        from microscope_qc.app.settings_dialog import SettingsDialog
+
+        window = self._window
+        SettingsDialog(window.settings, use_theme=window.use_theme, save=window.save_settings, parent=window).exec()
+
     def show_models(self) -> None:
         """List the models on this computer."""
         from microscope_qc.app.models_dialog import ModelsDialog
