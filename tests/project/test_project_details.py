@@ -230,7 +230,8 @@ def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int],
     project.add_finds(run.id, some_rows(2, confidence=0.5))
     project.edit_class(1, name="+SUM(A1)")
     project.undo()
-    (change,) = project.changes_of(project.history()[3])
+    project.rename_slide(project.slide().id, "=cmd()")
+    (change,) = project.changes_of(project.history()[4])
     assert (change.item, change.kind) == (f"box {drawn[0]}", "changed")
     assert "state=unreviewed" in change.before and "note=—" in change.before
     assert "state=rejected" in change.after and "reason=duplicate" in change.after
@@ -247,10 +248,11 @@ def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int],
         ("Change class ACP", "undone", "no"),
     ]
     by_item = {(line["item"], line["change"]): line for line in lines}
-    assert by_item[("2 boxes", "found")]["slide"] == project.slide().name
+    assert by_item[("2 boxes", "found")]["slide"] == "'=cmd()"
     assert by_item[(f"attributes of box {drawn[1]}", "added")]["after"] == 'data={"material":"Ni"}'
     renamed = by_item[("class 1", "changed")]
     assert (renamed["before"], renamed["after"]) == ("name=Anode carbon particle", "name=+SUM(A1)")
+    assert by_item[("box 1", "changed")]["slide"] == "'=cmd()"
     assert not any(cell[:1] in "=+-@" for line in lines for cell in line.values() if cell)
     with Project.open(project.path, write=False) as reader:
         assert reader.export_history(tmp_path / "again.csv") == count
