@@ -548,6 +548,38 @@ def test_a_read_only_folder_is_a_sentence(tiff: Path, tmp_path: Path, monkeypatc
         run_job(convert(tiff, tmp_path / "a.ome.zarr"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of the memory from /proc")
+@pytest.mark.parametrize(
+    ("shape", "planes", "dtype", "strip_px"),
+    [
+        pytest.param((4096, 4096), 3, "uint8", 0),
+        pytest.param((40_000, 30_000), 3, "uint8", 0, marks=pytest.mark.long),
+        pytest.param((9000, 80_000), 3, "uint8", 80_000, marks=pytest.mark.long),
+        pytest.param((9000, 9000), 30, "uint16", 0, marks=pytest.mark.long),
+    ],
+)
+def test_memory_is_bounded(tmp_path: Path, shape: tuple[int, int], planes: int, dtype: str, strip_px: int) -> None:
+    code = f"""
+        import numpy as np
+        from pathlib import Path
+        from microscope_qc.core.jobs import run_job
+        from microscope_qc.slides import Channel
+        from microscope_qc.slides.pyramid import write_ome_zarr
+        rgb = {planes} == 3
+        def read(region):
+            ramp = np.arange(region.shape[1], dtype={dtype!r})
+            shape = (*region.shape, 3) if rgb else region.shape
+            return np.broadcast_to(ramp[:, None] if rgb else ramp, shape).copy()
+        job = write_ome_zarr({str(tmp_path / "a.ome.zarr")!r}, shape={shape}, dtype={dtype!r}, rgb=rgb,
+                             read=read if rgb else [read] * {planes}, channels=[Channel("a")] * {planes},
+                             strip_px={strip_px}, workers=8, verify=True)
+        run_job(job)
+        print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
+    assert int(ended.stdout) / 1e3 < 1500
+
+
 # ---------------------------------------------------------------- other programs
 
 
