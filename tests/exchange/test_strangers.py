@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.exchange.document import Document, ImageEntry
@@ -159,3 +162,64 @@ def test_negative_sizes_and_missing_classes_in_coco(tmp_path):
     assert document.box_count == 1
     assert document.images[0].name == "a.png"
     assert document.skipped == {"no area": 1, "no class name": 1, "no box": 2}
+
+
+def raw_boxes(place, name):
+    """Boxes of a format in the plainest way, as (picture, x0, y0, x1, y1); other shapes are left out."""
+    files = sorted(file for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file())
+    if name == "yolo":
+        for file in (f for f in files if f.suffix == ".txt" and f.stem != "classes"):
+            (picture,) = (f for f in files if f.stem == file.stem and f.suffix != ".txt")
+            width, height = Image.open(picture).size
+            for line in file.read_text().splitlines():
+                x, y, w, h = (float(part) for part in line.split()[1:5])
+                edges = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+                yield (picture.name, *edges)
+    for file in (f for f in files if f.suffix == ".xml"):
+        root = ElementTree.parse(file).getroot()
+        for entry in root.findall("object"):
+            edges = (float(entry.find("bndbox").findtext(tag)) for tag in ("xmin", "ymin", "xmax", "ymax"))
+            yield (root.findtext("filename"), *edges)
+        for image in root.findall("image"):
+            for box in image.findall("box"):
+                yield (image.get("name"), *(float(box.get(tag)) for tag in ("xtl", "ytl", "xbr", "ybr")))
+    for file in (f for f in files if f.suffix == ".json"):
+        root = json.loads(file.read_text(encoding="utf-8"))
+        if name == "coco":
+            names = {image["id"]: image["file_name"] for image in root["images"]}
+            for annotation in root["annotations"]:
+                x, y, w, h = annotation["bbox"]
+                yield (names[annotation["image_id"]], x, y, x + w, y + h)
+        elif name == "labelme":
+            for shape in (s for s in root["shapes"] if s["shape_type"] == "rectangle"):
+                xs, ys = zip(*shape["points"], strict=True)
+                yield (root["imagePath"], min(xs), min(ys), max(xs), max(ys))
+        else:
+            for entry in root.values():
+                for shape in (region["shape_attributes"] for region in entry["regions"]):
+                    if shape["name"] == "rect":
+                        x, y, w, h = (shape[key] for key in ("x", "y", "width", "height"))
+                        yield (entry["filename"], x, y, x + w, y + h)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("labelImg", "voc"),
+        ("coco1.0", "coco"),
+        ("cvat1.1", "cvat"),
+        ("labelme", "labelme"),
+        ("yolo", "yolo"),
+        ("via/via_region_data.json", "via"),
+    ],
+)
+def test_real_boxes_lie_where_the_file_says(real_data, place, name):
+    document = FORMATS[name].read(real_data / "labels" / place)
+    found = [(image.name, b.x0, b.y0, b.x1, b.y1) for image in document.images for b in image.boxes]
+    expected = list(raw_boxes(real_data / "labels" / place, name))
+    assert len(expected) >= 18
+    for picture, *edges in expected:
+        same = [box for box in found if box[0] == picture.rsplit("/", 1)[-1] and np.allclose(box[1:], edges, atol=1e-5)]
+        assert same, (picture, edges)
+        found.remove(same[0])
+    assert len(found) == document.box_count - len(expected), "what is left are other shapes"
