@@ -198,10 +198,10 @@ def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -
     omero = ome.get("omero", attributes.get("omero"))
     own = attributes.get("microscope_qc")
     notes = (f"first of {len(multiscales)} multiscale pictures",) if len(multiscales) > 1 else ()
-    damaged = own.get("damaged") if isinstance(own, dict) else None
-    if isinstance(damaged, list) and damaged:
+    filled = own.get("damaged") if isinstance(own, dict) else None
+    if isinstance(filled, list) and filled:
         # as this program's writer stored it when the slide it was made from could not be read everywhere
-        notes += (f"{len(damaged)} damaged place{'s' * (len(damaged) > 1)} of its source, filled with background",)
+        notes += (f"{len(filled)} damaged place{'s' * (len(filled) > 1)} of its source, filled with background",)
     return Image(
         name=name or str(first.get("name") or ""),
         axes=axes,
