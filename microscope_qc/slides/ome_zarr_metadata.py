@@ -197,7 +197,7 @@ def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -
     folders = tuple(_inside(root, folder, str(entry.get("path", ""))) for entry in datasets)
     omero = ome.get("omero", attributes.get("omero"))
     own = attributes.get("microscope_qc")
-    notes = (f"first of {len(multiscales)} multiscale pictures",) if len(multiscales) > 1 else ()
+    notes: tuple[str, ...] = (f"first of {len(multiscales)} multiscale pictures",) if len(multiscales) > 1 else ()
     filled = own.get("damaged") if isinstance(own, dict) else None
     if isinstance(filled, list) and filled:
         # as this program's writer stored it when the slide it was made from could not be read everywhere
