@@ -53,16 +53,32 @@ def histogram(mosaic: Mosaic, channel: int = 0) -> Histogram:
     own = mosaic.window(channel)
     if not len(bands):
         return Histogram(np.zeros((1, 1)), np.asarray(own, float), own, own, whole)
-    low, high = (0.0, 255.0) if pixels.dtype == np.uint8 else (float(bands.min()), float(bands.max()))
-    if whole:
-        step = max(1, -(-round(high - low + 1) // BINS))
-        edges = low - 0.5 + step * np.arange(round(high - low + 1) // step + 2)
-    else:
-        edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    if whole and pixels.dtype.itemsize <= 2:
+        return _of_whole_numbers(bands, own)
+    low, high = float(bands.min()), float(bands.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
     counts = np.stack([np.histogram(bands[:, band], edges)[0] for band in range(bands.shape[1])])
     first, last = (float(value) for value in np.percentile(bands.astype(np.float64), [LOW_PERCENT, HIGH_PERCENT]))
-    auto = (first, last) if last > first else (first, first + 1.0)
-    return Histogram(counts, edges, own, auto, whole)
+    return Histogram(counts, edges, own, _opened(first, last), whole)
+
+
+def _of_whole_numbers(bands: np.ndarray, own: tuple[float, float]) -> Histogram:
+    """Of 8 and 16-bit values: every value is counted, then neighbours are put together."""
+    low, high = (0, 255) if bands.dtype == np.uint8 else (int(bands.min()), int(bands.max()))
+    span = high - low + 1
+    step = -(-span // BINS)
+    starts = np.arange(0, span, step)
+    each = np.stack(
+        [np.bincount(bands[:, band].astype(np.intp) - low, minlength=span) for band in range(bands.shape[1])]
+    )
+    reached = np.cumsum(each.sum(axis=0)) / each.sum()
+    first, last = (low + int(np.searchsorted(reached, percent / 100)) for percent in (LOW_PERCENT, HIGH_PERCENT))
+    edges = low - 0.5 + np.append(starts, starts[-1] + step)
+    return Histogram(np.add.reduceat(each, starts, axis=1), edges, own, _opened(first, last), True)
+
+
+def _opened(low: float, high: float) -> tuple[float, float]:
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
 
 
 def grey_world(mosaic: Mosaic) -> tuple[float, float, float]:

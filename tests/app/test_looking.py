@@ -130,6 +130,24 @@ def test_a_hundred_thousand_finds_fit_the_map() -> None:
     assert all(image.pixelColor(i, j).alpha() > 200 for i in range(0, 70, 9) for j in range(0, 50, 9))
 
 
+def test_many_finds_are_counted_elsewhere_and_only_the_newest_count_is_shown(
+    window: MainWindow, project: Any, qtbot: QtBot
+) -> None:
+    overview = window.canvas.overview
+    window.canvas.zoom_to(1.0)
+    qtbot.waitUntil(overview.isVisible, timeout=20_000)
+    rng = np.random.default_rng(0)
+    y, x = rng.uniform(0, 1190, 25_000), rng.uniform(0, 1590, 25_000)
+    rows = make_rows(25_000, class_id=project.classes[0].id, y0=y, y1=y + 9, x0=x, x1=x + 9)
+    ids = project.add_boxes(project.slides[0].id, rows, title="Import")
+    qtbot.waitUntil(lambda: "25\u2009008 finds shown" in overview.toolTip(), timeout=20_000)
+    middle = overview._dots.width() // 2, overview._dots.height() // 2
+    qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() > 200, timeout=20_000)
+    project.delete_boxes(ids)
+    qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip().replace("25\u2009008", ""), timeout=20_000)
+    qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() == 0, timeout=20_000)
+
+
 def test_the_veil_lies_where_nobody_looked() -> None:
     cells = np.zeros((4, 6), bool)
     cells[1, 2] = True

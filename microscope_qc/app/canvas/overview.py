@@ -5,6 +5,7 @@ Click or drag to go elsewhere.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.session import Session
 
 LONGEST = QSize(216, 160)
-COLUMNS = ("class_id", "y0", "x0", "y1", "x1", "state")
+AT_ONCE = 20_000
+"""More finds are counted in another thread."""
 DOTS_EVERY_MS = 200
 """A hundred thousand finds are counted anew this often while they change."""
 
@@ -41,7 +43,7 @@ class OverviewMap(QWidget):
         self._view = View()
         self._dots = QImage()
         self._veil = QImage()
-        self._count = 0
+        self._count = self._asked = 0
         self._dots_soon = QTimer(self)
         self._dots_soon.setSingleShot(True)
         self._dots_soon.setInterval(DOTS_EVERY_MS)
@@ -77,18 +79,34 @@ class OverviewMap(QWidget):
         session = self._session
         if session.slide is None or self._pixmap.isNull():
             self._dots, self._count = QImage(), 0
+            self._asked += 1
             return
-        rows = session.table.rows
-        rows = rows[session.filter.mask(rows)][list(COLUMNS)] if len(rows) else rows
-        self._count = len(rows)
+        table = session.table
+        mask = session.filter.mask(table.rows) if len(table) else np.zeros(0, np.bool_)
+        self._count = int(mask.sum())
+        self._say()
+        self._asked += 1
+        if not self._count:
+            self._take_dots(self._asked, QImage())
+            return
+        # copies: the table may change while another thread counts
+        columns = dict(zip(("y0", "x0", "y1", "x1"), table.corners[:, mask], strict=True))
+        columns |= {name: table.rows[name][mask] for name in ("class_id", "state")}
         colours = {}
         for item in session.classes:
             colour = QColor(item.colour)
             colours[item.id] = (colour.red(), colour.green(), colour.blue())
         grid = max(1, self.height() // DOT_POINTS), max(1, self.width() // DOT_POINTS)
-        self._dots = dots_image(rows, colours, session.slide.shape_px, grid=grid) if len(rows) else QImage()
-        self._say()
-        self.update()
+        draw = partial(dots_image, columns, colours, session.slide.shape_px, grid=grid)
+        if session.jobs is None or self._count <= AT_ONCE:
+            self._take_dots(self._asked, draw())
+        else:
+            session.jobs.call(draw, on_done=partial(self._take_dots, self._asked))
+
+    def _take_dots(self, asked: int, dots: QImage) -> None:
+        if asked == self._asked:
+            self._dots = dots
+            self.update()
 
     def _on_seen_changed(self) -> None:
         view = self._session.slide_view

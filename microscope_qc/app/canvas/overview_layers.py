@@ -18,14 +18,18 @@ VEIL = (245, 247, 250, 135)
 
 
 def dots_image(
-    rows: np.ndarray, colours: Mapping[int, tuple[int, int, int]], shape: tuple[int, int], *, grid: tuple[int, int]
+    rows: np.ndarray | Mapping[str, np.ndarray],
+    colours: Mapping[int, tuple[int, int, int]],
+    shape: tuple[int, int],
+    *,
+    grid: tuple[int, int],
 ) -> QImage:
     """Finds as an image of ``grid`` (rows, columns) cells, whatever their number.
 
     Parameters
     ----------
     rows
-        Box rows that are shown.
+        Box rows that are shown, or their columns y0, x0, y1, x1, class_id and state.
     colours
         Red, green and blue of each class number.
     shape
@@ -35,9 +39,11 @@ def dots_image(
     y = ((rows["y0"] + rows["y1"]) * (0.5 * high / shape[0])).astype(np.intp)
     x = ((rows["x0"] + rows["x1"]) * (0.5 * wide / shape[1])).astype(np.intp)
     cell = np.clip(y, 0, high - 1) * wide + np.clip(x, 0, wide - 1)
-    ids, kind = np.unique(rows["class_id"], return_inverse=True)
-    palette = np.array([colours.get(int(one), REJECTED) for one in ids] + [REJECTED], np.float64)
-    kind = np.where(rows["state"] == ReviewState.REJECTED, len(ids), kind)
+    palette = np.array([*colours.values(), REJECTED], np.float64)
+    places = np.full(max(colours, default=0) + 2, len(colours))
+    places[list(colours)] = np.arange(len(colours))
+    kind = places[np.clip(rows["class_id"], 0, len(places) - 1)]
+    kind[rows["state"] == ReviewState.REJECTED] = len(colours)
     count = np.bincount(cell, minlength=high * wide)
     pixels = np.zeros((high * wide, 4), np.uint8)
     some = count > 0
