@@ -16,7 +16,7 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, signed_area
 from microscope_qc.exchange.coco_masks import read_mask, write_mask
-from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
+from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, state_of
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
 
@@ -25,7 +25,7 @@ _TAKEN = ("state", "reason", "note", "chosen", "attributes")
 
 def write(path: Path, document: Document) -> list[Path]:
     """Write one JSON file."""
-    atomic_write(path, json.dumps(to_json(document), ensure_ascii=False, allow_nan=False, indent=1))
+    atomic_write(path, json_text(to_json(document)))
     return [path]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -151,6 +152,22 @@ def base_name(name: object) -> str:
     """File name without folders, of a path written on any system; never opened, only compared."""
     text = PureWindowsPath(str(name)).name if "\\" in str(name) else PurePosixPath(str(name)).name
     return text.replace("\0", "")[:255] or "picture"
+
+
+def json_text(root: dict[str, Any]) -> str:
+    """JSON with one line per item of the lists: people can read it, and it is written without json's slow indenting."""
+    parts = []
+    for key, value in root.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            body = "[\n" + ",\n".join(_dumps(item) for item in value) + "\n]"
+        else:
+            body = _dumps(value)
+        parts.append(f"{_dumps(key)}: {body}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def plain_number(value: float) -> int | float:

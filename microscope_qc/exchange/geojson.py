@@ -7,7 +7,6 @@ one for it.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, Ring
-from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, rgb_of, state_of
+from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, rgb_of, state_of
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
@@ -47,7 +46,7 @@ def write(path: Path, document: Document) -> list[Path]:
     ]
     classes = [{"code": cls.code, "name": cls.name, "colour": cls.colour} for cls in document.classes]
     root = {"type": "FeatureCollection", "pictures": pictures, "classes": classes, "features": features}
-    atomic_write(path, json.dumps(root, ensure_ascii=False, allow_nan=False, indent=1))
+    atomic_write(path, json_text(root))
     return [path]
 
 

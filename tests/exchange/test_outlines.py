@@ -6,6 +6,9 @@ import base64
 import io
 import json
 import math
+import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -177,6 +180,30 @@ def test_labelme_masks_and_circles(tmp_path):
     assert (mask.y0, mask.x0, mask.y1, mask.x1) == (10, 20, 12, 23), "LabelMe names the last pixel, not the edge"
     assert circle.outline == Outline.ellipse(60, 50, 5, 5)
     assert document.skipped == {"coordinates are no numbers": 1}
+
+
+def test_pictures_that_would_fill_the_memory_are_not_unpacked(tmp_path):
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13)
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 1, 0, 0, 0, 0)
+    bomb = header + chunk + struct.pack(">I", zlib.crc32(chunk)) + struct.pack(">I", 0) + b"IEND\xaeB`\x82"
+    wide = header + (chunk := b"IHDR" + struct.pack(">IIBBBBB", 9_000, 9_000, 1, 0, 0, 0, 0))
+    wide += struct.pack(">I", zlib.crc32(chunk)) + struct.pack(">I", 0) + b"IEND\xaeB`\x82"
+    shapes = [
+        {"label": "A", "shape_type": "mask", "points": [[0, 0], [9, 9]], "mask": base64.b64encode(data).decode()}
+        for data in (bomb, wide)
+    ]
+    brush = {"type": "brushlabels", "original_width": 100_000, "original_height": 100_000}
+    brush["value"] = {"rle": [255] * 64, "brushlabels": ["A"]}
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": shapes, "imagePath": "a.png"}))
+    (tmp_path / "b.json").write_text(json.dumps([{"data": {"image": "b.png"}, "annotations": [{"result": [brush]}]}]))
+    mask = '<mask label="A" rle="0, 10000000000" left="0" top="0" width="100000" height="100000"/>'
+    (tmp_path / "c.xml").write_text(f'<annotations><image name="c" width="9" height="9">{mask}</image></annotations>')
+    tracemalloc.start()
+    for name, file, count in (("labelme", "a.json", 2), ("label-studio", "b.json", 1), ("cvat", "c.xml", 1)):
+        document = FORMATS[name].read(tmp_path / file)
+        assert document.box_count == 0 and document.skipped == {"coordinates are no numbers": count}
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
 
 
 def test_cvat_masks_go_row_by_row_and_turned_boxes_about_their_centre(tmp_path):
