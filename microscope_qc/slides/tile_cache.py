@@ -52,6 +52,17 @@ class TileCache(PieceCache):
         self._counter = itertools.count()
         self._numbers_lock = threading.Lock()
         self._gone: deque[int] = deque()
+        self._wanted, self._elsewhere = limit_bytes, 0
+
+    def set_limit(self, limit_bytes: int) -> None:
+        """Keep more or less from now on, what is counted elsewhere included."""
+        self._wanted = limit_bytes
+        super().set_limit(max(0, self._wanted - self._elsewhere))
+
+    def count_elsewhere(self, held_bytes: int) -> None:
+        """Tiles are held elsewhere, too (in a texture): with this cache they stay within the limit."""
+        self._elsewhere = held_bytes
+        self.set_limit(self._wanted)
 
     def number_of(self, mosaic: Mosaic) -> int:
         """Number that stands for a mosaic in the keys; its tiles go after the mosaic has gone."""

@@ -1,6 +1,7 @@
-"""Does a 100 GB slide pan and zoom like a photograph?  ``python -m tests.benchmarks.canvas_streaming [STEPS]``
+"""Does a 100 GB slide pan and zoom like a photograph?  ``python -m tests.benchmarks.canvas_streaming [STEPS [PARTS]]``
 
-Starts a virtual screen for itself where there is none (``xvfb-run``). Prints, beside the limits,
+Starts a virtual screen for itself where there is none (``xvfb-run``). PARTS are "first", "memory" and "steps", all of
+them unless named (``first,steps``). Prints, beside the limits,
 
 - how long a virtual slide of 200,000 x 170,000 px takes from the standing window to its first picture,
 - how much memory grows over 200 random views, with a source that is fast enough to fill the cache,
@@ -49,43 +50,34 @@ def with_a_screen() -> None:
     os.execv(xvfb, [*command, *sys.argv[1:]])
 
 
-def build_application() -> Any:
-    """A QApplication that adds up how long its thread is busy handling events."""
-    from qtpy.QtCore import QEvent, QEventLoop, QObject, QTimer
-    from qtpy.QtWidgets import QApplication
+class Clock:
+    """The window's event loop, and how long its thread was busy in it."""
 
-    class Application(QApplication):
-        busy_s = 0.0
-        longest_s = 0.0
-        _depth = 0
+    def __init__(self) -> None:
+        from qtpy.QtWidgets import QApplication
 
-        def notify(self, receiver: QObject, event: QEvent) -> bool:
-            if self._depth:
-                return super().notify(receiver, event)
-            self._depth += 1
+        self.app = QApplication([])
+        self.busy_s = self.longest_s = 0.0
+
+    def rest(self, seconds: float) -> None:
+        """Handle events for a while."""
+        end = time.perf_counter() + seconds
+        while True:
             start = time.perf_counter()
-            try:
-                return super().notify(receiver, event)
-            finally:
-                self._depth -= 1
-                took = time.perf_counter() - start
-                self.busy_s += took
-                self.longest_s = max(self.longest_s, took)
+            self.app.processEvents()
+            took = time.perf_counter() - start
+            self.busy_s += took
+            self.longest_s = max(self.longest_s, took)
+            if time.perf_counter() >= end:
+                return
+            time.sleep(0.001)
 
-        def rest(self, seconds: float) -> None:
-            """Handle events for a while."""
-            loop = QEventLoop()
-            QTimer.singleShot(int(seconds * 1000), loop.quit)
-            loop.exec()
-
-        def wait(self, condition: Callable[[], Any], seconds: float = 60.0) -> float:
-            """Handle events until something is so; how long that took, and not longer than ``seconds``."""
-            start = time.perf_counter()
-            while not condition() and time.perf_counter() - start < seconds:
-                self.rest(0.002)
-            return time.perf_counter() - start
-
-    return Application([])
+    def wait(self, condition: Callable[[], Any], seconds: float = 60.0) -> float:
+        """Handle events until something is so; how long that took, and not longer than ``seconds``."""
+        start = time.perf_counter()
+        while not condition() and time.perf_counter() - start < seconds:
+            self.rest(0.002)
+        return time.perf_counter() - start
 
 
 def make_sheet(shape: tuple[int, int], delay_s: float) -> Any:
@@ -139,7 +131,7 @@ class LevelArray:
 class Program:
     """The window of this program."""
 
-    def __init__(self, app: Any, folder: Path) -> None:
+    def __init__(self, app: Clock, folder: Path) -> None:
         from microscope_qc.app.main import load_opening
         from microscope_qc.app.main_window import MainWindow
 
@@ -179,7 +171,7 @@ class Ours:
 
     name = "this canvas"
 
-    def __init__(self, app: Any, folder: Path) -> None:
+    def __init__(self, app: Clock, folder: Path) -> None:
         from qtpy.QtGui import QImage
 
         from microscope_qc.app.canvas.canvas import Canvas
@@ -227,7 +219,7 @@ class Ours:
 class Napari:
     """napari's viewer with its own multiscale layer."""
 
-    def __init__(self, app: Any, *, asynchronous: bool) -> None:
+    def __init__(self, app: Clock, *, asynchronous: bool) -> None:
         from napari._qt.qt_viewer import QtViewer
         from napari.components import ViewerModel
 
@@ -315,7 +307,7 @@ def no_opengl() -> Iterator[None]:
 
 
 def busy_per_step(
-    app: Any, shown: Any, path: Iterator[tuple[float, float, float]], *, stubbed: bool
+    app: Clock, shown: Any, path: Iterator[tuple[float, float, float]], *, stubbed: bool
 ) -> list[tuple[float, float]]:
     """Milliseconds that the window's thread was busy with each step: by the clock, and of its processor time."""
     took, processor = [], []
@@ -336,7 +328,7 @@ def busy_per_step(
     return list(zip(took, processor, strict=True))
 
 
-def report_steps(app: Any, shown: list[Ours | Napari], steps: int, *, stubbed: bool) -> None:
+def report_steps(app: Clock, shown: list[Ours | Napari], steps: int, *, stubbed: bool) -> None:
     """Interleaved rounds, each in a part of the slide that nobody has seen."""
     taken: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for number in range(ROUNDS):
@@ -361,7 +353,7 @@ def report_steps(app: Any, shown: list[Ours | Napari], steps: int, *, stubbed: b
         )
 
 
-def report_first_view(app: Any, program: Program, folder: Path) -> None:
+def report_first_view(app: Clock, program: Program, folder: Path) -> None:
     """From the standing window to the first painted picture of the huge virtual slide."""
     from microscope_qc.slides.virtual import write_virtual
 
@@ -390,7 +382,7 @@ def report_first_view(app: Any, program: Program, folder: Path) -> None:
         app.rest(0.3)
 
 
-def report_memory(app: Any, program: Program) -> None:
+def report_memory(app: Clock, program: Program) -> None:
     """Growth over random views once the first one is settled."""
     import psutil
 
@@ -425,7 +417,7 @@ def main() -> None:
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     folder = Path(tempfile.mkdtemp(prefix="streaming-"))
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(folder / "config")
-    app = build_application()
+    app = Clock()
     import napari
     import PySide6
     import vispy
@@ -435,10 +427,16 @@ def main() -> None:
         f"vispy {vispy.__version__}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     try:
-        program = Program(app, folder)
-        report_first_view(app, program, folder)
-        report_memory(app, program)
-        program.window.close()
+        parts = sys.argv[2].split(",") if len(sys.argv) > 2 else ["first", "memory", "steps"]
+        if "first" in parts or "memory" in parts:
+            program = Program(app, folder)
+            if "first" in parts:
+                report_first_view(app, program, folder)
+            if "memory" in parts:
+                report_memory(app, program)
+            program.window.close()
+        if "steps" not in parts:
+            return
         shown = [Ours(app, folder), Napari(app, asynchronous=False), Napari(app, asynchronous=True)]
         sheet = make_sheet((60_000, 60_000), SLOW_S)
         for one in shown:

@@ -221,6 +221,19 @@ def test_two_sources_of_one_mosaic_share_its_tiles_and_they_go_with_it() -> None
     assert len(other.reads) == 1
 
 
+def test_what_is_held_elsewhere_counts() -> None:
+    mosaic = ToyMosaic(noise((512, 512 * 8)))
+    source = source_of(mosaic, megabytes=2)
+    source.cache.count_elsewhere(MEGABYTE)
+    for column in range(8):
+        source.tile(0, 0, column)
+    assert source.cache.held_bytes == MEGABYTE
+    source.cache.set_limit(3 * MEGABYTE)
+    for column in range(8):
+        source.tile(0, 0, column)
+    assert source.cache.held_bytes == 2 * MEGABYTE
+
+
 def test_the_shared_cache_takes_an_eighth_of_the_memory_at_most() -> None:
     import psutil
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# before napari is imported: slices are read in its thread; its own settings neither disturb the window nor are changed
-os.environ.setdefault("NAPARI_ASYNC", "1")
+# before napari is imported: its layers are small and in memory, no thread of its own is needed to slice them; its own
+# settings neither disturb the window nor are changed
+os.environ.setdefault("NAPARI_ASYNC", "0")
 os.environ.setdefault("NAPARI_CONFIG", str(config_folder() / "napari.yaml"))
 
 THUMBNAIL_PX = 320

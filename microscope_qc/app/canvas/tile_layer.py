@@ -14,7 +14,7 @@ from microscope_qc.app.canvas.tile_plan import Plan, TileId, bounds_of, make_pla
 from microscope_qc.app.canvas.tiles_visual import Tiles, tile_vertices
 from microscope_qc.app.canvas.view import View
 from microscope_qc.slides.display import DisplaySettings
-from microscope_qc.slides.tile_cache import TILE_PX, TileSource
+from microscope_qc.slides.tile_cache import TILE_PX, TileSource, shared_cache
 
 FRAME_MS = 16
 FRAME_BYTES = 6 << 20
@@ -151,6 +151,8 @@ class TileLayer(QObject):
             self._visual.parent = None
         self._visual = Tiles(rows, columns, self._next_vertices, parent=self._scene)
         self.atlas = Atlas(rows * columns - BASE_SLOTS)
+        # drivers keep four bytes per pixel, software ones in main memory
+        shared_cache().count_elsewhere(rows * columns * TILE_PX * TILE_PX * 4)
         self._drawn, self._drawn_state = [], ()
         self._upload_base()
         opacity, background = self._look
