@@ -6,6 +6,7 @@ worker is lost is computed by another one. A run that was stopped is continued a
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -211,14 +212,17 @@ def _plan(run: _Run) -> Job[None]:
 def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
     waiting = iter(run.groups)
     under_way: set[Future] = set()
+    done: queue.Queue[Future] = queue.Queue()
     begun, done_before = time.monotonic(), len(run.writer.done)
     try:
         while True:
             while len(under_way) < ahead and (groups := next(waiting, None)) is not None:
-                under_way.add(_submit(client, run, groups, share))
+                future = _submit(client, run, groups, share)
+                under_way.add(future)
+                future.add_done_callback(done.put)
             if not under_way:
                 break
-            for future in _finished(under_way):
+            for future in _finished(done):
                 under_way.discard(future)
                 _take(run, future)
             pace = (len(run.writer.done) - done_before) / max(time.monotonic() - begun, 1e-9)
@@ -241,13 +245,12 @@ def _submit(client: Client, run: _Run, groups: list[list[int]], share: int) -> F
     return client.submit(compute_batches, key, run.record.card, groups, share=share, pure=False)
 
 
-def _finished(under_way: set[Future]) -> Iterator[Future]:
+def _finished(done: queue.Queue[Future]) -> Iterator[Future]:
     """Those that are done, waiting a moment for the first."""
-    from distributed import wait
-
-    with suppress(TimeoutError):
-        wait(list(under_way), timeout=0.2, return_when="FIRST_COMPLETED")
-    return (future for future in list(under_way) if future.done())
+    with suppress(queue.Empty):
+        yield done.get(timeout=0.2)
+        while True:
+            yield done.get_nowait()
 
 
 def _take(run: _Run, future: Future) -> None:

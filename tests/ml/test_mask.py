@@ -1,0 +1,177 @@
+"""Resin and empty area are left out, a defect never."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from learning_toys import untrained_model
+
+from microscope_qc.core.errors import InputError, ProjectError
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.inference import run_model
+from microscope_qc.ml.inference.mask import AreaMask, find_material, mask_from, read_mask, write_mask
+from microscope_qc.ml.journal import read_journal
+from microscope_qc.slides.base import Level, Mosaic
+from microscope_qc.slides.pyramid import write_ome_zarr
+
+
+class Picture(Mosaic):
+    """An array with a pyramid."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.stack = [pixels]
+        while min(self.stack[-1].shape[:2]) > 256:
+            height, width = self.stack[-1].shape[:2]
+            self.stack.append(cv2.resize(self.stack[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+        levels = [Level(part.shape[:2], (2.0**i, 2.0**i)) for i, part in enumerate(self.stack)]
+        super().__init__(path=Path("picture"), levels=levels, dtype=np.dtype(np.uint8), rgb=True)
+        self.read_levels: list[int] = []
+
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        self.read_levels.append(level)
+        return self.stack[level][region.y0 : region.y1, region.x0 : region.x1]
+
+
+def in_resin(picture: np.ndarray, *, margin: int, seed: int = 0) -> np.ndarray:
+    """A picture with resin around it: even, a little brighter to one side, with the camera's noise."""
+    height, width = picture.shape[0] + 2 * margin, picture.shape[1] + 2 * margin
+    rng = np.random.default_rng(seed)
+    slope = np.linspace(58, 70, width)[None, :, None]
+    resin = rng.normal(0, 3.0, (height, width, 3)) + slope
+    resin[margin:-margin, margin:-margin] = picture
+    return np.clip(resin, 0, 255).astype(np.uint8)
+
+
+def seen(mask: AreaMask | None, boxes: np.ndarray, *, shift: int = 0) -> np.ndarray:
+    """Whether every box (N, 4) lies wholly where one looks."""
+    if mask is None:
+        return np.ones(len(boxes), bool)
+    inside = []
+    for y0, x0, y1, x1 in boxes + shift:
+        (top, left), (down, across) = (mask.region.y0, mask.region.x0), mask.cell_px
+        rows = slice(int((y0 - top) // down), int((y1 - 1 - top) // down) + 1)
+        columns = slice(int((x0 - left) // across), int((x1 - 1 - left) // across) + 1)
+        inside.append(mask.look[rows, columns].all())
+    return np.array(inside)
+
+
+def test_no_drawn_defect_lies_outside(request: pytest.FixtureRequest) -> None:
+    from microscope_qc.synthetic.electrode import ElectrodeSlide
+    from microscope_qc.synthetic.magnet import MagnetSlide
+    from microscope_qc.synthetic.particles import ParticleSlide
+
+    long = request.config.getoption("--long")
+    for kind in (ElectrodeSlide, MagnetSlide, ParticleSlide):
+        for seed in range(6 if long else 1):
+            side = 4096 if long else 2048
+            slide = kind((side, side), seed=40 + seed)
+            boxes = np.array([(d.y0, d.x0, d.y1, d.x1) for d in slide.defects], float).reshape(-1, 4)
+            picture = in_resin(slide.read(0, 0, side, side), margin=1024, seed=seed)
+            mosaic = Picture(picture)
+            mask = find_material(mosaic, Region(0, 0, *picture.shape[:2]), scale=(3.0, 3.0))
+            assert mask is not None and len(boxes) > 3
+            assert seen(mask, boxes, shift=1024).all()
+            assert 0.35 < mask.look.mean() < 0.85, "resin around it is left out"
+            assert set(mosaic.read_levels) == {3}, "only the coarse level was read"
+
+
+def test_no_real_defect_lies_outside(real_data: Path, request: pytest.FixtureRequest) -> None:
+    folder = real_data / "detection" / "neu-det"
+    files = sorted(folder.rglob("*.xml"))[:: 20 if not request.config.getoption("--long") else 1]
+    for start in range(0, len(files) - 15, 16):
+        tiles, boxes = [], []
+        for number, file in enumerate(files[start : start + 16]):
+            tree = ElementTree.parse(file)
+            (path,) = list(folder.rglob(f"{file.stem}.jpg"))[:1]
+            tiles.append(cv2.resize(cv2.imread(str(path)), (200, 200)))
+            for item in tree.iter("bndbox"):
+                x0, y0, x1, y1 = (int(item.find(name).text) for name in ("xmin", "ymin", "xmax", "ymax"))
+                y, x = 200 * (number // 4), 200 * (number % 4)
+                boxes.append([y + y0, x + x0, y + y1, x + x1])
+        montage = np.vstack([np.hstack(tiles[row * 4 : row * 4 + 4]) for row in range(4)])
+        picture = in_resin(montage, margin=512)
+        mask = find_material(Picture(picture), Region(0, 0, *picture.shape[:2]), scale=(1.0, 1.0))
+        assert seen(mask, np.array(boxes, float), shift=512).all(), files[start]
+
+
+@pytest.mark.parametrize("spread", [2.0, 0.0])
+def test_a_picture_of_little_contrast_is_looked_at_everywhere(spread: float) -> None:
+    pixels = np.random.default_rng(1).normal(128, spread, (2048, 2048, 3)).clip(0, 255).astype(np.uint8)
+    assert find_material(Picture(pixels), Region(0, 0, 2048, 2048), scale=(3.0, 3.0)) is None
+
+
+def test_without_a_coarse_level_nothing_is_left_out() -> None:
+    mosaic = Picture(in_resin(np.random.default_rng(0).integers(0, 255, (600, 600, 3), np.uint8), margin=600))
+    mosaic.levels = mosaic.levels[:1]
+    mosaic.stored_levels = 1
+    assert find_material(mosaic, Region(0, 0, *mosaic.shape), scale=(3.0, 3.0)) is None
+    assert mosaic.read_levels == []
+
+
+def test_tiles_of_a_mask() -> None:
+    look = np.zeros((4, 6), bool)
+    look[1, 2] = True
+    mask = mask_from(look, region=Region(100, 200, 500, 800), cell_px=(100, 100))
+    grid = TileGrid(Region(100, 200, 500, 800), 150, 50)
+    for index in range(len(grid)):
+        tile = grid[index]
+        touches = tile.y0 < 300 and tile.y1 > 200 and tile.x0 < 500 and tile.x1 > 400
+        assert (index in mask.tiles(grid)) == touches
+    with pytest.raises(InputError, match="nothing to look at"):
+        mask_from(np.zeros((3, 3), bool), region=Region(0, 0, 3, 3), cell_px=(1, 1))
+
+
+def test_a_mask_is_kept_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    look = np.random.default_rng(0).random((30, 40)) > 0.5
+    write_mask(tmp_path, mask_from(look, region=Region(0, 0, 300, 400), cell_px=(10, 10)))
+    read = read_mask(tmp_path)
+    assert read is not None and (read.look == look).all() and read.cell_px == (10.0, 10.0)
+    assert read.fingerprint == mask_from(look, region=Region(0, 0, 300, 400), cell_px=(10, 10)).fingerprint
+    (tmp_path / "mask.png").write_bytes(b"no picture")
+    with pytest.raises(ProjectError, match="damaged"):
+        read_mask(tmp_path)
+    write_mask(tmp_path, None)
+    assert read_mask(tmp_path) is None
+
+
+def test_a_run_leaves_resin_out_and_says_so(tmp_path: Path) -> None:
+    model = untrained_model(tmp_path / "toy")
+    material = np.random.default_rng(2).integers(30, 230, (512, 512, 3), np.uint8)
+    material = cv2.resize(material[::8, ::8], (512, 512), interpolation=cv2.INTER_NEAREST)
+    picture = in_resin(material, margin=768)
+
+    def read(region: Region) -> np.ndarray:
+        return picture[region.y0 : region.y1, region.x0 : region.x1]
+
+    run_job(
+        write_ome_zarr(
+            tmp_path / "s.ome.zarr", shape=picture.shape[:2], dtype="uint8", rgb=True, read=read,
+            pixel_size_um=(0.5, 0.5),
+        )
+    )  # fmt: skip
+    card = {
+        "slide": {"path": str(tmp_path / "s.ome.zarr"), "scene": None, "pixel_size_um": [0.5, 0.5]},
+        "model": str(model), "region": [0, 0, *picture.shape[:2]], "tile_px": 256, "overlap_px": 64, "device": "cpu",
+        "candidate_confidence": 0.3,
+    }  # fmt: skip
+    answers = {}
+    for name, skip in (("all", False), ("some", True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "card.json").write_text(json.dumps(card | {"skip_empty": skip}))
+        status = run_job(run_model(folder))
+        answers[name] = dict(read_journal(folder)[0])
+        assert status["tiles_done"] == status["tiles_total"] == len(answers[name]) == 121
+        assert (status["share_skipped"] > 0.3) == skip
+        assert status["tiles_skipped"] == round(121 * status["share_skipped"])
+    mask = read_mask(tmp_path / "some")
+    assert mask is not None
+    looked = mask.tiles(TileGrid(Region(0, 0, 2048, 2048), 256, 64))
+    for tile, rows in answers["some"].items():
+        assert len(rows) == (len(answers["all"][tile]) if tile in looked else 0)
