@@ -92,11 +92,15 @@ def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtB
     assert session.slide.path == tmp_path / "S1.ome.zarr"
 
 
-def test_not_now_is_remembered_and_the_action_asks_all_the_same(offers: Any, session: Any, qtbot: QtBot) -> None:
+def test_not_now_is_remembered_and_the_action_asks_all_the_same(
+    offers: Any, session: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bar = offers.bar
     qtbot.waitUntil(bar.isVisible, timeout=10_000)
     QTest.mouseClick(bar.later_button, LEFT)
-    session.mosaic_changed.emit()
+    with monkeypatch.context() as patch:
+        patch.setattr(offers, "propose", lambda **_: pytest.fail("offered again"))
+        session.mosaic_changed.emit()
     assert session.slide_view.no_conversion
     offers.propose()
     qtbot.waitUntil(bar.isVisible, timeout=10_000)
@@ -152,9 +156,15 @@ def test_a_child_that_fails_says_why(session: Any, tmp_path: Path) -> None:
 
 
 def test_another_slide_of_the_same_name_is_not_used(session: Any, tmp_path: Path) -> None:
-    (tmp_path / "S1.ome.zarr").mkdir()
+    from PIL import Image
+
+    from microscope_qc.workflows.convert import convert
+
+    Image.new("RGB", (900, 700), (9, 9, 9)).save(tmp_path / "other.png")
+    run_job(convert(tmp_path / "other.png", tmp_path / "S1.ome.zarr"))
+    (tmp_path / "S1 (2).ome.zarr").mkdir()
     plan = plan_conversion(session.slide, session.mosaic)
-    assert plan.out == tmp_path / "S1 (2).ome.zarr"
+    assert plan.out == tmp_path / "S1 (3).ome.zarr"
     assert plan.copy is None
 
 
