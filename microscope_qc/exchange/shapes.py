@@ -133,6 +133,8 @@ def attributes_from(text: Any) -> dict[str, Any]:
 def clean_attributes(attributes: dict[Any, Any]) -> dict[str, Any]:
     """Attributes of a stranger that can be stored: named, finite, not too large."""
     clean: dict[str, Any] = {}
+    if not attributes:
+        return clean
     room = LONGEST_ATTRIBUTES - 2
     for key, value in list(attributes.items())[:MOST_ATTRIBUTES]:
         name = str(key).strip()[:100]
