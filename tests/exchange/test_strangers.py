@@ -14,6 +14,7 @@ from PIL import Image
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.exchange.document import Document, ImageEntry
+from microscope_qc.exchange.loading import LARGEST_BYTES
 from microscope_qc.exchange.registry import FORMATS, detect_format
 
 
@@ -223,3 +224,12 @@ def test_real_boxes_lie_where_the_file_says(real_data, place, name):
         assert same, (picture, edges)
         found.remove(same[0])
     assert len(found) == document.box_count - len(expected), "what is left are other shapes"
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.xml", "a.csv", "a.txt", "a.geojson"])
+def test_a_file_that_would_fill_the_memory_is_not_read(name, tmp_path):
+    path = tmp_path / name
+    with path.open("wb") as file:
+        file.truncate(LARGEST_BYTES + 1)  # takes no room on the disk
+    with pytest.raises(ExchangeError, match=r"a\..* has 537 MB"):
+        detect_format(path).read(path, sizes={"a": (10, 10)})
