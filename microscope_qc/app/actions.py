@@ -283,12 +283,22 @@ ACTIONS: tuple[Action, ...] = (
         "contrast-circle",
         argument="display",
         when=with_slide,
+        group=5,
         tooltip="Black, white, gamma, channels, white balance; for looking only",
     ),
     Action(
-        "view.auto_contrast", "Automatic contrast", "View", "auto_contrast", ("Shift+C",), "auto-fix", when=with_slide
+        "view.auto_contrast",
+        "Automatic contrast",
+        "View",
+        "auto_contrast",
+        ("Shift+C",),
+        "auto-fix",
+        when=with_slide,
+        group=5,
     ),
-    Action("view.reset_display", "Show as the file says", "View", "reset_display", (), "restore", when=with_slide),
+    Action(
+        "view.reset_display", "Show as the file says", "View", "reset_display", (), "restore", when=with_slide, group=5
+    ),
     Action(
         "view.grey_place",
         "Pick a grey place for the white balance",
@@ -306,11 +316,19 @@ ACTIONS: tuple[Action, ...] = (
         ("Shift+V",),
         "eye-check-outline",
         when=with_slide,
+        group=6,
         checkable=True,
         tooltip="On the overview map; what was on screen for a moment, near enough to judge, counts as looked at",
     ),
     Action(
-        "view.forget_seen", "Forget what was looked at", "View", "forget_seen", (), "eye-off-outline", when=with_slide
+        "view.forget_seen",
+        "Forget what was looked at",
+        "View",
+        "forget_seen",
+        (),
+        "eye-off-outline",
+        when=with_slide,
+        group=6,
     ),
     Action(
         "view.filter", "Filter finds", "View", "focus_filter", ("Ctrl+F",), "filter-outline", when=with_project, group=1
@@ -441,6 +459,7 @@ FIXED_KEYS: tuple[tuple[str, str], ...] = (
     ("Wheel", "Zoom at the cursor"),
     ("Ctrl + drag", "Select an area"),
     ("Shift + click", "Add to the selection"),
+    ("Shift + drag (measuring)", "Turn in steps of 15°"),
     ("Ctrl + arrows", "Move the selection by 1 px (with Shift by 10 px)"),
 )
 """Gestures that are not actions, for the shortcut page."""
