@@ -13,6 +13,12 @@ def register(subparsers: Any) -> None:
     from microscope_qc.exchange.registry import FORMATS
 
     names = list(FORMATS)
+    _register_import(subparsers, names)
+    _register_export(subparsers, names)
+    _register_dataset(subparsers, names)
+
+
+def _register_import(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser(
         "import",
         help="take annotations into a project",
@@ -32,6 +38,8 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(handler=_import)
 
+
+def _register_export(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser(
         "export",
         help="write a project's boxes as annotations",
@@ -48,6 +56,8 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(handler=_export)
 
+
+def _register_dataset(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser("dataset", help="make training data from projects")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     make = commands.add_parser(

@@ -111,16 +111,10 @@ def make_dataset(
                 if len(trusted(rows)) == 0:
                     continue
                 rng = np.random.default_rng([seed, len(document.images)])
-                side = _side(record, tile_px, pixel_size_um)
-                if layout == "tiles":
-                    overlap = round(overlap_px * side / tile_px)
-                    good, other = coordinates(trusted(rows)), coordinates(_not_rejected(rows))
-                    cuts = plan_tiles(
-                        record.shape_px, side, tile_px, overlap=overlap, pad=pad, boxes=good, others=other,
-                        background=background, rng=rng,
-                    )  # fmt: skip
-                else:
-                    cuts = plan_cuts(rows, record.shape_px, side, tile_px, background=background, rng=rng)
+                cuts = _plan(
+                    rows, record, tile_px, pixel_size_um, layout, overlap_px=overlap_px, pad=pad,
+                    background=background, rng=rng,
+                )  # fmt: skip
                 details = project.slide_attributes(record.id), project.slide_outlines(record.id)
                 code_of = {cls.id: cls.code for cls in project.classes}
                 waiting = rows[(rows["state"] == ReviewState.UNREVIEWED) & ~np.isnan(rows["confidence"])]
@@ -158,6 +152,35 @@ def _check(out: Path, tile_px: int, pixel_size_um: float | None, background: flo
         raise InputError(f"{out} is not empty.", hint="Choose a new folder.")
 
 
+def _plan(
+    rows: np.ndarray,
+    record: SlideRecord,
+    tile_px: int,
+    pixel_size_um: float | None,
+    layout: str,
+    *,
+    overlap_px: int,
+    pad: bool,
+    background: float,
+    rng: np.random.Generator,
+) -> list[Cut]:
+    """Choose the regions of a slide to cut."""
+    side = _side(record, tile_px, pixel_size_um)
+    if layout == "around":
+        return plan_cuts(rows, record.shape_px, side, tile_px, background=background, rng=rng)
+    return plan_tiles(
+        record.shape_px,
+        side,
+        tile_px,
+        overlap=round(overlap_px * side / tile_px),
+        pad=pad,
+        boxes=coordinates(trusted(rows)),
+        others=coordinates(rows[rows["state"] != ReviewState.REJECTED]),
+        background=background,
+        rng=rng,
+    )
+
+
 def _check_layout(layout: str, overlap_px: int, tile_px: int, visible: float) -> None:
     if layout not in LAYOUTS:
         raise InputError(f"Pictures cannot be cut {layout!r}.", hint=f"Choose {' or '.join(LAYOUTS)}.")
@@ -173,10 +196,6 @@ def _annotations_place(out: Path, known: Format) -> Path:
     if known.name == "labelme":
         return out / "images"  # LabelMe looks for its files beside the pictures
     return out / "annotations" if known.is_folder else out / f"annotations{known.suffix}"
-
-
-def _not_rejected(rows: np.ndarray) -> np.ndarray:
-    return rows[rows["state"] != ReviewState.REJECTED]
 
 
 def _side(record: SlideRecord, tile_px: int, pixel_size_um: float | None) -> int:
