@@ -120,7 +120,8 @@ class OverviewMap(QWidget):
 
     def _say(self) -> None:
         share = self._session.slide_view.seen.share
-        percent = f"{share:.0%}" if share >= 0.1 or share == 0 else f"{share:.1%}"
+        value = 100 * share
+        percent = "under 0.1 %" if 0 < value < 0.1 else f"{value:.{1 if 0 < value < 10 else 0}f} %"
         finds = "1 find" if self._count == 1 else f"{count_text(self._count)} finds"
         self.setToolTip(
             f"Click or drag to go there\n{finds} shown, {percent} of the slide looked at near enough to judge"

@@ -118,7 +118,9 @@ class LookCommands:
         view = self._session.slide_view
         view.set_veil(not view.veil)
         if view.veil:
-            self._session.notice.emit(f"{view.seen.share:.0%} of this slide has been looked at near enough to judge.")
+            self._session.notice.emit(
+                f"{view.seen.share * 100:.1f} % of this slide has been looked at near enough to judge."
+            )
 
     def forget_seen(self) -> None:
         """Nothing of this slide has been looked at."""
