@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import struct
 import warnings
 import weakref
@@ -19,6 +21,7 @@ from microscope_qc.slides.cache import PieceCache
 # such files are unpacked as a whole: 400 megapixels of colour are 1.2 GB
 MAX_PIXELS = 400_000_000
 CACHE = PieceCache(1 << 30)  # shared, so that many open pictures do not add up
+_gone: collections.deque[object] = collections.deque()
 FORMATS = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg"}
 # mode of Pillow -> (mode to decode to, our type, colour)
 MODES: dict[str, tuple[str, type, bool]] = {
@@ -99,9 +102,13 @@ class PictureMosaic(Mosaic):
         self._jpeg = jpeg
         self._mode = decoded
         self._key = object()
-        weakref.finalize(self, CACHE.drop, self._key)
+        # a finalizer may run in a thread that holds the cache's lock: it only says who has gone
+        weakref.finalize(self, _gone.append, self._key).atexit = False
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        with contextlib.suppress(IndexError):
+            while True:
+                CACHE.drop(_gone.popleft())
         pixels = CACHE.get(self._key, self._decode)
         return pixels[region.y0 : region.y1, region.x0 : region.x1].copy()
 
