@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damage_sources import SOURCES, make_sources, source_path
+from PIL import Image
 
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides import open_slide
+from microscope_qc.slides import open_slide, picture
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +55,21 @@ def test_eight_threads(sources: Path, quick_switches: None, kind: str) -> None:
             futures = [pool.submit(mosaic.read, region, level=level, channel=c) for region, level, c in wishes]
             for future, expected in zip(futures, alone, strict=True):
                 np.testing.assert_array_equal(future.result(), expected)
+
+
+def test_a_picture_may_go_while_the_cache_is_locked(tmp_path: Path) -> None:
+    """The garbage collector runs where it likes, so inside the lock of the cache too; that once stopped the program."""
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(path)
+    slides = [open_slide(path)]
+    slides[0].scene().read(Region(0, 0, 9, 9))
+
+    def let_go() -> None:
+        with picture.CACHE._lock:
+            slides.clear()
+            gc.collect()
+
+    thread = threading.Thread(target=let_go, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
