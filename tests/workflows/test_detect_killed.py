@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -99,7 +100,7 @@ def kill_after_lines(process: subprocess.Popen[str], journal: Path, lines: int) 
     assert process.returncode < 0, rest
 
 
-def pause(process: subprocess.Popen[str]) -> None:
+def pause(process: subprocess.Popen[str] | psutil.Process) -> None:
     """Let a process go on for a moment, or to its end."""
     with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
         process.wait(0.005)
@@ -161,6 +162,54 @@ def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
             assert [(run.state, run.found) for run in project.runs] == [("finished", len(expected))]
             assert sorted(found(project).values()) == sorted(after)
             assert project.check() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked here")
+@pytest.mark.timeout(3600)
+def test_a_run_killed_again_and_again_ends_with_the_same_boxes(
+    untouched: Path, model: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    chance = random.Random(11)
+    command = [sys.executable, str(Path(__file__).with_name("nursery.py"))]
+    nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert nursery.stdin is not None and nursery.stdout is not None
+
+    def work(folder: Path, *, until: int) -> bool:
+        """Let a worker go on until the journal has so many lines, then kill it; whether it had ended by itself."""
+        print(folder, file=nursery.stdin, flush=True)
+        worker = psutil.Process(int(nursery.stdout.readline()))
+        journal = folder / JOURNAL_NAME
+        while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+            if journal.exists() and journal.read_bytes().count(b"\n") >= until:
+                for _ in range(chance.randint(0, 200)):  # at any moment of what comes after
+                    worker.is_running()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
+                break
+            pause(worker)
+        assert nursery.stdout.readline() == "ended\n"
+        return read_status(folder).get("state") == "finished"
+
+    def boxes(name: str, *, kills: int) -> list[tuple]:
+        with Project.open(shutil.copytree(untouched, tmp_path / name)) as project:
+            run = prepare_run(project, project.slides[0].id, model, device="cpu")
+            killed = 0
+            for number in range(kills):
+                killed += not work(run.folder, until=number * TILES // (kills + 1) + chance.randint(0, 2))
+            assert killed >= 0.9 * kills
+            assert work(run.folder, until=TILES + 1)
+            tiles = [tile for tile, _ in read_journal(run.folder)[0]]
+            assert sorted(tiles) == list(range(TILES)), "every tile once"
+            RunIntake(project, run).finish("finished")
+            return sorted(found(project).values())
+
+    try:
+        expected = boxes("undisturbed", kills=0)
+        assert len(expected) > 50
+        assert boxes("killed", kills=50 if request.config.getoption("--long") else 5) == expected
+    finally:
+        nursery.stdin.close()
+        nursery.wait()
 
 
 def test_a_worker_waits_for_the_one_before_but_not_for_ever(project: Project, model: Path) -> None:
