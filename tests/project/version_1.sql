@@ -96,7 +96,7 @@ CREATE TABLE runs (
 	found INTEGER NOT NULL, 
 	FOREIGN KEY(slide_id) REFERENCES slides (id)
 );
-INSERT INTO "runs" VALUES(1,1,'{"slide": {"path": "/tmp/older/S1 45.png", "scene": null, "pixel_size_um": null}, "created": "2026-11-21T02:38:23.086+00:00", "model": "m", "run_id": 1}','{"a": 1}','finished','2026-11-21T02:38:23.086+00:00','2026-11-21T02:38:23.102+00:00',1,2);
+INSERT INTO "runs" VALUES(1,1,'{"slide": {"path": "/slides/S1 45.png", "scene": null, "pixel_size_um": null}, "created": "2026-11-21T02:38:23.086+00:00", "model": "m", "run_id": 1}','{"a": 1}','finished','2026-11-21T02:38:23.086+00:00','2026-11-21T02:38:23.102+00:00',1,2);
 CREATE TABLE settings (
 	"key" VARCHAR NOT NULL, 
 	value VARCHAR NOT NULL, 
@@ -115,7 +115,7 @@ CREATE TABLE slides (
 	pixel_size_y_um FLOAT, 
 	pixel_size_x_um FLOAT
 );
-INSERT INTO "slides" VALUES(1,'S1 45','/tmp/older/S1 45.png','../S1 45.png',NULL,'2ba43aff804915cac87c8cd53b88b0d8',80,120,NULL,NULL);
+INSERT INTO "slides" VALUES(1,'S1 45','/slides/S1 45.png','../S1 45.png',NULL,'2ba43aff804915cac87c8cd53b88b0d8',80,120,NULL,NULL);
 CREATE INDEX log_stack ON log (kind, undone);
 CREATE INDEX boxes_of_slide ON boxes (slide_id);
 DELETE FROM "sqlite_sequence";
