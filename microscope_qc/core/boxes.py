@@ -207,6 +207,8 @@ class BoxTable:
         gone = self.rows_of(ids)
         if len(np.unique(gone)) == self._count - gone.min():  # the newest ones, which undo takes back
             self._count = int(gone.min())
+        elif len(gone) == 1:
+            self._close_gap(int(gone[0]))
         else:
             keep = np.ones(self._count, bool)
             keep[gone] = False
@@ -215,6 +217,12 @@ class BoxTable:
             self._corners = self.corners[:, keep]
             self._count = len(self._store)
         self.changed.emit(BoxChange("removed", np.asarray(ids, np.int64)))
+
+    def _close_gap(self, place: int) -> None:
+        last = self._count - 1
+        for column in (*(self._store[name] for name in BOX_DTYPE.names or ()), self._ids, *self._corners):
+            column[place:last] = column[place + 1 : last + 1]
+        self._count = last
 
     def put(self, rows: np.ndarray) -> None:
         """Replace whole rows, matched by id."""
