@@ -11,11 +11,11 @@ import pytest
 from learning_toys import draw, untrained_model
 
 from microscope_qc.core.errors import ModelError, ProjectError, SlideError
-from microscope_qc.core.geometry import Region
+from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.inference import plan_grid, run_model
-from microscope_qc.ml.inference.tiling import model_tile_shape, slide_scale, tile_size, to_slide
+from microscope_qc.ml.inference.tiling import in_valid_area, model_tile_shape, slide_scale, tile_size, to_slide
 from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
 
 
@@ -138,6 +138,17 @@ def test_coordinates_come_back_to_the_slide() -> None:
     assert placed["tile"][0] == 7
     assert tile_size(512, 128, scale=(2.0, 2.0)) == (1024, 256)
     assert tile_size(10, 9, scale=(0.01, 0.01)) == (1, 0)
+
+
+def test_what_lies_beside_a_seam_is_the_neighbours() -> None:
+    grid = TileGrid(Region(0, 0, 300, 300), 200, 100)
+    rows = np.zeros(4, CANDIDATE_DTYPE)
+    rows["y0"], rows["y1"] = 50, 60
+    rows["x0"], rows["x1"] = [165, 130, 150, 0], [190, 175, 200, 30]
+    # the right-hand tile has its border at 100: from 160 on it looks from further inside
+    assert in_valid_area(rows, grid[0], grid=grid).tolist() == [False, True, True, True]
+    rows["x0"], rows["x1"] = [110, 110, 270, 100], [139, 141, 300, 300]
+    assert in_valid_area(rows, grid[1], grid=grid).tolist() == [False, True, True, True]
 
 
 def test_plan_grid() -> None:

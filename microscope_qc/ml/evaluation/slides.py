@@ -11,7 +11,14 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
 from microscope_qc.ml.datasets.records import Dataset, Picture
 from microscope_qc.ml.evaluation.detection import Tally
-from microscope_qc.ml.inference.tiling import merge_settings, model_tile_shape, slide_scale, tile_size, to_slide
+from microscope_qc.ml.inference.tiling import (
+    in_valid_area,
+    merge_settings,
+    model_tile_shape,
+    slide_scale,
+    tile_size,
+    to_slide,
+)
 
 
 def tally_dataset(detector: Any, dataset: Dataset, *, batch: int = 8) -> Job[Tally]:
@@ -55,5 +62,6 @@ def find_in_picture(detector: Any, picture: Picture, *, batch: int = 8, threshol
             pictures = [mosaic.read_scaled(tile, model_tile_shape(tile, scale)) for tile in part]
             for offset, rows in enumerate(detector.find(pictures, threshold=threshold)):
                 shape = pictures[offset].shape[:2]
-                found.append(to_slide(rows, part[offset], shape=(shape[0], shape[1]), index=start + offset))
+                placed = to_slide(rows, part[offset], shape=(shape[0], shape[1]), index=start + offset)
+                found.append(placed[in_valid_area(placed, part[offset], grid=grid)])
     return merge_candidates(np.concatenate(found), grid, merge_settings(scale))

@@ -110,6 +110,7 @@ class DetectTask(OnDevice):
 
     stride = STRIDE
     heat = None
+    seams = True
 
     def __init__(self, detector: Detector, *, threshold: float) -> None:
         network = cast(SSD, fused(detector.network))

@@ -28,6 +28,7 @@ class OnDevice:
     """
 
     stride = 32
+    seams = False
 
     def __init__(self, card: ModelCard, network: nn.Module, *, device: torch.device) -> None:
         self.card = card

@@ -17,7 +17,7 @@ from microscope_qc.ml.inference.pixels import TileReader
 from microscope_qc.ml.inference.sink import Sink
 from microscope_qc.ml.inference.speed import Meter
 from microscope_qc.ml.inference.tasks import load_task
-from microscope_qc.ml.inference.tiling import model_tile_shape, plan_grid, slide_scale, to_slide
+from microscope_qc.ml.inference.tiling import in_valid_area, model_tile_shape, plan_grid, slide_scale, to_slide
 
 READERS = 2
 
@@ -108,6 +108,8 @@ class Session:
                 continue
             frame = self.reader.frame(self.grid[index])
             rows = to_slide(found.candidates, frame, shape=self.shape, index=index)
+            if self.task.seams:
+                rows = rows[in_valid_area(rows, self.grid[index], grid=self.grid)]
             records.append(TileRecord(index, candidates=rows, heat=found.heat, frame=frame))
         return records
 

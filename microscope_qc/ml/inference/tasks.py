@@ -50,6 +50,8 @@ class Task(Protocol):
 
     card: ModelCard
     heat: HeatGrid | None
+    seams: bool
+    """Whether tiles look twice at their overlap, so that what lies beside a border is better left to the neighbour."""
 
     @property
     def device(self) -> torch.device:

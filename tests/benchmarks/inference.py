@@ -1,0 +1,508 @@
+"""Whole-slide inference against the obvious ways of doing it, paired and interleaved in one process.
+
+``python -m tests.benchmarks.inference [PART ...]``; parts: engine, windows, autoencoder, sahi, memory, start. Limits
+stand beside the figures. Processor seconds are printed too: they change less with what else the machine is doing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.inference.engine import one_picture_thread
+from microscope_qc.ml.inference.session import Session
+
+REPEATS = 5
+Took = tuple[float, float]  # seconds on the wall, seconds of the processor
+
+
+def took(call: Callable[[], object]) -> Took:
+    """Time a call."""
+    wall, busy = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - busy
+
+
+def paired(
+    one: Callable[[], object], other: Callable[[], object], *, repeats: int = REPEATS
+) -> tuple[Took, Took, float, float]:
+    """Median times of two calls that take turns, and the medians of the ratios of each pair (wall, processor)."""
+    pairs = [(took(one), took(other)) for _ in range(repeats)]
+    medians = [
+        (statistics.median(pair[i][0] for pair in pairs), statistics.median(pair[i][1] for pair in pairs))
+        for i in (0, 1)
+    ]
+    ratios = [statistics.median(pair[0][k] / max(pair[1][k], 1e-9) for pair in pairs) for k in (0, 1)]
+    return medians[0], medians[1], ratios[0], ratios[1]
+
+
+def line(name: str, value: float, limit: str, ok: bool, more: str = "") -> None:
+    """Print a figure beside its limit."""
+    print(f"{name:<58} {value:9.3f}   limit {limit:<8} {'ok ' if ok else 'NO '} {more}")
+
+
+def electrode(folder: Path, side: int = 4608) -> Path:
+    """A drawn slide, or the one that is there."""
+    from microscope_qc.workflows import synth
+
+    path = folder / f"electrode{side}.ome.zarr"
+    if not path.exists():
+        run_job(synth.make("electrode", path, shape=(side, side), seed=300))
+    return path
+
+
+def run_card(
+    path: Path, model: str | Path, *, side: int, tile_px: int, overlap_px: int, um: float = 0.3
+) -> dict[str, Any]:
+    """Card of a run over a square slide."""
+    return {
+        "slide": {"path": str(path), "scene": None, "pixel_size_um": [um, um]}, "model": str(model), "device": "cpu",
+        "region": [0, 0, side, side], "tile_px": tile_px, "overlap_px": overlap_px, "candidate_confidence": 0.05,
+    }  # fmt: skip
+
+
+def batches(session: Session, size: int) -> list[list[int]]:
+    """All tiles in batches."""
+    tiles = list(range(len(session.grid)))
+    return [tiles[start : start + size] for start in range(0, len(tiles), size)]
+
+
+def everything(session: Session, size: int = 4) -> list[Any]:
+    """End to end: read, compute, results."""
+    records: list[Any] = []
+    for _ in session.work(batches(session, size), records.extend):
+        pass
+    return records
+
+
+def engine(folder: Path) -> None:
+    """End to end against the forward pass alone on the same batches."""
+    import torch
+
+    from microscope_qc.ml.inference.speed import Meter
+
+    path = electrode(folder)
+    with Session(run_card(path, "li-ion-ssd", side=4608, tile_px=1536, overlap_px=384)) as session:
+        groups = batches(session, 4)
+        prepared = []
+        for group in groups:
+            slots = torch.zeros((len(group), 512, 512, 3))
+            for slot, tile in zip(slots, group, strict=True):
+                session.task.prepare(session.reader.read([session.grid[tile]])[0], slot.numpy())
+            prepared.append(slots)
+
+        def forward() -> None:
+            for slots in prepared:
+                session.ladder.compute(slots, session.shape)
+
+        forward()
+        whole, alone, ratio, busy = paired(lambda: everything(session), forward)
+        meter = Meter()
+        for _ in session.work(groups, lambda records: None, meter=meter):
+            pass
+        figures = meter.figures()
+    tiles = sum(map(len, groups))
+    line("end to end / forward alone, SSD 512 px, 2 cores", ratio, "<= 1.15", ratio <= 1.15, f"processor {busy:.3f}")
+    print(
+        f"    {tiles} tiles: {1e3 * whole[0] / tiles:.1f} against {1e3 * alone[0] / tiles:.1f} ms a tile (wall)",
+        end=", ",
+    )
+    print(f"{1e3 * whole[1] / tiles:.1f} against {1e3 * alone[1] / tiles:.1f} (processor);", end=" ")
+    print(f"computed {figures['share_computed']:.0%}, waited {figures['share_waited']:.0%}")
+
+
+def window_model(folder: Path, *, stride_px: int) -> Path:
+    """An untrained light classifier: windows of 64 px at its own size, which is half the slide's."""
+    import torch
+
+    from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
+    from microscope_qc.ml.networks import build_classifier
+    from microscope_qc.ml.weights import save_weights
+
+    torch.manual_seed(0)
+    out = folder / f"windows{stride_px}"
+    out.mkdir(exist_ok=True)
+    save_weights(build_classifier("light", {}, classes=6).state_dict(), out / WEIGHTS_NAME)
+    codes = [f"C{number}" for number in range(6)]
+    card = ModelCard(
+        name=out.name, task="classify", architecture="light", classes=codes, class_names=codes, pixel_size_um=0.6,
+        tile_px=64 + 60 * 16, overlap_px=64 - stride_px, mean=(0.5,) * 3, std=(0.2,) * 3, confidence=0.5,
+        windows=WindowSettings(window_px=64, stride_px=stride_px),
+    )  # fmt: skip
+    write_card(card, out)
+    return out
+
+
+def windows(folder: Path) -> None:
+    """Windows of 128 slide px at two strides, against the loop that reads, resizes and computes one patch at a time."""
+    import cv2
+    import torch
+
+    path = electrode(folder)
+    for stride, limit in ((32, 20.0), (96, 0.0)):
+        model = window_model(folder, stride_px=stride // 2)
+        side = 4096
+        overlap = 2 * (64 - stride // 2)
+        card = run_card(path, model, side=side, tile_px=2 * (64 + 60 * 16), overlap_px=overlap) | {
+            "candidate_confidence": 0.99
+        }
+        with Session(card) as session:
+            count = ((side - 128) // stride + 1) ** 2
+            chance = np.random.default_rng(0)
+            places = chance.integers(0, (side - 128) // stride + 1, (400, 2)) * stride
+            network: Any = session.task
+
+            def one_by_one(places: np.ndarray = places, session: Session = session, network: Any = network) -> None:
+                for y, x in places:
+                    patch = session.mosaic.read_rgb8(Region(int(y), int(x), int(y) + 128, int(x) + 128))
+                    small = cv2.resize(patch, (64, 64), interpolation=cv2.INTER_AREA)
+                    tensor = torch.from_numpy(small).permute(2, 0, 1)[None].float()
+                    with torch.inference_mode():
+                        network._network((tensor - network._mean) / network._std).softmax(1)
+
+            everything(session, 1)
+            ours, loop, _, _ = paired(lambda session=session: everything(session, 1), one_by_one, repeats=3)
+        gain = (loop[0] / len(places)) / (ours[0] / count)
+        busy = (loop[1] / len(places)) / (ours[1] / count)
+        asked = f">= {limit:.0f}" if limit else "-"
+        line(
+            f"windows of 128 px, stride {stride}: gain over one by one",
+            gain,
+            asked,
+            gain >= limit,
+            f"processor {busy:.1f}",
+        )
+        print(f"    {count:,} windows: {count / ours[0]:,.0f} against {len(places) / loop[0]:,.0f} windows/s")
+
+
+def autoencoder_task(device: str = "cpu") -> Any:
+    """The encoder and decoder of an autoencoder for 256 px, untrained, as a task of the engine: one score a tile."""
+    import torch
+    from torch import nn
+
+    from microscope_qc.core.merge import CANDIDATE_DTYPE
+    from microscope_qc.ml.card import ModelCard
+    from microscope_qc.ml.inference.pictures import OnDevice
+    from microscope_qc.ml.inference.tasks import Found
+
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip((3, 16, 32, 64, 96), (16, 32, 64, 96, 128), strict=True):
+        layers += [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.1, inplace=True)]
+    for inputs, outputs in zip((128, 96, 64, 32, 16), (96, 64, 32, 16, 3), strict=True):
+        layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.1, inplace=True)]
+
+    class Autoencoder(OnDevice):
+        heat = None
+
+        def _forward(self, pictures: Any, size: Any) -> Any:
+            return ((self._run(pictures) - pictures).square().mean(dim=(1, 2, 3)),)
+
+        def results(self, computed: Any, size: Any) -> list[Found]:
+            _, (scores,) = self.fetched(computed)
+            return [Found(np.zeros(0, CANDIDATE_DTYPE)) for _ in scores]
+
+    torch.manual_seed(0)
+    card = ModelCard(
+        name="autoencoder", task="anomaly", architecture="autoencoder", classes=["DEF"], class_names=["Defect"],
+        pixel_size_um=None, tile_px=256, overlap_px=64, mean=(0.5,) * 3, std=(0.5,) * 3, confidence=0.5,
+    )  # fmt: skip
+    return Autoencoder(card, nn.Sequential(*layers), device=torch.device(device))
+
+
+def autoencoder(folder: Path) -> None:
+    """Patches of 512 px at stride 384, resized to 256, against one at a time."""
+    import cv2
+    import torch
+
+    import microscope_qc.ml.inference.session as place
+
+    path, side = electrode(folder), 4608
+    task = autoencoder_task()
+    load, place.load_task = place.load_task, lambda card: task
+    try:
+        session = Session(run_card(path, "none", side=side, tile_px=512, overlap_px=128))
+    finally:
+        place.load_task = load
+    with session:
+        session.shape = (256, 256)
+        session.scale = (2.0, 2.0)
+        session.reader = type(session.reader)(session.mosaic, scale=(2.0, 2.0), tile_shape=(512, 512), shape=(256, 256))
+        tiles = [session.grid[index] for index in range(0, len(session.grid), 3)]
+
+        def one_by_one() -> None:
+            for tile in tiles:
+                small = cv2.resize(session.mosaic.read_rgb8(tile), (256, 256), interpolation=cv2.INTER_AREA)
+                tensor = (torch.from_numpy(small).permute(2, 0, 1)[None].float() - task._mean) / task._std
+                with torch.inference_mode():
+                    (task._network(tensor) - tensor).square().mean()
+
+        everything(session, 8)
+        ours, loop, _, _ = paired(lambda: everything(session, 8), one_by_one, repeats=3)
+        gain = (loop[0] / len(tiles)) / (ours[0] / len(session.grid))
+        busy = (loop[1] / len(tiles)) / (ours[1] / len(session.grid))
+        line(
+            "autoencoder 512 -> 256, stride 384: gain over one by one", gain, ">= 6", gain >= 6, f"processor {busy:.1f}"
+        )
+        print(f"    {len(session.grid) / ours[0]:,.0f} against {len(tiles) / loop[0]:,.0f} patches/s")
+
+
+def against_sahi(folder: Path) -> None:
+    """The same network and slicing through SAHI: a picture in memory, merging included."""
+    try:
+        from sahi.annotation import ObjectAnnotation  # noqa: F401
+        from sahi.models.base import DetectionModel
+        from sahi.predict import get_sliced_prediction
+        from sahi.prediction import ObjectPrediction
+    except ImportError:
+        print("against SAHI: not installed")
+        return
+    from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
+    from microscope_qc.ml.inference.detector import Detector
+    from microscope_qc.ml.inference.tasks import Found
+    from microscope_qc.ml.inference.tiling import merge_settings
+
+    class Through(DetectionModel):
+        """Our detector behind SAHI's interface."""
+
+        finder: Any = None
+
+        def load_model(self) -> None:
+            self.model = self.finder
+
+        def perform_inference(self, image: np.ndarray) -> None:
+            self._original_predictions = self.finder(image)
+
+        @property
+        def num_categories(self) -> int:
+            return 10
+
+        def _create_object_prediction_list_from_original_predictions(
+            self, shift_amount_list: Any = None, full_shape_list: Any = None
+        ) -> None:
+            shift = (
+                (shift_amount_list or [[0, 0]])[0]
+                if isinstance((shift_amount_list or [[0]])[0], list)
+                else shift_amount_list
+            )
+            full = full_shape_list[0] if full_shape_list and isinstance(full_shape_list[0], list) else full_shape_list
+            self._object_prediction_list_per_image = [
+                [
+                    ObjectPrediction(
+                        bbox=[float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])],
+                        category_id=int(row["label"]), category_name=str(int(row["label"])),
+                        score=float(row["confidence"]), shift_amount=shift, full_shape=full,
+                    )
+                    for row in self._original_predictions
+                ]
+            ]  # fmt: skip
+
+    # at the model's own pixel size, so that both read the same pixels and nothing is resized
+    side = 3072
+    slide = electrode(folder)
+    from microscope_qc.slides import open_slide
+
+    path = folder / "small.ome.zarr"
+    with open_slide(slide) as opened:
+        picture = opened.scene(None).read_scaled(Region(0, 0, 4608, 4608), (side, side))
+    if not path.exists():
+        from microscope_qc.slides.pyramid import write_ome_zarr
+
+        run_job(
+            write_ome_zarr(
+                path, shape=(side, side), dtype="uint8", rgb=True, pixel_size_um=(0.9, 0.9),
+                read=lambda region: picture[region.y0 : region.y1, region.x0 : region.x1],
+            )
+        )  # fmt: skip
+    detector = Detector.load("li-ion-ssd", device="cpu")
+    rng = np.random.default_rng(0)
+    fixed = np.zeros(20, CANDIDATE_DTYPE)
+    corner = rng.random((2, 20)) * 440
+    fixed["y0"], fixed["x0"], fixed["y1"], fixed["x1"] = corner[0], corner[1], corner[0] + 40, corner[1] + 40
+    fixed["confidence"], fixed["label"] = rng.random(20), rng.integers(0, 10, 20)
+
+    class Nothing:
+        """A network that costs nothing: twenty boxes for every tile."""
+
+        def __init__(self, task: Any) -> None:
+            self._task = task
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._task, name)
+
+        def compute(self, slots: Any, size: Any) -> Any:
+            return len(slots)
+
+        def results(self, computed: Any, size: Any) -> list[Found]:
+            return [Found(fixed) for _ in range(computed)]
+
+    for name, find, limit in (
+        ("SSD", lambda image: detector.find([image])[0], 1.0),
+        ("a network that costs nothing", lambda image: fixed, 3.0),
+    ):
+        with Session(run_card(path, "li-ion-ssd", side=side, tile_px=512, overlap_px=128, um=0.9)) as session:
+            if limit > 1:
+                session.ladder._task = Nothing(session.task)
+
+            def ours(session: Session = session) -> None:
+                records = everything(session)
+                rows = np.concatenate([record.candidates for record in records])
+                merge_candidates(rows, session.grid, merge_settings(session.scale))
+
+            model = Through(model_path="", confidence_threshold=0.05, device="cpu", load_at_init=False)
+            model.finder = find
+
+            def theirs(model: Any = model) -> None:
+                from microscope_qc.slides import open_slide
+
+                with open_slide(path) as opened:  # it, too, begins with a file
+                    whole = opened.scene(None).read_rgb8(Region(0, 0, side, side))
+                get_sliced_prediction(
+                    whole, model, slice_height=512, slice_width=512, overlap_height_ratio=0.25,
+                    overlap_width_ratio=0.25, perform_standard_pred=False, verbose=0,
+                )  # fmt: skip
+
+            ours(), theirs()
+            mine, sahi, ratio, busy = paired(theirs, ours, repeats=3)
+        line(f"SAHI / this, {name}", ratio, f">= {limit:.0f}", ratio >= limit, f"processor {busy:.2f}")
+        print(f"    {len(session.grid)} slices of 512 px: SAHI {mine[0]:.2f} s, this {sahi[0]:.2f} s")
+
+
+_MEMORY = """
+import json, sys, threading, psutil
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.inference.engine import run_model
+from microscope_qc.ml.inference.detector import Detector
+Detector.load("li-ion-ssd", device="cpu")
+process = psutil.Process()
+before, peak, end = process.memory_info().rss, [0], threading.Event()
+def look():
+    while not end.wait(0.01):
+        peak[0] = max(peak[0], process.memory_info().rss)
+watcher = threading.Thread(target=look)
+watcher.start()
+status = run_job(run_model(sys.argv[1]))
+end.set()
+watcher.join()
+print(json.dumps([(peak[0] - before) / 1e9, status["tiles_done"]]))
+"""
+
+
+def memory(folder: Path) -> None:
+    """Peak memory beyond program and model, on virtual slides of two sizes; tiles taken from all over the slide."""
+    from microscope_qc.ml.inference.mask import mask_from, write_mask
+    from microscope_qc.slides.virtual import write_virtual
+
+    for side in (20_000, 160_000):
+        path = write_virtual(folder / f"v{side}.virtual.json", shape=(side, side), pixel_size_um=(0.3, 0.3))
+        run = folder / f"memory{side}"
+        run.mkdir()
+        card = run_card(path, "li-ion-ssd", side=side, tile_px=1536, overlap_px=384)
+        (run / "card.json").write_text(json.dumps(card | {"skip_empty": True}))
+        look = np.random.default_rng(0).random((side // 1000, side // 1000)) < 100 / (side // 1000) ** 2
+        write_mask(run, mask_from(look, region=Region(0, 0, side, side), cell_px=(1000, 1000)))
+        done = subprocess.run(
+            [sys.executable, "-c", _MEMORY, str(run)], capture_output=True, text=True, check=True,
+            env=dict(os.environ, OMP_WAIT_POLICY="PASSIVE"),
+        )  # fmt: skip
+        peak, tiles = json.loads(done.stdout.splitlines()[-1])
+        grid = TileGrid(Region(0, 0, side, side), 1536, 384)
+        line(
+            f"peak memory beyond the model, slide of {side:,} px: GB",
+            peak,
+            "< 2",
+            peak < 2,
+            f"{len(grid):,} tiles, {tiles} done",
+        )
+
+
+_START = """
+import sys, time
+import torch, torchvision
+from microscope_qc.ml.inference import run_model
+started = time.perf_counter()
+job = run_model(sys.argv[1])
+while next(job).done == 0:
+    pass
+print(time.perf_counter() - started)
+"""
+
+
+def start(folder: Path) -> None:
+    """From the call to the first tile in the journal, torch being imported."""
+    path = electrode(folder)
+    seconds = []
+    for number in range(4):
+        run = folder / f"start{number}"
+        run.mkdir()
+        card = run_card(path, "li-ion-ssd", side=1536, tile_px=1536, overlap_px=384)
+        (run / "card.json").write_text(json.dumps(card))
+        done = subprocess.run([sys.executable, "-c", _START, str(run)], capture_output=True, text=True, check=True)
+        seconds.append(float(done.stdout.split()[-1]))
+    value = statistics.median(seconds[1:])
+    line("engine start, torch imported, to the first tile done: s", value, "< 1", value < 1)
+
+
+PARTS: dict[str, Callable[[Path], None]] = {
+    "engine": engine, "windows": windows, "autoencoder": autoencoder, "sahi": against_sahi, "memory": memory,
+    "start": start,
+}  # fmt: skip
+
+
+def versions(names: Sequence[str]) -> str:
+    """Names and versions of what is installed."""
+    found = []
+    for name in names:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--folder", type=Path, help="keep drawn slides here")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    import torch
+
+    from microscope_qc.ml.devices import fast_bfloat16, use_threads
+    from microscope_qc.ml.inference.batch_size import device_name
+
+    use_threads()
+    processor = torch.device("cpu")
+    print(f"{device_name(processor)}, {torch.get_num_threads()} threads, bf16 {fast_bfloat16(processor)}", end="; ")
+    print(f"load before {os.getloadavg()[0]:.1f}; Python {platform.python_version()}", end=", ")
+    print(versions(["torch", "torchvision", "numpy", "opencv-python-headless", "zarr", "tensorstore", "sahi"]))
+    with tempfile.TemporaryDirectory() as temporary, one_picture_thread():
+        for part in arguments.parts or PARTS:
+            folder = Path(temporary)
+            if arguments.folder is not None:
+                for name in ("electrode4608.ome.zarr", "small.ome.zarr"):
+                    kept = arguments.folder / name
+                    if kept.exists() and not (folder / name).exists():
+                        (folder / name).symlink_to(kept)
+            PARTS[part](folder)
+
+
+if __name__ == "__main__":
+    main()
