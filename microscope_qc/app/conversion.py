@@ -14,7 +14,7 @@ from microscope_qc.app import theme
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.slides import SceneFacts
-from microscope_qc.workflows.convert_child import ConversionPlan, convert_in_child, plan_conversion
+from microscope_qc.workflows.convert_child import ConversionPlan, convert_in_child, discard_unfinished, plan_conversion
 
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobHandle, JobRunner
@@ -149,13 +149,15 @@ class Conversions(QObject):
             convert_in_child(slide, plan.out),
             f"Converting {slide.name}",
             on_done=lambda facts: self._on_converted(project, slide, facts),
-            on_cancelled=lambda: self._on_stopped(slide),
+            on_cancelled=lambda: self._on_stopped(slide, plan),
         )
         self._running[key] = handle
         handle.ended.connect(lambda: self._running.pop(key, None))
 
-    def _on_stopped(self, slide: SlideRecord) -> None:
-        self._session.notice.emit(f"The conversion of {slide.name} was stopped. Started again, it goes on from there.")
+    def _on_stopped(self, slide: SlideRecord, plan: ConversionPlan) -> None:
+        # only when the person stopped it: a conversion that the window's end stops goes on at the next start
+        self._jobs.call(lambda: discard_unfinished(plan.out))
+        self._session.notice.emit(f"The conversion of {slide.name} was stopped; nothing of it is left.")
 
     def _on_converted(self, project: Project, slide: SlideRecord, facts: SceneFacts) -> None:
         self._session.notice.emit(f"{slide.name} is converted: {facts.path}")

@@ -26,6 +26,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     convert.add_argument("--no-verify", action="store_true", help="do not read everything back at the end")
     convert.add_argument("--fresh", action="store_true", help="start anew instead of continuing a stopped conversion")
+    convert.add_argument("--keep", action="store_true", help="when stopped, leave what is done to be continued")
     convert.add_argument("--json", action="store_true", help="print one JSON document")
     convert.set_defaults(handler=_convert)
 
@@ -121,6 +122,7 @@ def _convert(args: argparse.Namespace) -> int:
         pixel_size_um=args.pixel_size,
         verify=not args.no_verify,
         resume=not args.fresh,
+        keep_stopped=args.keep,
     )
     written = run(job, args)
     damaged = {path: places for path in written if (places := damaged_places(path))}

@@ -51,6 +51,7 @@ def write_ome_zarr(
     source: Mapping[str, Any] | None = None,
     resume_key: Mapping[str, Any] | None = None,
     resume: bool = True,
+    keep_stopped: bool = False,
     is_there: Callable[[], bool] = lambda: True,
     verify: bool = False,
 ) -> Job[Path]:
@@ -79,6 +80,8 @@ def write_ome_zarr(
         and the next one with an equal key continues it.
     resume
         False starts anew although there is something to continue.
+    keep_stopped
+        Leave something to continue also when the job is closed; without it, closing leaves nothing.
     is_there
         Whether the source can still be reached.
     verify
@@ -87,7 +90,7 @@ def write_ome_zarr(
     Returns
     -------
     Job[Path]
-        Yields progress in tiles, then in files while it verifies, and returns ``out``; cancelling leaves nothing.
+        Yields progress in tiles, then in files while it verifies, and returns ``out``.
 
     Raises
     ------
@@ -102,7 +105,10 @@ def write_ome_zarr(
     target = _checked_target(Path(out), shape)
     planes = 3 if rgb else max(1, len(channels))
     plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, strip_px)
-    with _as_write_error(target), _open_part(PartFolder(target, plan, resume_key), fresh=not resume) as part:
+    with (
+        _as_write_error(target),
+        _open_part(PartFolder(target, plan, resume_key), fresh=not resume, keep_stopped=keep_stopped) as part,
+    ):
         reader = SourceReader(
             read,
             plan,
@@ -128,13 +134,13 @@ def write_ome_zarr(
 
 
 @contextlib.contextmanager
-def _open_part(part: PartFolder, *, fresh: bool) -> Iterator[PartFolder]:
+def _open_part(part: PartFolder, *, fresh: bool, keep_stopped: bool) -> Iterator[PartFolder]:
     """The part folder, and what becomes of it when it was not published."""
     part.open(fresh=fresh)
     try:
         yield part
-    except GeneratorExit:  # a person cancelled
-        part.discard()
+    except GeneratorExit:  # stopped
+        part.leave() if keep_stopped else part.discard()
         raise
     except UnsoundShard as error:
         part.forget([error.shard])

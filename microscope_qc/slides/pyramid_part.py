@@ -25,6 +25,11 @@ LOCK_NAME = "writer.lock"
 JOURNAL_NAME = "journal.jsonl"
 
 
+def part_folder(target: Path) -> Path:
+    """Where a pyramid grows until it takes the place of ``target``."""
+    return target.with_name(f".{target.name}.part")
+
+
 class PartFolder:
     """Lies beside the target as ``.NAME.part`` until it takes the target's place.
 
@@ -38,7 +43,7 @@ class PartFolder:
 
     def __init__(self, target: Path, plan: PyramidPlan, key: Mapping[str, Any] | None) -> None:
         self.target = target
-        self.folder = target.with_name(f".{target.name}.part")
+        self.folder = part_folder(target)
         self.continued = False
         self.damaged: list[Region] = []
         self._old = target.with_name(f".{target.name}.old")

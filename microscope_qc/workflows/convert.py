@@ -28,6 +28,7 @@ def convert(
     pixel_size_um: float | None = None,
     verify: bool = True,
     resume: bool = True,
+    keep_stopped: bool = False,
 ) -> Job[list[Path]]:
     """Write every scene of a slide, or one of them, as an OME-Zarr 0.5 pyramid.
 
@@ -47,6 +48,8 @@ def convert(
         Read everything back at the end and compare it with what was written.
     resume
         Continue where an earlier conversion stopped; False starts anew.
+    keep_stopped
+        Let the next conversion continue also when this job is closed; without it, closing leaves nothing behind.
 
     Returns
     -------
@@ -86,6 +89,7 @@ def convert(
                 source=origin,
                 resume_key={**origin, **_state(source)},
                 resume=resume,
+                keep_stopped=keep_stopped,
                 is_there=source.exists,
                 verify=verify,
             )

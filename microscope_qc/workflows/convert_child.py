@@ -88,20 +88,27 @@ def convert_in_child(slide: SlideRecord, out: Path) -> Job[SceneFacts]:
     -------
     Job[SceneFacts]
         Yields the child's own progress; returns what the project stores about the copy. Closing it stops the child;
-        the next conversion to the same place goes on from there.
+        the next conversion to the same place goes on from there, unless :func:`discard_unfinished` was called.
 
     Raises
     ------
     SlideError
         When the child ended early, with the last sentence it said, or the copy is not the slide.
     """
-    arguments = ["convert", str(slide.path), str(out)]
+    arguments = ["convert", str(slide.path), str(out), "--keep"]
     if slide.scene is not None:
         arguments += ["--scene", slide.scene]
     size = slide.pixel_size_um
     if size is not None and size[0] == size[1]:
         arguments += ["--pixel-size", repr(float(size[0]))]
     return _follow(lambda: CommandChild(arguments, name="conversion"), slide, out)
+
+
+def discard_unfinished(out: Path) -> None:
+    """Delete what a stopped conversion has left to be continued."""
+    from microscope_qc.slides.pyramid_part import part_folder
+
+    shutil.rmtree(part_folder(out), ignore_errors=True)
 
 
 def _follow(start: Callable[[], CommandChild], slide: SlideRecord, out: Path) -> Job[SceneFacts]:

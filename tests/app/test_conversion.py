@@ -15,6 +15,7 @@ from microscope_qc.app.conversion import Conversions, OfferBar, bytes_text, plan
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.jobs import run_job
+from microscope_qc.slides.pyramid_part import part_folder
 from microscope_qc.workflows.convert_child import ConversionPlan, convert_in_child, plan_conversion
 
 if TYPE_CHECKING:
@@ -127,9 +128,12 @@ def test_stopped_it_says_so_and_leaves_nothing_running(offers: Any, session: Any
     qtbot.waitUntil(bar.isVisible, timeout=10_000)
     QTest.mouseClick(bar.accept_button, LEFT)
     (handle,) = offers.jobs.running
+    unfinished = part_folder(tmp_path / "S1.ome.zarr")
+    unfinished.mkdir()  # the slide is too small for the child to have left something
     handle.cancel()
     qtbot.waitUntil(lambda: not offers.jobs.running, timeout=60_000)
     assert "was stopped" in offers.notices[-1]
+    qtbot.waitUntil(lambda: not unfinished.exists(), timeout=10_000)
     assert not (tmp_path / "S1.ome.zarr").exists()
     assert not bar.isVisible()
 

@@ -24,7 +24,7 @@ from microscope_qc.core.jobs import CancelToken, Progress, run_job
 from microscope_qc.slides import Channel, open_slide
 from microscope_qc.slides.base import Level, Mosaic
 from microscope_qc.slides.pyramid import damaged_places, write_ome_zarr
-from microscope_qc.slides.pyramid_part import LOCK_NAME
+from microscope_qc.slides.pyramid_part import LOCK_NAME, part_folder
 from microscope_qc.slides.pyramid_source import merged
 from microscope_qc.workflows.convert import convert
 
@@ -465,6 +465,20 @@ def test_cancelling_keeps_nothing_in_either_phase(tiff: Path, tmp_path: Path) ->
         with pytest.raises(Cancelled):
             run_job(convert(tiff, tmp_path / "a.ome.zarr"), on_progress, token)
         assert [path.name for path in tmp_path.iterdir()] == ["cell.tif"]
+
+
+def test_stopped_by_the_end_of_the_window_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    tiff = write_tiff(tmp_path / "cell.tif", micrograph((1100, 9000)))
+    job = convert(tiff, tmp_path / "a.ome.zarr", keep_stopped=True)
+    while next(job).done < 14:
+        pass
+    job.close()
+    assert part_folder(tmp_path / "a.ome.zarr").is_dir()
+    seen: list[Progress] = []
+    run_job(convert(tiff, tmp_path / "a.ome.zarr"), seen.append)
+    assert seen[0].done > 0, "it began anew"
+    check_levels(tmp_path / "a.ome.zarr", tifffile.imread(tiff)[None])
+    assert hidden(tmp_path) == []
 
 
 def test_a_kill_between_the_last_two_renames_loses_nothing(tiff: Path, tmp_path: Path) -> None:
