@@ -15,6 +15,7 @@ from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.inference import plan_grid, run_model
+from microscope_qc.ml.inference.pixels import TileReader, resized
 from microscope_qc.ml.inference.tiling import in_valid_area, model_tile_shape, slide_scale, tile_size, to_slide
 from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
 
@@ -138,6 +139,33 @@ def test_coordinates_come_back_to_the_slide() -> None:
     assert placed["tile"][0] == 7
     assert tile_size(512, 128, scale=(2.0, 2.0)) == (1024, 256)
     assert tile_size(10, 9, scale=(0.01, 0.01)) == (1, 0)
+
+
+@pytest.mark.parametrize("shape", [(66, 99), (60, 90), (33, 50), (120, 180)])
+def test_pictures_are_averaged_whatever_the_factor(shape: tuple[int, int]) -> None:
+    picture = draw(1, size=192)[0][:90, :135]
+    expected = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_AREA if shape[0] <= 90 else cv2.INTER_LINEAR)
+    assert np.abs(resized(picture, shape).astype(int) - expected).max() <= 1
+    assert resized(picture, picture.shape[:2]) is picture
+
+
+def test_tiles_of_a_strip_are_those_that_are_read_alone(picture: Path) -> None:
+    from microscope_qc.slides import open_slide
+
+    grid = TileGrid(Region(0, 0, 600, 600), 192, 48)
+    with open_slide(picture) as slide:
+        reader = TileReader(slide.scene(None), scale=(1.5, 1.5), tile_shape=(192, 192), shape=(128, 128))
+        tiles = list(grid)[:4]
+        # the last tile of the row is moved back, off the model's pixels
+        assert reader.strips(tiles, longest=4) == [3, 1] and reader.strips(tiles, longest=2) == [2, 1, 1]
+        for together, tile in zip(reader.read(tiles[:3]), tiles[:3], strict=True):
+            (alone,) = reader.read([tile])
+            np.testing.assert_array_equal(together, alone)
+            whole = slide.scene(None).read_scaled(tile, (128, 128))
+            assert np.abs(together.astype(int) - whole).max() <= 1
+            assert reader.frame(tile) == tile
+        odd = TileReader(slide.scene(None), scale=(1.37, 1.37), tile_shape=(192, 192), shape=(140, 140))
+        assert odd.strips(tiles, longest=4) == [1, 1, 1, 1]
 
 
 def test_what_lies_beside_a_seam_is_the_neighbours() -> None:

@@ -87,16 +87,12 @@ class TileReader:
         SlideError
             When a part of them cannot be decoded.
         """
-        import cv2
-
         (height, width), (rows, columns) = self._source, self.shape
         origins = [self._origin(tile) for tile in tiles]
         y, x = origins[0]
         source = self._read(Region(y, x, y + height, origins[-1][1] + width))
         starts = [(origin[1] - x) * columns // width for origin in origins]
-        if source.shape[0] != rows or width != columns:
-            method = cv2.INTER_AREA if height >= rows and width >= columns else cv2.INTER_LINEAR
-            source = cv2.resize(source, (starts[-1] + columns, rows), interpolation=method)
+        source = resized(source, (rows, starts[-1] + columns))
         return [source[:, start : start + columns] for start in starts]
 
     def _read(self, region: Region) -> np.ndarray:
@@ -126,5 +122,34 @@ class TileReader:
                 ]
         return pixels
 
+    def clear(self) -> None:
+        """Forget what was unpacked."""
+        self._pieces.clear()
+
     def _unpack(self, place: Region) -> np.ndarray:
         return self._mosaic.read_rgb8(place, level=self._level)
+
+
+def resized(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A picture, uint8 (h, w, 3), at another size: averaged over the area each pixel stands for when it is smaller."""
+    import cv2
+
+    height, width = pixels.shape[:2]
+    rows, columns = shape
+    if (height, width) == (rows, columns):
+        return pixels
+    if 2 * height == 3 * rows and 2 * width == 3 * columns:
+        # the step between levels that halve and models at a third: twice as quick as OpenCV's way for any factor
+        return cv2.transpose(_two_thirds(cv2.transpose(_two_thirds(pixels))))
+    method = cv2.INTER_AREA if height >= rows and width >= columns else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (columns, rows), interpolation=method)
+
+
+def _two_thirds(pixels: np.ndarray) -> np.ndarray:
+    """Two rows for every three."""
+    import cv2
+
+    smaller = np.empty((len(pixels) // 3 * 2, *pixels.shape[1:]), np.uint8)
+    smaller[0::2] = cv2.addWeighted(pixels[0::3], 2 / 3, pixels[1::3], 1 / 3, 0)
+    smaller[1::2] = cv2.addWeighted(pixels[1::3], 1 / 3, pixels[2::3], 2 / 3, 0)
+    return smaller
