@@ -32,7 +32,7 @@ def writing(session: Session) -> str:
     """Needs a project that this window may change."""
     if session.project is None:
         return "Open a slide or a project first."
-    return "" if session.can_write else "This project is open for reading only."
+    return session.why_not_write()
 
 
 def writing_slide(session: Session) -> str:
@@ -165,6 +165,17 @@ ACTIONS: tuple[Action, ...] = (
         group=2,
     ),
     Action("edit.select_none", "Select nothing", "Edit", "select_none", ("Esc",), "select-off", group=2),
+    Action(
+        "classes.manage",
+        "Classes…",
+        "Edit",
+        "manage_classes",
+        ("Ctrl+K",),
+        "shape-outline",
+        when=with_project,
+        group=3,
+        tooltip="Add, rename, merge, recolour, reorder; class sets",
+    ),
     Action("edit.palette", "Command palette…", "Edit", "show_palette", ("Ctrl+P",), "console-line", group=3),
     Action("edit.shortcuts", "Change shortcuts…", "Edit", "show_shortcuts", (), "keyboard-settings-outline", group=3),
     Action("edit.settings", "Settings…", "Edit", "show_settings", ("Ctrl+,",), "cog-outline", group=3),

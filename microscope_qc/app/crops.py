@@ -292,7 +292,7 @@ class CropProvider(QObject):
             generation, source, display, spec = task
             how = {} if display is None else {"display": display}
             try:
-                crop = Crop(_to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
+                crop = Crop(to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
             except Exception as error:  # a worker must outlive any unreadable tile; the cell says what happened
                 logger.info("crop %s: %s", spec.region, error)
                 crop = Crop(None, str(error) or type(error).__name__)
@@ -339,7 +339,8 @@ def _size(crop: Crop) -> int:
     return 256 + (crop.image.sizeInBytes() if crop.image is not None else 0)
 
 
-def _to_image(pixels: np.ndarray) -> QImage:
+def to_image(pixels: np.ndarray) -> QImage:
+    """Return RGB pixels (h, w, 3) as a picture with memory of its own."""
     pixels = np.ascontiguousarray(pixels, dtype=np.uint8)
     height, width = pixels.shape[:2]
     image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)

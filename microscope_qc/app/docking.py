@@ -48,7 +48,9 @@ def _slides(window: MainWindow, parent: QWidget) -> QWidget:
 def _classes(window: MainWindow, parent: QWidget) -> QWidget:
     from microscope_qc.app.docks.classes import ClassesDock
 
-    return ClassesDock(window.session, parent)
+    dock = ClassesDock(window.session, parent)
+    dock.manage_requested.connect(window.files.manage_classes)
+    return dock
 
 
 def _card(window: MainWindow, parent: QWidget) -> QWidget:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from psygnal import Signal
@@ -87,6 +87,7 @@ class Session:
     marks_changed: ClassVar[Signal] = Signal()
     runs_changed: ClassVar[Signal] = Signal()
     history_changed: ClassVar[Signal] = Signal()
+    saved_filters_changed: ClassVar[Signal] = Signal()
     tool_changed: ClassVar[Signal] = Signal(str)
     draw_class_changed: ClassVar[Signal] = Signal(int)
     centre_requested: ClassVar[Signal] = Signal(int)  # box id; the canvas goes there
@@ -104,6 +105,7 @@ class Session:
         self.order: Callable[[], np.ndarray] = self._order_by_id
         self.tool = "select"
         self.draw_class_id = 0
+        self._owner_words = ""
         self._opened: dict[int, Mosaic] = {}
         self._generation = 0
         self._table: BoxTable | None = None
@@ -126,6 +128,8 @@ class Session:
             events.runs_changed.connect(self._on_runs_changed)
             events.history_changed.connect(self._on_history_changed)
             events.filter_changed.connect(self._on_filter_changed)
+            events.saved_filters_changed.connect(self._on_saved_filters_changed)
+            self.refresh_owner()
             if project.classes:
                 self.draw_class_id = project.classes[0].id
         self.project_changed.emit()
@@ -142,6 +146,7 @@ class Session:
         events.runs_changed.disconnect(self._on_runs_changed)
         events.history_changed.disconnect(self._on_history_changed)
         events.filter_changed.disconnect(self._on_filter_changed)
+        events.saved_filters_changed.disconnect(self._on_saved_filters_changed)
         if self.slide is not None and not project.read_only:
             project.set_setting("last_slide", self.slide.id)
         self.show_slide(None)
@@ -246,6 +251,18 @@ class Session:
     def can_write(self) -> bool:
         """Whether there is a project that this window owns."""
         return self.project is not None and not self.project.read_only
+
+    def why_not_write(self) -> str:
+        """Why nothing can be changed here, "" when it can: actions and buttons say it."""
+        if self.project is None:
+            return "Open a slide or a project first."
+        return "" if self.can_write else f"Read only: {self._owner_words}."
+
+    def refresh_owner(self) -> bool:
+        """Look anew who writes a project that is open for reading (a small file is read); True while somebody does."""
+        owner = self.project.owner if self.project is not None and self.project.read_only else None
+        self._owner_words = owner_words(owner)
+        return owner is not None
 
     # -- tools -------------------------------------------------------------------------------------------------------
 
@@ -501,6 +518,19 @@ class Session:
 
     def _on_filter_changed(self) -> None:
         self.filter_changed.emit()
+
+    def _on_saved_filters_changed(self) -> None:
+        self.saved_filters_changed.emit()
+
+
+def owner_words(owner: dict[str, Any] | None) -> str:
+    """Who writes a project, and since when."""
+    if owner is None:
+        return "its folder cannot be written"
+    place = "window" if owner.get("program") == "window" else "command"
+    since = str(owner.get("since", ""))[:16].replace("T", " ")
+    who = f"{owner.get('user', 'somebody')} on {owner.get('host', 'another machine')} writes to it"
+    return f"{who} (in a {place})" + (f" since {since}" if since else "")
 
 
 def open_mosaic(slide: SlideRecord) -> Mosaic:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from microscope_qc.app import settings as settings_module
 from microscope_qc.app.actions import ACTIONS, MENUS
 from microscope_qc.app.canvas.view import View, nice_length, scale_bar
-from microscope_qc.app.docks.classes import suggest_code
+from microscope_qc.app.docks.class_chip import suggest_code
 from microscope_qc.app.palette import match_score
 from microscope_qc.app.session import Selection
 

@@ -14,6 +14,7 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 
 if TYPE_CHECKING:
+    from microscope_qc.app.docks.class_manager import ClassManager
     from microscope_qc.app.main_window import MainWindow
     from microscope_qc.project import Project
     from microscope_qc.project.slides import SceneFacts
@@ -32,6 +33,7 @@ class FileCommands:
     def __init__(self, window: MainWindow) -> None:
         self._window = window
         self._session = window.session
+        self._classes: ClassManager | None = None
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -174,6 +176,20 @@ class FileCommands:
         if summary.unmatched:
             words += f" {len(summary.unmatched)} pictures are no slides of this project."
         self._session.notice.emit(words)
+
+    # -- classes -----------------------------------------------------------------------------------------------------
+
+    def manage_classes(self, class_id: int = 0) -> None:
+        """Open the class manager beside the slide, at a class when one is given."""
+        from microscope_qc.app.docks.class_manager import ClassManager
+
+        if self._classes is None:
+            self._classes = ClassManager(self._session, self._window)
+        self._classes.show()
+        self._classes.raise_()
+        self._classes.activateWindow()
+        if class_id:
+            self._classes.show_class(class_id)
 
     @contextmanager
     def _saying_errors(self) -> Iterator[None]:

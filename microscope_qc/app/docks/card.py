@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app import theme
-from microscope_qc.app.docks.classes import chip_icon
+from microscope_qc.app.docks.class_chip import chip_icon
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, size_text, state_text
 from microscope_qc.app.docks.table import model_name

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, QTimer
-from qtpy.QtGui import QBrush, QColor, QIcon, QPainter, QPixmap
+from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import (
     QColorDialog,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
     QMenu,
+    QPushButton,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -22,9 +22,11 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app import theme
-from microscope_qc.app.docks.class_dialogs import ClassDialog, DeleteClassDialog
+from microscope_qc.app.docks.class_chip import chip_icon, suggest_code
+from microscope_qc.app.docks.class_manager import delete_class
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import count_text
+from microscope_qc.app.docks.gating import allow
 from microscope_qc.core.defect_class import next_colour
 
 if TYPE_CHECKING:
@@ -34,7 +36,12 @@ KEY, CODE, NAME, COUNT = range(4)
 
 
 class ClassesDock(QWidget):
-    """A click chooses the class to draw with; a double-click edits."""
+    """A click chooses the class to draw with; a double-click edits.
+
+    ``manage_requested`` asks for the class manager, at a class or (0) at none.
+    """
+
+    manage_requested = Signal(int)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,13 +61,22 @@ class ClassesDock(QWidget):
             for place in (KEY, CODE, COUNT):
                 header.setSectionResizeMode(place, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.currentItemChanged.connect(self._on_current_item_changed)
-        self.tree.itemDoubleClicked.connect(lambda item, _column: self.edit(item.data(0, Qt.ItemDataRole.UserRole)))
+        self.tree.itemDoubleClicked.connect(
+            lambda item, _column: self.manage_requested.emit(int(item.data(0, Qt.ItemDataRole.UserRole)))
+        )
         self.tree.customContextMenuRequested.connect(self._on_menu_requested)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.tree, 1)
         column.addLayout(self._new_row())
+        self.manage_button = QPushButton(theme.icon("shape-outline"), "Manage classes…")
+        self.manage_button.setToolTip("Rename, merge, recolour, reorder; class sets")
+        self.manage_button.clicked.connect(lambda: self.manage_requested.emit(0))
+        last = QHBoxLayout()
+        last.setContentsMargins(theme.STEP, 0, theme.STEP, theme.STEP)
+        last.addWidget(self.manage_button)
+        column.addLayout(last)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(100)
@@ -127,9 +143,8 @@ class ClassesDock(QWidget):
         self._on_draw_class_changed(self._session.draw_class_id)
         self._show_colour()
         self._count()
-        writing = self._session.can_write
-        for widget in (self.new_name, self.new_code, self.new_colour, self.add_button):
-            widget.setEnabled(writing)
+        allow(self._session, self.new_name, self.new_code, self.new_colour, self.add_button)
+        self.manage_button.setEnabled(self._session.project is not None)
 
     def _count_soon(self, *_: object) -> None:
         self._soon.start()
@@ -162,9 +177,11 @@ class ClassesDock(QWidget):
             return
         class_id = int(row.data(0, Qt.ItemDataRole.UserRole))
         menu = QMenu(self)
-        menu.addAction(theme.icon("pencil-outline"), "Edit…", lambda: self.edit(class_id))
+        menu.addAction(theme.icon("pencil-outline"), "Edit…", lambda: self.manage_requested.emit(class_id))
         menu.addAction(theme.icon("select-all"), "Select its finds", lambda: self._select(class_id))
-        delete = menu.addAction(theme.icon("delete-outline"), "Delete…", lambda: self.delete(class_id))
+        delete = menu.addAction(
+            theme.icon("delete-outline"), "Delete…", lambda: delete_class(self._session, class_id, self)
+        )
         if delete is not None:
             delete.setEnabled(self._session.can_write)
         viewport = self.tree.viewport()
@@ -175,28 +192,6 @@ class ClassesDock(QWidget):
         self._session.selection.set(rows["id"][rows["class_id"] == class_id])
 
     # -- changing classes --------------------------------------------------------------------------------------------
-
-    def edit(self, class_id: int) -> None:
-        """Ask for the new values of a class."""
-        project = self._session.project
-        if project is None or project.read_only:
-            return
-        dialog = ClassDialog(self._session.class_of(class_id), self)
-        if dialog.exec():
-            project.edit_class(class_id, **dialog.values())
-
-    def delete(self, class_id: int) -> None:
-        """Delete a class; with finds, ask what becomes of them."""
-        project = self._session.project
-        if project is None or project.read_only:
-            return
-        count = project.class_counts().get(class_id, 0)
-        if count == 0:
-            project.delete_class(class_id)
-            return
-        dialog = DeleteClassDialog(self._session.class_of(class_id), count, self._session.classes, self)
-        if dialog.exec():
-            project.delete_class(class_id, move_to=dialog.move_to())
 
     def add(self) -> None:
         """Add the class of the row at the bottom."""
@@ -230,43 +225,3 @@ class ClassesDock(QWidget):
 
     def _show_colour(self) -> None:
         self.new_colour.setIcon(chip_icon(self._colour()))
-
-
-def suggest_code(name: str, taken: set[str]) -> str:
-    """Short code for a name: initials of three words, else the first letters; a number where that is taken.
-
-    ``"Anode hollow space"`` -> ``"AHS"``, ``"Scratch"`` -> ``"SCR"``.
-    """
-    words = re.findall(r"\w+", name.upper())
-    if not words:
-        return ""
-    code = "".join(word[0] for word in words[:3]) if len(words) >= 3 else (
-        words[0][0] + words[1][:2] if len(words) == 2 else words[0][:3]
-    )  # fmt: skip
-    candidate, number = code, 2
-    while candidate in taken:
-        candidate, number = f"{code}{number}", number + 1
-    return candidate
-
-
-def chip_icon(colour: str) -> QIcon:
-    """The chip, the same in a selected row: Qt would tint it there."""
-    chip = colour_chip(colour)
-    icon = QIcon(chip)
-    for mode in (QIcon.Mode.Selected, QIcon.Mode.Disabled):
-        icon.addPixmap(chip, mode)
-    return icon
-
-
-def colour_chip(colour: str, side_px: int = 14) -> QPixmap:
-    """A rounded square in a class's colour."""
-    pixmap = QPixmap(side_px * 2, side_px * 2)
-    pixmap.setDevicePixelRatio(2)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setBrush(QColor(colour))
-    painter.setPen(QColor(0, 0, 0, 90))
-    painter.drawRoundedRect(1, 1, side_px - 2, side_px - 2, 3, 3)
-    painter.end()
-    return pixmap

@@ -19,7 +19,7 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
 from microscope_qc.app import theme
-from microscope_qc.app.docks.classes import chip_icon
+from microscope_qc.app.docks.class_chip import chip_icon
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, length_text, state_text
 from microscope_qc.core.boxes import BoxChange
