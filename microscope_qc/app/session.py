@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from psygnal import Signal
 
+from microscope_qc.app.box_editing import BoxEditing, count_words
+from microscope_qc.app.shown import ShownBoxes
 from microscope_qc.app.slide_view import SlideView
-from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable, ReviewState, make_rows
+from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable, ReviewState, coordinates, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
     from microscope_qc.project import Project
-    from microscope_qc.project.records import SlideRecord
+    from microscope_qc.project.records import LogEntry, SlideRecord
     from microscope_qc.slides import Mosaic
 
 TOOLS = ("select", "draw", "mark", "measure", "length", "grey")
@@ -91,6 +93,7 @@ class Session:
     tool_changed: ClassVar[Signal] = Signal(str)
     draw_class_changed: ClassVar[Signal] = Signal(int)
     centre_requested: ClassVar[Signal] = Signal(int)  # box id; the canvas goes there
+    area_requested: ClassVar[Signal] = Signal(tuple)  # y0, x0, y1, x1; the canvas brings it into sight
     line_drawn: ClassVar[Signal] = Signal(float)  # length in slide pixels, by the tool "measure"
     mark_placed: ClassVar[Signal] = Signal(float, float)  # y, x in slide pixels
     notice: ClassVar[Signal] = Signal(str)  # a short sentence for a toast
@@ -100,6 +103,7 @@ class Session:
         self.project: Project | None = None
         self.slide: SlideRecord | None = None
         self.mosaic: Mosaic | None = None
+        self.ahead: Mosaic | None = None  # on screen while its project is still being made
         self.mosaic_error: MicroscopeQCError | None = None
         self.selection = Selection()
         self.order: Callable[[], np.ndarray] = self._order_by_id
@@ -110,6 +114,8 @@ class Session:
         self._generation = 0
         self._table: BoxTable | None = None
         self._empty = BoxTable()
+        self.shown = ShownBoxes(self)
+        self.editing = BoxEditing(self)
         self.slide_view = SlideView(self)  # listens first: whoever hears of another slide finds how it is shown
 
     # -- project and slide -------------------------------------------------------------------------------------------
@@ -151,6 +157,7 @@ class Session:
             project.set_setting("last_slide", self.slide.id)
         self.show_slide(None)
         self._opened.clear()
+        self.ahead = None
         self.project = None
         project.close()
 
@@ -163,6 +170,7 @@ class Session:
         if self._table is not None:
             self._table.changed.disconnect(self._on_table_changed)
         self._table, self.slide, self.mosaic, self.mosaic_error = None, None, None, None
+        self.shown.forget()
         if slide_id is not None and self.project is not None:
             self.slide = next(slide for slide in self.project.slides if slide.id == slide_id)
             self._table = self.project.boxes(slide_id)
@@ -174,6 +182,9 @@ class Session:
     def _open_pixels(self, slide: SlideRecord) -> None:
         if slide.id in self._opened:
             self._on_pixels_opened(self._generation, slide, self._opened[slide.id])
+            return
+        if self.ahead is not None and self.shows_ahead(slide):
+            self._on_pixels_opened(self._generation, slide, self.ahead)
             return
         generation = self._generation
         if self.jobs is None:
@@ -189,6 +200,13 @@ class Session:
             on_done=lambda mosaic: self._on_pixels_opened(generation, slide, mosaic),
             on_failed=lambda error: self._on_pixels_failed(generation, error),
         )
+
+    def shows_ahead(self, slide: SlideRecord) -> bool:
+        """Whether the pixels of a slide are on screen since before there was a project."""
+        ahead = self.ahead
+        if ahead is None or ahead.path.absolute() != slide.path.absolute() or slide.scene not in (None, ahead.name):
+            return False
+        return slide.pixel_size_um in (None, ahead.pixel_size_um) and slide.shape_px == ahead.shape
 
     def _on_pixels_opened(self, generation: int, slide: SlideRecord, mosaic: Mosaic) -> None:
         if self.project is not None:
@@ -225,10 +243,23 @@ class Session:
         if self.project is not None:
             self.project.set_filter(replace(self.project.filter, **changes))  # type: ignore[arg-type]
 
+    def clear_filter(self) -> None:
+        """Show all finds again (but those of detections that are switched off)."""
+        if self.project is not None:
+            self.project.set_filter(BoxFilter())
+
+    @property
+    def filter_active(self) -> bool:
+        """Whether the filter may hide finds (detections switched off do not count)."""
+        return self.project is not None and replace(self.project.filter, hidden_runs=frozenset()) != BoxFilter()
+
     def shown_rows(self) -> np.ndarray:
-        """Rows of the slide on screen that pass the filter (a copy, sorted by id)."""
-        rows = self.table.rows
-        return rows[self.filter.mask(rows)] if len(rows) else np.zeros(0, BOX_DTYPE)
+        """Rows of the slide on screen that pass the filter (a copy that cannot be written to, sorted by id)."""
+        return self.shown.rows()
+
+    def shown_mask(self) -> np.ndarray:
+        """For each row of :attr:`table`, whether it passes the filter. Read it, do not write to it."""
+        return self.shown.mask()
 
     @property
     def classes(self) -> list[DefectClass]:
@@ -316,56 +347,48 @@ class Session:
         self.selection.set([box_id])
         return box_id
 
-    def move_box(self, box_id: int, y0: float, x0: float, y1: float, x1: float) -> None:
+    def move_box(self, box_id: int, y0: float, x0: float, y1: float, x1: float, *, resized: bool = False) -> None:
         """Move or resize a box."""
-        self._project().edit_boxes([box_id], title="Move box", y0=y0, x0=x0, y1=y1, x1=x1)
+        title = "Resize 1 find" if resized else "Move 1 find"
+        self._project().edit_boxes([box_id], title=title, y0=y0, x0=x0, y1=y1, x1=x1)
 
     def nudge(self, ids: np.ndarray, dy_px: float, dx_px: float) -> None:
-        """Move boxes by a few pixels."""
-        if len(ids):
-            rows = self.table.get(ids)
-            self._project().edit_boxes(
-                ids,
-                title=_count("Move", ids),
-                y0=rows["y0"] + dy_px,
-                y1=rows["y1"] + dy_px,
-                x0=rows["x0"] + dx_px,
-                x1=rows["x1"] + dx_px,
-            )
+        """Move boxes by a few pixels, together and inside the slide."""
+        self.editing.move_by(ids, dy_px, dx_px)
 
     def confirm(self, ids: np.ndarray) -> None:
         """A person says: it is a defect."""
         if len(ids):
-            self._project().edit_boxes(ids, title=_count("Confirm", ids), state=ReviewState.CONFIRMED, reason="")
+            self._project().edit_boxes(ids, title=count_words("Confirm", ids), state=ReviewState.CONFIRMED, reason="")
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
         """A person says: it is none, because of ``reason``."""
         if len(ids):
-            title = f"{_count('Reject', ids)}: {reason}"
+            title = f"{count_words('Reject', ids)}: {reason}"
             self._project().edit_boxes(ids, title=title, state=ReviewState.REJECTED, reason=reason)
 
     def unreview(self, ids: np.ndarray) -> None:
         """Take a judgement back."""
         if len(ids):
-            title = _count("Back to unreviewed:", ids)
+            title = count_words("Back to unreviewed:", ids)
             self._project().edit_boxes(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
         """Give another class."""
         if len(ids):
-            title = f"{_count('Class', ids)} to {self.class_of(class_id).code}"
+            title = f"{count_words('Class', ids)} to {self.class_of(class_id).code}"
             self._project().edit_boxes(ids, title=title, class_id=class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Put finds on the SEM travel list or take them off."""
         if len(ids):
-            title = _count("Choose" if chosen else "Leave out", ids) + " for the SEM"
+            title = count_words("Choose" if chosen else "Leave out", ids) + " for the SEM"
             self._project().edit_boxes(ids, title=title, chosen=chosen)
 
     def set_note(self, ids: np.ndarray, note: str) -> None:
         """Write a note."""
         if len(ids):
-            self._project().edit_boxes(ids, title=_count("Note on", ids), note=note)
+            self._project().edit_boxes(ids, title=count_words("Note on", ids), note=note)
 
     def delete(self, ids: np.ndarray) -> None:
         """Delete boxes (can be undone)."""
@@ -374,21 +397,48 @@ class Session:
 
     def undo(self) -> None:
         """Take the last command back, say which, and go there."""
-        entry = self._project().undo()
+        project = self._project()
+        before = self._places(project.undo_entry)
+        entry = project.undo()
         if entry is None:
             self.notice.emit("Nothing to undo.")
         else:
             self.notice.emit(f"Undone: {entry.title}")
-            self._go_to(entry.slide_id, entry.box_ids)
+            self._go_to_step(entry, before)
 
     def redo(self) -> None:
         """Do the command that was taken back again."""
-        entry = self._project().redo()
+        project = self._project()
+        before = self._places(project.redo_entry)
+        entry = project.redo()
         if entry is None:
             self.notice.emit("Nothing to redo.")
         else:
             self.notice.emit(f"Done again: {entry.title}")
-            self._go_to(entry.slide_id, entry.box_ids)
+            self._go_to_step(entry, before)
+
+    def _places(self, entry: LogEntry | None) -> np.ndarray:
+        """(N, 4) corners of the boxes of a history entry, as they lie now."""
+        project = self.project
+        if entry is None or entry.slide_id is None or project is None:
+            return np.empty((0, 4))
+        if all(slide.id != entry.slide_id for slide in project.slides):
+            return np.empty((0, 4))
+        table, ids = project.boxes(entry.slide_id), np.array(entry.box_ids, np.int64)
+        return coordinates(table.get(ids[table.has(ids)]))
+
+    def _go_to_step(self, entry: LogEntry, before: np.ndarray) -> None:
+        """Select what a step brought or changed, and bring what it touched into sight: also where boxes are gone."""
+        if entry.slide_id is not None and (self.slide is None or entry.slide_id != self.slide.id):
+            if self.project is None or all(slide.id != entry.slide_id for slide in self.project.slides):
+                return
+            self.show_slide(entry.slide_id)
+        ids = np.array(entry.box_ids, np.int64)
+        self.selection.set(ids[self.table.has(ids)])
+        touched = np.concatenate([before, self._places(entry)])
+        if len(touched):
+            low, high = touched[:, :2].min(axis=0), touched[:, 2:].max(axis=0)
+            self.area_requested.emit((*low.tolist(), *high.tolist()))
 
     def _go_to(self, slide_id: int | None, box_ids: Iterable[int]) -> None:
         if slide_id is not None and (self.slide is None or slide_id != self.slide.id):
@@ -478,19 +528,22 @@ class Session:
     # -- forwarding the model's signals ------------------------------------------------------------------------------
 
     def _on_table_changed(self, change: BoxChange) -> None:
+        self.shown.follow(change)
         gone = change.kind in {"removed", "reset"}
         if gone and len(self.selection):
-            left = [int(box_id) for box_id in self.selection.ids if int(box_id) in self.table]
-            if len(left) != len(self.selection):
-                self.selection.set(left)
+            left = self.table.has(self.selection.ids)
+            if not left.all():
+                self.selection.set(self.selection.ids[left])
         self.boxes_changed.emit(change)
 
     def _on_classes_changed(self) -> None:
+        self.shown.forget()
         if self.draw_class_id not in {item.id for item in self.classes}:
             self.set_draw_class(self.classes[0].id if self.classes else 0)
         self.classes_changed.emit()
 
     def _on_slides_changed(self) -> None:
+        self.shown.forget()
         shown, project = self.slide, self.project
         if shown is not None and project is not None:
             now = next((slide for slide in project.slides if slide.id == shown.id), None)
@@ -517,6 +570,7 @@ class Session:
         self.history_changed.emit()
 
     def _on_filter_changed(self) -> None:
+        self.shown.forget()
         self.filter_changed.emit()
 
     def _on_saved_filters_changed(self) -> None:
@@ -540,7 +594,3 @@ def open_mosaic(slide: SlideRecord) -> Mosaic:
     size = slide.pixel_size_um
     opened = open_slide(slide.path, pixel_size_um=None if size is None else float(size[0]))
     return opened.scene(slide.scene)
-
-
-def _count(verb: str, ids: np.ndarray) -> str:
-    return f"{verb} 1 find" if len(ids) == 1 else f"{verb} {len(ids)} finds"

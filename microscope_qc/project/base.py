@@ -219,6 +219,16 @@ class ProjectBase:
         return self._redo_entry is not None and not self.read_only
 
     @property
+    def undo_entry(self) -> LogEntry | None:
+        """The command that undo would take back."""
+        return self._undo_entry
+
+    @property
+    def redo_entry(self) -> LogEntry | None:
+        """The command that redo would do again."""
+        return self._redo_entry
+
+    @property
     def undo_title(self) -> str:
         """What undo would take back ("" for nothing)."""
         return self._undo_entry.title if self._undo_entry else ""

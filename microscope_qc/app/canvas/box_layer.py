@@ -1,179 +1,316 @@
-"""The boxes that are shown: which of them are in view, and how each is drawn."""
+"""The boxes that are shown: drawn by scenes prepared around the view, mended in place when single boxes change."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microscope_qc.app.canvas.boxes_visual import Frames, frame_vertices
+from microscope_qc.app.canvas.box_scene import (
+    MARGIN,
+    STYLES,
+    Scene,
+    Snapshot,
+    prepare,
+    prepare_selected,
+    widened,
+)
+from microscope_qc.app.canvas.boxes_visual import FRAME_DTYPE, Frames, frame_records, frame_vertices
+from microscope_qc.app.canvas.newest import NewestWork
 from microscope_qc.app.canvas.view import View
-from microscope_qc.core.boxes import ReviewState, coordinates
+from microscope_qc.core.boxes import BOX_DTYPE, BoxChange
 from microscope_qc.core.geometry import Region
 
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
 
-DOT_BELOW_PX = 5.0
-"""Boxes smaller than this on screen become dots, one per cell, so that a full slide shows where finds are dense."""
-CELL_PX = 7.0
+FEW = 20_000
+"""So many boxes are prepared at once; more of them in a thread."""
+FAR_MARGIN = 0.25
+"""Around views of many boxes less is prepared: there it is the screen that is full."""
+MENDED_UP_TO = 256
 LABELS_UP_TO = 200
 LABEL_FROM_PX = 14.0
-REJECTED_COLOUR = (0.72, 0.72, 0.72, 0.85)
-MARGIN = 0.5
-"""Prepared around the view, as a share of its size, so that small pans upload nothing."""
+NOTHING = np.empty(0, np.int64)
 
 
 class BoxLayer:
-    """Draws the shown boxes of a session's slide into a vispy scene."""
+    """Draws the shown boxes of a session's slide into a vispy scene.
 
-    def __init__(self, session: Session, scene: object) -> None:
+    ``on_ready`` is called when something that was prepared in the background waits for a frame.
+    """
+
+    def __init__(self, session: Session, scene: object, *, on_ready: Callable[[], None] = lambda: None) -> None:
         self._session = session
+        self._on_ready = on_ready
         self._frames = Frames(parent=scene)
         self._frames.order = 1_000_000  # above every picture
-        self._rows = session.shown_rows()
-        self._boxes = coordinates(self._rows)
-        self._prepared: View | None = None
-        self.hidden_id: int | None = None  # the box under the hand: the overlay draws it
+        self._marked = Frames(parent=scene)
+        self._marked.order = 1_000_001
+        self._work = NewestWork("boxes")
+        self._view = View()
+        self._scene: Scene | None = None
+        self._selected: Scene | None = None
+        self._stale = self._selected_stale = True
+        self._changed_since: list[np.ndarray] = []  # while the thread prepares from what was there before
+        self._hidden: int | None = None
+        self._shift = (0.0, 0.0)
 
-    def reload(self) -> None:
-        """Take the shown rows anew (boxes, filter or classes changed)."""
-        self._rows = self._session.shown_rows()
-        self._boxes = coordinates(self._rows)
-        self._prepared = None
-
-    def restyle(self) -> None:
-        """Draw anew (selection changed)."""
-        self._prepared = None
+    # -- what is there -----------------------------------------------------------------------------------------------
 
     @property
     def rows(self) -> np.ndarray:
-        """The shown rows."""
-        return self._rows
+        """The shown rows (a copy)."""
+        return self._session.shown_rows()
 
-    def refresh(self, view: View) -> bool:
-        """Prepare what ``view`` needs; returns whether something was uploaded."""
-        if self._covers(view):
-            return False
-        y0, x0, y1, x1 = view.bounds
-        dy, dx = (y1 - y0) * MARGIN, (x1 - x0) * MARGIN
-        inside = self.inside(y0 - dy, x0 - dx, y1 + dy, x1 + dx)
-        if self.hidden_id is not None:
-            inside = inside[self._rows["id"][inside] != self.hidden_id]
-        self._frames.set_frames(self._vertices(inside, view))
-        self._prepared = view
-        return True
-
-    def inside(self, y0: float, x0: float, y1: float, x1: float) -> np.ndarray:
-        """Places in :attr:`rows` of the boxes that overlap a rectangle."""
-        b = self._boxes
-        return np.flatnonzero((b[:, 0] < y1) & (b[:, 2] > y0) & (b[:, 1] < x1) & (b[:, 3] > x0))
+    @property
+    def preparing(self) -> bool:
+        """Whether what is in sight is still being prepared."""
+        return self._work.busy("scene") or self._work.busy("selected")
 
     def at(self, y: float, x: float, *, margin_px: float) -> int | None:
         """Id of the smallest shown box at a place."""
-        b = self._boxes
-        hit = (b[:, 0] - margin_px <= y) & (y < b[:, 2] + margin_px)
-        hit &= (b[:, 1] - margin_px <= x) & (x < b[:, 3] + margin_px)
-        places = np.flatnonzero(hit)
-        if len(places) == 0:
-            return None
-        area = (b[places, 2] - b[places, 0]) * (b[places, 3] - b[places, 1])
-        return int(self._rows["id"][places[int(np.argmin(area))]])
+        return self._session.table.at(y, x, among=self._session.shown_mask(), margin_px=margin_px)
 
     def enclosed(self, region: Region) -> np.ndarray:
         """Ids of the shown boxes whose middle lies in a region."""
-        middle = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2
-        keep = (middle[:, 0] >= region.y0) & (middle[:, 0] < region.y1)
-        keep &= (middle[:, 1] >= region.x0) & (middle[:, 1] < region.x1)
-        return self._rows["id"][keep].copy()
+        table = self._session.table
+        near = table.inside(region.y0, region.x0, region.y1, region.x1)
+        near = near[self._session.shown_mask()[near]]
+        y0, x0, y1, x1 = (side[near] for side in table.corners)
+        y, x = (y0 + y1) / 2, (x0 + x1) / 2
+        keep = (y >= region.y0) & (y < region.y1) & (x >= region.x0) & (x < region.x1)
+        return table.rows["id"][near[keep]]
 
     def labelled(self, view: View) -> np.ndarray:
-        """Places in :attr:`rows` of the boxes that get their short code: few in view, and large enough."""
-        inside = self.inside(*view.bounds)
-        large = np.maximum(
-            self._boxes[inside, 2] - self._boxes[inside, 0], self._boxes[inside, 3] - self._boxes[inside, 1]
-        )
-        inside = inside[large * view.zoom >= LABEL_FROM_PX]
-        return inside if len(inside) <= LABELS_UP_TO else inside[:0]
+        """Rows of the boxes that get their short code: few in view, and large enough."""
+        scene, table = self._scene, self._session.table
+        nothing = np.empty(0, BOX_DTYPE)
+        if scene is None:
+            return nothing
+        records = scene.records[scene.dots :]
+        rect = records["a_rect"]
+        size = np.maximum(rect[:, 2] - rect[:, 0], rect[:, 3] - rect[:, 1]) * view.zoom
+        y0, x0, y1, x1 = view.bounds
+        y, x = scene.origin
+        inside = (rect[:, 0] < x1 - x) & (rect[:, 2] > x0 - x) & (rect[:, 1] < y1 - y) & (rect[:, 3] > y0 - y)
+        places = np.flatnonzero(inside & (size >= LABEL_FROM_PX))
+        if len(places) > LABELS_UP_TO:
+            return nothing
+        ids = scene.ids_at(places + scene.dots)
+        return table.get(ids[table.has(ids)]) if len(ids) else nothing
 
-    def _covers(self, view: View) -> bool:
-        last = self._prepared
-        if last is None or not 0.8 < view.zoom / last.zoom < 1.25:
+    # -- what changed ------------------------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Prepare anew (filter or classes changed)."""
+        self._stale = self._selected_stale = True
+
+    def clear(self) -> None:
+        """Another slide: nothing of the one before is drawn any more."""
+        self._work.forget("scene")
+        self._work.forget("selected")
+        self._scene = self._selected = None
+        self._changed_since.clear()
+        self._hidden, self._shift = None, (0.0, 0.0)
+        self._frames.set_frames(np.empty(0, FRAME_DTYPE))
+        self._marked.set_frames(np.empty(0, FRAME_DTYPE))
+        self.reload()
+
+    def change(self, change: BoxChange) -> None:
+        """Boxes came, went or changed: a few are mended where they are drawn, more are prepared anew."""
+        self._selected_stale = True
+        # the thread looks at rows where they were: those that came or went since have moved the others
+        misled = change.kind != "updated" and self._work.busy("scene")
+        if change.kind == "reset" or len(change.ids) > MENDED_UP_TO or misled:
+            self._stale = True
+        else:
+            self._mend(change.ids)
+
+    def restyle(self) -> None:
+        """The selection changed."""
+        self._selected_stale = True
+
+    @property
+    def hidden_id(self) -> int | None:
+        """The box under the hand: the overlay draws it."""
+        return self._hidden
+
+    @hidden_id.setter
+    def hidden_id(self, box_id: int | None) -> None:
+        if box_id == self._hidden:
+            return
+        before, self._hidden = self._hidden, box_id
+        self._mend(np.array([item for item in (before, box_id) if item is not None], np.int64))
+        self._selected_stale = True
+
+    def shift_selected(self, dy: float, dx: float) -> None:
+        """Draw the selection elsewhere: several boxes follow the hand."""
+        self._shift = (dy, dx)
+        self.look(self._view)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def look(self, view: View) -> None:
+        """Draw for a view from the next frame on."""
+        self._view = view
+        if self._scene is not None:
+            self._frames.look(*self._scene.offset(view))
+        if self._selected is not None:
+            x, y, zoom = self._selected.offset(view)
+            self._marked.look(x - self._shift[1], y - self._shift[0], zoom)
+
+    def refresh(self, view: View) -> bool:
+        """Prepare what ``view`` needs, or have it prepared; returns whether something was uploaded."""
+        uploaded = self._refresh_scene(view)
+        uploaded |= self._refresh_selected(view)
+        if uploaded:
+            self.look(view)
+        return uploaded
+
+    def close(self) -> None:
+        """Wait for the thread."""
+        self._work.close()
+
+    def _refresh_scene(self, view: View) -> bool:
+        scene = self._scene
+        fits = scene is not None and not self._stale
+        if fits and scene.serves(view):
+            if self._expected(view) > FEW and not scene.serves(view, margin=FAR_MARGIN / 2):
+                self._ask(view)  # ahead of the hand
             return False
-        y0, x0, y1, x1 = last.bounds
-        dy, dx = (y1 - y0) * MARGIN, (x1 - x0) * MARGIN
-        v = view.bounds
-        return y0 - dy <= v[0] and x0 - dx <= v[1] and v[2] <= y1 + dy and v[3] <= x1 + dx
+        if self._expected(view) > FEW:
+            self._ask(view)
+            return False
+        self._work.forget("scene")
+        area = widened(view.bounds, MARGIN)
+        places = self._session.table.inside(*area)
+        made = prepare(self._snapshot(), view, places=places, hidden=self._hidden)
+        self._show(made, frame_vertices(made.records))
+        self._stale = False
+        return True
 
-    def _vertices(self, places: np.ndarray, view: View) -> np.ndarray:
-        rows, boxes = self._rows[places], self._boxes[places]
-        side = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) * view.zoom
-        chosen = np.isin(rows["id"], self._session.selection.ids)
-        small = (side < DOT_BELOW_PX) & ~chosen
-        framed = ~small & ~chosen
-        parts = [
-            self._dots(rows[small], boxes[small], view),
-            frame_vertices(boxes[framed], self._colours(rows[framed]), _styles(rows[framed])),
-        ]
-        marked = boxes[chosen]
-        for colour, style in (((0.0, 0.0, 0.0, 0.75), (6.0, 0.0, 3.5)), ((1.0, 1.0, 1.0, 1.0), (2.0, 0.0, 1.5))):
-            parts.append(frame_vertices(marked, np.tile(colour, (len(marked), 1)), np.tile(style, (len(marked), 1))))
-        return np.concatenate(parts)
+    def _ask(self, view: View) -> None:
+        """Have a view prepared; while another one is, that one is shown first: the hand sees something all the way."""
+        if self._work.busy("scene"):
+            return
+        snapshot, hidden = self._snapshot(), self._hidden
+        self._stale = False
+        self._changed_since.clear()
 
-    def _class_colours(self, class_ids: np.ndarray) -> np.ndarray:
-        unique, inverse = np.unique(class_ids, return_inverse=True)
-        table = np.array([hex_to_rgba(self._session.class_of(int(item)).colour) for item in unique]).reshape(-1, 4)
-        return table[inverse]
+        def work() -> tuple[Scene, np.ndarray]:
+            made = prepare(snapshot, view, margin=FAR_MARGIN, hidden=hidden)
+            return made, frame_vertices(made.records)
 
-    def _colours(self, rows: np.ndarray) -> np.ndarray:
-        colours = self._class_colours(rows["class_id"])
-        colours[rows["state"] == ReviewState.REJECTED] = REJECTED_COLOUR
-        return colours
+        self._work.ask("scene", work, self._on_scene)
 
-    def _dots(self, rows: np.ndarray, boxes: np.ndarray, view: View) -> np.ndarray:
-        """One dot per occupied cell, larger where more finds lie, in the colour of the class found most often there."""
-        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-        cell_px = CELL_PX / view.zoom
-        if len(rows) == 0:
-            return frame_vertices(boxes, np.empty((0, 4)), np.empty((0, 3)))
-        cell = np.floor(middle / cell_px).astype(np.int64)
-        cell -= cell.min(axis=0)
-        corner = np.floor(middle.min(axis=0) / cell_px)
-        class_ids, class_place = np.unique(rows["class_id"], return_inverse=True)
-        columns = int(cell[:, 1].max()) + 1
-        # one number for cell and class: sorting numbers is several times faster than sorting rows of them
-        keys = (cell[:, 0] * columns + cell[:, 1]) * len(class_ids) + class_place
-        unique, counts = np.unique(keys, return_counts=True)
-        place = unique // len(class_ids)
-        starts = np.flatnonzero(np.r_[True, np.diff(place) != 0])
-        total = np.add.reduceat(counts, starts)
-        group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(unique)]))
-        order = np.lexsort((-counts, group))
-        top = unique[order[starts]]  # the commonest class stands first in its group
-        at = top // len(class_ids)
-        centre = (np.stack([at // columns, at % columns], axis=1) + corner + 0.5) * cell_px
-        radius = (2.0 + np.minimum(np.log2(total), 4.0) * 0.4) / view.zoom
-        dots = np.stack(
-            [centre[:, 0] - radius, centre[:, 1] - radius, centre[:, 0] + radius, centre[:, 1] + radius], axis=1
+    def _on_scene(self, made: tuple[Scene, np.ndarray]) -> None:
+        since = self._changed_since
+        self._changed_since = []
+        self._show(*made)
+        if since:
+            self._mend(np.unique(np.concatenate(since)))
+        self.look(self._view)
+        self._on_ready()
+
+    def _show(self, scene: Scene, vertices: np.ndarray) -> None:
+        self._scene = scene
+        self._frames.set_frames(scene.records, vertices)
+
+    def _refresh_selected(self, view: View) -> bool:
+        selected = self._selected
+        if selected is not None and not self._selected_stale and selected.serves(view):
+            return False
+        ids = self._session.selection.ids
+        if self._hidden is not None:
+            ids = ids[ids != self._hidden]
+        table = self._session.table
+        ids = ids[table.has(ids)] if len(ids) else NOTHING
+        self._selected_stale = False
+        if len(ids) == 0 and (selected is None or len(selected.records) == 0):
+            self._selected = Scene(
+                (view.y, view.x), (-np.inf, -np.inf, np.inf, np.inf), view.zoom, np.empty(0, FRAME_DTYPE), 0, NOTHING
+            )
+            return False
+        snapshot, places = self._snapshot(), table.rows_of(ids)
+        if len(ids) > FEW // 4:
+            self._work.ask("selected", lambda: prepare_selected(snapshot, view, places), self._on_selected)
+            return False
+        self._work.forget("selected")
+        self._take_selected(prepare_selected(snapshot, view, places))
+        return True
+
+    def _on_selected(self, made: Scene) -> None:
+        self._take_selected(made)
+        self.look(self._view)
+        self._on_ready()
+
+    def _take_selected(self, scene: Scene) -> None:
+        self._selected = scene
+        self._marked.set_frames(scene.records)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot.of(self._session.table, self._session.shown_mask(), self._session.classes)
+
+    def _expected(self, view: View) -> float:
+        """About how many boxes lie around a view, if they lay evenly."""
+        count, slide = len(self._session.table), self._session.slide
+        if count <= FEW or slide is None:
+            return count
+        height, width = slide.shape_px
+        y0, x0, y1, x1 = widened(view.bounds, MARGIN)
+        inside_y, inside_x = max(0.0, min(y1, height) - max(y0, 0.0)), max(0.0, min(x1, width) - max(x0, 0.0))
+        return count * inside_y * inside_x / max(1.0, float(height) * width)
+
+    # -- mending -----------------------------------------------------------------------------------------------------
+
+    def _mend(self, ids: np.ndarray) -> None:
+        """Draw a few boxes as they are now, without touching the others."""
+        if self._work.busy("scene"):
+            self._changed_since.append(ids)
+            if sum(map(len, self._changed_since)) > 8 * MENDED_UP_TO:
+                self._stale = True
+        scene = self._scene
+        if scene is None or self._stale:
+            return
+        table, mask = self._session.table, self._session.shown_mask()
+        there = ids[table.has(ids)]
+        rows = table.rows_of(there)
+        drawn = {int(box_id): int(at) for box_id, at in zip(there, rows, strict=True) if mask[at]}
+        snapshot = self._snapshot()
+        for box_id in ids.tolist():
+            self._mend_one(scene, snapshot, box_id, drawn.get(box_id))
+
+    def _mend_one(self, scene: Scene, snapshot: Snapshot, box_id: int, at: int | None) -> None:
+        hidden = box_id == self._hidden
+        record = None if hidden or at is None else self._record(scene, snapshot, at)
+        place = scene.place_of(box_id)
+        if record is None:
+            was_dot = place is None and scene.dots > 0
+            is_dot = at is not None and scene.touches(snapshot.corners[:, at])
+            if not hidden and (was_dot or is_dot):
+                self._stale = True  # one of many in a dot: they are counted anew
+            if place is None:
+                return
+            scene.records[place] = np.zeros(1, FRAME_DTYPE)[0]
+        elif place is None:
+            if self._frames.room < 1:
+                self._stale = True
+                return
+            place = scene.append(box_id, record)
+        else:
+            scene.records[place] = record[0]
+        self._frames.put(place, scene.records[place : place + 1])
+
+    def _record(self, scene: Scene, snapshot: Snapshot, at: int) -> np.ndarray | None:
+        """Frame of one box, None where it is not drawn as one."""
+        corners = snapshot.corners[:, at]
+        y0, x0, y1, x1 = corners
+        if max(y1 - y0, x1 - x0) * scene.zoom < scene.frame_from_px or not scene.touches(corners):
+            return None
+        y, x = scene.origin
+        kind = snapshot.kinds(np.array([at]))
+        return frame_records(
+            np.array([[x0 - x, y0 - y, x1 - x, y1 - y]]), snapshot.kind_colours[kind], STYLES[snapshot.states[at]]
         )
-        return frame_vertices(
-            dots, self._class_colours(class_ids[top % len(class_ids)]), np.tile((50.0, 0.0, 0.0), (len(dots), 1))
-        )
-
-
-def _styles(rows: np.ndarray) -> np.ndarray:
-    """Width, dash and outset by state: solid confirmed, dashed unreviewed, thin rejected."""
-    table = np.zeros((3, 3))
-    table[ReviewState.UNREVIEWED] = (2.0, 9.0, 1.0)
-    table[ReviewState.CONFIRMED] = (2.0, 0.0, 1.0)
-    table[ReviewState.REJECTED] = (1.0, 0.0, 1.0)
-    return table[np.minimum(rows["state"], 2)]
-
-
-def hex_to_rgba(colour: str) -> tuple[float, float, float, float]:
-    """``#rrggbb`` as numbers in 0..1, opaque; anything else is grey."""
-    try:
-        value = int(colour.lstrip("#"), 16)
-    except ValueError:
-        value = 0x999999
-    return (value >> 16 & 255) / 255, (value >> 8 & 255) / 255, (value & 255) / 255, 1.0

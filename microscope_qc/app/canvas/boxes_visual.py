@@ -1,7 +1,7 @@
 """Outlines of constant width on screen for thousands of boxes in one draw call.
 
-Every box is a frame of eight vertices. The width is applied on the graphics card, so that panning and zooming upload
-nothing.
+Every box is a frame of eight vertices that all carry the whole box. Width, place and zoom are applied on the graphics
+card: panning and zooming upload nothing, and one box is changed by uploading its eight vertices.
 """
 
 from __future__ import annotations
@@ -13,41 +13,52 @@ from vispy.gloo import IndexBuffer, VertexBuffer
 from vispy.scene.visuals import create_visual_node
 from vispy.visuals import Visual
 
-VERTEX_DTYPE = np.dtype(
+FRAME_DTYPE = np.dtype(
     [
-        ("a_own", "f4", 2),  # the corner of this vertex, x, y
-        ("a_opposite", "f4", 2),
-        ("a_inner", "f4"),  # 0 on the outer side of the frame, 1 on the inner
-        ("a_colour", "f4", 4),
-        ("a_style", "f4", 3),  # width, dash length (0 solid), outset; all in screen points
+        ("a_rect", "f4", 4),  # x0, y0, x1, y1 in slide pixels from the origin of the set
+        ("a_look", "f4", 2),  # colour and style, each packed into a whole number
     ]
 )
+CORNERS = 8
+STEP = 2048
+"""Room is made for so many frames at a time: a few more or fewer need no other buffers."""
+SPARE = 256
 
+# places come relative to an origin near the view and are moved by what lies between the two, computed in double
+# precision: far from the slide's corner single precision would be off by a screen pixel at the nearest zoom
 VERTEX_SHADER = """
-attribute vec2 a_own;
-attribute vec2 a_opposite;
-attribute float a_inner;
-attribute vec4 a_colour;
-attribute vec3 a_style;
+attribute vec4 a_rect;
+attribute vec2 a_look;
+attribute float a_corner;  // 0..3 around the outer side, 4..7 around the inner
 uniform vec2 u_size;
+uniform vec3 u_view;  // x, y of the view's middle from the origin of the set; zoom
 varying vec4 v_colour;
 varying vec2 v_place;
 varying float v_across;
 varying vec2 v_style;
+float part(float value, float below, float size) {
+    return mod(floor(value / below), size);
+}
 void main() {
-    vec4 own = $transform(vec4(a_own, 0.0, 1.0));
-    vec4 opposite = $transform(vec4(a_opposite, 0.0, 1.0));
-    vec2 here = 0.5 * own.xy / own.w * u_size;
-    vec2 there = 0.5 * opposite.xy / opposite.w * u_size;
-    vec2 inwards = vec2(there.x >= here.x ? 1.0 : -1.0, there.y >= here.y ? 1.0 : -1.0);
-    float total = a_style.x + 1.0;
-    vec2 reach = min(vec2(total), 0.5 * abs(there - here) + a_style.z);
-    vec2 moved = here + inwards * (mix(vec2(0.0), reach, a_inner) - a_style.z);
-    gl_Position = vec4(moved / (0.5 * u_size) * own.w, own.z, own.w);
-    v_colour = a_colour;
+    float inner = step(3.5, a_corner);
+    float corner = a_corner - 4.0 * inner;
+    float right = step(0.5, corner) - step(2.5, corner);
+    float low = step(1.5, corner);
+    vec2 own = vec2(mix(a_rect.x, a_rect.z, right), mix(a_rect.y, a_rect.w, low));
+    vec2 opposite = vec2(mix(a_rect.z, a_rect.x, right), mix(a_rect.w, a_rect.y, low));
+    vec2 here = (own - u_view.xy) * u_view.z;
+    vec2 there = (opposite - u_view.xy) * u_view.z;
+    vec2 inwards = vec2(1.0 - 2.0 * right, 1.0 - 2.0 * low);
+    float total = part(a_look.y, 1.0, 16.0) + 1.0;
+    float outset = part(a_look.y, 256.0, 64.0) * 0.25;
+    vec2 reach = min(vec2(total), 0.5 * abs(there - here) + outset);
+    vec2 moved = here + inwards * (reach * inner - outset);
+    gl_Position = vec4(2.0 * moved.x / u_size.x, -2.0 * moved.y / u_size.y, 0.0, 1.0);
+    v_colour = vec4(part(a_look.x, 65536.0, 256.0) / 255.0, part(a_look.x, 256.0, 256.0) / 255.0,
+                    part(a_look.x, 1.0, 256.0) / 255.0, part(a_look.y, 16384.0, 16.0) / 15.0);
     v_place = moved - min(here, there);
-    v_across = a_inner * max(reach.x, reach.y);
-    v_style = vec2(total, a_style.y);
+    v_across = inner * max(reach.x, reach.y);
+    v_style = vec2(total, part(a_look.y, 16.0, 16.0));
 }
 """
 
@@ -64,35 +75,58 @@ void main() {
 """
 
 
-def frame_vertices(boxes: np.ndarray, colours: np.ndarray, styles: np.ndarray) -> np.ndarray:
-    """Vertices of frames.
+def packed_colour(colour: str) -> float:
+    """``#rrggbb`` as the number that the shader takes apart; anything else is grey."""
+    try:
+        return float(int(colour.lstrip("#"), 16) & 0xFFFFFF)
+    except ValueError:
+        return float(0x999999)
 
-    Parameters
-    ----------
-    boxes
-        (N, 4) y0, x0, y1, x1.
-    colours
-        (N, 4) red, green, blue, alpha in 0..1.
-    styles
-        (N, 3) width, dash, outset in screen points.
-    """
-    vertices = np.zeros((len(boxes), 8), VERTEX_DTYPE)
-    xs, ys = boxes[:, [1, 3]], boxes[:, [0, 2]]
-    for corner, (i, j) in enumerate(((0, 0), (1, 0), (1, 1), (0, 1))):
-        for side in (0, 1):
-            vertex = vertices[:, corner + 4 * side]
-            vertex["a_own"][:, 0], vertex["a_own"][:, 1] = xs[:, i], ys[:, j]
-            vertex["a_opposite"][:, 0], vertex["a_opposite"][:, 1] = xs[:, 1 - i], ys[:, 1 - j]
-            vertex["a_inner"] = side
-    vertices["a_colour"] = colours[:, None]
-    vertices["a_style"] = styles[:, None]
-    return vertices.reshape(-1)
+
+def packed_style(width: float, dash: float, outset: float, alpha: float = 1.0) -> float:
+    """Width and dash in whole screen points up to 15 (dash 0 is solid), outset in quarters up to 15.75."""
+    return width + 16 * dash + 256 * round(4 * outset) + 16384 * round(15 * alpha)
+
+
+def frame_records(rects: np.ndarray, colours: np.ndarray | float, styles: np.ndarray | float) -> np.ndarray:
+    """Records of frames from (N, 4) x0, y0, x1, y1 and what :func:`packed_colour` and :func:`packed_style` gave."""
+    records = np.empty(len(rects), FRAME_DTYPE)
+    records["a_rect"] = rects
+    records["a_look"][:, 0] = colours
+    records["a_look"][:, 1] = styles
+    return records
 
 
 def frame_indices(count: int) -> np.ndarray:
     """Triangles of ``count`` frames, (8 * count, 3)."""
     one = np.array([[k, (k + 1) % 4, (k + 1) % 4 + 4, k, (k + 1) % 4 + 4, k + 4] for k in range(4)], np.uint32)
-    return (one.reshape(1, -1) + 8 * np.arange(count, dtype=np.uint32)[:, None]).reshape(-1, 3)
+    return (one.reshape(1, -1) + CORNERS * np.arange(count, dtype=np.uint32)[:, None]).reshape(-1, 3)
+
+
+def frame_vertices(records: np.ndarray) -> np.ndarray:
+    """Vertices of frames, and of room for some more behind them: frames of no size, which are not seen."""
+    capacity = -(-(len(records) + SPARE) // STEP) * STEP
+    vertices = np.zeros((capacity, CORNERS), FRAME_DTYPE)
+    vertices[: len(records)] = records[:, None]
+    return vertices.reshape(-1)
+
+
+class _Template:
+    """Indices and corner numbers, made once for the most frames there were."""
+
+    def __init__(self) -> None:
+        self.indices = frame_indices(4 * STEP)
+        self.corners = np.tile(np.arange(CORNERS, dtype=np.float32), 4 * STEP)
+
+    def of(self, capacity: int) -> tuple[np.ndarray, np.ndarray]:
+        """For so many frames."""
+        if len(self.corners) < CORNERS * capacity:
+            self.indices = frame_indices(capacity * 3 // 2)
+            self.corners = np.tile(np.arange(CORNERS, dtype=np.float32), capacity * 3 // 2)
+        return self.indices[: 8 * capacity], self.corners[: CORNERS * capacity]
+
+
+_template = _Template()
 
 
 class FramesVisual(Visual):
@@ -103,31 +137,59 @@ class FramesVisual(Visual):
         self._draw_mode = "triangles"
         self._count = 0
         self._capacity = 0
-        self._buffer = VertexBuffer(np.zeros(8, VERTEX_DTYPE))
+        self._view = (0.0, 0.0, 1.0)
+        self._buffer = VertexBuffer(np.zeros(CORNERS, FRAME_DTYPE))
+        self._corners = VertexBuffer(np.arange(CORNERS, dtype=np.float32))
         self._index_buffer = IndexBuffer(frame_indices(1))
         self.shared_program.bind(self._buffer)
+        self.shared_program["a_corner"] = self._corners
         self.set_gl_state("translucent", depth_test=False, cull_face=False)
         self.freeze()
 
-    def set_frames(self, vertices: np.ndarray) -> None:
-        """Show the frames of :func:`frame_vertices`."""
-        count = len(vertices) // 8
-        self._count = count
-        if count:
+    @property
+    def room(self) -> int:
+        """Frames that can be put at places behind those that are shown."""
+        return self._capacity - self._count
+
+    def set_frames(self, records: np.ndarray, vertices: np.ndarray | None = None) -> None:
+        """Show the frames of :func:`frame_records`, and no others; ``vertices`` where they were made in a worker."""
+        vertices = frame_vertices(records) if vertices is None else vertices
+        self._count = len(records)
+        capacity = len(vertices) // CORNERS
+        if capacity != self._capacity:
+            self._capacity = capacity
+            indices, corners = _template.of(capacity)
+            self._corners.set_data(corners)
+            self._index_buffer.set_data(indices)
             self._buffer.set_data(vertices)
-            if count != self._capacity:
-                self._index_buffer.set_data(frame_indices(count))
-                self._capacity = count
+            self.shared_program.bind(self._buffer)  # vispy's views of a buffer keep the size it had
+        else:
+            self._buffer.set_data(vertices)
         self.update()
 
+    def put(self, place: int, records: np.ndarray) -> None:
+        """Show other frames from ``place`` on, among those that are shown or right behind them."""
+        if place + len(records) > self._capacity:
+            raise ValueError("no room for these frames")
+        self._count = max(self._count, place + len(records))
+        self._buffer.set_subdata(np.repeat(records, CORNERS), offset=CORNERS * place)
+        self.update()
+
+    def look(self, x: float, y: float, zoom: float) -> None:
+        """Where the view's middle is from the origin of the set, and its zoom."""
+        if (x, y, zoom) != self._view:
+            self._view = (x, y, zoom)
+            self.update()
+
     def _prepare_transforms(self, view: Any) -> None:
-        view.view_program.vert["transform"] = view.get_transform()
+        """Places come in slide pixels; the scene's transform is not asked."""
 
     def _prepare_draw(self, view: Any) -> bool | None:
         if self._count == 0:
             return False
         width, height = view.transforms.canvas.size if view.transforms.canvas is not None else (1, 1)
         view.view_program["u_size"] = (float(max(1, width)), float(max(1, height)))
+        view.view_program["u_view"] = self._view
         return None
 
     def _compute_bounds(self, axis: int, view: Any) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from microscope_qc.app.canvas.box_layer import BoxLayer
 from microscope_qc.app.canvas.overlay import Overlay
 from microscope_qc.app.canvas.overview import OverviewMap
 from microscope_qc.app.canvas.picture import Picture
-from microscope_qc.app.canvas.tools import Hand, Tools
+from microscope_qc.app.canvas.tools import Box, Hand, Tools
 from microscope_qc.app.canvas.view import View
 from microscope_qc.core.boxes import BoxChange
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
     from microscope_qc.slides.display import DisplaySettings
 
+SMALLEST_POINTS = 12
 WHEEL_STEP = 1.0015  # per unit of angle delta: one notch (120) zooms by 1.2
 CURSORS = {
     "arrow": Qt.CursorShape.ArrowCursor,
@@ -68,7 +69,7 @@ class Canvas(QWidget):
         self._message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._message.setWordWrap(True)
         self._message.hide()
-        self.boxes = BoxLayer(session, self.picture.scene)
+        self.boxes = BoxLayer(session, self.picture.scene, on_ready=self._on_boxes_ready)
         self.tools = Tools(session, self.boxes)
         self.overlay = Overlay(session, self.boxes, self.tools, native)
         self.overview = OverviewMap(native, session)
@@ -102,6 +103,7 @@ class Canvas(QWidget):
         session.selection.changed.connect(self._on_selection_changed)
         session.tool_changed.connect(self._on_tool_changed)
         session.centre_requested.connect(self.show_box)
+        session.area_requested.connect(self.show_area)
         session.slide_view.display_changed.connect(self._on_display_changed)
 
     def close_canvas(self) -> None:
@@ -117,8 +119,10 @@ class Canvas(QWidget):
         session.selection.changed.disconnect(self._on_selection_changed)
         session.tool_changed.disconnect(self._on_tool_changed)
         session.centre_requested.disconnect(self.show_box)
+        session.area_requested.disconnect(self.show_area)
         session.slide_view.display_changed.disconnect(self._on_display_changed)
         self._refresh.stop()
+        self.boxes.close()
         self.picture.native.removeEventFilter(self)
         self.picture.close()
 
@@ -136,6 +140,7 @@ class Canvas(QWidget):
         """Look elsewhere."""
         self.tools.view = self._held(view)
         self.picture.look(self.tools.view)
+        self.boxes.look(self.tools.view)
         self.update_later()
         self.view_changed.emit()
 
@@ -190,6 +195,19 @@ class Canvas(QWidget):
             view = view.fitted(*box, margin=6.0)
         self.set_view(view)
 
+    def show_area(self, area: Box) -> None:
+        """Bring a rectangle into sight: where it is in sight and not tiny the view stays as it is."""
+        y0, x0, y1, x1 = area
+        view = self.view
+        top, left, bottom, right = view.bounds
+        side = max(y1 - y0, x1 - x0) * view.zoom
+        if y0 >= top and x0 >= left and y1 <= bottom and x1 <= right and side >= SMALLEST_POINTS:
+            return
+        moved = view.centred((y0 + y1) / 2, (x0 + x1) / 2)
+        if side < SMALLEST_POINTS or y1 - y0 > bottom - top or x1 - x0 > right - left:
+            moved = view.fitted(*area, margin=6.0 if side < SMALLEST_POINTS else 1.3)
+        self.set_view(moved)
+
     def give_up(self) -> bool:
         """Drop the gesture that is under way; returns whether there was one."""
         self.update_later()
@@ -216,9 +234,10 @@ class Canvas(QWidget):
         slide = self.session.slide
         self._shown_slide = slide.id if slide is not None else None
         self.tools.cancel()
-        self.boxes.reload()
+        self.boxes.clear()
         self.overview.set_slide(None if slide is None else slide.shape_px)
-        self.picture.show_mosaic(None)
+        if slide is None or not self.session.shows_ahead(slide):
+            self.picture.show_mosaic(None)
         self._show_message("")
         if self.session.project is None:
             self._kept.clear()
@@ -230,6 +249,16 @@ class Canvas(QWidget):
             self._fit_pending = not self.isVisible()
             self.fit_slide()
 
+    def show_ahead(self, mosaic: Mosaic | None) -> None:
+        """Show a slide that no project has yet; None takes it away."""
+        from microscope_qc.slides.display import DisplaySettings
+
+        self.session.ahead = mosaic
+        self.picture.show_mosaic(mosaic, DisplaySettings() if mosaic is not None else None)
+        if mosaic is not None:
+            self._fit_pending = not self.isVisible()
+            self.set_view(self.view.fitted(0, 0, *mosaic.shape))
+
     def _on_mosaic_changed(self) -> None:
         mosaic = self.session.mosaic
         if mosaic is None:
@@ -237,7 +266,10 @@ class Canvas(QWidget):
             self._show_message(str(error) if error is not None else "")
         else:
             self._show_message("")
-            self.picture.show_mosaic(mosaic, self.session.slide_view.display)
+            if self.picture.source is not None and self.picture.source.mosaic is mosaic:
+                self.picture.set_display(self.session.slide_view.display)
+            else:
+                self.picture.show_mosaic(mosaic, self.session.slide_view.display)
             self.picture.look(self.view)
         self.update_later()
 
@@ -250,10 +282,16 @@ class Canvas(QWidget):
         self.thumbnail_ready.emit(mosaic, pixels)
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
-        self._on_rows_changed()
+        self.boxes.change(change)
+        self.update_later()
 
     def _on_rows_changed(self) -> None:
         self.boxes.reload()
+        self.update_later()
+
+    def _on_boxes_ready(self) -> None:
+        """Boxes that were prepared in the background are there."""
+        self.picture.redraw()
         self.update_later()
 
     def _on_classes_changed(self) -> None:

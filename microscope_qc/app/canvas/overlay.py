@@ -55,10 +55,7 @@ class Overlay(QWidget):
         self._tags.clear()
 
     def _paint_codes(self, painter: QPainter) -> None:
-        rows = self._boxes.rows
-        places = self._boxes.labelled(self.view)
-        for place in places.tolist():
-            row = rows[place]
+        for row in self._boxes.labelled(self.view):
             if int(row["id"]) == self._boxes.hidden_id:
                 continue
             item = self._session.class_of(int(row["class_id"]))

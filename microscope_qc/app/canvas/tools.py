@@ -13,6 +13,7 @@ import numpy as np
 
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.slide_view import Measurement
+from microscope_qc.core.boxes import BOX_DTYPE
 from microscope_qc.core.geometry import Region
 
 if TYPE_CHECKING:
@@ -55,11 +56,14 @@ class Tools:
         self.ghost: Box | None = None
         self.band: Box | None = None
         self.line: Box | None = None  # start and end of a measured line, y, x each
-        self.gesture = ""  # "", "press", "pan", "draw", "mark", "measure", "length", "grey", "band", "move", "resize"
+        # "", "press", "pan", "draw", "mark", "measure", "length", "grey", "band", "move", "move-all" or "resize"
+        self.gesture = ""
         self._start = Hand(0, 0)
         self._last = Hand(0, 0)
         self._hit: int | None = None
         self._edited: Box = (0, 0, 0, 0)
+        self._edited_rows = np.empty(0, BOX_DTYPE)
+        self._shift = (0.0, 0.0)
         self._grip: tuple[int, int] = (0, 0)
 
     # -- what lies under the hand ------------------------------------------------------------------------------------
@@ -95,6 +99,8 @@ class Tools:
         """Name of the mouse pointer: "arrow", "cross", "move", "hand" or "resize-" with the handle's direction."""
         if self.gesture == "pan":
             return "hand"
+        if self.gesture in {"move", "move-all"}:
+            return "move"
         handle = self.handle_at(hand) if self.gesture in {"", "press"} else None
         if self.gesture == "resize":
             handle = self._grip
@@ -150,12 +156,15 @@ class Tools:
             self._session.slide_view.set_measurement(self._measured(hand))
         elif self.gesture in {"move", "resize"}:
             self.ghost = self._edited_box(hand)
+        elif self.gesture == "move-all":
+            self._shift = self._session.editing.possible_move(self._edited_rows, *self._drag_px(hand))
+            self._boxes.shift_selected(*self._shift)
         self._last = hand
 
     def release(self, hand: Hand) -> None:
         """The button goes up: the gesture becomes one command."""
         gesture, self.gesture = self.gesture, ""
-        ghost, band, line = self.ghost, self.band, self.line
+        ghost, band, line, shift = self.ghost, self.band, self.line, self._shift
         hidden = self._boxes.hidden_id
         self._drop()
         if gesture == "press":
@@ -164,8 +173,7 @@ class Tools:
             if ghost is not None and self._moved(hand) and _large_enough(ghost):
                 self._session.draw_box(*ghost)
             elif not self._moved(hand):
-                self._hit = self.box_at(hand)
-                self._click(hand)
+                self._draw_click(hand)
         elif gesture == "mark":
             y, x = self.view.to_slide(hand.x, hand.y)
             self._session.mark_placed.emit(y, x)
@@ -178,8 +186,10 @@ class Tools:
             self._session.line_drawn.emit(math.hypot(line[2] - line[0], line[3] - line[1]))
         elif gesture == "band" and band is not None:
             self._select_band(band, add=hand.shift)
+        elif gesture == "move-all":
+            self._session.editing.move_by(self._edited_rows["id"].copy(), *shift)
         elif gesture in {"move", "resize"} and ghost is not None and ghost != self._edited and hidden is not None:
-            self._session.move_box(hidden, *ghost)
+            self._session.move_box(hidden, *ghost, resized=gesture == "resize")
 
     def cancel(self) -> bool:
         """Give the gesture up; returns whether there was one."""
@@ -203,6 +213,9 @@ class Tools:
 
     def _drop(self) -> None:
         self.ghost = self.band = self.line = None
+        if self._shift != (0.0, 0.0):
+            self._shift = (0.0, 0.0)
+            self._boxes.shift_selected(0.0, 0.0)
         if self._boxes.hidden_id is not None:
             self._boxes.hidden_id = None
             self._boxes.restyle()
@@ -217,13 +230,28 @@ class Tools:
 
     def _begin_drag(self) -> None:
         selection = self._session.selection
-        if self._hit is None or self._hit not in selection or not self._session.can_write or len(selection) != 1:
+        if self._hit is None or self._hit not in selection or not self._session.can_write:
             self.gesture = "pan"
+            return
+        if len(selection) > 1:
+            self._edited_rows = self._session.table.get(selection.ids)
+            self.gesture = "move-all"
             return
         row = self._session.table.get([self._hit])[0]
         self._edited = (float(row["y0"]), float(row["x0"]), float(row["y1"]), float(row["x1"]))
         self.gesture = "move"
         self._take_box(self._edited)
+
+    def _draw_click(self, hand: Hand) -> None:
+        """Make a box of the size that the class has; without one, or on a box of this class, select."""
+        session = self._session
+        self._hit = self.box_at(hand)
+        same = self._hit is not None and session.table.get([self._hit])["class_id"][0] == session.draw_class_id
+        box = None if same or hand.shift else session.editing.click_box(*self.view.to_slide(hand.x, hand.y))
+        if box is not None:
+            session.draw_box(*box)
+        else:
+            self._click(hand)
 
     def _click(self, hand: Hand) -> None:
         selection = self._session.selection
@@ -247,6 +275,12 @@ class Tools:
         yb, xb = self.view.to_slide(hand.x, hand.y)
         return min(ya, yb), min(xa, xb), max(ya, yb), max(xa, xb)
 
+    def _drag_px(self, hand: Hand) -> tuple[float, float]:
+        """Whole slide pixels from the press to the hand, y and x."""
+        ya, xa = self.view.to_slide(self._start.x, self._start.y)
+        yb, xb = self.view.to_slide(hand.x, hand.y)
+        return float(round(yb - ya)), float(round(xb - xa))
+
     def _clipped(self, box: Box) -> Box:
         """Whole pixels inside the slide: a drawn box means pixels."""
         height, width = self._session.slide.shape_px if self._session.slide is not None else (0, 0)
@@ -254,9 +288,7 @@ class Tools:
         return min(max(y0, 0), height), min(max(x0, 0), width), min(max(y1, 0), height), min(max(x1, 0), width)
 
     def _edited_box(self, hand: Hand) -> Box:
-        ya, xa = self.view.to_slide(self._start.x, self._start.y)
-        yb, xb = self.view.to_slide(hand.x, hand.y)
-        dy, dx = float(round(yb - ya)), float(round(xb - xa))
+        dy, dx = self._drag_px(hand)
         y0, x0, y1, x1 = self._edited
         if self.gesture == "move":
             height, width = self._session.slide.shape_px if self._session.slide is not None else (y1, x1)

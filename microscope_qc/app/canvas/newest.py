@@ -1,0 +1,62 @@
+"""Work of which only the newest matters, done in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, Signal
+
+
+class NewestWork(QObject):
+    """One thread; what was asked for before under the same name is not begun, and its result is dropped."""
+
+    _finished = Signal(str, int, object, object)
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._serials: dict[str, int] = {}
+        self._takers: dict[str, Callable[[Any], None]] = {}
+        self._finished.connect(self._on_finished, Qt.ConnectionType.QueuedConnection)
+
+    def ask(self, name: str, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
+        """Do ``work`` in the thread and give its result to ``take`` in this one, unless something newer is asked."""
+        serial = self._serials.get(name, 0) + 1
+        self._serials[name] = serial
+        self._takers[name] = take
+        self._pool.submit(self._do, name, serial, work)
+
+    def busy(self, name: str) -> bool:
+        """Whether a result is still to come."""
+        return name in self._takers
+
+    def forget(self, name: str) -> None:
+        """Drop what was asked for."""
+        self._serials[name] = self._serials.get(name, 0) + 1
+        self._takers.pop(name, None)
+
+    def close(self) -> None:
+        """Wait for the thread; no result comes any more."""
+        for name in list(self._serials):
+            self.forget(name)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _do(self, name: str, serial: int, work: Callable[[], Any]) -> None:
+        if self._serials[name] != serial:
+            return
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as problem:  # told in the window's thread, where errors are shown
+            error = problem
+        self._finished.emit(name, serial, result, error)
+
+    def _on_finished(self, name: str, serial: int, result: Any, error: BaseException | None) -> None:
+        if self._serials[name] != serial:
+            return
+        take = self._takers.pop(name)
+        if error is not None:
+            raise error
+        take(result)
