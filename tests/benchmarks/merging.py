@@ -65,7 +65,7 @@ def torchvision_nms(rows: np.ndarray) -> np.ndarray:
 
     boxes = torch.from_numpy(np.stack([rows[name] for name in ("x0", "y0", "x1", "y1")], axis=1))
     keep = batched_nms(
-        boxes, torch.from_numpy(rows["confidence"].copy()), torch.from_numpy(rows["label"].copy()).long(), IOU
+        boxes, torch.from_numpy(rows["confidence"].astype(float)), torch.from_numpy(rows["label"].copy()).long(), IOU
     )
     return rows[keep.numpy()]
 

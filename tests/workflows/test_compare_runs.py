@@ -1,0 +1,48 @@
+"""Two runs over one slide: both, only one, only the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.errors import InputError
+from microscope_qc.project import Project
+from microscope_qc.workflows.compare_runs import compare_runs
+
+
+def add(project: Project, slide: int, *boxes: tuple[float, float, float, float, float]) -> tuple[int, np.ndarray]:
+    """A run with finds y0, x0, y1, x1, confidence; its id and theirs."""
+    run = project.start_run(slide, {"model": "m"}, {})
+    values = np.array(boxes, float)
+    columns = {name: values[:, i] for i, name in enumerate(("y0", "x0", "y1", "x1", "confidence"))}
+    return run.id, project.add_finds(run.id, make_rows(len(values), class_id=project.classes[0].id, **columns))
+
+
+def test_finds_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
+    slide = project.slides[0].id
+    first, a = add(
+        project, slide, (0, 0, 20, 20, 0.9), (100, 100, 140, 140, 0.8), (200, 10, 220, 30, 0.1), (300, 0, 320, 20, 0.9)
+    )
+    second, b = add(
+        project,
+        slide,
+        (0, 3, 20, 23, 0.9),
+        (102, 100, 140, 140, 0.7),
+        (101, 101, 140, 140, 0.9),
+        (300, 40, 320, 60, 0.9),
+    )
+    found = compare_runs(project, first, second, min_confidence=0.3)
+    assert found.both.tolist() == [[a[1], b[2]], [a[0], b[0]]], "the better overlap first, each find once"
+    assert found.only_first.tolist() == [a[3]] and found.only_second.tolist() == [b[1], b[3]]
+    assert a[2] in compare_runs(project, first, second, min_confidence=0.0).only_first
+    assert compare_runs(project, first, second, iou=0.99, min_confidence=0.3).both.shape == (0, 2)
+    empty = project.start_run(slide, {"model": "m"}, {}).id
+    assert len(compare_runs(project, first, empty, min_confidence=0.3).only_first) == 3
+
+    Image.fromarray(np.zeros((50, 50), np.uint8)).save(tmp_path / "S2.png")
+    other = project.add_slide(tmp_path / "S2.png")
+    elsewhere, _ = add(project, getattr(other, "id", other), (0, 0, 9, 9, 0.9))
+    with pytest.raises(InputError, match="different slides"):
+        compare_runs(project, first, elsewhere)
