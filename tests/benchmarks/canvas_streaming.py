@@ -364,7 +364,8 @@ def report_first_view(app: Clock, program: Program, folder: Path) -> None:
         painted: list[float] = []
 
         def on_draw(_event: object, painted: list[float] = painted) -> None:
-            if picture.tiles._visual is not None and picture.tiles._visual._count:
+            tiles, drawn = picture.tiles, picture.tiles._drawn_state
+            if drawn and tiles.source is not None and drawn[0] is tiles.source and tiles._visual._count:
                 painted.append(time.perf_counter())
 
         app.longest_s = 0.0
@@ -378,6 +379,8 @@ def report_first_view(app: Clock, program: Program, folder: Path) -> None:
             f"{label:<34}{painted[0] - start:8.2f}   sharp {sharp:6.2f}   limit {FIRST_VIEW_LIMIT_S:.0f}   "
             f"longest the thread was busy at once {app.longest_s * 1000:.0f} ms"
         )
+        app.wait(lambda: program.window.session.mosaic is not None)  # the picture may come before its project
+        app.rest(1.0)
         program.window.session.set_project(None)
         app.rest(0.3)
 
