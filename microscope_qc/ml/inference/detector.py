@@ -17,7 +17,7 @@ from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.devices import autocast, choose_device
 from microscope_qc.ml.inference.pictures import OnDevice
-from microscope_qc.ml.inference.tasks import Found, Size
+from microscope_qc.ml.inference.tasks import Found, HeatGrid, Size
 from microscope_qc.ml.models import model_folder
 from microscope_qc.ml.networks import DETECTORS, build_detector
 from microscope_qc.ml.networks.fused import fused
@@ -109,7 +109,7 @@ class DetectTask(OnDevice):
     """
 
     stride = STRIDE
-    heat = None
+    heat: HeatGrid | None = None
     seams = True
 
     def __init__(self, detector: Detector, *, threshold: float) -> None:
@@ -145,8 +145,9 @@ class DetectTask(OnDevice):
         if len(picture) == 2:
             logits, offsets = picture
             # numpy looks through them in this thread alone: the others belong to the network; NaN compares false
-            values = logits.numpy().ravel()
-            index = torch.from_numpy(np.flatnonzero(values > np.log(self._threshold / (1 - self._threshold)) - 1e-4))
+            share = min(max(self._threshold, 1e-6), 1 - 1e-6)
+            least = np.log(share / (1 - share)) - 1e-4
+            index = torch.from_numpy(np.flatnonzero(logits.numpy().ravel() > least))
             scores, offsets = logits.flatten()[index].sigmoid(), offsets[index // self._ssd.classes]
         else:
             values, index, offsets = picture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,7 +115,7 @@ class TileReader:
             for column in range(inside.x0 // PIECE_PX, math.ceil(inside.x1 / PIECE_PX)):
                 y, x = row * PIECE_PX, column * PIECE_PX
                 place = Region(y, x, y + PIECE_PX, x + PIECE_PX).clip(limit)
-                piece = self._pieces.get((row, column), lambda place=place: self._unpack(place))
+                piece = self._pieces.get((row, column), partial(self._unpack, place))
                 y0, x0 = max(region.y0, y), max(region.x0, x)
                 y1, x1 = min(region.y1, place.y1), min(region.x1, place.x1)
                 pixels[y0 - region.y0 : y1 - region.y0, x0 - region.x0 : x1 - region.x0] = piece[

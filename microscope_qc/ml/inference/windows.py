@@ -71,7 +71,9 @@ class WindowTask(OnDevice):
         super().__init__(card, folded, device=device)
         self.windows: WindowSettings = card.windows
         self.stride = folded.stride
-        self.heat = HeatGrid((self.windows.window_px - self.windows.stride_px) / 2, self.windows.stride_px)
+        self.heat: HeatGrid | None = HeatGrid(
+            (self.windows.window_px - self.windows.stride_px) / 2, self.windows.stride_px
+        )
         self._threshold = threshold
         self._run = self.plain()
 
@@ -203,7 +205,7 @@ class WindowTask(OnDevice):
         sure = share.max(axis=0)
         chosen = np.flatnonzero(sure.ravel() > self._threshold)
         chosen = chosen[np.argsort(-sure.ravel()[chosen], kind="stable")[:_MOST_WINDOWS]]
-        boxes = []
+        boxes: list[tuple[float, ...]] = []
         for row, column in zip(*np.unravel_index(chosen, sure.shape), strict=True):
             label = int(share[:, row, column].argmax())
             corner = (int(scale.rows[row]), int(scale.columns[column]))
