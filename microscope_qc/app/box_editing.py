@@ -103,10 +103,10 @@ class BoxEditing:
         rows = self._session.table.get(ids)
         corners = np.stack([rows[name] for name in ("y0", "x0", "y1", "x1")], axis=1)
         shift = np.round([dy_px, dx_px])
-        back = self._into_slide(corners + (*shift, *shift))
+        back = self._into_slide(corners + np.tile(shift, 2))
         if any(back):  # at the slide's end the copies lie on the other side
             shift = -shift
-            back = self._into_slide(corners + (*shift, *shift))
+            back = self._into_slide(corners + np.tile(shift, 2))
         made = self._project().duplicate_boxes(
             ids,
             dy_px=float(shift[0] + back[0]),

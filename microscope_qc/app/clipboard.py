@@ -88,7 +88,7 @@ class CopiedBoxes:
             factor = tuple(old / new for old, new in zip(self.pixel_size_um, pixel_size_um, strict=True))  # type: ignore[assignment]
         if all(math.isclose(value, 1.0, rel_tol=1e-9) for value in factor):
             factor = (1.0, 1.0)
-        corners = self.corners * (*factor, *factor)
+        corners = self.corners * np.tile(factor, 2)
         middle = (corners[:, :2].min(axis=0) + corners[:, 2:].max(axis=0)) / 2
         move = np.round([y, x] - middle) if factor == (1.0, 1.0) else [y, x] - middle
         outlines = {}
@@ -96,13 +96,13 @@ class CopiedBoxes:
             scaled = outline if factor == (1.0, 1.0) else outline.scaled(*factor)
             if scaled is not None:
                 outlines[place] = scaled.moved(float(move[0]), float(move[1]))
-        corners = corners + (*move, *move)
+        corners = corners + np.tile(move, 2)
         return CopiedBoxes(corners, self.codes, self.notes, pixel_size_um, self.attributes, outlines)
 
     def moved(self, dy: float, dx: float) -> CopiedBoxes:
         """The same boxes elsewhere."""
         outlines = {place: outline.moved(dy, dx) for place, outline in self.outlines.items()}
-        corners = self.corners + (dy, dx, dy, dx)
+        corners = self.corners + np.array([dy, dx, dy, dx])
         return CopiedBoxes(corners, self.codes, self.notes, self.pixel_size_um, self.attributes, outlines)
 
 

@@ -217,6 +217,7 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(QByteArray.fromHex(QByteArray(self.settings.geometry.encode("ascii"))))
         self.workspaces.use(self.settings.workspace if self.settings.workspace in ("annotate", "sem") else "annotate")
         self.workspaces.show_or_hide()
+        self.canvas.legend.set_wanted(self.settings.legend)
         self._on_place_changed()
 
     # -- actions -----------------------------------------------------------------------------------------------------
@@ -252,6 +253,7 @@ class MainWindow(QMainWindow):
             self.book.actions[f"class.{key}"].setText(words)
         for tool in ("select", "draw", "mark", "length"):
             self.book.actions[f"tool.{tool}"].setChecked(self.session.tool == tool)
+        self.book.actions["view.legend"].setChecked(self.canvas.legend.wanted)
         self.book.actions["view.veil"].setChecked(self.session.slide_view.veil)
 
     def palette_popup(self) -> CommandPalette:
@@ -347,6 +349,7 @@ class MainWindow(QMainWindow):
     def _on_menu_requested(self, place: Any) -> None:
         menu = QMenu(self)
         names = ("review.confirm", "review.reject", "review.unreview", "review.choose", "edit.delete")
+        names += ("edit.copy", "edit.cut", "edit.duplicate")
         if len(self.session.selection):
             for name in names:
                 menu.addAction(self.book.actions[name])
@@ -355,6 +358,7 @@ class MainWindow(QMainWindow):
                 words = f"{item.code}  {item.name}" + (f"\t{item.key}" if item.key else "")
                 classes.addAction(words, partial(self._relabel, item.id)).setEnabled(self.session.can_write)
             menu.addSeparator()
+        menu.addAction(self.book.actions["edit.paste"])
         if self.session.slide_view.measurement is not None:
             menu.addAction(self.book.actions["edit.copy_length"])
         for name in ("tool.draw", "tool.length", "view.fit_slide", "view.go_to"):

@@ -34,6 +34,7 @@ class Settings(BaseModel):
     visible_docks: dict[str, list[str]] = Field(default_factory=dict)
     geometry: str = ""
     cache_mb: int | None = Field(default=None, ge=32, le=1_000_000)  # decoded tiles; None: see default_limit
+    legend: bool = True  # on the canvas
     position_unit: str = ""  # of the dialog that goes to a position
     judge_zoom: float = Field(default=0.5, ge=0.01, le=4.0)  # screen pixels per slide pixel from which a look counts
 

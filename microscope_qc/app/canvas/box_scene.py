@@ -19,7 +19,9 @@ DOT_BELOW_PX = 5.0
 """Boxes smaller than this on screen become dots, one per cell, so that a full slide shows where finds are dense."""
 CELL_PX = 7.0
 MOST_FRAMES = 30_000
-"""More boxes than this do not fit side by side on a screen: the smaller ones become dots."""
+ROOM_PX = 150.0
+"""Where boxes have less of the screen than this each, on average, the smaller ones become dots: lines over lines tell
+nothing."""
 MANY_SELECTED = 5000
 """Selected boxes that are drawn one by one; of more, the smaller ones become dots."""
 MARGIN = 0.5
@@ -31,7 +33,7 @@ STYLES[ReviewState.UNREVIEWED] = packed_style(2, 9, 1)
 STYLES[ReviewState.CONFIRMED] = packed_style(2, 0, 1)
 STYLES[ReviewState.REJECTED] = packed_style(1, 0, 1, 0.85)
 HALO_STYLE, SELECTED_STYLE = packed_style(6, 0, 3.5, 0.75), packed_style(2, 0, 1.5)
-DOT_RADII = np.array([packed_style(15, 0, 2.0 + 0.25 * step) for step in range(8)])
+DOT_RADII = np.array([packed_style(15, 0, 2.0 + 0.25 * step, 0.85) for step in range(8)])
 
 Area = tuple[float, float, float, float]
 
@@ -170,8 +172,9 @@ def prepare(
     size = np.maximum(y1 - y0, x1 - x0) * view.zoom
     frame_from = DOT_BELOW_PX
     large = size >= frame_from
-    if np.count_nonzero(large) > MOST_FRAMES:
-        frame_from = float(np.nextafter(-np.partition(-size, MOST_FRAMES)[MOST_FRAMES], np.inf))
+    most = _most_frames(y0, x0, y1, x1, area=area, zoom=view.zoom)
+    if np.count_nonzero(large) > most:
+        frame_from = float(np.nextafter(-np.partition(-size, most)[most], np.inf))
         large = size >= frame_from
     kinds = snapshot.kinds(places)
     small = ~large
@@ -186,6 +189,15 @@ def prepare(
         (view.y, view.x), area, view.zoom, np.concatenate([dots, frames]), len(dots), snapshot.ids[places[large]],
         frame_from,
     )  # fmt: skip
+
+
+def _most_frames(y0: np.ndarray, x0: np.ndarray, y1: np.ndarray, x1: np.ndarray, *, area: Area, zoom: float) -> int:
+    """As many frames as the part of the screen where boxes lie has room for."""
+    if len(y0) == 0:
+        return MOST_FRAMES
+    height = min(float(y1.max()), area[2]) - max(float(y0.min()), area[0])
+    width = min(float(x1.max()), area[3]) - max(float(x0.min()), area[1])
+    return int(min(MOST_FRAMES, max(1000.0, height * width * zoom**2 / ROOM_PX)))
 
 
 def density(y: np.ndarray, x: np.ndarray, kinds: np.ndarray, *, colours: np.ndarray, zoom: float) -> np.ndarray:

@@ -11,6 +11,8 @@ from qtpy.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QWheelEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from microscope_qc.app.canvas.box_layer import BoxLayer
+from microscope_qc.app.canvas.hover import HoverCard
+from microscope_qc.app.canvas.legend import Legend
 from microscope_qc.app.canvas.overlay import Overlay
 from microscope_qc.app.canvas.overview import OverviewMap
 from microscope_qc.app.canvas.picture import Picture
@@ -74,6 +76,9 @@ class Canvas(QWidget):
         self.overlay = Overlay(session, self.boxes, self.tools, native)
         self.overview = OverviewMap(native, session)
         self.overview.place_chosen.connect(self.go_to)
+        self.legend = Legend(session, native)
+        self.hover = HoverCard(session, native)
+        self._mouse: Hand | None = None
         self._space = False
         self._fit_pending = False
         self._kept: dict[int, View] = {}
@@ -169,6 +174,11 @@ class Canvas(QWidget):
             rows = self.session.table.get(self.session.selection.ids)
             box = rows["y0"].min(), rows["x0"].min(), rows["y1"].max(), rows["x1"].max()
             self.set_view(self.view.fitted(*(float(value) for value in box), margin=3.0))
+
+    def place_under_mouse(self) -> tuple[float, float]:
+        """Slide y, x under the mouse; the middle of what is in sight while the mouse is elsewhere."""
+        view, mouse = self.view, self._mouse
+        return (view.y, view.x) if mouse is None else view.to_slide(mouse.x, mouse.y)
 
     def zoom_by(self, factor: float) -> None:
         """Zoom about the middle."""
@@ -326,6 +336,8 @@ class Canvas(QWidget):
             return False
         if kind == QEvent.Type.Leave:
             self.cursor_moved.emit(math.nan, math.nan)
+            self._mouse = None
+            self.hover.leave()
             return False
         if kind == QEvent.Type.FocusOut:
             self._space = False
@@ -333,6 +345,7 @@ class Canvas(QWidget):
         if isinstance(event, QMouseEvent):
             return self._on_mouse(event)
         if isinstance(event, QWheelEvent):
+            self.hover.leave()
             self._on_wheel(event)
             return True
         if isinstance(event, QNativeGestureEvent):
@@ -347,7 +360,7 @@ class Canvas(QWidget):
         if self.session.slide is None:
             return True
         kind = event.type()
-        hand = _hand(event)
+        hand = self._mouse = _hand(event)
         button = event.button()
         if kind == QEvent.Type.MouseButtonPress:
             self.picture.native.setFocus()
@@ -366,6 +379,10 @@ class Canvas(QWidget):
             self.tools.release(hand)
         elif kind == QEvent.Type.MouseButtonDblClick and button == Qt.MouseButton.LeftButton:
             self._on_double_click(hand)
+        if kind == QEvent.Type.MouseMove and not self.tools.gesture and event.buttons() == Qt.MouseButton.NoButton:
+            self.hover.over(self.tools.box_at(hand), event.position().toPoint())
+        else:
+            self.hover.leave()
         self._set_cursor("open-hand" if self._space and not self.tools.gesture else self.tools.cursor(hand))
         if self.tools.gesture or kind != QEvent.Type.MouseMove:
             self.update_later()
@@ -422,6 +439,7 @@ class Canvas(QWidget):
         native = self.picture.native
         self.overlay.setGeometry(native.rect())
         self._place_overview()
+        self.legend.place()
         if self.session.slide is not None and self._fit_pending and self.isVisible():
             self._fit_pending = False
             self.fit_slide()

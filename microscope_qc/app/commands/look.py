@@ -122,6 +122,14 @@ class LookCommands:
                 f"{view.seen.share * 100:.1f} % of this slide has been looked at near enough to judge."
             )
 
+    def toggle_legend(self) -> None:
+        """Show what colours and lines mean, or not."""
+        settings = self._window.settings
+        settings.legend = not settings.legend
+        self._window.canvas.legend.set_wanted(settings.legend)
+        self._window.save_settings()
+        self._window.book_refresh_soon()
+
     def forget_seen(self) -> None:
         """Nothing of this slide has been looked at."""
         self._session.slide_view.forget_seen()

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QApplication
 
+from microscope_qc.app.commands import clipboard
+
 if TYPE_CHECKING:
     from microscope_qc.app.main_window import MainWindow
+
+
+DUPLICATE_POINTS = 16
+"""How far on screen copies lie from their originals."""
 
 
 class ReviewCommands:
@@ -26,26 +32,40 @@ class ReviewCommands:
         self._session.redo()
 
     def copy_table(self) -> None:
-        """Put the selected finds on the clipboard as a table; while a line is measured without any, its length."""
-        from microscope_qc.app.docks.table import as_text
-
+        """Put the selected finds on the clipboard as table and boxes; while a line is measured without any, its length."""
         if self._session.slide_view.measurement is not None and (
             self._session.tool == "length" or not len(self._session.selection)
         ):
             self.copy_length()
             return
         ids = self._session.selection.ids
-        clipboard = QApplication.clipboard()
-        if clipboard is not None and len(ids):
-            clipboard.setText(as_text(self._session, ids))
+        if len(ids):
+            clipboard.put_finds(self._session, ids)
             self._session.notice.emit("1 find copied." if len(ids) == 1 else f"{len(ids)} finds copied.")
+
+    def cut_boxes(self) -> None:
+        """Copy the selected finds, then delete them."""
+        ids = self._session.selection.ids
+        if len(ids):
+            clipboard.put_finds(self._session, ids)
+            self._session.editing.cut(ids)
+
+    def paste_boxes(self) -> None:
+        """Put the finds of the clipboard where the mouse is."""
+        y, x = self._window.canvas.place_under_mouse()
+        self._session.editing.paste(clipboard.finds(), y=y, x=x)
+
+    def duplicate_boxes(self) -> None:
+        """Copies of the selected finds beside them."""
+        away = DUPLICATE_POINTS / self._window.canvas.view.zoom
+        self._session.editing.duplicate(self._session.selection.ids, dy_px=away, dx_px=away)
 
     def copy_length(self) -> None:
         """Put the measured length and angle on the clipboard."""
-        measured, clipboard = self._session.slide_view.measurement, QApplication.clipboard()
-        if measured is not None and clipboard is not None:
+        measured, board = self._session.slide_view.measurement, QApplication.clipboard()
+        if measured is not None and board is not None:
             words = measured.words(self._session.pixel_size_um)
-            clipboard.setText(words.replace("   ", "\t"))
+            board.setText(words.replace("   ", "\t"))
             self._session.notice.emit(f"Copied: {words}")
 
     def delete_selection(self) -> None:

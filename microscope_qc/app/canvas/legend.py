@@ -1,0 +1,140 @@
+"""What colours and lines on the canvas mean: a small plate in its corner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QWidget
+
+from microscope_qc.app import theme
+from microscope_qc.app.docks.gallery_link import link
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session import Session
+    from microscope_qc.core.defect_class import DefectClass
+
+MOST = 12
+WIDEST = 230
+EDGE = 12
+SWATCH = 22
+LATER_MS = 200
+"""Which classes are present is looked up this often while finds change."""
+STATES = (("confirmed", Qt.PenStyle.SolidLine, 2.0), ("unreviewed", Qt.PenStyle.DashLine, 2.0))
+
+
+class Legend(QWidget):
+    """Colours, codes and names of the classes that are shown, and the lines of the three states."""
+
+    def __init__(self, session: Session, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._session = session
+        self.wanted = False
+        self.classes: list[DefectClass] = []
+        self.more = 0
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(LATER_MS)
+        self._later.timeout.connect(self.look_up)
+        for signal in (session.boxes_changed, session.filter_changed, session.classes_changed, session.slide_changed):
+            link(self, signal, self._look_up_later)
+        self.hide()
+
+    def set_wanted(self, wanted: bool) -> None:
+        """Show it, or not."""
+        self.wanted = wanted
+        self.look_up()
+
+    def look_up(self) -> None:
+        """Find out which classes are shown."""
+        session = self._session
+        if not self.wanted or session.slide is None:
+            self.hide()
+            return
+        shown = session.table.rows["class_id"][session.shown_mask()]
+        present = set(np.flatnonzero(np.bincount(shown[shown >= 0])).tolist()) if len(shown) else set()
+        known = [item for item in session.classes if item.id in present]
+        self.more = max(0, len(known) - MOST)
+        self.classes = known[:MOST]
+        self.setVisible(bool(known))
+        self.place()
+        self.update()
+
+    def place(self) -> None:
+        """Stand in the lower right corner: the map is above it, the scale bar on the left."""
+        parent = self.parentWidget()
+        size = self.sizeHint()
+        self.resize(size)
+        if parent is not None:
+            self.move(parent.width() - size.width() - EDGE, parent.height() - size.height() - EDGE)
+
+    def sizeHint(self) -> QSize:
+        """Qt: as large as what it says."""
+        metrics = QFontMetricsF(self._font())
+        words = [f"{item.code}  {item.name}" for item in self.classes] + [name for name, _, _ in STATES]
+        width = max((metrics.horizontalAdvance(text) for text in words), default=0) + SWATCH + 32
+        lines = len(self.classes) + bool(self.more) + 3
+        return QSize(round(min(width, WIDEST)), round(lines * self._line() + 22))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: draw it."""
+        colours = theme.current()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        ground = QColor(colours.base)
+        ground.setAlpha(226)
+        painter.setBrush(ground)
+        painter.setPen(QPen(QColor(colours.line), 1))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 5, 5)
+        font = self._font()
+        bold = QFont(font)
+        bold.setWeight(QFont.Weight.DemiBold)
+        y = 8.0
+        for item in self.classes:
+            painter.setPen(QPen(QColor(0, 0, 0, 140), 1))
+            painter.setBrush(QColor(item.colour))
+            painter.drawRoundedRect(QRectF(10, y + self._line() / 2 - 5, SWATCH - 8, 10), 2, 2)
+            left = self._words(painter, bold, colours.text, SWATCH + 8, y, item.code) + 7
+            self._words(painter, font, colours.quiet, left, y, item.name)
+            y += self._line()
+        if self.more:
+            self._words(painter, font, colours.quiet, SWATCH + 8, y, f"and {self.more} more")
+            y += self._line()
+        painter.setPen(QPen(QColor(colours.line), 1))
+        painter.drawLine(QPointF(10, y + 3), QPointF(self.width() - 10, y + 3))
+        y += 6
+        grey = QColor("#9a9a9a")
+        for name, style, width in (*STATES, ("rejected", Qt.PenStyle.SolidLine, 1.0)):
+            pen = QPen(grey if name == "rejected" else QColor(colours.text), width, style, Qt.PenCapStyle.FlatCap)
+            if style == Qt.PenStyle.DashLine:
+                pen.setDashPattern([2.6, 1.9])
+            painter.setPen(pen)
+            middle = round(y + self._line() / 2)
+            painter.drawLine(QPointF(10, middle), QPointF(SWATCH + 2, middle))
+            self._words(painter, font, colours.quiet, SWATCH + 8, y, name)
+            y += self._line()
+        painter.end()
+
+    def _words(self, painter: QPainter, font: QFont, colour: str, x: float, y: float, words: str) -> float:
+        """Draw a text, cut short where it does not fit; returns where it ends."""
+        metrics = QFontMetricsF(font)
+        text = metrics.elidedText(words, Qt.TextElideMode.ElideRight, max(0.0, self.width() - x - 10))
+        painter.setFont(font)
+        painter.setPen(QColor(colour))
+        painter.drawText(QPointF(x, y + (self._line() + metrics.ascent() - metrics.descent()) / 2), text)
+        return x + metrics.horizontalAdvance(text)
+
+    def _font(self) -> QFont:
+        font = QFont(self.font())
+        font.setPointSizeF(max(8.0, font.pointSizeF() - 1))
+        return font
+
+    def _line(self) -> float:
+        return QFontMetricsF(self._font()).height() + 3
+
+    def _look_up_later(self, *_: object) -> None:
+        if self.wanted and not self._later.isActive():
+            self._later.start()

@@ -1,0 +1,43 @@
+"""Finds on the system's clipboard: a table for other programs, boxes for this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QMimeData
+from qtpy.QtWidgets import QApplication
+
+from microscope_qc.app.clipboard import MIME_TYPE, MOST, NOT_OURS, CopiedBoxes
+from microscope_qc.core.errors import InputError
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session import Session
+
+
+def put_finds(session: Session, ids: np.ndarray) -> None:
+    """Copy finds of the slide on screen; a table alone where they are too many to be pasted."""
+    from microscope_qc.app.docks.table import as_text
+
+    data = QMimeData()
+    data.setText(as_text(session, ids))
+    if len(ids) <= MOST:
+        data.setData(MIME_TYPE, session.editing.copied(ids).to_json())
+    board = QApplication.clipboard()
+    if board is not None:
+        board.setMimeData(data)
+
+
+def finds() -> CopiedBoxes:
+    """The finds on the clipboard.
+
+    Raises
+    ------
+    InputError
+        When there are none.
+    """
+    board = QApplication.clipboard()
+    data = board.mimeData() if board is not None else None
+    if data is None or not data.hasFormat(MIME_TYPE):
+        raise InputError(NOT_OURS, hint="Copy finds with Ctrl C first.")
+    return CopiedBoxes.from_json(bytes(data.data(MIME_TYPE).data()))
