@@ -67,6 +67,11 @@ def rgb_slide(session: Session) -> str:
     return with_slide(session) or ("" if session.mosaic is not None and session.mosaic.rgb else "Only for RGB slides.")
 
 
+def filtered(session: Session) -> str:
+    """Needs a filter."""
+    return with_project(session) or ("" if session.filter_active else "Nothing is filtered.")
+
+
 def undoable(session: Session) -> str:
     """Needs something to undo."""
     if session.project is None or not session.project.can_undo:
@@ -135,7 +140,40 @@ ACTIONS: tuple[Action, ...] = (
         when=with_project,
         group=2,
     ),
+    Action(
+        "file.training",
+        "Cut training pictures…",
+        "File",
+        "training_pictures",
+        (),
+        "scissors-cutting",
+        when=with_project,
+        group=2,
+        tooltip="Pictures around confirmed finds, or tiles, with their boxes in any format",
+    ),
     Action("file.import", "Import finds…", "File", "import_dialog", (), "file-import-outline", when=writing, group=2),
+    Action(
+        "file.import_folder",
+        "Import a folder of annotations…",
+        "File",
+        "import_folder_dialog",
+        (),
+        "folder-arrow-left-outline",
+        when=writing,
+        group=2,
+        tooltip="Formats with one file for each picture: Pascal VOC, YOLO, LabelMe",
+    ),
+    Action(
+        "file.history",
+        "History as a table…",
+        "File",
+        "export_history",
+        (),
+        "history",
+        when=with_project,
+        group=2,
+        tooltip="Who changed what and when, before and after, as CSV",
+    ),
     Action("file.close", "Close project", "File", "close_project", ("Ctrl+W",), "close", when=with_project, group=3),
     Action("file.quit", "Quit", "File", "close", ("Ctrl+Q",), "exit-to-app", group=3),
     Action("edit.undo", "Undo", "Edit", "undo", ("Ctrl+Z",), "undo", when=undoable, toolbar=True),
@@ -365,6 +403,17 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "view.filter", "Filter finds", "View", "focus_filter", ("Ctrl+F",), "filter-outline", when=with_project, group=1
+    ),
+    Action(
+        "view.show_all",
+        "Show all finds",
+        "View",
+        "clear_filter",
+        ("Ctrl+Shift+F",),
+        "filter-off-outline",
+        when=filtered,
+        group=1,
+        tooltip="Takes the filter away",
     ),
     Action(
         "view.switch",

@@ -49,7 +49,7 @@ def _classes(window: MainWindow, parent: QWidget) -> QWidget:
     from microscope_qc.app.docks.classes import ClassesDock
 
     dock = ClassesDock(window.session, parent)
-    dock.manage_requested.connect(window.files.manage_classes)
+    dock.manage_requested.connect(window.exchange.manage_classes)
     return dock
 
 

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app import theme
 from microscope_qc.app.actions import action_by_id
 from microscope_qc.app.canvas.canvas import Canvas
+from microscope_qc.app.commands.exchange import ExchangeCommands
 from microscope_qc.app.commands.files import FileCommands
 from microscope_qc.app.commands.look import LookCommands
 from microscope_qc.app.commands.review import ReviewCommands
@@ -92,10 +93,12 @@ class MainWindow(QMainWindow):
         self.slides = SlideCommands(self)
         self.files = FileCommands(self)
         self.look = LookCommands(self)
+        self.exchange = ExchangeCommands(self)
         self._commands: tuple[object, ...] = (
             self.files,
             self.look,
             ReviewCommands(self),
+            self.exchange,
             self.slides,
             self,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QStatusBar, QToolButton, QWidget
 
 from microscope_qc.app import theme
+from microscope_qc.app.docks.filter_panel import FilterHint
 from microscope_qc.app.docks.gallery_text import THIN_SPACE, count_text
 from microscope_qc.app.docks.jobs import show_bar
 from microscope_qc.app.jobs import JobHandle, JobState
@@ -51,6 +52,8 @@ class StatusLine(QStatusBar):
         row.setSpacing(theme.STEP)
         for widget in (self._job_words, self._bar, self._stop):
             row.addWidget(widget)
+        self.filter_hint = FilterHint(session)
+        self.addPermanentWidget(self.filter_hint)
         self.addPermanentWidget(self._job)
         self._job.hide()
         canvas.cursor_moved.connect(self._on_cursor_moved)

@@ -85,6 +85,9 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
         "--visible", type=float, default=0.3, metavar="SHARE",
         help="leave out boxes of which less lies in a picture (default 0.3)",
     )  # fmt: skip
+    make.add_argument(
+        "--class", dest="classes", action="append", metavar="CODE", help="annotate only this class (may be repeated)"
+    )
     make.add_argument("--format", choices=names, default="coco", help="format of the annotations (default coco)")
     make.add_argument("--seed", type=int, default=0)
     make.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -194,6 +197,7 @@ def _dataset(args: argparse.Namespace) -> int:
         pad=args.pad,
         visible=args.visible,
         format=args.format,
+        classes=args.classes,
     )
     result = run(job, args)
     if args.json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def make_dataset(
     pad: bool = False,
     visible: float = SMALLEST_SHARE,
     format: str = "coco",
+    classes: Collection[str] | None = None,
 ) -> Job[DatasetSummary]:
     """Cut pictures into ``out/images`` with their boxes beside them (COCO: ``out/annotations.json``).
 
@@ -91,6 +92,8 @@ def make_dataset(
         A box of which a smaller share lies in a picture is not annotated there.
     format
         Name of any annotation format.
+    classes
+        Codes of the classes to annotate; None takes all. Finds of the others are no background either.
 
     Raises
     ------
@@ -104,10 +107,12 @@ def make_dataset(
     for path in projects:
         with Project.open(path, write=False) as project:
             for cls in project.classes:
-                if cls.code not in {known.code for known in document.classes}:
+                wanted = classes is None or cls.code in classes
+                if wanted and cls.code not in {known.code for known in document.classes}:
                     document.classes.append(cls)
             for record in project.slides:
-                rows = project.all_rows(record.id, shown=False)
+                everything = project.all_rows(record.id, shown=False)
+                rows = _set_aside(everything, project, classes)
                 if len(trusted(rows)) == 0:
                     continue
                 rng = np.random.default_rng([seed, len(document.images)])
@@ -117,7 +122,9 @@ def make_dataset(
                 )  # fmt: skip
                 details = project.slide_attributes(record.id), project.slide_outlines(record.id)
                 code_of = {cls.id: cls.code for cls in project.classes}
-                waiting = rows[(rows["state"] == ReviewState.UNREVIEWED) & ~np.isnan(rows["confidence"])]
+                waiting = everything[
+                    (everything["state"] == ReviewState.UNREVIEWED) & ~np.isnan(everything["confidence"])
+                ]
                 waiting = waiting[project.filter.mask(waiting, facts=project.facts(record.id))]
                 with open_scene(record) as mosaic:
                     for number, cut in enumerate(cuts):
@@ -134,11 +141,24 @@ def make_dataset(
                         unreviewed += bool(len(waiting)) and bool(overlapping(coordinates(waiting), cut.region).any())
     if not counts:
         raise InputError(
-            "Nothing in these projects is confirmed or drawn by a person.",
+            "Nothing in these projects is confirmed or drawn by a person."
+            if classes is None
+            else f"No find of {', '.join(sorted(classes)) or 'no class'} is confirmed or drawn by a person.",
             hint="Confirm some finds in the gallery first.",
         )
     known.write(_annotations_place(out, known), document)
     return DatasetSummary(out, len(document.images), empty, counts.total(), dict(counts.most_common()), unreviewed)
+
+
+def _set_aside(rows: np.ndarray, project: Project, classes: Collection[str] | None) -> np.ndarray:
+    """Rows in which finds of classes nobody asked for wait for a judgement: no example, and no background."""
+    if classes is None:
+        return rows
+    wanted = [cls.id for cls in project.classes if cls.code in classes]
+    aside = ~np.isin(rows["class_id"], wanted)
+    rows = rows.copy()
+    rows["state"][aside], rows["confidence"][aside] = ReviewState.UNREVIEWED, 1.0
+    return rows
 
 
 def _check(out: Path, tile_px: int, pixel_size_um: float | None, background: float) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from microscope_qc.core.boxes import coordinates, make_rows
 from microscope_qc.core.defect_class import PALETTE, DefectClass, next_colour
 from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.registry import detect_format, format_named
 from microscope_qc.project import Project
@@ -50,6 +52,22 @@ class ImportSummary:
     duplicates: int = 0
     outlines: int = 0
     attributes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What an import would add, worked out to the last row; ``summary`` says it in numbers.
+
+    ``rows``, ``attributes`` and ``outlines`` go by slide id; ``known_classes`` are those the rows rely on.
+    """
+
+    title: str
+    summary: ImportSummary
+    rows: dict[int, np.ndarray]
+    new_classes: tuple[DefectClass, ...]
+    attributes: dict[int, dict[int, dict[str, Any]]]
+    outlines: dict[int, dict[int, Outline]]
+    known_classes: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +147,22 @@ def take_in(
     skip_duplicates: bool = False,
 ) -> ImportSummary:
     """Add what was read to a project; parameters and errors as in :func:`import_annotations`."""
+    plan = plan_import(project, read, slide=slide, class_map=class_map, skip_duplicates=skip_duplicates)
+    return plan.summary if dry_run else carry_out(project, plan)
+
+
+def plan_import(
+    project: Project,
+    read: ReadAnnotations,
+    *,
+    slide: str | None = None,
+    class_map: ClassMap | None = None,
+    skip_duplicates: bool = False,
+) -> ImportPlan:
+    """Work out what taking in would do, and write nothing; parameters and errors as in :func:`import_annotations`.
+
+    This is the slow part for many boxes. Another thread may do it on a project of its own, opened for reading.
+    """
     path, document = read.path, read.document
     chosen = project.slide(slide) if slide is not None else None
     pictures, unmatched = match_pictures(document, project.slides, chosen)
@@ -148,32 +182,47 @@ def take_in(
             skipped[DUPLICATE] += int(again.sum())
     new_classes = _new_classes(document, mapped, {b.class_code for boxes in kept.values() for b in boxes}, project)
     rows_of = _rows(kept, project.classes, new_classes)
-    count = sum(map(len, rows_of.values()))
     outlines = {n: {i: box.outline for i, box in enumerate(boxes) if box.outline} for n, boxes in kept.items()}
     attributes = {n: {i: box.attributes for i, box in enumerate(boxes) if box.attributes} for n, boxes in kept.items()}
-    ids: list[int] = []
-    if not dry_run and (count or new_classes):
-        title = f"Import {count} boxes from {path.name}"
-        added = project.add_boxes_many(
-            rows_of, title=title, classes=new_classes, attributes=attributes, outlines=outlines
-        )
-        ids = [int(number) for numbers in added.values() for number in numbers]
     names = {record.id: record.name for record in project.slides}
-    return ImportSummary(
+    count = sum(map(len, rows_of.values()))
+    summary = ImportSummary(
         format=read.format,
         boxes=count,
         slides={names[number]: len(rows) for number, rows in rows_of.items()},
         new_classes=tuple(cls.code for cls in new_classes),
         skipped={reason: number for reason, number in skipped.items() if number},
         unmatched=unmatched,
-        dry_run=dry_run,
-        box_ids=tuple(ids),
+        dry_run=True,
         classes={code: counts[code] for code in mapped},
         mapped={code: target or "" for code, target in mapped.items()},
         duplicates=duplicates,
         outlines=sum(map(len, outlines.values())),
         attributes=sum(map(len, attributes.values())),
     )
+    title = f"Import {count} boxes from {path.name}"
+    known = tuple((cls.id, cls.code) for cls in project.classes)
+    return ImportPlan(title, summary, rows_of, tuple(new_classes), attributes, outlines, known)
+
+
+def carry_out(project: Project, plan: ImportPlan) -> ImportSummary:
+    """Add what was planned, as one command.
+
+    Raises
+    ------
+    InputError
+        When classes or slides have changed since the plan was made.
+    """
+    slides = {record.id for record in project.slides}
+    if plan.known_classes != tuple((cls.id, cls.code) for cls in project.classes) or not slides.issuperset(plan.rows):
+        raise InputError("The classes or slides of the project have changed meanwhile.", hint="Start the import again.")
+    ids: list[int] = []
+    if plan.summary.boxes or plan.new_classes:
+        added = project.add_boxes_many(
+            plan.rows, title=plan.title, classes=plan.new_classes, attributes=plan.attributes, outlines=plan.outlines
+        )
+        ids = [number for numbers in added.values() for number in numbers.tolist()]
+    return replace(plan.summary, dry_run=False, box_ids=tuple(ids))
 
 
 def _mapped(code: str, class_map: ClassMap | None) -> str | None:

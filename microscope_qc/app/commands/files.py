@@ -1,4 +1,4 @@
-"""Opening, adding, importing, exporting, reporting."""
+"""Opening, adding, closing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 
 if TYPE_CHECKING:
-    from microscope_qc.app.docks.class_manager import ClassManager
     from microscope_qc.app.main_window import MainWindow
     from microscope_qc.project import Project
     from microscope_qc.project.slides import SceneFacts
@@ -33,7 +32,6 @@ class FileCommands:
     def __init__(self, window: MainWindow) -> None:
         self._window = window
         self._session = window.session
-        self._classes: ClassManager | None = None
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -136,60 +134,6 @@ class FileCommands:
         if self._window.jobs.running:
             raise InputError("Something is still running on this project.", hint="Wait for it, or stop it first.")
         self._session.set_project(None)
-
-    # -- out and in --------------------------------------------------------------------------------------------------
-
-    def export_dialog(self) -> None:
-        """Everything that can be written from the shown finds."""
-        from microscope_qc.app.docks.export import ExportDialog
-
-        ExportDialog(self._session, self._window.jobs, self._window).exec()
-
-    def import_dialog(self) -> None:
-        """Ask for an annotation file and take it in."""
-        from microscope_qc.workflows.importing import read_annotations, slide_sizes
-
-        project = self._session.project
-        if project is None:
-            return
-        chosen, _ = QFileDialog.getOpenFileName(self._window, "Import finds", self._folder(), "All files (*)")
-        if chosen:
-            path = Path(chosen)
-            only = project.slides[0].name if len(project.slides) == 1 else None
-            sizes = slide_sizes(project, only)
-            self._window.jobs.run(
-                _as_job(lambda: read_annotations(path, sizes=sizes), f"Reading {path.name}"),
-                f"Import {path.name}",
-                on_done=lambda read: self._on_annotations_read(project, read, only),
-            )
-
-    def _on_annotations_read(self, project: Project, read: ReadAnnotations, slide: str | None) -> None:
-        from microscope_qc.workflows.importing import take_in
-
-        if self._session.project is not project:
-            return
-        with self._saying_errors():
-            self._say_imported(take_in(project, read, slide=slide))
-
-    def _say_imported(self, summary: ImportSummary) -> None:
-        words = f"{summary.boxes} finds taken in."
-        if summary.unmatched:
-            words += f" {len(summary.unmatched)} pictures are no slides of this project."
-        self._session.notice.emit(words)
-
-    # -- classes -----------------------------------------------------------------------------------------------------
-
-    def manage_classes(self, class_id: int = 0) -> None:
-        """Open the class manager beside the slide, at a class when one is given."""
-        from microscope_qc.app.docks.class_manager import ClassManager
-
-        if self._classes is None:
-            self._classes = ClassManager(self._session, self._window)
-        self._classes.show()
-        self._classes.raise_()
-        self._classes.activateWindow()
-        if class_id:
-            self._classes.show_class(class_id)
 
     @contextmanager
     def _saying_errors(self) -> Iterator[None]:

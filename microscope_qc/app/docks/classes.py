@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QMenu,
-    QPushButton,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -70,13 +69,6 @@ class ClassesDock(QWidget):
         column.setSpacing(0)
         column.addWidget(self.tree, 1)
         column.addLayout(self._new_row())
-        self.manage_button = QPushButton(theme.icon("shape-outline"), "Manage classes…")
-        self.manage_button.setToolTip("Rename, merge, recolour, reorder; class sets")
-        self.manage_button.clicked.connect(lambda: self.manage_requested.emit(0))
-        last = QHBoxLayout()
-        last.setContentsMargins(theme.STEP, 0, theme.STEP, theme.STEP)
-        last.addWidget(self.manage_button)
-        column.addLayout(last)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(100)
@@ -116,8 +108,13 @@ class ClassesDock(QWidget):
         row.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
         row.setSpacing(theme.STEP // 2)
         row.addWidget(self.new_name, 1)
-        for widget in (self.new_code, self.new_colour, self.add_button):
+        self.manage_button = QToolButton()
+        self.manage_button.setIcon(theme.icon("cog-outline"))
+        self.manage_button.setToolTip("Manage classes: rename, merge, recolour, reorder; class sets")
+        self.manage_button.clicked.connect(lambda: self.manage_requested.emit(0))
+        for widget in (self.new_code, self.new_colour, self.add_button, self.manage_button):
             row.addWidget(widget)
+        self._show_new_fields("")
         return row
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -210,7 +207,14 @@ class ClassesDock(QWidget):
         key = f", key {made.key}" if made.key else ""
         self._session.notice.emit(f"Class {made.code} added{key}.")
 
+    def _show_new_fields(self, name: str) -> None:
+        """Code and colour of a new class take the place only while it is being named."""
+        for widget in (self.new_code, self.new_colour):
+            widget.setVisible(bool(name))
+        self.manage_button.setVisible(not name)
+
     def _on_new_name_changed(self, name: str) -> None:
+        self._show_new_fields(name)
         taken = {item.code for item in self._session.classes}
         self.new_code.setPlaceholderText(suggest_code(name, taken) or "Code")
 

@@ -150,6 +150,4 @@ class GalleryDock(QWidget):
                 if not run.shown:
                     project.show_run(run.id, True)
         else:
-            self._session.set_filter(
-                min_confidence=0.0, class_ids=None, states=None, only_chosen=False, text="", hidden_runs=frozenset()
-            )
+            self._session.clear_filter()

@@ -11,6 +11,7 @@ from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QAction, QColor, QIcon, QMouseEvent, QPainter, QPixmap
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QMenu, QSlider, QToolButton, QWidget
 
+from microscope_qc.app.docks.filter_panel import FilterButton, SavedFilters
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_model import FindModel
 from microscope_qc.app.docks.gallery_order import ORDERS
@@ -122,6 +123,8 @@ class GalleryHeader(QWidget):
         self.states = ChoiceButton("state")
         self.confidence = QSlider(Qt.Orientation.Horizontal)
         self.confidence_value = QLabel()
+        self.more = FilterButton(session)
+        self.saved = SavedFilters(session)
         self.search = QLineEdit()
         self.chosen = QToolButton()
         self.crop_size = QSlider(Qt.Orientation.Horizontal)
@@ -159,7 +162,8 @@ class GalleryHeader(QWidget):
         )
         self.confidence.valueChanged.connect(self._on_confidence_moved)
         self.confidence_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
-        self.search.setPlaceholderText("Search notes")
+        self.search.setPlaceholderText("Search")
+        self.search.setToolTip("In notes, reasons, class codes and attributes")
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumWidth(96)
         self.search.setMaximumWidth(180)
@@ -178,7 +182,9 @@ class GalleryHeader(QWidget):
         for widget in (self.order, self.sort_again, self.classes, self.states, at_least, self.confidence):
             row.addWidget(widget)
         row.addWidget(self.confidence_value)
+        row.addWidget(self.more)
         row.addWidget(self.search, 1)
+        row.addWidget(self.saved)
         row.addWidget(self.chosen)
         row.addStretch(1)
         row.addWidget(self.crop_size)
@@ -229,11 +235,12 @@ class GalleryHeader(QWidget):
                 self.search.setText(shown.text)
             self.chosen.setChecked(shown.only_chosen)
         self._show_confidence(hundredths)
+        self.more.refresh()
         self._show_states(rows, shown)
         self._show_classes(rows, shown)
         self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
         has_project = self._session.project is not None
-        filters = (self.classes, self.states, self.confidence, self.search, self.chosen)
+        filters = (self.classes, self.states, self.confidence, self.more, self.saved, self.search, self.chosen)
         for widget in (self.order, *filters, self.crop_size):
             widget.setEnabled(has_project)
 

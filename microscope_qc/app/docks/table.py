@@ -16,7 +16,16 @@ from qtpy.QtCore import (
     QTimer,
 )
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QTableView,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from microscope_qc.app import theme
 from microscope_qc.app.docks.class_chip import chip_icon
@@ -208,7 +217,18 @@ class TableDock(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.view, 1)
-        column.addWidget(self._counts)
+        last = QHBoxLayout()
+        last.setSpacing(0)
+        last.addWidget(self._counts)
+        self.show_all = QToolButton()
+        self.show_all.setText("Show all")
+        self.show_all.setIcon(theme.icon("filter-off-outline"))
+        self.show_all.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.show_all.setToolTip("Take the filter away")
+        self.show_all.clicked.connect(session.clear_filter)
+        last.addWidget(self.show_all)
+        last.addStretch(1)
+        column.addLayout(last)
         self._taking = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -242,6 +262,7 @@ class TableDock(QWidget):
         words = f"{count_text(shown)} finds" if shown == total else (
             f"{count_text(shown)} of {count_text(total)} finds pass the filter"
         )  # fmt: skip
+        self.show_all.setVisible(self._session.filter_active)
         self._counts.setText(words if self._session.slide is not None else "Open a slide: its finds are listed here.")
         self._take_selection()
 
