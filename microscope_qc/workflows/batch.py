@@ -61,6 +61,7 @@ class _Run:
     intake: RunIntake | None = None
     groups: list[list[list[int]]] = field(default_factory=list)
     total: int = 0
+    compiled: bool = False
     status: dict[str, Any] = field(default_factory=dict)
     told: float = 0.0
 
@@ -200,6 +201,7 @@ def _plan(run: _Run) -> Job[None]:
         run.writer.keep_heat(session)
         tiles, groups = prepared(folder, session, run.writer)
     plan = read_plan(folder)
+    run.compiled = plan is not None and plan.compiled
     run.groups = [groups[start : start + BATCHES_AT_ONCE] for start in range(0, len(groups), BATCHES_AT_ONCE)]
     run.status.update(
         tiles_skipped=run.total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, run.total), 4),
@@ -242,7 +244,7 @@ def _submit(client: Client, run: _Run, groups: list[list[int]], share: int) -> F
     from microscope_qc.ml.inference.remote import compute_batches
 
     key = str(run.record.folder)
-    return client.submit(compute_batches, key, run.record.card, groups, share=share, pure=False)
+    return client.submit(compute_batches, key, run.record.card, groups, share=share, compiled=run.compiled, pure=False)
 
 
 def _finished(done: queue.Queue[Future]) -> Iterator[Future]:

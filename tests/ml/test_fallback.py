@@ -17,7 +17,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.inference import run_model
 from microscope_qc.ml.inference.batch_size import batch_size, by_trial, cache_file
 from microscope_qc.ml.inference.fallback import Ladder, OutOfMemory, is_out_of_memory
-from microscope_qc.ml.inference.pictures import OnDevice
+from microscope_qc.ml.inference.pictures import OnDevice, compiling_pays
 from microscope_qc.ml.inference.tasks import load_task
 from microscope_qc.ml.journal import read_journal, read_status
 
@@ -202,3 +202,27 @@ def test_a_damaged_memory_of_batch_sizes_is_no_obstacle(
     cache_file().write_text(content)
     monkeypatch.setattr("microscope_qc.ml.inference.batch_size.by_trial", lambda *_: 2)
     assert batch_size(load_task({"model": str(model), "device": "cpu"}), (TILE, TILE), tiles=1000) == 2
+
+
+def test_a_network_that_cannot_be_compiled_is_run_as_it_was_written(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compile(network: Any, **options: Any) -> Any:
+        def fails(pictures: torch.Tensor) -> Any:
+            calls.append(1)
+            raise RuntimeError("no compiler was found")
+
+        return fails
+
+    calls: list[int] = []
+    slots = torch.rand(2, TILE, TILE, 3)
+    task = load_task({"model": str(model), "device": "cpu", "candidate_confidence": 0.2})
+    expected = task.results(task.compute(slots, (TILE, TILE)), (TILE, TILE))
+    monkeypatch.setattr(torch, "compile", compile)
+    task.compile()
+    for _ in range(2):
+        found = task.results(task.compute(slots, (TILE, TILE)), (TILE, TILE))
+        assert all((a.candidates == b.candidates).all() for a, b in zip(found, expected, strict=True))
+    assert len(calls) == 1, "it is not tried again"
+    assert not compiling_pays(torch.device("cpu"), tiles=1_000_000)
+    assert not compiling_pays(torch.device("cuda"), tiles=10)

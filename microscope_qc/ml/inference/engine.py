@@ -14,6 +14,7 @@ from typing import Any
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.inference.batch_size import batch_size, device_name
 from microscope_qc.ml.inference.mask import wanted_tiles
+from microscope_qc.ml.inference.pictures import compiling_pays
 from microscope_qc.ml.inference.plan import RunPlan, read_plan, write_plan
 from microscope_qc.ml.inference.record import RunWriter
 from microscope_qc.ml.inference.session import Session
@@ -131,8 +132,11 @@ def prepared(folder: Path, session: Session, writer: RunWriter) -> tuple[list[in
     if plan is None:
         # a run begun before runs had plans computed four tiles at once
         size = 4 if writer.done & wanted else batch_size(session.task, session.shape, tiles=len(tiles))
-        plan = RunPlan(size, session.task.precision)
+        compiled = compiling_pays(session.task.device, tiles=len(tiles))
+        plan = RunPlan(size, session.task.precision, compiled)
         write_plan(folder, plan)
+    if plan.compiled and session.task.device.type == "cuda":
+        session.task.compile()
     return tiles, plan.groups(tiles, writer.done)
 
 

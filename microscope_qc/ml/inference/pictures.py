@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,13 @@ from torch import Tensor, nn
 
 from microscope_qc.ml.card import ModelCard
 from microscope_qc.ml.devices import autocast, fast_bfloat16
+from microscope_qc.ml.inference.fallback import is_out_of_memory
 from microscope_qc.ml.inference.tasks import Size
+
+log = logging.getLogger(__name__)
+
+WORTH_COMPILING = 5000
+"""Tiles from which on a graphics card makes up for the minute that compiling takes."""
 
 
 class OnDevice:
@@ -35,6 +43,7 @@ class OnDevice:
         self.device = device
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._run: Any = self._network
+        self._compiled = False
         self.busy_s = 0.0
         self._mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(card.std, device=device).view(1, 3, 1, 1) * 255
@@ -51,7 +60,7 @@ class OnDevice:
 
     def compile(self) -> None:
         """Let torch compile the network; the first pictures of a shape take longer, all others less."""
-        self._run = torch.compile(self.plain(), dynamic=False)
+        self._run, self._compiled = torch.compile(self.plain(), dynamic=False), True
 
     def plain(self) -> Any:
         """What is run on pictures, as it was written."""
@@ -116,7 +125,20 @@ class OnDevice:
         return pictures
 
     def _forward(self, pictures: Tensor, size: Size) -> Any:
-        return self._run(pictures)
+        return self.answers(pictures)
+
+    def answers(self, pictures: Tensor) -> Any:
+        """What the network says; as it was written where its compiled form fails."""
+        if not self._compiled:
+            return self._run(pictures)
+        try:
+            return self._run(pictures)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            log.warning("the compiled network failed and is not used: %s", error)
+            self._run, self._compiled = self.plain(), False
+            return self._run(pictures)
 
     def read_out(self, answers: Any) -> tuple[Tensor, ...]:
         """Leave of the network's answers what :meth:`results` needs; on the device."""
@@ -136,5 +158,13 @@ class OnDevice:
         self.device = torch.device("cpu")
         self._copying = None
         self._network = self._network.to(self.device)
-        self._run = self.plain()
+        self._run, self._compiled = self.plain(), False
         self._mean, self._std = self._mean.cpu(), self._std.cpu()
+
+
+def compiling_pays(device: torch.device, *, tiles: int) -> bool:
+    """Whether a run should compile its network first.
+
+    On processors it does not: two cores took 73 s to compile the bundled detector, which was no faster then.
+    """
+    return device.type == "cuda" and tiles >= WORTH_COMPILING and importlib.util.find_spec("triton") is not None

@@ -16,12 +16,12 @@ _kept: dict[str, Any] = {}
 
 
 def compute_batches(
-    key: str, card: Mapping[str, Any], groups: Sequence[Sequence[int]], *, share: int = 1
+    key: str, card: Mapping[str, Any], groups: Sequence[Sequence[int]], *, share: int = 1, compiled: bool = False
 ) -> tuple[list[TileRecord], list[str], dict[str, Any]]:
     """Compute batches of a run.
 
     Model and slide stay open for the next call with the same ``key``; another key closes them. ``share`` is how many
-    helpers share this computer.
+    helpers share this computer; ``compiled`` is what the run's plan says.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def compute_batches(
     from microscope_qc.ml.inference.speed import Meter
 
     with _lock, one_picture_thread():  # one forward pass at a time: two would share the memory of one device
-        session, notes = _session(key, card, share)
+        session, notes = _session(key, card, share, compiled)
         before = len(notes)
         records: list[TileRecord] = []
         meter = Meter(tile_mm2=session.tile_mm2)
@@ -42,7 +42,7 @@ def compute_batches(
         return records, notes[before:], figures
 
 
-def _session(key: str, card: Mapping[str, Any], share: int) -> tuple[Any, list[str]]:
+def _session(key: str, card: Mapping[str, Any], share: int, compiled: bool) -> tuple[Any, list[str]]:
     from microscope_qc.ml.devices import use_threads
     from microscope_qc.ml.inference.session import Session
 
@@ -50,7 +50,10 @@ def _session(key: str, card: Mapping[str, Any], share: int) -> tuple[Any, list[s
         close()
         use_threads(share=share)
         notes: list[str] = []
-        _kept[key] = (Session(card, tell=notes.append), notes)
+        session = Session(card, tell=notes.append)
+        if compiled and session.task.device.type == "cuda":
+            session.task.compile()
+        _kept[key] = (session, notes)
     return _kept[key]
 
 

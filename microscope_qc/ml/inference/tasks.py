@@ -79,6 +79,9 @@ class Task(Protocol):
     def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
         """Put the results of the pieces of one slot together."""
 
+    def compile(self) -> None:
+        """Compile the network, where a run is long enough for that."""
+
     def to_cpu(self) -> None:
         """Move to the processor for good."""
 

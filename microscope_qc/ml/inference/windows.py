@@ -146,7 +146,7 @@ class WindowTask(OnDevice):
         return found[0], found[1]
 
     def _shared(self, pictures: Tensor, rows: np.ndarray, columns: np.ndarray) -> tuple[Tensor, Tensor]:
-        maps = self._run(pictures).float()
+        maps = self.answers(pictures).float()
         means = functional.avg_pool2d(maps, self.windows.window_px // self.stride, stride=1)
         down, across = (torch.from_numpy(starts // self.stride).to(maps.device) for starts in (rows, columns))
         return means.index_select(2, down).index_select(3, across), maps
@@ -159,7 +159,7 @@ class WindowTask(OnDevice):
         parts = []
         for start in range(0, len(windows), per_pass):
             chosen = torch.cat(windows[start : start + per_pass]).contiguous(memory_format=torch.channels_last)
-            parts.append(self._run(chosen).float())
+            parts.append(self.answers(chosen).float())
         maps = torch.cat(parts)
         maps = maps.view(len(rows), len(columns), batch, *maps.shape[1:]).permute(2, 0, 1, 3, 4, 5).contiguous()
         return maps.mean(dim=(4, 5)).permute(0, 3, 1, 2), maps
