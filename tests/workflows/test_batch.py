@@ -102,6 +102,7 @@ def test_the_help_says_what_a_scheduler_may_do() -> None:
     assert "can run programs on its workers" in " ".join(said.split())
 
 
+@pytest.mark.long
 def test_the_command(model: Path, tmp_path: Path) -> None:
     path = make_project(tmp_path, "p")
     command = [
