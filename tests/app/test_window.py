@@ -315,6 +315,35 @@ def test_a_project_opened_in_the_background_is_let_go_when_it_is_closed(
         assert not (place / "owner.json").exists()
 
 
+def test_a_slide_is_on_screen_before_its_project(
+    window: MainWindow, qtbot: QtBot, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from microscope_qc.app.commands import files
+
+    slide = tmp_path / "alone.png"
+    slide.write_bytes(project.slides[0].path.read_bytes())
+    window.session.set_project(None)
+    seen_first: list[bool] = []
+    opening = files._open_project
+
+    def open_slowly(path: Path) -> Project:
+        seen_first.append(window.canvas.picture.source is not None)
+        return opening(path)
+
+    monkeypatch.setattr(files, "_open_project", open_slowly)
+    window.files.open_paths([slide])
+    qtbot.waitUntil(lambda: window.session.mosaic is not None, timeout=60_000)
+    assert seen_first == [True]
+    assert window.canvas.picture.source.mosaic is window.session.mosaic, "its pixels were read anew"
+    window.session.set_project(None)
+    assert window.pages.currentWidget() is window.welcome
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"II*\0" + bytes(60))
+    window.files.open_paths([broken])
+    qtbot.waitUntil(lambda: "broken.tif" in window.message_bar.text, timeout=60_000)
+    assert window.pages.currentWidget() is window.welcome
+
+
 def test_an_error_in_a_slot_is_said_and_the_window_lives(window: MainWindow) -> None:
     window.errors.take(InputError("This cannot be.", hint="Do that."))
     assert window.message_bar.text == "This cannot be.\nDo that."
@@ -338,7 +367,7 @@ def test_workspaces_show_their_panels_and_remember(window: MainWindow) -> None:
     assert window.docks["classes"].isVisible()
 
 
-def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project) -> None:
+def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project, qtbot: QtBot) -> None:
     rng = np.random.default_rng(0)
     count = 20_000
     y, x = rng.uniform(0, 1150, count), rng.uniform(0, 1550, count)
@@ -350,7 +379,8 @@ def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project) -
     assert table.model.rowCount() == count
     window.canvas.fit_slide()
     window.canvas._on_refresh()
-    assert window.canvas.boxes._frames._count > 1000  # dots, one per occupied cell
+    boxes = window.canvas.boxes
+    qtbot.waitUntil(lambda: boxes._frames._count > 1000, timeout=60_000)  # dots, one per occupied cell
     window.canvas.set_view(window.canvas.view.fitted(500, 500, 600, 600))
     window.canvas._on_refresh()
     assert 0 < window.canvas.boxes._frames._count < 3000

@@ -25,7 +25,7 @@ from microscope_qc.core.geometry import Region
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
 
-FEW = 20_000
+FEW = 6_000
 """So many boxes are prepared at once; more of them in a thread."""
 FAR_MARGIN = 0.25
 """Around views of many boxes less is prepared: there it is the screen that is full."""
@@ -234,7 +234,7 @@ class BoxLayer:
             )
             return False
         snapshot, places = self._snapshot(), table.rows_of(ids)
-        if len(ids) > FEW // 4:
+        if len(ids) > FEW:
             self._work.ask("selected", lambda: prepare_selected(snapshot, view, places), self._on_selected)
             return False
         self._work.forget("selected")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from microscope_qc.core.defect_class import DefectClass
 
 MOST = 12
-WIDEST = 230
+WIDEST = 250
 EDGE = 12
 SWATCH = 22
 LATER_MS = 200

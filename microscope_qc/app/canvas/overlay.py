@@ -55,10 +55,12 @@ class Overlay(QWidget):
         self._tags.clear()
 
     def _paint_codes(self, painter: QPainter) -> None:
-        for row in self._boxes.labelled(self.view):
+        rows = self._boxes.labelled(self.view)
+        classes = {item.id: item for item in self._session.classes}
+        for row in rows:
             if int(row["id"]) == self._boxes.hidden_id:
                 continue
-            item = self._session.class_of(int(row["class_id"]))
+            item = classes.get(int(row["class_id"])) or self._session.class_of(int(row["class_id"]))
             rejected = row["state"] == ReviewState.REJECTED
             tag = self._tag(item.code, "#b8b8b8" if rejected else item.colour)
             left, top = self.view.to_screen(float(row["y0"]), float(row["x0"]))
