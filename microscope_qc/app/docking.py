@@ -68,7 +68,9 @@ def _table(window: MainWindow, parent: QWidget) -> QWidget:
 def _history(window: MainWindow, parent: QWidget) -> QWidget:
     from microscope_qc.app.docks.history import HistoryDock
 
-    return HistoryDock(window.session, parent)
+    dock = HistoryDock(window.session, parent)
+    dock.export_requested.connect(lambda: window.trigger("file.history"))
+    return dock
 
 
 def _jobs(window: MainWindow, parent: QWidget) -> QWidget:

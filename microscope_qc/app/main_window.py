@@ -38,6 +38,7 @@ from microscope_qc.app.log import LogKeeper
 from microscope_qc.app.looked_at import LookWatch
 from microscope_qc.app.menus import ActionBook
 from microscope_qc.app.palette import CommandPalette
+from microscope_qc.app.read_only import ReadOnlyBar
 from microscope_qc.app.session import Session
 from microscope_qc.app.settings import Settings, apply_cache_limit, load_settings, save_settings
 from microscope_qc.app.status import StatusLine
@@ -133,6 +134,8 @@ class MainWindow(QMainWindow):
         self.welcome = WelcomePage(self.settings)
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.canvas)
+        self.read_only_bar = ReadOnlyBar(self.session, open_for_writing=self.files.open_for_writing)
+        column.addWidget(self.read_only_bar)
         column.addWidget(self.message_bar)
         column.addWidget(self.offer_bar)
         column.addWidget(self.pages, 1)
@@ -405,6 +408,7 @@ class MainWindow(QMainWindow):
         self.welcome.refresh()
         self.status.refresh_icons()
         self.offer_bar.refresh_look()
+        self.read_only_bar.refresh_look()
         self.canvas.picture.set_background(colours.canvas)
 
     # -- Qt's events -------------------------------------------------------------------------------------------------

@@ -56,6 +56,14 @@ class BoxDetails(ProjectBase):
         """Return the attributes of all boxes of a slide that have any, by box id."""
         return {number: json.loads(text) for number, text in self._detail("attributes", slide_id).items()}
 
+    def attributes_of(self, slide_id: int, ids: Ids) -> dict[int, dict[str, Any]]:
+        """Return the attributes of some boxes of a slide, by box id; boxes without any are not in it."""
+        known = self._detail("attributes", slide_id)
+        if not known:
+            return {}
+        wanted = np.asarray(ids, np.int64).tolist()
+        return {number: json.loads(known[number]) for number in wanted if number in known}
+
     def edit_attributes(self, ids: Ids, changes: Mapping[str, Any], *, title: str = "") -> None:
         """Set attributes of boxes, each to a JSON value; None takes an attribute away.
 

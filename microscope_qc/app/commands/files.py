@@ -66,9 +66,12 @@ class FileCommands:
             session.set_project(project)
             self._window.settings.add_recent(project.path)
             self._window.save_settings()
-        if project.read_only and session.project is project:
-            self._window.message_bar.show_error(_read_only_error(project))
         self.add_slides([path for path in further if path.suffix.lower() != ".mqc"])
+
+    def open_for_writing(self, place: Path) -> None:
+        """Close a project that is open for reading and open it anew."""
+        self._session.set_project(None)
+        self.open_paths([place])
 
     def add_slide_dialog(self) -> None:
         """Ask for slides to add."""
@@ -172,16 +175,3 @@ def _open_project(path: Path) -> Project:
 def _as_job(work: Callable[[], Any], note: str) -> Job[Any]:
     yield Progress(0, 0, "", note)
     return work()
-
-
-def _read_only_error(project: Project) -> MicroscopeQCError:
-    owner = project.owner
-    if owner:
-        who = " on ".join(str(owner[key]) for key in ("user", "host") if owner.get(key))
-        return MicroscopeQCError(
-            f"{project.name} is open for reading only: {who or 'somebody else'} is writing to it.",
-            hint="Close it there and open it again to change something.",
-        )
-    return MicroscopeQCError(
-        f"{project.name} is open for reading only: its folder cannot be written.", hint="Copy it to a folder of yours."
-    )

@@ -22,9 +22,11 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app import theme
+from microscope_qc.app.docks.card_attributes import AttributeRows
 from microscope_qc.app.docks.class_chip import chip_icon
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, size_text, state_text
+from microscope_qc.app.docks.gating import allow
 from microscope_qc.app.docks.table import model_name
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 
@@ -71,6 +73,7 @@ class CardDock(QWidget):
         self.note.setTabChangesFocus(True)
         self.note.setFixedHeight(46)
         self.note.textChanged.connect(self._on_note_changed)
+        self.attributes = AttributeRows(session)
         self._history = QLabel()
         self._history.setWordWrap(True)
         self._history.setTextFormat(Qt.TextFormat.RichText)
@@ -141,6 +144,7 @@ class CardDock(QWidget):
         column.addLayout(form)
         column.addLayout(judge)
         column.addWidget(self.note)
+        column.addWidget(self.attributes)
         column.addWidget(self._history)
         column.addStretch(1)
         area = QScrollArea()
@@ -176,19 +180,18 @@ class CardDock(QWidget):
     def _refresh(self) -> None:
         self._soon.stop()
         ids = self._session.selection.ids
-        ids = np.array([box_id for box_id in ids.tolist() if box_id in self._session.table], np.int64)
+        ids = ids[self._session.table.has(ids)]
         if len(ids) == 0:
             self._pages.setCurrentIndex(0)
             return
         self._pages.setCurrentIndex(1)
         rows = self._session.table.get(ids)
-        writing = self._session.can_write
-        for widget in (self.classes, self.confirm_button, self.reject_button, self.unreview_button, self.choose_button):
-            widget.setEnabled(writing)
+        judging = (self.confirm_button, self.reject_button, self.unreview_button, self.choose_button)
+        writing = allow(self._session, self.classes, *judging)
         self.note.setReadOnly(not writing)
         classes = set(rows["class_id"].tolist())
         self.classes.setCurrentIndex(self.classes.findData(next(iter(classes))) if len(classes) == 1 else -1)
-        self.classes.setPlaceholderText(f"{len(classes)} classes")
+        self.classes.setPlaceholderText(f"mixed: {len(classes)} classes")
         self.choose_button.setChecked(bool(rows["chosen"].all()))
         self.choose_button.setIcon(theme.icon("star" if rows["chosen"].all() else "star-outline"))
         if len(rows) == 1:
@@ -196,6 +199,7 @@ class CardDock(QWidget):
         else:
             self._show_many(rows)
         self._show_note(rows)
+        self.attributes.show_finds(ids)
 
     def _show_one(self, row: np.void) -> None:
         size = self._session.pixel_size_um
@@ -211,7 +215,7 @@ class CardDock(QWidget):
     def _show_many(self, rows: np.ndarray) -> None:
         states = [ReviewState(int(state)) for state in np.unique(rows["state"])]
         counted = [f"{count_text(int((rows['state'] == state).sum()))} {state.word}" for state in states]
-        self._state.setText(", ".join(counted))
+        self._state.setText(("mixed: " if len(counted) > 1 else "") + ", ".join(counted))
         size = self._session.pixel_size_um or (1.0, 1.0)
         unit = "µm" if self._session.pixel_size_um is not None else "px"
         longest = np.maximum((rows["y1"] - rows["y0"]) * size[0], (rows["x1"] - rows["x0"]) * size[1])
@@ -247,7 +251,7 @@ class CardDock(QWidget):
         notes = set(rows["note"].tolist())
         words = notes.pop() if len(notes) == 1 else ""
         self._note_ids, self._note_before = rows["id"].copy(), words
-        self.note.setPlaceholderText("Note" if not notes else "Different notes")
+        self.note.setPlaceholderText("Note" if not notes else "mixed: what is typed replaces all of them")
         if self.note.toPlainText() != words and not self._note_dirty:
             self.note.blockSignals(True)
             self.note.setPlainText(words)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -32,6 +32,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 
 BY_PERSON = 0
 LARGEST_UM = 1_000_000.0
+COUNT_MS = 60
 
 AskName = Callable[[QWidget, str], str]
 """Asks for the name of a filter, offering one; "" for none."""
@@ -265,9 +266,18 @@ class FilterHint(QWidget):
         row.addWidget(self._icon)
         row.addWidget(self.words)
         row.addWidget(self.clear)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(COUNT_MS)
+        self._soon.timeout.connect(self.refresh)
         for signal in (session.filter_changed, session.slide_changed, session.project_changed):
             link(self, signal, self.refresh)
+        link(self, session.boxes_changed, self._on_boxes_changed)
         self.refresh()
+
+    def _on_boxes_changed(self, _change: object) -> None:
+        if not self.isHidden() and not self._soon.isActive():
+            self._soon.start()
 
     def refresh(self) -> None:
         """Count and show, or hide."""

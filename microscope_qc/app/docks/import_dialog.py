@@ -206,7 +206,7 @@ class ImportDialog(QDialog):
         if self.mapping.topLevelItemCount() == 0:
             self._fill_mapping(plan.summary)
         self._say("\n".join(words_of(plan.summary)))
-        self.take.setEnabled(plan.summary.boxes > 0)
+        self.take.setEnabled(plan.summary.boxes > 0 and not self._soon.isActive())
         self.take.setText(f"Import {things(plan.summary.boxes, 'find')}" if plan.summary.boxes else "Import")
 
     def _say(self, words: str, *, error: bool = False) -> None:
