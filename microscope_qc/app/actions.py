@@ -392,6 +392,18 @@ ACTIONS: tuple[Action, ...] = (
         tooltip="On the overview map; what was on screen for a moment, near enough to judge, counts as looked at",
     ),
     Action(
+        "view.legend",
+        "Legend",
+        "View",
+        "toggle_legend",
+        ("Shift+L",),
+        "map-legend",
+        when=with_slide,
+        group=6,
+        checkable=True,
+        tooltip="What colours and lines mean, on the canvas",
+    ),
+    Action(
         "view.forget_seen",
         "Forget what was looked at",
         "View",
@@ -434,18 +446,6 @@ ACTIONS: tuple[Action, ...] = (
         "draw",
         argument="annotate",
         group=2,
-    ),
-    Action(
-        "view.legend",
-        "Legend",
-        "View",
-        "toggle_legend",
-        ("Shift+L",),
-        "map-legend",
-        when=with_slide,
-        group=6,
-        checkable=True,
-        tooltip="What colours and lines mean, on the canvas",
     ),
     Action(
         "view.review", "Review workspace", "View", "use_workspace", ("Ctrl+2",), "check-all", argument="review", group=2
@@ -553,6 +553,8 @@ FIXED_KEYS: tuple[tuple[str, str], ...] = (
     ("Wheel", "Zoom at the cursor"),
     ("Ctrl + drag", "Select an area"),
     ("Shift + click", "Add to the selection"),
+    ("Drag (several selected)", "Move them together"),
+    ("Click (drawing)", "A box of the size that its class has"),
     ("Shift + drag (measuring)", "Turn in steps of 15°"),
     ("Ctrl + arrows", "Move the selection by 1 px (with Shift by 10 px)"),
 )

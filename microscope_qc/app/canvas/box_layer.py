@@ -175,8 +175,7 @@ class BoxLayer:
 
     def _refresh_scene(self, view: View) -> bool:
         scene = self._scene
-        fits = scene is not None and not self._stale
-        if fits and scene.serves(view):
+        if scene is not None and not self._stale and scene.serves(view):
             if self._expected(view) > FEW and not scene.serves(view, margin=FAR_MARGIN / 2):
                 self._ask(view)  # ahead of the hand
             return False

@@ -245,6 +245,7 @@ class Canvas(QWidget):
         self._shown_slide = slide.id if slide is not None else None
         self.tools.cancel()
         self.boxes.clear()
+        self.hover.leave()
         self.overview.set_slide(None if slide is None else slide.shape_px)
         if slide is None or not self.session.shows_ahead(slide):
             self.picture.show_mosaic(None)
@@ -292,6 +293,7 @@ class Canvas(QWidget):
         self.thumbnail_ready.emit(mosaic, pixels)
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
+        self.hover.leave()
         self.boxes.change(change)
         self.update_later()
 
