@@ -131,8 +131,7 @@ def test_coarse_pictures_stand_in_and_nothing_flashes_black(shown: Callable[[Toy
     mosaic.gate = threading.Semaphore(0)
     view = canvas.view
     for zoom in (0.3, 0.9, 2.0, 0.4):
-        canvas.tools.view = View(1536, 2048, zoom, view.width, view.height)
-        canvas.picture.look(canvas.tools.view)
+        canvas.set_view(View(1536, 2048, zoom, view.width, view.height))
         assert screen(canvas).min() >= 198, zoom
     mosaic.let_through(1000)
     qtbot.waitUntil(lambda: canvas.picture.complete, timeout=60_000)

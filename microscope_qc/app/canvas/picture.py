@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QDir, QObject, Qt, Signal
+from qtpy.QtCore import QDir, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
@@ -39,6 +39,7 @@ os.environ.setdefault("NAPARI_ASYNC", "0")
 os.environ.setdefault("NAPARI_CONFIG", str(config_folder() / "napari.yaml"))
 
 THUMBNAIL_PX = 320
+TELL_NAPARI_MS = 100
 PREVIEW_PX = 384
 BASE_PX = COARSEST_PX
 QUICK_TILES = 16
@@ -91,6 +92,11 @@ class Picture(QObject):
         self._serial = 0
         self._planes: list[np.ndarray] = []  # of the base, one per channel; only the reader touches them
         self._background = (0.0, 0.0, 0.0)
+        # napari looks with every frame what its layers must show now, for 4 ms: ten times a second is enough
+        self.widget.canvas._scene_canvas.events.draw.disconnect(self.widget.canvas.on_draw)
+        self._tell_napari = QTimer(self, singleShot=True, interval=TELL_NAPARI_MS)
+        self._tell_napari.timeout.connect(self._on_tell_napari)
+        self._view: View | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="overview")
         self._base_ready.connect(self._on_base_ready, Qt.ConnectionType.QueuedConnection)
         self._layers_ready.connect(self._on_layers_ready, Qt.ConnectionType.QueuedConnection)
@@ -106,11 +112,27 @@ class Picture(QObject):
         self.widget.canvas._scene_canvas.set_current()
 
     def look(self, view: View) -> None:
-        """Point napari's camera at a view, and fetch what it shows."""
-        camera = self.model.scene.camera
-        camera.zoom = view.zoom
-        camera.center = (0.0, view.y, view.x)
+        """Point the camera at a view, and fetch what it shows."""
+        self._view = view
+        box = self.widget.canvas.view
+        width, height = box.rect.width / view.zoom, box.rect.height / view.zoom
+        # through napari's camera the scene would be moved twice, once for the zoom and once for the place
+        box.camera.rect = (view.x - width / 2, view.y - height / 2, width, height)
         self.tiles.look(view, self.native.devicePixelRatioF())
+        if not self._tell_napari.isActive():
+            self._tell_napari.start()
+
+    def _on_tell_napari(self) -> None:
+        view, canvas, camera = self._view, self.widget.canvas, self.model.scene.camera
+        if view is None:
+            return
+        with (
+            camera.events.zoom.blocker(canvas.camera._on_zoom_change),
+            camera.events.center.blocker(canvas.camera._on_center_change),
+        ):
+            camera.zoom = view.zoom
+            camera.center = (0.0, view.y, view.x)
+        canvas.on_draw(None)
 
     def redraw(self) -> None:
         """Ask for a new frame."""
@@ -277,6 +299,7 @@ class Picture(QObject):
 
     def close(self) -> None:
         """Stop reading; the widget can be deleted afterwards."""
+        self._tell_napari.stop()
         self.source = self._base = self._base_pixels = None
         if self._warming is not None:
             self._warming.join()
