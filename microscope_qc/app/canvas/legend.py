@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer
-from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app import theme
@@ -35,6 +35,8 @@ class Legend(QWidget):
         self.wanted = False
         self.classes: list[DefectClass] = []
         self.more = 0
+        self._drawn = QPixmap()
+        self._drawn_key: tuple[object, ...] = ()
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(LATER_MS)
@@ -80,9 +82,21 @@ class Legend(QWidget):
         return QSize(round(min(width, WIDEST)), round(lines * self._line() + 22))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Qt: draw it."""
-        colours = theme.current()
+        """Qt: draw it; it is asked to with every frame of what lies below."""
+        key = (tuple(self.classes), self.more, self.size(), theme.current(), self.devicePixelRatioF(), self._font())
+        if key != self._drawn_key:
+            self._drawn, self._drawn_key = self._draw(), key
         painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._drawn)
+        painter.end()
+
+    def _draw(self) -> QPixmap:
+        ratio = self.devicePixelRatioF()
+        pixmap = QPixmap(self.size() * ratio)
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        colours = theme.current()
+        painter = QPainter(pixmap)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ground = QColor(colours.base)
         ground.setAlpha(226)
@@ -117,6 +131,7 @@ class Legend(QWidget):
             self._words(painter, font, colours.quiet, SWATCH + 8, y, name)
             y += self._line()
         painter.end()
+        return pixmap
 
     def _words(self, painter: QPainter, font: QFont, colour: str, x: float, y: float, words: str) -> float:
         """Draw a text, cut short where it does not fit; returns where it ends."""

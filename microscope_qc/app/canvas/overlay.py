@@ -57,14 +57,18 @@ class Overlay(QWidget):
     def _paint_codes(self, painter: QPainter) -> None:
         rows = self._boxes.labelled(self.view)
         classes = {item.id: item for item in self._session.classes}
-        for row in rows:
-            if int(row["id"]) == self._boxes.hidden_id:
+        hidden, view, tags = self._boxes.hidden_id, self.view, {}
+        names = ("id", "class_id", "y0", "x0", "state")
+        for box_id, class_id, y0, x0, state in zip(*(rows[name].tolist() for name in names), strict=True):
+            if box_id == hidden:
                 continue
-            item = classes.get(int(row["class_id"])) or self._session.class_of(int(row["class_id"]))
-            rejected = row["state"] == ReviewState.REJECTED
-            tag = self._tag(item.code, "#b8b8b8" if rejected else item.colour)
-            left, top = self.view.to_screen(float(row["y0"]), float(row["x0"]))
-            height = tag.height() / tag.devicePixelRatio()
+            key = class_id, state == ReviewState.REJECTED
+            if key not in tags:
+                item = classes.get(class_id) or self._session.class_of(class_id)
+                tag = self._tag(item.code, "#b8b8b8" if key[1] else item.colour)
+                tags[key] = tag, tag.height() / tag.devicePixelRatio()
+            tag, height = tags[key]
+            left, top = view.to_screen(y0, x0)
             y = top - height - 3
             painter.drawPixmap(QPointF(left - 1, y if y > 0 else top + 3), tag)
 
