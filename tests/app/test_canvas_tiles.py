@@ -117,10 +117,11 @@ def test_there_is_no_seam_between_tiles_and_no_jump_between_levels(
         assert steps.max() <= 4  # smooth, tile borders too
     difference = np.abs(pictures[0] - pictures[1])[20:-20, 20:-20]
     assert difference.max() <= 3
-    # half a screen pixel would show in the mean of the signed slope
+    # half a screen pixel would show in the mean of the signed slope; where the canvas is an odd number of pixels
+    # wide, filtering alone moves the finer level by a tenth
     slope = np.gradient(pictures[0][20:-20, 20:-20, 0].astype(float), axis=1)
     shift = (slope * (pictures[1] - pictures[0])[20:-20, 20:-20, 0]).sum() / (slope**2).sum()
-    assert abs(shift) < 0.1
+    assert abs(shift) < 0.25
 
 
 def test_coarse_pictures_stand_in_and_nothing_flashes_black(shown: Callable[[ToyMosaic], Canvas], qtbot: QtBot) -> None:
