@@ -291,7 +291,9 @@ class MainWindow(QMainWindow):
 
     def show_page(self) -> None:
         """Welcome page without a project, else the page of the workspace."""
-        if self.session.project is None:
+        if self.session.project is None and self.session.ahead is not None:
+            self.pages.setCurrentWidget(self.canvas)
+        elif self.session.project is None:
             self.welcome.refresh()
             self.pages.setCurrentWidget(self.welcome)
         elif self.workspaces.current == "review":

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from microscope_qc.app.docks.import_dialog import ImportDialog
     from microscope_qc.app.main_window import MainWindow
     from microscope_qc.project import Project
-    from microscope_qc.workflows.importing import ImportPlan
+    from microscope_qc.workflows.importing import ImportPlan, ImportSummary, PendingImport
 
 ANNOTATIONS = "Annotations (*.json *.geojson *.xml *.csv *.txt *.yaml);;All files (*)"
+
+
+WRITTEN_AT_ONCE = 5000
+"""Fewer finds are written before the eye notices; more are written by a worker."""
 
 
 class ExchangeCommands:
@@ -57,11 +61,25 @@ class ExchangeCommands:
         return dialog
 
     def _take_in(self, project: Project, plan: ImportPlan | None) -> None:
-        from microscope_qc.workflows.importing import carry_out
+        from microscope_qc.workflows.importing import carry_out, prepare
 
-        if plan is None or self._session.project is not project:
+        window, session = self._window, self._session
+        if plan is None or session.project is not project:
             return
-        summary = carry_out(project, plan)
+        if plan.summary.boxes < WRITTEN_AT_ONCE or window.jobs.running:
+            # a detection that brings finds may not wait for a lock
+            self._say_taken(carry_out(project, plan))
+            return
+        pending = prepare(project, plan)
+        window.jobs.run(
+            _write_job(pending),
+            plan.title,
+            on_done=lambda _: self._say_taken(pending.finish()) if session.project is project else None,
+            on_cancelled=pending.command.give_up,
+        )
+        window.book_refresh_soon()
+
+    def _say_taken(self, summary: ImportSummary) -> None:
         words = f"{things(summary.boxes, 'find')} taken in."
         if summary.new_classes:
             words += f" {things(len(summary.new_classes), 'new class', 'new classes')}."
@@ -121,6 +139,11 @@ class ExchangeCommands:
     def _folder(self) -> str:
         project = self._session.project
         return str(project.path.parent) if project is not None else str(Path.home())
+
+
+def _write_job(pending: PendingImport) -> Job[None]:
+    yield Progress(0, 0, "", "writing")
+    pending.write()
 
 
 def _history_job(place: Path, target: Path) -> Job[int]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from microscope_qc.app.main_window import MainWindow
     from microscope_qc.project import Project
     from microscope_qc.project.slides import SceneFacts
-    from microscope_qc.workflows.importing import ImportSummary, ReadAnnotations
+    from microscope_qc.slides import Mosaic
 
 SLIDE_FILTER = (
     "Slides and projects (*.czi *.tif *.tiff *.svs *.png *.jpg *.jpeg project.sqlite zarr.json .zattrs);;All files (*)"
 )
+AHEAD_MS = 1500
+"""A slide's project is opened after its first picture, but not later than this."""
 INSIDE_FOLDERS = {"project.sqlite", "zarr.json", ".zattrs", ".zgroup"}
 """Files that stand for the folder they lie in: file dialogs cannot choose files and folders alike."""
 
@@ -50,11 +53,45 @@ class FileCommands:
         if not places:
             return
         first, rest = places[0], places[1:]
-        self._window.jobs.run(
-            _as_job(lambda: _open_project(first), f"Opening {first.name}"),
-            f"Open {first.name}",
-            on_done=lambda project: self._on_project_opened(project, rest),
-        )
+
+        def open_it() -> None:
+            self._window.jobs.run(
+                _as_job(lambda: _open_project(first), f"Opening {first.name}"),
+                f"Open {first.name}",
+                on_done=lambda project: self._on_project_opened(project, rest),
+                on_failed=self._on_opening_failed,
+            )
+
+        if self._session.project is None and first.suffix.lower() != ".mqc":
+            self._look_ahead(first, then=open_it)
+        else:
+            open_it()
+
+    def _look_ahead(self, path: Path, *, then: Callable[[], None]) -> None:
+        """Show a slide's picture before its project: that takes a fingerprint of the slide, which may take seconds."""
+        waiting = QTimer(self._window, singleShot=True, interval=AHEAD_MS)
+
+        def go_on(*_: object) -> None:
+            if waiting.isActive():  # else it has gone on already
+                waiting.setInterval(0)
+
+        def on_opened(mosaic: Mosaic) -> None:
+            if self._session.project is None and waiting.isActive():
+                self._window.canvas.show_ahead(mosaic)
+                self._window.show_page()
+
+        shown = self._window.canvas.thumbnail_ready.connect(go_on)
+        waiting.timeout.connect(lambda: self._window.canvas.thumbnail_ready.disconnect(shown))
+        waiting.timeout.connect(then)
+        waiting.start()
+        # whatever is wrong with the slide is said by the opening itself
+        self._window.jobs.call(lambda: _first_scene(path), on_done=on_opened, on_failed=go_on)
+
+    def _on_opening_failed(self, error: BaseException) -> None:
+        if self._session.project is None and self._session.ahead is not None:
+            self._window.canvas.show_ahead(None)
+            self._window.show_page()
+        self._window.errors.take(error)
 
     def _on_project_opened(self, project: Project, further: list[Path]) -> None:
         session = self._session
@@ -164,6 +201,12 @@ def the_slide(path: Path) -> Path:
                 return above
         return folder
     return path
+
+
+def _first_scene(path: Path) -> Mosaic:
+    from microscope_qc.slides import open_slide
+
+    return open_slide(path).scenes[0]
 
 
 def _open_project(path: Path) -> Project:
