@@ -42,7 +42,20 @@ def newest(window: MainWindow) -> str:
 
 def rest_at(window: MainWindow, y: float, x: float) -> None:
     """Move the mouse to a slide position."""
-    QTest.mouseMove(window.canvas.picture.native, point(window, y, x))
+    native, place = window.canvas.picture.native, point(window, y, x)
+    if (mouse := window.canvas._mouse) is not None and (round(mouse.x), round(mouse.y)) == (place.x(), place.y()):
+        QTest.mouseMove(native, place + QPoint(3, 3))
+    QTest.mouseMove(native, place)
+
+    def arrived() -> bool:
+        mouse = window.canvas._mouse
+        return mouse is not None and (round(mouse.x), round(mouse.y)) == (place.x(), place.y())
+
+    for _ in range(2000):
+        if arrived():
+            return
+        QTest.qWait(10)
+    raise AssertionError("the mouse did not arrive")
 
 
 def near(window: MainWindow) -> None:
