@@ -398,3 +398,20 @@ def test_a_hundred_thousand_finds_are_prepared_in_the_background(
     qtbot.waitUntil(lambda: len(layer._scene.records) == 0, timeout=60_000)
     window.session.set_filter(class_ids=None)
     qtbot.waitUntil(lambda: layer._scene.dots == dots, timeout=60_000)
+
+
+def test_a_crowd_in_the_corner_of_a_slide_is_prepared_in_the_background(
+    window: MainWindow, project: Project, qtbot: QtBot
+) -> None:
+    count = 60_000
+    y, x = np.random.default_rng(1).uniform(0, 40, (2, count))
+    slide = project.slides[1].id
+    project.add_boxes(slide, make_rows(count, y0=y, x0=x, y1=y + 1, x1=x + 1, class_id=project.classes[0].id))
+    window.session.show_slide(slide)
+    window.canvas.set_view(window.canvas.view.fitted(0, 0, 40, 40))
+    window.canvas._on_refresh()
+    layer = window.canvas.boxes
+    assert layer._expected(window.canvas.view) < 6000
+    assert layer.preparing
+    qtbot.waitUntil(lambda: layer._scene is not None and layer._scene.serves(window.canvas.view), timeout=60_000)
+    assert not layer.preparing

@@ -182,9 +182,11 @@ class BoxLayer:
         if self._expected(view) > FEW:
             self._ask(view)
             return False
+        places = self._session.table.inside(*widened(view.bounds, MARGIN))
+        if len(places) > 3 * FEW:  # they do not lie evenly: this is a crowd
+            self._ask(view)
+            return False
         self._work.forget("scene")
-        area = widened(view.bounds, MARGIN)
-        places = self._session.table.inside(*area)
         made = prepare(self._snapshot(), view, places=places, hidden=self._hidden)
         self._show(made, frame_vertices(made.records))
         self._stale = False
