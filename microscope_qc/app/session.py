@@ -287,6 +287,8 @@ class Session:
         """Why nothing can be changed here, "" when it can: actions and buttons say it."""
         if self.project is None:
             return "Open a slide or a project first."
+        if self.project.is_writing:
+            return "Finds are just being taken in; wait a moment."
         return "" if self.can_write else f"Read only: {self._owner_words}."
 
     def refresh_owner(self) -> bool:

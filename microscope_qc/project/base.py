@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,36 @@ _SIGNAL_OF = {
 }
 
 
+@dataclass(slots=True, eq=False)
+class PendingCommand:
+    """A command that is worked out: ``write`` may run in any thread, ``finish`` runs in that of the project.
+
+    Until then the project takes no other command.
+    """
+
+    project: ProjectBase
+    title: str
+    deltas: Sequence[Delta]
+    kind: str
+    drops_redo: bool
+    slide_id: int | None
+    run_id: int | None
+    entry: LogEntry | None = None
+
+    def write(self) -> None:
+        """Write everything in one transaction; when it fails, nothing was written and the project is free again."""
+        self.project._write(self)
+
+    def finish(self) -> LogEntry | None:
+        """Bring memory up to what was written and tell the listeners."""
+        return self.project._finish(self)
+
+    def give_up(self) -> None:
+        """Set the project free again before anything was written."""
+        if self.project._pending is self and self.entry is None:
+            self.project._pending = None
+
+
 class ProjectBase:
     """Database, memory and log of one open project; the commands stand in the mixins beside."""
 
@@ -42,6 +72,7 @@ class ProjectBase:
         self._database = database
         self._lock = lock
         self._closed = False
+        self._pending: PendingCommand | None = None
         self._tables: dict[int, BoxTable] = {}
         self._details: dict[str, dict[int, dict[int, str]]] = {"attributes": {}, "outlines": {}}
         self._attribute_texts: dict[int, dict[int, str]] = {}
@@ -97,7 +128,17 @@ class ProjectBase:
 
     # -- committing -------------------------------------------------------------------------------------------------
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a large command is just being written; nothing else can be changed until it is finished."""
+        return self._pending is not None
+
     def _require_writable(self) -> None:
+        if self._pending is not None:
+            raise ProjectError(f"“{self._pending.title}” is just being written.", hint="Wait a moment and try again.")
+        self._require_owner()
+
+    def _require_owner(self) -> None:
         if self._closed:
             raise ProjectError(f"{self.name} is closed.", hint="Open it again.")
         if self._lock is None:
@@ -115,25 +156,54 @@ class ProjectBase:
         run_id: int | None = None,
     ) -> LogEntry | None:
         """Apply, log and commit in one transaction; memory and listeners follow. Nothing to do gives None."""
+        pending = self._prepare(title, deltas, kind=kind, slide_id=slide_id, run_id=run_id)
+        pending.write()
+        return pending.finish()
+
+    def _prepare(
+        self,
+        title: str,
+        deltas: Sequence[Delta],
+        *,
+        kind: str = "command",
+        slide_id: int | None = None,
+        run_id: int | None = None,
+    ) -> PendingCommand:
         self._require_writable()
         deltas = [delta for delta in deltas if delta]
-        if not deltas:
-            return None
         # what was undone could not be redone on top of other classes or slides
         drops_redo = kind == "command" or any(delta.table in ("slides", "classes") for delta in deltas)
-        with self._database.begin() as connection:
-            for delta in deltas:
-                delta.apply(connection)
-            if drops_redo and self._redo_entry is not None:
-                history.drop_redo(connection)
-            stored = deltas if kind == "command" else [delta for delta in deltas if delta.table != "boxes"]
-            entry = history.append(connection, title=title, kind=kind, deltas=stored, slide_id=slide_id, run_id=run_id)
-        if drops_redo:
+        self._pending = PendingCommand(self, title, deltas, kind, drops_redo, slide_id, run_id)
+        return self._pending
+
+    def _write(self, pending: PendingCommand) -> None:
+        deltas = pending.deltas
+        try:
+            if deltas:
+                with self._database.begin() as connection:
+                    for delta in deltas:
+                        delta.apply(connection)
+                    if pending.drops_redo and self._redo_entry is not None:
+                        history.drop_redo(connection)
+                    stored = [delta for delta in deltas if pending.kind == "command" or delta.table != "boxes"]
+                    pending.entry = history.append(
+                        connection, title=pending.title, kind=pending.kind, deltas=stored,
+                        slide_id=pending.slide_id, run_id=pending.run_id,
+                    )  # fmt: skip
+        except BaseException:
+            self._pending = None
+            raise
+
+    def _finish(self, pending: PendingCommand) -> LogEntry | None:
+        self._pending = None
+        if pending.entry is None or self._closed:
+            return pending.entry
+        if pending.drops_redo:
             self._redo_entry = None
-        if kind == "command":
-            self._undo_entry = entry
-        self._follow(deltas, entry)
-        return entry
+        if pending.kind == "command":
+            self._undo_entry = pending.entry
+        self._follow(pending.deltas, pending.entry)
+        return pending.entry
 
     def _next_id(self, table: str) -> int:
         """Return the id the next row gets; it counts as given once such a row was committed."""
@@ -311,7 +381,7 @@ class ProjectBase:
         InputError
             When the value is none that JSON knows.
         """
-        self._require_writable()
+        self._require_owner()
         try:
             stored = json.dumps(value)
         except (TypeError, ValueError) as error:

@@ -13,6 +13,7 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import loading, schema
+from microscope_qc.project.base import PendingCommand
 from microscope_qc.project.classes import new_class_rows
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.details import BoxDetails, attributes_to_json
@@ -114,6 +115,29 @@ class BoxCommands(BoxDetails):
         dict
             The new box ids for each slide id.
         """
+        pending, ids_of = self.prepare_boxes(
+            rows_of, title=title, classes=classes, attributes=attributes, outlines=outlines
+        )
+        pending.write()
+        pending.finish()
+        return ids_of
+
+    def prepare_boxes(
+        self,
+        rows_of: Mapping[int, np.ndarray],
+        *,
+        title: str = "Import boxes",
+        classes: Sequence[DefectClass] = (),
+        attributes: Mapping[int, Mapping[int, Mapping[str, Any]]] | None = None,
+        outlines: Mapping[int, Mapping[int, Outline]] | None = None,
+    ) -> tuple[PendingCommand, dict[int, np.ndarray]]:
+        """Work :meth:`add_boxes_many` out and write nothing yet: for so many boxes that a window would stand still.
+
+        Returns
+        -------
+        PendingCommand, dict
+            To be written and finished, and the ids the boxes then have.
+        """
         self._require_writable()
         new_classes = new_class_rows(self._classes, classes, first_id=self._next_id("classes"))
         deltas = [Delta.inserted("classes", new_classes)]
@@ -136,8 +160,7 @@ class BoxCommands(BoxDetails):
             shapes = {int(ids[n]): found.to_json() for n, found in (outlines or {}).get(slide_id, {}).items()}
             deltas += self._new_details(slide_id, "outlines", shapes)
         filled = [slide_id for slide_id, ids in ids_of.items() if len(ids)]
-        self._commit(title, deltas, slide_id=filled[0] if len(filled) == 1 else None)
-        return ids_of
+        return self._prepare(title, deltas, slide_id=filled[0] if len(filled) == 1 else None), ids_of
 
     def edit_boxes(self, ids: Ids, *, title: str = "", **columns: Any) -> None:
         """Change columns of boxes; a value is one for all or one for each.

@@ -135,14 +135,15 @@ class Database:
 
     def close(self) -> None:
         """Close; the file is left in one piece, so that it can be copied and read from anywhere."""
-        if not self.read_only:
-            # fails while somebody reads; then the WAL stays beside the file, which is just as safe
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("PRAGMA busy_timeout=0")
-                self._connection.execute("PRAGMA journal_mode=DELETE").fetchall()
-        self._engine.dispose()
-        self._connection.close()
-        self._remove_copy()
+        with self._lock:  # another thread may just be writing
+            if not self.read_only:
+                # fails while somebody reads; then the WAL stays beside the file, which is just as safe
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("PRAGMA busy_timeout=0")
+                    self._connection.execute("PRAGMA journal_mode=DELETE").fetchall()
+            self._engine.dispose()
+            self._connection.close()
+            self._remove_copy()
 
     def _remove_copy(self) -> None:
         if self._copy is not None:

@@ -19,6 +19,7 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.registry import detect_format, format_named
 from microscope_qc.project import Project
+from microscope_qc.project.base import PendingCommand
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.slides import slide_stem
 
@@ -68,6 +69,23 @@ class ImportPlan:
     attributes: dict[int, dict[int, dict[str, Any]]]
     outlines: dict[int, dict[int, Outline]]
     known_classes: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingImport:
+    """An import that is ready: ``write`` may run in any thread, ``finish`` in that of the project."""
+
+    command: PendingCommand
+    summary: ImportSummary
+
+    def write(self) -> None:
+        """Write everything in one transaction."""
+        self.command.write()
+
+    def finish(self) -> ImportSummary:
+        """Let the project show it; what was taken in."""
+        self.command.finish()
+        return self.summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,16 +231,21 @@ def carry_out(project: Project, plan: ImportPlan) -> ImportSummary:
     InputError
         When classes or slides have changed since the plan was made.
     """
+    pending = prepare(project, plan)
+    pending.write()
+    return pending.finish()
+
+
+def prepare(project: Project, plan: ImportPlan) -> PendingImport:
+    """Make a planned import ready to be written; errors as in :func:`carry_out`."""
     slides = {record.id for record in project.slides}
     if plan.known_classes != tuple((cls.id, cls.code) for cls in project.classes) or not slides.issuperset(plan.rows):
         raise InputError("The classes or slides of the project have changed meanwhile.", hint="Start the import again.")
-    ids: list[int] = []
-    if plan.summary.boxes or plan.new_classes:
-        added = project.add_boxes_many(
-            plan.rows, title=plan.title, classes=plan.new_classes, attributes=plan.attributes, outlines=plan.outlines
-        )
-        ids = [number for numbers in added.values() for number in numbers.tolist()]
-    return replace(plan.summary, dry_run=False, box_ids=tuple(ids))
+    command, ids_of = project.prepare_boxes(
+        plan.rows, title=plan.title, classes=plan.new_classes, attributes=plan.attributes, outlines=plan.outlines
+    )
+    ids = tuple(number for numbers in ids_of.values() for number in numbers.tolist())
+    return PendingImport(command, replace(plan.summary, dry_run=False, box_ids=ids))
 
 
 def _mapped(code: str, class_map: ClassMap | None) -> str | None:

@@ -13,6 +13,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from microscope_qc.app.docks.import_dialog import ImportDialog
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 
@@ -289,6 +290,10 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
     before = len(project.boxes(first))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     window.trigger("file.import")
+    dialog = window.findChild(ImportDialog)
+    qtbot.waitUntil(dialog.take.isEnabled, timeout=60_000)
+    assert len(project.boxes(first)) == before  # the dry run writes nothing
+    QTest.mouseClick(dialog.take, LEFT)
     qtbot.waitUntil(lambda: len(project.boxes(first)) > before, timeout=60_000)
     assert project.undo_title.startswith("Import")
     project.undo()
@@ -296,9 +301,12 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
     path.write_text('{"images": [{"id": 1, "file_name": "other.png", "width": 5, "height": 5}], "categories": '
                     '[{"id": 1, "name": "X"}], "annotations": [{"id": 1, "image_id": 1, "category_id": 1, '
                     '"bbox": [0, 0, 2, 2]}]}')  # fmt: skip
+    qtbot.waitUntil(lambda: window.findChild(ImportDialog) is None, timeout=60_000)
     window.trigger("file.import")
-    qtbot.waitUntil(window.message_bar.isVisible, timeout=60_000)
-    assert "other.png" in window.message_bar.text
+    dialog = window.findChild(ImportDialog)
+    qtbot.waitUntil(lambda: "other.png" in dialog.summary.text(), timeout=60_000)
+    assert not dialog.take.isEnabled()
+    dialog.reject()
     assert len(project.boxes(first)) == before
 
 
