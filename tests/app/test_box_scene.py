@@ -160,6 +160,8 @@ def test_the_shown_boxes_follow_every_change(steps: list[tuple[str, int]]) -> No
         elif what == "reset":
             gone.clear()
             table.reset(some(40, seed).rows.copy())
+        if shown._mask is not None:  # it has followed, not begun anew
+            assert np.array_equal(shown._ids, table.rows["id"])
         assert np.array_equal(shown.mask(), known.mask(table.rows))
         assert shown.rows()["id"].tolist() == table.rows["id"][known.mask(table.rows)].tolist()
     with pytest.raises(ValueError, match="read-only"):
