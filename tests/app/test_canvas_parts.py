@@ -73,13 +73,14 @@ def test_the_table_of_actions_has_no_twins_and_only_known_icons_and_menus() -> N
 
 
 def test_every_action_names_a_method() -> None:
+    from microscope_qc.app.commands.exchange import ExchangeCommands
     from microscope_qc.app.commands.files import FileCommands
     from microscope_qc.app.commands.look import LookCommands
     from microscope_qc.app.commands.review import ReviewCommands
     from microscope_qc.app.commands.slides import SlideCommands
     from microscope_qc.app.main_window import MainWindow
 
-    places = (FileCommands, LookCommands, ReviewCommands, SlideCommands, MainWindow)
+    places = (ExchangeCommands, FileCommands, LookCommands, ReviewCommands, SlideCommands, MainWindow)
     for action in ACTIONS:
         assert any(callable(getattr(place, action.callback, None)) for place in places), action.callback
 
