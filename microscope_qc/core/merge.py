@@ -80,7 +80,8 @@ def _join_fragments(rows: np.ndarray, grid: TileGrid, settings: MergeSettings) -
     cut = near.any(axis=1)
     if not cut.any():
         return rows
-    first, second = touching_pairs(boxes, margin_px=settings.border_px)
+    around = np.flatnonzero(_near(boxes, cut, margin_px=settings.border_px))
+    first, second = (around[part] for part in touching_pairs(boxes[around], margin_px=settings.border_px))
     keep = cut[first] | cut[second]
     for column, alike in (("label", True), ("tile", False)):
         values = np.ascontiguousarray(rows[column])
@@ -92,6 +93,28 @@ def _join_fragments(rows: np.ndarray, grid: TileGrid, settings: MergeSettings) -
     first, second = first[keep], second[keep]
     linked = _continued(boxes[first], boxes[second], near[first], near[second], settings)
     return _union(rows, first[linked], second[linked])
+
+
+def _near(boxes: np.ndarray, chosen: np.ndarray, *, margin_px: float) -> np.ndarray:
+    """Mask of at least those boxes (N, 4) that come within twice the margin of a chosen one, and of few others.
+
+    Cells are marked around the chosen boxes; a box no larger than a cell that touches one has its middle in them.
+    """
+    grown = boxes + np.array([-margin_px, -margin_px, margin_px, margin_px])
+    grown -= np.tile(grown[:, :2].min(axis=0), 2)
+    sides = np.maximum(grown[:, 2] - grown[:, 0], grown[:, 3] - grown[:, 1])
+    cell = max(float(np.quantile(sides, 0.95)), 1e-6 * float(grown[:, 2:].max()), 1e-9)
+    columns = int(grown[:, 3].max() / cell) + 3
+    wide = grown[chosen] / cell + np.array([0.5, 0.5, 1.5, 1.5])
+    low, high = wide[:, :2].astype(np.int64), wide[:, 2:].astype(np.int64)
+    spans = high - low + 1
+    covered = spans[:, 0] * spans[:, 1]
+    within = np.arange(int(covered.sum())) - np.repeat(np.cumsum(covered) - covered, covered)
+    across = np.repeat(spans[:, 1], covered)
+    rows, places = np.repeat(low[:, 0], covered) + within // across, np.repeat(low[:, 1], covered) + within % across
+    middle = (grown[:, :2] + grown[:, 2:]) / (2 * cell) + 1
+    own = middle[:, 0].astype(np.int64) * columns + middle[:, 1].astype(np.int64)
+    return np.isin(own, rows * columns + places) | (sides > cell)
 
 
 def _continued(

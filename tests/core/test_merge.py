@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision.ops import nms
 
 from microscope_qc.core.geometry import Region, TileGrid, iou_matrix, touching_pairs
-from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings, SeamMerger, merge_candidates
+from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings, SeamMerger, _near, merge_candidates
 
 
 def candidates(rows: list[tuple[float, float, float, float, float, int, int]]) -> np.ndarray:
@@ -124,6 +124,20 @@ def test_touching_pairs_equal_comparing_everything(seed, margin):
         if (np.minimum(grown[i, 2:], grown[j, 2:]) > np.maximum(grown[i, :2], grown[j, :2])).all()
     }
     assert set(zip(first.tolist(), second.tolist(), strict=True)) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([50.0, 500.0, 1e5]), st.floats(0, 20))
+def test_whatever_touches_a_cut_box_is_looked_at(seed, spread, margin):
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 200))
+    corners = rng.uniform(-spread, spread, (count, 2))
+    boxes = np.concatenate([corners, corners + rng.lognormal(2.5, rng.uniform(0.2, 1.6), (count, 2))], axis=1)
+    cut = rng.random(count) < 0.2
+    cut[0] = True
+    near = _near(boxes, cut, margin_px=margin)
+    first, second = touching_pairs(boxes, margin_px=margin)
+    keep = cut[first] | cut[second]
+    assert near[cut].all() and near[first[keep]].all() and near[second[keep]].all()
 
 
 @pytest.mark.parametrize("spread", [300.0, 5_000.0, 1e6])
