@@ -84,7 +84,12 @@ def apply_theme(app: QApplication, choice: str) -> Colours:
     """Give the whole application the colours of a theme."""
     colours = DARK if is_dark(choice) else LIGHT
     app.setStyle("Fusion")
-    app.setPalette(_palette(colours))
+    palette = _palette(colours)
+    app.setPalette(palette)
+    # the boxes and rings to tick would be as dark as what lies around them
+    palette.setColor(QPalette.ColorRole.Base, QColor(colours.line if colours is DARK else colours.base))
+    for kind in ("QCheckBox", "QRadioButton"):
+        app.setPalette(palette, kind)
     app.setStyleSheet(_style_sheet(colours))
     return colours
 
@@ -214,7 +219,8 @@ def _style_sheet(c: Colours) -> str:
     QPushButton:disabled {{ color: {c.quiet}; background: {c.window}; }}
     QPushButton:default, QPushButton[primary="true"] {{ background: {c.accent}; color: {c.on_accent};
         border-color: {c.accent}; }}
-    QPushButton[primary="true"]:disabled {{ background: {c.raised}; color: {c.quiet}; border-color: {c.line}; }}
+    QPushButton:default:disabled, QPushButton[primary="true"]:disabled {{ background: {c.raised}; color: {c.quiet};
+        border-color: {c.line}; }}
     QPushButton[segment="true"] {{ border-radius: 4px; padding: 4px 12px; background: transparent; border: none; }}
     QPushButton[segment="true"]:hover {{ background: {c.raised}; }}
     QPushButton[segment="true"]:checked {{ background: {c.accent}; color: {c.on_accent}; }}

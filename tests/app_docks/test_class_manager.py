@@ -133,12 +133,12 @@ def test_a_digit_of_another_class_is_shown_and_taken_over(manager: ClassManager,
 
 def test_box_size_and_weight_are_numbers_with_an_empty_state(manager: ClassManager, session: Any) -> None:
     manager.show_class(session.classes[0].id)
-    assert manager.form.size.text() == "not set"
-    manager.form.size.selectAll()
-    QTest.keyClicks(manager.form.size, "12.5")
-    QTest.keyClick(manager.form.size, Qt.Key.Key_Return)
+    assert manager.form.box_size.text() == "not set"
+    manager.form.box_size.selectAll()
+    QTest.keyClicks(manager.form.box_size, "12.5")
+    QTest.keyClick(manager.form.box_size, Qt.Key.Key_Return)
     assert session.classes[0].box_size_um == 12.5
-    manager.form.size.setValue(0)
+    manager.form.box_size.setValue(0)
     assert session.classes[0].box_size_um is None
     manager.form.weight.setValue(3)
     assert session.classes[0].weight == 3

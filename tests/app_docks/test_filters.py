@@ -43,16 +43,16 @@ def longest_um(session: Any) -> np.ndarray:
 
 def test_a_range_of_sizes_is_taken_and_said(button: FilterButton, session: Any) -> None:
     sizes = longest_um(session)
-    type_into(button.panel.size.low, "15")
-    type_into(button.panel.size.high, "25")
+    type_into(button.panel.size_range.low, "15")
+    type_into(button.panel.size_range.high, "25")
     assert session.filter.size_um == (15.0, 25.0)
     wanted = session.table.rows["id"][(sizes >= 15) & (sizes <= 25)]
     assert session.shown_rows()["id"].tolist() == wanted.tolist()
     assert 0 < len(wanted) < 12
     button.refresh()
     assert button.text().strip() == "15–25 µm"
-    type_into(button.panel.size.low, "0")
-    button.panel.size.high.setValue(button.panel.size.high.maximum())
+    type_into(button.panel.size_range.low, "0")
+    button.panel.size_range.high.setValue(button.panel.size_range.high.maximum())
     assert session.filter.size_um is None
 
 
@@ -67,8 +67,8 @@ def test_a_range_upside_down_is_not_taken(button: FilterButton, session: Any) ->
 def test_sizes_need_a_pixel_size(button: FilterButton, session: Any, project: Any) -> None:
     project.set_pixel_size(session.slide.id, None)
     button.panel.refresh()
-    assert not button.panel.size.isEnabled()
-    assert "pixel size" in button.panel.size.toolTip()
+    assert not button.panel.size_range.isEnabled()
+    assert "pixel size" in button.panel.size_range.toolTip()
 
 
 def test_finders_are_ticked(button: FilterButton, session: Any, project: Any, tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ class ExchangeCommands:
         """Everything that can be written from the shown finds."""
         from microscope_qc.app.docks.export import ExportDialog
 
-        ExportDialog(self._session, self._window.jobs, self._window).exec()
+        dialog = ExportDialog(self._session, self._window.jobs, self._window)
+        dialog.training_requested.connect(self.training_pictures)
+        dialog.exec()
 
     def training_pictures(self) -> None:
         """Cut pictures with their finds for training."""

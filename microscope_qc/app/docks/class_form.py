@@ -42,15 +42,15 @@ class ClassForm(QWidget):
         self.key.setFixedWidth(136)
         self.key_note = QLabel()
         self.key_note.setProperty("quiet", True)
-        self.size, self.weight = QDoubleSpinBox(), QDoubleSpinBox()
-        self.size.setRange(0.0, LARGEST_UM)
-        self.size.setSuffix(" µm")
-        self.size.setSpecialValueText("not set")
-        self.size.setToolTip("Side of the box that one click makes")
+        self.box_size, self.weight = QDoubleSpinBox(), QDoubleSpinBox()
+        self.box_size.setRange(0.0, LARGEST_UM)
+        self.box_size.setSuffix(" µm")
+        self.box_size.setSpecialValueText("not set")
+        self.box_size.setToolTip("Side of the box that one click makes")
         self.weight.setRange(0.0, 100.0)
         self.weight.setSingleStep(0.25)
         self.weight.setToolTip("1 is usual; a heavier class stands further ahead in “worst first”")
-        for spin in (self.size, self.weight):
+        for spin in (self.box_size, self.weight):
             spin.setKeyboardTracking(False)
             spin.setFixedWidth(96)
         self.description = QPlainTextEdit()
@@ -63,7 +63,7 @@ class ClassForm(QWidget):
         self.name.editingFinished.connect(lambda: self._text_edited("name", self.name))
         self.colour.chosen.connect(lambda colour: self._edited(colour=colour))
         self.key.activated.connect(lambda _place: self._edited(key=self.key.currentData()))
-        self.size.valueChanged.connect(lambda value: self._edited(box_size_um=value if value > 0 else None))
+        self.box_size.valueChanged.connect(lambda value: self._edited(box_size_um=value if value > 0 else None))
         self.weight.valueChanged.connect(lambda value: self._edited(weight=value))
 
     def _lay_out(self) -> None:
@@ -77,7 +77,7 @@ class ClassForm(QWidget):
         keys.addWidget(self.key_note, 1)
         size = QHBoxLayout()
         size.setSpacing(theme.STEP)
-        size.addWidget(self.size)
+        size.addWidget(self.box_size)
         unit = QLabel("for a box made by one click")
         unit.setProperty("quiet", True)
         size.addWidget(unit, 1)
@@ -114,9 +114,9 @@ class ClassForm(QWidget):
         if self.description.toPlainText() != item.description and not (same and self.description.hasFocus()):
             self.description.setPlainText(item.description)
         self.colour.show_colour(item.colour, {other.colour: other.code for other in others})
-        with QSignalBlocker(self.key), QSignalBlocker(self.size), QSignalBlocker(self.weight):
+        with QSignalBlocker(self.key), QSignalBlocker(self.box_size), QSignalBlocker(self.weight):
             self._show_keys(item, others)
-            self.size.setValue(item.box_size_um or 0.0)
+            self.box_size.setValue(item.box_size_um or 0.0)
             self.weight.setValue(item.weight)
 
     def _show_keys(self, item: DefectClass, others: Sequence[DefectClass]) -> None:

@@ -232,7 +232,9 @@ def _is_worth_keeping(folder: Path) -> bool:
 
 
 class ExportDialog(QDialog):
-    """File > Export: the same buttons by themselves."""
+    """File > Export: the same buttons by themselves. ``training_requested`` asks for training pictures instead."""
+
+    training_requested = Signal()
 
     def __init__(
         self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, ask_path: AskPath | None = None
@@ -246,7 +248,19 @@ class ExportDialog(QDialog):
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 16, 16, 16)
+        self.training = QPushButton(theme.icon("scissors-cutting"), "Training pictures…")
+        self.training.setAutoDefault(False)
+        self.training.setToolTip("Pictures around confirmed finds, or tiles, with their boxes in any format")
+        self.training.clicked.connect(self._on_training_clicked)
         column.addWidget(self.panel)
         column.addStretch(1)
-        column.addWidget(buttons)
+        last = QHBoxLayout()
+        last.addWidget(self.training)
+        last.addStretch(1)
+        last.addWidget(buttons)
+        column.addLayout(last)
         self.setMinimumWidth(440)
+
+    def _on_training_clicked(self) -> None:
+        self.accept()
+        self.training_requested.emit()

@@ -51,7 +51,7 @@ class FilterPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self.confidence = _Range(0.0, 1.0, 0.05, "")
-        self.size = _Range(0.0, LARGEST_UM, 1.0, " µm")
+        self.size_range = _Range(0.0, LARGEST_UM, 1.0, " µm")
         self.finders: dict[int, QCheckBox] = {}
         self._finders = QVBoxLayout()
         self._finders.setSpacing(4)
@@ -64,7 +64,7 @@ class FilterPanel(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(theme.STEP)
         grid.setVerticalSpacing(theme.STEP)
-        for place, (words, part) in enumerate((("Confidence", self.confidence), ("Longer side", self.size))):
+        for place, (words, part) in enumerate((("Confidence", self.confidence), ("Longer side", self.size_range))):
             grid.addWidget(QLabel(words), place, 0)
             grid.addWidget(part, place, 1)
         found = QLabel("Found by")
@@ -77,7 +77,7 @@ class FilterPanel(QWidget):
         column.addWidget(self.fault)
         column.addWidget(self.clear, 0, Qt.AlignmentFlag.AlignRight)
         self.confidence.changed.connect(self._on_confidence_changed)
-        self.size.changed.connect(self._on_size_changed)
+        self.size_range.changed.connect(self._on_size_changed)
 
     def refresh(self) -> None:
         """Show the filter as it is."""
@@ -85,10 +85,10 @@ class FilterPanel(QWidget):
         self.fault.hide()
         self.confidence.show_range(shown.min_confidence, shown.max_confidence)
         low, high = shown.size_um or (0.0, LARGEST_UM)
-        self.size.show_range(low, high)
+        self.size_range.show_range(low, high)
         known = self._session.pixel_size_um is not None
-        self.size.setEnabled(known)
-        self.size.setToolTip("" if known else "Set the pixel size of the slide first (Slide menu).")
+        self.size_range.setEnabled(known)
+        self.size_range.setToolTip("" if known else "Set the pixel size of the slide first (Slide menu).")
         self._show_finders(shown)
         self.clear.setEnabled(self._session.filter_active)
 
@@ -118,7 +118,7 @@ class FilterPanel(QWidget):
             self._session.set_filter(min_confidence=low, max_confidence=high)
 
     def _on_size_changed(self) -> None:
-        low, high = self.size.values()
+        low, high = self.size_range.values()
         if self._fits(low, high):
             whole = low <= 0 and high >= LARGEST_UM
             self._session.set_filter(size_um=None if whole else (low, high))
