@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from microscope_qc.project import Project
 
 Box = tuple[float, float, float, float]
+FEW = 500
 
 
 class BoxEditing:
@@ -47,8 +48,12 @@ class BoxEditing:
         rows = session.table.get(ids)
         slide = session.slide
         assert slide is not None
-        attributes, outlines = project.slide_attributes(slide.id), project.slide_outlines(slide.id)
         numbers = rows["id"].tolist()
+        if len(numbers) <= FEW:  # what the other boxes of the slide have is not read
+            attributes = {number: found for number in numbers if (found := project.attributes(number))}
+            outlines = {number: shape for number in numbers if (shape := project.outline(number)) is not None}
+        else:
+            attributes, outlines = project.slide_attributes(slide.id), project.slide_outlines(slide.id)
         codes = {item.id: item.code for item in session.classes}
         return CopiedBoxes(
             np.stack([rows[name] for name in ("y0", "x0", "y1", "x1")], axis=1),

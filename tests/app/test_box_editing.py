@@ -261,6 +261,16 @@ def test_one_click_makes_a_box_of_the_size_of_its_class(window: MainWindow, proj
     assert len(rows(window)) == 10
 
 
+def test_a_rubber_band_with_shift_adds_to_the_selection(window: MainWindow) -> None:
+    drag(window, (250, 60), (400, 320), keys=CTRL)
+    first = window.session.selection.ids.tolist()
+    assert first == rows(window)["id"][:2].tolist()
+    drag(window, (250, 700), (400, 1000), keys=CTRL | SHIFT)
+    assert window.session.selection.ids.tolist() == rows(window)["id"][[0, 1, 4, 5]].tolist()
+    drag(window, (1000, 700), (1100, 1000), keys=CTRL)
+    assert len(window.session.selection) == 0
+
+
 def test_state_class_and_note_of_a_selection_change_in_one_step_each(window: MainWindow) -> None:
     session = window.session
     drag(window, (250, 60), (400, 500), keys=CTRL)
