@@ -356,7 +356,7 @@ class MainWindow(QMainWindow):
 
     def _on_menu_requested(self, place: Any) -> None:
         menu = QMenu(self)
-        names = ("review.confirm", "review.reject", "review.unreview", "review.choose", "edit.delete")
+        names: tuple[str, ...] = ("review.confirm", "review.reject", "review.unreview", "review.choose", "edit.delete")
         names += ("edit.copy", "edit.cut", "edit.duplicate")
         if len(self.session.selection):
             for name in names:
