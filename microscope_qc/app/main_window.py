@@ -130,6 +130,7 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         self.message_bar = MessageBar()
+        self._with_project = False
         self.pages = _Pages()
         self.welcome = WelcomePage(self.settings)
         self.pages.addWidget(self.welcome)
@@ -320,7 +321,8 @@ class MainWindow(QMainWindow):
             if slide is not None and slide.name != project.name:
                 words.insert(0, slide.name)
         self.setWindowTitle(" – ".join(words))
-        if (project is None) != (self.pages.currentWidget() is self.welcome):
+        if (project is not None) != self._with_project:
+            self._with_project = project is not None
             self.workspaces.show_or_hide()
             self.show_page()
         self.status.refresh()

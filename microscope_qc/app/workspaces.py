@@ -49,8 +49,6 @@ class Workspaces:
     def show_or_hide(self) -> None:
         """Panels only where there is a project: the welcome page stands alone."""
         with_project = self._window.session.project is not None
-        self.buttons.setVisible(with_project)
-        self._window.tools.setVisible(with_project)
         if with_project and not self._shown:
             self._show()
         elif not with_project:
@@ -58,6 +56,9 @@ class Workspaces:
             self._shown = False
             for dock in self._window.docks.values():
                 dock.hide()
+        # after the layout was remembered or taken up: the tool bar belongs to it
+        self.buttons.setVisible(with_project)
+        self._window.tools.setVisible(with_project)
 
     def _show(self) -> None:
         name = self.current

@@ -343,6 +343,8 @@ def test_a_slide_is_on_screen_before_its_project(
     qtbot.waitUntil(lambda: window.session.mosaic is not None, timeout=60_000)
     assert seen_first == [True]
     assert window.canvas.picture.source.mosaic is window.session.mosaic, "its pixels were read anew"
+    assert window.docks["classes"].isVisible()
+    assert window.tools.isVisible()
     window.session.set_project(None)
     assert window.pages.currentWidget() is window.welcome
     broken = tmp_path / "broken.tif"

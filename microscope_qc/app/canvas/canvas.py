@@ -81,6 +81,7 @@ class Canvas(QWidget):
         self._mouse: Hand | None = None
         self._space = False
         self._fit_pending = False
+        self._thumbnail: tuple[Mosaic, np.ndarray] | None = None
         self._kept: dict[int, View] = {}
         self._shown_slide: int | None = None
         native.setMouseTracking(True)
@@ -257,7 +258,8 @@ class Canvas(QWidget):
         elif slide.id in self._kept:
             self.set_view(self._kept[slide.id])
         else:
-            self._fit_pending = not self.isVisible()
+            # the panels that come with a project make the canvas smaller
+            self._fit_pending = not self.isVisible() or self.session.ahead is not None
             self.fit_slide()
 
     def show_ahead(self, mosaic: Mosaic | None) -> None:
@@ -279,12 +281,15 @@ class Canvas(QWidget):
             self._show_message("")
             if self.picture.source is not None and self.picture.source.mosaic is mosaic:
                 self.picture.set_display(self.session.slide_view.display)
+                if self._thumbnail is not None and self._thumbnail[0] is mosaic:  # it came before the project
+                    self._on_thumbnail_ready(*self._thumbnail)
             else:
                 self.picture.show_mosaic(mosaic, self.session.slide_view.display)
             self.picture.look(self.view)
         self.update_later()
 
     def _on_thumbnail_ready(self, mosaic: Mosaic, pixels: np.ndarray) -> None:
+        self._thumbnail = mosaic, pixels
         if mosaic is self.session.mosaic:
             self.overview.set_thumbnail(pixels)
             self._place_overview()
