@@ -32,7 +32,7 @@ class ReviewCommands:
         self._session.redo()
 
     def copy_table(self) -> None:
-        """Put the selected finds on the clipboard as table and boxes; while a line is measured without any, its length."""
+        """Put the selected finds on the clipboard as table and boxes, or the length of the line that was measured."""
         if self._session.slide_view.measurement is not None and (
             self._session.tool == "length" or not len(self._session.selection)
         ):
