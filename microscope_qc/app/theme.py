@@ -88,7 +88,7 @@ def apply_theme(app: QApplication, choice: str) -> Colours:
     app.setPalette(palette)
     # the boxes and rings to tick would be as dark as what lies around them
     palette.setColor(QPalette.ColorRole.Base, QColor(colours.line if colours is DARK else colours.base))
-    for kind in ("QCheckBox", "QRadioButton"):
+    for kind in (b"QCheckBox", b"QRadioButton"):
         app.setPalette(palette, kind)
     app.setStyleSheet(_style_sheet(colours))
     return colours
