@@ -88,8 +88,8 @@ def apply_theme(app: QApplication, choice: str) -> Colours:
     app.setPalette(palette)
     # the boxes and rings to tick would be as dark as what lies around them
     palette.setColor(QPalette.ColorRole.Base, QColor(colours.line if colours is DARK else colours.base))
-    for kind in (b"QCheckBox", b"QRadioButton"):
-        app.setPalette(palette, kind)
+    for kind in ("QCheckBox", "QRadioButton"):
+        app.setPalette(palette, kind)  # type: ignore[arg-type,unused-ignore]  # it takes str, whatever it says
     app.setStyleSheet(_style_sheet(colours))
     return colours
 
