@@ -5,7 +5,7 @@ are the left and upper edge and ``xmax``, ``ymax`` the right and lower edge of t
 picture's corner, so that ``xmax - xmin`` is the width. (The original VOC challenge counted pixels from 1, both ends
 included; a program that expects this is off by one pixel at the left and the top.) Sub-pixel corners are rounded to
 the nearest edge; the exact ones, with state, note and score, stand in a ``microscope_qc`` element that other programs
-ignore, and are taken over again only while they agree with ``bndbox`` to one pixel.
+ignore, and are taken over again only while they agree with ``bndbox`` as far as rounding allows.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
 from microscope_qc.exchange.shapes import attributes_from, attributes_text, from_extension
 from microscope_qc.exchange.shapes import extension as exact_text
+
+# a side moves by half a pixel when it is rounded, and by one more where a box thinner than a pixel is widened to one
+ROUNDING_PX = 1.5
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -163,7 +166,7 @@ def _exact(text: str | None, whole: tuple[Any, ...]) -> tuple[Any, ...]:
     """Exact corners, as long as nobody has moved the box since."""
     try:
         exact = tuple(float(part) for part in (text or "").split())
-        agrees = len(exact) == 4 and all(abs(a - float(b)) <= 1.0 for a, b in zip(exact, whole, strict=True))
+        agrees = len(exact) == 4 and all(abs(a - float(b)) <= ROUNDING_PX for a, b in zip(exact, whole, strict=True))
     except (TypeError, ValueError):
         return whole
     return exact if agrees else whole

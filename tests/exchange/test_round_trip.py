@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from microscope_qc.core.boxes import ReviewState
@@ -75,6 +75,7 @@ def test_whole_pixels_come_back_exactly(name, found, tmp_path_factory):
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(boxes(), min_size=1, max_size=4))
+@example(found=[Box("thin, over the middle of a pixel", 0.0, 1.5, 1.0, 1.75)])
 def test_everything_comes_back(name, found, tmp_path_factory):
     folder = tmp_path_factory.mktemp(name)
     written, known = document_of(found), FORMATS[name]

@@ -40,7 +40,7 @@ def test_names_from_files_are_never_followed_out(coco: Path, tmp_path: Path) -> 
     assert find_picture(tmp_path, "..") is None
 
 
-def test_voc_counts_pixels_from_one(coco: Path, tmp_path: Path) -> None:
+def test_voc_corners_are_edges_as_our_own_export_writes_them(coco: Path, tmp_path: Path) -> None:
     import xml.etree.ElementTree as tree
 
     (tmp_path / "IMAGES").mkdir()
@@ -50,7 +50,7 @@ def test_voc_counts_pixels_from_one(coco: Path, tmp_path: Path) -> None:
     tree.fromstring(VOC.format(name="x"))  # the sample itself is sound
     data = load_dataset(tmp_path)
     assert data.classes == ["DI"]
-    np.testing.assert_allclose(data.pictures[0].boxes, [[20, 10, 50, 30]])
+    np.testing.assert_allclose(data.pictures[0].boxes, [[21, 11, 50, 30]])
 
 
 @pytest.mark.parametrize(

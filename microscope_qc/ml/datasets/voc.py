@@ -64,8 +64,8 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
 def _object(node) -> tuple[str, list[float]]:
     box = node.find("bndbox")
     x0, y0, x1, y1 = (float(box.findtext(name)) for name in ("xmin", "ymin", "xmax", "ymax"))
-    # VOC counts pixels from 1 and includes the last one
-    return str(node.findtext("name")).strip(), [y0 - 1, x0 - 1, y1, x1]
+    # edges counted from 0, as LabelImg and this program's own export write them
+    return str(node.findtext("name")).strip(), [y0, x0, y1, x1]
 
 
 def _find_pictures(root: Path) -> dict[str, Path]:
