@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microscope_qc.core.boxes import BoxFilter, coordinates
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import touching_pairs
 from microscope_qc.project import Project
@@ -32,7 +33,7 @@ def compare_runs(
     iou
         Overlap (intersection over union) from which two boxes are the same find.
     min_confidence
-        Weaker finds are left out; the project's filter without it.
+        Weaker finds that nobody has judged are left out; the project's filter without it.
 
     Raises
     ------
@@ -44,20 +45,31 @@ def compare_runs(
         raise InputError("The two detections are on different slides.", hint="Choose two of the same slide.")
     least = project.filter.min_confidence if min_confidence is None else min_confidence
     rows = project.boxes(runs[0].slide_id).rows
-    sides = [rows[(rows["run_id"] == run.id) & (rows["confidence"] >= least)] for run in runs]
-    one, other = _matches(_corners(sides[0]), _corners(sides[1]), iou)
-    both = np.stack([sides[0]["id"][one], sides[1]["id"][other]], axis=1)
+    sides = [rows[(rows["run_id"] == run.id) & BoxFilter(min_confidence=least).mask(rows)] for run in runs]
+    (one, ids), (other, other_ids) = ((coordinates(side), side["id"]) for side in sides)
+    return compare_finds(ids, one, other_ids, other, iou=iou)
+
+
+def compare_finds(
+    first_ids: np.ndarray, first: np.ndarray, second_ids: np.ndarray, second: np.ndarray, *, iou: float = 0.5
+) -> RunComparison:
+    """Match two sets of boxes; touches no project, so that it can run in any thread.
+
+    Parameters
+    ----------
+    first_ids, second_ids : (N,) and (M,) ndarray
+    first, second : (N, 4) and (M, 4) ndarray
+        y0, x0, y1, x1.
+    """
+    one, other = _matches(first, second, iou)
+    both = np.stack([first_ids[one], second_ids[other]], axis=1).astype(np.int64)
     return RunComparison(
-        both, np.delete(sides[0]["id"], one).astype(np.int64), np.delete(sides[1]["id"], other).astype(np.int64)
+        both, np.delete(first_ids, one).astype(np.int64), np.delete(second_ids, other).astype(np.int64)
     )
 
 
-def _corners(rows: np.ndarray) -> np.ndarray:
-    return np.stack([rows[name].astype(float) for name in ("y0", "x0", "y1", "x1")], axis=1)
-
-
 def _matches(first: np.ndarray, second: np.ndarray, iou: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of boxes that belong together, each used once."""
+    """Indices of boxes that belong together, each used once, in the order of their overlap."""
     low, high = touching_pairs(np.concatenate([first, second]))
     across = (low < len(first)) & (high >= len(first))
     one, other = low[across], high[across] - len(first)
@@ -66,15 +78,26 @@ def _matches(first: np.ndarray, second: np.ndarray, iou: float) -> tuple[np.ndar
     shared = height * width
     areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second)]
     overlap = shared / np.maximum(areas[0][one] + areas[1][other] - shared, 1e-9)
-    taken: tuple[set[int], set[int]] = (set(), set())
-    pairs = []
-    for index in np.lexsort((other, one, -overlap)):
-        a, b = int(one[index]), int(other[index])
-        if overlap[index] < iou:
-            break
-        if a not in taken[0] and b not in taken[1]:
-            taken[0].add(a)
-            taken[1].add(b)
-            pairs.append((a, b))
-    matched = np.array(pairs, np.int64).reshape(-1, 2)
-    return matched[:, 0], matched[:, 1]
+    keep = np.flatnonzero(overlap >= iou)
+    keep = keep[np.lexsort((other[keep], one[keep], -overlap[keep]))]
+    one, other = one[keep], other[keep]
+    # taking the best pair that is left, again and again, is the same as taking all pairs at once that are the best
+    # left for both of their boxes
+    left, taken = np.arange(len(one)), []
+    free = np.ones(len(first), bool), np.ones(len(second), bool)
+    while len(left):
+        best = _is_first(one[left]) & _is_first(other[left])
+        chosen = left[best]
+        taken.append(chosen)
+        free[0][one[chosen]] = False
+        free[1][other[chosen]] = False
+        left = left[free[0][one[left]] & free[1][other[left]]]
+    order = np.sort(np.concatenate(taken)) if taken else left
+    return one[order], other[order]
+
+
+def _is_first(numbers: np.ndarray) -> np.ndarray:
+    """Whether each number stands for the first time."""
+    first = np.zeros(len(numbers), bool)
+    first[np.unique(numbers, return_index=True)[1]] = True
+    return first

@@ -190,10 +190,35 @@ def test_a_map_is_read_where_it_is_written(tmp_path: Path) -> None:
     assert again.read(label=1)[3, 6] == 0.75, "a continued run goes on with its map"
     again.add(Region(0, 40, 30, 80), np.full((2, 1, 2), 0.5), start_px=(10, 10), step_px=(10, 10))
     assert (read.read(label=0)[:2, 5:8] == 0.5).all(), "no window has its middle at the edge: its neighbour speaks"
+    assert np.array_equal(read.picture(99), read.read(), equal_nan=True)
+    part = read.excerpt(99, label=1, region=Region(35, 50, 36, 71))
+    assert part.bounds_px == (30.0, 50.0, 40.0, 80.0) and np.array_equal(part.scores, values[3:4, 5:8], equal_nan=True)
     (tmp_path / "heat.npy").write_bytes(b"no numbers")
     with pytest.raises(ProjectError, match="damaged"):
         HeatMap.open(tmp_path)
     assert HeatMap.open(tmp_path / "elsewhere") is None
+
+
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)), longest=st.integers(1, 45), seed=st.integers(0, 99),
+    label=st.sampled_from([None, 0, 2]),
+)  # fmt: skip
+def test_a_small_picture_of_a_map_shows_the_highest_scores(
+    tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, int], longest: int, seed: int, label: int | None
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = (rng.random((3, *shape)) * (rng.random((3, *shape)) < 0.3)).astype(np.float16)
+    heat = HeatMap(tmp_path_factory.getbasetemp(), HeatCard((-5.0, 7.0), (4.0, 8.0), shape, ("A", "B", "C")), values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microscope_qc.ml.inference.heatmap._STRIP_CELLS", 64)  # many strips
+        found = heat.excerpt(longest, label=label)
+    assert max(found.scores.shape) <= longest
+    assert found.bounds_px == (-5.0, 7.0, -5.0 + 4 * shape[0], 7.0 + 8 * shape[1])
+    flat = values.max(axis=0) if label is None else values[label]
+    for row, column in np.ndindex(*found.scores.shape):
+        block = flat[row * found.step :, column * found.step :][: found.step, : found.step]
+        shown = found.scores[row, column]
+        assert np.isnan(shown) if block.max() == 0 else shown == np.float32(block.max())
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -18,6 +18,8 @@ HEAT_NAME = "heat.npy"
 HEAT_CARD_NAME = "heat.json"
 _LEAST = 1e-4
 """Scores are kept from here on; nothing at all means that nobody has looked there."""
+_STRIP_CELLS = 1 << 22
+"""Cells that are read at once for a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,19 @@ class HeatCard:
     cell_px: tuple[float, float]
     shape: tuple[int, int]
     classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatExcerpt:
+    """Scores, float32 (rows, columns), NaN where nobody has looked.
+
+    ``step``: so many cells of the map, along each side, are one here. ``bounds_px``: y0, x0, y1, x1 of the map's cells
+    that are shown, in full-resolution pixels; the last row and column of ``scores`` may reach beyond.
+    """
+
+    scores: np.ndarray
+    step: int
+    bounds_px: tuple[float, float, float, float]
 
 
 class HeatMap:
@@ -147,18 +162,46 @@ class HeatMap:
             min(max(int((x - x0) // width), 0), columns - 1),
         )
 
-    def picture(self, longest_px: int, *, label: int | None = None) -> np.ndarray:
-        """The whole map with at most so many cells along its longer side; each shows its highest score."""
-        scores = self.read(label=label)
-        step = -(-max(scores.shape) // longest_px)
-        if step <= 1:
-            return scores
-        rows, columns = (-(-side // step) * step for side in scores.shape)
-        padded = np.full((rows, columns), np.nan, np.float32)
-        padded[: scores.shape[0], : scores.shape[1]] = scores
-        blocks = padded.reshape(rows // step, step, columns // step, step)
-        seen = np.where(np.isnan(blocks), -1.0, blocks).max(axis=(1, 3))
-        return np.where(seen < 0, np.nan, seen).astype(np.float32)
+    def picture(self, longest_px: int, *, label: int | None = None, region: Region | None = None) -> np.ndarray:
+        """The map with at most so many cells along its longer side; see :meth:`excerpt`."""
+        return self.excerpt(longest_px, label=label, region=region).scores
+
+    def excerpt(self, longest_px: int, *, label: int | None = None, region: Region | None = None) -> HeatExcerpt:
+        """Part of the map with at most so many cells along its longer side; each shows its highest score.
+
+        Maps of any size are read in strips: memory holds what is returned and little more.
+
+        Parameters
+        ----------
+        label
+            Index of the class; the highest of all classes without it.
+        region
+            In full-resolution pixels, all cells that touch it; everything without it.
+        """
+        first, last = (0, 0), (self.card.shape[0] - 1, self.card.shape[1] - 1)
+        if region is not None:
+            first, last = self.cell_at(region.y0, region.x0), self.cell_at(region.y1 - 1, region.x1 - 1)
+        rows, columns = last[0] + 1 - first[0], last[1] + 1 - first[1]
+        step = -(-max(rows, columns) // longest_px)
+        # scores are never negative: as whole numbers their bits have the same order, and are compared much faster
+        bits = self._values.view(np.uint16)
+        planes = bits if label is None else bits[label : label + 1]
+        across = -(-columns // step) * step
+        found = np.zeros((-(-rows // step), across // step), np.uint16)
+        strip = max(1, _STRIP_CELLS // (across * step * len(planes)))
+        for start in range(0, len(found), strip):
+            y0 = first[0] + start * step
+            part = planes[:, y0 : min(y0 + strip * step, last[0] + 1), first[1] : last[1] + 1].max(axis=0)
+            padded = np.zeros((-(-len(part) // step) * step, across), np.uint16)
+            padded[: part.shape[0], : part.shape[1]] = part
+            found[start : start + strip] = padded.reshape(-1, step, across // step, step).max(axis=(1, 3))
+        scores = found.view(np.float16).astype(np.float32)
+        scores[scores == 0] = np.nan
+        (y, x), (height, width) = self.card.origin_px, self.card.cell_px
+        return HeatExcerpt(
+            scores, step, (y + first[0] * height, x + first[1] * width, y + (last[0] + 1) * height,
+                           x + (last[1] + 1) * width),
+        )  # fmt: skip
 
     def flush(self) -> None:
         """Bring everything to the disk."""
