@@ -75,7 +75,7 @@ def dock(qtbot: Any, session: Any, jobs: Any, fake: FakeDetect) -> DetectDock:
 
 def test_it_says_what_the_model_knows(dock: DetectDock) -> None:
     assert dock.models.about.text() == "Trained on drawn examples. For your slides: label about 50, then train."
-    assert "35 tiles" in dock.estimate.text() and "not known" in dock.estimate.text()
+    assert "35 tiles" in dock.area.estimate.text() and "not known" in dock.area.estimate.text()
 
 
 def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, project: Any, fake: FakeDetect) -> None:
@@ -105,7 +105,7 @@ def test_finds_and_time_left_are_said_while_it_runs(qtbot: Any, dock: DetectDock
     fake.endless = True
     dock.start.click()
     qtbot.waitUntil(lambda: "finds so far" in dock.story.text() and "%" in dock.story.text(), timeout=60000)
-    assert dock.bar.isVisible() and dock.bar.value() > 0
+    assert dock.progress.bar.isVisible() and dock.progress.bar.value() > 0
     assert dock.runs.topLevelItem(0).text(3) == "detecting"
     dock.cancel()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
@@ -175,8 +175,8 @@ def test_a_missing_pixel_size_is_asked_here(qtbot: Any, dock: DetectDock, sessio
     session.show_slide(slide.id)
     assert dock.pixel_row.isVisible() and not dock.start.isEnabled()
     assert "pixel size" in dock.start.toolTip()
-    dock.pixel_size.setValue(0.25)
-    dock.set_pixel_size.click()
+    dock.pixel_row.size.setValue(0.25)
+    dock.pixel_row.button.click()
     assert session.slide.pixel_size_um == (0.25, 0.25)
     assert not dock.pixel_row.isVisible() and dock.start.isEnabled()
 
@@ -184,13 +184,15 @@ def test_a_missing_pixel_size_is_asked_here(qtbot: Any, dock: DetectDock, sessio
 def test_the_time_is_said_before_and_the_visible_area_offered(dock: DetectDock, session: Any, fake: FakeDetect) -> None:
     remember("abc", 1.0)
     dock.refresh()
-    assert "0:35" in dock.estimate.text() and "visible" not in dock.estimate.text()
+    assert "0:35" in dock.area.estimate.text() and "visible" not in dock.area.estimate.text()
     remember("abc", 0.01)
-    dock._viewport = lambda: (-50.0, 100.4, 255.5, 355.2)
+    dock.area.viewport = lambda: (-50.0, 100.4, 255.5, 355.2)
     dock.refresh()
-    assert "58:20" in dock.estimate.text() and "Try the visible area first: about 1:40" in dock.estimate.text()
-    dock.visible_area.setChecked(True)
-    assert "The visible area takes about <b>1:40</b>" in dock.estimate.text()
+    assert (
+        "58:20" in dock.area.estimate.text() and "Try the visible area first: about 1:40" in dock.area.estimate.text()
+    )
+    dock.area.visible.setChecked(True)
+    assert "The visible area takes about <b>1:40</b>" in dock.area.estimate.text()
     fake.endless = True
     dock.start.click()
     assert fake.calls[-1].region == Region(0, 100, 256, 356)

@@ -28,7 +28,7 @@ def test_a_real_detection_is_stopped_and_continued_to_its_end(
     qtbot.addWidget(dock)
     dock.show()
     dock.models.use_own(str(model))
-    assert dock.card.name == "toy" and "tiles" in dock.estimate.text()
+    assert dock.card.name == "toy" and "tiles" in dock.area.estimate.text()
     before = len(session.table)
     dock.start.click()
     assert dock.running
