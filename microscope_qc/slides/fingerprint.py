@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +22,11 @@ WORKERS = 4
 BLOCK_PX = 64
 
 
-def fingerprint(mosaic: Mosaic) -> str:
+def fingerprint(mosaic: Mosaic, *, read: Callable[[Region], np.ndarray] | None = None) -> str:
     """See :meth:`Mosaic.fingerprint`; blocks lie on a grid of 8 x 8 over the full resolution of the first channel.
 
-    The name and the pixel size stay out: a person may correct both without making it another slide.
+    The name and the pixel size stay out: a person may correct both without making it another slide. ``read`` gives the
+    blocks in place of the mosaic.
     """
     digest = hashlib.blake2b(digest_size=16)
     facts = {
@@ -35,7 +38,7 @@ def fingerprint(mosaic: Mosaic) -> str:
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="fingerprint") as pool:  # a network drive answers slowly
-        for block in pool.map(mosaic.read, sampled_blocks(mosaic.shape)):
+        for block in pool.map(read or mosaic.read, sampled_blocks(mosaic.shape)):
             digest.update(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
 
@@ -46,3 +49,40 @@ def sampled_blocks(shape: tuple[int, int]) -> Iterator[Region]:
     for y in np.linspace(0, max(0, height - BLOCK_PX), GRID).astype(int):
         for x in np.linspace(0, max(0, width - BLOCK_PX), GRID).astype(int):
             yield Region(int(y), int(x), int(y) + BLOCK_PX, int(x) + BLOCK_PX).clip(shape)
+
+
+class SampledPixels:
+    """Keeps the sampled blocks of a slide that is being read tile by tile, so that nobody has to read them again."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._blocks = {block: _Block(None, block.shape[0] * block.shape[1]) for block in sampled_blocks(shape)}
+        self._lock = threading.Lock()
+
+    def add(self, tile: Region, pixels: np.ndarray) -> None:
+        """Take what is needed of a tile, (h, w) or (h, w, 3); no pixel comes twice. Called from any thread."""
+        for place, block in self._blocks.items():
+            part = Region(
+                max(place.y0, tile.y0), max(place.x0, tile.x0), min(place.y1, tile.y1), min(place.x1, tile.x1)
+            )
+            if part.empty:
+                continue
+            with self._lock:
+                if block.pixels is None:
+                    block.pixels = np.empty((*place.shape, *pixels.shape[2:]), pixels.dtype)
+                block.pixels[_within(part, place)] = pixels[_within(part, tile)]
+                block.missing_px -= part.shape[0] * part.shape[1]
+
+    def get(self, place: Region) -> np.ndarray | None:
+        """The pixels of a sampled block; None when not all of them have come by."""
+        block = self._blocks.get(place)
+        return block.pixels if block is not None and block.missing_px == 0 else None
+
+
+@dataclass(slots=True)
+class _Block:
+    pixels: np.ndarray | None
+    missing_px: int
+
+
+def _within(part: Region, whole: Region) -> tuple[slice, slice]:
+    return slice(part.y0 - whole.y0, part.y1 - whole.y0), slice(part.x0 - whole.x0, part.x1 - whole.x0)

@@ -31,10 +31,11 @@ class SourceReader:
         background: float = 0,
         is_there: Callable[[], bool] = lambda: True,
         on_damage: Callable[[list[Region]], None] = lambda places: None,
+        on_first_channel: Callable[[Region, np.ndarray], None] = lambda tile, pixels: None,
     ) -> None:
         self._reads = list(read) if isinstance(read, Sequence) else [read]
         self._plan, self._name, self._background = plan, name, background
-        self._is_there, self._on_damage = is_there, on_damage
+        self._is_there, self._on_damage, self._on_first_channel = is_there, on_damage, on_first_channel
         area = plan.shape[0] * plan.shape[1]
         self._limit_px = max(TOO_MUCH * area, min(ALWAYS_BORNE * area, ALWAYS_BORNE_PX))
         self._lock = threading.Lock()
@@ -59,9 +60,9 @@ class SourceReader:
             )
         if damaged:
             self._on_damage(sorted(damaged, key=lambda place: (place.y0, place.x0)))
-        if len(parts) > 1:
-            return np.stack(parts)
-        return parts[0] if parts[0].ndim == 3 else parts[0][None]
+        pixels = np.stack(parts) if len(parts) > 1 else parts[0] if parts[0].ndim == 3 else parts[0][None]
+        self._on_first_channel(tile, pixels if self._plan.rgb else pixels[0])
+        return pixels
 
     def _whole_or_filled(self, read: Read, tile: Region, damaged: set[Region]) -> np.ndarray:
         try:

@@ -17,6 +17,7 @@ from microscope_qc.core.jobs import Progress
 from microscope_qc.slides.pyramid_levels import PyramidPlan, Shard, halve, open_level, split
 from microscope_qc.slides.pyramid_shards import ShardWriter
 from microscope_qc.slides.pyramid_source import SourceReader
+from microscope_qc.slides.unpacking import reads_beside_others
 
 MOST_CLOSING = 4
 
@@ -78,7 +79,7 @@ class PyramidWalk:
     def run(self) -> Generator[Progress, None, None]:
         """Do it; yields progress in tiles of level 0."""
         plan = self._plan
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="pyramid")
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="pyramid", initializer=reads_beside_others)
         total = sum(1 for _ in plan.tiles(0))
         self._count = total - sum(1 for step in self._steps() if not step.stored)
         self._total = total

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import struct
 import threading
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.cache import PieceCache
+from microscope_qc.slides.unpacking import for_each
 
 # one strip or tile beyond this is a broken header, or a file that must be tiled before anyone can look at it
 MAX_SEGMENT_BYTES = 2 << 30
@@ -42,12 +40,6 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-
-
-@functools.lru_cache(maxsize=1)
-def _threads() -> ThreadPoolExecutor:
-    """Unpacks tiles for all readers; a task never waits for another, so that many readers cannot block each other."""
-    return ThreadPoolExecutor(max(2, min(4, os.cpu_count() or 2)), thread_name_prefix="tiff")
 
 
 def damaged(path: Path) -> SlideError:
@@ -238,8 +230,7 @@ class PageReader:
             for place in places:
                 paste(place)
         else:  # the pieces do not overlap, so each thread writes its own part
-            for _ in _threads().map(paste, places):
-                pass
+            for_each(paste, places)
         return result
 
     def _segment(self, page: Any, keyframe: Any, index: int) -> np.ndarray | None:

@@ -1,0 +1,38 @@
+"""Unpacks the pieces of one region on several threads, unless the caller is itself one of several that read."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Place = TypeVar("Place")
+
+_thread = threading.local()
+
+
+@functools.lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    """For all readers; a task never waits for another, so that many readers cannot block each other."""
+    return ThreadPoolExecutor(max(2, min(4, os.cpu_count() or 2)), thread_name_prefix="unpack")
+
+
+def reads_beside_others() -> None:
+    """Say that the calling thread is one of a pool that keeps all processors busy: it unpacks what it reads itself.
+
+    Handing pieces to further threads would only move pixels from one processor's cache to another's.
+    """
+    _thread.beside_others = True
+
+
+def for_each(call: Callable[[Place], None], places: Iterable[Place]) -> None:
+    """Call for every place, in any order; returns when all are done and raises what the first of them raised."""
+    if getattr(_thread, "beside_others", False):
+        for place in places:
+            call(place)
+        return
+    for _ in _threads().map(call, places):
+        pass
