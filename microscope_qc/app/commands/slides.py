@@ -9,9 +9,11 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from microscope_qc.app.commands.files import SLIDE_FILTER, the_slide
 from microscope_qc.core.errors import InputError
+from microscope_qc.project.slides import SceneFacts, read_facts
 
 if TYPE_CHECKING:
     from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.project import Project
 
 
 class SlideCommands:
@@ -100,14 +102,23 @@ class SlideCommands:
         if not chosen:
             return
         place = the_slide(Path(chosen))
+        self._session.notice.emit(f"Looking whether {place.name} is {slide.name} …")
+        self._window.jobs.call(
+            lambda: read_facts(place, scene=slide.scene)[0],
+            on_done=lambda facts: self._relocate(project, slide_id, facts),
+        )
+
+    def _relocate(self, project: Project, slide_id: int, facts: SceneFacts) -> None:
+        if project is not self._session.project or not any(record.id == slide_id for record in project.slides):
+            return  # closed, or the slide was removed, meanwhile
         try:
-            project.relocate_slide(slide_id, place)
+            project.relocate_slide(slide_id, facts.path, facts=facts)
         except InputError as error:
             answer = QMessageBox.question(
                 self._window, "Another slide", f"{error}\n\nUse it all the same? The boxes stay where they are."
             )
             if answer == QMessageBox.StandardButton.Yes:
-                project.relocate_slide(slide_id, place, force=True)
+                project.relocate_slide(slide_id, facts.path, facts=facts, force=True)
 
     def set_size_from_line(self, length_px: float) -> None:
         """A line was drawn along a scale bar: ask how long that is."""
