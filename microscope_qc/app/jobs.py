@@ -119,6 +119,11 @@ class JobRunner(QObject):
         """Jobs that have not ended, oldest first."""
         return [handle for handle in self.history if handle.state is JobState.RUNNING]
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be started any more."""
+        return self._closed
+
     def run(
         self,
         job: Job[Any],

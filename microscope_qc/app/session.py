@@ -245,13 +245,16 @@ class Session:
 
     def clear_filter(self) -> None:
         """Show all finds again (but those of detections that are switched off)."""
+        self.shown.limit(None)
         if self.project is not None:
             self.project.set_filter(BoxFilter())
 
     @property
     def filter_active(self) -> bool:
         """Whether the filter may hide finds (detections switched off do not count)."""
-        return self.project is not None and replace(self.project.filter, hidden_runs=frozenset()) != BoxFilter()
+        if self.project is None:
+            return False
+        return self.shown.limited or replace(self.project.filter, hidden_runs=frozenset()) != BoxFilter()
 
     def shown_rows(self) -> np.ndarray:
         """Rows of the slide on screen that pass the filter (a copy that cannot be written to, sorted by id)."""

@@ -11,6 +11,7 @@ from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter
 
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
+    from microscope_qc.core.boxes import BoxTable
 
 
 class ShownBoxes:
@@ -21,6 +22,32 @@ class ShownBoxes:
         self._ids = np.empty(0, np.int64)
         self._mask: np.ndarray | None = None
         self._rows: np.ndarray | None = None
+        self._limit: np.ndarray | None = None
+        self._limit_of: BoxTable | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether only some of the boxes that pass the filter are shown."""
+        return self._limit is not None and self._limit_of is self._session.table
+
+    def limit(self, ids: np.ndarray | None) -> None:
+        """Of the boxes on this slide that pass the filter show only these, whatever detections are switched off.
+
+        None lifts it. Exports do not follow it: it belongs to the window, not to the project.
+        """
+        wanted = None if ids is None else np.unique(np.asarray(ids, np.int64))
+        if wanted is None and self._limit is None:
+            return
+        self._limit, self._limit_of = wanted, None if wanted is None else self._session.table
+        self.forget()
+        self._session.filter_changed.emit()
+
+    def passes(self, rows: np.ndarray, *, limited: bool = True) -> np.ndarray:
+        """One boolean for each of some rows of the slide on screen; without the limit where ``limited`` is False."""
+        passing = self._filter().mask(rows)
+        if limited and self.limited and self._limit is not None:
+            passing &= _among(self._limit, rows["id"])
+        return passing
 
     def forget(self) -> None:
         """The filter or what it looks at has changed as a whole."""
@@ -41,7 +68,7 @@ class ShownBoxes:
             self._ids, self._mask = self._ids[keep], mask[keep]
             return
         places = table.rows_of(change.ids)
-        answers = self._filter().mask(table.rows[places])
+        answers = self.passes(table.rows[places])
         if change.kind == "added":
             before = np.searchsorted(self._ids, change.ids)
             self._ids = np.insert(self._ids, before, change.ids)
@@ -55,7 +82,7 @@ class ShownBoxes:
         rows = self._session.table.rows
         if self._mask is None or len(self._mask) != len(rows):
             self._ids = np.ascontiguousarray(rows["id"])
-            self._mask = self._filter().mask(rows) if len(rows) else np.empty(0, bool)
+            self._mask = self.passes(rows) if len(rows) else np.empty(0, bool)
         return self._mask
 
     def rows(self) -> np.ndarray:
@@ -71,6 +98,15 @@ class ShownBoxes:
         if project is None or slide is None:
             return BoxFilter()
         known = project.filter
+        if self.limited:
+            known = replace(known, hidden_runs=frozenset(), found_by=None)
         if known.text or known.size_um is not None:  # the facts are gathered from all boxes
             return replace(known, facts=project.facts(slide.id))
         return known
+
+
+def _among(known: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Whether each of ``ids`` is in ``known``, which is sorted."""
+    if len(known) == 0:
+        return np.zeros(len(ids), bool)
+    return known[np.minimum(np.searchsorted(known, ids), len(known) - 1)] == ids

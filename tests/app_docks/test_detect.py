@@ -128,7 +128,7 @@ def test_stopping_keeps_the_finds_and_offers_to_continue(
     dock.start.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert fake.calls[-1].fresh is False
-    dock.runs.topLevelItem(1).setSelected(True)
+    dock.runs.setCurrentItem(dock.runs.topLevelItem(1))
     assert dock.continue_run.isEnabled()
     dock.continue_run.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)

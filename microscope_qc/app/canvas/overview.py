@@ -82,7 +82,7 @@ class OverviewMap(QWidget):
             self._asked += 1
             return
         table = session.table
-        mask = session.filter.mask(table.rows) if len(table) else np.zeros(0, np.bool_)
+        mask = session.shown_mask()
         self._count = int(mask.sum())
         self._say()
         self._asked += 1

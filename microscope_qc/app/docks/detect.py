@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.docks.detect_area import AreaSection, Viewport, speed_key
+from microscope_qc.app.docks.detect_details import RunDetails
 from microscope_qc.app.docks.detect_models import (
     ChooseFolder,
     LoadModel,
@@ -90,6 +91,7 @@ class DetectDock(QWidget):
         self.start_anew = QPushButton("Start anew")
         self.stop = QPushButton("Stop")
         self.runs = RunList(session)
+        self.run_details = RunDetails(session, jobs, self.runs)
         self.continue_run = QPushButton("Continue this one")
         self._build()
         for signal in (session.project_changed, session.slide_changed, session.slides_changed, session.runs_changed):
@@ -128,6 +130,7 @@ class DetectDock(QWidget):
         )  # fmt: skip
         content.addWidget(self.runs, 1)
         content.addLayout(below)
+        content.addWidget(self.run_details)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(scrolled(content, self))

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from microscope_qc.app.docks.gallery_link import link
-from microscope_qc.app.docks.gallery_text import count_text
+from microscope_qc.app.docks.gallery_text import count_text, things
 from microscope_qc.app.session import Session
 
 if TYPE_CHECKING:
@@ -27,27 +27,18 @@ def model_name(run: RunRecord) -> str:
     return Path(str(model)).name or "unknown model"
 
 
-def tiles_text(run: RunRecord) -> str:
-    """``12 of 64 tiles`` from the run's status file; "" before its first tile."""
-    import json
-
-    try:
-        status = json.loads((run.folder / "status.json").read_text(encoding="utf-8"))
-        return f"{count_text(int(status['tiles_done']))} of {count_text(int(status['tiles_total']))} tiles"
-    except (OSError, ValueError, KeyError, TypeError):  # not written yet, or being written
-        return ""
-
-
 class RunList(QTreeWidget):
     """One line per detection of the slide on screen; the tick shows and hides its finds."""
 
     continue_possible = Signal(object)  # the selected run when it can be continued, else None
+    run_selected = Signal(object)  # the selected run (None without any), again whenever something about it changes
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._running_id: int | None = None
         self._ticking = False
+        self._letters: dict[int, str] = {}
         self.setHeaderLabels(["Found by", "Started", "Finds", "State"])
         self.setIndentation(0)
         self.setRootIsDecorated(False)
@@ -75,46 +66,60 @@ class RunList(QTreeWidget):
         return [run for run in reversed(project.runs) if run.slide_id == slide.id]
 
     def set_running(self, run_id: int | None) -> None:
-        """Say which run is being made right now."""
-        self._running_id = run_id
-        self.refresh()
+        """Say which run is being made right now; it is selected when it begins."""
+        if run_id != self._running_id:
+            self._running_id = run_id
+            self.refresh(select=run_id)
+
+    def set_letters(self, letters: dict[int, str]) -> None:
+        """Letters of the detections that are compared, by run."""
+        if letters != self._letters:
+            self._letters = letters
+            self.refresh()
+
+    @property
+    def running_id(self) -> int | None:
+        """The run that is being made right now."""
+        return self._running_id
 
     def can_continue(self, run: RunRecord) -> bool:
         """Whether a run was interrupted and is not under way."""
         return run.state != "finished" and run.id != self._running_id and self._session.can_write
 
-    def refresh(self) -> None:
-        """Show the runs as they are."""
+    def refresh(self, *, select: int | None = None) -> None:
+        """Show the runs as they are; the newest is selected unless a person or ``select`` says otherwise."""
         if self._ticking:  # Qt is still inside the item that is ticked: clearing now would free it under Qt's feet
             QTimer.singleShot(0, self, self.refresh)
             return
-        selected = self.selected_run()
+        before, runs = self.selected_run(), self.runs
+        wanted = select if select is not None else before.id if before is not None else None
         with QSignalBlocker(self):
             self.clear()
-            for run in self.runs:
-                item = self._item(run)
-                self.addTopLevelItem(item)
-                if selected is not None and selected.id == run.id:
-                    item.setSelected(True)
+            items = {run.id: self._item(run) for run in runs}
+            self.addTopLevelItems(list(items.values()))
+            if runs:
+                self.setCurrentItem(items.get(wanted or 0, items[runs[0].id]))
         self._on_selection_changed()
 
     def _item(self, run: RunRecord) -> QTreeWidgetItem:
         under_way = run.id == self._running_id
         state = "detecting" if under_way else WORDS.get(run.state, run.state)
         when = str(run.started)[:16].replace("T", " ")
-        item = QTreeWidgetItem([model_name(run), when, count_text(run.found), state])
+        letter = self._letters.get(run.id, "")
+        name = f"{letter}   {model_name(run)}" if letter else model_name(run)
+        item = QTreeWidgetItem([name, when, count_text(run.found), state])
         item.setData(0, RUN_ID, run.id)
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
         item.setCheckState(0, Qt.CheckState.Checked if run.shown else Qt.CheckState.Unchecked)
         item.setSizeHint(0, QSize(0, self.fontMetrics().height() + 8))
         item.setTextAlignment(2, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
-        lines = [model_name(run), f"started {when}", tiles_text(run), f"{count_text(run.found)} finds", state]
+        lines = [model_name(run), f"started {when}", things(run.found, "find"), state]
         region = run.card.get("region")
         if region:
             lines.insert(2, "y {0}–{2}, x {1}–{3} px".format(*region))
         lines.append("The tick shows and hides its finds.")
         for column in range(4):
-            item.setToolTip(column, "\n".join(line for line in lines if line))
+            item.setToolTip(column, "\n".join(lines))
         return item
 
     def selected_run(self) -> RunRecord | None:
@@ -136,4 +141,5 @@ class RunList(QTreeWidget):
 
     def _on_selection_changed(self) -> None:
         run = self.selected_run()
+        self.run_selected.emit(run)
         self.continue_possible.emit(run if run is not None and self.can_continue(run) else None)

@@ -165,7 +165,8 @@ class ExportPanel(QWidget):
             reason = why_not(kind, self._session, aligned=aligned, chosen=chosen)
             self.buttons[kind.id].setEnabled(not reason)
             self.buttons[kind.id].setToolTip(reason)
-        rows = self._session.shown_rows()
+        rows = self._session.table.rows
+        rows = rows[self._session.filter.mask(rows)]  # what is shown may be less: a comparison limits no export
         rejected = int(np.count_nonzero(rows["state"] == ReviewState.REJECTED))
         text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen find')}. "
         text += f"The others: the {things(len(rows), 'find')} that the filter shows"
