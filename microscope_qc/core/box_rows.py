@@ -64,6 +64,12 @@ def make_rows(count: int, **columns: Any) -> np.ndarray:
     return rows
 
 
+def class_counts(rows: np.ndarray, mask: np.ndarray) -> dict[int, int]:
+    """Return how many of the rows that a mask picks each class has; classes without any are left out."""
+    ids, counts = np.unique(rows["class_id"][mask], return_counts=True)
+    return dict(zip(ids.tolist(), counts.tolist(), strict=True))
+
+
 def coordinates(rows: np.ndarray) -> np.ndarray:
     """Return the (N, 4) float array y0, x0, y1, x1 of box rows."""
     return np.stack([rows["y0"], rows["x0"], rows["y1"], rows["x1"]], axis=1) if len(rows) else np.empty((0, 4))

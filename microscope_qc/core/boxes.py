@@ -18,6 +18,7 @@ from microscope_qc.core.box_rows import (
     EDITABLE_COLUMNS,
     REJECT_REASONS,
     ReviewState,
+    class_counts,
     coordinates,
     make_rows,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "BoxFilter",
     "BoxTable",
     "ReviewState",
+    "class_counts",
     "coordinates",
     "make_rows",
 ]

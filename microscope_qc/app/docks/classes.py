@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import (
     QColorDialog,
@@ -26,6 +25,8 @@ from microscope_qc.app.docks.class_manager import delete_class
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import count_text
 from microscope_qc.app.docks.gating import allow
+from microscope_qc.app.docks.refresh import Refresh
+from microscope_qc.core.boxes import class_counts
 from microscope_qc.core.defect_class import next_colour
 
 if TYPE_CHECKING:
@@ -69,14 +70,11 @@ class ClassesDock(QWidget):
         column.setSpacing(0)
         column.addWidget(self.tree, 1)
         column.addLayout(self._new_row())
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(100)
-        self._soon.timeout.connect(self._count)
+        self._due = Refresh(self, self._count, after_ms=100)
         for signal in (session.classes_changed, session.project_changed):
             link(self, signal, self._fill)
         for signal in (session.boxes_changed, session.filter_changed, session.slide_changed):
-            link(self, signal, self._count_soon)
+            link(self, signal, self._due.soon)
         link(self, session.draw_class_changed, self._on_draw_class_changed)
         self._fill()
 
@@ -139,16 +137,12 @@ class ClassesDock(QWidget):
         self.tree.blockSignals(False)
         self._on_draw_class_changed(self._session.draw_class_id)
         self._show_colour()
-        self._count()
+        self._due.now()
         allow(self._session, self.new_name, self.new_code, self.new_colour, self.add_button)
         self.manage_button.setEnabled(self._session.project is not None)
 
-    def _count_soon(self, *_: object) -> None:
-        self._soon.start()
-
     def _count(self) -> None:
-        ids, counts = np.unique(self._session.shown_rows()["class_id"], return_counts=True)
-        shown = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        shown = class_counts(self._session.table.rows, self._session.shown_mask())
         for place in range(self.tree.topLevelItemCount()):
             row = self.tree.topLevelItem(place)
             if row is not None:
@@ -185,8 +179,8 @@ class ClassesDock(QWidget):
         menu.exec((viewport or self.tree).mapToGlobal(place))
 
     def _select(self, class_id: int) -> None:
-        rows = self._session.shown_rows()
-        self._session.selection.set(rows["id"][rows["class_id"] == class_id])
+        rows = self._session.table.rows
+        self._session.selection.set(rows["id"][(rows["class_id"] == class_id) & self._session.shown_mask()])
 
     # -- changing classes --------------------------------------------------------------------------------------------
 

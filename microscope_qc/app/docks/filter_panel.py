@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app import theme
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import count_text
+from microscope_qc.app.docks.refresh import Refresh
 from microscope_qc.app.docks.table import model_name
 from microscope_qc.app.session import Session
 from microscope_qc.core.boxes import BoxFilter
@@ -266,18 +267,15 @@ class FilterHint(QWidget):
         row.addWidget(self._icon)
         row.addWidget(self.words)
         row.addWidget(self.clear)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(COUNT_MS)
-        self._soon.timeout.connect(self.refresh)
+        self._due = Refresh(self, self.refresh, after_ms=COUNT_MS)
         for signal in (session.filter_changed, session.slide_changed, session.project_changed):
             link(self, signal, self.refresh)
         link(self, session.boxes_changed, self._on_boxes_changed)
         self.refresh()
 
     def _on_boxes_changed(self, _change: object) -> None:
-        if not self.isHidden() and not self._soon.isActive():
-            self._soon.start()
+        if not self.isHidden():
+            self._due.soon()
 
     def refresh(self) -> None:
         """Count and show, or hide."""
@@ -288,9 +286,13 @@ class FilterHint(QWidget):
         colours = theme.current()
         self._icon.setPixmap(theme.icon("filter-outline", colours.warning).pixmap(16, 16))
         total = len(self._session.table)
-        shown = len(self._session.shown_rows())
-        self.words.setText(f"Filter: {count_text(shown)} of {count_text(total)} shown")
-        self.words.setToolTip("Canvas, gallery, table, counts and exports leave the others out.")
+        shown = int(np.count_nonzero(self._session.shown_mask()))
+        comparing = self._session.shown.limited
+        self.words.setText(
+            f"{'Comparison' if comparing else 'Filter'}: {count_text(shown)} of {count_text(total)} shown"
+        )
+        rest = "Canvas, gallery, table and counts leave the others out; exports go by the filter alone."
+        self.words.setToolTip(rest if comparing else "Canvas, gallery, table, counts and exports leave the others out.")
 
 
 class _Range(QWidget):

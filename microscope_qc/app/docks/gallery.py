@@ -89,6 +89,7 @@ class GalleryDock(QWidget):
     def close_crops(self) -> None:
         """Stop the threads that read crops (the window is closing)."""
         self.view.crops.close()
+        self.model.close()
 
     def focus_filter(self) -> None:
         """Go to the search field."""
@@ -104,11 +105,11 @@ class GalleryDock(QWidget):
         self.keys.same_for_all()
 
     def _on_boxes_changed(self, _change: object) -> None:
-        if not self.model.ids and not self._show_page_soon.isActive():
+        if not self.model.count and not self._show_page_soon.isActive():
             self._show_page_soon.start(0)
 
     def _show_page(self) -> None:
-        if self.model.ids:
+        if self.model.count:
             self.pages.setCurrentWidget(self.view)
             return
         self._why = emptiness(self._session)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QAction, QColor, QIcon, QMouseEvent, QPainter, QPixmap
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QMenu, QSlider, QToolButton, QWidget
 
@@ -16,8 +16,9 @@ from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_model import FindModel
 from microscope_qc.app.docks.gallery_order import ORDERS
 from microscope_qc.app.docks.gallery_text import count_text
+from microscope_qc.app.docks.refresh import Refresh
 from microscope_qc.app.session import Session
-from microscope_qc.core.boxes import BoxFilter, ReviewState
+from microscope_qc.core.boxes import BoxFilter, ReviewState, class_counts
 
 LOWEST_CONFIDENCE = 5
 """In hundredths: detection keeps finds down to 0.05."""
@@ -84,6 +85,10 @@ class ChoiceButton(QToolButton):
                 action.setIcon(colour_icon(choice.colour))
         self._show_text()
 
+    def differs(self, values: list[Any], ticked: frozenset[Any] | None) -> bool:
+        """Whether other lines or ticks than these are shown."""
+        return [choice.value for choice in self._choices] != values or self._values != ticked
+
     def _lines(self) -> list[QAction]:
         return [action for action in self.menu().actions() if action.isCheckable()]
 
@@ -129,14 +134,11 @@ class GalleryHeader(QWidget):
         self.chosen = QToolButton()
         self.crop_size = QSlider(Qt.Orientation.Horizontal)
         self._build()
-        # counting 100,000 rows per edit would be felt; per turn of the event loop it is not
-        self._counting = QTimer(self)
-        self._counting.setSingleShot(True)
-        self._counting.setInterval(40)
-        self._counting.timeout.connect(self.refresh)
+        # what the person moved is shown at once; counting 100,000 rows again and again would be felt
+        self._due = Refresh(self, self._count, after_ms=40)
         for signal in (session.filter_changed, session.classes_changed, session.slide_changed, session.project_changed):
             link(self, signal, self.refresh)
-        link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.boxes_changed, self._due.soon)
         model.order_changed.connect(self._on_order_changed)
         model.stale_changed.connect(self._on_stale_changed)
         self._on_order_changed()
@@ -197,10 +199,6 @@ class GalleryHeader(QWidget):
         """Qt: the bar gives way before it makes the window wider than the screen."""
         return QSize(360, super().minimumSizeHint().height())
 
-    def _on_boxes_changed(self, _change: object) -> None:
-        if not self._counting.isActive():
-            self._counting.start()
-
     def _on_order_changed(self) -> None:
         with QSignalBlocker(self.order):
             self.order.setCurrentIndex(self.order.findData(self._model.order))
@@ -224,10 +222,8 @@ class GalleryHeader(QWidget):
         self.confidence_value.setText("all" if hundredths <= LOWEST_CONFIDENCE else f"{hundredths / 100:.2f}")
 
     def refresh(self) -> None:
-        """Show the filter and the counts as they are."""
-        self._counting.stop()
+        """Show the filter as it is, and soon how many finds that makes."""
         shown = self._session.filter
-        rows = self._session.table.rows
         hundredths = max(LOWEST_CONFIDENCE, round(shown.min_confidence * 100))
         with QSignalBlocker(self.confidence), QSignalBlocker(self.search), QSignalBlocker(self.chosen):
             self.confidence.setValue(hundredths)
@@ -236,23 +232,37 @@ class GalleryHeader(QWidget):
             self.chosen.setChecked(shown.only_chosen)
         self._show_confidence(hundredths)
         self.more.refresh()
-        self._show_states(rows, shown)
-        self._show_classes(rows, shown)
-        self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
         has_project = self._session.project is not None
         filters = (self.classes, self.states, self.confidence, self.more, self.saved, self.search, self.chosen)
         for widget in (self.order, *filters, self.crop_size):
             widget.setEnabled(has_project)
+        if self.classes.differs([item.id for item in self._session.classes], shown.class_ids) or self.states.differs(
+            list(ReviewState), shown.states
+        ):
+            self._due.now()
+        else:
+            self._due.soon()
+
+    def _count(self) -> None:
+        shown, rows = self._session.filter, self._session.table.rows
+        self._show_states(rows, shown)
+        self._show_classes(rows, shown)
+        self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
+
+    def _mask(self, shown: BoxFilter, *, states: bool = False, classes: bool = False) -> np.ndarray:
+        """What would be shown without a part of the filter."""
+        if (states and shown.states is None) or (classes and shown.class_ids is None):
+            return self._session.shown_mask()
+        return _without(shown, states=states, classes=classes).mask(self._session.table.rows)
 
     def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:
-        counts = np.bincount(rows["state"][_without(shown, states=True).mask(rows)], minlength=3)
+        counts = np.bincount(rows["state"][self._mask(shown, states=True)], minlength=3)
         self.states.show_choices(
             [Choice(state, state.word, state.word, int(counts[state])) for state in ReviewState], shown.states
         )
 
     def _show_classes(self, rows: np.ndarray, shown: BoxFilter) -> None:
-        ids, counts = np.unique(rows["class_id"][_without(shown, classes=True).mask(rows)], return_counts=True)
-        count_of = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+        count_of = class_counts(rows, self._mask(shown, classes=True))
         self.classes.show_choices(
             [
                 Choice(item.id, f"{item.code}  {item.name}", item.code, count_of.get(item.id, 0), item.colour)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from microscope_qc.core.boxes import BoxTable
 from microscope_qc.core.defect_class import DefectClass
+
+Columns = Mapping[str, np.ndarray]
 
 ORDERS = {
     "worst": "Worst first",
@@ -22,14 +25,21 @@ BAND_UM = 200.0
 """Reading order goes in bands of this height; exact y would jump left and right at each find."""
 
 
+def columns_of(table: BoxTable) -> dict[str, np.ndarray]:
+    """Copies of the columns that orders look at: a thread may sort them while the table changes."""
+    rows, corners = table.rows, table.corners.copy()
+    columns = dict(zip(("y0", "x0", "y1", "x1"), corners, strict=True))
+    return columns | {name: rows[name].copy() for name in ("id", "class_id", "confidence")}
+
+
 def order_rows(
-    rows: np.ndarray,
+    rows: np.ndarray | Columns,
     name: str,
     *,
     classes: Sequence[DefectClass] = (),
     pixel_size_um: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Row numbers of ``rows`` (box rows) in the order called ``name``; ties go by id.
+    """Row numbers of ``rows`` (box rows, or their columns by name) in the order called ``name``; ties go by id.
 
     Raises
     ------

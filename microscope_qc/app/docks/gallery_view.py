@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from qtpy.QtCore import (
     QAbstractListModel,
     QItemSelection,
     QItemSelectionModel,
     QModelIndex,
     QPersistentModelIndex,
-    QSize,
     Qt,
     QTimer,
 )
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QAbstractItemView, QListView, QStyleOptionViewItem, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QFrame, QStyleOptionViewItem, QWidget
 
 from microscope_qc.app.crops import CropProvider
+from microscope_qc.app.docks.gallery_grid import GridView
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_model import BOX_ID, FindModel, find_model
 from microscope_qc.app.docks.gallery_paint import FindDelegate
@@ -29,27 +30,18 @@ NOWHERE = QModelIndex()
 REPAINT_MS = 60
 
 
-class CropView(QListView):
-    """A list view that paints finds; it never reads pixels itself."""
+class CropView(GridView):
+    """Cells that show finds; it never reads pixels itself."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, session: Session, parent: QWidget | None = None, *, one_row: bool = False) -> None:
+        super().__init__(parent, one_row=one_row)
         self._session = session
         self.crops = CropProvider(self)
         self.delegate = FindDelegate(session, find_model(session), self.crops, self)
         self.setItemDelegate(self.delegate)
-        self.setUniformItemSizes(True)
-        # list mode with wrapping lays out 100,000 equal cells at once; icon mode keeps a tree of them
-        self.setViewMode(QListView.ViewMode.ListMode)
-        self.setFlow(QListView.Flow.LeftToRight)
-        self.setWrapping(True)
-        self.setResizeMode(QListView.ResizeMode.Adjust)
-        self.setMovement(QListView.Movement.Static)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setMouseTracking(True)
-        self.setFrameShape(QListView.Shape.NoFrame)
+        self.setFrameShape(QFrame.Shape.NoFrame)
         self._repaint = QTimer(self)
         self._repaint.setSingleShot(True)
         self._repaint.setInterval(REPAINT_MS)
@@ -67,20 +59,12 @@ class CropView(QListView):
         self.delegate.ratio = self.devicePixelRatioF()
         self.verticalScrollBar().setSingleStep(max(24, side // 3))
         self.horizontalScrollBar().setSingleStep(max(24, side // 3))
-        self.scheduleDelayedItemsLayout()
-
-    def cell_size(self) -> QSize:
-        """Size of one cell."""
         option = QStyleOptionViewItem()
         self.initViewItemOption(option)
-        return self.delegate.sizeHint(option, QModelIndex())
+        self.set_cell_size(self.delegate.sizeHint(option, QModelIndex()))
 
     def keyboardSearch(self, search: str) -> None:
         """Qt: letters are keys of the review, not a search."""
-
-    def dataChanged(self, top_left: Index, bottom_right: Index, roles: Sequence[int] = ()) -> None:
-        """Qt: paint again; all cells have one size, so that nothing is laid out anew."""
-        self.viewport().update()
 
     def _on_mosaic_changed(self) -> None:
         self.crops.set_mosaic(self._session.mosaic)
@@ -94,56 +78,49 @@ class CropView(QListView):
 class FindView(CropView):
     """The finds in review order; selection is the session's."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(session, parent)
+    def __init__(self, session: Session, parent: QWidget | None = None, *, one_row: bool = False) -> None:
+        super().__init__(session, parent, one_row=one_row)
         self._finds: FindModel = find_model(session)
         self.setModel(self._finds)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self._syncing = False
-        self._finds.modelReset.connect(self._on_session_selection_changed)
-        self._finds.rowsInserted.connect(self._on_rows_changed)
-        self._finds.rowsRemoved.connect(self._on_rows_changed)
-        link(self, session.selection.changed, self._on_session_selection_changed)
+        self._finds.modelReset.connect(self._show_selection)
+        self._finds.rowsInserted.connect(self._show_selection)
+        self._finds.rowsRemoved.connect(self._show_selection)
+        link(self, session.selection.changed, self._show_selection)
         self.selectionModel().selectionChanged.connect(self._on_view_selection_changed)
-        self._on_session_selection_changed()
+        self._show_selection()
 
     def _on_view_selection_changed(self, *_: object) -> None:
         """Somebody clicked or moved in this view."""
         if self._syncing:
             return
-        ids = [index.data(BOX_ID) for index in self.selectionModel().selectedRows()]
+        parts = [self._finds.ids_between(part.top(), part.bottom()) for part in self.selectionModel().selection()]
+        ids = np.concatenate([np.empty(0, np.int64), *parts])
         current = self.currentIndex().data(BOX_ID) if self.currentIndex().isValid() else None
         self._finds.start_review()
         self._session.selection.set(ids, current=current if current in ids else None)
         if self._session.selection.current is not None:
             self._session.centre_requested.emit(self._session.selection.current)
 
-    def _on_rows_changed(self, *_: object) -> None:
-        self._on_session_selection_changed()
-
-    def _on_session_selection_changed(self) -> None:
+    def _show_selection(self, *_: object) -> None:
         """Show the session's selection, as few ranges."""
+        rows = self._finds.rows_of(self._session.selection.ids)
+        at = self._finds.row_of(self._session.selection.current)
         self._syncing = True
         try:
-            rows = sorted(
-                row for row in map(self._finds.row_of, self._session.selection.ids.tolist()) if row is not None
-            )
             selection = QItemSelection()
-            start = 0
-            for end in range(1, len(rows) + 1):
-                if end == len(rows) or rows[end] != rows[end - 1] + 1:
-                    selection.select(self._finds.index(rows[start], 0), self._finds.index(rows[end - 1], 0))
-                    start = end
+            if len(rows):
+                for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+                    selection.select(self._finds.index(int(run[0]), 0), self._finds.index(int(run[-1]), 0))
             model = self.selectionModel()
             model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-            row = self._finds.row_of(self._session.selection.current)
-            if row is not None:
-                index = self._finds.index(row, 0)
+            if at is not None:
+                index = self._finds.index(at, 0)
                 model.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
                 self.show_current(index)
         finally:
             self._syncing = False
-        self.viewport().update()
 
     def show_current(self, index: QModelIndex) -> None:
         """Bring the current find into sight."""
@@ -154,9 +131,7 @@ class StripView(FindView):
     """One row of finds with the current one near the left, so that the next ones are in sight."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(session, parent)
-        self.setWrapping(False)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        super().__init__(session, parent, one_row=True)
 
     def set_side(self, side: int) -> None:
         """Show crops of another size, and be just as high as they are."""
@@ -165,9 +140,8 @@ class StripView(FindView):
 
     def show_current(self, index: QModelIndex) -> None:
         """Leave one judged find in sight at the left."""
-        self.executeDelayedItemsLayout()
-        width = self.cell_size().width() + 2 * self.spacing()
-        self.horizontalScrollBar().setValue(max(0, (index.row() - 1) * width))
+        self.updateGeometries()
+        self.horizontalScrollBar().setValue(max(0, (index.row() - 1) * self.cell_size().width()))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Qt: keep the current one in place."""

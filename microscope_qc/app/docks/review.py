@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -14,6 +13,7 @@ from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_model import find_model
 from microscope_qc.app.docks.gallery_text import class_of, confidence_text, count_text, size_text, state_text
 from microscope_qc.app.docks.gallery_view import StripView
+from microscope_qc.app.docks.refresh import Refresh
 from microscope_qc.app.docks.review_crop import BigCrop, SlideMap, position_text
 from microscope_qc.app.docks.review_keys import HINTS, ReviewKeys
 from microscope_qc.app.session import Session
@@ -46,16 +46,14 @@ class ReviewPane(QWidget):
         self.keys = ReviewKeys(session, self.strip, self.picture)
         self.setFocusProxy(self.strip)
         self.picture.setFocusProxy(self.strip)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._refresh)
+        self._due = Refresh(self, self._refresh)
         for signal in (session.mosaic_changed, session.slide_changed):
             link(self, signal, self._on_mosaic_changed)
         for signal in (session.boxes_changed, session.selection.changed, session.history_changed):
-            link(self, signal, self._refresh_soon)
+            link(self, signal, self._due.soon)
         for signal in (session.classes_changed, session.slides_changed):
-            link(self, signal, self._refresh_soon)
-        self.model.modelReset.connect(self._refresh_soon)
+            link(self, signal, self._due.soon)
+        self.model.modelReset.connect(self._due.soon)
         self._on_mosaic_changed()
 
     def close_crops(self) -> None:
@@ -74,9 +72,9 @@ class ReviewPane(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Qt: start with the first find when none is current."""
         super().showEvent(event)
-        if self._session.selection.current is None and self.model.ids:
-            self._session.selection.set([self.model.ids[0]])
-        self._refresh_soon()
+        if self._session.selection.current is None and self.model.count:
+            self._session.selection.set(self.model.order_ids()[:1])
+        self._due.soon()
 
     def _lay_out(self) -> None:
         side = QVBoxLayout()
@@ -106,11 +104,7 @@ class ReviewPane(QWidget):
     def _on_mosaic_changed(self) -> None:
         self.crops.set_mosaic(self._session.mosaic)
         self.map.update()
-        self._refresh_soon()
-
-    def _refresh_soon(self, *_: object) -> None:
-        if not self._soon.isActive():
-            self._soon.start(0)
+        self._due.soon()
 
     def _refresh(self) -> None:
         self.picture.update()
@@ -156,13 +150,11 @@ class ReviewPane(QWidget):
         return "<small>" + "<br>".join(lines[:HISTORY_LINES]) + "</small>" if lines else ""
 
     def _show_progress(self) -> None:
-        ids = self.model.ids
-        if not ids:
+        ids, table = self.model.order_ids(), self._session.table
+        if len(ids) == 0:
             self.progress.setText("")
             return
-        table = self._session.table
-        known = np.isin(table.rows["id"], np.asarray(ids, np.int64))
-        judged = int(np.count_nonzero(table.rows["state"][known] != 0))
+        judged = int(np.count_nonzero(table.rows["state"][table.rows_of(ids)]))
         place = self.model.row_of(self._session.selection.current)
         where = f"<b>{count_text(place + 1)}</b> of {count_text(len(ids))}" if place is not None else ""
         self.progress.setText(f"{where}<br>{count_text(judged)} of {count_text(len(ids))} judged")

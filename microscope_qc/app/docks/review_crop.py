@@ -92,7 +92,7 @@ class BigCrop(QWidget):
         row = None if current is None else self._model.box(current)
         if row is None:
             painter.setPen(QColor(190, 190, 190))
-            hint = "Press → for the first find." if self._model.ids else "No finds to review."
+            hint = "Press → for the first find." if self._model.count else "No finds to review."
             painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter), hint)
             return
         spec = self.spec(row)
@@ -131,8 +131,8 @@ class BigCrop(QWidget):
     def _read_ahead(self, current: int | None) -> None:
         """Ask for the next find's picture, so that it is there when the person goes on."""
         place = self._model.row_of(current)
-        if place is not None and place + 1 < len(self._model.ids):
-            row = self._model.box(self._model.ids[place + 1])
+        if place is not None and place + 1 < self._model.count:
+            row = self._model.box(self._model.id_at(place + 1))
             if row is not None:
                 self._crops.get(self.spec(row))
 

@@ -51,7 +51,7 @@ class SameDialog(QDialog):
         self._reason = "" if this is None else str(this["reason"])
         self.rule = QLabel()
         self.rule.setWordWrap(True)
-        order = [box_id for box_id in model.ids if box_id in set(self.ids.tolist())]
+        order = model.order_ids()[np.isin(model.order_ids(), self.ids)].tolist()
         self.crops = CropList(session, order, self)
         self.crops.setSelectionMode(QListView.SelectionMode.NoSelection)
         verb = f"Reject {len(self.ids)}" if self._rejecting else f"Confirm {len(self.ids)}"

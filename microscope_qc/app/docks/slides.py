@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPu
 from microscope_qc.app import theme
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import count_text
+from microscope_qc.app.docks.refresh import Refresh
 from microscope_qc.core.boxes import ReviewState
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class SlidesDock(QWidget):
         super().__init__(parent)
         self._window = window
         self._session = window.session
+        self._project = self._session.project
         self._pictures: dict[int, QIcon] = {}
         self._asked: set[int] = set()
         self.items = QListWidget()
@@ -56,15 +58,15 @@ class SlidesDock(QWidget):
         column.setSpacing(0)
         column.addWidget(self.items, 1)
         column.addLayout(row)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(150)
-        self._soon.timeout.connect(self._refresh_texts)
+        self._counts: dict[int, tuple[int, int]] = {}  # shown, and of those not reviewed yet
+        self._watched: set[int] = set()
+        self._due = Refresh(self, self._refresh_texts, after_ms=150)
         session = self._session
         for signal in (session.slides_changed, session.project_changed):
             link(self, signal, self._fill)
-        for signal in (session.boxes_changed, session.filter_changed):
-            link(self, signal, self._refresh_soon)
+        link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.filter_changed, self._on_all_changed)
+        link(self, session.runs_changed, self._on_all_changed)
         link(self, session.slide_changed, self._show_current)
         link(self, session.mosaic_changed, self._show_current)
         window.canvas.thumbnail_ready.connect(self._on_thumbnail_ready)
@@ -83,9 +85,12 @@ class SlidesDock(QWidget):
 
     def _fill(self) -> None:
         slides = self._slides()
-        if self._session.project is None:
+        if self._session.project is not self._project:
+            self._project = self._session.project
             self._pictures.clear()
             self._asked.clear()
+            self._watched.clear()
+        self._counts.clear()
         self.items.blockSignals(True)
         self.items.clear()
         for slide in slides:
@@ -96,12 +101,36 @@ class SlidesDock(QWidget):
         self.items.blockSignals(False)
         self.add_button.setEnabled(self._session.can_write)
         self.add_button.setToolTip("" if self._session.can_write else "Open a project for writing first.")
-        self._refresh_texts()
+        self._due.now()
         self._show_current()
         QTimer.singleShot(600, self._ask_for_pictures)  # the slide on screen goes first
 
-    def _refresh_soon(self, *_: object) -> None:
-        self._soon.start()
+    def _on_boxes_changed(self, _change: object) -> None:
+        if self._session.slide is not None:
+            self._on_slide_boxes_changed(self._session.slide.id)
+
+    def _on_slide_boxes_changed(self, slide_id: int, _change: object = None) -> None:
+        self._counts.pop(slide_id, None)
+        self._due.soon()
+
+    def _on_all_changed(self) -> None:
+        self._counts.clear()
+        self._due.soon()
+
+    def _count(self, slide_id: int) -> tuple[int, int]:
+        """How many finds of a slide are shown, and how many of those were not reviewed yet."""
+        project, session = self._session.project, self._session
+        assert project is not None
+        if slide_id not in self._counts:
+            table = project.boxes(slide_id)
+            if slide_id not in self._watched:  # undo and imports change slides that are not on screen too
+                self._watched.add(slide_id)
+                link(self, table.changed, partial(self._on_slide_boxes_changed, slide_id))
+            here = session.slide is not None and session.slide.id == slide_id
+            shown = session.shown_mask() if here else project.shown(slide_id)
+            left = table.rows["state"] == ReviewState.UNREVIEWED
+            self._counts[slide_id] = int(np.count_nonzero(shown)), int(np.count_nonzero(shown & left))
+        return self._counts[slide_id]
 
     def _refresh_texts(self) -> None:
         project = self._session.project
@@ -109,16 +138,15 @@ class SlidesDock(QWidget):
             item = self.items.item(place)
             if item is None or project is None:
                 continue
-            rows = project.all_rows(slide.id)
-            left = int((rows["state"] == ReviewState.UNREVIEWED).sum())
-            finds = f"{count_text(len(rows))} finds"
+            shown, left = self._count(slide.id)
+            finds = f"{count_text(shown)} finds"
             if left:
-                finds = f"{count_text(left)} of {count_text(len(rows))} left"
+                finds = f"{count_text(left)} of {count_text(shown)} left"
             height, width = slide.shape_px
             size = f"{count_text(width)} × {count_text(height)} px"
             second = "not found: locate it" if slide.missing else finds
             item.setText(f"{slide.name}\n{size}\n{second}")
-            judged = f"{count_text(len(rows))} finds shown, {count_text(left)} not reviewed yet"
+            judged = f"{count_text(shown)} finds shown, {count_text(left)} not reviewed yet"
             item.setToolTip(f"{slide.path}\n{judged}")
             item.setForeground(self.palette().placeholderText() if slide.missing else self.palette().text())
 

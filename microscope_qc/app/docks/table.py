@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from qtpy.QtCore import (
     QModelIndex,
     QPersistentModelIndex,
     Qt,
-    QTimer,
 )
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
@@ -31,6 +31,7 @@ from microscope_qc.app import theme
 from microscope_qc.app.docks.class_chip import chip_icon
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, length_text, state_text
+from microscope_qc.app.docks.refresh import Refresh
 from microscope_qc.core.boxes import BoxChange
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
 COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Note")
+ONE_BY_ONE = 50
+"""More finds that come or go make the list anew."""
+FEW = 8
 NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE = range(len(COLUMNS))
 
 
@@ -50,38 +54,91 @@ class FindsTableModel(QAbstractTableModel):
         self._session = session
         self._sort = (NUMBER, Qt.SortOrder.AscendingOrder)
         self._chips: dict[str, QIcon] = {}
-        self._rows = session.shown_rows()
-        self._order = np.arange(len(self._rows))
+        self._ids = np.empty(0, np.int64)
+        self._row: tuple[int, np.void] | None = None  # the one that was asked for last
         self._runs: dict[int, str] = {}
         self.reload()
 
     def reload(self) -> None:
         """Take the shown rows anew."""
         self.beginResetModel()
-        self._rows = self._session.shown_rows()
         project = self._session.project
         self._runs = {} if project is None else {run.id: model_name(run.card) for run in project.runs}
-        self._order = self._sorted()
+        self._ids, self._row = self._sorted(), None
         self.endResetModel()
 
-    def take_values(self) -> bool:
-        """Take changed values of the same finds without a reset; False when other finds are shown now."""
-        rows = self._session.shown_rows()
-        if len(rows) != len(self._rows) or not np.array_equal(rows["id"], self._rows["id"]):
+    def follow(self, change: BoxChange) -> bool:
+        """Take a change of some finds over without listing all anew; False when that is not possible.
+
+        Changed finds keep their place until the table is sorted again.
+        """
+        self._row = None
+        if change.kind == "updated":
+            return self._follow_values(change.ids)
+        if len(change.ids) > ONE_BY_ONE:
             return False
-        self._rows = rows
-        if len(rows):
-            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(COLUMNS) - 1))
+        if change.kind == "removed":
+            for place in np.sort(self.places_of(change.ids))[::-1].tolist():
+                self.beginRemoveRows(NOWHERE, place, place)
+                self._ids = np.delete(self._ids, place)
+                self.endRemoveRows()
+            return True
+        if change.kind == "added" and self._sort == (NUMBER, Qt.SortOrder.AscendingOrder):
+            return self._follow_new(change.ids)
+        return False
+
+    def _follow_values(self, ids: np.ndarray) -> bool:
+        table = self._session.table
+        shown = self._session.shown_mask()[table.rows_of(ids)]
+        there = np.isin(ids, self._ids) if len(ids) > ONE_BY_ONE else np.array([self._has(number) for number in ids])
+        if not np.array_equal(shown, there):
+            return False  # the filter now shows others
+        places = self.places_of(ids)
+        if len(places):
+            last = self.index(int(places.max()), len(COLUMNS) - 1)
+            self.dataChanged.emit(self.index(int(places.min()), 0), last)
         return True
+
+    def _follow_new(self, ids: np.ndarray) -> bool:
+        table = self._session.table
+        new = np.sort(ids[self._session.shown_mask()[table.rows_of(ids)]])
+        if len(new) and len(self._ids) and new[0] < self._ids[-1]:
+            return False
+        if len(new):
+            first = len(self._ids)
+            self.beginInsertRows(NOWHERE, first, first + len(new) - 1)
+            self._ids = np.concatenate([self._ids, new])
+            self.endInsertRows()
+        return True
+
+    def places_of(self, ids: np.ndarray) -> np.ndarray:
+        """Where those of some finds that are listed stand."""
+        if len(ids) <= FEW:  # looking for each is quicker than sorting all
+            found = [np.flatnonzero(self._ids == number) for number in ids]
+            return np.concatenate([np.empty(0, np.int64), *found])
+        return np.flatnonzero(np.isin(self._ids, ids))
+
+    def _has(self, box_id: int) -> bool:
+        return bool((self._ids == box_id).any())
+
+    def _row_at(self, place: int) -> np.void | None:
+        """The find at a place; None when it has gone and the list does not know yet."""
+        number = int(self._ids[place])
+        if self._row is None or self._row[0] != number:
+            table = self._session.table
+            if number not in table:
+                return None
+            self._row = number, table.get([number])[0]
+        return self._row[1]
 
     @property
     def ids(self) -> np.ndarray:
-        """Ids in the order on screen."""
-        return self._rows["id"][self._order]
+        """Ids in the order on screen. Read it, do not write to it."""
+        return self._ids
 
     def rowCount(self, parent: Index = NOWHERE) -> int:
         """Qt: number of finds."""
-        return 0 if parent.isValid() else len(self._order)
+        return 0 if parent.isValid() else len(self._ids)
 
     def columnCount(self, parent: Index = NOWHERE) -> int:
         """Qt: number of columns."""
@@ -107,17 +164,18 @@ class FindsTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(index.column())
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._text(self._rows[self._order[index.row()]], index.column())
+            row = self._row_at(index.row())
+            return None if row is None else self._text(row, index.column())
         if role == Qt.ItemDataRole.DecorationRole and index.column() == CLASS:
-            row = self._rows[self._order[index.row()]]
-            return self._chip(self._session.class_of(int(row["class_id"])).colour)
+            row = self._row_at(index.row())
+            return None if row is None else self._chip(self._session.class_of(int(row["class_id"])).colour)
         return None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Qt: a click on a title."""
         self._sort = (column, order)
         self.layoutAboutToBeChanged.emit()
-        self._order = self._sorted()
+        self._ids, self._row = self._sorted(), None
         self.layoutChanged.emit()
 
     def _text(self, row: np.void, column: int) -> str:
@@ -154,22 +212,47 @@ class FindsTableModel(QAbstractTableModel):
         return self._chips[colour]
 
     def _sorted(self) -> np.ndarray:
+        """Ids of the shown finds in the chosen order."""
         column, order = self._sort
-        rows = self._rows
+        rows, mask = self._session.table.rows, self._session.shown_mask()
+
+        def values(name: str) -> np.ndarray:
+            return rows[name][mask]
+
         keys: np.ndarray
         if column == NUMBER:
-            keys = rows["id"]
-        elif column in {CLASS, NAME, FOUND_BY, NOTE}:
-            keys = np.array([self._text(row, column).casefold() for row in rows], dtype=str)
+            ids = values("id")  # the table is sorted by it
+            return ids if order == Qt.SortOrder.AscendingOrder else ids[::-1]
+        if column in {CLASS, NAME}:
+            item_of = self._session.class_of
+            keys = _ranks(values("class_id"), lambda n: item_of(n).code if column == CLASS else item_of(n).name)
+        elif column == FOUND_BY:
+            keys = _ranks(values("run_id"), self._found_by)
+        elif column == NOTE:
+            texts = values("note")
+            keys = _text_ranks([text.casefold() for text in texts.tolist()])
         elif column == CONFIDENCE:
-            keys = np.nan_to_num(rows["confidence"], nan=2.0)
+            keys = np.nan_to_num(values("confidence"), nan=2.0)
         elif column == SIZE:
             size = self._session.pixel_size_um or (1.0, 1.0)
-            keys = np.maximum((rows["y1"] - rows["y0"]) * size[0], (rows["x1"] - rows["x0"]) * size[1])
+            y0, x0, y1, x1 = self._session.table.corners[:, mask]
+            keys = np.maximum((y1 - y0) * size[0], (x1 - x0) * size[1])
         else:
-            keys = rows["state" if column == STATE else "chosen"].astype(int)
+            keys = values("state" if column == STATE else "chosen").astype(int)
         places = np.argsort(keys, kind="stable")
-        return places if order == Qt.SortOrder.AscendingOrder else places[::-1]
+        return values("id")[places if order == Qt.SortOrder.AscendingOrder else places[::-1]]
+
+
+def _ranks(numbers: np.ndarray, text_of: Callable[[int], str]) -> np.ndarray:
+    """For each number the place of its text among the texts: there are few of them."""
+    known, which = np.unique(numbers, return_inverse=True)
+    return _text_ranks([text_of(number).casefold() for number in known.tolist()])[which]
+
+
+def _text_ranks(texts: list[str]) -> np.ndarray:
+    """For each text its place among the different ones."""
+    place = {text: number for number, text in enumerate(sorted(set(texts)))}
+    return np.array([place[text] for text in texts], np.int64)
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
@@ -230,15 +313,12 @@ class TableDock(QWidget):
         last.addStretch(1)
         column.addLayout(last)
         self._taking = False
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(60)
-        self._soon.timeout.connect(self._reload)
+        self._due = Refresh(self, self._reload, after_ms=60)
         link(self, session.boxes_changed, self._on_boxes_changed)
         link(self, session.selection.changed, self._take_selection)
         for signal in (session.filter_changed, session.classes_changed, session.runs_changed, session.slides_changed):
-            link(self, signal, self._reload_soon)
-        link(self, session.slide_changed, self._reload)
+            link(self, signal, self._due.soon)
+        link(self, session.slide_changed, self._due.now)
         selection = self.view.selectionModel()
         if selection is not None:
             selection.selectionChanged.connect(self._on_selection_changed)
@@ -246,39 +326,47 @@ class TableDock(QWidget):
         self._reload()
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
-        if change.kind == "updated" and not self._soon.isActive() and self.model.take_values():
+        if self._due.due or not self.isVisible():
+            self._due.soon()
             return
-        self._reload_soon()
-
-    def _reload_soon(self, *_: object) -> None:
-        self._soon.start()
+        self._taking = True
+        followed = self.model.follow(change)
+        self._taking = False
+        if not followed:
+            self._due.soon()
+            return
+        if change.kind != "updated":
+            self._count()
 
     def _reload(self) -> None:
-        self._soon.stop()
         self._taking = True
         self.model.reload()
         self._taking = False
+        self._count()
+        self._take_selection()
+
+    def _count(self) -> None:
         shown, total = self.model.rowCount(), len(self._session.table)
         words = f"{count_text(shown)} finds" if shown == total else (
             f"{count_text(shown)} of {count_text(total)} finds pass the filter"
         )  # fmt: skip
         self.show_all.setVisible(self._session.filter_active)
         self._counts.setText(words if self._session.slide is not None else "Open a slide: its finds are listed here.")
-        self._take_selection()
 
     def _take_selection(self) -> None:
         selection = self.view.selectionModel()
-        if selection is None or self._taking:
-            return
+        if selection is None or self._taking or self._due.due:
+            return  # the list that comes brings the selection along
         self._taking = True
-        places = np.flatnonzero(np.isin(self.model.ids, self._session.selection.ids))
+        places = np.sort(self.model.places_of(self._session.selection.ids))
         wanted = QItemSelection()
         if len(places):
             for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1):
                 last = self.model.index(int(run[-1]), len(COLUMNS) - 1)
                 wanted.select(self.model.index(int(run[0]), 0), last)
         selection.select(wanted, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        current = np.flatnonzero(self.model.ids == (self._session.selection.current or -1))
+        number = self._session.selection.current
+        current = self.model.places_of(np.array([-1 if number is None else number]))
         if len(current):
             index = self.model.index(int(current[0]), 0)
             selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
@@ -290,7 +378,8 @@ class TableDock(QWidget):
         if self._taking or selection is None:
             return
         self._taking = True
-        ids = self.model.ids[[index.row() for index in selection.selectedRows()]]
+        parts = [self.model.ids[part.top() : part.bottom() + 1] for part in selection.selection()]
+        ids = np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
         current = selection.currentIndex()
         current_id = int(self.model.ids[current.row()]) if current.isValid() else None
         self._session.selection.set(ids, current=current_id if current_id in ids else None)

@@ -1,0 +1,58 @@
+"""Panels that count and list come up to date once after many changes, and only while they are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QWidget
+
+
+class Refresh(QObject):
+    """Calls ``refresh`` some time after :meth:`soon`, however often that was said; a hidden widget waits until shown.
+
+    Nothing that is seen stays out of date: the time does not begin anew with every change.
+    """
+
+    def __init__(self, widget: QWidget, refresh: Callable[[], object], *, after_ms: int = 0) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        self._refresh = refresh
+        self._due = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(after_ms)
+        self._timer.timeout.connect(self._on_timeout)
+        widget.installEventFilter(self)
+
+    @property
+    def due(self) -> bool:
+        """Whether what the widget says may be out of date."""
+        return self._due
+
+    def soon(self, *_: object) -> None:
+        """Something changed."""
+        self._due = True
+        if self._widget.isVisible() and not self._timer.isActive():
+            self._timer.start()
+
+    def now(self) -> None:
+        """Come up to date at once, seen or not."""
+        self._timer.stop()
+        self._due = False
+        self._refresh()
+
+    def catch_up(self) -> None:
+        """Come up to date at once if something changed."""
+        if self._due:
+            self.now()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Qt: the widget is shown: with what is true now."""
+        if event.type() == QEvent.Type.Show:
+            self.catch_up()
+        return False
+
+    def _on_timeout(self) -> None:
+        if self._widget.isVisible():
+            self.catch_up()
