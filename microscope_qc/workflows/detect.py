@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
-from microscope_qc.core.geometry import Region
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError, ProjectError
+from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
-from microscope_qc.ml.inference.mask import AreaMask, write_mask
+from microscope_qc.ml.inference.mask import AreaMask, has_mask, read_mask, write_mask
 from microscope_qc.ml.inference.tiling import plan_grid, slide_scale, tile_size
 from microscope_qc.ml.journal import read_status, read_tile_errors
 from microscope_qc.ml.models import model_folder
@@ -90,7 +90,8 @@ def prepare_run(
     Raises
     ------
     InputError
-        When the slide was moved away or has no pixel size, or the region lies outside it.
+        When the slide was moved away or has no pixel size, the region lies outside it, or the mask belongs to a slide
+        of another size or leaves nothing to look at.
     ModelError
         When the model cannot be used.
     """
@@ -100,29 +101,26 @@ def prepare_run(
         raise ModelError(
             f"The model {card.name} does not find defects.", hint="Choose a detector or a classifier of windows."
         )
-    slide = project.slide_by_id(slide_id)
-    if slide.missing:
-        raise InputError(
-            f"The slide {slide.name} is not at {slide.path} any more.",
-            hint="Put it back, or open the project in the window and say where it is.",
-        )
+    slide = _slide(project, slide_id)
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
+    side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
+    if mask is not None:
+        _check_mask(mask, slide, TileGrid(area, side, overlap))
     settings = {
         "model": card.name,
         "weights": _fingerprint(folder / WEIGHTS_NAME),
         "region": [area.y0, area.x0, area.y1, area.x1],
         "scale": [round(value, 6) for value in scale],
     }
-    if everything or mask is not None:  # a run that leaves empty area out, or older than that, has no such key
-        settings["area"] = "everything" if mask is None else mask.fingerprint
+    key = area_key(everything=everything, mask=mask)
+    if key is not None:
+        settings["area"] = key
     same = [run for run in project.runs if run.slide_id == slide_id and run.settings == settings]
     if same and not fresh:
-        last = same[-1]
-        return last if last.state == "finished" else project.finish_run(last.id, "running")
+        return _taken_up(project, same[-1], mask)
     for run in same:
         project.show_run(run.id, False)
-    side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
     run_card = {
         "model": str(model) if Path(model).name == str(model) and not Path(model).exists() else str(folder.resolve()),
         "model_name": card.name,
@@ -141,6 +139,62 @@ def prepare_run(
     if mask is not None:
         write_mask(run.folder, mask)
     return run
+
+
+def area_key(*, everything: bool = False, mask: AreaMask | None = None) -> str | None:
+    """How a run's settings name where it looks; None where the program tells material from resin."""
+    return mask.fingerprint if mask is not None else "everything" if everything else None
+
+
+def resume_run(project: Project, run_id: int) -> RunRecord:
+    """Take up a certain run where it stopped, over the area and with the mask that it began with.
+
+    Raises
+    ------
+    InputError, ModelError
+        When its slide or its model is not there any more.
+    ProjectError
+        When it cannot be known any more where it was to look.
+    """
+    run = project.run(run_id)
+    _slide(project, run.slide_id)
+    weights = _fingerprint(model_folder(run.card["model"]) / WEIGHTS_NAME)
+    if run.settings.get("weights") not in (None, weights):
+        raise ModelError("The model was trained again since this detection began.", hint="Start anew.")
+    return _taken_up(project, run, None)
+
+
+def _taken_up(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRecord:
+    """A run that goes on, if it is not finished; ``mask`` is the one it began with, where that is known."""
+    if run.state == "finished":
+        return run
+    area = run.settings.get("area")
+    if area not in (None, "everything"):
+        if mask is not None and not has_mask(run.folder):  # killed before the mask was written
+            write_mask(run.folder, mask)
+        kept = read_mask(run.folder)
+        if kept is None or kept.fingerprint != area:
+            raise ProjectError("Where this detection was to look is not known any more.", hint="Start anew.")
+    return project.finish_run(run.id, "running")
+
+
+def _slide(project: Project, slide_id: int) -> SlideRecord:
+    slide = project.slide_by_id(slide_id)
+    if slide.missing:
+        raise InputError(
+            f"The slide {slide.name} is not at {slide.path} any more.",
+            hint="Put it back, or open the project in the window and say where it is.",
+        )
+    return slide
+
+
+def _check_mask(mask: AreaMask, slide: SlideRecord, grid: TileGrid) -> None:
+    if mask.region.clip(slide.shape_px) != mask.region:
+        raise InputError(
+            f"The area to look at was chosen on a slide of another size than {slide.name}.", hint="Choose it anew."
+        )
+    if mask.tile_count(grid) == 0:
+        raise InputError("The chosen area leaves nothing to look at.", hint="Add at least one place.")
 
 
 def _pixel_size(slide: SlideRecord, card: ModelCard) -> tuple[float, float] | None:
@@ -200,6 +254,16 @@ def detect(
     run = prepare_run(
         project, slide_id, model, region=region, device=device, fresh=fresh, everything=everything, mask=mask
     )
+    return (yield from _go_on(project, run, started, wait_s))
+
+
+def resume(project: Project, run_id: int, *, wait_s: float = _POLL_SECONDS) -> Job[DetectResult]:
+    """Go on with a certain run, whatever would be chosen for a new one; see :func:`resume_run` and :func:`detect`."""
+    started = time.monotonic()
+    return (yield from _go_on(project, resume_run(project, run_id), started, wait_s))
+
+
+def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> Job[DetectResult]:
     if run.state == "finished":
         return result_of(project, run.id, started)
     state = "failed"

@@ -15,7 +15,16 @@ from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.inference.mask import AreaMask, find_material, mask_from, read_mask, write_mask
+from microscope_qc.ml.inference.mask import (
+    AreaMask,
+    mask_from,
+    mask_from_dict,
+    mask_to_dict,
+    open_mask,
+    read_mask,
+    write_mask,
+)
+from microscope_qc.ml.inference.material import find_material, material_job
 from microscope_qc.ml.journal import read_journal
 from microscope_qc.slides.base import Level, Mosaic
 from microscope_qc.slides.pyramid import write_ome_zarr
@@ -175,3 +184,71 @@ def test_a_run_leaves_resin_out_and_says_so(tmp_path: Path) -> None:
     looked = mask.tiles(TileGrid(Region(0, 0, 2048, 2048), 256, 64))
     for tile, rows in answers["some"].items():
         assert len(rows) == (len(answers["all"][tile]) if tile in looked else 0)
+
+
+def test_a_mask_goes_through_a_project_as_text() -> None:
+    look = np.random.default_rng(3).random((13, 25)) > 0.5
+    mask = AreaMask(Region(0, 0, 1290, 2499), (100.0, 100.0), look)
+    again = mask_from_dict(json.loads(json.dumps(mask_to_dict(mask))), (1290, 2499))
+    assert again.fingerprint == mask.fingerprint and (again.look == look).all()
+    with pytest.raises(InputError, match="another size"):
+        mask_from_dict(mask_to_dict(mask), (1291, 2499))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cells": "!!"},
+        {"cells": "eJwDAAAAAAE="},  # no cells at all
+        {"shape": [13, 24]},
+        {"shape": [1 << 20, 1 << 20]},
+        {"shape": []},
+        {"cell_px": [0, 100]},
+        {"cell_px": [float("nan"), 100]},
+        {"cell_px": [50, 50]},
+        {"region": [0, 0, 1290]},
+        {"region": [5, 5, 5, 5]},
+    ],
+)
+def test_a_stored_mask_that_is_damaged_is_named(change: dict) -> None:
+    mask = AreaMask(Region(0, 0, 1290, 2499), (100.0, 100.0), np.ones((13, 25), bool))
+    with pytest.raises(InputError, match="cannot be read"):
+        mask_from_dict(mask_to_dict(mask) | change, (1290, 2499))
+    for nothing in (None, 7, [], "mask"):
+        with pytest.raises(InputError, match="cannot be read"):
+            mask_from_dict(nothing, (1290, 2499))
+
+
+def test_a_mask_begins_open_or_empty_with_cells_that_suit_the_slide() -> None:
+    for shape in ((200_000, 200_000), (1200, 1600), (7, 9_000_000), (1, 1)):
+        empty, whole = open_mask(shape, look=False), open_mask(shape, look=True)
+        assert not empty.look.any() and whole.look.all()
+        assert max(empty.look.shape) <= 1025 and min(empty.cell_px) >= 32
+        assert mask_from_dict(mask_to_dict(empty), shape).fingerprint == empty.fingerprint
+        grid = TileGrid(whole.region, 512, 64)
+        assert whole.tile_count(grid) == len(grid) and empty.tile_count(grid) == 0
+
+
+def test_the_count_of_tiles_is_that_of_the_tiles() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        mask = AreaMask(Region(0, 0, 900, 1300), (31.0, 47.0), rng.random((30, 28)) > rng.random())
+        grid = TileGrid(Region(*rng.integers(0, 300, 2), *rng.integers(400, 900, 2)), int(rng.integers(20, 400)), 10)
+        assert mask.tile_count(grid) == len(mask.tiles(grid))
+        for tile in rng.choice(len(grid), 5):
+            y0, x0, y1, x1 = (grid[tile].y0, grid[tile].x0, grid[tile].y1, grid[tile].x1)
+            cells = mask.look[int(y0 // 31) : -int(-y1 // 31), int(x0 // 47) : -int(-x1 // 47)]
+            assert (tile in mask.tiles(grid)) == bool(cells.any())
+
+
+def test_looking_for_material_says_how_far_it_is_and_stops_when_asked() -> None:
+    mosaic = Picture(in_resin(np.random.default_rng(0).integers(0, 255, (4000, 4000, 3), np.uint8), margin=3000))
+    region = Region(0, 0, *mosaic.shape)
+    job = material_job(mosaic, region, scale=(1.0, 1.0))
+    first = next(job)
+    assert 0 < first.done < first.total and first.unit == "parts"
+    job.close()
+    read = len(mosaic.read_levels)
+    assert read < first.total, "what was not begun is not read any more"
+    mask = find_material(mosaic, region, scale=(1.0, 1.0))
+    assert mask is not None and 0.1 < mask.look.mean() < 0.3

@@ -1,15 +1,17 @@
-"""Where there is something to look at: resin and empty area are told from material on a coarse level. No torch in here.
+"""Where a detection looks: cells of an area, kept with a run as a picture and with a project as text. No torch in here.
 
-The mask is made to be wrong on one side only: what is not surely flat, or lies beside something that is not, is looked
-at. It is kept with the run as a picture, so that a person can see it and change it.
+Where nobody said so, :mod:`material` tells resin and empty area from material.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +24,12 @@ from microscope_qc.core.geometry import Region, TileGrid
 
 if TYPE_CHECKING:
     from microscope_qc.ml.inference.session import Session
-    from microscope_qc.slides.base import Mosaic
 
 MASK_NAME, MASK_CARD_NAME = "mask.png", "mask.json"
-CELL = 32
-"""Side of a cell in pixels of the coarse level."""
-COARSE = 4.0
-"""A pixel of the coarse level stands for at most so many of the model's: a defect is at least a pixel of it."""
-CHEAP = 2.5
-"""The coarse level must be this much coarser than the one the tiles are read from."""
-FLAT_STD, FLAT_RANGE = 4.5, 28.0
-"""A cell is flat when its grey levels (of 256) spread and differ by less."""
-CONTRAST = 4.0
-"""Material must be this much rougher than what is called flat."""
-MOST_FLAT = 0.97
-"""When nearly everything seems flat, the picture has little contrast and nothing can be told."""
-_BLOCK_CELLS = 32
-_READERS = 2
+MOST_CELLS = 1 << 26
+"""Larger masks are not read: no slide needs them."""
+FINEST_CELL_PX, CELLS_ALONG = 32, 1024
+"""Cells of a mask that begins with nothing found: as fine as this, and not more along the longer side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +43,27 @@ class AreaMask:
     @property
     def fingerprint(self) -> str:
         """Same area, same text."""
-        content = repr((self.region, tuple(self.cell_px), self.look.shape)).encode() + np.packbits(self.look).tobytes()
+        cell = tuple(float(side) for side in self.cell_px)
+        content = repr((self.region, cell, self.look.shape)).encode() + np.packbits(self.look).tobytes()
         return hashlib.sha256(content).hexdigest()[:16]
 
     def tiles(self, grid: TileGrid) -> list[int]:
         """Tiles with anything to look at in them, in order."""
-        table = np.zeros((self.look.shape[0] + 1, self.look.shape[1] + 1), np.int64)
-        np.cumsum(np.cumsum(self.look, axis=0), axis=1, out=table[1:, 1:])
+        return np.flatnonzero(self._touched(grid).ravel()).tolist()
+
+    def tile_count(self, grid: TileGrid) -> int:
+        """How many tiles have anything to look at in them."""
+        return int(np.count_nonzero(self._touched(grid)))
+
+    def _touched(self, grid: TileGrid) -> np.ndarray:
+        import cv2
+
+        table = cv2.integral(self.look.astype(np.uint8))  # ten times as fast as sums in numpy
         (top, bottom), (left, right) = (
             self._cells(starts, grid.tile_px, axis) for axis, starts in enumerate(grid.starts)
         )
-        found = (
-            table[bottom[:, None], right] - table[top[:, None], right]
-            - table[bottom[:, None], left] + table[top[:, None], left]
-        )  # fmt: skip
-        return np.flatnonzero(found.ravel()).tolist()
+        strips = table[bottom] - table[top]
+        return strips[:, right] > strips[:, left]
 
     def _cells(self, starts: np.ndarray, tile_px: int, axis: int) -> tuple[np.ndarray, np.ndarray]:
         corner = (self.region.y0, self.region.x0)[axis]
@@ -74,67 +71,6 @@ class AreaMask:
         stop = np.ceil((starts + tile_px - corner) / self.cell_px[axis]).astype(int)
         limit = self.look.shape[axis]
         return np.clip(first, 0, limit - 1), np.clip(stop, 1, limit)
-
-
-def find_material(mosaic: Mosaic, region: Region, *, scale: tuple[float, float]) -> AreaMask | None:
-    """Mask of a region, or None where no mask can be had cheaply or nothing surely flat was found.
-
-    Parameters
-    ----------
-    scale
-        Full-resolution pixels per pixel of the model (y, x).
-    """
-    level = min(mosaic.level_for(COARSE * min(scale)), mosaic.stored_levels - 1)
-    down = mosaic.levels[level].downsample
-    if min(down) < CHEAP * max(mosaic.levels[mosaic.level_for(min(scale))].downsample):
-        return None
-    top, left = int(region.y0 / down[0]), int(region.x0 / down[1])
-    bottom, right = int(np.ceil(region.y1 / down[0])), int(np.ceil(region.x1 / down[1]))
-    spread, reach = _roughness(mosaic, Region(top, left, bottom, right), level)
-    flat = (spread < FLAT_STD) & (reach < FLAT_RANGE)
-    if not flat.any() or flat.mean() > MOST_FLAT:
-        return None
-    if np.median(spread[~flat]) < CONTRAST * np.quantile(spread[flat], 0.9):
-        return None
-    look = _grown(~flat)
-    if look.all():
-        return None
-    origin = Region(round(top * down[0]), round(left * down[1]), region.y1, region.x1)
-    return AreaMask(origin, (CELL * down[0], CELL * down[1]), look)
-
-
-def _roughness(mosaic: Mosaic, area: Region, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Standard deviation and range of the values in every cell of an area of a level; the largest of the colours."""
-    rows, columns = -(-area.shape[0] // CELL), -(-area.shape[1] // CELL)
-    spread, reach = np.full((rows, columns), np.inf, np.float32), np.full((rows, columns), np.inf, np.float32)
-
-    def measure(place: tuple[int, int]) -> None:
-        row, column = place
-        y, x = area.y0 + row * CELL, area.x0 + column * CELL
-        block = Region(y, x, min(y + _BLOCK_CELLS * CELL, area.y1), min(x + _BLOCK_CELLS * CELL, area.x1))
-        try:
-            pixels = mosaic.read_rgb8(block, level=level)
-        except OSError:  # damaged here: the tiles will say so when they are read
-            return
-        edge = ((0, -pixels.shape[0] % CELL), (0, -pixels.shape[1] % CELL), (0, 0))
-        cells = np.pad(pixels, edge, mode="edge")
-        cells = cells.reshape(cells.shape[0] // CELL, CELL, cells.shape[1] // CELL, CELL, 3)
-        here = (slice(row, row + cells.shape[0]), slice(column, column + cells.shape[2]))
-        reach[here] = (cells.max(axis=(1, 3)).astype(np.int16) - cells.min(axis=(1, 3))).max(axis=2)
-        spread[here] = cells.std(axis=(1, 3), dtype=np.float32).max(axis=2)
-
-    places = [(y, x) for y in range(0, rows, _BLOCK_CELLS) for x in range(0, columns, _BLOCK_CELLS)]
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="mask") as pool:
-        for _ in pool.map(measure, places):
-            pass
-    return spread, reach
-
-
-def _grown(look: np.ndarray) -> np.ndarray:
-    """With the neighbours of every cell in it."""
-    import cv2
-
-    return cv2.dilate(look.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
 
 
 def write_mask(folder: Path, mask: AreaMask | None) -> None:
@@ -173,11 +109,12 @@ def read_mask(folder: Path) -> AreaMask | None:
         look = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE) if len(raw) else None
         if look is None:
             raise ValueError("no picture")
-        region, cell = Region(*(int(v) for v in card["region"])), (float(card["cell_px"][0]), float(card["cell_px"][1]))
-        if min(cell) <= 0 or region.empty:
-            raise ValueError("no area")
+        region, cell = _frame(card, look.shape)
     except (OSError, ValueError, KeyError, TypeError, IndexError, cv2.error) as error:
-        raise ProjectError(f"The mask in {folder} is damaged ({error}).", hint="Start anew with --fresh.") from error
+        raise ProjectError(
+            f"The mask in {folder} is damaged ({error}).",
+            hint="Start this detection anew (--fresh on the command line).",
+        ) from error
     return AreaMask(region, cell, look > 127)
 
 
@@ -191,6 +128,8 @@ def wanted_tiles(folder: Path, session: Session) -> list[int]:
     if not has_mask(folder):
         made = None
         if session.card.get("skip_empty"):
+            from microscope_qc.ml.inference.material import find_material
+
             made = find_material(session.mosaic, session.grid.region, scale=session.scale)
         write_mask(folder, made)
     mask = read_mask(folder)
@@ -209,3 +148,63 @@ def mask_from(look: np.ndarray, *, region: Region, cell_px: Sequence[float]) -> 
     if chosen.ndim != 2 or not chosen.any():
         raise InputError("The mask leaves nothing to look at.", hint="Mark at least one place.")
     return AreaMask(region, (float(cell_px[0]), float(cell_px[1])), chosen)
+
+
+def open_mask(shape_px: tuple[int, int], *, look: bool) -> AreaMask:
+    """A mask over a whole slide that looks everywhere, or nowhere yet."""
+    side = max(float(FINEST_CELL_PX), max(shape_px) / CELLS_ALONG)
+    cells = np.full((math.ceil(shape_px[0] / side), math.ceil(shape_px[1] / side)), look)
+    return AreaMask(Region(0, 0, *shape_px), (side, side), cells)
+
+
+def mask_to_dict(mask: AreaMask) -> dict[str, Any]:
+    """Plain values for JSON."""
+    region = mask.region
+    packed = zlib.compress(np.packbits(mask.look).tobytes())
+    return {
+        "region": [region.y0, region.x0, region.y1, region.x1],
+        "cell_px": list(mask.cell_px),
+        "shape": list(mask.look.shape),
+        "cells": base64.b64encode(packed).decode("ascii"),
+    }
+
+
+def mask_from_dict(values: Any, shape_px: tuple[int, int]) -> AreaMask:
+    """The mask of :func:`mask_to_dict`, for a slide of this size; it may leave nothing to look at.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or belongs to a slide of another size.
+    """
+    damaged = InputError("The stored area of this slide cannot be read.", hint="Show the area again, or draw it anew.")
+    try:
+        rows, columns = (int(v) for v in values["shape"])
+        if min(rows, columns) < 1 or rows * columns > MOST_CELLS:
+            raise damaged
+        region, cell = _frame(values, (rows, columns))
+        size = (rows * columns + 7) // 8
+        packed = zlib.decompressobj().decompress(base64.b64decode(values["cells"], validate=True), size + 1)
+    except (KeyError, TypeError, ValueError, OverflowError, zlib.error, binascii.Error) as error:
+        raise damaged from error
+    if len(packed) != size:
+        raise damaged
+    if region != Region(0, 0, *shape_px):
+        raise InputError(
+            "The stored area belongs to a slide of another size; it is not used.",
+            hint="Show the area again, or draw it anew.",
+        )
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=rows * columns)
+    return AreaMask(region, cell, bits.reshape(rows, columns).astype(bool))
+
+
+def _frame(card: Mapping[str, Any], shape: Sequence[int]) -> tuple[Region, tuple[float, float]]:
+    """Region and size of a cell as they were written, where cells of this number fill the region."""
+    region = Region(*(int(v) for v in card["region"]))
+    cell = (float(card["cell_px"][0]), float(card["cell_px"][1]))
+    if region.empty or not all(math.isfinite(side) and side > 0 for side in cell):
+        raise ValueError("no area")
+    # a coarse level may begin and end within a pixel of the region
+    if any(abs(length / side - count) > 1.05 for length, side, count in zip(region.shape, cell, shape, strict=True)):
+        raise ValueError("not as many cells as fit")
+    return region, cell

@@ -1,0 +1,109 @@
+"""Where a detection looks is settled when it begins, and stays so until its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from learning_toys import draw, untrained_model
+
+from microscope_qc.core.errors import InputError, ModelError, ProjectError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.card import WEIGHTS_NAME
+from microscope_qc.ml.inference.mask import AreaMask, read_mask
+from microscope_qc.ml.journal import read_journal
+from microscope_qc.project import Project
+from microscope_qc.workflows.detect import detect, prepare_run, resume, resume_run
+
+SIDE = 600
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return untrained_model(tmp_path / "toy")
+
+
+@pytest.fixture
+def project(tmp_path: Path):
+    path = tmp_path / "slide.png"
+    cv2.imwrite(str(path), draw(3, size=SIDE, count=16)[0])
+    with Project.create(tmp_path / "p", slides=[path]) as made:
+        made.set_pixel_size(made.slides[0].id, 0.25)
+        yield made
+
+
+def corner(*, row: int = 0, column: int = 0, side: int = SIDE) -> AreaMask:
+    """One of 6 x 6 cells."""
+    look = np.zeros((6, 6), bool)
+    look[row, column] = True
+    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
+
+
+def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    run = prepare_run(project, slide, model, mask=corner())
+    project.finish_run(run.id, "stopped")
+    other = prepare_run(project, slide, model, mask=corner(row=5))
+    assert other.id != run.id, "another area is another detection"
+    project.finish_run(other.id, "stopped")
+    assert prepare_run(project, slide, model, mask=corner()).id == run.id
+
+    result = run_job(resume(project, run.id))
+    assert result.run_id == run.id and result.state == "finished"
+    assert read_mask(run.folder).fingerprint == corner().fingerprint
+    assert result.share_skipped == pytest.approx(8 / 9, abs=1e-3)
+    found = dict(read_journal(run.folder)[0])
+    assert len(found[0]) > 0 and all(len(found[tile]) == 0 for tile in range(1, 9))
+    assert project.run(other.id).state == "stopped" and len(project.runs) == 2
+    assert run_job(resume(project, run.id)).finds == result.finds, "a finished one is not done again"
+
+
+def test_a_run_killed_before_its_mask_was_written_gets_it_when_it_is_known(project: Project, model: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model, mask=corner())
+    for name in ("mask.json", "mask.png"):
+        (run.folder / name).unlink()
+    with pytest.raises(ProjectError, match="not known any more"):
+        resume_run(project, run.id)
+    assert prepare_run(project, project.slides[0].id, model, mask=corner()).id == run.id
+    assert read_mask(run.folder).fingerprint == corner().fingerprint
+
+
+def test_a_run_does_not_go_on_over_another_area_than_it_began_with(project: Project, model: Path) -> None:
+    from microscope_qc.ml.inference.mask import write_mask
+
+    run = prepare_run(project, project.slides[0].id, model, mask=corner())
+    write_mask(run.folder, corner(row=3))
+    with pytest.raises(ProjectError, match="not known any more"):
+        resume_run(project, run.id)
+    (run.folder / "mask.png").write_bytes(b"no picture")
+    with pytest.raises(ProjectError, match="damaged"):
+        resume_run(project, run.id)
+
+
+def test_a_run_does_not_go_on_with_another_model(project: Project, model: Path, tmp_path: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model)
+    untrained_model(model, bias=-3.0)
+    with pytest.raises(ModelError, match="trained again"):
+        resume_run(project, run.id)
+    (model / WEIGHTS_NAME).unlink()
+    with pytest.raises(ModelError):
+        resume_run(project, run.id)
+
+
+def test_a_mask_that_cannot_be_used_is_refused(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    with pytest.raises(InputError, match="another size"):
+        prepare_run(project, slide, model, mask=corner(side=SIDE + 60))
+    with pytest.raises(InputError, match="nothing to look at"):
+        prepare_run(project, slide, model, mask=corner(), region=Region(300, 300, 500, 500))
+    with pytest.raises(InputError, match="nothing to look at"):
+        prepare_run(
+            project, slide, model, mask=AreaMask(Region(0, 0, SIDE, SIDE), (100.0, 100.0), np.zeros((6, 6), bool))
+        )
+    assert not project.runs
+    project.set_pixel_size(slide, None)
+    with pytest.raises(InputError, match="pixel size"):
+        run_job(detect(project, slide, model, mask=corner()))
