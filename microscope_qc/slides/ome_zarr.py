@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def open_ome_zarr(path: Path) -> Slide:
 def _scene(path: Path, image: Image) -> OmeZarrMosaic:
     arrays = []
     for folder in image.level_folders:
-        array = _open_array(path, folder)
+        array = _open_array(path, folder, complete=image.complete)
         if len(array.shape) != len(image.axes):
             raise SlideError(
                 f"{path.name} says it has the axes {', '.join(image.axes)}, but its pixels have {len(array.shape)}.",
@@ -44,7 +45,7 @@ def _scene(path: Path, image: Image) -> OmeZarrMosaic:
 
 
 class OmeZarrMosaic(Mosaic):
-    """A multiscale picture; missing chunks read as the fill value."""
+    """A multiscale picture; missing chunks read as the fill value, except where all are known to have been stored."""
 
     def __init__(self, path: Path, image: Image, arrays: Sequence) -> None:
         y_axis, x_axis = image.axes.index("y"), image.axes.index("x")
@@ -98,14 +99,18 @@ class OmeZarrMosaic(Mosaic):
             else:  # zarr-python
                 pixels = np.ascontiguousarray(np.asarray(array[tuple(index)]).transpose(order), self.dtype)
         except Exception as error:  # whatever a decoder raises on a damaged chunk
+            self._check_there(level)
             raise SlideError(
-                f"A part of {self.path.name} cannot be decoded; the file is damaged.",
+                f"A part of {self.path.name} is damaged or was lost.",
                 hint="Copy it again, or convert it from its source.",
             ) from error
+        self._check_there(level)
+        return pixels
+
+    def _check_there(self, level: int) -> None:
         # a chunk that is not there is background by the format's rule, and so would be a drive that is not there
         if not os.path.isfile(self._documents[level]):  # noqa: PTH113  (of any error of the drive, False)
             raise SlideError(f"{self.path.name} is no longer there.", hint="Connect its drive again, or open it again.")
-        return pixels
 
 
 def _document(folder: Path) -> Path:
@@ -150,8 +155,11 @@ def _numpy_dtype(array) -> np.dtype:
     return np.dtype(getattr(dtype, "numpy_dtype", dtype))
 
 
-def _open_array(path: Path, folder: Path):
-    """Open with tensorstore; zarr-python for the codecs tensorstore does not know."""
+def _open_array(path: Path, folder: Path, *, complete: bool):
+    """Open with tensorstore; zarr-python for the codecs tensorstore does not know.
+
+    ``complete`` says that every chunk was stored, so that one that is not there has been lost.
+    """
     import tensorstore as ts
 
     driver = "zarr3" if (folder / "zarr.json").is_file() else "zarr"
@@ -160,7 +168,9 @@ def _open_array(path: Path, folder: Path):
             f"{path.name} names the level {folder.name}, which is not there.", hint="Copy the whole folder again."
         )
     kvstore = {"driver": "file", "path": f"{folder.as_posix()}/"}
-    spec = {"driver": driver, "kvstore": kvstore, "recheck_cached_data": "open"}
+    spec: dict[str, Any] = {"driver": driver, "kvstore": kvstore, "recheck_cached_data": "open"}
+    if complete and driver == "zarr3":
+        spec["fill_missing_data_reads"] = False
     try:
         return ts.open(spec, read=True, open=True, context=_shared_context()).result()
     except Exception as first:

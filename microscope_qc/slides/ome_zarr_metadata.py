@@ -40,6 +40,11 @@ class Image:
     notes: tuple[str, ...] = ()
 
     @property
+    def complete(self) -> bool:
+        """Whether this program's writer stored every chunk, also those that are all background."""
+        return self.own.get("complete") is True
+
+    @property
     def origin_px(self) -> tuple[int, int]:
         """(y, x) as this program's writer stored it."""
         origin = self.own.get("origin_px")

@@ -38,7 +38,7 @@ def attributes(
     else:
         shown = list(channels) or [Channel("Grey")]
     omero = {"channels": [_omero_channel(channel) for channel in shown]}
-    own = {"rgb": rgb, "origin_px": list(origin_px), "stage": stage, **more}
+    own = {"rgb": rgb, "origin_px": list(origin_px), "stage": stage, "complete": True, **more}
     return {"ome": {"version": "0.5", "multiscales": [multiscale], "omero": omero}, "microscope_qc": own}
 
 

@@ -153,6 +153,7 @@ def _damage_folder(name: str, path: Path, kind: str, dice: random.Random) -> boo
         return checked and not _is_metadata(chosen)
     if kind == "missing chunk":
         chunk.unlink()
+        return checked  # this program's own store says that nothing was left out
     elif kind == "missing metadata":
         dice.choice(sorted(p for p in path.rglob("*") if p.is_file() and _is_metadata(p))).unlink()
     elif kind == "metadata":

@@ -141,7 +141,7 @@ def test_a_damaged_chunk_is_noticed(tmp_path: Path) -> None:
     content = bytearray(chunk.read_bytes())
     content[10] ^= 0xFF  # inside the compressed pixels: only the checksum can tell
     chunk.write_bytes(content)
-    refuse(path, "cannot be decoded")
+    refuse(path, "is damaged or was lost")
 
 
 def test_a_pixel_size_of_zero_cannot_be_given(tmp_path: Path) -> None:

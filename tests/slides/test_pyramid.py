@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from microscope_qc.core.errors import Cancelled, InputError
+from microscope_qc.core.errors import Cancelled, InputError, SlideError
 from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import CancelToken, run_job
@@ -86,6 +86,16 @@ def test_round_trip(tmp_path: Path, shape: tuple[int, ...], dtype: str, rgb: boo
             np.testing.assert_array_equal(mosaic.read(full, channel=channel), expected)
         if several:
             assert mosaic.channels == (Channel("A", "#ff0000"), Channel("B", "#00ff00", (5.0, 90.0)))
+
+
+def test_a_lost_shard_is_no_background(tmp_path: Path) -> None:
+    out = write(tmp_path / "a.ome.zarr", np.zeros((700, 900), np.uint8), rgb=False)
+    (out / "0" / "c" / "0" / "0" / "0").unlink()
+    with open_slide(out) as slide:
+        mosaic = slide.scene()
+        np.testing.assert_array_equal(mosaic.read(Region(0, 0, 350, 450), level=1), 0)
+        with pytest.raises(SlideError, match="was lost"):
+            mosaic.read(Region(0, 0, 9, 10))
 
 
 def test_levels_are_means_over_the_full_resolution(tmp_path: Path) -> None:
