@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from microscope_qc.core.errors import MicroscopeQCError, SlideError
 from microscope_qc.core.jobs import Job, Progress
@@ -20,6 +21,8 @@ from microscope_qc.workflows.open import documents_folder
 SUFFIX = ".ome.zarr"
 LEVELS_SHARE = 4 / 3
 """Pixels of a pyramid against those of its full resolution."""
+WRITING_SHARE = 0.75
+"""Share of a conversion's time until everything is written; reading it back takes the rest (measured)."""
 LOOK_SECONDS = 0.2
 MOST_NAMES = 99
 
@@ -115,9 +118,7 @@ def _follow(start: Callable[[], CommandChild], slide: SlideRecord, out: Path) ->
     child = start()
     try:
         while child.running:
-            status = child.progress
-            unit, note = str(status.get("unit") or "tiles"), str(status.get("note") or "")
-            yield Progress(status.get("done") or 0, status.get("total") or 0, unit, note)
+            yield _as_one(child.progress)
             child.wait(LOOK_SECONDS)
     finally:
         child.stop()
@@ -130,6 +131,17 @@ def _follow(start: Callable[[], CommandChild], slide: SlideRecord, out: Path) ->
     if facts is None:
         raise SlideError(f"{out.name} was written, but its pixels are not those of {slide.name}.", hint="Delete it.")
     return facts
+
+
+def _as_one(status: Mapping[str, Any]) -> Progress:
+    """Writing and checking on one scale, so that the time left is that of the whole conversion."""
+    part = Progress(status.get("done") or 0, status.get("total") or 0)
+    unit, note = str(status.get("unit") or ""), str(status.get("note") or "")
+    if unit == "tiles":
+        return Progress(WRITING_SHARE * part.fraction, 1, "", note)
+    if unit == "files":
+        return Progress(WRITING_SHARE + (1 - WRITING_SHARE) * part.fraction, 1, "", note)
+    return Progress(part.done, part.total, "", note)  # not begun, or at the end
 
 
 def _safe(name: str) -> str:

@@ -16,7 +16,7 @@ from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.slides.pyramid_part import part_folder
-from microscope_qc.workflows.convert_child import ConversionPlan, convert_in_child, plan_conversion
+from microscope_qc.workflows.convert_child import ConversionPlan, _as_one, convert_in_child, plan_conversion
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -58,6 +58,19 @@ def offers(session: Any, qtbot: QtBot) -> Iterator[Any]:
     session.mosaic_changed.emit()
     yield made
     jobs.close()
+
+
+def test_writing_and_checking_are_one_progress(session: Any, tmp_path: Path) -> None:
+    slide = session.slide
+    out = tmp_path / "copy.ome.zarr"
+    shares = [progress.fraction for progress in convert_in_child(slide, out)]
+    assert shares == sorted(shares)
+    steps = [{}, {"unit": "tiles", "done": 4, "total": 4}, {"unit": "files", "done": 0, "total": 9, "note": "checking"}]
+    shown = [_as_one(status) for status in [*steps, {"unit": "files", "done": 9, "total": 9}]]
+    assert shown[0].total == 0
+    assert shown[1].fraction == shown[2].fraction
+    assert shown[2].note == "checking"
+    assert shown[3].fraction == 1
 
 
 def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtBot, tmp_path: Path) -> None:
