@@ -71,3 +71,31 @@ def untrained_model(
     )  # fmt: skip
     write_card(card, folder)
     return folder
+
+
+def untrained_classifier(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NEW")) -> Path:
+    """A classifier of windows of 64 px, every 16 px, with fixed random weights: its map is the same every time."""
+    import torch
+
+    from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
+    from microscope_qc.ml.networks import build_classifier
+    from microscope_qc.ml.weights import save_weights
+
+    torch.manual_seed(7)
+    widths = {"widths": [8, 8, 12, 16]}
+    network = build_classifier("light", widths, classes=len(classes))
+    with torch.no_grad():
+        for part in network.modules():
+            if isinstance(part, torch.nn.BatchNorm2d):
+                part.momentum = 1.0  # one look at noise tells it what is usual
+        network.train()(torch.randn(8, 3, 64, 64))
+        network.decide.weight.normal_(std=2.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(network.eval().state_dict(), folder / WEIGHTS_NAME)
+    card = ModelCard(
+        name=folder.name, task="classify", architecture="light", network=widths, classes=list(classes),
+        class_names=list(classes), pixel_size_um=0.5, tile_px=256, overlap_px=48, mean=(0.5, 0.5, 0.5),
+        std=(0.2, 0.2, 0.2), confidence=0.5, windows=WindowSettings(window_px=64, stride_px=16),
+    )  # fmt: skip
+    write_card(card, folder)
+    return folder

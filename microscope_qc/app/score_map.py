@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,14 +30,16 @@ Bounds = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class ScorePicture:
-    """Pixels (rows, columns, 4) uint8; ``cell_px`` (y, x) is the size of one in full-resolution slide pixels.
+    """Pixels (rows, columns, 4) uint8 over the slide, places in full-resolution slide pixels.
 
-    ``bounds_px``: y0, x0, y1, x1 of what is shown; the last row and column of pixels may reach beyond.
+    ``origin_px``, ``cell_px`` (y, x): corner of the first pixel and size of each. ``bounds_px``: y0, x0, y1, x1 of what
+    is shown of them; the outer cells reach beyond the area that was looked at. ``joined``: each is several cells.
     """
 
     pixels: np.ndarray
-    bounds_px: Bounds
+    origin_px: tuple[float, float]
     cell_px: tuple[float, float]
+    bounds_px: Bounds
     joined: bool
 
 
@@ -68,7 +69,7 @@ class ScoreMap(QObject):
         self.classes: tuple[str, ...] = ()
         self.wanted = False
         self.label: int | None = None
-        self.strength = 0.5
+        self.strength = 0.4
         self.top = 1.0
         self.whole: ScorePicture | None = None
         self.detail: ScorePicture | None = None
@@ -104,8 +105,8 @@ class ScoreMap(QObject):
         if not same:
             self._forget(SELECT if run is None else NO_MAP)
             self.label = None
-        if run is not None:
-            self.read()
+        self._again.stop()
+        self.read()
 
     def set_wanted(self, wanted: bool) -> None:
         """Switch the layer on or off."""
@@ -144,10 +145,10 @@ class ScoreMap(QObject):
             self._dirty = True
             return
         self._busy, self._dirty = True, False
-        folder, label, wanted = run.folder, self.label, self.wanted
+        label, wanted = self.label, self.wanted
         generation, begun = self._generation, time.monotonic()
         self._jobs.call(
-            lambda: _read(folder, label, wanted=wanted),
+            lambda: _read(run, label, wanted=wanted),
             on_done=lambda reading: self._on_read(generation, reading, time.monotonic() - begun),
             on_failed=lambda error: self._on_failed(generation, error),
         )
@@ -192,9 +193,9 @@ class ScoreMap(QObject):
             return
         height, width = (y1 - y0) / 2, (x1 - x0) / 2
         region = Region(round(y0 - height), round(x0 - width), round(y1 + height) + 1, round(x1 + width) + 1)
-        folder, label, top, generation = run.folder, self.label, self.top, self._generation
+        label, top, generation = self.label, self.top, self._generation
         self._jobs.call(
-            lambda: _read(folder, label, wanted=True, region=region, top=top).picture,
+            lambda: _read(run, label, wanted=True, region=region, top=top).picture,
             on_done=lambda picture: self._on_detail(generation, picture),
             on_failed=lambda error: self._on_failed(generation, error),
         )
@@ -218,18 +219,22 @@ class ScoreMap(QObject):
 
 
 def _read(
-    folder: Path, label: int | None, *, wanted: bool, region: Region | None = None, top: float | None = None
+    run: RunRecord, label: int | None, *, wanted: bool, region: Region | None = None, top: float | None = None
 ) -> _Reading:
     """Read and colour what a run's folder holds by now (any thread)."""
     from microscope_qc.ml.inference.heatmap import HeatMap
 
-    found = HeatMap.open(folder)
+    found = HeatMap.open(run.folder)
     if found is None:
         return _Reading(None)
     if not wanted:
         return _Reading(found.card.classes)
     part = found.excerpt(LONGEST_PX, label=label, region=region)
     top = scale_top(part.scores) if top is None else top
+    y0, x0, y1, x1 = part.bounds_px
+    area = run.card.get("region") or part.bounds_px
+    bounds = max(y0, area[0]), max(x0, area[1]), min(y1, area[2]), min(x1, area[3])
     (height, width), step = found.card.cell_px, part.step
-    picture = ScorePicture(coloured(part.scores, top=top), part.bounds_px, (height * step, width * step), step > 1)
+    pixels = coloured(part.scores, top=top)
+    picture = ScorePicture(pixels, (y0, x0), (height * step, width * step), bounds, step > 1)
     return _Reading(found.card.classes, picture, top)

@@ -129,7 +129,7 @@ def placed(picture: ScorePicture, parts: list[Bounds], view: View) -> tuple[np.n
     seen = np.array([part for part in cut if part[2] > part[0] and part[3] > part[1]]).reshape(-1, 4)
     sides = seen[:, [1, 0, 3, 2]]  # x before y
     places = (sides - np.array([view.x, view.y] * 2)) * view.zoom
-    y, x = picture.bounds_px[:2]
+    y, x = picture.origin_px
     cells = (sides - np.array([x, y] * 2)) / np.array([picture.cell_px[1], picture.cell_px[0]] * 2)
     return places, cells
 

@@ -28,7 +28,7 @@ def scale_colours() -> np.ndarray:
 def scale_top(scores: np.ndarray) -> float:
     """Where the scale of these scores ends; NaN are places nobody looked at."""
     highest = float(np.fmax.reduce(scores, axis=None, initial=0.0))
-    return next((top for top in TOPS if highest <= top), highest)
+    return next((top for top in TOPS if highest <= 1.001 * top), highest)  # they are kept in half precision
 
 
 def coloured(scores: np.ndarray, *, top: float) -> np.ndarray:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AGAIN_MS = 1000
 MOST_NAMED = 6
 """Numbers of damaged tiles that are listed; the button goes to all of them."""
-PRECISIONS = {"bfloat16": "16-bit numbers", "float16": "16-bit numbers", "float32": "32-bit numbers"}
+PRECISIONS = {"bfloat16": "16-bit precision", "float16": "16-bit precision", "float32": "32-bit precision"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
     done, total = status.get("tiles_done"), status.get("tiles_total")
     if total:
         skipped = status.get("tiles_skipped") or 0
-        share = f", {status.get('share_skipped') or 0:.0%} of them empty and left out" if skipped else ""
+        share = f", {100 * (status.get('share_skipped') or 0):.0f} % of them empty and left out" if skipped else ""
         lines.append(("Tiles", f"{count_text(int(done or 0))} of {count_text(int(total))} done{share}"))
     if facts.damaged:
         numbers = ", ".join(count_text(tile + 1) for tile in list(facts.damaged)[:MOST_NAMED])
@@ -84,7 +84,7 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
         lines.append(("Damaged", f"{things(len(facts.damaged), 'tile')} could not be read: No. {numbers}{more}"))
     lines.append(("Finds", count_text(run.found)))
     if status.get("seconds"):
-        lines.append(("Time", f"{format_seconds(float(status['seconds']))} since it was last started"))
+        lines.append(("Time", f"{format_seconds(float(status['seconds']))} since the last start"))
     lines += _speed_lines(status)
     where = [str(status.get("device_name") or status.get("device") or "")]
     precision = str(status.get("precision") or "")
@@ -99,11 +99,13 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
 def _speed_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if status.get("tiles_per_s"):
-        area = f", {length_text(float(status['mm2_per_min']))} mm² per minute" if status.get("mm2_per_min") else ""
-        lines.append(("Speed", f"{float(status['tiles_per_s']):g} tiles per second{area}"))
+        area = f", {length_text(float(status['mm2_per_min']))} mm²/min" if status.get("mm2_per_min") else ""
+        lines.append(("Speed", f"{length_text(float(status['tiles_per_s']))} tiles/s{area}"))
     if status.get("share_computed") is not None:
         computed, waited = float(status["share_computed"]), float(status.get("share_waited") or 0)
-        lines.append(("Computing", f"{computed:.0%} of the time; {waited:.0%} waiting for the slide and the disk"))
+        lines.append(
+            ("Computing", f"{100 * computed:.0f} % of the time; {100 * waited:.0f} % waiting for slide and disk")
+        )
     return lines
 
 
