@@ -5,6 +5,7 @@ Boxes are half-open, in full-resolution slide pixels, (y, x).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,6 +49,11 @@ class BoxChange:
     ids: np.ndarray
 
 
+def _room_for(count: int) -> int:
+    """Rows that are kept ready, so that one box more is one row written."""
+    return count + max(64, count // 4)
+
+
 class BoxTable:
     """Boxes of one slide, sorted by id.
 
@@ -60,9 +66,12 @@ class BoxTable:
         self._take(np.zeros(0, BOX_DTYPE) if rows is None else rows)
 
     def _take(self, rows: np.ndarray) -> None:
-        # picking rows copies them; .copy() of rows that hold text takes ten times as long
-        self._store = rows[np.argsort(rows["id"], kind="stable")]
         self._count = len(rows)
+        ids = rows["id"]
+        sort = slice(None) if (ids[1:] > ids[:-1]).all() else np.argsort(ids, kind="stable")
+        self._store = np.zeros(_room_for(len(rows)), BOX_DTYPE)
+        for name in BOX_DTYPE.names or ():  # whole rows with text in them are copied at a tenth of this pace
+            self._store[name][: self._count] = rows[name][sort]
         # the same again without gaps between the numbers: a query reads nothing else
         self._ids = np.ascontiguousarray(self._store["id"])
         self._corners = np.stack([self._store[side] for side in _SIDES])
@@ -166,31 +175,48 @@ class BoxTable:
 
     def _append(self, rows: np.ndarray, ids: np.ndarray) -> None:
         start, needed = self._count, self._count + len(rows)
-        if needed > len(self._store):
-            room = np.zeros(max(needed, len(self._store) * 3 // 2, 64) - start, BOX_DTYPE)
-            self._store = np.concatenate([self.rows, room])
-            self._ids = np.concatenate([self._ids[:start], room["id"]])
-            self._corners = np.concatenate([self.corners, np.zeros((4, len(room)))], axis=1)
-        for name in BOX_DTYPE.names or ():  # whole rows with text in them are copied at a tenth of this pace
-            self._store[name][start:needed] = rows[name]
-        self._ids[start:needed] = ids
+        self._make_room(needed)
+        self._write(slice(start, needed), rows, ids)
         self._count = needed
-        self._copy_corners(slice(start, needed), rows)
+
+    def _make_room(self, needed: int) -> None:
+        if needed <= len(self._store):
+            return
+        before, count = self._store, self._count
+        self._store = np.zeros(_room_for(needed), BOX_DTYPE)
+        for name in BOX_DTYPE.names or ():
+            self._store[name][:count] = before[name][:count]
+        room = len(self._store) - count
+        self._ids = np.concatenate([self._ids[:count], np.zeros(room, np.int64)])
+        self._corners = np.concatenate([self.corners, np.zeros((4, room))], axis=1)
+
+    def _write(self, places: slice, rows: np.ndarray, ids: np.ndarray) -> None:
+        for name in BOX_DTYPE.names or ():
+            self._store[name][places] = rows[name]
+        self._ids[places] = ids
+        self._copy_corners(places, rows)
 
     def _insert(self, rows: np.ndarray, ids: np.ndarray) -> None:
         if self.has(ids).any():
             raise ValueError("a box with this id is already there")
-        places = np.searchsorted(self._ids[: self._count], ids)
-        if places[0] == places[-1]:
-            parts = (slice(0, places[0]), slice(places[0], self._count))
-            self._store = np.concatenate([self._store[parts[0]], rows, self._store[parts[1]]])
+        places, count, needed = np.searchsorted(self._ids[: self._count], ids), self._count, self._count + len(rows)
+        self._make_room(needed)
+        if places[0] == places[-1]:  # one gap is opened
+            first = int(places[0])
+            for column in self._columns():
+                column[first + len(rows) : needed] = column[first:count]
+            self._write(slice(first, first + len(rows)), rows, ids)
         else:
-            merged = np.concatenate([self.rows, rows])
-            self._store = merged[np.argsort(merged["id"], kind="stable")]
-        self._ids = np.insert(self._ids[: self._count], places, ids)
-        corners = np.stack([rows[side] for side in _SIDES])
-        self._corners = np.insert(self.corners, places, corners, axis=1)
-        self._count = len(self._store)
+            self._write(slice(count, needed), rows, ids)
+            order = np.argsort(self._ids[:needed], kind="stable")
+            for column in self._columns():
+                column[:needed] = column[:needed][order]
+        self._count = needed
+
+    def _columns(self) -> Iterator[np.ndarray]:
+        yield from (self._store[name] for name in BOX_DTYPE.names or ())
+        yield self._ids
+        yield from self._corners
 
     def _copy_corners(self, places: slice | np.ndarray, rows: np.ndarray) -> None:
         for number, side in enumerate(_SIDES):
@@ -214,15 +240,15 @@ class BoxTable:
         else:
             keep = np.ones(self._count, bool)
             keep[gone] = False
-            self._store = self.rows[keep]
-            self._ids = self._ids[: self._count][keep]
-            self._corners = self.corners[:, keep]
-            self._count = len(self._store)
+            left = int(keep.sum())
+            for column in self._columns():
+                column[:left] = column[: self._count][keep]
+            self._count = left
         self.changed.emit(BoxChange("removed", np.asarray(ids, np.int64)))
 
     def _close_gap(self, place: int) -> None:
         last = self._count - 1
-        for column in (*(self._store[name] for name in BOX_DTYPE.names or ()), self._ids, *self._corners):
+        for column in self._columns():
             column[place:last] = column[place + 1 : last + 1]
         self._count = last
 

@@ -76,6 +76,7 @@ class ProjectBase:
         self._tables: dict[int, BoxTable] = {}
         self._details: dict[str, dict[int, dict[int, str]]] = {"attributes": {}, "outlines": {}}
         self._attribute_texts: dict[int, dict[int, str]] = {}
+        self._lines: dict[int, LogEntry] = {}
         self._filter = BoxFilter()
         self._load()
 
@@ -365,7 +366,7 @@ class ProjectBase:
     def history(self, limit: int = 200) -> list[LogEntry]:
         """Return the newest log entries, newest first."""
         with self._database.begin() as connection:
-            return history.lines(connection, limit)
+            return history.lines(connection, limit, self._lines)
 
     # -- settings ---------------------------------------------------------------------------------------------------
 

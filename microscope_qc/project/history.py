@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Select, insert, select, update
 
+from microscope_qc.project.database import driver
 from microscope_qc.project.deltas import Delta, pack, unpack
 from microscope_qc.project.owner import now, user_name
 from microscope_qc.project.records import LogEntry
@@ -99,9 +100,29 @@ def add_finds(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry 
     return mark(connection, entry, box_count=entry.box_count + len(ids), box_ids=json.dumps(named))
 
 
-def lines(connection: Connection, limit: int) -> list[LogEntry]:
-    """Return the newest entries, newest first."""
-    return [_entry(row._mapping) for row in connection.execute(select(*_LINE).order_by(log.c.id.desc()).limit(limit))]
+def lines(connection: Connection, limit: int, known: dict[int, LogEntry] | None = None) -> list[LogEntry]:
+    """Return the newest entries, newest first.
+
+    Parameters
+    ----------
+    known
+        Entries read before, by number: those that are still true are not read again, and new ones are put in.
+    """
+    known = {} if known is None else known
+    # what may have changed of an entry, without SQLAlchemy's rows: this is asked for after every edit
+    sql = "SELECT id, undone, kind, box_count FROM log ORDER BY id DESC LIMIT ?"
+    numbers: list[int] = []
+    lost: list[int] = []
+    for number, undone, kind, count in driver(connection).execute(sql, (limit,)):
+        numbers.append(number)
+        entry = known.get(number)
+        if entry is None or (entry.undone, entry.kind, entry.box_count) != (bool(undone), kind, count):
+            lost.append(number)
+    for start in range(0, len(lost), 500):
+        statement = select(*_LINE).where(log.c.id.in_(lost[start : start + 500]))
+        for row in connection.execute(statement):
+            known[row.id] = _entry(row._mapping)
+    return [known[number] for number in numbers]
 
 
 def _first(connection: Connection, statement: Select) -> LogEntry | None:

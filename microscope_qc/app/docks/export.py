@@ -166,10 +166,10 @@ class ExportPanel(QWidget):
             self.buttons[kind.id].setEnabled(not reason)
             self.buttons[kind.id].setToolTip(reason)
         rows = self._session.table.rows
-        rows = rows[self._session.filter.mask(rows)]  # what is shown may be less: a comparison limits no export
-        rejected = int(np.count_nonzero(rows["state"] == ReviewState.REJECTED))
+        passing = self._session.filter.mask(rows)  # what is shown may be less: a comparison limits no export
+        rejected = int(np.count_nonzero(passing & (rows["state"] == ReviewState.REJECTED)))
         text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen find')}. "
-        text += f"The others: the {things(len(rows), 'find')} that the filter shows"
+        text += f"The others: the {things(int(np.count_nonzero(passing)), 'find')} that the filter shows"
         text += f" (the report without the {rejected} rejected)." if rejected else "."
         self.what.setText(text)
 

@@ -51,6 +51,7 @@ class FindModel(QAbstractListModel):
         self._changed = 0
         self._work = NewestWork("gallery", self)
         self._came: list[np.ndarray] = []  # while a sort is under way
+        self._gone = False
         self._live = QTimer(self)
         self._live.setSingleShot(True)
         self._live.setInterval(LIVE_SORT_MS)
@@ -168,6 +169,7 @@ class FindModel(QAbstractListModel):
         self._reviewing = False
         self._appended = self._changed = 0
         self._came.clear()
+        self._gone = False
         mask = self._session.shown_mask()
         if int(np.count_nonzero(mask)) <= AT_ONCE:
             self._sort_now()
@@ -208,9 +210,8 @@ class FindModel(QAbstractListModel):
     def _on_sorted(self, made: tuple[Places, float]) -> None:
         places, took = made
         self._live.setInterval(max(self._live.interval(), round(4_000 * took)))
-        gone = np.flatnonzero(~self._session.table.has(places.ids))
-        if len(gone):  # they went while the thread was at it
-            places.remove(gone)
+        if self._gone:  # some went while the thread was at it
+            places.remove(np.flatnonzero(~self._session.table.has(places.ids)))
         came, self._came = self._came, []
         self._take(places)
         if came:
@@ -298,6 +299,7 @@ class FindModel(QAbstractListModel):
         self.stale_changed.emit()
 
     def _remove(self, gone: np.ndarray) -> None:
+        self._gone = True
         places = self.rows_of(gone)
         if len(places) > ONE_BY_ONE:
             self.beginResetModel()

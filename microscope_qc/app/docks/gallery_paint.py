@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from qtpy.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette, QPen, QPolygonF
+from qtpy.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from microscope_qc.app import theme
@@ -22,6 +24,8 @@ REJECTED = QColor("#8a8a8a")
 CHOSEN = QColor("#F0E442")
 HALO = QColor(0, 0, 0, 170)
 PADDING = 4
+CELLS_KEPT = 200
+"""Cells are kept as they were drawn: moving on from one find to the next draws two anew, not all in sight."""
 
 
 class Badge(Enum):
@@ -144,6 +148,7 @@ class FindDelegate(QStyledItemDelegate):
         self._crops = crops
         self._side = 128
         self.ratio = 1.0
+        self._cells: OrderedDict[Hashable, QPixmap] = OrderedDict()
 
     @property
     def side(self) -> int:
@@ -177,10 +182,41 @@ class FindDelegate(QStyledItemDelegate):
         row = self._model.box(index.data(BOX_ID))
         if row is None:
             return
-        cell = QRect(option.rect)  # type: ignore[attr-defined]
-        palette: QPalette = option.palette  # type: ignore[attr-defined]
+        place = QRect(option.rect)  # type: ignore[attr-defined]
         selected = bool(option.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)  # type: ignore[attr-defined]
+        key = self._key(row, option, selected=selected, hovered=hovered)
+        drawn = self._cells.get(key)
+        if drawn is None:
+            drawn = QPixmap(place.size() * self.ratio)
+            drawn.setDevicePixelRatio(self.ratio)
+            drawn.fill(Qt.GlobalColor.transparent)
+            sheet = QPainter(drawn)
+            self._paint_cell(sheet, option, QRect(QPoint(), place.size()), row, selected=selected, hovered=hovered)
+            sheet.end()
+            self._cells[key] = drawn
+            if len(self._cells) > CELLS_KEPT:
+                self._cells.popitem(last=False)
+        else:
+            self._cells.move_to_end(key)
+        painter.drawPixmap(place.topLeft(), drawn)
+
+    def _key(self, row: np.void, option: QStyleOptionViewItem, *, selected: bool, hovered: bool) -> Hashable:
+        """All that a cell is drawn from: a cell is drawn anew when one of it differs."""
+        crop = self._crops.get(self.spec(row))
+        image = None if crop is None else 0 if crop.image is None else crop.image.cacheKey()
+        values = tuple(str(value) for value in row.item())  # as text: no confidence is not equal to itself
+        look = class_of(self._model.classes, row)
+        size, font = option.rect.size(), option.font.key()  # type: ignore[attr-defined]
+        ink = option.palette.color(QPalette.ColorRole.Text).rgba()  # type: ignore[attr-defined]
+        cell = (size.width(), size.height(), self._side, self.ratio, font, ink, theme.current().accent)
+        return values, image, look.code, look.colour, self._session.pixel_size_um, selected, hovered, cell
+
+    def _paint_cell(
+        self, painter: QPainter, option: QStyleOptionViewItem, cell: QRect, row: np.void, *, selected: bool,
+        hovered: bool,
+    ) -> None:  # fmt: skip
+        palette: QPalette = option.palette  # type: ignore[attr-defined]
         found = class_of(self._model.classes, row)
         painter.save()
         painter.setClipRect(cell)

@@ -17,7 +17,7 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QFrame, QStyleOptionViewItem, QWidget
 
-from microscope_qc.app.crops import CropProvider
+from microscope_qc.app.crops import CropProvider, CropSpec
 from microscope_qc.app.docks.gallery_grid import GridView
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_model import BOX_ID, FindModel, find_model
@@ -45,7 +45,8 @@ class CropView(GridView):
         self._repaint = QTimer(self)
         self._repaint.setSingleShot(True)
         self._repaint.setInterval(REPAINT_MS)
-        self._repaint.timeout.connect(self.viewport().update)
+        self._repaint.timeout.connect(self._repaint_arrived)
+        self._arrived: set[CropSpec] = set()
         self.crops.ready.connect(self._on_crops_ready)
         self.crops.follow(session.slide_view)
         link(self, session.mosaic_changed, self._on_mosaic_changed)
@@ -70,9 +71,19 @@ class CropView(GridView):
         self.crops.set_mosaic(self._session.mosaic)
         self.viewport().update()
 
-    def _on_crops_ready(self, _specs: object) -> None:
+    def _on_crops_ready(self, specs: list[CropSpec]) -> None:
+        self._arrived.update(specs)
         if not self._repaint.isActive():
             self._repaint.start()
+
+    def _repaint_arrived(self) -> None:
+        """Paint the cells in sight whose pictures have come."""
+        arrived, self._arrived = self._arrived, set()
+        finds, model = find_model(self._session), self.model()
+        for row in self.rows_in(self.viewport().rect()):
+            box = None if model is None else finds.box(model.index(row, 0).data(BOX_ID))
+            if box is not None and self.delegate.spec(box) in arrived:
+                self.viewport().update(self.rect_of(row))
 
 
 class FindView(CropView):

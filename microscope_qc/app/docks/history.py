@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QPainter, QShowEvent
+from qtpy.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -27,6 +27,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app import theme
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import count_text, things
+from microscope_qc.app.docks.refresh import Refresh
 from microscope_qc.core.errors import MicroscopeQCError
 
 if TYPE_CHECKING:
@@ -94,12 +95,12 @@ class HistoryDock(QWidget):
         self.items.itemDoubleClicked.connect(self._on_item_double_clicked)
         self.items.currentItemChanged.connect(lambda *_: self._show_details())
         self._generation = 0
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._fill)
+        self._entries: list[LogEntry] = []
+        self._detailed: LogEntry | None = None
+        self._due = Refresh(self, self._fill)
         for signal in (session.history_changed, session.project_changed):
-            link(self, signal, self._fill_soon)
-        self._fill()
+            link(self, signal, self._due.soon)
+        self._due.now()
 
     def _button(self, text: str, icon: str) -> QPushButton:
         button = QPushButton(theme.icon(icon), text)
@@ -111,42 +112,53 @@ class HistoryDock(QWidget):
         """Qt: room for eight steps and their story."""
         return QSize(276, 420)
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Qt: take in what was done while it was hidden."""
-        super().showEvent(event)
-        self._fill_soon()
-
-    def _fill_soon(self, *_: object) -> None:
-        if self.isVisible():
-            self._soon.start(0)
-
     def _fill(self) -> None:
         project = self._session.project
-        kept = self._entry() if self.items.currentRow() > 0 else None  # at the top it stays at the newest
-        self.items.blockSignals(True)
-        self.items.clear()
         self._undo.setEnabled(bool(project is not None and project.can_undo and not project.read_only))
         self._redo.setEnabled(bool(project is not None and project.can_redo and not project.read_only))
         self.export.setEnabled(project is not None)
         if project is not None:
             self._undo.setToolTip(f"Undo: {project.undo_title}" if project.can_undo else "Nothing to undo.")
             self._redo.setToolTip(f"Do again: {project.redo_title}" if project.can_redo else "Nothing to do again.")
-            for entry in project.history(SHOWN):
-                item = QListWidgetItem(entry.title)
-                item.setData(ENTRY, entry)
-                item.setToolTip(f"{entry.title}\n{second_line(entry)}")
-                self.items.addItem(item)
-                if kept is not None and entry.id == kept.id:
-                    self.items.setCurrentItem(item)
-        self.items.blockSignals(False)
-        if self.items.currentItem() is None and self.items.count():
-            self.items.setCurrentRow(0)
+        self._list([] if project is None else project.history(SHOWN))
         self.hint.setText(
             "Double-click a step to show its finds."
-            if self.items.count()
+            if self._entries
             else "Every change is listed here: who made it, when, and what was there before."
         )
         self._show_details()
+
+    def _list(self, entries: list[LogEntry]) -> None:
+        """List these entries: after an edit there is one more at the top, after undo one has changed."""
+        kept = self._entry() if self.items.currentRow() > 0 else None  # at the top it stays at the newest
+        self.items.blockSignals(True)
+        known = {entry.id: place for place, entry in enumerate(self._entries)}
+        new = next((place for place, entry in enumerate(entries) if entry.id in known), len(entries))
+        same = new < len(entries) and known[entries[new].id] == 0
+        if not same:
+            self.items.clear()
+            self._entries, new = [], len(entries)
+        for entry in reversed(entries[:new]):
+            self.items.insertItem(0, QListWidgetItem())
+            self._entries.insert(0, entry)
+            self._say(0)
+        while len(self._entries) > len(entries):
+            self.items.takeItem(self.items.count() - 1)
+            self._entries.pop()
+        for place in range(new, len(entries)):
+            if entries[place] is not self._entries[place]:
+                self._entries[place] = entries[place]
+                self._say(place)
+        wanted = next((place for place, entry in enumerate(entries) if kept is not None and entry.id == kept.id), 0)
+        self.items.setCurrentRow(wanted if entries else -1)
+        self.items.blockSignals(False)
+
+    def _say(self, place: int) -> None:
+        item, entry = self.items.item(place), self._entries[place]
+        assert item is not None
+        item.setText(entry.title)
+        item.setData(ENTRY, entry)
+        item.setToolTip(f"{entry.title}\n{second_line(entry)}")
 
     def _entry(self) -> LogEntry | None:
         item = self.items.currentItem()
@@ -154,7 +166,10 @@ class HistoryDock(QWidget):
 
     def _show_details(self) -> None:
         entry, project = self._entry(), self._session.project
+        if entry is not None and entry is self._detailed:
+            return
         self._generation += 1
+        self._detailed = entry
         if entry is None or project is None:
             self.details.setHtml("")
             return

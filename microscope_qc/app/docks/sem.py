@@ -149,7 +149,7 @@ class SemDock(QWidget):
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def _refresh_soon(self, *_: object) -> None:
-        if not self._soon.isActive():
+        if self.isVisible() and not self._soon.isActive():  # else it comes up to date when it is shown
             self._soon.start(0)
 
     def refresh(self) -> None:
