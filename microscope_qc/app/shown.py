@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter
+from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, ReviewState
 
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
     from microscope_qc.core.boxes import BoxTable
+
+
+STATES = len(ReviewState)
 
 
 class ShownBoxes:
@@ -22,7 +25,8 @@ class ShownBoxes:
         self._ids = np.empty(0, np.int64)
         self._mask: np.ndarray | None = None
         self._rows: np.ndarray | None = None
-        self._limit: np.ndarray | None = None
+        self._counts: np.ndarray | None = None
+        self._limit: np.ndarray | None = None  # a boolean for each id, up to the largest that is shown
         self._limit_of: BoxTable | None = None
 
     @property
@@ -35,10 +39,13 @@ class ShownBoxes:
 
         None lifts it. Exports do not follow it: it belongs to the window, not to the project.
         """
-        wanted = None if ids is None else np.unique(np.asarray(ids, np.int64))
-        if wanted is None and self._limit is None:
+        if ids is None and self._limit is None:
             return
-        self._limit, self._limit_of = wanted, None if wanted is None else self._session.table
+        self._limit = self._limit_of = None
+        if ids is not None:
+            self._limit = np.zeros(int(ids.max(initial=0)) + 1, bool)
+            self._limit[ids] = True
+            self._limit_of = self._session.table
         self.forget()
         self._session.filter_changed.emit()
 
@@ -46,16 +53,17 @@ class ShownBoxes:
         """One boolean for each of some rows of the slide on screen; without the limit where ``limited`` is False."""
         passing = self._filter().mask(rows)
         if limited and self.limited and self._limit is not None:
-            passing &= _among(self._limit, rows["id"])
+            ids, last = rows["id"], len(self._limit) - 1
+            passing &= self._limit[np.minimum(ids, last)] & (ids <= last)
         return passing
 
     def forget(self) -> None:
         """The filter or what it looks at has changed as a whole."""
-        self._mask = self._rows = None
+        self._mask = self._rows = self._counts = None
 
     def follow(self, change: BoxChange) -> None:
         """Boxes of the table have changed."""
-        self._rows = None
+        self._rows = self._counts = None
         mask, table = self._mask, self._session.table
         if mask is None:
             return
@@ -93,6 +101,21 @@ class ShownBoxes:
             self._rows.flags.writeable = False
         return self._rows
 
+    def counts(self) -> np.ndarray:
+        """How many boxes of each class id and state are shown, shape (classes, states): one count for all who ask."""
+        if self._counts is None:
+            rows, mask = self._session.table.rows, self.mask()
+            keys = (rows["class_id"] * STATES + rows["state"])[mask]
+            found = np.bincount(keys, minlength=STATES)
+            self._counts = np.append(found, np.zeros(-len(found) % STATES, found.dtype)).reshape(-1, STATES)
+            self._counts.flags.writeable = False
+        return self._counts
+
+    def class_counts(self) -> dict[int, int]:
+        """How many boxes of each class are shown; classes without any are left out."""
+        total = self.counts().sum(axis=1)
+        return {number: int(total[number]) for number in np.flatnonzero(total).tolist()}
+
     def _filter(self) -> BoxFilter:
         project, slide = self._session.project, self._session.slide
         if project is None or slide is None:
@@ -103,10 +126,3 @@ class ShownBoxes:
         if known.text or known.size_um is not None:  # the facts are gathered from all boxes
             return replace(known, facts=project.facts(slide.id))
         return known
-
-
-def _among(known: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Whether each of ``ids`` is in ``known``, which is sorted."""
-    if len(known) == 0:
-        return np.zeros(len(ids), bool)
-    return known[np.minimum(np.searchsorted(known, ids), len(known) - 1)] == ids

@@ -256,6 +256,7 @@ def main() -> None:
         report({"open": opened, **found})
         if bench.profile is not None:
             stats = pstats.Stats(bench.profile)
+            stats.print_callees("processEvents")
             stats.sort_stats("cumulative").print_stats(45)
             stats.sort_stats("tottime").print_stats(30)
         sys.stdout.flush()

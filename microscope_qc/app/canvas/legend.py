@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QWidget
@@ -56,8 +55,7 @@ class Legend(QWidget):
         if not self.wanted or session.slide is None:
             self.hide()
             return
-        shown = session.table.rows["class_id"][session.shown_mask()]
-        present = set(np.flatnonzero(np.bincount(shown[shown >= 0])).tolist()) if len(shown) else set()
+        present = session.shown.class_counts()
         known = [item for item in session.classes if item.id in present]
         self.more = max(0, len(known) - MOST)
         self.classes = known[:MOST]

@@ -81,23 +81,22 @@ class OverviewMap(QWidget):
             self._dots, self._count = QImage(), 0
             self._asked += 1
             return
-        table = session.table
-        mask = session.shown_mask()
-        self._count = int(mask.sum())
+        table, mask = session.table, session.shown_mask()
+        self._count = int(np.count_nonzero(mask))
         self._say()
         self._asked += 1
         if not self._count:
             self._take_dots(self._asked, QImage())
             return
         # copies: the table may change while another thread counts
-        columns = dict(zip(("y0", "x0", "y1", "x1"), table.corners[:, mask], strict=True))
-        columns |= {name: table.rows[name][mask] for name in ("class_id", "state")}
+        columns = dict(zip(("y0", "x0", "y1", "x1"), table.corners.copy(), strict=True))
+        columns |= {name: table.rows[name].copy() for name in ("class_id", "state")}
         colours = {}
         for item in session.classes:
             colour = QColor(item.colour)
             colours[item.id] = (colour.red(), colour.green(), colour.blue())
         grid = max(1, self.height() // DOT_POINTS), max(1, self.width() // DOT_POINTS)
-        draw = partial(dots_image, columns, colours, session.slide.shape_px, grid=grid)
+        draw = partial(_draw, columns, mask.copy(), colours, session.slide.shape_px, grid)
         if session.jobs is None or self._count <= AT_ONCE:
             self._take_dots(self._asked, draw())
         else:
@@ -219,3 +218,14 @@ class OverviewMap(QWidget):
         y = min(max((place.y() - 1) / max(self.height() - 2, 1), 0.0), 1.0) * height
         x = min(max((place.x() - 1) / max(self.width() - 2, 1), 0.0), 1.0) * width
         self.place_chosen.emit(y, x)
+
+
+def _draw(
+    columns: dict[str, np.ndarray],
+    mask: np.ndarray,
+    colours: dict[int, tuple[int, int, int]],
+    shape_px: tuple[int, int],
+    grid: tuple[int, int],
+) -> QImage:
+    """Dots of the shown ones of some boxes (any thread)."""
+    return dots_image({name: column[mask] for name, column in columns.items()}, colours, shape_px, grid=grid)

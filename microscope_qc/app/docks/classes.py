@@ -26,7 +26,6 @@ from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import count_text
 from microscope_qc.app.docks.gating import allow
 from microscope_qc.app.docks.refresh import Refresh
-from microscope_qc.core.boxes import class_counts
 from microscope_qc.core.defect_class import next_colour
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ class ClassesDock(QWidget):
         self.manage_button.setEnabled(self._session.project is not None)
 
     def _count(self) -> None:
-        shown = class_counts(self._session.table.rows, self._session.shown_mask())
+        shown = self._session.shown.class_counts()
         for place in range(self.tree.topLevelItemCount()):
             row = self.tree.topLevelItem(place)
             if row is not None:

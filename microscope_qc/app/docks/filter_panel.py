@@ -286,7 +286,7 @@ class FilterHint(QWidget):
         colours = theme.current()
         self._icon.setPixmap(theme.icon("filter-outline", colours.warning).pixmap(16, 16))
         total = len(self._session.table)
-        shown = int(np.count_nonzero(self._session.shown_mask()))
+        shown = int(self._session.shown.counts().sum())
         comparing = self._session.shown.limited
         self.words.setText(
             f"{'Comparison' if comparing else 'Filter'}: {count_text(shown)} of {count_text(total)} shown"

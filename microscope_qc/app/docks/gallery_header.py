@@ -249,20 +249,20 @@ class GalleryHeader(QWidget):
         self._show_classes(rows, shown)
         self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
 
-    def _mask(self, shown: BoxFilter, *, states: bool = False, classes: bool = False) -> np.ndarray:
-        """What would be shown without a part of the filter."""
-        if (states and shown.states is None) or (classes and shown.class_ids is None):
-            return self._session.shown_mask()
-        return _without(shown, states=states, classes=classes).mask(self._session.table.rows)
-
     def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:
-        counts = np.bincount(rows["state"][self._mask(shown, states=True)], minlength=3)
+        if shown.states is None:
+            counts = self._session.shown.counts().sum(axis=0)
+        else:
+            counts = np.bincount(rows["state"][_without(shown, states=True).mask(rows)], minlength=len(ReviewState))
         self.states.show_choices(
             [Choice(state, state.word, state.word, int(counts[state])) for state in ReviewState], shown.states
         )
 
     def _show_classes(self, rows: np.ndarray, shown: BoxFilter) -> None:
-        count_of = class_counts(rows, self._mask(shown, classes=True))
+        if shown.class_ids is None:
+            count_of = self._session.shown.class_counts()
+        else:
+            count_of = class_counts(rows, _without(shown, classes=True).mask(rows))
         self.classes.show_choices(
             [
                 Choice(item.id, f"{item.code}  {item.name}", item.code, count_of.get(item.id, 0), item.colour)

@@ -148,6 +148,7 @@ class FindDelegate(QStyledItemDelegate):
         self._crops = crops
         self._side = 128
         self.ratio = 1.0
+        self.waiting: dict[CropSpec, int] = {}  # model rows of cells whose pictures were asked for
         self._cells: OrderedDict[Hashable, QPixmap] = OrderedDict()
 
     @property
@@ -185,7 +186,7 @@ class FindDelegate(QStyledItemDelegate):
         place = QRect(option.rect)  # type: ignore[attr-defined]
         selected = bool(option.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)  # type: ignore[attr-defined]
-        key = self._key(row, option, selected=selected, hovered=hovered)
+        key = self._key(row, option, index.row(), selected=selected, hovered=hovered)
         drawn = self._cells.get(key)
         if drawn is None:
             drawn = QPixmap(place.size() * self.ratio)
@@ -201,9 +202,12 @@ class FindDelegate(QStyledItemDelegate):
             self._cells.move_to_end(key)
         painter.drawPixmap(place.topLeft(), drawn)
 
-    def _key(self, row: np.void, option: QStyleOptionViewItem, *, selected: bool, hovered: bool) -> Hashable:
+    def _key(self, row: np.void, option: QStyleOptionViewItem, at: int, *, selected: bool, hovered: bool) -> Hashable:
         """All that a cell is drawn from: a cell is drawn anew when one of it differs."""
-        crop = self._crops.get(self.spec(row))
+        spec = self.spec(row)
+        crop = self._crops.get(spec)
+        if crop is None:
+            self.waiting[spec] = at
         image = None if crop is None else 0 if crop.image is None else crop.image.cacheKey()
         values = tuple(str(value) for value in row.item())  # as text: no confidence is not equal to itself
         look = class_of(self._model.classes, row)

@@ -28,6 +28,7 @@ Index = QModelIndex | QPersistentModelIndex
 
 NOWHERE = QModelIndex()
 REPAINT_MS = 60
+MOST_WAITING = 2000
 
 
 class CropView(GridView):
@@ -79,11 +80,16 @@ class CropView(GridView):
     def _repaint_arrived(self) -> None:
         """Paint the cells in sight whose pictures have come."""
         arrived, self._arrived = self._arrived, set()
-        finds, model = find_model(self._session), self.model()
-        for row in self.rows_in(self.viewport().rect()):
-            box = None if model is None else finds.box(model.index(row, 0).data(BOX_ID))
-            if box is not None and self.delegate.spec(box) in arrived:
-                self.viewport().update(self.rect_of(row))
+        waiting = self.delegate.waiting
+        if arrived <= waiting.keys():
+            for spec in arrived:
+                self.viewport().update(self.rect_of(waiting.pop(spec)))
+        else:  # pictures that are shown already come anew: in another brightness
+            waiting.clear()
+            self.viewport().update()
+        if len(waiting) > MOST_WAITING:
+            waiting.clear()
+            self.viewport().update()
 
 
 class FindView(CropView):

@@ -123,13 +123,15 @@ class SlidesDock(QWidget):
         assert project is not None
         if slide_id not in self._counts:
             table = project.boxes(slide_id)
+            here = session.slide is not None and session.slide.id == slide_id
             if slide_id not in self._watched:  # undo and imports change slides that are not on screen too
                 self._watched.add(slide_id)
                 link(self, table.changed, partial(self._on_slide_boxes_changed, slide_id))
-            here = session.slide is not None and session.slide.id == slide_id
-            shown = session.shown_mask() if here else project.shown(slide_id)
-            left = table.rows["state"] == ReviewState.UNREVIEWED
-            self._counts[slide_id] = int(np.count_nonzero(shown)), int(np.count_nonzero(shown & left))
+            if here:
+                by_state = session.shown.counts().sum(axis=0)
+            else:
+                by_state = np.bincount(table.rows["state"][project.shown(slide_id)], minlength=len(ReviewState))
+            self._counts[slide_id] = int(by_state.sum()), int(by_state[ReviewState.UNREVIEWED])
         return self._counts[slide_id]
 
     def _refresh_texts(self) -> None:
