@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
     from microscope_qc.app.session import Session
     from microscope_qc.project.records import RunRecord
-    from microscope_qc.workflows.compare_runs import RunComparison
 
 BOTH, FIRST, SECOND = PARTS = ("both", "first", "second")
+_NUMBERS = {BOTH: 1, FIRST: 2, SECOND: 3}
+_TWIN = 4
+"""The second detection's box of a find that both have."""
 LATER_MS = 150
 """Finds are matched anew this long after the confidence or the finds have changed."""
 
@@ -38,7 +40,7 @@ class Comparison(QObject):
         self.shown_parts: set[str] = set(PARTS)
         self.counts: dict[str, int] | None = None
         self.found: tuple[int, int] | None = None
-        self._result: RunComparison | None = None
+        self._part_of: np.ndarray | None = None  # a number for each id: 0 is in no part
         self._generation = 0
         self._busy = self._again = self._applying = False
         self._soon = QTimer(self)
@@ -70,7 +72,7 @@ class Comparison(QObject):
         self._generation += 1
         self.runs = project.run(first), project.run(second)
         self.shown_parts = set(PARTS)
-        self.counts = self.found = self._result = None
+        self.counts = self.found = self._part_of = None
         self.changed.emit()
         self._match()
 
@@ -79,7 +81,7 @@ class Comparison(QObject):
         if self.runs is None:
             return
         self._generation += 1
-        self.runs = self.counts = self.found = self._result = None
+        self.runs = self.counts = self.found = self._part_of = None
         self._soon.stop()
         self._limit(None)
         self.changed.emit()
@@ -99,30 +101,24 @@ class Comparison(QObject):
         if self._busy:
             self._again = True
             return
-        from microscope_qc.workflows.compare_runs import compare_finds
-
-        table, known = self._session.table, self._session.project.filter
+        table, known, runs = self._session.table, self._session.project.filter, self.runs
         sure = BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(table.rows)
-        ids: list[np.ndarray] = []
-        boxes: list[np.ndarray] = []
-        for run in self.runs:  # copies: the table may change while another thread compares
-            places = np.flatnonzero(sure & (table.rows["run_id"] == run.id))
-            ids.append(table.rows["id"][places])
-            boxes.append(np.ascontiguousarray(table.corners[:, places].T))
+        # copies: the table may change while another thread compares
+        ids, run_ids, corners = table.rows["id"].copy(), table.rows["run_id"].copy(), table.corners.copy()
         generation = self._generation
         self._busy, self._again = True, False
         self._jobs.call(
-            lambda: compare_finds(ids[0], boxes[0], ids[1], boxes[1]),
-            on_done=lambda result: self._on_matched(generation, result),
+            lambda: _parts(ids, run_ids * sure, corners, first=runs[0].id, second=runs[1].id),
+            on_done=lambda part_of: self._on_matched(generation, part_of),
             on_failed=self._on_failed,
         )
 
-    def _on_matched(self, generation: int, result: RunComparison) -> None:
+    def _on_matched(self, generation: int, part_of: np.ndarray) -> None:
         self._busy = False
         if self._again:
             self._match()
         if generation == self._generation and self.runs is not None:
-            self._result = result
+            self._part_of = part_of
             self._show()
 
     def _on_failed(self, error: BaseException) -> None:
@@ -135,21 +131,18 @@ class Comparison(QObject):
     # -- showing -----------------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        result = self._result
-        if result is None:
+        part_of = self._part_of
+        if part_of is None:
             self.changed.emit()
             return
-        parts = {BOTH: result.both[:, 0], FIRST: result.only_first, SECOND: result.only_second}
-        wanted = [ids for part, ids in parts.items() if part in self.shown_parts]
-        self._limit(np.concatenate(wanted) if wanted else np.empty(0, np.int64))
-        table = self._session.table
-        passing = self._session.shown.passes(table.rows, limited=False)
-        ids = table.rows["id"][passing]
-        self.counts = {part: _count(ids, found) for part, found in parts.items()}
-        self.found = (
-            self.counts[BOTH] + self.counts[FIRST],
-            _count(ids, result.both[:, 1]) + self.counts[SECOND],
-        )
+        wanted = np.zeros(_TWIN + 1, bool)
+        wanted[[_NUMBERS[part] for part in self.shown_parts]] = True
+        self._limit(np.flatnonzero(wanted[part_of]))
+        rows = self._session.table.rows
+        ids = rows["id"][self._session.shown.passes(rows, limited=False)]
+        counts = np.bincount(part_of[ids[ids < len(part_of)]], minlength=_TWIN + 1).tolist()
+        self.counts = {part: counts[number] for part, number in _NUMBERS.items()}
+        self.found = self.counts[BOTH] + self.counts[FIRST], counts[_TWIN] + self.counts[SECOND]
         self.changed.emit()
 
     def _limit(self, ids: np.ndarray | None) -> None:
@@ -164,7 +157,7 @@ class Comparison(QObject):
     def _on_filter_changed(self) -> None:
         if self.runs is None or self._applying:
             return
-        if self._result is not None and not self._session.shown.limited:  # a person asked for everything
+        if self._part_of is not None and not self._session.shown.limited:  # a person asked for everything
             self.end()
         else:
             self._soon.start()
@@ -184,8 +177,16 @@ class Comparison(QObject):
             self.runs = there[self.runs[0].id], there[self.runs[1].id]
 
 
-def _count(known: np.ndarray, ids: np.ndarray) -> int:
-    """How many of ``ids`` are in ``known``, which is sorted and holds none twice."""
-    if len(known) == 0 or len(ids) == 0:
-        return 0
-    return int((known[np.minimum(np.searchsorted(known, ids), len(known) - 1)] == ids).sum())
+def _parts(ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, first: int, second: int) -> np.ndarray:
+    """The part of each id (any thread)."""
+    from microscope_qc.workflows.compare_runs import compare_finds
+
+    places = [np.flatnonzero(run_ids == run_id) for run_id in (first, second)]
+    boxes = [np.ascontiguousarray(corners[:, place].T) for place in places]
+    found = compare_finds(ids[places[0]], boxes[0], ids[places[1]], boxes[1])
+    part_of = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
+    part_of[found.both[:, 0]] = _NUMBERS[BOTH]
+    part_of[found.both[:, 1]] = _TWIN
+    part_of[found.only_first] = _NUMBERS[FIRST]
+    part_of[found.only_second] = _NUMBERS[SECOND]
+    return part_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,9 @@ from microscope_qc.core.boxes import BoxFilter, coordinates
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import touching_pairs
 from microscope_qc.project import Project
+
+STRIP = 2_000
+"""So many boxes of the first run are matched at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,9 @@ def compare_finds(
 
 def _matches(first: np.ndarray, second: np.ndarray, iou: float) -> tuple[np.ndarray, np.ndarray]:
     """Indices of boxes that belong together, each used once, in the order of their overlap."""
-    low, high = touching_pairs(np.concatenate([first, second]))
-    across = (low < len(first)) & (high >= len(first))
-    one, other = low[across], high[across] - len(first)
-    height = np.minimum(first[one, 2], second[other, 2]) - np.maximum(first[one, 0], second[other, 0])
-    width = np.minimum(first[one, 3], second[other, 3]) - np.maximum(first[one, 1], second[other, 1])
-    shared = height * width
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second)]
-    overlap = shared / np.maximum(areas[0][one] + areas[1][other] - shared, 1e-9)
-    keep = np.flatnonzero(overlap >= iou)
-    keep = keep[np.lexsort((other[keep], one[keep], -overlap[keep]))]
-    one, other = one[keep], other[keep]
+    one, other, overlap = (np.concatenate(part) for part in zip(*_rivals(first, second, iou), strict=True))
+    order = np.lexsort((other, one, -overlap))
+    one, other = one[order], other[order]
     # taking the best pair that is left, again and again, is the same as taking all pairs at once that are the best
     # left for both of their boxes
     left, taken = np.arange(len(one)), []
@@ -94,6 +90,33 @@ def _matches(first: np.ndarray, second: np.ndarray, iou: float) -> tuple[np.ndar
         left = left[free[0][one[left]] & free[1][other[left]]]
     order = np.sort(np.concatenate(taken)) if taken else left
     return one[order], other[order]
+
+
+def _rivals(first: np.ndarray, second: np.ndarray, iou: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs (index, index, overlap) that may belong together, a strip of the slide at a time.
+
+    Among crowds most boxes touch dozens of others: all pairs at once would take a lot of memory, and single steps so
+    long that a window which has this done in a thread would stand still.
+    """
+    yield np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    order = np.argsort(first[:, 0], kind="stable")
+    tops = np.argsort(second[:, 0], kind="stable")
+    sorted_tops = second[tops, 0]
+    tallest = float((second[:, 2] - second[:, 0]).max(initial=0.0))
+    for start in range(0, len(order), STRIP):
+        own = order[start : start + STRIP]
+        low, high = first[own, 0].min() - tallest, first[own, 2].max()
+        near = tops[np.searchsorted(sorted_tops, low) : np.searchsorted(sorted_tops, high)]
+        boxes = np.concatenate([first[own], second[near]])
+        before, behind = touching_pairs(boxes)
+        across = (before < len(own)) & (behind >= len(own))
+        before, behind = before[across], behind[across]
+        a, b = boxes[before], boxes[behind]
+        shared = np.prod(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), axis=1)
+        together = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
+        overlap = shared / np.maximum(together - shared, 1e-9)
+        keep = overlap >= iou
+        yield own[before[keep]], near[behind[keep] - len(own)], overlap[keep]
 
 
 def _is_first(numbers: np.ndarray) -> np.ndarray:
