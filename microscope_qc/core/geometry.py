@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,59 +50,81 @@ class TileGrid:
 
     The last tile of a row or column is moved back so that it ends with the region; a region smaller than a tile
     gives one tile of the region's size.
+
+    ``lattice_px`` (y, x): all tiles but the last of a row or column begin at multiples of it, counted from the slide's
+    own first pixel, so that the same place lies alike in its tile wherever the region begins. The first tile then
+    begins up to one multiple before the region. 0 means any pixel.
     """
 
     region: Region
     tile_px: int
     overlap_px: int
+    lattice_px: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.tile_px <= 0 or not 0 <= self.overlap_px < self.tile_px:
             raise ValueError(f"a tile of {self.tile_px} px cannot overlap by {self.overlap_px} px")
+        if min(self.lattice_px) < 0 or max(self.lattice_px) > self.overlap_px:
+            raise ValueError(f"a lattice of {self.lattice_px} px leaves gaps between tiles")
 
-    def _starts(self, start: int, stop: int) -> list[int]:
-        length = stop - start
-        if length <= 0:
-            return []
-        if length <= self.tile_px:
-            return [start]
-        step = self.tile_px - self.overlap_px
-        count = -(-(length - self.tile_px) // step) + 1
-        return [min(start + i * step, stop - self.tile_px) for i in range(count)]
+    def _starts(self, axis: int) -> tuple[int, ...]:
+        outer = self.region
+        start, stop = ((outer.y0, outer.y1), (outer.x0, outer.x1))[axis]
+        return _starts(start, stop, self.tile_px, self.overlap_px, self.lattice_px[axis])
 
     @property
     def starts(self) -> tuple[np.ndarray, np.ndarray]:
         """First row of every row of tiles, and first column of every column of tiles."""
-        return (
-            np.array(self._starts(self.region.y0, self.region.y1), np.int64),
-            np.array(self._starts(self.region.x0, self.region.x1), np.int64),
-        )
+        return np.array(self._starts(0), np.int64), np.array(self._starts(1), np.int64)
 
     @property
     def rows(self) -> int:
         """Number of tile rows."""
-        return len(self._starts(self.region.y0, self.region.y1))
+        return len(self._starts(0))
 
     @property
     def columns(self) -> int:
         """Number of tile columns."""
-        return len(self._starts(self.region.x0, self.region.x1))
+        return len(self._starts(1))
 
     def __len__(self) -> int:
         return self.rows * self.columns
 
     def __iter__(self) -> Iterator[Region]:
-        for y0 in self._starts(self.region.y0, self.region.y1):
-            for x0 in self._starts(self.region.x0, self.region.x1):
+        for y0 in self._starts(0):
+            for x0 in self._starts(1):
                 yield Region(y0, x0, min(y0 + self.tile_px, self.region.y1), min(x0 + self.tile_px, self.region.x1))
 
     def __getitem__(self, index: int) -> Region:
-        ys = self._starts(self.region.y0, self.region.y1)
-        xs = self._starts(self.region.x0, self.region.x1)
+        ys, xs = self._starts(0), self._starts(1)
         if not 0 <= index < len(ys) * len(xs):
             raise IndexError(index)
         y0, x0 = ys[index // len(xs)], xs[index % len(xs)]
         return Region(y0, x0, min(y0 + self.tile_px, self.region.y1), min(x0 + self.tile_px, self.region.x1))
+
+
+@lru_cache(maxsize=64)
+def _starts(start: int, stop: int, tile: int, overlap: int, lattice: float) -> tuple[int, ...]:
+    """Where the tiles of a row or column begin."""
+    length = stop - start
+    if length <= 0:
+        return ()
+    if length <= tile:
+        return (start,)
+    first = math.floor(start / lattice) * lattice if lattice else start
+    step = tile - overlap
+    count = math.ceil((stop - tile - first) / step) + 1
+    starts: list[int] = []
+    for number in range(count):
+        place = first + number * step
+        if lattice:
+            place = round(place / lattice) * lattice
+        place = min(round(place), stop - tile)
+        if number == count - 1:
+            place = stop - tile
+        if not starts or place > starts[-1]:
+            starts.append(place)
+    return tuple(starts)
 
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -62,14 +62,16 @@ def _boxes(rows: np.ndarray) -> np.ndarray:
 
 
 def _tile_borders(rows: np.ndarray, grid: TileGrid) -> np.ndarray:
-    """(N, 4) tile of each row as y0, x0, y1, x1; a side on the region's own border, which cuts nothing, is infinite."""
+    """(N, 4) tile of each row as y0, x0, y1, x1; a side not inside the region, which cuts nothing, is infinite."""
     tops, lefts = grid.starts
     y0, x0 = tops[rows["tile"] // len(lefts)], lefts[rows["tile"] % len(lefts)]
     outer = grid.region
     y1, x1 = np.minimum(y0 + grid.tile_px, outer.y1), np.minimum(x0 + grid.tile_px, outer.x1)
     borders = np.stack([y0, x0, y1, x1], axis=1).astype(float)
-    for column, limit in enumerate((outer.y0, outer.x0, outer.y1, outer.x1)):
-        borders[borders[:, column] == limit, column] = np.inf
+    for column, limit in enumerate((outer.y0, outer.x0)):
+        borders[borders[:, column] <= limit, column] = np.inf
+        other = (outer.y1, outer.x1)[column]
+        borders[borders[:, column + 2] >= other, column + 2] = np.inf
     return borders
 
 

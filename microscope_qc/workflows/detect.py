@@ -14,7 +14,7 @@ from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.inference.mask import AreaMask, has_mask, read_mask, write_mask
-from microscope_qc.ml.inference.tiling import plan_grid, slide_scale, tile_size
+from microscope_qc.ml.inference.tiling import lattice, plan_grid, slide_scale, tile_size
 from microscope_qc.ml.journal import read_status, read_tile_errors
 from microscope_qc.ml.models import model_folder
 from microscope_qc.project import Project
@@ -127,6 +127,7 @@ def prepare_run(
         "region": settings["region"],
         "tile_px": side,
         "overlap_px": overlap,
+        "lattice_px": lattice(overlap, scale=scale) if card.task == "detect" else None,
         "scale": list(scale),
         "classes": card.classes,
         "class_names": card.class_names,

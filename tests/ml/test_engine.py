@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.inference import plan_grid, run_model
 from microscope_qc.ml.inference.pixels import TileReader, resized
-from microscope_qc.ml.inference.tiling import in_valid_area, model_tile_shape, slide_scale, tile_size, to_slide
+from microscope_qc.ml.inference.tiling import in_valid_area, lattice, model_tile_shape, slide_scale, tile_size, to_slide
 from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
 
 
@@ -171,13 +172,47 @@ def test_what_lies_beside_a_seam_is_the_neighbours() -> None:
     grid = TileGrid(Region(0, 0, 300, 300), 200, 100)
     rows = np.zeros(4, CANDIDATE_DTYPE)
     rows["y0"], rows["y1"] = 50, 60
-    rows["x0"], rows["x1"] = [165, 130, 150, 0], [190, 175, 200, 30]
-    # the right-hand tile has its border at 100: from 160 on it looks from further inside
+    rows["x0"], rows["x1"] = [150, 140, 110, 0], [170, 166, 200, 30]
+    # the right-hand tile begins at 100: what has its middle beyond 155 lies further inside it
     assert in_valid_area(rows, grid[0], grid=grid).tolist() == [False, True, True, True]
-    rows["x0"], rows["x1"] = [110, 110, 270, 100], [139, 141, 300, 300]
+    rows["x0"], rows["x1"] = [110, 110, 270, 100], [139, 181, 300, 300]
     assert in_valid_area(rows, grid[1], grid=grid).tolist() == [False, True, True, True]
+
+
+def test_what_two_tiles_see_whole_or_in_part_is_told_by_one_at_least() -> None:
+    grid = TileGrid(Region(30, 30, 1000, 1000), 200, 80, (32.0, 32.0))
+    assert [int(start) for start in grid.starts[0][:3]] == [0, 128, 256]
+    for length in (5, 60, 100, 330):
+        for start in range(30, 990 - length):
+            told = []
+            for tile in grid:
+                row = np.zeros(1, CANDIDATE_DTYPE)
+                row["y0"], row["y1"] = 60, 70
+                row["x0"], row["x1"] = max(start, tile.x0), min(start + length, tile.x1)
+                if tile.y0 == 0 and row["x1"][0] > row["x0"][0] and in_valid_area(row, tile, grid=grid)[0]:
+                    told.append((float(row["x0"][0]), float(row["x1"][0])))
+            assert told[0][0] == start and told[-1][1] == start + length, "joined, they are whole"
+            assert all(left[1] >= right[0] for left, right in itertools.pairwise(told))
+
+
+def test_a_find_beside_a_drawn_area_is_not_taken() -> None:
+    grid = TileGrid(Region(50, 50, 500, 500), 200, 80, (40.0, 40.0))
+    rows = np.zeros(2, CANDIDATE_DTYPE)
+    rows["y0"], rows["y1"], rows["x0"], rows["x1"] = 60, 70, [41, 45], [51, 59]
+    assert grid[0] == Region(40, 40, 240, 240)
+    assert in_valid_area(rows, grid[0], grid=grid).tolist() == [False, True]
 
 
 def test_plan_grid() -> None:
     grid = plan_grid({"region": [0, 0, 600, 600], "tile_px": 256, "overlap_px": 64})
     assert len(grid) == 9 and grid[8] == Region(344, 344, 600, 600)
+    assert lattice(384, scale=(3.0, 3.0)) == (192.0, 192.0), "of the bundled detector"
+    assert lattice(335, scale=(2.6163, 2.6163)) == pytest.approx((167.44, 167.44), abs=0.01)
+    assert lattice(300, scale=(3.0, 3.0)) == (0.0, 0.0), "too little would be left of the overlap"
+    moved = plan_grid({"region": [-100, 250, 900, 900], "tile_px": 256, "overlap_px": 64, "lattice_px": [32.0, 32.0]})
+    assert moved.starts[0].tolist() == [-128, 64, 256, 448, 640, 644] and moved.starts[1].tolist() == [
+        224,
+        416,
+        608,
+        644,
+    ]

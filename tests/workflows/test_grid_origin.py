@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microscope_qc.core.geometry import Region, TileGrid, iou_matrix
+from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
 from microscope_qc.ml.card import read_card
 from microscope_qc.ml.inference.session import Session, TileRecord
-from microscope_qc.ml.inference.tiling import merge_settings
+from microscope_qc.ml.inference.tiling import lattice, merge_settings, plan_grid
 from microscope_qc.ml.models import model_folder
 from microscope_qc.workflows import synth
 
@@ -39,16 +39,15 @@ def finds(path: Path, side: int, *, shift: int, tile_px: int) -> np.ndarray:
     run = {
         "slide": {"path": str(path), "scene": None, "pixel_size_um": [0.3, 0.3]}, "model": MODEL, "device": "cpu",
         "region": [-shift, -shift, side, side], "tile_px": tile_px, "overlap_px": tile_px // 4,
-        "candidate_confidence": 0.05,
+        "candidate_confidence": 0.05, "lattice_px": lattice(tile_px // 4, scale=(3.0, 3.0)),
     }  # fmt: skip
     records: list[TileRecord] = []
     with Session(run) as session:
         groups = [list(range(start, min(start + 4, len(session.grid)))) for start in range(0, len(session.grid), 4)]
         for _ in session.work(groups, records.extend):
             pass
-        grid = TileGrid(Region(-shift, -shift, side, side), tile_px, tile_px // 4)
         rows = np.concatenate([np.zeros(0, CANDIDATE_DTYPE), *(record.candidates for record in records)])
-        merged = merge_candidates(rows, grid, merge_settings(session.scale))
+        merged = merge_candidates(rows, plan_grid(run), merge_settings(session.scale))
     return merged[merged["confidence"] >= card.confidence]
 
 
@@ -65,8 +64,7 @@ def test_a_shifted_grid_counts_the_same(slides: list[tuple[Path, int]], request:
         assert min(counts[-1]) > 20
         for rows in found[1:]:
             best = iou_matrix(corners(found[0]), corners(rows)).max(axis=1)
-            assert (best > 0.5).mean() > 0.9, "the same defects, not only as many"
+            assert (best > 0.5).mean() > 0.95, "the same defects, not only as many"
     total = np.array(counts).sum(axis=0)
-    # measured: 413 to 423 finds, 1.2 % from their mean at most; the network's own normalisation depends on the tile, so
-    # that finds near the threshold come and go
-    assert np.abs(total - total.mean()).max() <= max(1, 0.015 * total.mean()), counts
+    # measured: 415 to 417 finds, 0.3 % from their mean at most
+    assert np.abs(total - total.mean()).max() <= max(1, 0.01 * total.mean()), counts

@@ -18,13 +18,14 @@ from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.devices import autocast, choose_device
 from microscope_qc.ml.inference.pictures import OnDevice
 from microscope_qc.ml.inference.tasks import Found, HeatGrid, Size
+from microscope_qc.ml.inference.tiling import LATTICE_PX
 from microscope_qc.ml.models import model_folder
 from microscope_qc.ml.networks import DETECTORS, build_detector
 from microscope_qc.ml.networks.fused import fused
 from microscope_qc.ml.networks.ssd import MOST_COMPARED, SSD, candidates, choose, decode
 from microscope_qc.ml.weights import load_weights
 
-STRIDE = 64
+STRIDE = LATTICE_PX
 _IOU, _MOST = 0.5, 300
 
 
