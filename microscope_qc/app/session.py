@@ -16,14 +16,15 @@ from psygnal import Signal
 from microscope_qc.app.box_editing import BoxEditing, count_words
 from microscope_qc.app.shown import ShownBoxes
 from microscope_qc.app.slide_view import SlideView
-from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable, ReviewState, coordinates, make_rows
+from microscope_qc.app.undoing import Undoing
+from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable, ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
     from microscope_qc.project import Project
-    from microscope_qc.project.records import LogEntry, SlideRecord
+    from microscope_qc.project.records import SlideRecord
     from microscope_qc.slides import Mosaic
 
 TOOLS = ("select", "draw", "mark", "measure", "length", "grey")
@@ -116,6 +117,7 @@ class Session:
         self._empty = BoxTable()
         self.shown = ShownBoxes(self)
         self.editing = BoxEditing(self)
+        self.undoing = Undoing(self)
         self.slide_view = SlideView(self)  # listens first: whoever hears of another slide finds how it is shown
 
     # -- project and slide -------------------------------------------------------------------------------------------
@@ -291,7 +293,7 @@ class Session:
         if self.project is None:
             return "Open a slide or a project first."
         if self.project.is_writing:
-            return "Finds are just being taken in; wait a moment."
+            return "A large step is just being written; wait a moment."
         return "" if self.can_write else f"Read only: {self._owner_words}."
 
     def refresh_owner(self) -> bool:
@@ -402,48 +404,11 @@ class Session:
 
     def undo(self) -> None:
         """Take the last command back, say which, and go there."""
-        project = self._project()
-        before = self._places(project.undo_entry)
-        entry = project.undo()
-        if entry is None:
-            self.notice.emit("Nothing to undo.")
-        else:
-            self.notice.emit(f"Undone: {entry.title}")
-            self._go_to_step(entry, before)
+        self.undoing.step(undo=True)
 
     def redo(self) -> None:
         """Do the command that was taken back again."""
-        project = self._project()
-        before = self._places(project.redo_entry)
-        entry = project.redo()
-        if entry is None:
-            self.notice.emit("Nothing to redo.")
-        else:
-            self.notice.emit(f"Done again: {entry.title}")
-            self._go_to_step(entry, before)
-
-    def _places(self, entry: LogEntry | None) -> np.ndarray:
-        """(N, 4) corners of the boxes of a history entry, as they lie now."""
-        project = self.project
-        if entry is None or entry.slide_id is None or project is None:
-            return np.empty((0, 4))
-        if all(slide.id != entry.slide_id for slide in project.slides):
-            return np.empty((0, 4))
-        table, ids = project.boxes(entry.slide_id), np.array(entry.box_ids, np.int64)
-        return coordinates(table.get(ids[table.has(ids)]))
-
-    def _go_to_step(self, entry: LogEntry, before: np.ndarray) -> None:
-        """Select what a step brought or changed, and bring what it touched into sight: also where boxes are gone."""
-        if entry.slide_id is not None and (self.slide is None or entry.slide_id != self.slide.id):
-            if self.project is None or all(slide.id != entry.slide_id for slide in self.project.slides):
-                return
-            self.show_slide(entry.slide_id)
-        ids = np.array(entry.box_ids, np.int64)
-        self.selection.set(ids[self.table.has(ids)])
-        touched = np.concatenate([before, self._places(entry)])
-        if len(touched):
-            low, high = touched[:, :2].min(axis=0), touched[:, 2:].max(axis=0)
-            self.area_requested.emit((*low.tolist(), *high.tolist()))
+        self.undoing.step(undo=False)
 
     def _go_to(self, slide_id: int | None, box_ids: Iterable[int]) -> None:
         if slide_id is not None and (self.slide is None or slide_id != self.slide.id):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sqlalchemy import select, text
@@ -17,7 +17,7 @@ from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
 from microscope_qc.project import history, loading, schema
-from microscope_qc.project.database import Database, StillReferencedError
+from microscope_qc.project.database import Database
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.events import ProjectEvents
 from microscope_qc.project.owner import OwnerLock, owned_error, read_owner
@@ -30,6 +30,14 @@ _SIGNAL_OF = {
     "runs": "runs_changed",
     "registrations": "registrations_changed",
 }
+
+
+class _Pending(Protocol):
+    """Whatever is being written."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for a person."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,11 +80,12 @@ class ProjectBase:
         self._database = database
         self._lock = lock
         self._closed = False
-        self._pending: PendingCommand | None = None
+        self._pending: _Pending | None = None
         self._tables: dict[int, BoxTable] = {}
         self._details: dict[str, dict[int, dict[int, str]]] = {"attributes": {}, "outlines": {}}
         self._attribute_texts: dict[int, dict[int, str]] = {}
-        self._lines: dict[int, LogEntry] = {}
+        self._known_entries: dict[int, LogEntry] = {}
+        self._listed: tuple[int | None, int, list[LogEntry]] | None = None
         self._filter = BoxFilter()
         self._load()
 
@@ -174,8 +183,9 @@ class ProjectBase:
         deltas = [delta for delta in deltas if delta]
         # what was undone could not be redone on top of other classes or slides
         drops_redo = kind == "command" or any(delta.table in ("slides", "classes") for delta in deltas)
-        self._pending = PendingCommand(self, title, deltas, kind, drops_redo, slide_id, run_id)
-        return self._pending
+        pending = PendingCommand(self, title, deltas, kind, drops_redo, slide_id, run_id)
+        self._pending = pending
+        return pending
 
     def _write(self, pending: PendingCommand) -> None:
         deltas = pending.deltas
@@ -309,64 +319,15 @@ class ProjectBase:
         """What redo would do again ("" for nothing)."""
         return self._redo_entry.title if self._redo_entry else ""
 
-    def undo(self) -> LogEntry | None:
-        """Take the last command back; return its entry, None when there is none.
-
-        Raises
-        ------
-        ProjectError
-            When finds of a run rely on it (a class or slide made for them). It then stays for good, and the next undo
-            takes back the command before it.
-        """
-        return self._step(self._undo_entry, undo=True)
-
-    def redo(self) -> LogEntry | None:
-        """Do again what was undone last; return its entry, None when there is none.
-
-        Raises
-        ------
-        ProjectError
-            When finds that came since do not allow it; then nothing is left to redo.
-        """
-        return self._step(self._redo_entry, undo=False)
-
-    def _step(self, entry: LogEntry | None, *, undo: bool) -> LogEntry | None:
-        self._require_writable()
-        if entry is None:
-            return None
-        try:
-            with self._database.begin() as connection:
-                deltas = history.deltas_of(connection, entry)
-                if undo:
-                    deltas = [delta.reversed() for delta in reversed(deltas)]
-                for delta in deltas:
-                    delta.apply(connection)
-                done = history.mark(connection, entry, undone=undo)
-                history.note_step(connection, entry, undo=undo)
-                next_undo, next_redo = history.next_undo(connection), history.next_redo(connection)
-        except StillReferencedError as error:
-            self._give_up(entry, undo=undo)
-            raise ProjectError(
-                f"“{entry.title}” cannot be {'undone' if undo else 'done again'}: a detection made since relies on it.",
-                hint="Undo again takes back the step before it." if undo else "There is nothing left to do again.",
-            ) from error
-        self._undo_entry, self._redo_entry = next_undo, next_redo
-        self._follow(deltas, done)
-        return done
-
-    def _give_up(self, entry: LogEntry, *, undo: bool) -> None:
-        with self._database.begin() as connection:
-            if undo:
-                history.mark(connection, entry, kind="kept")
-            else:
-                history.drop_redo(connection)
-            self._undo_entry, self._redo_entry = history.next_undo(connection), history.next_redo(connection)
-        self.events.history_changed.emit(entry)
-
     def history(self, limit: int = 200) -> list[LogEntry]:
         """Return the newest log entries, newest first."""
-        with self._database.begin() as connection:
-            return history.lines(connection, limit, self._lines)
+        changes, listed = self._database.changes, self._listed
+        if changes is None or listed is None or listed[0] != changes or listed[1] < limit:
+            wanted = limit if listed is None else max(limit, listed[1])  # several views ask for more or less of them
+            with self._database.begin() as connection:
+                listed = (changes, wanted, history.lines(connection, wanted, self._known_entries))
+            self._listed = listed
+        return listed[2][:limit]
 
     # -- settings ---------------------------------------------------------------------------------------------------
 

@@ -116,6 +116,11 @@ class Database:
                     "The text holds half a character and cannot be stored.", hint="Type it again instead of pasting it."
                 ) from error
 
+    @property
+    def changes(self) -> int | None:
+        """Grows with every row written here; None where others write what is read here."""
+        return None if self.read_only else self._connection.total_changes
+
     def pragma(self, text: str) -> list[tuple]:
         """Run ``PRAGMA text`` outside of a transaction and return its rows."""
         with self._lock:

@@ -107,7 +107,11 @@ class Delta:
         table = schema.metadata.tables[self.table]
         gone, come, change = self.split()
         if len(gone):
-            _many(connection, _delete_sql(table), [gone], self.table)
+            ids = np.sort(gone)
+            ends = np.flatnonzero(np.diff(ids, append=ids[-1] + 2) != 1)
+            starts = np.r_[0, ends[:-1] + 1]
+            # ids given in one go, as those of an import, are taken out in one go
+            _many(connection, _delete_sql(table), [ids[starts], ids[ends]], self.table, rows=len(ids))
         if len(come["id"]):
             sql, order = _insert_sql(table, tuple(come))
             _many(connection, sql, [come[name] for name in order], self.table)
@@ -117,10 +121,13 @@ class Delta:
             _many(connection, sql, [change[name] for name in order], self.table)
 
 
-def _many(connection: Connection, sql: str, columns: Sequence[np.ndarray], table: str) -> None:
+def _many(
+    connection: Connection, sql: str, columns: Sequence[np.ndarray], table: str, *, rows: int | None = None
+) -> None:
+    """Run a statement with each row of the columns; as many rows of the table must be touched, or ``rows``."""
     # rows are made while they are bound: a list of 100,000 tuples keeps the garbage collector busy for longer
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    if driver(connection).executemany(sql, rows).rowcount != len(columns[0]):
+    values = zip(*(column.tolist() for column in columns), strict=True)
+    if driver(connection).executemany(sql, values).rowcount != (len(columns[0]) if rows is None else rows):
         raise ProjectError(
             f"The {table} in the project are not what its history says; nothing was changed.",
             hint="Run “microscope-qc check” on the project.",
@@ -145,7 +152,7 @@ def _update_sql(table: Table, names: tuple[str, ...]) -> tuple[str, tuple[str, .
 
 @cache
 def _delete_sql(table: Table) -> str:
-    return str(table.delete().where(table.c.id == bindparam("row_id")).compile(dialect=_DIALECT))
+    return str(table.delete().where(table.c.id.between(bindparam("low"), bindparam("high"))).compile(dialect=_DIALECT))
 
 
 def pack(deltas: Sequence[Delta]) -> bytes:

@@ -22,11 +22,12 @@ from microscope_qc.project.migrations import make_tables, migrate, version_of
 from microscope_qc.project.owner import OwnerLock
 from microscope_qc.project.runs import RunCommands
 from microscope_qc.project.slides import SceneFacts, SlideCommands, read_facts
+from microscope_qc.project.stepping import Stepping
 
 SUFFIX = ".mqc"
 
 
-class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands, SavedFilters, AuditTrail):
+class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands, SavedFilters, AuditTrail, Stepping):
     """An open project, used from one thread.
 
     Every command is committed before it returns; ``events`` and each slide's ``BoxTable.changed`` tell about it

@@ -114,8 +114,9 @@ class HistoryDock(QWidget):
 
     def _fill(self) -> None:
         project = self._session.project
-        self._undo.setEnabled(bool(project is not None and project.can_undo and not project.read_only))
-        self._redo.setEnabled(bool(project is not None and project.can_redo and not project.read_only))
+        free = not self._session.why_not_write()
+        self._undo.setEnabled(bool(project is not None and project.can_undo and free))
+        self._redo.setEnabled(bool(project is not None and project.can_redo and free))
         self.export.setEnabled(project is not None)
         if project is not None:
             self._undo.setToolTip(f"Undo: {project.undo_title}" if project.can_undo else "Nothing to undo.")
