@@ -104,6 +104,7 @@ def _detect(window: MainWindow, parent: QWidget) -> QWidget:
     dock = DetectDock(window.session, window.jobs, parent, viewport=lambda: window.canvas.view.bounds)
     window.canvas.view_changed.connect(dock.on_view_changed)
     dock.run_details.show_on(window.canvas)
+    dock.show_on(window.canvas)
     return dock
 
 

@@ -15,6 +15,7 @@ from microscope_qc.app.docks.detect_speed import remember, tiles_per_second
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress
+from microscope_qc.workflows.detect import area_key
 
 pytestmark = pytest.mark.window
 
@@ -29,18 +30,30 @@ class FakeDetect:
 
     def __init__(self) -> None:
         self.calls: list[SimpleNamespace] = []
+        self.resumed: list[int] = []
         self.fail_at: int | None = None
         self.endless = False
         self.closed = 0
 
-    def __call__(self, project: Any, slide_id: int, model: str, *, region: Any, device: str, fresh: bool) -> Any:
-        self.calls.append(SimpleNamespace(slide_id=slide_id, model=model, region=region, fresh=fresh))
-        return self.job(project, slide_id, model, region)
-
-    def job(self, project: Any, slide_id: int, model: str, region: Region | None) -> Any:
+    def __call__(
+        self, project: Any, slide_id: int, model: str, *, region: Any, device: str, fresh: bool, everything: bool,
+        mask: Any,
+    ) -> Any:  # fmt: skip
+        self.calls.append(
+            SimpleNamespace(
+                slide_id=slide_id, model=model, region=region, fresh=fresh, everything=everything, mask=mask
+            )
+        )
         place = region or Region(0, 0, *SHAPE)
         card = {"model": model, "region": [place.y0, place.x0, place.y1, place.x1]}
-        run = project.start_run(slide_id, card, {})
+        key = area_key(everything=everything, mask=mask)
+        return self.job(project, project.start_run(slide_id, card, {} if key is None else {"area": key}))
+
+    def resume(self, project: Any, run_id: int) -> Any:
+        self.resumed.append(run_id)
+        return self.job(project, project.finish_run(run_id, "running"))
+
+    def job(self, project: Any, run: Any) -> Any:
         state = "stopped"
         tile = 0
         try:
@@ -65,7 +78,7 @@ def fake() -> FakeDetect:
 
 @pytest.fixture
 def dock(qtbot: Any, session: Any, jobs: Any, fake: FakeDetect) -> DetectDock:
-    made = DetectDock(session, jobs, detect=fake, models=lambda: [CARD])
+    made = DetectDock(session, jobs, detect=fake, resume=fake.resume, models=lambda: [CARD])
     qtbot.addWidget(made)
     made.resize(340, 620)
     with qtbot.waitExposed(made):
@@ -127,12 +140,14 @@ def test_stopping_keeps_the_finds_and_offers_to_continue(
     fake.endless = False
     dock.start.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
-    assert fake.calls[-1].fresh is False
-    dock.runs.setCurrentItem(dock.runs.topLevelItem(1))
+    (run,) = project.runs
+    assert len(fake.calls) == 1 and fake.resumed == [run.id] and run.state == "finished"
+    project.finish_run(run.id, "stopped")
+    dock.runs.setCurrentItem(dock.runs.topLevelItem(0))
     assert dock.continue_run.isEnabled()
     dock.continue_run.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
-    assert (fake.calls[-1].model, fake.calls[-1].region) == ("test-net", None)
+    assert len(fake.calls) == 1 and fake.resumed == [run.id, run.id]
 
 
 def test_a_failure_is_a_sentence_and_the_dock_lives(
@@ -192,7 +207,7 @@ def test_the_time_is_said_before_and_the_visible_area_offered(dock: DetectDock, 
         "58:20" in dock.area.estimate.text() and "Try the visible area first: about 1:40" in dock.area.estimate.text()
     )
     dock.area.visible.setChecked(True)
-    assert "The visible area takes about <b>1:40</b>" in dock.area.estimate.text()
+    assert "The visible area takes at most about <b>1:40</b>" in dock.area.estimate.text()
     fake.endless = True
     dock.start.click()
     assert fake.calls[-1].region == Region(0, 100, 256, 356)

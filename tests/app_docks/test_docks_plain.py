@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("qtpy")
-from microscope_qc.app.docks.detect_speed import FILE, remember, tiles_of, tiles_per_second
+from microscope_qc.app.docks.detect_estimate import grid_of, share_words
+from microscope_qc.app.docks.detect_speed import FILE, remember, tiles_per_second
 from microscope_qc.app.docks.gallery_order import order_rows
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, length_text, size_text
 from microscope_qc.app.docks.review_crop import nice_length
@@ -97,10 +99,21 @@ def test_speeds_are_kept_per_model_and_a_broken_file_is_no_harm(own_settings: Pa
 
 
 def test_a_model_of_coarser_pixels_needs_fewer_tiles() -> None:
-    region = Region(0, 0, 4096, 4096)
-    assert tiles_of(region, tile_px=512, overlap_px=0) == 64
-    assert tiles_of(region, tile_px=512, overlap_px=0, scale=2.0) == 16
-    assert tiles_of(Region(0, 0, 0, 0), tile_px=512, overlap_px=0) == 0
+    slide = SimpleNamespace(shape_px=(4096, 4096), pixel_size_um=(0.5, 0.5))
+    for pixel_um, tiles in ((0.5, 64), (1.0, 16), (None, 64)):
+        card = SimpleNamespace(tile_px=512, overlap_px=0, pixel_size_um=pixel_um)
+        assert len(grid_of(card, slide, None)) == tiles
+    assert len(grid_of(card, slide, Region(0, 0, 1024, 512))) == 2
+
+
+def test_a_share_is_said_with_as_many_digits_as_it_has() -> None:
+    def words(share: float, tiles: int = 62, pace: float | None = 2.0) -> str:
+        return share_words(tiles, share, area="slide", pace=pace)
+
+    assert words(0.1, 0) == "Nothing of the slide will be looked at."
+    assert words(0.621) == "<b>62 %</b> of the slide will be looked at: about <b>0:31</b> (62 tiles)."
+    assert words(1.0, 1, None) == "<b>All</b> of the slide will be looked at: 1 tile."
+    assert "<b>0.4 %</b>" in words(0.004) and "<b>99.9 %</b>" in words(0.99999) and "Under 0.1 %" in words(1e-5)
 
 
 def test_numbers_have_units_and_sensible_digits() -> None:

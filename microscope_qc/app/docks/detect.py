@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
 
-from microscope_qc.app.docks.detect_area import AreaSection, Viewport, speed_key
+from microscope_qc.app.docks.detect_area import AreaSection, Viewport
 from microscope_qc.app.docks.detect_details import RunDetails
+from microscope_qc.app.docks.detect_looked import LookedButton
 from microscope_qc.app.docks.detect_models import (
     ChooseFolder,
     LoadModel,
@@ -24,6 +26,7 @@ from microscope_qc.app.docks.detect_models import (
 from microscope_qc.app.docks.detect_pixel import PixelSizeRow
 from microscope_qc.app.docks.detect_progress import DetectProgress
 from microscope_qc.app.docks.detect_runs import RunList
+from microscope_qc.app.docks.detect_speed import speed_key
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_parts import column_of, heading, note, scrolled
 from microscope_qc.app.docks.gallery_text import things
@@ -33,6 +36,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, format_seconds
 
 if TYPE_CHECKING:
+    from microscope_qc.app.canvas.canvas import Canvas
     from microscope_qc.app.jobs import JobHandle, JobRunner
     from microscope_qc.project.records import RunRecord
 
@@ -49,6 +53,12 @@ def _detect(*arguments: Any, **options: Any) -> Job[Any]:
     return detect(*arguments, wait_s=0.0, **options)
 
 
+def _resume(*arguments: Any) -> Job[Any]:
+    from microscope_qc.workflows.detect import resume
+
+    return resume(*arguments, wait_s=0.0)
+
+
 class DetectDock(QWidget):
     """Starts, watches, stops and continues detections.
 
@@ -56,9 +66,9 @@ class DetectDock(QWidget):
     ----------
     viewport
         Gives the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
-    detect, models, load_model, choose_folder
-        Take the place of ``workflows.detect.detect``, ``ml.models.list_models``, ``ml.models.load_card`` and the folder
-        dialog in tests.
+    detect, resume, models, load_model, choose_folder
+        Take the place of ``workflows.detect.detect`` and ``resume``, ``ml.models.list_models``, ``ml.models.load_card``
+        and the folder dialog in tests.
     """
 
     detect_started = Signal()
@@ -71,6 +81,7 @@ class DetectDock(QWidget):
         *,
         viewport: Viewport | None = None,
         detect: Detect = _detect,
+        resume: Detect = _resume,
         models: Models = installed_models,
         load_model: LoadModel = load_model,
         choose_folder: ChooseFolder = choose_folder,
@@ -80,10 +91,10 @@ class DetectDock(QWidget):
         self.setWindowTitle("Detect")
         self._session = session
         self._jobs = jobs
-        self._detect = detect
+        self._detect, self._resume = detect, resume
         self._handle: JobHandle | None = None
         self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
-        self.area = AreaSection(session, lambda: self.models.card, viewport=viewport)
+        self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
         self.pixel_row = PixelSizeRow(session)
         self.progress = DetectProgress(session)
         self.story = self.progress.story
@@ -92,9 +103,13 @@ class DetectDock(QWidget):
         self.stop = QPushButton("Stop")
         self.runs = RunList(session)
         self.run_details = RunDetails(session, jobs, self.runs)
+        self.looked = LookedButton(session, jobs, self.runs, self.area)
         self.continue_run = QPushButton("Continue this one")
         self._build()
-        for signal in (session.project_changed, session.slide_changed, session.slides_changed, session.runs_changed):
+        for signal in (
+            session.project_changed, session.slide_changed, session.slides_changed, session.mosaic_changed,
+            session.runs_changed,
+        ):  # fmt: skip
             link(self, signal, self.refresh)
         link(self, session.boxes_changed, self._on_boxes_changed)
         self._view_soon = QTimer(self)
@@ -121,19 +136,31 @@ class DetectDock(QWidget):
         for press in (self.start, self.start_anew, self.stop):
             buttons.addWidget(press)
         buttons.addStretch(1)
-        below = QHBoxLayout()
-        below.addWidget(note("The tick shows and hides the finds of a detection."), 1)
-        below.addWidget(self.continue_run)
+        below = QFlowLayout()
+        for press in (self.continue_run, self.looked):
+            below.addWidget(press)
         content = column_of(
-            heading("Model"), self.models, 6, heading("Area"), self.area, self.pixel_row,
-            buttons, self.progress, 6, heading("Detections on this slide"),
+            heading("Model"), self.models, 6, heading("Area"), self.area, self.pixel_row, 6,
+            heading("Detections on this slide"),
         )  # fmt: skip
         content.addWidget(self.runs, 1)
+        content.addWidget(note("The tick shows and hides the finds of a detection."))
         content.addLayout(below)
         content.addWidget(self.run_details)
+        foot = column_of(buttons, self.progress)  # in sight on a low screen too
+        foot.setContentsMargins(12, 6, 12, 8)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(scrolled(content, self))
+        column.setSpacing(0)
+        column.addWidget(scrolled(content, self), 1)
+        column.addLayout(foot)
+
+    def show_on(self, canvas: Canvas) -> None:
+        """Show where detections look on a canvas, and let a person change it there."""
+        from microscope_qc.app.docks.detect_look import LookView
+
+        self.area.show_on(LookView(canvas))
+        self.looked.show()
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -182,18 +209,18 @@ class DetectDock(QWidget):
             return "Type the pixel size first."
         if self._session.slide.missing:
             return "The slide file was moved away."
-        return "A detection is running." if self.running else ""
+        return "A detection is running." if self.running else self.area.why_not()
 
     def _run_before(self) -> RunRecord | None:
-        """The newest run of the same model over the same area."""
+        """The newest run of the same model that looks at the same area."""
         card, slide = self.card, self._session.slide
         if card is None or slide is None or self.running:
             return None
         region = self.area.region() or Region(0, 0, *slide.shape_px)
-        wanted = [region.y0, region.x0, region.y1, region.x1]
+        wanted, key = [region.y0, region.x0, region.y1, region.x1], self.area.key()
         for run in self.runs.runs:
             same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
-            if same and list(run.card.get("region") or []) == wanted:
+            if same and list(run.card.get("region") or []) == wanted and run.settings.get("area") == key:
                 return run
         return None
 
@@ -201,14 +228,36 @@ class DetectDock(QWidget):
 
     def begin(self, *, fresh: bool = False) -> None:
         """Start (or continue) the detection that is chosen."""
-        slide = self._session.slide
-        if self._why_not() or slide is None or self.card is None:
+        slide, card = self._session.slide, self.card
+        if self._why_not() or slide is None or card is None:
             return
-        self._run(slide.id, self.models.argument, self.area.region(), fresh=fresh)
+        self.area.finish_changing()
+        area = self.area.choice()
+        self._run(
+            lambda: self._detect(
+                self._session.project, slide.id, self.models.argument, region=area.region, device="auto", fresh=fresh,
+                everything=area.everything, mask=area.mask,
+            ),
+            slide.name,
+            speed_key(card),
+        )  # fmt: skip
+
+    def go_on(self, run: RunRecord) -> None:
+        """Continue a certain detection, over its own area, whatever is chosen now."""
+        slide = self._session.slide
+        if self.running or slide is None or run.slide_id != slide.id:
+            return
+        same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
+        key = speed_key(self.card) if same and self.card is not None else str(run.card.get("model_name", ""))
+        self._run(lambda: self._resume(self._session.project, run.id), slide.name, key)
 
     def _on_start_clicked(self) -> None:
+        self.area.finish_changing()
         before = self._run_before()
-        self.begin(fresh=before is not None and before.state == "finished")
+        if before is not None and before.state != "finished":
+            self.go_on(before)
+        else:
+            self.begin(fresh=before is not None)
 
     def cancel(self) -> None:
         """Stop; what was found stays."""
@@ -219,24 +268,17 @@ class DetectDock(QWidget):
 
     def _on_continue_clicked(self) -> None:
         run = self.runs.selected_run()
-        if run is None or self.running:
-            return
-        slide = self._session.slide
-        region = Region(*run.card["region"]) if run.card.get("region") else None
-        if region is not None and slide is not None and region == Region(0, 0, *slide.shape_px):
-            region = None
-        self._run(run.slide_id, str(run.card.get("model", "")), region, fresh=False)
+        if run is not None:
+            self.go_on(run)
 
-    def _run(self, slide_id: int, model: str, region: Region | None, *, fresh: bool) -> None:
-        slide = self._session.slide
-        self.progress.prepare(speed_key(self.card) if self.card is not None else model)
+    def _run(self, job: Callable[[], Job[Any]], slide_name: str, pace_key: str) -> None:
+        self.progress.prepare(pace_key)
         self.stop.show()
         self.stop.setEnabled(True)
         try:
-            job = self._detect(self._session.project, slide_id, model, region=region, device="auto", fresh=fresh)
             handle = self._jobs.run_in_slices(
-                job,
-                f"Detecting {slide.name if slide is not None else ''}".strip(),
+                job(),
+                f"Detecting {slide_name}".strip(),
                 on_done=self._on_done,
                 on_failed=self._on_failed,
                 on_cancelled=self._on_cancelled,

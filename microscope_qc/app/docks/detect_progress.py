@@ -34,6 +34,7 @@ class DetectProgress(QWidget):
         self.bar.setTextVisible(False)
         self.bar.hide()
         self.story = sentence()
+        self.story.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -57,6 +58,7 @@ class DetectProgress(QWidget):
         self._clock = (time.monotonic(), -1.0)
         self.bar.setRange(0, 0)
         self.bar.show()
+        self.story.show()
         self.story.setText("Starting …")
 
     def follow(self, handle: JobHandle) -> None:

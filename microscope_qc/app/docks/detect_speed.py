@@ -6,22 +6,20 @@ import json
 import logging
 import math
 import platform
+from typing import Any
 
 from microscope_qc.app.settings import config_folder
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.geometry import Region, TileGrid
 
 log = logging.getLogger(__name__)
 
 FILE = "detection_speed.json"
 
 
-def tiles_of(region: Region, *, tile_px: int, overlap_px: int, scale: float = 1.0) -> int:
-    """Number of tiles of a region for a model whose pixels are ``scale`` times as large as the slide's."""
-    tile = max(1, round(tile_px * scale))
-    overlap = min(max(0, round(overlap_px * scale)), tile - 1)
-    return len(TileGrid(region, tile, overlap)) if not region.empty else 0
+def speed_key(card: Any) -> str:
+    """What the pace of a model is kept under."""
+    return str(getattr(card, "fingerprint", "") or card.name)
 
 
 def _key(model: str) -> str:

@@ -55,6 +55,15 @@ class AreaMask:
         """How many tiles have anything to look at in them."""
         return int(np.count_nonzero(self._touched(grid)))
 
+    def share(self, region: Region) -> float:
+        """Which share of the cells in a region is looked at, 0 to 1."""
+        parts = []
+        for axis, ends in enumerate(((region.y0, region.y1), (region.x0, region.x1))):
+            first, stop = self._cells(np.array(ends[:1]), ends[1] - ends[0], axis)
+            parts.append(slice(int(first[0]), int(stop[0])))
+        here = self.look[parts[0], parts[1]]
+        return float(here.mean()) if here.size else 0.0
+
     def _touched(self, grid: TileGrid) -> np.ndarray:
         import cv2
 
