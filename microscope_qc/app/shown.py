@@ -104,8 +104,8 @@ class ShownBoxes:
     def counts(self) -> np.ndarray:
         """How many boxes of each class id and state are shown, shape (classes, states): one count for all who ask."""
         if self._counts is None:
-            rows, mask = self._session.table.rows, self.mask()
-            keys = (rows["class_id"] * STATES + rows["state"])[mask]
+            table, mask = self._session.table, self.mask()
+            keys = (table.class_ids * STATES + table.states)[mask]
             found = np.bincount(keys, minlength=STATES)
             self._counts = np.append(found, np.zeros(-len(found) % STATES, found.dtype)).reshape(-1, STATES)
             self._counts.flags.writeable = False

@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 _SIDES = ("y0", "x0", "y1", "x1")
+_COUNTED = ("class_id", "state")
+"""What panels count after every edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class BoxTable:
         # the same again without gaps between the numbers: a query reads nothing else
         self._ids = np.ascontiguousarray(self._store["id"])
         self._corners = np.stack([self._store[side] for side in _SIDES])
+        self._flat = {name: np.ascontiguousarray(self._store[name]) for name in _COUNTED}
         self._pack()
 
     def _pack(self) -> None:
@@ -93,6 +96,16 @@ class BoxTable:
     def corners(self) -> np.ndarray:
         """Corners y0, x0, y1, x1 of all rows, shape (4, N), each side without gaps in memory. A view as ``rows``."""
         return self._corners[:, : self._count]
+
+    @property
+    def class_ids(self) -> np.ndarray:
+        """Classes of all rows without gaps in memory. A view as ``rows``."""
+        return self._flat["class_id"][: self._count]
+
+    @property
+    def states(self) -> np.ndarray:
+        """Review states of all rows without gaps in memory. A view as ``rows``."""
+        return self._flat["state"][: self._count]
 
     def rows_of(self, ids: np.ndarray | list[int]) -> np.ndarray:
         """Row numbers of ``ids``.
@@ -189,11 +202,15 @@ class BoxTable:
         room = len(self._store) - count
         self._ids = np.concatenate([self._ids[:count], np.zeros(room, np.int64)])
         self._corners = np.concatenate([self.corners, np.zeros((4, room))], axis=1)
+        for name, column in self._flat.items():
+            self._flat[name] = np.concatenate([column[:count], np.zeros(room, column.dtype)])
 
     def _write(self, places: slice, rows: np.ndarray, ids: np.ndarray) -> None:
         for name in BOX_DTYPE.names or ():
             self._store[name][places] = rows[name]
         self._ids[places] = ids
+        for name, column in self._flat.items():
+            column[places] = rows[name]
         self._copy_corners(places, rows)
 
     def _insert(self, rows: np.ndarray, ids: np.ndarray) -> None:
@@ -217,6 +234,7 @@ class BoxTable:
         yield from (self._store[name] for name in BOX_DTYPE.names or ())
         yield self._ids
         yield from self._corners
+        yield from self._flat.values()
 
     def _copy_corners(self, places: slice | np.ndarray, rows: np.ndarray) -> None:
         for number, side in enumerate(_SIDES):
@@ -258,6 +276,8 @@ class BoxTable:
             return
         places = self.rows_of(rows["id"])
         self._store[places] = rows
+        for name, column in self._flat.items():
+            column[places] = rows[name]
         moved = np.zeros(len(rows), bool)
         for number, side in enumerate(_SIDES):
             moved |= self._corners[number, places] != rows[side]

@@ -18,6 +18,34 @@ def some_rows(ids: list[int]) -> np.ndarray:
     )
 
 
+some_ids = st.sets(st.integers(1, 60), min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "put"]), some_ids), max_size=30))
+def test_the_table_does_what_a_dictionary_does_with_several_at_once(steps):
+    table, expected = BoxTable(), {}
+    for number, (kind, ids) in enumerate(steps):
+        there = sorted(box_id for box_id in ids if (box_id in expected) == (kind != "add"))
+        if not there:
+            continue
+        if kind == "remove":
+            table.remove(np.array(there[::-1]))
+            for box_id in there:
+                del expected[box_id]
+            continue
+        rows = some_rows(there)
+        rows["class_id"], rows["state"], rows["note"] = number + 1, number % 3, f"note {number}"
+        (table.add if kind == "add" else table.put)(rows)
+        expected |= {int(row["id"]): str(row.item()) for row in rows}
+    assert table.rows["id"].tolist() == sorted(expected)
+    assert [str(row.item()) for row in table.rows] == [expected[box_id] for box_id in sorted(expected)]
+    # what is kept beside the rows says the same
+    assert np.array_equal(table.corners, coordinates(table.rows).T)
+    assert np.array_equal(table.class_ids, table.rows["class_id"])
+    assert np.array_equal(table.states, table.rows["state"])
+    assert all(int(table.rows_of([box_id])[0]) == place for place, box_id in enumerate(sorted(expected)))
+
+
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "put"]), st.integers(1, 30)), max_size=40))
 def test_the_table_does_what_a_dictionary_does(steps):
     table, expected, heard = BoxTable(), {}, []

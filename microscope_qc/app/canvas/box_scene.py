@@ -60,7 +60,7 @@ class Snapshot:
         known = sorted((item.id, packed_colour(item.colour)) for item in classes)
         ids = np.array([number for number, _ in known], np.int64)
         colours = np.array([colour for _, colour in known], float)
-        return cls(rows["id"], table.corners, rows["class_id"], rows["state"], shown, ids, colours)
+        return cls(rows["id"], table.corners, table.class_ids, table.states, shown, ids, colours)
 
     def overlapping(self, area: Area) -> np.ndarray:
         """Places of all boxes that overlap an area, by looking at each (an index belongs to the window's thread)."""

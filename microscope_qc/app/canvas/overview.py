@@ -90,7 +90,7 @@ class OverviewMap(QWidget):
             return
         # copies: the table may change while another thread counts
         columns = dict(zip(("y0", "x0", "y1", "x1"), table.corners.copy(), strict=True))
-        columns |= {name: table.rows[name].copy() for name in ("class_id", "state")}
+        columns |= {"class_id": table.class_ids.copy(), "state": table.states.copy()}
         colours = {}
         for item in session.classes:
             colour = QColor(item.colour)

@@ -130,7 +130,7 @@ class SlidesDock(QWidget):
             if here:
                 by_state = session.shown.counts().sum(axis=0)
             else:
-                by_state = np.bincount(table.rows["state"][project.shown(slide_id)], minlength=len(ReviewState))
+                by_state = np.bincount(table.states[project.shown(slide_id)], minlength=len(ReviewState))
             self._counts[slide_id] = int(by_state.sum()), int(by_state[ReviewState.UNREVIEWED])
         return self._counts[slide_id]
 
