@@ -241,7 +241,9 @@ class SeamMerger:
         boxes = _boxes(self._waiting)
         margin = self._settings.border_px
         first, second = touching_pairs(boxes, margin_px=margin)
-        blocked = self._touch_open_tiles(boxes, margin)
+        # fragments may be two margins apart; the third is for tiles that are read on whole pixels of a coarser level.
+        # With less, a group that was given out could have grown later, and a resumed run would count other groups
+        blocked = self._touch_open_tiles(boxes, 3 * margin)
         while True:  # a group is blocked when one of its members is
             spread = blocked[first] | blocked[second]
             if (blocked[first] == spread).all() and (blocked[second] == spread).all():

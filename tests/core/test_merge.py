@@ -182,3 +182,24 @@ def test_a_weak_guess_at_a_border_does_not_stretch_a_find():
     assert found_boxes(merge_candidates(candidates([(100, 180, 140, 300, 0.9, 0, 0), cut]), grid)).tolist() == [
         [100, 180, 140, 300]
     ]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_finds_given_out_so_far_do_not_depend_on_how_often_one_looked(seed):
+    chance = np.random.default_rng(seed)
+    grid = TileGrid(Region(0, 0, 240, 240), 80, 0)
+    order = chance.permutation(len(grid))
+    tiles = {}
+    for tile in order:
+        place = grid[int(tile)]
+        y0, x0 = chance.uniform(place.y0, place.y1 - 12), chance.uniform(place.x0, place.x1 - 12)
+        y1, x1 = chance.uniform(y0 + 8, place.y1), chance.uniform(x0 + 8, place.x1)
+        tiles[tile] = candidates([(y0, x0, y1, x1, chance.uniform(0.1, 1), 0, tile)])
+    often, given_out = SeamMerger(grid), 0
+    for number, tile in enumerate(order):
+        often.add(int(tile), tiles[tile])
+        given_out += len(often.settled())
+        once = SeamMerger(grid)  # a run that is taken up again reads its journal at once
+        for before in order[: number + 1]:
+            once.add(int(before), tiles[before])
+        assert len(once.settled()) == given_out
