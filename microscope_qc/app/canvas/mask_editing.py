@@ -47,7 +47,7 @@ class MaskEditing(QObject):
         self.brush_um = 0.0
         self.limits_um = (1.0, 1.0)
         self._button = Qt.MouseButton.NoButton
-        self._passing = self._space = False
+        self._passing = self._space = self._ending = False
         self._start = self._last = QPointF()
         self._hand = MaskHand(self._native)
         canvas.view_changed.connect(self._hand.update)
@@ -92,11 +92,12 @@ class MaskEditing(QObject):
 
     def finish(self) -> None:
         """The person is done: mouse and keys belong to the canvas again."""
-        if self.paint is None:
+        if self.paint is None or self._ending:
             return
+        self._ending = True  # whoever is told may hide the mask, and that ends it too
         self._drop_stroke()
         self.ending.emit()
-        self.paint = None
+        self.paint, self._ending = None, False
         self._native.removeEventFilter(self)
         app = QApplication.instance()
         assert isinstance(app, QApplication)
