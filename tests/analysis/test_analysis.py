@@ -39,6 +39,27 @@ def test_worst_first_is_weight_then_size_then_confidence():
     assert rows["id"][worst_first(rows, CLASSES, (4.0, 1.0))].tolist() == [5, 4, 2, 3, 1]
 
 
+sides = st.sampled_from([0.1, 1.0, 1.0 + 1e-12, 3.0, 1e6, 1e15])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2, 3, 9]), sides, sides, st.sampled_from([0.1, 0.5, np.nan])), max_size=30)
+)
+def test_worst_first_is_the_order_of_the_keys_one_by_one(boxes):
+    rows = rows_of(*((class_id, 0, 0, height, width, sure) for class_id, height, width, sure in boxes))
+    weight = {1: 1.0, 2: 2.0}
+
+    def keys(row):
+        size = max(row["y1"] - row["y0"], row["x1"] - row["x0"])
+        sure = 1.0 if np.isnan(row["confidence"]) else float(row["confidence"])
+        return -weight.get(int(row["class_id"]), 1.0), -size, -sure, int(row["id"])
+
+    wanted = [int(row["id"]) for row in sorted(rows, key=keys)]
+    assert rows["id"][worst_first(rows, CLASSES, None)].tolist() == wanted
+    columns = {name: rows[name] for name in ("id", "class_id", "confidence", "y0", "x0", "y1", "x1")}
+    assert rows["id"][worst_first(columns, CLASSES, None)].tolist() == wanted
+
+
 def test_limits_of_the_user_come_first():
     rows = rows_of((2, 0, 0, 10, 10, 0.5), (1, 0, 0, 20, 20, 0.5), (1, 0, 0, 40, 40, 0.5))
     assert rows["id"][worst_first(rows, CLASSES, (1, 1), limits={1: 15.0})].tolist() == [3, 2, 1]

@@ -52,6 +52,7 @@ class FindModel(QAbstractListModel):
         self._work = NewestWork("gallery", self)
         self._came: list[np.ndarray] = []  # while a sort is under way
         self._gone = False
+        self.taking_out = False  # views choose another current cell then: that is no wish of a person
         self._live = QTimer(self)
         self._live.setSingleShot(True)
         self._live.setInterval(LIVE_SORT_MS)
@@ -308,10 +309,12 @@ class FindModel(QAbstractListModel):
             self.endResetModel()
         else:
             for place in places[::-1].tolist():
+                self.taking_out = True
                 self.beginRemoveRows(NOWHERE, place, place)
                 self._places.remove(np.array([place]))
                 self._list = None
                 self.endRemoveRows()
+                self.taking_out = False
         if len(places):
             self.stale_changed.emit()
 

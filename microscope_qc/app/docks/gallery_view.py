@@ -110,7 +110,7 @@ class FindView(CropView):
 
     def _on_view_selection_changed(self, *_: object) -> None:
         """Somebody clicked or moved in this view."""
-        if self._syncing:
+        if self._syncing or self._finds.taking_out:
             return
         parts = [self._finds.ids_between(part.top(), part.bottom()) for part in self.selectionModel().selection()]
         ids = np.concatenate([np.empty(0, np.int64), *parts])
