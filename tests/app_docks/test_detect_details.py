@@ -293,6 +293,7 @@ def test_the_page_says_what_was_done_and_goes_to_damaged_tiles(
     for _ in range(3):
         about.go_to_damaged.click()
     assert areas == [(400, 400, 800, 800), (800, 1200, 1200, 1600), (400, 400, 800, 800)]
+    assert session.seen.notices[0] == "Tile 6 (x 400–800, y 400–800 px): cannot be decoded"
 
     status(run, tiles_damaged=0, notes=[], message="<b>The slide was moved away.</b>")
     about.read()
@@ -323,7 +324,7 @@ def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     (run.folder / "status.json").write_text("[1, 2")
     assert read_facts(run.folder, {}) == RunFacts()
     (run.folder / "status.json").write_text(json.dumps({"tiles_damaged": 4}))
-    assert read_facts(run.folder, {"region": [0, 0, 0, 0], "tile_px": 0, "overlap_px": 0}).damaged == {}
+    assert read_facts(run.folder, {"region": [0, 0, 0, 0], "tile_px": 0, "overlap_px": 0}).damaged == ()
 
 
 # -- a real one --------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from microscope_qc.app import theme
 from microscope_qc.app.docks.detect_runs import model_name
 from microscope_qc.app.docks.gallery_parts import sentence
 from microscope_qc.app.docks.gallery_text import count_text, length_text, things
@@ -28,11 +29,25 @@ PRECISIONS = {"bfloat16": "16-bit precision", "float16": "16-bit precision", "fl
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedTile:
+    """A tile that could not be read: its number from 1 on, where it lies, and what was said."""
+
+    number: int
+    place: Region
+    why: str
+
+    @property
+    def words(self) -> str:
+        """``Tile 6 (x 400–800, y 400–800 px): ...``."""
+        return f"Tile {count_text(self.number)} ({place_text(self.place)}): {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What lies in a run's folder: its last status, and places (y0, x0, y1, x1) of damaged tiles by their number."""
+    """What lies in a run's folder: its last status, and the damaged tiles in their order."""
 
     status: dict[str, Any] = field(default_factory=dict)
-    damaged: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
+    damaged: tuple[DamagedTile, ...] = ()
 
 
 def read_facts(folder: Path, card: dict[str, Any], *, known: RunFacts | None = None) -> RunFacts:
@@ -50,9 +65,14 @@ def read_facts(folder: Path, card: dict[str, Any], *, known: RunFacts | None = N
         grid = plan_grid(card)
     except (KeyError, TypeError, ValueError):  # a run of another program: it says no places
         return RunFacts(status)
-    numbers = sorted(tile for tile in read_tile_errors(folder) if 0 <= tile < len(grid))
-    places = {tile: grid[tile] for tile in numbers}
-    return RunFacts(status, {tile: (part.y0, part.x0, part.y1, part.x1) for tile, part in places.items()})
+    errors = read_tile_errors(folder)
+    tiles = (DamagedTile(tile + 1, grid[tile], errors[tile]) for tile in sorted(errors) if 0 <= tile < len(grid))
+    return RunFacts(status, tuple(tiles))
+
+
+def place_text(place: Region) -> str:
+    """``x 0–1 600, y 0–1 200 px``."""
+    return f"x {count_text(place.x0)}–{count_text(place.x1)}, y {count_text(place.y0)}–{count_text(place.y1)} px"
 
 
 def area_text(run: RunRecord, shape_px: tuple[int, int] | None) -> str:
@@ -62,11 +82,10 @@ def area_text(run: RunRecord, shape_px: tuple[int, int] | None) -> str:
         return "whole slide"
     region = Region(*(int(value) for value in given))
     whole = shape_px is not None and region == Region(0, 0, *shape_px)
-    words = f"x {count_text(region.x0)}–{count_text(region.x1)}, y {count_text(region.y0)}–{count_text(region.y1)} px"
     size = (run.card.get("slide") or {}).get("pixel_size_um")
     height, width = region.shape
     area = "" if not size else f", {length_text(height * size[0] * width * size[1] / 1e6)} mm²"
-    return ("whole slide" if whole else words) + area
+    return ("whole slide" if whole else place_text(region)) + area
 
 
 def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | None) -> list[tuple[str, str]]:
@@ -79,7 +98,7 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
         share = f", {100 * (status.get('share_skipped') or 0):.0f} % of them empty and left out" if skipped else ""
         lines.append(("Tiles", f"{count_text(int(done or 0))} of {count_text(int(total))} done{share}"))
     if facts.damaged:
-        numbers = ", ".join(count_text(tile + 1) for tile in list(facts.damaged)[:MOST_NAMED])
+        numbers = ", ".join(count_text(tile.number) for tile in facts.damaged[:MOST_NAMED])
         more = ", …" if len(facts.damaged) > MOST_NAMED else ""
         lines.append(("Damaged", f"{things(len(facts.damaged), 'tile')} could not be read: No. {numbers}{more}"))
     lines.append(("Finds", count_text(run.found)))
@@ -116,21 +135,20 @@ class RunAbout(QWidget):
         super().__init__(parent)
         self._session, self._jobs = session, jobs
         self._run: RunRecord | None = None
-        self._live = self._busy = self._dirty = False
+        self._live = self._busy = self._dirty = self._opened = False
         self.facts: RunFacts | None = None
         self._next_damaged = 0
         self.fold = QToolButton()
         self.fold.setText("About this detection")
-        self.fold.setCheckable(True)
         self.fold.setAutoRaise(True)
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.fold.toggled.connect(self._on_folded)
+        self.fold.clicked.connect(lambda: self._on_folded(not self._opened))
         self._body = QWidget()
-        self._form = QFormLayout(self._body)
-        self._form.setContentsMargins(20, 0, 0, 0)
-        self._form.setVerticalSpacing(3)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self._grid = QGridLayout(self._body)
+        self._grid.setContentsMargins(20, 0, 0, 0)
+        self._grid.setHorizontalSpacing(theme.STEP)
+        self._grid.setVerticalSpacing(3)
+        self._grid.setColumnStretch(1, 1)
         self.values: dict[str, QLabel] = {}
         self.go_to_damaged = QPushButton("Go to the first damaged tile")
         self.go_to_damaged.clicked.connect(self._on_go_to_damaged)
@@ -167,7 +185,7 @@ class RunAbout(QWidget):
     def read(self) -> None:
         """Look into the folder, in the background; nothing is read while the fold is closed."""
         run = self._run
-        if run is None or not self.fold.isChecked() or self._jobs.closed:
+        if run is None or not self._opened or self._jobs.closed:
             return
         if self._busy:
             self._dirty = True
@@ -197,12 +215,13 @@ class RunAbout(QWidget):
     # -- showing -----------------------------------------------------------------------------------------------------
 
     def _on_folded(self, opened: bool) -> None:
+        self._opened = opened
         self.fold.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
         self._show()
         self.read()
 
     def _show(self) -> None:
-        run, facts, opened = self._run, self.facts, self.fold.isChecked()
+        run, facts, opened = self._run, self.facts, self._opened
         self._body.setVisible(opened and run is not None)
         self.go_to_damaged.setVisible(opened and facts is not None and bool(facts.damaged))
         if run is None or not opened:
@@ -210,11 +229,14 @@ class RunAbout(QWidget):
         slide = self._session.slide
         lines = lines_of(run, facts or RunFacts(), shape_px=None if slide is None else slide.shape_px)
         if [name for name, _ in lines] != list(self.values):
-            while self._form.rowCount():
-                self._form.removeRow(0)
+            while (item := self._grid.takeAt(0)) is not None:
+                before = item.widget()
+                if before is not None:
+                    before.deleteLater()
             self.values = {name: sentence() for name, _ in lines}
-            for name, label in self.values.items():
-                self._form.addRow(f"{name}:", label)
+            for row, (name, label) in enumerate(self.values.items()):
+                self._grid.addWidget(QLabel(name), row, 0, Qt.AlignmentFlag.AlignTop)
+                self._grid.addWidget(label, row, 1)
         for name, value in lines:
             text = escape(value).replace("\n", "<br>")
             if self.values[name].text() != text:
@@ -228,7 +250,9 @@ class RunAbout(QWidget):
     def _on_go_to_damaged(self) -> None:
         if self.facts is None or not self.facts.damaged:
             return
-        places = list(self.facts.damaged.values())
-        self._session.area_requested.emit(places[self._next_damaged % len(places)])
-        self._next_damaged = (self._next_damaged + 1) % len(places)
+        tiles = self.facts.damaged
+        tile = tiles[self._next_damaged % len(tiles)]
+        self._session.area_requested.emit((tile.place.y0, tile.place.x0, tile.place.y1, tile.place.x1))
+        self._session.notice.emit(tile.words)
+        self._next_damaged = (self._next_damaged + 1) % len(tiles)
         self._show()

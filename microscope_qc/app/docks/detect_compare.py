@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from microscope_qc.app import theme
@@ -30,7 +30,7 @@ def started_text(run: RunRecord) -> str:
     return str(run.started)[:16].replace("T", " ")
 
 
-class CompareButton(QToolButton):
+class CompareButton(QPushButton):
     """``Compare with…``: the other detections of the slide as a menu."""
 
     def __init__(self, session: Session, runs: RunList, comparison: Comparison, parent: QWidget | None = None) -> None:
@@ -38,8 +38,6 @@ class CompareButton(QToolButton):
         self._session, self._runs, self._comparison = session, runs, comparison
         self.setText("Compare with")
         self.setIcon(theme.icon("compare-horizontal"))
-        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setMenu(QMenu(self))
         self.menu().aboutToShow.connect(self.fill)
         runs.run_selected.connect(self.refresh)
@@ -138,6 +136,12 @@ class CompareStrip(QFrame):
             with QSignalBlocker(chip):
                 chip.setChecked(part in state.shown_parts)
         self.show()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Qt: take another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._comparison.active:
+            self._refresh_look()
 
     def _refresh_look(self) -> None:
         colours = theme.current()
