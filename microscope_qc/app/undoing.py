@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.session import Session
     from microscope_qc.project.records import LogEntry
     from microscope_qc.project.stepping import PendingStep
+
+log = logging.getLogger(__name__)
 
 LARGE = 20_000
 """Steps of more boxes are written by a worker while the project takes no other command."""
@@ -63,9 +66,11 @@ class Undoing:
             raise
 
     def _failed(self, step: PendingStep, error: BaseException) -> None:
-        if self._session.project is step.project:
-            step.refuse()
-            self._session.history_changed.emit()
+        if self._session.project is not step.project:
+            log.warning("%s was not done before the project was closed: %s", step.title, error)
+            return
+        step.refuse()
+        self._session.history_changed.emit()
         raise error
 
     def _given_up(self, step: PendingStep) -> None:

@@ -62,7 +62,7 @@ def test_a_large_import_is_written_by_a_worker(
     assert project.is_writing and len(window.session.table) == before
     assert not window.book.actions["edit.undo"].isEnabled()
     window.trigger("edit.delete")
-    assert "taken in" in window.toast.text
+    assert "being written" in window.toast.text
     qtbot.waitUntil(lambda: not project.is_writing, timeout=60_000)
     assert len(window.session.table) == before + 8
     assert window.book.actions["edit.undo"].isEnabled()

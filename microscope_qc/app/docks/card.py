@@ -27,6 +27,7 @@ from microscope_qc.app.docks.class_chip import chip_icon
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_text import confidence_text, count_text, size_text, state_text
 from microscope_qc.app.docks.gating import allow
+from microscope_qc.app.docks.refresh import Refresh
 from microscope_qc.app.docks.table import model_name
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 
@@ -93,13 +94,11 @@ class CardDock(QWidget):
         self._note_timer.setSingleShot(True)
         self._note_timer.setInterval(NOTE_AFTER_MS)
         self._note_timer.timeout.connect(self.keep_note)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._refresh)
+        self._due = Refresh(self, self._refresh)
         self._make_reject_menu()
         link(self, session.selection.changed, self._on_selection_changed)
         for signal in (session.boxes_changed, session.history_changed, session.slides_changed, session.runs_changed):
-            link(self, signal, self._refresh_soon)
+            link(self, signal, self._due.soon)
         for signal in (session.classes_changed, session.project_changed):
             link(self, signal, self._on_classes_changed)
         self._on_classes_changed()
@@ -168,17 +167,16 @@ class CardDock(QWidget):
         self.classes.clear()
         for item in self._session.classes:
             self.classes.addItem(chip_icon(item.colour), f"{item.code}  {item.name}", item.id)
-        self._refresh()
+        self._due.now()
 
     def _on_selection_changed(self) -> None:
         self.keep_note()
-        self._refresh()
-
-    def _refresh_soon(self, *_: object) -> None:
-        self._soon.start(0)
+        if self.isVisible():
+            self._due.now()  # what is typed next belongs to the find that is selected now
+        else:
+            self._due.soon()
 
     def _refresh(self) -> None:
-        self._soon.stop()
         ids = self._session.selection.ids
         ids = ids[self._session.table.has(ids)]
         if len(ids) == 0:

@@ -1,0 +1,82 @@
+"""Undo and redo of large steps: a worker writes, the window answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from microscope_qc.app.main_window import MainWindow
+
+pytestmark = pytest.mark.window
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step counts as a large one."""
+    from microscope_qc.app import undoing
+
+    monkeypatch.setattr(undoing, "LARGE", 0)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_step_is_written_by_a_worker(qtbot: Any, window: MainWindow) -> None:
+    session, project = window.session, window.session.project
+    assert project is not None
+    history = window.show_dock("history")
+    ids = session.table.rows["id"].tolist()
+    window.trigger("edit.undo")
+    assert project.is_writing and session.table.rows["id"].tolist() == ids
+    window.trigger("edit.undo")  # the key is pressed again: once is enough
+    window.trigger("edit.delete")
+    assert "being written" in window.toast.text
+    assert not window.book.actions["edit.undo"].isEnabled()
+    qtbot.waitUntil(lambda: not project.is_writing, timeout=60_000)
+    assert len(session.table) == 0 and window.toast.text == "Undone: Import 8 boxes"
+    qtbot.waitUntil(lambda: "undone" in history.items.item(0).toolTip(), timeout=60_000)
+    qtbot.waitUntil(window.book.actions["edit.redo"].isEnabled, timeout=60_000)
+    window.trigger("edit.redo")
+    qtbot.waitUntil(lambda: not project.is_writing, timeout=60_000)
+    assert session.table.rows["id"].tolist() == ids == sorted(session.selection.ids.tolist())
+    qtbot.waitUntil(window.book.actions["edit.undo"].isEnabled, timeout=60_000)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_step_that_fails_is_said_and_changes_nothing(
+    qtbot: Any, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.core.errors import ProjectError
+    from microscope_qc.project.stepping import Stepping
+
+    session, project = window.session, window.session.project
+    assert project is not None
+
+    def full(self: Stepping, step: Any) -> None:
+        self._pending = None
+        raise ProjectError("The disk is full.", hint="Free some space.")
+
+    monkeypatch.setattr(Stepping, "_write_step", full)
+    said: list[Any] = []
+    window.errors.person_error.connect(said.append)
+    with qtbot.capture_exceptions() as raised:
+        window.trigger("edit.undo")
+        qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
+    assert said or raised
+    assert len(session.table) == 8 and project.can_undo and not project.is_writing
+    qtbot.waitUntil(window.book.actions["edit.undo"].isEnabled, timeout=60_000)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_project_closed_during_a_large_step_has_it_or_not(qtbot: Any, window: MainWindow) -> None:
+    from microscope_qc.project import Project
+
+    session, project = window.session, window.session.project
+    assert project is not None
+    place = project.path
+    window.trigger("edit.undo")
+    session.set_project(None)
+    qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
+    with Project.open(place, write=False) as again:
+        count = len(again.boxes(again.slides[0].id))
+        assert (count, again.history(1)[0].undone) in ((0, True), (8, False))

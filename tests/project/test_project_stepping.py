@@ -1,0 +1,132 @@
+"""Steps that a worker writes, ids taken out in one go, and the history that is read once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from project_support import assert_memory_is_stored, some_rows, stored
+
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.project import Project
+
+
+def in_a_thread(call) -> None:
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            call()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_a_step_written_by_a_worker_is_the_step_itself(project: Project) -> None:
+    slide = project.slides[0].id
+    empty = stored(project)
+    project.add_boxes(slide, some_rows(300), title="Import boxes")
+    full, heard = stored(project), []
+    project.boxes(slide).changed.connect(lambda change: heard.append((change.kind, len(change.ids))))
+    for undo, wanted, count in ((True, empty, 0), (False, full, 300)):
+        step = project.prepare_step(undo=undo)
+        assert step is not None and "Import boxes" in step.title and project.is_writing
+        with pytest.raises(ProjectError, match="just being written"):
+            project.add_boxes(slide, some_rows(1))
+        with pytest.raises(ProjectError, match="just being written"):
+            project.undo()
+        in_a_thread(step.write)
+        assert stored(project) == wanted and len(project.boxes(slide)) == 300 - count, "memory follows later"
+        entry = step.finish()
+        assert entry.undone is undo and not project.is_writing
+        assert len(project.boxes(slide)) == count
+        assert_memory_is_stored(project)
+    assert heard == [("removed", 300), ("added", 300)]
+    assert project.can_undo and not project.can_redo
+
+
+def test_a_step_given_up_leaves_everything_as_it_was(project: Project) -> None:
+    project.add_boxes(project.slides[0].id, some_rows(3))
+    before = stored(project)
+    step = project.prepare_step(undo=True)
+    assert step is not None
+    step.give_up()
+    assert not project.is_writing and stored(project) == before and project.can_undo
+    assert project.prepare_step(undo=False) is None and not project.is_writing
+    project.undo()
+    assert len(project.boxes(project.slides[0].id)) == 0
+
+
+def test_a_step_that_fails_sets_the_project_free(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from microscope_qc.project import history
+
+    project.add_boxes(project.slides[0].id, some_rows(3))
+    before = stored(project)
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(history, "note_step", broken)
+        step = project.prepare_step(undo=True)
+        assert step is not None
+        with pytest.raises(OSError, match="no room"):
+            step.write()
+    assert not project.is_writing and stored(project) == before
+    project.undo()
+    assert len(project.boxes(project.slides[0].id)) == 0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.sets(st.integers(0, 19), min_size=1))
+def test_whatever_is_deleted_nothing_else_goes(project: Project, places: set[int]) -> None:
+    slide = project.slides[0].id
+    ids = project.add_boxes(slide, some_rows(20))
+    before = stored(project)["boxes"]
+    gone = ids[sorted(places)]
+    project.delete_boxes(gone)
+    assert set(stored(project)["boxes"]) == set(before) - set(gone.tolist())
+    assert_memory_is_stored(project)
+    project.undo()
+    assert stored(project)["boxes"] == before
+
+
+def test_boxes_that_are_not_there_are_noticed(project: Project) -> None:
+    slide = project.slides[0].id
+    ids = project.add_boxes(slide, some_rows(5))
+    with project._database.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM boxes WHERE id = {int(ids[2])}")
+    with pytest.raises(ProjectError, match="not what its history says"):
+        project.delete_boxes(ids)
+    assert len(stored(project)["boxes"]) == 4
+
+
+def test_the_history_is_the_one_on_disk_after_every_step(project: Project) -> None:
+    slide, rng = project.slides[0].id, np.random.default_rng(3)
+    run = project.start_run(slide, {"model": "m"}, {})
+    for number in range(40):
+        kind, ids = rng.integers(0, 7), project.boxes(slide).rows["id"]
+        if kind == 0 or len(ids) < 3:
+            project.add_boxes(slide, some_rows(2, seed=number))
+        elif kind == 1:
+            project.edit_boxes(ids[:2].copy(), state=int(rng.integers(0, 3)))
+        elif kind == 2:
+            project.undo()
+        elif kind == 3:
+            project.redo()
+        elif kind == 4:
+            project.add_finds(run.id, some_rows(2, seed=number, run_id=run.id))
+        elif kind == 5:
+            project.delete_boxes(ids[-1:].copy())
+        limit = int(rng.integers(1, 60))
+        with Project.open(Path(project.path), write=False) as reader:
+            assert project.history(limit) == reader.history(limit)
