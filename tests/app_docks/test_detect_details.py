@@ -319,6 +319,9 @@ def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     assert dict(lines_of(run, RunFacts(), shape_px=None)) == {
         "Model": "net", "Area": "x 0–1\u2009600, y 0–1\u2009200 px, 0.48 mm²", "Finds": "0",
     }  # fmt: skip
+    shares = {"share_computed": 0.5, "share_waited": 0.2}
+    said = dict(lines_of(run, RunFacts(shares), shape_px=None))["Computing"]
+    assert said == "50 % of the time; 20 % waiting for slide and disk, 30 % working out the finds"
     run.card["region"] = None
     assert area_text(run, SHAPE) == "whole slide"
     (run.folder / "status.json").write_text("[1, 2")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 AGAIN_MS = 1000
 MOST_NAMED = 6
 """Numbers of damaged tiles that are listed; the button goes to all of them."""
+REST = 0.05
+"""A smaller share of the time is not spoken of."""
 PRECISIONS = {"bfloat16": "16-bit precision", "float16": "16-bit precision", "float32": "32-bit precision"}
 
 
@@ -122,9 +124,9 @@ def _speed_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Speed", f"{length_text(float(status['tiles_per_s']))} tiles/s{area}"))
     if status.get("share_computed") is not None:
         computed, waited = float(status["share_computed"]), float(status.get("share_waited") or 0)
-        lines.append(
-            ("Computing", f"{100 * computed:.0f} % of the time; {100 * waited:.0f} % waiting for slide and disk")
-        )
+        rest = 1 - computed - waited  # what is left of a loop that reads, computes and turns scores into finds
+        words = f"{100 * computed:.0f} % of the time; {100 * waited:.0f} % waiting for slide and disk"
+        lines.append(("Computing", words + (f", {100 * rest:.0f} % working out the finds" if rest >= REST else "")))
     return lines
 
 
