@@ -83,10 +83,8 @@ class MaskPaint:
             for part, side, corner, a, r in zip(cells, self._cell, self._corner, start, radius, strict=True)
         )
         dy, dx = ((b - a) / r for a, b, r in zip(start, end, radius, strict=True))
-        length = dy * dy + dx * dx
-        y, x = y[:, None], x[None, :]
-        along = np.clip((y * dy + x * dx) / length, 0.0, 1.0) if length > 0 else 0.0
-        under = (y - along * dy) ** 2 + (x - along * dx) ** 2 <= 1.0
+        left, right = _under_brush(y, dy, dx)
+        under = (x >= left[:, None]) & (x <= right[:, None])
         return self._put(cells, under, add=add)
 
     def rectangle(self, y0: float, x0: float, y1: float, x1: float, *, add: bool) -> Cells | None:
@@ -181,3 +179,34 @@ class MaskPaint:
                 slice(min(old[1].start, cells[1].start), max(old[1].stop, cells[1].stop)),
             )
         return cells
+
+
+def _under_brush(y: np.ndarray, dy: float, dx: float) -> tuple[np.ndarray, np.ndarray]:
+    """First and last x of every row under a circle of radius 1 that goes from (0, 0) to (dy, dx); inf where none is.
+
+    What the circle goes over is convex, so that one stretch of each row lies in it: that of the circle at both ends and
+    of the band between them. A test of every cell takes ten times as long.
+    """
+    lefts, rights = [], []
+    for end_y, end_x in ((0.0, 0.0), (dy, dx)):
+        reach = 1.0 - (y - end_y) ** 2
+        half = np.sqrt(np.maximum(reach, 0.0))
+        lefts.append(np.where(reach >= 0, end_x - half, np.inf))
+        rights.append(np.where(reach >= 0, end_x + half, -np.inf))
+    length = math.hypot(dy, dx)
+    if length > 0:
+        low, high = np.full(len(y), -np.inf), np.full(len(y), np.inf)
+        # no further from the line than 1, and beside it rather than before its start or behind its end
+        for slope, near, far in (
+            (dy, y * dx - length, y * dx + length), (dx, -y * dy, length**2 - y * dy),
+        ):  # fmt: skip
+            if slope != 0:
+                low = np.maximum(low, np.minimum(near / slope, far / slope))
+                high = np.minimum(high, np.maximum(near / slope, far / slope))
+            else:
+                outside = (near > 0) | (far < 0)
+                low[outside], high[outside] = np.inf, -np.inf
+        band = low <= high
+        lefts.append(np.where(band, low, np.inf))
+        rights.append(np.where(band, high, -np.inf))
+    return np.minimum.reduce(lefts), np.maximum.reduce(rights)
