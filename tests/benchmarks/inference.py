@@ -113,7 +113,9 @@ def engine(folder: Path) -> None:
     """End to end against the forward pass alone on the same batches."""
     import torch
 
+    from microscope_qc.ml.inference.feed import Batch
     from microscope_qc.ml.inference.speed import Meter
+    from microscope_qc.ml.inference.streams import Streams
 
     path = repeated(folder)
     with Session(run_card(path, "li-ion-ssd", side=9216, tile_px=1536, overlap_px=384)) as session:
@@ -129,8 +131,23 @@ def engine(folder: Path) -> None:
             for slots in prepared:
                 session.ladder.compute(slots, session.shape)
 
-        forward()
-        whole, alone, ratio, busy = paired(lambda: everything(session), forward)
+        def beside() -> None:
+            streams = Streams(lambda slots: session.ladder.compute(slots, session.shape), device=session.task.device)
+            for slots in prepared:
+                streams.put(Batch([], slots, {}, slots))
+                list(streams.finished())
+            list(streams.finished(all_of_them=True))
+            streams.close()
+
+        forward(), beside()
+        rounds = [[took(call) for call in (lambda: everything(session), forward, beside)] for _ in range(REPEATS)]
+        whole, alone, own = (
+            [statistics.median(taken[place][kind] for taken in rounds) for kind in (0, 1)] for place in (0, 1, 2)
+        )
+        (ratio, busy), (own_ratio, own_busy) = (
+            [statistics.median(taken[0][kind] / taken[place][kind] for taken in rounds) for kind in (0, 1)]
+            for place in (1, 2)
+        )
         meter = Meter()
         session.reader.clear()
         for _ in session.work(groups, lambda records: None, meter=meter):
@@ -138,12 +155,14 @@ def engine(folder: Path) -> None:
         figures = meter.figures()
     tiles = sum(map(len, groups))
     line("end to end / forward alone, SSD 512 px, 2 cores", ratio, "<= 1.15", ratio <= 1.15, f"processor {busy:.3f}")
-    print(
-        f"    {tiles} tiles: {1e3 * whole[0] / tiles:.1f} against {1e3 * alone[0] / tiles:.1f} ms a tile (wall)",
-        end=", ",
-    )
-    print(f"{1e3 * whole[1] / tiles:.1f} against {1e3 * alone[1] / tiles:.1f} (processor);", end=" ")
-    print(f"computed {figures['share_computed']:.0%}, waited {figures['share_waited']:.0%}")
+    line(
+        "the same, forward in streams as the engine's", own_ratio, "<= 1.15", own_ratio <= 1.15,
+        f"processor {own_busy:.3f}",
+    )  # fmt: skip
+    for kind, name in enumerate(("wall", "processor")):
+        each = [1e3 * seconds[kind] / tiles for seconds in (whole, alone, own)]
+        print(f"    {name}, ms a tile: end to end {each[0]:.1f}, forward {each[1]:.1f}, in streams {each[2]:.1f}")
+    print(f"    {tiles} tiles; computed {figures['share_computed']:.0%}, waited {figures['share_waited']:.0%}")
 
 
 def window_model(folder: Path, *, stride_px: int) -> Path:

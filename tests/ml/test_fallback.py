@@ -18,6 +18,7 @@ from microscope_qc.ml.inference import run_model
 from microscope_qc.ml.inference.batch_size import batch_size, by_trial, cache_file
 from microscope_qc.ml.inference.fallback import Ladder, OutOfMemory, is_out_of_memory
 from microscope_qc.ml.inference.pictures import OnDevice, compiling_pays
+from microscope_qc.ml.inference.streams import stream_count
 from microscope_qc.ml.inference.tasks import load_task
 from microscope_qc.ml.journal import read_journal, read_status
 
@@ -185,7 +186,7 @@ def test_a_batch_size_is_tried_once(model: Path, tmp_path: Path, monkeypatch: py
     assert 1 <= best <= 8 and list(json.loads(cache_file().read_text()).values()) == [best]
     monkeypatch.setattr("microscope_qc.ml.inference.batch_size.by_trial", lambda *_: pytest.fail("tried again"))
     assert batch_size(task, (TILE, TILE), tiles=1000) == best
-    assert batch_size(task, (TILE, TILE), tiles=3) == 3, "a few tiles are not worth a trial"
+    assert batch_size(task, (TILE, TILE), tiles=3) == -(-3 // stream_count(task.device)), "a few: no trial"
 
 
 def test_a_trial_ends_where_memory_does(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

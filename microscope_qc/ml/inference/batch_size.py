@@ -14,6 +14,7 @@ import torch
 
 from microscope_qc.core.files import WriteError, atomic_write
 from microscope_qc.ml.inference.fallback import is_out_of_memory
+from microscope_qc.ml.inference.streams import as_one_stream, stream_count
 from microscope_qc.ml.inference.tasks import Size, Task
 
 LARGEST = {"cpu": 8, "cuda": 64}
@@ -43,12 +44,13 @@ def batch_size(task: Task, shape: Size, *, tiles: int) -> int:
         How many there are to do.
     """
     if tiles <= FEW_TILES:
-        return min(FEW_BATCH, max(1, tiles))
+        return min(FEW_BATCH, max(1, -(-tiles // stream_count(task.device))))
     path, key = cache_file(), _key(task, shape)
     known = _known(path)
     if isinstance(known.get(key), int) and 1 <= known[key] <= 1024:
         return int(known[key])
-    best = by_trial(task, shape)
+    with as_one_stream(task.device):
+        best = by_trial(task, shape)
     try:
         atomic_write(path, json.dumps(_known(path) | {key: best}, indent=1))
     except WriteError:
@@ -87,7 +89,8 @@ def _seconds(task: Task, slots: torch.Tensor, shape: Size) -> float:
 def _key(task: Task, shape: Size) -> str:
     device = device_name(task.device)
     what: dict[str, Any] = {
-        "device": device, "threads": torch.get_num_threads(), "torch": torch.__version__, "precision": task.precision,
+        "device": device, "threads": torch.get_num_threads(), "streams": stream_count(task.device),
+        "torch": torch.__version__, "precision": task.precision,
         "architecture": task.card.architecture, "network": task.card.network, "classes": len(task.card.classes),
         "shape": list(shape),
     }  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,8 @@ class Ladder:
         self._task, self._tell = task, tell
         self._most: int | None = None
         self._apart = False
+        self._turns, self._in_turn = threading.RLock(), False
+        self._steps = 0
 
     def compute(self, slots: Tensor, size: Size) -> list[Any]:
         """Answers for the slots (B, H, W, 3), in pieces that :meth:`results` puts together again.
@@ -50,13 +54,19 @@ class Ladder:
         OutOfMemory
             When nothing helps.
         """
+        # once memory was short, passes beside each other take turns
+        with self._turns if self._in_turn else contextlib.nullcontext():
+            return self._computed(slots, size)
+
+    def _computed(self, slots: Tensor, size: Size) -> list[Any]:
         computed: list[Any] = []
         start = 0
         while start < len(slots):
-            most = 1 if self._apart else min(self._most or len(slots), len(slots) - start)
+            apart, steps = self._apart, self._steps
+            most = 1 if apart else min(self._most or len(slots), len(slots) - start)
             part = slots[start : start + most]
             try:
-                computed.append(self._in_parts(part) if self._apart else self._task.compute(part, size))
+                computed.append(self._in_parts(part) if apart else self._task.compute(part, size))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -65,7 +75,11 @@ class Ladder:
                 start += most
                 continue
             # outside the except block: the traceback held the tensors that filled the memory
-            self._step_down(most, (int(slots.shape[1]), int(slots.shape[2])), str(reason))
+            with self._turns:
+                self._in_turn = True
+                if steps == self._steps:  # else another pass has stepped down meanwhile
+                    self._steps += 1
+                    self._step_down(most, (int(slots.shape[1]), int(slots.shape[2])), str(reason))
         return computed
 
     def _in_parts(self, slot: Tensor) -> Pieces:

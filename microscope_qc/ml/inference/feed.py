@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from microscope_qc.ml.inference.tasks import Task
 if TYPE_CHECKING:
     import torch
 
-AHEAD = 3
-"""Batches that are read, computed or waiting at any time."""
+AHEAD = 2
+"""Batches that are read beside those that are computed."""
 STRIP = 4
 """Most neighbouring tiles that are read at once."""
 
@@ -31,7 +31,8 @@ class Batch:
 
     tiles: list[int]
     slots: torch.Tensor
-    errors: dict[int, str] = field(default_factory=dict)
+    errors: dict[int, str]
+    buffer: torch.Tensor
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Feed:
         The region of a tile, by its number.
     readers
         Threads that read.
+    held
+        Batches that may be held before the first of them is given to :meth:`free`.
     """
 
     def __init__(
@@ -62,13 +65,14 @@ class Feed:
         groups: Sequence[Sequence[int]],
         place: Callable[[int], Region],
         readers: int,
+        held: int = 1,
     ) -> None:
         self._task, self._reader, self._place = task, reader, place
         self._groups = iter(groups)
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="tiles")
         self._ahead: deque[_Ahead] = deque()
         largest = max((len(group) for group in groups), default=1)
-        self._free = [_buffer(task, reader.shape, largest) for _ in range(min(AHEAD, max(1, len(groups))))]
+        self._free = [_buffer(task, reader.shape, largest) for _ in range(min(AHEAD + held, max(1, len(groups))))]
         self.waited_s = 0.0
 
     def __iter__(self) -> Iterator[Batch]:
@@ -80,9 +84,12 @@ class Feed:
             for read in first.reads:
                 errors |= read.result()
             self.waited_s += time.perf_counter() - started
-            yield Batch(first.tiles, first.buffer[: len(first.tiles)], errors)
-            self._free.append(first.buffer)
-            self._top_up()
+            yield Batch(first.tiles, first.buffer[: len(first.tiles)], errors, first.buffer)
+
+    def free(self, batch: Batch) -> None:
+        """Use the buffer of a batch again; its slots must not be looked at any more."""
+        self._free.append(batch.buffer)
+        self._top_up()
 
     def _top_up(self) -> None:
         while self._free:

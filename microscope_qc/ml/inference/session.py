@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +16,7 @@ from microscope_qc.ml.inference.feed import Feed
 from microscope_qc.ml.inference.pixels import TileReader
 from microscope_qc.ml.inference.sink import Sink
 from microscope_qc.ml.inference.speed import Meter
+from microscope_qc.ml.inference.streams import Computed, Streams
 from microscope_qc.ml.inference.tasks import load_task
 from microscope_qc.ml.inference.tiling import in_valid_area, model_tile_shape, plan_grid, slide_scale, to_slide
 
@@ -78,27 +79,40 @@ class Session:
     ) -> Iterator[None]:
         """Work through batches; ``take`` gets the records of each in a thread, in order; yields after every batch."""
         meter = meter or Meter()
-        feed = Feed(self.task, self.reader, groups=groups, place=self.grid.__getitem__, readers=READERS)
+        streams = Streams(lambda slots: self.ladder.compute(slots, self.shape), device=self.task.device)
+        feed = Feed(
+            self.task, self.reader, groups=groups, place=self.grid.__getitem__, readers=READERS, held=streams.ahead
+        )
         sink = Sink(lambda item: take(self._records(*item)))
-        waited, busy = 0.0, float(getattr(self.task, "busy_s", 0.0))
+        busy = float(getattr(self.task, "busy_s", 0.0))
+
+        def done(item: Computed) -> None:
+            nonlocal busy
+            feed.free(item.batch)
+            seconds = item.seconds / streams.count
+            if self.task.device.type == "cuda":  # launching is not computing: the card says how long it took
+                now_busy = float(getattr(self.task, "busy_s", 0.0))
+                seconds, busy = now_busy - busy, now_busy
+            blocked = sink.put((item.batch.tiles, item.batch.errors, item.answer))
+            meter.add(tiles=len(item.batch.tiles), computed_s=seconds, waited_s=blocked if streams.idle else 0.0)
+
         meter.start()
+        waited = 0.0
         try:
             for batch in feed:
-                started = time.perf_counter()
-                computed = self.ladder.compute(batch.slots, self.shape)
-                seconds = time.perf_counter() - started
-                if self.task.device.type == "cuda":  # launching is not computing: the card says how long it took
-                    now_busy = float(getattr(self.task, "busy_s", 0.0))
-                    seconds, busy = now_busy - busy, now_busy
-                blocked = sink.put((batch.tiles, batch.errors, computed))
-                meter.add(tiles=len(batch.tiles), computed_s=seconds, waited_s=feed.waited_s - waited + blocked)
+                meter.add(waited_s=feed.waited_s - waited if streams.idle else 0.0)
                 waited = feed.waited_s
+                streams.put(batch)
+                for item in streams.finished():
+                    done(item)
+                    yield
+            for item in streams.finished(all_of_them=True):
+                done(item)
                 yield
         finally:
-            try:
-                feed.close()
-            finally:
-                sink.close()
+            with contextlib.ExitStack() as ends:
+                for stage in (sink, feed, streams):  # the last is closed first
+                    ends.callback(stage.close)
 
     def _records(self, tiles: list[int], errors: dict[int, str], computed: list[Any]) -> list[TileRecord]:
         records = []
