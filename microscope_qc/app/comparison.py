@@ -14,6 +14,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
     from microscope_qc.app.session import Session
+    from microscope_qc.core.geometry import Region
     from microscope_qc.project.records import RunRecord
 
 BOTH, FIRST, SECOND = PARTS = ("both", "first", "second")
@@ -40,6 +41,7 @@ class Comparison(QObject):
         self.shown_parts: set[str] = set(PARTS)
         self.counts: dict[str, int] | None = None
         self.found: tuple[int, int] | None = None
+        self._area: Region | None = None
         self._part_of: np.ndarray | None = None  # a number for each id: 0 is in no part
         self._generation = 0
         self._busy = self._again = self._applying = False
@@ -54,6 +56,14 @@ class Comparison(QObject):
         link(self, session.runs_changed, self._on_runs_changed)
 
     @property
+    def partial(self) -> bool:
+        """Whether one of the two looked where the other did not: only their common area is compared."""
+        area, runs = self._area, self.runs
+        if area is None or runs is None:
+            return False
+        return any(tuple(run.card["region"]) != (area.y0, area.x0, area.y1, area.x1) for run in runs)
+
+    @property
     def active(self) -> bool:
         """Whether two detections are being compared."""
         return self.runs is not None
@@ -64,13 +74,17 @@ class Comparison(QObject):
         Raises
         ------
         InputError
-            When there is no such detection.
+            When there is no such detection, or they have no area in common.
         """
+        from microscope_qc.workflows.compare_runs import common_area
+
         project = self._session.project
         if project is None or first == second:
             return
+        runs = project.run(first), project.run(second)
+        self._area = common_area(*runs)
         self._generation += 1
-        self.runs = project.run(first), project.run(second)
+        self.runs = runs
         self.shown_parts = set(PARTS)
         self.counts = self.found = self._part_of = None
         self.changed.emit()
@@ -105,10 +119,10 @@ class Comparison(QObject):
         sure = BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(table.rows)
         # copies: the table may change while another thread compares
         ids, run_ids, corners = table.rows["id"].copy(), table.rows["run_id"].copy(), table.corners.copy()
-        generation = self._generation
+        generation, area = self._generation, self._area
         self._busy, self._again = True, False
         self._jobs.call(
-            lambda: _parts(ids, run_ids * sure, corners, first=runs[0].id, second=runs[1].id),
+            lambda: _parts(ids, run_ids * sure, corners, first=runs[0].id, second=runs[1].id, area=area),
             on_done=lambda part_of: self._on_matched(generation, part_of),
             on_failed=self._on_failed,
         )
@@ -177,10 +191,14 @@ class Comparison(QObject):
             self.runs = there[self.runs[0].id], there[self.runs[1].id]
 
 
-def _parts(ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, first: int, second: int) -> np.ndarray:
+def _parts(
+    ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, first: int, second: int, area: Region | None
+) -> np.ndarray:
     """The part of each id (any thread)."""
-    from microscope_qc.workflows.compare_runs import compare_finds
+    from microscope_qc.workflows.compare_runs import compare_finds, lie_in
 
+    if area is not None:
+        run_ids = run_ids * lie_in(area, corners.T)
     places = [np.flatnonzero(run_ids == run_id) for run_id in (first, second)]
     boxes = [np.ascontiguousarray(corners[:, place].T) for place in places]
     found = compare_finds(ids[places[0]], boxes[0], ids[places[1]], boxes[1])

@@ -9,8 +9,9 @@ import numpy as np
 
 from microscope_qc.core.boxes import BoxFilter, coordinates
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.geometry import touching_pairs
+from microscope_qc.core.geometry import Region, touching_pairs
 from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord
 
 STRIP = 2_000
 """So many boxes of the first run are matched at a time."""
@@ -28,7 +29,7 @@ class RunComparison:
 def compare_runs(
     project: Project, first: int, second: int, *, iou: float = 0.5, min_confidence: float | None = None
 ) -> RunComparison:
-    """Match the finds of two runs, whatever their classes, the best overlap first.
+    """Match the finds of two runs in the area that both looked at, whatever their classes, the best overlap first.
 
     Parameters
     ----------
@@ -42,16 +43,48 @@ def compare_runs(
     Raises
     ------
     InputError
-        When the runs are over different slides.
+        When the runs are over different slides, or have no area in common.
     """
     runs = project.run(first), project.run(second)
     if runs[0].slide_id != runs[1].slide_id:
         raise InputError("The two detections are on different slides.", hint="Choose two of the same slide.")
     least = project.filter.min_confidence if min_confidence is None else min_confidence
     rows = project.boxes(runs[0].slide_id).rows
-    sides = [rows[(rows["run_id"] == run.id) & BoxFilter(min_confidence=least).mask(rows)] for run in runs]
+    rows = rows[BoxFilter(min_confidence=least).mask(rows)]
+    area = common_area(*runs)
+    if area is not None:
+        rows = rows[lie_in(area, coordinates(rows))]
+    sides = [rows[rows["run_id"] == run.id] for run in runs]
     (one, ids), (other, other_ids) = ((coordinates(side), side["id"]) for side in sides)
     return compare_finds(ids, one, other_ids, other, iou=iou)
+
+
+def common_area(first: RunRecord, second: RunRecord) -> Region | None:
+    """Where both runs looked, in full-resolution pixels; None where a run does not say where it looked.
+
+    Outside of it a find of one run says nothing about the other.
+
+    Raises
+    ------
+    InputError
+        When there is no such area.
+    """
+    areas = [Region(*(int(v) for v in run.card["region"])) for run in (first, second) if run.card.get("region")]
+    if len(areas) < 2:
+        return None
+    one, other = areas
+    shared = Region(max(one.y0, other.y0), max(one.x0, other.x0), min(one.y1, other.y1), min(one.x1, other.x1))
+    if shared.y0 >= shared.y1 or shared.x0 >= shared.x1:
+        raise InputError(
+            "The two detections looked at different parts of the slide.", hint="Compare two with an area in common."
+        )
+    return shared
+
+
+def lie_in(area: Region, boxes: np.ndarray) -> np.ndarray:
+    """Whether the middle of each box (N, 4) lies in an area."""
+    y, x = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    return (y >= area.y0) & (y < area.y1) & (x >= area.x0) & (x < area.x1)
 
 
 def compare_finds(

@@ -30,10 +30,14 @@ pytestmark = pytest.mark.window
 CELLS = HeatCard((0.0, 0.0), (100.0, 100.0), (12, 16), ("ACP", "AOP"))
 
 
-def add_run(project: Any, boxes: list[tuple[float, float, float, float]] | None = None, *, name: str = "net") -> Any:
+def add_run(
+    project: Any, boxes: list[tuple[float, float, float, float]] | None = None, *, name: str = "net",
+    region: list[int] | None = None,
+) -> Any:  # fmt: skip
     """A finished run over the first slide; boxes are y, x, side, confidence."""
     slide = project.slides[0]
-    card = {"model": name, "region": [0, 0, *SHAPE], "tile_px": 400, "overlap_px": 0, "classes": ["ACP", "AOP"]}
+    card = {"model": name, "region": region or [0, 0, *SHAPE], "tile_px": 400, "overlap_px": 0}
+    card["classes"] = ["ACP", "AOP"]
     run = project.start_run(slide.id, {**card, "class_names": ["Anode carbon", "Anode oxide"]}, {})
     if boxes:
         y, x, side, confidence = np.array(boxes, float).T
@@ -241,6 +245,22 @@ def test_what_ends_a_comparison(qtbot: Any, compared: RunDetails, session: Any, 
     compared.comparison.end()  # before the answer is there
     qtbot.waitUntil(lambda: not compared.comparison._busy)
     assert len(session.shown_rows()) == 12 + 3
+
+
+def test_only_what_both_looked_at_is_compared(qtbot: Any, details: RunDetails, project: Any, session: Any) -> None:
+    first, second = add_run(project, FIRST_BOXES), add_run(project, FIRST_BOXES, region=[0, 0, 400, 1600])
+    add_run(project, FIRST_BOXES, region=[400, 0, 800, 1600])
+    details.comparison.start(first.id, second.id)
+    qtbot.waitUntil(lambda: details.comparison.counts == {BOTH: 2, FIRST: 0, SECOND: 0})
+    assert [y for y, _ in shown_places(session)] == [100, 300]
+    strip = CompareStrip(details.comparison)
+    qtbot.addWidget(strip)
+    assert strip.first.text().endswith(": 2 finds where both looked")
+    details.runs.setCurrentItem(details.runs.topLevelItem(0))
+    details.compare.fill()
+    details.compare.menu().actions()[0].trigger()  # with the second
+    assert "different parts of the slide" in session.seen.notices[-1]
+    assert [run.id for run in details.comparison.runs] == [first.id, second.id], "the one before goes on"
 
 
 def test_nothing_to_compare_with_is_said(details: RunDetails, project: Any) -> None:

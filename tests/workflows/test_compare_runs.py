@@ -15,9 +15,11 @@ from microscope_qc.project import Project
 from microscope_qc.workflows.compare_runs import compare_finds, compare_runs
 
 
-def add(project: Project, slide: int, *boxes: tuple[float, float, float, float, float]) -> tuple[int, np.ndarray]:
+def add(
+    project: Project, slide: int, *boxes: tuple[float, float, float, float, float], region: list[int] | None = None
+) -> tuple[int, np.ndarray]:
     """A run with finds y0, x0, y1, x1, confidence; its id and theirs."""
-    run = project.start_run(slide, {"model": "m"}, {})
+    run = project.start_run(slide, {"model": "m", "region": region}, {})
     values = np.array(boxes, float)
     columns = {name: values[:, i] for i, name in enumerate(("y0", "x0", "y1", "x1", "confidence"))}
     return run.id, project.add_finds(run.id, make_rows(len(values), class_id=project.classes[0].id, **columns))
@@ -58,6 +60,19 @@ def test_a_judged_find_is_compared_whatever_its_confidence(project: Project) -> 
     project.edit_boxes([a[0]], title="Confirm", state=ReviewState.CONFIRMED)
     found = compare_runs(project, first, second, min_confidence=0.5)
     assert found.both.tolist() == [[a[0], b[0]]] and len(found.only_first) == len(found.only_second) == 0
+
+
+def test_runs_are_compared_where_both_looked(project: Project) -> None:
+    slide = project.slides[0].id
+    first, a = add(project, slide, (0, 0, 20, 20, 0.9), (95, 40, 105, 50, 0.9), (200, 0, 220, 20, 0.9),
+                   region=[0, 0, 400, 400])  # fmt: skip
+    second, b = add(project, slide, (0, 0, 20, 20, 0.9), region=[0, 0, 100, 400])
+    found = compare_runs(project, first, second, min_confidence=0.0)
+    assert found.both.tolist() == [[a[0], b[0]]] and len(found.only_first) == len(found.only_second) == 0
+    third, _ = add(project, slide, (300, 0, 320, 20, 0.9), region=[100, 0, 400, 400])
+    assert compare_runs(project, first, third, min_confidence=0.0).only_first.tolist() == [a[1], a[2]]
+    with pytest.raises(InputError, match="different parts"):
+        compare_runs(project, second, third)
 
 
 @given(seed=st.integers(0, 10_000), counts=st.tuples(st.integers(0, 60), st.integers(0, 60)), iou=st.floats(0.05, 0.95))

@@ -121,7 +121,8 @@ class CompareStrip(QFrame):
         alike = model_name(state.runs[0]) == model_name(state.runs[1])
         for letter, label, run, count in zip("AB", (self.first, self.second), state.runs, found, strict=True):
             name = run_words(run) if alike else model_name(run)
-            label.setText(f"{letter}   {name}: {'…' if count is None else things(count, 'find')}")
+            where = " where both looked" if state.partial else ""
+            label.setText(f"{letter}   {name}: {'…' if count is None else things(count, 'find')}{where}")
             label.setToolTip(f"{letter}: {run_words(run)}")
         names = {BOTH: "Both", FIRST: "Only A", SECOND: "Only B"}
         tips = {
