@@ -112,12 +112,7 @@ class Bench:
 
     def open(self) -> tuple[float, float, float]:
         """Open the project; stop, processor, shown."""
-        from microscope_qc.project import Project
-
-        def opened() -> None:
-            self.session.set_project(Project.open(self.place))
-
-        return self.measure(opened, paint=False)
+        return self.measure(lambda: self.window.files.open_paths([self.place]), paint=False)
 
     def paint(self) -> None:
         """What Qt calls for a frame."""
@@ -168,7 +163,7 @@ class Bench:
         gallery: Any = self.window.docks["gallery"].content
         project = self.session.project
         writing = project is not None and project.is_writing
-        return writing or self.canvas.boxes.preparing or bool(getattr(gallery.model, "sorting", False))
+        return writing or project is None or bool(self.window.jobs.running) or self.canvas.boxes.preparing or bool(getattr(gallery.model, "sorting", False))
 
 
 def actions(bench: Bench) -> dict[str, list[tuple[float, float, float]]]:

@@ -212,7 +212,14 @@ def _first_scene(path: Path) -> Mosaic:
 def _open_project(path: Path) -> Project:
     from microscope_qc.workflows.open import project_for
 
-    return project_for(path, program="window")
+    project = project_for(path, program="window")
+    try:
+        for slide in project.slides:  # here and now: the window would stand still for them
+            project.boxes(slide.id)
+    except BaseException:
+        project.close()
+        raise
+    return project
 
 
 def _as_job(work: Callable[[], Any], note: str) -> Job[Any]:
