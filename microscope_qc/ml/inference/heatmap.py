@@ -90,7 +90,7 @@ class HeatMap:
                 raise ValueError("file and card do not fit")
         except (OSError, ValueError) as error:
             raise ProjectError(
-                f"The heat map in {folder} is damaged ({error}).", hint="Run the model again."
+                f"The score map in {folder} is damaged ({error}).", hint="Run the model again."
             ) from error
         return cls(folder, card, values)
 
