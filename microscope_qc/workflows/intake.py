@@ -13,6 +13,7 @@ from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.merge import CANDIDATE_DTYPE, SeamMerger
+from microscope_qc.ml.inference.mask import AreaMask, read_mask
 from microscope_qc.ml.inference.tiling import merge_settings, plan_grid
 from microscope_qc.ml.journal import read_journal
 from microscope_qc.project import Project
@@ -38,7 +39,8 @@ class RunIntake:
         self._run = run
         self._labels = self._class_ids(run.card)
         self._suggest_confidence(run.card)
-        self._journal = _JournalMerger(run.folder, run.card, classes=len(self._labels), taken=run.found)
+        chosen = run.settings.get("area") not in (None, "everything")
+        self._journal = _JournalMerger(run.folder, run.card, classes=len(self._labels), taken=run.found, chosen=chosen)
         self.tiles_done: set[int] = set()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._step: Future[_Settled] | None = None
@@ -122,8 +124,10 @@ class _Settled:
 class _JournalMerger:
     """Reads a journal on from where it was and merges it; one step at a time, in any thread."""
 
-    def __init__(self, folder: Path, card: dict[str, Any], *, classes: int, taken: int) -> None:
+    def __init__(self, folder: Path, card: dict[str, Any], *, classes: int, taken: int, chosen: bool = False) -> None:
         self._folder, self._classes, self._taken = folder, classes, taken
+        # a tile reaches beyond what a person chose; what the program itself leaves out is empty anyway
+        self._area: AreaMask | None = read_mask(folder) if chosen else None
         self.grid = plan_grid(card)
         scale = card.get("scale") or (1.0, 1.0)
         self._settings = merge_settings((float(scale[0]), float(scale[1])))
@@ -140,7 +144,7 @@ class _JournalMerger:
             tiles = self._proper(tiles)
         for tile, candidates in tiles:
             self._merger.add(tile, candidates)
-        found = self._merger.settled() if tiles else np.zeros(0, CANDIDATE_DTYPE)
+        found = self._settled(self._merger) if tiles else np.zeros(0, CANDIDATE_DTYPE)
         return _Settled(found, {tile for tile, _ in (*before, *tiles)}, bool(tiles))
 
     def _skip_taken(self) -> tuple[list[Tile], list[Tile]]:
@@ -167,7 +171,12 @@ class _JournalMerger:
         merger = SeamMerger(self.grid, self._settings)
         for tile, candidates in tiles:
             merger.add(tile, candidates)
-        return merger, len(merger.settled())
+        return merger, len(self._settled(merger))
+
+    def _settled(self, merger: SeamMerger) -> np.ndarray:
+        """Finds that are final, as far as they touch the area that was chosen."""
+        found = merger.settled()
+        return found if self._area is None or len(found) == 0 else found[self._area.touches(found)]
 
     def _proper(self, tiles: list[Tile]) -> list[Tile]:
         """Tiles of this run's grid whose classes the model has."""

@@ -252,3 +252,19 @@ def test_looking_for_material_says_how_far_it_is_and_stops_when_asked() -> None:
     assert read < first.total, "what was not begun is not read any more"
     mask = find_material(mosaic, region, scale=(1.0, 1.0))
     assert mask is not None and 0.1 < mask.look.mean() < 0.3
+
+
+def test_boxes_that_reach_into_the_area_belong_to_it() -> None:
+    look = np.zeros((4, 6), bool)
+    look[1, 2] = True
+    mask = AreaMask(Region(100, 200, 500, 800), (100.0, 100.0), look)  # looks at y 200-300, x 400-500
+    boxes = [
+        (210, 410, 220, 420),
+        (290, 490, 310, 510),
+        (150, 350, 450, 600),
+        (300, 400, 310, 420),
+        (210, 380, 220, 400),
+    ]
+    rows = np.array(boxes, np.dtype([(name, "f4") for name in ("y0", "x0", "y1", "x1")]))
+    assert mask.touches(rows).tolist() == [True, True, True, False, False]
+    assert mask.touches(rows[:0]).tolist() == []

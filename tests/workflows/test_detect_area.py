@@ -12,11 +12,13 @@ from learning_toys import draw, untrained_model
 from microscope_qc.core.errors import InputError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
+from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.card import WEIGHTS_NAME
-from microscope_qc.ml.inference.mask import AreaMask, read_mask
-from microscope_qc.ml.journal import read_journal
+from microscope_qc.ml.inference.mask import AreaMask, read_mask, write_mask
+from microscope_qc.ml.journal import JournalWriter, read_journal
 from microscope_qc.project import Project
 from microscope_qc.workflows.detect import detect, prepare_run, resume, resume_run
+from microscope_qc.workflows.intake import RunIntake
 
 SIDE = 600
 
@@ -72,8 +74,6 @@ def test_a_run_killed_before_its_mask_was_written_gets_it_when_it_is_known(proje
 
 
 def test_a_run_does_not_go_on_over_another_area_than_it_began_with(project: Project, model: Path) -> None:
-    from microscope_qc.ml.inference.mask import write_mask
-
     run = prepare_run(project, project.slides[0].id, model, mask=corner())
     write_mask(run.folder, corner(row=3))
     with pytest.raises(ProjectError, match="not known any more"):
@@ -107,3 +107,40 @@ def test_a_mask_that_cannot_be_used_is_refused(project: Project, model: Path) ->
     project.set_pixel_size(slide, None)
     with pytest.raises(InputError, match="pixel size"):
         run_job(detect(project, slide, model, mask=corner()))
+
+
+def test_finds_beside_the_chosen_area_are_not_taken(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    mask = corner(row=2, column=3)  # y 200-300, x 300-400
+    run = prepare_run(project, slide, model, mask=mask)
+    inside, across, beside = (210, 310, 230, 330), (290, 350, 320, 370), (330, 330, 350, 350)
+    rows = np.zeros(3, CANDIDATE_DTYPE)
+    for row, box in zip(rows, (beside, inside, across), strict=True):
+        row["y0"], row["x0"], row["y1"], row["x1"] = box
+        row["confidence"], row["tile"] = 0.8, 4
+    writer = JournalWriter(run.folder)
+    for tile in range(9):
+        writer.tile(tile, rows if tile == 4 else rows[:0])
+    writer.close()
+    intake = RunIntake(project, run)
+    assert len(intake.poll()) == 2
+    intake.finish("stopped")
+
+    def found() -> list[tuple[float, ...]]:
+        return sorted(tuple(row[name].item() for name in ("y0", "x0", "y1", "x1")) for row in project.boxes(slide).rows)
+
+    assert found() == [inside, across]
+    again = RunIntake(project, resume_run(project, run.id))
+    assert len(again.poll()) == 0 and len(again.tiles_done) == 9, "going on takes nothing twice"
+    again.finish("finished")
+
+    # what the program leaves out by itself is empty: whatever is found there after all is kept
+    run = prepare_run(project, slide, model)
+    write_mask(run.folder, mask)
+    writer = JournalWriter(run.folder)
+    for tile in range(9):
+        writer.tile(tile, rows if tile == 4 else rows[:0])
+    writer.close()
+    intake = RunIntake(project, run)
+    assert len(intake.poll()) == 3
+    intake.finish("finished")
