@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,11 @@ def main() -> int:
         copy = Path(folder) / "Cell 45" / "Cell 45.mqc"  # judging must not change the project that was given
         shutil.copytree(project, copy, ignore=shutil.ignore_patterns("owner.*"))
         _place_slides(project, copy)
-        take(copy, args.out)
+        try:
+            take(copy, args.out)
+        except Exception:  # the window has put its own hook in the interpreter's place
+            traceback.print_exc()
+            return 1
     return 0
 
 
@@ -110,6 +115,7 @@ def take(project: Path, out: Path) -> None:
     studio.gallery()
     studio.sem()
     studio.review()
+    studio.large(project.parent)
     window.close()
 
 
@@ -159,7 +165,7 @@ class Studio:
         window.resizeDocks([gallery], [470], Qt.Orientation.Vertical)
         gallery.content.header.crop_size.setValue(150)
         view = gallery.content.view
-        two_rows = 2 * (view.cell_size().height() + 2 * view.spacing()) + view.y() + gallery.content.pages.y() + 4
+        two_rows = 2 * view.cell_size().height() + view.y() + gallery.content.pages.y() + 4
         self._shoot("gallery", gallery, high=two_rows)
         gallery.content.header.crop_size.setValue(112)
 
@@ -185,6 +191,38 @@ class Studio:
         self.window.workspaces.use("review")
         self._select_among(3, 9, zoom=0.6)
         self._shoot("review")
+
+    def large(self, folder: Path) -> None:
+        """A slide of 100 GB with 100,000 boxes, at three zooms beside each other."""
+        from qtpy.QtCore import QPoint, QRect, QSize, Qt
+        from qtpy.QtGui import QImage, QPainter
+
+        self.window.use_theme("light")
+        self.window.files.open_paths([_large_project(folder)])
+        self.person.wait_until(lambda: "Large" in self.window.windowTitle(), "the large slide")
+        self.person.wait_for_slide()
+        self.window.workspaces.use("annotate")
+        canvas = self.window.canvas
+        row = self.session.table.rows[0]
+        pictures = []
+        for zoom in (None, 0.03, 0.6):
+            canvas.fit_slide()
+            if zoom is not None:
+                canvas.zoom_to(zoom)
+                canvas.go_to(float(row["y0"]), float(row["x0"]))
+            picture = self._still(canvas)
+            middle = picture.rect().center()
+            part = picture.rect().intersected(QRect(middle - QPoint(260, 240), QSize(520, 480)))
+            pictures.append(picture.copy(part))
+        gap = 8
+        sheet = QImage(sum(p.width() for p in pictures) + gap * 2, pictures[0].height(), pictures[0].format())
+        sheet.fill(Qt.GlobalColor.white)
+        with QPainter(sheet) as painter:
+            x = 0
+            for picture in pictures:
+                painter.drawImage(x, 0, picture)
+                x += picture.width() + gap
+        self._keep("large", sheet)
 
     def _select_among(self, first: int, last: int, *, zoom: float) -> None:
         """Select one of the worst finds, that with the most other classes around it, and look there."""
@@ -216,7 +254,7 @@ class Studio:
         def stands() -> bool:
             picture = target.grab().toImage()  # painting is what asks for tiles and crops
             busy = (
-                (window.session.mosaic is not None and not canvas.complete)
+                (window.session.mosaic is not None and window.canvas.isVisible() and not canvas.complete)
                 or any(crops.waiting for crops in providers)
                 or window.toast.isVisible()
                 or window.jobs.running
@@ -230,14 +268,41 @@ class Studio:
         return pictures[-1]
 
     def _shoot(self, name: str, widget: QWidget | None = None, *, high: int = HEIGHT) -> None:
-        path = self.out / f"{name}.png"
         picture = self._still(widget or self.window)
-        if not picture.copy(0, 0, picture.width(), min(high, picture.height())).save(str(path)):
+        self._keep(name, picture.copy(0, 0, picture.width(), min(high, picture.height())))
+
+    def _keep(self, name: str, picture: QImage) -> None:
+        path = self.out / f"{name}.png"
+        if not picture.save(str(path)):
             raise OSError(f"{path} was not written")
-        with Image.open(path) as full:  # 256 colours: less than half the size, and nobody sees a difference
-            small = full.convert("RGB").quantize(256)
-        small.save(path, optimize=True)
+        with Image.open(path) as full:
+            colours = full.convert("RGB")
+        # less than half the size; the palette must keep rare colours, since those are the classes
+        palette = colours.quantize(256, Image.Quantize.MAXCOVERAGE)
+        colours.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
         print(path, flush=True)
+
+
+def _large_project(folder: Path) -> Path:
+    """A drawn slide of 200,000 x 170,000 px with boxes in crowds, as finds come."""
+    from microscope_qc.core.boxes import make_rows
+    from microscope_qc.project import Project
+    from microscope_qc.slides.virtual import write_virtual
+
+    shape, count, crowds = (170_000, 200_000), 100_000, 400
+    slide = write_virtual(folder / "Large.virtual.json", shape=shape, seed=7)
+    rng = np.random.default_rng(5)
+    rows = make_rows(count, class_id=rng.integers(1, 11, count), confidence=rng.random(count))
+    middle = rng.random((crowds, 2)) * shape
+    corner = np.clip(middle[rng.integers(0, crowds, count)] + rng.normal(0, 1500, (count, 2)), 0, np.array(shape) - 200)
+    size = 12 + rng.random((count, 2)) ** 3 * 120
+    rows["y0"], rows["x0"] = corner.T
+    rows["y1"], rows["x1"] = (corner + size).T
+    rows["state"] = rng.choice([0, 1, 2], count, p=[0.6, 0.3, 0.1])
+    path = folder / "Large.mqc"
+    with Project.create(path, slides=[slide]) as project:
+        project.add_boxes(project.slides[0].id, rows, title="Draw")
+    return path
 
 
 if __name__ == "__main__":
