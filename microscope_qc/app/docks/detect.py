@@ -196,6 +196,8 @@ class DetectDock(QWidget):
         self.start.setVisible(not self.running)
         self.start_anew.setVisible(left and not self.running)
         self.start_anew.setEnabled(not why_not)
+        selected = self.runs.selected_run()  # the list has spoken before the detection was over
+        self._on_continue_possible(selected if selected is not None and self.runs.can_continue(selected) else None)
 
     def _why_not(self) -> str:
         """Why detection cannot start; "" when it can."""
