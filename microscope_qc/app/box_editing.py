@@ -5,6 +5,7 @@ Each is one entry of the history.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,12 @@ from microscope_qc.core.errors import InputError
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
     from microscope_qc.project import Project
+    from microscope_qc.project.records import LogEntry
 
 Box = tuple[float, float, float, float]
 FEW = 500
+NUDGES_S = 1.0
+"""Nudges that follow each other this quickly are undone together."""
 
 
 class BoxEditing:
@@ -26,6 +30,7 @@ class BoxEditing:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._nudged: tuple[Project, LogEntry | None, np.ndarray, float] | None = None
 
     def _project(self) -> Project:
         if self._session.project is None or self._session.slide is None:
@@ -140,22 +145,35 @@ class BoxEditing:
         box = max(y0, 0.0), max(x0, 0.0), min(y0 + height, float(slide_height)), min(x0 + width, float(slide_width))
         return box if box[2] > box[0] and box[3] > box[1] else None
 
-    def move_by(self, ids: np.ndarray, dy_px: float, dx_px: float) -> None:
-        """Move boxes together, as far as all of them stay on the slide."""
+    def nudge(self, ids: np.ndarray, dy_px: float, dx_px: float) -> None:
+        """Move boxes a little; steps that follow each other quickly are one entry of the history."""
+        project, now = self._project(), time.monotonic()
+        last, self._nudged = self._nudged, None
+        goes_on = last is not None and last[0] is project and now - last[3] <= NUDGES_S and np.array_equal(last[2], ids)
+        if self.move_by(ids, dy_px, dx_px, amends=last[1] if last is not None and goes_on else None):
+            self._nudged = project, project.undo_entry, ids.copy(), now
+
+    def move_by(self, ids: np.ndarray, dy_px: float, dx_px: float, *, amends: LogEntry | None = None) -> bool:
+        """Move boxes together, as far as all of them stay on the slide; returns whether they moved.
+
+        ``amends`` is the command before, where this one goes on with it.
+        """
         if len(ids) == 0:
-            return
+            return False
         rows = self._session.table.get(ids)
         dy, dx = self.possible_move(rows, dy_px, dx_px)
         if dy == 0 and dx == 0:
-            return
+            return False
         self._project().edit_boxes(
             ids,
+            amends=amends,
             title=count_words("Move", ids),
             y0=rows["y0"] + dy,
             y1=rows["y1"] + dy,
             x0=rows["x0"] + dx,
             x1=rows["x1"] + dx,
         )
+        return True
 
     def possible_move(self, rows: np.ndarray, dy_px: float, dx_px: float) -> tuple[float, float]:
         """How far boxes can be moved together; what lies beyond the slide's end already may only come back."""

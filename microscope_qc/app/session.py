@@ -361,7 +361,7 @@ class Session:
 
     def nudge(self, ids: np.ndarray, dy_px: float, dx_px: float) -> None:
         """Move boxes by a few pixels, together and inside the slide."""
-        self.editing.move_by(ids, dy_px, dx_px)
+        self.editing.nudge(ids, dy_px, dx_px)
 
     def confirm(self, ids: np.ndarray) -> None:
         """A person says: it is a defect."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
 from microscope_qc.core.box_filter import NO_FACTS
 from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, BoxTable
@@ -18,7 +18,7 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
 from microscope_qc.project import history, loading, schema
 from microscope_qc.project.database import Database
-from microscope_qc.project.deltas import Delta
+from microscope_qc.project.deltas import Delta, joined
 from microscope_qc.project.events import ProjectEvents
 from microscope_qc.project.owner import OwnerLock, owned_error, read_owner
 from microscope_qc.project.records import LogEntry, Mark, RegistrationRecord, RunRecord, SlideRecord
@@ -54,6 +54,7 @@ class PendingCommand:
     drops_redo: bool
     slide_id: int | None
     run_id: int | None
+    amends: LogEntry | None = None
     entry: LogEntry | None = None
 
     def write(self) -> None:
@@ -164,9 +165,14 @@ class ProjectBase:
         kind: str = "command",
         slide_id: int | None = None,
         run_id: int | None = None,
+        amends: LogEntry | None = None,
     ) -> LogEntry | None:
-        """Apply, log and commit in one transaction; memory and listeners follow. Nothing to do gives None."""
+        """Apply, log and commit in one transaction; memory and listeners follow. Nothing to do gives None.
+
+        ``amends`` is the command before that this one goes on with: both are one entry where that is possible.
+        """
         pending = self._prepare(title, deltas, kind=kind, slide_id=slide_id, run_id=run_id)
+        pending.amends = amends
         pending.write()
         return pending.finish()
 
@@ -197,13 +203,21 @@ class ProjectBase:
                     if pending.drops_redo and self._redo_entry is not None:
                         history.drop_redo(connection)
                     stored = [delta for delta in deltas if pending.kind == "command" or delta.table != "boxes"]
-                    pending.entry = history.append(
+                    pending.entry = self._amended(connection, pending.amends, stored) or history.append(
                         connection, title=pending.title, kind=pending.kind, deltas=stored,
                         slide_id=pending.slide_id, run_id=pending.run_id,
                     )  # fmt: skip
         except BaseException:
             self._pending = None
             raise
+
+    def _amended(self, connection: Connection, entry: LogEntry | None, deltas: Sequence[Delta]) -> LogEntry | None:
+        """Take a further change of the same rows into the newest entry; None where it is another one."""
+        newest = self._undo_entry
+        if entry is None or newest is None or newest.id != entry.id or self._redo_entry is not None:
+            return None
+        both = joined(history.deltas_of(connection, entry), deltas)
+        return None if both is None else history.amend(connection, entry, both)
 
     def _finish(self, pending: PendingCommand) -> LogEntry | None:
         self._pending = None

@@ -17,6 +17,7 @@ from microscope_qc.project.base import PendingCommand
 from microscope_qc.project.classes import new_class_rows
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.details import BoxDetails, attributes_to_json
+from microscope_qc.project.records import LogEntry
 
 Ids = np.ndarray | Sequence[int]
 _CORNERS = {"y0", "x0", "y1", "x1"}
@@ -162,8 +163,10 @@ class BoxCommands(BoxDetails):
         filled = [slide_id for slide_id, ids in ids_of.items() if len(ids)]
         return self._prepare(title, deltas, slide_id=filled[0] if len(filled) == 1 else None), ids_of
 
-    def edit_boxes(self, ids: Ids, *, title: str = "", **columns: Any) -> None:
+    def edit_boxes(self, ids: Ids, *, title: str = "", amends: LogEntry | None = None, **columns: Any) -> None:
         """Change columns of boxes; a value is one for all or one for each.
+
+        ``amends`` is the newest command: where it changed the same columns of the same boxes, both become one entry.
 
         A box that is no longer rejected loses its reason, unless ``reason`` is given too. The outline of a box that
         moves moves along; that of a box of another size is dropped.
@@ -205,7 +208,8 @@ class BoxCommands(BoxDetails):
                 if _CORNERS & set(columns):
                     deltas += self._follow_corners(slide_id, before, after)
         default = "Change box" if count == 1 else f"Change {count} boxes"
-        self._commit(title or default, deltas, slide_id=owners[0] if len(owners) == 1 else None)
+        slide_of_all = owners[0] if len(owners) == 1 else None
+        self._commit(title or default, deltas, slide_id=slide_of_all, amends=amends)
 
     def delete_boxes(self, ids: Ids, *, title: str = "") -> None:
         """Delete boxes.

@@ -125,7 +125,7 @@ class ClassCommands(ProjectBase):
         for other in others:
             if changes.get("key") and other.key == changes["key"]:
                 deltas.append(Delta.edited("classes", {"id": other.id, "key": other.key}, {"key": ""}))
-        self._commit(f"Change class {changes.get('code', row['code'])}", deltas)
+        self._commit(_edit_title(row, changes), deltas)
         return self.class_by_id(class_id)
 
     def delete_class(self, class_id: int, *, move_to: int | None = None) -> None:
@@ -230,6 +230,31 @@ class ClassCommands(ProjectBase):
         with self._database.begin() as connection:
             counted = {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}
         return {defect.id: counted.get(defect.id, 0) for defect in self._classes}
+
+
+_FIELD_WORDS = {
+    "colour": "colour", "key": "key", "description": "description", "weight": "weight", "position": "place",
+    "box_size_um": "box size", "example_box": "example", "example_picture": "example",
+}  # fmt: skip
+
+
+def _edit_title(row: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
+    """What a change of a class is called in the history."""
+    code = row["code"]
+    if "code" in changes:
+        return f"Rename class {code} to {changes['code']}"
+    if "name" in changes:
+        return f"Rename class {code}: “{row['name']}” to “{changes['name']}”"
+    if set(changes) == {"colour"}:
+        return f"Recolour {code}"
+    if set(changes) == {"key"}:
+        return f"Key {changes['key']} for class {code}" if changes["key"] else f"No key for class {code}"
+    if set(changes) == {"weight"}:
+        return f"Weight of class {code}: {row['weight']:g} to {changes['weight']:g}"
+    if set(changes) == {"box_size_um"} and changes["box_size_um"] is not None:
+        return f"Box size of class {code}: {changes['box_size_um']:g} µm"
+    words = list(dict.fromkeys(word for name, word in _FIELD_WORDS.items() if name in changes))
+    return f"Change {' and '.join(words) or 'nothing'} of class {code}"
 
 
 def _moved(slide_id: int, rows: np.ndarray, class_id: int) -> Delta:

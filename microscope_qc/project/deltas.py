@@ -155,6 +155,21 @@ def _delete_sql(table: Table) -> str:
     return str(table.delete().where(table.c.id.between(bindparam("low"), bindparam("high"))).compile(dialect=_DIALECT))
 
 
+def joined(first: Sequence[Delta], second: Sequence[Delta]) -> list[Delta] | None:
+    """Two changes of the same columns of the same rows, one after the other, as one; None for any others."""
+    if len(first) != len(second):
+        return None
+    result = []
+    for old, new in zip(first, second, strict=True):
+        alike = old.table == new.table and old.after.keys() == new.before.keys() == new.after.keys()
+        if not (alike and all(np.array_equal(side["id"], old.before["id"]) for side in (old.after, new.before))):
+            return None
+        if not np.array_equal(new.after["id"], old.before["id"]):
+            return None
+        result.append(Delta(old.table, old.before, new.after))
+    return result
+
+
 def pack(deltas: Sequence[Delta]) -> bytes:
     """Turn deltas into one compressed payload."""
     head: list[dict[str, Any]] = []

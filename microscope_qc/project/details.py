@@ -119,7 +119,9 @@ class BoxDetails(ProjectBase):
 
     def shown(self, slide_id: int) -> np.ndarray:
         """Boolean for each row of a slide's table: whether the project's filter shows it."""
-        return self.filter.mask(self.boxes(slide_id).rows, facts=self.facts(slide_id))
+        known = self.filter
+        needed = known.text or known.size_um is not None  # the facts are gathered from all boxes
+        return known.mask(self.boxes(slide_id).rows, facts=self.facts(slide_id) if needed else None)
 
     # -- for the commands on boxes ----------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ def deltas_of(connection: Connection, entry: LogEntry) -> list[Delta]:
 
 
 def mark(connection: Connection, entry: LogEntry, **columns: Any) -> LogEntry:
-    """Change an entry's ``undone`` or ``kind`` and return the entry as it is now."""
+    """Change columns of an entry (``undone``, ``kind``) and return the entry as it is now."""
     connection.execute(update(log).where(log.c.id == entry.id).values(**columns))
     changed = _first(connection, select(*_LINE).where(log.c.id == entry.id))
     assert changed is not None
@@ -84,6 +84,11 @@ def note_step(connection: Connection, entry: LogEntry, *, undo: bool) -> None:
     """Write down who took a command back or did it again, and when."""
     action = UNDONE if undo else DONE_AGAIN
     connection.execute(insert(trail).values(log_id=entry.id, time=now(), user=user_name(), action=action))
+
+
+def amend(connection: Connection, entry: LogEntry, deltas: Sequence[Delta]) -> LogEntry:
+    """Let an entry stand for other changes of the same rows, made now."""
+    return mark(connection, entry, changes=pack(deltas), time=now())
 
 
 def drop_redo(connection: Connection) -> None:
@@ -110,13 +115,18 @@ def lines(connection: Connection, limit: int, known: dict[int, LogEntry] | None 
     """
     known = {} if known is None else known
     # what may have changed of an entry, without SQLAlchemy's rows: this is asked for after every edit
-    sql = "SELECT id, undone, kind, box_count FROM log ORDER BY id DESC LIMIT ?"
+    sql = "SELECT id, undone, kind, box_count, time FROM log ORDER BY id DESC LIMIT ?"
     numbers: list[int] = []
     lost: list[int] = []
-    for number, undone, kind, count in driver(connection).execute(sql, (limit,)):
+    for number, undone, kind, count, time in driver(connection).execute(sql, (limit,)):
         numbers.append(number)
         entry = known.get(number)
-        if entry is None or (entry.undone, entry.kind, entry.box_count) != (bool(undone), kind, count):
+        if entry is None or (entry.undone, entry.kind, entry.box_count, entry.time) != (
+            bool(undone),
+            kind,
+            count,
+            time,
+        ):
             lost.append(number)
     for start in range(0, len(lost), 500):
         statement = select(*_LINE).where(log.c.id.in_(lost[start : start + 500]))

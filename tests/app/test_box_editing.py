@@ -160,6 +160,32 @@ def test_ctrl_arrows_nudge_and_stop_at_the_end_of_the_slide(window: MainWindow) 
     assert corners(rows(window)[0]) == [299, 0, 359, 80]
 
 
+def test_nudges_in_quick_succession_are_undone_together(
+    window: MainWindow, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.app import box_editing
+
+    clock = [100.0]
+    monkeypatch.setattr(box_editing.time, "monotonic", lambda: clock[0])
+    near(window)
+    click(window, 330, 140)
+    count, start = len(project.history()), corners(rows(window)[0])
+    for _ in range(5):
+        press(window, Qt.Key.Key_Right, CTRL)
+        clock[0] += 0.5
+    assert len(project.history()) == count + 1
+    clock[0] += 2.0
+    press(window, Qt.Key.Key_Down, CTRL)
+    click(window, 330, 290)
+    press(window, Qt.Key.Key_Down, CTRL)
+    assert len(project.history()) == count + 3, "later, and another find"
+    press(window, Qt.Key.Key_Z, CTRL)
+    press(window, Qt.Key.Key_Z, CTRL)
+    assert corners(rows(window)[0]) == [start[0], start[1] + 5, start[2], start[3] + 5]
+    press(window, Qt.Key.Key_Z, CTRL)
+    assert corners(rows(window)[0]) == start
+
+
 def test_copied_boxes_are_pasted_at_the_mouse_and_on_another_slide(window: MainWindow, project: Project) -> None:
     session = window.session
     first = int(rows(window)["id"][0])

@@ -153,7 +153,7 @@ class Bench:
                 processor += used
             if used > 1.5 or self.busy():
                 quiet_since = time.perf_counter()
-            if not shown and boxes._scene is not None and not boxes.preparing and not boxes._stale:
+            if not shown and not self.waiting() and boxes._scene is not None and not boxes.preparing and not boxes._stale:
                 shown = (time.perf_counter() - start) * 1e3
             time.sleep(0.002)
         return shown, processor, longest
@@ -161,9 +161,12 @@ class Bench:
     def busy(self) -> bool:
         """Whether a worker is still at it."""
         gallery: Any = self.window.docks["gallery"].content
+        return self.waiting() or self.canvas.boxes.preparing or bool(getattr(gallery.model, "sorting", False))
+
+    def waiting(self) -> bool:
+        """Whether a project is being opened or a large step is being written."""
         project = self.session.project
-        writing = project is not None and project.is_writing
-        return writing or project is None or bool(self.window.jobs.running) or self.canvas.boxes.preparing or bool(getattr(gallery.model, "sorting", False))
+        return project is None or project.is_writing or bool(self.window.jobs.running)
 
 
 def actions(bench: Bench) -> dict[str, list[tuple[float, float, float]]]:

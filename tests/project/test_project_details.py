@@ -245,7 +245,7 @@ def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int],
     assert undone == [
         ("Set material of a box", "undone", "yes"),
         ("Set material of a box", "done again", "yes"),
-        ("Change class ACP", "undone", "no"),
+        ("Rename class ACP: “Anode carbon particle” to “+SUM(A1)”", "undone", "no"),
     ]
     by_item = {(line["item"], line["change"]): line for line in lines}
     assert by_item[("2 boxes", "found")]["slide"] == "'=cmd()"

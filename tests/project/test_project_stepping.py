@@ -130,3 +130,73 @@ def test_the_history_is_the_one_on_disk_after_every_step(project: Project) -> No
         limit = int(rng.integers(1, 60))
         with Project.open(Path(project.path), write=False) as reader:
             assert project.history(limit) == reader.history(limit)
+
+
+def moved(project: Project, ids: np.ndarray, dx: float, **more: object) -> None:
+    rows = project.boxes(project.slides[0].id).get(ids)
+    project.edit_boxes(ids, title="Move", x0=rows["x0"] + dx, x1=rows["x1"] + dx, **more)
+
+
+def test_an_edit_that_goes_on_with_the_one_before_is_one_entry(project: Project) -> None:
+    slide = project.slides[0].id
+    ids = project.add_boxes(slide, some_rows(3))
+    before, count = stored(project), len(project.history())
+    moved(project, ids[:2], 4.0)
+    for _ in range(3):
+        moved(project, ids[:2], 4.0, amends=project.undo_entry)
+    after = stored(project)
+    assert len(project.history()) == count + 1
+    with Project.open(project.path, write=False) as reader:
+        assert reader.history() == project.history()
+    change = project.changes_of(project.undo_entry)[0]
+    assert f"x0={before['boxes'][int(ids[0])]['x0']}" in change.before
+    assert f"x0={after['boxes'][int(ids[0])]['x0']}" in change.after
+    project.undo()
+    assert stored(project) == before
+    project.redo()
+    assert stored(project) == after
+    assert_memory_is_stored(project)
+
+
+def test_an_edit_of_other_boxes_or_columns_or_after_another_step_is_an_entry_of_its_own(project: Project) -> None:
+    slide = project.slides[0].id
+    ids = project.add_boxes(slide, some_rows(4))
+    states = [stored(project)]
+
+    def do(call) -> None:
+        call()
+        states.append(stored(project))
+
+    do(lambda: moved(project, ids[:2], 1.0))
+    entry = project.undo_entry
+    do(lambda: moved(project, ids[1:3], 1.0, amends=entry))
+    do(lambda: moved(project, ids[:2], 1.0, amends=entry))  # not the newest any more
+    do(lambda: project.edit_boxes(ids[:2], note="seen", amends=project.undo_entry))
+    do(lambda: project.edit_boxes(ids[:2], y0=[-5.0, -6.0], amends=project.undo_entry))
+    project.undo()
+    project.undo()
+    del states[-2:]
+    do(lambda: moved(project, ids[:2], 1.0, amends=project.undo_entry))  # undone steps lie in between
+    for expected in states[-2::-1]:
+        project.undo()
+        assert stored(project) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        ({"code": "XYZ"}, "Rename class ACP to XYZ"),
+        ({"code": "XYZ", "weight": 3}, "Rename class ACP to XYZ"),
+        ({"name": "Soot"}, "Rename class ACP: “Anode carbon particle” to “Soot”"),
+        ({"colour": "#123456"}, "Recolour ACP"),
+        ({"key": ""}, "No key for class ACP"),
+        ({"key": "2"}, "Key 2 for class ACP"),
+        ({"weight": 2.5}, "Weight of class ACP: 1 to 2.5"),
+        ({"box_size_um": 12.5}, "Box size of class ACP: 12.5 µm"),
+        ({"description": "black"}, "Change description of class ACP"),
+        ({"description": "black", "weight": 3}, "Change description and weight of class ACP"),
+    ],
+)
+def test_the_history_says_what_was_changed_of_a_class(project: Project, fields: dict, title: str) -> None:
+    project.edit_class(project.class_by_code("ACP").id, **fields)
+    assert project.undo_title == title
