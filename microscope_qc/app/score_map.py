@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
     from microscope_qc.project.records import RunRecord
 
-LONGEST_PX = 2048
+LONGEST_PX = 1536
+"""About as many as the canvas has: more would take longer to reach the graphics card, and nobody would see them."""
 AGAIN_MS = 1000
 LATER_MS = 120
 FINER_FROM_POINTS = 2.0
@@ -191,7 +192,7 @@ class ScoreMap(QObject):
                 self.detail = None
                 self.changed.emit()
             return
-        height, width = (y1 - y0) / 2, (x1 - x0) / 2
+        height, width = (y1 - y0) / 4, (x1 - x0) / 4
         region = Region(round(y0 - height), round(x0 - width), round(y1 + height) + 1, round(x1 + width) + 1)
         label, top, generation = self.label, self.top, self._generation
         self._jobs.call(
