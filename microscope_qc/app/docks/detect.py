@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,18 +28,14 @@ from microscope_qc.app.docks.detect_runs import RunList
 from microscope_qc.app.docks.detect_speed import speed_key
 from microscope_qc.app.docks.gallery_link import link
 from microscope_qc.app.docks.gallery_parts import column_of, heading, note, scrolled
-from microscope_qc.app.docks.gallery_text import things
 from microscope_qc.app.session import Session
-from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import Job, format_seconds
+from microscope_qc.core.jobs import Job
 
 if TYPE_CHECKING:
     from microscope_qc.app.canvas.canvas import Canvas
-    from microscope_qc.app.jobs import JobHandle, JobRunner
+    from microscope_qc.app.jobs import JobRunner
     from microscope_qc.project.records import RunRecord
-
-log = logging.getLogger(__name__)
 
 VIEW_MS = 150
 
@@ -90,13 +85,11 @@ class DetectDock(QWidget):
         self.setObjectName("detect")
         self.setWindowTitle("Detect")
         self._session = session
-        self._jobs = jobs
         self._detect, self._resume = detect, resume
-        self._handle: JobHandle | None = None
         self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
         self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
         self.pixel_row = PixelSizeRow(session)
-        self.progress = DetectProgress(session)
+        self.progress = DetectProgress(session, jobs)
         self.story = self.progress.story
         self.start = QPushButton("Start")
         self.start_anew = QPushButton("Start anew")
@@ -127,6 +120,9 @@ class DetectDock(QWidget):
         self.start_anew.clicked.connect(lambda: self.begin(fresh=True))
         self.start_anew.setToolTip("Does not continue the interrupted detection of the same model and area")
         self.stop.clicked.connect(self.cancel)
+        self.progress.began.connect(self._on_began)
+        self.progress.advanced.connect(self._on_progress)
+        self.progress.ended.connect(self._on_ended)
         self.stop.setToolTip("What was found so far stays; you can continue later")
         self.stop.hide()
         self.continue_run.clicked.connect(self._on_continue_clicked)
@@ -167,7 +163,7 @@ class DetectDock(QWidget):
     @property
     def running(self) -> bool:
         """Whether a detection started here is under way."""
-        return self._handle is not None
+        return self.progress.running
 
     @property
     def card(self) -> Any | None:
@@ -235,13 +231,13 @@ class DetectDock(QWidget):
             return
         self.area.finish_changing()
         area = self.area.choice()
-        self._run(
+        self.progress.run(
             lambda: self._detect(
                 self._session.project, slide.id, self.models.argument, region=area.region, device="auto", fresh=fresh,
                 everything=area.everything, mask=area.mask,
             ),
-            slide.name,
-            speed_key(card),
+            f"Detecting {slide.name}",
+            pace_key=speed_key(card),
         )  # fmt: skip
 
     def go_on(self, run: RunRecord) -> None:
@@ -251,7 +247,7 @@ class DetectDock(QWidget):
             return
         same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
         key = speed_key(self.card) if same and self.card is not None else str(run.card.get("model_name", ""))
-        self._run(lambda: self._resume(self._session.project, run.id), slide.name, key)
+        self.progress.run(lambda: self._resume(self._session.project, run.id), f"Detecting {slide.name}", pace_key=key)
 
     def _on_start_clicked(self) -> None:
         self.area.finish_changing()
@@ -263,42 +259,30 @@ class DetectDock(QWidget):
 
     def cancel(self) -> None:
         """Stop; what was found stays."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self.progress.cancelling()
-            self.stop.setEnabled(False)
+        self.progress.cancel()
+        self.stop.setEnabled(False)
 
     def _on_continue_clicked(self) -> None:
         run = self.runs.selected_run()
         if run is not None:
             self.go_on(run)
 
-    def _run(self, job: Callable[[], Job[Any]], slide_name: str, pace_key: str) -> None:
-        self.progress.prepare(pace_key)
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def _on_began(self) -> None:
         self.stop.show()
         self.stop.setEnabled(True)
-        try:
-            handle = self._jobs.run_in_slices(
-                job(),
-                f"Detecting {slide_name}".strip(),
-                on_done=self._on_done,
-                on_failed=self._on_failed,
-                on_cancelled=self._on_cancelled,
-            )
-        except MicroscopeQCError as error:
-            self._on_failed(error)
-            return
-        self._handle = handle
-        self.progress.follow(handle)
-        handle.changed.connect(self._on_progress)
         self.runs.set_running(self._newest_running())
         self.refresh()
         self.detect_started.emit()
 
+    def _on_ended(self) -> None:
+        self.stop.hide()
+        self.runs.set_running(None)
+        self.refresh()
+
     def _newest_running(self) -> int | None:
         return next((run.id for run in self.runs.runs if run.state == "running"), None) if self.running else None
-
-    # -- what happens ------------------------------------------------------------------------------------------------
 
     def _on_progress(self) -> None:
         if self.running:
@@ -307,32 +291,6 @@ class DetectDock(QWidget):
     def _on_boxes_changed(self, change: Any) -> None:
         if self.running and change.kind == "added":
             self.progress.refresh()
-
-    def _on_done(self, result: Any) -> None:
-        self.progress.measure(result)
-        finds = getattr(result, "finds", None)
-        count = finds if isinstance(finds, int) else self.progress.found
-        taken = getattr(result, "seconds", None)
-        time_text = f" in {format_seconds(taken)}" if isinstance(taken, int | float) else ""
-        self._end(f"Done: {things(count, 'find')}{time_text}. Judge them in the gallery, worst first.")
-
-    def _on_cancelled(self) -> None:
-        self.progress.measure()
-        self._end("Stopped. What was found stays; Continue goes on from here.")
-
-    def _on_failed(self, error: BaseException) -> None:
-        if isinstance(error, MicroscopeQCError):
-            self._end(str(error))
-        else:
-            log.error("detection failed", exc_info=error)
-            self._end(f"The detection failed ({error}). What was found stays; the log says more.")
-
-    def _end(self, text: str) -> None:
-        self._handle = None
-        self.stop.hide()
-        self.progress.end(text)
-        self.runs.set_running(None)
-        self.refresh()
 
     def _on_continue_possible(self, run: object) -> None:
         possible = run is not None and not self.running

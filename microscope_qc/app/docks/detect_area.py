@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -12,26 +11,18 @@ from qtpy.QtWidgets import QButtonGroup, QCheckBox, QPushButton, QRadioButton, Q
 from superqt import QFlowLayout
 
 from microscope_qc.app.area_masks import AreaMasks
+from microscope_qc.app.docks.detect_choice import AreaChoice, AreaNames, Beginnings
 from microscope_qc.app.docks.detect_estimate import Estimate
 from microscope_qc.app.docks.detect_look import LookFinder, LookView
 from microscope_qc.app.docks.gallery_parts import sentence
 from microscope_qc.app.session import Session
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.inference.mask import AreaMask, open_mask
+from microscope_qc.ml.inference.mask import AreaMask
 
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
 
 Viewport = Callable[[], tuple[float, float, float, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class AreaChoice:
-    """What is chosen, as a detection is told: see :func:`microscope_qc.workflows.detect.prepare_run`."""
-
-    region: Region | None = None
-    everything: bool = False
-    mask: AreaMask | None = None
 
 
 class AreaSection(QWidget):
@@ -61,6 +52,7 @@ class AreaSection(QWidget):
         self.masks = AreaMasks(session, self)
         self.finder = LookFinder(session, jobs, self)
         self.times = Estimate(session, card)
+        self._begin, self._names = Beginnings(session), AreaNames()
         self.view: LookView | None = None
         self.whole, self.visible = QRadioButton("Whole slide"), QRadioButton("Visible area")
         self.drawn = QRadioButton("Drawn regions")
@@ -70,8 +62,6 @@ class AreaSection(QWidget):
         self.estimate = sentence()
         self._change_when_found = False
         self._changing = "changed"
-        self._key_of: tuple[AreaMask | None, str | None] = (None, None)
-        self._empty = self._everywhere = open_mask((1, 1), look=False)
         self._build()
         self.masks.changed.connect(self.changed)
         self.masks.leaving.connect(self._on_leaving)
@@ -143,14 +133,7 @@ class AreaSection(QWidget):
 
     def key(self) -> str | None:
         """How the settings of a detection name the chosen area beside its rectangle."""
-        from microscope_qc.workflows.detect import area_key
-
-        choice = self.choice()
-        if choice.mask is None:
-            return area_key(everything=choice.everything)
-        if self._key_of[0] is not choice.mask:
-            self._key_of = (choice.mask, area_key(mask=choice.mask))
-        return self._key_of[1]
+        return self._names.of(self.choice())
 
     def look(self) -> AreaMask | None:
         """The mask that says where it will look; None while that is not known, or nothing is left out."""
@@ -158,10 +141,7 @@ class AreaSection(QWidget):
             return self._drawn()
         if not self.leave_out.isChecked():
             return None
-        mask = self.masks.get("changed")
-        if mask is None and self.finder.known(self._card()):
-            mask = self.finder.mask(self._card()) or self._all()
-        return mask
+        return self.masks.get("changed") or self._found()
 
     def why_not(self) -> str:
         """Why nothing can be detected there; "" when it can."""
@@ -174,16 +154,12 @@ class AreaSection(QWidget):
         return f"Nothing of {place} is left to look at: add area first."
 
     def _drawn(self) -> AreaMask:
-        shape = self._session.slide.shape_px if self._session.slide is not None else (1, 1)
-        if self._empty.region.shape != shape:
-            self._empty = open_mask(shape, look=False)
-        return self.masks.get("drawn") or self._empty
+        return self.masks.get("drawn") or self._begin.mask(look=False)
 
-    def _all(self) -> AreaMask:
-        shape = self._session.slide.shape_px if self._session.slide is not None else (1, 1)
-        if self._everywhere.region.shape != shape or not self._everywhere.look.all():
-            self._everywhere = open_mask(shape, look=True)
-        return self._everywhere
+    def _found(self) -> AreaMask | None:
+        """What the program found, None while that is not known."""
+        card = self._card()
+        return (self.finder.mask(card) or self._begin.mask(look=True)) if self.finder.known(card) else None
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -299,7 +275,7 @@ class AreaSection(QWidget):
         if self._changing == "drawn":
             self.masks.set("drawn", mask if mask.look.any() else None)
             return
-        found = self.finder.mask(self._card()) or (self._all() if self.finder.known(self._card()) else None)
+        found = self._found()
         same = found is not None and found.fingerprint == mask.fingerprint
         self.masks.set("changed", None if same else mask)
 
@@ -307,9 +283,9 @@ class AreaSection(QWidget):
         if self.view is None:
             return
         if self._changing == "drawn":
-            self.view.replace(open_mask(self._empty.region.shape, look=False))
-        elif self.finder.known(self._card()):
-            self.view.replace(self.finder.mask(self._card()) or self._all())
+            self.view.replace(self._begin.mask(look=False))
+        elif (found := self._found()) is not None:
+            self.view.replace(found)
         else:
             # what the person changed was kept from an earlier start: find anew what the program sees
             self.view.finish()

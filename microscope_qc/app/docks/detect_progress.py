@@ -1,31 +1,41 @@
-"""What a detection under way says: how far it is, what it has found, how long it will take; and its pace for later."""
+"""A detection under way: how far it is, what it has found, how long it will take, how it ended; its pace for later."""
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from microscope_qc.app.docks.detect_speed import remember
 from microscope_qc.app.docks.gallery_parts import sentence
 from microscope_qc.app.docks.gallery_text import count_text, things
 from microscope_qc.app.session import Session
-from microscope_qc.core.jobs import Progress, format_seconds
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress, format_seconds
 
 if TYPE_CHECKING:
-    from microscope_qc.app.jobs import JobHandle
+    from microscope_qc.app.jobs import JobHandle, JobRunner
+
+log = logging.getLogger(__name__)
 
 FEWEST_TILES = 4
 """Fewer tiles say nothing about the pace."""
 
 
 class DetectProgress(QWidget):
-    """Bar and story of one detection after another."""
+    """Bar and story of one detection after another. ``ended`` comes however it ended, also where it could not begin."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    began = Signal()
+    advanced = Signal()
+    ended = Signal()
+
+    def __init__(self, session: Session, jobs: JobRunner, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._jobs = session, jobs
         self._handle: JobHandle | None = None
         self._finds_before = 0
         self._clock = (0.0, -1.0)
@@ -51,24 +61,31 @@ class DetectProgress(QWidget):
         """Finds that came since the detection began."""
         return max(0, len(self._session.table) - self._finds_before)
 
-    def prepare(self, key: str) -> None:
-        """A detection is about to begin; its pace will be kept under ``key``."""
-        self._key = key
+    def run(self, job: Callable[[], Job[Any]], title: str, *, pace_key: str) -> None:
+        """Run a detection; its pace will be kept under ``pace_key``."""
+        self._key = pace_key
         self._finds_before = len(self._session.table)
         self._clock = (time.monotonic(), -1.0)
         self.bar.setRange(0, 0)
         self.bar.show()
         self.story.show()
         self.story.setText("Starting …")
-
-    def follow(self, handle: JobHandle) -> None:
-        """It runs."""
+        try:
+            handle = self._jobs.run_in_slices(
+                job(), title, on_done=self._on_done, on_failed=self._on_failed, on_cancelled=self._on_cancelled
+            )
+        except MicroscopeQCError as error:
+            self._on_failed(error)
+            return
         self._handle = handle
         handle.changed.connect(self._on_changed)
+        self.began.emit()
 
-    def cancelling(self) -> None:
-        """It was told to stop."""
-        self.story.setText("Stopping …")
+    def cancel(self) -> None:
+        """Stop; what was found stays."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self.story.setText("Stopping …")
 
     def refresh(self) -> None:
         """Say how it stands."""
@@ -86,7 +103,7 @@ class DetectProgress(QWidget):
         tiles = f"{count_text(int(progress.done))} of {count_text(int(progress.total))} {progress.unit or 'tiles'}"
         self.story.setText(f"<b>{',  '.join(words)}</b><br>{tiles}")
 
-    def measure(self, result: Any = None) -> None:
+    def _measure(self, result: Any = None) -> None:
         """Remember the pace for the next estimate: what the detection says of itself, else what was seen from here."""
         handle = self._handle
         if handle is None:
@@ -100,12 +117,6 @@ class DetectProgress(QWidget):
         elif done >= 0 and tiles >= FEWEST_TILES and seconds > 0:
             remember(self._key, tiles / seconds)
 
-    def end(self, text: str) -> None:
-        """It has ended, and this is how."""
-        self._handle = None
-        self.bar.hide()
-        self.story.setText(text)
-
     def _on_changed(self) -> None:
         handle = self._handle
         if handle is None:
@@ -117,3 +128,30 @@ class DetectProgress(QWidget):
         if self._clock[1] < 0 and progress.done > 0:
             self._clock = (time.monotonic(), progress.done)  # the start-up of the child does not count
         self.refresh()
+        self.advanced.emit()
+
+    def _on_done(self, result: Any) -> None:
+        self._measure(result)
+        finds = getattr(result, "finds", None)
+        count = finds if isinstance(finds, int) else self.found
+        taken = getattr(result, "seconds", None)
+        time_text = f" in {format_seconds(taken)}" if isinstance(taken, int | float) else ""
+        self._end(f"Done: {things(count, 'find')}{time_text}. Judge them in the gallery, worst first.")
+
+    def _on_cancelled(self) -> None:
+        self._measure()
+        self._end("Stopped. What was found stays; Continue goes on from here.")
+
+    def _on_failed(self, error: BaseException) -> None:
+        if isinstance(error, MicroscopeQCError):
+            self._end(str(error))
+        else:
+            log.error("detection failed", exc_info=error)
+            self._end(f"The detection failed ({error}). What was found stays; the log says more.")
+
+    def _end(self, text: str) -> None:
+        self._handle = None
+        self.bar.hide()
+        self.story.show()
+        self.story.setText(text)
+        self.ended.emit()
