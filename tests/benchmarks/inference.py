@@ -458,45 +458,55 @@ from microscope_qc.ml.inference.engine import run_model
 from microscope_qc.ml.inference.detector import Detector
 Detector.load("li-ion-ssd", device="cpu")
 process = psutil.Process()
-before, peak, end = process.memory_info().rss, [0], threading.Event()
+before, marks, end = process.memory_info().rss, [], threading.Event()
 def look():
     while not end.wait(0.01):
-        peak[0] = max(peak[0], process.memory_info().rss)
+        marks.append(process.memory_info().rss)
 watcher = threading.Thread(target=look)
 watcher.start()
 status = run_job(run_model(sys.argv[1]))
 end.set()
 watcher.join()
-print(json.dumps([(peak[0] - before) / 1e9, status["tiles_done"]]))
+half = max(marks[: len(marks) // 2])
+print(json.dumps([before / 1e9, (max(marks) - before) / 1e9, (half - before) / 1e9, status["tiles_done"]]))
 """
+MEMORY_TILES = 80
 
 
 def memory(folder: Path) -> None:
-    """Peak memory beyond program and model, on virtual slides of two sizes; tiles taken from all over the slide."""
+    """Peak memory beyond program and model, on virtual slides of three sizes.
+
+    As many tiles of each, from all over the slide and none beside another: unpacked pieces are of no further use.
+    """
     from microscope_qc.ml.inference.mask import mask_from, write_mask
     from microscope_qc.slides.virtual import write_virtual
 
-    for side in (20_000, 160_000):
-        path = write_virtual(folder / f"v{side}.virtual.json", shape=(side, side), pixel_size_um=(0.3, 0.3))
-        run = folder / f"memory{side}"
+    peaks = []
+    for shape in ((20_000, 20_000), (60_000, 60_000), (170_000, 200_000)):
+        path = write_virtual(folder / f"v{shape[1]}.virtual.json", shape=shape, pixel_size_um=(0.3, 0.3))
+        run = folder / f"memory{shape[1]}"
         run.mkdir()
-        card = run_card(path, "li-ion-ssd", side=side, tile_px=1536, overlap_px=384)
-        (run / "card.json").write_text(json.dumps(card | {"skip_empty": True}))
-        look = np.random.default_rng(0).random((side // 1000, side // 1000)) < 100 / (side // 1000) ** 2
-        write_mask(run, mask_from(look, region=Region(0, 0, side, side), cell_px=(1000, 1000)))
+        card = run_card(path, "li-ion-ssd", side=0, tile_px=1536, overlap_px=384) | {
+            "region": [0, 0, *shape],
+            "skip_empty": True,
+        }
+        (run / "card.json").write_text(json.dumps(card))
+        grid = TileGrid(Region(0, 0, *shape), 1536, 384)
+        apart = [row * grid.columns + column for row in range(0, grid.rows, 2) for column in range(0, grid.columns, 2)]
+        chosen = np.random.default_rng(0).choice(apart, MEMORY_TILES, replace=False)
+        look = np.zeros((shape[0] // 256 + 1, shape[1] // 256 + 1), bool)
+        for number in chosen:  # the middle of a tile is in no other tile
+            look[(grid[int(number)].y0 + 768) // 256, (grid[int(number)].x0 + 768) // 256] = True
+        write_mask(run, mask_from(look, region=grid.region, cell_px=(256, 256)))
         done = subprocess.run(
             [sys.executable, "-c", _MEMORY, str(run)], capture_output=True, text=True, check=True,
             env=dict(os.environ, OMP_WAIT_POLICY="PASSIVE"),
         )  # fmt: skip
-        peak, tiles = json.loads(done.stdout.splitlines()[-1])
-        grid = TileGrid(Region(0, 0, side, side), 1536, 384)
-        line(
-            f"peak memory beyond the model, slide of {side:,} px: GB",
-            peak,
-            "< 2",
-            peak < 2,
-            f"{len(grid):,} tiles, {tiles} done",
-        )
+        before, peak, half, _ = json.loads(done.stdout.splitlines()[-1])
+        peaks.append(peak)
+        name = f"peak memory beyond the model, {shape[1]:,} x {shape[0]:,} px: GB"
+        line(name, peak, "< 2", peak < 2, f"{len(grid):,} tiles; {half:.3f} after half; program and model {before:.2f}")
+    line("largest slide / smallest", peaks[-1] / peaks[0], "-", True, f"{MEMORY_TILES} tiles each")
 
 
 _START = """

@@ -158,6 +158,7 @@ def test_tiles_of_a_strip_are_those_that_are_read_alone(picture: Path) -> None:
         reader = TileReader(slide.scene(None), scale=(1.5, 1.5), tile_shape=(192, 192), shape=(128, 128))
         tiles = list(grid)[:4]
         assert reader.strips(tiles, longest=4) == [4] and reader.strips(tiles, longest=2) == [2, 2]
+        assert reader.strips([tiles[0], tiles[1], tiles[3]], longest=4) == [2, 1], "what lies between is not read"
         for together, tile in zip(reader.read(tiles), tiles, strict=True):
             (alone,) = reader.read([tile])
             np.testing.assert_array_equal(together, alone)

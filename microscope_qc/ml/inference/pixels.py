@@ -69,16 +69,17 @@ class TileReader:
         """How many of ``tiles``, from the first on, :meth:`read` can read together; the numbers add up to all."""
         lengths: list[int] = []
         for index, tile in enumerate(tiles):
-            if lengths and lengths[-1] < longest and self._fits(tiles[index - lengths[-1]], tile):
+            if lengths and lengths[-1] < longest and self._fits(tiles[index - lengths[-1]], tiles[index - 1], tile):
                 lengths[-1] += 1
             else:
                 lengths.append(1)
         return lengths
 
-    def _fits(self, first: Region, tile: Region) -> bool:
-        """Whether a tile goes on in the strip of ``first`` with its own pixels on the strip's."""
-        (y, x), (y_first, x_first) = self._origin(tile), self._origin(first)
-        return y == y_first and x >= x_first and (x - x_first) * self.shape[1] % self._source[1] == 0
+    def _fits(self, first: Region, before: Region, tile: Region) -> bool:
+        """Whether a tile goes on where ``before`` ends, in the strip of ``first``, with its pixels on the strip's."""
+        (y, x), (y_first, x_first), x_before = self._origin(tile), self._origin(first), self._origin(before)[1]
+        follows = x_before <= x <= x_before + self._source[1]  # between tiles that were left out nothing is read
+        return y == y_first and follows and (x - x_first) * self.shape[1] % self._source[1] == 0
 
     def read(self, tiles: Sequence[Region]) -> list[np.ndarray]:
         """Pixels, uint8 (h, w, 3), of tiles that :meth:`strips` put together.
