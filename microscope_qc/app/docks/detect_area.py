@@ -22,6 +22,8 @@ from microscope_qc.ml.inference.mask import AreaMask
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
 
+LEAVE_OUT_TIP = "What is surely flat on a coarse picture of the slide is skipped"
+
 Viewport = Callable[[], tuple[float, float, float, float]]
 
 
@@ -70,7 +72,6 @@ class AreaSection(QWidget):
     def _build(self) -> None:
         self.whole.setChecked(True)
         self.leave_out.setChecked(True)
-        self.leave_out.setToolTip("What is surely flat on a coarse picture of the slide is skipped")
         self.show_look.setCheckable(True)
         where, look = QFlowLayout(), QFlowLayout()
         group = QButtonGroup(self)
@@ -171,6 +172,8 @@ class AreaSection(QWidget):
         for choice in (self.whole, self.drawn):
             choice.setEnabled(not running)
         self.leave_out.setEnabled(not running and not self.drawn.isChecked())
+        tip = "Drawn regions are looked at all over" if self.drawn.isChecked() else LEAVE_OUT_TIP
+        self.leave_out.setToolTip(tip)
         shown = self.show_look.isChecked()
         self.show_look.setText("Hide where it will look" if shown else "Show where it will look…")
         self.show_look.setEnabled(shown or not why_not)

@@ -51,6 +51,7 @@ class LookedButton(QPushButton):
             self.setChecked(False)
 
     def _on_toggled(self, shown: bool) -> None:
+        self.setText("Hide where it looked" if shown else "Show where it looked")
         view = self._area.view
         if view is None:
             return
