@@ -162,9 +162,8 @@ def joined(first: Sequence[Delta], second: Sequence[Delta]) -> list[Delta] | Non
     result = []
     for old, new in zip(first, second, strict=True):
         alike = old.table == new.table and old.after.keys() == new.before.keys() == new.after.keys()
-        if not (alike and all(np.array_equal(side["id"], old.before["id"]) for side in (old.after, new.before))):
-            return None
-        if not np.array_equal(new.after["id"], old.before["id"]):
+        sides = (old.after, new.before, new.after)
+        if not (alike and all(np.array_equal(side["id"], old.before["id"]) for side in sides)):
             return None
         result.append(Delta(old.table, old.before, new.after))
     return result

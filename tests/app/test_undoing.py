@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +53,11 @@ def test_a_large_step_that_fails_is_said_and_changes_nothing(
     session, project = window.session, window.session.project
     assert project is not None
 
+    seen = threading.Event()
+    history = window.show_dock("history")
+
     def full(self: Stepping, step: Any) -> None:
+        assert seen.wait(60)
         self._pending = None
         raise ProjectError("The disk is full.", hint="Free some space.")
 
@@ -61,9 +66,12 @@ def test_a_large_step_that_fails_is_said_and_changes_nothing(
     window.errors.person_error.connect(said.append)
     with qtbot.capture_exceptions() as raised:
         window.trigger("edit.undo")
+        qtbot.waitUntil(lambda: not history._undo.isEnabled(), timeout=60_000)
+        seen.set()
         qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
     assert said or raised
     assert len(session.table) == 8 and project.can_undo and not project.is_writing
+    qtbot.waitUntil(history._undo.isEnabled, timeout=60_000)
     qtbot.waitUntil(window.book.actions["edit.undo"].isEnabled, timeout=60_000)
 
 

@@ -287,6 +287,19 @@ def test_the_table_follows_single_finds_as_if_it_were_read_anew(qtbot: Any, sess
     ]
 
 
+def test_a_find_that_the_filter_hides_once_it_is_judged_leaves_the_table(qtbot: Any, session: Any) -> None:
+    table = TableDock(session)
+    qtbot.addWidget(table)
+    table.show()
+    session.set_filter(states=frozenset([ReviewState.UNREVIEWED]))
+    qtbot.waitUntil(lambda: not table._due.due, timeout=60_000)
+    first = int(table.model.ids[0])
+    session.confirm(np.array([first]))
+    qtbot.waitUntil(lambda: first not in table.model.ids and table.model.rowCount() == 11, timeout=60_000)
+    session.undo()
+    qtbot.waitUntil(lambda: first in table.model.ids, timeout=60_000)
+
+
 @pytest.mark.parametrize("column", range(9))
 def test_every_column_of_the_table_sorts_by_what_it_shows(qtbot: Any, session: Any, column: int) -> None:
     table = TableDock(session)

@@ -179,7 +179,7 @@ class GridView(QAbstractItemView):
         page = self.viewport().rect()
         if selection.count() > MANY_RANGES:
             return QRegion(page)
-        ranges = [(part.top(), part.bottom()) for part in selection]
+        ranges = [(part.top(), part.bottom()) for part in selection]  # type: ignore[attr-defined]
         region = QRegion()
         for row in self.rows_in(page):
             if any(top <= row <= bottom for top, bottom in ranges):

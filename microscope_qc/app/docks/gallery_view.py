@@ -112,7 +112,8 @@ class FindView(CropView):
         """Somebody clicked or moved in this view."""
         if self._syncing or self._finds.taking_out:
             return
-        parts = [self._finds.ids_between(part.top(), part.bottom()) for part in self.selectionModel().selection()]
+        chosen = self.selectionModel().selection()
+        parts = [self._finds.ids_between(part.top(), part.bottom()) for part in chosen]  # type: ignore[attr-defined]
         ids = np.concatenate([np.empty(0, np.int64), *parts])
         current = self.currentIndex().data(BOX_ID) if self.currentIndex().isValid() else None
         self._finds.start_review()

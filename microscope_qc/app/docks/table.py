@@ -378,7 +378,7 @@ class TableDock(QWidget):
         if self._taking or selection is None:
             return
         self._taking = True
-        parts = [self.model.ids[part.top() : part.bottom() + 1] for part in selection.selection()]
+        parts = [self.model.ids[part.top() : part.bottom() + 1] for part in selection.selection()]  # type: ignore[attr-defined]
         ids = np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
         current = selection.currentIndex()
         current_id = int(self.model.ids[current.row()]) if current.isValid() else None
