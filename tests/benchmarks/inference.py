@@ -300,7 +300,7 @@ def autoencoder(folder: Path) -> None:
             "autoencoder 512 -> 256, stride 384: gain over one by one", gain, ">= 6", gain >= 6, f"processor {busy:.1f}"
         )
         print(f"    {len(session.grid) / ours[0]:,.0f} against {len(tiles) / loop[0]:,.0f} patches/s", end="; ")
-        print(f"the forward pass alone allows {1 / forward:,.0f}, a gain of {loop[0] / len(tiles) / forward:.1f}")
+        print(f"one pass of all cores allows {1 / forward:,.0f}, a gain of {loop[0] / len(tiles) / forward:.1f}")
 
 
 def tiny_model(folder: Path) -> Path:
