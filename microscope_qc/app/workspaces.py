@@ -19,7 +19,7 @@ TIPS = {
     "review": "One find after the other, nothing else",
     "sem": "Marks, alignment and the list of places to visit",
 }
-LAYOUT_VERSION = 4
+LAYOUT_VERSION = 5
 SEM_WIDTH = 464
 """Every column of the marks and of the travel list is seen."""
 
@@ -89,8 +89,8 @@ class Workspaces:
         self._window.show_page()
 
     def _give_corner(self, name: str) -> None:
-        """At the SEM the panel with the travel list goes to the very bottom; elsewhere the gallery takes the width."""
-        area = AREAS["right"] if name == "sem" else AREAS["bottom"]
+        """The panels at the right go to the very bottom, since they need the height; in review the strip is wide."""
+        area = AREAS["bottom"] if name == "review" else AREAS["right"]
         self._window.setCorner(Qt.Corner.BottomRightCorner, area)
 
     def _arrange(self, name: str) -> None:
@@ -118,7 +118,7 @@ class Workspaces:
         if by_area["right"]:
             wide = SEM_WIDTH if name == "sem" else 276
             window.resizeDocks(by_area["right"], [wide] * len(by_area["right"]), Qt.Orientation.Horizontal)
-            window.resizeDocks(by_area["right"], [330, 200][: len(by_area["right"])], Qt.Orientation.Vertical)
+            window.resizeDocks(by_area["right"], [330, 460][: len(by_area["right"])], Qt.Orientation.Vertical)
         if by_area["bottom"]:
             high = max(216, round(window.height() * 0.24))
             window.resizeDocks(by_area["bottom"], [high] * len(by_area["bottom"]), Qt.Orientation.Vertical)

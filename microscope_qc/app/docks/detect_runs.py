@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ class RunList(QTreeWidget):
         self._running_id: int | None = None
         self._ticking = False
         self._letters: dict[int, str] = {}
-        self.setHeaderLabels(["Found by", "Started", "Finds", "State"])
+        self.setHeaderLabels(["Found by", "Finds", "Started"])
         self.setIndentation(0)
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
@@ -48,7 +49,7 @@ class RunList(QTreeWidget):
         header = self.header()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(24)
-        for column in (1, 2, 3):
+        for column in (1, 2):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(False)
         self.itemChanged.connect(self._on_item_changed)
@@ -107,18 +108,21 @@ class RunList(QTreeWidget):
         when = str(run.started)[:16].replace("T", " ")
         letter = self._letters.get(run.id, "")
         name = f"{letter}   {model_name(run)}" if letter else model_name(run)
-        item = QTreeWidgetItem([name, when, count_text(run.found), state])
+        if state != "finished":
+            name = f"{name}, {state}"
+        this_year = when[:4] == str(datetime.now().astimezone().year)
+        item = QTreeWidgetItem([name, count_text(run.found), when[5:] if this_year else when[:10]])
         item.setData(0, RUN_ID, run.id)
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
         item.setCheckState(0, Qt.CheckState.Checked if run.shown else Qt.CheckState.Unchecked)
         item.setSizeHint(0, QSize(0, self.fontMetrics().height() + 8))
-        item.setTextAlignment(2, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+        item.setTextAlignment(1, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
         lines = [model_name(run), f"started {when}", things(run.found, "find"), state]
         region = run.card.get("region")
         if region:
             lines.insert(2, "y {0}–{2}, x {1}–{3} px".format(*region))
         lines.append("The tick shows and hides its finds.")
-        for column in range(4):
+        for column in range(self.columnCount()):
             item.setToolTip(column, "\n".join(lines))
         return item
 
