@@ -190,7 +190,7 @@ def test_a_missing_pixel_size_is_asked_here(qtbot: Any, dock: DetectDock, sessio
     session.show_slide(slide.id)
     assert dock.pixel_row.isVisible() and not dock.start.isEnabled()
     assert "pixel size" in dock.start.toolTip()
-    dock.pixel_row.size.setValue(0.25)
+    dock.pixel_row.number.setValue(0.25)
     dock.pixel_row.button.click()
     assert session.slide.pixel_size_um == (0.25, 0.25)
     assert not dock.pixel_row.isVisible() and dock.start.isEnabled()

@@ -153,7 +153,13 @@ class Bench:
                 processor += used
             if used > 1.5 or self.busy():
                 quiet_since = time.perf_counter()
-            if not shown and not self.waiting() and boxes._scene is not None and not boxes.preparing and not boxes._stale:
+            if (
+                not shown
+                and not self.waiting()
+                and boxes._scene is not None
+                and not boxes.preparing
+                and not boxes._stale
+            ):
                 shown = (time.perf_counter() - start) * 1e3
             time.sleep(0.002)
         return shown, processor, longest

@@ -16,18 +16,18 @@ class PixelSizeRow(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.size = QDoubleSpinBox()
-        self.size.setLocale(QLocale.c())
-        self.size.setDecimals(4)
-        self.size.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.size.setRange(0.0, 1000.0)
-        self.size.setSingleStep(0.05)
-        self.size.setSuffix(" µm per px")
-        self.size.setSpecialValueText("type it")
+        self.number = QDoubleSpinBox()
+        self.number.setLocale(QLocale.c())
+        self.number.setDecimals(4)
+        self.number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.number.setRange(0.0, 1000.0)
+        self.number.setSingleStep(0.05)
+        self.number.setSuffix(" µm per px")
+        self.number.setSpecialValueText("type it")
         self.button = QPushButton("Set")
         self.button.clicked.connect(self._on_set)
         line = QHBoxLayout()
-        line.addWidget(self.size, 1)
+        line.addWidget(self.number, 1)
         line.addWidget(self.button)
         text = sentence("This slide does not say its pixel size. Detection needs it: the model knows defects by size.")
         column = column_of(text, line)
@@ -42,9 +42,9 @@ class PixelSizeRow(QWidget):
 
     def _on_set(self) -> None:
         project, slide = self._session.project, self._session.slide
-        if project is None or slide is None or self.size.value() <= 0:
+        if project is None or slide is None or self.number.value() <= 0:
             return
         try:
-            project.set_pixel_size(slide.id, self.size.value())
+            project.set_pixel_size(slide.id, self.number.value())
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
