@@ -101,9 +101,26 @@ def test_speeds_are_kept_per_model_and_a_broken_file_is_no_harm(own_settings: Pa
 def test_a_model_of_coarser_pixels_needs_fewer_tiles() -> None:
     slide = SimpleNamespace(shape_px=(4096, 4096), pixel_size_um=(0.5, 0.5))
     for pixel_um, tiles in ((0.5, 64), (1.0, 16), (None, 64)):
-        card = SimpleNamespace(tile_px=512, overlap_px=0, pixel_size_um=pixel_um)
+        card = SimpleNamespace(task="detect", tile_px=512, overlap_px=0, pixel_size_um=pixel_um)
         assert len(grid_of(card, slide, None)) == tiles
     assert len(grid_of(card, slide, Region(0, 0, 1024, 512))) == 2
+
+
+def test_the_tiles_that_are_promised_are_those_of_the_run(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from microscope_qc.ml.card import read_card
+    from microscope_qc.ml.inference.tiling import plan_grid
+    from microscope_qc.ml.models import model_folder
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.detect import prepare_run
+
+    Image.new("L", (9000, 7000)).save(tmp_path / "S1.png")
+    with Project.create(tmp_path / "P.mqc", slides=[tmp_path / "S1.png"]) as project:
+        slide = project.set_pixel_size(project.slides[0].id, 0.31)
+        for region in (None, Region(100, 333, 6000, 8000)):
+            run = prepare_run(project, slide.id, "li-ion-ssd", region=region)
+            assert grid_of(read_card(model_folder("li-ion-ssd")), slide, region) == plan_grid(run.card)
 
 
 def test_a_share_is_said_with_as_many_digits_as_it_has() -> None:

@@ -10,7 +10,7 @@ from microscope_qc.app.docks.gallery_text import things
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import format_seconds
 from microscope_qc.ml.inference.mask import AreaMask
-from microscope_qc.ml.inference.tiling import slide_scale, tile_size
+from microscope_qc.ml.inference.tiling import lattice, slide_scale, tile_size
 
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
@@ -24,7 +24,8 @@ def grid_of(card: Any, slide: SlideRecord, region: Region | None) -> TileGrid:
     """Tiles in which a model goes over an area (None: the whole slide)."""
     scale = slide_scale(card.pixel_size_um, slide.pixel_size_um)
     side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
-    return TileGrid(region or Region(0, 0, *slide.shape_px), side, overlap)
+    steps = lattice(overlap, scale=scale) if card.task == "detect" else (0.0, 0.0)
+    return TileGrid(region or Region(0, 0, *slide.shape_px), side, overlap, steps)
 
 
 class Estimate:
