@@ -105,8 +105,9 @@ def prepare_run(
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
     side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
+    steps = lattice(overlap, scale=scale) if card.task == "detect" else (0.0, 0.0)
     if mask is not None:
-        _check_mask(mask, slide, TileGrid(area, side, overlap))
+        _check_mask(mask, slide, TileGrid(area, side, overlap, steps))
     settings = {
         "model": card.name,
         "weights": _fingerprint(folder / WEIGHTS_NAME),
@@ -127,7 +128,7 @@ def prepare_run(
         "region": settings["region"],
         "tile_px": side,
         "overlap_px": overlap,
-        "lattice_px": lattice(overlap, scale=scale) if card.task == "detect" else None,
+        "lattice_px": list(steps),
         "scale": list(scale),
         "classes": card.classes,
         "class_names": card.class_names,
