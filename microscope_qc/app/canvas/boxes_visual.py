@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from vispy.gloo import IndexBuffer, VertexBuffer
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
+
+from microscope_qc.app.canvas.screen_visual import ScreenVisual
 
 FRAME_DTYPE = np.dtype(
     [
@@ -129,11 +130,11 @@ class _Template:
 _template = _Template()
 
 
-class FramesVisual(Visual):
+class FramesVisual(ScreenVisual):
     """All frames given with :meth:`set_frames`."""
 
     def __init__(self) -> None:
-        Visual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
+        ScreenVisual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
         self._draw_mode = "triangles"
         self._count = 0
         self._capacity = 0
@@ -181,19 +182,9 @@ class FramesVisual(Visual):
             self._view = (x, y, zoom)
             self.update()
 
-    def _prepare_transforms(self, view: Any) -> None:
-        """Places come in slide pixels; the scene's transform is not asked."""
-
-    def _prepare_draw(self, view: Any) -> bool | None:
-        if self._count == 0:
-            return False
-        width, height = view.transforms.canvas.size if view.transforms.canvas is not None else (1, 1)
-        view.view_program["u_size"] = (float(max(1, width)), float(max(1, height)))
+    def _prepare_frame(self, view: Any) -> bool:
         view.view_program["u_view"] = self._view
-        return None
-
-    def _compute_bounds(self, axis: int, view: Any) -> tuple[float, float] | None:
-        return None
+        return self._count > 0
 
 
 Frames = create_visual_node(FramesVisual)

@@ -10,10 +10,10 @@ from qtpy.QtGui import QColor, QFont, QFontMetricsF, QLinearGradient, QPainter, 
 from qtpy.QtWidgets import QWidget
 from vispy.gloo import Texture2D, VertexBuffer
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from microscope_qc.app import theme
 from microscope_qc.app.canvas.score_colours import STEPS, scale_colours
+from microscope_qc.app.canvas.screen_visual import TWO_TRIANGLES, ScreenVisual
 
 if TYPE_CHECKING:
     from microscope_qc.app.canvas.canvas import Canvas
@@ -50,11 +50,11 @@ void main() {
 """
 
 
-class ScoresVisual(Visual):
+class ScoresVisual(ScreenVisual):
     """Cells as one texture, drawn in up to four rectangles."""
 
     def __init__(self) -> None:
-        Visual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
+        ScreenVisual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
         self._draw_mode = "triangles"
         self._count = 0
         self._texture = Texture2D(np.zeros((1, 1, 4), np.uint8), interpolation="nearest", internalformat="rgba8")
@@ -80,7 +80,7 @@ class ScoresVisual(Visual):
     def set_parts(self, places: np.ndarray, cells: np.ndarray) -> None:
         """Rectangles (N, 4) left, top, right, bottom from the middle of the canvas, and what they show of the cells."""
         vertices = np.zeros((MOST_PARTS, 6), VERTEX_DTYPE)
-        for corner, (x, y) in enumerate(((0, 1), (2, 1), (2, 3), (0, 1), (2, 3), (0, 3))):
+        for corner, (x, y) in enumerate(TWO_TRIANGLES):
             for name, sides in (("a_place", places), ("a_cell", cells)):
                 vertices[name][: len(sides), corner, 0] = sides[:, x]
                 vertices[name][: len(sides), corner, 1] = sides[:, y]
@@ -88,18 +88,8 @@ class ScoresVisual(Visual):
         self._count = len(places)
         self.update()
 
-    def _prepare_transforms(self, view: Any) -> None:
-        """Places come in screen points; the scene's transform is not asked."""
-
-    def _prepare_draw(self, view: Any) -> bool | None:
-        if self._count == 0:
-            return False
-        width, height = view.transforms.canvas.size if view.transforms.canvas is not None else (1, 1)
-        view.view_program["u_size"] = (float(max(1, width)), float(max(1, height)))
-        return None
-
-    def _compute_bounds(self, axis: int, view: Any) -> tuple[float, float] | None:
-        return None
+    def _prepare_frame(self, view: Any) -> bool:
+        return self._count > 0
 
 
 Scores = create_visual_node(ScoresVisual)

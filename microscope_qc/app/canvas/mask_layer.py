@@ -8,9 +8,9 @@ import numpy as np
 from qtpy.QtCore import QObject
 from vispy.gloo import Texture2D, VertexBuffer
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from microscope_qc.app.canvas.mask_paint import Cells
+from microscope_qc.app.canvas.screen_visual import TWO_TRIANGLES, ScreenVisual
 from microscope_qc.app.canvas.view import View
 from microscope_qc.ml.inference.mask import AreaMask
 
@@ -66,11 +66,11 @@ void main() {
 """
 
 
-class VeilVisual(Visual):
+class VeilVisual(ScreenVisual):
     """Cells as one texture in one rectangle, cut to the view."""
 
     def __init__(self) -> None:
-        Visual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
+        ScreenVisual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
         self._draw_mode = "triangles"
         self._seen = False
         self._texture = Texture2D(np.zeros((1, 1), np.uint8), interpolation="nearest", internalformat="r8")
@@ -98,7 +98,7 @@ class VeilVisual(Visual):
     def set_place(self, place: np.ndarray, cells: np.ndarray, *, edge: tuple[float, float], phase: float) -> None:
         """Left, top, right, bottom in screen points from the middle of the canvas, and the same in cells."""
         vertices = np.zeros(6, VERTEX_DTYPE)
-        for corner, (x, y) in enumerate(((0, 1), (2, 1), (2, 3), (0, 1), (2, 3), (0, 3))):
+        for corner, (x, y) in enumerate(TWO_TRIANGLES):
             vertices["a_place"][corner] = place[x], place[y]
             vertices["a_cell"][corner] = cells[x], cells[y]
         self._buffer.set_subdata(vertices)
@@ -107,18 +107,8 @@ class VeilVisual(Visual):
         self._seen = bool(place[2] > place[0] and place[3] > place[1])
         self.update()
 
-    def _prepare_transforms(self, view: Any) -> None:
-        """Places come in screen points; the scene's transform is not asked."""
-
-    def _prepare_draw(self, view: Any) -> bool | None:
-        if not self._seen:
-            return False
-        width, height = view.transforms.canvas.size if view.transforms.canvas is not None else (1, 1)
-        view.view_program["u_size"] = (float(max(1, width)), float(max(1, height)))
-        return None
-
-    def _compute_bounds(self, axis: int, view: Any) -> tuple[float, float] | None:
-        return None
+    def _prepare_frame(self, view: Any) -> bool:
+        return self._seen
 
 
 Veil = create_visual_node(VeilVisual)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from vispy.gloo import IndexBuffer, Texture2D, VertexBuffer
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
+from microscope_qc.app.canvas.screen_visual import ScreenVisual
 from microscope_qc.slides.tile_cache import TILE_PX
 
 VERTEX_DTYPE = np.dtype(
@@ -83,7 +83,7 @@ def tile_vertices(places: np.ndarray, corners: np.ndarray, sizes: np.ndarray, *,
     return vertices.reshape(-1)
 
 
-class TilesVisual(Visual):
+class TilesVisual(ScreenVisual):
     """Draws what ``prepare`` gives for every frame.
 
     Parameters
@@ -95,7 +95,7 @@ class TilesVisual(Visual):
     """
 
     def __init__(self, rows: int, columns: int, prepare: Callable[[], np.ndarray | None]) -> None:
-        Visual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
+        ScreenVisual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
         self._draw_mode = "triangles"
         self._prepare = prepare
         self._columns = columns
@@ -131,10 +131,7 @@ class TilesVisual(Visual):
         self.shared_program["u_opacity"] = float(opacity)
         self.shared_program["u_background"] = background
 
-    def _prepare_transforms(self, view: Any) -> None:
-        """Places come in screen points; the scene's transform is not asked."""
-
-    def _prepare_draw(self, view: Any) -> bool | None:
+    def _prepare_frame(self, view: Any) -> bool:
         vertices = self._prepare()
         if vertices is not None:
             count = len(vertices) // 4
@@ -143,14 +140,7 @@ class TilesVisual(Visual):
             if len(room):
                 self._buffer.set_subdata(room, 0)
             self._count = count
-        if self._count == 0:
-            return False
-        width, height = view.transforms.canvas.size if view.transforms.canvas is not None else (1, 1)
-        view.view_program["u_size"] = (float(max(1, width)), float(max(1, height)))
-        return None
-
-    def _compute_bounds(self, axis: int, view: Any) -> tuple[float, float] | None:
-        return None
+        return self._count > 0
 
 
 Tiles = create_visual_node(TilesVisual)
