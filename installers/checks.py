@@ -23,6 +23,8 @@ _LIMIT_S, _LIMIT_LONG_S = 900, 4 * 3600
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
 _NEEDS_WINDOW = re.compile(r"mark\.(window|story)\b")
 _WINDOW_FOLDERS = ("app", "app_docks", "e2e")
+_SHARES = 4  # of tests without windows: more would import everything more often
+_ONE_PROCESS = ("app", "app_docks")  # a story starts the program itself
 
 
 @dataclass
@@ -81,18 +83,27 @@ def plan(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -> list
     quiet, windowed = sort_files([Path(file).resolve() for file in files] if files else None)
     pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(["--long"] if long_counts else [])]
     tests = []
-    for number, share in enumerate(_shares(quiet, 2), 1):
+    for number, share in enumerate(_shares(quiet, _SHARES), 1):
         names = [str(file.relative_to(ROOT)) for file in share]
         tests.append(Check(f"tests {number} ({len(share)} files)", [*pytest, "-p", "no:napari", *names], is_tests=True))
     if not fast or files:
-        for file in windowed:
-            name = file.relative_to(ROOT).as_posix()
-            tests.append(Check(name, [*pytest, name], is_tests=True, needs_screen=True))
+        for title, names in _windows(windowed).items():
+            tests.append(Check(title, [*pytest, *names], is_tests=True, needs_screen=True))
     return tests if files else [*lint, *tests]
 
 
+def _windows(files: list[Path]) -> dict[str, list[str]]:
+    """Window tests by the process they share; to start the program anew takes longer than most files run."""
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        name = file.relative_to(ROOT).as_posix()
+        folder = file.relative_to(ROOT / "tests").parts[0]
+        groups.setdefault(f"tests/{folder}" if folder in _ONE_PROCESS else name, []).append(name)
+    return groups
+
+
 def sort_files(files: list[Path] | None = None) -> tuple[list[Path], list[Path]]:
-    """Test files without and with windows; a window gets a process of its own."""
+    """Test files without and with windows."""
     if files is None:
         files = sorted((ROOT / "tests").rglob("test_*.py"))
     quiet, windowed = [], []
@@ -132,8 +143,7 @@ def _run(check: Check, *, free: SimpleQueue[Screen], width: int, limit: float) -
         try:
             code = check.process.wait(limit)
         except subprocess.TimeoutExpired:
-            check.process.kill()
-            code = check.process.wait() or 1
+            code = _end(check.process) or 1
             output.seek(0, os.SEEK_END)
             output.write(f"\nNot done after {limit:.0f} s.\n".encode())
         finally:
@@ -153,6 +163,18 @@ def _run(check: Check, *, free: SimpleQueue[Screen], width: int, limit: float) -
     return check
 
 
+def _end(process: subprocess.Popen) -> int:
+    """Kill what hangs, after it has written where each of its threads is, if it still can."""
+    if os.name == "posix":
+        process.send_signal(signal.SIGABRT)
+        try:
+            return process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass
+    process.kill()
+    return process.wait()
+
+
 def _stop(checks: list[Check]) -> None:
     for check in checks:
         if check.process is not None and check.process.poll() is None:
@@ -170,7 +192,7 @@ def count_tests(output: str) -> dict[str, int]:
 
 
 def _environment(screen: Screen | None, width: int) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "NO_COLOR": "1"}
     # without byte code on disk every process would compile Qt's and napari's modules anew: twenty seconds each
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE"):
         environment.pop(name, None)

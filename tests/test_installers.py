@@ -224,6 +224,8 @@ def test_a_hang_ends_as_a_failure_with_what_was_said():
     assert not done.good
     assert "began" in done.output
     assert "Not done after 3 s" in done.output
+    if sys.platform != "win32":
+        assert "most recent call first" in done.output  # where it hung
 
 
 def test_the_summary_ends_with_the_counts(capsys):
@@ -243,8 +245,11 @@ def test_every_test_file_runs_once():
     quiet, windowed = checks.sort_files()
     everything = sorted((ROOT / "tests").rglob("test_*.py"))
     assert sorted([*quiet, *windowed]) == everything
-    assert sorted(sum(checks._shares(quiet, 2), [])) == quiet
+    assert sorted(sum(checks._shares(quiet, 4), [])) == quiet
     assert Path(__file__).resolve() in quiet
+    groups = checks._windows(windowed)
+    assert sorted(sum(groups.values(), [])) == [file.relative_to(ROOT).as_posix() for file in sorted(windowed)]
+    assert len(groups["tests/app"]) > 1 and not any(len(files) > 1 for name, files in groups.items() if "e2e" in name)
 
 
 def test_window_files_are_known_by_their_marks_and_folders(tmp_path, monkeypatch):

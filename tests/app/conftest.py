@@ -96,6 +96,9 @@ def window(the_window: MainWindow, project: Project, qtbot: object) -> Iterator[
     qtbot.waitUntil(lambda: len(the_window.canvas.picture.model.layers) > 0, timeout=60_000)
     qtbot.waitUntil(lambda: the_window.canvas.picture.native.width() > 300, timeout=60_000)
     the_window.canvas.fit_slide()
+    # what a test before this one opened may have taken the keys
+    the_window.activateWindow()
+    qtbot.waitUntil(the_window.isActiveWindow, timeout=10_000)
     the_window.canvas.setFocus()
     yield the_window
     session.set_project(None)
