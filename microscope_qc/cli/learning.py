@@ -277,13 +277,27 @@ def _worker(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import run
     from microscope_qc.ml.inference import run_model
 
+    began = _process_began()
     if args.parent is not None:
         end_with(args.parent, code=STOPPED)
     _share_processor()
-    status = run(run_model(args.run_folder), args)
+    status = run(run_model(args.run_folder, began=began), args)
     if args.progress != "json" and sys.stdout is not None:
         print(f"{status['tiles_done']} tiles, {status['seconds']:.1f} s on {status['device']}")
     return 0
+
+
+_OLDEST_S = 300.0
+
+
+def _process_began() -> float:
+    """When this process began, on the clock of ``time.monotonic``."""
+    import time
+
+    import psutil
+
+    age = time.time() - psutil.Process().create_time()
+    return time.monotonic() - (age if 0 <= age < _OLDEST_S else 0.0)  # the clock may have been set meanwhile
 
 
 def _share_processor() -> None:

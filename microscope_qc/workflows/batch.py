@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.journal import write_status
+from microscope_qc.ml.inference.speed import Starts
+from microscope_qc.ml.journal import read_status, write_status
 from microscope_qc.ml.run_lock import RunLock
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
@@ -63,6 +64,9 @@ class _Run:
     total: int = 0
     compiled: bool = False
     status: dict[str, Any] = field(default_factory=dict)
+    starts: Starts = field(default_factory=lambda: Starts({}))
+    sums: dict[str, float] = field(default_factory=dict)
+    handing_out: float = 0.0
     told: float = 0.0
 
 
@@ -192,12 +196,13 @@ def _plan(run: _Run) -> Job[None]:
     from microscope_qc.ml.inference.tiling import plan_grid
 
     folder, card = run.record.folder, run.record.card
+    run.status, run.starts = new_status(), Starts(read_status(folder))
     run.total = len(plan_grid(card))
     run.writer = RunWriter(folder, tiles=run.total)
     run.intake = RunIntake(run.project, run.record)
-    run.status = new_status()
     yield Progress(len(run.writer.done), run.total, "tiles", f"{run.slide}: looking for material")
     with Session(card) as session:
+        run.starts.ready()
         run.writer.keep_heat(session)
         tiles, groups = prepared(folder, session, run.writer)
     plan = read_plan(folder)
@@ -208,6 +213,7 @@ def _plan(run: _Run) -> Job[None]:
         batch=plan.batch if plan else 0,
     )  # fmt: skip
     count(run.status, run.writer, run.total)
+    run.status.update(run.starts.figures({}))
     write_status(folder, run.status)
 
 
@@ -215,7 +221,7 @@ def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]
     waiting = iter(run.groups)
     under_way: set[Future] = set()
     done: queue.Queue[Future] = queue.Queue()
-    begun, done_before = time.monotonic(), len(run.writer.done)
+    run.handing_out = time.monotonic()
     try:
         while True:
             while len(under_way) < ahead and (groups := next(waiting, None)) is not None:
@@ -227,8 +233,6 @@ def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]
             for future in _finished(done):
                 under_way.discard(future)
                 _take(run, future)
-            pace = (len(run.writer.done) - done_before) / max(time.monotonic() - begun, 1e-9)
-            run.status.update(tiles_per_s=round(pace, 2), seconds=round(time.monotonic() - begun, 2))
             _tell(run)
             assert run.intake is not None
             found = len(run.intake.look())
@@ -273,17 +277,28 @@ def _take(run: _Run, future: Future) -> None:
         ) from error
     run.writer.take(records)
     run.status["notes"] += [note for note in notes if note not in run.status["notes"]]
-    run.status.update({name: figures[name] for name in ("share_computed", "share_waited") if name in figures})
-    run.status.update(device=figures["device"], precision=figures["precision"])
+    run.status.update({name: figures.pop(name) for name in ("device", "device_name", "precision")})
+    for name, value in figures.items():
+        run.sums[name] = run.sums.get(name, 0.0) + value
 
 
 def _tell(run: _Run) -> None:
     from microscope_qc.ml.inference.engine import count
 
     count(run.status, run.writer, run.total)
+    run.status.update(run.starts.figures(_in_all(run), notes=run.status["notes"]))
     if time.monotonic() - run.told > 0.5:
         write_status(run.record.folder, run.status)
         run.told = time.monotonic()
+
+
+def _in_all(run: _Run) -> dict[str, float]:
+    """What the workers did, and their shares of the time, in the time that passed here while they were at it."""
+    if not run.sums.get("working_s"):
+        return {}
+    passed = time.monotonic() - run.handing_out
+    part = {name: passed * run.sums[name] / run.sums["working_s"] for name in ("computed_s", "waited_s")}
+    return {name: round(value, 6) for name, value in {**run.sums, "working_s": passed, **part}.items()}
 
 
 def _close(run: _Run, state: str) -> None:

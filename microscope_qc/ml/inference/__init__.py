@@ -12,8 +12,10 @@ from microscope_qc.ml.run_lock import PATIENCE_SECONDS
 __all__ = ["plan_grid", "run_model"]
 
 
-def run_model(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -> Job[dict[str, Any]]:
+def run_model(
+    run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
+) -> Job[dict[str, Any]]:
     """Child's side of a run; see :func:`microscope_qc.ml.inference.engine.run_model`."""
     from microscope_qc.ml.inference.engine import run_model as run
 
-    return run(run_folder, patience_s=patience_s)
+    return run(run_folder, patience_s=patience_s, began=began)

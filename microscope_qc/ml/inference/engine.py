@@ -18,9 +18,9 @@ from microscope_qc.ml.inference.pictures import compiling_pays
 from microscope_qc.ml.inference.plan import RunPlan, read_plan, write_plan
 from microscope_qc.ml.inference.record import RunWriter
 from microscope_qc.ml.inference.session import Session
-from microscope_qc.ml.inference.speed import Meter
+from microscope_qc.ml.inference.speed import Meter, Starts
 from microscope_qc.ml.inference.tiling import plan_grid
-from microscope_qc.ml.journal import read_run_card, write_status
+from microscope_qc.ml.journal import read_run_card, read_status, write_status
 from microscope_qc.ml.run_lock import PATIENCE_SECONDS, RunLock
 
 _STATUS_SECONDS = 0.5
@@ -35,20 +35,25 @@ def new_status() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run_model(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -> Job[dict[str, Any]]:
+def run_model(
+    run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
+) -> Job[dict[str, Any]]:
     """Do what a run's card says, as far as it is not in the journal yet.
 
     Parameters
     ----------
     patience_s
         How long to wait for another process that still writes this run, such as one whose window was killed.
+    began
+        When this process began, on the clock of ``time.monotonic``: loading the program is part of what a run takes.
 
     Returns
     -------
     Job[dict]
         The last status: state, tiles_done, tiles_total, tiles_damaged, tiles_skipped and share_skipped (resin and
-        empty area), device, device_name, precision, batch, seconds, notes (sentences about what had to be changed),
-        message, and of this session tiles_per_s, mm2_per_min, share_computed and share_waited.
+        empty area), device, device_name, precision, batch, notes (sentences about what had to be changed), message,
+        and of all starts of this run together seconds, tiles_per_s, mm2_per_min, share_computed and share_waited, with
+        starts (what each took, see :class:`microscope_qc.ml.inference.speed.Starts`).
 
     Raises
     ------
@@ -60,11 +65,12 @@ def run_model(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -
     folder = Path(run_folder)
     card = read_run_card(folder)
     status = new_status()
-    lock = RunLock(folder)
+    lock, waiting = RunLock(folder), time.monotonic()
     yield from lock.acquire(patience_s=patience_s)
+    began = time.monotonic() - (0.0 if began is None else waiting - began)  # the wait for another one is not its time
     try:
         with one_picture_thread():
-            yield from _work(folder, card, status)
+            yield from _work(folder, card, status, began)
         status["state"] = "finished"
     except GeneratorExit:
         status["state"] = "stopped"
@@ -81,18 +87,26 @@ def run_model(run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS) -
     return status
 
 
-def _work(folder: Path, card: dict[str, Any], status: dict[str, Any]) -> Job[None]:
+def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: float) -> Job[None]:
     from microscope_qc.ml.devices import use_threads
 
-    started = time.monotonic()
+    starts, meter = Starts(read_status(folder), began=began), Meter()
+    status.update(starts.figures({}))
     use_threads()
     total = len(plan_grid(card))
     writer = RunWriter(folder, tiles=total)
-    try:
+
+    def tell() -> None:
         count(status, writer, total)
+        status.update(starts.figures(meter.sums(), notes=status["notes"]))
+
+    try:
+        tell()
         write_status(folder, status)
         yield Progress(len(writer.done), total, "tiles", "loading the model")
         with Session(card, tell=status["notes"].append) as session:
+            starts.ready()
+            meter.tile_mm2 = session.tile_mm2
             writer.keep_heat(session)
             yield Progress(len(writer.done), total, "tiles", "looking for material")
             tiles, groups = prepared(folder, session, writer)
@@ -102,23 +116,18 @@ def _work(folder: Path, card: dict[str, Any], status: dict[str, Any]) -> Job[Non
                 precision=session.task.precision, batch=plan.batch if plan else 0,
                 tiles_skipped=total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, total), 4),
             )  # fmt: skip
-            meter = Meter(tile_mm2=session.tile_mm2)
             told, notes = time.monotonic(), 0
-            count(status, writer, total)
+            tell()
             write_status(folder, status)
             for _ in session.work(groups, writer.take, meter=meter):
-                count(status, writer, total)
-                status.update(
-                    meter.figures(), device=str(session.task.device), seconds=round(time.monotonic() - started, 2)
-                )
+                tell()
+                status["device"] = str(session.task.device)
                 if time.monotonic() - told > _STATUS_SECONDS or len(status["notes"]) > notes:
                     write_status(folder, status)
                     told, notes = time.monotonic(), len(status["notes"])
                 yield Progress(len(writer.done), total, "tiles", status["notes"][-1] if status["notes"] else "")
-            status.update(meter.figures())
     finally:
-        count(status, writer, total)
-        status["seconds"] = round(time.monotonic() - started, 2)
+        tell()
         writer.close()
     yield Progress(len(writer.done), total, "tiles")
 

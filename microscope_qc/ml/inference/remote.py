@@ -26,8 +26,10 @@ def compute_batches(
     Returns
     -------
     (records, sentences, figures)
-        What the tiles gave; what had to be changed because memory ran out; tiles_per_s, share_computed and others.
+        What the tiles gave; what had to be changed because memory ran out; what :meth:`Meter.sums
+        <microscope_qc.ml.inference.speed.Meter.sums>` says, with device, device_name and precision.
     """
+    from microscope_qc.ml.inference.batch_size import device_name
     from microscope_qc.ml.inference.engine import one_picture_thread
     from microscope_qc.ml.inference.speed import Meter
 
@@ -38,8 +40,9 @@ def compute_batches(
         meter = Meter(tile_mm2=session.tile_mm2)
         for _ in session.work(groups, records.extend, meter=meter):
             pass
-        figures = meter.figures() | {"device": str(session.task.device), "precision": session.task.precision}
-        return records, notes[before:], figures
+        device = session.task.device
+        where = {"device": str(device), "device_name": device_name(device), "precision": session.task.precision}
+        return records, notes[before:], meter.sums() | where
 
 
 def _session(key: str, card: Mapping[str, Any], share: int, compiled: bool) -> tuple[Any, list[str]]:

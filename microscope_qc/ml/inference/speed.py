@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+_MOST_STARTS = 1000
+"""More are not read: no run is started so often."""
 
 
 class Meter:
-    """Measures one session of a run, from the first batch on.
+    """Measures one start of a run, from the first batch on.
 
     Parameters
     ----------
@@ -16,7 +21,7 @@ class Meter:
     """
 
     def __init__(self, *, tile_mm2: float | None = None) -> None:
-        self._tile_mm2 = tile_mm2
+        self.tile_mm2 = tile_mm2
         self._started: float | None = None
         self._computed = self._waited = 0.0
         self._tiles = 0
@@ -31,18 +36,109 @@ class Meter:
         self._computed += computed_s
         self._waited += waited_s
 
-    def figures(self) -> dict[str, Any]:
-        """tiles_per_s, mm2_per_min, share_computed and share_waited (0 to 1); empty before anything was done."""
+    def sums(self) -> dict[str, float]:
+        """tiles, mm2 (where it is known), working_s, computed_s and waited_s; empty before anything was done."""
         if self._started is None or self._tiles == 0:
             return {}
-        seconds = max(time.perf_counter() - self._started, 1e-9)
-        pace = self._tiles / seconds
-        return {
-            "tiles_per_s": round(pace, 2),
-            "mm2_per_min": None if self._tile_mm2 is None else round(60 * pace * self._tile_mm2, 3),
-            "share_computed": round(min(1.0, self._computed / seconds), 4),
-            "share_waited": round(min(1.0, self._waited / seconds), 4),
+        area = {} if self.tile_mm2 is None else {"mm2": round(self._tiles * self.tile_mm2, 6)}
+        return area | {
+            "tiles": self._tiles,
+            "working_s": round(time.perf_counter() - self._started, 3),
+            "computed_s": round(self._computed, 3),
+            "waited_s": round(self._waited, 3),
         }
+
+    def figures(self) -> dict[str, Any]:
+        """tiles_per_s, mm2_per_min, share_computed and share_waited (0 to 1); empty before anything was done."""
+        return figures_of([self.sums()])
+
+
+class Starts:
+    """All starts of a run, what each took, and what they took together: a run that was stopped or killed goes on.
+
+    A start that was killed counts as far as its status was written.
+
+    Parameters
+    ----------
+    before
+        The run's status as the start before left it.
+    began
+        When this start began, on the clock of ``time.monotonic``; now without it.
+    """
+
+    def __init__(self, before: Mapping[str, Any], *, began: float | None = None) -> None:
+        self._before = starts_of(before)
+        self._began = time.monotonic() if began is None else began
+        self._now: dict[str, Any] = {}
+
+    def ready(self) -> None:
+        """Program and model are loaded: what comes now depends on the slide."""
+        self._now["starting_s"] = round(time.monotonic() - self._began, 2)
+
+    def figures(self, sums: Mapping[str, float], *, notes: Sequence[str] = ()) -> dict[str, Any]:
+        """For the status: ``starts``, ``seconds`` of all together, and :func:`figures_of` all together.
+
+        Parameters
+        ----------
+        sums
+            What this start has done, see :meth:`Meter.sums`.
+        notes
+            What it had to say.
+        """
+        self._now |= {"seconds": round(time.monotonic() - self._began, 2), **sums}
+        if notes:
+            self._now["notes"] = list(notes)
+        starts = [*self._before, dict(self._now)]
+        seconds = round(sum(start["seconds"] for start in starts), 2)
+        return {"starts": starts, "seconds": seconds} | figures_of(starts)
+
+
+def figures_of(sums: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """tiles_per_s, mm2_per_min, share_computed and share_waited (0 to 1) of several starts together; {} before any."""
+    done = [part for part in sums if part.get("tiles")]
+    if not done:
+        return {}
+    seconds = max(sum(part["working_s"] for part in done), 1e-9)
+    area = sum(part["mm2"] for part in done) if all("mm2" in part for part in done) else None
+    return {
+        "tiles_per_s": round(sum(part["tiles"] for part in done) / seconds, 2),
+        "mm2_per_min": None if area is None else round(60 * area / seconds, 3),
+        "share_computed": round(min(1.0, sum(part["computed_s"] for part in done) / seconds), 4),
+        "share_waited": round(min(1.0, sum(part["waited_s"] for part in done) / seconds), 4),
+    }
+
+
+def starts_of(status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The starts that a run's status tells of, oldest first; what is no number in it is left out."""
+    told = status.get("starts")
+    if not isinstance(told, list):  # a run begun before its starts were kept
+        told = [{"seconds": status.get("seconds")}]
+    starts = []
+    for entry in told[-_MOST_STARTS:]:
+        if not isinstance(entry, dict) or not _counts(entry.get("seconds")):
+            continue
+        start: dict[str, Any] = {name: entry[name] for name in ("seconds", "starting_s") if _counts(entry.get(name))}
+        if all(_counts(entry.get(name)) for name in _SUMS):
+            start |= {name: entry[name] for name in (*_SUMS, "mm2") if _counts(entry.get(name))}
+        notes = entry.get("notes")
+        if isinstance(notes, list) and notes:
+            start["notes"] = [str(note) for note in notes]
+        starts.append(start)
+    return starts
+
+
+_SUMS = ("tiles", "working_s", "computed_s", "waited_s")
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+def notes_of(status: Mapping[str, Any]) -> list[str]:
+    """What all starts of a run had to say, each sentence once."""
+    told = [note for start in starts_of(status) for note in start.get("notes", ())]
+    latest = status.get("notes")
+    return list(dict.fromkeys([*told, *(str(note) for note in latest)] if isinstance(latest, list) else told))
 
 
 def speed_text(status: dict[str, Any]) -> str:
