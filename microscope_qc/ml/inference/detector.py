@@ -136,6 +136,9 @@ class DetectTask(OnDevice):
         founds = []
         for picture in zip(*tensors, strict=True):
             scores, index, offsets = self._strongest(*picture)
+            if len(scores) == 0:  # most tiles of a good slide
+                founds.append(Found(np.zeros(0, CANDIDATE_DTYPE)))
+                continue
             boxes = decode(offsets, default[index // self._ssd.classes])
             answer = choose(boxes, scores, index % self._ssd.classes, size=size, iou=_IOU, most=_MOST)
             founds.append(Found(_rows(*answer)))

@@ -110,8 +110,9 @@ class TileReader:
         """Pixels of the level from pieces that are unpacked once."""
         height, width = region.shape
         limit = self._mosaic.levels[self._level].shape
-        pixels = np.zeros((height, width, 3), np.uint8)
         inside = region.clip(limit)
+        # the pieces cover all that lies inside
+        pixels = (np.empty if inside == region else np.zeros)((height, width, 3), np.uint8)
         for row in range(inside.y0 // PIECE_PX, math.ceil(inside.y1 / PIECE_PX)):
             for column in range(inside.x0 // PIECE_PX, math.ceil(inside.x1 / PIECE_PX)):
                 y, x = row * PIECE_PX, column * PIECE_PX
