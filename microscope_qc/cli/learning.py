@@ -6,7 +6,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from microscope_qc.workflows.detect import DetectResult
 
 
 def register(subparsers: Any) -> None:
@@ -136,7 +139,8 @@ def _detect(args: argparse.Namespace) -> int:
             "run": result.run_id, "slide": slide.name, "model": args.model, "state": result.state,
             "tiles": result.tiles,
             "damaged_tiles": result.damaged_tiles, "finds": result.finds, "shown": result.shown,
-            "confidence": confidence, "seconds": round(result.seconds, 2), "share_skipped": result.share_skipped,
+            "confidence": confidence, "seconds": round(result.seconds, 2),
+            "seconds_before": round(result.seconds_before, 2), "share_skipped": result.share_skipped,
             "speed": _speed(result.status),
         })  # fmt: skip
         return 0
@@ -144,7 +148,7 @@ def _detect(args: argparse.Namespace) -> int:
         f"{slide.name}: {result.shown} finds at confidence {confidence:g} and above, "
         f"{result.finds} with the weaker ones"
     )
-    print(f"  run {result.run_id}, {result.tiles} tiles, {result.seconds:.1f} s")
+    print(f"  run {result.run_id}, {result.tiles} tiles, {_time_words(result)}")
     _print_how(result.status)
     if result.damaged_tiles:
         print(f"  {result.damaged_tiles} tiles could not be read; see {project.path / 'runs' / str(result.run_id)}")
@@ -183,6 +187,15 @@ def _batch(args: argparse.Namespace) -> int:
     return 0
 
 
+def _time_words(result: DetectResult) -> str:
+    from microscope_qc.core.jobs import format_seconds
+
+    if not result.seconds_before:
+        return f"{result.seconds:.1f} s"
+    together = format_seconds(result.seconds + result.seconds_before)
+    return f"{result.seconds:.1f} s, {together} with the starts before"
+
+
 _SPEED = ("tiles_per_s", "mm2_per_min", "share_computed", "share_waited", "device", "device_name", "precision", "batch")
 
 
@@ -192,14 +205,14 @@ def _speed(status: dict[str, Any]) -> dict[str, Any]:
 
 def _print_how(status: dict[str, Any]) -> None:
     """What a person may want to know of a run: its speed, what was left out, what had to be changed."""
-    from microscope_qc.ml.inference.speed import speed_text
+    from microscope_qc.ml.inference.speed import notes_of, speed_text
 
     speed = speed_text(status)
     if speed:
         print(f"  {speed}")
     if status.get("share_skipped"):
         print(f"  {status['share_skipped']:.0%} of the tiles show resin or nothing and were left out")
-    for note in status.get("notes") or []:
+    for note in notes_of(status):
         print(f"  {note}")
 
 

@@ -113,9 +113,11 @@ def batch(
             with Project.open(Path(path)) as project:
                 for slide in project.slides:
                     run = yield from _begin(project, slide.id, model, device=device, fresh=fresh, everything=everything)
-                    if run.record.state != "finished":
+                    left = run.record.state != "finished"
+                    if left:
                         yield from _compute(own, run, ahead=AHEAD * count, share=share)
-                    slides.append((project.path, slide.name, result_of(project, run.record.id, run.started)))
+                    result = result_of(project, run.record.id, run.started, computed=left)
+                    slides.append((project.path, slide.name, result))
     return BatchResult(slides, time.monotonic() - began, count)
 
 

@@ -14,6 +14,7 @@ from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.inference.mask import AreaMask, has_mask, read_mask, write_mask
+from microscope_qc.ml.inference.speed import starts_of
 from microscope_qc.ml.inference.tiling import lattice, plan_grid, slide_scale, tile_size
 from microscope_qc.ml.journal import read_status, read_tile_errors
 from microscope_qc.ml.models import model_folder
@@ -36,8 +37,9 @@ _ending: dict[Path, threading.Thread] = {}
 class DetectResult:
     """What a detection did.
 
-    ``finds`` counts all finds of the run, ``shown`` those the project's filter shows; ``share_skipped`` is the share of
-    tiles in resin and empty area; ``status`` is what the child said last (speed, device, notes), see
+    ``finds`` counts all finds of the run, ``shown`` those the project's filter shows; ``seconds`` is what this took,
+    ``seconds_before`` what the starts of the run before this one took; ``share_skipped`` is the share of tiles in resin
+    and empty area; ``status`` is what the child said last (speed, device, notes), see
     :func:`microscope_qc.ml.inference.engine.run_model`.
     """
 
@@ -50,6 +52,7 @@ class DetectResult:
     state: str = "finished"
     share_skipped: float = 0.0
     status: dict[str, Any] = field(default_factory=dict)
+    seconds_before: float = 0.0
 
 
 class DetectionFailed(MicroscopeQCError, RuntimeError):
@@ -267,7 +270,7 @@ def resume(project: Project, run_id: int, *, wait_s: float = _POLL_SECONDS) -> J
 
 def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> Job[DetectResult]:
     if run.state == "finished":
-        return result_of(project, run.id, started)
+        return result_of(project, run.id, started, computed=False)
     state = "failed"
     intake: RunIntake | None = None
     child: Child | None = None
@@ -313,10 +316,14 @@ def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress
             child.wait(wait_s)
 
 
-def result_of(project: Project, run_id: int, started: float) -> DetectResult:
-    """What a run did, from the project and the run's folder; ``started`` on the clock of ``time.monotonic``."""
+def result_of(project: Project, run_id: int, started: float, *, computed: bool = True) -> DetectResult:
+    """What a run did, from the project and the run's folder; ``started`` on the clock of ``time.monotonic``.
+
+    ``computed`` is False where the run was finished before and nothing was done.
+    """
     run = project.run(run_id)
     status = read_status(run.folder)
+    starts = starts_of(status)
     rows = project.boxes(run.slide_id).rows
     rows = rows[rows["run_id"] == run_id]
     return DetectResult(
@@ -329,4 +336,5 @@ def result_of(project: Project, run_id: int, started: float) -> DetectResult:
         state=run.state,
         share_skipped=float(status.get("share_skipped") or 0.0),
         status=status,
+        seconds_before=sum(start["seconds"] for start in (starts[:-1] if computed else starts)),
     )

@@ -11,7 +11,7 @@ pytest.importorskip("qtpy")
 from docks_support import PIXEL_UM, SHAPE, finds
 
 from microscope_qc.app.docks.detect import DetectDock
-from microscope_qc.app.docks.detect_speed import remember, tiles_per_second
+from microscope_qc.app.docks.detect_speed import USUAL_START_S, remember, remember_start, seconds_for, tiles_per_second
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress
@@ -198,6 +198,7 @@ def test_a_missing_pixel_size_is_asked_here(qtbot: Any, dock: DetectDock, sessio
 
 def test_the_time_is_said_before_and_the_visible_area_offered(dock: DetectDock, session: Any, fake: FakeDetect) -> None:
     remember("abc", 1.0)
+    remember_start(0.2)
     dock.refresh()
     assert "0:35" in dock.area.estimate.text() and "visible" not in dock.area.estimate.text()
     remember("abc", 0.01)
@@ -221,6 +222,30 @@ def test_the_pace_is_measured(qtbot: Any, dock: DetectDock) -> None:
     # ten tiles may come in one slice, where there is nothing to measure; a pace that is stored is a real one
     pace = tiles_per_second("abc")
     assert pace is None or pace > 0
+
+
+def test_the_time_to_load_counts(qtbot: Any, dock: DetectDock, session: Any, fake: FakeDetect) -> None:
+    assert seconds_for(35, "abc") is None, "how long a model takes is not guessed"
+    remember("abc", 1.0)
+    dock.refresh()
+    assert USUAL_START_S == 8 and "about <b>0:43</b> (35 tiles)" in dock.area.estimate.text()
+
+    def job(project: Any, run: Any) -> Any:
+        yield Progress(9, 10, "tiles")
+        project.finish_run(run.id, "finished")
+        last = {"seconds": 60.0, "starting_s": 21.0, "tiles": 70, "working_s": 35.0, "computed_s": 1, "waited_s": 1}
+        status = {"tiles_per_s": 9.0, "starts": [{"seconds": 65.0, "starting_s": 4.0}, last]}
+        return SimpleNamespace(run_id=run.id, finds=3, seconds=60.0, seconds_before=65.0, status=status)
+
+    fake.job = job  # type: ignore[method-assign]
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
+    assert "in 1:00 (2:05 with the starts before)" in dock.story.text()
+    # the last start says what this computer does now: 35 tiles at 2 tiles/s, and 21 s to load
+    assert "about <b>0:38</b> (35 tiles)" in dock.area.estimate.text()
+    remember_start(float("nan"))
+    remember_start(-3.0)
+    assert seconds_for(35, "abc") == 38.5
 
 
 def test_the_tick_hides_and_shows_the_finds_of_a_run(qtbot: Any, dock: DetectDock, session: Any) -> None:

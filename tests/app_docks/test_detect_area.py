@@ -12,7 +12,7 @@ from docks_support import SHAPE
 from test_detect import FakeDetect, dock, fake  # noqa: F401
 
 from microscope_qc.app.docks.detect import DetectDock
-from microscope_qc.app.docks.detect_speed import remember, tiles_per_second
+from microscope_qc.app.docks.detect_speed import remember, remember_start, tiles_per_second
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress
@@ -65,6 +65,7 @@ def test_an_interrupted_detection_is_continued_only_over_its_own_area(
 
 def test_the_time_is_that_of_the_tiles_in_the_area(dock: DetectDock) -> None:  # noqa: F811
     remember("abc", 1.0)
+    remember_start(0.2)
     dock.refresh()
     assert "takes at most about <b>0:35</b> (35 tiles)" in dock.area.estimate.text()
     dock.area.masks.set("changed", part(rows=3, columns=16))  # two rows of seven tiles reach into it

@@ -339,6 +339,15 @@ def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     assert dict(lines_of(run, RunFacts(), shape_px=None)) == {
         "Model": "net", "Area": "x 0–1\u2009600, y 0–1\u2009200 px, 0.48 mm²", "Finds": "0",
     }  # fmt: skip
+    starts = [{"seconds": 60.2, "notes": ["Batches are cut."]}, {"seconds": 3600, "working_s": 3580, "tiles": 7,
+              "computed_s": 1, "waited_s": 1}, {"seconds": None}]  # fmt: skip
+    said = dict(
+        lines_of(run, RunFacts({"seconds": 9, "starts": starts, "notes": ["On the processor."]}), shape_px=None)
+    )
+    assert said["Time"] == "1:01:00 in 2 starts, 1:20 of it before the first tiles"
+    assert said["Notes"] == "Batches are cut.\nOn the processor."
+    only = {"starts": [{**starts[1], "seconds": 3580.2}]}
+    assert dict(lines_of(run, RunFacts(only), shape_px=None))["Time"] == "59:40"
     shares = {"share_computed": 0.5, "share_waited": 0.2}
     said = dict(lines_of(run, RunFacts(shares), shape_px=None))["Computing"]
     assert said == "50 % of the time; 20 % waiting for slide and disk, 30 % working out the finds"

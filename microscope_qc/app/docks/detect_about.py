@@ -16,6 +16,7 @@ from microscope_qc.app.docks.gallery_parts import sentence
 from microscope_qc.app.docks.gallery_text import count_text, length_text, things
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import format_seconds
+from microscope_qc.ml.inference.speed import notes_of, starts_of
 
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
@@ -104,17 +105,29 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
         more = ", …" if len(facts.damaged) > MOST_NAMED else ""
         lines.append(("Damaged", f"{things(len(facts.damaged), 'tile')} could not be read: No. {numbers}{more}"))
     lines.append(("Finds", count_text(run.found)))
-    if status.get("seconds"):
-        lines.append(("Time", f"{format_seconds(float(status['seconds']))} since the last start"))
+    lines.append(("Time", time_text(status)))
     lines += _speed_lines(status)
     where = [str(status.get("device_name") or status.get("device") or "")]
     precision = str(status.get("precision") or "")
     where.append(PRECISIONS.get(precision, precision))
     where.append(f"{things(int(status['batch']), 'tile')} at once" if status.get("batch") else "")
     lines.append(("Computed on", ", ".join(part for part in where if part)))
-    notes = [*(str(text) for text in status.get("notes") or ()), str(status.get("message") or "")]
+    notes = [*notes_of(status), str(status.get("message") or "")]
     lines.append(("Notes", "\n".join(text for text in notes if text)))
     return [(name, value) for name, value in lines if value]
+
+
+def time_text(status: dict[str, Any]) -> str:
+    """``2:05 in 3 starts, 0:20 of it before the first tiles``; "" where it is not known."""
+    starts = starts_of(status)
+    seconds = sum(start["seconds"] for start in starts)
+    if not seconds:
+        return ""
+    if not status.get("starts"):  # a detection of an older version
+        return f"{format_seconds(seconds)} since the last start"
+    idle = seconds - sum(start.get("working_s", 0.0) for start in starts)
+    words = format_seconds(seconds) + (f" in {count_text(len(starts))} starts" if len(starts) > 1 else "")
+    return words + (f", {format_seconds(idle)} of it before the first tiles" if round(idle) else "")
 
 
 def _speed_lines(status: dict[str, Any]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from microscope_qc.app.docks.detect_speed import speed_key, tiles_per_second
+from microscope_qc.app.docks.detect_speed import seconds_for, speed_key
 from microscope_qc.app.docks.gallery_text import things
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import format_seconds
@@ -69,35 +69,35 @@ class Estimate:
         card, tiles = self._card(), self.tiles(region, mask)
         if tiles is None or card is None:
             return ""
-        pace = tiles_per_second(speed_key(card))
+        seconds = seconds_for(tiles, speed_key(card))
         if mask is not None:
             place = region or mask.region
             area = "visible area" if region is not None else "slide"
-            return f"{share_words(tiles, mask.share(place), area=area, pace=pace)} {how}".strip()
+            return f"{share_words(tiles, mask.share(place), area=area, seconds=seconds)} {how}".strip()
         area = "visible area" if region is not None else "whole slide"
-        words = time_words(tiles, area=area, pace=pace, at_most=at_most)
-        if pace is not None and tiles / pace > LONG_S and region is None and in_view is not None:
-            part = (self.tiles(in_view) or 0) / pace
+        words = time_words(tiles, area=area, seconds=seconds, at_most=at_most)
+        if seconds is not None and seconds > LONG_S and region is None and in_view is not None:
+            part = seconds_for(self.tiles(in_view) or 0, speed_key(card)) or 0.0
             words += f" Try the visible area first: about {format_seconds(part)}."
         return words
 
 
-def time_words(tiles: int, *, area: str, pace: float | None, at_most: bool) -> str:
+def time_words(tiles: int, *, area: str, seconds: float | None, at_most: bool) -> str:
     """How long an area takes; ``at_most`` where some of it will be left out."""
-    if pace is None:
+    if seconds is None:
         return f"The {area} has {things(tiles, 'tile')}. How long that takes is not known before the first tiles."
     most = "at most " if at_most else ""
-    return f"The {area} takes {most}about <b>{format_seconds(tiles / pace)}</b> ({things(tiles, 'tile')})."
+    return f"The {area} takes {most}about <b>{format_seconds(seconds)}</b> ({things(tiles, 'tile')})."
 
 
-def share_words(tiles: int, share: float, *, area: str, pace: float | None) -> str:
+def share_words(tiles: int, share: float, *, area: str, seconds: float | None) -> str:
     """How much of an area (0 to 1) will be looked at, and how long that takes."""
     if tiles == 0:
         return f"Nothing of the {area} will be looked at."
     words = f"<b>{percent(share)}</b> of the {area} will be looked at"
-    if pace is None:
+    if seconds is None:
         return f"{words}: {things(tiles, 'tile')}."
-    return f"{words}: about <b>{format_seconds(tiles / pace)}</b> ({things(tiles, 'tile')})."
+    return f"{words}: about <b>{format_seconds(seconds)}</b> ({things(tiles, 'tile')})."
 
 
 def percent(share: float) -> str:

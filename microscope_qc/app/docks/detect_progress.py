@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from microscope_qc.app.docks.detect_speed import remember
+from microscope_qc.app.docks.detect_speed import remember, remember_start
 from microscope_qc.app.docks.gallery_parts import sentence
 from microscope_qc.app.docks.gallery_text import count_text, things
 from microscope_qc.app.session import Session
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress, format_seconds
+from microscope_qc.ml.inference.speed import starts_of
 
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobHandle, JobRunner
@@ -109,13 +110,16 @@ class DetectProgress(QWidget):
         if handle is None:
             return
         status = getattr(result, "status", None)
-        told = status.get("tiles_per_s") if isinstance(status, dict) else None
+        told = _told(status if isinstance(status, dict) else {})
         started, done = self._clock
         tiles, seconds = handle.progress.done - done, time.monotonic() - started
-        if isinstance(told, int | float) and told > 0:
-            remember(self._key, float(told))
+        if told:
+            remember(self._key, told)
         elif done >= 0 and tiles >= FEWEST_TILES and seconds > 0:
             remember(self._key, tiles / seconds)
+        starts = starts_of(status) if isinstance(status, dict) else []
+        if starts and self._clock[1] >= 0:  # else it was finished before, and nothing was started
+            remember_start(starts[-1].get("starting_s", 0.0))
 
     def _on_changed(self) -> None:
         handle = self._handle
@@ -136,6 +140,9 @@ class DetectProgress(QWidget):
         count = finds if isinstance(finds, int) else self.found
         taken = getattr(result, "seconds", None)
         time_text = f" in {format_seconds(taken)}" if isinstance(taken, int | float) else ""
+        before = getattr(result, "seconds_before", None)
+        if time_text and before:
+            time_text += f" ({format_seconds(taken + before)} with the starts before)"
         self._end(f"Done: {things(count, 'find')}{time_text}. Judge them in the gallery, worst first.")
 
     def _on_cancelled(self) -> None:
@@ -155,3 +162,12 @@ class DetectProgress(QWidget):
         self.story.show()
         self.story.setText(text)
         self.ended.emit()
+
+
+def _told(status: dict[str, Any]) -> float:
+    """The pace that a detection says of itself: that of its last start, where that had enough to do; else 0."""
+    last = starts_of(status)[-1:]
+    if last and last[0].get("tiles", 0) >= FEWEST_TILES and last[0]["working_s"] > 0:
+        return float(last[0]["tiles"] / last[0]["working_s"])
+    told = status.get("tiles_per_s")
+    return float(told) if isinstance(told, int | float) and told > 0 else 0.0
