@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# read by numpy and torch when they are loaded, and by child processes: pictures are so small here that threads only wait
-# for each other, seconds at a time where the cores are busy
+# read by numpy and torch when they are loaded, and by child processes: pictures are so small here that threads only
+# wait for each other, seconds at a time where the cores are busy
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile(
