@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from microscope_qc.app.docks.gallery_link import link
-from microscope_qc.core.errors import InputError, MicroscopeQCError
-from microscope_qc.ml.inference.mask import AreaMask, mask_from_dict, mask_to_dict
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.workflows.stored_area import KINDS, area_setting, masks_to_dict, stored_masks
 
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
+    from microscope_qc.ml.inference.mask import AreaMask
     from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
 
 log = logging.getLogger(__name__)
 
 SAVE_MS = 1000
-KINDS = ("changed", "drawn")
-"""What the program found, as the person changed it; and regions that the person drew."""
 AT_ONCE = 1 << 20
 """Masks of more cells are put into text by another thread."""
 
@@ -80,27 +80,27 @@ class AreaMasks(QObject):
         for slide_id in sorted(self._dirty):
             masks = self._of(slide_id)
             if jobs is None or sum(mask.look.size for mask in masks.values() if mask is not None) <= AT_ONCE:
-                self._store(slide_id, _to_dict(masks))
+                self._store(slide_id, masks_to_dict(masks))
                 continue
 
             def take(entry: dict[str, Any], slide_id: int = slide_id, masks: Any = masks) -> None:
                 if all(self._masks.get((slide_id, kind)) is mask for kind, mask in masks.items()):
                     self._store(slide_id, entry)
 
-            jobs.call(lambda masks=masks: _to_dict(masks), on_done=take)  # type: ignore[misc]
+            jobs.call(lambda masks=masks: masks_to_dict(masks), on_done=take)  # type: ignore[misc]
 
     def _of(self, slide_id: int) -> dict[str, AreaMask | None]:
         return {kind: self._masks.get((slide_id, kind)) for kind in KINDS}
 
     def _entry(self, slide_id: int) -> dict[str, Any]:
-        return _to_dict(self._of(slide_id))
+        return masks_to_dict(self._of(slide_id))
 
     def _store(self, slide_id: int, entry: dict[str, Any]) -> None:
         project = self._project
         if project is None or project.read_only or slide_id not in self._dirty:
             return
         try:
-            project.set_setting(f"area:{slide_id}", entry)
+            project.set_setting(area_setting(slide_id), entry)
         except MicroscopeQCError as error:
             log.warning("area of slide %s not stored: %s", slide_id, error)
             self._session.notice.emit(f"Where detections look on this slide could not be stored: {error}")
@@ -125,25 +125,14 @@ class AreaMasks(QObject):
         if slide is not None and project is not None:
             self._shape = slide.shape_px
             if (slide.id, KINDS[0]) not in self._masks:
-                self._load(project, slide.id, slide.shape_px)
+                self._load(project, slide)
         self.changed.emit()
 
-    def _load(self, project: Project, slide_id: int, shape_px: tuple[int, int]) -> None:
+    def _load(self, project: Project, slide: SlideRecord) -> None:
         """What the project holds; a mask that cannot be used counts as none, and the person hears why."""
-        stored = project.setting(f"area:{slide_id}", {})
-        words = ""
-        for kind in KINDS:
-            self._masks[slide_id, kind] = None
-            try:
-                values = stored.get(kind) if isinstance(stored, dict) else stored
-                if values is not None:
-                    self._masks[slide_id, kind] = mask_from_dict(values, shape_px)
-            except InputError as error:
-                log.warning("area of slide %s: %s", slide_id, error)
-                words = str(error)
-        if words:
-            self._session.notice.emit(words)
-
-
-def _to_dict(masks: dict[str, AreaMask | None]) -> dict[str, Any]:
-    return {kind: mask_to_dict(mask) for kind, mask in masks.items() if mask is not None}
+        masks, problems = stored_masks(project, slide)
+        self._masks |= {(slide.id, kind): mask for kind, mask in masks.items()}
+        for error in problems.values():
+            log.warning("area of slide %s: %s", slide.id, error)
+        if problems:
+            self._session.notice.emit(str(list(problems.values())[-1]))

@@ -41,8 +41,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("exchange", "write a project's boxes as COCO, VOC, YOLO, GeoJSON, ..."),
     },
     "Models": {
-        "detect": ("learning", "find defects on a project's slide"),
-        "batch": ("learning", "find defects on all slides of projects, on several machines"),
+        "detect": ("detection", "find defects on a project's slide"),
+        "batch": ("detection", "find defects on all slides of projects, on several machines"),
         "models": ("learning", "list the bundled models"),
         "train": ("learning", "train a model from annotated pictures"),
         "evaluate": ("learning", "measure a model on annotated pictures"),
@@ -57,7 +57,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 # Started by the program itself, not by a person.
-HIDDEN_COMMANDS = {"worker": "learning"}
+HIDDEN_COMMANDS = {"worker": "detection"}
 
 MODULE_OF = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()} | HIDDEN_COMMANDS
 

@@ -10,11 +10,11 @@ import queue
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.errors import InputError, MicroscopeQCError, SlideError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.inference.speed import Starts
 from microscope_qc.ml.journal import read_status, write_status
@@ -23,6 +23,7 @@ from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
 from microscope_qc.workflows.detect import DetectResult, prepare_run, result_of
 from microscope_qc.workflows.intake import RunIntake
+from microscope_qc.workflows.stored_area import CHANGED, Look, NothingToLookAt, chosen_look
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -41,12 +42,37 @@ class BatchFailed(MicroscopeQCError, RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A slide (or a whole project, where ``slide`` is empty) that was not looked at, and why."""
+
+    project: Path
+    slide: str
+    error: MicroscopeQCError
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a person's mask says so."""
+        return isinstance(self.error, NothingToLookAt)
+
+    @property
+    def words(self) -> str:
+        """``p.mqc, S3: left out. The slide S3 is not at ... any more.``."""
+        where = f"{self.project.name}, {self.slide}" if self.slide else self.project.name
+        return f"{where}: left out. {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What was done: one result for each slide, with the project's path and the slide's name."""
+    """What was done: one result for each slide, with the project's path and the slide's name.
+
+    ``looks`` says for each of them where it was looked; ``left_out`` are those that could not be looked at.
+    """
 
     slides: list[tuple[Path, str, DetectResult]]
     seconds: float
     workers: int
+    looks: list[Look] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -79,12 +105,18 @@ def batch(
     device: str = "auto",
     fresh: bool = False,
     everything: bool = False,
+    area: str | None = CHANGED,
     client: Client | None = None,
 ) -> Job[BatchResult]:
     """Run a model over all slides of projects, on all workers of a cluster.
 
+    A project or slide that cannot be looked at is left out, and the others are done.
+
     Parameters
     ----------
+    area
+        Which mask stored with the projects says where to look, see
+        :func:`microscope_qc.workflows.stored_area.chosen_look`; with ``everything`` none does.
     scheduler
         Address of a running dask scheduler; without it a cluster is started on this computer, reachable from it alone.
         The workers must see slides and models under the same paths.
@@ -97,28 +129,52 @@ def batch(
     ------
     InputError
         When no project is named or the scheduler does not answer.
+    MicroscopeQCError
+        When all slides had to be left out: what was wrong with the first.
     BatchFailed
         When the workers fail.
     """
     if not projects:
         raise InputError("No project was named.", hint="Name at least one project.")
     began = time.monotonic()
-    slides: list[tuple[Path, str, DetectResult]] = []
+    kind = None if everything else area
+    done = BatchResult([], 0.0, 0)
     with ExitStack() as stack:
         yield Progress(0, 0, "tiles", "starting the workers")
         own = client or stack.enter_context(_connected(scheduler, workers))
         count = max(1, len(own.scheduler_info(n_workers=-1)["workers"]))
         share = 1 if scheduler is not None else count
+        at_once: dict[str, int] = {"ahead": AHEAD * count, "share": share}
+        options = {"model": model, "device": device, "fresh": fresh, "everything": everything}
         for path in projects:
-            with Project.open(Path(path)) as project:
+            with ExitStack() as opened:
+                try:
+                    project = opened.enter_context(Project.open(Path(path)))
+                except MicroscopeQCError as error:
+                    done.left_out.append(LeftOut(Path(path), "", error))
+                    continue
                 for slide in project.slides:
-                    run = yield from _begin(project, slide.id, model, device=device, fresh=fresh, everything=everything)
-                    left = run.record.state != "finished"
-                    if left:
-                        yield from _compute(own, run, ahead=AHEAD * count, share=share)
-                    result = result_of(project, run.record.id, run.started, computed=left)
-                    slides.append((project.path, slide.name, result))
-    return BatchResult(slides, time.monotonic() - began, count)
+                    try:
+                        look = chosen_look(project, slide, kind=kind)
+                        result = yield from _one(own, project, slide.id, look, options, **at_once)
+                    except (InputError, SlideError) as error:  # of this slide; what is wrong with the model ends it all
+                        done.left_out.append(LeftOut(project.path, slide.name, error))
+                        continue
+                    done.slides.append((project.path, slide.name, result))
+                    done.looks.append(look)
+    if done.left_out and not done.slides:
+        raise done.left_out[0].error
+    return replace(done, seconds=time.monotonic() - began, workers=count)
+
+
+def _one(
+    client: Client, project: Project, slide_id: int, look: Look, options: dict[str, Any], *, ahead: int, share: int
+) -> Job[DetectResult]:
+    run = yield from _begin(project, slide_id, mask=look.mask, **options)
+    left = run.record.state != "finished"
+    if left:
+        yield from _compute(client, run, ahead=ahead, share=share)
+    return result_of(project, run.record.id, run.started, computed=left)
 
 
 def _connected(scheduler: str | None, workers: int | None) -> Any:
@@ -165,8 +221,8 @@ def _graphics_cards() -> int:
     return graphics_cards()
 
 
-def _begin(project: Project, slide_id: int, model: str | Path, **options: Any) -> Job[_Run]:
-    record = prepare_run(project, slide_id, model, **options)
+def _begin(project: Project, slide_id: int, **options: Any) -> Job[_Run]:
+    record = prepare_run(project, slide_id, **options)
     run = _Run(project, record, project.slide_by_id(slide_id).name, time.monotonic(), RunLock(record.folder))
     if record.state != "finished":
         yield from run.lock.acquire()

@@ -47,3 +47,13 @@ def size_words(slide: SlideRecord) -> str:
 def thin(number: int) -> str:
     """``12345`` -> ``12 345`` with a narrow space."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def percent(share: float) -> str:
+    """A share (0 to 1) with as many digits as it has."""
+    value = 100 * share
+    if share >= 1:
+        return "All"
+    if value < 0.1:
+        return "Under 0.1 %"
+    return f"{min(value, 99.9):.1f} %" if value < 1 or value > 99 else f"{value:.0f} %"

@@ -124,8 +124,8 @@ def test_the_tiles_that_are_promised_are_those_of_the_run(tmp_path: Path) -> Non
 
 
 def test_a_share_is_said_with_as_many_digits_as_it_has() -> None:
-    def words(share: float, tiles: int = 62, pace: float | None = 2.0) -> str:
-        return share_words(tiles, share, area="slide", pace=pace)
+    def words(share: float, tiles: int = 62, seconds: float | None = 31.0) -> str:
+        return share_words(tiles, share, area="slide", seconds=seconds)
 
     assert words(0.1, 0) == "Nothing of the slide will be looked at."
     assert words(0.621) == "<b>62 %</b> of the slide will be looked at: about <b>0:31</b> (62 tiles)."

@@ -11,6 +11,7 @@ from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import format_seconds
 from microscope_qc.ml.inference.mask import AreaMask
 from microscope_qc.ml.inference.tiling import lattice, slide_scale, tile_size
+from microscope_qc.workflows.wording import percent
 
 if TYPE_CHECKING:
     from microscope_qc.app.session import Session
@@ -98,13 +99,3 @@ def share_words(tiles: int, share: float, *, area: str, seconds: float | None) -
     if seconds is None:
         return f"{words}: {things(tiles, 'tile')}."
     return f"{words}: about <b>{format_seconds(seconds)}</b> ({things(tiles, 'tile')})."
-
-
-def percent(share: float) -> str:
-    """A share (0 to 1) with as many digits as it has."""
-    value = 100 * share
-    if share >= 1:
-        return "All"
-    if value < 0.1:
-        return "Under 0.1 %"
-    return f"{min(value, 99.9):.1f} %" if value < 1 or value > 99 else f"{value:.0f} %"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QPushButton, QWidget
 
-from microscope_qc.app.docks.detect_estimate import percent
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
 from microscope_qc.ml.inference.mask import AreaMask, has_mask, read_mask
 from microscope_qc.ml.inference.tiling import plan_grid
+from microscope_qc.workflows.wording import percent
 
 if TYPE_CHECKING:
     from microscope_qc.app.docks.detect_area import AreaSection

@@ -1,0 +1,201 @@
+"""The mask that a person painted in the window counts on the command line too."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from learning_toys import draw, untrained_model
+
+from microscope_qc.cli import main
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job, run_job
+from microscope_qc.ml.inference import run_model
+from microscope_qc.ml.inference.mask import AreaMask, read_mask
+from microscope_qc.project import Project
+from microscope_qc.workflows import detect as detection
+from microscope_qc.workflows.batch import batch
+from microscope_qc.workflows.intake import RunIntake
+from microscope_qc.workflows.stored_area import (
+    CHANGED,
+    DRAWN,
+    NothingToLookAt,
+    area_setting,
+    chosen_look,
+    masks_to_dict,
+)
+
+SIDE = 600
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_model(tmp_path_factory.mktemp("models") / "toy")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A project of two slides."""
+    for seed, name in enumerate(("S1", "S2"), start=3):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), draw(seed, size=SIDE, count=16)[0])
+    with Project.create(tmp_path / "p", slides=[tmp_path / "S1.png", tmp_path / "S2.png"]) as made:
+        for slide in made.slides:
+            made.set_pixel_size(slide.id, 0.25)
+        return made.path
+
+
+def cells(*, rows: int = 0, columns: int = 0, side: int = SIDE) -> AreaMask:
+    """The first rows and columns of 6 x 6 cells."""
+    look = np.zeros((6, 6), bool)
+    look[:rows] = True
+    look[:, :columns] = True
+    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
+
+
+def store(path: Path, *, slide: int = 0, **masks: AreaMask) -> None:
+    with Project.open(path) as project:
+        project.set_setting(area_setting(project.slides[slide].id), masks_to_dict(masks))
+
+
+def look(path: Path, **options: Any) -> Any:
+    with Project.open(path) as project:
+        return chosen_look(project, project.slides[0], **options)
+
+
+def test_what_a_person_painted_says_where_to_look(place: Path) -> None:
+    assert look(place, kind=CHANGED) == look(place, kind=None)
+    assert look(place, kind=CHANGED).mask is None and look(place, kind=CHANGED).words == ""
+    with pytest.raises(NothingToLookAt, match="No regions are drawn on S1"):
+        look(place, kind=DRAWN)
+    store(place, changed=cells(rows=4))
+    found = look(place, kind=CHANGED)
+    assert found.mask.fingerprint == cells(rows=4).fingerprint and found.share == pytest.approx(2 / 3)
+    assert found.words == "Looks only where the project's mask says: 67 % of the slide."
+    assert look(place, kind=None).words == "The project's mask is not used." and look(place, kind=None).mask is None
+
+    store(place, changed=cells(rows=4), drawn=cells(columns=1))
+    assert look(place, kind=CHANGED).words.endswith("--drawn on the command line looks only at them.")
+    drawn = look(place, kind=DRAWN, region=Region(0, 0, SIDE, 200))
+    assert drawn.kind == DRAWN and drawn.words == (
+        "Looks only at the regions drawn in the project: 50 % of the region. The project's mask is not used."
+    )
+    with pytest.raises(NothingToLookAt, match="nothing of the region to look at on S1"):
+        look(place, kind=DRAWN, region=Region(0, 300, SIDE, SIDE))
+    store(place, changed=cells(rows=6))
+    assert "says: all of the slide." in look(place, kind=CHANGED).words
+
+
+def test_a_mask_that_cannot_be_used_is_said(place: Path) -> None:
+    store(place, changed=cells(rows=4, side=SIDE + 6))
+    found = look(place, kind=CHANGED)
+    assert found.mask is None and "slide of another size; it is not used" in found.words
+    with Project.open(place) as project:
+        project.set_setting(area_setting(project.slides[0].id), {"drawn": "nonsense"})
+    with pytest.raises(InputError, match="cannot be read"):
+        look(place, kind=DRAWN)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Detections compute in this process: a child of its own takes seconds to load."""
+
+    def detect(project: Project, slide_id: int, model: str, **options: Any) -> Job[Any]:
+        run = detection.prepare_run(project, slide_id, model, **options)
+        if run.state != "finished":
+            intake = RunIntake(project, run)
+            yield from run_model(run.folder)
+            intake.finish("finished")
+        return detection.result_of(project, run.id, 0.0)
+
+    monkeypatch.setattr(detection, "detect", detect)
+
+
+def middles(project: Project, run_id: int, slide: int = 0) -> np.ndarray:
+    rows = project.boxes(project.slides[slide].id).rows
+    rows = rows[rows["run_id"] == run_id]
+    return (rows["y0"] + rows["y1"]) / 2
+
+
+def test_the_command_looks_only_there(place: Path, model: Path, here: None, capsys: Any) -> None:
+    store(place, changed=cells(rows=2))
+    command = ["detect", str(place), "--model", str(model), "--device", "cpu", "--progress", "none"]
+    assert main(command) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "S1: Looks only where the project's mask says: 33 % of the slide."
+    assert "  33% of the tiles lie outside of that and were left out" in said
+    assert main([*command, "--no-mask"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "S1: The project's mask is not used." and not any("left out" in line for line in said)
+    assert main([*command, "--drawn"]) == 2
+    assert "No regions are drawn on S1" in capsys.readouterr().err
+    assert main([*command, "--everything", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["looks"] == {"mask": None, "share": None}
+    assert main([*command, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["looks"] == {"mask": "changed", "share": 0.3333} and again["run"] == 1, "the finished one"
+    assert main([*command, "--drawn", "--no-mask"]) == 2
+    with Project.open(place) as project:
+        masked, free, everything = project.runs
+        assert read_mask(masked.folder).fingerprint == cells(rows=2).fingerprint == masked.settings["area"]
+        assert "area" not in free.settings and everything.settings["area"] == "everything"
+        assert 0 < len(middles(project, masked.id)) < len(middles(project, free.id))
+        assert middles(project, masked.id).max() < 300 < middles(project, free.id).max()
+
+
+class OneWorker:
+    """A cluster whose only worker is this process."""
+
+    def scheduler_info(self, **_: Any) -> dict[str, Any]:
+        return {"workers": {"here": {}}}
+
+    def submit(self, work: Any, *arguments: Any, pure: bool, **options: Any) -> Any:
+        done: Future[Any] = Future()
+        done.set_result(work(*arguments, **options))
+        return done
+
+
+def test_a_batch_uses_the_mask_of_every_slide(place: Path, model: Path, tmp_path: Path) -> None:
+    store(place, slide=1, changed=cells(rows=2), drawn=cells(columns=1))
+    done = run_job(batch([place], model, device="cpu", client=OneWorker()))
+    assert [look.kind for look in done.looks] == [None, CHANGED] and done.left_out == []
+    assert done.slides[0][2].share_skipped == 0 and done.slides[1][2].share_skipped == pytest.approx(1 / 3, abs=1e-3)
+    status = done.slides[0][2].status
+    assert len(status["starts"]) == 1 and status["starts"][0]["tiles"] == 9 and status["device_name"]
+    assert status["mm2_per_min"] > 0 and status["seconds"] >= status["starts"][0]["working_s"] > 0
+    again = run_job(batch([place], model, device="cpu", client=OneWorker()))
+    assert again.slides[1][2].run_id == done.slides[1][2].run_id, "a finished one is not repeated"
+    assert again.slides[1][2].seconds_before == pytest.approx(done.slides[1][2].status["seconds"])
+
+    drawn = run_job(batch([place], model, device="cpu", area=DRAWN, client=OneWorker()))
+    assert [(name, look.kind) for (_, name, _), look in zip(drawn.slides, drawn.looks, strict=True)] == [("S2", DRAWN)]
+    (left,) = drawn.left_out
+    assert left.wanted and left.words.startswith("p.mqc, S1: left out. No regions are drawn on S1.")
+    free = run_job(batch([place], model, device="cpu", everything=True, client=OneWorker()))
+    assert [look.mask for look in free.looks] == [None, None]
+
+
+def test_a_batch_goes_on_without_what_cannot_be_looked_at(
+    place: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (tmp_path / "S1.png").rename(tmp_path / "moved.png")
+    monkeypatch.setattr("microscope_qc.workflows.batch._connected", lambda *_: contextlib.nullcontext(OneWorker()))
+    done = run_job(batch([tmp_path / "none.mqc", place], model, device="cpu", client=OneWorker()))
+    assert [name for _, name, _ in done.slides] == ["S2"]
+    assert [(left.project.name, left.slide, left.wanted) for left in done.left_out] == [
+        ("none.mqc", "", False), ("p.mqc", "S1", False),
+    ]  # fmt: skip
+    store(place, slide=1, changed=cells(rows=2))
+    assert main(["batch", str(place), "--model", str(model), "--device", "cpu", "--progress", "none"]) == 2
+    said = capsys.readouterr()
+    assert "p.mqc, S2: " in said.out and "  Looks only where the project's mask says: 33 % of the slide." in said.out
+    assert said.err.startswith("p.mqc, S1: left out. The slide S1 is not at")
+    (tmp_path / "S2.png").rename(tmp_path / "moved too.png")
+    with pytest.raises(InputError, match="S1 is not at"):
+        run_job(batch([place], model, device="cpu", fresh=True, client=OneWorker()))
