@@ -15,9 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.resnet import BasicBlock
-from torchvision.ops import FeaturePyramidNetwork, batched_nms
+
+from microscope_qc.ml.quick_torchvision import torchvision
+
+AnchorGenerator = torchvision.models.detection.anchor_utils.AnchorGenerator
+BasicBlock = torchvision.models.resnet.BasicBlock
+FeaturePyramidNetwork = torchvision.ops.FeaturePyramidNetwork
 
 PRIOR = 0.01  # share of default boxes that hold a defect at the start: keeps the first steps of the focal loss calm
 MOST_COMPARED = 2000
@@ -254,5 +257,5 @@ def choose(
     )  # fmt: skip
     large = ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(dim=1)
     boxes, labels, scores = boxes[large], labels[large], scores[large]
-    keep = batched_nms(boxes, scores, labels, iou)[:most]
+    keep = torchvision.ops.batched_nms(boxes, scores, labels, iou)[:most]
     return boxes[keep][:, [1, 0, 3, 2]], scores[keep], labels[keep]

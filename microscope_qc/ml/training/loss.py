@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou, generalized_box_iou_loss, sigmoid_focal_loss
 
 from microscope_qc.ml.networks.ssd import decode
+from microscope_qc.ml.quick_torchvision import torchvision
 
 CANDIDATES_PER_LEVEL = 9
 
@@ -58,7 +58,7 @@ def assign(default: Tensor, levels: list[int], truth: Tensor) -> Tensor:
     owner = torch.full((count,), -1, dtype=torch.int64)
     if defects == 0:
         return owner
-    overlap = box_iou(truth, default)
+    overlap = torchvision.ops.box_iou(truth, default)
     middle = (default[:, :2] + default[:, 2:]) / 2
     truth_middle = (truth[:, :2] + truth[:, 2:]) / 2
     distance = torch.cdist(truth_middle, middle)
@@ -130,8 +130,8 @@ def detection_loss(
     row = torch.cat(rows).to(logits.device)
     truth = torch.cat(truths).to(logits.device)
     positives = max(1, len(row))
-    focal = sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=2.0).sum(2)
+    focal = torchvision.ops.sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=2.0).sum(2)
     classify = (focal * counted.to(logits.device)).sum() / positives
     boxes = decode(offsets.reshape(-1, 4)[row], default[row % len(default)])
-    locate = generalized_box_iou_loss(boxes, truth, reduction="sum") / positives
+    locate = torchvision.ops.generalized_box_iou_loss(boxes, truth, reduction="sum") / positives
     return Loss(classify + box_weight * locate, float(classify.detach()), float(locate.detach()), len(row))
