@@ -93,6 +93,7 @@ class Picture(QObject):
         self._planes: list[np.ndarray] = []  # of the base, one per channel; only the reader touches them
         self._background = (0.0, 0.0, 0.0)
         # napari looks with every frame what its layers must show now, for 4 ms: ten times a second is enough
+        # (and when the hand rests, where there are none but ours)
         self.widget.canvas._scene_canvas.events.draw.disconnect(self.widget.canvas.on_draw)
         self._tell_napari = QTimer(self, singleShot=True, interval=TELL_NAPARI_MS)
         self._tell_napari.timeout.connect(self._on_tell_napari)
@@ -114,18 +115,25 @@ class Picture(QObject):
     def look(self, view: View) -> None:
         """Point the camera at a view, and fetch what it shows."""
         self._view = view
+        self.tiles.look(view, self.native.devicePixelRatioF())
+        self.redraw()
+        others = len(self.model.layers) > 1
+        if others:  # what a person has put there moves along; all of ours is placed by the view
+            self._move_scene(view)
+        if not (others and self._tell_napari.isActive()):
+            self._tell_napari.start()  # without others it waits until the hand rests
+
+    def _move_scene(self, view: View) -> None:
         box = self.widget.canvas.view
         width, height = box.rect.width / view.zoom, box.rect.height / view.zoom
         # through napari's camera the scene would be moved twice, once for the zoom and once for the place
         box.camera.rect = (view.x - width / 2, view.y - height / 2, width, height)
-        self.tiles.look(view, self.native.devicePixelRatioF())
-        if not self._tell_napari.isActive():
-            self._tell_napari.start()
 
     def _on_tell_napari(self) -> None:
         view, canvas, camera = self._view, self.widget.canvas, self.model.scene.camera
         if view is None:
             return
+        self._move_scene(view)
         with (
             camera.events.zoom.blocker(canvas.camera._on_zoom_change),
             camera.events.center.blocker(canvas.camera._on_center_change),
@@ -281,6 +289,8 @@ class Picture(QObject):
             blending="translucent_no_depth",  # at the same depth some drivers would let it win over the tiles
         )
         self.model.layers.move(self.model.layers.index(base), 0)
+        # the tiles draw this picture too, wherever they have nothing sharper
+        self.widget.canvas.layer_to_visual[base].node.draw = _draw_nothing
         base.events.visible.connect(self._show_as_base)
         base.events.opacity.connect(self._show_as_base)
         self._base = base
@@ -310,6 +320,10 @@ class Picture(QObject):
         self.model.layers.clear()
         self.model._layer_slicer.shutdown()
         self.widget.close()
+
+
+def _draw_nothing() -> None:
+    """In place of what draws a layer that others draw."""
 
 
 def _pictures(source: TileSource) -> Iterator[list[np.ndarray]]:
