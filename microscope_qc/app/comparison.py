@@ -14,13 +14,16 @@ from microscope_qc.core.errors import MicroscopeQCError
 if TYPE_CHECKING:
     from microscope_qc.app.jobs import JobRunner
     from microscope_qc.app.session import Session
-    from microscope_qc.core.geometry import Region
     from microscope_qc.project.records import RunRecord
 
 BOTH, FIRST, SECOND = PARTS = ("both", "first", "second")
+BESIDE = "beside"
+"""What one of the two found where the other did not look."""
 _NUMBERS = {BOTH: 1, FIRST: 2, SECOND: 3}
 _TWIN = 4
 """The second detection's box of a find that both have."""
+_BESIDE = 5, 6
+"""Finds of the first and of the second detection that are not compared."""
 LATER_MS = 150
 """Finds are matched anew this long after the confidence or the finds have changed."""
 
@@ -29,7 +32,8 @@ class Comparison(QObject):
     """Matches the finds of two detections in the background and shows the parts a person wants to see.
 
     Of a find that both have, the box of the first detection is shown. What is compared follows the confidence range:
-    a find that is too weak to be shown in the second detection was found by the first alone.
+    a find that is too weak to be shown in the second detection was found by the first alone. Finds where the other
+    detection did not look are not compared; they are counted, and shown when a person wants to see them.
     """
 
     changed = Signal()
@@ -41,7 +45,8 @@ class Comparison(QObject):
         self.shown_parts: set[str] = set(PARTS)
         self.counts: dict[str, int] | None = None
         self.found: tuple[int, int] | None = None
-        self._area: Region | None = None
+        self.beside: tuple[int, int] = (0, 0)
+        self._same_area = True
         self._part_of: np.ndarray | None = None  # a number for each id: 0 is in no part
         self._generation = 0
         self._busy = self._again = self._applying = False
@@ -57,11 +62,8 @@ class Comparison(QObject):
 
     @property
     def partial(self) -> bool:
-        """Whether one of the two looked where the other did not: only their common area is compared."""
-        area, runs = self._area, self.runs
-        if area is None or runs is None:
-            return False
-        return any(tuple(run.card["region"]) != (area.y0, area.x0, area.y1, area.x1) for run in runs)
+        """Whether one of the two looked where the other did not: only what both looked at is compared."""
+        return not self._same_area or any(self.beside)
 
     @property
     def active(self) -> bool:
@@ -82,11 +84,13 @@ class Comparison(QObject):
         if project is None or first == second:
             return
         runs = project.run(first), project.run(second)
-        self._area = common_area(*runs)
+        common_area(*runs)
+        self._same_area = runs[0].card.get("region") == runs[1].card.get("region")
         self._generation += 1
         self.runs = runs
         self.shown_parts = set(PARTS)
         self.counts = self.found = self._part_of = None
+        self.beside = (0, 0)
         self.changed.emit()
         self._match()
 
@@ -101,7 +105,7 @@ class Comparison(QObject):
         self.changed.emit()
 
     def show_part(self, part: str, shown: bool) -> None:
-        """Show or hide what both found (``BOTH``), or what one of them alone did (``FIRST``, ``SECOND``)."""
+        """Show or hide what both found (``BOTH``), what one of them alone did (``FIRST``, ``SECOND``), or ``BESIDE``."""
         wanted = self.shown_parts | {part} if shown else self.shown_parts - {part}
         if wanted != self.shown_parts:
             self.shown_parts = wanted
@@ -119,10 +123,10 @@ class Comparison(QObject):
         sure = BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(table.rows)
         # copies: the table may change while another thread compares
         ids, run_ids, corners = table.rows["id"].copy(), table.rows["run_id"].copy(), table.corners.copy()
-        generation, area = self._generation, self._area
+        generation = self._generation
         self._busy, self._again = True, False
         self._jobs.call(
-            lambda: _parts(ids, run_ids * sure, corners, first=runs[0].id, second=runs[1].id, area=area),
+            lambda: _parts(ids, run_ids * sure, corners, runs=runs),
             on_done=lambda part_of: self._on_matched(generation, part_of),
             on_failed=self._on_failed,
         )
@@ -149,14 +153,16 @@ class Comparison(QObject):
         if part_of is None:
             self.changed.emit()
             return
-        wanted = np.zeros(_TWIN + 1, bool)
-        wanted[[_NUMBERS[part] for part in self.shown_parts]] = True
+        wanted = np.zeros(_BESIDE[-1] + 1, bool)
+        wanted[[_NUMBERS[part] for part in self.shown_parts if part in _NUMBERS]] = True
+        wanted[list(_BESIDE)] = BESIDE in self.shown_parts
         self._limit(np.flatnonzero(wanted[part_of]))
         rows = self._session.table.rows
         ids = rows["id"][self._session.shown.passes(rows, limited=False)]
-        counts = np.bincount(part_of[ids[ids < len(part_of)]], minlength=_TWIN + 1).tolist()
+        counts = np.bincount(part_of[ids[ids < len(part_of)]], minlength=len(wanted)).tolist()
         self.counts = {part: counts[number] for part, number in _NUMBERS.items()}
         self.found = self.counts[BOTH] + self.counts[FIRST], counts[_TWIN] + self.counts[SECOND]
+        self.beside = counts[_BESIDE[0]], counts[_BESIDE[1]]
         self.changed.emit()
 
     def _limit(self, ids: np.ndarray | None) -> None:
@@ -192,19 +198,20 @@ class Comparison(QObject):
 
 
 def _parts(
-    ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, first: int, second: int, area: Region | None
+    ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, runs: tuple[RunRecord, RunRecord]
 ) -> np.ndarray:
     """The part of each id (any thread)."""
-    from microscope_qc.workflows.compare_runs import compare_finds, lie_in
+    from microscope_qc.workflows.compare_runs import compare_finds
+    from microscope_qc.workflows.looked import read_looked
 
-    if area is not None:
-        run_ids = run_ids * lie_in(area, corners.T)
-    places = [np.flatnonzero(run_ids == run_id) for run_id in (first, second)]
+    places = [np.flatnonzero(run_ids == run.id) for run in runs]
     boxes = [np.ascontiguousarray(corners[:, place].T) for place in places]
-    found = compare_finds(ids[places[0]], boxes[0], ids[places[1]], boxes[1])
+    looked = read_looked(runs[0]), read_looked(runs[1])
+    found = compare_finds(ids[places[0]], boxes[0], ids[places[1]], boxes[1], looked=looked)
     part_of = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
     part_of[found.both[:, 0]] = _NUMBERS[BOTH]
     part_of[found.both[:, 1]] = _TWIN
     part_of[found.only_first] = _NUMBERS[FIRST]
     part_of[found.only_second] = _NUMBERS[SECOND]
+    part_of[found.beside_first], part_of[found.beside_second] = _BESIDE
     return part_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,6 +132,32 @@ def read_journal(folder: Path, offset: int = 0) -> tuple[list[tuple[int, np.ndar
 def read_tile_errors(folder: Path) -> dict[int, str]:
     """Tiles that could not be read, and why."""
     return _read(folder, 0)[1]
+
+
+def tiles_looked_at(folder: Path) -> np.ndarray | None:
+    """Numbers of the tiles that are done and were not damaged, with those left out; None without a journal.
+
+    Candidates are not read: ten times as fast as :func:`read_journal`.
+    """
+    try:
+        content = (folder / JOURNAL_NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    done: set[int] = set()
+    damaged: set[int] = set()
+    for line in content[: content.rfind(b"\n") + 1].splitlines():  # the last line may be torn
+        told = _TILE.match(line)
+        if told is not None:
+            (damaged if told[2] == b"error" else done).add(int(told[1]))
+        elif line.startswith(b'{"empty"'):
+            try:
+                done.update(_ranges(json.loads(line)["empty"]))
+            except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
+                continue
+    return np.array(sorted(done - damaged), np.int64)
+
+
+_TILE = re.compile(rb'\{"tile":(\d{1,9}),"(candidates|error)"')
 
 
 def _read(folder: Path, offset: int) -> tuple[list[tuple[int, np.ndarray]], dict[int, str], int]:

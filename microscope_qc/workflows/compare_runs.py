@@ -1,9 +1,9 @@
-"""Two runs over one slide beside each other: what both found, and what only one of them did."""
+"""Two runs over one slide beside each other: what both found, and what only one of them did where both looked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region, touching_pairs
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
+from microscope_qc.workflows.looked import Looked, read_looked
 
 STRIP = 2_000
 """So many boxes of the first run are matched at a time."""
@@ -19,11 +20,17 @@ STRIP = 2_000
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Ids of boxes: ``both`` (N, 2) holds a find of the first run and the same one of the second."""
+    """Ids of boxes: ``both`` (N, 2) holds a find of the first run and the same one of the second.
+
+    ``beside_first`` and ``beside_second`` are finds of one run where the other did not look (or was not yet, or could
+    not read the slide): nothing can be said of them.
+    """
 
     both: np.ndarray
     only_first: np.ndarray
     only_second: np.ndarray
+    beside_first: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    beside_second: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def compare_runs(
@@ -44,6 +51,8 @@ def compare_runs(
     ------
     InputError
         When the runs are over different slides, or have no area in common.
+    ProjectError
+        When the mask of one of them is damaged.
     """
     runs = project.run(first), project.run(second)
     if runs[0].slide_id != runs[1].slide_id:
@@ -51,18 +60,18 @@ def compare_runs(
     least = project.filter.min_confidence if min_confidence is None else min_confidence
     rows = project.boxes(runs[0].slide_id).rows
     rows = rows[BoxFilter(min_confidence=least).mask(rows)]
-    area = common_area(*runs)
-    if area is not None:
-        rows = rows[lie_in(area, coordinates(rows))]
+    common_area(*runs)
     sides = [rows[rows["run_id"] == run.id] for run in runs]
     (one, ids), (other, other_ids) = ((coordinates(side), side["id"]) for side in sides)
-    return compare_finds(ids, one, other_ids, other, iou=iou)
+    looked = read_looked(runs[0]), read_looked(runs[1])
+    return compare_finds(ids, one, other_ids, other, iou=iou, looked=looked)
 
 
 def common_area(first: RunRecord, second: RunRecord) -> Region | None:
-    """Where both runs looked, in full-resolution pixels; None where a run does not say where it looked.
+    """The rectangle that both runs have in common, in full-resolution pixels; None where a run does not say its own.
 
-    Outside of it a find of one run says nothing about the other.
+    Outside of it, and where one of them did not look for another reason (:mod:`microscope_qc.workflows.looked`), a
+    find of one run says nothing about the other.
 
     Raises
     ------
@@ -81,14 +90,14 @@ def common_area(first: RunRecord, second: RunRecord) -> Region | None:
     return shared
 
 
-def lie_in(area: Region, boxes: np.ndarray) -> np.ndarray:
-    """Whether the middle of each box (N, 4) lies in an area."""
-    y, x = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-    return (y >= area.y0) & (y < area.y1) & (x >= area.x0) & (x < area.x1)
-
-
 def compare_finds(
-    first_ids: np.ndarray, first: np.ndarray, second_ids: np.ndarray, second: np.ndarray, *, iou: float = 0.5
+    first_ids: np.ndarray,
+    first: np.ndarray,
+    second_ids: np.ndarray,
+    second: np.ndarray,
+    *,
+    iou: float = 0.5,
+    looked: tuple[Looked, Looked] | None = None,
 ) -> RunComparison:
     """Match two sets of boxes; touches no project, so that it can run in any thread.
 
@@ -97,12 +106,33 @@ def compare_finds(
     first_ids, second_ids : (N,) and (M,) ndarray
     first, second : (N, 4) and (M, 4) ndarray
         y0, x0, y1, x1.
+    looked
+        Where the two runs looked; everywhere without it.
     """
+    ids = first_ids.astype(np.int64), second_ids.astype(np.int64)
     one, other = _matches(first, second, iou)
-    both = np.stack([first_ids[one], second_ids[other]], axis=1).astype(np.int64)
-    return RunComparison(
-        both, np.delete(first_ids, one).astype(np.int64), np.delete(second_ids, other).astype(np.int64)
-    )
+    within = [np.ones(len(first) + len(second), bool)] * 2
+    if looked is not None:
+        within = [area.perhaps(np.concatenate([first, second])) for area in looked]
+    parts = [np.split(area, [len(first)]) for area in within]  # of each run's area: finds of the first, of the second
+    # a pair at the border of an area is one all the same
+    known = np.logical_and.reduce([of_first[one] | of_second[other] for of_first, of_second in parts])
+    one, other = one[known], other[known]
+    both = np.stack([ids[0][one], ids[1][other]], axis=1)
+    alone = [_without(len(first), one), _without(len(second), other)]
+    sure = [parts[side][side][alone[side]] for side in (0, 1)]
+    if looked is not None:
+        sure[0] = sure[0] & looked[1].surely(first[alone[0]])
+        sure[1] = sure[1] & looked[0].surely(second[alone[1]])
+    only = [numbers[places[told]] for numbers, places, told in zip(ids, alone, sure, strict=True)]
+    beside = [numbers[places[~told]] for numbers, places, told in zip(ids, alone, sure, strict=True)]
+    return RunComparison(both, *only, *beside)
+
+
+def _without(count: int, taken: np.ndarray) -> np.ndarray:
+    left = np.ones(count, bool)
+    left[taken] = False
+    return np.flatnonzero(left)
 
 
 def _matches(first: np.ndarray, second: np.ndarray, iou: float) -> tuple[np.ndarray, np.ndarray]:

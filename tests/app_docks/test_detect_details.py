@@ -23,6 +23,7 @@ from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.inference.heatmap import HEAT_NAME, HeatCard, HeatMap
+from microscope_qc.ml.inference.mask import AreaMask, write_mask
 from microscope_qc.ml.journal import JournalWriter, write_status
 
 pytestmark = pytest.mark.window
@@ -255,12 +256,41 @@ def test_only_what_both_looked_at_is_compared(qtbot: Any, details: RunDetails, p
     assert [y for y, _ in shown_places(session)] == [100, 300]
     strip = CompareStrip(details.comparison)
     qtbot.addWidget(strip)
-    assert strip.first.text().endswith(": 2 finds where both looked")
+    assert strip.first.text().endswith(": 2 finds where both looked, 2 where only A did")
     details.runs.setCurrentItem(details.runs.topLevelItem(0))
     details.compare.fill()
     details.compare.menu().actions()[0].trigger()  # with the second
     assert "different parts of the slide" in session.seen.notices[-1]
     assert [run.id for run in details.comparison.runs] == [first.id, second.id], "the one before goes on"
+
+
+def test_finds_where_the_other_did_not_look_are_counted_and_shown_when_asked(
+    qtbot: Any, details: RunDetails, project: Any, session: Any
+) -> None:
+    first, second = add_run(project, FIRST_BOXES), add_run(project, SECOND_BOXES)
+    upper = np.arange(12)[:, None] < np.full(16, 6)  # the second looked at the upper half
+    write_mask(second.folder, AreaMask(Region(0, 0, *SHAPE), (100.0, 100.0), upper))
+    details.comparison.start(first.id, second.id)
+    comparison, strip = details.comparison, CompareStrip(details.comparison)
+    qtbot.addWidget(strip)
+    strip.show()
+    qtbot.waitUntil(lambda: comparison.counts == {BOTH: 2, FIRST: 1, SECOND: 0})
+    assert comparison.beside == (1, 1) and comparison.found == (3, 2)
+    assert strip.first.text().endswith(": 3 finds where both looked, 1 where only A did")
+    assert strip.second.text().endswith(": 2 finds where both looked, 1 where only B did")
+    assert [y for y, _ in shown_places(session)] == [100, 300, 500], "what cannot be compared is not shown"
+    assert strip.beside.isVisible() and strip.beside.text() == "Not compared  2" and not strip.beside.isChecked()
+    strip.beside.click()
+    assert [y for y, _ in shown_places(session)] == [100, 300, 500, 700, 900]
+    write_mask(second.folder, None)
+    comparison.start(first.id, second.id)
+    qtbot.waitUntil(lambda: comparison.counts == {BOTH: 2, FIRST: 2, SECOND: 1})
+    assert not strip.beside.isVisible() and not comparison.partial
+
+    (second.folder / "mask.json").write_text('{"everything": false}')
+    comparison.start(first.id, second.id)
+    qtbot.waitUntil(lambda: not comparison.active)
+    assert "is damaged" in session.seen.notices[-1], "where it looked is not guessed"
 
 
 def test_nothing_to_compare_with_is_said(details: RunDetails, project: Any) -> None:

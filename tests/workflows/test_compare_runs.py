@@ -10,9 +10,13 @@ from PIL import Image
 
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.geometry import iou_matrix
+from microscope_qc.core.geometry import Region, TileGrid, iou_matrix
+from microscope_qc.core.merge import CANDIDATE_DTYPE
+from microscope_qc.ml.inference.mask import AreaMask, write_mask
+from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, write_status
 from microscope_qc.project import Project
 from microscope_qc.workflows.compare_runs import compare_finds, compare_runs
+from microscope_qc.workflows.looked import Looked, read_looked
 
 
 def add(
@@ -73,6 +77,83 @@ def test_runs_are_compared_where_both_looked(project: Project) -> None:
     assert compare_runs(project, first, third, min_confidence=0.0).only_first.tolist() == [a[1], a[2]]
     with pytest.raises(InputError, match="different parts"):
         compare_runs(project, second, third)
+
+
+def mask(*, rows: int, columns: int = 6, side: int = 600) -> AreaMask:
+    """The first rows and columns of 6 x 6 cells."""
+    look = np.zeros((6, 6), bool)
+    look[:rows, :columns] = True
+    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
+
+
+def test_a_find_where_the_other_did_not_look_is_not_compared(project: Project) -> None:
+    slide = project.slides[0].id
+    first, a = add(project, slide, (10, 10, 30, 30, 0.9), (90, 90, 130, 110, 0.9), (310, 10, 330, 30, 0.9),
+                   (10, 410, 30, 430, 0.9), region=[0, 0, 600, 600])  # fmt: skip
+    second, b = add(project, slide, (12, 10, 30, 30, 0.9), (91, 90, 130, 110, 0.9), (50, 50, 70, 70, 0.9),
+                    (210, 10, 230, 30, 0.9), region=[0, 0, 600, 600])  # fmt: skip
+    write_mask(project.run(second).folder, mask(rows=3, columns=4))
+    found = compare_runs(project, first, second, min_confidence=0.0)
+    assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]]
+    assert found.only_first.tolist() == [] and found.beside_first.tolist() == [a[2], a[3]]
+    assert found.only_second.tolist() == [b[2], b[3]] and found.beside_second.tolist() == []
+    write_mask(project.run(first).folder, mask(rows=1))
+    found = compare_runs(project, first, second, min_confidence=0.0)
+    assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]], "a pair that reaches into both is one"
+    assert found.only_second.tolist() == [b[2]] and found.beside_second.tolist() == [b[3]]
+
+
+def test_a_find_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> None:
+    slide = project.slides[0].id
+    boxes = [(y + 40, x + 40, y + 60, x + 60, 0.9) for y in (0, 100, 200) for x in (0, 100, 200)]
+    first, a = add(project, slide, *boxes, (10, 85, 30, 98, 0.9), region=[0, 0, 300, 300])
+    card = {"model": "m", "region": [0, 0, 300, 300], "tile_px": 100, "overlap_px": 0}
+    run = project.start_run(slide, card, {})
+    assert len(compare_runs(project, first, run.id, min_confidence=0.0).only_first) == 10, "without a journal: whole"
+    writer = JournalWriter(run.folder)
+    none = np.zeros(0, CANDIDATE_DTYPE)
+    for tile in (0, 1, 3):
+        writer.tile(tile, none)
+    writer.error(1, "damaged")
+    writer.empty([4, 5])
+    writer.close()
+    with (run.folder / JOURNAL_NAME).open("ab") as file:
+        file.write(b'{"tile":2,"cand')  # killed here
+    found = compare_runs(project, first, run.id, min_confidence=0.0)
+    assert found.only_first.tolist() == [a[0], a[3], a[4], a[5]]
+    assert found.beside_first.tolist() == [a[1], a[2], a[6], a[7], a[8], a[9]], "the last is too near to a missing tile"
+    writer = JournalWriter(run.folder)
+    for tile in (2, 6, 7, 8):
+        writer.tile(tile, none)
+    writer.close()
+    assert compare_runs(project, first, run.id, min_confidence=0.0).beside_first.tolist() == [a[1], a[9]]
+    write_status(run.folder, {"tiles_done": 9, "tiles_total": 9, "tiles_damaged": 0})
+    run = project.finish_run(run.id, "finished")
+    assert read_looked(run).missing is None, "a finished run without damage is not read through"
+    write_status(run.folder, {"tiles_done": 9, "tiles_total": 9, "tiles_damaged": 1})
+    assert np.argwhere(read_looked(run).missing).tolist() == [[0, 1]]
+
+
+@given(seed=st.integers(0, 10_000))
+def test_where_a_run_looked_is_looked_up_as_by_hand(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = (int(v) for v in rng.integers(1, 7, 2))
+    side = float(rng.uniform(20, 90))
+    shape = (int(rows * side), int(columns * side))
+    area = AreaMask(Region(0, 0, *shape), (side, side), rng.random((rows, columns)) < 0.5)
+    grid = TileGrid(Region(0, 0, *shape), 50, 10)
+    missing = rng.random((grid.rows, grid.columns)) < 0.3
+    corner = rng.uniform(0, 1, (40, 2)) * np.array(shape)
+    boxes = np.concatenate([corner, corner + rng.uniform(1, 30, (40, 2))], axis=1)
+    said = Looked(Region(0, 0, *shape), area, grid, missing, 4.0).surely(boxes)
+    for (y0, x0, y1, x1), told in zip(boxes.tolist(), said.tolist(), strict=True):
+        y, x = (y0 + y1) / 2, (x0 + x1) / 2
+        wanted = y < shape[0] and x < shape[1]
+        wanted = wanted and area.look[min(int(y / side), rows - 1), min(int(x / side), columns - 1)]
+        for tile, gone in zip(grid, missing.ravel(), strict=True):
+            near = y0 - 4 < tile.y0 + 50 and y1 + 4 > tile.y0 and x0 - 4 < tile.x0 + 50 and x1 + 4 > tile.x0
+            wanted = wanted and not (gone and near)
+        assert told == bool(wanted)
 
 
 @given(seed=st.integers(0, 10_000), counts=st.tuples(st.integers(0, 60), st.integers(0, 60)), iou=st.floats(0.05, 0.95))

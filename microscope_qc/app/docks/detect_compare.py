@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QVBoxLayout,
 from superqt import QElidingLabel
 
 from microscope_qc.app import theme
-from microscope_qc.app.comparison import BOTH, FIRST, SECOND, Comparison
+from microscope_qc.app.comparison import BESIDE, BOTH, FIRST, SECOND, Comparison
 from microscope_qc.app.docks.detect_runs import RunList, model_name
 from microscope_qc.app.docks.gallery_text import count_text, things
 from microscope_qc.core.errors import MicroscopeQCError
@@ -89,6 +89,8 @@ class CompareStrip(QFrame):
         self._comparison = comparison
         self.first, self.second = QElidingLabel(), QElidingLabel()
         self.chips = {part: QPushButton() for part in (BOTH, FIRST, SECOND)}
+        self.beside = QPushButton()
+        self.beside.setToolTip("Finds that lie where only one of the two looked. Press to show or hide them.")
         self.end = QPushButton("End comparison")
         self.end.clicked.connect(comparison.end)
         words = QVBoxLayout()
@@ -100,7 +102,7 @@ class CompareStrip(QFrame):
         row.setContentsMargins(12, 4, theme.STEP, 4)
         row.setSpacing(theme.STEP)
         row.addLayout(words, 1)
-        for part, chip in self.chips.items():
+        for part, chip in (*self.chips.items(), (BESIDE, self.beside)):
             chip.setCheckable(True)
             chip.setProperty("segment", True)
             chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -119,11 +121,15 @@ class CompareStrip(QFrame):
         self._refresh_look()
         found = state.found or (None, None)
         alike = model_name(state.runs[0]) == model_name(state.runs[1])
-        for letter, label, run, count in zip("AB", (self.first, self.second), state.runs, found, strict=True):
+        for letter, label, run, count, beside in zip(
+            "AB", (self.first, self.second), state.runs, found, state.beside, strict=True
+        ):
             name = run_words(run) if alike else model_name(run)
             where = " where both looked" if state.partial else ""
-            label.setText(f"{letter}   {name}: {'…' if count is None else things(count, 'find')}{where}")
-            label.setToolTip(f"{letter}: {run_words(run)}")
+            where += f", {count_text(beside)} where only {letter} did" if beside else ""
+            words = f"{'…' if count is None else things(count, 'find')}{where}"
+            label.setText(f"{letter}   {name}: {words}")
+            label.setToolTip(f"{letter}: {run_words(run)}: {words}")
         names = {BOTH: "Both", FIRST: "Only A", SECOND: "Only B"}
         tips = {
             BOTH: "Finds of A that B has at the same place, half of the area or more in common; drawn as A has them",
@@ -136,6 +142,10 @@ class CompareStrip(QFrame):
             chip.setEnabled(state.counts is not None)
             with QSignalBlocker(chip):
                 chip.setChecked(part in state.shown_parts)
+        self.beside.setText(f"Not compared  {count_text(sum(state.beside))}")
+        self.beside.setVisible(any(state.beside))
+        with QSignalBlocker(self.beside):
+            self.beside.setChecked(BESIDE in state.shown_parts)
         self.show()
 
     def changeEvent(self, event: QEvent) -> None:

@@ -64,7 +64,16 @@ class AreaMask:
         here = self.look[parts[0], parts[1]]
         return np.count_nonzero(here) / here.size if here.size else 0.0
 
-    def touches(self, rows: np.ndarray) -> np.ndarray:
+    def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Whether one looks at places in slide pixels; beside the region it is as at its border."""
+        cells = []
+        for places, corner, side, count in zip(
+            (y, x), (self.region.y0, self.region.x0), self.cell_px, self.look.shape, strict=True
+        ):
+            cells.append(np.clip(np.floor((places - corner) / side).astype(int), 0, count - 1))
+        return self.look[cells[0], cells[1]]
+
+    def touches(self, rows: np.ndarray | Mapping[str, np.ndarray]) -> np.ndarray:
         """Which boxes (rows with y0, x0, y1, x1 in slide pixels) lie at least partly where one looks."""
         table = self._sums()
         (top, bottom), (left, right) = (
