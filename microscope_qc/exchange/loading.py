@@ -55,7 +55,8 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        value = json.loads(text)
+        # a call for every object lets other threads have their turn: a large file would stop the window for seconds
+        value = json.loads(text, object_hook=_as_it_is)
     except RecursionError as error:
         raise too_deep(path) from error
     except ValueError as error:
@@ -64,6 +65,10 @@ def read_json(path: Path) -> Any:
             f"{path.name} is not valid JSON{where}.", hint="Export it again from the program that made it."
         ) from error
     _check_depth(value, path)
+    return value
+
+
+def _as_it_is(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.exchange.document import Document, ImageEntry
-from microscope_qc.exchange.loading import LARGEST_BYTES
+from microscope_qc.exchange.loading import LARGEST_BYTES, read_json, read_text
 from microscope_qc.exchange.registry import FORMATS, detect_format
 
 
@@ -233,3 +235,24 @@ def test_a_file_that_would_fill_the_memory_is_not_read(name, tmp_path):
         file.truncate(LARGEST_BYTES + 1)  # takes no room on the disk
     with pytest.raises(ExchangeError, match=r"a\..* has 537 MB"):
         detect_format(path).read(path, sizes={"a": (10, 10)})
+
+
+def test_the_window_has_its_turns_while_a_large_file_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps([{"bbox": [1, 2, 3, 4], "of": {"id": number}} for number in range(100_000)]))
+    text, begun = read_text(path), threading.Event()
+
+    def read(_path):
+        begun.set()
+        return text
+
+    monkeypatch.setattr("microscope_qc.exchange.loading.read_text", read)
+    monkeypatch.setattr("microscope_qc.exchange.loading._check_depth", lambda *_: None)  # only the parser counts
+    reader = threading.Thread(target=read_json, args=(path,))
+    reader.start()
+    begun.wait()
+    turns = 0
+    while reader.is_alive():
+        time.sleep(0.001)
+        turns += 1
+    assert turns >= 10
