@@ -105,7 +105,7 @@ class Comparison(QObject):
         self.changed.emit()
 
     def show_part(self, part: str, shown: bool) -> None:
-        """Show or hide what both found (``BOTH``), what one of them alone did (``FIRST``, ``SECOND``), or ``BESIDE``."""
+        """Show or hide what both found (``BOTH``), one of them alone (``FIRST``, ``SECOND``), or ``BESIDE``."""
         wanted = self.shown_parts | {part} if shown else self.shown_parts - {part}
         if wanted != self.shown_parts:
             self.shown_parts = wanted

@@ -1,4 +1,4 @@
-"""detect, batch, and the hidden worker that a detection starts."""
+"""detect, batch, compare, and the hidden worker that a detection starts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def register(subparsers: Any) -> None:
     """Add the commands to the parser."""
     _register_detect(subparsers)
     _register_batch(subparsers)
+    _register_compare(subparsers)
     worker = subparsers.add_parser("worker")
     worker.add_argument("run_folder", metavar="RUN_FOLDER", type=Path)
     worker.add_argument("--parent", type=int, metavar="PID", help="end as soon as this process is gone")
@@ -61,6 +62,23 @@ def _register_batch(subparsers: Any) -> None:
     batch.add_argument("--fresh", action="store_true", help="begin anew instead of continuing")
     batch.add_argument("--json", action="store_true", help="print one JSON document")
     batch.set_defaults(handler=_batch)
+
+
+def _register_compare(subparsers: Any) -> None:
+    compare = subparsers.add_parser(
+        "compare",
+        help="what two detections of a slide both found, and what only one did",
+        description="Compare two detections of a slide where both of them looked. Without RUN the two newest.",
+    )
+    compare.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
+    compare.add_argument("runs", metavar="RUN", type=int, nargs="*", help="numbers of two detections, as detect says")
+    compare.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
+    compare.add_argument("--confidence", type=float, metavar="C", help="least confidence (default: the project's)")
+    compare.add_argument(
+        "--iou", type=float, default=0.5, metavar="X", help="overlap of the same find (default 0.5)"
+    )
+    compare.add_argument("--json", action="store_true", help="print one JSON document")
+    compare.set_defaults(handler=_compare)
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
@@ -180,6 +198,45 @@ def _print_batch(done: BatchResult) -> None:
 
 def _looks(look: Look) -> dict[str, Any]:
     return {"mask": look.kind, "share": None if look.share is None else round(look.share, 4)}
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.errors import InputError
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.compare_runs import compare_runs
+
+    if len(args.runs) not in (0, 2):
+        raise InputError("Name two detections, or none for the two newest.")
+    if not 0 < args.iou <= 1:
+        raise InputError("The overlap must be above 0 and at most 1.")
+    with Project.open(Path(args.project), write=False) as project:
+        slide = project.slide(args.slide)
+        numbers = args.runs or [run.id for run in project.runs if run.slide_id == slide.id][-2:]
+        if len(numbers) < 2:
+            raise InputError(f"There are no two detections on {slide.name}.", hint="Detect with another model first.")
+        runs = [project.run(number) for number in numbers]
+        slide = project.slide_by_id(runs[0].slide_id)
+        confidence = project.filter.min_confidence if args.confidence is None else args.confidence
+        found = compare_runs(project, *numbers, iou=args.iou, min_confidence=confidence)
+    counts = {
+        name: len(getattr(found, name))
+        for name in ("both", "only_first", "only_second", "beside_first", "beside_second")
+    }
+    if args.json:
+        print_json({"slide": slide.name, "first": numbers[0], "second": numbers[1], "confidence": confidence, **counts})
+        return 0
+    print(f"{slide.name}, at confidence {confidence:g} and above")
+    for letter, run in zip("AB", runs, strict=True):
+        model = run.card.get("model_name") or run.card.get("model", "")
+        print(f"  {letter}: run {run.id}, {model}, {run.state}, begun {run.started[:16].replace('T', ' ')}")
+    print(f"  both {counts['both']}, only A {counts['only_first']}, only B {counts['only_second']}")
+    if counts["beside_first"] or counts["beside_second"]:
+        print(
+            f"  not compared: {counts['beside_first']} of A and {counts['beside_second']} of B lie where the other did "
+            "not look"
+        )
+    return 0
 
 
 def _time_words(result: DetectResult) -> str:

@@ -199,3 +199,24 @@ def test_a_batch_goes_on_without_what_cannot_be_looked_at(
     (tmp_path / "S2.png").rename(tmp_path / "moved too.png")
     with pytest.raises(InputError, match="S1 is not at"):
         run_job(batch([place], model, device="cpu", fresh=True, client=OneWorker()))
+
+
+def test_two_detections_are_compared_where_both_looked(place: Path, model: Path, here: None, capsys: Any) -> None:
+    command = ["compare", str(place)]
+    assert main(command) == 2 and "There are no two detections on S1." in capsys.readouterr().err
+    store(place, changed=cells(rows=3))
+    detect = ["detect", str(place), "--model", str(model), "--device", "cpu", "--progress", "none", "--json"]
+    assert main([*detect, "--no-mask"]) == 0 and main(detect) == 0
+    capsys.readouterr()
+    assert main([*command, "--json", "--confidence", "0"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    with Project.open(place) as project:
+        upper = int((middles(project, 1) < 300).sum())
+        lower = int((middles(project, 1) >= 300).sum())
+    assert told["both"] + told["only_first"] == pytest.approx(upper, abs=2) and told["both"] > 5
+    assert told["beside_first"] == pytest.approx(lower, abs=2) and told["beside_second"] == 0
+    assert main([*command, "2", "1", "--confidence", "0"]) == 0
+    said = capsys.readouterr().out
+    assert f"not compared: 0 of A and {told['beside_first']} of B lie where the other did not look" in said
+    for wrong in (["1"], ["1", "9"], ["1", "2", "--iou", "0"]):
+        assert main([*command, *wrong]) == 2
