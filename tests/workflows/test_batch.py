@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import subprocess
 import sys
+from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import cv2
+import dask
+import distributed
 import numpy as np
 import psutil
 import pytest
@@ -27,7 +32,7 @@ NAMES = ("y0", "x0", "y1", "x1", "confidence", "class_id")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return untrained_model(tmp_path_factory.mktemp("models") / "toy")
+    return untrained_model(tmp_path_factory.mktemp("models") / "toy", bias=-12.0)
 
 
 def make_project(folder: Path, name: str) -> Path:
@@ -45,17 +50,40 @@ def found(path: Path) -> list[tuple]:
         return sorted(tuple(row[name].item() for name in NAMES) for row in rows)
 
 
+@pytest.fixture
+def quick_workers() -> Iterator[None]:
+    """Workers that begin as copies of a process in which everything is loaded, instead of each loading it anew."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        yield
+        return
+    multiprocessing.set_forkserver_preload(
+        ["distributed.nanny", "microscope_qc.ml.inference.remote", "microscope_qc.ml.inference.detector"]
+    )
+    forkserver.ensure_running()  # with these, not with what dask would have it load
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield
+    forkserver._forkserver._stop()
+
+
 def kill_one_worker() -> int:
     """Kill the youngest grandchild that computes; return how many there were."""
-    workers = [
+
+    def told(process: psutil.Process) -> str:
+        return " ".join(process.cmdline())
+
+    everybody = [
         process for process in psutil.Process().children(recursive=True)
-        if "multiprocessing" in " ".join(process.cmdline()) and "resource_tracker" not in " ".join(process.cmdline())
+        if "multiprocessing" in told(process) and "resource_tracker" not in told(process)
     ]  # fmt: skip
+    workers = [process for process in everybody if not process.children()]  # who has some only starts the others
     workers[-1].kill()
     return len(workers)
 
 
-def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(model: Path, tmp_path: Path) -> None:
+def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(
+    model: Path, tmp_path: Path, quick_workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microscope_qc.workflows.batch.BATCHES_AT_ONCE", 1)  # most is still to be done at the kill
     single = make_project(tmp_path, "single")
     with Project.open(single) as project:
         run = prepare_run(project, project.slides[0].id, model, device="cpu")
@@ -84,7 +112,8 @@ def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(model:
         tiles = [tile for tile, _ in read_journal(run.folder)[0]]
         assert len(tiles) == len(set(tiles)) == result.slides[0][2].tiles, "every tile once"
         assert read_status(run.folder)["state"] == "finished"
-    again = run_job(batch([path], model, workers=1, device="cpu"))
+    with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
+        again = run_job(batch([path], model, client=client, device="cpu"))
     assert again.slides[0][2].finds == len(expected), "a finished run is not repeated"
 
 
