@@ -16,7 +16,7 @@ WEIGHTS_NAME = "weights.safetensors"
 
 
 class WindowSettings(BaseModel):
-    """How a classifier of windows looks at a slide.
+    """How a model of windows, a classifier or an anomaly model, looks at a slide.
 
     Attributes
     ----------
@@ -25,7 +25,8 @@ class WindowSettings(BaseModel):
     scales
         Every window is looked at this many times larger too (an image pyramid); 1 is the model's own size.
     cam_share
-        A find's box holds what is above this share of the strongest place of the class activation map.
+        A find's box holds what is above this share of the strongest place of the window's map: its class activations,
+        or the errors of an anomaly model.
     shared
         Whether neighbouring windows share their features where the network allows it; they then see a little beyond
         their border, where alone they would see padding.
@@ -49,6 +50,23 @@ class WindowSettings(BaseModel):
         return self
 
 
+class AnomalySettings(BaseModel):
+    """From a window's mean squared error, in the units of the normalisation, to a confidence: a logistic curve.
+
+    Attributes
+    ----------
+    threshold
+        The error at which the confidence is 0.5.
+    spread
+        How much more error takes it from 0.5 to 0.73, and three times as much to 0.95.
+    """
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    threshold: float = Field(gt=0)
+    spread: float = Field(gt=0)
+
+
 class ModelCard(BaseModel):
     """What a model finds, on which pixels, and how well.
 
@@ -69,7 +87,9 @@ class ModelCard(BaseModel):
     network
         Settings of the architecture.
     windows
-        How a classifier looks at a slide; None for other tasks.
+        How a classifier or an anomaly model looks at a slide; None for other tasks.
+    anomaly
+        What an anomaly model takes for out of the ordinary; None for other tasks.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -89,6 +109,7 @@ class ModelCard(BaseModel):
     confidence: float = Field(ge=0, le=1)
     trained_on: str = ""
     windows: WindowSettings | None = None
+    anomaly: AnomalySettings | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     fingerprint: str = ""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -101,15 +122,19 @@ class ModelCard(BaseModel):
             raise ValueError("classes and class_names differ in length")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is listed twice")
-        if self.task == "classify":
+        if self.task in ("classify", "anomaly"):
             self._check_windows()
+        if self.task == "anomaly" and self.anomaly is None:
+            raise ValueError("an anomaly model needs anomaly settings")
+        if self.task == "anomaly" and len(self.classes) != 1:
+            raise ValueError("an anomaly model has one class")
         if min(self.std) <= 0:
             raise ValueError("a standard deviation is not positive")
         return self
 
     def _check_windows(self) -> None:
         if self.windows is None:
-            raise ValueError("a classifier needs windows")
+            raise ValueError("a model of this task needs windows")
         largest = max(self.windows.scales)
         if self.tile_px < self.windows.window_px * largest:
             raise ValueError("a tile is smaller than a window")

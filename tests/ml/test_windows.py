@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning_toys import draw
 from pydantic import ValidationError
-from window_toys import STRIDE, WINDOW, patches, trained_classifier
+from window_toys import STRIDE, WINDOW, changed, patches, trained_classifier
 
 from microscope_qc.core.errors import ModelError, ProjectError
 from microscope_qc.core.geometry import Region
@@ -32,16 +32,6 @@ from microscope_qc.ml.networks import CLASSIFIERS, build_classifier
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained_classifier(tmp_path_factory.mktemp("models") / "toy")
-
-
-def changed(model: Path, folder: Path, *, card: dict | None = None, **windows) -> Path:
-    """The same weights with other windows."""
-    folder.mkdir()
-    data = json.loads((model / "model.json").read_text()) | (card or {})
-    data["windows"] |= windows
-    (folder / "model.json").write_text(json.dumps(data))
-    (folder / "weights.safetensors").write_bytes((model / "weights.safetensors").read_bytes())
-    return folder
 
 
 def scores(task: WindowTask, picture: np.ndarray) -> np.ndarray:
@@ -241,5 +231,5 @@ def test_what_cannot_be_a_classifier_is_refused(model: Path, tmp_path: Path) -> 
     for wrong in ({"stride_px": 100}, {"scales": [2.0]}, {"scales": [1.0, 8.0]}, {"window_px": 0}):
         with pytest.raises(ValidationError):
             type(read_card(model)).model_validate(card | {"windows": card["windows"] | wrong})
-    with pytest.raises(ModelError, match="anomaly"):
-        load_task({"model": str(changed(model, tmp_path / "anomaly", card={"task": "anomaly"}))})
+    with pytest.raises(ModelError, match="task segment cannot be run over slides"):
+        load_task({"model": str(changed(model, tmp_path / "segment", card={"task": "segment"}))})

@@ -1,6 +1,6 @@
 """What a model does with tiles, as the engine sees it: prepare pixels, compute, make results. No torch in here.
 
-Detectors and window classifiers are tasks; whatever scores or marks tiles can be one.
+Detectors, window classifiers and anomaly models are tasks; whatever scores or marks tiles can be one.
 """
 
 from __future__ import annotations
@@ -107,4 +107,8 @@ def load_task(card: Mapping[str, Any]) -> Task:
         from microscope_qc.ml.inference.windows import WindowTask
 
         return WindowTask.load(card["model"], device=device, threshold=threshold)
+    if task == "anomaly":
+        from microscope_qc.ml.inference.anomaly import AnomalyTask
+
+        return AnomalyTask.load(card["model"], device=device, threshold=threshold)
     raise ModelError(f"Models for the task {task} cannot be run over slides by this version.")

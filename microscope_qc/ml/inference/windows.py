@@ -1,61 +1,27 @@
-"""A classifier of windows slid over a slide: scores of all windows, their map, and boxes from class activation maps."""
+"""A classifier of windows slid over a slide, with boxes from class activation maps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.geometry import Region
-from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, WindowSettings, read_card
+from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.devices import choose_device
-from microscope_qc.ml.inference.activation import activation_box
-from microscope_qc.ml.inference.pictures import OnDevice
-from microscope_qc.ml.inference.tasks import Found, HeatGrid, Size
+from microscope_qc.ml.inference.sliding import Scores, SlidingTask
+from microscope_qc.ml.inference.tasks import Size
 from microscope_qc.ml.models import model_folder
 from microscope_qc.ml.networks import CLASSIFIERS, build_classifier
 from microscope_qc.ml.networks.classifiers import WindowClassifier
 from microscope_qc.ml.networks.fused import fused
 from microscope_qc.ml.weights import load_weights
 
-_MOST_WINDOWS = 400
-"""Windows of a tile and scale that may become finds: the strongest."""
-_MOST, _IOU = 300, 0.5
-_AT_ONCE = 64
-"""Windows in a forward pass where they cannot share their features."""
 
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What one picture gave at one scale: logits (classes, rows, columns) of windows, and how to get their maps."""
-
-    scale: float
-    rows: np.ndarray
-    columns: np.ndarray
-    logits: np.ndarray
-    maps: np.ndarray
-    stride: int | None
-
-    def map_of(self, label: int, row: int, column: int, window_px: int) -> np.ndarray:
-        """Evidence for a class against "none of them", at the places of a window."""
-        if self.stride is None:  # (rows, columns, classes, h, w)
-            own = self.maps[row, column]
-        else:
-            y, x, side = int(self.rows[row]), int(self.columns[column]), window_px // self.stride
-            y, x = y // self.stride, x // self.stride
-            own = self.maps[:, y : y + side, x : x + side]
-        return own[label] - own[-1]
-
-
-class WindowTask(OnDevice):
+class WindowTask(SlidingTask):
     """A classifier of windows as the engine runs it.
 
     Parameters
@@ -65,17 +31,9 @@ class WindowTask(OnDevice):
     """
 
     def __init__(self, card: ModelCard, network: WindowClassifier, *, device: torch.device, threshold: float) -> None:
-        if card.windows is None:
-            raise ModelError(f"The card of {card.name} does not say how large its windows are.")
         folded = cast(WindowClassifier, fused(network))
-        super().__init__(card, folded, device=device)
-        self.windows: WindowSettings = card.windows
-        self.stride = folded.stride
-        self.heat: HeatGrid | None = HeatGrid(
-            (self.windows.window_px - self.windows.stride_px) / 2, self.windows.stride_px
-        )
-        self._threshold = threshold
-        self._run = self.plain()
+        stride = folded.stride
+        super().__init__(card, folded, device=device, threshold=threshold, stride=stride, place_px=stride)
 
     @classmethod
     def load(cls, name_or_path: str | Path, *, device: str = "auto", threshold: float = 0.05) -> WindowTask:
@@ -98,180 +56,15 @@ class WindowTask(OnDevice):
         """Class maps of pictures."""
         return cast(WindowClassifier, self._network).maps
 
-    @property
-    def shares(self) -> bool:
-        """Whether windows share their features: they begin and end where the network's places do."""
-        fits = self.windows.window_px % self.stride == 0 and self.windows.stride_px % self.stride == 0
-        return self.windows.shared and fits
+    def maps(self, pictures: Tensor, size: Size) -> Tensor:
+        """Class maps: their means are logits."""
+        return self.answers(pictures).float()
 
-    def slot(self, shape: Size) -> tuple[Size, type[np.generic]]:
-        """See :class:`microscope_qc.ml.inference.tasks.Task`; a window fits into any slot."""
-        least = self.windows.window_px
-        return super().slot((max(shape[0], least), max(shape[1], least)))
+    def confidences(self, found: Scores, size: Size) -> np.ndarray:
+        """Shares of the classes; the last score is that of "none of them"."""
+        exp = np.exp(found.values - found.values.max(axis=0, keepdims=True))
+        return (exp / exp.sum(axis=0, keepdims=True)).astype(np.float32)[:-1]
 
-    @torch.inference_mode()
-    def read_out(self, answers: Any) -> tuple[Tensor, ...]:
-        """The tensors of all scales, one after the other."""
-        return tuple(tensor for pair in answers for tensor in pair)
-
-    def _forward(self, pictures: Tensor, size: Size) -> list[tuple[Tensor, Tensor]]:
-        answers = []
-        for scale in self.windows.scales:
-            shown = pictures
-            if scale != 1:
-                smaller = (max(1, round(pictures.shape[2] / scale)), max(1, round(pictures.shape[3] / scale)))
-                shown = functional.interpolate(pictures, size=smaller, mode="area")
-            shown = self._padded(shown)
-            rows, columns = self.starts(size, scale)
-            answers.append(self._shared(shown, rows, columns) if self.shares else self._alone(shown, rows, columns))
-        return answers
-
-    def _padded(self, pictures: Tensor) -> Tensor:
-        height, width = self.slot((int(pictures.shape[2]), int(pictures.shape[3])))[0]
-        if (height, width) == tuple(pictures.shape[2:]):
-            return pictures
-        padded = functional.pad(pictures, (0, width - pictures.shape[3], 0, height - pictures.shape[2]))
-        return padded.contiguous(memory_format=torch.channels_last)
-
-    def starts(self, size: Size, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """First row and column of every window of a tile, in pixels of the scale; the last one ends with the tile."""
-        found = []
-        for side in size:
-            length = max(1, round(side / scale))
-            if self.shares:
-                length = -(-length // self.stride) * self.stride
-            last = max(0, length - self.windows.window_px)
-            regular = np.arange(0, last + 1, self.windows.stride_px)
-            found.append(regular if regular[-1] == last else np.append(regular, last))
-        return found[0], found[1]
-
-    def _shared(self, pictures: Tensor, rows: np.ndarray, columns: np.ndarray) -> tuple[Tensor, Tensor]:
-        maps = self.answers(pictures).float()
-        means = functional.avg_pool2d(maps, self.windows.window_px // self.stride, stride=1)
-        down, across = (torch.from_numpy(starts // self.stride).to(maps.device) for starts in (rows, columns))
-        return means.index_select(2, down).index_select(3, across), maps
-
-    def _alone(self, pictures: Tensor, rows: np.ndarray, columns: np.ndarray) -> tuple[Tensor, Tensor]:
-        side = self.windows.window_px
-        windows = [pictures[:, :, y : y + side, x : x + side] for y in rows for x in columns]
-        batch = len(pictures)
-        per_pass = max(1, _AT_ONCE // batch)
-        parts = []
-        for start in range(0, len(windows), per_pass):
-            chosen = torch.cat(windows[start : start + per_pass]).contiguous(memory_format=torch.channels_last)
-            parts.append(self.answers(chosen).float())
-        maps = torch.cat(parts)
-        maps = maps.view(len(rows), len(columns), batch, *maps.shape[1:]).permute(2, 0, 1, 3, 4, 5).contiguous()
-        return maps.mean(dim=(4, 5)).permute(0, 3, 1, 2), maps
-
-    def results(self, computed: Any, size: Size) -> list[Found]:
-        """See :class:`microscope_qc.ml.inference.tasks.Task`."""
-        _, tensors = self.fetched(computed)
-        arrays = [tensor.numpy() for tensor in tensors]
-        founds = []
-        for picture in range(len(arrays[0])):
-            scores = []
-            for number, scale in enumerate(self.windows.scales):
-                rows, columns = self.starts(size, scale)
-                logits, maps = arrays[2 * number][picture], arrays[2 * number + 1][picture]
-                scores.append(Scores(scale, rows, columns, logits, maps, self.stride if self.shares else None))
-            founds.append(self._found(scores, size))
-        return founds
-
-    def _found(self, scores: list[Scores], size: Size) -> Found:
-        heat: np.ndarray | None = None
-        boxes: list[tuple[float, ...]] = []
-        for scale in scores:
-            share = _softmax(scale.logits)[:-1]
-            spread = self._spread(share, scale, scores[0])
-            heat = spread if heat is None else np.maximum(heat, spread)
-            boxes += self._boxes(share, scale, size)
-        return Found(_strongest(boxes), heat)
-
-    def _spread(self, share: np.ndarray, scale: Scores, cells: Scores) -> np.ndarray:
-        """Scores of a scale at the cells of the map: those of the nearest window."""
-        if scale is cells:
-            return share
-        half = self.windows.window_px / 2
-        nearest = [
-            np.abs((own + half)[:, None] * scale.scale - (wanted + half)[None, :]).argmin(axis=0)
-            for own, wanted in ((scale.rows, cells.rows), (scale.columns, cells.columns))
-        ]
-        return share[:, nearest[0]][:, :, nearest[1]]
-
-    def _boxes(self, share: np.ndarray, scale: Scores, size: Size) -> list[tuple[float, ...]]:
-        """Boxes (y0, x0, y1, x1, confidence, label) of the windows that show something, in the tile's model pixels."""
-        side = self.windows.window_px
-        sure = share.max(axis=0)
-        chosen = np.flatnonzero(sure.ravel() > self._threshold)
-        chosen = chosen[np.argsort(-sure.ravel()[chosen], kind="stable")[:_MOST_WINDOWS]]
-        boxes: list[tuple[float, ...]] = []
-        for row, column in zip(*np.unravel_index(chosen, sure.shape), strict=True):
-            label = int(share[:, row, column].argmax())
-            corner = (int(scale.rows[row]), int(scale.columns[column]))
-            place = scale.map_of(label, row, column, side)
-            ends = (row == 0, column == 0, row == len(scale.rows) - 1, column == len(scale.columns) - 1)
-            box = activation_box(place, side, share=self.windows.cam_share)
-            if self._cut(box, ends):
-                continue  # a neighbouring window shows all of it
-            y0, x0, y1, x1 = (min((value + corner[i % 2]) * scale.scale, size[i % 2]) for i, value in enumerate(box))
-            if y1 - y0 >= 1 and x1 - x0 >= 1:
-                boxes.append((y0, x0, y1, x1, float(sure[row, column]), label))
-        return boxes
-
-    def _cut(self, box: tuple[float, float, float, float], ends: tuple[bool, ...]) -> bool:
-        """Whether a window's border cuts what it shows, while the next window has room for all of it."""
-        side, room = self.windows.window_px, self.windows.window_px - self.windows.stride_px
-        touches = (box[0] <= 0, box[1] <= 0, box[2] >= side, box[3] >= side)
-        fits = (box[2] - box[0] <= room, box[3] - box[1] <= room)
-        return any(touch and not end and fits[i % 2] for i, (touch, end) in enumerate(zip(touches, ends, strict=True)))
-
-    def parts(self, shape: Size) -> list[Region]:
-        """See :class:`microscope_qc.ml.inference.tasks.Task`; halves that hold every window once."""
-        if len(self.windows.scales) > 1:
-            return []
-        side, step = self.windows.window_px, self.windows.stride_px
-        ranges = []
-        for length in shape:
-            count = (length - side) // step + 1
-            first = -(-count // 2)
-            ranges.append([(0, length)] if count < 2 else [(0, (first - 1) * step + side), (first * step, length)])
-        if max(len(pieces) for pieces in ranges) < 2:
-            return []
-        return [Region(y0, x0, y1, x1) for y0, y1 in ranges[0] for x0, x1 in ranges[1]]
-
-    def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
-        """See :class:`microscope_qc.ml.inference.tasks.Task`."""
-        step = self.windows.stride_px
-        heats = [found.heat for found in founds if found.heat is not None]
-        rows = max(part.y0 // step + heat.shape[1] for part, heat in zip(parts, heats, strict=True))
-        columns = max(part.x0 // step + heat.shape[2] for part, heat in zip(parts, heats, strict=True))
-        heat = np.zeros((len(heats[0]), rows, columns), np.float32)
-        boxes: list[tuple[float, ...]] = []
-        for found, part, own in zip(founds, parts, heats, strict=True):
-            y, x = part.y0 // step, part.x0 // step
-            heat[:, y : y + own.shape[1], x : x + own.shape[2]] = own
-            for row in found.candidates:
-                y0, y1 = row["y0"] + part.y0, row["y1"] + part.y0
-                x0, x1 = row["x0"] + part.x0, row["x1"] + part.x0
-                boxes.append((y0, x0, y1, x1, row["confidence"], row["label"]))
-        return Found(_strongest(boxes), heat)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Shares of the classes (axis 0), float32."""
-    exp = np.exp(logits - logits.max(axis=0, keepdims=True))
-    return (exp / exp.sum(axis=0, keepdims=True)).astype(np.float32)
-
-
-def _strongest(boxes: list[tuple[float, ...]]) -> np.ndarray:
-    """Candidates from boxes; of those of a class that overlap only the strongest."""
-    from torchvision.ops import batched_nms
-
-    values = torch.tensor(boxes, dtype=torch.float32).view(-1, 6)
-    corners = values[:, [1, 0, 3, 2]]
-    keep = batched_nms(corners, values[:, 4], values[:, 5].long(), _IOU)[:_MOST].numpy()
-    rows = np.zeros(len(keep), CANDIDATE_DTYPE)
-    for column, name in enumerate(("y0", "x0", "y1", "x1", "confidence", "label")):
-        rows[name] = values.numpy()[keep, column]
-    return rows
+    def evidence(self, maps: np.ndarray, label: int) -> np.ndarray:
+        """Evidence for a class against "none of them"."""
+        return maps[label] - maps[-1]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from microscope_qc.core.errors import ModelError
 
 if TYPE_CHECKING:
+    from microscope_qc.ml.networks.autoencoders import Autoencoder
     from microscope_qc.ml.networks.classifiers import WindowClassifier
     from microscope_qc.ml.networks.ssd import SSD
 
 DETECTORS = ("ssd", "ssd-tiny")
 CLASSIFIERS = ("light", "resnet18", "resnet50", "vgg19")
+AUTOENCODERS = ("autoencoder",)
 
 
 def build_detector(architecture: str, settings: dict[str, Any], *, classes: int) -> SSD:
@@ -70,3 +72,28 @@ def build_classifier(architecture: str, settings: dict[str, Any], *, classes: in
             hint=f"Choose one of: {', '.join(CLASSIFIERS)}.",
         )
     return build(architecture, settings, outputs=classes + 1)
+
+
+def build_autoencoder(architecture: str, settings: dict[str, Any]) -> Autoencoder:
+    """Make an untrained autoencoder of windows.
+
+    Parameters
+    ----------
+    architecture : str
+        One of :data:`AUTOENCODERS`.
+    settings : dict
+        Settings of the network that differ from its defaults: "widths", the channels after each halving, and "slope",
+        that of its rectifiers below zero.
+
+    Raises
+    ------
+    ModelError
+        When the network or one of its settings is not known.
+    """
+    from microscope_qc.ml.networks.autoencoders import build
+
+    if architecture not in AUTOENCODERS:
+        raise ModelError(
+            f"There is no anomaly network named {architecture!r}.", hint=f"Choose one of: {', '.join(AUTOENCODERS)}."
+        )
+    return build(architecture, settings)
