@@ -26,7 +26,7 @@ from microscope_qc.workflows.intake import RunIntake
 CANDIDATE_CONFIDENCE = 0.05
 """Finds down to this confidence are kept; the filter hides the weak ones."""
 
-TASKS = ("detect", "classify")
+TASKS = ("detect", "classify", "anomaly")
 """Tasks of models that are run over slides."""
 
 _POLL_SECONDS = 0.2
@@ -102,7 +102,8 @@ def prepare_run(
     card = read_card(folder)
     if card.task not in TASKS:
         raise ModelError(
-            f"The model {card.name} does not find defects.", hint="Choose a detector or a classifier of windows."
+            f"The model {card.name} does not find defects.",
+            hint="Choose a detector, a classifier of windows or an anomaly model.",
         )
     slide = _slide(project, slide_id)
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))

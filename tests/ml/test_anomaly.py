@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from anomaly_toys import STRIDE, blurring_autoencoder, waves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from window_toys import STEP, blurring_autoencoder, changed, waves
+from window_toys import changed
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import run_job
@@ -185,7 +186,7 @@ def test_a_slide_gives_its_odd_places_and_a_map_that_survives_a_kill(model: Path
     assert (found["y1"] - found["y0"]).max() < 40 and (found["x1"] - found["x0"]).max() < 40
 
     heat = HeatMap.open(whole)
-    assert heat is not None and heat.card.cell_px == (STEP, STEP) and heat.card.classes == ("ODD",)
+    assert heat is not None and heat.card.cell_px == (STRIDE, STRIDE) and heat.card.classes == ("ODD",)
     values = heat.read()
     assert np.isfinite(values).all()
     for y, x in SPOTS:

@@ -23,10 +23,11 @@ ChooseFolder = Callable[[QWidget], str]
 
 
 def installed_models() -> Sequence[Any]:
-    """Cards of the detectors that come with the program."""
+    """Cards of the models that come with the program and are run over slides."""
     from microscope_qc.ml.models import list_models
+    from microscope_qc.workflows.detect import TASKS
 
-    return [card for card in list_models() if card.task == "detect"]
+    return [card for card in list_models() if card.task in TASKS]
 
 
 def load_model(folder: str) -> Any:
