@@ -74,9 +74,7 @@ def _register_compare(subparsers: Any) -> None:
     compare.add_argument("runs", metavar="RUN", type=int, nargs="*", help="numbers of two detections, as detect says")
     compare.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
     compare.add_argument("--confidence", type=float, metavar="C", help="least confidence (default: the project's)")
-    compare.add_argument(
-        "--iou", type=float, default=0.5, metavar="X", help="overlap of the same find (default 0.5)"
-    )
+    compare.add_argument("--iou", type=float, default=0.5, metavar="X", help="overlap of the same find (default 0.5)")
     compare.add_argument("--json", action="store_true", help="print one JSON document")
     compare.set_defaults(handler=_compare)
 
@@ -244,6 +242,8 @@ def _time_words(result: DetectResult) -> str:
 
     if not result.seconds_before:
         return f"{result.seconds:.1f} s"
+    if result.seconds_before >= result.status.get("seconds", 0.0):
+        return f"finished before in {format_seconds(result.seconds_before)} (--fresh begins anew)"
     together = format_seconds(result.seconds + result.seconds_before)
     return f"{result.seconds:.1f} s, {together} with the starts before"
 

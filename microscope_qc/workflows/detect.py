@@ -55,6 +55,13 @@ class DetectResult:
     seconds_before: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class ChildProgress(Progress):
+    """``told`` is what the child says: its pace and device, and what had to be changed."""
+
+    told: str = ""
+
+
 class DetectionFailed(MicroscopeQCError, RuntimeError):
     """The child process ended before its work was done; what it found so far is kept."""
 
@@ -304,13 +311,12 @@ def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> J
 
 
 def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress]:
-    note = "starting"
     while True:
         running = child.running
         found = len(intake.poll() if wait_s > 0 else intake.look())
-        status = child.progress
-        note = f"{found} new finds" if found else str(status.get("note") or "")
-        yield Progress(len(intake.tiles_done), intake.tiles_total, "tiles", note)
+        told = str(child.progress.get("note") or "")
+        note = "; ".join(part for part in (f"{found} new finds" if found else "", told) if part)
+        yield ChildProgress(len(intake.tiles_done), intake.tiles_total, "tiles", note, told)
         if not running and intake.idle:
             return
         if wait_s > 0:

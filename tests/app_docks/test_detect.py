@@ -15,7 +15,7 @@ from microscope_qc.app.docks.detect_speed import USUAL_START_S, remember, rememb
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress
-from microscope_qc.workflows.detect import area_key
+from microscope_qc.workflows.detect import ChildProgress, area_key
 
 pytestmark = pytest.mark.window
 
@@ -246,6 +246,21 @@ def test_the_time_to_load_counts(qtbot: Any, dock: DetectDock, session: Any, fak
     remember_start(float("nan"))
     remember_start(-3.0)
     assert seconds_for(35, "abc") == 38.5
+
+
+def test_pace_and_device_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
+    def job(project: Any, run: Any) -> Any:
+        try:
+            while True:
+                yield ChildProgress(3, 10, "tiles", "2 new finds; 31 tiles/s on <card>", "31 tiles/s on <card>")
+        finally:
+            project.finish_run(run.id, "stopped")
+
+    fake.job = job  # type: ignore[method-assign]
+    dock.start.click()
+    qtbot.waitUntil(lambda: dock.story.text().endswith("3 of 10 tiles<br>31 tiles/s on &lt;card&gt;"))
+    dock.cancel()
+    qtbot.waitUntil(lambda: not dock.running)
 
 
 def test_the_tick_hides_and_shows_the_finds_of_a_run(qtbot: Any, dock: DetectDock, session: Any) -> None:

@@ -256,7 +256,7 @@ def test_only_what_both_looked_at_is_compared(qtbot: Any, details: RunDetails, p
     assert [y for y, _ in shown_places(session)] == [100, 300]
     strip = CompareStrip(details.comparison)
     qtbot.addWidget(strip)
-    assert strip.first.text().endswith(": 2 finds where both looked, 2 where only A did")
+    assert strip.first.text().endswith(": 2 finds + 2 where only A looked")
     details.runs.setCurrentItem(details.runs.topLevelItem(0))
     details.compare.fill()
     details.compare.menu().actions()[0].trigger()  # with the second
@@ -276,8 +276,8 @@ def test_finds_where_the_other_did_not_look_are_counted_and_shown_when_asked(
     strip.show()
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 2, FIRST: 1, SECOND: 0})
     assert comparison.beside == (1, 1) and comparison.found == (3, 2)
-    assert strip.first.text().endswith(": 3 finds where both looked, 1 where only A did")
-    assert strip.second.text().endswith(": 2 finds where both looked, 1 where only B did")
+    assert strip.first.text().endswith(": 3 finds + 1 where only A looked")
+    assert strip.second.text().endswith(": 2 finds + 1 where only B looked")
     assert [y for y, _ in shown_places(session)] == [100, 300, 500], "what cannot be compared is not shown"
     assert strip.beside.isVisible() and strip.beside.text() == "Not compared  2" and not strip.beside.isChecked()
     strip.beside.click()
@@ -378,6 +378,11 @@ def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     assert said["Notes"] == "Batches are cut.\nOn the processor."
     only = {"starts": [{**starts[1], "seconds": 3580.2}]}
     assert dict(lines_of(run, RunFacts(only), shape_px=None))["Time"] == "59:40"
+    tiles = RunFacts({"tiles_done": 8, "tiles_total": 8, "tiles_skipped": 2, "share_skipped": 0.25})
+    assert dict(lines_of(run, tiles, shape_px=None))["Tiles"].endswith("25 % of them empty and left out")
+    run.settings["area"] = "a mask of a person"
+    told = dict(lines_of(run, tiles, shape_px=None))["Tiles"]
+    assert told == "8 of 8 done, 25 % of them outside the chosen area and left out"
     shares = {"share_computed": 0.5, "share_waited": 0.2}
     said = dict(lines_of(run, RunFacts(shares), shape_px=None))["Computing"]
     assert said == "50 % of the time; 20 % waiting for slide and disk, 30 % working out the finds"

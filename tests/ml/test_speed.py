@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microscope_qc.ml.inference import speed
-from microscope_qc.ml.inference.speed import Meter, Starts, figures_of, notes_of, starts_of
+from microscope_qc.ml.inference.speed import Meter, Starts, figures_of, live_text, notes_of, starts_of
 
 
 class Clock:
@@ -66,6 +66,12 @@ def test_what_earlier_starts_said_is_not_lost(clock: Clock) -> None:
     second["notes"] = ["The processor computes the rest."]
     assert notes_of(second) == ["As memory was not enough, batches are cut to 2.", "The processor computes the rest."]
     assert notes_of({"notes": ["a", "a"]}) == ["a"] and notes_of({}) == []
+
+
+def test_what_is_said_while_it_runs() -> None:
+    assert live_text({"notes": [], "tiles_per_s": 9.04, "device_name": "Fast card"}) == "9.0 tiles/s on Fast card"
+    assert live_text({"notes": ["One.", "Batches are cut."], "tiles_per_s": 31.4}) == "Batches are cut. 31 tiles/s"
+    assert live_text({}) == ""
 
 
 def test_a_run_begun_before_its_starts_were_kept_goes_on() -> None:

@@ -98,7 +98,8 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
     done, total = status.get("tiles_done"), status.get("tiles_total")
     if total:
         skipped = status.get("tiles_skipped") or 0
-        share = f", {100 * (status.get('share_skipped') or 0):.0f} % of them empty and left out" if skipped else ""
+        why = "empty" if run.settings.get("area") in (None, "everything") else "outside the chosen area"
+        share = f", {100 * (status.get('share_skipped') or 0):.0f} % of them {why} and left out" if skipped else ""
         lines.append(("Tiles", f"{count_text(int(done or 0))} of {count_text(int(total))} done{share}"))
     if facts.damaged:
         numbers = ", ".join(count_text(tile.number) for tile in facts.damaged[:MOST_NAMED])

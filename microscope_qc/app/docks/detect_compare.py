@@ -125,9 +125,11 @@ class CompareStrip(QFrame):
             "AB", (self.first, self.second), state.runs, found, state.beside, strict=True
         ):
             name = run_words(run) if alike else model_name(run)
-            where = " where both looked" if state.partial else ""
-            where += f", {count_text(beside)} where only {letter} did" if beside else ""
-            words = f"{'…' if count is None else things(count, 'find')}{where}"
+            words = "…" if count is None else things(count, "find")
+            if beside:
+                words += f" + {count_text(beside)} where only {letter} looked"
+            elif state.partial:
+                words += " where both looked"
             label.setText(f"{letter}   {name}: {words}")
             label.setToolTip(f"{letter}: {run_words(run)}: {words}")
         names = {BOTH: "Both", FIRST: "Only A", SECOND: "Only B"}

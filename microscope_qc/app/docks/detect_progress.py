@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -102,7 +103,8 @@ class DetectProgress(QWidget):
             words.append(f"{format_seconds(handle.seconds_left)} left")
         words.append(f"{things(self.found, 'find')} so far")
         tiles = f"{count_text(int(progress.done))} of {count_text(int(progress.total))} {progress.unit or 'tiles'}"
-        self.story.setText(f"<b>{',  '.join(words)}</b><br>{tiles}")
+        told = escape(str(getattr(progress, "told", "")))  # pace, device and what had to be changed
+        self.story.setText(f"<b>{',  '.join(words)}</b><br>{tiles}" + (f"<br>{told}" if told else ""))
 
     def _measure(self, result: Any = None) -> None:
         """Remember the pace for the next estimate: what the detection says of itself, else what was seen from here."""

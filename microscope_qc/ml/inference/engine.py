@@ -18,7 +18,7 @@ from microscope_qc.ml.inference.pictures import compiling_pays
 from microscope_qc.ml.inference.plan import RunPlan, read_plan, write_plan
 from microscope_qc.ml.inference.record import RunWriter
 from microscope_qc.ml.inference.session import Session
-from microscope_qc.ml.inference.speed import Meter, Starts
+from microscope_qc.ml.inference.speed import Meter, Starts, live_text
 from microscope_qc.ml.inference.tiling import plan_grid
 from microscope_qc.ml.journal import read_run_card, read_status, write_status
 from microscope_qc.ml.run_lock import PATIENCE_SECONDS, RunLock
@@ -125,7 +125,7 @@ def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: flo
                 if time.monotonic() - told > _STATUS_SECONDS or len(status["notes"]) > notes:
                     write_status(folder, status)
                     told, notes = time.monotonic(), len(status["notes"])
-                yield Progress(len(writer.done), total, "tiles", status["notes"][-1] if status["notes"] else "")
+                yield Progress(len(writer.done), total, "tiles", live_text(status))
     finally:
         tell()
         writer.close()

@@ -141,6 +141,16 @@ def notes_of(status: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*told, *(str(note) for note in latest)] if isinstance(latest, list) else told))
 
 
+def live_text(status: Mapping[str, Any]) -> str:
+    """What to say while a run goes on: what had to be changed last, its pace and where it computes."""
+    said = [str(note) for note in status.get("notes") or ()][-1:]
+    if status.get("tiles_per_s"):
+        pace = status["tiles_per_s"]
+        said.append(f"{pace:.0f} tiles/s" if pace >= 10 else f"{pace:.1f} tiles/s")
+        said[-1] += f" on {status['device_name']}" if status.get("device_name") else ""
+    return " ".join(said)
+
+
 def speed_text(status: dict[str, Any]) -> str:
     """One line for a person, such as "31 tiles/s, 20.1 mm2/min; computed 97 % of the time, waited 2 % ..."; or ""."""
     if not status.get("tiles_per_s"):
