@@ -15,7 +15,8 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.card import WEIGHTS_NAME
 from microscope_qc.ml.inference.mask import AreaMask, read_mask, write_mask
-from microscope_qc.ml.journal import JournalWriter, read_journal
+from microscope_qc.ml.inference.speed import notes_of
+from microscope_qc.ml.journal import JournalWriter, read_journal, write_status
 from microscope_qc.project import Project
 from microscope_qc.workflows.detect import detect, prepare_run, resume, resume_run
 from microscope_qc.workflows.intake import RunIntake
@@ -144,3 +145,25 @@ def test_finds_beside_the_chosen_area_are_not_taken(project: Project, model: Pat
     intake = RunIntake(project, run)
     assert len(intake.poll()) == 3
     intake.finish("finished")
+
+
+def test_the_summary_of_a_continued_run_counts_what_earlier_starts_did(project: Project, model: Path) -> None:
+    slide = project.slides[0].id
+    run = prepare_run(project, slide, model)
+    writer = JournalWriter(run.folder)
+    writer.tile(0, np.zeros(0, CANDIDATE_DTYPE))
+    writer.error(4, "This part is damaged.")
+    writer.close()
+    note = "As memory was not enough, batches are cut to 1."
+    start = {"seconds": 50.0, "tiles": 2, "working_s": 40.0, "computed_s": 39.0, "waited_s": 1.0, "notes": [note]}
+    write_status(run.folder, {"state": "running", "starts": [start]})
+    project.finish_run(run.id, "failed")  # it was killed
+    result = run_job(detect(project, slide, model))
+    assert result.run_id == run.id and result.damaged_tiles == result.status["tiles_damaged"] == 1
+    assert result.seconds_before == 50 and result.status["seconds"] == pytest.approx(
+        sum(start["seconds"] for start in result.status["starts"])
+    )
+    assert len(result.status["starts"]) == 2 and result.status["starts"][1]["starting_s"] > 0.1, "with loading torch"
+    assert notes_of(result.status) == [note] and result.status["tiles_per_s"] < 0.3
+    again = run_job(detect(project, slide, model))
+    assert again.damaged_tiles == 1 and again.seconds_before == pytest.approx(result.status["seconds"])
