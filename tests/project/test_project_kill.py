@@ -79,7 +79,7 @@ def test_every_acknowledged_edit_survives_a_kill(project: Project, request: pyte
         shutil.copytree(project.path, copy)
         child = Child(project.path, seed)
         last = 0
-        for _ in range(chance.randint(1, 30)):
+        for _ in range(chance.randint(1, 15)):
             last = int(child.said.readline())
         end = time.perf_counter() + chance.random() * LONGEST_S
         while time.perf_counter() < end:

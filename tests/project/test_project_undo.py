@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,19 +27,33 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 picks = st.lists(st.integers(0, 10_000), min_size=1, max_size=4)
 
 
+@functools.cache
+def untouched() -> tempfile.TemporaryDirectory:
+    """A folder with two slides and a project of them that has one finished run: made once, copied for each try."""
+    folder = tempfile.TemporaryDirectory(prefix="undo-")
+    slides = [write_slide(Path(folder.name) / f"{number}.png", seed=number) for number in (1, 2)]
+    with Project.create(Path(folder.name) / "p.mqc", slides=slides) as project:
+        project.finish_run(project.start_run(project.slides[0].id, {"model": "m"}, {}).id, "finished")
+    return folder
+
+
 class UndoMachine(RuleBasedStateMachine):
     """Compares the database after every undo and redo with what it was at that point."""
 
     @initialize()
     def make(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="undo-"))
-        slides = [write_slide(self.folder / f"{number}.png", seed=number) for number in (1, 2)]
-        self.project = Project.create(self.folder / "p.mqc", slides=slides)
-        self.run = self.project.start_run(self.project.slides[0].id, {"model": "m"}, {}).id
-        self.project.finish_run(self.run, "finished")
+        shutil.copytree(untouched().name, self.folder, dirs_exist_ok=True)
+        self.open()
+        (run,) = self.project.runs
+        self.run = run.id
         self.given: set[int] = set()
         self.past: list[dict[str, Any]] = []
         self.future: list[dict[str, Any]] = []
+
+    def open(self) -> None:
+        self.project = Project.open(self.folder / "p.mqc")
+        self.project._database.pragma("synchronous=OFF")  # nobody kills this one
 
     def teardown(self) -> None:
         if hasattr(self, "project"):
@@ -215,7 +230,7 @@ class UndoMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.project.close()
-        self.project = Project.open(self.folder / "p.mqc")
+        self.open()
 
     @invariant()
     def memory_follows(self) -> None:
