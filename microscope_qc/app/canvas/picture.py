@@ -80,6 +80,7 @@ class Picture(QObject):
         self.model.layers.events.removing.connect(self._make_current)
         self.model.layers.events.reordered.connect(self._show_as_base)
         self.model.layers.events.inserted.connect(self._show_as_base)
+        self.model.layers.events.inserted.connect(self._on_layer_added)
         self.model.layers.events.removed.connect(self._show_as_base)
         largest = min(get_max_texture_sizes()[0] or LARGEST_TEXTURE_PX, LARGEST_TEXTURE_PX)
         self.tiles = TileLayer(self.scene, largest_texture_px=largest, parent=self)
@@ -93,7 +94,6 @@ class Picture(QObject):
         self._planes: list[np.ndarray] = []  # of the base, one per channel; only the reader touches them
         self._background = (0.0, 0.0, 0.0)
         # napari looks with every frame what its layers must show now, for 4 ms: ten times a second is enough
-        # (and when the hand rests, where there are none but ours)
         self.widget.canvas._scene_canvas.events.draw.disconnect(self.widget.canvas.on_draw)
         self._tell_napari = QTimer(self, singleShot=True, interval=TELL_NAPARI_MS)
         self._tell_napari.timeout.connect(self._on_tell_napari)
@@ -117,11 +117,13 @@ class Picture(QObject):
         self._view = view
         self.tiles.look(view, self.native.devicePixelRatioF())
         self.redraw()
-        others = len(self.model.layers) > 1
-        if others:  # what a person has put there moves along; all of ours is placed by the view
+        if len(self.model.layers) > 1:  # what a person has put there moves along; all of ours is placed by the view
             self._move_scene(view)
-        if not (others and self._tell_napari.isActive()):
-            self._tell_napari.start()  # without others it waits until the hand rests
+            if not self._tell_napari.isActive():
+                self._tell_napari.start()
+
+    def _on_layer_added(self, _event: object = None) -> None:
+        self._tell_napari.start()
 
     def _move_scene(self, view: View) -> None:
         box = self.widget.canvas.view
