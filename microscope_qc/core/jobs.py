@@ -86,6 +86,8 @@ class TimeLeft:
 
     def update(self, progress: Progress) -> float | None:
         """Take a new progress; return the seconds left, or None while nothing can be said."""
+        if progress.total <= 0:  # what is still being loaded says nothing of the pace of the work
+            return None
         now = self._clock()
         if self._points and progress.done < self._points[-1][1]:
             self._points.clear()
@@ -93,7 +95,7 @@ class TimeLeft:
         while len(self._points) > 2 and now - self._points[0][0] > 30.0:
             self._points.pop(0)
         t0, d0 = self._points[0]
-        if progress.total <= 0 or progress.done <= d0 or now <= t0:
+        if progress.done <= d0 or now <= t0:
             return None
         return (progress.total - progress.done) * (now - t0) / (progress.done - d0)
 

@@ -23,6 +23,8 @@ JOURNAL_NAME = "journal.jsonl"
 STATUS_NAME = "status.json"
 CARD_NAME = "card.json"
 _MOST_TILES = 10_000_000
+LEFT_OUT = np.zeros(0, CANDIDATE_DTYPE)
+"""Stands for the candidates of a tile that was not looked at, because nothing is there: this very array."""
 _COLUMNS = ("y0", "x0", "y1", "x1", "confidence", "label")
 
 
@@ -122,8 +124,8 @@ def read_journal(folder: Path, offset: int = 0) -> tuple[list[tuple[int, np.ndar
     Returns
     -------
     (list of (tile, candidates of CANDIDATE_DTYPE), int)
-        Tiles in the order of the journal (a damaged tile has no candidates), and the next offset. Lines that are no
-        proper tile are passed over: their tiles are not done.
+        Tiles in the order of the journal (a damaged tile has no candidates, one that was not looked at has
+        ``LEFT_OUT``), and the next offset. Lines that are no proper tile are passed over: their tiles are not done.
     """
     tiles, _, offset = _read(folder, offset)
     return tiles, offset
@@ -174,7 +176,7 @@ def _read(folder: Path, offset: int) -> tuple[list[tuple[int, np.ndarray]], dict
         try:
             entry = json.loads(line)
             if "empty" in entry:
-                tiles += [(index, np.zeros(0, CANDIDATE_DTYPE)) for index in _ranges(entry["empty"])]
+                tiles += [(index, LEFT_OUT) for index in _ranges(entry["empty"])]
                 continue
             index = int(entry["tile"])
             if "error" in entry:

@@ -258,7 +258,7 @@ def _plan(run: _Run) -> Job[None]:
     run.total = len(plan_grid(card))
     run.writer = RunWriter(folder, tiles=run.total)
     run.intake = RunIntake(run.project, run.record)
-    yield Progress(len(run.writer.done), run.total, "tiles", f"{run.slide}: looking for material")
+    yield Progress(0, 0, "tiles", f"{run.slide}: looking for material")
     with Session(card) as session:
         run.starts.ready()
         run.writer.keep_heat(session)
@@ -295,7 +295,8 @@ def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]
             assert run.intake is not None
             found = len(run.intake.look())
             note = f"{run.slide}: {found} new finds" if found else run.slide
-            yield Progress(len(run.writer.done), run.total, "tiles", note)
+            left_out = run.status["tiles_skipped"]  # not looked at: they say nothing of the time left
+            yield Progress(len(run.writer.done) - left_out, run.total - left_out, "tiles", note)
     finally:
         for future in under_way:
             with suppress(Exception):  # the cluster may be gone already, and nobody waits for this any more

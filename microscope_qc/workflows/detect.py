@@ -311,12 +311,17 @@ def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> J
 
 
 def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress]:
+    computing = False
     while True:
         running = child.running
         found = len(intake.poll() if wait_s > 0 else intake.look())
         told = str(child.progress.get("note") or "")
         note = "; ".join(part for part in (f"{found} new finds" if found else "", told) if part)
-        yield ChildProgress(len(intake.tiles_done), intake.tiles_total, "tiles", note, told)
+        # while the child loads, and of tiles that are left out at once, there is no pace to tell the time left from
+        computing = computing or not running or bool(child.progress.get("total"))
+        left_out = len(intake.tiles_left_out)
+        total = intake.tiles_total - left_out if computing else 0
+        yield ChildProgress(len(intake.tiles_done) - left_out, total, "tiles", note, told)
         if not running and intake.idle:
             return
         if wait_s > 0:

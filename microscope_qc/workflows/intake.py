@@ -15,7 +15,7 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.core.merge import CANDIDATE_DTYPE, SeamMerger
 from microscope_qc.ml.inference.mask import AreaMask, read_mask
 from microscope_qc.ml.inference.tiling import merge_settings, plan_grid
-from microscope_qc.ml.journal import read_journal
+from microscope_qc.ml.journal import LEFT_OUT, read_journal
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
 
@@ -42,6 +42,7 @@ class RunIntake:
         chosen = run.settings.get("area") not in (None, "everything")
         self._journal = _JournalMerger(run.folder, run.card, classes=len(self._labels), taken=run.found, chosen=chosen)
         self.tiles_done: set[int] = set()
+        self.tiles_left_out: set[int] = set()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._step: Future[_Settled] | None = None
 
@@ -88,6 +89,7 @@ class RunIntake:
 
     def _take(self, settled: _Settled) -> np.ndarray:
         self.tiles_done |= settled.tiles
+        self.tiles_left_out |= settled.left_out
         found = settled.found
         if len(found) == 0:
             return np.zeros(0, np.int64)
@@ -114,10 +116,14 @@ class RunIntake:
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """What one step gave: finds that are final, tiles that are done, and whether there was anything new at all."""
+    """What one step gave: finds that are final, tiles that are done, and whether there was anything new at all.
+
+    ``left_out`` are those of the tiles that were not looked at.
+    """
 
     found: np.ndarray
     tiles: set[int]
+    left_out: set[int]
     more: bool
 
 
@@ -145,7 +151,9 @@ class _JournalMerger:
         for tile, candidates in tiles:
             self._merger.add(tile, candidates)
         found = self._settled(self._merger) if tiles else np.zeros(0, CANDIDATE_DTYPE)
-        return _Settled(found, {tile for tile, _ in (*before, *tiles)}, bool(tiles))
+        new = (*before, *tiles)
+        left_out = {tile for tile, candidates in new if candidates is LEFT_OUT}
+        return _Settled(found, {tile for tile, _ in new}, left_out, bool(tiles))
 
     def _skip_taken(self) -> tuple[list[Tile], list[Tile]]:
         """Tiles whose finds were taken in before, and those after them."""

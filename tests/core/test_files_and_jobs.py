@@ -52,8 +52,10 @@ def test_a_job_gives_its_result_and_a_cancelled_one_is_closed():
 def test_time_left_follows_the_pace():
     now = [0.0]
     estimate = TimeLeft(lambda: now[0])
+    assert estimate.update(Progress(7, 0)) is None
+    now[0] = 500.0  # it was loading all the time
     assert estimate.update(Progress(0, 100)) is None
-    now[0] = 10.0
+    now[0] += 10.0
     assert estimate.update(Progress(20, 100)) == pytest.approx(40.0)
     assert format_seconds(80) == "1:20"
     assert format_seconds(4000) == "1:06:40"

@@ -11,7 +11,7 @@ from learning_toys import draw, untrained_model
 
 from microscope_qc.core.errors import InputError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import run_job
+from microscope_qc.core.jobs import Progress, run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.card import WEIGHTS_NAME
 from microscope_qc.ml.inference.mask import AreaMask, read_mask, write_mask
@@ -54,8 +54,11 @@ def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: P
     project.finish_run(other.id, "stopped")
     assert prepare_run(project, slide, model, mask=corner()).id == run.id
 
-    result = run_job(resume(project, run.id))
+    steps: list[Progress] = []
+    result = run_job(resume(project, run.id), steps.append)
     assert result.run_id == run.id and result.state == "finished"
+    assert {step.total for step in steps} == {0, 1}, "what is left out is no progress, and loading is none either"
+    assert steps[0].done == 0 and (steps[-1].done, steps[-1].fraction) == (1, 1)
     assert read_mask(run.folder).fingerprint == corner().fingerprint
     assert result.share_skipped == pytest.approx(8 / 9, abs=1e-3)
     found = dict(read_journal(run.folder)[0])

@@ -131,7 +131,7 @@ class DetectProgress(QWidget):
         if progress.total > 0:
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * progress.fraction))
-        if self._clock[1] < 0 and progress.done > 0:
+        if self._clock[1] < 0 and progress.done > 0 and progress.total > 0:
             self._clock = (time.monotonic(), progress.done)  # the start-up of the child does not count
         self.refresh()
         self.advanced.emit()

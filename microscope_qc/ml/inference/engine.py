@@ -103,12 +103,12 @@ def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: flo
     try:
         tell()
         write_status(folder, status)
-        yield Progress(len(writer.done), total, "tiles", "loading the model")
+        yield Progress(len(writer.done), 0, "tiles", "loading the model")
         with Session(card, tell=status["notes"].append) as session:
             starts.ready()
             meter.tile_mm2 = session.tile_mm2
             writer.keep_heat(session)
-            yield Progress(len(writer.done), total, "tiles", "looking for material")
+            yield Progress(len(writer.done), 0, "tiles", "looking for material")
             tiles, groups = prepared(folder, session, writer)
             plan = read_plan(folder)
             status.update(
