@@ -23,6 +23,8 @@ JOURNAL_NAME = "journal.jsonl"
 STATUS_NAME = "status.json"
 CARD_NAME = "card.json"
 _MOST_TILES = 10_000_000
+LOADING = ""
+"""Unit of the progress before the first tiles: nothing is counted yet."""
 LEFT_OUT = np.zeros(0, CANDIDATE_DTYPE)
 """Stands for the candidates of a tile that was not looked at, because nothing is there: this very array."""
 _COLUMNS = ("y0", "x0", "y1", "x1", "confidence", "label")

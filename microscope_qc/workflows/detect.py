@@ -16,7 +16,7 @@ from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.inference.mask import AreaMask, has_mask, read_mask, write_mask
 from microscope_qc.ml.inference.speed import starts_of
 from microscope_qc.ml.inference.tiling import lattice, plan_grid, slide_scale, tile_size
-from microscope_qc.ml.journal import read_status, read_tile_errors
+from microscope_qc.ml.journal import LOADING, read_status, read_tile_errors
 from microscope_qc.ml.models import model_folder
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
@@ -315,10 +315,11 @@ def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress
     while True:
         running = child.running
         found = len(intake.poll() if wait_s > 0 else intake.look())
-        told = str(child.progress.get("note") or "")
+        says = child.progress
+        told = str(says.get("note") or "")
         note = "; ".join(part for part in (f"{found} new finds" if found else "", told) if part)
         # while the child loads, and of tiles that are left out at once, there is no pace to tell the time left from
-        computing = computing or not running or bool(child.progress.get("total"))
+        computing = computing or not running or bool(says.get("total") and says.get("unit") != LOADING)
         left_out = len(intake.tiles_left_out)
         total = intake.tiles_total - left_out if computing else 0
         yield ChildProgress(len(intake.tiles_done) - left_out, total, "tiles", note, told)

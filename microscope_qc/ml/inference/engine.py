@@ -20,7 +20,7 @@ from microscope_qc.ml.inference.record import RunWriter
 from microscope_qc.ml.inference.session import Session
 from microscope_qc.ml.inference.speed import Meter, Starts, live_text
 from microscope_qc.ml.inference.tiling import plan_grid
-from microscope_qc.ml.journal import read_run_card, read_status, write_status
+from microscope_qc.ml.journal import LOADING, read_run_card, read_status, write_status
 from microscope_qc.ml.run_lock import PATIENCE_SECONDS, RunLock
 
 _STATUS_SECONDS = 0.5
@@ -103,12 +103,12 @@ def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: flo
     try:
         tell()
         write_status(folder, status)
-        yield Progress(len(writer.done), 0, "tiles", "loading the model")
+        yield Progress(len(writer.done), total, LOADING, "loading the model")
         with Session(card, tell=status["notes"].append) as session:
             starts.ready()
             meter.tile_mm2 = session.tile_mm2
             writer.keep_heat(session)
-            yield Progress(len(writer.done), 0, "tiles", "looking for material")
+            yield Progress(len(writer.done), total, LOADING, "looking for material")
             tiles, groups = prepared(folder, session, writer)
             plan = read_plan(folder)
             status.update(
