@@ -81,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _speak_utf8()
     try:
         return _guarded(arguments)
-    except (Cancelled, KeyboardInterrupt):
-        _say("Stopped.")
+    except (Cancelled, KeyboardInterrupt) as error:
+        _say(f"Stopped. {error}".strip())
         return STOPPED
     except BrokenPipeError:
         _detach_stdout()

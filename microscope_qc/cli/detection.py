@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +123,8 @@ def _detect(args: argparse.Namespace) -> int:
             project, slide.id, args.model, region=region, device=args.device, fresh=args.fresh,
             everything=args.everything, mask=look.mask,
         )  # fmt: skip
-        result = run(job, args)
+        with _says_what_is_kept():
+            result = run(job, args)
         confidence = project.filter.min_confidence
     if args.json:
         print_json({
@@ -156,7 +159,8 @@ def _batch(args: argparse.Namespace) -> int:
         args.projects, args.model, scheduler=args.scheduler, workers=args.workers, device=args.device,
         fresh=args.fresh, everything=args.everything, area=_kind(args),
     )  # fmt: skip
-    done = run(job, args)
+    with _says_what_is_kept():
+        done = run(job, args)
     if args.json:
         print_json({
             "workers": done.workers, "seconds": round(done.seconds, 2),
@@ -178,6 +182,16 @@ def _batch(args: argparse.Namespace) -> int:
     if failed:
         raise MicroscopeQCError(" ".join(f"{left.words}" for left in failed))
     return 0
+
+
+@contextlib.contextmanager
+def _says_what_is_kept() -> Iterator[None]:
+    from microscope_qc.core.errors import Cancelled
+
+    try:
+        yield
+    except Cancelled as error:
+        raise Cancelled("What was found so far is kept; the same command without --fresh goes on.") from error
 
 
 def _print_batch(done: BatchResult) -> None:

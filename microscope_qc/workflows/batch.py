@@ -81,7 +81,7 @@ class _Run:
 
     project: Project
     record: RunRecord
-    slide: str
+    title: str
     started: float
     lock: RunLock
     writer: Any = None
@@ -146,17 +146,19 @@ def batch(
         share = 1 if scheduler is not None else count
         at_once: dict[str, int] = {"ahead": AHEAD * count, "share": share}
         options = {"model": model, "device": device, "fresh": fresh, "everything": everything}
-        for path in projects:
+        for number, path in enumerate(projects, start=1):
             with ExitStack() as opened:
                 try:
                     project = opened.enter_context(Project.open(Path(path)))
                 except MicroscopeQCError as error:
                     done.left_out.append(LeftOut(Path(path), "", error))
                     continue
-                for slide in project.slides:
+                for place, slide in enumerate(project.slides, start=1):
+                    title = f"{slide.name}{_of(', slide', place, len(project.slides))}"
+                    title += _of(" of project" if len(project.slides) > 1 else ", project", number, len(projects))
                     try:
                         look = chosen_look(project, slide, kind=kind)
-                        result = yield from _one(own, project, slide.id, look, options, **at_once)
+                        result = yield from _one(own, project, slide.id, look, options, title=title, **at_once)
                     except (InputError, SlideError) as error:  # of this slide; what is wrong with the model ends it all
                         done.left_out.append(LeftOut(project.path, slide.name, error))
                         continue
@@ -168,9 +170,17 @@ def batch(
 
 
 def _one(
-    client: Client, project: Project, slide_id: int, look: Look, options: dict[str, Any], *, ahead: int, share: int
+    client: Client,
+    project: Project,
+    slide_id: int,
+    look: Look,
+    options: dict[str, Any],
+    *,
+    title: str,
+    ahead: int,
+    share: int,
 ) -> Job[DetectResult]:
-    run = yield from _begin(project, slide_id, mask=look.mask, **options)
+    run = yield from _begin(project, slide_id, title, mask=look.mask, **options)
     left = run.record.state != "finished"
     if left:
         yield from _compute(client, run, ahead=ahead, share=share)
@@ -221,9 +231,13 @@ def _graphics_cards() -> int:
     return graphics_cards()
 
 
-def _begin(project: Project, slide_id: int, **options: Any) -> Job[_Run]:
+def _of(what: str, number: int, count: int) -> str:
+    return f"{what} {number} of {count}" if count > 1 else ""
+
+
+def _begin(project: Project, slide_id: int, title: str, **options: Any) -> Job[_Run]:
     record = prepare_run(project, slide_id, **options)
-    run = _Run(project, record, project.slide_by_id(slide_id).name, time.monotonic(), RunLock(record.folder))
+    run = _Run(project, record, title, time.monotonic(), RunLock(record.folder))
     if record.state != "finished":
         yield from run.lock.acquire()
     return run
@@ -258,7 +272,7 @@ def _plan(run: _Run) -> Job[None]:
     run.total = len(plan_grid(card))
     run.writer = RunWriter(folder, tiles=run.total)
     run.intake = RunIntake(run.project, run.record)
-    yield Progress(0, 0, "tiles", f"{run.slide}: looking for material")
+    yield Progress(0, 0, "tiles", f"{run.title}: looking for material")
     with Session(card) as session:
         run.starts.ready()
         run.writer.keep_heat(session)
@@ -294,7 +308,7 @@ def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]
             _tell(run)
             assert run.intake is not None
             found = len(run.intake.look())
-            note = f"{run.slide}: {found} new finds" if found else run.slide
+            note = f"{run.title}: {found} new finds" if found else run.title
             left_out = run.status["tiles_skipped"]  # not looked at: they say nothing of the time left
             yield Progress(len(run.writer.done) - left_out, run.total - left_out, "tiles", note)
     finally:

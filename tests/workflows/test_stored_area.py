@@ -14,9 +14,9 @@ import pytest
 from learning_toys import draw, untrained_model
 
 from microscope_qc.cli import main
-from microscope_qc.core.errors import InputError
+from microscope_qc.core.errors import Cancelled, InputError
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import Job, run_job
+from microscope_qc.core.jobs import Job, Progress, run_job
 from microscope_qc.ml.inference import run_model
 from microscope_qc.ml.inference.mask import AreaMask, read_mask
 from microscope_qc.project import Project
@@ -163,7 +163,10 @@ class OneWorker:
 
 def test_a_batch_uses_the_mask_of_every_slide(place: Path, model: Path, tmp_path: Path) -> None:
     store(place, slide=1, changed=cells(rows=2), drawn=cells(columns=1))
-    done = run_job(batch([place], model, device="cpu", client=OneWorker()))
+    said: list[Progress] = []
+    done = run_job(batch([place], model, device="cpu", client=OneWorker()), said.append)
+    assert {step.note.split(":")[0] for step in said[1:]} == {"S1, slide 1 of 2", "S2, slide 2 of 2"}
+    assert {(step.note[:2], step.total) for step in said[1:]} == {("S1", 0), ("S1", 9), ("S2", 0), ("S2", 6)}
     assert [look.kind for look in done.looks] == [None, CHANGED] and done.left_out == []
     assert done.slides[0][2].share_skipped == 0 and done.slides[1][2].share_skipped == pytest.approx(1 / 3, abs=1e-3)
     status = done.slides[0][2].status
@@ -220,3 +223,16 @@ def test_two_detections_are_compared_where_both_looked(place: Path, model: Path,
     assert f"not compared: 0 of A and {told['beside_first']} of B lie where the other did not look" in said
     for wrong in (["1"], ["1", "9"], ["1", "2", "--iou", "0"]):
         assert main([*command, *wrong]) == 2
+
+
+def test_who_stops_a_detection_hears_that_it_can_go_on(
+    place: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def detect(*_: Any, **__: Any) -> Job[Any]:
+        raise Cancelled
+        yield
+
+    monkeypatch.setattr(detection, "detect", detect)
+    assert main(["detect", str(place), "--model", str(model), "--progress", "none"]) == 130
+    said = capsys.readouterr().err
+    assert said == "Stopped. What was found so far is kept; the same command without --fresh goes on.\n"
