@@ -101,6 +101,11 @@ def test_a_find_where_the_other_did_not_look_is_not_compared(project: Project) -
     found = compare_runs(project, first, second, min_confidence=0.0)
     assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]], "a pair that reaches into both is one"
     assert found.only_second.tolist() == [b[2]] and found.beside_second.tolist() == [b[3]]
+    # so is one of which one half ends just before the border
+    third, c = add(project, slide, (96, 410, 116, 430, 0.9), region=[0, 0, 600, 600])
+    fourth, d = add(project, slide, (101, 410, 117, 430, 0.9), region=[0, 0, 600, 600])
+    write_mask(project.run(third).folder, mask(rows=1))
+    assert compare_runs(project, third, fourth, min_confidence=0.0).both.tolist() == [[c[0], d[0]]]
 
 
 def test_a_find_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> None:
