@@ -58,6 +58,54 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project.path
 
 
+@pytest.fixture(scope="module")
+def expected(untouched: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+    """What a run finds that nobody disturbs."""
+    path = shutil.copytree(untouched, tmp_path_factory.mktemp("whole") / "whole.mqc")
+    with Project.open(path) as project:
+        run = prepare_run(project, project.slides[0].id, model, device="cpu")
+        run_job(run_model(run.folder))
+        RunIntake(project, run).finish("finished")
+        boxes = sorted(found(project).values())
+    assert len(boxes) > 50
+    return boxes
+
+
+class Nursery:
+    """Starts workers as copies of a process in which the program is loaded: loading it takes longer than a run."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("nursery.py"))]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._worker: psutil.Process | None = None
+
+    def start(self, run_folder: Path) -> psutil.Process:
+        """Begin a worker."""
+        print(run_folder, file=self._process.stdin, flush=True)
+        self._worker = psutil.Process(int(self._process.stdout.readline()))
+        return self._worker
+
+    def wait(self) -> None:
+        """Until the worker has ended, however it did."""
+        assert self._process.stdout.readline() == "ended\n"
+
+    def close(self) -> None:
+        """No more workers, not even one that is held."""
+        if self._worker is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._worker.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    if not hasattr(os, "fork"):
+        pytest.skip("workers are forked here")
+    opened = Nursery()
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def project(untouched: Path, tmp_path: Path):
     with Project.open(shutil.copytree(untouched, tmp_path / "p.mqc")) as opened:
@@ -77,27 +125,46 @@ def finish(project: Path, model: Path) -> None:
     assert process.returncode == 0, said
 
 
-def kill_after_finds(process: subprocess.Popen[str], tiles: int) -> None:
-    """Kill it as soon as it has told of so many tiles and of finds that it has taken in."""
+def hold(process: psutil.Process) -> None:
+    """Stop it where it is; the system takes a moment to do so."""
+    process.suspend()
+    while process.status() != psutil.STATUS_STOPPED:
+        assert process.status() != psutil.STATUS_ZOMBIE, "it has ended"
+        pause(process)
+
+
+def kill_after_finds(process: subprocess.Popen[str], project: Path, tiles: int) -> None:
+    """Kill it as soon as it has told that it has taken in so many tiles.
+
+    Its child is held meanwhile: however slow the computer is, neither of them is done before.
+    """
     assert process.stderr is not None
-    finds = False
+    while lines_of(project) < tiles:
+        assert process.poll() is None, process.stderr.read()
+        pause(process)
+    (worker,) = psutil.Process(process.pid).children()
+    hold(worker)
     for line in process.stderr:
-        told = json.loads(line)
-        finds = finds or "new finds" in told["note"]
-        if finds and told["done"] >= tiles:
+        if json.loads(line)["done"] >= tiles:
             break
     process.kill()
     _, rest = process.communicate()
     assert process.returncode < 0, rest
+    worker.resume()
 
 
-def kill_after_lines(process: subprocess.Popen[str], journal: Path, lines: int) -> None:
+def kill_after_lines(process: subprocess.Popen[str], project: Path, lines: int) -> None:
     """Kill it as soon as its child has written so many tiles, whatever it is doing itself."""
-    while process.poll() is None and journal.read_bytes().count(b"\n") < lines:
+    while process.poll() is None and lines_of(project) < lines:
         pause(process)
     process.kill()
     _, rest = process.communicate()
     assert process.returncode < 0, rest
+
+
+def lines_of(project: Path) -> int:
+    """How many tiles are in the journal of a project's only run."""
+    return sum(journal.read_bytes().count(b"\n") for journal in project.glob(f"runs/*/{JOURNAL_NAME}"))
 
 
 def pause(process: subprocess.Popen[str] | psutil.Process) -> None:
@@ -121,19 +188,14 @@ def judge_one(project: Project, chance: random.Random) -> tuple[tuple, tuple]:
 
 @pytest.mark.timeout(3600)
 def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
-    untouched: Path, model: Path, tmp_path: Path, request: pytest.FixtureRequest
+    untouched: Path, model: Path, expected: list[tuple], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    whole = shutil.copytree(untouched, tmp_path / "whole.mqc")
-    finish(whole, model)
-    with Project.open(whole) as reference:
-        expected = sorted(found(reference).values())
-    assert len(expected) > 50
     chance = random.Random(4)
     for number in range(10 if request.config.getoption("--long") else 1):
         path = shutil.copytree(untouched, tmp_path / f"killed{number}.mqc")
         after = list(expected)
 
-        kill_after_finds(start(path, model), chance.randint(1, 60))
+        kill_after_finds(start(path, model), path, chance.randint(30, 60))
         with Project.open(path) as project:
             (run,) = project.runs
             assert run.state == "stopped" and 0 < run.found == len(found(project)), "what was told of is there"
@@ -147,7 +209,8 @@ def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
             assert lines < TILES, "the child has ended too late to be an orphan that was noticed"
             journal.write(TORN)
 
-        kill_after_lines(start(path, model), run.folder / JOURNAL_NAME, chance.randint(lines, 130))
+        # well before the last tile, after which it would end by itself while nobody looks
+        kill_after_lines(start(path, model), path, chance.randint(lines, 100))
         with Project.open(path) as project:
             assert project.runs[0].state == "stopped" and now in found(project).values()
             before, now = judge_one(project, chance)
@@ -164,52 +227,44 @@ def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
             assert project.check() == []
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked here")
 @pytest.mark.timeout(3600)
 def test_a_run_killed_again_and_again_ends_with_the_same_boxes(
-    untouched: Path, model: Path, tmp_path: Path, request: pytest.FixtureRequest
+    untouched: Path,
+    model: Path,
+    expected: list[tuple],
+    nursery: Nursery,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     chance = random.Random(11)
-    command = [sys.executable, str(Path(__file__).with_name("nursery.py"))]
-    nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert nursery.stdin is not None and nursery.stdout is not None
+    kills = 50 if request.config.getoption("--long") else 5
 
     def work(folder: Path, *, until: int) -> bool:
         """Let a worker go on until the journal has so many lines, then kill it; whether it had ended by itself."""
-        print(folder, file=nursery.stdin, flush=True)
-        worker = psutil.Process(int(nursery.stdout.readline()))
+        worker = nursery.start(folder)
         journal = folder / JOURNAL_NAME
-        while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
-            if journal.exists() and journal.read_bytes().count(b"\n") >= until:
-                for _ in range(chance.randint(0, 200)):  # at any moment of what comes after
-                    worker.is_running()
-                with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end, and be forgotten, at any moment
+            while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+                if journal.exists() and journal.read_bytes().count(b"\n") >= until:
+                    for _ in range(chance.randint(0, 200)):  # at any moment of what comes after
+                        worker.is_running()
                     worker.kill()
-                break
-            pause(worker)
-        assert nursery.stdout.readline() == "ended\n"
+                    break
+                pause(worker)
+        nursery.wait()
         return read_status(folder).get("state") == "finished"
 
-    def boxes(name: str, *, kills: int) -> list[tuple]:
-        with Project.open(shutil.copytree(untouched, tmp_path / name)) as project:
-            run = prepare_run(project, project.slides[0].id, model, device="cpu")
-            killed = 0
-            for number in range(kills):
-                killed += not work(run.folder, until=number * TILES // (kills + 1) + chance.randint(0, 2))
-            assert killed >= 0.9 * kills
-            assert work(run.folder, until=TILES + 1)
-            tiles = [tile for tile, _ in read_journal(run.folder)[0]]
-            assert sorted(tiles) == list(range(TILES)), "every tile once"
-            RunIntake(project, run).finish("finished")
-            return sorted(found(project).values())
-
-    try:
-        expected = boxes("undisturbed", kills=0)
-        assert len(expected) > 50
-        assert boxes("killed", kills=50 if request.config.getoption("--long") else 5) == expected
-    finally:
-        nursery.stdin.close()
-        nursery.wait()
+    with Project.open(shutil.copytree(untouched, tmp_path / "killed")) as project:
+        run = prepare_run(project, project.slides[0].id, model, device="cpu")
+        killed = 0
+        for number in range(kills):
+            killed += not work(run.folder, until=number * TILES // (kills + 1) + chance.randint(0, 2))
+        assert killed >= 0.9 * kills
+        assert work(run.folder, until=TILES + 1)
+        tiles = [tile for tile, _ in read_journal(run.folder)[0]]
+        assert sorted(tiles) == list(range(TILES)), "every tile once"
+        RunIntake(project, run).finish("finished")
+        assert sorted(found(project).values()) == expected
 
 
 def test_a_worker_waits_for_the_one_before_but_not_for_ever(project: Project, model: Path) -> None:
@@ -229,17 +284,16 @@ def test_a_worker_waits_for_the_one_before_but_not_for_ever(project: Project, mo
     run_job(RunLock(run.folder).acquire(patience_s=0))
 
 
-def test_a_detection_waits_for_an_orphan_that_does_not_notice(project: Project, model: Path) -> None:
+def test_a_detection_waits_for_an_orphan_that_does_not_notice(project: Project, model: Path, nursery: Nursery) -> None:
     slide = project.slides[0].id
     run = prepare_run(project, slide, model, device="cpu")
     journal = run.folder / JOURNAL_NAME
-    command = [sys.executable, "-m", "microscope_qc", "worker", str(run.folder), "--progress", "none"]
-    orphan = psutil.Popen(command, stdout=subprocess.DEVNULL)
-    while orphan.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 8):
+    orphan = nursery.start(run.folder)
+    while orphan.is_running() and lines_of(project.path) <= 8:
         pause(orphan)
-    orphan.suspend()
-    lines = journal.read_bytes().count(b"\n")
-    assert orphan.poll() is None and lines < TILES
+    hold(orphan)
+    lines = lines_of(project.path)
+    assert lines < TILES
 
     waited = False
     for progress in detect(project, slide, model, device="cpu"):
@@ -247,7 +301,7 @@ def test_a_detection_waits_for_an_orphan_that_does_not_notice(project: Project, 
             waited = True
             assert journal.read_bytes().count(b"\n") == lines
             orphan.kill()  # the system drops its lock
-            orphan.wait()
+            nursery.wait()
     assert waited
     assert sorted(tile for tile, _ in read_journal(run.folder)[0]) == list(range(TILES))
     assert [(run.state, run.found) for run in project.runs] == [("finished", len(found(project)))]
