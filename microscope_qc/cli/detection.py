@@ -155,6 +155,8 @@ def _batch(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise InputError("There must be at least one worker.")
     share_processor()
+    if not args.json:
+        _print_looks(args)
     job = batch(
         args.projects, args.model, scheduler=args.scheduler, workers=args.workers, device=args.device,
         fresh=args.fresh, everything=args.everything, area=_kind(args),
@@ -194,11 +196,24 @@ def _says_what_is_kept() -> Iterator[None]:
         raise Cancelled("What was found so far is kept; the same command without --fresh goes on.") from error
 
 
+def _print_looks(args: argparse.Namespace) -> None:
+    """Say where it will look before hours are spent; what cannot be opened is said by the batch itself."""
+    from microscope_qc.core.errors import MicroscopeQCError
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.stored_area import chosen_look
+
+    for path in args.projects:
+        with contextlib.suppress(MicroscopeQCError), Project.open(Path(path), write=False) as project:
+            for slide in project.slides:
+                with contextlib.suppress(MicroscopeQCError):
+                    look = chosen_look(project, slide, kind=_kind(args))
+                    if look.words:
+                        print(f"{project.path.name}, {slide.name}: {look.words}", flush=True)
+
+
 def _print_batch(done: BatchResult) -> None:
     for (path, name, result), look in zip(done.slides, done.looks, strict=True):
         print(f"{path.name}, {name}: {result.shown} finds, {result.finds} with the weaker ones; {result.tiles} tiles")
-        if look.words:
-            print(f"  {look.words}")
         _print_how(result, look)
         if result.damaged_tiles:
             print(f"  {result.damaged_tiles} tiles could not be read; see {path / 'runs' / str(result.run_id)}")
@@ -277,7 +292,7 @@ def _print_how(result: DetectResult, look: Look) -> None:
     if speed:
         print(f"  {speed}")
     if result.share_skipped:
-        why = "show resin or nothing" if look.kind is None else "lie outside of that"
+        why = "show resin or nothing" if look.kind is None else "lie outside of where it was to look"
         print(f"  {result.share_skipped:.0%} of the tiles {why} and were left out")
     for note in notes_of(result.status):
         print(f"  {note}")
