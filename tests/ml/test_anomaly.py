@@ -74,10 +74,20 @@ def test_errors_are_those_of_the_pictures_that_the_network_gives_back(
     pictures = torch.randn(batch, 3, height * network.stride, width * network.stride)
     with torch.inference_mode():
         expected = (network(pictures) - pictures).square()
-        found = SquaredErrors(network)(pictures)
-    assert expected.shape == pictures.shape
-    found = found.permute(0, 5, 1, 3, 2, 4).reshape(expected.shape)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+        module = SquaredErrors(network)
+        for at_once in {module._at_once, False}:
+            module._at_once = at_once
+            found = module(pictures).permute(0, 5, 1, 3, 2, 4).reshape(expected.shape)
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_torch_that_cannot_rectify_at_once_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: SquaredErrors, pictures: torch.Tensor) -> torch.Tensor:
+        raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_convolution_pointwise'")
+
+    monkeypatch.setattr(SquaredErrors, "_rectified", gone)
+    module = SquaredErrors(build_autoencoder("autoencoder", {"widths": [4, 4]}).eval())
+    assert not module._at_once and module(torch.zeros(1, 3, 8, 8)).shape == (1, 4, 4, 2, 2, 3)
 
 
 def test_a_window_alone_in_a_tile_scores_its_mean_squared_error_whatever_the_padding(model: Path) -> None:

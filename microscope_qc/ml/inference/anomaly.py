@@ -14,6 +14,7 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import touching_pairs
 from microscope_qc.ml.card import WEIGHTS_NAME, AnomalySettings, ModelCard, read_card
 from microscope_qc.ml.devices import choose_device
+from microscope_qc.ml.inference.heap import keep_freed_memory
 from microscope_qc.ml.inference.sliding import Scores, SlidingTask, strongest
 from microscope_qc.ml.inference.tasks import Size
 from microscope_qc.ml.models import model_folder
@@ -47,6 +48,8 @@ class AnomalyTask(SlidingTask):
                 f"their side must be a multiple of {network.stride} px."
             )
         self.anomaly: AnomalySettings = card.anomaly
+        if device.type == "cpu":
+            keep_freed_memory()
         place_px = min(_PLACE_PX, network.stride)
         errors = SquaredErrors(network)
         super().__init__(card, errors, device=device, threshold=threshold, stride=network.stride, place_px=place_px)

@@ -6,6 +6,7 @@ No layer looks at a whole window, so that the windows of a large picture can be 
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from microscope_qc.core.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 _MOST_LAYERS, _MOST_CHANNELS = 8, 4096
 
@@ -61,18 +64,45 @@ class SquaredErrors(nn.Module):
     def __init__(self, network: Autoencoder) -> None:
         super().__init__()
         self.stride = network.stride
-        self.body = copy.deepcopy(nn.Sequential(network.encoder, network.decoder))
+        self.body = copy.deepcopy(nn.Sequential(*network.encoder, *network.decoder))
         self.last = _to_four_pixels(network.last)
+        self._at_once = self._rectifies_at_once()
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Squared differences (B, H / 2, W / 2, 2, 2, 3) at the places of half the size: rows, columns, colours."""
         batch, _, height, width = pictures.shape
-        found = self.last(self.body(pictures)).float().permute(0, 2, 3, 1)
+        plain = pictures.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not self._at_once
+        body = self.body(pictures) if plain else self._rectified(pictures)
+        found = self.last(body).float().permute(0, 2, 3, 1)
         found = found.reshape(batch, height // 2, width // 2, 2, 6)
         rows = pictures.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 6)
         for row in (0, 1):  # both at once would be three times slower: one long step for every six numbers
             found[..., row, :] -= rows[:, :, row]
         return found.square_().view(batch, height // 2, width // 2, 2, 2, 3)
+
+    def _rectified(self, pictures: Tensor) -> Tensor:
+        """What the body gives, each layer rectifying its own numbers: a tenth less of a processor's time."""
+        for layer, rectifier in zip(self.body[::2], self.body[1::2], strict=True):
+            weights, place = (layer.weight, layer.bias), (layer.stride, layer.dilation, layer.groups)
+            rectify = ("leaky_relu", [rectifier.negative_slope], "")
+            if isinstance(layer, nn.ConvTranspose2d):
+                padding = (layer.padding, layer.output_padding)
+                pictures = torch.ops.mkldnn._convolution_transpose_pointwise(
+                    pictures, *weights, *padding, *place, *rectify
+                )
+            else:
+                pictures = torch.ops.mkldnn._convolution_pointwise(pictures, *weights, layer.padding, *place, *rectify)
+        return pictures
+
+    @torch.inference_mode()
+    def _rectifies_at_once(self) -> bool:
+        """Whether this torch has what its own compiler uses for that, and it says the same."""
+        picture = torch.linspace(-1, 1, 3 * self.stride**2).view(1, 3, self.stride, self.stride)
+        try:
+            return torch.allclose(self._rectified(picture), self.body(picture), rtol=1e-3, atol=1e-5)
+        except (AttributeError, TypeError, RuntimeError) as error:
+            log.info("layers and rectifiers are computed one after the other: %s", error)
+            return False
 
 
 @torch.no_grad()

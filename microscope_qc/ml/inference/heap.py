@@ -1,0 +1,27 @@
+"""Memory that passes over large tiles use again and again stays with the process. No torch in here."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from contextlib import suppress
+from functools import lru_cache
+
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENA_MAX = -3, -1, -8  # malloc.h
+_NEVER = (1 << 31) - 1
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed, in one heap for all threads, for a process that does nothing but compute.
+
+    Each layer of a pass over a large tile asks for tens of megabytes that the one before has just given back. Given
+    back to the system, they come again as pages that are cleared one by one while the other threads wait: 90,000 times
+    for 16 tiles of 1216 px, a tenth of the time on two cores.
+    """
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        for what, value in ((_MMAP_THRESHOLD, _NEVER), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1)):
+            library.mallopt(what, value)
