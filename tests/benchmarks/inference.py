@@ -229,78 +229,107 @@ def windows(folder: Path) -> None:
         print(f"    {count:,} windows: {count / ours[0]:,.0f} against {len(places) / loop[0]:,.0f} windows/s")
 
 
-def autoencoder_task(device: str = "cpu") -> Any:
-    """The encoder and decoder of an autoencoder for 256 px, untrained, as a task of the engine: one score a tile."""
-    import torch
-    from torch import nn
+def anomaly_model(folder: Path, network: Any, *, shared: bool = True) -> Path:
+    """An autoencoder's model folder: windows of 256 px at its own size, which is half the slide's, at stride 0.75."""
+    from microscope_qc.ml.card import WEIGHTS_NAME, AnomalySettings, ModelCard, WindowSettings, write_card
+    from microscope_qc.ml.weights import save_weights
 
-    from microscope_qc.core.merge import CANDIDATE_DTYPE
-    from microscope_qc.ml.card import ModelCard
-    from microscope_qc.ml.inference.pictures import OnDevice
-    from microscope_qc.ml.inference.tasks import Found
-
-    layers: list[nn.Module] = []
-    for inputs, outputs in zip((3, 16, 32, 64, 96), (16, 32, 64, 96, 128), strict=True):
-        layers += [nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(0.1, inplace=True)]
-    for inputs, outputs in zip((128, 96, 64, 32, 16), (96, 64, 32, 16, 3), strict=True):
-        layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.1, inplace=True)]
-
-    class Autoencoder(OnDevice):
-        heat = None
-
-        def _forward(self, pictures: Any, size: Any) -> Any:
-            return ((self._run(pictures) - pictures).square().mean(dim=(1, 2, 3)),)
-
-        def results(self, computed: Any, size: Any) -> list[Found]:
-            _, (scores,) = self.fetched(computed)
-            return [Found(np.zeros(0, CANDIDATE_DTYPE)) for _ in scores]
-
-    torch.manual_seed(0)
+    out = folder / ("autoencoder" if shared else "autoencoder-alone")
+    out.mkdir(exist_ok=True)
+    save_weights(network.state_dict(), out / WEIGHTS_NAME)
     card = ModelCard(
-        name="autoencoder", task="anomaly", architecture="autoencoder", classes=["DEF"], class_names=["Defect"],
-        pixel_size_um=None, tile_px=256, overlap_px=64, mean=(0.5,) * 3, std=(0.5,) * 3, confidence=0.5,
+        name=out.name, task="anomaly", architecture="autoencoder", classes=["ODD"], class_names=["Odd"],
+        pixel_size_um=0.6, tile_px=256 + 5 * 192, overlap_px=256 - 192, mean=(0.5,) * 3, std=(0.2,) * 3, confidence=0.5,
+        windows=WindowSettings(window_px=256, stride_px=192, shared=shared),
+        anomaly=AnomalySettings(threshold=0.5, spread=0.05),
     )  # fmt: skip
-    return Autoencoder(card, nn.Sequential(*layers), device=torch.device(device))
+    write_card(card, out)
+    return out
 
 
-def autoencoder(folder: Path) -> None:
-    """Patches of 512 px at stride 384, resized to 256, against one at a time."""
+def briefly_trained(folder: Path, *, steps: int = 60) -> Any:
+    """An autoencoder that has seen enough of the slide for its errors to depend on what a window shows."""
     import cv2
     import torch
 
-    import microscope_qc.ml.inference.session as place
+    from microscope_qc.ml.networks import build_autoencoder
+    from microscope_qc.slides import open_slide
 
-    path, side = electrode(folder), 4608
-    task = autoencoder_task()
-    load, place.load_task = place.load_task, lambda card: task
-    try:
-        session = Session(run_card(path, "none", side=side, tile_px=512, overlap_px=128))
-    finally:
-        place.load_task = load
-    with session:
-        session.shape = (256, 256)
-        session.scale = (2.0, 2.0)
-        session.reader = type(session.reader)(session.mosaic, scale=(2.0, 2.0), tile_shape=(512, 512), shape=(256, 256))
-        tiles = [session.grid[index] for index in range(0, len(session.grid), 3)]
+    with open_slide(electrode(folder)) as slide:
+        whole = slide.scene(None).read_rgb8(Region(0, 0, 4096, 4096))
+    half = cv2.resize(whole, (2048, 2048), interpolation=cv2.INTER_AREA)
+    torch.manual_seed(0)
+    network = build_autoencoder("autoencoder", {}).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    for corners in np.random.default_rng(0).integers(0, 2048 - 256, (steps, 8, 2)):
+        crops = torch.from_numpy(np.stack([half[y : y + 256, x : x + 256] for y, x in corners]))
+        pictures = ((crops.float() / 255 - 0.5) / 0.2).permute(0, 3, 1, 2)
+        loss = (network(pictures) - pictures).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return network.eval()
 
-        def one_by_one() -> None:
-            for tile in tiles:
-                small = cv2.resize(session.mosaic.read_rgb8(tile), (256, 256), interpolation=cv2.INTER_AREA)
-                tensor = (torch.from_numpy(small).permute(2, 0, 1)[None].float() - task._mean) / task._std
-                with torch.inference_mode():
-                    (task._network(tensor) - tensor).square().mean()
 
-        everything(session, 8)
-        ours, loop, _, _ = paired(lambda: everything(session, 8), one_by_one, repeats=3)
-        gain = (loop[0] / len(tiles)) / (ours[0] / len(session.grid))
-        busy = (loop[1] / len(tiles)) / (ours[1] / len(session.grid))
-        slots = torch.rand(8, 256, 256, 3)
-        forward = min(took(lambda: task.compute(slots, (256, 256)))[0] for _ in range(5)) / 8
-        line(
-            "autoencoder 512 -> 256, stride 384: gain over one by one", gain, ">= 6", gain >= 6, f"processor {busy:.1f}"
-        )
-        print(f"    {len(session.grid) / ours[0]:,.0f} against {len(tiles) / loop[0]:,.0f} patches/s", end="; ")
-        print(f"one pass of all cores allows {1 / forward:,.0f}, a gain of {loop[0] / len(tiles) / forward:.1f}")
+def autoencoder(folder: Path) -> None:
+    """Windows of 512 slide px at stride 384, given back at half the size, against one at a time."""
+    import cv2
+    import torch
+
+    path, side, window, stride = repeated(folder), 9216, 512, 384
+    network = briefly_trained(folder)
+    sessions = []
+    for shared in (True, False):
+        model = anomaly_model(folder, network, shared=shared)
+        sessions.append(Session(run_card(path, model, side=side, tile_px=2 * (256 + 5 * 192), overlap_px=128)))
+    starts = [*range(0, side - window, stride), side - window]  # the last one ends with the slide, as the engine's does
+    count = len(starts) ** 2
+    places = [(y, x) for y in starts for x in starts][::11]
+
+    def one_by_one(layout: torch.memory_format) -> None:
+        for y, x in places:
+            patch = sessions[0].mosaic.read_rgb8(Region(y, x, y + window, x + window))
+            small = cv2.resize(patch, (256, 256), interpolation=cv2.INTER_AREA)
+            picture = torch.from_numpy(small).permute(2, 0, 1)[None].contiguous(memory_format=layout)
+            picture = (picture.float() / 255 - 0.5) / 0.2
+            with torch.inference_mode():
+                float((network(picture) - picture).square().mean())
+
+    with sessions[0] as session, sessions[1] as alone:
+        candidates = sum(len(record.candidates) for record in everything(session, 1))
+        for other, layout, name, limit in (
+            (session, torch.contiguous_format, "autoencoder 512 -> 256, stride 384: gain over one by one", 6.0),
+            (session, torch.channels_last, "the same, over one by one with the colours last", 0.0),
+            (alone, torch.contiguous_format, "every window in a pass of its own: gain over one by one", 0.0),
+        ):
+            network.to(memory_format=layout)
+            one_by_one(layout), everything(other, 1)
+            pairs = [
+                (took(lambda layout=layout: one_by_one(layout)), took(lambda other=other: everything(other, 1)))
+                for _ in range(REPEATS)
+            ]
+            gains = [[loop[kind] / ours[kind] * count / len(places) for loop, ours in pairs] for kind in (0, 1)]
+            gain, busy = map(statistics.median, gains)
+            line(name, gain, f">= {limit:.0f}" if limit else "-", gain >= limit, f"processor {busy:.1f}")
+            loop_s, ours_s = (statistics.median(pair[place][0] for pair in pairs) for place in (0, 1))
+            print(f"    {count / ours_s:,.0f} against {len(places) / loop_s:,.0f} windows/s; pairs", end=" ")
+            print(", ".join(f"{value:.1f}" for value in sorted(gains[0])))
+        print(f"    {count} windows, {candidates} candidates; {border_difference(session, alone)}")
+
+
+def border_difference(session: Session, alone: Session) -> str:
+    """How much a window's score depends on what lies beyond its border, where windows share a pass."""
+    import torch
+
+    (tile,), scores = session.reader.read([session.grid[0]]), []
+    for task in (session.task, alone.task):
+        (height, width), kind = task.slot(tile.shape[:2])
+        slot = np.zeros((height, width, 3), kind)
+        task.prepare(tile, slot)
+        scores.append(task.compute(torch.from_numpy(slot)[None], tile.shape[:2])[1][0].numpy().ravel())
+    apart = np.abs(scores[0] - scores[1]) / scores[1]
+    least, most = scores[1].min(), scores[1].max()
+    return f"scores ({least:.2f} to {most:.2f}) differ by {apart.mean():.1%}, at most {apart.max():.1%}"
 
 
 def tiny_model(folder: Path) -> Path:
