@@ -24,6 +24,15 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or os.name == "nt"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """Wait up to a minute where a test names no limit: pytest-qt's five seconds are too short on a busy computer."""
+    from pytestqt.qtbot import QtBot
+
+    for wait in (QtBot.waitUntil, QtBot.waitSignal, QtBot.waitSignals, QtBot.waitExposed, QtBot.waitActive):
+        wait.__kwdefaults__["timeout"] = 60_000
+
+
 @pytest.fixture(scope="session")
 def slide_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two small grey pictures."""
@@ -98,7 +107,7 @@ def window(the_window: MainWindow, project: Project, qtbot: object) -> Iterator[
     the_window.canvas.fit_slide()
     # what a test before this one opened may have taken the keys
     the_window.activateWindow()
-    qtbot.waitUntil(the_window.isActiveWindow, timeout=10_000)
+    qtbot.waitUntil(the_window.isActiveWindow)
     the_window.canvas.setFocus()
     yield the_window
     session.set_project(None)

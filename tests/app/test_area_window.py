@@ -75,7 +75,7 @@ def dock(window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> I
     area.whole.setChecked(True)
     area.leave_out.setChecked(True)
     window.canvas.fit_slide()
-    qtbot.waitUntil(lambda: window.canvas.picture.complete, timeout=20_000)
+    qtbot.waitUntil(lambda: window.canvas.picture.complete)
     yield made
     area.hide_look()
     area.whole.setChecked(True)
@@ -104,14 +104,14 @@ def shown(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> AreaMask:
     """Press the button and wait for the mask."""
     if not dock.area.show_look.isChecked():
         dock.area.show_look.click()
-    qtbot.waitUntil(lambda: dock.area.view.layer.mask is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.area.view.layer.mask is not None)
     return dock.area.view.layer.mask
 
 
 def changing(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> Any:
     """Begin to change the area; returns the editing."""
     dock.area.change.click()
-    qtbot.waitUntil(lambda: dock.area.view.active, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.area.view.active)
     qtbot.wait(50)  # the bar makes the canvas lower
     window.canvas.fit_slide()
     return dock.area.view.editing
@@ -203,7 +203,7 @@ def test_ctrl_z_is_the_brush_s_wherever_the_focus_is(
     drag(window, (1000, 800), (1000, 2200))
     window.activateWindow()
     dock.runs.setFocus()
-    qtbot.waitUntil(dock.runs.hasFocus, timeout=5_000)
+    qtbot.waitUntil(dock.runs.hasFocus)
     QTest.keyClick(dock.runs, Qt.Key.Key_Z, CTRL)
     assert not editing.paint.can_undo and len(window.session.table) == 1
     QTest.keyClick(dock.runs, Qt.Key.Key_Escape)
@@ -327,7 +327,7 @@ def test_a_detection_is_told_what_is_shown(
 
     def told() -> Any:
         dock.begin()
-        qtbot.waitUntil(lambda: not dock.running, timeout=10_000)
+        qtbot.waitUntil(lambda: not dock.running)
         return calls[-1]
 
     assert (told().mask, calls[-1].everything, calls[-1].region) == (None, False, None)
@@ -372,12 +372,12 @@ def test_it_is_there_at_the_next_start_and_only_for_its_own_slide(
     def stored() -> Any:
         return session.project.setting(f"area:{first}")
 
-    qtbot.waitUntil(lambda: session.mosaic is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session.mosaic is not None)
     dock.area.show_look.setChecked(True)
     changing(window, dock, qtbot)
     QTest.mouseClick(dock.area.view.bar.back, LEFT)  # what the program found is looked up anew
-    qtbot.waitUntil(lambda: dock.area.masks.get("changed") is None and dock.area.view.active, timeout=20_000)
-    qtbot.waitUntil(lambda: "changed" not in stored(), timeout=5_000)
+    qtbot.waitUntil(lambda: dock.area.masks.get("changed") is None and dock.area.view.active)
+    qtbot.waitUntil(lambda: "changed" not in stored())
 
 
 def test_in_a_project_for_reading_it_is_kept_in_memory(
@@ -389,10 +389,10 @@ def test_in_a_project_for_reading_it_is_kept_in_memory(
     session.set_project(None)
     owner = Project.open(path)
     session.set_project(Project.open(path, write=False))
-    qtbot.waitUntil(lambda: session.mosaic is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session.mosaic is not None)
     first, second = (slide.id for slide in session.project.slides)
     session.show_slide(first)
-    qtbot.waitUntil(lambda: session.mosaic is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session.mosaic is not None)
     shown(window, dock, qtbot)
     changing(window, dock, qtbot)
     drag(window, (1000, 800), (1000, 2200))
@@ -478,7 +478,7 @@ def test_a_detection_shows_where_it_looked(
         dock.runs.setCurrentItem(dock.runs.topLevelItem(place))
         heard.clear()
         dock.looked.click()
-        qtbot.waitUntil(lambda: bool(heard), timeout=10_000)
+        qtbot.waitUntil(lambda: bool(heard))
 
     dock.runs.refresh()
     look_at(some)

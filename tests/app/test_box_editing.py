@@ -337,7 +337,7 @@ def test_the_card_shows_after_a_while_and_not_under_the_mouse(window: MainWindow
     rest_at(window, 700, 700)
     rest_at(window, 330, 290)
     assert not hover.isVisible()
-    qtbot.waitUntil(hover.isVisible, timeout=20_000)
+    qtbot.waitUntil(hover.isVisible)
     item = window.session.class_of(int(rows(window)["class_id"][1]))
     for words in (f"<b>{item.code}</b>", item.name, "40.0 × 30.0 µm", "confidence 0.21", "unreviewed",
                   "&lt;b&gt;dark&lt;/b&gt; rim"):  # fmt: skip
@@ -364,7 +364,7 @@ def test_the_legend_names_what_is_shown_and_is_kept(window: MainWindow, qtbot: Q
     shown = set(rows(window)["class_id"].tolist())
     assert {item.id for item in legend.classes} == shown
     window.session.set_filter(class_ids=frozenset({window.session.classes[0].id}))
-    qtbot.waitUntil(lambda: [item.id for item in legend.classes] == [window.session.classes[0].id], timeout=20_000)
+    qtbot.waitUntil(lambda: [item.id for item in legend.classes] == [window.session.classes[0].id])
     window.session.set_filter(class_ids=None)
     window.trigger("view.legend")
     assert not legend.isVisible()

@@ -175,7 +175,7 @@ def test_only_the_newest_work_of_a_name_is_taken(qtbot: object) -> None:
         work.ask("a", lambda number=number: number, taken.append)
     work.ask("b", lambda: 100, taken.append)
     assert work.busy("a")
-    qtbot.waitUntil(lambda: not work.busy("a") and not work.busy("b"), timeout=20_000)  # type: ignore[attr-defined]
+    qtbot.waitUntil(lambda: not work.busy("a") and not work.busy("b"))  # type: ignore[attr-defined]
     assert sorted(taken) == [19, 100]
     work.ask("a", lambda: 7, taken.append)
     work.close()

@@ -75,7 +75,7 @@ def test_writing_and_checking_are_one_progress(session: Any, tmp_path: Path) -> 
 
 def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtBot, tmp_path: Path) -> None:
     bar, project, slide = offers.bar, session.project, session.slide
-    qtbot.waitUntil(bar.isVisible, timeout=10_000)
+    qtbot.waitUntil(bar.isVisible)
     assert "no overview levels" in bar.text
     assert "1.9 MB of pixels" in bar.text
     assert "2.5 MB" in bar.text
@@ -86,7 +86,7 @@ def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtB
     assert offers.notices[-1] == "S1 is being converted already."
     qtbot.waitUntil(lambda: bar.isVisible() or not offers.jobs.running, timeout=120_000)
     assert (tmp_path / "S1.ome.zarr").is_dir(), offers.notices
-    qtbot.waitUntil(bar.isVisible, timeout=10_000)
+    qtbot.waitUntil(bar.isVisible)
     assert bar.accept_button.text() == "Use it"
     before = session.mosaic.read_rgb8
     QTest.mouseClick(bar.accept_button, LEFT)
@@ -101,7 +101,7 @@ def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtB
     assert project.undo_title == "Use the fast copy of S1"
     session.undo()
     assert session.slide.path == tmp_path / "S1.png"
-    qtbot.waitUntil(lambda: bar.isVisible() and "lies there already" in bar.text, timeout=10_000)
+    qtbot.waitUntil(lambda: bar.isVisible() and "lies there already" in bar.text)
     QTest.mouseClick(bar.accept_button, LEFT)
     assert session.slide.path == tmp_path / "S1.ome.zarr"
 
@@ -110,14 +110,14 @@ def test_not_now_is_remembered_and_the_action_asks_all_the_same(
     offers: Any, session: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = offers.bar
-    qtbot.waitUntil(bar.isVisible, timeout=10_000)
+    qtbot.waitUntil(bar.isVisible)
     QTest.mouseClick(bar.later_button, LEFT)
     with monkeypatch.context() as patch:
         patch.setattr(offers, "propose", lambda **_: pytest.fail("offered again"))
         session.mosaic_changed.emit()
     assert session.slide_view.no_conversion
     offers.propose()
-    qtbot.waitUntil(bar.isVisible, timeout=10_000)
+    qtbot.waitUntil(bar.isVisible)
     assert "at every zoom" in bar.text
     assert not offers.jobs.running
 
@@ -125,7 +125,7 @@ def test_not_now_is_remembered_and_the_action_asks_all_the_same(
 def test_a_slide_with_levels_is_not_offered(
     offers: Any, session: Any, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    qtbot.waitUntil(offers.bar.isVisible, timeout=10_000)
+    qtbot.waitUntil(offers.bar.isVisible)
     monkeypatch.setattr("microscope_qc.slides.preview.WHOLE_PX", 32_000_000)
     slide_id = session.slide.id
     session.show_slide(None)
@@ -138,7 +138,7 @@ def test_a_slide_with_levels_is_not_offered(
 
 def test_stopped_it_says_so_and_leaves_nothing_running(offers: Any, session: Any, qtbot: QtBot, tmp_path: Path) -> None:
     bar = offers.bar
-    qtbot.waitUntil(bar.isVisible, timeout=10_000)
+    qtbot.waitUntil(bar.isVisible)
     QTest.mouseClick(bar.accept_button, LEFT)
     (handle,) = offers.jobs.running
     unfinished = part_folder(tmp_path / "S1.ome.zarr")
@@ -146,14 +146,14 @@ def test_stopped_it_says_so_and_leaves_nothing_running(offers: Any, session: Any
     handle.cancel()
     qtbot.waitUntil(lambda: not offers.jobs.running, timeout=60_000)
     assert "was stopped" in offers.notices[-1]
-    qtbot.waitUntil(lambda: not unfinished.exists(), timeout=10_000)
+    qtbot.waitUntil(lambda: not unfinished.exists())
     assert not (tmp_path / "S1.ome.zarr").exists()
     assert not bar.isVisible()
 
 
 def test_a_project_closed_meanwhile_is_left_alone(offers: Any, session: Any, qtbot: QtBot) -> None:
     bar, project = offers.bar, session.project
-    qtbot.waitUntil(bar.isVisible, timeout=10_000)
+    qtbot.waitUntil(bar.isVisible)
     slide, mosaic = session.slide, session.mosaic
     plan = plan_conversion(slide, mosaic)
     facts = run_job(convert_in_child(slide, plan.out))

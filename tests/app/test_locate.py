@@ -69,7 +69,7 @@ def test_found_again(window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyP
     choose(monkeypatch, tmp_path / "moved.png")
     project = window.session.project
     commands.SlideCommands(window).locate(project.slides[0].id)  # type: ignore[arg-type]
-    qtbot.waitUntil(lambda: project.slides[0].path.name == "moved.png", timeout=10_000)
+    qtbot.waitUntil(lambda: project.slides[0].path.name == "moved.png")
     assert len(project.boxes(project.slides[0].id)) == 1
     assert readers
     assert "MainThread" not in readers
@@ -84,7 +84,7 @@ def test_another_slide_is_asked_about(
     monkeypatch.setattr(QMessageBox, "question", lambda parent, title, text: asked.append(text) or answer)
     project = window.session.project
     commands.SlideCommands(window).locate(project.slides[0].id)  # type: ignore[arg-type]
-    qtbot.waitUntil(lambda: bool(asked), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(asked))
     assert "is not the slide S1" in asked[0]
     used = project.slides[0].path.name == "other.png"
     assert used == (answer == QMessageBox.StandardButton.Yes)
@@ -96,6 +96,6 @@ def test_a_file_that_is_no_slide(window: Window, tmp_path: Path, monkeypatch: py
     project = window.session.project
     with qtbot.capture_exceptions() as raised:
         commands.SlideCommands(window).locate(project.slides[0].id)  # type: ignore[arg-type]
-        qtbot.waitUntil(lambda: bool(raised), timeout=10_000)
+        qtbot.waitUntil(lambda: bool(raised))
     assert isinstance(raised[0][1], SlideError)  # shown in the window's bar
     assert project.slides[0].path.name == "S1.png"

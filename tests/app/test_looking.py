@@ -82,11 +82,11 @@ def test_what_stays_in_sight_near_enough_has_been_looked_at(window: MainWindow, 
     view = window.session.slide_view
     window.canvas.zoom_to(0.3)
     window.canvas.go_to(600, 800)
-    qtbot.waitUntil(lambda: window.canvas.picture.complete, timeout=20_000)
+    qtbot.waitUntil(lambda: window.canvas.picture.complete)
     QTest.qWait(1000)  # longer than a look takes: too far away to judge, however long it stays
     assert view.seen.share == 0
     window.canvas.zoom_to(1.0)
-    qtbot.waitUntil(lambda: view.seen.share > 0, timeout=10_000)
+    qtbot.waitUntil(lambda: view.seen.share > 0)
     y0, x0, y1, x1 = window.canvas.view.bounds
     expected = (min(y1, 1200) - max(y0, 0)) * (min(x1, 1600) - max(x0, 0)) / (1200 * 1600)
     assert view.seen.share == pytest.approx(expected, abs=0.02)
@@ -97,7 +97,7 @@ def test_what_stays_in_sight_near_enough_has_been_looked_at(window: MainWindow, 
 def test_the_veil_is_switched_on_the_map(window: MainWindow, qtbot: QtBot) -> None:
     overview = window.canvas.overview
     window.canvas.zoom_to(1.0)
-    qtbot.waitUntil(overview.isVisible, timeout=20_000)
+    qtbot.waitUntil(overview.isVisible)
     QTest.mouseClick(overview.veil_button, LEFT)
     assert window.session.slide_view.veil
     bright = overview.grab().toImage().pixelColor(8, 8).lightness()
@@ -105,7 +105,7 @@ def test_the_veil_is_switched_on_the_map(window: MainWindow, qtbot: QtBot) -> No
     assert not window.session.slide_view.veil
     assert not overview.veil_button.isChecked()
     assert overview.grab().toImage().pixelColor(8, 8).lightness() < bright
-    qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip(), timeout=5_000)
+    qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip())
 
 
 def test_dots_stand_at_the_finds_in_their_colours() -> None:
@@ -135,17 +135,17 @@ def test_many_finds_are_counted_elsewhere_and_only_the_newest_count_is_shown(
 ) -> None:
     overview = window.canvas.overview
     window.canvas.zoom_to(1.0)
-    qtbot.waitUntil(overview.isVisible, timeout=20_000)
+    qtbot.waitUntil(overview.isVisible)
     rng = np.random.default_rng(0)
     y, x = rng.uniform(0, 1190, 25_000), rng.uniform(0, 1590, 25_000)
     rows = make_rows(25_000, class_id=project.classes[0].id, y0=y, y1=y + 9, x0=x, x1=x + 9)
     ids = project.add_boxes(project.slides[0].id, rows, title="Import")
-    qtbot.waitUntil(lambda: "25\u2009008 finds shown" in overview.toolTip(), timeout=20_000)
+    qtbot.waitUntil(lambda: "25\u2009008 finds shown" in overview.toolTip())
     middle = overview._dots.width() // 2, overview._dots.height() // 2
-    qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() > 200, timeout=20_000)
+    qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() > 200)
     project.delete_boxes(ids)
-    qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip().replace("25\u2009008", ""), timeout=20_000)
-    qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() == 0, timeout=20_000)
+    qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip().replace("25\u2009008", ""))
+    qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() == 0)
 
 
 def test_the_veil_lies_where_nobody_looked() -> None:

@@ -11,6 +11,15 @@ import pytest
 from docks_support import PIXEL_UM, finds, write_picture
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """Wait up to a minute where a test names no limit: pytest-qt's five seconds are too short on a busy computer."""
+    from pytestqt.qtbot import QtBot
+
+    for wait in (QtBot.waitUntil, QtBot.waitSignal, QtBot.waitSignals, QtBot.waitExposed, QtBot.waitActive):
+        wait.__kwdefaults__["timeout"] = 60_000
+
+
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Settings of this test alone."""

@@ -54,7 +54,7 @@ def test_renamed_deleted_and_put_back(dock: Any, session: Any, qtbot: Any) -> No
     editor.selectAll()
     QTest.keyClicks(editor, "Big pore")
     QTest.keyClick(editor, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: [b.name for b in session.slide_view.bookmarks] == ["Big pore", "Crack"], timeout=5_000)
+    qtbot.waitUntil(lambda: [b.name for b in session.slide_view.bookmarks] == ["Big pore", "Crack"])
     dock.items.item(0).setText("  ")
     assert names(dock) == ["Big pore", "Crack"]
     dock.items.setCurrentRow(0)

@@ -51,7 +51,7 @@ def test_an_attribute_is_added_changed_and_taken_away(card: CardDock, session: A
     QTest.keyClick(rows.new_value, Qt.Key.Key_Return)
     assert session.project.attributes(first) == {"depth": 3.5}
     assert steps(session) == before + 1
-    qtbot.waitUntil(lambda: "depth" in rows.fields, timeout=5000)
+    qtbot.waitUntil(lambda: "depth" in rows.fields)
     field = rows.fields["depth"]
     field.selectAll()
     QTest.keyClicks(field, "deep")
@@ -59,10 +59,10 @@ def test_an_attribute_is_added_changed_and_taken_away(card: CardDock, session: A
     assert session.project.attributes(first) == {"depth": "deep"}
     session.undo()
     assert session.project.attributes(first) == {"depth": 3.5}
-    qtbot.waitUntil(lambda: rows.fields["depth"].text() == "3.5", timeout=5000)
+    qtbot.waitUntil(lambda: rows.fields["depth"].text() == "3.5")
     QTest.mouseClick(rows.removers["depth"], LEFT)
     assert session.project.attributes(first) == {}
-    qtbot.waitUntil(lambda: not rows.fields, timeout=5000)
+    qtbot.waitUntil(lambda: not rows.fields)
 
 
 def test_what_was_typed_belongs_to_the_find_it_was_typed_for(card: CardDock, session: Any, qtbot: Any) -> None:
@@ -153,7 +153,7 @@ def test_a_step_is_told_with_values_before_and_after(history: HistoryDock, sessi
     (first,) = ids_of(session, 1)
     old, new = session.class_of(int(session.table.get([first])[0]["class_id"])), session.classes[5]
     session.relabel(np.array([first]), new.id)
-    qtbot.waitUntil(lambda: new.code in history.details.toPlainText(), timeout=5000)
+    qtbot.waitUntil(lambda: new.code in history.details.toPlainText())
     words = history.details.toPlainText()
     user = session.project.history(1)[0].user
     assert user in words and f"Box {first}" in words
@@ -161,7 +161,7 @@ def test_a_step_is_told_with_values_before_and_after(history: HistoryDock, sessi
     areas: list[tuple] = []
     session.area_requested.connect(areas.append)
     session.undo()
-    qtbot.waitUntil(lambda: "undone" in history.details.toPlainText(), timeout=5000)
+    qtbot.waitUntil(lambda: "undone" in history.details.toPlainText())
     assert any("Undone" in said for said in session.seen.notices)
     assert session.selection.current == first
     row = session.table.get([first])[0]

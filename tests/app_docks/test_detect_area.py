@@ -110,11 +110,11 @@ def test_looking_for_resin_that_fails_says_why_and_can_be_repeated(
         finder.find(card)
         dock.refresh()
         assert finder.finding(card) and "Looking for resin" in dock.area.estimate.text()
-        qtbot.waitUntil(lambda: not finder.finding(card), timeout=10_000)
+        qtbot.waitUntil(lambda: not finder.finding(card))
     assert "could not be looked for: The slide's file is damaged. Copy it again." in dock.area.estimate.text()
     assert not finder.known(card)
     finder.find(card)
-    qtbot.waitUntil(lambda: finder.known(card), timeout=10_000)
+    qtbot.waitUntil(lambda: finder.known(card))
     assert finder.mask(card) is None and "Nothing here is surely resin." in dock.area.estimate.text()
 
 
@@ -134,7 +134,7 @@ def test_a_mask_that_is_too_large_to_be_written_at_once_is_written_all_the_same(
     session.jobs = jobs
     key = f"area:{session.slide.id}"
     dock.area.masks.set("changed", part(rows=5))
-    qtbot.waitUntil(lambda: session.project.setting(key) is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: session.project.setting(key) is not None)
     before = session.project.setting(key)
     dock.area.masks.set("drawn", part(rows=1))
     session.show_slide(session.project.slides[1].id)  # at once, when the slide is left

@@ -121,7 +121,7 @@ def test_the_hint_says_how_many_are_shown_and_shows_all(session: Any, qtbot: Any
     shown = len(session.shown_rows())
     assert not hint.isHidden() and f"{shown} of 12" in hint.words.text()
     session.delete(session.shown_rows()["id"][:1])
-    qtbot.waitUntil(lambda: f"{shown - 1} of 11" in hint.words.text(), timeout=5000)
+    qtbot.waitUntil(lambda: f"{shown - 1} of 11" in hint.words.text())
     QTest.mouseClick(hint.clear, LEFT)
     assert hint.isHidden() and len(session.shown_rows()) == 11
 
@@ -136,7 +136,7 @@ def test_gallery_and_table_follow_the_same_filter(session: Any, qtbot: Any) -> N
     session.set_filter(size_um=(0.0, median))
     wanted = set(session.shown_rows()["id"].tolist())
     assert len(wanted) == 6
-    qtbot.waitUntil(lambda: table.model.rowCount() == 6, timeout=5000)
+    qtbot.waitUntil(lambda: table.model.rowCount() == 6)
     assert set(table.model.ids.tolist()) == set(gallery.model.ids) == wanted
     QTest.mouseClick(table.show_all, LEFT)
     assert len(gallery.model.ids) == 12

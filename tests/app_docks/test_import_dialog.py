@@ -46,7 +46,7 @@ def open_dialog(session: Any, jobs: Any, qtbot: Any) -> Any:
         qtbot.addWidget(dialog)
         dialog.show()
         ready = (lambda: "Reading" not in dialog.summary.text()) if fails else dialog.take.isEnabled
-        qtbot.waitUntil(ready, timeout=20_000)
+        qtbot.waitUntil(ready)
         return dialog
 
     return make
@@ -92,7 +92,7 @@ def test_names_are_mapped_or_left_out(open_dialog: Any, session: Any, qtbot: Any
     assert not dialog.take.isEnabled()  # what it says is not true any more
     other = dialog.chooser("dreck")
     other.setCurrentIndex(other.findData(LEAVE_OUT))
-    qtbot.waitUntil(dialog.take.isEnabled, timeout=20_000)
+    qtbot.waitUntil(dialog.take.isEnabled)
     assert "1 find would" in dialog.summary.text() and "left out" in dialog.summary.text()
     summary = carry_out(session.project, dialog.plan)
     assert summary.new_classes == ()
@@ -105,7 +105,7 @@ def test_duplicates_are_left_out_when_asked(open_dialog: Any, session: Any, qtbo
     dialog = open_dialog(coco(tmp_path / "labels.json", boxes))
     assert "Import 2" in dialog.take.text()
     dialog.duplicates.setChecked(True)
-    qtbot.waitUntil(lambda: dialog.take.isEnabled() and "Import 1" in dialog.take.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.take.isEnabled() and "Import 1" in dialog.take.text())
 
 
 def test_a_file_that_is_none_says_why(open_dialog: Any, tmp_path: Path) -> None:
