@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.ops import nms
 
 from microscope_qc.core.geometry import Region, TileGrid, iou_matrix, touching_pairs
 from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings, SeamMerger, _near, merge_candidates
+from microscope_qc.ml.quick_torchvision import torchvision
 
 
 def candidates(rows: list[tuple[float, float, float, float, float, int, int]]) -> np.ndarray:
@@ -105,7 +105,7 @@ def test_suppression_within_a_class_equals_torchvision(seed, threshold):
     rows["confidence"] = scores
     settings = MergeSettings(iou=threshold, inside=2.0, across_iou=2.0)
     merged = merge_candidates(rows, TileGrid(Region(0, 0, 1000, 1000), 1000, 0), settings)
-    keep = nms(torch.tensor(boxes[:, [1, 0, 3, 2]]), torch.tensor(scores, dtype=torch.float64), threshold)
+    keep = torchvision.ops.nms(torch.tensor(boxes[:, [1, 0, 3, 2]]), torch.tensor(scores, dtype=torch.float64), threshold)
     assert merged["confidence"].tolist() == scores[keep.numpy()].tolist()
 
 
