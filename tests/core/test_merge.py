@@ -105,7 +105,9 @@ def test_suppression_within_a_class_equals_torchvision(seed, threshold):
     rows["confidence"] = scores
     settings = MergeSettings(iou=threshold, inside=2.0, across_iou=2.0)
     merged = merge_candidates(rows, TileGrid(Region(0, 0, 1000, 1000), 1000, 0), settings)
-    keep = torchvision.ops.nms(torch.tensor(boxes[:, [1, 0, 3, 2]]), torch.tensor(scores, dtype=torch.float64), threshold)
+    keep = torchvision.ops.nms(
+        torch.tensor(boxes[:, [1, 0, 3, 2]]), torch.tensor(scores, dtype=torch.float64), threshold
+    )
     assert merged["confidence"].tolist() == scores[keep.numpy()].tolist()
 
 
