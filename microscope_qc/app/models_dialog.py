@@ -23,9 +23,10 @@ class ModelsDialog(QDialog):
         inner = QVBoxLayout(holder)
         inner.setSpacing(2 * theme.STEP)
         for card in cards:
+            size = "any pixel size" if card.pixel_size_um is None else f"{card.pixel_size_um:g} µm per pixel"
             label = QLabel(
                 f"<b>{escape(card.name)}</b><br>{escape(card.trained_on)}<br>"
-                f"Classes: {escape(', '.join(card.classes))}<br>Made for {card.pixel_size_um:g} µm per pixel"
+                f"Classes: {escape(', '.join(card.classes))}<br>Made for {size}"
             )
             label.setWordWrap(True)
             inner.addWidget(label)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from anomaly_toys import blurring_autoencoder
+from qtpy.QtWidgets import QLabel
 
 from microscope_qc.app.docks.detect_models import installed_models
+from microscope_qc.app.models_dialog import ModelsDialog
 from microscope_qc.ml.card import read_card
+
+pytestmark = pytest.mark.window
 
 
 def test_every_model_that_is_run_over_slides_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,3 +21,11 @@ def test_every_model_that_is_run_over_slides_is_offered(tmp_path: Path, monkeypa
     cards = [anomaly, anomaly.model_copy(update={"task": "segment"}), anomaly.model_copy(update={"task": "detect"})]
     monkeypatch.setattr("microscope_qc.ml.models.list_models", lambda: cards)
     assert [card.task for card in installed_models()] == ["anomaly", "detect"]
+
+
+def test_a_model_for_any_pixel_size_is_listed(qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = read_card(blurring_autoencoder(tmp_path / "odd")).model_copy(update={"pixel_size_um": None})
+    monkeypatch.setattr("microscope_qc.ml.models.list_models", lambda: [card])
+    dialog = ModelsDialog()
+    qtbot.addWidget(dialog)
+    assert any("any pixel size" in label.text() for label in dialog.findChildren(QLabel))
