@@ -265,11 +265,11 @@ def _at_scale(size: Size, scale: float) -> Size:
 
 def strongest(boxes: list[tuple[float, ...]]) -> np.ndarray:
     """Candidates from boxes; of those of a class that overlap only the strongest."""
-    from torchvision.ops import batched_nms
+    from microscope_qc.ml.quick_torchvision import torchvision
 
     values = torch.tensor(boxes, dtype=torch.float32).view(-1, 6)
     corners = values[:, [1, 0, 3, 2]]
-    keep = batched_nms(corners, values[:, 4], values[:, 5].long(), _IOU)[:_MOST].numpy()
+    keep = torchvision.ops.batched_nms(corners, values[:, 4], values[:, 5].long(), _IOU)[:_MOST].numpy()
     rows = np.zeros(len(keep), CANDIDATE_DTYPE)
     for column, name in enumerate(("y0", "x0", "y1", "x1", "confidence", "label")):
         rows[name] = values.numpy()[keep, column]

@@ -58,7 +58,7 @@ def _light(settings: dict[str, Any]) -> tuple[nn.Module, int, int]:
 
 def _resnet(name: str) -> Callable[[dict[str, Any]], tuple[nn.Module, int, int]]:
     def build(settings: dict[str, Any]) -> tuple[nn.Module, int, int]:
-        import torchvision
+        from microscope_qc.ml.quick_torchvision import torchvision
 
         whole = getattr(torchvision.models, name)(weights=None)
         return nn.Sequential(*list(whole.children())[:-2]), int(whole.fc.in_features), 32
@@ -67,7 +67,7 @@ def _resnet(name: str) -> Callable[[dict[str, Any]], tuple[nn.Module, int, int]]
 
 
 def _vgg19(settings: dict[str, Any]) -> tuple[nn.Module, int, int]:
-    import torchvision
+    from microscope_qc.ml.quick_torchvision import torchvision
 
     return torchvision.models.vgg19(weights=None).features, 512, 32
 
