@@ -35,13 +35,9 @@ def _register_detect(subparsers: Any) -> None:
         description="Find defects on a slide. A run of the same settings that was interrupted is continued.",
     )
     detect.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
-    detect.add_argument("--model", required=True, metavar="MODEL", help="name of a bundled model, or a model's folder")
     detect.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
     detect.add_argument("--region", type=_region, metavar="Y0,X0,Y1,X1", help="only this part, in slide pixels")
-    detect.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
-    _add_where(detect)
-    detect.add_argument("--fresh", action="store_true", help="begin anew instead of continuing")
-    detect.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_how(detect)
     detect.set_defaults(handler=_detect)
 
 
@@ -56,13 +52,9 @@ def _register_batch(subparsers: Any) -> None:
         "Use --scheduler only in a network you trust, or with dask's TLS settings.",
     )
     batch.add_argument("projects", metavar="PROJECT.mqc", nargs="+", help="folders of projects")
-    batch.add_argument("--model", required=True, metavar="MODEL", help="name of a bundled model, or a model's folder")
     batch.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler, such as tcp://10.0.0.5:8786")
     batch.add_argument("--workers", type=int, metavar="N", help="processes on this computer (default: one per device)")
-    batch.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
-    _add_where(batch)
-    batch.add_argument("--fresh", action="store_true", help="begin anew instead of continuing")
-    batch.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_how(batch)
     batch.set_defaults(handler=_batch)
 
 
@@ -81,7 +73,12 @@ def _register_compare(subparsers: Any) -> None:
     compare.set_defaults(handler=_compare)
 
 
-def _add_where(parser: argparse.ArgumentParser) -> None:
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    """What one detection and a batch of them are told alike."""
+    parser.add_argument("--model", required=True, metavar="MODEL", help="name of a bundled model, or a model's folder")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
+    parser.add_argument("--fresh", action="store_true", help="begin anew instead of continuing")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
     where = parser.add_argument_group(
         "where it looks",
         "Where the mask says that was painted on the slide in the window; without one, where there is material.",

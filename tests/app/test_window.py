@@ -416,6 +416,10 @@ def test_a_layer_of_a_persons_own_lies_where_the_slide_lies(window: MainWindow, 
             qtbot.waitUntil(lambda: not canvas.picture._tell_napari.isActive())
             world = native._map_canvas2world((100, 50), native.view)
             assert world[-2:] == pytest.approx(canvas.view.to_slide(100, 50), abs=1e-3 + 0.01 / canvas.view.zoom)
+        layers.remove(canvas.picture._base)  # a person may do that too
+        canvas.go_to(500, 400)
+        rect = native.view.camera.rect
+        assert (rect.center[1], rect.center[0]) == pytest.approx((canvas.view.y, canvas.view.x))
     finally:
         layers.remove(own)
 

@@ -117,7 +117,8 @@ class Picture(QObject):
         self._view = view
         self.tiles.look(view, self.native.devicePixelRatioF())
         self.redraw()
-        if len(self.model.layers) > 1:  # what a person has put there moves along; all of ours is placed by the view
+        # what a person has put there moves along; all of ours is placed by the view
+        if any(layer is not self._base for layer in self.model.layers):
             self._move_scene(view)
             if not self._tell_napari.isActive():
                 self._tell_napari.start()
