@@ -212,7 +212,8 @@ def _bar_text(progress: Progress, seconds_left: float | None) -> str:
 def _line_text(progress: Progress, seconds_left: float | None) -> str:
     parts = [f"{progress.fraction:4.0%}"] if progress.total > 0 else []
     count = f"{progress.done:g}" + (f"/{progress.total:g}" if progress.total > 0 else "")
-    parts.append(f"{count} {progress.unit}".strip() if progress.unit else count)
+    if progress.done > 0 or progress.total > 0 or not progress.note:  # else nothing is counted yet
+        parts.append(f"{count} {progress.unit}".strip() if progress.unit else count)
     if seconds_left is not None and progress.fraction < 1:
         parts.append(f"{format_seconds(seconds_left)} left")
     if progress.note:

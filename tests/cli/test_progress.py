@@ -198,6 +198,19 @@ def test_it_runs_outside_the_main_thread_too():
     assert results == [10]
 
 
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (Progress(0, 0, "tiles", "loading the model"), "loading the model"),
+        (Progress(7, 0, "files", "reading"), "7 files  reading"),
+        (Progress(0, 4, "tiles", "looking"), "  0%  0/4 tiles  looking"),
+        (Progress(0, 0, "tiles"), "0 tiles"),
+    ],
+)
+def test_nothing_is_counted_before_there_is_anything_to_count(told, line):
+    assert progress._line_text(told, None) == line
+
+
 CHILD = """
 import argparse, sys, types
 from microscope_qc import cli
