@@ -1,0 +1,180 @@
+"""Registries of what the program can do: built in, or brought by other packages through entry points.
+
+Formats, networks, statistics and panels are found here by name. A built-in is imported when it is first used; entry
+points of the group ``microscope_qc.<group>`` stand beside the built-ins. A plugin that cannot be imported, is not what
+it says, or takes a name that is in use is left out and named in :attr:`Registry.problems`; it never stops the program.
+
+The way zarr-python finds its codecs was the model (``zarr.registry``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from microscope_qc.core.errors import InputError
+
+T = TypeVar("T")
+
+PREFIX = "microscope_qc"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginProblem:
+    """A plugin that was left out: which one, the package it came with, and why, as a sentence for the user."""
+
+    group: str
+    name: str
+    package: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The plugin {self.name} of {self.package} is left out: {self.reason}"
+
+
+class Registry(Generic[T]):
+    """Things of one kind, by name, in order: built-ins first, then plugins by name.
+
+    Parameters
+    ----------
+    group
+        Entry points of ``microscope_qc.<group>`` are read.
+    check
+        Gives the object its type: returns it when it is what the group holds, raises TypeError or ValueError with a
+        reason otherwise.
+    builtin
+        Names and where they stand, as "module:attribute".
+    what
+        What one of them is called in messages, such as "annotation format".
+    """
+
+    def __init__(
+        self, group: str, check: Callable[[object], T], builtin: Mapping[str, str], *, what: str = "plugin"
+    ) -> None:
+        self.group = f"{PREFIX}.{group}"
+        self.what = what
+        self._check = check
+        self._builtin = dict(builtin)
+        self._loaded: dict[str, T] = {}
+        self._plugins: dict[str, EntryPoint] | None = None
+        self._problems: list[PluginProblem] = []
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._builtin or name in self._found()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def names(self) -> list[str]:
+        """All names; nothing is imported for it, so a plugin that turns out to be unusable is still among them."""
+        return [*self._builtin, *sorted(self._found())]
+
+    def get(self, name: str) -> T:
+        """Return the thing of this name, importing it now if need be.
+
+        Raises
+        ------
+        InputError
+            When there is none, or it is a plugin that cannot be used.
+        """
+        if name in self._loaded:
+            return self._loaded[name]
+        if name in self._builtin:
+            return self._keep(name, self._check(_resolve(self._builtin[name])))
+        plugin = self._found().get(name)
+        if plugin is None:
+            left_out = next((problem for problem in self._problems if problem.name == name), None)
+            hint = str(left_out) if left_out is not None else f"Choose one of: {', '.join(self.names())}."
+            raise InputError(f"There is no {self.what} {name!r}.", hint=hint)
+        try:
+            return self._keep(name, self._honest(name, self._check(plugin.load())))
+        except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises, the program goes on
+            problem = self._leave_out(plugin, _reason(error))
+            log.warning("%s", problem, exc_info=error)
+            raise InputError(f"There is no {self.what} {name!r}.", hint=str(problem)) from error
+
+    def items(self) -> list[tuple[str, T]]:
+        """Names and things; plugins that cannot be used are left out."""
+        found = []
+        for name in self.names():
+            try:
+                found.append((name, self.get(name)))
+            except InputError:
+                if name in self._builtin:
+                    raise
+        return found
+
+    def values(self) -> list[T]:
+        """All things; plugins that cannot be used are left out."""
+        return [thing for _, thing in self.items()]
+
+    @property
+    def problems(self) -> list[PluginProblem]:
+        """The plugins that were left out so far, and why."""
+        self._found()
+        return list(self._problems)
+
+    def package_of(self, name: str) -> str:
+        """Return the package that brought a name; "" for a built-in."""
+        plugin = self._found().get(name)
+        return "" if plugin is None else _package(plugin)
+
+    def _keep(self, name: str, thing: T) -> T:
+        self._loaded[name] = thing
+        return thing
+
+    def _honest(self, name: str, thing: T) -> T:
+        stated = getattr(thing, "name", name)
+        if stated != name:
+            raise ValueError(f"it is registered as {name} but calls itself {stated}")
+        return thing
+
+    def _found(self) -> dict[str, EntryPoint]:
+        if self._plugins is None:
+            self._plugins = {}
+            for point in sorted(_entry_points(self.group), key=lambda point: (point.name, _package(point))):
+                if point.name in self._builtin:
+                    self._leave_out(point, f"{point.name} is the name of a built-in {self.what}.")
+                elif point.name in self._plugins:
+                    self._leave_out(point, f"{_package(self._plugins[point.name])} uses the same name.")
+                else:
+                    self._plugins[point.name] = point
+        return self._plugins
+
+    def _leave_out(self, point: EntryPoint, reason: str) -> PluginProblem:
+        problem = PluginProblem(self.group, point.name, _package(point), reason)
+        self._problems.append(problem)
+        if self._plugins is not None and self._plugins.get(point.name) is point:
+            del self._plugins[point.name]
+        return problem
+
+
+@cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value.partition(":")[0]
+
+
+def _resolve(place: str) -> object:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).split("\n", 1)[0].rstrip(".")
+    if isinstance(error, (TypeError, ValueError)) and text:
+        return text + "."
+    return f"{type(error).__name__}: {text}." if text else f"{type(error).__name__}."

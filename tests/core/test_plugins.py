@@ -1,0 +1,108 @@
+"""Registries: built-ins are imported late, plugins that fail, lie or clash are named and left out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from microscope_qc.core import plugins
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.plugins import Registry
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What the registry under test holds."""
+
+    name: str
+
+
+HAMMER = Tool("hammer")
+SAW = Tool("saw")
+LIAR = Tool("somebody else")
+NOT_A_TOOL = 7
+
+
+def a_tool(thing: object) -> Tool:
+    if not isinstance(thing, Tool):
+        raise TypeError(f"a {type(thing).__name__} is not a tool")
+    return thing
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Make a registry beside which these entry points are installed."""
+
+    def make(*points: tuple[str, str]) -> Registry[Tool]:
+        found = tuple(EntryPoint(name, value, "microscope_qc.tools") for name, value in points)
+        monkeypatch.setattr(plugins, "_entry_points", lambda group: found if group == "microscope_qc.tools" else ())
+        return Registry("tools", a_tool, {"hammer": f"{__name__}:HAMMER"}, what="tool")
+
+    return make
+
+
+def test_built_ins_come_first_and_plugins_beside_them(registry):
+    tools = registry(("saw", f"{__name__}:SAW"))
+    assert tools.names() == ["hammer", "saw"] == list(tools)
+    assert tools.values() == [HAMMER, SAW]
+    assert "saw" in tools
+    assert len(tools) == 2
+    assert tools.problems == []
+    assert tools.package_of("hammer") == ""
+    assert tools.package_of("saw") == __name__
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("no_such_module_anywhere:x", "ModuleNotFoundError"),
+        (f"{__name__}:no_such_attribute", "AttributeError"),
+        (f"{__name__}:NOT_A_TOOL", "a int is not a tool."),
+        (f"{__name__}:LIAR", "it is registered as saw but calls itself somebody else."),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_named_and_left_out(registry, value, reason):
+    tools = registry(("saw", value))
+    assert tools.values() == [HAMMER]
+    assert tools.names() == ["hammer"]
+    (problem,) = tools.problems
+    assert (problem.name, problem.group) == ("saw", "microscope_qc.tools")
+    assert reason in problem.reason
+    with pytest.raises(InputError, match="There is no tool 'saw'") as raised:
+        tools.get("saw")
+    assert str(problem) in raised.value.hint
+    assert len(tools.problems) == 1  # said once
+
+
+def test_a_name_in_use_stays_with_whoever_had_it(registry):
+    tools = registry(("hammer", f"{__name__}:SAW"), ("saw", f"{__name__}:SAW"), ("saw", "zebra.tools:SAW"))
+    assert tools.values() == [HAMMER, SAW]
+    assert [(problem.name, problem.package, problem.reason) for problem in tools.problems] == [
+        ("hammer", __name__, "hammer is the name of a built-in tool."),
+        ("saw", "zebra.tools", f"{__name__} uses the same name."),
+    ]
+
+
+def test_an_unknown_name_lists_the_known_ones(registry):
+    with pytest.raises(InputError, match=r"There is no tool 'axe'. Choose one of: hammer, saw."):
+        registry(("saw", f"{__name__}:SAW")).get("axe")
+
+
+def test_a_built_in_is_imported_when_it_is_first_used():
+    code = (
+        "import sys; from microscope_qc.core.plugins import Registry\n"
+        "tools = Registry('x', lambda thing: thing, {'a': 'wave:open'})\n"
+        "assert tools.names() == ['a'] and 'wave' not in sys.modules\n"
+        "assert tools.get('a') is sys.modules['wave'].open\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_broken_built_in_is_a_fault_of_the_program_and_is_not_hidden():
+    with pytest.raises(AttributeError):
+        Registry("x", a_tool, {"a": f"{__name__}:nothing"}).get("a")
