@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.core.defect_class import DefectClass
 
 Rows = np.ndarray | Mapping[str, np.ndarray]
 """Box rows, or their columns by name."""
 
 
-def size_um(rows: Rows, pixel_size_um: tuple[float, float] | None) -> np.ndarray:
+def size_um(rows: Rows, pixel_size_um: tuple[float, float] | None) -> Floats:
     """Longer side of each box in um (in px where the pixel size is not known)."""
     size_y, size_x = pixel_size_um or (1.0, 1.0)
-    return np.maximum((rows["y1"] - rows["y0"]) * size_y, (rows["x1"] - rows["x0"]) * size_x)
+    longer: Floats = np.maximum((rows["y1"] - rows["y0"]) * size_y, (rows["x1"] - rows["x0"]) * size_x)
+    return longer
 
 
 def worst_first(

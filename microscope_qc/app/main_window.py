@@ -231,7 +231,7 @@ class MainWindow(QMainWindow):
 
     def _resolve(self, name: str) -> Callable[..., object]:
         for commands in self._commands:
-            method = getattr(commands, name, None)
+            method: Callable[..., object] | None = getattr(commands, name, None)
             if callable(method):
                 return method
         raise AttributeError(f"no command {name}")

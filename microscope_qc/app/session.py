@@ -17,6 +17,7 @@ from microscope_qc.app.box_editing import BoxEditing, count_words
 from microscope_qc.app.shown import ShownBoxes
 from microscope_qc.app.slide_view import SlideView
 from microscope_qc.app.undoing import Undoing
+from microscope_qc.core.arrays import Flags, Rows
 from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable, ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError, MicroscopeQCError
@@ -258,11 +259,11 @@ class Session:
             return False
         return self.shown.limited or replace(self.project.filter, hidden_runs=frozenset()) != BoxFilter()
 
-    def shown_rows(self) -> np.ndarray:
+    def shown_rows(self) -> Rows:
         """Rows of the slide on screen that pass the filter (a copy that cannot be written to, sorted by id)."""
         return self.shown.rows()
 
-    def shown_mask(self) -> np.ndarray:
+    def shown_mask(self) -> Flags:
         """For each row of :attr:`table`, whether it passes the filter. Read it, do not write to it."""
         return self.shown.mask()
 

@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from microscope_qc import __version__
 from microscope_qc.core.errors import Cancelled, InputError, MicroscopeQCError
@@ -66,7 +66,7 @@ MODULE_OF = {name: module for group in COMMANDS.values() for name, (module, _) i
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line instead of printing the whole usage."""
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from microscope_qc.core.jobs import format_seconds
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "demo", help="draw a sample slide, find its defects, write every kind of result, open the window on it"

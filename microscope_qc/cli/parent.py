@@ -36,6 +36,8 @@ def _watch_windows(parent: int) -> Callable[[], bool]:
     import psutil
 
     try:
-        return psutil.Process(parent).is_running  # knows a number that was given to somebody else
+        # it knows a number that was given to somebody else
+        is_running: Callable[[], bool] = psutil.Process(parent).is_running
+        return is_running
     except psutil.NoSuchProcess:
         return lambda: False

@@ -6,11 +6,12 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from microscope_qc.core.errors import InputError
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands about slide files."""
     info = subparsers.add_parser("info", help="what a slide file holds: size, channels, pixel size, levels")
     info.add_argument("slide", type=Path, metavar="SLIDE")
@@ -76,7 +77,7 @@ def _info(args: argparse.Namespace) -> int:
     return 0
 
 
-def _describe(scene: dict, *, several: bool) -> str:
+def _describe(scene: dict[str, Any], *, several: bool) -> str:
     height, width = scene["shape"]
     size = scene["pixel_size_um"]
     coarse = scene["levels"][-1]

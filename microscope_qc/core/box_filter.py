@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.box_rows import ReviewState
 
 
@@ -46,11 +47,11 @@ class BoxFilter:
     found_by: frozenset[int] | None = None
     facts: BoxFacts = field(default=NO_FACTS, compare=False, repr=False)
 
-    def mask(self, rows: np.ndarray, *, facts: BoxFacts | None = None) -> np.ndarray:
+    def mask(self, rows: np.ndarray, *, facts: BoxFacts | None = None) -> Flags:
         """Boolean mask of the rows that are shown; ``facts`` of the slide they lie on (else those of the filter)."""
         facts = self.facts if facts is None else facts
         confidence = rows["confidence"]  # NaN (a person's box) compares false: kept
-        keep = ~((confidence < np.float32(self.min_confidence)) | (confidence > np.float32(self.max_confidence)))
+        keep: Flags = ~((confidence < np.float32(self.min_confidence)) | (confidence > np.float32(self.max_confidence)))
         # what a person has judged stays in sight, whatever the model thought of it
         keep |= rows["state"] != ReviewState.UNREVIEWED
         if self.class_ids is not None:
@@ -70,15 +71,15 @@ class BoxFilter:
         return keep
 
 
-def _of_size(rows: np.ndarray, size_um: tuple[float, float], pixel_size_um: tuple[float, float] | None) -> np.ndarray:
+def _of_size(rows: np.ndarray, size_um: tuple[float, float], pixel_size_um: tuple[float, float] | None) -> Flags:
     if pixel_size_um is None:
         return np.zeros(len(rows), bool)
     height, width = (rows["y1"] - rows["y0"]) * pixel_size_um[0], (rows["x1"] - rows["x0"]) * pixel_size_um[1]
-    size = np.maximum(height, width)
+    size: Floats = np.maximum(height, width)
     return (size >= size_um[0]) & (size <= size_um[1])
 
 
-def _saying(rows: np.ndarray, wanted: str, facts: BoxFacts) -> np.ndarray:
+def _saying(rows: np.ndarray, wanted: str, facts: BoxFacts) -> Flags:
     found = np.isin(rows["class_id"], [number for number, code in facts.codes.items() if wanted in code.casefold()])
     for name in ("note", "reason"):
         filled = np.flatnonzero((rows[name] != "") & ~found)  # most boxes say nothing

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 from psygnal import Signal
 
+from microscope_qc.core.arrays import Flags, Floats, Ints, Rows
 from microscope_qc.core.box_filter import BoxFacts, BoxFilter
 from microscope_qc.core.box_index import SMALLEST, BoxIndex
 from microscope_qc.core.box_rows import (
@@ -88,26 +89,26 @@ class BoxTable:
         return self._count
 
     @property
-    def rows(self) -> np.ndarray:
+    def rows(self) -> Rows:
         """All rows, sorted by id. A view: read it, do not write to it, do not keep it over a change."""
         return self._store[: self._count]
 
     @property
-    def corners(self) -> np.ndarray:
+    def corners(self) -> Floats:
         """Corners y0, x0, y1, x1 of all rows, shape (4, N), each side without gaps in memory. A view as ``rows``."""
         return self._corners[:, : self._count]
 
     @property
-    def class_ids(self) -> np.ndarray:
+    def class_ids(self) -> Ints:
         """Classes of all rows without gaps in memory. A view as ``rows``."""
         return self._flat["class_id"][: self._count]
 
     @property
-    def states(self) -> np.ndarray:
+    def states(self) -> Ints:
         """Review states of all rows without gaps in memory. A view as ``rows``."""
         return self._flat["state"][: self._count]
 
-    def rows_of(self, ids: np.ndarray | list[int]) -> np.ndarray:
+    def rows_of(self, ids: Ints | list[int]) -> Ints:
         """Row numbers of ``ids``.
 
         Raises
@@ -121,7 +122,7 @@ class BoxTable:
             raise KeyError(f"no box {np.unique(wanted[~there])[:5].tolist()}")
         return found
 
-    def _look_up(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _look_up(self, ids: Ints) -> tuple[Ints, Flags]:
         """Row numbers of ``ids`` and whether each is there."""
         known = self._ids[: self._count]
         found = np.searchsorted(known, ids)
@@ -129,18 +130,18 @@ class BoxTable:
             return found, np.zeros(len(ids), bool)
         return found, known[np.minimum(found, self._count - 1)] == ids
 
-    def get(self, ids: np.ndarray | list[int]) -> np.ndarray:
+    def get(self, ids: Ints | list[int]) -> Rows:
         """Copy of the rows of ``ids``, in their order."""
         return self.rows[self.rows_of(ids)]
 
-    def has(self, ids: np.ndarray) -> np.ndarray:
+    def has(self, ids: Ints) -> Flags:
         """Boolean for each of ``ids``: whether it is in the table."""
         return self._look_up(np.asarray(ids, np.int64))[1]
 
     def __contains__(self, box_id: int) -> bool:
         return bool(self.has(np.array([box_id]))[0])
 
-    def inside(self, y0: float, x0: float, y1: float, x1: float) -> np.ndarray:
+    def inside(self, y0: float, x0: float, y1: float, x1: float) -> Ints:
         """Row numbers of the boxes that overlap a viewport, in order."""
         if self._index is not None:
             ids = self._index.candidates(y0, x0, y1, x1, limit=self._count // 16)
@@ -148,7 +149,8 @@ class BoxTable:
                 found, there = self._look_up(ids)
                 found = found[there]
                 low_y, low_x, high_y, high_x = self._corners[:, found]
-                return found[(low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0)]
+                hit: Flags = (low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0)
+                return found[hit]
         low_y, low_x, high_y, high_x = self.corners
         return np.flatnonzero((low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0))
 

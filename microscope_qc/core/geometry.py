@@ -9,6 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats, Ints
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -135,7 +137,8 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)
     area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
     union = area_a[:, None] + area_b[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection, dtype=float), where=union > 0)
+    share: Floats = np.divide(intersection, union, out=np.zeros_like(intersection, dtype=float), where=union > 0)
+    return share
 
 
 def touching_pairs(boxes: np.ndarray, *, margin_px: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +177,7 @@ def touching_pairs(boxes: np.ndarray, *, margin_px: float = 0.0) -> tuple[np.nda
 class _Cells:
     """Boxes of one size by the square cell of their centres."""
 
-    def __init__(self, y: np.ndarray, x: np.ndarray, members: np.ndarray, side: float) -> None:
+    def __init__(self, y: Floats, x: Floats, members: Ints, side: float) -> None:
         self._y, self._x, self._side = y, x, side
         # an empty cell on either side of a row: the three neighbours of any cell lie next to each other
         self._columns = int(x.max() / side) + 3
@@ -183,16 +186,16 @@ class _Cells:
         order = np.argsort(cell, kind="stable")
         self._members, self._cells = members[order], cell[order]
         # a table of all cells is quicker than searching, as long as most cells are not empty
-        self._starts: np.ndarray | None = None
+        self._starts: Ints | None = None
         if self._rows * self._columns <= 4 * len(y) + 1000:
             self._starts = np.zeros(self._rows * self._columns + 1, np.int64)
             np.cumsum(np.bincount(cell, minlength=self._rows * self._columns), out=self._starts[1:])
 
-    def _cell(self, members: np.ndarray) -> np.ndarray:
+    def _cell(self, members: Ints) -> Ints:
         row = (self._y[members] / self._side).astype(np.int64) + 1
         return row * self._columns + (self._x[members] / self._side).astype(np.int64) + 1
 
-    def _first(self, cell: np.ndarray) -> np.ndarray:
+    def _first(self, cell: Ints) -> Ints:
         """Place of the first member that lies in each cell or after it."""
         return np.searchsorted(self._cells, cell) if self._starts is None else self._starts[cell]
 

@@ -68,7 +68,8 @@ def run_job(job: Job[T], on_progress: Callable[[Progress], None] | None = None, 
             try:
                 progress = next(job)
             except StopIteration as stop:
-                return stop.value
+                result: T = stop.value
+                return result
             if on_progress is not None:
                 on_progress(progress)
             if cancel is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.geometry import TileGrid, touching_pairs
 
 CANDIDATE_DTYPE = np.dtype(
@@ -97,14 +98,14 @@ def _join_fragments(rows: np.ndarray, grid: TileGrid, settings: MergeSettings) -
     return _union(rows, first[linked], second[linked])
 
 
-def _near(boxes: np.ndarray, chosen: np.ndarray, *, margin_px: float) -> np.ndarray:
+def _near(boxes: np.ndarray, chosen: np.ndarray, *, margin_px: float) -> Flags:
     """Mask of at least those boxes (N, 4) that come within twice the margin of a chosen one, and of few others.
 
     Cells are marked around the chosen boxes; a box no larger than a cell that touches one has its middle in them.
     """
     grown = boxes + np.array([-margin_px, -margin_px, margin_px, margin_px])
     grown -= np.tile(grown[:, :2].min(axis=0), 2)
-    sides = np.maximum(grown[:, 2] - grown[:, 0], grown[:, 3] - grown[:, 1])
+    sides: Floats = np.maximum(grown[:, 2] - grown[:, 0], grown[:, 3] - grown[:, 1])
     cell = max(float(np.quantile(sides, 0.95)), 1e-6 * float(grown[:, 2:].max()), 1e-9)
     columns = int(grown[:, 3].max() / cell) + 3
     wide = grown[chosen] / cell + np.array([0.5, 0.5, 1.5, 1.5])
@@ -183,10 +184,11 @@ def _suppress_twins(rows: np.ndarray, settings: MergeSettings) -> np.ndarray:
     for winner, loser in zip(strong[by_strength].tolist(), weak[by_strength].tolist(), strict=True):
         if keep[winner]:
             keep[loser] = 0
-    return rows[order[np.frombuffer(keep, bool)]]
+    kept: Flags = np.frombuffer(keep, bool)
+    return rows[order[kept]]
 
 
-def _strongest_first(rows: np.ndarray) -> np.ndarray:
+def _strongest_first(rows: np.ndarray) -> Ints:
     """Order by confidence; the few of equal confidence by class and place (sorting all by all of them is slow)."""
     order = np.argsort(-rows["confidence"], kind="stable")
     falling = rows["confidence"][order]
@@ -199,7 +201,7 @@ def _strongest_first(rows: np.ndarray) -> np.ndarray:
     return order
 
 
-def _are_twins(rows: np.ndarray, strong: np.ndarray, weak: np.ndarray, settings: MergeSettings) -> np.ndarray:
+def _are_twins(rows: np.ndarray, strong: np.ndarray, weak: np.ndarray, settings: MergeSettings) -> Flags:
     """Whether the weaker box of each pair shows what the stronger one shows."""
     y0, x0, y1, x1, label = (np.ascontiguousarray(rows[name]) for name in ("y0", "x0", "y1", "x1", "label"))
     area = (y1 - y0) * (x1 - x0)
@@ -208,9 +210,10 @@ def _are_twins(rows: np.ndarray, strong: np.ndarray, weak: np.ndarray, settings:
     intersection = height * width
     weak_area = area[weak]
     union = np.maximum(area[strong] + weak_area - intersection, 1e-9)
-    same = label[strong] == label[weak]
-    twins = intersection > union * np.where(same, settings.iou, settings.across_iou)
-    return twins | (same & (intersection > settings.inside * np.maximum(weak_area, 1e-9)))
+    same: Flags = label[strong] == label[weak]
+    twins: Flags = intersection > union * np.where(same, settings.iou, settings.across_iou)
+    within: Flags = intersection > settings.inside * np.maximum(weak_area, 1e-9)
+    return twins | (same & within)
 
 
 class SeamMerger:

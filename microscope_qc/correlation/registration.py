@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.errors import RegistrationError
 from microscope_qc.correlation.solving import (
     apply_map,
@@ -129,28 +130,31 @@ class Registration:
             return np.full(len(points), np.nan)
         variance = self.sigma_um**2
         tre2 = variance * self._leverage(points)
-        return RADIUS_95 * np.sqrt(tre2 + 2 * variance + self.repeatability_um**2)
+        radius: Floats = RADIUS_95 * np.sqrt(tre2 + 2 * variance + self.repeatability_um**2)
+        return radius
 
-    def _leverage(self, points: np.ndarray) -> np.ndarray:
+    def _leverage(self, points: Floats) -> Floats:
         """Squared target registration error in units of sigma squared."""
         marks = specimen_um(self.marks_px, self.pixel_size_um)
-        centre = marks.mean(axis=0)
+        centre: Floats = marks.mean(axis=0)
         spread = float(((marks - centre) ** 2).sum())
         if self.model == "affine":
             design = np.column_stack([marks - centre, np.ones(self.n)])
             h = np.column_stack([points - centre, np.ones(len(points))])
-            return 2 * np.einsum("ij,jk,ik->i", h, np.linalg.inv(design.T @ design), h)
-        turning = ((points - centre) ** 2).sum(axis=1) / spread
+            lengths: Floats = np.einsum("ij,jk,ik->i", h, np.linalg.inv(design.T @ design), h)
+            return 2 * lengths
+        turning: Floats = ((points - centre) ** 2).sum(axis=1) / spread
         # a rigid map has one number less to get wrong away from the centre: the scale
         return 2 / self.n + (1 if self.model == "rigid" else 2) * turning
 
-    def outside_marks(self, yx_px: np.ndarray) -> np.ndarray:
+    def outside_marks(self, yx_px: np.ndarray) -> Flags:
         """Boolean (n,): which slide pixels lie outside the hull of the marks, where errors grow quickly."""
         points = np.atleast_2d(np.asarray(yx_px, float))
         try:
             from scipy.spatial import Delaunay, QhullError
 
-            return Delaunay(self.marks_px).find_simplex(points) < 0
+            outside: Flags = Delaunay(self.marks_px).find_simplex(points) < 0
+            return outside
         except (QhullError, ValueError):  # two marks, or marks on a line: the hull has no inside
             return np.ones(len(points), bool)
 

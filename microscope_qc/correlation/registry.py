@@ -27,7 +27,8 @@ class StageFormat:
     def write(self, path: Path | str, targets: TargetList, *, unit: str = "mm") -> Path:
         """Write the targets; ``unit`` ("mm" or "um") matters to tables only, the others have theirs."""
         writer = getattr(importlib.import_module(self.module), self.function)
-        return writer(path, targets, unit=unit) if self.takes_unit else writer(path, targets)
+        written: Path = writer(path, targets, unit=unit) if self.takes_unit else writer(path, targets)
+        return written
 
 
 _TABLES = "microscope_qc.correlation.coordinates"

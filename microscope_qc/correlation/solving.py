@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
+
 
 def specimen_um(yx_px: np.ndarray, pixel_size_um: tuple[float, float]) -> np.ndarray:
     """Specimen coordinates (n, 2) x, y in um, y upwards, of slide pixels (n, 2) y, x."""
@@ -11,7 +13,7 @@ def specimen_um(yx_px: np.ndarray, pixel_size_um: tuple[float, float]) -> np.nda
     return np.stack([points[:, 1] * pixel_size_um[1], -points[:, 0] * pixel_size_um[0]], axis=1)
 
 
-def apply_map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+def apply_map(matrix: Floats, points: Floats) -> Floats:
     """Apply a (2, 3) map to points (n, 2)."""
     return points @ matrix[:, :2].T + matrix[:, 2]
 

@@ -81,7 +81,7 @@ def _counts(starts: np.ndarray, stops: np.ndarray, total: int) -> list[int]:
     starts = starts[np.concatenate([[0], joined + 1])]
     stops = stops[np.concatenate([joined, [len(stops) - 1]])]
     edges = np.stack([starts, stops], axis=1).ravel()
-    counts = np.diff(np.concatenate([[0], edges, [total]])).tolist()
+    counts: list[int] = np.diff(np.concatenate([[0], edges, [total]])).tolist()
     return counts if counts[-1] else counts[:-1]
 
 

@@ -30,7 +30,8 @@ class Format:
 
     def write(self, path: Path | str, document: Document) -> list[Path]:
         """Write the document; returns the files written."""
-        return importlib.import_module(self.module).write(Path(path), document)
+        written: list[Path] = importlib.import_module(self.module).write(Path(path), document)
+        return written
 
     def read(self, path: Path | str, *, sizes: Mapping[str, tuple[int, int]] | None = None) -> Document:
         """Read a file or folder.
@@ -48,7 +49,8 @@ class Format:
         path = Path(path)
         if not path.exists():
             raise ExchangeError(f"{path} does not exist.", hint="Check the path.")
-        return importlib.import_module(self.module).read(path, sizes=sizes or {})
+        document: Document = importlib.import_module(self.module).read(path, sizes=sizes or {})
+        return document
 
 
 _HERE = "microscope_qc.exchange"

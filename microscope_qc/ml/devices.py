@@ -59,14 +59,14 @@ def use_threads(*, share: int | None = None) -> None:
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether 16-bit arithmetic is built into the processor; emulated it is several times slower than 32 bits."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = getattr(torch.cpu, "get_capabilities", None)
     if capabilities is not None:
         return bool(capabilities().get("avx512_bf16", False))
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def autocast(device: torch.device) -> AbstractContextManager:
+def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Context in which convolutions run in bfloat16 where that is fast."""
     return torch.autocast(device.type, torch.bfloat16) if fast_bfloat16(device) else contextlib.nullcontext()
 

@@ -43,7 +43,7 @@ def read_run_card(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ProjectError(f"{folder} is no detection run ({error}).", hint="Start the detection again.") from error
     missing = {"slide", "model", "region", "tile_px", "overlap_px"} - set(card if isinstance(card, dict) else ())
-    if missing:
+    if missing or not isinstance(card, dict):
         raise ProjectError(f"The card of the run {folder} lacks {', '.join(sorted(missing))}.")
     return card
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, event
@@ -121,7 +122,7 @@ class Database:
         """Grows with every row written here; None where others write what is read here."""
         return None if self.read_only else self._connection.total_changes
 
-    def pragma(self, text: str) -> list[tuple]:
+    def pragma(self, text: str) -> list[tuple[Any, ...]]:
         """Run ``PRAGMA text`` outside of a transaction and return its rows."""
         with self._lock:
             try:

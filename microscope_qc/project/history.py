@@ -135,7 +135,7 @@ def lines(connection: Connection, limit: int, known: dict[int, LogEntry] | None 
     return [known[number] for number in numbers]
 
 
-def _first(connection: Connection, statement: Select) -> LogEntry | None:
+def _first(connection: Connection, statement: Select[*tuple[Any, ...]]) -> LogEntry | None:
     row = connection.execute(statement.limit(1)).first()
     return None if row is None else _entry(row._mapping)
 

@@ -112,7 +112,8 @@ def _is_gone(owner: dict[str, Any]) -> bool:
         return not isinstance(owner.get("host"), str)
     try:
         since = datetime.fromisoformat(str(owner.get("since"))).timestamp()
-        return psutil.Process(int(owner.get("pid", -1))).create_time() > since + 1.0  # the number was given again
+        started: float = psutil.Process(int(owner.get("pid", -1))).create_time()
+        return started > since + 1.0  # the number was given again
     except (psutil.NoSuchProcess, ValueError, TypeError):
         return True
     except psutil.Error:

@@ -62,4 +62,5 @@ def _is_network_windows(folder: Path) -> bool:
     import ctypes
 
     drive = os.path.splitdrive(path.removeprefix("\\\\?\\"))[0] + "\\"
-    return ctypes.windll.kernel32.GetDriveTypeW(drive) == _DRIVE_REMOTE  # type: ignore[attr-defined,unused-ignore]
+    kind: int = ctypes.windll.kernel32.GetDriveTypeW(drive)  # type: ignore[attr-defined,unused-ignore]
+    return kind == _DRIVE_REMOTE

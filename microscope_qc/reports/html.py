@@ -25,7 +25,8 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["data_uri"] = data_uri
     environment.filters["thin"] = lambda number: f"{number:,}".replace(",", "\u202f")
-    return environment.get_template(template).render(**values)
+    page: str = environment.get_template(template).render(**values)
+    return page
 
 
 def data_uri(jpeg: bytes) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class Mosaic(ABC):
         channels: Sequence[Channel] = (),
         pixel_size_um: tuple[float, float] | None = None,
         origin_px: tuple[int, int] = (0, 0),
-        stage: dict | None = None,
+        stage: dict[str, Any] | None = None,
         notes: Sequence[str] = (),
         background: float = 0,
         stored_levels: int | None = None,

@@ -65,7 +65,7 @@ class _Reader:
         cache = CacheOptions(type=CacheType.Standard, max_memory_usage=CACHE_BYTES, max_sub_block_count=100_000)
         self.path = path
 
-        class PlainReader(CziReader):
+        class PlainReader(CziReader):  # type: ignore[misc]  # pylibCZIrw has no types
             @classmethod
             def _get_array_from_bitmap(cls, pixel_data: Any) -> np.ndarray:
                 """The bitmap itself; the wrapper copies it once only to look at its shape."""
@@ -266,7 +266,7 @@ class CziMosaic(Mosaic):
             if self._layout.blocks is not None:
                 self._reader.check(self._layout.blocks, roi)
             try:
-                pixels = czi.read(roi=roi, plane=plane, scene=self._scene, zoom=finer / factor)
+                pixels: np.ndarray = czi.read(roi=roi, plane=plane, scene=self._scene, zoom=finer / factor)
             except DAMAGE as error:
                 raise _part_damaged(self.path) from error
             pixels = pixels[: height * finer, : width * finer]
@@ -277,7 +277,7 @@ class CziMosaic(Mosaic):
         return pixels.astype(self.dtype, copy=False)
 
 
-def _stage(stage: dict | None, blocks: SubBlocks | None, origin_px: tuple[int, int]) -> dict | None:
+def _stage(stage: dict[str, Any] | None, blocks: SubBlocks | None, origin_px: tuple[int, int]) -> dict[str, Any] | None:
     if stage is None or blocks is None or "tiles" not in stage:
         return stage
     tile_px = float(np.median(np.minimum(blocks.height, blocks.width)[blocks.full]))

@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags, Ints
+
 SEGMENT_BYTES = 32
 MAX_DIRECTORY_BYTES = 1 << 30
 MAX_DIMENSIONS = 20
@@ -42,30 +44,31 @@ class SubBlocks:
     many rows and columns it holds. ``index`` gives the start of every other dimension (``ABSENT`` where there is none).
     """
 
-    position: np.ndarray
-    compression: np.ndarray
-    pixel_type: np.ndarray
-    y: np.ndarray
-    x: np.ndarray
-    height: np.ndarray
-    width: np.ndarray
-    stored: np.ndarray
-    index: dict[str, np.ndarray]
+    position: Ints
+    compression: Ints
+    pixel_type: Ints
+    y: Ints
+    x: Ints
+    height: Ints
+    width: Ints
+    stored: Ints
+    index: dict[str, Ints]
 
     def __len__(self) -> int:
         return len(self.position)
 
-    def at(self, dimension: str) -> np.ndarray:
+    def at(self, dimension: str) -> Ints:
         """Start of a dimension, ``ABSENT`` where a sub-block has none."""
         return self.index.get(dimension, np.full(len(self), ABSENT, np.int32))
 
     @property
-    def full(self) -> np.ndarray:
+    def full(self) -> Flags:
         """Which sub-blocks hold full resolution."""
-        return (self.stored[:, 0] == self.height) & (self.stored[:, 1] == self.width)
+        whole: Flags = (self.stored[:, 0] == self.height) & (self.stored[:, 1] == self.width)
+        return whole
 
     @property
-    def first_plane(self) -> np.ndarray:
+    def first_plane(self) -> Flags:
         """Which sub-blocks belong to the first channel, focus plane and time point."""
         chosen = np.ones(len(self), bool)
         for dimension in "CZT":

@@ -27,7 +27,7 @@ class CziMetadata:
     pixel_size_um: tuple[float, float] | None = None
     channels: Sequence[Channel] = ()
     scenes: dict[int, str] = field(default_factory=dict)
-    stages: dict[int | None, dict] = field(default_factory=dict)
+    stages: dict[int | None, dict[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def channel(self, index: int, dtype: np.dtype) -> Channel:
@@ -51,7 +51,7 @@ class CziMetadata:
                 names[index] = f"{name} ({index})"
         return names
 
-    def stage(self, scene: int | None) -> dict | None:
+    def stage(self, scene: int | None) -> dict[str, Any] | None:
         """Where the stage stood for a scene; None where the file does not say."""
         return self.stages.get(scene, self.stages.get(None))
 
@@ -116,7 +116,7 @@ def _channels(root: Any) -> list[Channel]:
     return channels
 
 
-def _sem_stage(root: Any) -> dict[int | None, dict]:
+def _sem_stage(root: Any) -> dict[int | None, dict[str, Any]]:
     parameters = root.find(".//SEMData/Parameters")
     if parameters is None:
         return {}
@@ -135,7 +135,7 @@ def _sem_stage(root: Any) -> dict[int | None, dict]:
     return {None: {"source": "CZI SEM", **stage}} if "x_mm" in stage and "y_mm" in stage else {}
 
 
-def _tiles(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict]]:
+def _tiles(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict[str, Any]]]:
     # a slide that libCZI opens is not given up because the notes of its tiles are damaged
     with contextlib.suppress(ValueError, OSError, struct.error):
         return tile_positions(path, blocks)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.slides.czi_directory import ABSENT, SubBlocks, tile_metadata
 
 SAMPLED_TILES = 64
@@ -18,7 +19,7 @@ FEWEST_TO_REJECT = 6
 TRIALS = 300
 
 
-def tile_positions(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict]]:
+def tile_positions(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict[str, Any]]]:
     """Where some tiles of the first plane of every scene stood.
 
     Returns
@@ -31,7 +32,7 @@ def tile_positions(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict]
     scenes = blocks.at("S")[chosen]
     numbers = np.unique(scenes)
     share = max(FEWEST_TO_REJECT, min(SAMPLED_TILES, SAMPLED_IN_ALL // max(1, len(numbers))))
-    found: dict[int | None, list[dict]] = {}
+    found: dict[int | None, list[dict[str, Any]]] = {}
     with path.open("rb") as file:
         for scene in numbers[: SAMPLED_IN_ALL // FEWEST_TO_REJECT]:
             members = chosen[scenes == scene]
@@ -48,7 +49,7 @@ def tile_positions(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict]
     return found
 
 
-def fit_stage(tiles: list[dict], *, origin_px: tuple[int, int], tile_px: float) -> dict[str, Any]:
+def fit_stage(tiles: list[dict[str, Any]], *, origin_px: tuple[int, int], tile_px: float) -> dict[str, Any]:
     """The affine map from pixels to the stage that fits the tiles best, tiles that stand apart left out.
 
     Least squares over the tiles that agree; those are found with a fixed number of fits through three tiles each, of
@@ -117,17 +118,18 @@ def _spread_out(pixels: np.ndarray, tile_px: float) -> bool:
     return bool(spread[-1] >= 0.1 * tile_px and spread[-1] >= 1e-3 * spread[0])
 
 
-def _solve(pixels: np.ndarray, stage: np.ndarray) -> np.ndarray:
+def _solve(pixels: Floats, stage: Floats) -> Floats:
     # centred, so that millions of pixels do not cost digits
     middle = pixels.mean(axis=0)
     ones = np.ones((len(pixels), 1))
-    solution = np.linalg.lstsq(np.hstack([pixels - middle, ones]), stage, rcond=None)[0].T
+    solution: Floats = np.linalg.lstsq(np.hstack([pixels - middle, ones]), stage, rcond=None)[0].T
     solution[:, 2] -= solution[:, :2] @ middle
     return solution
 
 
-def _errors(affine: np.ndarray, pixels: np.ndarray, stage: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(pixels @ affine[:, :2].T + affine[:, 2] - stage, axis=1)
+def _errors(affine: Floats, pixels: Floats, stage: Floats) -> Floats:
+    lengths: Floats = np.linalg.norm(pixels @ affine[:, :2].T + affine[:, 2] - stage, axis=1)
+    return lengths
 
 
 def _stage_position(xml: bytes) -> tuple[float, float] | None:

@@ -269,7 +269,7 @@ def _stretched(
         bands = [to_uint8(pixels[..., band], _divided(window, f), gamma) for band, f in enumerate(factors)]
         return np.stack(bands, axis=-1)
     table = _table(pixels.dtype.str, window, gamma, factors)
-    codes: Any = pixels.view(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)
+    codes: np.ndarray = pixels.view(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)
     if codes.dtype == np.uint8 or int(cv2.__version__.split(".")[0]) >= 5:
         return cv2.LUT(codes, table[0, :, 0] if plain else table)
     if plain:
@@ -296,7 +296,7 @@ def to_uint8(pixels: np.ndarray, window: tuple[float, float], gamma: float = 1.0
     low, high = window
     if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0) and gamma == 1.0:
         return pixels
-    wide = np.subtract(pixels, low, dtype=np.float64 if pixels.dtype.itemsize > 4 else np.float32)
+    wide: np.ndarray = np.subtract(pixels, low, dtype=np.float64 if pixels.dtype.itemsize > 4 else np.float32)
     np.multiply(wide, 255.0 / (high - low), out=wide)
     if pixels.dtype.kind == "f":
         np.copyto(wide, 0.0, where=np.isnan(wide))  # infinite values are clipped below
@@ -307,7 +307,8 @@ def to_uint8(pixels: np.ndarray, window: tuple[float, float], gamma: float = 1.0
         np.multiply(wide, 1 / 255.0, out=wide)
         wide = np.asarray(cv2.pow(wide, gamma)).reshape(wide.shape)  # 5 times quicker than numpy's
         np.multiply(wide, 255.0, out=wide)
-    return np.rint(wide, out=wide).astype(np.uint8)
+    np.rint(wide, out=wide)
+    return wide.astype(np.uint8)
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Mosaic
@@ -11,7 +12,7 @@ from microscope_qc.slides.opening import open_slide
 TILE_PX = 256
 
 
-def slide_info(path: Path | str) -> dict:
+def slide_info(path: Path | str) -> dict[str, Any]:
     """Describe a slide as a JSON document; one tile of each scene is decoded, so that a broken slide is an error.
 
     Returns
@@ -28,14 +29,14 @@ def slide_info(path: Path | str) -> dict:
     return describe_slide(path)[0]
 
 
-def describe_slide(path: Path | str) -> tuple[dict, list[tuple[str, ...]]]:
+def describe_slide(path: Path | str) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
     """The document of :func:`slide_info`, and for every scene the sentences about what is not shown."""
     with open_slide(path) as slide:
         document = {"format": slide.format, "scenes": [_scene_info(mosaic) for mosaic in slide.scenes]}
         return document, [mosaic.notes for mosaic in slide.scenes]
 
 
-def _scene_info(mosaic: Mosaic) -> dict:
+def _scene_info(mosaic: Mosaic) -> dict[str, Any]:
     # the middle of a scene holds pixels more often than its corner
     y, x = ((side - min(side, TILE_PX)) // 2 for side in mosaic.shape)
     mosaic.read(Region(y, x, y + TILE_PX, x + TILE_PX).clip(mosaic.shape))

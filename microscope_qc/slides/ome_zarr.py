@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,6 +14,12 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Level, Mosaic, Slide, checked_shape, downsample_of
 from microscope_qc.slides.ome_zarr_metadata import Image, find_images
+
+if TYPE_CHECKING:
+    import tensorstore as ts
+    import zarr
+
+    StoredArray = ts.TensorStore | zarr.Array[Any]
 
 # chunks that neighbouring reads share; what is looked at again is kept by the cache of tiles
 CACHE_BYTES = 64 << 20
@@ -47,7 +53,7 @@ def _scene(path: Path, image: Image) -> OmeZarrMosaic:
 class OmeZarrMosaic(Mosaic):
     """A multiscale picture; missing chunks read as the fill value, except where all are known to have been stored."""
 
-    def __init__(self, path: Path, image: Image, arrays: Sequence) -> None:
+    def __init__(self, path: Path, image: Image, arrays: Sequence[StoredArray]) -> None:
         y_axis, x_axis = image.axes.index("y"), image.axes.index("x")
         shapes = [checked_shape(path, (array.shape[y_axis], array.shape[x_axis])) for array in arrays]
         order = sorted(range(len(arrays)), key=lambda i: -shapes[i][0] * shapes[i][1])
@@ -80,6 +86,8 @@ class OmeZarrMosaic(Mosaic):
         self._axes = image.axes
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        import tensorstore as ts
+
         index: list[int | slice] = []
         for axis in self._axes:
             if axis == "y":
@@ -94,7 +102,7 @@ class OmeZarrMosaic(Mosaic):
         order = [kept.index(axis) for axis in (("y", "x", "c") if self.rgb else ("y", "x"))]
         array = self._arrays[level]
         try:
-            if hasattr(array, "chunk_layout"):
+            if isinstance(array, ts.TensorStore):
                 pixels = _copy(array[tuple(index)].transpose(order), self.dtype)
             else:  # zarr-python
                 pixels = np.ascontiguousarray(np.asarray(array[tuple(index)]).transpose(order), self.dtype)
@@ -118,7 +126,7 @@ def _document(folder: Path) -> Path:
     return folder / "zarr.json" if (folder / "zarr.json").is_file() else folder / ".zarray"
 
 
-def _copy(view, dtype: np.dtype) -> np.ndarray:
+def _copy(view: ts.TensorStore, dtype: np.dtype) -> np.ndarray:
     """Pixels of a tensorstore view; written in the wanted order at once, which saves numpy's slow transpose."""
     import tensorstore as ts
 
@@ -129,10 +137,10 @@ def _copy(view, dtype: np.dtype) -> np.ndarray:
 
 _STACKS = {"z": "focus planes", "t": "time points"}
 _context_lock = threading.Lock()
-_context = None
+_context: ts.Context | None = None
 
 
-def _shared_context():
+def _shared_context() -> ts.Context:
     """One decoded-chunk cache for all slides, so that many open slides do not add up."""
     import tensorstore as ts
 
@@ -143,19 +151,24 @@ def _shared_context():
         return _context
 
 
-def _piece(array, y_axis: int, x_axis: int) -> tuple[int, int]:
+def _piece(array: StoredArray, y_axis: int, x_axis: int) -> tuple[int, int]:
     """(h, w) of a chunk, of the inner ones where they are sharded."""
-    layout = getattr(array, "chunk_layout", None)
-    sizes = layout.read_chunk.shape if layout is not None else (getattr(array, "shards", None) or array.chunks)
+    import tensorstore as ts
+
+    if isinstance(array, ts.TensorStore):
+        sizes = cast("tuple[int, ...]", array.chunk_layout.read_chunk.shape)  # what is stored has all of them
+    else:
+        sizes = array.shards or array.chunks
     return int(sizes[y_axis]), int(sizes[x_axis])
 
 
-def _numpy_dtype(array) -> np.dtype:
-    dtype = array.dtype
-    return np.dtype(getattr(dtype, "numpy_dtype", dtype))
+def _numpy_dtype(array: StoredArray) -> np.dtype:
+    import tensorstore as ts
+
+    return np.dtype(array.dtype.numpy_dtype if isinstance(array, ts.TensorStore) else array.dtype)
 
 
-def _open_array(path: Path, folder: Path, *, complete: bool):
+def _open_array(path: Path, folder: Path, *, complete: bool) -> StoredArray:
     """Open with tensorstore; zarr-python for the codecs tensorstore does not know.
 
     ``complete`` says that every chunk was stored, so that one that is not there has been lost.

@@ -53,7 +53,7 @@ class Image:
         return 0, 0
 
     @property
-    def stage(self) -> dict | None:
+    def stage(self) -> dict[str, Any] | None:
         """As this program's writer stored it."""
         stage = self.own.get("stage")
         return stage if isinstance(stage, dict) else None
@@ -73,8 +73,9 @@ class Image:
         return False, tuple(channels)
 
     def _is_rgb(self, colours: list[str], dtype: np.dtype) -> bool:
-        if isinstance(self.own.get("rgb"), bool):
-            return self.own["rgb"]
+        said = self.own.get("rgb")
+        if isinstance(said, bool):
+            return said
         if dtype != np.uint8:
             return False
         labels = [str(entry.get("label", "")).lower()[:1] for entry in self.omero]
@@ -117,7 +118,7 @@ def find_images(root: Path) -> list[Image]:
     raise SlideError(f"{root.name} is a zarr folder without a picture at its root.", hint=hint)
 
 
-def read_attributes(folder: Path) -> dict | None:
+def read_attributes(folder: Path) -> dict[str, Any] | None:
     """The attributes of a zarr group (v3 or v2), None where there is no group.
 
     Raises
@@ -133,7 +134,7 @@ def read_attributes(folder: Path) -> dict | None:
     return {} if (folder / ".zgroup").is_file() else None
 
 
-def _json(path: Path) -> dict | None:
+def _json(path: Path) -> dict[str, Any] | None:
     try:
         if not path.is_file():
             return None
@@ -177,7 +178,7 @@ def _layout(root: Path, attributes: Mapping[str, Any], ome: Mapping[str, Any]) -
                 yield str(index)
 
 
-def _dicts(value: Any) -> list[dict]:
+def _dicts(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
@@ -230,7 +231,7 @@ def _axes(axes: Any) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
 
 
 def _pixel_size(
-    axes: tuple[str, ...], units: tuple[str | None, ...], dataset: dict, multiscale: dict
+    axes: tuple[str, ...], units: tuple[str | None, ...], dataset: dict[str, Any], multiscale: dict[str, Any]
 ) -> tuple[float, float] | None:
     scales = np.ones(len(axes))
     for holder in (dataset, multiscale):

@@ -9,7 +9,7 @@ import warnings
 import weakref
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
 from microscope_qc.slides.cache import PieceCache
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # such files are unpacked as a whole: 400 megapixels of colour are 1.2 GB
 MAX_PIXELS = 400_000_000
@@ -190,7 +193,7 @@ def check_png(path: Path) -> None:
                 return
 
 
-def _mode(path: Path, image: Any) -> str:
+def _mode(path: Path, image: Image) -> str:
     """Pillow's mode, or a name of our own for PNG with 16 bits per sample."""
     if image.format == "PNG":
         with path.open("rb") as file:

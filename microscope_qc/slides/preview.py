@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.geometry import Region
 
@@ -95,7 +96,7 @@ def _sampled(
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="preview")
     try:
         for number, regions in enumerate(rounds):
-            waiting: list[tuple[Region, Future]] = [
+            waiting: list[tuple[Region, Future[np.ndarray | None]]] = [
                 (region, pool.submit(_read_before, mosaic, region, channel, until)) for region in regions
             ]
             for region, future in waiting:
@@ -194,7 +195,7 @@ def _filled(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
     import cv2
 
     known = weights > 0
-    means = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=known[..., None])
+    means: Floats = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=known[..., None])
     if known.all() or max(weights.shape) == 1:
         return means
     height, width = weights.shape

@@ -44,7 +44,7 @@ def write_ome_zarr(
     channels: Sequence[Channel] = (),
     name: str = "",
     origin_px: tuple[int, int] = (0, 0),
-    stage: dict | None = None,
+    stage: dict[str, Any] | None = None,
     workers: int = 2,
     strip_px: int = 0,
     background: float = 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -88,7 +89,7 @@ def _forget_cached(path: Path) -> bool:
     """Let the system drop what it remembers of a file, so that the disk itself is read; whether the file is there."""
     try:
         with path.open("rb") as file:
-            if hasattr(os, "posix_fadvise"):
+            if sys.platform == "linux":  # the others cannot be told
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except FileNotFoundError:
         return False

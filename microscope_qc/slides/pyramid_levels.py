@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.core.geometry import Region
 
 CHUNK_PX = 512
@@ -47,16 +48,17 @@ def halve(planes: np.ndarray, *, ties_up: bool = True) -> np.ndarray:
         return _resize(planes, ties_up=ties_up)
     corners = [planes[:, y::2, x::2] for y in (0, 1) for x in (0, 1)]
     if planes.dtype.kind == "f":
-        return np.mean([corner.astype(np.float32) for corner in corners], axis=0).astype(planes.dtype)
+        mean: Floats = np.mean([corner.astype(np.float32) for corner in corners], axis=0)
+        return mean.astype(planes.dtype)
     kind = planes.dtype
     if kind.kind == "b":
         corners = [corner.view(np.uint8) for corner in corners]
     # quarters first, so that no sum leaves the type: (a + b + c + d) / 4 of 64 bit numbers too
     rest = np.sum([(corner & 3).astype(np.uint8) for corner in corners], axis=0, dtype=np.uint8)
     carry = (rest + (2 if ties_up else 1)) >> 2
-    return np.sum(
-        [carry.astype(corners[0].dtype), *(corner >> 2 for corner in corners)], axis=0, dtype=corners[0].dtype
-    ).astype(kind)
+    quarters = [carry.astype(corners[0].dtype), *(corner >> 2 for corner in corners)]
+    total: Ints = np.sum(quarters, axis=0, dtype=corners[0].dtype)
+    return total.astype(kind)
 
 
 def _resize(planes: np.ndarray, *, ties_up: bool) -> np.ndarray:

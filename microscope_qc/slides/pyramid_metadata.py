@@ -15,7 +15,7 @@ def attributes(
     pixel_size_um: tuple[float, float] | None,
     name: str,
     origin_px: tuple[int, int],
-    stage: dict | None,
+    stage: dict[str, Any] | None,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What the group's ``zarr.json`` says: the pyramid, the channels, and ``more`` of this program's own."""
@@ -25,7 +25,7 @@ def attributes(
     datasets = []
     for index in range(len(shapes)):
         factor = 2.0**index
-        transforms: list[dict] = [{"type": "scale", "scale": [1.0, y_um * factor, x_um * factor]}]
+        transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0, y_um * factor, x_um * factor]}]
         if index:
             # a coarse pixel's centre lies in the middle of the pixels it stands for
             shift = (factor - 1) / 2
@@ -42,8 +42,8 @@ def attributes(
     return {"ome": {"version": "0.5", "multiscales": [multiscale], "omero": omero}, "microscope_qc": own}
 
 
-def _omero_channel(channel: Channel) -> dict:
-    entry: dict = {"label": channel.name, "color": channel.colour.lstrip("#").upper(), "active": True}
+def _omero_channel(channel: Channel) -> dict[str, Any]:
+    entry: dict[str, Any] = {"label": channel.name, "color": channel.colour.lstrip("#").upper(), "active": True}
     if channel.window is not None:
         low, high = channel.window
         entry["window"] = {"start": low, "end": high, "min": low, "max": high}

@@ -28,7 +28,8 @@ def crc32c(data: bytes | bytearray | np.ndarray) -> int:
     """Checksum as zarr stores it."""
     from numcodecs.checksum32 import CRC32C
 
-    return CRC32C.checksum(data, 0)
+    checksum: int = CRC32C.checksum(data, 0)
+    return checksum
 
 
 def padded_chunk(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:

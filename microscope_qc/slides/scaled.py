@@ -55,7 +55,8 @@ def _block(mosaic: Mosaic, level: int, y_edges: np.ndarray, x_edges: np.ndarray)
         method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         return cv2.resize(source, (width, height), interpolation=method)
     averaged = _average(_average(source, y_edges - y0, 0), x_edges - x0, 1)
-    return np.rint(averaged).astype(np.uint8)
+    rounded: np.ndarray = np.rint(averaged)
+    return rounded.astype(np.uint8)
 
 
 def _average(pixels: np.ndarray, edges: np.ndarray, axis: int) -> np.ndarray:

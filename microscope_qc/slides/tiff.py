@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Ints
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape, downsample_of, unique_names
@@ -154,7 +155,8 @@ class TiffMosaic(Mosaic):
             return np.zeros(shape, self.dtype)
         pixels = self._pages.read(page, region, samples=samples, plane=within)
         if self._colormap is not None:
-            return self._colormap[np.minimum(pixels[..., 0], len(self._colormap) - 1)]
+            codes: Ints = np.minimum(pixels[..., 0], len(self._colormap) - 1)
+            return self._colormap[codes]
         if pixels.dtype.kind == "b":
             pixels = pixels.astype(np.uint8) * np.uint8(255)
         if self._photometric == WHITE_IS_ZERO and self.dtype.kind == "u":

@@ -29,7 +29,7 @@ class OmeImage:
 
     pixel_size_um: tuple[float, float] | None = None
     channels: tuple[tuple[str, str | None], ...] = ()
-    stage: dict | None = None
+    stage: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TiffFacts:
 
     images: tuple[OmeImage, ...] = ()
     own_size_um: tuple[float, float] | None = None
-    stage: dict | None = None
+    stage: dict[str, Any] | None = None
     imagej_unit_um: float | None = None
     imagej: bool = False
     scientific: bool = field(default=False)
@@ -47,7 +47,7 @@ class TiffFacts:
         """The OME image of a series."""
         return self.images[index] if index < len(self.images) else None
 
-    def stage_of(self, index: int) -> dict | None:
+    def stage_of(self, index: int) -> dict[str, Any] | None:
         """Where the stage stood for a series."""
         ome = self.image(index)
         return ome.stage if ome is not None else self.stage

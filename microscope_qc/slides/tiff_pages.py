@@ -268,7 +268,8 @@ class PageReader:
         decoded = decode(data, index, **extra)[0]
         if decoded is None:
             raise ValueError("segment is empty")
-        return decoded[0]
+        pixels: np.ndarray = decoded[0]
+        return pixels
 
 
 def _is_plain(page: Any, keyframe: Any) -> bool:

@@ -10,7 +10,9 @@ import functools
 import threading
 
 import numpy as np
+from numpy.typing import NDArray
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.core.geometry import Region
 
 WIDTH = 2048
@@ -101,7 +103,8 @@ def _bend(x: np.ndarray, level: int, seed: int) -> np.ndarray:
         height * np.sin(2 * np.pi * centre / length + phase)
         for (length, height), phase in zip(WAVES, phases, strict=True)
     )
-    return np.rint(moved / 2.0**level).astype(np.int64)
+    whole: Floats = np.rint(moved / 2.0**level)
+    return whole.astype(np.int64)
 
 
 def _brightness(region: Region, level: int, seed: int) -> np.ndarray:
@@ -189,7 +192,7 @@ def _hash(seed: int, salt: int, rows: np.ndarray, columns: np.ndarray) -> np.nda
         return _mix(_mix(mixed)) >> np.uint64(1)
 
 
-def _mix(value: np.ndarray) -> np.ndarray:
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
+
 COARSE_STEP_PX = 16
 
 
@@ -33,7 +35,8 @@ def tile_noise(rng: np.random.Generator, shape: tuple[int, int], *, scale: tuple
     x = ((np.arange(width, dtype=np.float32) + 0.5) * nodes_x / width - 0.5 + 3)[None, :]
     map_y, map_x = np.broadcast_to(y, shape), np.broadcast_to(x, shape)
     noise = cv2.remap(nodes, np.ascontiguousarray(map_x), np.ascontiguousarray(map_y), cv2.INTER_CUBIC)
-    return (noise - noise.mean()) / (noise.std() + 1e-6)
+    even: Floats = (noise - noise.mean()) / (noise.std() + 1e-6)
+    return even
 
 
 def patch_noise(rng: np.random.Generator, shape: tuple[int, int], *, scale: float) -> np.ndarray:
@@ -46,7 +49,8 @@ def patch_noise(rng: np.random.Generator, shape: tuple[int, int], *, scale: floa
 
 def periodic_curve(rng: np.random.Generator, length: int, *, scale: float) -> np.ndarray:
     """Smooth periodic curve of unit deviation, float32 (length,)."""
-    return tile_noise(rng, (2, length), scale=(1.0, scale))[0]
+    curve: Floats = tile_noise(rng, (2, length), scale=(1.0, scale))[0]
+    return curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +99,5 @@ def refine(coarse: np.ndarray, height: int, width: int) -> np.ndarray:
     rows = coarse[:-1, None] + (coarse[1:] - coarse[:-1])[:, None] * fraction
     rows = rows.reshape(-1, coarse.shape[1])[:height]
     fraction = fraction.reshape(1, 1, -1)
-    fine = rows[:, :-1, None] + (rows[:, 1:] - rows[:, :-1])[:, :, None] * fraction
+    fine: Floats = rows[:, :-1, None] + (rows[:, 1:] - rows[:, :-1])[:, :, None] * fraction
     return fine.reshape(height, -1)[:, :width]

@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 
+from microscope_qc.core.arrays import Floats, Ints
 from microscope_qc.synthetic.fields import patch_noise, tile_noise
 from microscope_qc.synthetic.flat import FlatSlide
 from microscope_qc.synthetic.kinds import Kind, SizeRange
@@ -31,7 +32,8 @@ def _grain_labels(rng: np.random.Generator, size: int, grain_px: float) -> np.nd
     name[labels[ys, xs]] = ((ys - _PAD_PX) % size) * size + (xs - _PAD_PX) % size
     order = np.zeros(size * size, np.int32)
     order[places] = np.arange(count)
-    return order[name[labels[_PAD_PX:-_PAD_PX, _PAD_PX:-_PAD_PX]]]
+    owners: Ints = name[labels[_PAD_PX:-_PAD_PX, _PAD_PX:-_PAD_PX]]
+    return order[owners]
 
 
 @built_once
@@ -56,8 +58,9 @@ def magnet_texture(variant: int) -> np.ndarray:
     value += (104 - value) * np.clip((spots - 2.75) * 5, 0, 1)
     pores = tile_noise(rng, shape, scale=(6, 6))
     value += (34 - value) * np.clip((pores - 2.9) * 5, 0, 1)
-    rgb = value[..., None] * np.array([1.01, 1.0, 0.975], np.float32)
-    return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
+    rgb: Floats = value[..., None] * np.array([1.01, 1.0, 0.975], np.float32)
+    clipped: Floats = np.clip(rgb + 0.5, 0, 255)
+    return clipped.astype(np.uint8)
 
 
 def draw_large_oxide(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +101,9 @@ def clear_of_resin(winding: Winding, placed: Placed) -> bool:
     return not winding.at(*np.broadcast_arrays(y, x)).resin.any()
 
 
-def make_canvas(winding: Winding, placed: Placed, sample: object) -> Canvas:
+def make_canvas(
+    winding: Winding, placed: Placed, sample: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+) -> Canvas:
     """Pixel grid of a placed object; `sample(depth, along, winding number)` reads the undisturbed specimen."""
     y, x = np.mgrid[: placed.height, : placed.width].astype(np.float32)
     y += np.float32(placed.y0 - placed.y)
@@ -118,7 +121,7 @@ def make_canvas(winding: Winding, placed: Placed, sample: object) -> Canvas:
         along = middle_along + x * down - y * right
 
     def shifted(across: np.ndarray, sideways: np.ndarray) -> np.ndarray:
-        return sample(depth + across, along + sideways, placed.winding)  # type: ignore[operator]
+        return sample(depth + across, along + sideways, placed.winding)
 
     return Canvas(y=y, x=x, t=depth - middle_depth, s=along - middle_along, depth_px=depth, sample=shifted)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.synthetic.fields import patch_noise
 from microscope_qc.synthetic.winding import COATINGS, LAYERS_PX
 
@@ -152,7 +153,7 @@ def path_distance(a: np.ndarray, b: np.ndarray, path: np.ndarray) -> tuple[np.nd
     return np.sqrt(best), where / (len(path) - 1)
 
 
-def wander(rng: np.random.Generator, start: np.ndarray, stop: np.ndarray, *, bend: float, steps: int) -> np.ndarray:
+def wander(rng: np.random.Generator, start: Floats, stop: Floats, *, bend: float, steps: int) -> Floats:
     """A jagged path from start to stop, (steps + 1, 2); `bend` is the sideways deviation relative to the length."""
     along = np.linspace(0, 1, steps + 1)[:, None]
     side = np.array([-(stop - start)[1], (stop - start)[0]])

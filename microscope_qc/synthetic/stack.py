@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.synthetic.coatings import anode_coating, cathode_coating
 from microscope_qc.synthetic.fields import periodic_curve, tile_noise
 from microscope_qc.synthetic.pool import built_once
@@ -106,7 +107,8 @@ def _one_stack(rng: np.random.Generator, length: int) -> np.ndarray:
         view = picture[low:high]
         view += (layer - view) * inside
     wrapped = np.concatenate([picture[:, -4:], picture, picture[:, :4]], axis=1)
-    return np.clip(cv2.GaussianBlur(wrapped, (0, 0), 0.6)[:, 4:-4] + 0.5, 0, 255).astype(np.uint8)
+    smooth: Floats = np.clip(cv2.GaussianBlur(wrapped, (0, 0), 0.6)[:, 4:-4] + 0.5, 0, 255)
+    return smooth.astype(np.uint8)
 
 
 @built_once

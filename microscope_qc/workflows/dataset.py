@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import ReviewState, coordinates
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
@@ -51,7 +52,8 @@ class DatasetSummary:
 def trusted(rows: np.ndarray) -> np.ndarray:
     """Boxes a person confirmed, or drew and did not reject."""
     drawn = np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
-    return rows[(rows["state"] == ReviewState.CONFIRMED) | drawn]
+    keep: Flags = (rows["state"] == ReviewState.CONFIRMED) | drawn
+    return rows[keep]
 
 
 def make_dataset(

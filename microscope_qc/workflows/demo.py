@@ -197,6 +197,7 @@ def _named(job: Job[T], title: str) -> Job[T]:
         try:
             step = next(job)
         except StopIteration as stop:
-            return stop.value
+            result: T = stop.value
+            return result
         note = f"{title}: {step.note}" if step.note and step.note != title else title
         yield Progress(step.done, step.total, step.unit, note)

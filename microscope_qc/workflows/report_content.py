@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def _item(mosaic: Mosaic, row: np.void, classes: list[DefectClass], record: Slid
 
 
 def _slide(
-    record: SlideRecord, rows: np.ndarray, statistics: dict, classes: list[DefectClass], thumbnail: bytes
+    record: SlideRecord, rows: np.ndarray, statistics: dict[str, Any], classes: list[DefectClass], thumbnail: bytes
 ) -> SlideContent:
     size_y, size_x = record.pixel_size_um or (1.0, 1.0)
     place_of = {cls.id: place for place, cls in enumerate(classes)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.slides import Mosaic, open_slide
@@ -27,4 +28,5 @@ def open_scene(record: SlideRecord) -> Iterator[Mosaic]:
 
 def kept(rows: np.ndarray) -> np.ndarray:
     """Leave out rejected finds."""
-    return rows[rows["state"] != ReviewState.REJECTED]
+    keep: Flags = rows["state"] != ReviewState.REJECTED
+    return rows[keep]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.cells import unescape_cell
 from microscope_qc.core.errors import InputError
@@ -175,7 +176,8 @@ def find_registration(
 def target_rows(project: Project, slide_id: int) -> np.ndarray:
     """Chosen finds of a slide that are not rejected, whatever the filter hides."""
     rows = project.all_rows(slide_id, shown=False)
-    return rows[rows["chosen"] & (rows["state"] != ReviewState.REJECTED)]
+    wanted: Flags = rows["chosen"] & (rows["state"] != ReviewState.REJECTED)
+    return rows[wanted]
 
 
 def make_target_list(

@@ -19,6 +19,7 @@ from microscope_qc.app.canvas.box_scene import (
 from microscope_qc.app.canvas.boxes_visual import FRAME_DTYPE, Frames, frame_records, frame_vertices
 from microscope_qc.app.canvas.newest import NewestWork
 from microscope_qc.app.canvas.view import View
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import BOX_DTYPE, BoxChange
 from microscope_qc.core.geometry import Region
 
@@ -80,7 +81,7 @@ class BoxLayer:
         near = near[self._session.shown_mask()[near]]
         y0, x0, y1, x1 = (side[near] for side in table.corners)
         y, x = (y0 + y1) / 2, (x0 + x1) / 2
-        keep = (y >= region.y0) & (y < region.y1) & (x >= region.x0) & (x < region.x1)
+        keep: Flags = (y >= region.y0) & (y < region.y1) & (x >= region.x0) & (x < region.x1)
         return table.rows["id"][near[keep]]
 
     def labelled(self, view: View) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from microscope_qc.app.canvas.boxes_visual import FRAME_DTYPE, frame_records, packed_colour, packed_style
 from microscope_qc.app.canvas.view import View
+from microscope_qc.core.arrays import Ints
 from microscope_qc.core.boxes import BoxTable, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 
@@ -68,11 +69,11 @@ class Snapshot:
         y0, x0, y1, x1 = area
         return np.flatnonzero((low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0))
 
-    def kinds(self, places: np.ndarray) -> np.ndarray:
+    def kinds(self, places: Ints) -> Ints:
         """Places in :attr:`class_ids`; its length for a class that is gone, one more for what was rejected."""
         wanted = self.classes[places]
         count = len(self.class_ids)
-        found = np.searchsorted(self.class_ids, wanted)
+        found: Ints = np.searchsorted(self.class_ids, wanted)
         if count:
             found[self.class_ids[np.minimum(found, count - 1)] != wanted] = count
         found[self.states[places] == ReviewState.REJECTED] = count + 1
@@ -128,10 +129,11 @@ class Scene:
         self.records = np.append(self.records, record)
         return place
 
-    def ids_at(self, places: np.ndarray) -> np.ndarray:
+    def ids_at(self, places: Ints) -> Ints:
         """Ids of the boxes whose frames stand at places in ``records``."""
         later = np.array(list(self.places), np.int64)
-        return np.concatenate([self.ids, later])[places - self.dots]
+        ids: Ints = np.concatenate([self.ids, later])
+        return ids[places - self.dots]
 
     def offset(self, view: View) -> tuple[float, float, float]:
         """What :meth:`FramesVisual.look` needs."""

@@ -10,7 +10,7 @@ TWO_TRIANGLES = ((0, 1), (2, 1), (2, 3), (0, 1), (2, 3), (0, 3))
 """Corners (x, y) of a rectangle's two triangles, as places in left, top, right, bottom."""
 
 
-class ScreenVisual(Visual):
+class ScreenVisual(Visual):  # type: ignore[misc]  # vispy has no types
     """Its vertex shader has the canvas's width and height in screen points as ``u_size``."""
 
     def __init__(self, vertex_shader: str, fragment_shader: str) -> None:

@@ -12,8 +12,9 @@ from qtpy.QtWidgets import QDialog, QDialogButtonBox, QHBoxLayout, QLabel, QList
 
 from microscope_qc.app import theme
 from microscope_qc.app.crops import CropSpec, to_image
+from microscope_qc.app.docks.gallery_model import BOX_ID
 from microscope_qc.app.docks.gallery_text import count_text
-from microscope_qc.app.docks.gallery_view import BOX_ID, CropList
+from microscope_qc.app.docks.gallery_view import CropList
 from microscope_qc.app.docks.gating import allow
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.slides.tile_cache import TileSource

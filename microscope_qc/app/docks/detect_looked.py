@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtWidgets import QPushButton, QWidget
@@ -88,7 +88,7 @@ class LookedButton(QPushButton):
         self._session.notice.emit(str(error))
 
 
-def looked_at(folder: Path, card: dict) -> tuple[AreaMask | None, str]:
+def looked_at(folder: Path, card: dict[str, Any]) -> tuple[AreaMask | None, str]:
     """What a detection looks at, None where nothing need be shown, and how to say it.
 
     Raises

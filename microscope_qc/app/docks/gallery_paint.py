@@ -168,7 +168,7 @@ class FindDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         """Qt: all cells have one size."""
-        line = QFontMetrics(self.caption_font(option.font)).height()  # type: ignore[attr-defined]
+        line = QFontMetrics(self.caption_font(option.font)).height()
         return QSize(self._side + 2 * PADDING + 4, self._side + 2 * PADDING + 2 * line + 6)
 
     def spec(self, row: np.void) -> CropSpec:
@@ -183,9 +183,9 @@ class FindDelegate(QStyledItemDelegate):
         row = self._model.box(index.data(BOX_ID))
         if row is None:
             return
-        place = QRect(option.rect)  # type: ignore[attr-defined]
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)  # type: ignore[attr-defined]
-        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)  # type: ignore[attr-defined]
+        place = QRect(option.rect)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
         key = self._key(row, option, index.row(), selected=selected, hovered=hovered)
         drawn = self._cells.get(key)
         if drawn is None:
@@ -211,8 +211,8 @@ class FindDelegate(QStyledItemDelegate):
         image = None if crop is None else 0 if crop.image is None else crop.image.cacheKey()
         values = tuple(str(value) for value in row.item())  # as text: no confidence is not equal to itself
         look = class_of(self._model.classes, row)
-        size, font = option.rect.size(), option.font.key()  # type: ignore[attr-defined]
-        ink = option.palette.color(QPalette.ColorRole.Text).rgba()  # type: ignore[attr-defined]
+        size, font = option.rect.size(), option.font.key()
+        ink = option.palette.color(QPalette.ColorRole.Text).rgba()
         cell = (size.width(), size.height(), self._side, self.ratio, font, ink, theme.current().accent)
         return values, image, look.code, look.colour, self._session.pixel_size_um, selected, hovered, cell
 
@@ -220,7 +220,7 @@ class FindDelegate(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, cell: QRect, row: np.void, *, selected: bool,
         hovered: bool,
     ) -> None:  # fmt: skip
-        palette: QPalette = option.palette  # type: ignore[attr-defined]
+        palette: QPalette = option.palette
         found = class_of(self._model.classes, row)
         painter.save()
         painter.setClipRect(cell)
@@ -247,7 +247,7 @@ class FindDelegate(QStyledItemDelegate):
             painter.drawRect(picture)
         caption = QRectF(picture.left(), picture.bottom() + 3, side, body.bottom() - picture.bottom() - 3)
         role = QPalette.ColorRole.Text
-        painter.setFont(self.caption_font(option.font))  # type: ignore[attr-defined]
+        painter.setFont(self.caption_font(option.font))
         self._paint_caption(painter, caption, row, palette.color(role), found.code, QColor(found.colour))
         painter.restore()
 

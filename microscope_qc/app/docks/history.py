@@ -163,7 +163,8 @@ class HistoryDock(QWidget):
 
     def _entry(self) -> LogEntry | None:
         item = self.items.currentItem()
-        return None if item is None else item.data(ENTRY)
+        entry: LogEntry | None = None if item is None else item.data(ENTRY)
+        return entry
 
     def _show_details(self) -> None:
         entry, project = self._entry(), self._session.project

@@ -13,6 +13,7 @@ from microscope_qc.app.docks.gallery_model import FindModel, find_model
 from microscope_qc.app.docks.gallery_text import class_of, confidence_text, things
 from microscope_qc.app.docks.gallery_view import CropList
 from microscope_qc.app.session import Session
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import MicroscopeQCError
 
@@ -27,7 +28,7 @@ def like_this(session: Session, box_id: int) -> np.ndarray:
     """
     this = session.table.get([box_id])[0]
     rows = session.shown_rows()
-    like = (rows["class_id"] == this["class_id"]) & (rows["state"] == ReviewState.UNREVIEWED)
+    like: Flags = (rows["class_id"] == this["class_id"]) & (rows["state"] == ReviewState.UNREVIEWED)
     if not math.isnan(this["confidence"]):
         rejected = this["state"] == ReviewState.REJECTED
         near = rows["confidence"] <= this["confidence"] if rejected else rows["confidence"] >= this["confidence"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
     return Dataset(classes, pictures, full_names(classes))
 
 
-def _object(node) -> tuple[str, list[float]]:
+def _object(node: Any) -> tuple[str, list[float]]:
     box = node.find("bndbox")
     x0, y0, x1, y1 = (float(box.findtext(name)) for name in ("xmin", "ymin", "xmax", "ymax"))
     # edges counted from 0, as LabelImg and this program's own export write them

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import touching_pairs
 from microscope_qc.ml.card import WEIGHTS_NAME, AnomalySettings, ModelCard, read_card
@@ -93,12 +94,13 @@ class AnomalyTask(SlidingTask):
             for length, starts in zip(size, (found.rows, found.columns), strict=True)
         )
         errors = found.values[0] / np.outer(down, across)
-        steps = (errors - self.anomaly.threshold) / self.anomaly.spread
+        steps: Floats = (errors - self.anomaly.threshold) / self.anomaly.spread
         return (0.5 + 0.5 * np.tanh(steps / 2))[None].astype(np.float32)  # the logistic function, never overflowing
 
     def evidence(self, maps: np.ndarray, label: int) -> np.ndarray:
         """The errors themselves."""
-        return maps[label]
+        errors: Floats = maps[label]
+        return errors
 
     def cut(self, box: tuple[float, float, float, float], ends: tuple[bool, ...]) -> bool:
         """Never: pieces of the same are joined."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_write, write_error
 from microscope_qc.core.geometry import Region
@@ -150,7 +151,7 @@ class HeatMap:
             first, last = self.cell_at(region.y0, region.x0), self.cell_at(region.y1 - 1, region.x1 - 1)
             y, x = slice(first[0], last[0] + 1), slice(first[1], last[1] + 1)
         part = self._values[:, y, x] if label is None else self._values[label : label + 1, y, x]
-        scores = np.asarray(part, np.float32).max(axis=0)
+        scores: Floats = np.asarray(part, np.float32).max(axis=0)
         scores[scores == 0] = np.nan
         return scores
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.core.files import atomic_path, atomic_write
 from microscope_qc.core.geometry import Region, TileGrid
@@ -38,7 +39,7 @@ class AreaMask:
 
     region: Region
     cell_px: tuple[float, float]
-    look: np.ndarray
+    look: Flags
 
     @property
     def fingerprint(self) -> str:
@@ -64,29 +65,30 @@ class AreaMask:
         here = self.look[parts[0], parts[1]]
         return np.count_nonzero(here) / here.size if here.size else 0.0
 
-    def at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def at(self, y: np.ndarray, x: np.ndarray) -> Flags:
         """Whether one looks at places in slide pixels; beside the region it is as at its border."""
-        cells = []
+        cells: list[Ints] = []
         for places, corner, side, count in zip(
             (y, x), (self.region.y0, self.region.x0), self.cell_px, self.look.shape, strict=True
         ):
             cells.append(np.clip(np.floor((places - corner) / side).astype(int), 0, count - 1))
         return self.look[cells[0], cells[1]]
 
-    def touches(self, rows: np.ndarray | Mapping[str, np.ndarray]) -> np.ndarray:
+    def touches(self, rows: np.ndarray | Mapping[str, np.ndarray]) -> Flags:
         """Which boxes (rows with y0, x0, y1, x1 in slide pixels) lie at least partly where one looks."""
         table = self._sums()
         (top, bottom), (left, right) = (
             self._between(rows[low], rows[high], axis) for axis, (low, high) in enumerate((("y0", "y1"), ("x0", "x1")))
         )
-        return (table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]) > 0
+        cells: Ints = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+        return cells > 0
 
-    def _touched(self, grid: TileGrid) -> np.ndarray:
+    def _touched(self, grid: TileGrid) -> Flags:
         table = self._sums()
         (top, bottom), (left, right) = (
             self._cells(starts, grid.tile_px, axis) for axis, starts in enumerate(grid.starts)
         )
-        strips = table[bottom] - table[top]
+        strips: Ints = table[bottom] - table[top]
         return strips[:, right] > strips[:, left]
 
     def _sums(self) -> np.ndarray:

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from microscope_qc.ml.inference.session import TileRecord
+from microscope_qc.ml.inference.session import Session, TileRecord
 
 _lock = threading.Lock()
-_kept: dict[str, Any] = {}
+_kept: dict[str, tuple[Session, list[str]]] = {}
 
 
 def compute_batches(
@@ -45,9 +45,8 @@ def compute_batches(
         return records, notes[before:], meter.sums() | where
 
 
-def _session(key: str, card: Mapping[str, Any], share: int, compiled: bool) -> tuple[Any, list[str]]:
+def _session(key: str, card: Mapping[str, Any], share: int, compiled: bool) -> tuple[Session, list[str]]:
     from microscope_qc.ml.devices import use_threads
-    from microscope_qc.ml.inference.session import Session
 
     if key not in _kept:
         close()

@@ -47,7 +47,8 @@ class Scores:
     def map_of(self, row: int, column: int, window_px: int) -> np.ndarray:
         """Maps (n, h, w) of a window."""
         if self.place_px is None:  # (rows, columns, n, h, w)
-            return self.maps[row, column]
+            own: np.ndarray = self.maps[row, column]
+            return own
         side = window_px // self.place_px
         y, x = int(self.rows[row]) // self.place_px, int(self.columns[column]) // self.place_px
         return self.maps[:, y : y + side, x : x + side]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.devices import choose_device
@@ -58,13 +59,16 @@ class WindowTask(SlidingTask):
 
     def maps(self, pictures: Tensor, size: Size) -> Tensor:
         """Class maps: their means are logits."""
-        return self.answers(pictures).float()
+        found: Tensor = self.answers(pictures).float()
+        return found
 
     def confidences(self, found: Scores, size: Size) -> np.ndarray:
         """Shares of the classes; the last score is that of "none of them"."""
-        exp = np.exp(found.values - found.values.max(axis=0, keepdims=True))
-        return (exp / exp.sum(axis=0, keepdims=True)).astype(np.float32)[:-1]
+        exp: Floats = np.exp(found.values - found.values.max(axis=0, keepdims=True))
+        shares: Floats = exp / exp.sum(axis=0, keepdims=True)
+        return shares.astype(np.float32)[:-1]
 
     def evidence(self, maps: np.ndarray, label: int) -> np.ndarray:
         """Evidence for a class against "none of them"."""
-        return maps[label] - maps[-1]
+        lead: Floats = maps[label] - maps[-1]
+        return lead

@@ -50,7 +50,8 @@ class Autoencoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, H, W), normalised, as the network gives them back."""
-        return self.last(self.decoder(self.encoder(pictures)))
+        returned: Tensor = self.last(self.decoder(self.encoder(pictures)))
+        return returned
 
 
 class SquaredErrors(nn.Module):
@@ -73,7 +74,7 @@ class SquaredErrors(nn.Module):
         batch, _, height, width = pictures.shape
         plain = pictures.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not self._at_once
         body = self.body(pictures) if plain else self._rectified(pictures)
-        found = self.last(body).float().permute(0, 2, 3, 1)
+        found: Tensor = self.last(body).float().permute(0, 2, 3, 1)
         found = found.reshape(batch, height // 2, width // 2, 2, 6)
         rows = pictures.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 6)
         for row in (0, 1):  # both at once would be three times slower: one long step for every six numbers

@@ -41,7 +41,8 @@ class WindowClassifier(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits (B, outputs) of windows (B, 3, H, W), normalised."""
-        return self.decide(self.features(pictures).mean(dim=(2, 3)))
+        logits: Tensor = self.decide(self.features(pictures).mean(dim=(2, 3)))
+        return logits
 
 
 def _light(settings: dict[str, Any]) -> tuple[nn.Module, int, int]:

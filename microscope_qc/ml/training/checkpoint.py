@@ -31,9 +31,10 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader of damaged files fails in many ways, none of which runs their code
         raise ModelError(
             f"The interrupted training in {folder} cannot be continued: its {NAME} is damaged.",
             hint="Delete that file to start again, or choose another folder.",
         ) from error
+    return state
