@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,17 @@ HEAVY = [
     "pandas",
     "dask",
 ]
+NOT_IMPORTED = {
+    # the Qt behind qtpy
+    "pyside6",
+    # superqt finds its icons by their names
+    "fonticon-materialdesignicons7",
+    # declared ahead of use
+    "pyqtgraph",
+    "scikit-image",
+    "shapely",
+    "torchmetrics",
+}
 
 
 def tracked() -> list[str]:
@@ -107,12 +120,67 @@ def test_nothing_generated_is_kept():
     assert [name for name in tracked() if bad.search(name)] == []
 
 
-def test_every_dependency_is_named_in_the_notices():
+def plain_name(text: str) -> str:
+    """Name of a distribution as indexes compare them, of a requirement or of its metadata."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", text).group()).lower()
+
+
+def dependencies() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {plain_name(line) for line in project["dependencies"]}
+
+
+def imports(source: str) -> set[str]:
+    """Top-level modules of what a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found |= {name.name for name in names}
+            case ast.ImportFrom(module=str(module), level=0):
+                found.add(module)
+            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(module)), *_]):
+                found.add(module)
+    return {name.split(".")[0] for name in found}
+
+
+def foreign_imports() -> set[str]:
+    """Top-level modules of others that the package imports."""
+    found = set()
+    for path in (ROOT / "microscope_qc").rglob("*.py"):
+        found |= imports(path.read_text(encoding="utf-8"))
+    return found - sys.stdlib_module_names - {"microscope_qc"}
+
+
+def test_every_import_is_declared_and_every_dependency_imported():
+    owners = packages_distributions()
+    needed, undeclared = set(), []
+    for module in sorted(foreign_imports()):
+        own = {plain_name(name) for name in owners.get(module, [])} & dependencies()
+        needed |= own
+        if not own:
+            undeclared.append(module)
+    assert undeclared == []
+    assert dependencies() - needed == NOT_IMPORTED
+
+
+def test_every_kind_of_import_is_noticed():
+    source = """
+import a.b as c, d
+from e.f import g
+from . import h
+def i():
+    import j
+    importlib.import_module("k.l")
+    importlib.import_module(f"{m}.n")
+"""
+    assert imports(source) == {"a", "d", "e", "j", "k"}
+
+
+def test_every_dependency_is_named_in_the_notices():
     notices = ROOT / "resources" / "licences" / "THIRD_PARTY_NOTICES.md"
     named = set(re.findall(r"[\w.-]+", notices.read_text(encoding="utf-8").lower()))
-    needed = {re.match(r"[\w.-]+", line).group().lower() for line in project["dependencies"]}
-    assert needed - named == set()
+    assert dependencies() - named == set()
 
 
 def test_the_constraints_pin_every_dependency_and_name_no_index():
