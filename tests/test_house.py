@@ -68,6 +68,7 @@ HEAVY = [
     "pandas",
     "dask",
 ]
+PICTURES = "resources/screenshots/"
 NOT_IMPORTED = {
     # the Qt behind qtpy
     "pyside6",
@@ -239,13 +240,19 @@ def wheel(tmp_path_factory) -> Path:
 
 
 def resources() -> list[str]:
-    return [name for name in tracked() if name.startswith("resources/")]
+    """Files that every installation has; the README's pictures stay where they are."""
+    return [name for name in tracked() if name.startswith("resources/") and not name.startswith(PICTURES)]
 
 
 def test_the_wheel_holds_code_resources_and_licences(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert resources()
     assert {f"microscope_qc/{name}" for name in resources()} <= names
+    pictures = re.findall(r"\((resources/[^)]+\.png)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert pictures
+    assert all(name.startswith(PICTURES) for name in pictures)
+    assert not [name for name in names if PICTURES in name]
+    assert {Path(name).name for name in pictures} & {Path(name).name for name in names} == set()
     assert {name for name in tracked() if name.startswith("microscope_qc/")} <= names
     assert {name.rsplit("/", 1)[1] for name in names if "/licenses/" in name} == {"LICENSE", "THIRD_PARTY_NOTICES.md"}
     assert not [name for name in names if name.startswith(("tests", "installers", "resources"))]
