@@ -184,7 +184,7 @@ class WelcomePage(QWidget):
 def _picture(name: str) -> Picture | None:
     """One of the bundled pictures of the window; None where an installation goes without."""
     try:
-        picture = Picture(resource("screenshots", f"{name}.png"))
+        picture = Picture(resource("welcome", f"{name}.png"))
     except InputError:
         return None
     return picture if picture.is_there else None

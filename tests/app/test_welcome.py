@@ -29,7 +29,7 @@ def test_pictures_that_are_there_are_shown_and_others_left_out(
     (tmp_path / "sem.png").write_bytes(b"cut off")
 
     def find(*parts: str) -> Path:
-        if parts[0] != "screenshots":
+        if parts[0] != "welcome":
             raise InputError("not here")
         return tmp_path / parts[1]
 

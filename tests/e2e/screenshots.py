@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 1600, 1000
 DEMO_SIZE = 4096
+WELCOME, WELCOME_WIDTH = ("annotate", "review", "sem"), 560
+"""Shown small on the welcome page, which has them from a folder ``welcome`` beside OUT_DIR."""
 STILL = 10
 """So many looks at the window without a change, and it stands still."""
 
@@ -277,10 +279,18 @@ class Studio:
             raise OSError(f"{path} was not written")
         with Image.open(path) as full:
             colours = full.convert("RGB")
-        # less than half the size; the palette must keep rare colours, since those are the classes
-        palette = colours.quantize(256, Image.Quantize.MAXCOVERAGE)
-        colours.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
-        print(path, flush=True)
+        _save_small(colours, path)
+        if name in WELCOME:
+            small = colours.resize((WELCOME_WIDTH, round(WELCOME_WIDTH * colours.height / colours.width)))
+            _save_small(small, self.out.parent / "welcome" / path.name)
+
+
+def _save_small(picture: Image.Image, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    # less than half the size; the palette must keep rare colours, since those are the classes
+    palette = picture.quantize(256, Image.Quantize.MAXCOVERAGE)
+    picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    print(path, flush=True)
 
 
 def _large_project(folder: Path) -> Path:
