@@ -74,3 +74,11 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 def graphics_cards() -> int:
     """How many graphics cards can compute."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory is what was lacking, of the graphics card or of the computer."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    words = ("out of memory", "can't allocate memory", "could not create a primitive", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

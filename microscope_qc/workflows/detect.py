@@ -13,7 +13,8 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError,
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
-from microscope_qc.ml.inference.mask import AreaMask, has_mask, read_mask, write_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import has_mask, read_mask, write_mask
 from microscope_qc.ml.inference.speed import starts_of
 from microscope_qc.ml.inference.tiling import lattice, plan_grid, slide_scale, tile_size
 from microscope_qc.ml.journal import LOADING, read_status, read_tile_errors

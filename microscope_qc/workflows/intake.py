@@ -13,7 +13,8 @@ from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.merge import CANDIDATE_DTYPE, SeamMerger
-from microscope_qc.ml.inference.mask import AreaMask, read_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import read_mask
 from microscope_qc.ml.inference.tiling import merge_settings, plan_grid
 from microscope_qc.ml.journal import LEFT_OUT, read_journal
 from microscope_qc.project import Project

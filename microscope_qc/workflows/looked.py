@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from microscope_qc.core.geometry import Region, TileGrid
-from microscope_qc.ml.inference.mask import AreaMask, read_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import read_mask
 from microscope_qc.ml.inference.tiling import merge_settings, plan_grid
 from microscope_qc.ml.journal import read_status, tiles_looked_at
 from microscope_qc.project.records import RunRecord

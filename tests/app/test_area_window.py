@@ -16,7 +16,8 @@ from qtpy.QtWidgets import QApplication
 
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress, run_job
-from microscope_qc.ml.inference.mask import AreaMask, mask_from_dict, write_mask
+from microscope_qc.ml.inference.mask import AreaMask, mask_from_dict
+from microscope_qc.ml.inference.mask_files import write_mask
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot

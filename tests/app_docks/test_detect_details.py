@@ -23,7 +23,8 @@ from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.inference.heatmap import HEAT_NAME, HeatCard, HeatMap
-from microscope_qc.ml.inference.mask import AreaMask, write_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import write_mask
 from microscope_qc.ml.journal import JournalWriter, write_status
 
 pytestmark = pytest.mark.window

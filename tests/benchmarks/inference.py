@@ -513,7 +513,8 @@ def memory(folder: Path) -> None:
 
     As many tiles of each, from all over the slide and none beside another: unpacked pieces are of no further use.
     """
-    from microscope_qc.ml.inference.mask import mask_from, write_mask
+    from microscope_qc.ml.inference.mask import mask_from
+    from microscope_qc.ml.inference.mask_files import write_mask
     from microscope_qc.slides.virtual import write_virtual
 
     peaks = []

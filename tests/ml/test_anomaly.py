@@ -25,7 +25,8 @@ from microscope_qc.ml.inference import plan_grid, run_model
 from microscope_qc.ml.inference.anomaly import AnomalyTask
 from microscope_qc.ml.inference.fallback import Ladder
 from microscope_qc.ml.inference.heatmap import HeatMap
-from microscope_qc.ml.inference.tasks import Found, load_task
+from microscope_qc.ml.inference.task_loading import load_task
+from microscope_qc.ml.inference.tasks import Found
 from microscope_qc.ml.journal import JOURNAL_NAME, read_journal
 from microscope_qc.ml.networks import build_autoencoder
 from microscope_qc.ml.networks.autoencoders import SquaredErrors

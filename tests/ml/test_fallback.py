@@ -14,12 +14,13 @@ from learning_toys import draw, untrained_model
 
 from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.inference import run_model
 from microscope_qc.ml.inference.batch_size import batch_size, by_trial, cache_file
-from microscope_qc.ml.inference.fallback import Ladder, OutOfMemory, is_out_of_memory
+from microscope_qc.ml.inference.fallback import Ladder, OutOfMemory
 from microscope_qc.ml.inference.pictures import OnDevice, compiling_pays
 from microscope_qc.ml.inference.streams import stream_count
-from microscope_qc.ml.inference.tasks import load_task
+from microscope_qc.ml.inference.task_loading import load_task
 from microscope_qc.ml.journal import read_journal, read_status
 
 TILE = 256

@@ -23,7 +23,7 @@ from microscope_qc.ml.card import read_card
 from microscope_qc.ml.inference import plan_grid, run_model
 from microscope_qc.ml.inference.activation import activation_box
 from microscope_qc.ml.inference.heatmap import HeatCard, HeatMap
-from microscope_qc.ml.inference.tasks import load_task
+from microscope_qc.ml.inference.task_loading import load_task
 from microscope_qc.ml.inference.windows import WindowTask
 from microscope_qc.ml.journal import JOURNAL_NAME, read_journal
 from microscope_qc.ml.networks import CLASSIFIERS, build_classifier

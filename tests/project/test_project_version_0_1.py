@@ -22,7 +22,8 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.correlation.registration import Registration
 from microscope_qc.ml.inference.heatmap import HeatMap
-from microscope_qc.ml.inference.mask import AreaMask, read_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import read_mask
 from microscope_qc.ml.inference.plan import read_plan
 from microscope_qc.ml.journal import read_journal, read_status, read_tile_errors
 from microscope_qc.project import Project

@@ -12,7 +12,8 @@ from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region, TileGrid, iou_matrix
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.inference.mask import AreaMask, write_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import write_mask
 from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, write_status
 from microscope_qc.project import Project
 from microscope_qc.workflows.compare_runs import compare_finds, compare_runs

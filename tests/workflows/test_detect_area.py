@@ -14,7 +14,8 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress, run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.card import WEIGHTS_NAME
-from microscope_qc.ml.inference.mask import AreaMask, read_mask, write_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import read_mask, write_mask
 from microscope_qc.ml.inference.speed import notes_of
 from microscope_qc.ml.journal import JournalWriter, read_journal, write_status
 from microscope_qc.project import Project

@@ -18,7 +18,8 @@ from microscope_qc.core.errors import Cancelled, InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress, run_job
 from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.inference.mask import AreaMask, read_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import read_mask
 from microscope_qc.project import Project
 from microscope_qc.workflows import detect as detection
 from microscope_qc.workflows.batch import batch

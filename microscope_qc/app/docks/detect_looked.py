@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QPushButton, QWidget
 
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.inference.mask import AreaMask, has_mask, read_mask
+from microscope_qc.ml.inference.mask import AreaMask
+from microscope_qc.ml.inference.mask_files import has_mask, read_mask
 from microscope_qc.ml.inference.tiling import plan_grid
 from microscope_qc.workflows.wording import percent
 

@@ -125,35 +125,3 @@ def full_names(classes: list[str]) -> list[str]:
     """Names of class codes that come with the program; other codes are their own names."""
     known = {defect.code: defect.name for group in CLASS_SETS.values() for defect in group}
     return [known.get(code, code) for code in classes]
-
-
-def load_dataset(path: Path | str) -> Dataset:
-    """Read a COCO folder (or file) or a Pascal VOC folder.
-
-    Raises
-    ------
-    ModelError
-        When there are no annotations, no pictures or no boxes.
-    """
-    from microscope_qc.ml.datasets.coco import find_coco, load_coco
-    from microscope_qc.ml.datasets.voc import find_voc, load_voc
-
-    root = Path(path)
-    if not root.exists():
-        raise ModelError(f"{root} does not exist.", hint="Give a folder with annotations and pictures.")
-    documents = find_coco(root)
-    if documents:
-        dataset = load_coco(documents)
-    else:
-        annotations = find_voc(root) if root.is_dir() else []
-        if not annotations:
-            raise ModelError(
-                f"{root} holds no annotations.",
-                hint="A COCO .json beside its pictures, or Pascal VOC .xml files, is needed.",
-            )
-        dataset = load_voc(root, annotations)
-    if not dataset.pictures:
-        raise ModelError(
-            f"None of the pictures that {root.name} names was found.", hint="Put them beside the annotations."
-        )
-    return dataset

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from microscope_qc.core.files import WriteError, atomic_write
-from microscope_qc.ml.inference.fallback import is_out_of_memory
+from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.inference.streams import as_one_stream, stream_count
 from microscope_qc.ml.inference.tasks import Size, Task
 

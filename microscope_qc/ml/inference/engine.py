@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.inference.area import wanted_tiles
 from microscope_qc.ml.inference.batch_size import batch_size, device_name
-from microscope_qc.ml.inference.mask import wanted_tiles
 from microscope_qc.ml.inference.pictures import compiling_pays
 from microscope_qc.ml.inference.plan import RunPlan, read_plan, write_plan
 from microscope_qc.ml.inference.record import RunWriter

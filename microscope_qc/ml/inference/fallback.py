@@ -68,6 +68,8 @@ class Ladder:
             try:
                 computed.append(self._in_parts(part) if apart else self._task.compute(part, size))
             except Exception as error:
+                from microscope_qc.ml.devices import is_out_of_memory
+
                 if not is_out_of_memory(error):
                     raise
                 reason = error
@@ -128,16 +130,6 @@ class Ladder:
 def _inside(part: Region, size: Size) -> Size:
     """How much of a part is no padding."""
     return max(0, min(part.y1, size[0]) - part.y0), max(0, min(part.x1, size[1]) - part.x0)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory is what was lacking, of the graphics card or of the computer."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    words = ("out of memory", "can't allocate memory", "could not create a primitive", "not enough memory")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 
 def _give_back(device_type: str) -> None:

@@ -1,32 +1,22 @@
-"""Where a detection looks: cells of an area, kept with a run as a picture and with a project as text. No torch in here.
-
-Where nobody said so, :mod:`material` tells resin and empty area from material.
-"""
+"""Where a detection looks: cells of an area."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.arrays import Flags, Ints
-from microscope_qc.core.errors import InputError, ProjectError
-from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region, TileGrid
 
-if TYPE_CHECKING:
-    from microscope_qc.ml.inference.session import Session
-
-MASK_NAME, MASK_CARD_NAME = "mask.png", "mask.json"
 MOST_CELLS = 1 << 26
 """Larger masks are not read: no slide needs them."""
 FINEST_CELL_PX, CELLS_ALONG = 32, 1024
@@ -107,69 +97,6 @@ class AreaMask:
         return np.clip(first, 0, limit - 1), np.clip(stop, 1, limit)
 
 
-def write_mask(folder: Path, mask: AreaMask | None) -> None:
-    """Keep a mask with a run; None says that everything is looked at."""
-    import cv2
-
-    card: dict[str, Any] = {"everything": mask is None}
-    if mask is not None:
-        region = mask.region
-        card |= {"region": [region.y0, region.x0, region.y1, region.x1], "cell_px": list(mask.cell_px)}
-        done, png = cv2.imencode(".png", mask.look.astype(np.uint8) * 255)
-        if not done:
-            raise ProjectError("The mask could not be written as a picture.")
-        with atomic_path(folder / MASK_NAME) as temporary:
-            temporary.write_bytes(png.tobytes())
-    atomic_write(folder / MASK_CARD_NAME, json.dumps(card))
-
-
-def read_mask(folder: Path) -> AreaMask | None:
-    """The mask of a run; None when everything is looked at.
-
-    Raises
-    ------
-    ProjectError
-        When it is damaged.
-    """
-    if not has_mask(folder):
-        return None
-    import cv2
-
-    try:
-        card = json.loads((folder / MASK_CARD_NAME).read_text(encoding="utf-8"))
-        if card["everything"]:
-            return None
-        raw = np.frombuffer((folder / MASK_NAME).read_bytes(), np.uint8)
-        look = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE) if len(raw) else None
-        if look is None:
-            raise ValueError("no picture")
-        region, cell = _frame(card, look.shape)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, cv2.error) as error:
-        raise ProjectError(
-            f"The mask in {folder} is damaged ({error}).",
-            hint="Start this detection anew (--fresh on the command line).",
-        ) from error
-    return AreaMask(region, cell, look > 127)
-
-
-def has_mask(folder: Path) -> bool:
-    """Whether it is settled where a run looks."""
-    return (folder / MASK_CARD_NAME).exists()
-
-
-def wanted_tiles(folder: Path, session: Session) -> list[int]:
-    """Tiles that a run looks at; where that is not settled yet, the mask is made and kept."""
-    if not has_mask(folder):
-        made = None
-        if session.card.get("skip_empty"):
-            from microscope_qc.ml.inference.material import find_material
-
-            made = find_material(session.mosaic, session.grid.region, scale=session.scale)
-        write_mask(folder, made)
-    mask = read_mask(folder)
-    return list(range(len(session.grid))) if mask is None else mask.tiles(session.grid)
-
-
 def mask_from(look: np.ndarray, *, region: Region, cell_px: Sequence[float]) -> AreaMask:
     """A person's own mask: where ``look`` (rows, columns) is true.
 
@@ -216,7 +143,7 @@ def mask_from_dict(values: Any, shape_px: tuple[int, int]) -> AreaMask:
         rows, columns = (int(v) for v in values["shape"])
         if min(rows, columns) < 1 or rows * columns > MOST_CELLS:
             raise damaged
-        region, cell = _frame(values, (rows, columns))
+        region, cell = read_frame(values, (rows, columns))
         size = (rows * columns + 7) // 8
         packed = zlib.decompressobj().decompress(base64.b64decode(values["cells"], validate=True), size + 1)
     except (KeyError, TypeError, ValueError, OverflowError, zlib.error, binascii.Error) as error:
@@ -232,8 +159,14 @@ def mask_from_dict(values: Any, shape_px: tuple[int, int]) -> AreaMask:
     return AreaMask(region, cell, bits.reshape(rows, columns).astype(bool))
 
 
-def _frame(card: Mapping[str, Any], shape: Sequence[int]) -> tuple[Region, tuple[float, float]]:
-    """Region and size of a cell as they were written, where cells of this number fill the region."""
+def read_frame(card: Mapping[str, Any], shape: Sequence[int]) -> tuple[Region, tuple[float, float]]:
+    """Region and size of a cell as they were written, where cells of this number fill the region.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, IndexError
+        When they are not there, or do not fit.
+    """
     region = Region(*(int(v) for v in card["region"]))
     cell = (float(card["cell_px"][0]), float(card["cell_px"][1]))
     if region.empty or not all(math.isfinite(side) and side > 0 for side in cell):

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from microscope_qc.ml.card import ModelCard
-from microscope_qc.ml.devices import autocast, fast_bfloat16
-from microscope_qc.ml.inference.fallback import is_out_of_memory
+from microscope_qc.ml.devices import autocast, fast_bfloat16, is_out_of_memory
 from microscope_qc.ml.inference.tasks import Size
 
 log = logging.getLogger(__name__)

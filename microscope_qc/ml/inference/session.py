@@ -17,7 +17,7 @@ from microscope_qc.ml.inference.pixels import TileReader
 from microscope_qc.ml.inference.sink import Sink
 from microscope_qc.ml.inference.speed import Meter
 from microscope_qc.ml.inference.streams import Computed, Streams
-from microscope_qc.ml.inference.tasks import load_task
+from microscope_qc.ml.inference.task_loading import load_task
 from microscope_qc.ml.inference.tiling import in_valid_area, model_tile_shape, plan_grid, slide_scale, to_slide
 
 READERS = 2
