@@ -22,9 +22,9 @@ from screens import Screen, open_screens
 _LIMIT_S, _LIMIT_LONG_S = 900, 4 * 3600
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
 _NEEDS_WINDOW = re.compile(r"mark\.(window|story)\b")
-_WINDOW_FOLDERS = ("app", "app_docks", "e2e")
+_WINDOW_FOLDERS = ("app", "e2e")
 _SHARES = 4  # of tests without windows: more would import everything more often
-_ONE_PROCESS = ("app", "app_docks")  # a story starts the program itself
+_ONE_PROCESS = "app"  # a story starts the program itself
 
 
 @dataclass
@@ -97,8 +97,8 @@ def _windows(files: list[Path]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for file in files:
         name = file.relative_to(ROOT).as_posix()
-        folder = file.relative_to(ROOT / "tests").parts[0]
-        groups.setdefault(f"tests/{folder}" if folder in _ONE_PROCESS else name, []).append(name)
+        shared = file.relative_to(ROOT / "tests").parts[0] == _ONE_PROCESS
+        groups.setdefault(name.rpartition("/")[0] if shared else name, []).append(name)
     return groups
 
 

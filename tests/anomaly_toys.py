@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from microscope_qc.ml.card import WEIGHTS_NAME, AnomalySettings, ModelCard, WindowSettings, write_card
-from microscope_qc.ml.networks import build_autoencoder
+from microscope_qc.ml.architectures import build_autoencoder
+from microscope_qc.ml.cards import WEIGHTS_NAME, AnomalySettings, ModelCard, WindowSettings, write_card
 from microscope_qc.ml.weights import save_weights
 
 WINDOW, STRIDE = 64, 48

@@ -54,8 +54,8 @@ def untrained_model(
     """A model with fixed random weights that says something everywhere (the lower ``bias``, the less)."""
     import torch
 
-    from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, write_card
-    from microscope_qc.ml.networks import build_detector
+    from microscope_qc.ml.architectures import build_detector
+    from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(7)
@@ -77,8 +77,8 @@ def untrained_classifier(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NE
     """A classifier of windows of 64 px, every 16 px, with fixed random weights: its map is the same every time."""
     import torch
 
-    from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
-    from microscope_qc.ml.networks import build_classifier
+    from microscope_qc.ml.architectures import build_classifier
+    from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(7)

@@ -36,7 +36,7 @@ def run(paths: Sequence[str]) -> int:
     running = QApplication.instance()
     app = running if isinstance(running, QApplication) else QApplication(sys.argv[:1])
     app.setApplicationName("microscope-qc")
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
 
     window = MainWindow()
     window.show()

@@ -26,7 +26,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run_demo(args: argparse.Namespace) -> int:
     """Make the demo, say what it found, open the window."""
     from microscope_qc.cli.progress import run
-    from microscope_qc.workflows.demo import BUNDLED_DETECTOR, DEMO_SEED, demo, sample_folder
+    from microscope_qc.workflows.samples.demo import BUNDLED_DETECTOR, DEMO_SEED, demo, sample_folder
 
     out = (args.out or sample_folder()).expanduser()
     seed = DEMO_SEED if args.seed is None else args.seed

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from microscope_qc.cli.learning import share_processor
 
 if TYPE_CHECKING:
-    from microscope_qc.workflows.batch import BatchResult
-    from microscope_qc.workflows.detect import DetectResult
-    from microscope_qc.workflows.stored_area import Look
+    from microscope_qc.workflows.detection.area import Look
+    from microscope_qc.workflows.detection.batch import BatchResult
+    from microscope_qc.workflows.detection.run import DetectResult
 
 
 def register(subparsers: Any) -> None:
@@ -90,7 +90,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 def _kind(args: argparse.Namespace) -> str | None:
     """Which of the masks that are stored with a project is asked for."""
-    from microscope_qc.workflows.stored_area import CHANGED, DRAWN
+    from microscope_qc.workflows.detection.area import CHANGED, DRAWN
 
     return DRAWN if args.drawn else None if args.everything or args.no_mask else CHANGED
 
@@ -107,8 +107,8 @@ def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.geometry import Region
     from microscope_qc.project import Project
-    from microscope_qc.workflows.detect import detect
-    from microscope_qc.workflows.stored_area import chosen_look
+    from microscope_qc.workflows.detection.area import chosen_look
+    from microscope_qc.workflows.detection.run import detect
 
     with Project.open(Path(args.project)) as project:
         slide = project.slide(args.slide)
@@ -147,7 +147,7 @@ def _detect(args: argparse.Namespace) -> int:
 def _batch(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.errors import InputError, MicroscopeQCError
-    from microscope_qc.workflows.batch import batch
+    from microscope_qc.workflows.detection.batch import batch
 
     if args.workers is not None and args.workers < 1:
         raise InputError("There must be at least one worker.")
@@ -197,7 +197,7 @@ def _print_looks(args: argparse.Namespace) -> None:
     """Say where it will look before hours are spent; what cannot be opened is said by the batch itself."""
     from microscope_qc.core.errors import MicroscopeQCError
     from microscope_qc.project import Project
-    from microscope_qc.workflows.stored_area import chosen_look
+    from microscope_qc.workflows.detection.area import chosen_look
 
     for path in args.projects:
         with contextlib.suppress(MicroscopeQCError), Project.open(Path(path), write=False) as project:
@@ -228,7 +228,7 @@ def _compare(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.core.errors import InputError
     from microscope_qc.project import Project
-    from microscope_qc.workflows.compare_runs import compare_runs
+    from microscope_qc.workflows.detection.compare import compare_runs
 
     if len(args.runs) not in (0, 2):
         raise InputError("Name two detections, or none for the two newest.")
@@ -283,7 +283,7 @@ def _speed(status: dict[str, Any]) -> dict[str, Any]:
 
 def _print_how(result: DetectResult, look: Look) -> None:
     """What a person may want to know of a run: its speed, what was left out, what had to be changed."""
-    from microscope_qc.ml.inference.speed import notes_of, speed_text
+    from microscope_qc.project.runs.speed import notes_of, speed_text
 
     speed = speed_text(result.status)
     if speed:
@@ -299,7 +299,7 @@ def _worker(args: argparse.Namespace) -> int:
     from microscope_qc.cli import STOPPED
     from microscope_qc.cli.parent import end_with
     from microscope_qc.cli.progress import run
-    from microscope_qc.ml.inference import run_model
+    from microscope_qc.ml.engine import run_model
 
     began = _process_began()
     if args.parent is not None:

@@ -97,7 +97,7 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
 def _import(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.project import Project
-    from microscope_qc.workflows.importing import import_annotations
+    from microscope_qc.workflows.exchange.importing import import_annotations
 
     with Project.open(args.project, write=not args.dry_run) as project:
         job = import_annotations(
@@ -161,7 +161,7 @@ def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.boxes import ReviewState
     from microscope_qc.project import Project
-    from microscope_qc.workflows.export import export_boxes
+    from microscope_qc.workflows.exchange.export import export_boxes
 
     states = None if args.state is None else [ReviewState[word.upper()] for word in args.state]
     with Project.open(args.project, write=False) as project:
@@ -183,7 +183,7 @@ def _export(args: argparse.Namespace) -> int:
 
 def _dataset(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.workflows.dataset import make_dataset
+    from microscope_qc.workflows.learning.dataset import make_dataset
 
     job = make_dataset(
         args.projects,

@@ -64,7 +64,7 @@ def _register_train(subparsers: Any) -> None:
 
 def _models(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
-    from microscope_qc.ml.models import list_models
+    from microscope_qc.ml.library import list_models
 
     cards = list_models()
     if args.json:
@@ -86,7 +86,7 @@ def _models(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.workflows.train import train
+    from microscope_qc.workflows.learning.train import train
 
     share_processor()
     job = train(
@@ -110,7 +110,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.workflows.evaluate import evaluate
+    from microscope_qc.workflows.learning.evaluate import evaluate
 
     share_processor()
     job = evaluate(args.model, args.dataset, confidence=args.confidence, iou=args.iou, device=args.device)

@@ -46,7 +46,7 @@ def register(subparsers: Any) -> None:
 def _stats(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.project import Project
-    from microscope_qc.workflows.statistics import project_statistics, statistics_lines
+    from microscope_qc.workflows.results.statistics import project_statistics, statistics_lines
 
     with Project.open(args.project, write=False) as project:
         found = project_statistics(project)
@@ -60,7 +60,7 @@ def _stats(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import run
     from microscope_qc.project import Project
-    from microscope_qc.workflows.report import write_report
+    from microscope_qc.workflows.results.report import write_report
 
     with Project.open(args.project, write=False) as project:
         print(run(write_report(project, args.out, gallery=args.gallery, rejected=args.rejected), args))
@@ -70,7 +70,7 @@ def _report(args: argparse.Namespace) -> int:
 def _overview(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import run
     from microscope_qc.project import Project
-    from microscope_qc.workflows.report import write_overview
+    from microscope_qc.workflows.results.report import write_overview
 
     with Project.open(args.project, write=False) as project:
         slide_id = None if args.slide is None else project.slide(args.slide).id

@@ -113,8 +113,8 @@ def _length(size: list[float] | None) -> str:
 
 def _convert(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.slides.pyramid import damage_sentence, damaged_places
-    from microscope_qc.workflows.convert import convert
+    from microscope_qc.slides.pyramid.write import damage_sentence, damaged_places
+    from microscope_qc.workflows.conversion.convert import convert
 
     job = convert(
         args.slide,
@@ -139,7 +139,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 def _synth(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.workflows.synth import make, written_by
+    from microscope_qc.workflows.samples.synth import make, written_by
 
     shape = parse_size(args.size)
     out = run(make(args.kind, args.out, shape=shape, seed=args.seed, defects=args.defects), args)

@@ -63,7 +63,7 @@ def register(subparsers: Any) -> None:
 def _fit(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.project import Project
-    from microscope_qc.workflows.stage import fit_registration, read_marks, registration_summary, store_marks
+    from microscope_qc.workflows.stage.stage import fit_registration, read_marks, registration_summary, store_marks
 
     marks = read_marks(args.marks)
     with Project.open(args.project) as project:
@@ -103,7 +103,7 @@ def _fit(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.project import Project
-    from microscope_qc.workflows.stage import export_stage
+    from microscope_qc.workflows.stage.stage import export_stage
 
     with Project.open(args.project, write=False) as project:
         slide_id = None if args.slide is None else project.slide(args.slide).id
@@ -138,7 +138,7 @@ def _export(args: argparse.Namespace) -> int:
 def _edx(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.project import Project
-    from microscope_qc.workflows.edx import import_edx, summary
+    from microscope_qc.workflows.stage.edx import import_edx, summary
 
     with Project.open(args.project) as project:
         slide_id = None if args.slide is None else project.slide(args.slide).id

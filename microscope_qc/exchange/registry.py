@@ -93,7 +93,7 @@ def detect_format(path: Path | str) -> Format:
     ExchangeError
         When it looks like none of them.
     """
-    from microscope_qc.exchange.detection import guess
+    from microscope_qc.exchange.guess import guess
 
     path = Path(path)
     if not path.exists():

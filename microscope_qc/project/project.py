@@ -20,7 +20,7 @@ from microscope_qc.project.filters import SavedFilters
 from microscope_qc.project.marks import MarkCommands
 from microscope_qc.project.migrations import make_tables, migrate, version_of
 from microscope_qc.project.owner import OwnerLock
-from microscope_qc.project.runs import RunCommands
+from microscope_qc.project.run_commands import RunCommands
 from microscope_qc.project.slides import SceneFacts, SlideCommands, read_facts
 from microscope_qc.project.stepping import Stepping
 

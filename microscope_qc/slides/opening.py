@@ -43,7 +43,7 @@ def _open(path: Path) -> Slide:
         if not path.exists():
             raise SlideError(f"{path} does not exist.", hint="It may have been moved or renamed.")
         if path.is_dir():
-            from microscope_qc.slides.ome_zarr import open_ome_zarr
+            from microscope_qc.slides.ome_zarr.reader import open_ome_zarr
 
             return open_ome_zarr(path)
         if path.stat().st_size == 0:
@@ -61,14 +61,14 @@ def _open(path: Path) -> Slide:
 
 
 def _open_file(path: Path, head: bytes) -> Slide:
-    from microscope_qc.slides.virtual import is_virtual, open_virtual
+    from microscope_qc.slides.virtual.reader import is_virtual, open_virtual
 
     if head.startswith(b"ZISRAWFILE"):
-        from microscope_qc.slides.czi import open_czi
+        from microscope_qc.slides.czi.reader import open_czi
 
         return open_czi(path)
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        from microscope_qc.slides.tiff import open_tiff
+        from microscope_qc.slides.tiff.reader import open_tiff
 
         return open_tiff(path)
     if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):

@@ -16,7 +16,7 @@ import numpy as np
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
-from microscope_qc.slides.cache import PieceCache
+from microscope_qc.slides.piece_cache import PieceCache
 
 if TYPE_CHECKING:
     from PIL.Image import Image

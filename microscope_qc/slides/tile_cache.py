@@ -23,8 +23,8 @@ import numpy as np
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Level
-from microscope_qc.slides.cache import PieceCache
 from microscope_qc.slides.display import DisplaySettings, render, visible_channels
+from microscope_qc.slides.piece_cache import PieceCache
 
 if TYPE_CHECKING:
     from microscope_qc.core.jobs import CancelToken

@@ -13,7 +13,7 @@ import pytest
 from microscope_qc.core.boxes import make_rows
 
 if TYPE_CHECKING:
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
 
 HEIGHT, WIDTH = 1200, 1600
@@ -55,7 +55,7 @@ def the_window(tmp_path_factory: pytest.TempPathFactory, qapp: object) -> Iterat
     if not has_display():
         pytest.skip("needs a display: run under xvfb-run")
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(tmp_path_factory.mktemp("config"))
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
 
     window = MainWindow()
     window.resize(1366, 768)

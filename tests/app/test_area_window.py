@@ -14,16 +14,16 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from microscope_qc.core.area_mask import AreaMask, mask_from_dict
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress, run_job
-from microscope_qc.ml.inference.mask import AreaMask, mask_from_dict
-from microscope_qc.ml.inference.mask_files import write_mask
+from microscope_qc.project.runs.mask_files import write_mask
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
-    from microscope_qc.app.docks.detect import DetectDock
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.panels.detect.panel import DetectDock
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
 
 pytestmark = pytest.mark.window
@@ -41,7 +41,7 @@ CARD = SimpleNamespace(
 @pytest.fixture(scope="module")
 def resin_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Material in the middle of even resin, with a pyramid."""
-    from microscope_qc.slides.pyramid import write_ome_zarr
+    from microscope_qc.slides.pyramid.write import write_ome_zarr
 
     rng = np.random.default_rng(4)
     picture = rng.normal(64, 2.5, (*SHAPE, 3)).clip(0, 255).astype(np.uint8)
@@ -444,7 +444,7 @@ def test_without_a_pixel_size_the_button_says_why(
 def test_a_stored_area_that_cannot_be_used_is_said(
     window: MainWindow, dock: DetectDock, project: Project, change: dict, words: str
 ) -> None:
-    from microscope_qc.ml.inference.mask import mask_to_dict
+    from microscope_qc.core.area_mask import mask_to_dict
 
     first, second = (slide.id for slide in project.slides)
     window.session.show_slide(second)

@@ -12,8 +12,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from microscope_qc.app.canvas.hover import beside
-from microscope_qc.app.clipboard import MIME_TYPE, CopiedBoxes
 from microscope_qc.app.commands import clipboard
+from microscope_qc.app.session.clipboard import MIME_TYPE, CopiedBoxes
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 from tests.app.test_window import click, drag, point, press, rows
@@ -21,7 +21,7 @@ from tests.app.test_window import click, drag, point, press, rows
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
 
 pytestmark = pytest.mark.window
@@ -163,7 +163,7 @@ def test_ctrl_arrows_nudge_and_stop_at_the_end_of_the_slide(window: MainWindow) 
 def test_nudges_in_quick_succession_are_undone_together(
     window: MainWindow, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from microscope_qc.app import box_editing
+    from microscope_qc.app.session import box_editing
 
     clock = [100.0]
     monkeypatch.setattr(box_editing.time, "monotonic", lambda: clock[0])

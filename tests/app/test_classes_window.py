@@ -12,16 +12,16 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from microscope_qc.app.commands import exchange
-from microscope_qc.app.docks.class_manager import ClassManager
-from microscope_qc.app.docks.import_dialog import ImportDialog
+from microscope_qc.app.panels.classes.manager import ClassManager
+from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.jobs import run_job
-from microscope_qc.workflows.export import export_boxes
+from microscope_qc.workflows.exchange.export import export_boxes
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
 
 pytestmark = pytest.mark.window

@@ -11,12 +11,12 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from microscope_qc.app.conversion import Conversions, OfferBar, bytes_text, plan_words
+from microscope_qc.app.shell.conversion import Conversions, OfferBar, bytes_text, plan_words
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.jobs import run_job
-from microscope_qc.slides.pyramid_part import part_folder
-from microscope_qc.workflows.convert_child import ConversionPlan, _as_one, convert_in_child, plan_conversion
+from microscope_qc.slides.pyramid.part import part_folder
+from microscope_qc.workflows.conversion.child import ConversionPlan, _as_one, convert_in_child, plan_conversion
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -29,7 +29,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A session on a project of one picture that counts as too large to be read whole."""
     from PIL import Image
 
-    from microscope_qc.app.session import Session
+    from microscope_qc.app.session.session import Session
     from microscope_qc.project import Project
 
     monkeypatch.setattr("microscope_qc.slides.preview.WHOLE_PX", 1000)
@@ -46,7 +46,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.fixture
 def offers(session: Any, qtbot: QtBot) -> Iterator[Any]:
     """The conversions of that session, their bar on screen, the slide shown anew."""
-    from microscope_qc.app.jobs import JobRunner
+    from microscope_qc.app.base.jobs import JobRunner
 
     jobs, bar = JobRunner(), OfferBar()
     qtbot.addWidget(bar)
@@ -175,7 +175,7 @@ def test_a_child_that_fails_says_why(session: Any, tmp_path: Path) -> None:
 def test_another_slide_of_the_same_name_is_not_used(session: Any, tmp_path: Path) -> None:
     from PIL import Image
 
-    from microscope_qc.workflows.convert import convert
+    from microscope_qc.workflows.conversion.convert import convert
 
     Image.new("RGB", (900, 700), (9, 9, 9)).save(tmp_path / "other.png")
     run_job(convert(tmp_path / "other.png", tmp_path / "S1.ome.zarr"))
@@ -189,9 +189,9 @@ def test_a_folder_that_cannot_be_written_sends_it_to_the_documents(
     session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = tmp_path / "Documents"
-    monkeypatch.setattr("microscope_qc.workflows.convert_child.documents_folder", lambda: documents)
+    monkeypatch.setattr("microscope_qc.workflows.conversion.child.documents_folder", lambda: documents)
     writable = {tmp_path: False, documents: True}
-    monkeypatch.setattr("microscope_qc.workflows.convert_child._writable", lambda folder: writable[folder])
+    monkeypatch.setattr("microscope_qc.workflows.conversion.child._writable", lambda folder: writable[folder])
     documents.mkdir()
     assert plan_conversion(session.slide, session.mosaic).out == documents / "S1.ome.zarr"
     writable[documents] = False

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from microscope_qc.app.canvas.heat_layer import parts_around, placed
-from microscope_qc.app.canvas.score_colours import scale_colours
+from microscope_qc.app.base.score_colours import scale_colours
+from microscope_qc.app.canvas.scores.heat_layer import parts_around, placed
 from microscope_qc.app.canvas.view import View
-from microscope_qc.app.score_map import ScorePicture
+from microscope_qc.app.session.score_map import ScorePicture
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.inference.heatmap import HeatCard, HeatMap
+from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
 
 pytestmark = pytest.mark.window
 

@@ -30,8 +30,8 @@ class Window(QWidget):
     """What the commands need of the window."""
 
     def __init__(self, project: Any) -> None:
-        from microscope_qc.app.jobs import JobRunner
-        from microscope_qc.app.session import Session
+        from microscope_qc.app.base.jobs import JobRunner
+        from microscope_qc.app.session.session import Session
 
         super().__init__()
         self.session, self.jobs = Session(), JobRunner()

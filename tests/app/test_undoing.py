@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
 
 pytestmark = pytest.mark.window
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.window
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step counts as a large one."""
-    from microscope_qc.app import undoing
+    from microscope_qc.app.session import undoing
 
     monkeypatch.setattr(undoing, "LARGE", 0)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from qtpy.QtGui import QColor, QImage
 
-from microscope_qc.app import welcome
-from microscope_qc.app.settings import Settings
+from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.shell import welcome
 from microscope_qc.core.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from microscope_qc.app.docks.import_dialog import ImportDialog
+from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
 
 pytestmark = pytest.mark.window
@@ -281,7 +281,7 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
     window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from microscope_qc.core.jobs import run_job
-    from microscope_qc.workflows.export import export_boxes
+    from microscope_qc.workflows.exchange.export import export_boxes
 
     project = window.session.project
     first = project.slides[0].id
@@ -435,7 +435,7 @@ def test_the_map_hides_over_the_whole_slide(window: MainWindow, qtbot: QtBot) ->
 def test_the_sample_made_before_is_opened_again(
     window: MainWindow, qtbot: QtBot, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from microscope_qc.workflows import demo
+    from microscope_qc.workflows.samples import demo
 
     window.session.set_project(None)
     project.path.rename(tmp_path / demo.PROJECT_NAME)

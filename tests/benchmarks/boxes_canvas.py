@@ -70,7 +70,7 @@ class OurBoxes(Ours):
     def make(self, rows: np.ndarray) -> None:
         """A project with these boxes, closed again."""
         from microscope_qc.project import Project
-        from microscope_qc.slides.virtual import write_virtual
+        from microscope_qc.slides.virtual.reader import write_virtual
 
         side = side_of(rows)
         self.sheet_ = make_sheet((side, side), 0.0)
@@ -86,7 +86,7 @@ class OurBoxes(Ours):
 
     def open(self) -> float:
         """Open it; seconds until its boxes are on screen."""
-        from microscope_qc.app import session as module
+        from microscope_qc.app.session import session as module
         from microscope_qc.project import Project
 
         opening, module.open_mosaic = module.open_mosaic, lambda _slide: self.sheet_
@@ -359,7 +359,7 @@ def report(results: dict[int, dict[str, Results]]) -> None:
 
 def take_pictures(app: Clock, ours: OurBoxes, out: Path) -> None:
     """100,000 boxes at three zooms in both themes."""
-    from microscope_qc.app import theme
+    from microscope_qc.app.base import theme
 
     out.mkdir(parents=True, exist_ok=True)
     rows = some_boxes(100_000)

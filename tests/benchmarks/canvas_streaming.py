@@ -133,7 +133,7 @@ class Program:
 
     def __init__(self, app: Clock, folder: Path) -> None:
         from microscope_qc.app.main import load_opening
-        from microscope_qc.app.main_window import MainWindow
+        from microscope_qc.app.shell.main_window import MainWindow
 
         self.app, self.folder = app, folder
         self.window = MainWindow()
@@ -153,9 +153,9 @@ class Program:
 
 def show_as_slide(session: Any, mosaic: Any, folder: Path, name: str) -> None:
     """Show a mosaic of the benchmark as if it were a file."""
-    from microscope_qc.app import session as module
+    from microscope_qc.app.session import session as module
     from microscope_qc.project import Project
-    from microscope_qc.slides.virtual import write_virtual
+    from microscope_qc.slides.virtual.reader import write_virtual
 
     place = write_virtual(folder / f"{name}.virtual.json", shape=mosaic.shape)
     project = Project.create(folder / f"{name}.mqc", slides=[place])
@@ -175,7 +175,7 @@ class Ours:
         from qtpy.QtGui import QImage
 
         from microscope_qc.app.canvas.canvas import Canvas
-        from microscope_qc.app.session import Session
+        from microscope_qc.app.session.session import Session
 
         self.app, self.folder = app, folder
         self.session = Session()
@@ -355,7 +355,7 @@ def report_steps(app: Clock, shown: list[Ours | Napari], steps: int, *, stubbed:
 
 def report_first_view(app: Clock, program: Program, folder: Path) -> None:
     """From the standing window to the first painted picture of the huge virtual slide."""
-    from microscope_qc.slides.virtual import write_virtual
+    from microscope_qc.slides.virtual.reader import write_virtual
 
     place = write_virtual(folder / "huge.virtual.json", shape=HUGE)
     picture = program.canvas.picture

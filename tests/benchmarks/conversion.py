@@ -59,7 +59,7 @@ def micrograph(side: int, seed: int = 0) -> np.ndarray:
 
 def levels_of(pixels: np.ndarray) -> list[np.ndarray]:
     """(c, y, x) of every level, as the program makes them."""
-    from microscope_qc.slides.pyramid import halve, level_shapes
+    from microscope_qc.slides.pyramid.write import halve, level_shapes
 
     levels = [np.ascontiguousarray(np.moveaxis(pixels, 2, 0))]
     for number in range(1, len(level_shapes(pixels.shape[:2]))):
@@ -103,14 +103,14 @@ def fresh(folder: Path) -> Path:
 
 def plan_of(levels: list[np.ndarray]) -> Any:
     """The program's own layout for these levels."""
-    from microscope_qc.slides.pyramid_levels import PyramidPlan
+    from microscope_qc.slides.pyramid.levels import PyramidPlan
 
     return PyramidPlan(levels[0].shape[1:], levels[0].dtype, 3, True)
 
 
 def write_tensorstore(levels: list[np.ndarray], folder: Path) -> None:
     """Write all levels with tensorstore, shard by shard and a few at once."""
-    from microscope_qc.slides.pyramid_levels import create_level
+    from microscope_qc.slides.pyramid.levels import create_level
 
     plan = plan_of(levels)
     arrays = [create_level(fresh(folder) if not level else folder, plan, level) for level in range(len(levels))]
@@ -127,8 +127,8 @@ def write_tensorstore(levels: list[np.ndarray], folder: Path) -> None:
 
 def write_own(levels: list[np.ndarray], folder: Path) -> None:
     """Write all levels with the program's writer, chunk by chunk."""
-    from microscope_qc.slides.pyramid_levels import split
-    from microscope_qc.slides.pyramid_shards import ShardWriter
+    from microscope_qc.slides.pyramid.levels import split
+    from microscope_qc.slides.pyramid.shards import ShardWriter
 
     plan = plan_of(levels)
     writer = ShardWriter(fresh(folder), plan, lambda shard, digest: None)
@@ -147,7 +147,7 @@ def write_own(levels: list[np.ndarray], folder: Path) -> None:
 def convert_own(path: Path, folder: Path, *, verify: bool) -> None:
     """Convert as the command does."""
     from microscope_qc.core.jobs import run_job
-    from microscope_qc.workflows.convert import convert
+    from microscope_qc.workflows.conversion.convert import convert
 
     run_job(convert(path, folder / "a.ome.zarr", verify=verify, resume=False))
 
@@ -175,8 +175,8 @@ CHILD = """
     from pathlib import Path
     import numpy as np
     from microscope_qc.core.jobs import run_job
-    from microscope_qc.workflows.convert import convert
-    from microscope_qc.slides.pyramid import write_ome_zarr
+    from microscope_qc.workflows.conversion.convert import convert
+    from microscope_qc.slides.pyramid.write import write_ome_zarr
     source, out = sys.argv[1:3]
     if source == "virtual":
         noise = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3), dtype=np.uint8)

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from microscope_qc.app.canvas.overview_layers import dots_image
+from microscope_qc.app.canvas.overview.overview_layers import dots_image
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.base import Channel, Level, Mosaic

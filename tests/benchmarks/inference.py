@@ -24,8 +24,8 @@ import numpy as np
 
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.inference.engine import one_picture_thread
-from microscope_qc.ml.inference.session import Session
+from microscope_qc.ml.engine.engine import one_picture_thread
+from microscope_qc.ml.engine.pipeline import Session
 
 REPEATS = 5
 Took = tuple[float, float]  # seconds on the wall, seconds of the processor
@@ -58,7 +58,7 @@ def line(name: str, value: float, limit: str, ok: bool, more: str = "") -> None:
 
 def electrode(folder: Path, side: int = 4608) -> Path:
     """A drawn slide, or the one that is there."""
-    from microscope_qc.workflows import synth
+    from microscope_qc.workflows.samples import synth
 
     path = folder / f"electrode{side}.ome.zarr"
     if not path.exists():
@@ -69,7 +69,7 @@ def electrode(folder: Path, side: int = 4608) -> Path:
 def repeated(folder: Path, *, times: int = 2, side: int = 4608) -> Path:
     """A drawn slide several times beside and below itself: large enough for the first batches not to count."""
     from microscope_qc.slides import open_slide
-    from microscope_qc.slides.pyramid import write_ome_zarr
+    from microscope_qc.slides.pyramid.write import write_ome_zarr
 
     path = folder / f"electrode{side}x{times}.ome.zarr"
     if not path.exists():
@@ -113,9 +113,9 @@ def engine(folder: Path) -> None:
     """End to end against the forward pass alone on the same batches."""
     import torch
 
-    from microscope_qc.ml.inference.feed import Batch
-    from microscope_qc.ml.inference.speed import Meter
-    from microscope_qc.ml.inference.streams import Streams
+    from microscope_qc.ml.engine.feed import Batch
+    from microscope_qc.ml.engine.streams import Streams
+    from microscope_qc.project.runs.speed import Meter
 
     path = repeated(folder)
     with Session(run_card(path, "li-ion-ssd", side=9216, tile_px=1536, overlap_px=384)) as session:
@@ -169,8 +169,8 @@ def window_model(folder: Path, *, stride_px: int) -> Path:
     """An untrained light classifier: windows of 64 px at its own size, which is half the slide's."""
     import torch
 
-    from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
-    from microscope_qc.ml.networks import build_classifier
+    from microscope_qc.ml.architectures import build_classifier
+    from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(0)
@@ -231,7 +231,7 @@ def windows(folder: Path) -> None:
 
 def anomaly_model(folder: Path, network: Any, *, shared: bool = True) -> Path:
     """An autoencoder's model folder: windows of 256 px at its own size, which is half the slide's, at stride 0.75."""
-    from microscope_qc.ml.card import WEIGHTS_NAME, AnomalySettings, ModelCard, WindowSettings, write_card
+    from microscope_qc.ml.cards import WEIGHTS_NAME, AnomalySettings, ModelCard, WindowSettings, write_card
     from microscope_qc.ml.weights import save_weights
 
     out = folder / ("autoencoder" if shared else "autoencoder-alone")
@@ -252,7 +252,7 @@ def briefly_trained(folder: Path, *, steps: int = 60) -> Any:
     import cv2
     import torch
 
-    from microscope_qc.ml.networks import build_autoencoder
+    from microscope_qc.ml.architectures import build_autoencoder
     from microscope_qc.slides import open_slide
 
     with open_slide(electrode(folder)) as slide:
@@ -336,8 +336,8 @@ def tiny_model(folder: Path) -> Path:
     """An untrained small detector that says little."""
     import torch
 
-    from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, write_card
-    from microscope_qc.ml.networks import build_detector
+    from microscope_qc.ml.architectures import build_detector
+    from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(0)
@@ -364,11 +364,11 @@ def against_sahi(folder: Path) -> None:
         print("against SAHI: not installed")
         return
     from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
-    from microscope_qc.ml.inference.batch_size import by_trial
-    from microscope_qc.ml.inference.detector import Detector
-    from microscope_qc.ml.inference.streams import as_one_stream
-    from microscope_qc.ml.inference.tasks import Found
-    from microscope_qc.ml.inference.tiling import merge_settings
+    from microscope_qc.ml.engine.batch_size import by_trial
+    from microscope_qc.ml.engine.streams import as_one_stream
+    from microscope_qc.ml.tasks.base import Found
+    from microscope_qc.ml.tasks.detect import Detector
+    from microscope_qc.ml.tiling import merge_settings
 
     class Through(DetectionModel):
         """Our detector behind SAHI's interface."""
@@ -414,7 +414,7 @@ def against_sahi(folder: Path) -> None:
     with open_slide(slide) as opened:
         picture = opened.scene(None).read_scaled(Region(0, 0, 4608, 4608), (side, side))
     if not path.exists():
-        from microscope_qc.slides.pyramid import write_ome_zarr
+        from microscope_qc.slides.pyramid.write import write_ome_zarr
 
         run_job(
             write_ome_zarr(
@@ -489,8 +489,8 @@ def against_sahi(folder: Path) -> None:
 _MEMORY = """
 import json, sys, threading, psutil
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.inference.engine import run_model
-from microscope_qc.ml.inference.detector import Detector
+from microscope_qc.ml.engine.engine import run_model
+from microscope_qc.ml.tasks.detect import Detector
 Detector.load("li-ion-ssd", device="cpu")
 process = psutil.Process()
 before, marks, end = process.memory_info().rss, [], threading.Event()
@@ -513,9 +513,9 @@ def memory(folder: Path) -> None:
 
     As many tiles of each, from all over the slide and none beside another: unpacked pieces are of no further use.
     """
-    from microscope_qc.ml.inference.mask import mask_from
-    from microscope_qc.ml.inference.mask_files import write_mask
-    from microscope_qc.slides.virtual import write_virtual
+    from microscope_qc.core.area_mask import mask_from
+    from microscope_qc.project.runs.mask_files import write_mask
+    from microscope_qc.slides.virtual.reader import write_virtual
 
     peaks = []
     for shape in ((20_000, 20_000), (60_000, 60_000), (170_000, 200_000)):
@@ -548,7 +548,7 @@ def memory(folder: Path) -> None:
 _START = """
 import sys, time
 import torch, torchvision
-from microscope_qc.ml.inference import run_model
+from microscope_qc.ml.engine import run_model
 started = time.perf_counter()
 job = run_model(sys.argv[1])
 while next(job).done == 0:
@@ -601,7 +601,7 @@ def main() -> None:
     import torch
 
     from microscope_qc.ml.devices import fast_bfloat16, use_threads
-    from microscope_qc.ml.inference.batch_size import device_name
+    from microscope_qc.ml.engine.batch_size import device_name
 
     use_threads()
     processor = torch.device("cpu")

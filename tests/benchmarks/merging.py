@@ -129,12 +129,12 @@ def quality(side: int, seeds: int, shifts: tuple[int, ...]) -> None:
     import json
 
     from microscope_qc.core.jobs import run_job
-    from microscope_qc.ml.card import read_card
+    from microscope_qc.ml.cards import read_card
+    from microscope_qc.ml.engine.pipeline import Session, TileRecord
     from microscope_qc.ml.evaluation.detection import Tally
-    from microscope_qc.ml.inference.session import Session, TileRecord
-    from microscope_qc.ml.inference.tiling import merge_settings
-    from microscope_qc.ml.models import model_folder
-    from microscope_qc.workflows import synth
+    from microscope_qc.ml.library import model_folder
+    from microscope_qc.ml.tiling import merge_settings
+    from microscope_qc.workflows.samples import synth
 
     card = read_card(model_folder("li-ion-ssd"))
     own = merge_settings((3.0, 3.0))

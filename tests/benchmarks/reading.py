@@ -25,9 +25,9 @@ from pylibCZIrw import czi as zeiss
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.slides import Mosaic, open_slide
-from microscope_qc.slides.ome_zarr import CACHE_BYTES
-from microscope_qc.slides.pyramid import write_ome_zarr
-from microscope_qc.slides.virtual_pattern import draw
+from microscope_qc.slides.ome_zarr.reader import CACHE_BYTES
+from microscope_qc.slides.pyramid.write import write_ome_zarr
+from microscope_qc.slides.virtual.pattern import draw
 
 VIEW = (1000, 1600)
 Reader = Callable[[Region], np.ndarray]

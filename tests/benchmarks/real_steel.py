@@ -143,7 +143,12 @@ def review_and_export(project_path: Path, out: Path, truth: Path) -> None:
     """Choose the worst as the gallery shows them, place marks, write every export, and score."""
     from microscope_qc.core.jobs import run_job
     from microscope_qc.project import Project
-    from microscope_qc.workflows.demo import choose_worst, place_simulated_marks, score_against_truth, write_results
+    from microscope_qc.workflows.samples.demo import (
+        choose_worst,
+        place_simulated_marks,
+        score_against_truth,
+        write_results,
+    )
 
     with Project.open(project_path) as project:
         slide = project.slides[0]

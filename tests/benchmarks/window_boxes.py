@@ -71,9 +71,9 @@ class Bench:
     def __init__(self, app: Clock, folder: Path, rows: np.ndarray) -> None:
         from qtpy.QtGui import QImage
 
-        from microscope_qc.app.main_window import MainWindow
+        from microscope_qc.app.shell.main_window import MainWindow
         from microscope_qc.project import Project
-        from microscope_qc.slides.virtual import write_virtual
+        from microscope_qc.slides.virtual.reader import write_virtual
 
         self.app, self.side = app, side_of(rows)
         sheet = make_sheet((self.side, self.side), 0.0)
@@ -84,7 +84,7 @@ class Bench:
             project.set_pixel_size(slide, 0.5)
             rows["class_id"] = np.resize([item.id for item in project.classes], len(rows))
             project.add_boxes(slide, rows, title="Import boxes")
-        from microscope_qc.app import session as module
+        from microscope_qc.app.session import session as module
 
         module.open_mosaic = lambda _slide: sheet
         self.window = MainWindow()

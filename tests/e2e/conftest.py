@@ -33,7 +33,7 @@ def person(display: None, tmp_path_factory: pytest.TempPathFactory, request: pyt
     from qtpy.QtTest import QTest
     from window_driver import Person
 
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
 
     window = MainWindow()
     window.show()

@@ -139,8 +139,8 @@ def main() -> int:
     faulthandler.dump_traceback_later(600, exit=True)  # a hang says where, and ends
     out, size, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     app = QApplication(sys.argv[:1])
-    from microscope_qc.app.main_window import MainWindow
-    from microscope_qc.workflows import demo
+    from microscope_qc.app.shell.main_window import MainWindow
+    from microscope_qc.workflows.samples import demo
 
     demo.sample = functools.partial(demo.sample, size=size, seed=seed)  # the button's own sample takes a minute to draw
     window = MainWindow()

@@ -69,7 +69,7 @@ def _again_on_a_virtual_screen() -> int:
 
 def _demo(out: Path) -> Path:
     from microscope_qc.core.jobs import run_job
-    from microscope_qc.workflows.demo import demo
+    from microscope_qc.workflows.samples.demo import demo
 
     shown: list[int] = []
 
@@ -103,7 +103,7 @@ def take(project: Path, out: Path) -> None:
 
     app = QApplication.instance() or QApplication(sys.argv[:1])
     app.setApplicationName("microscope-qc")
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
 
     window = MainWindow()
     window.setGeometry(0, 0, WIDTH, HEIGHT)
@@ -246,7 +246,7 @@ class Studio:
 
     def _still(self, target: QWidget) -> QImage:
         """Wait until tiles, crops and toasts are done and the picture stands still; gives the picture."""
-        from microscope_qc.app.crops import CropProvider
+        from microscope_qc.app.widgets.crops import CropProvider
 
         window = self.window
         canvas = window.canvas.picture
@@ -297,7 +297,7 @@ def _large_project(folder: Path) -> Path:
     """A drawn slide of 200,000 x 170,000 px with boxes in crowds, as finds come."""
     from microscope_qc.core.boxes import make_rows
     from microscope_qc.project import Project
-    from microscope_qc.slides.virtual import write_virtual
+    from microscope_qc.slides.virtual.reader import write_virtual
 
     shape, count, crowds = (170_000, 200_000), 100_000, 400
     slide = write_virtual(folder / "Large.virtual.json", shape=shape, seed=7)

@@ -15,7 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QLineEdit, QScrollArea, QWidget
 
 if TYPE_CHECKING:
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
 
 KEY = Qt.Key
@@ -219,7 +219,7 @@ class Person:
 
     def export(self, kind: str, path: Path) -> None:
         """Press an export button of the SEM dock and answer its file dialog; ``path`` is where the file will be."""
-        from microscope_qc.app.docks.export_kinds import BUTTONS
+        from microscope_qc.app.panels.exchange.export_kinds import BUTTONS
 
         panel = self.window.docks["sem"].content.exports
         is_folder = next(known.is_folder for known in BUTTONS if known.id == kind)

@@ -20,17 +20,17 @@ from window_toys import changed
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import merge_candidates
-from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, read_card
-from microscope_qc.ml.inference import plan_grid, run_model
-from microscope_qc.ml.inference.anomaly import AnomalyTask
-from microscope_qc.ml.inference.fallback import Ladder
-from microscope_qc.ml.inference.heatmap import HeatMap
-from microscope_qc.ml.inference.task_loading import load_task
-from microscope_qc.ml.inference.tasks import Found
-from microscope_qc.ml.journal import JOURNAL_NAME, read_journal
-from microscope_qc.ml.networks import build_autoencoder
-from microscope_qc.ml.networks.autoencoders import SquaredErrors
+from microscope_qc.ml.architectures import build_autoencoder
+from microscope_qc.ml.architectures.autoencoder import SquaredErrors
+from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
+from microscope_qc.ml.engine import plan_grid, run_model
+from microscope_qc.ml.engine.fallback import Ladder
+from microscope_qc.ml.tasks.anomaly import AnomalyTask
+from microscope_qc.ml.tasks.base import Found
+from microscope_qc.ml.tasks.loading import load_task
 from microscope_qc.ml.weights import load_weights
+from microscope_qc.project.runs.heatmap import HeatMap
+from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
 
 SPOTS = [(60, 70), (150, 200), (330, 90), (420, 430), (215, 560), (585, 300)]
 """Some lie where windows or tiles end."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from microscope_qc.ml.architectures import build_detector
 from microscope_qc.ml.evaluation.detection import Tally
-from microscope_qc.ml.networks import build_detector
 from microscope_qc.ml.training.calibration import Calibration, apply_calibration, fit_calibration
 
 

@@ -11,8 +11,8 @@ import pytest
 from learning_toys import untrained_model
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.card import CARD_NAME, WEIGHTS_NAME, read_card
-from microscope_qc.ml.models import list_models, load_card, model_folder
+from microscope_qc.ml.cards import CARD_NAME, WEIGHTS_NAME, read_card
+from microscope_qc.ml.library import list_models, load_card, model_folder
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
 def test_pickle_under_the_name_of_weights(model: Path, tmp_path: Path) -> None:
     import torch
 
-    from microscope_qc.ml.inference.detector import Detector
+    from microscope_qc.ml.tasks.detect import Detector
 
     folder = copy(model, tmp_path / "m")
     torch.save({"a": 1}, folder / WEIGHTS_NAME)
@@ -60,7 +60,7 @@ def test_pickle_under_the_name_of_weights(model: Path, tmp_path: Path) -> None:
 
 
 def test_weights_of_another_network(model: Path, tmp_path: Path) -> None:
-    from microscope_qc.ml.inference.detector import Detector
+    from microscope_qc.ml.tasks.detect import Detector
 
     folder = copy(model, tmp_path / "m")
     card = json.loads((folder / CARD_NAME).read_text())
@@ -70,7 +70,7 @@ def test_weights_of_another_network(model: Path, tmp_path: Path) -> None:
 
 
 def test_truncated_weights(model: Path, tmp_path: Path) -> None:
-    from microscope_qc.ml.inference.detector import Detector
+    from microscope_qc.ml.tasks.detect import Detector
 
     folder = copy(model, tmp_path / "m")
     content = (folder / WEIGHTS_NAME).read_bytes()
@@ -129,8 +129,8 @@ def test_bundled_models_are_small_and_named_like_their_folders() -> None:
 
 def test_cards_and_journals_need_no_torch() -> None:
     code = (
-        "import sys, microscope_qc.ml.models, microscope_qc.ml.journal, microscope_qc.ml.inference, "
-        "microscope_qc.ml.datasets, microscope_qc.workflows.detect, microscope_qc.workflows.train; "
+        "import sys, microscope_qc.ml.library, microscope_qc.project.runs.journal, microscope_qc.ml.engine, "
+        "microscope_qc.ml.datasets, microscope_qc.workflows.detection.run, microscope_qc.workflows.learning.train; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,10 +15,10 @@ from microscope_qc.core.errors import ModelError, ProjectError, SlideError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.inference import plan_grid, run_model
-from microscope_qc.ml.inference.pixels import TileReader, resized
-from microscope_qc.ml.inference.tiling import in_valid_area, lattice, model_tile_shape, slide_scale, tile_size, to_slide
-from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
+from microscope_qc.ml.engine import plan_grid, run_model
+from microscope_qc.ml.engine.pixels import TileReader, resized
+from microscope_qc.ml.tiling import in_valid_area, lattice, model_tile_shape, slide_scale, tile_size, to_slide
+from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,13 @@ from learning_toys import draw, untrained_model
 from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.devices import is_out_of_memory
-from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.inference.batch_size import batch_size, by_trial, cache_file
-from microscope_qc.ml.inference.fallback import Ladder, OutOfMemory
-from microscope_qc.ml.inference.pictures import OnDevice, compiling_pays
-from microscope_qc.ml.inference.streams import stream_count
-from microscope_qc.ml.inference.task_loading import load_task
-from microscope_qc.ml.journal import read_journal, read_status
+from microscope_qc.ml.engine import run_model
+from microscope_qc.ml.engine.batch_size import batch_size, by_trial, cache_file
+from microscope_qc.ml.engine.fallback import Ladder, OutOfMemory
+from microscope_qc.ml.engine.streams import stream_count
+from microscope_qc.ml.tasks.loading import load_task
+from microscope_qc.ml.tasks.on_device import OnDevice, compiling_pays
+from microscope_qc.project.runs.journal import read_journal, read_status
 
 TILE = 256
 
@@ -185,7 +185,7 @@ def test_a_batch_size_is_tried_once(model: Path, tmp_path: Path, monkeypatch: py
     task = load_task({"model": str(model), "device": "cpu"})
     best = batch_size(task, (TILE, TILE), tiles=1000)
     assert 1 <= best <= 8 and list(json.loads(cache_file().read_text()).values()) == [best]
-    monkeypatch.setattr("microscope_qc.ml.inference.batch_size.by_trial", lambda *_: pytest.fail("tried again"))
+    monkeypatch.setattr("microscope_qc.ml.engine.batch_size.by_trial", lambda *_: pytest.fail("tried again"))
     assert batch_size(task, (TILE, TILE), tiles=1000) == best
     assert batch_size(task, (TILE, TILE), tiles=3) == -(-3 // stream_count(task.device)), "a few: no trial"
 
@@ -199,7 +199,7 @@ def test_a_trial_ends_where_memory_does(model: Path, monkeypatch: pytest.MonkeyP
 def test_the_smallest_batch_is_taken_that_is_nearly_the_quickest(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     each = {1: 1.0, 2: 0.99, 4: 0.80, 8: 0.79}  # two gain nothing, four do, eight hardly more
     monkeypatch.setattr(
-        "microscope_qc.ml.inference.batch_size._seconds", lambda task, slots, shape: len(slots) * each[len(slots)]
+        "microscope_qc.ml.engine.batch_size._seconds", lambda task, slots, shape: len(slots) * each[len(slots)]
     )
     assert by_trial(load_task({"model": str(model), "device": "cpu"}), (TILE, TILE)) == 4
 
@@ -210,7 +210,7 @@ def test_a_damaged_memory_of_batch_sizes_is_no_obstacle(
 ) -> None:
     monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path))
     cache_file().write_text(content)
-    monkeypatch.setattr("microscope_qc.ml.inference.batch_size.by_trial", lambda *_: 2)
+    monkeypatch.setattr("microscope_qc.ml.engine.batch_size.by_trial", lambda *_: 2)
     assert batch_size(load_task({"model": str(model), "device": "cpu"}), (TILE, TILE), tiles=1000) == 2
 
 

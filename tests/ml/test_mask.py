@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from learning_toys import untrained_model
 
+from microscope_qc.core.area_mask import AreaMask, mask_from, mask_from_dict, mask_to_dict, open_mask
 from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.inference.mask import AreaMask, mask_from, mask_from_dict, mask_to_dict, open_mask
-from microscope_qc.ml.inference.mask_files import read_mask, write_mask
-from microscope_qc.ml.inference.material import find_material, material_job
-from microscope_qc.ml.journal import read_journal
+from microscope_qc.ml.engine import run_model
+from microscope_qc.project.runs.journal import read_journal
+from microscope_qc.project.runs.mask_files import read_mask, write_mask
 from microscope_qc.slides.base import Level, Mosaic
-from microscope_qc.slides.pyramid import write_ome_zarr
+from microscope_qc.slides.material import find_material, material_job
+from microscope_qc.slides.pyramid.write import write_ome_zarr
 
 
 class Picture(Mosaic):

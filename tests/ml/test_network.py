@@ -8,10 +8,10 @@ import torch
 from learning_toys import draw, untrained_model
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.inference.detector import Detector
-from microscope_qc.ml.networks import build_detector
-from microscope_qc.ml.networks.ssd import candidates, decode
-from microscope_qc.ml.training.loss import Target, assign, detection_loss
+from microscope_qc.ml.architectures import build_detector
+from microscope_qc.ml.architectures.ssd.loss import Target, assign, detection_loss
+from microscope_qc.ml.architectures.ssd.network import candidates, decode
+from microscope_qc.ml.tasks.detect import Detector
 
 
 def test_default_boxes_stand_on_the_middle_of_their_cells() -> None:

@@ -8,9 +8,9 @@ import sys
 SCRIPT = """
 import sys
 import torch
-import microscope_qc.ml.inference.engine, microscope_qc.ml.inference.detector
-from microscope_qc.ml.networks import build_detector
-from microscope_qc.ml.networks.ssd import candidates
+import microscope_qc.ml.engine.engine, microscope_qc.ml.tasks.detect
+from microscope_qc.ml.architectures import build_detector
+from microscope_qc.ml.architectures.ssd.network import candidates
 network = build_detector("ssd-tiny", {}, classes=2).eval()
 (found,) = candidates(network, torch.rand(1, 3, 64, 64), sizes=[(64, 64)], threshold=0.001)
 assert len(found[0]), "overlapping boxes were dropped by torchvision"

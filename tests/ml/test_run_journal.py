@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.journal import (
+from microscope_qc.project.runs.journal import (
     JOURNAL_NAME,
     JournalWriter,
     read_journal,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microscope_qc.ml.inference import speed
-from microscope_qc.ml.inference.speed import Meter, Starts, figures_of, live_text, notes_of, starts_of
+from microscope_qc.project.runs import speed
+from microscope_qc.project.runs.speed import Meter, Starts, figures_of, live_text, notes_of, starts_of
 
 
 class Clock:
@@ -98,14 +98,14 @@ def test_nonsense_in_a_status_does_no_harm(told: dict[str, Any]) -> None:
 
 
 def test_a_stopped_and_a_killed_start_are_in_the_record(tmp_path: Path) -> None:
-    """With a real model: see :mod:`microscope_qc.ml.inference.engine`."""
+    """With a real model: see :mod:`microscope_qc.ml.engine.engine`."""
     import cv2
     from learning_toys import draw, untrained_model
 
     from microscope_qc.core.jobs import run_job
-    from microscope_qc.ml.inference import run_model
-    from microscope_qc.ml.inference.plan import RunPlan, write_plan
-    from microscope_qc.ml.journal import read_status
+    from microscope_qc.ml.engine import run_model
+    from microscope_qc.project.runs.journal import read_status
+    from microscope_qc.project.runs.plan import RunPlan, write_plan
 
     cv2.imwrite(str(tmp_path / "slide.png"), draw(3, size=600, count=16)[0])
     folder = tmp_path / "run"

@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from microscope_qc.ml.inference.feed import Batch  # noqa: E402
-from microscope_qc.ml.inference.streams import Streams, as_one_stream, stream_count  # noqa: E402
+from microscope_qc.ml.engine.feed import Batch  # noqa: E402
+from microscope_qc.ml.engine.streams import Streams, as_one_stream, stream_count  # noqa: E402
 
 CPU = torch.device("cpu")
 

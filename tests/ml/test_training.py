@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.card import WEIGHTS_NAME, read_card
+from microscope_qc.ml.cards import WEIGHTS_NAME, read_card
 from microscope_qc.ml.datasets import load_dataset
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT
 from microscope_qc.ml.training.checkpoint import load_checkpoint
-from microscope_qc.workflows.evaluate import evaluate
-from microscope_qc.workflows.train import train
+from microscope_qc.workflows.learning.evaluate import evaluate
+from microscope_qc.workflows.learning.train import train
 
 SMALL = {"network": "ssd-tiny", "crop_px": 128, "tile_px": 192, "overlap_px": 32, "batch": 2, "seed": 4}
 

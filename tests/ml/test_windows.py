@@ -19,14 +19,14 @@ from microscope_qc.core.errors import ModelError, ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import merge_candidates
-from microscope_qc.ml.card import read_card
-from microscope_qc.ml.inference import plan_grid, run_model
-from microscope_qc.ml.inference.activation import activation_box
-from microscope_qc.ml.inference.heatmap import HeatCard, HeatMap
-from microscope_qc.ml.inference.task_loading import load_task
-from microscope_qc.ml.inference.windows import WindowTask
-from microscope_qc.ml.journal import JOURNAL_NAME, read_journal
-from microscope_qc.ml.networks import CLASSIFIERS, build_classifier
+from microscope_qc.ml.architectures import CLASSIFIERS, build_classifier
+from microscope_qc.ml.cards import read_card
+from microscope_qc.ml.engine import plan_grid, run_model
+from microscope_qc.ml.tasks.activation import activation_box
+from microscope_qc.ml.tasks.classify import WindowTask
+from microscope_qc.ml.tasks.loading import load_task
+from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
+from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_a_small_picture_of_a_map_shows_the_highest_scores(
     values = (rng.random((3, *shape)) * (rng.random((3, *shape)) < 0.3)).astype(np.float16)
     heat = HeatMap(tmp_path_factory.getbasetemp(), HeatCard((-5.0, 7.0), (4.0, 8.0), shape, ("A", "B", "C")), values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microscope_qc.ml.inference.heatmap._STRIP_CELLS", 64)  # many strips
+        patch.setattr("microscope_qc.project.runs.heatmap._STRIP_CELLS", 64)  # many strips
         found = heat.excerpt(longest, label=label)
     assert max(found.scores.shape) <= longest
     assert found.bounds_px == (-5.0, 7.0, -5.0 + 4 * shape[0], 7.0 + 8 * shape[1])

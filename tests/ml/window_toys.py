@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from learning_toys import CLASSES, draw
 
-from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
-from microscope_qc.ml.networks import build_classifier
+from microscope_qc.ml.architectures import build_classifier
+from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
 from microscope_qc.ml.weights import save_weights
 
 WINDOW, STRIDE = 64, 16

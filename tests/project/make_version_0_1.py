@@ -34,30 +34,30 @@ import cv2
 import numpy as np
 import tifffile
 from anomaly_toys import blurring_autoencoder, waves
+from microscope_qc.app.seen_map import SeenMap
+from microscope_qc.ml.inference.heatmap import HeatMap
+from microscope_qc.ml.inference.mask import AreaMask, open_mask, read_mask
+from microscope_qc.ml.inference.plan import read_plan
+from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors, write_status
+from microscope_qc.workflows.detect import DetectionFailed, detect
+from microscope_qc.workflows.edx import compositions, import_edx
+from microscope_qc.workflows.importing import import_annotations
+from microscope_qc.workflows.stored_area import CHANGED, DRAWN, area_setting, masks_to_dict, stored_masks
 
 import microscope_qc
-from microscope_qc.app.seen_map import SeenMap
 from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.outline import Outline
 from microscope_qc.correlation.registration import Registration
-from microscope_qc.ml.inference.heatmap import HeatMap
-from microscope_qc.ml.inference.mask import AreaMask, open_mask, read_mask
-from microscope_qc.ml.inference.plan import read_plan
-from microscope_qc.ml.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors, write_status
 from microscope_qc.project import Project, backups, migrations, owner
 from microscope_qc.slides import open_slide
 from microscope_qc.slides.display import ChannelView, DisplaySettings
 from microscope_qc.slides.pyramid import write_ome_zarr
 from microscope_qc.synthetic.electrode import ElectrodeSlide
 from microscope_qc.workflows.child import Child
-from microscope_qc.workflows.detect import DetectionFailed, detect
-from microscope_qc.workflows.edx import compositions, import_edx
-from microscope_qc.workflows.importing import import_annotations
 from microscope_qc.workflows.stage import find_registration, fit_registration
-from microscope_qc.workflows.stored_area import CHANGED, DRAWN, area_setting, masks_to_dict, stored_masks
 
 HERE = Path(__file__).resolve().parent
 PROJECT = "cell S1.mqc"

@@ -17,21 +17,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.correlation.registration import Registration
-from microscope_qc.ml.inference.heatmap import HeatMap
-from microscope_qc.ml.inference.mask import AreaMask
-from microscope_qc.ml.inference.mask_files import read_mask
-from microscope_qc.ml.inference.plan import read_plan
-from microscope_qc.ml.journal import read_journal, read_status, read_tile_errors
 from microscope_qc.project import Project
 from microscope_qc.project.checking import restore_when_damaged
+from microscope_qc.project.runs.heatmap import HeatMap
+from microscope_qc.project.runs.journal import read_journal, read_status, read_tile_errors
+from microscope_qc.project.runs.mask_files import read_mask
+from microscope_qc.project.runs.plan import read_plan
 from microscope_qc.slides import open_slide
-from microscope_qc.workflows.detect import resume
-from microscope_qc.workflows.edx import compositions
-from microscope_qc.workflows.stored_area import stored_masks
+from microscope_qc.workflows.detection.area import stored_masks
+from microscope_qc.workflows.detection.run import resume
+from microscope_qc.workflows.stage.edx import compositions
 
 HERE = Path(__file__).parent
 EXPECTED: dict[str, Any] = json.loads((HERE / "version_0_1.json").read_text(encoding="utf-8"))

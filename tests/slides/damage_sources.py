@@ -17,9 +17,9 @@ from pylibCZIrw import czi as zeiss
 
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
-from microscope_qc.slides.pyramid import write_ome_zarr
-from microscope_qc.slides.virtual import write_virtual
-from microscope_qc.slides.virtual_pattern import draw
+from microscope_qc.slides.pyramid.write import write_ome_zarr
+from microscope_qc.slides.virtual.pattern import draw
+from microscope_qc.slides.virtual.reader import write_virtual
 
 SHAPE = (300, 420)
 SVS = "Aperio Image Library v11.2.1\n420x300 [0,0 420x300] (128x128) JPEG/RGB Q=90|AppMag = 20|MPP = 0.4990"

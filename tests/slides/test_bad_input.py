@@ -19,7 +19,7 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.slides import open_slide, slide_info
-from microscope_qc.slides.pyramid import write_ome_zarr
+from microscope_qc.slides.pyramid.write import write_ome_zarr
 
 CHILD = Path(__file__).with_name("decode_child.py")
 

@@ -15,8 +15,8 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.slides import Mosaic, open_slide, slide_info
-from microscope_qc.workflows.convert import convert
-from microscope_qc.workflows.synth import default_defects, make, truth_path
+from microscope_qc.workflows.conversion.convert import convert
+from microscope_qc.workflows.samples.synth import default_defects, make, truth_path
 
 SAME = ("shape", "dtype", "rgb", "channels", "pixel_size_um", "origin_px", "stage")
 

@@ -16,9 +16,11 @@ from pylibCZIrw import czi as zeiss
 
 from microscope_qc.cli import main
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides import Mosaic, czi_metadata, czi_tiles, open_slide, slide_info
-from microscope_qc.slides.czi_directory import read_sub_blocks
-from microscope_qc.slides.czi_stage import fit_stage
+from microscope_qc.slides import Mosaic, open_slide, slide_info
+from microscope_qc.slides.czi import metadata as czi_metadata
+from microscope_qc.slides.czi import tiles as czi_tiles
+from microscope_qc.slides.czi.directory import read_sub_blocks
+from microscope_qc.slides.czi.stage import fit_stage
 
 DICE = np.random.default_rng(8)
 KINDS = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.fingerprint import SampledPixels, sampled_blocks
-from microscope_qc.slides.pyramid_levels import split
+from microscope_qc.slides.pyramid.levels import split
 from microscope_qc.slides.unpacking import for_each, reads_beside_others
 
 

@@ -17,9 +17,10 @@ from pylibCZIrw import czi as zeiss
 
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides import Mosaic, open_slide, preview, tiff_pages
+from microscope_qc.slides import Mosaic, open_slide, preview
 from microscope_qc.slides.preview import decoded_bytes, needs_conversion, sparse_preview
-from microscope_qc.slides.virtual import write_virtual
+from microscope_qc.slides.tiff import pages as tiff_pages
+from microscope_qc.slides.virtual.reader import write_virtual
 
 SIDE = 20_000
 TILE = 500

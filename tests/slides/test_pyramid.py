@@ -17,7 +17,7 @@ from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import CancelToken, run_job
 from microscope_qc.slides import Channel, open_slide, slide_info
-from microscope_qc.slides.pyramid import halve, level_shapes, write_ome_zarr
+from microscope_qc.slides.pyramid.write import halve, level_shapes, write_ome_zarr
 
 
 def picture(shape: tuple[int, ...], dtype: str, seed: int = 0) -> np.ndarray:
@@ -222,7 +222,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*args, **kwargs):
         raise ValueError("RESOURCE_EXHAUSTED: Error writing file: No space left on device [errno 28]")
 
-    monkeypatch.setattr("microscope_qc.slides.pyramid.create_level", full)
+    monkeypatch.setattr("microscope_qc.slides.pyramid.write.create_level", full)
     with pytest.raises(WriteError, match="disk is full"):
         write(tmp_path / "a.ome.zarr", np.zeros((5, 5), np.uint8))
     assert list(tmp_path.iterdir()) == []

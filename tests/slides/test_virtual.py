@@ -18,8 +18,8 @@ from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.slides import Mosaic, open_slide, slide_info
-from microscope_qc.slides.virtual import FORMAT, VirtualMosaic, write_virtual
-from microscope_qc.workflows.synth import make
+from microscope_qc.slides.virtual.reader import FORMAT, VirtualMosaic, write_virtual
+from microscope_qc.workflows.samples.synth import make
 
 HUGE = (170_000, 200_000)
 GOOD = {"format": FORMAT, "version": 1, "shape": [3000, 4000], "seed": 3, "pixel_size_um": [0.1, 0.2]}

@@ -9,11 +9,11 @@ import os
 import sys
 from pathlib import Path
 
-import microscope_qc.ml.inference.detector
-import microscope_qc.ml.inference.engine
+import microscope_qc.ml.engine.engine
+import microscope_qc.ml.tasks.detect
 import microscope_qc.slides.picture  # noqa: F401
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.inference import run_model
+from microscope_qc.ml.engine import run_model
 
 
 def main() -> None:

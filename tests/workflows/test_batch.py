@@ -20,12 +20,12 @@ from learning_toys import draw, untrained_model
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.journal import read_journal, read_status
+from microscope_qc.ml.engine import run_model
 from microscope_qc.project import Project
-from microscope_qc.workflows.batch import batch
-from microscope_qc.workflows.detect import prepare_run
-from microscope_qc.workflows.intake import RunIntake
+from microscope_qc.project.runs.journal import read_journal, read_status
+from microscope_qc.workflows.detection.batch import batch
+from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.detection.run import prepare_run
 
 NAMES = ("y0", "x0", "y1", "x1", "confidence", "class_id")
 
@@ -57,7 +57,7 @@ def quick_workers() -> Iterator[None]:
         yield
         return
     multiprocessing.set_forkserver_preload(
-        ["distributed.nanny", "microscope_qc.ml.inference.remote", "microscope_qc.ml.inference.detector"]
+        ["distributed.nanny", "microscope_qc.ml.engine.remote", "microscope_qc.ml.tasks.detect"]
     )
     forkserver.ensure_running()  # with these, not with what dask would have it load
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
@@ -83,7 +83,7 @@ def kill_one_worker() -> int:
 def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(
     model: Path, tmp_path: Path, quick_workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("microscope_qc.workflows.batch.BATCHES_AT_ONCE", 1)  # most is still to be done at the kill
+    monkeypatch.setattr("microscope_qc.workflows.detection.batch.BATCHES_AT_ONCE", 1)
     single = make_project(tmp_path, "single")
     with Project.open(single) as project:
         run = prepare_run(project, project.slides[0].id, model, device="cpu")
@@ -118,7 +118,7 @@ def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(
 
 
 def test_who_cannot_be_reached_is_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microscope_qc.workflows.batch.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("microscope_qc.workflows.detection.batch.CONNECT_SECONDS", 0.2)
     with pytest.raises(InputError, match=r"no dask scheduler at tcp://127\.0\.0\.1:1"):
         run_job(batch([tmp_path], model, scheduler="tcp://127.0.0.1:1"))
     with pytest.raises(InputError, match="No project"):

@@ -23,10 +23,10 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import CancelToken, Progress, run_job
 from microscope_qc.slides import Channel, open_slide
 from microscope_qc.slides.base import Level, Mosaic
-from microscope_qc.slides.pyramid import damaged_places, write_ome_zarr
-from microscope_qc.slides.pyramid_part import LOCK_NAME, part_folder
-from microscope_qc.slides.pyramid_source import merged
-from microscope_qc.workflows.convert import convert
+from microscope_qc.slides.pyramid.part import LOCK_NAME, part_folder
+from microscope_qc.slides.pyramid.source import merged
+from microscope_qc.slides.pyramid.write import damaged_places, write_ome_zarr
+from microscope_qc.workflows.conversion.convert import convert
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_noise_is_not_brightened_on_the_way_up(tmp_path: Path) -> None:
 
 
 def test_wide_strips_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from microscope_qc.slides.tiff_pages import PageReader
+    from microscope_qc.slides.tiff.pages import PageReader
 
     pixels = micrograph((2300, 9000))
     tiff = write_tiff(tmp_path / "a.tif", pixels, tile=None, rowsperstrip=64)
@@ -106,7 +106,7 @@ def test_wide_strips_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(PageReader, "_decode", counted)
     monkeypatch.setattr(
-        "microscope_qc.slides.tiff.CACHE_BYTES", 2 * 512 * 9000
+        "microscope_qc.slides.tiff.reader.CACHE_BYTES", 2 * 512 * 9000
     )  # two rows of tiles, as of a wide slide
     (out,) = run_job(convert(tiff, tmp_path / "a.ome.zarr"))
     assert sorted(unpacked) == list(range(36))
@@ -360,7 +360,7 @@ def stopped(tiff: Path, out: Path, tiles: int) -> None:
     """What a kill leaves: a writer that ended without a word (the tests with real kills are elsewhere)."""
     code = f"""
         import os
-        from microscope_qc.workflows.convert import convert
+        from microscope_qc.workflows.conversion.convert import convert
         for progress in convert({str(tiff)!r}, {str(out)!r}):
             if progress.done >= {tiles}:
                 os._exit(9)
@@ -513,7 +513,7 @@ def test_a_full_disk_is_said_in_these_words(tiff: Path, tmp_path: Path, monkeypa
     def full(self, parts):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("microscope_qc.slides.pyramid_shards._ShardFile.append", full)
+    monkeypatch.setattr("microscope_qc.slides.pyramid.shards._ShardFile.append", full)
     with pytest.raises(WriteError, match="The disk is full"):
         run_job(convert(tiff, tmp_path / "a.ome.zarr"))
     assert [path.name for path in tmp_path.iterdir()] == ["cell.tif"]
@@ -578,7 +578,7 @@ def test_memory_is_bounded(tmp_path: Path, shape: tuple[int, int], planes: int, 
         from pathlib import Path
         from microscope_qc.core.jobs import run_job
         from microscope_qc.slides import Channel
-        from microscope_qc.slides.pyramid import write_ome_zarr
+        from microscope_qc.slides.pyramid.write import write_ome_zarr
         rgb = {planes} == 3
         def read(region):
             ramp = np.arange(region.shape[1], dtype={dtype!r})

@@ -13,11 +13,11 @@ import pytest
 from conversion_toys import micrograph, same_store, write_tiff
 
 from microscope_qc.core.jobs import run_job
-from microscope_qc.workflows.convert import convert
+from microscope_qc.workflows.conversion.convert import convert
 
 CHILD = """
     import sys
-    from microscope_qc.workflows.convert import convert
+    from microscope_qc.workflows.conversion.convert import convert
     for progress in convert(sys.argv[1], sys.argv[2]):
         print(int(progress.done), progress.unit, flush=True)
 """

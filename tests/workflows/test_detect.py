@@ -14,13 +14,13 @@ from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.card import WEIGHTS_NAME
-from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
+from microscope_qc.ml.cards import WEIGHTS_NAME
+from microscope_qc.ml.engine import run_model
 from microscope_qc.project import Project
+from microscope_qc.project.runs.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
 from microscope_qc.workflows.child import Child
-from microscope_qc.workflows.detect import DetectionFailed, detect, prepare_run
-from microscope_qc.workflows.intake import RunIntake
+from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.detection.run import DetectionFailed, detect, prepare_run
 
 
 @pytest.fixture(scope="module")

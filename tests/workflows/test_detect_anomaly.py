@@ -11,9 +11,9 @@ from anomaly_toys import blurring_autoencoder, waves
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.inference.heatmap import HeatMap
 from microscope_qc.project import Project
-from microscope_qc.workflows.detect import detect, prepare_run
+from microscope_qc.project.runs.heatmap import HeatMap
+from microscope_qc.workflows.detection.run import detect, prepare_run
 
 SPOTS = ((60, 70), (150, 200))
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from learning_toys import draw, untrained_model
 
+from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import InputError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress, run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.card import WEIGHTS_NAME
-from microscope_qc.ml.inference.mask import AreaMask
-from microscope_qc.ml.inference.mask_files import read_mask, write_mask
-from microscope_qc.ml.inference.speed import notes_of
-from microscope_qc.ml.journal import JournalWriter, read_journal, write_status
+from microscope_qc.ml.cards import WEIGHTS_NAME
 from microscope_qc.project import Project
-from microscope_qc.workflows.detect import detect, prepare_run, resume, resume_run
-from microscope_qc.workflows.intake import RunIntake
+from microscope_qc.project.runs.journal import JournalWriter, read_journal, write_status
+from microscope_qc.project.runs.mask_files import read_mask, write_mask
+from microscope_qc.project.runs.speed import notes_of
+from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.detection.run import detect, prepare_run, resume, resume_run
 
 SIDE = 600
 

@@ -22,15 +22,15 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.inference.tiling import plan_grid
-from microscope_qc.ml.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
-from microscope_qc.ml.models import model_folder
-from microscope_qc.ml.run_lock import LOCK_NAME, RunLock
+from microscope_qc.ml.engine import run_model
+from microscope_qc.ml.library import model_folder
+from microscope_qc.ml.tiling import plan_grid
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
-from microscope_qc.workflows.detect import detect, prepare_run
-from microscope_qc.workflows.intake import RunIntake
+from microscope_qc.project.runs.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
+from microscope_qc.project.runs.run_lock import LOCK_NAME, RunLock
+from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.detection.run import detect, prepare_run
 
 TILES = 144
 NAMES = ("y0", "x0", "y1", "x1", "confidence", "class_id", "state")

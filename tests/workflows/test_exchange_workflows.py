@@ -16,9 +16,9 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
-from microscope_qc.workflows.dataset import make_dataset, trusted
-from microscope_qc.workflows.export import export_boxes
-from microscope_qc.workflows.importing import import_annotations
+from microscope_qc.workflows.exchange.export import export_boxes
+from microscope_qc.workflows.exchange.importing import import_annotations
+from microscope_qc.workflows.learning.dataset import make_dataset, trusted
 
 
 @pytest.fixture

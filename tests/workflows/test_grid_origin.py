@@ -10,11 +10,11 @@ import pytest
 from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
-from microscope_qc.ml.card import read_card
-from microscope_qc.ml.inference.session import Session, TileRecord
-from microscope_qc.ml.inference.tiling import lattice, merge_settings, plan_grid
-from microscope_qc.ml.models import model_folder
-from microscope_qc.workflows import synth
+from microscope_qc.ml.cards import read_card
+from microscope_qc.ml.engine.pipeline import Session, TileRecord
+from microscope_qc.ml.library import model_folder
+from microscope_qc.ml.tiling import lattice, merge_settings, plan_grid
+from microscope_qc.workflows.samples import synth
 
 MODEL = "li-ion-ssd"
 

@@ -13,9 +13,8 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
-from microscope_qc.workflows.dataset import make_dataset
-from microscope_qc.workflows.export import export_boxes
-from microscope_qc.workflows.importing import (
+from microscope_qc.workflows.exchange.export import export_boxes
+from microscope_qc.workflows.exchange.importing import (
     ImportPlan,
     carry_out,
     plan_import,
@@ -23,6 +22,7 @@ from microscope_qc.workflows.importing import (
     read_annotations,
     slide_sizes,
 )
+from microscope_qc.workflows.learning.dataset import make_dataset
 
 
 @pytest.fixture

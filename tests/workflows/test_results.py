@@ -14,10 +14,10 @@ from PIL import Image
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import InputError, RegistrationError
 from microscope_qc.core.jobs import run_job
-from microscope_qc.workflows.edx import compositions, import_edx
-from microscope_qc.workflows.report import write_overview, write_report
-from microscope_qc.workflows.stage import export_stage, fit_registration, read_marks, store_marks
-from microscope_qc.workflows.statistics import project_statistics, statistics_lines
+from microscope_qc.workflows.results.report import write_overview, write_report
+from microscope_qc.workflows.results.statistics import project_statistics, statistics_lines
+from microscope_qc.workflows.stage.edx import compositions, import_edx
+from microscope_qc.workflows.stage.stage import export_stage, fit_registration, read_marks, store_marks
 
 MARKS = "name,slide_x_px,slide_y_px,stage_x_mm,stage_y_mm\nA,0,0,10,20\nB,600,0,10.3,20\nC,0,400,10,19.8\n"
 

@@ -14,17 +14,15 @@ import pytest
 from learning_toys import draw, untrained_model
 
 from microscope_qc.cli import main
+from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import Cancelled, InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress, run_job
-from microscope_qc.ml.inference import run_model
-from microscope_qc.ml.inference.mask import AreaMask
-from microscope_qc.ml.inference.mask_files import read_mask
+from microscope_qc.ml.engine import run_model
 from microscope_qc.project import Project
-from microscope_qc.workflows import detect as detection
-from microscope_qc.workflows.batch import batch
-from microscope_qc.workflows.intake import RunIntake
-from microscope_qc.workflows.stored_area import (
+from microscope_qc.project.runs.mask_files import read_mask
+from microscope_qc.workflows.detection import run as detection
+from microscope_qc.workflows.detection.area import (
     CHANGED,
     DRAWN,
     NothingToLookAt,
@@ -32,6 +30,8 @@ from microscope_qc.workflows.stored_area import (
     chosen_look,
     masks_to_dict,
 )
+from microscope_qc.workflows.detection.batch import batch
+from microscope_qc.workflows.detection.intake import RunIntake
 
 SIDE = 600
 
@@ -189,7 +189,9 @@ def test_a_batch_goes_on_without_what_cannot_be_looked_at(
     place: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     (tmp_path / "S1.png").rename(tmp_path / "moved.png")
-    monkeypatch.setattr("microscope_qc.workflows.batch._connected", lambda *_: contextlib.nullcontext(OneWorker()))
+    monkeypatch.setattr(
+        "microscope_qc.workflows.detection.batch._connected", lambda *_: contextlib.nullcontext(OneWorker())
+    )
     done = run_job(batch([tmp_path / "none.mqc", place], model, device="cpu", client=OneWorker()))
     assert [name for _, name, _ in done.slides] == ["S2"]
     assert [(left.project.name, left.slide, left.wanted) for left in done.left_out] == [

@@ -10,18 +10,18 @@ from qtpy.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QWheelEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from microscope_qc.app.canvas.box_layer import BoxLayer
+from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
 from microscope_qc.app.canvas.hover import HoverCard
 from microscope_qc.app.canvas.legend import Legend
 from microscope_qc.app.canvas.overlay import Overlay
-from microscope_qc.app.canvas.overview import OverviewMap
+from microscope_qc.app.canvas.overview.overview import OverviewMap
 from microscope_qc.app.canvas.picture import Picture
 from microscope_qc.app.canvas.tools import Box, Hand, Tools
 from microscope_qc.app.canvas.view import View
 from microscope_qc.core.boxes import BoxChange
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session import Session
+    from microscope_qc.app.session.session import Session
     from microscope_qc.slides import Mosaic
     from microscope_qc.slides.display import DisplaySettings
 

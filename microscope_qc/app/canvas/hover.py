@@ -9,11 +9,11 @@ from qtpy.QtCore import QPoint, QRect, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from microscope_qc.app import theme
-from microscope_qc.app.docks.gallery_text import confidence_text, size_text, state_text
+from microscope_qc.app.base import theme
+from microscope_qc.core.wording import confidence_text, size_text, state_text
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session import Session
+    from microscope_qc.app.session.session import Session
 
 AFTER_MS = 450
 AWAY = 18

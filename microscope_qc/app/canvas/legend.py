@@ -8,11 +8,11 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QWidget
 
-from microscope_qc.app import theme
-from microscope_qc.app.docks.gallery_link import link
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.signals import link
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session import Session
+    from microscope_qc.app.session.session import Session
     from microscope_qc.core.defect_class import DefectClass
 
 MOST = 12

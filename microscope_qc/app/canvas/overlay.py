@@ -14,8 +14,8 @@ from microscope_qc.app.canvas.view import View, scale_bar
 from microscope_qc.core.boxes import ReviewState
 
 if TYPE_CHECKING:
-    from microscope_qc.app.canvas.box_layer import BoxLayer
-    from microscope_qc.app.session import Session
+    from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
+    from microscope_qc.app.session.session import Session
 
 MARK_COLOUR = QColor("#ffd21f")
 HALO = QColor(0, 0, 0, 190)

@@ -20,9 +20,9 @@ from qtpy.QtCore import QDir, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-from microscope_qc.app.canvas.tile_layer import TileLayer
+from microscope_qc.app.base.settings import config_folder
+from microscope_qc.app.canvas.tiles.tile_layer import TileLayer
 from microscope_qc.app.canvas.view import View
-from microscope_qc.app.settings import config_folder
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.display import DisplaySettings, render

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.app.canvas.view import View
-from microscope_qc.app.slide_view import Measurement
+from microscope_qc.app.session.slide_view import Measurement
 from microscope_qc.core.boxes import BOX_DTYPE
 from microscope_qc.core.geometry import Region
 
 if TYPE_CHECKING:
-    from microscope_qc.app.canvas.box_layer import BoxLayer
-    from microscope_qc.app.session import Session
+    from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
+    from microscope_qc.app.session.session import Session
 
 CLICK_POINTS = 4
 """Moves shorter than this on screen are clicks."""

@@ -8,16 +8,16 @@ import numpy as np
 from qtpy.QtCore import QMimeData
 from qtpy.QtWidgets import QApplication
 
-from microscope_qc.app.clipboard import MIME_TYPE, MOST, NOT_OURS, CopiedBoxes
+from microscope_qc.app.session.clipboard import MIME_TYPE, MOST, NOT_OURS, CopiedBoxes
 from microscope_qc.core.errors import InputError
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session import Session
+    from microscope_qc.app.session.session import Session
 
 
 def put_finds(session: Session, ids: np.ndarray) -> None:
     """Copy finds of the slide on screen; a table alone where they are too many to be pasted."""
-    from microscope_qc.app.docks.table import as_text
+    from microscope_qc.app.panels.table import as_text
 
     data = QMimeData()
     data.setText(as_text(session, ids))

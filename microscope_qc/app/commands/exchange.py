@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog
 
-from microscope_qc.app.docks.gallery_text import things
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
-    from microscope_qc.app.docks.class_manager import ClassManager
-    from microscope_qc.app.docks.import_dialog import ImportDialog
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.panels.classes.manager import ClassManager
+    from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
-    from microscope_qc.workflows.importing import ImportPlan, ImportSummary, PendingImport
+    from microscope_qc.workflows.exchange.importing import ImportPlan, ImportSummary, PendingImport
 
 ANNOTATIONS = "Annotations (*.json *.geojson *.xml *.csv *.txt *.yaml);;All files (*)"
 
@@ -49,7 +49,7 @@ class ExchangeCommands:
 
     def import_from(self, path: Path) -> ImportDialog | None:
         """Show what a file or folder holds, and take it in when the person says so."""
-        from microscope_qc.app.docks.import_dialog import ImportDialog
+        from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
 
         project = self._session.project
         if project is None:
@@ -61,7 +61,7 @@ class ExchangeCommands:
         return dialog
 
     def _take_in(self, project: Project, plan: ImportPlan | None) -> None:
-        from microscope_qc.workflows.importing import carry_out, prepare
+        from microscope_qc.workflows.exchange.importing import carry_out, prepare
 
         window, session = self._window, self._session
         if plan is None or session.project is not project:
@@ -89,7 +89,7 @@ class ExchangeCommands:
 
     def export_dialog(self) -> None:
         """Everything that can be written from the shown finds."""
-        from microscope_qc.app.docks.export import ExportDialog
+        from microscope_qc.app.panels.exchange.export_panel import ExportDialog
 
         dialog = ExportDialog(self._session, self._window.jobs, self._window)
         dialog.training_requested.connect(self.training_pictures)
@@ -97,7 +97,7 @@ class ExchangeCommands:
 
     def training_pictures(self) -> None:
         """Cut pictures with their finds for training."""
-        from microscope_qc.app.docks.training_dialog import TrainingDialog
+        from microscope_qc.app.panels.exchange.training_dialog import TrainingDialog
 
         dialog = TrainingDialog(self._session, self._window.jobs, self._window)
         dialog.finished.connect(dialog.deleteLater)
@@ -128,7 +128,7 @@ class ExchangeCommands:
 
     def manage_classes(self, class_id: int = 0) -> None:
         """Open the class manager beside the slide, at a class when one is given."""
-        from microscope_qc.app.docks.class_manager import ClassManager
+        from microscope_qc.app.panels.classes.manager import ClassManager
 
         if self._classes is None:
             self._classes = ClassManager(self._session, self._window)

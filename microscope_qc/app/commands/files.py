@@ -15,7 +15,7 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 
 if TYPE_CHECKING:
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
     from microscope_qc.project.slides import SceneFacts
     from microscope_qc.slides import Mosaic
@@ -159,7 +159,7 @@ class FileCommands:
 
     def open_sample(self) -> None:
         """Make the sample project in the background and open it."""
-        from microscope_qc.workflows import demo
+        from microscope_qc.workflows.samples import demo
 
         chosen = os.environ.get("MICROSCOPE_QC_SAMPLE_DIR")
         out = Path(chosen) if chosen else demo.sample_folder()

@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QInputDialog, QMenu, QMessageBox
 
 from microscope_qc import __version__
 from microscope_qc.app.canvas.view import View
-from microscope_qc.app.slide_view import LONGEST_NAME, Bookmark
+from microscope_qc.app.session.slide_view import LONGEST_NAME, Bookmark
 from microscope_qc.slides.display import DisplaySettings
 
 if TYPE_CHECKING:
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.slides.histogram import Histogram
 
 
@@ -48,7 +48,7 @@ class LookCommands:
 
     def go_to_dialog(self) -> None:
         """Ask for a position."""
-        from microscope_qc.app.go_to import GoToDialog
+        from microscope_qc.app.dialogs.go_to import GoToDialog
 
         dialog = GoToDialog(self._session, self._window.canvas.view, self._window.settings, self._window)
         if dialog.exec():
@@ -175,21 +175,21 @@ class LookCommands:
 
     def show_shortcuts(self) -> None:
         """Open the page of keys."""
-        from microscope_qc.app.shortcuts import ShortcutsDialog
+        from microscope_qc.app.dialogs.shortcuts import ShortcutsDialog
 
         window = self._window
         ShortcutsDialog(window.book, window.settings, window.save_settings, window).exec()
 
     def show_settings(self) -> None:
         """Open the settings."""
-        from microscope_qc.app.settings_dialog import SettingsDialog
+        from microscope_qc.app.dialogs.settings import SettingsDialog
 
         window = self._window
         SettingsDialog(window.settings, use_theme=window.use_theme, save=window.save_settings, parent=window).exec()
 
     def show_models(self) -> None:
         """List the models on this computer."""
-        from microscope_qc.app.models_dialog import ModelsDialog
+        from microscope_qc.app.dialogs.models import ModelsDialog
 
         ModelsDialog(self._window).exec()
 

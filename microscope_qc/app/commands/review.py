@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QApplication
 from microscope_qc.app.commands import clipboard
 
 if TYPE_CHECKING:
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
 
 
 DUPLICATE_POINTS = 16
@@ -119,7 +119,7 @@ class ReviewCommands:
 
     def same_for_similar(self) -> None:
         """Preview, then judge all finds like this one."""
-        from microscope_qc.app.docks.review_same import SameDialog
+        from microscope_qc.app.panels.review.apply_to_similar import SameDialog
 
         SameDialog(self._session, self._window).exec()
 

@@ -12,7 +12,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.project.slides import SceneFacts, read_facts
 
 if TYPE_CHECKING:
-    from microscope_qc.app.main_window import MainWindow
+    from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
 
 
@@ -28,7 +28,7 @@ class SlideCommands:
         self._ask_pixel_size(None)
 
     def _ask_pixel_size(self, line_px: float | None) -> None:
-        from microscope_qc.app.slide_dialogs import PixelSizeDialog
+        from microscope_qc.app.dialogs.slide import PixelSizeDialog
 
         project, slide = self._session.project, self._session.slide
         if project is None or slide is None:
@@ -43,7 +43,7 @@ class SlideCommands:
 
     def slide_info(self) -> None:
         """Show what is known about the slide."""
-        from microscope_qc.app.slide_dialogs import SlideInfoDialog
+        from microscope_qc.app.dialogs.slide import SlideInfoDialog
 
         SlideInfoDialog(self._session, self._window).exec()
 

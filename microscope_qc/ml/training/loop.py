@@ -16,19 +16,19 @@ from torch import Tensor, nn
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.card import WEIGHTS_NAME, ModelCard, write_card
+from microscope_qc.ml.architectures import build_detector
+from microscope_qc.ml.architectures.ssd.loss import Loss, Target, detection_loss
+from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
 from microscope_qc.ml.datasets.crops import Crop, CropSampler
 from microscope_qc.ml.datasets.records import Dataset, split
 from microscope_qc.ml.devices import autocast, choose_device, use_threads
 from microscope_qc.ml.evaluation.detection import Tally
-from microscope_qc.ml.evaluation.slides import tally_dataset
-from microscope_qc.ml.inference.detector import Detector
-from microscope_qc.ml.networks import build_detector
+from microscope_qc.ml.evaluation.on_slides import tally_dataset
+from microscope_qc.ml.tasks.detect import Detector
 from microscope_qc.ml.training.average import AverageWeights
 from microscope_qc.ml.training.calibration import apply_calibration, fit_calibration
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
 from microscope_qc.ml.training.checkpoint import load_checkpoint, save_checkpoint
-from microscope_qc.ml.training.loss import Loss, Target, detection_loss
 from microscope_qc.ml.training.settings import TrainSettings
 from microscope_qc.ml.weights import fits_half, save_weights
 

@@ -1,0 +1,212 @@
+"""Painting where a detection looks: a brush and rectangles on coarse cells, with undo. Pure of Qt.
+
+Places come in full-resolution slide pixels. What a stroke costs depends on the cells under it, not on the slide.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from microscope_qc.core.area_mask import AreaMask
+
+Cells = tuple[slice, slice]
+"""Rows and columns of cells that changed."""
+MOST_STEPS = 500
+HALF_DIAGONAL = math.sqrt(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Which cells of a part a step turned over, eight to a byte."""
+
+    cells: Cells
+    turned: np.ndarray
+
+
+class MaskPaint:
+    """A mask while a person changes it."""
+
+    def __init__(self, mask: AreaMask) -> None:
+        self._region, self._cell = mask.region, mask.cell_px
+        self.look = mask.look.copy()
+        self._before: np.ndarray | None = None
+        self._touched: Cells | None = None
+        self._done: list[_Step] = []
+        self._undone: list[_Step] = []
+
+    @property
+    def mask(self) -> AreaMask:
+        """What it is now; later changes do not reach it."""
+        return AreaMask(self._region, self._cell, self.look.copy())
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to do again."""
+        return bool(self._undone)
+
+    @property
+    def stroke_under_way(self) -> bool:
+        """Whether :meth:`begin` was called and :meth:`end` was not."""
+        return self._before is not None
+
+    # -- a stroke ----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """What is changed from here to :meth:`end` is one step."""
+        self._before, self._touched = self.look.copy(), None
+
+    def brush(
+        self, start: tuple[float, float], end: tuple[float, float], *, radius_px: tuple[float, float], add: bool
+    ) -> Cells | None:
+        """Draw a round brush from ``start`` to ``end`` (y, x); ``radius_px`` is that of the brush, (y, x).
+
+        A cell is painted when its middle lies under the brush; the cells that the brush's middle goes through always
+        are.
+        """
+        radius = tuple(max(r, HALF_DIAGONAL * cell) for r, cell in zip(radius_px, self._cell, strict=True))
+        low = [min(a, b) - r for a, b, r in zip(start, end, radius, strict=True)]
+        high = [max(a, b) + r for a, b, r in zip(start, end, radius, strict=True)]
+        cells = self._cells(low, high)
+        if cells is None:
+            return None
+        # in units of the brush's radius the brush is a circle, also where pixels are not square
+        y, x = (
+            ((np.arange(part.start, part.stop) + 0.5) * side + corner - a) / r
+            for part, side, corner, a, r in zip(cells, self._cell, self._corner, start, radius, strict=True)
+        )
+        dy, dx = ((b - a) / r for a, b, r in zip(start, end, radius, strict=True))
+        left, right = _under_brush(y, dy, dx)
+        under = (x >= left[:, None]) & (x <= right[:, None])
+        return self._put(cells, under, add=add)
+
+    def rectangle(self, y0: float, x0: float, y1: float, x1: float, *, add: bool) -> Cells | None:
+        """Fill a rectangle: every cell that it touches is added, only what lies in it by half is left out."""
+        half = 0.0 if add else 0.5
+        low = [min(a, b) + half * side for a, b, side in zip((y0, x0), (y1, x1), self._cell, strict=True)]
+        high = [max(a, b) - half * side for a, b, side in zip((y0, x0), (y1, x1), self._cell, strict=True)]
+        middle = ((y0 + y1) / 2, (x0 + x1) / 2)
+        for axis in (0, 1):
+            if low[axis] > high[axis]:  # smaller than a cell: the one it lies in
+                low[axis] = high[axis] = middle[axis]
+        cells = self._cells(low, high)
+        if cells is None:
+            return None
+        return self._put(cells, np.ones(self.look[cells].shape, bool), add=add)
+
+    def end(self) -> bool:
+        """The stroke is finished; returns whether it changed anything."""
+        before, touched = self._before, self._touched
+        self._before = self._touched = None
+        if before is None or touched is None:
+            return False
+        turned = before[touched] ^ self.look[touched]
+        if not turned.any():
+            return False
+        self._done.append(_Step(touched, np.packbits(turned)))
+        del self._done[:-MOST_STEPS]
+        self._undone.clear()
+        return True
+
+    def drop(self) -> Cells | None:
+        """Give up the stroke that is under way."""
+        before, touched = self._before, self._touched
+        self._before = self._touched = None
+        if before is None or touched is None:
+            return None
+        self.look[touched] = before[touched]
+        return touched
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def replace(self, look: np.ndarray) -> Cells | None:
+        """Take other cells of the same number, as one step; None when they are the same."""
+        self.begin()
+        everything = (slice(0, self.look.shape[0]), slice(0, self.look.shape[1]))
+        self.look[:] = look
+        self._touched = everything
+        return everything if self.end() else None
+
+    def undo(self) -> Cells | None:
+        """Take the last step back."""
+        return self._turn(self._done, self._undone)
+
+    def redo(self) -> Cells | None:
+        """Do the step that was taken back again."""
+        return self._turn(self._undone, self._done)
+
+    def _turn(self, source: list[_Step], target: list[_Step]) -> Cells | None:
+        if not source or self.stroke_under_way:
+            return None
+        step = source.pop()
+        target.append(step)
+        part = self.look[step.cells]
+        part ^= np.unpackbits(step.turned, count=part.size).reshape(part.shape).astype(bool)
+        return step.cells
+
+    # -- cells -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _corner(self) -> tuple[int, int]:
+        return self._region.y0, self._region.x0
+
+    def _cells(self, low: list[float], high: list[float]) -> Cells | None:
+        """Cells from one place to another, both in it; None where they lie beside the mask."""
+        parts = []
+        for axis in (0, 1):
+            side, corner, count = self._cell[axis], self._corner[axis], self.look.shape[axis]
+            first = max(0, math.floor((low[axis] - corner) / side))
+            stop = min(count, math.floor((high[axis] - corner) / side) + 1)
+            if first >= stop:
+                return None
+            parts.append(slice(first, stop))
+        return parts[0], parts[1]
+
+    def _put(self, cells: Cells, under: np.ndarray, *, add: bool) -> Cells:
+        part = self.look[cells]
+        part[under] = add
+        if self._before is not None:
+            old = self._touched or cells
+            self._touched = (
+                slice(min(old[0].start, cells[0].start), max(old[0].stop, cells[0].stop)),
+                slice(min(old[1].start, cells[1].start), max(old[1].stop, cells[1].stop)),
+            )
+        return cells
+
+
+def _under_brush(y: np.ndarray, dy: float, dx: float) -> tuple[np.ndarray, np.ndarray]:
+    """First and last x of every row under a circle of radius 1 that goes from (0, 0) to (dy, dx); inf where none is.
+
+    What the circle goes over is convex, so that one stretch of each row lies in it: that of the circle at both ends and
+    of the band between them. A test of every cell takes ten times as long.
+    """
+    lefts, rights = [], []
+    for end_y, end_x in ((0.0, 0.0), (dy, dx)):
+        reach = 1.0 - (y - end_y) ** 2
+        half = np.sqrt(np.maximum(reach, 0.0))
+        lefts.append(np.where(reach >= 0, end_x - half, np.inf))
+        rights.append(np.where(reach >= 0, end_x + half, -np.inf))
+    length = math.hypot(dy, dx)
+    if length > 0:
+        low, high = np.full(len(y), -np.inf), np.full(len(y), np.inf)
+        # no further from the line than 1, and beside it rather than before its start or behind its end
+        for slope, near, far in (
+            (dy, y * dx - length, y * dx + length), (dx, -y * dy, length**2 - y * dy),
+        ):  # fmt: skip
+            if slope != 0:
+                low = np.maximum(low, np.minimum(near / slope, far / slope))
+                high = np.minimum(high, np.maximum(near / slope, far / slope))
+            else:
+                outside = (near > 0) | (far < 0)
+                low[outside], high[outside] = np.inf, -np.inf
+        band = low <= high
+        lefts.append(np.where(band, low, np.inf))
+        rights.append(np.where(band, high, -np.inf))
+    return np.minimum.reduce(lefts), np.maximum.reduce(rights)

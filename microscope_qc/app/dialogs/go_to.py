@@ -1,0 +1,226 @@
+"""Go to a position: two numbers as they are typed or pasted, in µm, px or mm of an aligned stage."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.core.errors import RegistrationError
+from microscope_qc.core.wording import count_text
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.canvas.view import View
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.correlation.registration import Registration
+
+_UNIT = re.compile(r"(?<![a-z])([µμu]m|mm|px|pixels?)(?![a-z])", re.IGNORECASE)
+_LABELLED = re.compile(r"^\W*x\W*?([-+]?[\d\s.,]*\d)\W*?y\W*?([-+]?[\d\s.,]*\d)\W*$", re.IGNORECASE)
+_SPACES = "\u2009\u00a0\u202f'’"
+
+
+def parse_position(text: str) -> tuple[float, float, str] | None:
+    """Two numbers x, y and their unit ("um", "mm", "px", "" where none stands there); None when it is no position.
+
+    Takes what people paste: "12.5, 33", "12,5; 33,1", "x 8 310  y 12 044 px", two cells of a table.
+    """
+    found = {_plain_unit(unit) for unit in _UNIT.findall(text)}
+    if len(found) > 1:
+        return None
+    unit = found.pop() if found else ""
+    bare = _UNIT.sub(" ", re.sub(rf"(?<=\d)[{_SPACES}](?=\d)", "", text)).strip().strip("()[]").strip()
+    labelled = _LABELLED.match(bare)
+    if labelled:
+        numbers = [_number(part.rstrip(",;")) for part in labelled.groups()]
+        return None if numbers[0] is None or numbers[1] is None else (numbers[0], numbers[1], unit)
+    for separator in (r"\s*[;\t\n|]\s*", r"\s*,\s+", r"\s{2,}", r"\s", r","):
+        parts = re.split(separator, bare)
+        if len(parts) == 2:
+            x, y = _number(parts[0]), _number(parts[1])
+            if x is not None and y is not None:
+                return x, y, unit
+    four = re.fullmatch(r"([-+]?\d+,\d+),\s*([-+]?\d+,\d+)", bare)
+    if four:
+        x, y = _number(four[1]), _number(four[2])
+        return None if x is None or y is None else (x, y, unit)
+    return None
+
+
+def _plain_unit(unit: str) -> str:
+    unit = unit.lower()
+    return "px" if unit.startswith("p") else "mm" if unit == "mm" else "um"
+
+
+def _number(text: str) -> float | None:
+    digits = re.sub(r"(?<=\d)\s(?=\d)", "", text.strip())
+    if digits.count(",") == 1 and "." not in digits:
+        digits = digits.replace(",", ".")
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", digits):
+        return None
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+class GoToDialog(QDialog):
+    """One field for x and y; the unit is remembered."""
+
+    def __init__(self, session: Session, view: View, settings: Settings, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Go to position")
+        self._settings = settings
+        self._size = session.pixel_size_um
+        self._shape = session.slide.shape_px if session.slide is not None else (1, 1)
+        self._stages = _stages(session)
+        self._place: tuple[float, float] | None = view.y, view.x
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("x, y")
+        self.field.setMinimumWidth(220)
+        self.unit = QComboBox()
+        if self._size is not None:
+            self.unit.addItem("µm", "um")
+        self.unit.addItem("px", "px")
+        for name in self._stages:
+            self.unit.addItem(f"mm on the stage, {name}", f"stage:{name}")
+        self.unit.setCurrentIndex(max(0, self.unit.findData(settings.position_unit)))
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        go = buttons.addButton("Go", QDialogButtonBox.ButtonRole.AcceptRole)
+        assert go is not None
+        go.setDefault(True)
+        self.go = go
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        form = QFormLayout()
+        form.addRow("Position", self.field)
+        form.addRow("Unit", self.unit)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
+        column.setSpacing(theme.STEP)
+        column.addLayout(form)
+        column.addWidget(self.words)
+        column.addWidget(buttons)
+        self._fill()
+        self.field.textChanged.connect(self._on_text_changed)
+        self.unit.currentIndexChanged.connect(self._on_unit_changed)
+        self.field.setFocus()
+        self.field.selectAll()
+
+    def place_px(self) -> tuple[float, float]:
+        """Slide y, x in pixels."""
+        assert self._place is not None
+        return self._place
+
+    def accept(self) -> None:
+        """Qt: go there, with this unit the next time too."""
+        if self._place is not None:
+            self._settings.position_unit = str(self.unit.currentData())
+            super().accept()
+
+    # -- numbers and places ------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """The place in the unit chosen."""
+        if self._place is None:
+            self._on_text_changed(self.field.text())
+            return
+        x, y = self._numbers_of(*self._place)
+        decimals = (
+            0 if self.unit.currentData() == "px" else 4 if str(self.unit.currentData()).startswith("stage") else 1
+        )
+        self.field.setText(f"{x:.{decimals}f}, {y:.{decimals}f}")
+        self._say("")
+
+    def _on_unit_changed(self) -> None:
+        self._fill()
+        self.field.setFocus()
+        self.field.selectAll()
+
+    def _on_text_changed(self, text: str) -> None:
+        parsed = parse_position(text)
+        self._place = None
+        if parsed is None:
+            self._say("Two numbers: x, then y." if text.strip() else "")
+            return
+        x, y, unit = parsed
+        if unit and not self._use(unit):
+            self._say(f"A position in {unit.replace('um', 'µm')} cannot be found on this slide.")
+            return
+        place = self._place_of(x, y)
+        if not (0 <= place[0] <= self._shape[0] and 0 <= place[1] <= self._shape[1]):
+            self._say("This lies outside the slide.")
+            return
+        self._place = place
+        self._say("")
+
+    def _use(self, unit: str) -> bool:
+        """Take a unit that was pasted with the numbers."""
+        now = str(self.unit.currentData())
+        if unit == now or (unit == "mm" and now.startswith("stage:")):
+            return True
+        wanted = self.unit.findData(unit)
+        if unit == "mm" and self._stages:
+            wanted = self.unit.findData(f"stage:{next(reversed(self._stages))}")
+        if wanted >= 0:
+            self.unit.blockSignals(True)
+            self.unit.setCurrentIndex(wanted)
+            self.unit.blockSignals(False)
+        return wanted >= 0
+
+    def _say(self, words: str) -> None:
+        if not words and self._place is not None and self.unit.currentData() != "px":
+            y, x = self._place
+            words = f"x {count_text(round(x))}, y {count_text(round(y))} px"
+        self.words.setText(words)
+        self.words.setProperty("error", self._place is None)
+        self.words.setProperty("quiet", self._place is not None)
+        style = self.words.style()
+        if style is not None:
+            style.polish(self.words)
+        self.go.setEnabled(self._place is not None)
+
+    def _place_of(self, x: float, y: float) -> tuple[float, float]:
+        unit = str(self.unit.currentData())
+        if unit.startswith("stage:"):
+            place_y, place_x = self._stages[unit.removeprefix("stage:")].from_stage(np.array([[x, y]]))[0]
+            return float(place_y), float(place_x)
+        sy, sx = self._size if unit == "um" and self._size is not None else (1.0, 1.0)
+        return y / sy, x / sx
+
+    def _numbers_of(self, y: float, x: float) -> tuple[float, float]:
+        unit = str(self.unit.currentData())
+        if unit.startswith("stage:"):
+            stage_x, stage_y = self._stages[unit.removeprefix("stage:")].to_stage(np.array([[y, x]]))[0]
+            return float(stage_x), float(stage_y)
+        sy, sx = self._size if unit == "um" and self._size is not None else (1.0, 1.0)
+        return x * sx, y * sy
+
+
+def _stages(session: Session) -> dict[str, Registration]:
+    """Alignments of the slide on screen, by name, oldest first."""
+    from microscope_qc.correlation.registration import Registration
+
+    stages: dict[str, Registration] = {}
+    if session.project is None or session.slide is None:
+        return stages
+    for record in session.project.registrations:
+        if record.slide_id == session.slide.id:
+            try:
+                stages[record.name] = Registration.from_dict(record.data)
+            except RegistrationError:  # the SEM panel says so; here it is simply not offered
+                continue
+    return stages

@@ -1,0 +1,115 @@
+"""The command palette: type a few letters, press Enter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent, QKeySequence
+from qtpy.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+from microscope_qc.app.actions.table import ACTIONS, Action
+from microscope_qc.app.base import theme
+
+if TYPE_CHECKING:
+    from microscope_qc.app.actions.menus import ActionBook
+    from microscope_qc.app.session.session import Session
+
+
+def match_score(words: str, text: str) -> int:
+    """How well typed ``words`` fit a ``text``: 0 not at all; whole words and beginnings count most."""
+    low = text.casefold()
+    score = 1
+    for word in words.casefold().split():
+        place = low.find(word)
+        if place < 0:
+            return 0
+        score += 4 if place == 0 else 3 if low[place - 1] in " /-" else 1
+    return score
+
+
+class CommandPalette(QFrame):
+    """A popup over the top of the window."""
+
+    def __init__(self, book: ActionBook, session: Session, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.setObjectName("palette")
+        self._book, self._session = book, session
+        self.line = QLineEdit()
+        self.line.setPlaceholderText("Type what you want to do")
+        self.line.setClearButtonEnabled(True)
+        self.items = QListWidget()
+        self.items.setUniformItemSizes(True)
+        self.items.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
+        column.setSpacing(theme.STEP)
+        column.addWidget(self.line)
+        column.addWidget(self.items)
+        self.line.textChanged.connect(self._fill)
+        self.line.returnPressed.connect(self._choose)
+        self.items.itemClicked.connect(lambda _item: self._choose())
+        self.line.installEventFilter(self)
+
+    def popup(self) -> None:
+        """Open in the middle of the window's upper part."""
+        parent = self.parentWidget()
+        assert parent is not None
+        colours = theme.current()
+        self.setStyleSheet(
+            f"#palette {{ background: {colours.window}; border: 1px solid {colours.line}; border-radius: 6px; }}"
+        )
+        width = min(560, parent.width() - 80)
+        self.resize(width, min(420, parent.height() - 120))
+        self.move(parent.mapToGlobal(parent.rect().topLeft()).x() + (parent.width() - width) // 2,
+                  parent.mapToGlobal(parent.rect().topLeft()).y() + 60)  # fmt: skip
+        self.line.clear()
+        self._fill("")
+        self.show()
+        self.line.setFocus()
+
+    def _fill(self, words: str) -> None:
+        scored = [(match_score(words, f"{entry.menu} {self._text(entry)}"), entry) for entry in ACTIONS if entry.menu]
+        # what can be done now stands first
+        scored.sort(key=lambda pair: (bool(pair[1].when(self._session)), -pair[0]))
+        self.items.clear()
+        for score, entry in scored:
+            if score:
+                self.items.addItem(self._item(entry))
+        self.items.setCurrentRow(0)
+
+    def _text(self, entry: Action) -> str:
+        return self._book.actions[entry.id].text().replace("&", "")
+
+    def _item(self, entry: Action) -> QListWidgetItem:
+        keys = "   ".join(
+            QKeySequence(text).toString(QKeySequence.SequenceFormat.NativeText) for text in self._book.shortcuts(entry)
+        )
+        reason = entry.when(self._session)
+        words = f"{entry.menu.replace('/', ' › ')} › {self._text(entry)}"
+        words += f"     {keys}" if keys else ""
+        words += f"     ({reason.rstrip('.')})" if reason else ""
+        item = QListWidgetItem(theme.icon(entry.icon or "circle-small"), words)
+        item.setData(Qt.ItemDataRole.UserRole, entry.id)
+        if reason:
+            item.setForeground(self.palette().placeholderText())
+        return item
+
+    def _choose(self) -> None:
+        item = self.items.currentItem()
+        if item is not None:
+            self.hide()
+            chosen = item.data(Qt.ItemDataRole.UserRole)
+            self._book.trigger(next(entry for entry in ACTIONS if entry.id == chosen))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Up and Down move in the list while the line keeps the keyboard."""
+        if event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
+            step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: 8, Qt.Key.Key_PageUp: -8}.get(
+                Qt.Key(event.key())
+            )
+            if step is not None:
+                row = min(max(self.items.currentRow() + step, 0), self.items.count() - 1)
+                self.items.setCurrentRow(row)
+                return True
+        return False

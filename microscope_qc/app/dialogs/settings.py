@@ -1,0 +1,134 @@
+"""What a person may set for every project: looks, memory for tiles, and what counts as looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.settings import apply_cache_limit
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.settings import Settings
+
+THEMES = (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
+LEAST_MB, MOST_MB = 32, 1_000_000
+
+
+class SettingsDialog(QDialog):
+    """Every change is taken at once; Close only closes.
+
+    Parameters
+    ----------
+    use_theme
+        Takes "system", "light" or "dark".
+    save
+        Writes the settings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        use_theme: Callable[[str], None],
+        save: Callable[[], None],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Settings")
+        self._settings, self._use_theme, self._save = settings, use_theme, save
+        self.theme = QComboBox()
+        for name, words in THEMES:
+            self.theme.addItem(words, name)
+        self.theme.setCurrentIndex(self.theme.findData(settings.theme))
+        self.own_memory = QCheckBox("Set by hand")
+        self.memory = QSpinBox()
+        self.memory.setRange(LEAST_MB, MOST_MB)
+        self.memory.setSuffix(" MB")
+        self.memory.setSingleStep(128)
+        self.memory.setGroupSeparatorShown(True)
+        self.memory.setKeyboardTracking(False)
+        self.judge = QSpinBox()
+        self.judge.setRange(1, 400)
+        self.judge.setSuffix(" %")
+        self.judge.setSingleStep(10)
+        self.judge.setKeyboardTracking(False)
+        self.judge.setValue(round(settings.judge_zoom * 100))
+        self._show_memory()
+        memory = QHBoxLayout()
+        memory.addWidget(self.memory, 1)
+        memory.addWidget(self.own_memory)
+        form = QFormLayout()
+        form.setHorizontalSpacing(2 * theme.STEP)
+        form.setVerticalSpacing(theme.STEP)
+        form.addRow("Theme", self.theme)
+        form.addRow("Memory for pixels", memory)
+        form.addRow("", _quiet("Unpacked pixels that canvas, gallery and thumbnails keep at hand."))
+        form.addRow("Looked at from", self.judge)
+        form.addRow("", _quiet("Of full size: what was on screen smaller than this does not count as looked at."))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
+        column.setSpacing(2 * theme.STEP)
+        column.addLayout(form)
+        column.addWidget(buttons)
+        self.theme.currentIndexChanged.connect(self._on_theme_chosen)
+        self.own_memory.toggled.connect(self._on_own_memory)
+        self.memory.valueChanged.connect(self._on_memory_changed)
+        self.judge.valueChanged.connect(self._on_judge_changed)
+
+    def _show_memory(self) -> None:
+        from microscope_qc.slides.tile_cache import default_limit
+
+        own = self._settings.cache_mb
+        for widget in (self.memory, self.own_memory):
+            widget.blockSignals(True)
+        self.own_memory.setChecked(own is not None)
+        self.memory.setValue(round(default_limit() / 1_000_000) if own is None else own)
+        self.memory.setEnabled(own is not None)
+        self.memory.setToolTip(
+            "" if own is not None else "The smaller of 512 MB and an eighth of this computer's memory"
+        )
+        for widget in (self.memory, self.own_memory):
+            widget.blockSignals(False)
+
+    def _on_theme_chosen(self) -> None:
+        self._use_theme(str(self.theme.currentData()))
+
+    def _on_own_memory(self, own: bool) -> None:
+        self._set_memory(self.memory.value() if own else None)
+        self._show_memory()
+
+    def _on_memory_changed(self, mb: int) -> None:
+        self._set_memory(mb)
+
+    def _set_memory(self, mb: int | None) -> None:
+        self._settings.cache_mb = mb
+        apply_cache_limit(self._settings)
+        self._save()
+
+    def _on_judge_changed(self, percent: int) -> None:
+        self._settings.judge_zoom = percent / 100
+        self._save()
+
+
+def _quiet(words: str) -> QLabel:
+    label = QLabel(words)
+    label.setProperty("quiet", True)
+    label.setWordWrap(True)
+    label.setMinimumWidth(300)
+    return label

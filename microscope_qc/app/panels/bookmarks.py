@@ -1,0 +1,149 @@
+"""Views of a slide that a person wants to come back to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QStackedLayout, QToolButton, QWidget
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.session.slide_view import Bookmark
+from microscope_qc.app.widgets.parts import EmptyPage, column_of
+from microscope_qc.core.wording import count_text, length_text
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+
+
+class BookmarksDock(QWidget):
+    """Lists the bookmarks of the slide on screen.
+
+    ``chosen`` carries the :class:`Bookmark` to go to; ``add_requested`` asks to keep the view on screen.
+    """
+
+    chosen = Signal(object)
+    add_requested = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("bookmarks")
+        self._session, self._view = session, session.slide_view
+        self._deleted: tuple[int, Bookmark] | None = None
+        self.empty = EmptyPage()
+        self.items = QListWidget()
+        self.items.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.items.setEditTriggers(QListWidget.EditTrigger.EditKeyPressed)
+        self.items.installEventFilter(self)
+        self.add = QPushButton(theme.icon("bookmark-plus-outline"), "Add this view…")
+        self.rename, self.delete = QToolButton(), QToolButton()
+        for button, icon, tip in (
+            (self.rename, "pencil-outline", "Rename (F2)"),
+            (self.delete, "delete-outline", "Delete (Del)"),
+        ):
+            button.setIcon(theme.icon(icon))
+            button.setToolTip(tip)
+        self.put_back = QPushButton()
+        self.put_back.hide()
+        row = QHBoxLayout()
+        row.setSpacing(theme.STEP // 2)
+        row.addWidget(self.add, 1)
+        row.addWidget(self.rename)
+        row.addWidget(self.delete)
+        page = QWidget()
+        column = column_of(self.items, self.put_back, row)
+        column.setContentsMargins(0, 0, 0, 0)
+        for layout in (row,):
+            layout.setContentsMargins(theme.STEP, 0, theme.STEP, theme.STEP)
+        page.setLayout(column)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(page)
+        self.items.itemActivated.connect(self._on_activated)
+        self.items.itemClicked.connect(self._on_activated)
+        self.items.itemChanged.connect(self._on_renamed)
+        self.items.currentRowChanged.connect(lambda _row: self._enable())
+        self.add.clicked.connect(self.add_requested)
+        self.empty.button.clicked.connect(self.add_requested)
+        self.rename.clicked.connect(lambda: self.items.editItem(self.items.currentItem()))
+        self.delete.clicked.connect(self.delete_current)
+        self.put_back.clicked.connect(self._on_put_back)
+        self._view.bookmarks_changed.connect(self._fill)
+        link(self, session.slide_changed, self._forget_deleted)
+        link(self, session.slides_changed, self._fill)  # another pixel size
+        self._fill()
+
+    def _forget_deleted(self) -> None:
+        self._deleted = None
+        self._fill()
+
+    def _fill(self) -> None:
+        bookmarks, row = self._view.bookmarks, self.items.currentRow()
+        self.items.blockSignals(True)
+        self.items.clear()
+        for place, bookmark in enumerate(bookmarks, start=1):
+            item = QListWidgetItem(bookmark.name)
+            item.setIcon(theme.icon(f"numeric-{place}-circle-outline" if place <= 9 else "bookmark-outline"))
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            item.setToolTip(f"{place}  {bookmark.name}\n{self.words_of(bookmark)}")
+            self.items.addItem(item)
+        if bookmarks:
+            self.items.setCurrentRow(min(max(row, 0), len(bookmarks) - 1))
+        self.items.blockSignals(False)
+        if self._session.slide is None:
+            self.empty.say("Views of a slide that you want to come back to stand here.")
+        else:
+            self.empty.say("Views that you want to come back to stand here.", "Add this view…")
+        self._stack.setCurrentIndex(1 if bookmarks or self._deleted else 0)
+        self.put_back.setVisible(self._deleted is not None)
+        if self._deleted is not None:
+            self.put_back.setText(f"Put “{self._deleted[1].name}” back")
+        self._enable()
+
+    def _enable(self) -> None:
+        for button in (self.rename, self.delete):
+            button.setEnabled(self.items.currentRow() >= 0)
+
+    def words_of(self, bookmark: Bookmark) -> str:
+        """Where a bookmark lies and how near it is."""
+        size = self._session.pixel_size_um
+        if size is None:
+            place = f"x {count_text(round(bookmark.x))}, y {count_text(round(bookmark.y))} px"
+        else:
+            place = f"{length_text(bookmark.x * size[1])}, {length_text(bookmark.y * size[0])} µm"
+        return f"{place}, {bookmark.zoom * self.devicePixelRatioF():.0%}"
+
+    def _on_activated(self, item: QListWidgetItem) -> None:
+        self.chosen.emit(self._view.bookmarks[self.items.row(item)])
+
+    def _on_renamed(self, item: QListWidgetItem) -> None:
+        row, name = self.items.row(item), item.text().strip()
+        if name:
+            self._view.rename_bookmark(row, name)
+        else:
+            self._fill()
+
+    def delete_current(self) -> None:
+        """Delete the bookmark that is selected; a button puts it back."""
+        row = self.items.currentRow()
+        if row >= 0:
+            self._deleted = row, self._view.bookmarks[row]
+            self._view.delete_bookmark(row)
+
+    def _on_put_back(self) -> None:
+        if self._deleted is not None:
+            (row, bookmark), self._deleted = self._deleted, None
+            self._view.restore_bookmark(row, bookmark)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Qt: Delete in the list deletes a bookmark, not the selected finds."""
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Delete:
+            if event.type() == QEvent.Type.ShortcutOverride:
+                event.accept()
+                return True
+            if event.type() == QEvent.Type.KeyPress:
+                self.delete_current()
+                return True
+        return False

@@ -1,0 +1,174 @@
+"""The fields of one class; every change is one command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.panels.classes.colour import ColourButton
+from microscope_qc.core.defect_class import DefectClass
+
+LARGEST_UM = 100_000.0
+
+
+class ClassForm(QWidget):
+    """``edited`` carries the changed fields as the project takes them."""
+
+    edited = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._item: DefectClass | None = None
+        self.code, self.name = QLineEdit(), QLineEdit()
+        self.code.setMaxLength(12)
+        self.code.setFixedWidth(96)
+        self.colour = ColourButton()
+        self.colour.setFixedWidth(136)
+        self.key = QComboBox()
+        self.key.setFixedWidth(136)
+        self.key_note = QLabel()
+        self.key_note.setProperty("quiet", True)
+        self.box_size, self.weight = QDoubleSpinBox(), QDoubleSpinBox()
+        self.box_size.setRange(0.0, LARGEST_UM)
+        self.box_size.setSuffix(" µm")
+        self.box_size.setSpecialValueText("not set")
+        self.box_size.setToolTip("Side of the box that one click makes")
+        self.weight.setRange(0.0, 100.0)
+        self.weight.setSingleStep(0.25)
+        self.weight.setToolTip("1 is usual; a heavier class stands further ahead in “worst first”")
+        for spin in (self.box_size, self.weight):
+            spin.setKeyboardTracking(False)
+            spin.setFixedWidth(96)
+        self.description = QPlainTextEdit()
+        self.description.setPlaceholderText("What belongs to it, and what does not")
+        self.description.setTabChangesFocus(True)
+        self.description.setFixedHeight(64)
+        self.description.installEventFilter(self)
+        self._lay_out()
+        self.code.editingFinished.connect(lambda: self._text_edited("code", self.code))
+        self.name.editingFinished.connect(lambda: self._text_edited("name", self.name))
+        self.colour.chosen.connect(lambda colour: self._edited(colour=colour))
+        self.key.activated.connect(lambda _place: self._edited(key=self.key.currentData()))
+        self.box_size.valueChanged.connect(lambda value: self._edited(box_size_um=value if value > 0 else None))
+        self.weight.valueChanged.connect(lambda value: self._edited(weight=value))
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setHorizontalSpacing(2 * theme.STEP)
+        form.setVerticalSpacing(theme.STEP)
+        keys = QHBoxLayout()
+        keys.setSpacing(theme.STEP)
+        keys.addWidget(self.key)
+        keys.addWidget(self.key_note, 1)
+        size = QHBoxLayout()
+        size.setSpacing(theme.STEP)
+        size.addWidget(self.box_size)
+        unit = QLabel("for a box made by one click")
+        unit.setProperty("quiet", True)
+        size.addWidget(unit, 1)
+        weight = QHBoxLayout()
+        weight.setSpacing(theme.STEP)
+        weight.addWidget(self.weight)
+        usual = QLabel("more stands further ahead")
+        usual.setProperty("quiet", True)
+        weight.addWidget(usual, 1)
+        for words, part in (
+            ("Code", self.code),
+            ("Name", self.name),
+            ("Colour", self.colour),
+            ("Digit key", keys),
+            ("Box size", size),
+            ("Weight", weight),
+            ("Description", self.description),
+        ):
+            form.addRow(words, part)
+
+    @property
+    def item(self) -> DefectClass | None:
+        """The class that is shown."""
+        return self._item
+
+    def show_class(self, item: DefectClass, classes: Sequence[DefectClass]) -> None:
+        """Show a class; ``classes`` are all of them (who has which key and colour)."""
+        same = self._item is not None and self._item.id == item.id
+        self._item = item
+        others = [other for other in classes if other.id != item.id]
+        for line, words in ((self.code, item.code), (self.name, item.name)):
+            if line.text() != words and not (same and line.hasFocus() and line.isModified()):
+                line.setText(words)
+        if self.description.toPlainText() != item.description and not (same and self.description.hasFocus()):
+            self.description.setPlainText(item.description)
+        self.colour.show_colour(item.colour, {other.colour: other.code for other in others})
+        with QSignalBlocker(self.key), QSignalBlocker(self.box_size), QSignalBlocker(self.weight):
+            self._show_keys(item, others)
+            self.box_size.setValue(item.box_size_um or 0.0)
+            self.weight.setValue(item.weight)
+
+    def _show_keys(self, item: DefectClass, others: Sequence[DefectClass]) -> None:
+        holder = {other.key: other.code for other in others if other.key}
+        self.key.clear()
+        self.key.addItem("none", "")
+        for digit in "1234567890":
+            self.key.addItem(f"{digit}  (now {holder[digit]})" if digit in holder else digit, digit)
+        self.key.setCurrentIndex(max(0, self.key.findData(item.key)))
+        free = [digit for digit in "1234567890" if digit not in holder and digit != item.key]
+        self.key_note.setText(f"free: {' '.join(free)}" if free else "all digits are taken")
+        self.key.setToolTip("A digit that another class has is taken over from it")
+
+    def keep(self) -> None:
+        """Take over what was typed and not finished (another class is about to be shown)."""
+        self._text_edited("code", self.code)
+        self._text_edited("name", self.name)
+        self._description_edited()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A description is finished when the person goes on."""
+        if watched is self.description and event.type() == QEvent.Type.FocusOut:
+            self._description_edited()
+        return False
+
+    def _text_edited(self, field: str, line: QLineEdit) -> None:
+        words = line.text().strip()
+        if self._item is None or words == getattr(self._item, field):
+            return
+        if not words:  # a class has a code and a name
+            line.setText(getattr(self._item, field))
+            return
+        self._edited(**{field: words})
+
+    def _description_edited(self) -> None:
+        words = self.description.toPlainText().strip()
+        if self._item is not None and words != self._item.description:
+            self._edited(description=words)
+
+    def _edited(self, **fields: Any) -> None:
+        if self._item is not None and any(getattr(self._item, name) != value for name, value in fields.items()):
+            self.edited.emit(fields)
+
+
+class ClassColumn(QWidget):
+    """A form with what stands below it, aligned at the top."""
+
+    def __init__(self, *parts: QWidget) -> None:
+        super().__init__()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2 * theme.STEP)
+        for part in parts:
+            column.addWidget(part)
+        column.addStretch(1)

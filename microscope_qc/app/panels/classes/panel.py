@@ -1,0 +1,224 @@
+"""Classes of the project: colour, code, name, key and how many finds are shown; one row adds another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
+from qtpy.QtGui import QBrush, QColor
+from qtpy.QtWidgets import (
+    QColorDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.classes.manager import delete_class
+from microscope_qc.app.widgets.class_chip import chip_icon, suggest_code
+from microscope_qc.app.widgets.gating import allow
+from microscope_qc.core.defect_class import next_colour
+from microscope_qc.core.wording import count_text
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+
+KEY, CODE, NAME, COUNT = range(4)
+
+
+class ClassesDock(QWidget):
+    """A click chooses the class to draw with; a double-click edits.
+
+    ``manage_requested`` asks for the class manager, at a class or (0) at none.
+    """
+
+    manage_requested = Signal(int)
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.tree = QTreeWidget()
+        self.tree.setColumnCount(4)
+        self.tree.setHeaderHidden(True)
+        self.tree.setRootIsDecorated(False)
+        self.tree.setUniformRowHeights(True)
+        self.tree.setIconSize(QSize(14, 14))
+        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header = self.tree.header()
+        if header is not None:
+            header.setMinimumSectionSize(20)
+            header.setStretchLastSection(False)
+            header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+            for place in (KEY, CODE, COUNT):
+                header.setSectionResizeMode(place, QHeaderView.ResizeMode.ResizeToContents)
+        self.tree.currentItemChanged.connect(self._on_current_item_changed)
+        self.tree.itemDoubleClicked.connect(
+            lambda item, _column: self.manage_requested.emit(int(item.data(0, Qt.ItemDataRole.UserRole)))
+        )
+        self.tree.customContextMenuRequested.connect(self._on_menu_requested)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tree, 1)
+        column.addLayout(self._new_row())
+        self._due = Refresh(self, self._count, after_ms=100)
+        for signal in (session.classes_changed, session.project_changed):
+            link(self, signal, self._fill)
+        for signal in (session.boxes_changed, session.filter_changed, session.slide_changed):
+            link(self, signal, self._due.soon)
+        link(self, session.draw_class_changed, self._on_draw_class_changed)
+        self._fill()
+
+    def sizeHint(self) -> QSize:
+        """Qt: ten classes without scrolling."""
+        return QSize(232, 320)
+
+    def _new_row(self) -> QHBoxLayout:
+        self.new_name = QLineEdit()
+        self.new_name.setPlaceholderText("New class: its name")
+        self.new_code = QLineEdit()
+        self.new_code.setPlaceholderText("Code")
+        self.new_code.setFixedWidth(56)
+        self.new_code.setMaxLength(12)
+        self.new_colour = QToolButton()
+        self.new_colour.setToolTip("Colour")
+        self.new_colour.clicked.connect(self._on_colour_clicked)
+        self._chosen_colour = ""
+        self.add_button = QToolButton()
+        self.add_button.setIcon(theme.icon("plus"))
+        self.add_button.setToolTip("Add the class")
+        self.add_button.clicked.connect(self.add)
+        self.new_name.textChanged.connect(self._on_new_name_changed)
+        self.new_name.returnPressed.connect(self.add)
+        self.new_code.returnPressed.connect(self.add)
+        for line in (self.new_name, self.new_code):
+            line.installEventFilter(self)
+        row = QHBoxLayout()
+        row.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
+        row.setSpacing(theme.STEP // 2)
+        row.addWidget(self.new_name, 1)
+        self.manage_button = QToolButton()
+        self.manage_button.setIcon(theme.icon("cog-outline"))
+        self.manage_button.setToolTip("Manage classes: rename, merge, recolour, reorder; class sets")
+        self.manage_button.clicked.connect(lambda: self.manage_requested.emit(0))
+        for widget in (self.new_code, self.new_colour, self.add_button, self.manage_button):
+            row.addWidget(widget)
+        self._show_new_fields("")
+        return row
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Refresh the free colour when the person begins a new class."""
+        if event.type() == QEvent.Type.FocusIn:
+            self._show_colour()
+        return False
+
+    # -- the list ----------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        self.tree.blockSignals(True)
+        self.tree.clear()
+        for item in self._session.classes:
+            row = QTreeWidgetItem([item.key, item.code, item.name, ""])
+            row.setData(0, Qt.ItemDataRole.UserRole, item.id)
+            row.setIcon(CODE, chip_icon(item.colour))
+            row.setToolTip(NAME, f"{item.code}  {item.name}\n{item.description}".strip())
+            row.setTextAlignment(COUNT, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            row.setForeground(KEY, QBrush(QColor(theme.current().quiet)))
+            self.tree.addTopLevelItem(row)
+        self.tree.blockSignals(False)
+        self._on_draw_class_changed(self._session.draw_class_id)
+        self._show_colour()
+        self._due.now()
+        allow(self._session, self.new_name, self.new_code, self.new_colour, self.add_button)
+        self.manage_button.setEnabled(self._session.project is not None)
+
+    def _count(self) -> None:
+        shown = self._session.shown.class_counts()
+        for place in range(self.tree.topLevelItemCount()):
+            row = self.tree.topLevelItem(place)
+            if row is not None:
+                count = shown.get(row.data(0, Qt.ItemDataRole.UserRole), 0)
+                row.setText(COUNT, count_text(count) if count else "")
+                row.setToolTip(COUNT, f"{count_text(count)} finds shown on this slide")
+
+    def _on_draw_class_changed(self, class_id: int) -> None:
+        self.tree.blockSignals(True)
+        for place in range(self.tree.topLevelItemCount()):
+            row = self.tree.topLevelItem(place)
+            if row is not None and row.data(0, Qt.ItemDataRole.UserRole) == class_id:
+                self.tree.setCurrentItem(row)
+        self.tree.blockSignals(False)
+
+    def _on_current_item_changed(self, row: QTreeWidgetItem | None, _before: object) -> None:
+        if row is not None:
+            self._session.set_draw_class(int(row.data(0, Qt.ItemDataRole.UserRole)))
+
+    def _on_menu_requested(self, place: QPoint) -> None:
+        row = self.tree.itemAt(place)
+        if row is None:
+            return
+        class_id = int(row.data(0, Qt.ItemDataRole.UserRole))
+        menu = QMenu(self)
+        menu.addAction(theme.icon("pencil-outline"), "Edit…", lambda: self.manage_requested.emit(class_id))
+        menu.addAction(theme.icon("select-all"), "Select its finds", lambda: self._select(class_id))
+        delete = menu.addAction(
+            theme.icon("delete-outline"), "Delete…", lambda: delete_class(self._session, class_id, self)
+        )
+        if delete is not None:
+            delete.setEnabled(self._session.can_write)
+        viewport = self.tree.viewport()
+        menu.exec((viewport or self.tree).mapToGlobal(place))
+
+    def _select(self, class_id: int) -> None:
+        rows = self._session.table.rows
+        self._session.selection.set(rows["id"][(rows["class_id"] == class_id) & self._session.shown_mask()])
+
+    # -- changing classes --------------------------------------------------------------------------------------------
+
+    def add(self) -> None:
+        """Add the class of the row at the bottom."""
+        project = self._session.project
+        name = self.new_name.text().strip()
+        code = self.new_code.text().strip() or suggest_code(name, {item.code for item in self._session.classes})
+        if project is None or not code:
+            self.new_name.setFocus()
+            return
+        colour = self._chosen_colour or next_colour([item.colour for item in self._session.classes])
+        made = project.add_class(code, name=name or code, colour=colour)
+        self.new_name.clear()
+        self.new_code.clear()
+        self._chosen_colour = ""
+        self._session.set_draw_class(made.id)
+        key = f", key {made.key}" if made.key else ""
+        self._session.notice.emit(f"Class {made.code} added{key}.")
+
+    def _show_new_fields(self, name: str) -> None:
+        """Code and colour of a new class take the place only while it is being named."""
+        for widget in (self.new_code, self.new_colour):
+            widget.setVisible(bool(name))
+        self.manage_button.setVisible(not name)
+
+    def _on_new_name_changed(self, name: str) -> None:
+        self._show_new_fields(name)
+        taken = {item.code for item in self._session.classes}
+        self.new_code.setPlaceholderText(suggest_code(name, taken) or "Code")
+
+    def _on_colour_clicked(self) -> None:
+        colour = QColorDialog.getColor(QColor(self._colour()), self, "Colour of the new class")
+        if colour.isValid():
+            self._chosen_colour = colour.name()
+            self._show_colour()
+
+    def _colour(self) -> str:
+        return self._chosen_colour or next_colour([item.colour for item in self._session.classes])
+
+    def _show_colour(self) -> None:
+        self.new_colour.setIcon(chip_icon(self._colour()))

@@ -1,0 +1,53 @@
+"""What is chosen for a detection, and the masks that a choice begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microscope_qc.core.area_mask import AreaMask, open_mask
+from microscope_qc.core.geometry import Region
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class AreaChoice:
+    """What is chosen, as a detection is told: see :func:`microscope_qc.workflows.detection.run.prepare_run`."""
+
+    region: Region | None = None
+    everything: bool = False
+    mask: AreaMask | None = None
+
+
+class Beginnings:
+    """Masks of the slide on screen that look everywhere or nowhere; the same object until another slide comes."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._made: dict[bool, AreaMask] = {}
+
+    def mask(self, *, look: bool) -> AreaMask:
+        """Everywhere or nowhere."""
+        shape = self._session.slide.shape_px if self._session.slide is not None else (1, 1)
+        if look not in self._made or self._made[look].region.shape != shape:
+            self._made[look] = open_mask(shape, look=look)
+        return self._made[look]
+
+
+class AreaNames:
+    """How the settings of a detection name an area; worked out once for a mask."""
+
+    def __init__(self) -> None:
+        self._named: tuple[AreaMask | None, str | None] = (None, None)
+
+    def of(self, choice: AreaChoice) -> str | None:
+        """The name of a choice, None where the program looks for material by itself."""
+        from microscope_qc.workflows.detection.run import area_key
+
+        if choice.mask is None:
+            return area_key(everything=choice.everything)
+        if self._named[0] is not choice.mask:
+            self._named = (choice.mask, area_key(mask=choice.mask))
+        return self._named[1]

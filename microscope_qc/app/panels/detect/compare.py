@@ -1,0 +1,167 @@
+"""Comparing two detections: the menu that chooses the other one, and the strip above the slide."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.panels.detect.runs import RunList, model_name
+from microscope_qc.app.session.comparison import BESIDE, BOTH, FIRST, SECOND, Comparison
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import count_text, things
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project.records import RunRecord
+
+
+def run_words(run: RunRecord) -> str:
+    """``li-ion-ssd, 2026-11-21 14:02``."""
+    return f"{model_name(run)}, {started_text(run)}"
+
+
+def started_text(run: RunRecord) -> str:
+    """When a run was started, to the minute."""
+    return str(run.started)[:16].replace("T", " ")
+
+
+class CompareButton(QPushButton):
+    """``Compare with…``: the other detections of the slide as a menu."""
+
+    def __init__(self, session: Session, runs: RunList, comparison: Comparison, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._runs, self._comparison = session, runs, comparison
+        self.setText("Compare with")
+        self.setIcon(theme.icon("compare-horizontal"))
+        self.setMenu(QMenu(self))
+        self.menu().aboutToShow.connect(self.fill)
+        runs.run_selected.connect(self.refresh)
+        comparison.changed.connect(self._on_comparison_changed)
+        self.refresh()
+
+    def others(self) -> list[RunRecord]:
+        """The detections that the selected one can be compared with."""
+        selected = self._runs.selected_run()
+        return [] if selected is None else [run for run in self._runs.runs if run.id != selected.id]
+
+    def refresh(self, *_: object) -> None:
+        """Say why there is nothing to choose, if so."""
+        others = self.others()
+        self.setEnabled(bool(others))
+        reason = (
+            "Select a detection." if self._runs.selected_run() is None else "There is no other detection to compare."
+        )
+        self.setToolTip("Shows what both detections found, and what only one of them did" if others else reason)
+
+    def fill(self) -> None:
+        """Make the menu anew."""
+        menu = self.menu()
+        menu.clear()
+        for run in self.others():
+            action = menu.addAction(f"{run_words(run)}  ({things(run.found, 'find')})".replace("&", "&&"))
+            action.triggered.connect(partial(self._compare, run.id))
+
+    def _compare(self, other: int, _checked: bool = False) -> None:
+        selected = self._runs.selected_run()
+        if selected is None:
+            return
+        try:
+            self._comparison.start(selected.id, other)
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+
+    def _on_comparison_changed(self) -> None:
+        runs = self._comparison.runs
+        self._runs.set_letters({} if runs is None else {runs[0].id: "A", runs[1].id: "B"})
+
+
+class CompareStrip(QFrame):
+    """Which detections are compared, how many finds both and only one have, and the end of it."""
+
+    def __init__(self, comparison: Comparison, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("compareStrip")
+        self._comparison = comparison
+        self.first, self.second = QElidingLabel(), QElidingLabel()
+        self.chips = {part: QPushButton() for part in (BOTH, FIRST, SECOND)}
+        self.beside = QPushButton()
+        self.beside.setToolTip("Finds that lie where only one of the two looked. Press to show or hide them.")
+        self.end = QPushButton("End comparison")
+        self.end.clicked.connect(comparison.end)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        for label in (self.first, self.second):
+            label.setElideMode(Qt.TextElideMode.ElideMiddle)
+            words.addWidget(label)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 4, theme.STEP, 4)
+        row.setSpacing(theme.STEP)
+        row.addLayout(words, 1)
+        for part, chip in (*self.chips.items(), (BESIDE, self.beside)):
+            chip.setCheckable(True)
+            chip.setProperty("segment", True)
+            chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            chip.toggled.connect(partial(comparison.show_part, part))
+            row.addWidget(chip)
+        row.addWidget(self.end)
+        comparison.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the comparison as it is, or nothing."""
+        state = self._comparison
+        if state.runs is None:
+            self.hide()
+            return
+        self._refresh_look()
+        found = state.found or (None, None)
+        alike = model_name(state.runs[0]) == model_name(state.runs[1])
+        for letter, label, run, count, beside in zip(
+            "AB", (self.first, self.second), state.runs, found, state.beside, strict=True
+        ):
+            name = run_words(run) if alike else model_name(run)
+            words = "…" if count is None else things(count, "find")
+            if beside:
+                words += f" + {count_text(beside)} where only {letter} looked"
+            elif state.partial:
+                words += " where both looked"
+            label.setText(f"{letter}   {name}: {words}")
+            label.setToolTip(f"{letter}: {run_words(run)}: {words}")
+        names = {BOTH: "Both", FIRST: "Only A", SECOND: "Only B"}
+        tips = {
+            BOTH: "Finds of A that B has at the same place, half of the area or more in common; drawn as A has them",
+            FIRST: "Finds of A that B does not have", SECOND: "Finds of B that A does not have",
+        }  # fmt: skip
+        for part, chip in self.chips.items():
+            number = "…" if state.counts is None else count_text(state.counts[part])
+            chip.setText(f"{names[part]}  {number}")
+            chip.setToolTip(f"{tips[part]}. Press to show or hide them.")
+            chip.setEnabled(state.counts is not None)
+            with QSignalBlocker(chip):
+                chip.setChecked(part in state.shown_parts)
+        self.beside.setText(f"Not compared  {count_text(sum(state.beside))}")
+        self.beside.setVisible(any(state.beside))
+        with QSignalBlocker(self.beside):
+            self.beside.setChecked(BESIDE in state.shown_parts)
+        self.show()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Qt: take another theme."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._comparison.active:
+            self._refresh_look()
+
+    def _refresh_look(self) -> None:
+        colours = theme.current()
+        look = (
+            f"#compareStrip {{ background: {colours.base}; border: none; border-left: 4px solid {colours.accent};"
+            f" border-bottom: 1px solid {colours.line}; }} #compareStrip QLabel {{ background: transparent; }}"
+            f" #compareStrip QPushButton[segment='true'] {{ border: 1px solid {colours.line}; }}"
+        )
+        if self.styleSheet() != look:
+            self.setStyleSheet(look)

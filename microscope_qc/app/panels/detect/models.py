@@ -1,0 +1,165 @@
+"""Choosing the model: those of the installation and the person's own, and what each was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.parts import note
+from microscope_qc.core.errors import MicroscopeQCError
+
+OWN_MODELS = "own_models"
+LOCAL_ADVICE = "For your slides: label about 50, then train."
+
+Models = Callable[[], Sequence[Any]]
+LoadModel = Callable[[str], Any]
+ChooseFolder = Callable[[QWidget], str]
+
+
+def installed_models() -> Sequence[Any]:
+    """Cards of the models that come with the program and are run over slides."""
+    from microscope_qc.ml.library import list_models
+    from microscope_qc.workflows.detection.run import TASKS
+
+    return [card for card in list_models() if card.task in TASKS]
+
+
+def load_model(folder: str) -> Any:
+    """Card of a model folder."""
+    from microscope_qc.ml.library import load_card
+
+    return load_card(folder)
+
+
+def choose_folder(parent: QWidget) -> str:
+    """Ask for a folder; "" when the person gives none."""
+    return QFileDialog.getExistingDirectory(parent, "Folder of a model")
+
+
+class ModelChooser(QWidget):
+    """List of models, a button for one's own, and "about this model" in one line."""
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        parent: QWidget | None = None,
+        *,
+        models: Models = installed_models,
+        load: LoadModel = load_model,
+        ask_folder: ChooseFolder = choose_folder,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._list_models = models
+        self._load_model = load
+        self._ask_folder = ask_folder
+        self._cards: list[Any] = []
+        self._arguments: list[str] = []  # what the workflow finds each model by
+        self._problem = ""
+        self.list = QComboBox()
+        self.list.setToolTip("The network that looks for defects")
+        self.list.currentIndexChanged.connect(self._on_chosen)
+        self.other = QPushButton("Other…")
+        self.other.setToolTip("Use a model of your own: the folder that training made")
+        self.other.clicked.connect(self._on_other_clicked)
+        self.about = note()
+        row = QHBoxLayout()
+        row.addWidget(self.list, 1)
+        row.addWidget(self.other)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addLayout(row)
+        column.addWidget(self.about)
+        link(self, session.project_changed, self.refresh)
+        self.refresh()
+
+    @property
+    def card(self) -> Any | None:
+        """Card of the chosen model."""
+        place = self.list.currentIndex()
+        return self._cards[place] if 0 <= place < len(self._cards) else None
+
+    @property
+    def argument(self) -> str:
+        """What the workflow finds the chosen model by: its name, or its folder."""
+        place = self.list.currentIndex()
+        return self._arguments[place] if 0 <= place < len(self._arguments) else ""
+
+    def refresh(self) -> None:
+        """Read the list of models again: those of the installation, then the project's own."""
+        before = self.argument
+        self._cards, self._arguments, self._problem = [], [], ""
+        try:
+            for card in self._list_models():
+                self._add(card, str(card.name))
+        except MicroscopeQCError as error:
+            self._problem = str(error)
+        for folder in self._own_models():
+            try:
+                self._add(self._load_model(folder), folder)
+            except MicroscopeQCError as error:
+                self._problem = str(error)
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            for card, argument in zip(self._cards, self._arguments, strict=True):
+                self.list.addItem(str(card.name))
+                self.list.setItemData(self.list.count() - 1, argument, int(Qt.ItemDataRole.ToolTipRole))
+            if before in self._arguments:
+                self.list.setCurrentIndex(self._arguments.index(before))
+        self._on_chosen()
+
+    def use_own(self, folder: str) -> None:
+        """Use a model of the person's own, and remember it in the project."""
+        try:
+            self._load_model(folder)
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+            return
+        project = self._session.project
+        if project is not None and self._session.can_write and folder not in self._own_models():
+            project.set_setting(OWN_MODELS, [*self._own_models(), folder])
+        self.refresh()
+        if folder in self._arguments:
+            self.list.setCurrentIndex(self._arguments.index(folder))
+
+    def _add(self, card: Any, argument: str) -> None:
+        self._cards.append(card)
+        self._arguments.append(argument)
+
+    def _own_models(self) -> list[str]:
+        project = self._session.project
+        stored = project.setting(OWN_MODELS, []) if project is not None else []
+        return [str(path) for path in stored if Path(str(path)).is_dir()] if isinstance(stored, list) else []
+
+    def _on_other_clicked(self) -> None:
+        folder = self._ask_folder(self)
+        if folder:
+            self.use_own(folder)
+
+    def _on_chosen(self, _place: int = 0) -> None:
+        card = self.card
+        if card is None:
+            self.about.setText(self._problem or "No model is installed. Choose one of your own, or train one.")
+            self.about.setToolTip("")
+        else:
+            trained = str(card.trained_on or "").strip().rstrip(".")
+            self.about.setText(f"{trained}. {LOCAL_ADVICE}" if trained else LOCAL_ADVICE)
+            self.about.setToolTip(_tooltip(card))
+        self.changed.emit()
+
+
+def _tooltip(card: Any) -> str:
+    lines = [f"finds: {', '.join(card.classes)}" if card.classes else ""]
+    if card.pixel_size_um:
+        lines.append(f"looks at {card.pixel_size_um:g} µm per px")
+    lines += [f"{name}: {value:.2f}" for name, value in (card.metrics or {}).items() if isinstance(value, float)]
+    return "\n".join(line for line in lines if line)

@@ -1,0 +1,77 @@
+"""How fast a model was on this computer and how long it took to load, so that the time of a detection can be said
+before it starts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import platform
+from typing import Any
+
+from microscope_qc.app.base.settings import config_folder
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.files import atomic_write
+
+log = logging.getLogger(__name__)
+
+FILE = "detection_speed.json"
+START = "\nstart"
+"""What the time to load is kept under: no model has such a name."""
+USUAL_START_S = 8.0
+"""Until it was measured."""
+
+
+def speed_key(card: Any) -> str:
+    """What the pace of a model is kept under."""
+    return str(getattr(card, "fingerprint", "") or card.name)
+
+
+def _key(model: str) -> str:
+    return f"{platform.node()}/{model}"
+
+
+def _load() -> dict[str, float]:
+    try:
+        stored = json.loads((config_folder() / FILE).read_text(encoding="utf-8"))
+        return {str(key): float(value) for key, value in stored.items() if math.isfinite(float(value))}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        log.info("detection speeds unreadable, measured again: %s", error)
+        return {}
+
+
+def tiles_per_second(model: str) -> float | None:
+    """Measured pace of a model (its fingerprint or name) on this computer, None before the first measurement."""
+    pace = _load().get(_key(model), 0.0)
+    return pace if pace > 0 else None
+
+
+def seconds_for(tiles: int, model: str) -> float | None:
+    """How long a detection of so many tiles takes, with the time to load; None before the first measurement."""
+    known = _load()
+    pace, start = (known.get(_key(name), 0.0) for name in (model, START))
+    return (start if start > 0 else USUAL_START_S) + tiles / pace if pace > 0 else None
+
+
+def remember(model: str, tiles_per_s: float) -> None:
+    """Store a measured pace."""
+    _store(model, tiles_per_s)
+
+
+def remember_start(seconds: float) -> None:
+    """Store how long it took to load program and model."""
+    _store(START, seconds)
+
+
+def _store(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        return
+    known = _load()
+    known[_key(name)] = round(value, 4)
+    try:
+        atomic_write(config_folder() / FILE, json.dumps(known, indent=1))
+    except MicroscopeQCError as error:
+        log.info("detection speed not stored: %s", error)

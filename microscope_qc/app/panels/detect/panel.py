@@ -1,0 +1,298 @@
+"""The detection dock: which model, where, how long it takes, and what it found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
+
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.detect.area import AreaSection, Viewport
+from microscope_qc.app.panels.detect.details import RunDetails
+from microscope_qc.app.panels.detect.models import (
+    ChooseFolder,
+    LoadModel,
+    ModelChooser,
+    Models,
+    choose_folder,
+    installed_models,
+    load_model,
+)
+from microscope_qc.app.panels.detect.pace import speed_key
+from microscope_qc.app.panels.detect.past_area import LookedButton
+from microscope_qc.app.panels.detect.pixel_size import PixelSizeRow
+from microscope_qc.app.panels.detect.progress import DetectProgress
+from microscope_qc.app.panels.detect.runs import RunList
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.canvas.canvas import Canvas
+    from microscope_qc.project.records import RunRecord
+
+VIEW_MS = 150
+
+Detect = Callable[..., Job[Any]]
+
+
+def _detect(*arguments: Any, **options: Any) -> Job[Any]:
+    from microscope_qc.workflows.detection.run import detect
+
+    return detect(*arguments, wait_s=0.0, **options)
+
+
+def _resume(*arguments: Any) -> Job[Any]:
+    from microscope_qc.workflows.detection.run import resume
+
+    return resume(*arguments, wait_s=0.0)
+
+
+class DetectDock(QWidget):
+    """Starts, watches, stops and continues detections.
+
+    Parameters
+    ----------
+    viewport
+        Gives the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
+    detect, resume, models, load_model, choose_folder
+        Take the place of ``workflows.detect.detect`` and ``resume``, ``ml.models.list_models``, ``ml.models.load_card``
+        and the folder dialog in tests.
+    """
+
+    detect_started = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: JobRunner,
+        parent: QWidget | None = None,
+        *,
+        viewport: Viewport | None = None,
+        detect: Detect = _detect,
+        resume: Detect = _resume,
+        models: Models = installed_models,
+        load_model: LoadModel = load_model,
+        choose_folder: ChooseFolder = choose_folder,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("detect")
+        self.setWindowTitle("Detect")
+        self._session = session
+        self._detect, self._resume = detect, resume
+        self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
+        self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
+        self.pixel_row = PixelSizeRow(session)
+        self.progress = DetectProgress(session, jobs)
+        self.story = self.progress.story
+        self.start = QPushButton("Start")
+        self.start_anew = QPushButton("Start anew")
+        self.stop = QPushButton("Stop")
+        self.runs = RunList(session)
+        self.run_details = RunDetails(session, jobs, self.runs)
+        self.looked = LookedButton(session, jobs, self.runs, self.area)
+        self.continue_run = QPushButton("Continue this one")
+        self._build()
+        for signal in (
+            session.project_changed, session.slide_changed, session.slides_changed, session.mosaic_changed,
+            session.runs_changed,
+        ):  # fmt: skip
+            link(self, signal, self.refresh)
+        link(self, session.boxes_changed, self._on_boxes_changed)
+        self._view_soon = QTimer(self)
+        self._view_soon.setSingleShot(True)
+        self._view_soon.timeout.connect(self.refresh)
+        self.refresh()
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.models.changed.connect(self.refresh)
+        self.area.changed.connect(self.refresh)
+        self.start.setProperty("primary", "true")
+        self.start.clicked.connect(self._on_start_clicked)
+        self.start_anew.clicked.connect(lambda: self.begin(fresh=True))
+        self.start_anew.setToolTip("Does not continue the interrupted detection of the same model and area")
+        self.stop.clicked.connect(self.cancel)
+        self.progress.began.connect(self._on_began)
+        self.progress.advanced.connect(self._on_progress)
+        self.progress.ended.connect(self._on_ended)
+        self.stop.setToolTip("What was found so far stays; you can continue later")
+        self.stop.hide()
+        self.continue_run.clicked.connect(self._on_continue_clicked)
+        self.runs.continue_possible.connect(self._on_continue_possible)
+        self._on_continue_possible(None)
+        buttons = QHBoxLayout()
+        for press in (self.start, self.start_anew, self.stop):
+            buttons.addWidget(press)
+        buttons.addStretch(1)
+        below = QFlowLayout()
+        for press in (self.continue_run, self.looked):
+            below.addWidget(press)
+        content = column_of(
+            heading("Model"), self.models, 6, heading("Area"), self.area, self.pixel_row, 6,
+            heading("Detections on this slide"),
+        )  # fmt: skip
+        content.addWidget(self.runs, 1)
+        content.addWidget(note("The tick shows and hides the finds of a detection."))
+        content.addLayout(below)
+        content.addWidget(self.run_details)
+        foot = column_of(buttons, self.progress)  # in sight on a low screen too
+        foot.setContentsMargins(12, 6, 12, 8)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(scrolled(content, self), 1)
+        column.addLayout(foot)
+
+    def show_on(self, canvas: Canvas) -> None:
+        """Show where detections look on a canvas, and let a person change it there."""
+        from microscope_qc.app.panels.detect.area_editor import LookView
+
+        self.area.show_on(LookView(canvas))
+        self.looked.show()
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether a detection started here is under way."""
+        return self.progress.running
+
+    @property
+    def card(self) -> Any | None:
+        """Card of the chosen model."""
+        return self.models.card
+
+    def on_view_changed(self) -> None:
+        """The canvas looks elsewhere: say the new time soon."""
+        if not self.running and self.isVisible():
+            self._view_soon.start(VIEW_MS)
+
+    def refresh(self) -> None:
+        """Show model, area, time and what the buttons can do."""
+        self.pixel_row.refresh()
+        self.models.list.setEnabled(not self.running)
+        self.area.refresh(running=self.running)
+        why_not = self._why_not()
+        before = self._run_before()
+        finished = before is not None and before.state == "finished"
+        left = before is not None and not finished
+        self.start.setText("Detect again" if finished else "Continue" if left else "Start")
+        self.start.setEnabled(not why_not)
+        tip = "Goes on where this detection was interrupted" if left else ""
+        tip = "Switches the finds of the detection before off; its tick brings them back" if finished else tip
+        self.start.setToolTip(why_not or tip)
+        self.start.setVisible(not self.running)
+        self.start_anew.setVisible(left and not self.running)
+        self.start_anew.setEnabled(not why_not)
+        selected = self.runs.selected_run()  # the list has spoken before the detection was over
+        self._on_continue_possible(selected if selected is not None and self.runs.can_continue(selected) else None)
+
+    def _why_not(self) -> str:
+        """Why detection cannot start; "" when it can."""
+        if self._session.slide is None:
+            return "Open a slide first."
+        if not self._session.can_write:
+            return "This project is open for reading only."
+        if self.card is None:
+            return "No model is installed."
+        if self._session.slide.pixel_size_um is None:
+            return "Type the pixel size first."
+        if self._session.slide.missing:
+            return "The slide file was moved away."
+        return "A detection is running." if self.running else self.area.why_not()
+
+    def _run_before(self) -> RunRecord | None:
+        """The newest run of the same model that looks at the same area."""
+        card, slide = self.card, self._session.slide
+        if card is None or slide is None or self.running:
+            return None
+        region = self.area.region() or Region(0, 0, *slide.shape_px)
+        wanted, key = [region.y0, region.x0, region.y1, region.x1], self.area.key()
+        for run in self.runs.runs:
+            same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
+            if same and list(run.card.get("region") or []) == wanted and run.settings.get("area") == key:
+                return run
+        return None
+
+    # -- what a person does ------------------------------------------------------------------------------------------
+
+    def begin(self, *, fresh: bool = False) -> None:
+        """Start (or continue) the detection that is chosen."""
+        slide, card = self._session.slide, self.card
+        if self._why_not() or slide is None or card is None:
+            return
+        self.area.finish_changing()
+        area = self.area.choice()
+        self.progress.run(
+            lambda: self._detect(
+                self._session.project, slide.id, self.models.argument, region=area.region, device="auto", fresh=fresh,
+                everything=area.everything, mask=area.mask,
+            ),
+            f"Detecting {slide.name}",
+            pace_key=speed_key(card),
+        )  # fmt: skip
+
+    def go_on(self, run: RunRecord) -> None:
+        """Continue a certain detection, over its own area, whatever is chosen now."""
+        slide = self._session.slide
+        if self.running or slide is None or run.slide_id != slide.id:
+            return
+        same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
+        key = speed_key(self.card) if same and self.card is not None else str(run.card.get("model_name", ""))
+        self.progress.run(lambda: self._resume(self._session.project, run.id), f"Detecting {slide.name}", pace_key=key)
+
+    def _on_start_clicked(self) -> None:
+        self.area.finish_changing()
+        before = self._run_before()
+        if before is not None and before.state != "finished":
+            self.go_on(before)
+        else:
+            self.begin(fresh=before is not None)
+
+    def cancel(self) -> None:
+        """Stop; what was found stays."""
+        self.progress.cancel()
+        self.stop.setEnabled(False)
+
+    def _on_continue_clicked(self) -> None:
+        run = self.runs.selected_run()
+        if run is not None:
+            self.go_on(run)
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def _on_began(self) -> None:
+        self.stop.show()
+        self.stop.setEnabled(True)
+        self.runs.set_running(self._newest_running())
+        self.refresh()
+        self.detect_started.emit()
+
+    def _on_ended(self) -> None:
+        self.stop.hide()
+        self.runs.set_running(None)
+        self.refresh()
+
+    def _newest_running(self) -> int | None:
+        return next((run.id for run in self.runs.runs if run.state == "running"), None) if self.running else None
+
+    def _on_progress(self) -> None:
+        if self.running:
+            self.runs.set_running(self._newest_running())
+
+    def _on_boxes_changed(self, change: Any) -> None:
+        if self.running and change.kind == "added":
+            self.progress.refresh()
+
+    def _on_continue_possible(self, run: object) -> None:
+        possible = run is not None and not self.running
+        self.continue_run.setEnabled(possible)
+        self.continue_run.setToolTip("" if possible else "Select a detection that was interrupted.")

@@ -1,0 +1,120 @@
+"""Where a detection looked, shown over the slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QPushButton, QWidget
+
+from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.geometry import Region
+from microscope_qc.ml.tiling import plan_grid
+from microscope_qc.project.runs.mask_files import has_mask, read_mask
+from microscope_qc.project.wording import percent
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.panels.detect.area import AreaSection
+    from microscope_qc.app.panels.detect.runs import RunList
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project.records import RunRecord
+
+
+class LookedButton(QPushButton):
+    """Shows and hides the mask of the selected detection."""
+
+    def __init__(
+        self, session: Session, jobs: JobRunner, runs: RunList, area: AreaSection, parent: QWidget | None = None
+    ) -> None:
+        super().__init__("Show where it looked", parent)
+        self._session, self._jobs, self._area = session, jobs, area
+        self._run: RunRecord | None = None
+        self.setCheckable(True)
+        self.hide()
+        self.toggled.connect(self._on_toggled)
+        runs.run_selected.connect(self._on_run_selected)
+        area.show_look.toggled.connect(self._on_look_toggled)
+        self._on_run_selected(runs.selected_run())
+
+    def _on_run_selected(self, run: RunRecord | None) -> None:
+        other = (run.id if run is not None else None) != (self._run.id if self._run is not None else None)
+        self._run = run
+        self.setEnabled(run is not None)
+        self.setToolTip("What it left out lies under a grey veil" if run is not None else "Select a detection.")
+        if other and self.isChecked():
+            self.setChecked(False)
+
+    def _on_look_toggled(self, shown: bool) -> None:
+        if shown:
+            self.setChecked(False)
+
+    def _on_toggled(self, shown: bool) -> None:
+        self.setText("Hide where it looked" if shown else "Show where it looked")
+        view = self._area.view
+        if view is None:
+            return
+        if not shown:
+            if not self._area.show_look.isChecked():
+                view.hide()
+            return
+        run = self._run
+        if run is None:
+            self.setChecked(False)
+            return
+        self._area.hide_look()
+        folder, card = run.folder, dict(run.card)
+        self._jobs.call(
+            lambda: looked_at(folder, card),
+            on_done=lambda made: self._on_read(run, *made),
+            on_failed=lambda error: self._on_failed(run, error),
+        )
+
+    def _on_read(self, run: RunRecord, mask: AreaMask | None, words: str) -> None:
+        if not self.isChecked() or self._run is None or self._run.id != run.id:
+            return
+        self._session.notice.emit(words)
+        if mask is None or self._area.view is None:
+            self.setChecked(False)
+        else:
+            self._area.view.show(mask)
+
+    def _on_failed(self, run: RunRecord, error: BaseException) -> None:
+        if not isinstance(error, MicroscopeQCError):
+            raise error
+        if self._run is not None and self._run.id == run.id:
+            self.setChecked(False)
+        self._session.notice.emit(str(error))
+
+
+def looked_at(folder: Path, card: dict[str, Any]) -> tuple[AreaMask | None, str]:
+    """What a detection looks at, None where nothing need be shown, and how to say it.
+
+    Raises
+    ------
+    ProjectError
+        When its mask is damaged.
+    """
+    if not has_mask(folder):
+        return None, "This detection has not begun to look."
+    grid = plan_grid(card)
+    mask = read_mask(folder)
+    if mask is None:
+        whole = AreaMask(grid.region, (float(grid.region.shape[0]), float(grid.region.shape[1])), np.ones((1, 1), bool))
+        return whole, "This detection looked at everything in its area."
+    share = percent(mask.share(grid.region)).lower()
+    return within(mask, grid.region), f"This detection looked at {share} of its area."
+
+
+def within(mask: AreaMask, region: Region) -> AreaMask:
+    """A mask without the cells beside a region."""
+    look = np.zeros_like(mask.look)
+    parts = []
+    for axis, (start, stop) in enumerate(((region.y0, region.y1), (region.x0, region.x1))):
+        corner, side = (mask.region.y0, mask.region.x0)[axis], mask.cell_px[axis]
+        parts.append(slice(max(0, int((start - corner) // side)), max(0, -int(-(stop - corner) // side))))
+    here = (parts[0], parts[1])
+    look[here] = mask.look[here]
+    return AreaMask(mask.region, mask.cell_px, look)

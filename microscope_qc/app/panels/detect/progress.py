@@ -1,0 +1,175 @@
+"""A detection under way: how far it is, what it has found, how long it will take, how it ended; its pace for later."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from microscope_qc.app.panels.detect.pace import remember, remember_start
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.parts import sentence
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress, format_seconds
+from microscope_qc.core.wording import count_text, things
+from microscope_qc.project.runs.speed import starts_of
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobHandle, JobRunner
+
+log = logging.getLogger(__name__)
+
+FEWEST_TILES = 4
+"""Fewer tiles say nothing about the pace."""
+
+
+class DetectProgress(QWidget):
+    """Bar and story of one detection after another. ``ended`` comes however it ended, also where it could not begin."""
+
+    began = Signal()
+    advanced = Signal()
+    ended = Signal()
+
+    def __init__(self, session: Session, jobs: JobRunner, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._jobs = session, jobs
+        self._handle: JobHandle | None = None
+        self._finds_before = 0
+        self._clock = (0.0, -1.0)
+        self._key = ""
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.hide()
+        self.story = sentence()
+        self.story.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.bar)
+        column.addWidget(self.story)
+
+    @property
+    def running(self) -> bool:
+        """Whether a detection is followed."""
+        return self._handle is not None
+
+    @property
+    def found(self) -> int:
+        """Finds that came since the detection began."""
+        return max(0, len(self._session.table) - self._finds_before)
+
+    def run(self, job: Callable[[], Job[Any]], title: str, *, pace_key: str) -> None:
+        """Run a detection; its pace will be kept under ``pace_key``."""
+        self._key = pace_key
+        self._finds_before = len(self._session.table)
+        self._clock = (time.monotonic(), -1.0)
+        self.bar.setRange(0, 0)
+        self.bar.show()
+        self.story.show()
+        self.story.setText("Starting …")
+        try:
+            handle = self._jobs.run_in_slices(
+                job(), title, on_done=self._on_done, on_failed=self._on_failed, on_cancelled=self._on_cancelled
+            )
+        except MicroscopeQCError as error:
+            self._on_failed(error)
+            return
+        self._handle = handle
+        handle.changed.connect(self._on_changed)
+        self.began.emit()
+
+    def cancel(self) -> None:
+        """Stop; what was found stays."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self.story.setText("Stopping …")
+
+    def refresh(self) -> None:
+        """Say how it stands."""
+        handle = self._handle
+        if handle is None:
+            return
+        progress: Progress = handle.progress
+        if progress.total <= 0:
+            self.story.setText(progress.note or "Starting …")
+            return
+        words = [f"{100 * progress.fraction:.0f} %"]
+        if handle.seconds_left is not None:
+            words.append(f"{format_seconds(handle.seconds_left)} left")
+        words.append(f"{things(self.found, 'find')} so far")
+        tiles = f"{count_text(int(progress.done))} of {count_text(int(progress.total))} {progress.unit or 'tiles'}"
+        told = escape(str(getattr(progress, "told", "")))  # pace, device and what had to be changed
+        self.story.setText(f"<b>{',  '.join(words)}</b><br>{tiles}" + (f"<br>{told}" if told else ""))
+
+    def _measure(self, result: Any = None) -> None:
+        """Remember the pace for the next estimate: what the detection says of itself, else what was seen from here."""
+        handle = self._handle
+        if handle is None:
+            return
+        status = getattr(result, "status", None)
+        told = _told(status if isinstance(status, dict) else {})
+        started, done = self._clock
+        tiles, seconds = handle.progress.done - done, time.monotonic() - started
+        if told:
+            remember(self._key, told)
+        elif done >= 0 and tiles >= FEWEST_TILES and seconds > 0:
+            remember(self._key, tiles / seconds)
+        starts = starts_of(status) if isinstance(status, dict) else []
+        if starts and self._clock[1] >= 0:  # else it was finished before, and nothing was started
+            remember_start(starts[-1].get("starting_s", 0.0))
+
+    def _on_changed(self) -> None:
+        handle = self._handle
+        if handle is None:
+            return
+        progress: Progress = handle.progress
+        if progress.total > 0:
+            self.bar.setRange(0, 1000)
+            self.bar.setValue(round(1000 * progress.fraction))
+        if self._clock[1] < 0 and progress.done > 0 and progress.total > 0:
+            self._clock = (time.monotonic(), progress.done)  # the start-up of the child does not count
+        self.refresh()
+        self.advanced.emit()
+
+    def _on_done(self, result: Any) -> None:
+        self._measure(result)
+        finds = getattr(result, "finds", None)
+        count = finds if isinstance(finds, int) else self.found
+        taken = getattr(result, "seconds", None)
+        time_text = f" in {format_seconds(taken)}" if isinstance(taken, int | float) else ""
+        before = getattr(result, "seconds_before", None)
+        if time_text and before:
+            time_text += f" ({format_seconds(taken + before)} with the starts before)"
+        self._end(f"Done: {things(count, 'find')}{time_text}. Judge them in the gallery, worst first.")
+
+    def _on_cancelled(self) -> None:
+        self._measure()
+        self._end("Stopped. What was found stays; Continue goes on from here.")
+
+    def _on_failed(self, error: BaseException) -> None:
+        if isinstance(error, MicroscopeQCError):
+            self._end(str(error))
+        else:
+            log.error("detection failed", exc_info=error)
+            self._end(f"The detection failed ({error}). What was found stays; the log says more.")
+
+    def _end(self, text: str) -> None:
+        self._handle = None
+        self.bar.hide()
+        self.story.show()
+        self.story.setText(text)
+        self.ended.emit()
+
+
+def _told(status: dict[str, Any]) -> float:
+    """The pace that a detection says of itself: that of its last start, where that had enough to do; else 0."""
+    last = starts_of(status)[-1:]
+    if last and last[0].get("tiles", 0) >= FEWEST_TILES and last[0]["working_s"] > 0:
+        return float(last[0]["tiles"] / last[0]["working_s"])
+    told = status.get("tiles_per_s")
+    return float(told) if isinstance(told, int | float) and told > 0 else 0.0

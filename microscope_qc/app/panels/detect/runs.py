@@ -1,0 +1,149 @@
+"""The detections of a slide: switched on and off with their finds, continued when they were interrupted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
+from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.session.session import Session
+from microscope_qc.core.wording import count_text, things
+
+if TYPE_CHECKING:
+    from microscope_qc.project.records import RunRecord
+
+RUN_ID = int(Qt.ItemDataRole.UserRole)
+WORDS = {"running": "interrupted", "finished": "finished", "stopped": "stopped", "failed": "failed"}
+
+
+def model_name(run: RunRecord) -> str:
+    """Name of the model a run was made with."""
+    model = run.card.get("model", "")
+    if isinstance(model, dict):
+        model = model.get("name", "")
+    return Path(str(model)).name or "unknown model"
+
+
+class RunList(QTreeWidget):
+    """One line per detection of the slide on screen; the tick shows and hides its finds."""
+
+    continue_possible = Signal(object)  # the selected run when it can be continued, else None
+    run_selected = Signal(object)  # the selected run (None without any), again whenever something about it changes
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._running_id: int | None = None
+        self._ticking = False
+        self._letters: dict[int, str] = {}
+        self.setHeaderLabels(["Found by", "Finds", "Started"])
+        self.setIndentation(0)
+        self.setRootIsDecorated(False)
+        self.setUniformRowHeights(True)
+        self.setAlternatingRowColors(True)
+        self.setMinimumHeight(96)
+        header = self.header()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(24)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(False)
+        self.itemChanged.connect(self._on_item_changed)
+        self.itemSelectionChanged.connect(self._on_selection_changed)
+        for signal in (session.runs_changed, session.slide_changed, session.project_changed):
+            link(self, signal, self.refresh)
+        self.refresh()
+
+    @property
+    def runs(self) -> list[RunRecord]:
+        """Runs of the slide on screen, newest first."""
+        project, slide = self._session.project, self._session.slide
+        if project is None or slide is None:
+            return []
+        return [run for run in reversed(project.runs) if run.slide_id == slide.id]
+
+    def set_running(self, run_id: int | None) -> None:
+        """Say which run is being made right now; it is selected when it begins."""
+        if run_id != self._running_id:
+            self._running_id = run_id
+            self.refresh(select=run_id)
+
+    def set_letters(self, letters: dict[int, str]) -> None:
+        """Letters of the detections that are compared, by run."""
+        if letters != self._letters:
+            self._letters = letters
+            self.refresh()
+
+    @property
+    def running_id(self) -> int | None:
+        """The run that is being made right now."""
+        return self._running_id
+
+    def can_continue(self, run: RunRecord) -> bool:
+        """Whether a run was interrupted and is not under way."""
+        return run.state != "finished" and run.id != self._running_id and self._session.can_write
+
+    def refresh(self, *, select: int | None = None) -> None:
+        """Show the runs as they are; the newest is selected unless a person or ``select`` says otherwise."""
+        if self._ticking:  # Qt is still inside the item that is ticked: clearing now would free it under Qt's feet
+            QTimer.singleShot(0, self, self.refresh)
+            return
+        before, runs = self.selected_run(), self.runs
+        wanted = select if select is not None else before.id if before is not None else None
+        with QSignalBlocker(self):
+            self.clear()
+            items = {run.id: self._item(run) for run in runs}
+            self.addTopLevelItems(list(items.values()))
+            if runs:
+                self.setCurrentItem(items.get(wanted or 0, items[runs[0].id]))
+        self._on_selection_changed()
+
+    def _item(self, run: RunRecord) -> QTreeWidgetItem:
+        under_way = run.id == self._running_id
+        state = "detecting" if under_way else WORDS.get(run.state, run.state)
+        when = str(run.started)[:16].replace("T", " ")
+        letter = self._letters.get(run.id, "")
+        name = f"{letter}   {model_name(run)}" if letter else model_name(run)
+        if state != "finished":
+            name = f"{name}, {state}"
+        this_year = when[:4] == str(datetime.now().astimezone().year)
+        item = QTreeWidgetItem([name, count_text(run.found), when[5:] if this_year else when[:10]])
+        item.setData(0, RUN_ID, run.id)
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
+        item.setCheckState(0, Qt.CheckState.Checked if run.shown else Qt.CheckState.Unchecked)
+        item.setSizeHint(0, QSize(0, self.fontMetrics().height() + 8))
+        item.setTextAlignment(1, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+        lines = [model_name(run), f"started {when}", things(run.found, "find"), state]
+        region = run.card.get("region")
+        if region:
+            lines.insert(2, "y {0}–{2}, x {1}–{3} px".format(*region))
+        lines.append("The tick shows and hides its finds.")
+        for column in range(self.columnCount()):
+            item.setToolTip(column, "\n".join(lines))
+        return item
+
+    def selected_run(self) -> RunRecord | None:
+        """The selected run."""
+        items = self.selectedItems()
+        if not items:
+            return None
+        run_id = items[0].data(0, RUN_ID)
+        return next((run for run in self.runs if run.id == run_id), None)
+
+    def _on_item_changed(self, item: QTreeWidgetItem, column: int) -> None:
+        project = self._session.project
+        if column == 0 and project is not None:
+            self._ticking = True
+            try:
+                project.show_run(item.data(0, RUN_ID), item.checkState(0) == Qt.CheckState.Checked)
+            finally:
+                self._ticking = False
+
+    def _on_selection_changed(self) -> None:
+        run = self.selected_run()
+        self.run_selected.emit(run)
+        self.continue_possible.emit(run if run is not None and self.can_continue(run) else None)

@@ -1,0 +1,267 @@
+"""Export buttons: in the SEM dock, and as a dialog from the File menu."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices, QIcon
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.exchange.export_kinds import BUTTONS, ExportKind, TravelList, job_of, other_kinds, why_not
+from microscope_qc.app.panels.sem.travel import travel_order, travel_rows
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.parts import note, sentence
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import things
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.correlation.registration import Registration
+
+log = logging.getLogger(__name__)
+
+FOLDER = "export_folder"
+
+AskPath = Callable[[QWidget, ExportKind, Path], "Path | None"]
+"""Asks where to write: parent, what, and the path that is offered."""
+
+
+def ask_path_dialog(parent: QWidget, kind: ExportKind, offered: Path) -> Path | None:
+    """Ask with the system's file dialog."""
+    if kind.is_folder:
+        chosen = QFileDialog.getExistingDirectory(parent, f"Folder for {kind.title}", str(offered.parent))
+        return Path(chosen) / offered.name if chosen else None
+    patterns = " ".join(f"*{suffix}" for suffix in (kind.suffix, *kind.also))
+    chosen, _ = QFileDialog.getSaveFileName(parent, kind.text, str(offered), f"{kind.title} ({patterns})")
+    if not chosen:
+        return None
+    path = Path(chosen)
+    return path if path.suffix else path.with_suffix(kind.suffix)
+
+
+class ExportPanel(QWidget):
+    """One button per export, what it would write, and where the last one went.
+
+    Parameters
+    ----------
+    travel
+        Gives the finds to visit in their order; None takes the chosen finds by a short way and the newest alignment.
+    ask_path
+        Takes the place of the file dialog in tests.
+    """
+
+    exported = Signal(object)  # path
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: JobRunner,
+        parent: QWidget | None = None,
+        *,
+        travel: TravelList | None = None,
+        ask_path: AskPath | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._jobs = jobs
+        self._travel = travel or self._own_travel_list
+        self._ask_path = ask_path or ask_path_dialog
+        self.buttons: dict[str, QPushButton] = {}
+        self.what = note()
+        self.done = sentence()
+        self.open_folder = QPushButton("Open folder")
+        self.other = QPushButton("Other format")
+        self._folder: Path | None = None
+        self._build()
+        if travel is None:  # otherwise whoever gives the list says when it changed
+            for signal in (session.boxes_changed, session.filter_changed, session.slide_changed, session.marks_changed):
+                link(self, signal, self._on_changed)
+        self.refresh()
+
+    def _build(self) -> None:
+        grid = QGridLayout()
+        grid.setSpacing(6)
+        for place, kind in enumerate(BUTTONS):
+            button = QPushButton(kind.text)
+            button.setIcon(theme.icon(kind.icon))
+            button.setAutoDefault(False)
+            button.clicked.connect(lambda _=False, kind=kind: self.export(kind))
+            grid.addWidget(button, place // 2, place % 2)
+            self.buttons[kind.id] = button
+        menu = QMenu(self.other)
+        menu.aboutToShow.connect(lambda: self._fill_menu(menu))
+        self.other.setMenu(menu)
+        grid.addWidget(self.other, len(BUTTONS) // 2, 0, 1, 2)
+        self.other.setAutoDefault(False)
+        self.open_folder.setAutoDefault(False)
+        self.open_folder.setIcon(theme.icon("folder-open-outline"))
+        self.open_folder.clicked.connect(self._on_open_folder)
+        self.open_folder.hide()
+        self.done.hide()
+        last = QHBoxLayout()
+        last.addWidget(self.done, 1)
+        last.addWidget(self.open_folder, 0, Qt.AlignmentFlag.AlignTop)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.what)
+        column.addLayout(grid)
+        column.addLayout(last)
+
+    def _fill_menu(self, menu: QMenu) -> None:
+        menu.clear()
+        aligned, chosen = self._state()
+        for kind in other_kinds():
+            action = menu.addAction(f"{kind.text} ({kind.suffix})")
+            action.setEnabled(not why_not(kind, self._session, aligned=aligned, chosen=chosen))
+            action.triggered.connect(lambda _=False, kind=kind: self.export(kind))
+
+    def _own_travel_list(self) -> tuple[np.ndarray, Registration | None, str]:
+        rows, _ = travel_rows(self._session)
+        project, slide = self._session.project, self._session.slide
+        found = [r for r in project.registrations if r.slide_id == slide.id] if project and slide else []
+        registration = None
+        if found:
+            from microscope_qc.correlation.registration import Registration
+
+            try:
+                registration = Registration.from_dict(found[-1].data)
+            except MicroscopeQCError as error:
+                log.warning("%s", error)
+        order = travel_order(self._session, rows, registration, "short")
+        return rows[order], registration, found[-1].name if found else ""
+
+    def _state(self) -> tuple[bool, int]:
+        rows, registration, _ = self._travel()
+        return registration is not None, len(rows)
+
+    def _on_changed(self, *_: object) -> None:
+        if self.isVisible():
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Say what would be written, and grey what cannot be."""
+        aligned, chosen = self._state()
+        for kind in BUTTONS:
+            reason = why_not(kind, self._session, aligned=aligned, chosen=chosen)
+            self.buttons[kind.id].setEnabled(not reason)
+            self.buttons[kind.id].setToolTip(reason)
+        rows = self._session.table.rows
+        passing = self._session.filter.mask(rows)  # what is shown may be less: a comparison limits no export
+        rejected = int(np.count_nonzero(passing & (rows["state"] == ReviewState.REJECTED)))
+        text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen find')}. "
+        text += f"The others: the {things(int(np.count_nonzero(passing)), 'find')} that the filter shows"
+        text += f" (the report without the {rejected} rejected)." if rejected else "."
+        self.what.setText(text)
+
+    def export(self, kind: ExportKind) -> None:
+        """Ask where, then write in the background."""
+        project, slide = self._session.project, self._session.slide
+        aligned, chosen = self._state()
+        reason = why_not(kind, self._session, aligned=aligned, chosen=chosen)
+        if reason or project is None or slide is None:
+            self._session.notice.emit(reason)
+            return
+        stored = project.setting(FOLDER, "")
+        folder = Path(stored) if stored and _is_worth_keeping(Path(stored)) else project.path.parent
+        stem = f"{Path(slide.name).name.split('.')[0]}-{kind.file_name or kind.id}"
+        name = stem if kind.is_folder else stem + kind.suffix
+        path = self._ask_path(self, kind, folder / name)
+        if path is not None and not _can_be_written(path.parent):
+            self._say(f"Nothing can be written to {path.parent}. Choose another folder.", folder=False)
+            path = self._ask_path(self, kind, project.path.parent / name)
+        if path is None:
+            return
+        if self._session.can_write and _is_worth_keeping(path.parent):
+            project.set_setting(FOLDER, str(path.parent))
+        self._jobs.run(
+            job_of(kind, self._session, path, self._travel),
+            f"Writing {path.name}",
+            on_done=lambda _result: self._on_done(path),
+            on_failed=lambda error: self._on_failed(path, error),
+        )
+
+    def _on_done(self, path: Path) -> None:
+        self._folder = path if path.is_dir() else path.parent
+        self._say(f"Written: {path.name}", folder=True)
+        self._session.notice.emit(f"Written: {path.name}")
+        self.exported.emit(path)
+
+    def _on_failed(self, path: Path, error: BaseException) -> None:
+        if isinstance(error, MicroscopeQCError):
+            self._say(f"{path.name} was not written. {error}", folder=False)
+            return
+        self._say(f"{path.name} was not written: {error}. The log says more.", folder=False)
+        log.error("export failed", exc_info=error)
+
+    def _say(self, text: str, *, folder: bool) -> None:
+        self.done.setText(text)
+        self.done.show()
+        self.open_folder.setVisible(folder)
+
+    def _on_open_folder(self) -> Any:
+        if self._folder is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._folder)))
+
+
+def _can_be_written(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK)
+
+
+def _is_worth_keeping(folder: Path) -> bool:
+    """Whether the next export is to go there, too: the top of a disk is where a file dialog ends up by mistake."""
+    return _can_be_written(folder) and folder != folder.parent
+
+
+class ExportDialog(QDialog):
+    """File > Export: the same buttons by themselves. ``training_requested`` asks for training pictures instead."""
+
+    training_requested = Signal()
+
+    def __init__(
+        self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, ask_path: AskPath | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("exportDialog")
+        self.setWindowTitle("Export finds")
+        self.panel = ExportPanel(session, jobs, self, ask_path=ask_path)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setIcon(QIcon())
+        buttons.rejected.connect(self.reject)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 16, 16, 16)
+        self.training = QPushButton(theme.icon("scissors-cutting"), "Training pictures…")
+        self.training.setAutoDefault(False)
+        self.training.setToolTip("Pictures around confirmed finds, or tiles, with their boxes in any format")
+        self.training.clicked.connect(self._on_training_clicked)
+        column.addWidget(self.panel)
+        column.addStretch(1)
+        last = QHBoxLayout()
+        last.addWidget(self.training)
+        last.addStretch(1)
+        last.addWidget(buttons)
+        column.addLayout(last)
+        self.setMinimumWidth(440)
+
+    def _on_training_clicked(self) -> None:
+        self.accept()
+        self.training_requested.emit()

@@ -1,0 +1,309 @@
+"""Taking annotations in: what the file holds, which class each name gets, what would happen; then one step of undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QHeaderView,
+    QLabel,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import count_text, things
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.workflows.exchange.importing import ImportPlan, ImportSummary, ReadAnnotations
+
+NEW, LEAVE_OUT = "new", "leave out"
+PLAN_MS = 120
+MOST_LINES = 6
+
+
+class ImportDialog(QDialog):
+    """Reads in a worker, shows a dry run, and changes the project only when its button is pressed.
+
+    ``accept`` closes the dialog; :attr:`plan` then holds what is to be carried out.
+    """
+
+    def __init__(self, session: Session, jobs: JobRunner, path: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("importDialog")
+        self.setWindowTitle("Import finds")
+        self._session, self._jobs, self._path = session, jobs, path
+        self._project = session.project
+        self._read: ReadAnnotations | None = None
+        self._generation = 0
+        self.plan: ImportPlan | None = None
+        self.file = QLabel(path.name)
+        self.file.setToolTip(str(path))
+        self.file.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.format = QComboBox()
+        self.slide = QComboBox()
+        self.mapping = QTreeWidget()
+        self.duplicates = QCheckBox("Leave out finds that are here already")
+        self.summary = QLabel()
+        self.summary.setWordWrap(True)
+        self.summary.setTextFormat(Qt.TextFormat.PlainText)
+        self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.summary.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.summary.setMinimumHeight(96)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.take = self.buttons.addButton("Import", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.take.setEnabled(False)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(PLAN_MS)
+        self._soon.timeout.connect(self._plan)
+        self._fill()
+        self._lay_out()
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        self.format.activated.connect(lambda _place: self._start_reading())
+        self.slide.activated.connect(lambda _place: self._start_reading())
+        self.duplicates.toggled.connect(self._plan_soon)
+        self._start_reading()
+
+    def _fill(self) -> None:
+        from microscope_qc.exchange.registry import FORMATS
+
+        self.format.addItem("as the file says", "auto")
+        for known in FORMATS.values():
+            self.format.addItem(known.title, known.name)
+        slides = self._project.slides if self._project is not None else []
+        if len(slides) > 1:
+            self.slide.addItem("by the pictures' names", None)
+        for record in slides:
+            self.slide.addItem(record.name, record.name)
+        self.mapping.setHeaderLabels(["In the file", "Finds", "Class here"])
+        self.mapping.headerItem().setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.mapping.setRootIsDecorated(False)
+        self.mapping.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.mapping.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.mapping.setMinimumHeight(168)
+        header = self.mapping.header()
+        header.setStretchLastSection(False)
+        for place, width in ((0, 190), (1, 72)):
+            header.setSectionResizeMode(place, QHeaderView.ResizeMode.Interactive)
+            header.resizeSection(place, width)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setHorizontalSpacing(2 * theme.STEP)
+        form.setVerticalSpacing(theme.STEP)
+        form.addRow("File", self.file)
+        form.addRow("Format", self.format)
+        form.addRow("Slide", self.slide)
+        for box in (self.format, self.slide):
+            box.setMinimumWidth(220)
+            box.setSizePolicy(box.sizePolicy().Policy.Fixed, box.sizePolicy().Policy.Fixed)
+        hint = QLabel("Nothing has been written yet. The import is one step of undo.")
+        hint.setProperty("quiet", True)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
+        column.setSpacing(theme.STEP)
+        column.addLayout(form)
+        column.addWidget(self.mapping, 1)
+        column.addWidget(self.duplicates)
+        column.addWidget(self.summary)
+        column.addWidget(hint)
+        column.addWidget(self.buttons)
+        self.resize(600, 560)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def _start_reading(self) -> None:
+        from microscope_qc.workflows.exchange.importing import read_annotations, slide_sizes
+
+        if self._project is None:
+            return
+        self._generation += 1
+        generation, path = self._generation, self._path
+        self._read = self.plan = None
+        self.take.setEnabled(False)
+        self._say("Reading…")
+        sizes, format = slide_sizes(self._project, self.slide.currentData()), str(self.format.currentData())
+        self._jobs.run(
+            _as_job(lambda: read_annotations(path, sizes=sizes, format=format), f"Reading {path.name}"),
+            f"Read {path.name}",
+            on_done=lambda read: self._on_read(generation, read),
+            on_failed=lambda error: self._on_failed(generation, error),
+            on_cancelled=self.reject,
+        )
+
+    def _on_read(self, generation: int, read: ReadAnnotations) -> None:
+        if generation != self._generation:
+            return
+        from microscope_qc.exchange.registry import FORMATS
+
+        self._read = read
+        if self.format.currentData() == "auto":
+            self.format.setItemText(0, f"{FORMATS[read.format].title} (as the file says)")
+        self.mapping.clear()
+        self._plan()
+
+    def _on_failed(self, generation: int, error: BaseException) -> None:
+        if generation != self._generation:
+            return
+        if not isinstance(error, MicroscopeQCError):
+            self.reject()
+            raise error
+        self.plan = None
+        self.take.setEnabled(False)
+        self._say(str(error), error=True)
+
+    # -- the dry run -------------------------------------------------------------------------------------------------
+
+    def _plan_soon(self, *_: object) -> None:
+        self.take.setEnabled(False)
+        self._soon.start()
+
+    def _plan(self) -> None:
+        read, project = self._read, self._project
+        if read is None or project is None:
+            return
+        self._generation += 1
+        generation, place = self._generation, project.path
+        slide, class_map, skip = self.slide.currentData(), self.class_map(), self.duplicates.isChecked()
+        self.take.setEnabled(False)
+
+        def work() -> ImportPlan:
+            from microscope_qc.project import Project
+            from microscope_qc.workflows.exchange.importing import plan_import
+
+            with Project.open(place, write=False) as reader:
+                return plan_import(reader, read, slide=slide, class_map=class_map, skip_duplicates=skip)
+
+        self._jobs.call(
+            work,
+            on_done=lambda plan: self._on_planned(generation, plan),
+            on_failed=lambda error: self._on_failed(generation, error),
+        )
+
+    def _on_planned(self, generation: int, plan: ImportPlan) -> None:
+        if generation != self._generation:
+            return
+        self.plan = plan
+        if self.mapping.topLevelItemCount() == 0:
+            self._fill_mapping(plan.summary)
+        self._say("\n".join(words_of(plan.summary)))
+        self.take.setEnabled(plan.summary.boxes > 0 and not self._soon.isActive())
+        self.take.setText(f"Import {things(plan.summary.boxes, 'find')}" if plan.summary.boxes else "Import")
+
+    def _say(self, words: str, *, error: bool = False) -> None:
+        self.summary.setStyleSheet(f"color: {theme.current().error};" if error else "")
+        self.summary.setText(words)
+
+    # -- classes -----------------------------------------------------------------------------------------------------
+
+    def _fill_mapping(self, summary: ImportSummary) -> None:
+        have = {item.code for item in self._session.classes}
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        for name, count in summary.classes.items():
+            row = QTreeWidgetItem([name, count_text(count), ""])
+            row.setTextAlignment(1, right)
+            row.setToolTip(0, name)
+            self.mapping.addTopLevelItem(row)
+            chooser = QComboBox()
+            chooser.setIconSize(QSize(14, 14))
+            chooser.addItem(theme.icon("plus"), f"New class: {name}", NEW)
+            if name in have:
+                chooser.removeItem(0)
+            for item in self._session.classes:
+                chooser.addItem(chip_icon(item.colour), f"{item.code}  {item.name}", item.code)
+            chooser.addItem(theme.icon("close"), "Leave out", LEAVE_OUT)
+            guess = self._guess(name)
+            with QSignalBlocker(chooser):
+                chooser.setCurrentIndex(max(0, chooser.findData(guess)))
+            chooser.currentIndexChanged.connect(self._plan_soon)
+            self.mapping.setItemWidget(row, 2, chooser)
+        if any(code not in have and self._guess(code) != NEW for code in summary.classes):
+            self._plan_soon()
+
+    def _guess(self, name: str) -> str:
+        """Class of this code, or of this name: other tools write either."""
+        wanted = name.strip().casefold()
+        for item in self._session.classes:
+            if name == item.code:
+                return item.code
+        for item in self._session.classes:
+            if wanted in (item.code.casefold(), item.name.casefold()):
+                return item.code
+        return NEW
+
+    def chooser(self, name: str) -> QComboBox:
+        """The list that says which class a name of the file gets."""
+        for place in range(self.mapping.topLevelItemCount()):
+            row = self.mapping.topLevelItem(place)
+            if row is not None and row.text(0) == name:
+                found = self.mapping.itemWidget(row, 2)
+                assert isinstance(found, QComboBox)
+                return found
+        raise KeyError(name)
+
+    def class_map(self) -> dict[str, str | None]:
+        """What the person chose, as the import takes it."""
+        chosen: dict[str, str | None] = {}
+        for place in range(self.mapping.topLevelItemCount()):
+            row = self.mapping.topLevelItem(place)
+            if row is None:
+                continue
+            name, value = row.text(0), self.chooser(row.text(0)).currentData()
+            chosen[name] = name if value == NEW else None if value == LEAVE_OUT else str(value)
+        return chosen
+
+
+def words_of(summary: ImportSummary) -> list[str]:
+    """What an import would do (or did), a line for each thing a person should know."""
+    lines = []
+    places = ", ".join(f"{name} {count_text(count)}" for name, count in summary.slides.items() if count)
+    lines.append(f"{things(summary.boxes, 'find')} would be taken in" + (f" ({places})." if places else "."))
+    if summary.new_classes:
+        lines.append(f"New classes: {_listed(list(summary.new_classes))}.")
+    if summary.duplicates:
+        verb = "is" if summary.duplicates == 1 else "are"
+        lines.append(f"{things(summary.duplicates, 'find')} {verb} here already, of the same class at the same place.")
+    lines += [f"{count_text(count)} left out: {reason}." for reason, count in summary.skipped.items()]
+    if summary.unmatched:
+        name, reason = next(iter(summary.unmatched.items()))
+        more = f" and {len(summary.unmatched) - 1} more" if len(summary.unmatched) > 1 else ""
+        lines.append(f"{things(len(summary.unmatched), 'picture')} without a slide here: {name} ({reason}){more}.")
+    details = [
+        things(count, one)
+        for count, one in ((summary.outlines, "outline"), (summary.attributes, "find with attributes"))
+        if count
+    ]
+    if summary.attributes > 1:
+        details[-1] = f"{count_text(summary.attributes)} finds with attributes"
+    if details:
+        lines.append(f"With {' and '.join(details)}.")
+    return lines
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_LINES} more" if len(names) > MOST_LINES else ""
+    return ", ".join(names[:MOST_LINES]) + more
+
+
+def _as_job(work: Callable[[], Any], note: str) -> Job[Any]:
+    yield Progress(0, 0, "", note)
+    return work()

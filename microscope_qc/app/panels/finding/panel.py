@@ -1,0 +1,289 @@
+"""The find in hand: class, confidence, size, state, note, history."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.finding.attributes import AttributeRows
+from microscope_qc.app.panels.table import model_name
+from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.app.widgets.gating import allow
+from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
+from microscope_qc.core.wording import confidence_text, count_text, size_text, state_text
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+
+NOTE_AFTER_MS = 900
+"""A note is one command: it is kept when the person has stopped typing or goes on."""
+
+
+class CardDock(QWidget):
+    """Describes the selection and changes it."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._note_ids = np.empty(0, np.int64)
+        self._note_before = ""
+        self._note_dirty = False
+        self.classes = QComboBox()
+        self.classes.setIconSize(QSize(14, 14))
+        self.classes.setMinimumContentsLength(10)
+        self.classes.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.classes.activated.connect(self._on_class_activated)
+        self.confirm_button = self._button("Confirm", "check", self._on_confirm_clicked)
+        self.reject_button = self._button("Reject", "close", None)
+        self.unreview_button = self._button("", "backup-restore", self._on_unreview_clicked)
+        for button in (self.confirm_button, self.reject_button):
+            button.setStyleSheet("padding: 5px 4px;")
+        self.unreview_button.setToolTip("Back to unreviewed  (U)")
+        self.choose_button = self._button("", "star-outline", self._on_choose_clicked)
+        self.choose_button.setCheckable(True)
+        for button in (self.unreview_button, self.choose_button):
+            button.setFixedWidth(34)
+            button.setStyleSheet("padding: 5px 4px;")
+        self.choose_button.setToolTip("Choose for the SEM  (S)")
+        self._confidence, self._size, self._state = QLabel(), QLabel(), QLabel()
+        self._place, self._found_by = QLabel(), QLabel()
+        for label in (self._confidence, self._size, self._state, self._place, self._found_by):
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            label.setWordWrap(True)
+        self.note = QPlainTextEdit()
+        self.note.setPlaceholderText("Note")
+        self.note.setTabChangesFocus(True)
+        self.note.setFixedHeight(46)
+        self.note.textChanged.connect(self._on_note_changed)
+        self.attributes = AttributeRows(session)
+        self._history = QLabel()
+        self._history.setWordWrap(True)
+        self._history.setTextFormat(Qt.TextFormat.RichText)
+        self._history.setProperty("quiet", True)
+        self._history.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._empty = QLabel("Click a find to see it here:\nits class, size, state and history.")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setWordWrap(True)
+        self._empty.setProperty("quiet", True)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(self._page())
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._pages)
+        self._note_timer = QTimer(self)
+        self._note_timer.setSingleShot(True)
+        self._note_timer.setInterval(NOTE_AFTER_MS)
+        self._note_timer.timeout.connect(self.keep_note)
+        self._due = Refresh(self, self._refresh)
+        self._make_reject_menu()
+        link(self, session.selection.changed, self._on_selection_changed)
+        for signal in (session.boxes_changed, session.history_changed, session.slides_changed, session.runs_changed):
+            link(self, signal, self._due.soon)
+        for signal in (session.classes_changed, session.project_changed):
+            link(self, signal, self._on_classes_changed)
+        self._on_classes_changed()
+
+    def sizeHint(self) -> QSize:
+        """Qt: wide enough for a class name."""
+        return QSize(264, 340)
+
+    def _button(self, text: str, icon_name: str, clicked: object) -> QPushButton:
+        button = QPushButton(theme.icon(icon_name), text)
+        button.setAutoDefault(False)
+        if callable(clicked):
+            button.clicked.connect(clicked)
+        return button
+
+    def _page(self) -> QWidget:
+        form = QFormLayout()
+        form.setHorizontalSpacing(2 * theme.STEP)
+        form.setVerticalSpacing(theme.STEP // 2)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        for words, widget in (
+            ("State", self._state),
+            ("Size", self._size),
+            ("Confidence", self._confidence),
+            ("Found by", self._found_by),
+            ("Position", self._place),
+        ):
+            label = QLabel(words)
+            label.setProperty("quiet", True)
+            form.addRow(label, widget)
+        judge = QHBoxLayout()
+        judge.setSpacing(theme.STEP // 2)
+        judge.addWidget(self.confirm_button, 1)
+        judge.addWidget(self.reject_button, 1)
+        judge.addWidget(self.unreview_button)
+        judge.addWidget(self.choose_button)
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
+        column.setSpacing(theme.STEP)
+        column.addWidget(self.classes)
+        column.addLayout(form)
+        column.addLayout(judge)
+        column.addWidget(self.note)
+        column.addWidget(self.attributes)
+        column.addWidget(self._history)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(body)
+        return area
+
+    def _make_reject_menu(self) -> None:
+        from qtpy.QtWidgets import QMenu
+
+        menu = QMenu(self)
+        for letter, reason in REJECT_REASONS.items():
+            menu.addAction(f"{reason}\tN, {letter.upper()}", partial(self._reject, reason))
+        self.reject_button.setMenu(menu)
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    def _on_classes_changed(self) -> None:
+        self.classes.clear()
+        for item in self._session.classes:
+            self.classes.addItem(chip_icon(item.colour), f"{item.code}  {item.name}", item.id)
+        self._due.now()
+
+    def _on_selection_changed(self) -> None:
+        self.keep_note()
+        if self.isVisible():
+            self._due.now()  # what is typed next belongs to the find that is selected now
+        else:
+            self._due.soon()
+
+    def _refresh(self) -> None:
+        ids = self._session.selection.ids
+        ids = ids[self._session.table.has(ids)]
+        if len(ids) == 0:
+            self._pages.setCurrentIndex(0)
+            return
+        self._pages.setCurrentIndex(1)
+        rows = self._session.table.get(ids)
+        judging = (self.confirm_button, self.reject_button, self.unreview_button, self.choose_button)
+        writing = allow(self._session, self.classes, *judging)
+        self.note.setReadOnly(not writing)
+        classes = set(rows["class_id"].tolist())
+        self.classes.setCurrentIndex(self.classes.findData(next(iter(classes))) if len(classes) == 1 else -1)
+        self.classes.setPlaceholderText(f"mixed: {len(classes)} classes")
+        self.choose_button.setChecked(bool(rows["chosen"].all()))
+        self.choose_button.setIcon(theme.icon("star" if rows["chosen"].all() else "star-outline"))
+        if len(rows) == 1:
+            self._show_one(rows[0])
+        else:
+            self._show_many(rows)
+        self._show_note(rows)
+        self.attributes.show_finds(ids)
+
+    def _show_one(self, row: np.void) -> None:
+        size = self._session.pixel_size_um
+        y, x = float(row["y0"] + row["y1"]) / 2, float(row["x0"] + row["x1"]) / 2
+        self._state.setText(state_text(row))
+        self._size.setText(size_text(row, size))
+        self._confidence.setText(confidence_text(float(row["confidence"])))
+        place = f"{count_text(round(x))}, {count_text(round(y))} px"
+        self._place.setText(place)
+        self._found_by.setText(self._finder(int(row["run_id"])))
+        self._history.setText(self._story(int(row["id"])))
+
+    def _show_many(self, rows: np.ndarray) -> None:
+        states = [ReviewState(int(state)) for state in np.unique(rows["state"])]
+        counted = [f"{count_text(int((rows['state'] == state).sum()))} {state.word}" for state in states]
+        self._state.setText(("mixed: " if len(counted) > 1 else "") + ", ".join(counted))
+        size = self._session.pixel_size_um or (1.0, 1.0)
+        unit = "µm" if self._session.pixel_size_um is not None else "px"
+        longest = np.maximum((rows["y1"] - rows["y0"]) * size[0], (rows["x1"] - rows["x0"]) * size[1])
+        self._size.setText(f"{longest.min():.3g} to {longest.max():.3g} {unit}")
+        known = rows["confidence"][~np.isnan(rows["confidence"])]
+        self._confidence.setText(f"{known.min():.2f} to {known.max():.2f}" if len(known) else "drawn")
+        self._place.setText("–")
+        self._found_by.setText(", ".join(dict.fromkeys(self._finder(int(run)) for run in np.unique(rows["run_id"]))))
+        self._history.setText(
+            f"<b>{count_text(len(rows))} finds selected.</b> What you do here is done to all of them."
+        )
+
+    def _finder(self, run_id: int) -> str:
+        if run_id == 0:
+            return "person"
+        runs = self._session.project.runs if self._session.project is not None else []
+        return next((model_name(run.card) for run in runs if run.id == run_id), "model")
+
+    def _story(self, box_id: int) -> str:
+        project = self._session.project
+        if project is None:
+            return ""
+        lines = [
+            f"{escape(entry.time.replace('T', ' ')[:16])}&nbsp; {escape(entry.title)}"
+            for entry in project.history(200)
+            if box_id in entry.box_ids and not entry.undone and entry.kind != "dropped"
+        ]
+        return "<br>".join(lines[:6])
+
+    # -- the note ----------------------------------------------------------------------------------------------------
+
+    def _show_note(self, rows: np.ndarray) -> None:
+        notes = set(rows["note"].tolist())
+        words = notes.pop() if len(notes) == 1 else ""
+        self._note_ids, self._note_before = rows["id"].copy(), words
+        self.note.setPlaceholderText("Note" if not notes else "mixed: what is typed replaces all of them")
+        if self.note.toPlainText() != words and not self._note_dirty:
+            self.note.blockSignals(True)
+            self.note.setPlainText(words)
+            self.note.blockSignals(False)
+
+    def _on_note_changed(self) -> None:
+        self._note_dirty = True
+        self._note_timer.start()
+
+    def keep_note(self) -> None:
+        """Write a changed note to the finds it was typed for."""
+        if not self._note_dirty:
+            return
+        self._note_dirty = False
+        self._note_timer.stop()
+        words = self.note.toPlainText().strip()
+        ids = np.array([box_id for box_id in self._note_ids.tolist() if box_id in self._session.table], np.int64)
+        if words != self._note_before and len(ids) and self._session.can_write:
+            self._note_before = words
+            self._session.set_note(ids, words)
+
+    # -- judging -----------------------------------------------------------------------------------------------------
+
+    def _on_class_activated(self, place: int) -> None:
+        self._session.relabel(self._session.selection.ids, int(self.classes.itemData(place)))
+
+    def _on_confirm_clicked(self) -> None:
+        self._session.confirm(self._session.selection.ids)
+
+    def _on_unreview_clicked(self) -> None:
+        self._session.unreview(self._session.selection.ids)
+
+    def _on_choose_clicked(self, chosen: bool) -> None:
+        self._session.choose(self._session.selection.ids, chosen)
+
+    def _reject(self, reason: str) -> None:
+        self._session.reject(self._session.selection.ids, reason)

@@ -1,0 +1,288 @@
+"""The bar over the gallery: order, filters, counts. It writes the project's filter, which everybody shares."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtGui import QAction, QColor, QIcon, QMouseEvent, QPainter, QPixmap
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QMenu, QSlider, QToolButton, QWidget
+
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.gallery.filter import FilterButton, SavedFilters
+from microscope_qc.app.session.orders import ORDERS
+from microscope_qc.app.session.review_order import FindModel
+from microscope_qc.app.session.session import Session
+from microscope_qc.core.boxes import BoxFilter, ReviewState, class_counts
+from microscope_qc.core.wording import count_text
+
+LOWEST_CONFIDENCE = 5
+"""In hundredths: detection keeps finds down to 0.05."""
+SIDES = (80, 224)
+
+
+class Choice(NamedTuple):
+    """One line of a :class:`ChoiceButton`."""
+
+    value: Hashable
+    text: str
+    short: str
+    finds: int
+    colour: str = ""
+
+
+class _StayingMenu(QMenu):
+    """Stays open while several lines are ticked."""
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        action = self.actionAt(event.position().toPoint())
+        if action is not None and action.isCheckable():
+            action.trigger()
+        else:
+            super().mouseReleaseEvent(event)
+
+
+class ChoiceButton(QToolButton):
+    """A button with a menu of lines to tick; nothing ticked, or everything, means all."""
+
+    values_changed = Signal(object)  # frozenset of values, or None for all
+
+    def __init__(self, label: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._label = label
+        self._choices: list[Choice] = []
+        self._values: frozenset[Hashable] | None = None
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setMenu(_StayingMenu(self))
+
+    def show_choices(self, choices: Iterable[Choice], values: frozenset[Hashable] | None) -> None:
+        """Show other lines, counts or ticks; emits nothing."""
+        new = list(choices)
+        if new == self._choices and values == self._values:
+            return
+        rebuild = [choice[:3] for choice in new] != [choice[:3] for choice in self._choices]
+        self._choices, self._values = new, values
+        menu = self.menu()
+        if rebuild:
+            menu.clear()
+            everything = menu.addAction("All")
+            everything.triggered.connect(lambda: self._set(None))
+            menu.addSeparator()
+            for choice in new:
+                action = menu.addAction(choice.text)
+                action.setCheckable(True)
+                action.setData(choice.value)
+                action.triggered.connect(self._on_ticked)
+        for action, choice in zip(self._lines(), new, strict=True):
+            action.setText(f"{choice.text}\t{count_text(choice.finds)}")
+            action.setChecked(values is not None and choice.value in values)
+            if choice.colour:
+                action.setIcon(colour_icon(choice.colour))
+        self._show_text()
+
+    def differs(self, values: list[Any], ticked: frozenset[Any] | None) -> bool:
+        """Whether other lines or ticks than these are shown."""
+        return [choice.value for choice in self._choices] != values or self._values != ticked
+
+    def _lines(self) -> list[QAction]:
+        return [action for action in self.menu().actions() if action.isCheckable()]
+
+    def _show_text(self) -> None:
+        if self._values is None:
+            total = sum(choice.finds for choice in self._choices)
+            self.setText(f"{self._label}: all {count_text(total)} ")
+            return
+        ticked = [choice for choice in self._choices if choice.value in self._values]
+        if len(ticked) == 1:
+            self.setText(f"{ticked[0].short} {count_text(ticked[0].finds)} ")
+        else:
+            self.setText(
+                f"{self._label}: {', '.join(choice.short for choice in ticked[:2])}{' …' if len(ticked) > 2 else ''} "
+            )
+
+    def _on_ticked(self) -> None:
+        ticked = frozenset(action.data() for action in self._lines() if action.isChecked())
+        self._set(None if not ticked or len(ticked) == len(self._choices) else ticked)
+
+    def _set(self, values: frozenset[Hashable] | None) -> None:
+        self.values_changed.emit(values)
+
+
+class GalleryHeader(QWidget):
+    """Order, class, state, confidence, text, chosen, size of the crops."""
+
+    side_changed = Signal(int)
+
+    def __init__(self, session: Session, model: FindModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._model = model
+        self.order = QComboBox()
+        self.sort_again = QToolButton()
+        self.classes = ChoiceButton("class")
+        self.states = ChoiceButton("state")
+        self.confidence = QSlider(Qt.Orientation.Horizontal)
+        self.confidence_value = QLabel()
+        self.more = FilterButton(session)
+        self.saved = SavedFilters(session)
+        self.search = QLineEdit()
+        self.chosen = QToolButton()
+        self.crop_size = QSlider(Qt.Orientation.Horizontal)
+        self._build()
+        # what the person moved is shown at once; counting 100,000 rows again and again would be felt
+        self._due = Refresh(self, self._count, after_ms=40)
+        for signal in (session.filter_changed, session.classes_changed, session.slide_changed, session.project_changed):
+            link(self, signal, self.refresh)
+        link(self, session.boxes_changed, self._due.soon)
+        model.order_changed.connect(self._on_order_changed)
+        model.stale_changed.connect(self._on_stale_changed)
+        self._on_order_changed()
+        self._on_stale_changed()
+        self.refresh()
+
+    def _build(self) -> None:
+        for name, text in ORDERS.items():
+            self.order.addItem(text, name)
+        self.order.setToolTip("Order of the gallery, and of “next”")
+        self.order.activated.connect(lambda: self._model.set_order(self.order.currentData()))
+        self.sort_again.setText("Sort again")
+        self.sort_again.clicked.connect(self._model.sort_again)
+        self.classes.setToolTip("Show only some classes, here, on the slide and in exports")
+        self.classes.values_changed.connect(lambda values: self._session.set_filter(class_ids=values))
+        self.states.setToolTip("Show only finds that were judged, or not judged yet")
+        self.states.values_changed.connect(lambda values: self._session.set_filter(states=values))
+        self.confidence.setRange(LOWEST_CONFIDENCE, 100)
+        self.confidence.setPageStep(5)
+        self.confidence.setFixedWidth(120)
+        self.confidence.setToolTip(
+            "Hides unreviewed finds the model is less sure of. What a person drew or judged stays in sight."
+        )
+        self.confidence.valueChanged.connect(self._on_confidence_moved)
+        self.confidence_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
+        self.search.setPlaceholderText("Search")
+        self.search.setToolTip("In notes, reasons, class codes and attributes")
+        self.search.setClearButtonEnabled(True)
+        self.search.setMinimumWidth(96)
+        self.search.setMaximumWidth(180)
+        self.search.textChanged.connect(lambda text: self._session.set_filter(text=text))
+        self.chosen.setCheckable(True)
+        self.chosen.setToolTip("Show only what is chosen for the SEM (S chooses)")
+        self.chosen.clicked.connect(lambda checked: self._session.set_filter(only_chosen=checked))
+        self.crop_size.setRange(*SIDES)
+        self.crop_size.setFixedWidth(72)
+        self.crop_size.setToolTip("Size of the crops")
+        self.crop_size.valueChanged.connect(self.side_changed)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 4, 8, 4)
+        row.setSpacing(8)
+        at_least = QLabel("confidence ≥")
+        for widget in (self.order, self.sort_again, self.classes, self.states, at_least, self.confidence):
+            row.addWidget(widget)
+        row.addWidget(self.confidence_value)
+        row.addWidget(self.more)
+        row.addWidget(self.search, 1)
+        row.addWidget(self.saved)
+        row.addWidget(self.chosen)
+        row.addStretch(1)
+        row.addWidget(self.crop_size)
+        for button in (self.sort_again, self.classes, self.states, self.chosen):
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setAutoRaise(True)
+        self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    def minimumSizeHint(self) -> QSize:
+        """Qt: the bar gives way before it makes the window wider than the screen."""
+        return QSize(360, super().minimumSizeHint().height())
+
+    def _on_order_changed(self) -> None:
+        with QSignalBlocker(self.order):
+            self.order.setCurrentIndex(self.order.findData(self._model.order))
+
+    def _on_stale_changed(self) -> None:
+        new = self._model.appended
+        self.sort_again.setEnabled(self._model.stale)
+        self.sort_again.setText(f"Sort again ({count_text(new)} new)" if new else "Sort again")
+        self.sort_again.setToolTip(
+            "New finds stand at the end and judged ones keep their place until you sort again."
+            if self._model.stale
+            else "Everything is in order."
+        )
+
+    def _on_confidence_moved(self, hundredths: int) -> None:
+        self._show_confidence(hundredths)
+        # at the left end nothing is hidden, not even what an import brought with less than 0.05
+        self._session.set_filter(min_confidence=0.0 if hundredths <= LOWEST_CONFIDENCE else hundredths / 100)
+
+    def _show_confidence(self, hundredths: int) -> None:
+        self.confidence_value.setText("all" if hundredths <= LOWEST_CONFIDENCE else f"{hundredths / 100:.2f}")
+
+    def refresh(self) -> None:
+        """Show the filter as it is, and soon how many finds that makes."""
+        shown = self._session.filter
+        hundredths = max(LOWEST_CONFIDENCE, round(shown.min_confidence * 100))
+        with QSignalBlocker(self.confidence), QSignalBlocker(self.search), QSignalBlocker(self.chosen):
+            self.confidence.setValue(hundredths)
+            if self.search.text() != shown.text:
+                self.search.setText(shown.text)
+            self.chosen.setChecked(shown.only_chosen)
+        self._show_confidence(hundredths)
+        self.more.refresh()
+        has_project = self._session.project is not None
+        filters = (self.classes, self.states, self.confidence, self.more, self.saved, self.search, self.chosen)
+        for widget in (self.order, *filters, self.crop_size):
+            widget.setEnabled(has_project)
+        if self.classes.differs([item.id for item in self._session.classes], shown.class_ids) or self.states.differs(
+            list(ReviewState), shown.states
+        ):
+            self._due.now()
+        else:
+            self._due.soon()
+
+    def _count(self) -> None:
+        shown, rows = self._session.filter, self._session.table.rows
+        self._show_states(rows, shown)
+        self._show_classes(rows, shown)
+        self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
+
+    def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:
+        if shown.states is None:
+            counts = self._session.shown.counts().sum(axis=0)
+        else:
+            counts = np.bincount(rows["state"][_without(shown, states=True).mask(rows)], minlength=len(ReviewState))
+        self.states.show_choices(
+            [Choice(state, state.word, state.word, int(counts[state])) for state in ReviewState], shown.states
+        )
+
+    def _show_classes(self, rows: np.ndarray, shown: BoxFilter) -> None:
+        if shown.class_ids is None:
+            count_of = self._session.shown.class_counts()
+        else:
+            count_of = class_counts(rows, _without(shown, classes=True).mask(rows))
+        self.classes.show_choices(
+            [
+                Choice(item.id, f"{item.code}  {item.name}", item.code, count_of.get(item.id, 0), item.colour)
+                for item in self._session.classes
+            ],
+            shown.class_ids,
+        )
+
+
+def _without(shown: BoxFilter, *, states: bool = False, classes: bool = False) -> BoxFilter:
+    return replace(shown, class_ids=None if classes else shown.class_ids, states=None if states else shown.states)
+
+
+def colour_icon(colour: str, side: int = 12) -> QIcon:
+    """A small square of a class colour with a dark rim."""
+    pixmap = QPixmap(side, side)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setPen(QColor(0, 0, 0, 150))
+    painter.setBrush(QColor(colour))
+    painter.drawRoundedRect(0, 0, side - 1, side - 1, 2, 2)
+    painter.end()
+    return QIcon(pixmap)

@@ -1,0 +1,154 @@
+"""The gallery: every shown find as a crop, worst first, judged by keyboard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+
+import numpy as np
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.gallery.header import GalleryHeader
+from microscope_qc.app.panels.review.keys import ReviewKeys
+from microscope_qc.app.session.review_order import find_model
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.crop_list import FindView
+from microscope_qc.app.widgets.parts import EmptyPage
+from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.wording import count_text, things
+
+SIDE_PX = 112
+
+
+class Emptiness(Enum):
+    """Why there is nothing to see, and with it what to do next."""
+
+    NOTHING_OPEN = "nothing open"
+    NO_FINDS = "no finds"
+    CONFIDENCE = "hidden by confidence"
+    RUNS = "hidden runs"
+    FILTER = "hidden by the filter"
+
+
+def emptiness(session: Session) -> Emptiness:
+    """Why the gallery is empty (asked only when it is)."""
+    if session.slide is None:
+        return Emptiness.NOTHING_OPEN
+    rows, shown = session.table.rows, session.filter
+    if len(rows) == 0:
+        return Emptiness.NO_FINDS
+    if shown.min_confidence > 0 and BoxFilter(hidden_runs=shown.hidden_runs).mask(rows).any():
+        rest = replace(shown, min_confidence=0.0)
+        if rest.mask(rows).any():
+            return Emptiness.CONFIDENCE
+    if shown.hidden_runs and not BoxFilter(hidden_runs=shown.hidden_runs).mask(rows).any():
+        return Emptiness.RUNS
+    return Emptiness.FILTER
+
+
+class GalleryDock(QWidget):
+    """Header, crops, and the page that says what to do while there are none."""
+
+    detect_requested = Signal()
+    open_requested = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("gallery")
+        self.setWindowTitle("Gallery")
+        self._session = session
+        self.model = find_model(session)
+        self.header = GalleryHeader(session, self.model)
+        self.view = FindView(session)
+        self.empty = EmptyPage()
+        self.empty.button.clicked.connect(self._on_empty_clicked)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.view)
+        self.pages.addWidget(self.empty)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.header)
+        column.addWidget(self.pages, 1)
+        self.keys = ReviewKeys(session, self.view, self.pages)
+        self.setFocusProxy(self.view)
+        self.header.side_changed.connect(self.view.set_side)
+        self.header.crop_size.setValue(SIDE_PX)
+        self._why = Emptiness.NOTHING_OPEN
+        self._show_page_soon = QTimer(self)
+        self._show_page_soon.setSingleShot(True)
+        self._show_page_soon.timeout.connect(self._show_page)
+        for signal in (self.model.modelReset, self.model.rowsInserted, self.model.rowsRemoved):
+            signal.connect(lambda *_: self._show_page_soon.start(0))
+        link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.slide_changed, self._show_page)
+        self._show_page()
+
+    def close_crops(self) -> None:
+        """Stop the threads that read crops (the window is closing)."""
+        self.view.crops.close()
+        self.model.close()
+
+    def focus_filter(self) -> None:
+        """Go to the search field."""
+        self.header.search.setFocus()
+        self.header.search.selectAll()
+
+    def reject_next(self) -> None:
+        """Ask for the reason, reject, go on."""
+        self.keys.ask_reason()
+
+    def same_for_similar(self) -> None:
+        """Preview, then judge all finds like the current one."""
+        self.keys.same_for_all()
+
+    def _on_boxes_changed(self, _change: object) -> None:
+        if not self.model.count and not self._show_page_soon.isActive():
+            self._show_page_soon.start(0)
+
+    def _show_page(self) -> None:
+        if self.model.count:
+            self.pages.setCurrentWidget(self.view)
+            return
+        self._why = emptiness(self._session)
+        rows = self._session.table.rows
+        count = things(len(rows), "find")
+        confidence = f"{self._session.filter.min_confidence:.2f}"
+        says = {
+            Emptiness.NOTHING_OPEN: ("Open a slide: its finds appear here as crops, the worst first.", "Open a slide…"),
+            Emptiness.NO_FINDS: (
+                "No finds yet. Run a detection, or draw boxes on the slide (B).",
+                "Run a detection…",
+            ),
+            Emptiness.CONFIDENCE: (
+                f"All {self._hidden_by_confidence()} hidden: the model is less sure of them than {confidence}.",
+                "Show all",
+            ),
+            Emptiness.RUNS: (f"{count} hidden: their detections are switched off.", "Show them"),
+            Emptiness.FILTER: (f"None of the {count} passes the filter.", "Clear the filter"),
+        }
+        self.empty.say(*says[self._why])
+        self.pages.setCurrentWidget(self.empty)
+
+    def _hidden_by_confidence(self) -> str:
+        rows, shown = self._session.table.rows, self._session.filter
+        rest = replace(shown, min_confidence=0.0)
+        count = int(np.count_nonzero(rest.mask(rows)))
+        return f"{count_text(count)} finds are" if count != 1 else "1 find is"
+
+    def _on_empty_clicked(self) -> None:
+        project = self._session.project
+        if self._why is Emptiness.NOTHING_OPEN:
+            self.open_requested.emit()
+        elif self._why is Emptiness.NO_FINDS:
+            self.detect_requested.emit()
+        elif self._why is Emptiness.CONFIDENCE:
+            self._session.set_filter(min_confidence=0.0)
+        elif self._why is Emptiness.RUNS and project is not None:
+            for run in project.runs:
+                if not run.shown:
+                    project.show_run(run.id, True)
+        else:
+            self._session.clear_filter()

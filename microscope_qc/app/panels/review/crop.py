@@ -1,0 +1,218 @@
+"""The large picture of one find, and the small map that says where on the slide it lies."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QWheelEvent
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.session.review_order import FindModel
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.crops import Crop, CropProvider, CropSpec
+from microscope_qc.app.widgets.finding_paint import HALO, Look, box_of, paint_box, paint_crop
+from microscope_qc.core.wording import class_of, length_text
+
+CONTEXT = 1.2
+CONTEXT_RANGE = (0.15, 12.0)
+
+
+def nice_length(longest: float) -> float:
+    """Largest of 1, 2, 5 x 10^n that is not longer than ``longest``."""
+    power = 10.0 ** math.floor(math.log10(longest))
+    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= longest * (1 + 1e-9))
+
+
+def paint_scale_bar(painter: QPainter, target: QRectF, px_per_um: float) -> None:
+    """White bar with a dark rim at the lower left, about a fifth of the picture long."""
+    length_um = nice_length(target.width() * 0.22 / px_per_um)
+    text = f"{length_um:g} µm" if length_um < 1000 else f"{length_um / 1000:g} mm"
+    left, bottom = target.left() + 16, target.bottom() - 18
+    bar = QRectF(left, bottom, length_um * px_per_um, 4)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    painter.setPen(QPen(HALO, 1))
+    painter.setBrush(QColor("white"))
+    painter.drawRect(bar)
+    font = QFont(painter.font())
+    font.setBold(True)
+    painter.setFont(font)
+    width = max(bar.width(), painter.fontMetrics().horizontalAdvance(text) + 8)
+    label = QRectF(left, bottom - painter.fontMetrics().height() - 3, width, painter.fontMetrics().height())
+    for shift, colour in ((1.0, QColor(0, 0, 0, 200)), (0.0, QColor("white"))):
+        painter.setPen(colour)
+        painter.drawText(label.translated(shift, shift), int(Qt.AlignmentFlag.AlignLeft), text)
+
+
+class BigCrop(QWidget):
+    """The current find with its surroundings; the wheel shows more or less of them."""
+
+    def __init__(self, session: Session, model: FindModel, crops: CropProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(240, 200)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self._session = session
+        self._model = model
+        self._crops = crops
+        self._context = CONTEXT
+        self._last: tuple[CropSpec, Crop] | None = None
+        crops.ready.connect(self._on_crops_ready)
+
+    @property
+    def context(self) -> float:
+        """Margin around the box as a share of its longer side."""
+        return self._context
+
+    def set_context(self, context: float) -> None:
+        """Show more or less of the surroundings."""
+        self._context = min(max(context, CONTEXT_RANGE[0]), CONTEXT_RANGE[1])
+        self.update()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Qt: zoom."""
+        self.set_context((self._context + 0.5) * 1.2 ** (-event.angleDelta().y() / 120) - 0.5)
+
+    def spec(self, row: np.void) -> CropSpec:
+        """What is read for a box."""
+        ratio = self.devicePixelRatioF()
+        size = (max(1, round(self.height() * ratio)), max(1, round(self.width() * ratio)))
+        slide = self._session.slide
+        within = None if slide is None else slide.shape_px
+        return CropSpec.around(box_of(row), shape_px=size, context=self._context, within=within)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: picture, box, scale bar."""
+        painter = QPainter(self)
+        target = QRectF(self.rect())
+        painter.fillRect(target, QColor(24, 24, 26))
+        current = self._session.selection.current
+        row = None if current is None else self._model.box(current)
+        if row is None:
+            painter.setPen(QColor(190, 190, 190))
+            hint = "Press → for the first find." if self._model.count else "No finds to review."
+            painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter), hint)
+            return
+        spec = self.spec(row)
+        crop = self._crops.get(spec)
+        if self._session.mosaic is None:
+            painter.setPen(QColor(190, 190, 190))
+            error = self._session.mosaic_error
+            text = str(error) if error is not None else "Opening the slide …"
+            painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), text)
+        elif crop is not None or self._last is None or not _overlap(self._last[0], spec):
+            paint_crop(painter, target, spec, crop)
+        else:
+            self._paint_last(painter, target, spec)
+        look = Look.of(row, class_of(self._model.classes, row).colour, line_px=2.5)
+        paint_box(painter, target, spec, box_of(row), look)
+        pixel_size = self._session.pixel_size_um
+        if pixel_size is not None:
+            paint_scale_bar(painter, target, target.width() / spec.region.shape[1] / pixel_size[1])
+        if crop is not None:
+            self._last = (spec, crop)
+            self._read_ahead(current)
+
+    def _paint_last(self, painter: QPainter, target: QRectF, spec: CropSpec) -> None:
+        """While a zoom step is read, the picture before is stretched into place."""
+        assert self._last is not None
+        old, crop = self._last
+        scale_y, scale_x = target.height() / spec.region.shape[0], target.width() / spec.region.shape[1]
+        place = QRectF(
+            target.left() + (old.region.x0 - spec.region.x0) * scale_x,
+            target.top() + (old.region.y0 - spec.region.y0) * scale_y,
+            old.region.shape[1] * scale_x,
+            old.region.shape[0] * scale_y,
+        )
+        paint_crop(painter, place, old, crop)
+
+    def _read_ahead(self, current: int | None) -> None:
+        """Ask for the next find's picture, so that it is there when the person goes on."""
+        place = self._model.row_of(current)
+        if place is not None and place + 1 < self._model.count:
+            row = self._model.box(self._model.id_at(place + 1))
+            if row is not None:
+                self._crops.get(self.spec(row))
+
+    def _on_crops_ready(self, _specs: object) -> None:
+        self.update()
+
+
+def _overlap(a: CropSpec, b: CropSpec) -> bool:
+    cut = a.region
+    return cut.y0 < b.region.y1 and b.region.y0 < cut.y1 and cut.x0 < b.region.x1 and b.region.x0 < cut.x1
+
+
+class SlideMap(QWidget):
+    """The whole slide, small, with a ring where the current find lies; a click there selects the nearest find."""
+
+    place_clicked = Signal(float, float)  # y, x in slide pixels
+
+    def __init__(self, session: Session, model: FindModel, crops: CropProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._model = model
+        self._crops = crops
+        self.setMinimumHeight(96)
+        crops.ready.connect(self._on_crops_ready)
+        link(self, session.selection.changed, self._on_selection_changed)
+
+    def sizeHint(self) -> QSize:
+        """Qt: a thumbnail."""
+        return QSize(260, 170)
+
+    def _place(self) -> QRectF | None:
+        if self._session.slide is None:
+            return None
+        height, width = self._session.slide.shape_px
+        scale = min(self.width() / max(width, 1), self.height() / max(height, 1))
+        return QRectF((self.width() - width * scale) / 2, 0, width * scale, height * scale)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: thumbnail and ring."""
+        place = self._place()
+        if place is None or self._session.slide is None:
+            return
+        painter = QPainter(self)
+        spec = CropSpec.whole(self._session.slide.shape_px, longest_px=512)
+        paint_crop(painter, place, spec, self._crops.get(spec))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Mid), 1))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRect(place.adjusted(0, 0, -1, -1))
+        current = self._session.selection.current
+        row = None if current is None else self._model.box(current)
+        if row is None:
+            return
+        scale = place.width() / self._session.slide.shape_px[1]
+        centre = QPointF(
+            place.left() + (row["x0"] + row["x1"]) / 2 * scale, place.top() + (row["y0"] + row["y1"]) / 2 * scale
+        )
+        for width, colour in ((4.5, HALO), (2.0, QColor("white"))):
+            painter.setPen(QPen(colour, width))
+            painter.drawEllipse(centre, 7, 7)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Qt: say which place of the slide was clicked."""
+        place = self._place()
+        if place is not None and place.contains(event.position()) and self._session.slide is not None:
+            scale = self._session.slide.shape_px[1] / place.width()
+            self.place_clicked.emit(
+                (event.position().y() - place.top()) * scale, (event.position().x() - place.left()) * scale
+            )
+
+    def _on_crops_ready(self, _specs: object) -> None:
+        self.update()
+
+    def _on_selection_changed(self) -> None:
+        self.update()
+
+
+def position_text(row: np.void, pixel_size_um: tuple[float, float] | None) -> str:
+    """Centre of a find, x before y."""
+    x, y = float(row["x0"] + row["x1"]) / 2, float(row["y0"] + row["y1"]) / 2
+    if pixel_size_um is None:
+        return f"x {x:.0f}  y {y:.0f} px"
+    return f"x {length_text(x * pixel_size_um[1])}  y {length_text(y * pixel_size_um[0])} µm"

@@ -1,0 +1,234 @@
+"""The keys of a review, the same in gallery and review page, and the strip that names the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from qtpy.QtCore import QEvent, QKeyCombination, QObject, Qt, Signal
+from qtpy.QtGui import QFocusEvent, QKeyEvent, QKeySequence
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from microscope_qc.app.actions.table import ACTIONS
+from microscope_qc.app.base.settings import load_settings
+from microscope_qc.app.panels.review.apply_to_similar import SameDialog
+from microscope_qc.app.session.review_order import find_model
+from microscope_qc.app.session.session import Session
+from microscope_qc.core.boxes import REJECT_REASONS
+from microscope_qc.core.errors import MicroscopeQCError
+
+HINTS = (
+    ("Enter", "confirm"),
+    ("N", "reject"),
+    ("1–9, 0", "class"),
+    ("S", "SEM"),
+    ("U", "unreviewed"),
+    ("E", "same for all like this"),
+    ("← →", "previous, next"),
+)
+"""Key and word, as shown at the bottom of the review page."""
+
+
+class RejectStrip(QFrame):
+    """Shows the reasons with their letters over the bottom of a view; a letter or a click answers."""
+
+    chosen = Signal(str)
+    closed = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName("rejectStrip")
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setAutoFillBackground(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._back_to: QWidget | None = None
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 4, 8, 4)
+        row.setSpacing(6)
+        row.addWidget(QLabel("<b>Reject because:</b>"))
+        for letter, reason in REJECT_REASONS.items():
+            button = QPushButton(f"{letter.upper()}   {reason}")
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _=False, reason=reason: self._choose(reason))
+            row.addWidget(button)
+        row.addStretch(1)
+        row.addWidget(QLabel("Esc  back"))
+        self.hide()
+
+    def popup(self) -> None:
+        """Open along the parent's lower edge and take the keyboard."""
+        parent = self.parentWidget()
+        assert parent is not None
+        self._back_to = parent.window().focusWidget() or parent
+        height = self.sizeHint().height()
+        self.setGeometry(0, parent.height() - height, parent.width(), height)
+        self.show()
+        self.raise_()
+        self.setFocus(Qt.FocusReason.PopupFocusReason)
+
+    def _choose(self, reason: str) -> None:
+        self._close()
+        self.chosen.emit(reason)
+
+    def _close(self) -> None:
+        if self.isVisible():
+            self.hide()
+            if self._back_to is not None:
+                self._back_to.setFocus(Qt.FocusReason.PopupFocusReason)
+            self.closed.emit()
+
+    def event(self, event: QEvent) -> bool:
+        """Qt: letters belong to this strip while it is open, whatever shortcuts the window has."""
+        if event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Qt: answer."""
+        self.take_key(event)
+
+    def take_key(self, event: QKeyEvent) -> None:
+        """A letter chooses, anything else goes back."""
+        reason = REJECT_REASONS.get(event.text().lower())
+        if reason is not None:
+            self._choose(reason)
+        elif event.key() not in (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta):
+            self._close()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Qt: looking elsewhere answers "not now"."""
+        super().focusOutEvent(event)
+        if self.isVisible():
+            self.hide()
+            self.closed.emit()
+
+
+class ReviewKeys(QObject):
+    """Gives a widget the keys of a review.
+
+    Parameters
+    ----------
+    widget
+        Whose keys are watched (it has the focus).
+    host
+        Over whose lower edge the reasons appear.
+    """
+
+    def __init__(self, session: Session, widget: QWidget, host: QWidget) -> None:
+        super().__init__(widget)
+        self._session = session
+        self._model = find_model(session)
+        self._host = host
+        self.strip = RejectStrip(host)
+        self.strip.chosen.connect(self.reject)
+        self.dialog: SameDialog | None = None
+        self._by_action: dict[str, Callable[[], None]] = {
+            "review.next": self.next_,
+            "review.previous": self.previous,
+            "review.confirm": self.confirm,
+            "review.reject": self.ask_reason,
+            "review.choose": self.choose,
+            "review.unreview": self.unreview,
+            "review.similar": self.same_for_all,
+        }
+        self._commands: dict[int, Callable[[], None]] = {}
+        self.load_keys()
+        widget.installEventFilter(self)
+
+    def load_keys(self) -> None:
+        """Take the keys from the table of actions, and from what the person changed in it."""
+        changed = load_settings()[0].shortcuts
+        self._commands = {}
+        for action in ACTIONS:
+            command = self._by_action.get(action.id)
+            if command is None and action.callback == "press_class_key" and action.argument:
+                command = partial(self.relabel, action.argument)
+            if command is None:
+                continue
+            for text in changed.get(action.id, action.shortcuts):
+                sequence = QKeySequence(text)
+                if sequence.count() == 1:
+                    self._commands[sequence[0].toCombined()] = command  # type: ignore[index]
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Qt: take the keys of the review before the window's shortcuts and the view's own keys."""
+        kind = event.type()
+        if kind == QEvent.Type.FocusIn:
+            self.load_keys()
+        if kind not in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress) or not isinstance(event, QKeyEvent):
+            return False
+        if self.strip.isVisible():  # the view may have kept the keyboard
+            event.accept()
+            if kind == QEvent.Type.KeyPress:
+                self.strip.take_key(event)
+            return True
+        modifiers = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        command = self._commands.get(QKeyCombination(modifiers, Qt.Key(event.key())).toCombined())
+        if command is None:
+            return False
+        event.accept()
+        if kind == QEvent.Type.KeyPress:
+            self._do(command)
+        return True
+
+    def _do(self, command: Callable[[], None]) -> None:
+        try:
+            command()
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+
+    def _have_selection(self) -> bool:
+        """Without a selection the first find becomes current, and the key is not lost on something unseen."""
+        if len(self._session.selection):
+            self._model.start_review()
+            return True
+        self._session.next_()
+        return False
+
+    def next_(self) -> None:
+        """Go to the next find."""
+        self._model.start_review()
+        self._session.next_()
+
+    def previous(self) -> None:
+        """Go to the find before."""
+        self._model.start_review()
+        self._session.previous()
+
+    def confirm(self) -> None:
+        """Confirm and go on."""
+        if self._have_selection():
+            self._session.judge_and_next(self._session.confirm)
+
+    def ask_reason(self) -> None:
+        """Show the reasons."""
+        if self._have_selection():
+            self.strip.popup()
+
+    def reject(self, reason: str) -> None:
+        """Reject and go on."""
+        self._model.start_review()
+        self._do(lambda: self._session.judge_and_next(lambda ids: self._session.reject(ids, reason)))
+
+    def relabel(self, digit: str) -> None:
+        """Give the class of a digit key."""
+        if self._have_selection():
+            self._session.press_class_key(digit)
+
+    def choose(self) -> None:
+        """Put the selection on the travel list; off it when all of it is there already."""
+        if self._have_selection():
+            rows = self._session.table.get(self._session.selection.ids)
+            self._session.choose(self._session.selection.ids, not bool(rows["chosen"].all()))
+
+    def unreview(self) -> None:
+        """Take the judgement back."""
+        if self._have_selection():
+            self._session.unreview(self._session.selection.ids)
+
+    def same_for_all(self) -> None:
+        """Preview, then judge all finds like the current one."""
+        if self._have_selection():
+            self.dialog = SameDialog(self._session, self._host)
+            self.dialog.open()

@@ -1,0 +1,173 @@
+"""The review page: one find large, where it lies, what is known about it, and the next ones. Nothing else."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.review.crop import BigCrop, SlideMap, position_text
+from microscope_qc.app.panels.review.keys import HINTS, ReviewKeys
+from microscope_qc.app.session.review_order import find_model
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.crop_list import StripView
+from microscope_qc.app.widgets.crops import CropProvider
+from microscope_qc.core.wording import class_of, confidence_text, count_text, size_text, state_text
+
+STRIP_SIDE_PX = 88
+HISTORY_LINES = 4
+
+
+class ReviewPane(QWidget):
+    """Page of the Review workspace; the same keys as in the gallery."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("review")
+        self.setWindowTitle("Review")
+        self._session = session
+        self.model = find_model(session)
+        self.crops = CropProvider(self, cache_bytes=128 << 20)
+        self.crops.follow(session.slide_view)
+        self.picture = BigCrop(session, self.model, self.crops)
+        self.map = SlideMap(session, self.model, self.crops)
+        self.map.place_clicked.connect(self._on_place_clicked)
+        self.strip = StripView(session)
+        self.strip.set_side(STRIP_SIDE_PX)
+        self.title = _label(wrap=True)
+        self.facts = _label(wrap=True)
+        self.history = _label(wrap=True)
+        self.progress = _label(wrap=True)
+        self._lay_out()
+        self.keys = ReviewKeys(session, self.strip, self.picture)
+        self.setFocusProxy(self.strip)
+        self.picture.setFocusProxy(self.strip)
+        self._due = Refresh(self, self._refresh)
+        for signal in (session.mosaic_changed, session.slide_changed):
+            link(self, signal, self._on_mosaic_changed)
+        for signal in (session.boxes_changed, session.selection.changed, session.history_changed):
+            link(self, signal, self._due.soon)
+        for signal in (session.classes_changed, session.slides_changed):
+            link(self, signal, self._due.soon)
+        self.model.modelReset.connect(self._due.soon)
+        self._on_mosaic_changed()
+
+    def close_crops(self) -> None:
+        """Stop the threads that read crops (the window is closing)."""
+        self.crops.close()
+        self.strip.crops.close()
+
+    def reject_next(self) -> None:
+        """Ask for the reason, reject, go on."""
+        self.keys.ask_reason()
+
+    def same_for_similar(self) -> None:
+        """Preview, then judge all finds like the current one."""
+        self.keys.same_for_all()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Qt: start with the first find when none is current."""
+        super().showEvent(event)
+        if self._session.selection.current is None and self.model.count:
+            self._session.selection.set(self.model.order_ids()[:1])
+        self._due.soon()
+
+    def _lay_out(self) -> None:
+        side = QVBoxLayout()
+        side.setSpacing(12)
+        for widget in (self.map, self.title, self.facts, self.history):
+            side.addWidget(widget)
+        side.addStretch(1)
+        side.addWidget(self.progress)
+        holder = QWidget()
+        holder.setLayout(side)
+        holder.setFixedWidth(288)
+        side.setContentsMargins(12, 12, 12, 8)
+        upper = QHBoxLayout()
+        upper.setSpacing(0)
+        upper.addWidget(self.picture, 1)
+        upper.addWidget(holder)
+        hints = QLabel("&nbsp;&nbsp;&nbsp;&nbsp; ".join(f"<b>{escape(k)}</b>&nbsp; {escape(w)}" for k, w in HINTS))
+        hints.setContentsMargins(12, 4, 12, 4)
+        hints.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(upper, 1)
+        column.addWidget(self.strip)
+        column.addWidget(hints)
+
+    def _on_mosaic_changed(self) -> None:
+        self.crops.set_mosaic(self._session.mosaic)
+        self.map.update()
+        self._due.soon()
+
+    def _refresh(self) -> None:
+        self.picture.update()
+        self.map.update()
+        self._show_progress()
+        current = self._session.selection.current
+        row = None if current is None else self.model.box(current)
+        if row is None:
+            for label in (self.title, self.facts, self.history):
+                label.setText("")
+            return
+        found = class_of(self.model.classes, row)
+        self.title.setText(
+            f"<span style='font-size: x-large'><span style='color: {found.colour}'>■</span> "
+            f"<b>{escape(found.code)}</b></span><br>{escape(found.name)}"
+        )
+        self.facts.setText(self._facts(row))
+        self.history.setText(self._history(int(row["id"])))
+
+    def _facts(self, row: np.void) -> str:
+        size = self._session.pixel_size_um
+        lines = [
+            ("Confidence", confidence_text(float(row["confidence"]))),
+            ("Size", size_text(row, size)),
+            ("State", state_text(row)),
+            ("For the SEM", "chosen" if row["chosen"] else "no"),
+            ("Position", position_text(row, size)),
+        ]
+        if row["note"]:
+            lines.append(("Note", str(row["note"])))
+        cells = "".join(
+            f"<tr><td style='padding-right: 12px'>{escape(name)}</td><td><b>{escape(value)}</b></td></tr>"
+            for name, value in lines
+        )
+        return f"<table cellspacing='2'>{cells}</table>"
+
+    def _history(self, box_id: int) -> str:
+        project = self._session.project
+        if project is None:
+            return ""
+        entries = [entry for entry in project.history(200) if box_id in entry.box_ids and not entry.undone]
+        lines = [f"{str(entry.time)[:16].replace('T', ' ')}&nbsp; {escape(entry.title)}" for entry in entries]
+        return "<small>" + "<br>".join(lines[:HISTORY_LINES]) + "</small>" if lines else ""
+
+    def _show_progress(self) -> None:
+        ids, table = self.model.order_ids(), self._session.table
+        if len(ids) == 0:
+            self.progress.setText("")
+            return
+        judged = int(np.count_nonzero(table.rows["state"][table.rows_of(ids)]))
+        place = self.model.row_of(self._session.selection.current)
+        where = f"<b>{count_text(place + 1)}</b> of {count_text(len(ids))}" if place is not None else ""
+        self.progress.setText(f"{where}<br>{count_text(judged)} of {count_text(len(ids))} judged")
+
+    def _on_place_clicked(self, y: float, x: float) -> None:
+        """Select the shown find that is nearest to a place of the slide."""
+        rows = self._session.shown_rows()
+        if len(rows):
+            distance = np.hypot((rows["y0"] + rows["y1"]) / 2 - y, (rows["x0"] + rows["x1"]) / 2 - x)
+            self._session.select_and_centre(int(rows["id"][int(np.argmin(distance))]))
+
+
+def _label(*, wrap: bool) -> QLabel:
+    label = QLabel()
+    label.setWordWrap(wrap)
+    return label

@@ -1,0 +1,163 @@
+"""Table of marks: where they lie on the slide, and what the SEM's stage said there."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from qtpy.QtGui import QBrush, QColor
+
+from microscope_qc.app.session.session import Session
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import THIN_SPACE
+
+if TYPE_CHECKING:
+    from microscope_qc.correlation.registration import Registration
+    from microscope_qc.project.records import Mark
+
+COLUMNS = ("Mark", "X mm", "Y mm", "Off µm", "Left out µm", "x px", "y px")
+NAME, STAGE_X, STAGE_Y, RESIDUAL, LEFT_OUT, X_PX, Y_PX = range(7)
+TIPS = {
+    STAGE_X: "Stage X: read it off the SEM with the mark in the cross-hairs",
+    STAGE_Y: "Stage Y: read it off the SEM with the mark in the cross-hairs",
+    RESIDUAL: "Distance between the fitted and the measured place of the mark. Not the accuracy of the alignment.",
+    LEFT_OUT: "How far off the alignment would be here without this mark. A large number shows a wrong mark.",
+}
+SUSPICIOUS_UM = 10.0
+NOWHERE = QModelIndex()
+
+
+def parse_mm(text: str) -> float | None:
+    """Number of a person: point or comma, "" for nothing.
+
+    Raises
+    ------
+    ValueError
+        When it is no finite number.
+    """
+    cleaned = text.strip().replace(THIN_SPACE, "").replace(" ", "").removesuffix("mm").replace(",", ".")
+    if not cleaned:
+        return None
+    value = float(cleaned)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a position")
+    return value
+
+
+class MarksModel(QAbstractTableModel):
+    """Marks of the slide on screen, with the residuals of an alignment that was made from exactly these marks."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._marks: list[Mark] = []
+        self._fitted: dict[str, tuple[float, float]] = {}
+
+    @property
+    def marks(self) -> list[Mark]:
+        """All marks, in the order they were placed."""
+        return self._marks
+
+    @property
+    def complete(self) -> list[Mark]:
+        """Marks whose stage position is known."""
+        return [mark for mark in self._marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
+
+    def show(self, marks: list[Mark], registration: Registration | None) -> None:
+        """Show marks and what is known of them."""
+        self._fitted = {}
+        if registration is not None:
+            values = zip(registration.residuals_um.tolist(), registration.loo_um.tolist(), strict=True)
+            self._fitted = dict(zip(registration.names, values, strict=True))
+        if [mark.id for mark in marks] == [mark.id for mark in self._marks]:
+            self._marks = list(marks)
+            if marks:
+                self.dataChanged.emit(self.index(0, 0), self.index(len(marks) - 1, len(COLUMNS) - 1))
+            return
+        self.beginResetModel()
+        self._marks = list(marks)
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = NOWHERE) -> int:
+        """Qt: marks."""
+        return 0 if parent.isValid() else len(self._marks)
+
+    def columnCount(self, parent: QModelIndex | QPersistentModelIndex = NOWHERE) -> int:
+        """Qt: columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = int(Qt.ItemDataRole.DisplayRole)
+    ) -> Any:
+        """Qt: names of the columns, and what they mean."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == int(Qt.ItemDataRole.DisplayRole):
+            return COLUMNS[section]
+        return TIPS.get(section) if role == int(Qt.ItemDataRole.ToolTipRole) else None
+
+    def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
+        """Qt: name and stage position can be typed."""
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        if index.column() in (NAME, STAGE_X, STAGE_Y) and self._session.can_write:
+            flags |= Qt.ItemFlag.ItemIsEditable
+        return flags
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+        """Qt: one cell."""
+        if not index.isValid():
+            return None
+        mark, column = self._marks[index.row()], index.column()
+        if role in (int(Qt.ItemDataRole.DisplayRole), int(Qt.ItemDataRole.EditRole)):
+            return self._text(mark, column, editing=role == int(Qt.ItemDataRole.EditRole))
+        if role == int(Qt.ItemDataRole.TextAlignmentRole) and column != NAME:
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        missing = column in (STAGE_X, STAGE_Y) and self._text(mark, column, editing=True) == ""
+        if role == int(Qt.ItemDataRole.ForegroundRole):
+            if missing:
+                return QBrush(QColor(140, 140, 140))
+            if column in (RESIDUAL, LEFT_OUT) and self._number(mark, column) > SUSPICIOUS_UM:
+                return QBrush(QColor("#D55E00"))
+        return TIPS.get(column) if role == int(Qt.ItemDataRole.ToolTipRole) else None
+
+    def _number(self, mark: Mark, column: int) -> float:
+        pair = self._fitted.get(mark.name)
+        return math.nan if pair is None else pair[0 if column == RESIDUAL else 1]
+
+    def _text(self, mark: Mark, column: int, *, editing: bool) -> str:
+        if column == NAME:
+            return mark.name
+        if column in (X_PX, Y_PX):
+            value = mark.x_px if column == X_PX else mark.y_px
+            return f"{value:,.0f}".replace(",", THIN_SPACE)
+        if column in (STAGE_X, STAGE_Y):
+            stage = mark.stage_x_mm if column == STAGE_X else mark.stage_y_mm
+            return ("" if editing else "type it") if stage is None else f"{stage:.4f}"
+        value = self._number(mark, column)
+        return "–" if math.isnan(value) else f"{value:.1f}"
+
+    def setData(
+        self, index: QModelIndex | QPersistentModelIndex, value: Any, role: int = int(Qt.ItemDataRole.EditRole)
+    ) -> bool:
+        """Qt: a person typed something."""
+        project = self._session.project
+        if role != int(Qt.ItemDataRole.EditRole) or not index.isValid() or project is None:
+            return False
+        mark, column = self._marks[index.row()], index.column()
+        text = str(value)
+        if text == self._text(mark, column, editing=True):
+            return False
+        try:
+            if column == NAME:
+                project.edit_mark(mark.id, name=text.strip())
+            else:
+                place: dict[str, Any] = {"stage_x_mm" if column == STAGE_X else "stage_y_mm": parse_mm(text)}
+                project.edit_mark(mark.id, **place)
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+            return False
+        except ValueError:
+            self._session.notice.emit(f"“{text}” is not a position in mm. Type a number such as 12.3456.")
+            return False
+        return True

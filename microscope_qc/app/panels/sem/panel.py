@@ -1,0 +1,392 @@
+"""The SEM dock: marks, alignment, travel list, exports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QModelIndex, QTimer, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.exchange.export_panel import AskPath, ExportPanel
+from microscope_qc.app.panels.sem.marks import STAGE_X, MarksModel
+from microscope_qc.app.panels.sem.orientation import OrientationChoice
+from microscope_qc.app.panels.sem.result import alignment_html
+from microscope_qc.app.panels.sem.tables import fit_table, plain_table
+from microscope_qc.app.panels.sem.travel import ROUTES, TravelModel, travel_order, travel_rows
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.crops import CropProvider, CropSpec
+from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import things
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.correlation.registration import Registration
+    from microscope_qc.project.records import Mark, RegistrationRecord
+
+DEFAULT_NAME = "R1"
+THUMBNAIL_PX = 512
+ADVICE = (
+    "Place 4 to 6 marks near the corners on things you will find again, then type what the SEM’s stage shows on them. "
+    "A sample that was mounted again needs a new alignment."
+)
+
+
+class SemDock(QWidget):
+    """From marks to stage coordinates of the chosen finds."""
+
+    gallery_requested = Signal()
+
+    def __init__(
+        self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, ask_path: AskPath | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("sem")
+        self.setWindowTitle("SEM")
+        self._session = session
+        self.registration: Registration | None = None
+        self._stored: RegistrationRecord | None = None
+        self._both: tuple[Registration, Registration] | None = None
+        self._asked_about: object = None
+        self._unasked: int | None = None
+        self.crops = CropProvider(self, cache_bytes=8 << 20, workers=1)
+        self.marks = MarksModel(session, self)
+        self.table = QTableView()
+        self.place = QPushButton("Place mark")
+        self.delete = QPushButton("Delete")
+        self.marks_note = note()
+        self.choice = OrientationChoice()
+        self.name = QComboBox()
+        self.align = QPushButton("Align")
+        self.result = sentence()
+        self.route = QComboBox()
+        self.travel = TravelModel(session, self)
+        self.travel_table = QTableView()
+        self.travel_note = note()
+        self.exports = ExportPanel(session, jobs, ask_path=ask_path, travel=self.travel_list)
+        self._build()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.refresh)
+        for signal in (session.marks_changed, session.slides_changed, session.history_changed):
+            link(self, signal, self._refresh_soon)
+        for signal in (session.filter_changed, session.classes_changed, session.boxes_changed):
+            link(self, signal, self._refresh_soon)
+        link(self, session.slide_changed, self._on_slide_changed)
+        link(self, session.mosaic_changed, self._on_mosaic_changed)
+        link(self, session.tool_changed, self._on_tool_changed)
+        link(self, session.mark_placed, self._on_mark_placed)
+        self.crops.ready.connect(lambda _specs: self._show_choice())
+        self._on_mosaic_changed()
+        self._on_slide_changed()
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.table.setModel(self.marks)
+        plain_table(self.table)
+        self.place.setCheckable(True)
+        self.place.setIcon(theme.icon("map-marker-plus-outline"))
+        self.place.clicked.connect(self._on_place_clicked)
+        self.delete.setIcon(theme.icon("delete-outline"))
+        self.delete.clicked.connect(self._on_delete_clicked)
+        self.align.setProperty("primary", "true")
+        self.align.clicked.connect(self._on_align_clicked)
+        self.name.setEditable(True)
+        self.name.setToolTip("Name of the alignment; it stands in the exports")
+        self.name.setMaximumWidth(120)
+        self.choice.chosen.connect(lambda _mirror: self._show_align_button())
+        for key, text in ROUTES.items():
+            self.route.addItem(text, key)
+        self.route.currentIndexChanged.connect(lambda _: self._show_travel())
+        self.travel_table.setModel(self.travel)
+        plain_table(self.travel_table)
+        self.travel_table.clicked.connect(self._on_travel_clicked)
+        mark_buttons = QHBoxLayout()
+        mark_buttons.addWidget(self.place)
+        mark_buttons.addWidget(self.delete)
+        mark_buttons.addStretch(1)
+        align_row = QHBoxLayout()
+        align_row.addWidget(self.align)
+        align_row.addWidget(self.name)
+        align_row.addStretch(1)
+        travel_head = QHBoxLayout()
+        travel_head.addWidget(heading("Travel list"), 1)
+        travel_head.addWidget(self.route)
+        content = column_of(
+            heading("Marks"), self.marks_note, self.table, mark_buttons, 8,
+            heading("Alignment"), self.choice, align_row, self.result, 8,
+            travel_head, self.travel_note, self.travel_table, 8,
+            heading("Export"), self.exports,
+        )  # fmt: skip
+        content.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(scrolled(content, self))
+
+    def close_crops(self) -> None:
+        """Stop the thread that reads the thumbnail (the window is closing)."""
+        self.crops.close()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Qt: come up to date."""
+        super().showEvent(event)
+        self.refresh()
+        if self._unasked is not None:  # a mark was placed before this panel came up
+            QTimer.singleShot(0, self, self._ask_stage_position)
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def _refresh_soon(self, *_: object) -> None:
+        if self.isVisible() and not self._soon.isActive():  # else it comes up to date when it is shown
+            self._soon.start(0)
+
+    def refresh(self) -> None:
+        """Show marks, alignment and travel list as they are."""
+        self._soon.stop()
+        project, slide = self._session.project, self._session.slide
+        marks = project.marks(slide.id) if project is not None and slide is not None else []
+        self._load_registration()
+        fresh = self.registration is not None and _made_from(self.registration, marks)
+        self.marks.show(marks, self.registration if fresh else None)
+        fit_table(self.table, rows=(2, 6))
+        missing = len(marks) - len(self.marks.complete)
+        text = ADVICE if len(marks) < 3 else ""
+        if marks and missing:
+            text = f"{things(missing, 'mark')} without a stage position: type what the SEM’s stage shows. " + text
+        self.marks_note.setText(text.strip())
+        self.marks_note.setVisible(bool(text))
+        self._try_both()
+        self._show_choice()
+        self._show_result(fresh)
+        self._show_travel()
+        self._show_align_button()
+        self.place.setEnabled(slide is not None and self._session.can_write)
+        self.place.setToolTip("" if self.place.isEnabled() else "Open a slide of a project that you may change.")
+        self.delete.setEnabled(bool(marks) and self._session.can_write)
+
+    def _load_registration(self) -> None:
+        """Take the newest alignment of the slide (undo may have taken one away)."""
+        project, slide = self._session.project, self._session.slide
+        found = [r for r in project.registrations if r.slide_id == slide.id] if project and slide else []
+        stored = found[-1] if found else None
+        if stored == self._stored:
+            return
+        self._stored, self.registration = stored, None
+        if stored is not None:
+            from microscope_qc.correlation.registration import Registration
+
+            try:
+                self.registration = Registration.from_dict(stored.data)
+            except MicroscopeQCError as error:
+                self._session.notice.emit(str(error))
+        names = [record.name for record in found] or [DEFAULT_NAME]
+        self.name.clear()
+        self.name.addItems(names)
+        self.name.setCurrentText(names[-1])
+
+    def _try_both(self) -> None:
+        """Find out whether the marks leave the orientation open, and fit both if they do."""
+        from microscope_qc.core.errors import RegistrationError
+        from microscope_qc.correlation.registration import fit
+
+        complete = self.marks.complete
+        key = [(m.name, m.y_px, m.x_px, m.stage_x_mm, m.stage_y_mm) for m in complete]
+        if key == self._asked_about:
+            return
+        self._asked_about = key
+        self._both = None
+        self.choice.forget()
+        size = self._session.pixel_size_um
+        if len(complete) < 2 or size is None:
+            return
+        px, mm = _places(complete)
+        names = [mark.name for mark in complete]
+        try:
+            fit(px, mm, size, names=names)
+        except RegistrationError:
+            try:
+                self._both = (
+                    fit(px, mm, size, mirror=False, names=names),
+                    fit(px, mm, size, mirror=True, names=names),
+                )
+            except RegistrationError:
+                self._both = None
+
+    def _show_choice(self) -> None:
+        slide = self._session.slide
+        self.choice.setVisible(self._both is not None and slide is not None)
+        if self._both is None or slide is None:
+            return
+        crop = self.crops.get(CropSpec.whole(slide.shape_px, longest_px=THUMBNAIL_PX))
+        image = crop.image if crop is not None else None
+        self.choice.plain.show_fit(self._both[0], slide.shape_px, image)
+        self.choice.mirrored.show_fit(self._both[1], slide.shape_px, image)
+
+    def _why_not_align(self) -> str:
+        if not self._session.can_write:
+            return "Open a slide of a project that you may change."
+        if self._session.pixel_size_um is None:
+            return "The slide’s pixel size is not known. Set it first (Slide menu)."
+        if len(self.marks.complete) < 2:
+            return "At least two marks need a stage position; three are better."
+        if self._both is not None and self.choice.mirror is None:
+            return "Choose one of the two pictures, or place a third mark."
+        return ""
+
+    def _show_align_button(self) -> None:
+        why_not = self._why_not_align()
+        self.align.setEnabled(not why_not)
+        self.align.setToolTip(why_not)
+
+    def _show_result(self, fresh: bool) -> None:
+        if self.registration is None:
+            self.result.setText(self._why_not_align() or "Ready to align.")
+            return
+        rows, _ = travel_rows(self._session)
+        slide = self._session.slide
+        if len(rows):
+            places, where = _centres(rows), "over the travel list"
+        else:
+            height, width = slide.shape_px if slide is not None else (1, 1)
+            places, where = np.array([[0, 0], [0, width], [height, 0], [height, width]], float), "over the slide"
+        html = alignment_html(
+            self.registration, name=self._stored.name if self._stored else "", places_px=places, places=where
+        )
+        stale = "" if fresh else "<p style='color: #D55E00'>⚠ The marks have changed since: align again.</p>"
+        self.result.setText(stale + html)
+
+    def _show_travel(self) -> None:
+        rows, rejected = travel_rows(self._session)
+        route = self.route.currentData()
+        order = travel_order(self._session, rows, self.registration, route)
+        self.travel.show(rows[order], self.registration)
+        fit_table(self.travel_table, rows=(1, 9))
+        if len(rows) == 0:
+            text = "Choose finds for the SEM with S in the gallery; they appear here with their stage positions."
+        else:
+            text = f"{things(len(rows), 'find')} chosen."
+            if self.registration is None:
+                text += " Stage positions appear after the alignment."
+            outside = sum(target.outside_marks for target in self.travel.targets)
+            if outside:
+                text += f" {things(outside, 'find')} outside the marks (orange): the error grows quickly there."
+        if rejected:
+            text += f" {things(rejected, 'chosen find')} left out because rejected."
+        self.travel_note.setText(text)
+        self.travel_table.setVisible(len(rows) > 0)
+        self.exports.refresh()
+
+    def travel_list(self) -> tuple[np.ndarray, Registration | None, str]:
+        """Rows in the order to visit, the alignment, and its name: what the coordinate exports write."""
+        return self.travel.rows, self.registration, self._stored.name if self._stored is not None else ""
+
+    # -- what a person does ------------------------------------------------------------------------------------------
+
+    def _on_place_clicked(self, checked: bool) -> None:
+        self._session.set_tool("mark" if checked else "select")
+
+    def _on_delete_clicked(self) -> None:
+        project = self._session.project
+        index = self.table.currentIndex()
+        if project is None or not index.isValid():
+            self._session.notice.emit("Select a mark first.")
+            return
+        try:
+            project.delete_mark(self.marks.marks[index.row()].id)
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+
+    def _on_align_clicked(self) -> None:
+        from microscope_qc.correlation.registration import fit
+
+        project, slide, size = self._session.project, self._session.slide, self._session.pixel_size_um
+        if self._why_not_align() or project is None or slide is None or size is None:
+            return
+        complete = self.marks.complete
+        px, mm = _places(complete)
+        mirror = self.choice.mirror if self._both is not None else None
+        try:
+            made = fit(px, mm, size, mirror=mirror, names=[mark.name for mark in complete])
+            name = self.name.currentText().strip() or DEFAULT_NAME
+            project.save_registration(slide.id, name, made.to_dict())
+        except MicroscopeQCError as error:
+            self.result.setText(str(error))
+            return
+        self.refresh()
+
+    def _on_travel_clicked(self, index: QModelIndex) -> None:
+        self._session.select_and_centre(int(self.travel.rows["id"][index.row()]))
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def _on_mark_placed(self, y: float, x: float) -> None:
+        """Take a mark from the canvas and ask for its stage position."""
+        project, slide = self._session.project, self._session.slide
+        if project is None or slide is None:
+            return
+        taken = {mark.name for mark in project.marks(slide.id)}
+        name = next(f"M{number}" for number in range(1, len(taken) + 2) if f"M{number}" not in taken)
+        project.add_mark(slide.id, name, y, x)
+        self.refresh()
+        self._unasked = self.marks.marks[-1].id
+        if self.isVisible():
+            self._ask_stage_position()
+
+    def _ask_stage_position(self) -> None:
+        """Let the person type where the stage stood on the mark that was placed last."""
+        rows = [row for row, mark in enumerate(self.marks.marks) if mark.id == self._unasked]
+        self._unasked = None
+        if rows:
+            index = self.marks.index(rows[0], STAGE_X)
+            self.table.setCurrentIndex(index)
+            self.table.scrollTo(index)
+            self.table.setFocus()
+            self.table.edit(index)
+
+    def _on_tool_changed(self, tool: str) -> None:
+        self.place.setChecked(tool == "mark")
+
+    def _on_slide_changed(self) -> None:
+        self._stored, self.registration, self._asked_about = None, None, None
+        self.name.clear()
+        self.name.addItem(DEFAULT_NAME)
+        self._refresh_soon()
+
+    def _on_mosaic_changed(self) -> None:
+        self.crops.set_mosaic(self._session.mosaic)
+        self._refresh_soon()
+
+
+def _places(marks: list[Mark]) -> tuple[np.ndarray, np.ndarray]:
+    px = np.array([[mark.y_px, mark.x_px] for mark in marks], float)
+    mm = np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in marks], float)
+    return px, mm
+
+
+def _centres(rows: np.ndarray) -> np.ndarray:
+    return np.stack([(rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2], axis=1)
+
+
+def _made_from(registration: Registration, marks: list[Mark]) -> bool:
+    """Whether an alignment was made from exactly these marks."""
+    complete = [mark for mark in marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
+    if len(complete) != registration.n:
+        return False
+    px, mm = _places(complete)
+    return (
+        tuple(mark.name for mark in complete) == tuple(registration.names)
+        and np.allclose(px, registration.marks_px)
+        and np.allclose(mm, registration.stage_mm, rtol=0, atol=1e-9)
+    )

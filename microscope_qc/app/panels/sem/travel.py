@@ -1,0 +1,127 @@
+"""The travel list: chosen finds with their stage positions, in the order to visit them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from qtpy.QtGui import QBrush, QColor
+
+from microscope_qc.app.panels.gallery.header import colour_icon
+from microscope_qc.app.session.orders import order_rows
+from microscope_qc.app.session.session import Session
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.correlation.route import short_route
+
+if TYPE_CHECKING:
+    from microscope_qc.correlation.registration import Registration
+    from microscope_qc.correlation.targets import Target
+
+COLUMNS = ("", "Find", "Stage X mm", "Stage Y mm", "± µm")
+NUMBER, FIND, STAGE_X, STAGE_Y, RADIUS = range(5)
+ROUTES = {"short": "Short way", "worst": "Worst first"}
+NOWHERE = QModelIndex()
+
+
+def travel_rows(session: Session) -> tuple[np.ndarray, int]:
+    """Chosen finds that are not rejected, whatever the filter hides, and how many rejected ones are left out."""
+    rows = session.table.rows
+    chosen = rows[rows["chosen"]]
+    if len(chosen) == 0:
+        return chosen, 0
+    keep = chosen["state"] != ReviewState.REJECTED
+    return chosen[keep], int(np.count_nonzero(~keep))
+
+
+def travel_order(session: Session, rows: np.ndarray, registration: Registration | None, route: str) -> np.ndarray:
+    """Row numbers in the order to visit: a short way from the first mark, or the worst first."""
+    if route == "worst" or len(rows) < 3:
+        return order_rows(rows, "worst", classes=session.classes, pixel_size_um=session.pixel_size_um)
+    centres = np.stack([(rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2], axis=1)
+    if registration is None:
+        return short_route(centres)
+    return short_route(registration.to_stage(centres), start=registration.stage_mm[0])
+
+
+class TravelModel(QAbstractTableModel):
+    """One line per place to drive to."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._rows = session.table.rows[:0].copy()
+        self._targets: tuple[Target, ...] = ()
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Box rows in the order to visit."""
+        return self._rows
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Stage positions in the same order; empty without an alignment."""
+        return self._targets
+
+    def show(self, rows: np.ndarray, registration: Registration | None) -> None:
+        """Show places in this order."""
+        from microscope_qc.correlation.targets import make_targets
+
+        self.beginResetModel()
+        self._rows = rows.copy()
+        self._targets = make_targets(rows, self._session.classes, registration) if registration is not None else ()
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = NOWHERE) -> int:
+        """Qt: places."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: QModelIndex | QPersistentModelIndex = NOWHERE) -> int:
+        """Qt: columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = int(Qt.ItemDataRole.DisplayRole)
+    ) -> Any:
+        """Qt: names of the columns."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == int(Qt.ItemDataRole.DisplayRole):
+            return COLUMNS[section]
+        if role == int(Qt.ItemDataRole.ToolTipRole) and section == RADIUS:
+            return "Expected error (95 %): the find lies within this distance of the stage position"
+        return None
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+        """Qt: one cell."""
+        if not index.isValid():
+            return None
+        row, column = self._rows[index.row()], index.column()
+        target = self._targets[index.row()] if self._targets else None
+        found = self._session.class_of(int(row["class_id"]))
+        if role == int(Qt.ItemDataRole.DisplayRole):
+            return self._text(index.row(), column, f"{found.code} {int(row['id'])}", target)
+        if role == int(Qt.ItemDataRole.DecorationRole) and column == FIND:
+            return colour_icon(found.colour)
+        if role == int(Qt.ItemDataRole.TextAlignmentRole) and column != FIND:
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        if role == int(Qt.ItemDataRole.ForegroundRole) and column == RADIUS and target is not None:
+            return QBrush(QColor("#D55E00")) if target.outside_marks else None
+        if role == int(Qt.ItemDataRole.ToolTipRole):
+            outside = "\nOutside the marks: the error grows quickly there." if target and target.outside_marks else ""
+            return f"{found.code} {found.name}{outside}"
+        return None
+
+    @staticmethod
+    def _text(place: int, column: int, find: str, target: Target | None) -> str:
+        if column == NUMBER:
+            return str(place + 1)
+        if column == FIND:
+            return find
+        if target is None:
+            return "–"
+        if column == STAGE_X:
+            return f"{target.stage_x_mm:.4f}"
+        if column == STAGE_Y:
+            return f"{target.stage_y_mm:.4f}"
+        return "?" if target.r95_um is None else f"{target.r95_um:.1f}"

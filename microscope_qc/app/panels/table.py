@@ -1,0 +1,418 @@
+"""All shown finds as a table that can be sorted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    Qt,
+)
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QTableView,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.core.boxes import BoxChange
+from microscope_qc.core.wording import confidence_text, count_text, length_text, state_text
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+
+Index = QModelIndex | QPersistentModelIndex
+NOWHERE = QModelIndex()
+COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Note")
+ONE_BY_ONE = 50
+"""More finds that come or go make the list anew."""
+FEW = 8
+NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE = range(len(COLUMNS))
+
+
+class FindsTableModel(QAbstractTableModel):
+    """The shown rows in the chosen order; cells are made when they are looked at."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._sort = (NUMBER, Qt.SortOrder.AscendingOrder)
+        self._chips: dict[str, QIcon] = {}
+        self._ids = np.empty(0, np.int64)
+        self._row: tuple[int, np.void] | None = None  # the one that was asked for last
+        self._runs: dict[int, str] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Take the shown rows anew."""
+        self.beginResetModel()
+        project = self._session.project
+        self._runs = {} if project is None else {run.id: model_name(run.card) for run in project.runs}
+        self._ids, self._row = self._sorted(), None
+        self.endResetModel()
+
+    def follow(self, change: BoxChange) -> bool:
+        """Take a change of some finds over without listing all anew; False when that is not possible.
+
+        Changed finds keep their place until the table is sorted again.
+        """
+        self._row = None
+        if change.kind == "updated":
+            return self._follow_values(change.ids)
+        if len(change.ids) > ONE_BY_ONE:
+            return False
+        if change.kind == "removed":
+            for place in np.sort(self.places_of(change.ids))[::-1].tolist():
+                self.beginRemoveRows(NOWHERE, place, place)
+                self._ids = np.delete(self._ids, place)
+                self.endRemoveRows()
+            return True
+        if change.kind == "added" and self._sort == (NUMBER, Qt.SortOrder.AscendingOrder):
+            return self._follow_new(change.ids)
+        return False
+
+    def _follow_values(self, ids: np.ndarray) -> bool:
+        table = self._session.table
+        shown = self._session.shown_mask()[table.rows_of(ids)]
+        there = np.isin(ids, self._ids) if len(ids) > ONE_BY_ONE else np.array([self._has(number) for number in ids])
+        if not np.array_equal(shown, there):
+            return False  # the filter now shows others
+        places = self.places_of(ids)
+        if len(places):
+            last = self.index(int(places.max()), len(COLUMNS) - 1)
+            self.dataChanged.emit(self.index(int(places.min()), 0), last)
+        return True
+
+    def _follow_new(self, ids: np.ndarray) -> bool:
+        table = self._session.table
+        new = np.sort(ids[self._session.shown_mask()[table.rows_of(ids)]])
+        if len(new) and len(self._ids) and new[0] < self._ids[-1]:
+            return False
+        if len(new):
+            first = len(self._ids)
+            self.beginInsertRows(NOWHERE, first, first + len(new) - 1)
+            self._ids = np.concatenate([self._ids, new])
+            self.endInsertRows()
+        return True
+
+    def places_of(self, ids: np.ndarray) -> np.ndarray:
+        """Where those of some finds that are listed stand."""
+        if len(ids) <= FEW:  # looking for each is quicker than sorting all
+            found = [np.flatnonzero(self._ids == number) for number in ids]
+            return np.concatenate([np.empty(0, np.int64), *found])
+        return np.flatnonzero(np.isin(self._ids, ids))
+
+    def _has(self, box_id: int) -> bool:
+        return bool((self._ids == box_id).any())
+
+    def _row_at(self, place: int) -> np.void | None:
+        """The find at a place; None when it has gone and the list does not know yet."""
+        number = int(self._ids[place])
+        if self._row is None or self._row[0] != number:
+            table = self._session.table
+            if number not in table:
+                return None
+            self._row = number, table.get([number])[0]
+        return self._row[1]
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Ids in the order on screen. Read it, do not write to it."""
+        return self._ids
+
+    def rowCount(self, parent: Index = NOWHERE) -> int:
+        """Qt: number of finds."""
+        return 0 if parent.isValid() else len(self._ids)
+
+    def columnCount(self, parent: Index = NOWHERE) -> int:
+        """Qt: number of columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Qt: titles of the columns."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            unit = "px" if self._session.pixel_size_um is None else "µm"
+            return f"Size, {unit}" if section == SIZE else COLUMNS[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(section)
+        if role == Qt.ItemDataRole.ToolTipRole and section == SIZE:
+            return "The longer side"
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Qt: one cell."""
+        if not index.isValid():
+            return None
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(index.column())
+        if role == Qt.ItemDataRole.DisplayRole:
+            row = self._row_at(index.row())
+            return None if row is None else self._text(row, index.column())
+        if role == Qt.ItemDataRole.DecorationRole and index.column() == CLASS:
+            row = self._row_at(index.row())
+            return None if row is None else self._chip(self._session.class_of(int(row["class_id"])).colour)
+        return None
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Qt: a click on a title."""
+        self._sort = (column, order)
+        self.layoutAboutToBeChanged.emit()
+        self._ids, self._row = self._sorted(), None
+        self.layoutChanged.emit()
+
+    def _text(self, row: np.void, column: int) -> str:
+        if column == NUMBER:
+            return str(int(row["id"]))
+        if column in {CLASS, NAME}:
+            item = self._session.class_of(int(row["class_id"]))
+            return item.code if column == CLASS else item.name
+        if column == CONFIDENCE:
+            return confidence_text(float(row["confidence"]))
+        if column == SIZE:
+            return self._size_text(row)
+        if column == STATE:
+            return state_text(row)
+        if column == SEM:
+            return "★" if row["chosen"] else ""
+        if column == FOUND_BY:
+            return self._found_by(int(row["run_id"]))
+        return str(row["note"])
+
+    def _size_text(self, row: np.void) -> str:
+        size = self._session.pixel_size_um
+        sides = float(row["y1"] - row["y0"]), float(row["x1"] - row["x0"])
+        if size is None:
+            return f"{max(sides):.0f}"
+        return length_text(max(sides[0] * size[0], sides[1] * size[1]))
+
+    def _found_by(self, run_id: int) -> str:
+        return "person" if run_id == 0 else self._runs.get(run_id, f"detection {run_id}")
+
+    def _chip(self, colour: str) -> QIcon:
+        if colour not in self._chips:
+            self._chips[colour] = chip_icon(colour)
+        return self._chips[colour]
+
+    def _sorted(self) -> np.ndarray:
+        """Ids of the shown finds in the chosen order."""
+        column, order = self._sort
+        rows, mask = self._session.table.rows, self._session.shown_mask()
+
+        def values(name: str) -> np.ndarray:
+            return rows[name][mask]
+
+        keys: np.ndarray
+        if column == NUMBER:
+            ids = values("id")  # the table is sorted by it
+            return ids if order == Qt.SortOrder.AscendingOrder else ids[::-1]
+        if column in {CLASS, NAME}:
+            item_of = self._session.class_of
+            keys = _ranks(values("class_id"), lambda n: item_of(n).code if column == CLASS else item_of(n).name)
+        elif column == FOUND_BY:
+            keys = _ranks(values("run_id"), self._found_by)
+        elif column == NOTE:
+            texts = values("note")
+            keys = _text_ranks([text.casefold() for text in texts.tolist()])
+        elif column == CONFIDENCE:
+            keys = np.nan_to_num(values("confidence"), nan=2.0)
+        elif column == SIZE:
+            size = self._session.pixel_size_um or (1.0, 1.0)
+            y0, x0, y1, x1 = self._session.table.corners[:, mask]
+            keys = np.maximum((y1 - y0) * size[0], (x1 - x0) * size[1])
+        else:
+            keys = values("state" if column == STATE else "chosen").astype(int)
+        places = np.argsort(keys, kind="stable")
+        return values("id")[places if order == Qt.SortOrder.AscendingOrder else places[::-1]]
+
+
+def _ranks(numbers: np.ndarray, text_of: Callable[[int], str]) -> np.ndarray:
+    """For each number the place of its text among the texts: there are few of them."""
+    known, which = np.unique(numbers, return_inverse=True)
+    return _text_ranks([text_of(number).casefold() for number in known.tolist()])[which]
+
+
+def _text_ranks(texts: list[str]) -> np.ndarray:
+    """For each text its place among the different ones."""
+    place = {text: number for number, text in enumerate(sorted(set(texts)))}
+    return np.array([place[text] for text in texts], np.int64)
+
+
+def _alignment(column: int) -> Qt.AlignmentFlag:
+    right = column in {NUMBER, CONFIDENCE, SIZE}
+    side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+def model_name(card: dict[str, Any]) -> str:
+    """Short name of the model of a run."""
+    name = str(card.get("model", "")).rstrip("/").replace("\\", "/").rpartition("/")[2]
+    return name or "model"
+
+
+class TableDock(QWidget):
+    """The table, and a line that says how many are shown."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.model = FindsTableModel(session, self)
+        self.view = QTableView()
+        self.view.setModel(self.model)
+        self.view.setSortingEnabled(True)
+        self.view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
+        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.view.setShowGrid(False)
+        self.view.setAlternatingRowColors(True)
+        self.view.setWordWrap(False)
+        self.view.setTabKeyNavigation(False)
+        vertical, horizontal = self.view.verticalHeader(), self.view.horizontalHeader()
+        if vertical is not None and horizontal is not None:
+            vertical.hide()
+            vertical.setDefaultSectionSize(24)
+            horizontal.setStretchLastSection(True)
+            horizontal.setHighlightSections(False)
+            horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        for place, width in enumerate((64, 80, 200, 92, 84, 180, 48, 140)):
+            self.view.setColumnWidth(place, width)
+        self._counts = QLabel()
+        self._counts.setProperty("quiet", True)
+        self._counts.setContentsMargins(theme.STEP, 4, theme.STEP, 4)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.view, 1)
+        last = QHBoxLayout()
+        last.setSpacing(0)
+        last.addWidget(self._counts)
+        self.show_all = QToolButton()
+        self.show_all.setText("Show all")
+        self.show_all.setIcon(theme.icon("filter-off-outline"))
+        self.show_all.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.show_all.setToolTip("Take the filter away")
+        self.show_all.clicked.connect(session.clear_filter)
+        last.addWidget(self.show_all)
+        last.addStretch(1)
+        column.addLayout(last)
+        self._taking = False
+        self._due = Refresh(self, self._reload, after_ms=60)
+        link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.selection.changed, self._take_selection)
+        for signal in (session.filter_changed, session.classes_changed, session.runs_changed, session.slides_changed):
+            link(self, signal, self._due.soon)
+        link(self, session.slide_changed, self._due.now)
+        selection = self.view.selectionModel()
+        if selection is not None:
+            selection.selectionChanged.connect(self._on_selection_changed)
+        self.view.doubleClicked.connect(self._on_double_clicked)
+        self._reload()
+
+    def _on_boxes_changed(self, change: BoxChange) -> None:
+        if self._due.due or not self.isVisible():
+            self._due.soon()
+            return
+        self._taking = True
+        followed = self.model.follow(change)
+        self._taking = False
+        if not followed:
+            self._due.soon()
+            return
+        if change.kind != "updated":
+            self._count()
+
+    def _reload(self) -> None:
+        self._taking = True
+        self.model.reload()
+        self._taking = False
+        self._count()
+        self._take_selection()
+
+    def _count(self) -> None:
+        shown, total = self.model.rowCount(), len(self._session.table)
+        words = f"{count_text(shown)} finds" if shown == total else (
+            f"{count_text(shown)} of {count_text(total)} finds pass the filter"
+        )  # fmt: skip
+        self.show_all.setVisible(self._session.filter_active)
+        self._counts.setText(words if self._session.slide is not None else "Open a slide: its finds are listed here.")
+
+    def _take_selection(self) -> None:
+        selection = self.view.selectionModel()
+        if selection is None or self._taking or self._due.due:
+            return  # the list that comes brings the selection along
+        self._taking = True
+        places = np.sort(self.model.places_of(self._session.selection.ids))
+        wanted = QItemSelection()
+        if len(places):
+            for run in np.split(places, np.flatnonzero(np.diff(places) != 1) + 1):
+                last = self.model.index(int(run[-1]), len(COLUMNS) - 1)
+                wanted.select(self.model.index(int(run[0]), 0), last)
+        selection.select(wanted, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        number = self._session.selection.current
+        current = self.model.places_of(np.array([-1 if number is None else number]))
+        if len(current):
+            index = self.model.index(int(current[0]), 0)
+            selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+            self.view.scrollTo(index)
+        self._taking = False
+
+    def _on_selection_changed(self, *_: object) -> None:
+        selection = self.view.selectionModel()
+        if self._taking or selection is None:
+            return
+        self._taking = True
+        parts = [self.model.ids[part.top() : part.bottom() + 1] for part in selection.selection()]  # type: ignore[attr-defined]
+        ids = np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
+        current = selection.currentIndex()
+        current_id = int(self.model.ids[current.row()]) if current.isValid() else None
+        self._session.selection.set(ids, current=current_id if current_id in ids else None)
+        if len(ids) == 1:
+            self._session.centre_requested.emit(int(ids[0]))
+        self._taking = False
+
+    def _on_double_clicked(self, index: QModelIndex) -> None:
+        self._session.select_and_centre(int(self.model.ids[index.row()]))
+
+
+def as_text(session: Session, ids: np.ndarray) -> str:
+    """Finds as tab-separated lines with a title line, for a spreadsheet."""
+    size = session.pixel_size_um
+    unit = "um" if size is not None else "px"
+    scale = size if size is not None else (1.0, 1.0)
+    lines = ["\t".join(("number", "class", "name", "confidence", f"width_{unit}", f"height_{unit}",
+                        "x_px", "y_px", "state", "reason", "note"))]  # fmt: skip
+    for row in session.table.get(ids):
+        item = session.class_of(int(row["class_id"]))
+        confidence = "" if math.isnan(row["confidence"]) else f"{row['confidence']:.3f}"
+        cells = (
+            str(int(row["id"])), item.code, item.name, confidence,
+            f"{(row['x1'] - row['x0']) * scale[1]:.4g}", f"{(row['y1'] - row['y0']) * scale[0]:.4g}",
+            f"{(row['x0'] + row['x1']) / 2:.1f}", f"{(row['y0'] + row['y1']) / 2:.1f}",
+            ("unreviewed", "confirmed", "rejected")[int(row["state"])], str(row["reason"]), str(row["note"]),
+        )  # fmt: skip
+        lines.append("\t".join(" ".join(_harmless(cell).split()) for cell in cells))
+    return "\n".join(lines) + "\n"
+
+
+def _harmless(cell: str) -> str:
+    """A cell that a spreadsheet does not take for a formula."""
+    text = cell.strip()
+    number = text.replace(".", "", 1).lstrip("-").replace("e", "").isdigit()
+    return f"'{text}" if text[:1] in "=+-@" and not number else text

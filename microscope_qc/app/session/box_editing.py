@@ -1,0 +1,208 @@
+"""Editing that takes more than one call of the project: copy, cut, paste, duplicate, one-click boxes, moving several.
+
+Each is one entry of the history.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microscope_qc.app.session.clipboard import MOST, CopiedBoxes
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.errors import InputError
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import Project
+    from microscope_qc.project.records import LogEntry
+
+Box = tuple[float, float, float, float]
+FEW = 500
+NUDGES_S = 1.0
+"""Nudges that follow each other this quickly are undone together."""
+
+
+class BoxEditing:
+    """Edits boxes of the slide on screen."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._nudged: tuple[Project, LogEntry | None, np.ndarray, float] | None = None
+
+    def _project(self) -> Project:
+        if self._session.project is None or self._session.slide is None:
+            raise InputError("No slide is open.", hint="Open a slide first.")
+        return self._session.project
+
+    # -- clipboard ---------------------------------------------------------------------------------------------------
+
+    def copied(self, ids: np.ndarray) -> CopiedBoxes:
+        """What goes on the clipboard.
+
+        Raises
+        ------
+        InputError
+            When there are too many to be taken along.
+        """
+        session, project = self._session, self._project()
+        if len(ids) > MOST:
+            raise InputError("At most 100 000 finds can be copied at once.", hint="Select fewer, or export them.")
+        rows = session.table.get(ids)
+        slide = session.slide
+        assert slide is not None
+        numbers = rows["id"].tolist()
+        if len(numbers) <= FEW:  # what the other boxes of the slide have is not read
+            attributes = {number: found for number in numbers if (found := project.attributes(number))}
+            outlines = {number: shape for number in numbers if (shape := project.outline(number)) is not None}
+        else:
+            attributes, outlines = project.slide_attributes(slide.id), project.slide_outlines(slide.id)
+        codes = {item.id: item.code for item in session.classes}
+        return CopiedBoxes(
+            np.stack([rows[name] for name in ("y0", "x0", "y1", "x1")], axis=1),
+            tuple(codes.get(class_id, "?") for class_id in rows["class_id"].tolist()),
+            tuple(rows["note"].tolist()),
+            session.pixel_size_um,
+            {place: attributes[number] for place, number in enumerate(numbers) if number in attributes},
+            {place: outlines[number] for place, number in enumerate(numbers) if number in outlines},
+        )
+
+    def cut(self, ids: np.ndarray) -> None:
+        """Delete what was copied."""
+        if len(ids):
+            self._project().delete_boxes(ids, title=count_words("Cut", ids))
+
+    def paste(self, copied: CopiedBoxes, *, y: float, x: float) -> np.ndarray:
+        """Put copied boxes around a place of the slide on screen, inside it, and select them; returns their ids.
+
+        Raises
+        ------
+        InputError
+            When the project has none of their classes or they are larger than the slide.
+        """
+        session, project = self._session, self._project()
+        slide = session.slide
+        assert slide is not None
+        by_code = {item.code: item.id for item in session.classes}
+        lost = sorted({code for code in copied.codes if code not in by_code})
+        if lost:
+            raise InputError(
+                f"This project has no class {', '.join(lost[:5])}.",
+                hint="Add it in the panel Classes, then paste again.",
+            )
+        placed = copied.around(y, x, pixel_size_um=session.pixel_size_um)
+        placed = placed.moved(*self._into_slide(placed.corners))
+        rows = make_rows(len(placed), class_id=[by_code[code] for code in placed.codes], note=list(placed.notes))
+        for name, side in zip(("y0", "x0", "y1", "x1"), placed.corners.T, strict=True):
+            rows[name] = side
+        made = project.add_boxes_many(
+            {slide.id: rows},
+            title=count_words("Paste", rows),
+            attributes={slide.id: placed.attributes},
+            outlines={slide.id: placed.outlines},
+        )[slide.id]
+        session.selection.set(made)
+        return made
+
+    def duplicate(self, ids: np.ndarray, *, dy_px: float, dx_px: float) -> None:
+        """Copies beside the originals (inside the slide), selected."""
+        if len(ids) == 0:
+            return
+        rows = self._session.table.get(ids)
+        corners = np.stack([rows[name] for name in ("y0", "x0", "y1", "x1")], axis=1)
+        shift = np.round([dy_px, dx_px])
+        back = self._into_slide(corners + np.tile(shift, 2))
+        if any(back):  # at the slide's end the copies lie on the other side
+            shift = -shift
+            back = self._into_slide(corners + np.tile(shift, 2))
+        made = self._project().duplicate_boxes(
+            ids,
+            dy_px=float(shift[0] + back[0]),
+            dx_px=float(shift[1] + back[1]),
+            title=count_words("Duplicate", ids),
+        )
+        self._session.selection.set(made)
+
+    # -- drawing and moving ------------------------------------------------------------------------------------------
+
+    def click_size_px(self) -> tuple[float, float] | None:
+        """Height and width of the box that one click makes; None where the class to draw has no size of its own."""
+        session = self._session
+        size_um = session.class_of(session.draw_class_id).box_size_um
+        if size_um is None or session.pixel_size_um is None:
+            return None
+        return max(1.0, round(size_um / session.pixel_size_um[0])), max(1.0, round(size_um / session.pixel_size_um[1]))
+
+    def click_box(self, y: float, x: float) -> Box | None:
+        """The box that a click at a place makes, as far as it lies on the slide; None where there is none."""
+        size, slide = self.click_size_px(), self._session.slide
+        if size is None or slide is None:
+            return None
+        (height, width), (slide_height, slide_width) = size, slide.shape_px
+        y0, x0 = float(round(y - height / 2)), float(round(x - width / 2))
+        box = max(y0, 0.0), max(x0, 0.0), min(y0 + height, float(slide_height)), min(x0 + width, float(slide_width))
+        return box if box[2] > box[0] and box[3] > box[1] else None
+
+    def nudge(self, ids: np.ndarray, dy_px: float, dx_px: float) -> None:
+        """Move boxes a little; steps that follow each other quickly are one entry of the history."""
+        project, now = self._project(), time.monotonic()
+        last, self._nudged = self._nudged, None
+        goes_on = last is not None and last[0] is project and now - last[3] <= NUDGES_S and np.array_equal(last[2], ids)
+        if self.move_by(ids, dy_px, dx_px, amends=last[1] if last is not None and goes_on else None):
+            self._nudged = project, project.undo_entry, ids.copy(), now
+
+    def move_by(self, ids: np.ndarray, dy_px: float, dx_px: float, *, amends: LogEntry | None = None) -> bool:
+        """Move boxes together, as far as all of them stay on the slide; returns whether they moved.
+
+        ``amends`` is the command before, where this one goes on with it.
+        """
+        if len(ids) == 0:
+            return False
+        rows = self._session.table.get(ids)
+        dy, dx = self.possible_move(rows, dy_px, dx_px)
+        if dy == 0 and dx == 0:
+            return False
+        self._project().edit_boxes(
+            ids,
+            amends=amends,
+            title=count_words("Move", ids),
+            y0=rows["y0"] + dy,
+            y1=rows["y1"] + dy,
+            x0=rows["x0"] + dx,
+            x1=rows["x1"] + dx,
+        )
+        return True
+
+    def possible_move(self, rows: np.ndarray, dy_px: float, dx_px: float) -> tuple[float, float]:
+        """How far boxes can be moved together; what lies beyond the slide's end already may only come back."""
+        slide = self._session.slide
+        if slide is None or len(rows) == 0:
+            return 0.0, 0.0
+        height, width = slide.shape_px
+        return (
+            _held(dy_px, float(rows["y0"].min()), float(rows["y1"].max()), height),
+            _held(dx_px, float(rows["x0"].min()), float(rows["x1"].max()), width),
+        )
+
+    def _into_slide(self, corners: np.ndarray) -> tuple[float, float]:
+        """The move that brings all of some boxes onto the slide, where there is one."""
+        slide = self._session.slide
+        assert slide is not None
+        low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
+        moves = []
+        for axis in (0, 1):
+            if high[axis] - low[axis] > slide.shape_px[axis]:
+                raise InputError("These finds do not fit on this slide.", hint="Select fewer, or open another slide.")
+            moves.append(float(max(-low[axis], 0.0) - max(high[axis] - slide.shape_px[axis], 0.0)))
+        return moves[0], moves[1]
+
+
+def _held(step: float, low: float, high: float, end: float) -> float:
+    return min(step, max(end - high, 0.0)) if step > 0 else max(step, min(-low, 0.0))
+
+
+def count_words(verb: str, ids: np.ndarray) -> str:
+    """``Move 1 find``, ``Move 12 finds``."""
+    return f"{verb} 1 find" if len(ids) == 1 else f"{verb} {len(ids)} finds"

@@ -1,0 +1,217 @@
+"""Two detections of the slide on screen beside each other: what both found, what only one of them did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from microscope_qc.app.base.signals import link
+from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.errors import MicroscopeQCError
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project.records import RunRecord
+
+BOTH, FIRST, SECOND = PARTS = ("both", "first", "second")
+BESIDE = "beside"
+"""What one of the two found where the other did not look."""
+_NUMBERS = {BOTH: 1, FIRST: 2, SECOND: 3}
+_TWIN = 4
+"""The second detection's box of a find that both have."""
+_BESIDE = 5, 6
+"""Finds of the first and of the second detection that are not compared."""
+LATER_MS = 150
+"""Finds are matched anew this long after the confidence or the finds have changed."""
+
+
+class Comparison(QObject):
+    """Matches the finds of two detections in the background and shows the parts a person wants to see.
+
+    Of a find that both have, the box of the first detection is shown. What is compared follows the confidence range:
+    a find that is too weak to be shown in the second detection was found by the first alone. Finds where the other
+    detection did not look are not compared; they are counted, and shown when a person wants to see them.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, jobs: JobRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._jobs = session, jobs
+        self.runs: tuple[RunRecord, RunRecord] | None = None
+        self.shown_parts: set[str] = set(PARTS)
+        self.counts: dict[str, int] | None = None
+        self.found: tuple[int, int] | None = None
+        self.beside: tuple[int, int] = (0, 0)
+        self._same_area = True
+        self._part_of: np.ndarray | None = None  # a number for each id: 0 is in no part
+        self._generation = 0
+        self._busy = self._again = self._applying = False
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(LATER_MS)
+        self._soon.timeout.connect(self._match)
+        for signal in (session.slide_changed, session.project_changed):
+            link(self, signal, self.end)
+        link(self, session.filter_changed, self._on_filter_changed)
+        link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.runs_changed, self._on_runs_changed)
+
+    @property
+    def partial(self) -> bool:
+        """Whether one of the two looked where the other did not: only what both looked at is compared."""
+        return not self._same_area or any(self.beside)
+
+    @property
+    def active(self) -> bool:
+        """Whether two detections are being compared."""
+        return self.runs is not None
+
+    def start(self, first: int, second: int) -> None:
+        """Compare two detections of the slide on screen.
+
+        Raises
+        ------
+        InputError
+            When there is no such detection, or they have no area in common.
+        """
+        from microscope_qc.workflows.detection.compare import common_area
+
+        project = self._session.project
+        if project is None or first == second:
+            return
+        runs = project.run(first), project.run(second)
+        common_area(*runs)
+        self._same_area = runs[0].card.get("region") == runs[1].card.get("region")
+        self._generation += 1
+        self.runs = runs
+        self.shown_parts = set(PARTS)
+        self.counts = self.found = self._part_of = None
+        self.beside = (0, 0)
+        self.changed.emit()
+        self._match()
+
+    def end(self) -> None:
+        """Show everything again that passes the filter."""
+        if self.runs is None:
+            return
+        self._generation += 1
+        self.runs = self.counts = self.found = self._part_of = None
+        self._soon.stop()
+        self._limit(None)
+        self.changed.emit()
+
+    def show_part(self, part: str, shown: bool) -> None:
+        """Show or hide what both found (``BOTH``), one of them alone (``FIRST``, ``SECOND``), or ``BESIDE``."""
+        wanted = self.shown_parts | {part} if shown else self.shown_parts - {part}
+        if wanted != self.shown_parts:
+            self.shown_parts = wanted
+            self._show()
+
+    # -- matching ----------------------------------------------------------------------------------------------------
+
+    def _match(self) -> None:
+        if self.runs is None or self._session.project is None or self._jobs.closed:
+            return
+        if self._busy:
+            self._again = True
+            return
+        table, known, runs = self._session.table, self._session.project.filter, self.runs
+        sure = BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(table.rows)
+        # copies: the table may change while another thread compares
+        ids, run_ids, corners = table.rows["id"].copy(), table.rows["run_id"].copy(), table.corners.copy()
+        generation = self._generation
+        self._busy, self._again = True, False
+        self._jobs.call(
+            lambda: _parts(ids, run_ids * sure, corners, runs=runs),
+            on_done=lambda part_of: self._on_matched(generation, part_of),
+            on_failed=self._on_failed,
+        )
+
+    def _on_matched(self, generation: int, part_of: np.ndarray) -> None:
+        self._busy = False
+        if self._again:
+            self._match()
+        if generation == self._generation and self.runs is not None:
+            self._part_of = part_of
+            self._show()
+
+    def _on_failed(self, error: BaseException) -> None:
+        self._busy = False
+        self.end()
+        if not isinstance(error, MicroscopeQCError):
+            raise error
+        self._session.notice.emit(str(error))
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        part_of = self._part_of
+        if part_of is None:
+            self.changed.emit()
+            return
+        wanted = np.zeros(_BESIDE[-1] + 1, bool)
+        wanted[[_NUMBERS[part] for part in self.shown_parts if part in _NUMBERS]] = True
+        wanted[list(_BESIDE)] = BESIDE in self.shown_parts
+        self._limit(np.flatnonzero(wanted[part_of]))
+        rows = self._session.table.rows
+        ids = rows["id"][self._session.shown.passes(rows, limited=False)]
+        counts = np.bincount(part_of[ids[ids < len(part_of)]], minlength=len(wanted)).tolist()
+        self.counts = {part: counts[number] for part, number in _NUMBERS.items()}
+        self.found = self.counts[BOTH] + self.counts[FIRST], counts[_TWIN] + self.counts[SECOND]
+        self.beside = counts[_BESIDE[0]], counts[_BESIDE[1]]
+        self.changed.emit()
+
+    def _limit(self, ids: np.ndarray | None) -> None:
+        self._applying = True
+        try:
+            self._session.shown.limit(ids)
+        finally:
+            self._applying = False
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def _on_filter_changed(self) -> None:
+        if self.runs is None or self._applying:
+            return
+        if self._part_of is not None and not self._session.shown.limited:  # a person asked for everything
+            self.end()
+        else:
+            self._soon.start()
+
+    def _on_boxes_changed(self, _change: object) -> None:
+        if self.runs is not None and not self._soon.isActive():
+            self._soon.start()
+
+    def _on_runs_changed(self) -> None:
+        project = self._session.project
+        if self.runs is None or project is None:
+            return
+        there = {run.id: run for run in project.runs}
+        if any(run.id not in there for run in self.runs):
+            self.end()
+        else:
+            self.runs = there[self.runs[0].id], there[self.runs[1].id]
+
+
+def _parts(
+    ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, runs: tuple[RunRecord, RunRecord]
+) -> np.ndarray:
+    """The part of each id (any thread)."""
+    from microscope_qc.workflows.detection.compare import compare_finds
+    from microscope_qc.workflows.detection.coverage import read_looked
+
+    places = [np.flatnonzero(run_ids == run.id) for run in runs]
+    boxes = [np.ascontiguousarray(corners[:, place].T) for place in places]
+    looked = read_looked(runs[0]), read_looked(runs[1])
+    found = compare_finds(ids[places[0]], boxes[0], ids[places[1]], boxes[1], looked=looked)
+    part_of = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
+    part_of[found.both[:, 0]] = _NUMBERS[BOTH]
+    part_of[found.both[:, 1]] = _TWIN
+    part_of[found.only_first] = _NUMBERS[FIRST]
+    part_of[found.only_second] = _NUMBERS[SECOND]
+    part_of[found.beside_first], part_of[found.beside_second] = _BESIDE
+    return part_of

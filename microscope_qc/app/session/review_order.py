@@ -1,0 +1,341 @@
+"""The finds of the slide on screen in review order: one list that gallery, review page and "next" share."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal
+
+from microscope_qc.app.base.newest import NewestWork
+from microscope_qc.app.session.orders import ORDERS, Columns, columns_of, order_rows
+from microscope_qc.app.session.places import Places
+from microscope_qc.app.session.session import Session
+from microscope_qc.core.boxes import BoxChange
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.wording import tooltip
+
+Index = QModelIndex | QPersistentModelIndex
+NOWHERE = QModelIndex()
+BOX_ID = int(Qt.ItemDataRole.UserRole)
+LIVE_SORT_MS = 250
+"""Finds that come while nobody reviews are sorted in at most this often."""
+AT_ONCE = 5_000
+"""More finds than this are sorted in a thread; until it is done the order before stays on screen."""
+ONE_BY_ONE = 50
+
+
+class FindModel(QAbstractListModel):
+    """Ids of the shown finds, in an order that stays put while a person reviews.
+
+    Sorting happens when the filter, the order, the classes or the slide change, and on :meth:`sort_again`. A find that
+    is judged keeps its place, even if the filter would now hide it. New finds are sorted in while nobody has reviewed
+    anything since the last sort; afterwards they are put behind the others.
+
+    Whoever acts on the order (a key, "next") gets the one that is true now: a sort under way is then done at once.
+    """
+
+    order_changed = Signal()
+    stale_changed = Signal()  # whether "sort again" would change something
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._places = Places()
+        self._list: list[int] | None = []
+        self._order = "worst"
+        self._classes: dict[int, DefectClass] = {}
+        self._reviewing = False
+        self._appended = 0
+        self._changed = 0
+        self._work = NewestWork("gallery", self)
+        self._came: list[np.ndarray] = []  # while a sort is under way
+        self._gone = False
+        self.taking_out = False  # views choose another current cell then: that is no wish of a person
+        self._live = QTimer(self)
+        self._live.setSingleShot(True)
+        self._live.setInterval(LIVE_SORT_MS)
+        self._live.timeout.connect(self.sort_again)
+        session.project_changed.connect(self._on_project_changed)
+        session.slide_changed.connect(self._on_slide_changed)
+        session.slides_changed.connect(self._on_slides_changed)
+        session.filter_changed.connect(self.sort_again)
+        session.classes_changed.connect(self.sort_again)
+        session.boxes_changed.connect(self._on_boxes_changed)
+        session.order = self.order_ids
+        self._on_project_changed()
+        self.sort_again()
+
+    # -- what views ask ----------------------------------------------------------------------------------------------
+
+    @property
+    def ids(self) -> list[int]:
+        """Box ids in the order that is true now (read it, do not change it)."""
+        self.settle()
+        if self._list is None:
+            self._list = self._places.ids.tolist()
+        return self._list
+
+    @property
+    def count(self) -> int:
+        """How many finds stand in the list that is on screen."""
+        return len(self._places)
+
+    @property
+    def classes(self) -> dict[int, DefectClass]:
+        """Classes by id."""
+        return self._classes
+
+    @property
+    def order(self) -> str:
+        """Name of the order, a key of ``ORDERS``."""
+        return self._order
+
+    @property
+    def appended(self) -> int:
+        """How many new finds stand behind the sorted ones."""
+        return self._appended
+
+    @property
+    def stale(self) -> bool:
+        """Whether judgements or new finds came since the last sort."""
+        return bool(self._appended or self._changed)
+
+    @property
+    def sorting(self) -> bool:
+        """Whether another order is on its way."""
+        return self._work.busy("sort")
+
+    def order_ids(self) -> np.ndarray:
+        """Ids in their order, those a later edit removed left out."""
+        self.settle()
+        return self._places.ids
+
+    def id_at(self, row: int) -> int:
+        """The find at a place on screen."""
+        return int(self._places.ids[row])
+
+    def ids_between(self, first: int, last: int) -> np.ndarray:
+        """The finds from one place on screen to another, both included."""
+        return self._places.ids[first : last + 1]
+
+    def rows_of(self, ids: np.ndarray) -> np.ndarray:
+        """Sorted places on screen of those of some finds that are shown."""
+        found = self._places.of(ids)
+        return np.sort(found[found >= 0])
+
+    def row_of(self, box_id: int | None) -> int | None:
+        """Place of a find on screen, or None when it is not shown."""
+        place = -1 if box_id is None else int(self._places.of(np.array([box_id]))[0])
+        return None if place < 0 else place
+
+    def box(self, box_id: int) -> np.void | None:
+        """Row of a box in the table, or None when it is gone."""
+        table = self._session.table
+        return table.get([box_id])[0] if box_id in table else None
+
+    def rowCount(self, parent: Index = NOWHERE) -> int:
+        """Qt: how many finds."""
+        return 0 if parent.isValid() else len(self._places)
+
+    def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
+        """Qt: id, words for a screen reader, tooltip."""
+        if not index.isValid() or not 0 <= index.row() < len(self._places):
+            return None
+        box_id = self.id_at(index.row())
+        if role == BOX_ID:
+            return box_id
+        if role in (int(Qt.ItemDataRole.ToolTipRole), int(Qt.ItemDataRole.AccessibleTextRole)):
+            row = self.box(box_id)
+            return None if row is None else tooltip(row, self._classes, self._session.pixel_size_um)
+        return None
+
+    # -- sorting -----------------------------------------------------------------------------------------------------
+
+    def set_order(self, name: str) -> None:
+        """Sort by another order, and remember it in the project."""
+        if name not in ORDERS or name == self._order:
+            return
+        self._order = name
+        if self._session.can_write and self._session.project is not None:
+            self._session.project.set_setting("gallery_order", name)
+        self.sort_again()
+        self.order_changed.emit()
+
+    def sort_again(self) -> None:
+        """Compute the order from what is shown now: at once for few finds, else in a thread."""
+        self._live.stop()
+        self._classes = {item.id: item for item in self._session.classes}
+        self._reviewing = False
+        self._appended = self._changed = 0
+        self._came.clear()
+        self._gone = False
+        mask = self._session.shown_mask()
+        if int(np.count_nonzero(mask)) <= AT_ONCE:
+            self._sort_now()
+            return
+        started = time.thread_time()
+        columns, name, mask = columns_of(self._session.table), self._order, mask.copy()
+        classes, size = list(self._classes.values()), self._session.pixel_size_um
+
+        def work() -> tuple[Places, float]:
+            begun = time.perf_counter()
+            return sorted_places(columns, mask, name, classes, size), time.perf_counter() - begun
+
+        self._work.ask("sort", work, self._on_sorted)
+        # the window's own part takes at most a tenth of the time, however many finds there are
+        self._live.setInterval(max(LIVE_SORT_MS, round(10_000 * (time.thread_time() - started))))
+        self.stale_changed.emit()
+
+    def settle(self) -> None:
+        """Finish a sort that is under way, here and now: somebody is about to act on the order."""
+        if self.sorting:
+            self._sort_now()
+
+    def close(self) -> None:
+        """Wait for the thread (the window is closing)."""
+        self._work.close()
+
+    def _sort_now(self) -> None:
+        self._work.forget("sort")
+        self._came.clear()
+        session = self._session
+        self._take(
+            sorted_places(
+                columns_of(session.table), session.shown_mask(), self._order, list(self._classes.values()),
+                session.pixel_size_um,
+            )
+        )  # fmt: skip
+
+    def _on_sorted(self, made: tuple[Places, float]) -> None:
+        places, took = made
+        self._live.setInterval(max(self._live.interval(), round(4_000 * took)))
+        if self._gone:  # some went while the thread was at it
+            places.remove(np.flatnonzero(~self._session.table.has(places.ids)))
+        came, self._came = self._came, []
+        self._take(places)
+        if came:
+            self._append(np.unique(np.concatenate(came)))
+
+    def _take(self, places: Places) -> None:
+        """Show another order."""
+        if np.array_equal(places.ids, self._places.ids):
+            self._repaint_all()
+        else:
+            self.beginResetModel()
+            self._places, self._list = places, None
+            self.endResetModel()
+        self.stale_changed.emit()
+
+    def start_review(self) -> None:
+        """From now on nothing moves until the next sort."""
+        if self._live.isActive():
+            self.sort_again()
+        self.settle()
+        self._reviewing = True
+
+    # -- what changes the order --------------------------------------------------------------------------------------
+
+    def _on_project_changed(self) -> None:
+        project = self._session.project
+        wanted = project.setting("gallery_order", "worst") if project is not None else "worst"
+        self._order = wanted if wanted in ORDERS else "worst"
+        self.order_changed.emit()
+
+    def _on_slide_changed(self) -> None:
+        """Nothing of the slide before stays on screen while the finds of this one are sorted."""
+        self._take(Places())
+        self.sort_again()
+
+    def _on_slides_changed(self) -> None:
+        # a pixel size that was set or a place that changed: sizes in µm read differently
+        self._repaint_all()
+
+    def _on_boxes_changed(self, change: BoxChange) -> None:
+        if change.kind == "reset":
+            self.sort_again()
+        elif change.kind == "removed":
+            self._remove(change.ids)
+        elif change.kind == "added":
+            if self._reviewing:
+                self._append(change.ids)
+            elif self.sorting:
+                self._came.append(change.ids)
+                self._live.start()
+            elif not self._live.isActive():
+                self._live.start()
+        else:
+            places = self._places.of(change.ids)
+            known = np.sort(places[places >= 0])
+            if len(known):
+                self.dataChanged.emit(self.index(int(known[0]), 0), self.index(int(known[-1]), 0))
+            if self.sorting:
+                self._came.append(change.ids)
+            else:
+                self._append(change.ids[places < 0])
+            self._changed += len(known)
+            self._reviewing = self._reviewing or bool(len(known))
+            self.stale_changed.emit()
+
+    def _append(self, ids: np.ndarray) -> None:
+        """Put those of some finds that are shown and not in the list yet behind the others."""
+        table = self._session.table
+        ids = ids[table.has(ids)]
+        ids = ids[(self._places.of(ids) < 0) & self._session.shown_mask()[table.rows_of(ids)]] if len(ids) else ids
+        if len(ids) == 0:
+            return
+        order = order_rows(
+            table.get(ids),
+            self._order,
+            classes=list(self._classes.values()),
+            pixel_size_um=self._session.pixel_size_um,
+        )
+        first = len(self._places)
+        self.beginInsertRows(NOWHERE, first, first + len(ids) - 1)
+        self._places.append(ids[order])
+        self._list = None
+        self.endInsertRows()
+        self._appended += len(ids)
+        self.stale_changed.emit()
+
+    def _remove(self, gone: np.ndarray) -> None:
+        self._gone = True
+        places = self.rows_of(gone)
+        if len(places) > ONE_BY_ONE:
+            self.beginResetModel()
+            self._places.remove(places)
+            self._list = None
+            self.endResetModel()
+        else:
+            for place in places[::-1].tolist():
+                self.taking_out = True
+                self.beginRemoveRows(NOWHERE, place, place)
+                self._places.remove(np.array([place]))
+                self._list = None
+                self.endRemoveRows()
+                self.taking_out = False
+        if len(places):
+            self.stale_changed.emit()
+
+    def _repaint_all(self) -> None:
+        if len(self._places):
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self._places) - 1, 0))
+
+
+def sorted_places(
+    columns: Columns,
+    mask: np.ndarray,
+    name: str,
+    classes: list[DefectClass],
+    pixel_size_um: tuple[float, float] | None,
+) -> Places:
+    """The shown ones of some boxes in the order called ``name`` (any thread)."""
+    shown = columns if mask.all() else {column: values[mask] for column, values in columns.items()}
+    return Places(shown["id"][order_rows(shown, name, classes=classes, pixel_size_um=pixel_size_um)])
+
+
+def find_model(session: Session) -> FindModel:
+    """Return the one model of a window's session (it is the one that gives the session its order)."""
+    owner = getattr(session.order, "__self__", None)
+    return owner if isinstance(owner, FindModel) else FindModel(session)

@@ -1,0 +1,128 @@
+"""Which boxes of the slide on screen pass the filter, kept up to date box by box."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, ReviewState
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.core.boxes import BoxTable
+
+
+STATES = len(ReviewState)
+
+
+class ShownBoxes:
+    """The filter's answer for every row of the session's table; asking costs nothing until something changes."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._ids = np.empty(0, np.int64)
+        self._mask: np.ndarray | None = None
+        self._rows: np.ndarray | None = None
+        self._counts: np.ndarray | None = None
+        self._limit: np.ndarray | None = None  # a boolean for each id, up to the largest that is shown
+        self._limit_of: BoxTable | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether only some of the boxes that pass the filter are shown."""
+        return self._limit is not None and self._limit_of is self._session.table
+
+    def limit(self, ids: np.ndarray | None) -> None:
+        """Of the boxes on this slide that pass the filter show only these, whatever detections are switched off.
+
+        None lifts it. Exports do not follow it: it belongs to the window, not to the project.
+        """
+        if ids is None and self._limit is None:
+            return
+        self._limit = self._limit_of = None
+        if ids is not None:
+            self._limit = np.zeros(int(ids.max(initial=0)) + 1, bool)
+            self._limit[ids] = True
+            self._limit_of = self._session.table
+        self.forget()
+        self._session.filter_changed.emit()
+
+    def passes(self, rows: np.ndarray, *, limited: bool = True) -> np.ndarray:
+        """One boolean for each of some rows of the slide on screen; without the limit where ``limited`` is False."""
+        passing = self._filter().mask(rows)
+        if limited and self.limited and self._limit is not None:
+            ids, last = rows["id"], len(self._limit) - 1
+            passing &= self._limit[np.minimum(ids, last)] & (ids <= last)
+        return passing
+
+    def forget(self) -> None:
+        """The filter or what it looks at has changed as a whole."""
+        self._mask = self._rows = self._counts = None
+
+    def follow(self, change: BoxChange) -> None:
+        """Boxes of the table have changed."""
+        self._rows = self._counts = None
+        mask, table = self._mask, self._session.table
+        if mask is None:
+            return
+        if change.kind == "reset":
+            self.forget()
+            return
+        if change.kind == "removed":
+            keep = np.ones(len(mask), bool)
+            keep[np.searchsorted(self._ids, change.ids)] = False
+            self._ids, self._mask = self._ids[keep], mask[keep]
+            return
+        places = table.rows_of(change.ids)
+        answers = self.passes(table.rows[places])
+        if change.kind == "added":
+            before = np.searchsorted(self._ids, change.ids)
+            self._ids = np.insert(self._ids, before, change.ids)
+            self._mask = np.insert(mask, before, answers)
+        else:
+            self._mask = mask.copy()  # somebody may be looking through the one before
+            self._mask[places] = answers
+
+    def mask(self) -> np.ndarray:
+        """One boolean for each row of the table. Read it, do not write to it."""
+        rows = self._session.table.rows
+        if self._mask is None or len(self._mask) != len(rows):
+            self._ids = np.ascontiguousarray(rows["id"])
+            self._mask = self.passes(rows) if len(rows) else np.empty(0, bool)
+        return self._mask
+
+    def rows(self) -> np.ndarray:
+        """The rows that are shown: a copy for all who ask, which cannot be written to."""
+        if self._rows is None:
+            rows, mask = self._session.table.rows, self.mask()
+            self._rows = rows[mask] if len(rows) else np.zeros(0, BOX_DTYPE)
+            self._rows.flags.writeable = False
+        return self._rows
+
+    def counts(self) -> np.ndarray:
+        """How many boxes of each class id and state are shown, shape (classes, states): one count for all who ask."""
+        if self._counts is None:
+            table, mask = self._session.table, self.mask()
+            keys = (table.class_ids * STATES + table.states)[mask]
+            found = np.bincount(keys, minlength=STATES)
+            self._counts = np.append(found, np.zeros(-len(found) % STATES, found.dtype)).reshape(-1, STATES)
+            self._counts.flags.writeable = False
+        return self._counts
+
+    def class_counts(self) -> dict[int, int]:
+        """How many boxes of each class are shown; classes without any are left out."""
+        total = self.counts().sum(axis=1)
+        return {number: int(total[number]) for number in np.flatnonzero(total).tolist()}
+
+    def _filter(self) -> BoxFilter:
+        project, slide = self._session.project, self._session.slide
+        if project is None or slide is None:
+            return BoxFilter()
+        known = project.filter
+        if self.limited:
+            known = replace(known, hidden_runs=frozenset(), found_by=None)
+        if known.text or known.size_um is not None:  # the facts are gathered from all boxes
+            return replace(known, facts=project.facts(slide.id))
+        return known

@@ -1,0 +1,358 @@
+"""How a person looks at a slide: brightness and contrast, bookmarks, what has been looked at, the measured line.
+
+Kept with the project, one entry per slide; not part of undo. Changes are written together after a moment; a project
+that is open for reading keeps them for as long as it is open.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from microscope_qc.app.session.seen_map import SeenMap
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.slides.display import DisplaySettings
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import Project
+
+log = logging.getLogger(__name__)
+
+SAVE_MS = 1000
+REPAINT_MS = 30
+MOST_BOOKMARKS = 999
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """A named view: its middle in slide pixels and its zoom in screen points per slide pixel."""
+
+    name: str
+    y: float
+    x: float
+    zoom: float
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Bookmark:
+        """A bookmark from stored values.
+
+        Raises
+        ------
+        InputError
+            When they are none.
+        """
+        try:
+            name = str(values["name"])[:LONGEST_NAME]
+            y, x, zoom = (float(values[key]) for key in ("y", "x", "zoom"))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError("A stored bookmark cannot be read.") from error
+        if not (math.isfinite(y) and math.isfinite(x) and 0 < zoom < math.inf):
+            raise InputError("A stored bookmark lies nowhere.")
+        return cls(name, y, x, zoom)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A line between two places, y, x in slide pixels."""
+
+    y0: float
+    x0: float
+    y1: float
+    x1: float
+
+    @property
+    def length_px(self) -> float:
+        """Length in slide pixels."""
+        return math.hypot(self.y1 - self.y0, self.x1 - self.x0)
+
+    def length_um(self, pixel_size_um: tuple[float, float]) -> float:
+        """Length in micrometres; ``pixel_size_um`` is (y, x)."""
+        return math.hypot((self.y1 - self.y0) * pixel_size_um[0], (self.x1 - self.x0) * pixel_size_um[1])
+
+    def angle_deg(self, pixel_size_um: tuple[float, float] | None = None) -> float:
+        """Slope against the horizontal in degrees, above -90 up to 90: positive where it rises to the right."""
+        sy, sx = pixel_size_um or (1.0, 1.0)
+        angle = math.degrees(math.atan2((self.y0 - self.y1) * sy, (self.x1 - self.x0) * sx))
+        turned = angle - 180.0 if angle > 90.0 else angle + 180.0 if angle <= -90.0 else angle
+        return turned + 0.0  # no -0
+
+    def words(self, pixel_size_um: tuple[float, float] | None) -> str:
+        """Length and angle as they stand at the line."""
+        pixels, angle = f"{self.length_px:.1f} px", f"{self.angle_deg(pixel_size_um):.1f}°".replace("-", "−")
+        if pixel_size_um is None:
+            return f"{pixels}   {angle}"
+        return f"{_metric(self.length_um(pixel_size_um))}   {pixels}   {angle}"
+
+
+def _metric(um: float) -> str:
+    if um >= 1000:
+        return f"{um / 1000:.4g} mm"
+    return f"{um * 1000:.3g} nm" if um < 1 else f"{um:.4g} µm"
+
+
+@dataclass(slots=True)
+class _State:
+    """What is known about one slide; the flags say what the project does not hold yet."""
+
+    seen: SeenMap
+    display: DisplaySettings = field(default_factory=DisplaySettings)
+    bookmarks: list[Bookmark] = field(default_factory=list)
+    no_conversion: bool = False
+    view_dirty: bool = False
+    seen_dirty: bool = False
+
+
+class SlideView(QObject):
+    """The state of the slide on screen.
+
+    ``display_changed`` carries the new :class:`DisplaySettings`, at most once per screen refresh while something is
+    dragged. The other signals carry nothing. All of them are also sent when another slide comes on screen.
+    """
+
+    display_changed = Signal(object)
+    bookmarks_changed = Signal()
+    seen_changed = Signal()
+    measurement_changed = Signal()
+    veil_changed = Signal(bool)
+    grey_place_picked = Signal(float, float, float)  # y, x and radius in slide pixels, by the tool "grey"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._project: Project | None = None
+        self._slide_id: int | None = None
+        self._states: dict[int, _State] = {}
+        self._state = _State(SeenMap((1, 1)))
+        self._measurement: Measurement | None = None
+        self._veil = False
+        self._save = QTimer(self)
+        self._save.setSingleShot(True)
+        self._save.setInterval(SAVE_MS)
+        self._save.timeout.connect(self.save)
+        self._repaint = QTimer(self)
+        self._repaint.setSingleShot(True)
+        self._repaint.setInterval(REPAINT_MS)
+        self._repaint.timeout.connect(self._tell_display)
+        session.slide_changed.connect(self._on_slide_changed)
+
+    # -- the slide on screen -----------------------------------------------------------------------------------------
+
+    def _on_slide_changed(self) -> None:
+        self.save()
+        slide, project = self._session.slide, self._session.project
+        if project is not self._project:
+            self._states.clear()
+            self._project = project
+        self._slide_id = None if slide is None else slide.id
+        self._state = _State(SeenMap((1, 1)))
+        if slide is not None and project is not None:
+            if slide.id not in self._states or _grid(self._states[slide.id]) != SeenMap(slide.shape_px).cells.shape:
+                self._states[slide.id] = _load(project, slide.id, slide.shape_px)
+            self._state = self._states[slide.id]
+        self._measurement = None
+        self._repaint.stop()
+        self._tell_display()
+        for signal in (self.bookmarks_changed, self.seen_changed, self.measurement_changed):
+            signal.emit()
+
+    def save(self) -> None:
+        """Write now what is not stored yet; what cannot be written is kept in memory and said once."""
+        self._save.stop()
+        project = self._project
+        if project is None or project.read_only:
+            return
+        for slide_id, state in self._states.items():
+            try:
+                if state.view_dirty:
+                    project.set_setting(f"view:{slide_id}", _view_to_dict(state))
+                    state.view_dirty = False
+                if state.seen_dirty:
+                    project.set_setting(f"seen:{slide_id}", state.seen.to_dict())
+                    state.seen_dirty = False
+            except MicroscopeQCError as error:
+                log.warning("view of slide %s not stored: %s", slide_id, error)
+                self._session.notice.emit(f"How this slide is shown could not be stored: {error}")
+                return
+
+    def _touch(self, *, seen: bool = False) -> None:
+        if self._slide_id is None:
+            return
+        if seen:
+            self._state.seen_dirty = True
+        else:
+            self._state.view_dirty = True
+        if not self._save.isActive():  # not restarted: a long drag is stored while it goes on
+            self._save.start()
+
+    # -- brightness and contrast -------------------------------------------------------------------------------------
+
+    @property
+    def display(self) -> DisplaySettings:
+        """How the slide on screen is shown."""
+        return self._state.display
+
+    def set_display(self, display: DisplaySettings) -> None:
+        """Show it otherwise."""
+        if self._slide_id is None or display == self._state.display:
+            return
+        self._state.display = display
+        self._touch()
+        if not self._repaint.isActive():
+            self._repaint.start()
+
+    def display_of(self, slide_id: int) -> DisplaySettings:
+        """How any slide of the project is shown (thumbnails of slides that are not on screen)."""
+        if slide_id in self._states:
+            return self._states[slide_id].display
+        project = self._session.project
+        return _stored_view(project, slide_id)[0] if project is not None else DisplaySettings()
+
+    def _tell_display(self) -> None:
+        self.display_changed.emit(self._state.display)
+
+    # -- bookmarks ---------------------------------------------------------------------------------------------------
+
+    @property
+    def bookmarks(self) -> list[Bookmark]:
+        """Bookmarks of the slide on screen, in their order."""
+        return list(self._state.bookmarks)
+
+    def add_bookmark(self, bookmark: Bookmark) -> int:
+        """Keep a view; returns its place in the list.
+
+        Raises
+        ------
+        InputError
+            Without a slide, or when there are too many.
+        """
+        if self._slide_id is None:
+            raise InputError("No slide is open.", hint="Open a slide first.")
+        if len(self._state.bookmarks) >= MOST_BOOKMARKS:
+            raise InputError(f"A slide has at most {MOST_BOOKMARKS} bookmarks.", hint="Delete some first.")
+        self._state.bookmarks.append(bookmark)
+        self._bookmarks_touched()
+        return len(self._state.bookmarks) - 1
+
+    def rename_bookmark(self, place: int, name: str) -> None:
+        """Give a bookmark another name; an empty one leaves it as it is."""
+        name = name.strip()[:LONGEST_NAME]
+        old = self._state.bookmarks[place]
+        if name and name != old.name:
+            self._state.bookmarks[place] = Bookmark(name, old.y, old.x, old.zoom)
+            self._bookmarks_touched()
+
+    def delete_bookmark(self, place: int) -> None:
+        """Forget a bookmark."""
+        del self._state.bookmarks[place]
+        self._bookmarks_touched()
+
+    def restore_bookmark(self, place: int, bookmark: Bookmark) -> None:
+        """Put a deleted bookmark back where it was."""
+        self._state.bookmarks.insert(place, bookmark)
+        self._bookmarks_touched()
+
+    def _bookmarks_touched(self) -> None:
+        self._touch()
+        self.bookmarks_changed.emit()
+
+    # -- what has been looked at -------------------------------------------------------------------------------------
+
+    @property
+    def seen(self) -> SeenMap:
+        """What of the slide on screen has been looked at; changed only through this object."""
+        return self._state.seen
+
+    def mark_seen(self, y0: float, x0: float, y1: float, x1: float) -> None:
+        """A rectangle in slide pixels has been looked at."""
+        if self._slide_id is not None and self._state.seen.mark(y0, x0, y1, x1):
+            self._touch(seen=True)
+            self.seen_changed.emit()
+
+    def forget_seen(self) -> None:
+        """Nothing of this slide has been looked at."""
+        self._state.seen.clear()
+        self._touch(seen=True)
+        self.seen_changed.emit()
+
+    @property
+    def veil(self) -> bool:
+        """Whether what has not been looked at is veiled on the map."""
+        return self._veil
+
+    def set_veil(self, shown: bool) -> None:
+        """Show or hide the veil."""
+        if shown != self._veil:
+            self._veil = shown
+            self.veil_changed.emit(shown)
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """The line that was measured last; it goes with the slide and is not stored."""
+        return self._measurement
+
+    def set_measurement(self, measurement: Measurement | None) -> None:
+        """Show a measured line, or none."""
+        if measurement != self._measurement:
+            self._measurement = measurement
+            self.measurement_changed.emit()
+
+    @property
+    def no_conversion(self) -> bool:
+        """Whether the person does not want this slide to be converted."""
+        return self._state.no_conversion
+
+    def refuse_conversion(self) -> None:
+        """Do not offer it again for this slide."""
+        self._state.no_conversion = True
+        self._touch()
+
+
+def _grid(state: _State) -> tuple[int, ...]:
+    return state.seen.cells.shape
+
+
+def _view_to_dict(state: _State) -> dict[str, Any]:
+    return {
+        "display": state.display.to_dict(),
+        "bookmarks": [asdict(bookmark) for bookmark in state.bookmarks],
+        "no_conversion": state.no_conversion,
+    }
+
+
+def _stored_view(project: Project, slide_id: int) -> tuple[DisplaySettings, list[Bookmark], bool]:
+    """What the project holds; an entry that cannot be read counts as not set, the rest is kept."""
+    stored = project.setting(f"view:{slide_id}", {})
+    stored = stored if isinstance(stored, dict) else {}
+    display, bookmarks = DisplaySettings(), []
+    try:
+        if "display" in stored:
+            display = DisplaySettings.from_dict(stored["display"])
+    except InputError as error:
+        log.warning("display of slide %s: %s", slide_id, error)
+    entries = stored.get("bookmarks", [])
+    for entry in entries[:MOST_BOOKMARKS] if isinstance(entries, list) else []:
+        try:
+            bookmarks.append(Bookmark.from_dict(entry))
+        except InputError as error:
+            log.warning("bookmark of slide %s: %s", slide_id, error)
+    return display, bookmarks, stored.get("no_conversion") is True
+
+
+def _load(project: Project, slide_id: int, shape: tuple[int, int]) -> _State:
+    display, bookmarks, no_conversion = _stored_view(project, slide_id)
+    state = _State(SeenMap(shape), display, bookmarks, no_conversion)
+    stored = project.setting(f"seen:{slide_id}")
+    if stored is not None:
+        try:
+            state.seen.take_dict(stored)
+        except InputError as error:
+            log.warning("what was seen of slide %s: %s", slide_id, error)
+    return state

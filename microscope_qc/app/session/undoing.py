@@ -1,0 +1,111 @@
+"""Undo and redo in the window: what was done is said, shown and selected; large steps do not stop the window."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microscope_qc.core.boxes import coordinates
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.jobs import Job, Progress
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project.records import LogEntry
+    from microscope_qc.project.stepping import PendingStep
+
+log = logging.getLogger(__name__)
+
+LARGE = 20_000
+"""Steps of more boxes are written by a worker while the project takes no other command."""
+
+
+class Undoing:
+    """Takes steps back and does them again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def step(self, *, undo: bool) -> None:
+        """Take the last command back (or do it again), say which, and go there.
+
+        Raises
+        ------
+        MicroscopeQCError
+            When it is not possible now, or never.
+        """
+        session = self._session
+        project = session.project
+        if project is None:
+            raise InputError("No project is open.", hint="Open a slide or a project first.")
+        step = project.prepare_step(undo=undo)
+        if step is None:
+            session.notice.emit("Nothing to undo." if undo else "Nothing to redo.")
+            return
+        before = self._places(step.entry)
+        if session.jobs is None or step.entry.box_count <= LARGE:
+            self._write(step)
+            self._finish(step, before)
+            return
+        session.jobs.run(
+            _job(step),
+            step.title,
+            on_done=lambda _: self._finish(step, before) if session.project is project else None,
+            on_failed=lambda error: self._failed(step, error),
+            on_cancelled=lambda: self._given_up(step),
+        )
+        session.history_changed.emit()  # nothing can be undone until it is done
+
+    def _write(self, step: PendingStep) -> None:
+        try:
+            step.write()
+        except Exception:
+            step.refuse()
+            raise
+
+    def _failed(self, step: PendingStep, error: BaseException) -> None:
+        if self._session.project is not step.project:
+            log.warning("%s was not done before the project was closed: %s", step.title, error)
+            return
+        step.refuse()
+        self._session.history_changed.emit()
+        raise error
+
+    def _given_up(self, step: PendingStep) -> None:
+        step.give_up()
+        if self._session.project is step.project:
+            self._session.history_changed.emit()
+
+    def _finish(self, step: PendingStep, before: np.ndarray) -> None:
+        entry = step.finish()
+        self._session.notice.emit(f"{'Undone' if step.undo else 'Done again'}: {entry.title}")
+        self._go_to(entry, before)
+
+    def _places(self, entry: LogEntry) -> np.ndarray:
+        """(N, 4) corners of the boxes of a history entry, as they lie now."""
+        project = self._session.project
+        if entry.slide_id is None or project is None or all(slide.id != entry.slide_id for slide in project.slides):
+            return np.empty((0, 4))
+        table, ids = project.boxes(entry.slide_id), np.array(entry.box_ids, np.int64)
+        return coordinates(table.get(ids[table.has(ids)]))
+
+    def _go_to(self, entry: LogEntry, before: np.ndarray) -> None:
+        """Select what a step brought or changed, and bring what it touched into sight: also where boxes are gone."""
+        session = self._session
+        if entry.slide_id is not None and (session.slide is None or entry.slide_id != session.slide.id):
+            if session.project is None or all(slide.id != entry.slide_id for slide in session.project.slides):
+                return
+            session.show_slide(entry.slide_id)
+        ids = np.array(entry.box_ids, np.int64)
+        session.selection.set(ids[session.table.has(ids)])
+        touched = np.concatenate([before, self._places(entry)])
+        if len(touched):
+            low, high = touched[:, :2].min(axis=0), touched[:, 2:].max(axis=0)
+            session.area_requested.emit((*low.tolist(), *high.tolist()))
+
+
+def _job(step: PendingStep) -> Job[None]:
+    yield Progress(0, 0, "", "writing")
+    step.write()

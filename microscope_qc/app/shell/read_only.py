@@ -1,0 +1,148 @@
+"""A second opener's window: who writes since when, whether there is something newer, and the way to write oneself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.signals import link
+from microscope_qc.project.database import DATABASE_NAME
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+
+LOOK_MS = 4000
+
+Stamp = tuple[int, ...]
+
+
+class ReadOnlyBar(QFrame):
+    """Stands over the slide while the project is open for reading only.
+
+    Parameters
+    ----------
+    open_for_writing
+        Takes the project's folder: closes it and opens it again.
+    """
+
+    def __init__(
+        self, session: Session, parent: QWidget | None = None, *, open_for_writing: Callable[[Path], None]
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("readOnlyBar")
+        self._session, self._open_for_writing = session, open_for_writing
+        self._stamp: Stamp = ()
+        self._owned = False
+        self._looking = False
+        self._icon = QLabel()
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.newest = QPushButton("Show the newest")
+        self.newest.setToolTip("Read again what was changed since")
+        self.write = QPushButton("Open for writing")
+        for button in (self.newest, self.write):
+            button.setAutoDefault(False)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 4, theme.STEP, 4)
+        row.setSpacing(theme.STEP)
+        row.addWidget(self._icon)
+        row.addWidget(self.words, 1)
+        row.addWidget(self.newest)
+        row.addWidget(self.write)
+        self.newest.clicked.connect(self._on_newest_clicked)
+        self.write.clicked.connect(self._on_write_clicked)
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self.look)
+        link(self, session.project_changed, self._on_project_changed)
+        self._on_project_changed()
+
+    def refresh_look(self) -> None:
+        """Take the theme anew."""
+        colours = theme.current()
+        self._icon.setPixmap(theme.icon("pencil-lock-outline", colours.warning).pixmap(18, 18))
+        self.setStyleSheet(
+            f"#readOnlyBar {{ background: {colours.base}; border: none; border-left: 4px solid {colours.warning};"
+            f" border-bottom: 1px solid {colours.line}; }} #readOnlyBar QLabel {{ background: transparent; }}"
+        )
+
+    def _on_project_changed(self) -> None:
+        project = self._session.project
+        reading = project is not None and project.read_only
+        self.setVisible(reading)
+        self._timer.stop()
+        if project is None or not reading:
+            return
+        self.refresh_look()
+        self._stamp = stamp_of(project.path)
+        self._owned = self._session.refresh_owner()
+        self._show(newer=False)
+        self._timer.start()
+
+    def _show(self, *, newer: bool) -> None:
+        project = self._session.project
+        if project is None:
+            return
+        words = f"{project.name} is open for reading. {self._session.why_not_write().removeprefix('Read only: ')}"
+        if not self._owned:
+            words = f"{project.name} is open for reading. Nobody writes to it now."
+        self.words.setText(words[0] + words[1:] + ("  There is something newer." if newer else ""))
+        self.newest.setEnabled(newer)
+        self.newest.setProperty("primary", newer)
+        self.newest.style().unpolish(self.newest)
+        self.newest.style().polish(self.newest)
+        self.write.setEnabled(not self._owned)
+        self.write.setToolTip("" if not self._owned else self._session.why_not_write())
+
+    def look(self) -> None:
+        """Look in the background whether somebody still writes, and whether there is something newer."""
+        project, jobs = self._session.project, self._session.jobs
+        if project is None or self._looking:
+            return
+        if jobs is None:
+            self._on_looked(project.path, self._session.refresh_owner(), stamp_of(project.path))
+            return
+        self._looking = True
+        session, place = self._session, project.path
+        jobs.call(
+            lambda: (session.refresh_owner(), stamp_of(place)),
+            on_done=lambda found: self._on_looked(place, *found),
+            on_failed=lambda _error: self._on_looked(place, True, self._stamp),
+        )
+
+    def _on_looked(self, place: Path, owned: bool, stamp: Stamp) -> None:
+        self._looking = False
+        project = self._session.project
+        if project is None or project.path != place or not project.read_only:
+            return
+        self._owned = owned
+        self._show(newer=stamp != self._stamp)
+
+    def _on_newest_clicked(self) -> None:
+        project = self._session.project
+        if project is not None:
+            self._stamp = stamp_of(project.path)
+            project.reload()
+            self._show(newer=False)
+
+    def _on_write_clicked(self) -> None:
+        project = self._session.project
+        if project is not None:
+            self._open_for_writing(project.path)
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """Changes whenever something was committed: size and time of the database and its log."""
+    parts: list[int] = []
+    for name in (DATABASE_NAME, f"{DATABASE_NAME}-wal"):
+        with contextlib.suppress(OSError):
+            found = (folder / name).stat()
+            parts += [found.st_size, found.st_mtime_ns]
+    return tuple(parts)

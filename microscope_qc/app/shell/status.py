@@ -1,0 +1,116 @@
+"""The line at the bottom: where the mouse is, how near the view is, what runs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QStatusBar, QToolButton, QWidget
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.jobs import JobHandle, JobState
+from microscope_qc.app.panels.gallery.filter import FilterHint
+from microscope_qc.app.panels.jobs import show_bar
+from microscope_qc.core.jobs import format_seconds
+from microscope_qc.core.wording import THIN_SPACE, count_text
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.canvas.canvas import Canvas
+    from microscope_qc.app.session.session import Session
+
+
+class StatusLine(QStatusBar):
+    """Position, zoom and the newest running job."""
+
+    def __init__(self, session: Session, canvas: Canvas, jobs: JobRunner, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._canvas, self._jobs = session, canvas, jobs
+        self.setSizeGripEnabled(False)
+        self._position, self._micro, self._zoom, self._size = QLabel(), QLabel(), QLabel(), QLabel()
+        # widths stay while numbers change: nothing jumps under the mouse; what is always there comes first
+        for label, widest in (
+            (self._zoom, "8 888 %"),
+            (self._size, "8.888 µm/px"),
+            (self._position, "x 88 888  y 88 888 px"),
+            (self._micro, "88 888.8, 88 888.8 µm"),
+        ):
+            label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 2 * theme.STEP)
+            label.setContentsMargins(theme.STEP, 0, 0, 0)
+            self.addWidget(label)
+        self._job_words = QLabel()
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedWidth(120)
+        self._stop = QToolButton()
+        self._stop.setToolTip("Stop")
+        self._stop.setFixedSize(22, 22)
+        self._stop.clicked.connect(self._on_stop_clicked)
+        self._job = QWidget()
+        row = QHBoxLayout(self._job)
+        row.setContentsMargins(0, 0, theme.STEP, 0)
+        row.setSpacing(theme.STEP)
+        for widget in (self._job_words, self._bar, self._stop):
+            row.addWidget(widget)
+        self.filter_hint = FilterHint(session)
+        self.addPermanentWidget(self.filter_hint)
+        self.addPermanentWidget(self._job)
+        self._job.hide()
+        canvas.cursor_moved.connect(self._on_cursor_moved)
+        canvas.view_changed.connect(self.refresh)
+        for signal in (jobs.started, jobs.changed, jobs.ended):
+            signal.connect(self._on_job_changed)
+        self.refresh_icons()
+        self.refresh()
+
+    def refresh_icons(self) -> None:
+        """Take the theme anew."""
+        self._stop.setIcon(theme.icon("stop-circle-outline"))
+
+    def refresh(self) -> None:
+        """Zoom and pixel size."""
+        if self._session.slide is None:
+            for label in (self._position, self._micro, self._zoom, self._size):
+                label.setText("")
+            return
+        percent = self._canvas.view.zoom * self.devicePixelRatioF() * 100
+        self._zoom.setText(f"{count_text(round(percent))} %" if percent >= 10 else f"{percent:.1f} %")
+        size = self._session.pixel_size_um
+        self._size.setText("pixel size not known" if size is None else f"{size[1]:.3g} µm/px")
+
+    def _on_cursor_moved(self, y: float, x: float) -> None:
+        if math.isnan(y) or self._session.slide is None:
+            self._position.setText("")
+            self._micro.setText("")
+            return
+        self._position.setText(f"x {count_text(math.floor(x))}  y {count_text(math.floor(y))} px")
+        size = self._session.pixel_size_um
+        self._micro.setText("" if size is None else f"{_number(x * size[1])}, {_number(y * size[0])} µm")
+
+    def _on_job_changed(self, _handle: JobHandle) -> None:
+        running = self._jobs.running
+        self._job.setVisible(bool(running))
+        if not running:
+            return
+        handle = running[-1]
+        progress = handle.progress
+        words = handle.title
+        if progress.total > 0:
+            words += f"  {progress.fraction:.0%}"
+        if handle.seconds_left is not None:
+            words += f"  {format_seconds(handle.seconds_left)} left"
+        if len(running) > 1:
+            words += f"  (+{len(running) - 1})"
+        self._job_words.setText(words)
+        self._job_words.setToolTip(progress.note)
+        show_bar(self._bar, handle)
+        self._stop.setEnabled(handle.state is JobState.RUNNING and not handle.cancelling)
+
+    def _on_stop_clicked(self) -> None:
+        running = self._jobs.running
+        if running:
+            running[-1].cancel()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.1f}".replace(",", THIN_SPACE)

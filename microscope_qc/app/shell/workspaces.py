@@ -1,0 +1,153 @@
+"""Three arrangements of one project, each kept as it was left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QByteArray, Qt
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QTabWidget, QWidget
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.shell.docking import AREAS, WORKSPACES
+
+if TYPE_CHECKING:
+    from microscope_qc.app.shell.main_window import MainWindow
+
+TITLES = {"annotate": "Annotate", "review": "Review", "sem": "SEM"}
+TIPS = {
+    "annotate": "Large picture, classes, detection and gallery",
+    "review": "One find after the other, nothing else",
+    "sem": "Marks, alignment and the list of places to visit",
+}
+LAYOUT_VERSION = 5
+SEM_WIDTH = 464
+"""Every column of the marks and of the travel list is seen."""
+
+
+class Workspaces:
+    """Switches panels and the page in the middle."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self.current = ""
+        self._shown = False
+        self.buttons = WorkspaceButtons(window)
+        self.buttons.chosen = self.use
+
+    def use(self, name: str) -> None:
+        """Go to a workspace; the one before is remembered as it is."""
+        if name not in WORKSPACES or name == self.current:
+            return
+        self.remember()
+        self.current = name
+        self._window.settings.workspace = name
+        self.buttons.check(name)
+        if self._window.session.project is not None:
+            self._show()
+            self._window.show_page()
+
+    def show_or_hide(self) -> None:
+        """Panels only where there is a project: the welcome page stands alone."""
+        with_project = self._window.session.project is not None
+        if with_project and not self._shown:
+            self._show()
+        elif not with_project:
+            self.remember()
+            self._shown = False
+            for dock in self._window.docks.values():
+                dock.hide()
+        # after the layout was remembered or taken up: the tool bar belongs to it
+        self.buttons.setVisible(with_project)
+        self._window.tools.setVisible(with_project)
+
+    def _show(self) -> None:
+        name = self.current
+        self._shown = True
+        self._give_corner(name)
+        state = self._window.settings.layouts.get(name)
+        restored = bool(state) and self._window.restoreState(
+            QByteArray.fromHex(QByteArray(str(state).encode("ascii"))), LAYOUT_VERSION
+        )
+        if not restored:
+            self._arrange(name)
+
+    def remember(self) -> None:
+        """Keep the arrangement of the workspace on screen."""
+        if self._shown:
+            state = self._window.saveState(LAYOUT_VERSION)
+            self._window.settings.layouts = {
+                **self._window.settings.layouts,
+                self.current: bytes(state.toHex().data()).decode("ascii"),
+            }
+
+    def reset(self) -> None:
+        """Back to how this workspace was at first."""
+        layouts = dict(self._window.settings.layouts)
+        layouts.pop(self.current, None)
+        self._window.settings.layouts = layouts
+        self._arrange(self.current)
+        self._window.show_page()
+
+    def _give_corner(self, name: str) -> None:
+        """The panels at the right go to the very bottom, since they need the height; in review the strip is wide."""
+        area = AREAS["bottom"] if name == "review" else AREAS["right"]
+        self._window.setCorner(Qt.Corner.BottomRightCorner, area)
+
+    def _arrange(self, name: str) -> None:
+        window = self._window
+        self._give_corner(name)
+        docks = window.docks
+        for dock in docks.values():
+            dock.setFloating(False)
+            window.addDockWidget(AREAS[dock.spec.area], dock)
+            dock.hide()
+        window.setTabPosition(AREAS["bottom"], QTabWidget.TabPosition.North)
+        for dock in docks.values():
+            if dock.spec.tab_with in docks:
+                window.tabifyDockWidget(docks[dock.spec.tab_with], dock)
+        shown = [dock for dock in docks.values() if name in dock.spec.workspaces]
+        for dock in shown:
+            dock.show()
+        for dock in shown:
+            if not dock.spec.tab_with:
+                dock.raise_()
+        by_area = {area: [dock for dock in shown if dock.spec.area == area] for area in AREAS}
+        if by_area["left"]:
+            window.resizeDocks(by_area["left"], [236] * len(by_area["left"]), Qt.Orientation.Horizontal)
+            window.resizeDocks(by_area["left"], [220, 320][: len(by_area["left"])], Qt.Orientation.Vertical)
+        if by_area["right"]:
+            wide = SEM_WIDTH if name == "sem" else 276
+            window.resizeDocks(by_area["right"], [wide] * len(by_area["right"]), Qt.Orientation.Horizontal)
+            window.resizeDocks(by_area["right"], [330, 460][: len(by_area["right"])], Qt.Orientation.Vertical)
+        if by_area["bottom"]:
+            high = max(216, round(window.height() * 0.24))
+            window.resizeDocks(by_area["bottom"], [high] * len(by_area["bottom"]), Qt.Orientation.Vertical)
+
+
+class WorkspaceButtons(QWidget):
+    """Annotate | Review | SEM, at the right of the menu bar."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.chosen: Callable[[str], object] = lambda _name: None
+        self._group = QButtonGroup(self)
+        self._group.setExclusive(True)
+        self.buttons: dict[str, QPushButton] = {}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 2, theme.STEP, 2)
+        row.setSpacing(2)
+        for name in WORKSPACES:
+            button = QPushButton(TITLES[name])
+            button.setCheckable(True)
+            button.setProperty("segment", True)
+            button.setToolTip(TIPS[name])
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _checked=False, name=name: self.chosen(name))
+            self._group.addButton(button)
+            self.buttons[name] = button
+            row.addWidget(button)
+
+    def check(self, name: str) -> None:
+        """Show which workspace is on screen."""
+        self.buttons[name].setChecked(True)

@@ -1,0 +1,188 @@
+"""Lists of crops: the gallery's, the strip of the review page, the preview of "same for all"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from qtpy.QtCore import (
+    QAbstractListModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    Qt,
+    QTimer,
+)
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QAbstractItemView, QFrame, QStyleOptionViewItem, QWidget
+
+from microscope_qc.app.base.signals import link
+from microscope_qc.app.session.review_order import BOX_ID, FindModel, find_model
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.cell_grid import GridView
+from microscope_qc.app.widgets.crops import CropProvider, CropSpec
+from microscope_qc.app.widgets.finding_paint import FindDelegate
+
+Index = QModelIndex | QPersistentModelIndex
+
+NOWHERE = QModelIndex()
+REPAINT_MS = 60
+MOST_WAITING = 2000
+
+
+class CropView(GridView):
+    """Cells that show finds; it never reads pixels itself."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None, *, one_row: bool = False) -> None:
+        super().__init__(parent, one_row=one_row)
+        self._session = session
+        self.crops = CropProvider(self)
+        self.delegate = FindDelegate(session, find_model(session), self.crops, self)
+        self.setItemDelegate(self.delegate)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setMouseTracking(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self._repaint = QTimer(self)
+        self._repaint.setSingleShot(True)
+        self._repaint.setInterval(REPAINT_MS)
+        self._repaint.timeout.connect(self._repaint_arrived)
+        self._arrived: set[CropSpec] = set()
+        self.crops.ready.connect(self._on_crops_ready)
+        self.crops.follow(session.slide_view)
+        link(self, session.mosaic_changed, self._on_mosaic_changed)
+        link(self, session.slide_changed, self._on_mosaic_changed)
+        self._on_mosaic_changed()
+        self.set_side(self.delegate.side)
+
+    def set_side(self, side: int) -> None:
+        """Show crops of another size."""
+        self.delegate.set_side(side)
+        self.delegate.ratio = self.devicePixelRatioF()
+        self.verticalScrollBar().setSingleStep(max(24, side // 3))
+        self.horizontalScrollBar().setSingleStep(max(24, side // 3))
+        option = QStyleOptionViewItem()
+        self.initViewItemOption(option)
+        self.set_cell_size(self.delegate.sizeHint(option, QModelIndex()))
+
+    def keyboardSearch(self, search: str) -> None:
+        """Qt: letters are keys of the review, not a search."""
+
+    def _on_mosaic_changed(self) -> None:
+        self.crops.set_mosaic(self._session.mosaic)
+        self.viewport().update()
+
+    def _on_crops_ready(self, specs: list[CropSpec]) -> None:
+        self._arrived.update(specs)
+        if not self._repaint.isActive():
+            self._repaint.start()
+
+    def _repaint_arrived(self) -> None:
+        """Paint the cells in sight whose pictures have come."""
+        arrived, self._arrived = self._arrived, set()
+        waiting = self.delegate.waiting
+        if arrived <= waiting.keys():
+            for spec in arrived:
+                self.viewport().update(self.rect_of(waiting.pop(spec)))
+        else:  # pictures that are shown already come anew: in another brightness
+            waiting.clear()
+            self.viewport().update()
+        if len(waiting) > MOST_WAITING:
+            waiting.clear()
+            self.viewport().update()
+
+
+class FindView(CropView):
+    """The finds in review order; selection is the session's."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None, *, one_row: bool = False) -> None:
+        super().__init__(session, parent, one_row=one_row)
+        self._finds: FindModel = find_model(session)
+        self.setModel(self._finds)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self._syncing = False
+        self._finds.modelReset.connect(self._show_selection)
+        self._finds.rowsInserted.connect(self._show_selection)
+        self._finds.rowsRemoved.connect(self._show_selection)
+        link(self, session.selection.changed, self._show_selection)
+        self.selectionModel().selectionChanged.connect(self._on_view_selection_changed)
+        self._show_selection()
+
+    def _on_view_selection_changed(self, *_: object) -> None:
+        """Somebody clicked or moved in this view."""
+        if self._syncing or self._finds.taking_out:
+            return
+        chosen = self.selectionModel().selection()
+        parts = [self._finds.ids_between(part.top(), part.bottom()) for part in chosen]  # type: ignore[attr-defined]
+        ids = np.concatenate([np.empty(0, np.int64), *parts])
+        current = self.currentIndex().data(BOX_ID) if self.currentIndex().isValid() else None
+        self._finds.start_review()
+        self._session.selection.set(ids, current=current if current in ids else None)
+        if self._session.selection.current is not None:
+            self._session.centre_requested.emit(self._session.selection.current)
+
+    def _show_selection(self, *_: object) -> None:
+        """Show the session's selection, as few ranges."""
+        rows = self._finds.rows_of(self._session.selection.ids)
+        at = self._finds.row_of(self._session.selection.current)
+        self._syncing = True
+        try:
+            selection = QItemSelection()
+            if len(rows):
+                for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+                    selection.select(self._finds.index(int(run[0]), 0), self._finds.index(int(run[-1]), 0))
+            model = self.selectionModel()
+            model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+            if at is not None:
+                index = self._finds.index(at, 0)
+                model.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+                self.show_current(index)
+        finally:
+            self._syncing = False
+
+    def show_current(self, index: QModelIndex) -> None:
+        """Bring the current find into sight."""
+        self.scrollTo(index, QAbstractItemView.ScrollHint.EnsureVisible)
+
+
+class StripView(FindView):
+    """One row of finds with the current one near the left, so that the next ones are in sight."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(session, parent, one_row=True)
+
+    def set_side(self, side: int) -> None:
+        """Show crops of another size, and be just as high as they are."""
+        super().set_side(side)
+        self.setFixedHeight(self.cell_size().height() + self.horizontalScrollBar().sizeHint().height() + 4)
+
+    def show_current(self, index: QModelIndex) -> None:
+        """Leave one judged find in sight at the left."""
+        self.updateGeometries()
+        self.horizontalScrollBar().setValue(max(0, (index.row() - 1) * self.cell_size().width()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: keep the current one in place."""
+        super().resizeEvent(event)
+        if self.currentIndex().isValid():
+            self.show_current(self.currentIndex())
+
+
+class _Ids(QAbstractListModel):
+    def __init__(self, ids: Sequence[int], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._ids = list(ids)
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = NOWHERE) -> int:
+        return 0 if parent.isValid() else len(self._ids)
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
+        return self._ids[index.row()] if index.isValid() and role == BOX_ID else None
+
+
+class CropList(CropView):
+    """A fixed list of finds, to look at."""
+
+    def __init__(self, session: Session, ids: Sequence[int], parent: QWidget) -> None:
+        super().__init__(session, parent)
+        self.setModel(_Ids(ids, self))

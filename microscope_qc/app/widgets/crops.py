@@ -1,0 +1,348 @@
+"""Crops for gallery and review: read by worker threads, kept in a bounded cache, never waited for."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from qtpy.QtCore import QObject, Qt, QTimer, Signal, Slot
+from qtpy.QtGui import QImage
+
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.tile_cache import TileSource
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.slide_view import SlideView
+    from microscope_qc.slides import Mosaic
+    from microscope_qc.slides.display import DisplaySettings
+
+logger = logging.getLogger(__name__)
+
+CONTEXT = 0.6
+"""Margin around a box as a share of its longer side."""
+MIN_SIDE_PX = 40
+"""A smaller region would show pixels as bricks and no surroundings."""
+DISPLAY_MS = 120
+"""Crops follow brightness and contrast this long after the hand rests: the canvas goes first."""
+SIZES_PX = (128, 192, 256, 384, 512, 768, 1024, 1600, 2400)
+"""Crops are read in these sizes, so that moving the size slider finds most of them in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """What to read: a region of the slide in full-resolution pixels, and the size of the picture (height, width)."""
+
+    region: Region
+    shape_px: tuple[int, int]
+
+    @classmethod
+    def around(
+        cls,
+        box: tuple[float, float, float, float],
+        *,
+        shape_px: tuple[int, int],
+        context: float = CONTEXT,
+        within: tuple[int, int] | None = None,
+    ) -> CropSpec:
+        """Region of the picture's proportions that holds a box (y0, x0, y1, x1) with its surroundings.
+
+        ``within`` is the slide's shape: the region is moved to lie on the slide where it can, and the box then stands
+        off its middle. Without it the box is always in the middle.
+        """
+        y0, x0, y1, x1 = box
+        margin = 2.0 * context * max(y1 - y0, x1 - x0, 1.0)
+        height, width = y1 - y0 + margin, x1 - x0 + margin
+        aspect = shape_px[1] / shape_px[0]
+        height = max(height, width / aspect, MIN_SIDE_PX)
+        width = height * aspect
+        top, left = round((y0 + y1 - height) / 2), round((x0 + x1 - width) / 2)
+        rows, columns = max(1, round(height)), max(1, round(width))
+        if within is not None:
+            top, left = _moved(top, rows, within[0]), _moved(left, columns, within[1])
+        region = Region(top, left, top + rows, left + columns)
+        return cls(region, _picture_shape(region.shape, shape_px))
+
+    @classmethod
+    def whole(cls, slide_shape: tuple[int, int], *, longest_px: int) -> CropSpec:
+        """Return the whole slide as a thumbnail."""
+        height, width = slide_shape
+        scale = min(1.0, longest_px / max(height, width, 1))
+        return cls(Region(0, 0, height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def _moved(start: int, length: int, limit: int) -> int:
+    """Start of a stretch moved into [0, limit); one that is longer than that lies around it."""
+    return min(max(start, 0), limit - length) if length <= limit else (limit - length) // 2
+
+
+def _picture_shape(region_shape: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
+    """Never more pixels than the region has: the painter enlarges more cheaply than a reader."""
+    longest = next((size for size in SIZES_PX if size >= max(wanted)), SIZES_PX[-1])
+    scale = min(1.0, longest / max(region_shape))
+    return max(1, round(region_shape[0] * scale)), max(1, round(region_shape[1] * scale))
+
+
+class Readable(Protocol):
+    """What crops are cut from."""
+
+    def read_scaled(
+        self, region_level0: Region, shape: tuple[int, int], /, *, display: DisplaySettings | None = None
+    ) -> np.ndarray:
+        """As :meth:`Mosaic.read_scaled`, with a person's display settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A picture, or the reason why there is none."""
+
+    image: QImage | None
+    error: str = ""
+
+
+class CropProvider(QObject):
+    """Reads crops of one slide at a time.
+
+    :meth:`get` answers from the cache or returns None and reads in the background; ``ready`` then gives the specs
+    that arrived. What was asked for last is read first; requests made in the same turn of the event loop keep their
+    order. A change of the slide starts a new generation: replies of an older one are dropped.
+
+    Parameters
+    ----------
+    source_of
+        What reads a slide: its tiles, through the cache that canvas and gallery share.
+    """
+
+    ready = Signal(object)
+    _arrived = Signal()
+
+    def __init__(
+        self,
+        parent: QObject | None = None,
+        *,
+        cache_bytes: int = 96 << 20,
+        workers: int = 2,
+        source_of: Callable[[Mosaic], Readable] = TileSource,
+    ) -> None:
+        super().__init__(parent)
+        self._source_of = source_of
+        self._source: Readable | None = None
+        self._cache: OrderedDict[CropSpec, Crop] = OrderedDict()
+        self._cache_bytes = 0
+        self._cache_limit = cache_bytes
+        self._condition = threading.Condition()
+        self._mosaic: Mosaic | None = None
+        self._generation = 0
+        self._queue: list[tuple[int, int, CropSpec]] = []
+        self._wanted: dict[CropSpec, int] = {}
+        self._reading: set[CropSpec] = set()
+        self._pass = 0
+        self._sequence = 0
+        self._replies: deque[tuple[int, CropSpec, Crop]] = deque()
+        self._slide_view: SlideView | None = None
+        self._display: DisplaySettings | None = None
+        self._old: set[CropSpec] = set()  # cached with other display settings: shown until the new ones are there
+        self._display_soon = QTimer(self)
+        self._display_soon.setSingleShot(True)
+        self._display_soon.setInterval(DISPLAY_MS)
+        self._display_soon.timeout.connect(self._take_display)
+        self._stopped = False
+        self._threads: list[threading.Thread] = []
+        self._worker_count = workers
+        self._new_pass = QTimer(self)
+        self._new_pass.setSingleShot(True)
+        self._new_pass.timeout.connect(self._on_new_pass)
+        self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
+        # a bound method would be disconnected before the signal comes
+        self.destroyed.connect(lambda: self._stop())  # noqa: PLW0108
+
+    @property
+    def generation(self) -> int:
+        """Counts the slides shown so far."""
+        return self._generation
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory the cached pictures take."""
+        return self._cache_bytes
+
+    @property
+    def waiting(self) -> int:
+        """Requests that were not answered yet."""
+        with self._condition:
+            return len(self._wanted)
+
+    def set_mosaic(self, mosaic: Mosaic | None) -> None:
+        """Show another slide (or none): forgets the cache, the requests and the replies still on their way."""
+        with self._condition:
+            if mosaic is self._mosaic:
+                return
+            self._mosaic = mosaic
+            self._source = None if mosaic is None else self._source_of(mosaic)
+            self._generation += 1
+            self._queue.clear()
+            self._wanted.clear()
+            self._reading.clear()
+        self._cache.clear()
+        self._old.clear()
+        self._cache_bytes = 0
+        self._take_display()
+
+    def follow(self, slide_view: SlideView) -> None:
+        """Show crops as the slide is shown: brightness, contrast, channels, white balance."""
+        self._slide_view = slide_view
+        slide_view.display_changed.connect(self._on_display_changed)
+        self._take_display()
+
+    @Slot(object)
+    def _on_display_changed(self, _display: object) -> None:
+        if not self._display_soon.isActive():
+            self._display_soon.start()
+
+    @Slot()
+    def _take_display(self) -> None:
+        self._display_soon.stop()
+        view = self._slide_view
+        display = None if view is None or view.display.neutral else view.display
+        if display == self._display:
+            return
+        with self._condition:
+            self._display = display
+            self._generation += 1
+            self._queue.clear()
+            self._wanted.clear()
+            self._reading.clear()
+        self._old = set(self._cache)
+        if self._old:
+            self.ready.emit(list(self._old))  # whoever shows one asks for it again
+
+    def get(self, spec: CropSpec) -> Crop | None:
+        """Crop from the cache, or None after asking the workers for it. Window's thread; never waits."""
+        crop = self._cache.get(spec)
+        if crop is not None:
+            self._cache.move_to_end(spec)
+            if spec in self._old:
+                self._request(spec)
+            return crop
+        self._request(spec)
+        return None
+
+    def forget_waiting(self) -> None:
+        """Drop the requests nobody has started on (the view scrolled away)."""
+        with self._condition:
+            for spec in [spec for spec in self._wanted if spec not in self._reading]:
+                del self._wanted[spec]
+            self._queue.clear()
+
+    def close(self) -> None:
+        """Stop the workers and wait for the reads under way."""
+        self._stop()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _request(self, spec: CropSpec) -> None:
+        if not self._new_pass.isActive():
+            self._new_pass.start(0)
+        with self._condition:
+            if self._mosaic is None or self._stopped or spec in self._reading or self._wanted.get(spec) == self._pass:
+                return
+            self._wanted[spec] = self._pass
+            self._sequence += 1
+            heapq.heappush(self._queue, (-self._pass, self._sequence, spec))
+            self._condition.notify()
+        if not self._threads:
+            self._start()
+
+    def _start(self) -> None:
+        for number in range(self._worker_count):
+            thread = threading.Thread(target=self._work, name=f"crops-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _stop(self) -> None:
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+    @Slot()
+    def _on_new_pass(self) -> None:
+        self._pass += 1
+
+    def _next(self) -> tuple[int, Readable, DisplaySettings | None, CropSpec] | None:
+        with self._condition:
+            while True:
+                if self._stopped:
+                    return None
+                while self._queue:
+                    negative_pass, _, spec = heapq.heappop(self._queue)
+                    # a spec that was asked for again later has a newer entry: only that one counts
+                    if self._wanted.get(spec) == -negative_pass and self._source is not None:
+                        self._reading.add(spec)
+                        return self._generation, self._source, self._display, spec
+                self._condition.wait()
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            generation, source, display, spec = task
+            how = {} if display is None else {"display": display}
+            try:
+                crop = Crop(to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
+            except Exception as error:  # a worker must outlive any unreadable tile; the cell says what happened
+                logger.info("crop %s: %s", spec.region, error)
+                crop = Crop(None, str(error) or type(error).__name__)
+            with self._condition:
+                if self._stopped:
+                    return
+                first = not self._replies
+                self._replies.append((generation, spec, crop))
+            if first:
+                try:
+                    self._arrived.emit()
+                except RuntimeError:  # the window went away between the read and the reply
+                    return
+
+    @Slot()
+    def _on_arrived(self) -> None:
+        arrived: list[CropSpec] = []
+        with self._condition:
+            replies = list(self._replies)
+            self._replies.clear()
+            for generation, spec, _ in replies:
+                if generation == self._generation:
+                    self._wanted.pop(spec, None)
+                    self._reading.discard(spec)
+        for generation, spec, crop in replies:
+            if generation == self._generation:
+                self._keep(spec, crop)
+                arrived.append(spec)
+        if arrived:
+            self.ready.emit(arrived)
+
+    def _keep(self, spec: CropSpec, crop: Crop) -> None:
+        self._old.discard(spec)
+        old = self._cache.pop(spec, None)
+        self._cache_bytes += _size(crop) - (_size(old) if old is not None else 0)
+        self._cache[spec] = crop
+        while self._cache_bytes > self._cache_limit and len(self._cache) > 1:
+            gone, dropped = self._cache.popitem(last=False)
+            self._old.discard(gone)
+            self._cache_bytes -= _size(dropped)
+
+
+def _size(crop: Crop) -> int:
+    return 256 + (crop.image.sizeInBytes() if crop.image is not None else 0)
+
+
+def to_image(pixels: np.ndarray) -> QImage:
+    """Return RGB pixels (h, w, 3) as a picture with memory of its own."""
+    pixels = np.ascontiguousarray(pixels, dtype=np.uint8)
+    height, width = pixels.shape[:2]
+    image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    # RGB32 is what the raster painter draws without converting; the conversion also copies out of numpy's memory
+    return image.convertToFormat(QImage.Format.Format_RGB32)

@@ -1,0 +1,137 @@
+"""What the detector is taught: which default box answers for which defect, and how wrong it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from microscope_qc.ml.architectures.ssd.network import decode
+from microscope_qc.ml.quick_torchvision import torchvision
+
+CANDIDATES_PER_LEVEL = 9
+
+
+@dataclass(frozen=True)
+class Target:
+    """Defects of one picture.
+
+    Attributes
+    ----------
+    boxes : Tensor, (n, 4)
+        x0, y0, x1, y1 in model pixels.
+    labels : Tensor, (n,)
+        Class indices.
+    ignore : Tensor, (m, 4)
+        Places that neither hold nor lack a defect (one cut off by the picture's border, for example).
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    ignore: Tensor
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Loss of a batch and its parts."""
+
+    total: Tensor
+    classify: float
+    locate: float
+    positives: int
+
+
+def assign(default: Tensor, levels: list[int], truth: Tensor) -> Tensor:
+    """Choose the default boxes that answer for each defect.
+
+    Adaptive training sample selection, Zhang et al., CVPR 2020: of the nearest default boxes of each level, those whose
+    overlap lies above the mean plus the standard deviation. A thin crack and a round particle both get their share,
+    which no fixed overlap gives them.
+
+    Returns
+    -------
+    Tensor of int64, (N,)
+        Index of the defect, or -1 for background.
+    """
+    count, defects = len(default), len(truth)
+    owner = torch.full((count,), -1, dtype=torch.int64)
+    if defects == 0:
+        return owner
+    overlap = torchvision.ops.box_iou(truth, default)
+    middle = (default[:, :2] + default[:, 2:]) / 2
+    truth_middle = (truth[:, :2] + truth[:, 2:]) / 2
+    distance = torch.cdist(truth_middle, middle)
+    near = torch.zeros(defects, count, dtype=torch.bool)
+    start = 0
+    for number in levels:
+        part = distance[:, start : start + number]
+        index = part.topk(min(CANDIDATES_PER_LEVEL, number), dim=1, largest=False).indices
+        near[:, start : start + number].scatter_(1, index, True)
+        start += number
+    picked = overlap.masked_fill(~near, 0)
+    number_near = near.sum(1, keepdim=True)
+    mean = picked.sum(1, keepdim=True) / number_near
+    spread = (((picked - mean) ** 2 * near).sum(1, keepdim=True) / (number_near - 1).clamp(min=1)).sqrt()
+    inside = (
+        (middle[None, :, 0] > truth[:, None, 0])
+        & (middle[None, :, 1] > truth[:, None, 1])
+        & (middle[None, :, 0] < truth[:, None, 2])
+        & (middle[None, :, 1] < truth[:, None, 3])
+    )
+    positive = near & inside & (overlap >= mean + spread)
+    best = overlap.argmax(1)  # nobody is left without a teacher: the best box always answers
+    positive[torch.arange(defects), best] = True
+    value = torch.where(positive, overlap, torch.full_like(overlap, -1.0))
+    value[torch.arange(defects), best] += 1.0
+    strongest, index = value.max(0)
+    return torch.where(strongest >= 0, index, owner)
+
+
+def detection_loss(
+    logits: Tensor,
+    offsets: Tensor,
+    *,
+    default: Tensor,
+    levels: list[int],
+    targets: list[Target],
+    box_weight: float = 2.0,
+) -> Loss:
+    """Focal loss of the classes plus generalised-IoU loss of the boxes, both per positive default box.
+
+    Parameters
+    ----------
+    logits : Tensor, (B, N, classes)
+    offsets : Tensor, (B, N, 4)
+    default : Tensor, (N, 4)
+    levels : list of int
+        Number of default boxes at each level.
+    targets : list of Target
+        One for each picture.
+    box_weight
+        Weight of the boxes against the classes.
+    """
+    wanted = torch.zeros_like(logits)
+    counted = torch.ones(logits.shape[:2], dtype=logits.dtype)
+    cpu_default = default.cpu()
+    middle = (cpu_default[:, :2] + cpu_default[:, 2:]) / 2
+    rows, truths = [], []
+    for number, target in enumerate(targets):
+        owner = assign(cpu_default, levels, target.boxes)
+        positive = torch.nonzero(owner >= 0).flatten()
+        if len(target.ignore):
+            inside = (middle[:, None] > target.ignore[None, :, :2]).all(2) & (
+                middle[:, None] < target.ignore[None, :, 2:]
+            ).all(2)
+            counted[number, inside.any(1) & (owner < 0)] = 0
+        wanted[number, positive, target.labels[owner[positive]]] = 1.0
+        rows.append(positive + number * len(default))
+        truths.append(target.boxes[owner[positive]])
+    row = torch.cat(rows).to(logits.device)
+    truth = torch.cat(truths).to(logits.device)
+    positives = max(1, len(row))
+    focal = torchvision.ops.sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=2.0).sum(2)
+    classify = (focal * counted.to(logits.device)).sum() / positives
+    boxes = decode(offsets.reshape(-1, 4)[row], default[row % len(default)])
+    locate = torchvision.ops.generalized_box_iou_loss(boxes, truth, reduction="sum") / positives
+    return Loss(classify + box_weight * locate, float(classify.detach()), float(locate.detach()), len(row))

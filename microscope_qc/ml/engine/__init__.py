@@ -1,0 +1,21 @@
+"""Run a model over a slide. Importing this costs no torch; running does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.jobs import Job
+from microscope_qc.ml.tiling import plan_grid
+from microscope_qc.project.runs.run_lock import PATIENCE_SECONDS
+
+__all__ = ["plan_grid", "run_model"]
+
+
+def run_model(
+    run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
+) -> Job[dict[str, Any]]:
+    """Child's side of a run; see :func:`microscope_qc.ml.engine.engine.run_model`."""
+    from microscope_qc.ml.engine.engine import run_model as run
+
+    return run(run_folder, patience_s=patience_s, began=began)

@@ -1,0 +1,167 @@
+"""The child's side of a run: read tiles, compute, write the journal.
+
+Killed at any time, it goes on later where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.engine.area import wanted_tiles
+from microscope_qc.ml.engine.batch_size import batch_size, device_name
+from microscope_qc.ml.engine.pipeline import Session
+from microscope_qc.ml.engine.record import RunWriter
+from microscope_qc.ml.tasks.on_device import compiling_pays
+from microscope_qc.ml.tiling import plan_grid
+from microscope_qc.project.runs.journal import LOADING, read_run_card, read_status, write_status
+from microscope_qc.project.runs.plan import RunPlan, read_plan, write_plan
+from microscope_qc.project.runs.run_lock import PATIENCE_SECONDS, RunLock
+from microscope_qc.project.runs.speed import Meter, Starts, live_text
+
+_STATUS_SECONDS = 0.5
+
+
+def new_status() -> dict[str, Any]:
+    """What a run says of itself before anything is known."""
+    return {
+        "state": "running", "tiles_done": 0, "tiles_total": 0, "tiles_damaged": 0, "tiles_skipped": 0,
+        "share_skipped": 0.0, "device": "", "device_name": "", "precision": "", "batch": 0, "seconds": 0.0,
+        "notes": [], "message": "",
+    }  # fmt: skip
+
+
+def run_model(
+    run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
+) -> Job[dict[str, Any]]:
+    """Do what a run's card says, as far as it is not in the journal yet.
+
+    Parameters
+    ----------
+    patience_s
+        How long to wait for another process that still writes this run, such as one whose window was killed.
+    began
+        When this process began, on the clock of ``time.monotonic``: loading the program is part of what a run takes.
+
+    Returns
+    -------
+    Job[dict]
+        The last status: state, tiles_done, tiles_total, tiles_damaged, tiles_skipped and share_skipped (resin and
+        empty area), device, device_name, precision, batch, notes (sentences about what had to be changed), message,
+        and of all starts of this run together seconds, tiles_per_s, mm2_per_min, share_computed and share_waited, with
+        starts (what each took, see :class:`microscope_qc.project.runs.speed.Starts`).
+
+    Raises
+    ------
+    ModelError, SlideError, ProjectError
+        When model, slide or card cannot be used, or another process still writes the run.
+    OutOfMemory
+        When not even a part of a tile can be computed.
+    """
+    folder = Path(run_folder)
+    card = read_run_card(folder)
+    status = new_status()
+    lock, waiting = RunLock(folder), time.monotonic()
+    yield from lock.acquire(patience_s=patience_s)
+    began = time.monotonic() - (0.0 if began is None else waiting - began)  # the wait for another one is not its time
+    try:
+        with one_picture_thread():
+            yield from _work(folder, card, status, began)
+        status["state"] = "finished"
+    except GeneratorExit:
+        status["state"] = "stopped"
+        raise
+    except BaseException as error:
+        status["state"] = "failed"
+        status["message"] = str(error)
+        raise
+    finally:
+        try:
+            write_status(folder, status)
+        finally:
+            lock.release()
+    return status
+
+
+def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: float) -> Job[None]:
+    from microscope_qc.ml.devices import use_threads
+
+    starts, meter = Starts(read_status(folder), began=began), Meter()
+    status.update(starts.figures({}))
+    use_threads()
+    total = len(plan_grid(card))
+    writer = RunWriter(folder, tiles=total)
+
+    def tell() -> None:
+        count(status, writer, total)
+        status.update(starts.figures(meter.sums(), notes=status["notes"]))
+
+    try:
+        tell()
+        write_status(folder, status)
+        yield Progress(len(writer.done), total, LOADING, "loading the model")
+        with Session(card, tell=status["notes"].append) as session:
+            starts.ready()
+            meter.tile_mm2 = session.tile_mm2
+            writer.keep_heat(session)
+            yield Progress(len(writer.done), total, LOADING, "looking for material")
+            tiles, groups = prepared(folder, session, writer)
+            plan = read_plan(folder)
+            status.update(
+                device=str(session.task.device), device_name=device_name(session.task.device),
+                precision=session.task.precision, batch=plan.batch if plan else 0,
+                tiles_skipped=total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, total), 4),
+            )  # fmt: skip
+            told, notes = time.monotonic(), 0
+            tell()
+            write_status(folder, status)
+            for _ in session.work(groups, writer.take, meter=meter):
+                tell()
+                status["device"] = str(session.task.device)
+                if time.monotonic() - told > _STATUS_SECONDS or len(status["notes"]) > notes:
+                    write_status(folder, status)
+                    told, notes = time.monotonic(), len(status["notes"])
+                yield Progress(len(writer.done), total, "tiles", live_text(status))
+    finally:
+        tell()
+        writer.close()
+    yield Progress(len(writer.done), total, "tiles")
+
+
+def prepared(folder: Path, session: Session, writer: RunWriter) -> tuple[list[int], list[list[int]]]:
+    """Tiles to look at, and the batches in which they are computed; what must stay the same is kept with the run."""
+    tiles = wanted_tiles(folder, session)
+    wanted = set(tiles)
+    writer.skip([tile for tile in range(len(session.grid)) if tile not in wanted])
+    plan = read_plan(folder)
+    if plan is None:
+        # a run begun before runs had plans computed four tiles at once
+        size = 4 if writer.done & wanted else batch_size(session.task, session.shape, tiles=len(tiles))
+        compiled = compiling_pays(session.task.device, tiles=len(tiles))
+        plan = RunPlan(size, session.task.precision, compiled)
+        write_plan(folder, plan)
+    if plan.compiled and session.task.device.type == "cuda":
+        session.task.compile()
+    return tiles, plan.groups(tiles, writer.done)
+
+
+def count(status: dict[str, Any], writer: RunWriter, total: int) -> None:
+    """Bring the numbers of tiles up to date."""
+    status.update(tiles_done=len(writer.done), tiles_total=total, tiles_damaged=len(writer.damaged))
+
+
+@contextlib.contextmanager
+def one_picture_thread() -> Iterator[None]:
+    """Keep OpenCV from starting threads of its own beside the reader threads and the network's."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

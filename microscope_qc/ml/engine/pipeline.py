@@ -1,0 +1,140 @@
+"""A model, a slide and the stages between them: read, compute, make results, each a few batches ahead of the next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.geometry import Region
+from microscope_qc.ml.engine.fallback import Ladder
+from microscope_qc.ml.engine.feed import Feed
+from microscope_qc.ml.engine.pixels import TileReader
+from microscope_qc.ml.engine.sink import Sink
+from microscope_qc.ml.engine.streams import Computed, Streams
+from microscope_qc.ml.tasks.loading import load_task
+from microscope_qc.ml.tiling import in_valid_area, model_tile_shape, plan_grid, slide_scale, to_slide
+from microscope_qc.project.runs.speed import Meter
+
+READERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TileRecord:
+    """What is kept of a tile: candidates in slide pixels and scores of its places, or why it could not be read."""
+
+    index: int
+    candidates: np.ndarray | None = None
+    error: str = ""
+    heat: np.ndarray | None = None
+    frame: Region | None = None
+
+
+class Session:
+    """An open slide and a loaded model that work through tiles; to be closed.
+
+    Parameters
+    ----------
+    card
+        A run's card.
+    tell
+        Takes sentences for a person: what had to be changed because memory ran out.
+    """
+
+    def __init__(self, card: Mapping[str, Any], *, tell: Callable[[str], None] = lambda sentence: None) -> None:
+        from microscope_qc.slides import open_slide
+
+        self.card = card
+        self.task = load_task(card)
+        self.grid = plan_grid(card)
+        self.ladder = Ladder(self.task, tell)
+        where = card["slide"]
+        self._slide = open_slide(where["path"])
+        try:
+            self.mosaic = self._slide.scene(where.get("scene"))
+            size = where.get("pixel_size_um") or self.mosaic.pixel_size_um
+            self.pixel_size_um = None if size is None else (float(size[0]), float(size[1]))
+            self.scale = slide_scale(self.task.card.pixel_size_um, self.pixel_size_um)
+            first = self.grid[0]
+            self.shape = model_tile_shape(first, self.scale)
+            self.reader = TileReader(self.mosaic, scale=self.scale, tile_shape=first.shape, shape=self.shape)
+        except BaseException:
+            self._slide.close()
+            raise
+
+    @property
+    def tile_mm2(self) -> float | None:
+        """Area that one tile adds to the slide, without what it shares with its neighbours."""
+        if self.pixel_size_um is None:
+            return None
+        region, (pixel_y, pixel_x) = self.grid.region, self.pixel_size_um
+        return region.shape[0] * pixel_y * region.shape[1] * pixel_x / 1e6 / max(1, len(self.grid))
+
+    def work(
+        self, groups: Sequence[Sequence[int]], take: Callable[[list[TileRecord]], None], *, meter: Meter | None = None
+    ) -> Iterator[None]:
+        """Work through batches; ``take`` gets the records of each in a thread, in order; yields after every batch."""
+        meter = meter or Meter()
+        streams = Streams(lambda slots: self.ladder.compute(slots, self.shape), device=self.task.device)
+        feed = Feed(
+            self.task, self.reader, groups=groups, place=self.grid.__getitem__, readers=READERS, held=streams.ahead
+        )
+        sink = Sink(lambda item: take(self._records(*item)))
+        busy = float(getattr(self.task, "busy_s", 0.0))
+
+        def done(item: Computed) -> None:
+            nonlocal busy
+            feed.free(item.batch)
+            seconds = item.seconds / streams.count
+            if self.task.device.type == "cuda":  # launching is not computing: the card says how long it took
+                now_busy = float(getattr(self.task, "busy_s", 0.0))
+                seconds, busy = now_busy - busy, now_busy
+            blocked = sink.put((item.batch.tiles, item.batch.errors, item.answer))
+            meter.add(tiles=len(item.batch.tiles), computed_s=seconds, waited_s=blocked if streams.idle else 0.0)
+
+        meter.start()
+        waited = 0.0
+        try:
+            for batch in feed:
+                meter.add(waited_s=feed.waited_s - waited if streams.idle else 0.0)
+                waited = feed.waited_s
+                streams.put(batch)
+                for item in streams.finished():
+                    done(item)
+                    yield
+            for item in streams.finished(all_of_them=True):
+                done(item)
+                yield
+        finally:
+            with contextlib.ExitStack() as ends:
+                for stage in (sink, feed, streams):  # the last is closed first
+                    ends.callback(stage.close)
+
+    def _records(self, tiles: list[int], errors: dict[int, str], computed: list[Any]) -> list[TileRecord]:
+        records = []
+        for index, found in zip(tiles, self.ladder.results(computed, self.shape), strict=True):
+            if index in errors:
+                records.append(TileRecord(index, error=errors[index]))
+                continue
+            frame = self.reader.frame(self.grid[index])
+            rows = to_slide(found.candidates, frame, shape=self.shape, index=index)
+            if self.task.seams:
+                rows = rows[in_valid_area(rows, self.grid[index], grid=self.grid)]
+            records.append(TileRecord(index, candidates=rows, heat=found.heat, frame=frame))
+        return records
+
+    def close(self) -> None:
+        """Let go of the slide."""
+        self._slide.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

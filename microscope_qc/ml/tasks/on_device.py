@@ -1,0 +1,169 @@
+"""From prepared pixels to a network's answers: what all tasks share."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.devices import autocast, fast_bfloat16, is_out_of_memory
+from microscope_qc.ml.tasks.base import Size
+
+log = logging.getLogger(__name__)
+
+WORTH_COMPILING = 5000
+"""Tiles from which on a graphics card makes up for the minute that compiling takes."""
+
+
+class OnDevice:
+    """A network on a device, fed with slots.
+
+    On the processor a slot holds normalised numbers in the order of the channels, made where the tile is read, so that
+    the network takes it as it is. A graphics card gets the bytes, a fourth of the traffic, and normalises them.
+
+    Attributes
+    ----------
+    stride
+        Sides of slots are multiples of it.
+    busy_s
+        Seconds that a graphics card computed; the processor's are the caller's to measure.
+    """
+
+    stride = 32
+    seams = False
+
+    def __init__(self, card: ModelCard, network: nn.Module, *, device: torch.device) -> None:
+        self.card = card
+        self.device = device
+        self._network = network.to(device).to(memory_format=torch.channels_last).eval()
+        self._run: Any = self._network
+        self._compiled = False
+        self.busy_s = 0.0
+        self._mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(card.std, device=device).view(1, 3, 1, 1) * 255
+        # every value a byte can have, normalised as torch would: (1, 256, 3)
+        steps = torch.arange(256, dtype=torch.float32).view(256, 1)
+        mean, std = (torch.tensor(values) * 255 for values in (card.mean, card.std))
+        self._table = np.ascontiguousarray(((steps - mean) / std).numpy()[None])
+        self._copying = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    @property
+    def precision(self) -> str:
+        """ "float32" or "bfloat16"."""
+        return "bfloat16" if fast_bfloat16(self.device) else "float32"
+
+    def compile(self) -> None:
+        """Let torch compile the network; the first pictures of a shape take longer, all others less."""
+        self._run, self._compiled = torch.compile(self.plain(), dynamic=False), True
+
+    def plain(self) -> Any:
+        """What is run on pictures, as it was written."""
+        return self._network
+
+    def slot(self, shape: Size) -> tuple[Size, type[np.generic]]:
+        """See :class:`microscope_qc.ml.tasks.base.Task`."""
+        height, width = (-(-side // self.stride) * self.stride for side in shape)
+        return (height, width), np.uint8 if self.device.type == "cuda" else np.float32
+
+    def prepare(self, pixels: np.ndarray, slot: np.ndarray) -> None:
+        """See :class:`microscope_qc.ml.tasks.base.Task`."""
+        import cv2
+
+        height, width = pixels.shape[:2]
+        if slot.dtype == np.uint8:
+            slot[:height, :width] = pixels
+        elif slot.shape == pixels.shape:
+            cv2.LUT(pixels, self._table, slot)
+        else:
+            slot[:height, :width] = cv2.LUT(pixels, self._table)
+        # zero is the mean colour
+        slot[height:] = 0
+        slot[:, width:] = 0
+
+    @torch.inference_mode()
+    def compute(self, slots: Tensor, size: Size) -> tuple[Size, list[Tensor], Any]:
+        """See :class:`microscope_qc.ml.tasks.base.Task`: the slots' shape, the answers, when they are there."""
+        begun = self._mark()
+        pictures = self._normalised(slots, size) if slots.dtype == torch.uint8 else slots.to(self.device)
+        with autocast(self.device):
+            answers = self.read_out(self._forward(pictures.permute(0, 3, 1, 2), size))
+        shape = (int(slots.shape[1]), int(slots.shape[2]))
+        if self.device.type == "cpu":
+            return shape, list(answers), None
+        host = [torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True) for answer in answers]
+        for target, answer in zip(host, answers, strict=True):
+            target.copy_(answer, non_blocking=True)
+        if self._copying is not None:
+            self._copying.synchronize()  # the slots are filled again as soon as this returns
+        return shape, host, (begun, self._mark())
+
+    def _mark(self) -> Any:
+        if self.device.type != "cuda":
+            return None
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _normalised(self, slots: Tensor, size: Size) -> Tensor:
+        if self._copying is None:  # bytes that were prepared for a graphics card which has given up
+            pictures = slots.float()
+        else:
+            with torch.cuda.stream(self._copying):
+                raw = slots.to(self.device, non_blocking=True)
+            torch.cuda.current_stream(self.device).wait_stream(self._copying)
+            raw.record_stream(torch.cuda.current_stream(self.device))
+            pictures = raw.float()
+        pictures = (pictures - self._mean.view(1, 1, 1, 3)) / self._std.view(1, 1, 1, 3)
+        pictures[:, size[0] :] = 0
+        pictures[:, :, size[1] :] = 0
+        return pictures
+
+    def _forward(self, pictures: Tensor, size: Size) -> Any:
+        return self.answers(pictures)
+
+    def answers(self, pictures: Tensor) -> Any:
+        """What the network says; as it was written where its compiled form fails."""
+        if not self._compiled:
+            return self._run(pictures)
+        try:
+            return self._run(pictures)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            log.warning("the compiled network failed and is not used: %s", error)
+            self._run, self._compiled = self.plain(), False
+            return self._run(pictures)
+
+    def read_out(self, answers: Any) -> tuple[Tensor, ...]:
+        """Leave of the network's answers what :meth:`results` needs; on the device."""
+        return tuple(answers)
+
+    def fetched(self, computed: tuple[Size, list[Tensor], Any]) -> tuple[Size, list[Tensor]]:
+        """The slots' shape and the answers in the computer's memory, as soon as they are there."""
+        shape, tensors, marks = computed
+        if marks is not None:
+            begun, ended = marks
+            ended.synchronize()
+            self.busy_s += begun.elapsed_time(ended) / 1000
+        return shape, tensors
+
+    def to_cpu(self) -> None:
+        """See :class:`microscope_qc.ml.tasks.base.Task`."""
+        self.device = torch.device("cpu")
+        self._copying = None
+        self._network = self._network.to(self.device)
+        self._run, self._compiled = self.plain(), False
+        self._mean, self._std = self._mean.cpu(), self._std.cpu()
+
+
+def compiling_pays(device: torch.device, *, tiles: int) -> bool:
+    """Whether a run should compile its network first.
+
+    On processors it does not: two cores took 73 s to compile the bundled detector, which was no faster then.
+    """
+    return device.type == "cuda" and tiles >= WORTH_COMPILING and importlib.util.find_spec("triton") is not None

@@ -1,0 +1,284 @@
+"""Zeiss CZI through pylibCZIrw: scenes, channels, and levels that libCZI makes from the pyramid or from the tiles."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
+from microscope_qc.slides.czi.directory import SubBlocks, check_sub_block, read_sub_blocks
+from microscope_qc.slides.czi.metadata import CziMetadata, parse_metadata
+from microscope_qc.slides.czi.stage import fit_stage
+from microscope_qc.slides.czi.tiles import Bgr48Tiles, misread
+
+CACHE_BYTES = 128 << 20
+SMALLEST_PX = 512
+MAX_CHANNELS = 1000
+DTYPES = {
+    "Gray8": np.uint8,
+    "Gray16": np.uint16,
+    "Gray32Float": np.float32,
+    "Bgr24": np.uint8,
+    "Bgr48": np.uint16,
+    "Bgr96Float": np.float32,
+}
+# what libCZI and its wrapper raise on damaged files, with words for programmers
+DAMAGE = (RuntimeError, ValueError, LookupError, OverflowError, MemoryError)
+STACKS = {"Z": "focus planes", "T": "time points", "H": "phases", "I": "illuminations", "R": "rotations", "V": "views"}
+
+
+def open_czi(path: Path) -> Slide:
+    """Open a CZI; every scene is a mosaic of its own, its first pixel at (0, 0).
+
+    Raises
+    ------
+    SlideError
+        When libCZI cannot open it or its pixel type is not supported.
+    """
+    reader = _open(path)
+    try:
+        scenes = _scenes(path, reader)
+    except SlideError:
+        reader.close()
+        raise
+    except DAMAGE as error:
+        reader.close()
+        raise _damaged(path) from error
+    return Slide(path, format="czi", scenes=scenes, on_close=reader.close)
+
+
+class _Reader:
+    """libCZI's reader; reading a closed one would end the process, so that is made impossible here."""
+
+    def __init__(self, path: Path) -> None:
+        from pylibCZIrw.czi import CacheOptions, CacheType, CziReader
+
+        cache = CacheOptions(type=CacheType.Standard, max_memory_usage=CACHE_BYTES, max_sub_block_count=100_000)
+        self.path = path
+
+        class PlainReader(CziReader):  # type: ignore[misc]  # pylibCZIrw has no types
+            @classmethod
+            def _get_array_from_bitmap(cls, pixel_data: Any) -> np.ndarray:
+                """The bitmap itself; the wrapper copies it once only to look at its shape."""
+                return np.asarray(pixel_data)
+
+        self.czi = PlainReader(str(path), cache_options=cache)
+        self._unchecked: set[int] | None = None
+        self._idle = threading.Condition()
+        self._users = 0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[Any]:
+        with self._idle:
+            if self._closed:
+                raise SlideError(f"{self.path.name} was closed.", hint="Open it again.")
+            self._users += 1
+        try:
+            yield self.czi
+        finally:
+            with self._idle:
+                self._users -= 1
+                self._idle.notify_all()
+
+    def check(self, blocks: SubBlocks, roi: tuple[int, int, int, int]) -> None:
+        """Look at the headers of the sub-blocks that a read will touch, each once.
+
+        Raises
+        ------
+        SlideError
+            When one of them cannot be right.
+        """
+        if self._unchecked is None:
+            self._unchecked = set(range(len(blocks)))
+        if not self._unchecked:
+            return
+        x, y, width, height = roi
+        new = self._unchecked.intersection(blocks.within(y, x, height, width).tolist())
+        if not new:
+            return
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                for number in sorted(new):
+                    check_sub_block(file, blocks, number, file_bytes=size)
+        except (ValueError, OSError, struct.error) as error:
+            raise _part_damaged(self.path) from error
+        self._unchecked -= new
+
+    def close(self) -> None:
+        with self._idle:
+            if self._closed:
+                return
+            self._closed = True
+            self._idle.wait_for(lambda: self._users == 0)
+            self.czi.close()
+
+
+def _open(path: Path) -> _Reader:
+    try:
+        return _Reader(path)
+    except DAMAGE as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> SlideError:
+    return SlideError(
+        f"{path.name} is a damaged CZI, or it was not copied completely.", hint="Copy it again from the microscope."
+    )
+
+
+def _part_damaged(path: Path) -> SlideError:
+    return SlideError(
+        f"A part of {path.name} cannot be decoded; the file is damaged.", hint="Copy it again from the microscope."
+    )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What all scenes of a file share."""
+
+    channels: tuple[int, ...]  # libCZI's channel indices
+    rgb: bool
+    dtype: np.dtype
+    plane: dict[str, int]
+    blocks: SubBlocks | None
+    notes: tuple[str, ...]
+
+    def factors(self, scene: int | None, shape: tuple[int, int]) -> tuple[list[int], int]:
+        """By how much the levels are smaller, and how many of them are in the file."""
+        factors = [1, *(self.blocks.layers(scene) if self.blocks is not None else ())]
+        stored = len(factors)
+        while min(shape) // factors[-1] > SMALLEST_PX:
+            factors.append(factors[-1] * 2)
+        return [factor for factor in factors if min(shape) // factor > 0], stored
+
+
+def _scenes(path: Path, reader: _Reader) -> list[CziMosaic]:
+    czi = reader.czi
+    blocks = _sub_blocks(path)
+    metadata = parse_metadata(path, czi.raw_metadata, blocks)
+    layout = _layout(path, czi, blocks)
+    rectangles = czi.scenes_bounding_rectangle_no_pyramid
+    total = czi.total_bounding_rectangle_no_pyramid
+    if not rectangles:
+        return [CziMosaic(reader, layout, metadata, scene=None, rectangle=total)]
+    names = metadata.scene_names(sorted(rectangles))
+    return [
+        CziMosaic(reader, layout, metadata, scene=index, rectangle=rectangles[index], name=names[index])
+        for index in sorted(rectangles)
+    ]
+
+
+def _sub_blocks(path: Path) -> SubBlocks | None:
+    """None where the directory is of a kind that only libCZI knows: then levels and stage are not taken from it."""
+    try:
+        return read_sub_blocks(path)
+    except (ValueError, OSError, struct.error):
+        return None
+
+
+def _layout(path: Path, czi: Any, blocks: SubBlocks | None) -> _Layout:
+    box = czi.total_bounding_box
+    if not 0 < box["C"][1] <= MAX_CHANNELS:  # a wrong number in one tile: libCZI would be asked a billion times
+        raise _damaged(path)
+    pixel_types = czi.pixel_types
+    types = {index: kind for index, kind in pixel_types.items() if kind in DTYPES}
+    if not types:
+        found = ", ".join(sorted({str(kind) for kind in pixel_types.values()})) or "none"
+        raise SlideError(
+            f"{path.name} holds pixels of a type that is not shown ({found}).",
+            hint="Export it from ZEN as 8 or 16 bit.",
+        )
+    notes = []
+    rgb = next(iter(types.values())).startswith("Bgr")
+    alike = tuple(index for index, kind in types.items() if kind.startswith("Bgr") == rgb)
+    shown = alike[:1] if rgb else alike
+    if len(shown) < len(pixel_types):
+        notes.append(f"first of {len(pixel_types)} channels" if len(shown) == 1 else "grey channels only")
+    for axis, word in STACKS.items():
+        start, stop = box.get(axis, (0, 1))
+        if stop - start > 1:
+            notes.append(f"first of {stop - start} {word}")
+    plane = {axis: int(box[axis][0]) for axis in (*STACKS, "B") if axis in box}
+    dtype = np.result_type(*(DTYPES[types[index]] for index in shown))
+    return _Layout(shown, rgb, np.dtype(dtype), plane, blocks, tuple(notes))
+
+
+class CziMosaic(Mosaic):
+    """One scene of a CZI."""
+
+    def __init__(
+        self,
+        reader: _Reader,
+        layout: _Layout,
+        metadata: CziMetadata,
+        *,
+        scene: int | None,
+        rectangle: Any,
+        name: str = "",
+    ) -> None:
+        height, width = checked_shape(reader.path, (rectangle.h, rectangle.w))
+        factors, stored = layout.factors(scene, (height, width))
+        channels = [Channel("RGB")] if layout.rgb else [metadata.channel(i, layout.dtype) for i in layout.channels]
+        super().__init__(
+            path=reader.path,
+            name=name,
+            levels=[Level((height // factor, width // factor), (float(factor),) * 2) for factor in factors],
+            dtype=layout.dtype,
+            rgb=layout.rgb,
+            channels=channels,
+            pixel_size_um=metadata.pixel_size_um,
+            origin_px=(rectangle.y, rectangle.x),
+            stage=_stage(metadata.stage(scene), layout.blocks, (rectangle.y, rectangle.x)),
+            notes=[*layout.notes, *metadata.notes],
+            stored_levels=min(stored, len(factors)),
+        )
+        self._reader, self._layout, self._scene, self._factors = reader, layout, scene, factors
+        self._own: Bgr48Tiles | None = None
+        if layout.rgb and layout.blocks is not None and misread(layout.blocks):
+            plane = {**layout.plane, "C": layout.channels[0]}
+            self._own = Bgr48Tiles(reader.path, layout.blocks, scene=scene, plane=plane, origin_px=self.origin_px)
+
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        import cv2
+
+        factor, layer = self._factors[level], self._factors[min(level, self.stored_levels - 1)]
+        if self._own is not None:
+            with self._reader.in_use():
+                return self._own.read_scaled(region, layer, factor // layer)
+        # libCZI takes the nearest pixel when it zooms; averaging up to 4 x 4 of them avoids the worst
+        finer = min(factor // layer, 4)
+        y, x = region.y0 * factor + self.origin_px[0], region.x0 * factor + self.origin_px[1]
+        height, width = region.shape
+        plane = {**self._layout.plane, "C": self._layout.channels[channel]}
+        roi = (x, y, width * factor, height * factor)
+        with self._reader.in_use() as czi:
+            if self._layout.blocks is not None:
+                self._reader.check(self._layout.blocks, roi)
+            try:
+                pixels: np.ndarray = czi.read(roi=roi, plane=plane, scene=self._scene, zoom=finer / factor)
+            except DAMAGE as error:
+                raise _part_damaged(self.path) from error
+            pixels = pixels[: height * finer, : width * finer]
+            # the bitmap is libCZI's own memory: never handed on, and a view of it would keep all of it
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if self.rgb else pixels[..., 0].copy()
+        if finer > 1:
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        return pixels.astype(self.dtype, copy=False)
+
+
+def _stage(stage: dict[str, Any] | None, blocks: SubBlocks | None, origin_px: tuple[int, int]) -> dict[str, Any] | None:
+    if stage is None or blocks is None or "tiles" not in stage:
+        return stage
+    tile_px = float(np.median(np.minimum(blocks.height, blocks.width)[blocks.full]))
+    return {**stage, **fit_stage(stage["tiles"], origin_px=origin_px, tile_px=tile_px)}

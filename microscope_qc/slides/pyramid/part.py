@@ -1,0 +1,230 @@
+"""The hidden folder in which a pyramid is made: one writer, and a journal from which a killed one is continued.
+
+The journal has one line for each shard that lies on the disk, brought there itself before the next step; what it does
+not name is written again. A torn last line is what a kill left, and is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from microscope_qc.core.files import WriteError, atomic_write, write_error
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.pyramid.levels import PyramidPlan, Shard
+
+LOCK_NAME = "writer.lock"
+JOURNAL_NAME = "journal.jsonl"
+
+
+def part_folder(target: Path) -> Path:
+    """Where a pyramid grows until it takes the place of ``target``."""
+    return target.with_name(f".{target.name}.part")
+
+
+class PartFolder:
+    """Lies beside the target as ``.NAME.part`` until it takes the target's place.
+
+    Parameters
+    ----------
+    target
+        The folder that is to be made.
+    key
+        What must be the same for a stopped conversion to be continued; None never continues one.
+    """
+
+    def __init__(self, target: Path, plan: PyramidPlan, key: Mapping[str, Any] | None) -> None:
+        self.target = target
+        self.folder = part_folder(target)
+        self.continued = False
+        self.damaged: list[Region] = []
+        self._old = target.with_name(f".{target.name}.old")
+        self._plan = plan
+        self._resumable = key is not None
+        self._header = json.loads(json.dumps({"settings": plan.settings(), "source": key}))
+        self._shards: dict[Shard, int] = {}
+        self._lock = FileLock(self.folder / LOCK_NAME, thread_local=False)
+        self._journal_lock = threading.Lock()
+        self._journal: BinaryIO | None = None
+
+    @property
+    def shards(self) -> Mapping[Shard, int]:
+        """The shards on the disk, each with the checksum of its pixels."""
+        return self._shards
+
+    def open(self, *, fresh: bool = False) -> None:
+        """Become the writer, and take over what an earlier conversion of the same source left unless ``fresh``.
+
+        Raises
+        ------
+        WriteError
+            When another conversion writes to the same target, or the folder cannot be written.
+        """
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+            try:
+                self._restore_old()
+                found = self._load() if self._resumable and not fresh else {}
+                self._shards = self._sound(found)
+                if self._shards:
+                    self._sweep()
+                else:
+                    self._empty()
+                self.continued = bool(self._shards)
+                self._start_journal()
+            except BaseException:
+                self._lock.release()
+                raise
+        except OSError as error:
+            raise error if isinstance(error, WriteError) else write_error(self.target, error) from error
+
+    def _acquire(self) -> None:
+        while True:
+            self.folder.mkdir(exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise WriteError(
+                    f"Another conversion is writing {self.target.name} at the moment.",
+                    hint="Wait until it has ended, or choose another name.",
+                ) from None
+            except NotImplementedError:  # a drive that knows no locks
+                return
+            if self.folder.is_dir():
+                return
+            self._lock.release()  # the writer before published the folder in between
+
+    def _restore_old(self) -> None:
+        """A kill between the two last renames left the target of before under another name."""
+        if self._old.exists():
+            if self.target.exists():
+                shutil.rmtree(self._old)
+            else:
+                self._old.replace(self.target)
+
+    def _load(self) -> dict[Shard, int]:
+        try:
+            content = (self.folder / JOURNAL_NAME).read_bytes()
+        except FileNotFoundError:
+            return {}
+        lines = []
+        for line in content[: content.rfind(b"\n") + 1].splitlines():
+            with contextlib.suppress(ValueError):
+                lines.append(json.loads(line))
+        if not lines or lines[0] != self._header:
+            return {}
+        found: dict[Shard, int] = {}
+        again: set[Shard] = set()
+        for entry in lines[1:]:
+            if "shard" in entry:
+                found[tuple(entry["shard"])] = entry["digest"]
+            elif "forget" in entry:
+                found.pop(tuple(entry["forget"]), None)
+            elif "damaged" in entry:
+                # what could not be read is tried again: perhaps only the drive was away
+                again.add(self._plan.shard_of(0, Region(*entry["damaged"])))
+        return {shard: digest for shard, digest in found.items() if shard not in again}
+
+    def _sound(self, found: Mapping[Shard, int]) -> dict[Shard, int]:
+        """Those whose files are there, and that were made from shards that are there too."""
+        sound: dict[Shard, int] = {}
+        for shard in self._plan.shards():  # the finest level first
+            level, y, x = shard
+            finer = [(level - 1, 2 * y + dy, 2 * x + dx) for dy in (0, 1) for dx in (0, 1)] if level else []
+            made_from = [child for child in finer if not self._plan.shard_region(child).empty]
+            there = shard in found and all(path.is_file() for path in self._plan.shard_files(self.folder, shard))
+            if there and all(child in sound for child in made_from):
+                sound[shard] = found[shard]
+        return sound
+
+    def _sweep(self) -> None:
+        """Files that a kill left half written: temporary ones, and the description that comes last."""
+        kept = {self.folder / LOCK_NAME, self.folder / JOURNAL_NAME, *self.folder.glob("*/zarr.json")}
+        for path in [*self.folder.iterdir(), *self.folder.glob("*/*")]:
+            if path.is_file() and path not in kept:
+                path.unlink()
+
+    def _empty(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name == LOCK_NAME:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _start_journal(self) -> None:
+        kept = [{"shard": list(shard), "digest": digest} for shard, digest in self._shards.items()]
+        text = "".join(json.dumps(line) + "\n" for line in [self._header, *kept])
+        atomic_write(self.folder / JOURNAL_NAME, text)
+        self._journal = (self.folder / JOURNAL_NAME).open("ab")
+
+    def add_shard(self, shard: Shard, digest: int) -> None:
+        """A shard lies on the disk; called from any thread."""
+        self._shards[shard] = digest
+        self._write([{"shard": list(shard), "digest": digest}])
+
+    def add_damaged(self, places: Iterable[Region]) -> None:
+        """Places that were filled, before the shard they lie in; called from any thread."""
+        listed = list(places)
+        self.damaged.extend(listed)
+        self._write([{"damaged": [place.y0, place.x0, place.y1, place.x1]} for place in listed])
+
+    def forget(self, shards: Iterable[Shard]) -> None:
+        """Shards that must be written again."""
+        listed = list(shards)
+        for shard in listed:
+            self._shards.pop(shard, None)
+        self._write([{"forget": list(shard)} for shard in listed])
+
+    def _write(self, entries: list[dict[str, Any]]) -> None:
+        if self._journal is None:
+            return
+        with self._journal_lock:
+            self._journal.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))
+            self._journal.flush()
+            os.fsync(self._journal.fileno())
+
+    def publish(self) -> None:
+        """Take the target's place; what was there before goes when that has happened."""
+        self._close_journal()
+        if os.name == "nt":  # a folder with an open file in it cannot be renamed there
+            self._lock.release()
+        if self.target.exists():
+            self.target.replace(self._old)
+        self.folder.replace(self.target)
+        for name in (JOURNAL_NAME, LOCK_NAME):
+            with contextlib.suppress(OSError):  # a leftover is in nobody's way
+                (self.target / name).unlink(missing_ok=True)
+        self._lock.release()
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    def leave(self) -> None:
+        """Let the next conversion of the same source continue, or, where nothing can be continued, leave nothing."""
+        if not (self._resumable and self._shards):
+            self.discard()
+            return
+        self._close_journal()
+        self._lock.release()
+
+    def discard(self) -> None:
+        """Leave nothing."""
+        self._close_journal()
+        if os.name == "nt":
+            self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+
+    def _close_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None

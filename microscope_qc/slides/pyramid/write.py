@@ -1,0 +1,236 @@
+"""Write a mosaic of any size as an OME-Zarr 0.5 pyramid: every pixel is asked for once, memory stays bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.files import atomic_write, write_error
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.slides.base import Channel
+from microscope_qc.slides.fingerprint import SampledPixels, fingerprint, sampled_blocks
+from microscope_qc.slides.ome_zarr.metadata import read_attributes
+from microscope_qc.slides.ome_zarr.reader import open_ome_zarr
+from microscope_qc.slides.pyramid.check import check_levels
+from microscope_qc.slides.pyramid.levels import PyramidPlan, create_level, halve, level_shapes
+from microscope_qc.slides.pyramid.metadata import attributes
+from microscope_qc.slides.pyramid.part import PartFolder
+from microscope_qc.slides.pyramid.shards import ShardWriter
+from microscope_qc.slides.pyramid.source import Read, SourceReader, merged
+from microscope_qc.slides.pyramid.walk import PyramidWalk, UnsoundShard
+
+__all__ = ["damaged_places", "halve", "level_shapes", "write_ome_zarr"]
+
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_ome_zarr(
+    out: Path | str,
+    *,
+    shape: tuple[int, int],
+    dtype: np.dtype | type | str,
+    rgb: bool,
+    read: Read | Sequence[Read],
+    pixel_size_um: tuple[float, float] | None = None,
+    channels: Sequence[Channel] = (),
+    name: str = "",
+    origin_px: tuple[int, int] = (0, 0),
+    stage: dict[str, Any] | None = None,
+    workers: int = 2,
+    strip_px: int = 0,
+    background: float = 0,
+    source: Mapping[str, Any] | None = None,
+    resume_key: Mapping[str, Any] | None = None,
+    resume: bool = True,
+    keep_stopped: bool = False,
+    is_there: Callable[[], bool] = lambda: True,
+    verify: bool = False,
+) -> Job[Path]:
+    """Write a pyramid as OME-Zarr 0.5 (zarr v3, axes c, y, x; RGB as three channels).
+
+    Each level is the mean over 2 x 2 pixels of the finer one, see :func:`halve`. Every chunk and every index carries
+    a checksum (CRC-32C).
+
+    Parameters
+    ----------
+    out
+        Folder to make. A zarr of that name is replaced at the very end; anything else is never overwritten.
+    shape
+        Height and width in pixels.
+    read
+        Gives the full-resolution pixels of a region inside the picture: (h, w, 3) for RGB, (h, w) for one channel,
+        (c, h, w) for several; or one function for each channel. Called from ``workers`` threads, never twice for a
+        pixel unless it raises OSError: then the region is asked for again in smaller pieces, and what cannot be
+        read is filled with ``background``; its places are stored, see :func:`damaged_places`.
+    strip_px
+        Width of the pieces in which the source is stored, where they are wide: it is read row by row then.
+    source
+        What the pyramid was made from; it is stored with the pixels' fingerprint, which is that of the source.
+    resume_key
+        When it is given, a conversion that was killed or lost its source leaves a hidden folder beside ``out``,
+        and the next one with an equal key continues it.
+    resume
+        False starts anew although there is something to continue.
+    keep_stopped
+        Leave something to continue also when the job is closed; without it, closing leaves nothing.
+    is_there
+        Whether the source can still be reached.
+    verify
+        Read everything back at the end and compare it.
+
+    Returns
+    -------
+    Job[Path]
+        Yields progress in tiles, then in files while it verifies, and returns ``out``.
+
+    Raises
+    ------
+    InputError
+        When ``out`` exists and is no zarr.
+    SlideError
+        When more than 5 % of the source cannot be read, or it has gone.
+    WriteError
+        When the disk is full or the folder is read-only, when another conversion writes there, or when the drive does
+        not hold what was written; what was there before stays.
+    """
+    target = _checked_target(Path(out), shape)
+    planes = 3 if rgb else max(1, len(channels))
+    plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, strip_px)
+    with (
+        _as_write_error(target),
+        _open_part(PartFolder(target, plan, resume_key), fresh=not resume, keep_stopped=keep_stopped) as part,
+    ):
+        sampled = SampledPixels(plan.shape)
+        reader = SourceReader(
+            read,
+            plan,
+            name=str((source or {}).get("name") or name or "The source"),
+            background=background,
+            is_there=is_there,
+            on_damage=part.add_damaged,
+            on_first_channel=sampled.add,
+        )
+        yield from _write_levels(part, plan, reader, workers)
+        if verify:
+            checks = check_levels(part.folder, plan, part.shards, name=target.name, workers=workers, on_bad=part.forget)
+            yield from checks
+        damaged = merged(part.damaged)
+        if damaged:
+            yield Progress(1, 1, "", damage_sentence(damaged))
+        own = {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
+        facts = (plan.shapes, rgb, channels, pixel_size_um, name, origin_px, stage)
+        _describe(part.folder, *facts, own)
+        if source:
+            _describe(part.folder, *facts, {**own, "source": {**source, "fingerprint": _fingerprint(part, sampled)}})
+        part.publish()
+    return Path(out)
+
+
+@contextlib.contextmanager
+def _open_part(part: PartFolder, *, fresh: bool, keep_stopped: bool) -> Iterator[PartFolder]:
+    """The part folder, and what becomes of it when it was not published."""
+    part.open(fresh=fresh)
+    try:
+        yield part
+    except GeneratorExit:  # stopped
+        part.leave() if keep_stopped else part.discard()
+        raise
+    except UnsoundShard as error:
+        part.forget([error.shard])
+        part.leave()
+        raise
+    except OSError as error:
+        # on a full disk a hidden folder would be in the way of whoever tries to free some space
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        part.discard() if cause.errno in DISK_IS_FULL else part.leave()
+        raise
+    except BaseException:
+        part.leave()
+        raise
+
+
+def _write_levels(part: PartFolder, plan: PyramidPlan, reader: SourceReader, workers: int) -> Iterator[Progress]:
+    for level in range(len(plan.shapes)):
+        create_level(part.folder, plan, level)
+    writer = ShardWriter(part.folder, plan, part.add_shard)
+    yield from PyramidWalk(part.folder, plan, reader, writer, done=set(part.shards), workers=workers).run()
+
+
+def _describe(folder: Path, *facts: Any) -> None:
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes(*facts)}
+    atomic_write(folder / "zarr.json", json.dumps(group, indent=1))
+
+
+def _fingerprint(part: PartFolder, sampled: SampledPixels) -> str | None:
+    """The source's fingerprint, from the pixels that came by; None where the source itself cannot give one.
+
+    Asking the source would unpack its tiles a second time, which cost an eighth of a whole conversion.
+    """
+    with open_ome_zarr(part.folder) as slide:
+        mosaic = slide.scene()
+        if any(_overlap(place, block) for place in merged(part.damaged) for block in sampled_blocks(mosaic.shape)):
+            return None
+
+        def read(block: Region) -> np.ndarray:
+            kept = sampled.get(block)
+            return mosaic.read(block) if kept is None else kept  # an earlier conversion has stored it
+
+        return fingerprint(mosaic, read=read)
+
+
+def _overlap(a: Region, b: Region) -> bool:
+    return max(a.y0, b.y0) < min(a.y1, b.y1) and max(a.x0, b.x0) < min(a.x1, b.x1)
+
+
+def damaged_places(store: Path | str) -> list[Region]:
+    """Where a pyramid is filled because its source could not be read there, in full-resolution pixels."""
+    own = (read_attributes(Path(store)) or {}).get("microscope_qc")
+    listed = own.get("damaged") if isinstance(own, dict) else None
+    if not isinstance(listed, list):
+        return []
+    places = [place for place in listed if isinstance(place, list) and len(place) == 4]
+    return [Region(*place) for place in places if all(isinstance(value, int) for value in place)]
+
+
+def damage_sentence(places: Sequence[Region]) -> str:
+    """What a person is told about places that were filled."""
+    first = places[0]
+    where = f"at x {first.x0}, y {first.y0}, {first.shape[1]} x {first.shape[0]} pixels"
+    if len(places) == 1:
+        return f"One place of the source could not be read and is filled with background ({where})"
+    return f"{len(places)} places of the source could not be read and are filled with background (the first {where})"
+
+
+def _checked_target(out: Path, shape: tuple[int, int]) -> Path:
+    """The folder that is really made: where links lead."""
+    if out.exists() and not (out / "zarr.json").is_file() and not (out / ".zattrs").is_file():
+        raise InputError(f"{out} exists and is no OME-Zarr; it is not overwritten.", hint="Choose another name.")
+    if min(shape) < 1:
+        raise InputError(f"A slide of {shape[1]} x {shape[0]} pixels cannot be written.")
+    return out.resolve()
+
+
+@contextlib.contextmanager
+def _as_write_error(target: Path) -> Iterator[None]:
+    """The storage library reports a full or read-only disk as ValueError or RuntimeError with the system's words."""
+    words = {"No space left": errno.ENOSPC, "Disk quota": errno.ENOSPC, "Permission denied": errno.EACCES}
+    try:
+        yield
+    except MicroscopeQCError:
+        raise
+    except OSError as error:
+        raise write_error(target, error) from error
+    except (ValueError, RuntimeError) as error:
+        code = next((code for word, code in words.items() if word in str(error)), None)
+        if code is None:
+            raise
+        raise write_error(target, OSError(code, os.strerror(code))) from error

@@ -1,0 +1,284 @@
+"""Read a region of a TIFF page by touching only the tiles or strips it needs."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.piece_cache import PieceCache
+from microscope_qc.slides.unpacking import for_each
+
+# one strip or tile beyond this is a broken header, or a file that must be tiled before anyone can look at it
+MAX_SEGMENT_BYTES = 2 << 30
+FEWEST_FOR_THREADS = 4
+MAX_TAGS = 4096
+FIRST_PRIVATE_TAG = 32768
+VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+# beyond this, lines are read one by one instead of whole
+MAX_BAND_BYTES = 64 << 20
+JPEG_KINDS = (6, 7, 34892, 33007)
+# what tifffile and the codecs raise on damaged files
+DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    OSError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+
+
+def damaged(path: Path) -> SlideError:
+    """The sentence for a TIFF that cannot be understood."""
+    return SlideError(
+        f"{path.name} is a damaged TIFF, or it was not copied completely.", hint="Copy it again from the microscope."
+    )
+
+
+def is_cut_off(file: Any) -> bool:
+    """Whether the chain of pages or a standard tag goes beyond the end of the file; tifffile is silent about both."""
+    handle, order = file.filehandle, file.byteorder
+    count_size, entry_size, offset_size = (8, 20, 8) if file.is_bigtiff else (2, 12, 4)
+    formats = {2: "H", 4: "I", 8: "Q"}
+    for page in {file.pages[0].offset: file.pages[0], file.pages[-1].offset: file.pages[-1]}.values():
+        handle.seek(page.offset)
+        head = handle.read(count_size)
+        if len(head) < count_size:
+            return True
+        (count,) = struct.unpack(order + formats[count_size], head)
+        entries = handle.read(min(count, MAX_TAGS) * entry_size)
+        entry = struct.Struct(f"{order}HH{2 * formats[offset_size]}")
+        for code, kind, values, offset in entry.iter_unpack(entries[: len(entries) // entry_size * entry_size]):
+            size = values * VALUE_BYTES.get(kind, 0)
+            # private tags may hold anything
+            if size > offset_size and code < FIRST_PRIVATE_TAG and offset + size > handle.size:
+                return True
+    handle.seek(page.offset + count_size + count * entry_size)
+    tail = handle.read(offset_size)
+    return len(tail) < offset_size or struct.unpack(order + formats[offset_size], tail)[0] >= handle.size
+
+
+def check_complete(path: Path, page: Any, plane: int) -> None:
+    """Refuse a page whose pixels reach beyond the end of its file.
+
+    Raises
+    ------
+    SlideError
+        When they do.
+    """
+    offsets = np.asarray(page.dataoffsets, np.int64)
+    counts = np.asarray(page.databytecounts, np.int64)
+    if len(offsets) == 0 or len(offsets) != len(counts):
+        raise damaged(path)
+    end = int((offsets + counts).max())
+    if plane:
+        keyframe = page.keyframe
+        end = int(offsets[0]) + (plane + 1) * int(np.prod(keyframe.shaped, dtype=np.int64)) * keyframe.dtype.itemsize
+    if end > page.parent.filehandle.size:
+        raise damaged(path)
+
+
+def piece_of(keyframe: Any) -> tuple[int, int]:
+    """(h, w) of what is unpacked at once: a tile, a strip, or of bare pixels whatever is asked for."""
+    if keyframe.is_tiled:
+        return int(keyframe.tilelength), int(keyframe.tilewidth)
+    if int(keyframe.compression) == 1:
+        return 512, 512
+    rows = min(int(keyframe.rowsperstrip), int(keyframe.imagelength))
+    return max(1, rows), int(keyframe.imagewidth)
+
+
+class PageReader:
+    """Reads regions of any page of one slide, from any thread."""
+
+    def __init__(self, path: Path, cache: PieceCache) -> None:
+        self._path = path
+        self._cache = cache
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """Forget what was decoded."""
+        with self._lock:
+            self._closed = True
+        self._cache.clear()
+
+    def read(self, page: Any, region: Region, *, samples: Sequence[int], plane: int = 0) -> np.ndarray:
+        """Pixels (h, w, len(samples)) of a region inside a page.
+
+        Parameters
+        ----------
+        page
+            tifffile's page or frame.
+        samples
+            Which samples of a pixel, neighbouring and rising.
+        plane
+            Number of the plane behind the page's offset, for files that keep a whole stack behind one page.
+
+        Raises
+        ------
+        SlideError
+            When a tile is missing, cut off or cannot be decoded.
+        """
+        if self._closed:
+            raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+        try:
+            keyframe = page.keyframe
+            if _is_plain(page, keyframe):
+                return self._read_plain(page, keyframe, region, samples=samples, plane=plane)
+            return self._read_segments(page, keyframe, region, samples=samples)
+        except SlideError:
+            raise
+        except DAMAGE as error:
+            raise self._undecodable(page, error) from error
+
+    def _undecodable(self, page: Any, error: BaseException) -> SlideError:
+        kind = page.keyframe.compression
+        if any(word in str(error).lower() for word in ("compression", "codec")):
+            name = getattr(kind, "name", str(kind))
+            return SlideError(
+                f"{self._path.name} is packed in a way this program does not know (compression {name}).",
+                hint="Save it as an uncompressed, LZW or JPEG TIFF.",
+            )
+        return SlideError(
+            f"A part of {self._path.name} cannot be decoded; the file is damaged or not complete.",
+            hint="Copy it again from the microscope.",
+        )
+
+    def _read_plain(
+        self, page: Any, keyframe: Any, region: Region, *, samples: Sequence[int], plane: int
+    ) -> np.ndarray:
+        separate, depth, height, width, contiguous = keyframe.shaped
+        dtype = np.dtype(page.parent.byteorder + keyframe.dtype.char)
+        offset = int(page.dataoffsets[0]) + plane * separate * depth * height * width * contiguous * dtype.itemsize
+        first, last = samples[0], samples[-1] + 1
+        handle, bare = page.parent.filehandle, dtype.newbyteorder("=")
+        if separate == 1:
+            lines = self._lines(handle, offset, (width, contiguous), region, dtype)
+            return np.ascontiguousarray(lines[..., first:last], bare)
+        plane_bytes = depth * height * width * dtype.itemsize
+        planes = [self._lines(handle, offset + s * plane_bytes, (width, 1), region, dtype)[..., 0] for s in samples]
+        return np.stack(planes, axis=2).astype(bare, copy=False)
+
+    def _lines(self, handle: Any, offset: int, size: tuple[int, int], region: Region, dtype: np.dtype) -> np.ndarray:
+        """Bare pixels (h, w, samples) behind an offset, line by line.
+
+        A memory map would be simpler, and end the process when the file is cut or its drive goes while it is read.
+        """
+        width, samples = size
+        pixel = samples * dtype.itemsize
+        whole = 2 * region.shape[1] >= width and region.shape[0] * width * pixel <= MAX_BAND_BYTES
+        x0, x1 = (0, width) if whole else (region.x0, region.x1)
+        lines = np.empty((region.shape[0], x1 - x0, samples), dtype)
+        flat = lines.reshape(-1).view(np.uint8).reshape(region.shape[0], -1)
+        with self._lock:
+            if self._closed:
+                raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+            for row in range(1 if whole else region.shape[0]):
+                handle.seek(offset + ((region.y0 + row) * width + x0) * pixel)
+                target = flat.reshape(-1) if whole else flat[row]
+                if handle.readinto(target.data) != target.nbytes:
+                    raise EOFError("pixels are cut off")
+        return lines[:, region.x0 - x0 : region.x1 - x0]
+
+    def _read_segments(self, page: Any, keyframe: Any, region: Region, *, samples: Sequence[int]) -> np.ndarray:
+        separate, _, height, width, _ = keyframe.shaped
+        rows = keyframe.tilelength if keyframe.is_tiled else min(keyframe.rowsperstrip, height)
+        columns = keyframe.tilewidth if keyframe.is_tiled else width
+        across, down = -(-width // columns), -(-height // rows)
+        deep = -(-keyframe.imagedepth // max(1, keyframe.tiledepth)) if keyframe.is_tiled else keyframe.imagedepth
+        result = np.zeros((*region.shape, len(samples)), keyframe.dtype)
+
+        def paste(place: tuple[int, int, int]) -> None:
+            number, iy, ix = place
+            sample = samples[number] if separate > 1 else 0
+            piece = self._segment(page, keyframe, (sample * deep * down + iy) * across + ix)
+            if piece is None:
+                return
+            y, x = iy * rows, ix * columns
+            part = _overlap(Region(y, x, y + piece.shape[0], x + piece.shape[1]), region)
+            if part.empty:
+                return
+            values = piece[part.y0 - y : part.y1 - y, part.x0 - x : part.x1 - x]
+            target = result[part.y0 - region.y0 : part.y1 - region.y0, part.x0 - region.x0 : part.x1 - region.x0]
+            if separate > 1:
+                target[..., number] = values[..., 0]
+            else:
+                target[...] = values[..., samples[0] : samples[-1] + 1]
+
+        places = [
+            (number, iy, ix)
+            for number in range(len(samples) if separate > 1 else 1)
+            for iy in range(region.y0 // rows, -(-region.y1 // rows))
+            for ix in range(region.x0 // columns, -(-region.x1 // columns))
+        ]
+        if len(places) < FEWEST_FOR_THREADS:
+            for place in places:
+                paste(place)
+        else:  # the pieces do not overlap, so each thread writes its own part
+            for_each(paste, places)
+        return result
+
+    def _segment(self, page: Any, keyframe: Any, index: int) -> np.ndarray | None:
+        """One decoded tile or strip (h, w, samples); None where the file leaves it out."""
+        offset, count = int(page.dataoffsets[index]), int(page.databytecounts[index])
+        if offset == 0 or count == 0:
+            return None
+        return self._cache.get(
+            (page.parent.filehandle.path, offset), lambda: self._decode(page, keyframe, index, offset, count)
+        )
+
+    def _decode(self, page: Any, keyframe: Any, index: int, offset: int, count: int) -> np.ndarray:
+        if keyframe.is_tiled:
+            size = keyframe.tilelength * keyframe.tilewidth * max(1, keyframe.tiledepth)
+        else:
+            size = min(keyframe.rowsperstrip, keyframe.imagelength) * keyframe.imagewidth
+        if max(size * keyframe.shaped[4] * keyframe.dtype.itemsize, count) > MAX_SEGMENT_BYTES:
+            raise SlideError(
+                f"{self._path.name} keeps its picture in one piece that is too large to be unpacked.",
+                hint="Save it as a tiled TIFF or as OME-Zarr.",
+            )
+        handle = page.parent.filehandle
+        with self._lock:
+            if self._closed:
+                raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+            # the first look at these reads from the file too: all of it under the one lock
+            extra: dict[str, Any] = {}
+            if int(keyframe.compression) in JPEG_KINDS:
+                extra = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
+            decode = keyframe.decode
+            handle.seek(offset)
+            data = handle.read(count)
+        if len(data) < count:
+            raise EOFError("segment is cut off")
+        decoded = decode(data, index, **extra)[0]
+        if decoded is None:
+            raise ValueError("segment is empty")
+        pixels: np.ndarray = decoded[0]
+        return pixels
+
+
+def _is_plain(page: Any, keyframe: Any) -> bool:
+    """Whether the page's samples lie uncompressed in one run."""
+    if not keyframe.is_memmappable:
+        return False
+    offsets, counts = page.dataoffsets, page.databytecounts
+    return all(offsets[i] + counts[i] == offsets[i + 1] for i in range(len(offsets) - 1))
+
+
+def _overlap(a: Region, b: Region) -> Region:
+    return Region(max(a.y0, b.y0), max(a.x0, b.x0), min(a.y1, b.y1), min(a.x1, b.x1))

@@ -1,0 +1,226 @@
+"""TIFF of every kind: OME-TIFF, Aperio SVS and other tiled pyramids, ImageJ, SEM files, plain strips."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.arrays import Ints
+from microscope_qc.core.errors import SlideError
+from microscope_qc.core.geometry import Region
+from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape, downsample_of, unique_names
+from microscope_qc.slides.piece_cache import PieceCache
+from microscope_qc.slides.tiff.metadata import OmeImage, TiffFacts, file_facts, is_sound_ome
+from microscope_qc.slides.tiff.pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off, piece_of
+
+CACHE_BYTES = 128 << 20
+MAX_PAGES = 100_000
+PALETTE, WHITE_IS_ZERO, CMYK = 3, 0, 5
+STACKS = {"Z": "focus planes", "T": "time points", "I": "pages", "Q": "pages"}
+
+# a person gets one sentence; without a handler every odd tag of a damaged file would be printed as well
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def open_tiff(path: Path) -> Slide:
+    """Open a TIFF; its series are the scenes, the label and overview pictures of a slide scanner are left out.
+
+    Raises
+    ------
+    SlideError
+        When it is damaged or holds no picture this program can show.
+    """
+    import tifffile
+
+    notes: tuple[str, ...] = ()
+    try:
+        file = tifffile.TiffFile(path)
+        first: Any = file.pages[0]
+        if file.is_ome and not is_sound_ome(first.description):
+            file.close()
+            # planes in files elsewhere are never followed, and broken XML is not handed to another parser
+            file = tifffile.TiffFile(path, is_ome=False)
+            notes = ("its OME metadata cannot be used",)
+    except DAMAGE as error:
+        raise damaged(path) from error
+    try:
+        slide = _slide(path, file, notes)
+    except SlideError:
+        file.close()
+        raise
+    except DAMAGE as error:
+        file.close()
+        raise damaged(path) from error
+    return slide
+
+
+def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
+    if not 0 < len(file.pages) <= MAX_PAGES:
+        raise damaged(path)
+    if is_cut_off(file):
+        raise damaged(path)
+    check_complete(path, file.pages[-1], 0)
+    facts = file_facts(file)
+    series = list(file.series)
+    if file.is_svs or file.is_ndpi or file.is_scn or file.is_bif or file.is_philips:
+        series = series[:1]
+    pages = PageReader(path, PieceCache(CACHE_BYTES))
+    scenes = []
+    names = unique_names([str(one.name or "") if len(series) > 1 or file.is_ome else "" for one in series])
+    for index, (one, name) in enumerate(zip(series, names, strict=True)):
+        if {"Y", "X"} <= set(one.axes):
+            scenes.append(TiffMosaic(path, pages, one, facts, index=index, name=name, notes=notes))
+    if not scenes:
+        raise SlideError(f"{path.name} holds no picture.", hint="Export it again as TIFF.")
+
+    def close() -> None:
+        pages.close()
+        file.close()
+
+    kind = "svs" if file.is_svs else "ome-tiff" if file.is_ome else "tiff"
+    return Slide(path, format=kind, scenes=scenes, on_close=close)
+
+
+class TiffMosaic(Mosaic):
+    """One series of a TIFF at all its levels."""
+
+    def __init__(
+        self,
+        path: Path,
+        pages: PageReader,
+        series: Any,
+        facts: TiffFacts,
+        *,
+        index: int,
+        name: str,
+        notes: Sequence[str],
+    ) -> None:
+        levels = [series, *(level for level in series.levels[1:] if _alike(series, level))]
+        shapes = [checked_shape(path, _plane_shape(level)) for level in levels]
+        keyframe = series.keyframe
+        ome = facts.image(index)
+        self._pages, self._levels = pages, levels
+        self._photometric = int(keyframe.photometric)
+        self._colormap = _palette(keyframe, facts)
+        dtype = np.dtype(series.dtype)
+        samples = _size(series, "S")
+        if dtype.kind not in "biuf":
+            raise SlideError(f"{path.name} holds pixels of the type {dtype.name}, which are not shown.")
+        if self._photometric == CMYK:
+            raise SlideError(f"{path.name} is stored in printing colours (CMYK).", hint="Save it as RGB.")
+        rgb = self._colormap is not None or (samples >= 3 and self._photometric in (2, 6, 8))
+        self._sample_channels = not rgb and samples > 1 and _size(series, "C") == 1
+        self._own = dtype
+        if self._colormap is not None or dtype.kind == "b":
+            dtype = np.dtype(np.uint8)
+        super().__init__(
+            path=path,
+            name=name,
+            levels=[Level(shape, downsample_of(shapes[0], shape)) for shape in shapes],
+            dtype=dtype.newbyteorder("="),
+            rgb=rgb,
+            channels=_channels(rgb, samples if self._sample_channels else _size(series, "C"), ome),
+            pixel_size_um=facts.pixel_size_um(index, keyframe),
+            stage=facts.stage_of(index),
+            notes=[*notes, *_notes(series, rgb=rgb, samples=samples)],
+            piece_px=piece_of(keyframe),
+        )
+        self._planes: dict[tuple[int, int], tuple[Any, int]] = {}
+        self._check_planes()
+
+    def _check_planes(self) -> None:
+        """Refuse a file whose pixels were cut off; say which channels it never had."""
+        missing = []
+        for index, channel in enumerate(self.channels):
+            for number, level in enumerate(self._levels):
+                page, plane = _page_of(level, 0 if self._sample_channels or self.rgb else index)
+                # kept, because tifffile reads a page from the file when it is asked for, whichever thread does so
+                self._planes[number, index] = (page, plane)
+                if page is not None:
+                    check_complete(self.path, page, plane)
+                elif number == 0:
+                    missing.append(channel.name)
+        self.notes += tuple(f"{name} is not in the file" for name in missing)
+
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        sample = channel if self._sample_channels else 0
+        samples = range(3) if self.rgb and self._colormap is None else range(sample, sample + 1)
+        page, within = self._planes[level, channel]
+        if page is None:
+            shape = (*region.shape, 3) if self.rgb else region.shape
+            return np.zeros(shape, self.dtype)
+        pixels = self._pages.read(page, region, samples=samples, plane=within)
+        if self._colormap is not None:
+            codes: Ints = np.minimum(pixels[..., 0], len(self._colormap) - 1)
+            return self._colormap[codes]
+        if pixels.dtype.kind == "b":
+            pixels = pixels.astype(np.uint8) * np.uint8(255)
+        if self._photometric == WHITE_IS_ZERO and self.dtype.kind == "u":
+            pixels = np.iinfo(self.dtype).max - pixels
+        pixels = pixels if self.rgb else pixels[..., 0]
+        return np.ascontiguousarray(pixels, self.dtype)
+
+
+def _page_of(series: Any, channel: int) -> tuple[Any, int]:
+    """The page with a channel's first plane, and which plane of that page it is (ImageJ keeps many behind one)."""
+    page_axes = series.keyframe.axes
+    leading = series.axes[: len(series.axes) - len(page_axes)]
+    shape = series.shape[: len(leading)]
+    index = 0
+    for axis, size in zip(leading, shape, strict=True):
+        index = index * size + (min(channel, size - 1) if axis == "C" else 0)
+    if series.dataoffset is not None:  # all planes lie behind the first page's offset, whether or not they have pages
+        return series.pages[0], index
+    return series.pages[index], 0
+
+
+def _alike(series: Any, level: Any) -> bool:
+    """Whether a level has the same planes as the series it belongs to, and is smaller."""
+    if level.axes != series.axes or level.keyframe.axes != series.keyframe.axes or level.dtype != series.dtype:
+        return False
+    rest = [(a, b) for axis, a, b in zip(series.axes, series.shape, level.shape, strict=True) if axis not in ("Y", "X")]
+    return all(a == b for a, b in rest) and all(
+        b <= a for a, b in zip(_plane_shape(series), _plane_shape(level), strict=True)
+    )
+
+
+def _plane_shape(series: Any) -> tuple[int, int]:
+    return _size(series, "Y"), _size(series, "X")
+
+
+def _size(series: Any, axis: str) -> int:
+    return int(series.shape[series.axes.index(axis)]) if axis in series.axes else 1
+
+
+def _palette(keyframe: Any, facts: TiffFacts) -> np.ndarray | None:
+    """(n, 3) uint8 of a palette picture; OME and ImageJ files carry palettes only as a look-up table of a channel."""
+    if int(keyframe.photometric) != PALETTE or facts.scientific or keyframe.colormap is None:
+        return None
+    return np.ascontiguousarray((np.asarray(keyframe.colormap, np.uint16) >> 8).astype(np.uint8).T)
+
+
+def _channels(rgb: bool, count: int, ome: OmeImage | None) -> list[Channel]:
+    if rgb:
+        return [Channel("RGB")]
+    default = ("#ffffff",) if count == 1 else ("#00ffff", "#ff00ff", "#ffff00", "#ff0000", "#00ff00", "#0000ff")
+    channels = []
+    for i in range(count):
+        name, colour = ome.channels[i] if ome and i < len(ome.channels) else ("", None)
+        name = name or ("Grey" if count == 1 else f"Channel {i + 1}")
+        channels.append(Channel(name, colour or default[i % len(default)]))
+    return channels
+
+
+def _notes(series: Any, *, rgb: bool, samples: int) -> list[str]:
+    notes = []
+    for axis, size in zip(series.axes, series.shape, strict=True):
+        if axis in "YXS" or size == 1 or (axis == "C" and not rgb):
+            continue
+        notes.append(f"first of {size} {'colour channels' if axis == 'C' else STACKS.get(axis, 'planes')}")
+    if rgb and samples > 3:
+        notes.append("transparency is not shown")
+    return notes

@@ -1,0 +1,124 @@
+"""Copy a slide of any format into OME-Zarr pyramids, without losing a grey value."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.files import WriteError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job
+from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.slides.pyramid.write import write_ome_zarr
+
+SUFFIX = ".ome.zarr"
+
+
+def convert(
+    slide_path: Path | str,
+    out_path: Path | str,
+    *,
+    scene: str | None = None,
+    pixel_size_um: float | None = None,
+    verify: bool = True,
+    resume: bool = True,
+    keep_stopped: bool = False,
+) -> Job[list[Path]]:
+    """Write every scene of a slide, or one of them, as an OME-Zarr 0.5 pyramid.
+
+    A conversion that was killed, or whose source went away, is continued by the next one of the same slide to the same
+    place. Places of the slide that cannot be read are filled, and told by
+    :func:`~microscope_qc.slides.pyramid.write.damaged_places`.
+
+    Parameters
+    ----------
+    out_path
+        Folder to make. Several scenes make ``OUT_<scene>.ome.zarr`` each.
+    scene
+        Name of the only scene to convert.
+    pixel_size_um
+        Size of a pixel, over what the file says.
+    verify
+        Read everything back at the end and compare it with what was written.
+    resume
+        Continue where an earlier conversion stopped; False starts anew.
+    keep_stopped
+        Let the next conversion continue also when this job is closed; without it, closing leaves nothing behind.
+
+    Returns
+    -------
+    Job[list of Path]
+        Yields progress in tiles of the scene at work, then in files while it verifies, and returns the folders written.
+
+    Raises
+    ------
+    SlideError
+        When the slide cannot be read, or more than 5 % of it.
+    WriteError
+        When the disk is full or read-only, or does not hold what was written; what was there before stays.
+    """
+    source, out = Path(slide_path), Path(out_path)
+    with open_slide(source, pixel_size_um=pixel_size_um) as slide:
+        mosaics = list(slide.scenes) if scene is None else [slide.scene(scene)]
+        targets = [out] if len(mosaics) == 1 else [_scene_path(out, mosaic.name) for mosaic in mosaics]
+        for target in targets:
+            _check_apart(source, target)
+        written = []
+        for mosaic, target in zip(mosaics, targets, strict=True):
+            origin = {"name": source.name, "scene": mosaic.name}
+            path = yield from write_ome_zarr(
+                target,
+                shape=mosaic.shape,
+                dtype=mosaic.dtype,
+                rgb=mosaic.rgb,
+                read=_readers(mosaic),
+                pixel_size_um=mosaic.pixel_size_um,
+                channels=mosaic.channels,
+                name=mosaic.name or source.stem,
+                origin_px=mosaic.origin_px,
+                stage=mosaic.stage,
+                workers=max(1, min(8, os.cpu_count() or 1)),
+                strip_px=mosaic.piece_px[1],
+                background=mosaic.background,
+                source=origin,
+                resume_key={**origin, **_state(source)},
+                resume=resume,
+                keep_stopped=keep_stopped,
+                is_there=source.exists,
+                verify=verify,
+            )
+            written.append(path)
+    return written
+
+
+def _check_apart(source: Path, target: Path) -> None:
+    """Refuse to write a slide over itself, into itself, or over the folder it lies in."""
+    try:
+        here, there = source.resolve(), target.resolve()
+    except (OSError, RuntimeError) as error:
+        raise WriteError(f"{target} cannot be written: its links lead nowhere.", hint="Choose another name.") from error
+    if here == there or here in there.parents or there in here.parents:
+        raise InputError(f"{source.name} cannot be converted into itself.", hint="Choose another name.")
+
+
+def _state(source: Path) -> dict[str, int]:
+    """What changes when somebody writes to the slide."""
+    facts = source.stat()
+    return {"bytes": facts.st_size, "modified_ns": facts.st_mtime_ns}
+
+
+def _scene_path(out: Path, name: str) -> Path:
+    stem = out.name.removesuffix(SUFFIX) if out.name.endswith(SUFFIX) else out.stem
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "scene"
+    return out.with_name(f"{stem}_{safe}{SUFFIX}")
+
+
+def _readers(mosaic: Mosaic) -> list[Callable[[Region], np.ndarray]]:
+    """One function for each channel."""
+    return [partial(mosaic.read, channel=i) for i in range(len(mosaic.channels))]

@@ -1,0 +1,386 @@
+"""Many slides, many machines: batches of tiles are computed by the workers of a dask cluster.
+
+The owner of a project plans its runs, hands out batches and keeps the journals; a worker only computes. A batch whose
+worker is lost is computed by another one. A run that was stopped is continued as any other.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from microscope_qc.core.errors import InputError, MicroscopeQCError, SlideError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord
+from microscope_qc.project.runs.journal import read_status, write_status
+from microscope_qc.project.runs.run_lock import RunLock
+from microscope_qc.project.runs.speed import Starts
+from microscope_qc.workflows.detection.area import CHANGED, Look, NothingToLookAt, chosen_look
+from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.detection.run import DetectResult, prepare_run, result_of
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+BATCHES_AT_ONCE = 4
+"""Batches in one piece of work: enough for reading, computing and writing to go on beside each other."""
+AHEAD = 2
+"""Pieces of work handed out for each worker."""
+LOST_WORKERS = 20
+"""So many workers may be lost over one piece of work before it is given up."""
+CONNECT_SECONDS = 10
+
+
+class BatchFailed(MicroscopeQCError, RuntimeError):
+    """The workers could not do their work; what was found so far is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A slide (or a whole project, where ``slide`` is empty) that was not looked at, and why."""
+
+    project: Path
+    slide: str
+    error: MicroscopeQCError
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a person's mask says so."""
+        return isinstance(self.error, NothingToLookAt)
+
+    @property
+    def words(self) -> str:
+        """``p.mqc, S3: left out. The slide S3 is not at ... any more.``."""
+        where = f"{self.project.name}, {self.slide}" if self.slide else self.project.name
+        return f"{where}: left out. {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What was done: one result for each slide, with the project's path and the slide's name.
+
+    ``looks`` says for each of them where it was looked; ``left_out`` are those that could not be looked at.
+    """
+
+    slides: list[tuple[Path, str, DetectResult]]
+    seconds: float
+    workers: int
+    looks: list[Look] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run under way."""
+
+    project: Project
+    record: RunRecord
+    title: str
+    started: float
+    lock: RunLock
+    writer: Any = None
+    intake: RunIntake | None = None
+    groups: list[list[list[int]]] = field(default_factory=list)
+    total: int = 0
+    compiled: bool = False
+    status: dict[str, Any] = field(default_factory=dict)
+    starts: Starts = field(default_factory=lambda: Starts({}))
+    sums: dict[str, float] = field(default_factory=dict)
+    handing_out: float = 0.0
+    told: float = 0.0
+
+
+def batch(
+    projects: Sequence[Path | str],
+    model: str | Path,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+    everything: bool = False,
+    area: str | None = CHANGED,
+    client: Client | None = None,
+) -> Job[BatchResult]:
+    """Run a model over all slides of projects, on all workers of a cluster.
+
+    A project or slide that cannot be looked at is left out, and the others are done.
+
+    Parameters
+    ----------
+    area
+        Which mask stored with the projects says where to look, see
+        :func:`microscope_qc.workflows.detection.area.chosen_look`; with ``everything`` none does.
+    scheduler
+        Address of a running dask scheduler; without it a cluster is started on this computer, reachable from it alone.
+        The workers must see slides and models under the same paths.
+    workers
+        Processes of the cluster on this computer: one for each graphics card, else one.
+    client
+        A connection that is used instead, and left open.
+
+    Raises
+    ------
+    InputError
+        When no project is named or the scheduler does not answer.
+    MicroscopeQCError
+        When all slides had to be left out: what was wrong with the first.
+    BatchFailed
+        When the workers fail.
+    """
+    if not projects:
+        raise InputError("No project was named.", hint="Name at least one project.")
+    began = time.monotonic()
+    kind = None if everything else area
+    done = BatchResult([], 0.0, 0)
+    with ExitStack() as stack:
+        yield Progress(0, 0, "tiles", "starting the workers")
+        own = client or stack.enter_context(_connected(scheduler, workers))
+        count = max(1, len(own.scheduler_info(n_workers=-1)["workers"]))
+        share = 1 if scheduler is not None else count
+        at_once: dict[str, int] = {"ahead": AHEAD * count, "share": share}
+        options = {"model": model, "device": device, "fresh": fresh, "everything": everything}
+        for number, path in enumerate(projects, start=1):
+            with ExitStack() as opened:
+                try:
+                    project = opened.enter_context(Project.open(Path(path)))
+                except MicroscopeQCError as error:
+                    done.left_out.append(LeftOut(Path(path), "", error))
+                    continue
+                for place, slide in enumerate(project.slides, start=1):
+                    title = f"{slide.name}{_of(', slide', place, len(project.slides))}"
+                    title += _of(" of project" if len(project.slides) > 1 else ", project", number, len(projects))
+                    try:
+                        look = chosen_look(project, slide, kind=kind)
+                        result = yield from _one(own, project, slide.id, look, options, title=title, **at_once)
+                    except (InputError, SlideError) as error:  # of this slide; what is wrong with the model ends it all
+                        done.left_out.append(LeftOut(project.path, slide.name, error))
+                        continue
+                    done.slides.append((project.path, slide.name, result))
+                    done.looks.append(look)
+    if done.left_out and not done.slides:
+        raise done.left_out[0].error
+    return replace(done, seconds=time.monotonic() - began, workers=count)
+
+
+def _one(
+    client: Client,
+    project: Project,
+    slide_id: int,
+    look: Look,
+    options: dict[str, Any],
+    *,
+    title: str,
+    ahead: int,
+    share: int,
+) -> Job[DetectResult]:
+    run = yield from _begin(project, slide_id, title, mask=look.mask, **options)
+    left = run.record.state != "finished"
+    if left:
+        yield from _compute(client, run, ahead=ahead, share=share)
+    return result_of(project, run.record.id, run.started, computed=left)
+
+
+def _connected(scheduler: str | None, workers: int | None) -> Any:
+    import dask
+    import distributed
+
+    if scheduler is not None:
+        try:
+            return distributed.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InputError(
+                f"There is no dask scheduler at {scheduler} ({error}).",
+                hint="Start one with 'dask scheduler', or leave --scheduler out.",
+            ) from error
+    # only this computer can reach it, and no page is served
+    with dask.config.set({"distributed.scheduler.allowed-failures": LOST_WORKERS}):
+        cluster = distributed.LocalCluster(
+            n_workers=workers or _graphics_cards() or 1, threads_per_worker=1, processes=True, host="127.0.0.1",
+            dashboard_address=None, worker_dashboard_address=None, memory_limit=0, silence_logs="ERROR",
+        )  # fmt: skip
+    return _Local(cluster)
+
+
+class _Local:
+    """A cluster on this computer and the connection to it, closed together."""
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+
+    def __enter__(self) -> Client:
+        import distributed
+
+        self._client = distributed.Client(self._cluster, set_as_default=False)
+        return self._client
+
+    def __exit__(self, *what: object) -> None:
+        self._client.close()
+        self._cluster.close()
+
+
+def _graphics_cards() -> int:
+    from microscope_qc.ml.devices import graphics_cards
+
+    return graphics_cards()
+
+
+def _of(what: str, number: int, count: int) -> str:
+    return f"{what} {number} of {count}" if count > 1 else ""
+
+
+def _begin(project: Project, slide_id: int, title: str, **options: Any) -> Job[_Run]:
+    record = prepare_run(project, slide_id, **options)
+    run = _Run(project, record, title, time.monotonic(), RunLock(record.folder))
+    if record.state != "finished":
+        yield from run.lock.acquire()
+    return run
+
+
+def _compute(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
+    """Hand out the run's batches, take what comes back, until all is done."""
+    state = "failed"
+    try:
+        yield from _plan(run)
+        yield from _hand_out(client, run, ahead=ahead, share=share)
+        state = "finished"
+    except GeneratorExit:
+        state = "stopped"
+        raise
+    finally:
+        try:
+            _close(run, state)
+        finally:
+            run.lock.release()
+
+
+def _plan(run: _Run) -> Job[None]:
+    from microscope_qc.ml.engine.engine import count, new_status, prepared
+    from microscope_qc.ml.engine.pipeline import Session
+    from microscope_qc.ml.engine.record import RunWriter
+    from microscope_qc.ml.tiling import plan_grid
+    from microscope_qc.project.runs.plan import read_plan
+
+    folder, card = run.record.folder, run.record.card
+    run.status, run.starts = new_status(), Starts(read_status(folder))
+    run.total = len(plan_grid(card))
+    run.writer = RunWriter(folder, tiles=run.total)
+    run.intake = RunIntake(run.project, run.record)
+    yield Progress(0, 0, "tiles", f"{run.title}: looking for material")
+    with Session(card) as session:
+        run.starts.ready()
+        run.writer.keep_heat(session)
+        tiles, groups = prepared(folder, session, run.writer)
+    plan = read_plan(folder)
+    run.compiled = plan is not None and plan.compiled
+    run.groups = [groups[start : start + BATCHES_AT_ONCE] for start in range(0, len(groups), BATCHES_AT_ONCE)]
+    run.status.update(
+        tiles_skipped=run.total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, run.total), 4),
+        batch=plan.batch if plan else 0,
+    )  # fmt: skip
+    count(run.status, run.writer, run.total)
+    run.status.update(run.starts.figures({}))
+    write_status(folder, run.status)
+
+
+def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
+    waiting = iter(run.groups)
+    under_way: set[Future] = set()
+    done: queue.Queue[Future] = queue.Queue()
+    run.handing_out = time.monotonic()
+    try:
+        while True:
+            while len(under_way) < ahead and (groups := next(waiting, None)) is not None:
+                future = _submit(client, run, groups, share)
+                under_way.add(future)
+                future.add_done_callback(done.put)
+            if not under_way:
+                break
+            for future in _finished(done):
+                under_way.discard(future)
+                _take(run, future)
+            _tell(run)
+            assert run.intake is not None
+            found = len(run.intake.look())
+            note = f"{run.title}: {found} new finds" if found else run.title
+            left_out = run.status["tiles_skipped"]  # not looked at: they say nothing of the time left
+            yield Progress(len(run.writer.done) - left_out, run.total - left_out, "tiles", note)
+    finally:
+        for future in under_way:
+            with suppress(Exception):  # the cluster may be gone already, and nobody waits for this any more
+                future.cancel()
+
+
+def _submit(client: Client, run: _Run, groups: list[list[int]], share: int) -> Future:
+    from microscope_qc.ml.engine.remote import compute_batches
+
+    key = str(run.record.folder)
+    return client.submit(compute_batches, key, run.record.card, groups, share=share, compiled=run.compiled, pure=False)
+
+
+def _finished(done: queue.Queue[Future]) -> Iterator[Future]:
+    """Those that are done, waiting a moment for the first."""
+    with suppress(queue.Empty):
+        yield done.get(timeout=0.2)
+        while True:
+            yield done.get_nowait()
+
+
+def _take(run: _Run, future: Future) -> None:
+    from distributed.scheduler import KilledWorker
+
+    try:
+        records, notes, figures = future.result()
+    except MicroscopeQCError:
+        raise
+    except KilledWorker as error:
+        raise BatchFailed(
+            "The workers were lost again and again over the same tiles.",
+            hint="Look at the workers' own output; what was found so far is kept.",
+        ) from error
+    except Exception as error:
+        raise BatchFailed(
+            f"A worker failed ({type(error).__name__}: {error}).", hint="What was found so far is kept."
+        ) from error
+    run.writer.take(records)
+    run.status["notes"] += [note for note in notes if note not in run.status["notes"]]
+    run.status.update({name: figures.pop(name) for name in ("device", "device_name", "precision")})
+    for name, value in figures.items():
+        run.sums[name] = run.sums.get(name, 0.0) + value
+
+
+def _tell(run: _Run) -> None:
+    from microscope_qc.ml.engine.engine import count
+
+    count(run.status, run.writer, run.total)
+    run.status.update(run.starts.figures(_in_all(run), notes=run.status["notes"]))
+    if time.monotonic() - run.told > 0.5:
+        write_status(run.record.folder, run.status)
+        run.told = time.monotonic()
+
+
+def _in_all(run: _Run) -> dict[str, float]:
+    """What the workers did, and their shares of the time, in the time that passed here while they were at it."""
+    if not run.sums.get("working_s"):
+        return {}
+    passed = time.monotonic() - run.handing_out
+    part = {name: passed * run.sums[name] / run.sums["working_s"] for name in ("computed_s", "waited_s")}
+    return {name: round(value, 6) for name, value in {**run.sums, "working_s": passed, **part}.items()}
+
+
+def _close(run: _Run, state: str) -> None:
+    run.status["state"] = state
+    if run.writer is not None:
+        run.writer.close()
+        _tell(run)
+        write_status(run.record.folder, run.status)
+    if run.intake is not None:
+        run.intake.finish(state)
+    else:
+        run.project.finish_run(run.record.id, state)

@@ -1,0 +1,189 @@
+"""Two runs over one slide beside each other: what both found, and what only one of them did where both looked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from microscope_qc.core.boxes import BoxFilter, coordinates
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.geometry import Region, touching_pairs
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord
+from microscope_qc.workflows.detection.coverage import Looked, read_looked
+
+STRIP = 2_000
+"""So many boxes of the first run are matched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """Ids of boxes: ``both`` (N, 2) holds a find of the first run and the same one of the second.
+
+    ``beside_first`` and ``beside_second`` are finds of one run where the other did not look (or was not yet, or could
+    not read the slide): nothing can be said of them.
+    """
+
+    both: np.ndarray
+    only_first: np.ndarray
+    only_second: np.ndarray
+    beside_first: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    beside_second: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+def compare_runs(
+    project: Project, first: int, second: int, *, iou: float = 0.5, min_confidence: float | None = None
+) -> RunComparison:
+    """Match the finds of two runs in the area that both looked at, whatever their classes, the best overlap first.
+
+    Parameters
+    ----------
+    first, second
+        Ids of runs over the same slide; whether they are shown does not matter.
+    iou
+        Overlap (intersection over union) from which two boxes are the same find.
+    min_confidence
+        Weaker finds that nobody has judged are left out; the project's filter without it.
+
+    Raises
+    ------
+    InputError
+        When the runs are over different slides, or have no area in common.
+    ProjectError
+        When the mask of one of them is damaged.
+    """
+    runs = project.run(first), project.run(second)
+    if runs[0].slide_id != runs[1].slide_id:
+        raise InputError("The two detections are on different slides.", hint="Choose two of the same slide.")
+    least = project.filter.min_confidence if min_confidence is None else min_confidence
+    rows = project.boxes(runs[0].slide_id).rows
+    rows = rows[BoxFilter(min_confidence=least).mask(rows)]
+    common_area(*runs)
+    sides = [rows[rows["run_id"] == run.id] for run in runs]
+    (one, ids), (other, other_ids) = ((coordinates(side), side["id"]) for side in sides)
+    looked = read_looked(runs[0]), read_looked(runs[1])
+    return compare_finds(ids, one, other_ids, other, iou=iou, looked=looked)
+
+
+def common_area(first: RunRecord, second: RunRecord) -> Region | None:
+    """The rectangle that both runs have in common, in full-resolution pixels; None where a run does not say its own.
+
+    Outside of it, and where one of them did not look for another reason (:mod:`coverage`), a
+    find of one run says nothing about the other.
+
+    Raises
+    ------
+    InputError
+        When there is no such area.
+    """
+    areas = [Region(*(int(v) for v in run.card["region"])) for run in (first, second) if run.card.get("region")]
+    if len(areas) < 2:
+        return None
+    one, other = areas
+    shared = Region(max(one.y0, other.y0), max(one.x0, other.x0), min(one.y1, other.y1), min(one.x1, other.x1))
+    if shared.y0 >= shared.y1 or shared.x0 >= shared.x1:
+        raise InputError(
+            "The two detections looked at different parts of the slide.", hint="Compare two with an area in common."
+        )
+    return shared
+
+
+def compare_finds(
+    first_ids: np.ndarray,
+    first: np.ndarray,
+    second_ids: np.ndarray,
+    second: np.ndarray,
+    *,
+    iou: float = 0.5,
+    looked: tuple[Looked, Looked] | None = None,
+) -> RunComparison:
+    """Match two sets of boxes; touches no project, so that it can run in any thread.
+
+    Parameters
+    ----------
+    first_ids, second_ids : (N,) and (M,) ndarray
+    first, second : (N, 4) and (M, 4) ndarray
+        y0, x0, y1, x1.
+    looked
+        Where the two runs looked; everywhere without it.
+    """
+    ids = first_ids.astype(np.int64), second_ids.astype(np.int64)
+    one, other = _matches(first, second, iou)
+    within = [np.ones(len(first) + len(second), bool)] * 2
+    if looked is not None:
+        within = [area.perhaps(np.concatenate([first, second])) for area in looked]
+    parts = [np.split(area, [len(first)]) for area in within]  # of each run's area: finds of the first, of the second
+    # a pair at the border of an area is one all the same
+    known = np.logical_and.reduce([of_first[one] | of_second[other] for of_first, of_second in parts])
+    one, other = one[known], other[known]
+    both = np.stack([ids[0][one], ids[1][other]], axis=1)
+    alone = [_without(len(first), one), _without(len(second), other)]
+    sure = [parts[side][side][alone[side]] for side in (0, 1)]
+    if looked is not None:
+        sure[0] = sure[0] & looked[1].surely(first[alone[0]])
+        sure[1] = sure[1] & looked[0].surely(second[alone[1]])
+    only = [numbers[places[told]] for numbers, places, told in zip(ids, alone, sure, strict=True)]
+    beside = [numbers[places[~told]] for numbers, places, told in zip(ids, alone, sure, strict=True)]
+    return RunComparison(both, *only, *beside)
+
+
+def _without(count: int, taken: np.ndarray) -> np.ndarray:
+    left = np.ones(count, bool)
+    left[taken] = False
+    return np.flatnonzero(left)
+
+
+def _matches(first: np.ndarray, second: np.ndarray, iou: float) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of boxes that belong together, each used once, in the order of their overlap."""
+    one, other, overlap = (np.concatenate(part) for part in zip(*_rivals(first, second, iou), strict=True))
+    order = np.lexsort((other, one, -overlap))
+    one, other = one[order], other[order]
+    # taking the best pair that is left, again and again, is the same as taking all pairs at once that are the best
+    # left for both of their boxes
+    left, taken = np.arange(len(one)), []
+    free = np.ones(len(first), bool), np.ones(len(second), bool)
+    while len(left):
+        best = _is_first(one[left]) & _is_first(other[left])
+        chosen = left[best]
+        taken.append(chosen)
+        free[0][one[chosen]] = False
+        free[1][other[chosen]] = False
+        left = left[free[0][one[left]] & free[1][other[left]]]
+    order = np.sort(np.concatenate(taken)) if taken else left
+    return one[order], other[order]
+
+
+def _rivals(first: np.ndarray, second: np.ndarray, iou: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs (index, index, overlap) that may belong together, a strip of the slide at a time.
+
+    Among crowds most boxes touch dozens of others: all pairs at once would take a lot of memory, and single steps so
+    long that a window which has this done in a thread would stand still.
+    """
+    yield np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    order = np.argsort(first[:, 0], kind="stable")
+    tops = np.argsort(second[:, 0], kind="stable")
+    sorted_tops = second[tops, 0]
+    tallest = float((second[:, 2] - second[:, 0]).max(initial=0.0))
+    for start in range(0, len(order), STRIP):
+        own = order[start : start + STRIP]
+        low, high = first[own, 0].min() - tallest, first[own, 2].max()
+        near = tops[np.searchsorted(sorted_tops, low) : np.searchsorted(sorted_tops, high)]
+        boxes = np.concatenate([first[own], second[near]])
+        before, behind = touching_pairs(boxes)
+        across = (before < len(own)) & (behind >= len(own))
+        before, behind = before[across], behind[across]
+        a, b = boxes[before], boxes[behind]
+        shared = np.prod(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), axis=1)
+        together = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
+        overlap = shared / np.maximum(together - shared, 1e-9)
+        keep = overlap >= iou
+        yield own[before[keep]], near[behind[keep] - len(own)], overlap[keep]
+
+
+def _is_first(numbers: np.ndarray) -> np.ndarray:
+    """Whether each number stands for the first time."""
+    first = np.zeros(len(numbers), bool)
+    first[np.unique(numbers, return_index=True)[1]] = True
+    return first

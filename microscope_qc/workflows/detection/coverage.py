@@ -1,0 +1,96 @@
+"""Where a run has looked: in its region, where its mask says, in tiles that are done and could be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.ml.tiling import merge_settings, plan_grid
+from microscope_qc.project.records import RunRecord
+from microscope_qc.project.runs.journal import read_status, tiles_looked_at
+from microscope_qc.project.runs.mask_files import read_mask
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Where a run has looked; None stands for everywhere.
+
+    ``missing`` (rows, columns) says which tiles of ``grid`` are not done or could not be read; a find that comes within
+    ``reach_px`` of one is not told before that tile is.
+    """
+
+    region: Region | None = None
+    mask: AreaMask | None = None
+    grid: TileGrid | None = None
+    missing: np.ndarray | None = None
+    reach_px: float = 0.0
+
+    def surely(self, boxes: np.ndarray) -> np.ndarray:
+        """Of which boxes (N, 4; y0, x0, y1, x1) it is sure that the run would have found them.
+
+        Their middle lies where it looked, and nothing within reach is missing.
+        """
+        inside = np.ones(len(boxes), bool)
+        y, x = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+        if self.region is not None:
+            inside &= (y >= self.region.y0) & (y < self.region.y1) & (x >= self.region.x0) & (x < self.region.x1)
+        if self.mask is not None:
+            inside &= self.mask.at(y, x)
+        return inside if self.missing is None else inside & ~self._near_missing(boxes)
+
+    def perhaps(self, boxes: np.ndarray) -> np.ndarray:
+        """Which boxes reach into where the run was to look."""
+        inside = np.ones(len(boxes), bool)
+        if self.region is not None:
+            low, high = (self.region.y0, self.region.x0), (self.region.y1, self.region.x1)
+            inside &= (boxes[:, :2] < high).all(axis=1) & (boxes[:, 2:] > low).all(axis=1)
+        if self.mask is not None:
+            inside &= self.mask.touches(dict(zip(("y0", "x0", "y1", "x1"), boxes.T, strict=True)))
+        return inside
+
+    def _near_missing(self, boxes: np.ndarray) -> np.ndarray:
+        import cv2
+
+        assert self.grid is not None and self.missing is not None
+        summed = cv2.integral(self.missing.view(np.uint8))
+        ranges = []
+        for axis, starts in enumerate(self.grid.starts):
+            first = np.searchsorted(starts + self.grid.tile_px, boxes[:, axis] - self.reach_px, side="right")
+            stop = np.searchsorted(starts, boxes[:, axis + 2] + self.reach_px, side="left")
+            ranges.append((first, np.maximum(first, stop)))
+        (y0, y1), (x0, x1) = ranges
+        return summed[y1, x1] - summed[y0, x1] - summed[y1, x0] + summed[y0, x0] > 0
+
+
+def read_looked(run: RunRecord) -> Looked:
+    """Where a run has looked, from its card and its folder; any thread may call this.
+
+    Raises
+    ------
+    ProjectError
+        When its mask is damaged.
+    """
+    card = run.card
+    region = Region(*(int(value) for value in card["region"])) if card.get("region") else None
+    mask = read_mask(run.folder)
+    status = read_status(run.folder)
+    total = status.get("tiles_total")
+    if run.state == "finished" and total and status.get("tiles_done") == total and not status.get("tiles_damaged"):
+        return Looked(region, mask)
+    done = tiles_looked_at(run.folder)
+    try:
+        grid = plan_grid(card)
+    except (KeyError, TypeError, ValueError):  # a run of another program: it says nothing of tiles
+        grid = None
+    if done is None or grid is None:
+        return Looked(region, mask)
+    missing = np.ones(len(grid), bool)
+    missing[done[done < len(grid)]] = False
+    if not missing.any():
+        return Looked(region, mask)
+    scale = card.get("scale") or (1.0, 1.0)
+    reach = 3 * merge_settings((float(scale[0]), float(scale[1]))).border_px
+    return Looked(region, mask, grid, missing.reshape(grid.rows, grid.columns), reach)

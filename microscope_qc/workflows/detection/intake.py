@@ -1,0 +1,196 @@
+"""The owner's side of a run: candidates from the journal become finds of the project, merged beside the window."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
+from microscope_qc.core.errors import ModelError
+from microscope_qc.core.merge import CANDIDATE_DTYPE, SeamMerger
+from microscope_qc.ml.tiling import merge_settings, plan_grid
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord
+from microscope_qc.project.runs.journal import LEFT_OUT, read_journal
+from microscope_qc.project.runs.mask_files import read_mask
+
+_CONFIDENCE_KEY = "model_confidence"
+
+Tile = tuple[int, np.ndarray]
+
+
+class RunIntake:
+    """Takes finds from a run's journal into the project.
+
+    Only finds that no unfinished tile can change any more are taken, so that a run that is stopped and continued gives
+    exactly the finds of an undisturbed one. Finds that were taken in before are not taken twice, whatever became of
+    them since: the run knows how many there were, and the journal gives them in the same order again.
+
+    Reading and merging happen in a thread of its own, writing to the project in the caller's.
+    """
+
+    def __init__(self, project: Project, run: RunRecord) -> None:
+        self._project = project
+        self._run = run
+        self._labels = self._class_ids(run.card)
+        self._suggest_confidence(run.card)
+        chosen = run.settings.get("area") not in (None, "everything")
+        self._journal = _JournalMerger(run.folder, run.card, classes=len(self._labels), taken=run.found, chosen=chosen)
+        self.tiles_done: set[int] = set()
+        self.tiles_left_out: set[int] = set()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
+        self._step: Future[_Settled] | None = None
+
+    @property
+    def tiles_total(self) -> int:
+        """Number of tiles of the run."""
+        return len(self._journal.grid)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being merged, and the last look found nothing new."""
+        return self._step is None
+
+    def look(self) -> np.ndarray:
+        """Take in what is merged by now, without waiting; return the ids of the new boxes."""
+        if self._step is None:
+            self._step = self._worker.submit(self._journal.step)
+        if not self._step.done():
+            return np.zeros(0, np.int64)
+        settled, self._step = self._step.result(), None
+        if settled.more:
+            self._step = self._worker.submit(self._journal.step)
+        return self._take(settled)
+
+    def poll(self) -> np.ndarray:
+        """Take in everything that the child has written by now; return the ids of the new boxes."""
+        taken = []
+        while True:
+            step = self._step or self._worker.submit(self._journal.step)
+            self._step = None
+            settled = step.result()
+            taken.append(self._take(settled))
+            if not settled.more:
+                return np.concatenate(taken)
+
+    def finish(self, state: str) -> RunRecord:
+        """Take in the rest and store how the run ended: "finished", "stopped" or "failed"."""
+        try:
+            self.poll()
+            self.poll()  # a step that was under way may have begun before the last line was written
+        finally:
+            self._worker.shutdown()
+        return self._project.finish_run(self._run.id, state)
+
+    def _take(self, settled: _Settled) -> np.ndarray:
+        self.tiles_done |= settled.tiles
+        self.tiles_left_out |= settled.left_out
+        found = settled.found
+        if len(found) == 0:
+            return np.zeros(0, np.int64)
+        columns = {name: found[name] for name in ("y0", "x0", "y1", "x1", "confidence")}
+        rows = make_rows(len(found), class_id=self._labels[found["label"]], **columns)
+        return self._project.add_finds(self._run.id, rows)
+
+    def _class_ids(self, card: dict[str, Any]) -> np.ndarray:
+        known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
+        names = card.get("class_names") or card["classes"]
+        wanted = [known.get(code) or DefectClass(code, name) for code, name in zip(card["classes"], names, strict=True)]
+        ids = self._project.ensure_classes(wanted)
+        return np.array([ids[code] for code in card["classes"]], np.int32)
+
+    def _suggest_confidence(self, card: dict[str, Any]) -> None:
+        # the model's threshold is taken over as long as the person has not moved away from the last suggestion
+        project = self._project
+        suggested = float(card.get("confidence", 0.0))
+        if abs(project.filter.min_confidence - float(project.setting(_CONFIDENCE_KEY, 0.0))) < 1e-6:
+            if project.filter.min_confidence != suggested:
+                project.set_filter(replace(project.filter, min_confidence=suggested))
+            project.set_setting(_CONFIDENCE_KEY, suggested)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What one step gave: finds that are final, tiles that are done, and whether there was anything new at all.
+
+    ``left_out`` are those of the tiles that were not looked at.
+    """
+
+    found: np.ndarray
+    tiles: set[int]
+    left_out: set[int]
+    more: bool
+
+
+class _JournalMerger:
+    """Reads a journal on from where it was and merges it; one step at a time, in any thread."""
+
+    def __init__(self, folder: Path, card: dict[str, Any], *, classes: int, taken: int, chosen: bool = False) -> None:
+        self._folder, self._classes, self._taken = folder, classes, taken
+        # a tile reaches beyond what a person chose; what the program itself leaves out is empty anyway
+        self._area: AreaMask | None = read_mask(folder) if chosen else None
+        self.grid = plan_grid(card)
+        scale = card.get("scale") or (1.0, 1.0)
+        self._settings = merge_settings((float(scale[0]), float(scale[1])))
+        self._merger = SeamMerger(self.grid, self._settings)
+        self._offset = 0
+
+    def step(self) -> _Settled:
+        """Read and merge what is new."""
+        if self._taken:
+            before, tiles = self._skip_taken()
+        else:
+            before = []
+            tiles, self._offset = read_journal(self._folder, self._offset)
+            tiles = self._proper(tiles)
+        for tile, candidates in tiles:
+            self._merger.add(tile, candidates)
+        found = self._settled(self._merger) if tiles else np.zeros(0, CANDIDATE_DTYPE)
+        new = (*before, *tiles)
+        left_out = {tile for tile, candidates in new if candidates is LEFT_OUT}
+        return _Settled(found, {tile for tile, _ in new}, left_out, bool(tiles))
+
+    def _skip_taken(self) -> tuple[list[Tile], list[Tile]]:
+        """Tiles whose finds were taken in before, and those after them."""
+        tiles, self._offset = read_journal(self._folder)
+        tiles = self._proper(tiles)
+        low, high = 0, len(tiles)
+        while low < high:  # finds only grow with the journal: the shortest part that gives as many as were taken
+            middle = (low + high) // 2
+            if self._settled_after(tiles[:middle])[1] < self._taken:
+                low = middle + 1
+            else:
+                high = middle
+        self._merger, count = self._settled_after(tiles[:low])
+        if count != self._taken:
+            raise ModelError(
+                f"The journal of {self._folder.name} does not fit the finds in the project.",
+                hint="Detect anew with --fresh; the finds so far are kept.",
+            )
+        self._taken = 0
+        return tiles[:low], tiles[low:]
+
+    def _settled_after(self, tiles: list[Tile]) -> tuple[SeamMerger, int]:
+        merger = SeamMerger(self.grid, self._settings)
+        for tile, candidates in tiles:
+            merger.add(tile, candidates)
+        return merger, len(self._settled(merger))
+
+    def _settled(self, merger: SeamMerger) -> np.ndarray:
+        """Finds that are final, as far as they touch the area that was chosen."""
+        found = merger.settled()
+        return found if self._area is None or len(found) == 0 else found[self._area.touches(found)]
+
+    def _proper(self, tiles: list[Tile]) -> list[Tile]:
+        """Tiles of this run's grid whose classes the model has."""
+        return [
+            (tile, candidates)
+            for tile, candidates in tiles
+            if 0 <= tile < len(self.grid) and ((candidates["label"] >= 0) & (candidates["label"] < self._classes)).all()
+        ]

@@ -1,0 +1,354 @@
+"""Find defects: a child process reads the slide, the project's owner takes its finds in, live and after a crash."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError, ProjectError
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
+from microscope_qc.ml.library import model_folder
+from microscope_qc.ml.tiling import lattice, plan_grid, slide_scale, tile_size
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord, SlideRecord
+from microscope_qc.project.runs.journal import LOADING, read_status, read_tile_errors
+from microscope_qc.project.runs.mask_files import has_mask, read_mask, write_mask
+from microscope_qc.project.runs.speed import starts_of
+from microscope_qc.workflows.child import Child
+from microscope_qc.workflows.detection.intake import RunIntake
+
+CANDIDATE_CONFIDENCE = 0.05
+"""Finds down to this confidence are kept; the filter hides the weak ones."""
+
+TASKS = ("detect", "classify", "anomaly")
+"""Tasks of models that are run over slides."""
+
+_POLL_SECONDS = 0.2
+_ending: dict[Path, threading.Thread] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class DetectResult:
+    """What a detection did.
+
+    ``finds`` counts all finds of the run, ``shown`` those the project's filter shows; ``seconds`` is what this took,
+    ``seconds_before`` what the starts of the run before this one took; ``share_skipped`` is the share of tiles in resin
+    and empty area; ``status`` is what the child said last (speed, device, notes), see
+    :func:`microscope_qc.ml.engine.engine.run_model`.
+    """
+
+    run_id: int
+    tiles: int
+    finds: int
+    seconds: float
+    shown: int = 0
+    damaged_tiles: int = 0
+    state: str = "finished"
+    share_skipped: float = 0.0
+    status: dict[str, Any] = field(default_factory=dict)
+    seconds_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChildProgress(Progress):
+    """``told`` is what the child says: its pace and device, and what had to be changed."""
+
+    told: str = ""
+
+
+class DetectionFailed(MicroscopeQCError, RuntimeError):
+    """The child process ended before its work was done; what it found so far is kept."""
+
+
+def prepare_run(
+    project: Project,
+    slide_id: int,
+    model: str | Path,
+    *,
+    region: Region | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+    everything: bool = False,
+    mask: AreaMask | None = None,
+) -> RunRecord:
+    """Start a run, or take up the last one of the same settings where it stopped.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or a model's folder.
+    region
+        Part of the slide in full-resolution pixels; the whole slide without it.
+    fresh
+        Begin anew; an older run of the same settings is switched off.
+    everything
+        Look at resin and empty area too.
+    mask
+        Look only here, instead of where the program sees material.
+
+    Returns
+    -------
+    RunRecord
+        Its state is "finished" when a run of the same settings has already done everything.
+
+    Raises
+    ------
+    InputError
+        When the slide was moved away or has no pixel size, the region lies outside it, or the mask belongs to a slide
+        of another size or leaves nothing to look at.
+    ModelError
+        When the model cannot be used.
+    """
+    folder = model_folder(model)
+    card = read_card(folder)
+    if card.task not in TASKS:
+        raise ModelError(
+            f"The model {card.name} does not find defects.",
+            hint="Choose a detector, a classifier of windows or an anomaly model.",
+        )
+    slide = _slide(project, slide_id)
+    scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
+    area = _area(slide, region)
+    side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
+    steps = lattice(overlap, scale=scale) if card.task == "detect" else (0.0, 0.0)
+    if mask is not None:
+        _check_mask(mask, slide, TileGrid(area, side, overlap, steps))
+    settings = {
+        "model": card.name,
+        "weights": _fingerprint(folder / WEIGHTS_NAME),
+        "region": [area.y0, area.x0, area.y1, area.x1],
+        "scale": [round(value, 6) for value in scale],
+    }
+    key = area_key(everything=everything, mask=mask)
+    if key is not None:
+        settings["area"] = key
+    same = [run for run in project.runs if run.slide_id == slide_id and run.settings == settings]
+    if same and not fresh:
+        return _taken_up(project, same[-1], mask)
+    for run in same:
+        project.show_run(run.id, False)
+    run_card = {
+        "model": str(model) if Path(model).name == str(model) and not Path(model).exists() else str(folder.resolve()),
+        "model_name": card.name,
+        "region": settings["region"],
+        "tile_px": side,
+        "overlap_px": overlap,
+        "lattice_px": list(steps),
+        "scale": list(scale),
+        "classes": card.classes,
+        "class_names": card.class_names,
+        "confidence": card.confidence,
+        "candidate_confidence": CANDIDATE_CONFIDENCE,
+        "device": device,
+        "skip_empty": not everything,
+    }
+    run = project.start_run(slide_id, run_card, settings)
+    if mask is not None:
+        write_mask(run.folder, mask)
+    return run
+
+
+def area_key(*, everything: bool = False, mask: AreaMask | None = None) -> str | None:
+    """How a run's settings name where it looks; None where the program tells material from resin."""
+    return mask.fingerprint if mask is not None else "everything" if everything else None
+
+
+def resume_run(project: Project, run_id: int) -> RunRecord:
+    """Take up a certain run where it stopped, over the area and with the mask that it began with.
+
+    Raises
+    ------
+    InputError, ModelError
+        When its slide or its model is not there any more.
+    ProjectError
+        When it cannot be known any more where it was to look.
+    """
+    run = project.run(run_id)
+    _slide(project, run.slide_id)
+    weights = _fingerprint(model_folder(run.card["model"]) / WEIGHTS_NAME)
+    if run.settings.get("weights") not in (None, weights):
+        raise ModelError("The model was trained again since this detection began.", hint="Start anew.")
+    return _taken_up(project, run, None)
+
+
+def _taken_up(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRecord:
+    """A run that goes on, if it is not finished; ``mask`` is the one it began with, where that is known."""
+    if run.state == "finished":
+        return run
+    area = run.settings.get("area")
+    if area not in (None, "everything"):
+        if mask is not None and not has_mask(run.folder):  # killed before the mask was written
+            write_mask(run.folder, mask)
+        kept = read_mask(run.folder)
+        if kept is None or kept.fingerprint != area:
+            raise ProjectError("Where this detection was to look is not known any more.", hint="Start anew.")
+    return project.finish_run(run.id, "running")
+
+
+def _slide(project: Project, slide_id: int) -> SlideRecord:
+    slide = project.slide_by_id(slide_id)
+    if slide.missing:
+        raise InputError(
+            f"The slide {slide.name} is not at {slide.path} any more.",
+            hint="Put it back, or open the project in the window and say where it is.",
+        )
+    return slide
+
+
+def _check_mask(mask: AreaMask, slide: SlideRecord, grid: TileGrid) -> None:
+    if mask.region.clip(slide.shape_px) != mask.region:
+        raise InputError(
+            f"The area to look at was chosen on a slide of another size than {slide.name}.", hint="Choose it anew."
+        )
+    if mask.tile_count(grid) == 0:
+        raise InputError("The chosen area leaves nothing to look at.", hint="Add at least one place.")
+
+
+def _pixel_size(slide: SlideRecord, card: ModelCard) -> tuple[float, float] | None:
+    if card.pixel_size_um is not None and slide.pixel_size_um is None:
+        raise InputError(
+            f"The pixel size of {slide.name} is not known, and the model {card.name} needs it.",
+            hint="Enter the slide's pixel size first.",
+        )
+    return slide.pixel_size_um
+
+
+def _area(slide: SlideRecord, region: Region | None) -> Region:
+    height, width = slide.shape_px
+    area = Region(0, 0, height, width) if region is None else region.clip((height, width))
+    if area.empty:
+        raise InputError(
+            f"The region lies outside {slide.name}.", hint=f"The slide has {width} x {height} pixels (width x height)."
+        )
+    return area
+
+
+def _fingerprint(path: Path) -> str:
+    import hashlib
+
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise ModelError(f"The weights {path} cannot be read ({error}).", hint="Copy the model again.") from error
+
+
+def detect(
+    project: Project,
+    slide_id: int,
+    model: str | Path,
+    *,
+    region: Region | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+    everything: bool = False,
+    mask: AreaMask | None = None,
+    wait_s: float = _POLL_SECONDS,
+) -> Job[DetectResult]:
+    """Find defects on a slide, or on a region of it; see :func:`prepare_run`.
+
+    ``wait_s`` is how long a step waits for the child. With 0 no step waits, and closing the job does not wait for the
+    child's end either: for a window that steps the job between its own events.
+
+    When the job is closed the child is asked to end, its finds so far are kept, and the run is "stopped".
+
+    Raises
+    ------
+    DetectionFailed
+        When the child ended early, with the last sentence it said.
+    """
+    started = time.monotonic()
+    run = prepare_run(
+        project, slide_id, model, region=region, device=device, fresh=fresh, everything=everything, mask=mask
+    )
+    return (yield from _go_on(project, run, started, wait_s))
+
+
+def resume(project: Project, run_id: int, *, wait_s: float = _POLL_SECONDS) -> Job[DetectResult]:
+    """Go on with a certain run, whatever would be chosen for a new one; see :func:`resume_run` and :func:`detect`."""
+    started = time.monotonic()
+    return (yield from _go_on(project, resume_run(project, run_id), started, wait_s))
+
+
+def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> Job[DetectResult]:
+    if run.state == "finished":
+        return result_of(project, run.id, started, computed=False)
+    state = "failed"
+    intake: RunIntake | None = None
+    child: Child | None = None
+    try:
+        intake = RunIntake(project, run)
+        while run.folder in _ending and _ending[run.folder].is_alive():  # two writers would mix their lines
+            yield Progress(0, 0, "tiles", "waiting for the detection before to end")
+        child = Child(run.folder)
+        yield from _follow(child, intake, wait_s)
+        state = "finished" if child.code == 0 and len(intake.tiles_done) >= intake.tiles_total else "failed"
+    except GeneratorExit:
+        state = "stopped"
+        raise
+    finally:
+        if child is not None and wait_s > 0:
+            child.stop()
+        elif child is not None and child.running:
+            _ending[run.folder] = threading.Thread(target=child.stop, name="detection-end")
+            _ending[run.folder].start()
+        if intake is not None:
+            intake.finish(state)
+        else:
+            project.finish_run(run.id, state)
+    if state != "finished":
+        raise DetectionFailed(
+            f"The detection ended early: {child.last_words}",
+            hint="What was found so far is kept; start it again to go on.",
+        )
+    return result_of(project, run.id, started)
+
+
+def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress]:
+    computing = False
+    while True:
+        running = child.running
+        found = len(intake.poll() if wait_s > 0 else intake.look())
+        says = child.progress
+        told = str(says.get("note") or "")
+        note = "; ".join(part for part in (f"{found} new finds" if found else "", told) if part)
+        # while the child loads, and of tiles that are left out at once, there is no pace to tell the time left from
+        computing = computing or not running or bool(says.get("total") and says.get("unit") != LOADING)
+        left_out = len(intake.tiles_left_out)
+        total = intake.tiles_total - left_out if computing else 0
+        yield ChildProgress(len(intake.tiles_done) - left_out, total, "tiles", note, told)
+        if not running and intake.idle:
+            return
+        if wait_s > 0:
+            child.wait(wait_s)
+
+
+def result_of(project: Project, run_id: int, started: float, *, computed: bool = True) -> DetectResult:
+    """What a run did, from the project and the run's folder; ``started`` on the clock of ``time.monotonic``.
+
+    ``computed`` is False where the run was finished before and nothing was done.
+    """
+    run = project.run(run_id)
+    status = read_status(run.folder)
+    starts = starts_of(status)
+    rows = project.boxes(run.slide_id).rows
+    rows = rows[rows["run_id"] == run_id]
+    return DetectResult(
+        run_id=run_id,
+        tiles=len(plan_grid(run.card)),
+        finds=len(rows),
+        seconds=time.monotonic() - started,
+        shown=int(project.filter.mask(rows, facts=project.facts(run.slide_id)).sum()),
+        damaged_tiles=len(read_tile_errors(run.folder)),
+        state=run.state,
+        share_skipped=float(status.get("share_skipped") or 0.0),
+        status=status,
+        seconds_before=sum(start["seconds"] for start in (starts[:-1] if computed else starts)),
+    )

@@ -1,0 +1,296 @@
+"""Training pictures cut from projects: what a person confirmed or drew, with some background."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.arrays import Flags
+from microscope_qc.core.boxes import ReviewState, coordinates
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.files import atomic_write
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.exchange.document import Document, ImageEntry
+from microscope_qc.exchange.registry import Format, format_named
+from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
+from microscope_qc.workflows.learning.cutting import (
+    SMALLEST_SHARE,
+    Cut,
+    clipped_boxes,
+    overlapping,
+    plan_tiles,
+    read_cut,
+)
+from microscope_qc.workflows.scenes import open_scene
+
+TRIES = 8
+LAYOUTS = ("around", "tiles")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """What was cut.
+
+    ``unreviewed`` counts pictures in which finds wait for a judgement: a model learns them as background.
+    """
+
+    folder: Path
+    pictures: int
+    background: int
+    boxes: int
+    classes: dict[str, int]
+    unreviewed: int
+
+
+def trusted(rows: np.ndarray) -> np.ndarray:
+    """Boxes a person confirmed, or drew and did not reject."""
+    drawn = np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
+    keep: Flags = (rows["state"] == ReviewState.CONFIRMED) | drawn
+    return rows[keep]
+
+
+def make_dataset(
+    projects: Iterable[Path | str],
+    out: Path | str,
+    *,
+    tile_px: int = 512,
+    pixel_size_um: float | None = None,
+    background: float = 0.25,
+    seed: int = 0,
+    layout: str = "around",
+    overlap_px: int = 0,
+    pad: bool = False,
+    visible: float = SMALLEST_SHARE,
+    format: str = "coco",
+    classes: Collection[str] | None = None,
+) -> Job[DatasetSummary]:
+    """Cut pictures into ``out/images`` with their boxes beside them (COCO: ``out/annotations.json``).
+
+    Parameters
+    ----------
+    tile_px
+        Side of a picture.
+    pixel_size_um
+        Pixel size of the pictures; None takes each slide's own.
+    background
+        Share of pictures without a defect; rejected finds are shown in them first, as they are what a model confuses.
+    seed
+        The same seed cuts the same pictures.
+    layout
+        "around": a picture around every box, the box anywhere in it. "tiles": the slide in equal tiles, of which those
+        with boxes are taken and some of the others.
+    overlap_px
+        How far neighbouring tiles overlap, in pixels of the pictures.
+    pad
+        Tiles at the slide's end reach over it and are filled up with black; otherwise they are moved back inside.
+    visible
+        A box of which a smaller share lies in a picture is not annotated there.
+    format
+        Name of any annotation format.
+    classes
+        Codes of the classes to annotate; None takes all. Finds of the others are no background either.
+
+    Raises
+    ------
+    InputError
+        When nothing was confirmed or drawn, or ``out`` holds pictures already.
+    """
+    out, known = Path(out), format_named(format)
+    _check(out, tile_px, pixel_size_um, background)
+    _check_layout(layout, overlap_px, tile_px, visible)
+    document, counts, unreviewed, empty = Document(), Counter[str](), 0, 0
+    for path in projects:
+        with Project.open(path, write=False) as project:
+            for cls in project.classes:
+                wanted = classes is None or cls.code in classes
+                if wanted and cls.code not in {known.code for known in document.classes}:
+                    document.classes.append(cls)
+            for record in project.slides:
+                everything = project.all_rows(record.id, shown=False)
+                rows = _set_aside(everything, project, classes)
+                if len(trusted(rows)) == 0:
+                    continue
+                rng = np.random.default_rng([seed, len(document.images)])
+                cuts = _plan(
+                    rows, record, tile_px, pixel_size_um, layout, overlap_px=overlap_px, pad=pad,
+                    background=background, rng=rng,
+                )  # fmt: skip
+                details = project.slide_attributes(record.id), project.slide_outlines(record.id)
+                code_of = {cls.id: cls.code for cls in project.classes}
+                waiting = everything[
+                    (everything["state"] == ReviewState.UNREVIEWED) & ~np.isnan(everything["confidence"])
+                ]
+                waiting = waiting[project.filter.mask(waiting, facts=project.facts(record.id))]
+                with open_scene(record) as mosaic:
+                    for number, cut in enumerate(cuts):
+                        yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")
+                        name = _picture_name(out, project.name, record.name, cut.region)
+                        picture = read_cut(mosaic, cut)
+                        _write_picture(out / "images" / name, picture)
+                        size = (pixel_size_um, pixel_size_um) if pixel_size_um else record.pixel_size_um
+                        boxes = clipped_boxes(trusted(rows), cut, code_of, visible=visible, details=details)
+                        image = ImageEntry(f"images/{name}" if known.name == "coco" else name, cut.shape, size, boxes)
+                        document.images.append(image)
+                        counts.update(box.class_code for box in image.boxes)
+                        empty += not image.boxes
+                        unreviewed += bool(len(waiting)) and bool(overlapping(coordinates(waiting), cut.region).any())
+    if not counts:
+        raise InputError(
+            "Nothing in these projects is confirmed or drawn by a person."
+            if classes is None
+            else f"No find of {', '.join(sorted(classes)) or 'no class'} is confirmed or drawn by a person.",
+            hint="Confirm some finds in the gallery first.",
+        )
+    known.write(_annotations_place(out, known), document)
+    return DatasetSummary(out, len(document.images), empty, counts.total(), dict(counts.most_common()), unreviewed)
+
+
+def _set_aside(rows: np.ndarray, project: Project, classes: Collection[str] | None) -> np.ndarray:
+    """Rows in which finds of classes nobody asked for wait for a judgement: no example, and no background."""
+    if classes is None:
+        return rows
+    wanted = [cls.id for cls in project.classes if cls.code in classes]
+    aside = ~np.isin(rows["class_id"], wanted)
+    rows = rows.copy()
+    rows["state"][aside], rows["confidence"][aside] = ReviewState.UNREVIEWED, 1.0
+    return rows
+
+
+def _check(out: Path, tile_px: int, pixel_size_um: float | None, background: float) -> None:
+    if not 32 <= tile_px <= 8192:
+        raise InputError(f"Pictures of {tile_px} px cannot be cut.", hint="Choose a side from 32 to 8192.")
+    if pixel_size_um is not None and not 1e-4 < pixel_size_um < 1e4:
+        raise InputError(f"A pixel cannot be {pixel_size_um} um large.", hint="Give a size such as 0.5.")
+    if not 0 <= background < 1:
+        raise InputError("The share of background must be at least 0 and below 1.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not empty.", hint="Choose a new folder.")
+
+
+def _plan(
+    rows: np.ndarray,
+    record: SlideRecord,
+    tile_px: int,
+    pixel_size_um: float | None,
+    layout: str,
+    *,
+    overlap_px: int,
+    pad: bool,
+    background: float,
+    rng: np.random.Generator,
+) -> list[Cut]:
+    """Choose the regions of a slide to cut."""
+    side = _side(record, tile_px, pixel_size_um)
+    if layout == "around":
+        return plan_cuts(rows, record.shape_px, side, tile_px, background=background, rng=rng)
+    return plan_tiles(
+        record.shape_px,
+        side,
+        tile_px,
+        overlap=round(overlap_px * side / tile_px),
+        pad=pad,
+        boxes=coordinates(trusted(rows)),
+        others=coordinates(rows[rows["state"] != ReviewState.REJECTED]),
+        background=background,
+        rng=rng,
+    )
+
+
+def _check_layout(layout: str, overlap_px: int, tile_px: int, visible: float) -> None:
+    if layout not in LAYOUTS:
+        raise InputError(f"Pictures cannot be cut {layout!r}.", hint=f"Choose {' or '.join(LAYOUTS)}.")
+    if not 0 <= overlap_px < tile_px:
+        raise InputError("Tiles overlap by less than their side.", hint="Choose an overlap from 0 to the side.")
+    if not 0 <= visible <= 1:
+        raise InputError("The share of a box that must be visible is from 0 to 1.")
+
+
+def _annotations_place(out: Path, known: Format) -> Path:
+    if known.name == "yolo":
+        return out  # makes its folder "labels" beside "images" itself
+    if known.name == "labelme":
+        return out / "images"  # LabelMe looks for its files beside the pictures
+    return out / "annotations" if known.is_folder else out / f"annotations{known.suffix}"
+
+
+def _side(record: SlideRecord, tile_px: int, pixel_size_um: float | None) -> int:
+    """Side of a picture in the slide's pixels."""
+    if pixel_size_um is None:
+        return tile_px
+    if record.pixel_size_um is None:
+        raise InputError(
+            f"The pixel size of {record.name} is not known.", hint="Enter it first, or leave out --pixel-size."
+        )
+    return max(8, round(tile_px * pixel_size_um / record.pixel_size_um[1]))
+
+
+def plan_cuts(
+    rows: np.ndarray, shape_px: tuple[int, int], side: int, tile_px: int, *, background: float, rng: np.random.Generator
+) -> list[Cut]:
+    """Choose regions: every trusted box lies whole in at least one (as far as it fits), then background."""
+    good, scale = coordinates(trusted(rows)), tile_px / side
+    other = coordinates(rows[rows["state"] == ReviewState.UNREVIEWED])
+    regions: list[Region] = []
+    for box in good:
+        if not any(_contains(region, box) for region in regions):
+            tries = [_around(box, shape_px, side, rng) for _ in range(TRIES)]
+            regions.append(min(tries, key=lambda region: int(overlapping(other, region).sum())))
+    wanted = round(len(regions) * background / (1 - background))
+    everything = coordinates(rows[rows["state"] != ReviewState.REJECTED])
+    rejected = coordinates(rows[rows["state"] == ReviewState.REJECTED])
+    candidates = [_around(box, shape_px, side, rng) for box in rng.permutation(rejected)]
+    height, width = shape_px
+    for _ in range(wanted * 20):
+        centre = np.array([rng.uniform(0, height), rng.uniform(0, width)])
+        candidates.append(_around(np.tile(centre, 2), shape_px, side, rng))
+    empty: list[Region] = []
+    for region in candidates:
+        if len(empty) >= wanted:
+            break
+        if region not in empty and not overlapping(everything, region).any():
+            empty.append(region)
+    return [
+        Cut(region, (max(1, round(region.shape[0] * scale)), max(1, round(region.shape[1] * scale))))
+        for region in [*regions, *empty]
+    ]
+
+
+def _around(box: np.ndarray, shape_px: tuple[int, int], side: int, rng: np.random.Generator) -> Region:
+    """Square region with the box somewhere inside, moved into the slide."""
+    starts, stops = [], []
+    for axis in (0, 1):
+        low, high, limit = float(box[axis]), float(box[axis + 2]), shape_px[axis]
+        room = side - (high - low)
+        start = low - rng.uniform(0.1, 0.9) * room if room > 0 else (low + high - side) / 2
+        start = round(min(max(start, 0), max(limit - side, 0)))
+        starts.append(start)
+        stops.append(min(start + side, limit))
+    return Region(starts[0], starts[1], stops[0], stops[1])
+
+
+def _contains(region: Region, box: np.ndarray) -> bool:
+    return bool(region.y0 <= box[0] and region.x0 <= box[1] and box[2] <= region.y1 and box[3] <= region.x1)
+
+
+def _picture_name(out: Path, project: str, slide: str, region: Region) -> str:
+    stem = re.sub(r"[^\w.-]+", "_", f"{project}_{slide}_{region.y0}_{region.x0}")
+    name, again = f"{stem}.png", 2
+    while (out / "images" / name).exists():  # two projects may have the same name
+        name, again = f"{stem}_{again}.png", again + 1
+    return name
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    import cv2
+
+    coded, data = cv2.imencode(".png", picture[..., ::-1])
+    if not coded:
+        raise InputError(f"The picture {path.name} cannot be coded as PNG.")
+    atomic_write(path, data.tobytes())

@@ -1,0 +1,112 @@
+"""Train a model from annotated pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.errors import InputError, ModelError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.architectures import DETECTORS
+from microscope_qc.ml.cards import CARD_NAME, ModelCard
+from microscope_qc.ml.datasets import Dataset, load_dataset
+from microscope_qc.ml.training.settings import TrainSettings
+
+TASKS = ("detect", "classify", "anomaly", "segment")
+NETWORKS = {"detect": DETECTORS}
+
+
+def train(
+    dataset: Path | str,
+    out: Path | str,
+    *,
+    task: str = "detect",
+    validation: Path | str | None = None,
+    trained_on: str = "",
+    overwrite: bool = False,
+    **settings: Any,
+) -> Job[ModelCard]:
+    """Train a model; an unfinished training in ``out`` with the same data and settings is continued.
+
+    Parameters
+    ----------
+    dataset, validation
+        COCO or Pascal VOC folders. Without a validation set a part of the data set is set aside.
+    out
+        Folder of the model.
+    trained_on
+        One line for people about the data.
+    overwrite
+        Replace a finished model in ``out``.
+    **settings
+        Fields of :class:`microscope_qc.ml.training.settings.TrainSettings`.
+
+    Raises
+    ------
+    InputError
+        When the task or a setting is wrong, or ``out`` holds a model already.
+    ModelError
+        When the data set cannot be used.
+    """
+    if task not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise InputError(f"The task {task} cannot be trained by this version.", hint=f"Choose: {known}.")
+    chosen = _settings(task, settings)
+    target = Path(out)
+    if (target / CARD_NAME).exists() and not overwrite:
+        raise InputError(f"{target} holds a model already.", hint="Choose another folder, or add --overwrite.")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
+    yield Progress(0, 0, "steps", "reading the data set")
+    data = load_dataset(dataset)
+    held = None if validation is None else load_dataset(validation)
+    if chosen.pixel_size_um is None:
+        chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
+    yield Progress(0, 0, "steps", "loading pictures")
+    from microscope_qc.ml.training.loop import train_detector
+
+    return (
+        yield from train_detector(data, target, chosen, validation=held, trained_on=trained_on or Path(dataset).name)
+    )
+
+
+def _settings(task: str, settings: dict[str, Any]) -> TrainSettings:
+    from pydantic import ValidationError
+
+    try:
+        chosen = TrainSettings(**{name: value for name, value in settings.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.") from error
+    if chosen.network not in NETWORKS[task]:
+        raise InputError(
+            f"There is no network {chosen.network} for the task {task}.", hint=f"Choose: {', '.join(NETWORKS[task])}."
+        )
+    if chosen.crop_px % 64 or chosen.tile_px % 64:
+        raise InputError("The sides of crops and tiles must be multiples of 64.")
+    return chosen
+
+
+def common_pixel_size(dataset: Dataset) -> float | None:
+    """Pixel size that all pictures of a data set share, None when none of them has one.
+
+    Raises
+    ------
+    ModelError
+        When only some have one, or they differ by more than 5 %: the model's must be chosen then.
+    """
+    from microscope_qc.slides import open_slide
+
+    sizes: list[float | None] = []
+    for picture in dataset.pictures:
+        size = picture.pixel_size_um
+        if size is None:
+            with open_slide(picture.path) as slide:
+                size = slide.scene(None).pixel_size_um
+        sizes.append(None if size is None else (size[0] * size[1]) ** 0.5)
+    known = [size for size in sizes if size is not None]
+    if not known:
+        return None
+    if len(known) < len(sizes) or max(known) > 1.05 * min(known):
+        raise ModelError("The pictures differ in pixel size.", hint="Choose the model's with --pixel-size.")
+    return sorted(known)[len(known) // 2]

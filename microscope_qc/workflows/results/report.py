@@ -1,0 +1,99 @@
+"""Results for people: the marked overview and the report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.project import Project
+from microscope_qc.project.wording import shown_words, size_words, thin
+from microscope_qc.workflows.scenes import kept, open_scene
+
+
+def write_overview(
+    project: Project,
+    path: Path | str,
+    *,
+    slide_id: int | None = None,
+    selected: bool = False,
+    rejected: bool = False,
+    long_side_px: int = 4000,
+) -> Job[Path]:
+    """Write a picture of the whole slide with circles and numbers on its finds (PNG or TIFF, by the suffix).
+
+    Parameters
+    ----------
+    slide_id
+        None takes the first slide.
+    selected
+        Mark only what is chosen for the SEM.
+    rejected
+        Mark rejected finds too.
+
+    Raises
+    ------
+    InputError
+        When there is no slide, nothing is chosen, or the suffix is no picture's.
+    """
+    from microscope_qc.reports import overview
+
+    record = project.slide() if slide_id is None else project.slide_by_id(slide_id)
+    shown = project.all_rows(record.id)
+    rows = shown if rejected else kept(shown)
+    total = len(rows)
+    if selected:
+        everything = project.all_rows(record.id, shown=False)
+        everything = everything if rejected else kept(everything)
+        rows = everything[everything["chosen"]]
+        if len(rows) == 0:
+            raise InputError(f"No defect of {record.name} is chosen.", hint="Choose some in the gallery first.")
+    marked = f"{thin(len(rows))} chosen of {thin(total)} finds" if selected else f"{thin(total)} finds"
+    words = [marked, size_words(record), shown_words(project), f"{datetime.now():%Y-%m-%d}"]
+    with open_scene(record) as mosaic:
+        return (
+            yield from overview.write_overview(
+                mosaic,
+                rows,
+                project.classes,
+                path,
+                title=record.name,
+                subtitle="   ·   ".join(words),
+                pixel_size_um=record.pixel_size_um,
+                long_side_px=long_side_px,
+            )
+        )
+
+
+def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejected: bool = False) -> Job[Path]:
+    """Write the report of everything that is shown, as HTML or PDF by the suffix.
+
+    Parameters
+    ----------
+    gallery
+        Number of pictures in the gallery, worst first.
+    rejected
+        Show rejected finds in maps and gallery too.
+
+    Raises
+    ------
+    InputError
+        When the suffix is neither .html nor .pdf, or the project has no slide.
+    """
+    from microscope_qc.workflows.results.report_content import collect
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".html", ".htm", ".pdf"):
+        raise InputError(f"{path.name} is neither an HTML nor a PDF name.", hint="End the name with .html or .pdf.")
+    project.slide()
+    content = yield from collect(project, gallery=max(0, gallery), rejected=rejected)
+    yield Progress(1, 1, "pictures", f"writing {path.name}")
+    if suffix == ".pdf":
+        from microscope_qc.reports.pdf import write_pdf
+
+        return write_pdf(path, content)
+    from microscope_qc.reports.html import write_html
+
+    return write_html(path, content)

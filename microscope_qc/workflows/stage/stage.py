@@ -1,0 +1,248 @@
+"""Alignment of a slide with another microscope's stage, and the positions to drive to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microscope_qc.core.arrays import Flags
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.cells import unescape_cell
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.correlation.registration import Registration, fit
+from microscope_qc.correlation.registry import stage_format
+from microscope_qc.correlation.targets import TargetList, make_targets
+from microscope_qc.project import Project
+
+SHEET = "sheet"
+"""Beside the formats of the registry: the drive sheet with pictures, as HTML."""
+
+MARK_COLUMNS = ("name", "slide_x_px", "slide_y_px", "stage_x_mm", "stage_y_mm")
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRow:
+    """One line of a table of marks."""
+
+    name: str
+    y_px: float
+    x_px: float
+    stage_x_mm: float
+    stage_y_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageExport:
+    """What was written."""
+
+    path: Path
+    positions: int
+    outside_marks: int
+    largest_r95_um: float | None
+    warnings: tuple[str, ...]
+
+
+def read_marks(path: Path | str) -> list[MarkRow]:
+    """Read a CSV of marks with the columns of :data:`MARK_COLUMNS`.
+
+    Raises
+    ------
+    InputError
+        When columns or numbers are missing, or a name occurs twice.
+    """
+    from microscope_qc.exchange.loading import read_table
+
+    path = Path(path)
+    rows = read_table(path)
+    if not rows:
+        raise InputError(f"{path.name} holds no mark.", hint=f"It needs the columns {', '.join(MARK_COLUMNS)}.")
+    missing = [name for name in MARK_COLUMNS if name not in rows[0]]
+    if missing:
+        raise InputError(
+            f"{path.name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
+            hint=f"It needs the columns {', '.join(MARK_COLUMNS)}.",
+        )
+    marks: list[MarkRow] = []
+    for number, row in enumerate(rows, start=2):
+        name = unescape_cell(row["name"].strip()) or f"M{number - 1}"
+        if any(mark.name == name for mark in marks):
+            raise InputError(f"{path.name}, line {number}: the mark {name} is there twice.", hint="Rename one of them.")
+        numbers = [_number(row[column], path, number, column) for column in MARK_COLUMNS[1:]]
+        marks.append(MarkRow(name, numbers[1], numbers[0], numbers[2], numbers[3]))
+    return marks
+
+
+def _number(text: str, path: Path, line: int, column: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"{path.name}, line {line}: {column} is {text[:30]!r}, not a number.", hint="Use a point as decimal sign."
+        )
+    return value
+
+
+def store_marks(project: Project, slide_id: int, marks: list[MarkRow]) -> None:
+    """Place marks in the project; a mark of the same name is moved."""
+    known = {mark.name: mark for mark in project.marks(slide_id)}
+    for mark in marks:
+        places: dict[str, Any] = {
+            "y_px": mark.y_px,
+            "x_px": mark.x_px,
+            "stage_x_mm": mark.stage_x_mm,
+            "stage_y_mm": mark.stage_y_mm,
+        }
+        old = known.get(mark.name)
+        if old is None:
+            project.add_mark(slide_id, mark.name, **places)
+        elif any(getattr(old, key) != value for key, value in places.items()):
+            project.edit_mark(old.id, **places)
+
+
+def fit_registration(
+    project: Project,
+    slide_id: int,
+    *,
+    name: str,
+    model: str = "auto",
+    mirror: bool | None = None,
+    repeatability_um: float = 0.0,
+    mark_names: list[str] | None = None,
+) -> Registration:
+    """Fit the slide's marks that have a stage position and store the alignment under ``name``.
+
+    Parameters
+    ----------
+    mark_names
+        Use only these marks; None uses all.
+
+    Raises
+    ------
+    RegistrationError
+        When the marks do not determine the alignment.
+    InputError
+        When the slide's pixel size is not known.
+    """
+    slide = project.slide_by_id(slide_id)
+    if slide.pixel_size_um is None:
+        raise InputError(f"The pixel size of {slide.name} is not known.", hint="Enter it first; lengths depend on it.")
+    marks = [m for m in project.marks(slide_id) if m.stage_x_mm is not None and m.stage_y_mm is not None]
+    if mark_names is not None:
+        marks = [mark for mark in marks if mark.name in mark_names]
+    fitted = fit(
+        np.array([[mark.y_px, mark.x_px] for mark in marks], float).reshape(-1, 2),
+        np.array([[mark.stage_x_mm, mark.stage_y_mm] for mark in marks], float).reshape(-1, 2),
+        slide.pixel_size_um,
+        model=model,
+        mirror=mirror,
+        names=[mark.name for mark in marks],
+        repeatability_um=repeatability_um,
+    )
+    project.save_registration(slide_id, name, fitted.to_dict())
+    return fitted
+
+
+def find_registration(
+    project: Project, name: str | None, *, slide_id: int | None = None
+) -> tuple[int, str, Registration]:
+    """Return slide id, name and alignment; without a name the newest one.
+
+    Raises
+    ------
+    InputError
+        When there is none of this name, or several slides have one.
+    """
+    known = [r for r in project.registrations if slide_id is None or r.slide_id == slide_id]
+    records = [r for r in known if name is None or r.name == name]
+    if not records:
+        names = ", ".join(dict.fromkeys(r.name for r in known))
+        what = "no alignment yet" if name is None else f"no alignment {name}"
+        raise InputError(
+            f"{project.name} has {what}.", hint=f"There are: {names}." if names else "Fit one from marks first."
+        )
+    if name is not None and len(records) > 1:
+        raise InputError(f"Several slides have an alignment {name}.", hint="Name the slide with --slide.")
+    record = records[-1]
+    return record.slide_id, record.name, Registration.from_dict(record.data)
+
+
+def target_rows(project: Project, slide_id: int) -> np.ndarray:
+    """Chosen finds of a slide that are not rejected, whatever the filter hides."""
+    rows = project.all_rows(slide_id, shown=False)
+    wanted: Flags = rows["chosen"] & (rows["state"] != ReviewState.REJECTED)
+    return rows[wanted]
+
+
+def make_target_list(
+    project: Project, registration: str | None, *, slide_id: int | None = None, stage_z_mm: float | None = None
+) -> TargetList:
+    """Chosen finds with their stage positions."""
+    slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
+    slide = project.slide_by_id(slide_id)
+    rows = target_rows(project, slide_id)
+    return TargetList(
+        slide_name=slide.name,
+        slide_fingerprint=slide.fingerprint,
+        registration_name=name,
+        registration=fitted,
+        targets=make_targets(rows, project.classes, fitted),
+        stage_z_mm=stage_z_mm,
+    )
+
+
+def export_stage(
+    project: Project,
+    path: Path | str,
+    *,
+    registration: str | None = None,
+    format: str = "csv",
+    slide_id: int | None = None,
+    unit: str = "mm",
+    stage_z_mm: float | None = None,
+) -> Job[StageExport]:
+    """Write the chosen finds' stage positions.
+
+    Raises
+    ------
+    InputError
+        When there is no such format or alignment, or nothing is chosen.
+    """
+    known = None if format == SHEET else stage_format(format)
+    if unit not in ("mm", "um"):
+        raise InputError(f"The stage's unit cannot be {unit!r}.", hint="Choose mm or um.")
+    path = Path(path)
+    yield Progress(0, 2, "steps", "stage positions")
+    targets = make_target_list(project, registration, slide_id=slide_id, stage_z_mm=stage_z_mm)
+    if not targets.targets and format != "bigwarp":
+        raise InputError(
+            f"No defect of {targets.slide_name} is chosen for the SEM.", hint="Choose some in the gallery first."
+        )
+    if known is None:
+        from microscope_qc.workflows.stage.drive_sheet import write_sheet
+
+        record = next(r for r in project.slides if r.name == targets.slide_name)
+        yield from write_sheet(record, targets, path, unit=unit)
+    else:
+        yield Progress(1, 2, "steps", f"writing {known.title}")
+        known.write(path, targets, unit=unit)
+    yield Progress(2, 2, "steps")
+    radii = [target.r95_um for target in targets.targets if target.r95_um is not None]
+    return StageExport(
+        path=path,
+        positions=len(targets.targets),
+        outside_marks=sum(target.outside_marks for target in targets.targets),
+        largest_r95_um=max(radii, default=None),
+        warnings=targets.registration.warnings,
+    )
+
+
+def registration_summary(name: str, slide_name: str, fitted: Registration) -> dict[str, Any]:
+    """What the command line prints of an alignment."""
+    return {"name": name, "slide": slide_name, **fitted.to_dict()}

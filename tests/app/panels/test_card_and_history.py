@@ -1,0 +1,223 @@
+"""The card of one find and of many; the history that tells who did what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from microscope_qc.app.panels.finding.attributes import merged, parsed
+from microscope_qc.app.panels.finding.panel import CardDock
+from microscope_qc.app.panels.history import HistoryDock
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.shell.read_only import ReadOnlyBar
+from microscope_qc.project import Project
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def card(session: Any, qtbot: Any) -> CardDock:
+    """The card, shown."""
+    made = CardDock(session)
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+def steps(session: Any) -> int:
+    """Commands in the history."""
+    return len(session.project.history())
+
+
+def ids_of(session: Any, count: int) -> list[int]:
+    """The first finds."""
+    return [int(number) for number in session.table.rows["id"][:count]]
+
+
+def test_an_attribute_is_added_changed_and_taken_away(card: CardDock, session: Any, qtbot: Any) -> None:
+    (first,) = ids_of(session, 1)
+    session.selection.set([first])
+    rows = card.attributes
+    QTest.keyClicks(rows.new_name, "depth")
+    QTest.keyClicks(rows.new_value, "3,5")
+    before = steps(session)
+    QTest.keyClick(rows.new_value, Qt.Key.Key_Return)
+    assert session.project.attributes(first) == {"depth": 3.5}
+    assert steps(session) == before + 1
+    qtbot.waitUntil(lambda: "depth" in rows.fields)
+    field = rows.fields["depth"]
+    field.selectAll()
+    QTest.keyClicks(field, "deep")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert session.project.attributes(first) == {"depth": "deep"}
+    session.undo()
+    assert session.project.attributes(first) == {"depth": 3.5}
+    qtbot.waitUntil(lambda: rows.fields["depth"].text() == "3.5")
+    QTest.mouseClick(rows.removers["depth"], LEFT)
+    assert session.project.attributes(first) == {}
+    qtbot.waitUntil(lambda: not rows.fields)
+
+
+def test_what_was_typed_belongs_to_the_find_it_was_typed_for(card: CardDock, session: Any, qtbot: Any) -> None:
+    first, second = ids_of(session, 2)
+    session.project.edit_attributes([first, second], {"phase": "oxide"})
+    session.selection.set([first])
+    field = card.attributes.fields["phase"]
+    field.selectAll()
+    QTest.keyClicks(field, "metal")
+    session.selection.set([second])
+    assert session.project.attributes(first) == {"phase": "metal"}
+    assert session.project.attributes(second) == {"phase": "oxide"}
+
+
+def test_many_finds_show_mixed_and_change_in_one_step(card: CardDock, session: Any, qtbot: Any) -> None:
+    many = ids_of(session, 4)
+    session.project.edit_attributes(many[:2], {"phase": "oxide", "lab": "A"})
+    session.project.edit_attributes(many[2:], {"phase": "metal"})
+    session.confirm(np.array(many[:1]))
+    session.set_note(np.array(many[:1]), "look")
+    session.selection.set(many)
+    assert "mixed" in card._state.text() and "1 confirmed" in card._state.text()
+    assert card.classes.currentIndex() == -1 and "mixed" in card.classes.placeholderText()
+    assert "mixed" in card.note.placeholderText()
+    rows = card.attributes
+    assert rows.fields["phase"].placeholderText() == "mixed" and rows.fields["phase"].text() == ""
+    assert "2 of 4" in rows.fields["lab"].toolTip()
+    before = steps(session)
+    QTest.keyClicks(rows.fields["phase"], "fluoride")
+    QTest.keyClick(rows.fields["phase"], Qt.Key.Key_Return)
+    assert [session.project.attributes(number)["phase"] for number in many] == ["fluoride"] * 4
+    assert steps(session) == before + 1
+    card.classes.setCurrentIndex(2)
+    card.classes.activated.emit(2)
+    assert set(session.table.get(many)["class_id"].tolist()) == {session.classes[2].id}
+    assert steps(session) == before + 2
+    card.note.setPlainText("all the same")
+    card.keep_note()
+    assert set(session.table.get(many)["note"].tolist()) == {"all the same"}
+    QTest.mouseClick(card.confirm_button, LEFT)
+    assert steps(session) == before + 4
+
+
+def test_leaving_a_mixed_attribute_changes_nothing(card: CardDock, session: Any) -> None:
+    first, second = ids_of(session, 2)
+    session.project.edit_attributes([first], {"phase": "oxide"})
+    session.selection.set([first, second])
+    before = steps(session)
+    card.attributes.fields["phase"].setFocus()
+    session.selection.set([second])
+    session.selection.set([first])
+    assert steps(session) == before
+    assert session.project.attributes(first) == {"phase": "oxide"}
+
+
+@given(st.dictionaries(st.integers(1, 6), st.dictionaries(st.sampled_from("abc"), st.integers(0, 1), min_size=1)))
+def test_a_value_is_shown_only_where_all_have_it(attributes: dict) -> None:
+    count = 6
+    values, counts = merged(attributes, count)
+    for name in "abc":
+        having = [found[name] for found in attributes.values() if name in found]
+        assert counts.get(name, 0) == len(having)
+        if name in values:
+            same = len(having) == count and len(set(having)) == 1
+            assert (values[name] == having[0]) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("3,5", 3.5), ("-2", -2), ("007", "007"), ("1e5", "1e5"), ("0.3", 0.3), ("nan", "nan"), ("A 1", "A 1")],
+)
+def test_numbers_are_numbers_and_names_stay_names(text: str, value: Any) -> None:
+    got = parsed(text)
+    assert got == value and type(got) is type(value)
+
+
+@pytest.fixture
+def history(session: Any, qtbot: Any) -> HistoryDock:
+    """The history, shown."""
+    made = HistoryDock(session)
+    qtbot.addWidget(made)
+    made.resize(276, 480)
+    made.show()
+    return made
+
+
+def test_a_step_is_told_with_values_before_and_after(history: HistoryDock, session: Any, qtbot: Any) -> None:
+    (first,) = ids_of(session, 1)
+    old, new = session.class_of(int(session.table.get([first])[0]["class_id"])), session.classes[5]
+    session.relabel(np.array([first]), new.id)
+    qtbot.waitUntil(lambda: new.code in history.details.toPlainText())
+    words = history.details.toPlainText()
+    user = session.project.history(1)[0].user
+    assert user in words and f"Box {first}" in words
+    assert f"{old.code} → {new.code}" in words
+    areas: list[tuple] = []
+    session.area_requested.connect(areas.append)
+    session.undo()
+    qtbot.waitUntil(lambda: "undone" in history.details.toPlainText())
+    assert any("Undone" in said for said in session.seen.notices)
+    assert session.selection.current == first
+    row = session.table.get([first])[0]
+    assert areas == [pytest.approx([float(row[name]) for name in ("y0", "x0", "y1", "x1")])]
+
+
+def test_the_history_asks_for_its_table(history: HistoryDock, qtbot: Any) -> None:
+    with qtbot.waitSignal(history.export_requested):
+        QTest.mouseClick(history.export, LEFT)
+
+
+def test_what_was_undone_is_done_again_after_a_restart(session: Any, project: Any) -> None:
+    (first,) = ids_of(session, 1)
+    session.set_note(np.array([first]), "kept")
+    session.undo()
+    place = project.path
+    session.set_project(None)
+    session.set_project(Project.open(place))
+    session.redo()
+    assert session.table.get([first])[0]["note"] == "kept"
+    session.set_project(None)
+
+
+def test_a_reader_is_told_who_writes_and_sees_what_is_new(
+    session: Any, project: Any, qtbot: Any, tmp_path: Path
+) -> None:
+    opened: list[Path] = []
+    reader = Session()
+    reader.set_project(Project.open(project.path, write=False))
+    bar, card = ReadOnlyBar(reader, open_for_writing=opened.append), CardDock(reader)
+    for widget in (bar, card):
+        qtbot.addWidget(widget)
+        widget.show()
+    owner = project.owner
+    assert owner["user"] in bar.words.text() and owner["since"][:10] in bar.words.text()
+    assert not bar.newest.isEnabled() and not bar.write.isEnabled()
+    (first,) = ids_of(session, 1)
+    reader.selection.set([first])
+    assert not card.confirm_button.isEnabled() and owner["user"] in card.confirm_button.toolTip()
+    assert not card.attributes.add_button.isEnabled() and card.note.isReadOnly()
+    session.set_note(np.array([first]), "new")
+    bar.look()
+    assert "newer" in bar.words.text()
+    QTest.mouseClick(bar.newest, LEFT)
+    assert reader.table.get([first])[0]["note"] == "new"
+    assert not bar.newest.isEnabled()
+    session.set_project(None)
+    bar.look()
+    assert bar.write.isEnabled() and "Nobody writes" in bar.words.text()
+    QTest.mouseClick(bar.write, LEFT)
+    assert opened == [project.path]
+    bar.close()
+    reader.set_project(None)
+
+
+def test_an_owner_sees_no_bar(session: Any, qtbot: Any) -> None:
+    bar = ReadOnlyBar(session, open_for_writing=lambda _path: None)
+    qtbot.addWidget(bar)
+    assert bar.isHidden()

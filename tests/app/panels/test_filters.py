@@ -1,0 +1,143 @@
+"""Filters act on every view, say so, and are kept by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from panels_support import finds
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QMenu
+
+from microscope_qc.app.panels.gallery.filter import FilterButton, FilterHint, SavedFilters
+from microscope_qc.app.panels.gallery.panel import GalleryDock
+from microscope_qc.app.panels.table import TableDock
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def button(session: Any, qtbot: Any) -> FilterButton:
+    """The button with its panel, as if it were open."""
+    made = FilterButton(session)
+    qtbot.addWidget(made)
+    made.panel.refresh()
+    return made
+
+
+def type_into(spin: Any, text: str) -> None:
+    """Type a number and press Return."""
+    spin.selectAll()
+    QTest.keyClicks(spin, text)
+    QTest.keyClick(spin, Qt.Key.Key_Return)
+
+
+def longest_um(session: Any) -> np.ndarray:
+    """Longer sides of all finds."""
+    rows = session.table.rows
+    return np.maximum(rows["y1"] - rows["y0"], rows["x1"] - rows["x0"]) * 0.5
+
+
+def test_a_range_of_sizes_is_taken_and_said(button: FilterButton, session: Any) -> None:
+    sizes = longest_um(session)
+    type_into(button.panel.size_range.low, "15")
+    type_into(button.panel.size_range.high, "25")
+    assert session.filter.size_um == (15.0, 25.0)
+    wanted = session.table.rows["id"][(sizes >= 15) & (sizes <= 25)]
+    assert session.shown_rows()["id"].tolist() == wanted.tolist()
+    assert 0 < len(wanted) < 12
+    button.refresh()
+    assert button.text().strip() == "15–25 µm"
+    type_into(button.panel.size_range.low, "0")
+    button.panel.size_range.high.setValue(button.panel.size_range.high.maximum())
+    assert session.filter.size_um is None
+
+
+def test_a_range_upside_down_is_not_taken(button: FilterButton, session: Any) -> None:
+    type_into(button.panel.confidence.high, "0.4")
+    assert session.filter.max_confidence == 0.4
+    type_into(button.panel.confidence.low, "0.6")
+    assert session.filter.min_confidence == 0.0
+    assert not button.panel.fault.isHidden()
+
+
+def test_sizes_need_a_pixel_size(button: FilterButton, session: Any, project: Any) -> None:
+    project.set_pixel_size(session.slide.id, None)
+    button.panel.refresh()
+    assert not button.panel.size_range.isEnabled()
+    assert "pixel size" in button.panel.size_range.toolTip()
+
+
+def test_finders_are_ticked(button: FilterButton, session: Any, project: Any, tmp_path: Path) -> None:
+    run = project.start_run(session.slide.id, card={"model": "models/tiny"}, settings={})
+    project.add_finds(run.id, finds(project.classes, count=3, seed=5, run_id=run.id))
+    button.panel.refresh()
+    boxes = button.panel.finders
+    assert "tiny" in boxes[run.id].text() and "(3)" in boxes[run.id].text()
+    boxes[0].click()
+    assert session.filter.found_by == frozenset({run.id})
+    assert len(session.shown_rows()) == 3
+    boxes[run.id].click()
+    assert session.filter.found_by is None  # nothing ticked means all
+    assert boxes[0].isChecked() and boxes[run.id].isChecked()
+
+
+def action(menu: QMenu, words: str) -> Any:
+    """The line of a menu."""
+    return next(line for line in menu.actions() if words in line.text())
+
+
+def test_filters_are_saved_applied_and_deleted(session: Any, qtbot: Any) -> None:
+    saved = SavedFilters(session, ask_name=lambda _parent, _offered: "large & sure")
+    qtbot.addWidget(saved)
+    saved.fill()
+    assert not action(saved.menu(), "No filter").isEnabled()
+    session.set_filter(min_confidence=0.5, text="a")
+    action(saved.menu(), "Save").trigger()
+    session.clear_filter()
+    assert not session.filter_active
+    saved.fill()
+    line = action(saved.menu(), "large && sure")
+    assert not line.isChecked()
+    line.trigger()
+    assert (session.filter.min_confidence, session.filter.text) == (0.5, "a")
+    saved.fill()
+    assert action(saved.menu(), "large && sure").isChecked()
+    action(action(saved.menu(), "Delete").menu(), "large").trigger()
+    assert session.project.saved_filters == {}
+    saved.fill()
+    action(saved.menu(), "Show all").trigger()
+    assert not session.filter_active
+
+
+def test_the_hint_says_how_many_are_shown_and_shows_all(session: Any, qtbot: Any) -> None:
+    hint = FilterHint(session)
+    qtbot.addWidget(hint)
+    assert hint.isHidden()
+    session.set_filter(min_confidence=0.5)
+    shown = len(session.shown_rows())
+    assert not hint.isHidden() and f"{shown} of 12" in hint.words.text()
+    session.delete(session.shown_rows()["id"][:1])
+    qtbot.waitUntil(lambda: f"{shown - 1} of 11" in hint.words.text())
+    QTest.mouseClick(hint.clear, LEFT)
+    assert hint.isHidden() and len(session.shown_rows()) == 11
+
+
+def test_gallery_and_table_follow_the_same_filter(session: Any, qtbot: Any) -> None:
+    gallery, table = GalleryDock(session), TableDock(session)
+    for dock in (gallery, table):
+        qtbot.addWidget(dock)
+        dock.resize(1366, 240)
+        dock.show()
+    median = float(np.median(longest_um(session)))
+    session.set_filter(size_um=(0.0, median))
+    wanted = set(session.shown_rows()["id"].tolist())
+    assert len(wanted) == 6
+    qtbot.waitUntil(lambda: table.model.rowCount() == 6)
+    assert set(table.model.ids.tolist()) == set(gallery.model.ids) == wanted
+    QTest.mouseClick(table.show_all, LEFT)
+    assert len(gallery.model.ids) == 12
+    gallery.close_crops()

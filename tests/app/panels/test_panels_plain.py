@@ -1,0 +1,150 @@
+"""Orders, routes, speeds and words: no window."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("qtpy")
+from microscope_qc.app.panels.detect.estimate import grid_of, share_words
+from microscope_qc.app.panels.detect.pace import FILE, remember, tiles_per_second
+from microscope_qc.app.panels.review.crop import nice_length
+from microscope_qc.app.panels.sem.marks import parse_mm
+from microscope_qc.app.session.orders import order_rows
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.wording import confidence_text, count_text, length_text, size_text
+from microscope_qc.correlation.route import route_length, short_route
+
+points = st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=1, max_size=25)
+
+
+@given(points, st.booleans())
+def test_a_route_visits_every_place_once_and_is_no_longer_than_the_list(places: list, with_start: bool) -> None:
+    xy = np.array(places, float)
+    start = np.array([0.0, 0.0]) if with_start else None
+    order = short_route(xy, start=start)
+    assert sorted(order.tolist()) == list(range(len(xy)))
+    nearest = [0] if start is None else [int(np.argmin(np.hypot(*(xy - start).T)))]
+    assert order[0] in nearest or with_start
+    ends = np.arange(len(xy))
+    assert route_length(xy, order, start=start) <= route_length(xy, ends, start=start) * 1.6 + 1e-6
+
+
+def test_a_route_along_a_line_goes_straight() -> None:
+    xy = np.column_stack([np.array([5.0, 1, 4, 2, 3]), np.zeros(5)])
+    assert short_route(xy, start=np.zeros(2)).tolist() == [1, 3, 4, 2, 0]
+
+
+def test_a_crossing_way_is_untangled() -> None:
+    rng = np.random.default_rng(4)
+    xy = rng.uniform(0, 100, (60, 2))
+    order = short_route(xy)
+    # 2-opt leaves no pair of legs that would be shorter turned round
+    for i in range(len(order) - 3):
+        for j in range(i + 2, len(order) - 1):
+            a, b, c, d = xy[order[i]], xy[order[i + 1]], xy[order[j]], xy[order[j + 1]]
+            now = np.hypot(*(b - a)) + np.hypot(*(d - c))
+            turned = np.hypot(*(c - a)) + np.hypot(*(d - b))
+            assert turned >= now - 1e-6
+
+
+def test_what_a_person_drew_counts_as_most_confident() -> None:
+    rows = make_rows(3, id=[1, 2, 3], confidence=[0.2, np.nan, 0.9])
+    assert order_rows(rows, "most_confident").tolist() == [1, 2, 0]
+    assert order_rows(rows, "least_confident").tolist() == [0, 2, 1]
+
+
+def test_position_reads_in_bands() -> None:
+    rows = make_rows(4, id=[1, 2, 3, 4], y0=[0, 30, 900, 10], x0=[50, 10, 0, 90])
+    rows["y1"], rows["x1"] = rows["y0"] + 10, rows["x0"] + 10
+    assert order_rows(rows, "position").tolist() == [1, 0, 3, 2]
+
+
+def test_an_unknown_order_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no order"):
+        order_rows(make_rows(1), "by colour")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("12.5", 12.5), ("12,5", 12.5), (" -3 mm", -3.0), ("", None), ("1 234,5", 1234.5)]
+)
+def test_stage_positions_take_point_and_comma(text: str, value: float | None) -> None:
+    assert parse_mm(text) == value
+
+
+@pytest.mark.parametrize("text", ["abc", "1.2.3", "nan", "inf"])
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_mm(text)
+
+
+def test_speeds_are_kept_per_model_and_a_broken_file_is_no_harm(own_settings: Path) -> None:
+    assert tiles_per_second("a") is None
+    remember("a", 2.5)
+    remember("b", 0.0)
+    remember("c", math.nan)
+    assert tiles_per_second("a") == 2.5
+    assert tiles_per_second("b") is None and tiles_per_second("c") is None
+    (own_settings / FILE).write_text('{"x": [')
+    assert tiles_per_second("a") is None
+    remember("a", 4.0)
+    assert tiles_per_second("a") == 4.0
+
+
+def test_a_model_of_coarser_pixels_needs_fewer_tiles() -> None:
+    slide = SimpleNamespace(shape_px=(4096, 4096), pixel_size_um=(0.5, 0.5))
+    for pixel_um, tiles in ((0.5, 64), (1.0, 16), (None, 64)):
+        card = SimpleNamespace(task="detect", tile_px=512, overlap_px=0, pixel_size_um=pixel_um)
+        assert len(grid_of(card, slide, None)) == tiles
+    assert len(grid_of(card, slide, Region(0, 0, 1024, 512))) == 2
+
+
+def test_the_tiles_that_are_promised_are_those_of_the_run(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from microscope_qc.ml.cards import read_card
+    from microscope_qc.ml.library import model_folder
+    from microscope_qc.ml.tiling import plan_grid
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.detection.run import prepare_run
+
+    Image.new("L", (9000, 7000)).save(tmp_path / "S1.png")
+    with Project.create(tmp_path / "P.mqc", slides=[tmp_path / "S1.png"]) as project:
+        slide = project.set_pixel_size(project.slides[0].id, 0.31)
+        for region in (None, Region(100, 333, 6000, 8000)):
+            run = prepare_run(project, slide.id, "li-ion-ssd", region=region)
+            assert grid_of(read_card(model_folder("li-ion-ssd")), slide, region) == plan_grid(run.card)
+
+
+def test_a_share_is_said_with_as_many_digits_as_it_has() -> None:
+    def words(share: float, tiles: int = 62, seconds: float | None = 31.0) -> str:
+        return share_words(tiles, share, area="slide", seconds=seconds)
+
+    assert words(0.1, 0) == "Nothing of the slide will be looked at."
+    assert words(0.621) == "<b>62 %</b> of the slide will be looked at: about <b>0:31</b> (62 tiles)."
+    assert words(1.0, 1, None) == "<b>All</b> of the slide will be looked at: 1 tile."
+    assert "<b>0.4 %</b>" in words(0.004) and "<b>99.9 %</b>" in words(0.99999) and "Under 0.1 %" in words(1e-5)
+
+
+def test_numbers_have_units_and_sensible_digits() -> None:
+    row = make_rows(1, y0=0, x0=0, y1=10, x1=100.4)[0]
+    assert size_text(row, (0.05, 0.5)) == "50.2 × 0.50 µm"
+    assert size_text(row, None) == "100 × 10 px"
+    assert confidence_text(float("nan")) == "drawn"
+    assert count_text(12044) == "12\u2009044"
+    assert length_text(3612.4) == "3\u2009612"
+
+
+@given(st.floats(1e-3, 1e6))
+def test_scale_bars_are_one_two_or_five(longest: float) -> None:
+    length = nice_length(longest)
+    assert longest / 2.5 - 1e-9 <= length <= longest * (1 + 1e-6)
+    digit = length / 10 ** math.floor(math.log10(length) + 1e-9)
+    assert round(digit, 6) in (1.0, 2.0, 5.0)

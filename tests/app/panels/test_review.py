@@ -1,0 +1,111 @@
+"""The review page: the same finds, the same keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("qtpy")
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from microscope_qc.app.panels.gallery.panel import GalleryDock
+from microscope_qc.app.panels.review.page import ReviewPane
+from microscope_qc.core.boxes import ReviewState
+
+pytestmark = pytest.mark.window
+KEY = Qt.Key
+
+
+@pytest.fixture
+def pane(qtbot: Any, session: Any) -> Any:
+    made = ReviewPane(session)
+    qtbot.addWidget(made)
+    made.resize(1366, 700)
+    with qtbot.waitExposed(made):
+        made.show()
+    yield made
+    made.close_crops()
+
+
+def test_it_starts_with_the_first_find_and_judges_by_keyboard(qtbot: Any, pane: ReviewPane, session: Any) -> None:
+    ids = list(pane.model.ids)
+    assert session.selection.current == ids[0]
+    QTest.keyClick(pane.strip, KEY.Key_Return)
+    QTest.keyClick(pane.strip, KEY.Key_N)
+    assert pane.keys.strip.isVisible()
+    QTest.keyClick(pane.strip, KEY.Key_O)
+    rows = session.table.get(ids[:3])
+    assert rows["state"].tolist() == [1, 2, 0] and rows["reason"][1] == "out of focus"
+    assert session.selection.current == ids[2]
+    qtbot.waitUntil(lambda: "2 of 12 judged" in pane.progress.text(), timeout=60000)
+    assert "<b>3</b> of 12" in pane.progress.text()
+
+
+def test_it_shows_what_is_known(qtbot: Any, pane: ReviewPane, session: Any) -> None:
+    current = session.selection.current
+    session.reject(session.selection.ids, "duplicate")
+    qtbot.waitUntil(lambda: "rejected: duplicate" in pane.facts.text(), timeout=60000)
+    row = session.table.get([current])[0]
+    found = session.class_of(int(row["class_id"]))
+    assert found.code in pane.title.text() and found.name in pane.title.text()
+    assert f"{float(row['confidence']):.2f}" in pane.facts.text() and "µm" in pane.facts.text()
+    assert "Reject 1 find: duplicate" in pane.history.text()
+    session.undo()
+    qtbot.waitUntil(lambda: "unreviewed" in pane.facts.text(), timeout=60000)
+    assert "Reject" not in pane.history.text()
+
+
+def test_the_large_picture_arrives_and_the_next_one_is_read_ahead(qtbot: Any, pane: ReviewPane, session: Any) -> None:
+    def is_there(place: int) -> bool:
+        row = session.table.get([pane.model.ids[place]])[0]
+        return pane.crops._cache.get(pane.picture.spec(row)) is not None
+
+    qtbot.waitUntil(lambda: is_there(0) and is_there(1), timeout=60000)
+
+
+def test_the_wheel_shows_more_of_the_surroundings(pane: ReviewPane, session: Any) -> None:
+    row = session.table.get([session.selection.current])[0]
+    before = pane.picture.spec(row).region.shape
+    pane.picture.set_context(pane.picture.context * 3)
+    after = pane.picture.spec(row).region.shape
+    assert after[0] > before[0] and after[1] > before[1]
+    pane.picture.set_context(1e9)
+    assert pane.picture.context < 100
+
+
+def test_a_click_on_the_map_goes_to_the_nearest_find(pane: ReviewPane, session: Any) -> None:
+    target = session.table.rows[7]
+    place = pane.map._place()
+    assert place is not None
+    scale = place.width() / session.slide.shape_px[1]
+    x = place.left() + (target["x0"] + target["x1"]) / 2 * scale
+    y = place.top() + (target["y0"] + target["y1"]) / 2 * scale
+    QTest.mouseClick(pane.map, Qt.MouseButton.LeftButton, pos=QPoint(round(x), round(y)))
+    assert session.selection.current == int(target["id"])
+
+
+def test_gallery_and_page_are_one_list(qtbot: Any, pane: ReviewPane, session: Any) -> None:
+    gallery = GalleryDock(session)
+    qtbot.addWidget(gallery)
+    assert gallery.model is pane.model
+    session.set_filter(min_confidence=0.5)
+    assert (
+        pane.strip.model().rowCount() == len(gallery.model.ids) == int((session.table.rows["confidence"] >= 0.5).sum())
+    )
+    QTest.keyClick(pane.strip, KEY.Key_Right)
+    QTest.keyClick(pane.strip, KEY.Key_Y)
+    assert (session.table.rows["state"] == ReviewState.CONFIRMED).sum() == 1
+    gallery.close_crops()
+
+
+def test_a_page_that_is_gone_listens_no_more(qtbot: Any, session: Any) -> None:
+    made = ReviewPane(session)
+    made.show()
+    made.close_crops()
+    with qtbot.waitSignal(made.destroyed):
+        made.deleteLater()
+    session.selection.set(session.table.rows["id"][:2])
+    session.confirm(session.selection.ids)
+    session.set_filter(min_confidence=0.3)

@@ -1,0 +1,317 @@
+"""Marks, alignment, travel list and exports."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("qtpy")
+from panels_support import PIXEL_UM
+from qtpy.QtCore import Qt
+
+from microscope_qc.app.panels.exchange.export_kinds import COCO, OVERVIEW, other_kinds
+from microscope_qc.app.panels.exchange.export_panel import ExportDialog
+from microscope_qc.app.panels.sem.marks import LEFT_OUT, NAME, RESIDUAL, STAGE_X, STAGE_Y
+from microscope_qc.app.panels.sem.panel import SemDock
+
+pytestmark = pytest.mark.window
+
+PLACES = [(100.0, 100.0), (100.0, 1500.0), (1100.0, 150.0), (1080.0, 1450.0)]
+
+
+def on_stage(y: float, x: float, *, mirrored: bool = False) -> tuple[float, float]:
+    """A stage turned by 10 degrees, at 50, 30 mm."""
+    angle = math.radians(10)
+    u, v = x * PIXEL_UM / 1000, -y * PIXEL_UM / 1000
+    v = -v if mirrored else v
+    return 50 + u * math.cos(angle) - v * math.sin(angle), 30 + u * math.sin(angle) + v * math.cos(angle)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> dict[str, Path]:
+    """Where the file dialog was answered."""
+    return {}
+
+
+@pytest.fixture
+def dock(qtbot: Any, session: Any, jobs: Any, tmp_path: Path, asked: dict[str, Path]) -> Any:
+    def ask(_parent: Any, kind: Any, offered: Path) -> Path:
+        asked[kind.id] = tmp_path / "out" / offered.name
+        asked[kind.id].parent.mkdir(exist_ok=True)
+        return asked[kind.id]
+
+    made = SemDock(session, jobs, ask_path=ask)
+    qtbot.addWidget(made)
+    made.resize(400, 720)
+    with qtbot.waitExposed(made):
+        made.show()
+    yield made
+    made.close_crops()
+
+
+def place(dock: SemDock, session: Any, places: list[tuple[float, float]], **how: Any) -> None:
+    for y, x in places:
+        session.mark_placed.emit(y, x)
+        row = len(dock.marks.marks) - 1
+        stage = on_stage(y, x, **how)
+        assert dock.marks.setData(dock.marks.index(row, STAGE_X), f"{stage[0]:.6f}")
+        assert dock.marks.setData(dock.marks.index(row, STAGE_Y), f"{stage[1]:.6f}".replace(".", ","))
+    dock.refresh()
+
+
+def choose(session: Any, count: int = 5) -> np.ndarray:
+    ids = session.table.rows["id"][:count].copy()
+    session.choose(ids, True)
+    return ids
+
+
+def test_a_mark_from_the_canvas_asks_for_its_stage_position(dock: SemDock, session: Any, project: Any) -> None:
+    dock.place.click()
+    assert session.tool == "mark"
+    session.mark_placed.emit(120.0, 340.0)
+    mark = project.marks(session.slide.id)[0]
+    assert (mark.name, mark.y_px, mark.x_px, mark.stage_x_mm) == ("M1", 120.0, 340.0, None)
+    assert dock.table.currentIndex().row() == 0 and dock.table.currentIndex().column() == STAGE_X
+    assert "without a stage position" in dock.marks_note.text()
+    assert not dock.align.isEnabled() and "two marks" in dock.align.toolTip()
+    session.set_tool("select")
+    assert not dock.place.isChecked()
+
+
+def test_what_is_no_number_is_refused_with_a_sentence(dock: SemDock, session: Any, project: Any) -> None:
+    session.mark_placed.emit(1.0, 2.0)
+    assert not dock.marks.setData(dock.marks.index(0, STAGE_X), "twelve")
+    assert "is not a position in mm" in session.seen.notices[-1]
+    assert project.marks(session.slide.id)[0].stage_x_mm is None
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_two_marks_demand_a_choice(qtbot: Any, dock: SemDock, session: Any, mirrored: bool) -> None:
+    place(dock, session, PLACES[:2], mirrored=mirrored)
+    assert dock.choice.isVisible() and dock.choice.mirror is None
+    assert not dock.align.isEnabled() and "two pictures" in dock.align.toolTip()
+    (dock.choice.mirrored if mirrored else dock.choice.plain).click()
+    assert dock.align.isEnabled()
+    dock.align.click()
+    assert dock.registration is not None and dock.registration.mirror is mirrored
+    expected = on_stage(700.0, 800.0, mirrored=mirrored)
+    assert np.allclose(dock.registration.to_stage(np.array([[700.0, 800.0]])), [expected], atol=1e-3)
+    assert f"<b>{'yes' if mirrored else 'no'}</b>" in dock.result.text()
+
+
+def test_the_two_pictures_differ_and_arrive(qtbot: Any, dock: SemDock, session: Any) -> None:
+    place(dock, session, PLACES[:2])
+    qtbot.waitUntil(lambda: dock.choice.plain._image is not None, timeout=60000)
+    plain, mirrored = dock.choice.plain.grab().toImage(), dock.choice.mirrored.grab().toImage()
+    assert plain != mirrored
+
+
+def test_a_choice_is_forgotten_when_a_mark_moves(dock: SemDock, session: Any, project: Any) -> None:
+    place(dock, session, PLACES[:2])
+    dock.choice.plain.click()
+    project.edit_mark(dock.marks.marks[0].id, stage_x_mm=51.0)
+    dock.refresh()
+    assert dock.choice.mirror is None and not dock.align.isEnabled()
+
+
+def test_three_marks_are_aligned_and_the_expected_error_is_said(dock: SemDock, session: Any, project: Any) -> None:
+    ids = choose(session)
+    place(dock, session, PLACES[:3])
+    assert not dock.choice.isVisible()
+    dock.align.click()
+    stored = project.registrations[-1]
+    assert stored.name == "R1" and stored.slide_id == session.slide.id
+    assert "Expected error (95 %) over the travel list" in dock.result.text()
+    assert "Rotation" in dock.result.text() and "10.00°" in dock.result.text()
+    assert dock.marks.data(dock.marks.index(0, RESIDUAL)) == "0.0"
+    assert dock.marks.data(dock.marks.index(0, LEFT_OUT)) == "–", "three marks allow no leaving out"
+    assert [target.defect_id for target in dock.travel.targets] == dock.travel.rows["id"].tolist()
+    assert sorted(dock.travel.rows["id"].tolist()) == sorted(ids.tolist())
+    texts = [dock.travel.data(dock.travel.index(0, column)) for column in range(5)]
+    first = dock.travel.rows[0]
+    stage = on_stage((first["y0"] + first["y1"]) / 2, (first["x0"] + first["x1"]) / 2)
+    assert texts[2:4] == [f"{stage[0]:.4f}", f"{stage[1]:.4f}"]
+    assert float(texts[4]) >= 0
+
+
+def test_a_wrong_mark_shows_in_the_numbers(dock: SemDock, session: Any, project: Any) -> None:
+    place(dock, session, PLACES)
+    project.edit_mark(dock.marks.marks[3].id, stage_x_mm=dock.marks.marks[3].stage_x_mm + 0.05)
+    dock.refresh()
+    dock.align.click()
+    left_out = [float(dock.marks.data(dock.marks.index(row, LEFT_OUT))) for row in range(4)]
+    assert max(left_out) > 30
+    assert "do not fit well" in dock.result.text()
+
+
+def test_marks_that_changed_make_the_alignment_old(dock: SemDock, session: Any, project: Any) -> None:
+    place(dock, session, PLACES[:3])
+    dock.align.click()
+    assert "align again" not in dock.result.text()
+    dock.marks.setData(dock.marks.index(0, NAME), "corner")
+    dock.refresh()
+    assert "align again" in dock.result.text()
+    assert dock.marks.data(dock.marks.index(0, RESIDUAL)) == "–"
+
+
+def test_undo_takes_the_alignment_away(dock: SemDock, session: Any, project: Any) -> None:
+    place(dock, session, PLACES[:3])
+    dock.align.click()
+    assert dock.registration is not None
+    project.undo()
+    dock.refresh()
+    assert dock.registration is None and not dock.exports.buttons["coordinates_csv"].isEnabled()
+
+
+def test_the_travel_list_leaves_rejected_finds_out_and_a_click_goes_there(dock: SemDock, session: Any) -> None:
+    ids = choose(session)
+    session.reject(ids[:1], "duplicate")
+    dock.refresh()
+    assert ids[0] not in dock.travel.rows["id"]
+    assert "1 chosen find left out" in dock.travel_note.text()
+    dock.travel_table.clicked.emit(dock.travel.index(2, 0))
+    assert session.selection.current == int(dock.travel.rows["id"][2])
+    dock.route.setCurrentIndex(dock.route.findData("worst"))
+    assert sorted(dock.travel.rows["id"].tolist()) == sorted(ids[1:].tolist())
+
+
+def test_a_mark_is_deleted(dock: SemDock, session: Any, project: Any) -> None:
+    place(dock, session, PLACES[:2])
+    dock.table.setCurrentIndex(dock.marks.index(0, 0))
+    dock.delete.click()
+    assert [mark.name for mark in project.marks(session.slide.id)] == ["M2"]
+    session.mark_placed.emit(5.0, 5.0)
+    assert [mark.name for mark in project.marks(session.slide.id)] == ["M2", "M1"]
+
+
+def test_exports_that_cannot_be_written_say_why(dock: SemDock, session: Any) -> None:
+    dock.refresh()
+    button = dock.exports.buttons["coordinates_csv"]
+    assert not button.isEnabled() and "Choose finds" in button.toolTip()
+    choose(session)
+    dock.refresh()
+    assert not button.isEnabled() and "Align" in button.toolTip()
+    assert dock.exports.buttons["coco"].isEnabled()
+
+
+def test_coordinates_are_written_in_the_order_of_the_list(
+    qtbot: Any, dock: SemDock, session: Any, asked: dict[str, Path]
+) -> None:
+    choose(session, 6)
+    place(dock, session, PLACES)
+    dock.align.click()
+    for kind in ("drive_sheet", "coordinates_csv", "coordinates_xlsx"):
+        with qtbot.waitSignal(dock.exports.exported, timeout=60000):
+            dock.exports.buttons[kind].click()
+    with asked["coordinates_csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["defect_id"]) for row in rows] == dock.travel.rows["id"].tolist()
+    assert float(rows[0]["stage_x_mm"]) == pytest.approx(dock.travel.targets[0].stage_x_mm, abs=1e-5)
+    assert asked["coordinates_xlsx"].stat().st_size > 1000
+    sheet = asked["drive_sheet"].read_text(encoding="utf-8")
+    assert "M1" in sheet and rows[0]["stage_x_mm"][:6] in sheet
+    assert dock.exports.done.text() == f"Written: {asked['coordinates_xlsx'].name}"
+    assert dock.exports.open_folder.isVisible()
+
+
+def test_annotations_and_overview_are_written_beside_the_open_project(
+    qtbot: Any, dock: SemDock, session: Any, asked: dict[str, Path]
+) -> None:
+    choose(session)
+    session.set_filter(min_confidence=0.5)
+    dock.refresh()
+    shown = len(session.shown_rows())
+    assert f"the {shown} finds that the filter shows" in dock.exports.what.text()
+    for kind in ("coco", "geojson", "voc", "overview", "report"):
+        with qtbot.waitSignal(dock.exports.exported, timeout=60000):
+            dock.exports.buttons[kind].click()
+    coco = json.loads(asked["coco"].read_text())
+    assert len(coco["annotations"]) == shown
+    assert asked["overview"].read_bytes()[:4] == b"\x89PNG"
+    assert "<html" in asked["report"].read_text(encoding="utf-8").lower()
+    assert list(asked["voc"].rglob("*.xml"))
+    session.confirm(session.table.rows["id"][:1])  # the window's own project is still there to write to
+
+
+def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    dialog = ExportDialog(session, jobs, ask_path=lambda *_: blocked / "x.json")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.panel.export(COCO)
+    qtbot.waitUntil(lambda: "was not written" in dialog.panel.done.text(), timeout=60000)
+    assert not dialog.panel.open_folder.isVisible()
+
+
+def test_a_folder_that_takes_nothing_is_asked_for_again_and_not_remembered(
+    qtbot: Any, session: Any, project: Any, jobs: Any, tmp_path: Path
+) -> None:
+    good = tmp_path / "good"
+    good.mkdir()
+    offered: list[Path] = []
+    answers = iter([tmp_path / "missing", good, None])
+
+    def ask(_parent: Any, _kind: Any, path: Path) -> Path | None:
+        offered.append(path.parent)
+        folder = next(answers)
+        return None if folder is None else folder / path.name
+
+    dialog = ExportDialog(session, jobs, ask_path=ask)
+    qtbot.addWidget(dialog)
+    with qtbot.waitSignal(dialog.panel.exported, timeout=60000):
+        dialog.panel.export(COCO)
+    assert offered == [project.path.parent, project.path.parent]
+    dialog.panel.export(COCO)
+    assert offered[2] == good, "the folder that took a file is offered"
+    project.set_setting("export_folder", tmp_path.anchor)
+    dialog = ExportDialog(session, jobs, ask_path=lambda _parent, _kind, path: offered.append(path.parent))
+    qtbot.addWidget(dialog)
+    dialog.panel.export(COCO)
+    assert offered[-1] == project.path.parent, "the top of the disk is not offered"
+
+
+def test_a_mark_placed_before_the_panel_is_there_still_asks(qtbot: Any, dock: SemDock, session: Any) -> None:
+    dock.hide()
+    session.mark_placed.emit(120.0, 340.0)
+    assert dock.table.state() != dock.table.State.EditingState
+    dock.show()
+    qtbot.waitUntil(lambda: dock.table.state() == dock.table.State.EditingState, timeout=60000)
+    assert dock.table.currentIndex().column() == STAGE_X
+
+
+def test_no_answer_writes_nothing(qtbot: Any, session: Any, jobs: Any) -> None:
+    dialog = ExportDialog(session, jobs, ask_path=lambda *_: None)
+    qtbot.addWidget(dialog)
+    dialog.panel.export(COCO)
+    assert jobs.history == []
+    dialog.panel.export(OVERVIEW)
+    assert "Choose finds" in session.seen.notices[-1]
+
+
+def test_every_other_format_is_offered(qtbot: Any, dock: SemDock, session: Any, asked: dict[str, Path]) -> None:
+    choose(session)
+    place(dock, session, PLACES)
+    dock.align.click()
+    menu = dock.exports.other.menu()
+    menu.aboutToShow.emit()
+    assert len(menu.actions()) == len(other_kinds()) >= 8
+    assert all(action.isEnabled() for action in menu.actions())
+    for kind in other_kinds():
+        with qtbot.waitSignal(dock.exports.exported, timeout=60000):
+            dock.exports.export(kind)
+        assert asked[kind.id].exists(), kind.id
+
+
+def test_name_column_is_text_and_numbers_stand_right(dock: SemDock, session: Any) -> None:
+    session.mark_placed.emit(1.0, 2.0)
+    model = dock.marks
+    assert model.headerData(STAGE_X, Qt.Orientation.Horizontal) == "X mm"
+    assert model.flags(model.index(0, NAME)) & Qt.ItemFlag.ItemIsEditable
+    assert not model.flags(model.index(0, RESIDUAL)) & Qt.ItemFlag.ItemIsEditable

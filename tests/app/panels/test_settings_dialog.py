@@ -1,0 +1,50 @@
+"""The settings of the program, taken at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from microscope_qc.app.base.settings import Settings, load_settings, save_settings
+from microscope_qc.app.dialogs.settings import SettingsDialog
+from microscope_qc.slides.tile_cache import default_limit, shared_cache
+
+
+@pytest.fixture
+def opened(qtbot: Any) -> Iterator[tuple[SettingsDialog, Settings, list[str]]]:
+    """The dialog on settings of its own; the shared cache gets its limit back."""
+    settings, themes = Settings(), []
+    dialog = SettingsDialog(settings, use_theme=themes.append, save=lambda: save_settings(settings))
+    qtbot.addWidget(dialog)
+    dialog.show()
+    yield dialog, settings, themes
+    shared_cache().set_limit(default_limit())
+
+
+def test_memory_is_set_by_hand_and_given_back(opened: tuple) -> None:
+    dialog, settings, _ = opened
+    assert not dialog.memory.isEnabled()
+    assert dialog.memory.value() == round(default_limit() / 1_000_000)
+    dialog.own_memory.setChecked(True)
+    assert dialog.memory.isEnabled()
+    dialog.memory.selectAll()
+    QTest.keyClicks(dialog.memory, "256")
+    QTest.keyClick(dialog.memory, Qt.Key.Key_Return)
+    assert shared_cache().limit == 256_000_000
+    assert load_settings()[0].cache_mb == 256
+    dialog.own_memory.setChecked(False)
+    assert settings.cache_mb is None
+    assert shared_cache().limit == default_limit()
+
+
+def test_theme_and_looks_are_taken_at_once(opened: tuple) -> None:
+    dialog, settings, themes = opened
+    dialog.theme.setCurrentIndex(dialog.theme.findData("dark"))
+    assert themes == ["dark"]
+    dialog.judge.setValue(80)
+    assert settings.judge_zoom == 0.8
+    assert load_settings()[0].judge_zoom == 0.8
