@@ -77,7 +77,6 @@ NOT_IMPORTED = {
     # declared ahead of use
     "pyqtgraph",
     "scikit-image",
-    "shapely",
     "torchmetrics",
 }
 
