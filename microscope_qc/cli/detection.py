@@ -111,7 +111,7 @@ def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.detection.run import detect
 
     with Project.open(Path(args.project)) as project:
-        slide = project.slide(args.slide)
+        slide = project.slides.named(args.slide)
         region = None if args.region is None else Region(*args.region)
         look = chosen_look(project, slide, kind=_kind(args), region=region)
         if look.words and not args.json:
@@ -122,7 +122,7 @@ def _detect(args: argparse.Namespace) -> int:
         )  # fmt: skip
         with _says_what_is_kept():
             result = run(job, args)
-        confidence = project.filter.min_confidence
+        confidence = project.filters.current.min_confidence
     if args.json:
         print_json({
             "run": result.run_id, "slide": slide.name, "model": args.model, "state": result.state,
@@ -235,13 +235,13 @@ def _compare(args: argparse.Namespace) -> int:
     if not 0 < args.iou <= 1:
         raise InputError("The overlap must be above 0 and at most 1.")
     with Project.open(Path(args.project), write=False) as project:
-        slide = project.slide(args.slide)
+        slide = project.slides.named(args.slide)
         numbers = args.runs or [run.id for run in project.runs if run.slide_id == slide.id][-2:]
         if len(numbers) < 2:
             raise InputError(f"There are no two detections on {slide.name}.", hint="Detect with another model first.")
-        runs = [project.run(number) for number in numbers]
-        slide = project.slide_by_id(runs[0].slide_id)
-        confidence = project.filter.min_confidence if args.confidence is None else args.confidence
+        runs = [project.runs.by_id(number) for number in numbers]
+        slide = project.slides.by_id(runs[0].slide_id)
+        confidence = project.filters.current.min_confidence if args.confidence is None else args.confidence
         found = compare_runs(project, *numbers, iou=args.iou, min_confidence=confidence)
     counts = {
         name: len(getattr(found, name))

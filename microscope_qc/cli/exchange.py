@@ -165,7 +165,7 @@ def _export(args: argparse.Namespace) -> int:
 
     states = None if args.state is None else [ReviewState[word.upper()] for word in args.state]
     with Project.open(args.project, write=False) as project:
-        slides = None if args.slide is None else [project.slide(args.slide).id]
+        slides = None if args.slide is None else [project.slides.named(args.slide).id]
         job = export_boxes(project, args.path, args.format, slide_ids=slides, states=states, chosen_only=args.selected)
         result = run(job, args)
     if args.json:

@@ -52,10 +52,10 @@ def _check(args: argparse.Namespace) -> int:
     found = restore_when_damaged(folder)
     with Project.open(folder) as project:
         found += project.check()
-        boxes = sum(len(project.boxes(slide.id)) for slide in project.slides)
+        boxes = sum(len(project.boxes.table(slide.id)) for slide in project.slides)
         print(f"{project.name}: {len(project.slides)} slide(s), {boxes} boxes, {len(project.runs)} run(s)")
         if args.history:
-            print(f"  {project.export_history(args.history)} lines of history written to {args.history}")
+            print(f"  {project.history.export(args.history)} lines of history written to {args.history}")
     for sentence in found:
         print(f"  {sentence}")
     if not found:

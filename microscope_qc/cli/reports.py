@@ -73,7 +73,7 @@ def _overview(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.results.report import write_overview
 
     with Project.open(args.project, write=False) as project:
-        slide_id = None if args.slide is None else project.slide(args.slide).id
+        slide_id = None if args.slide is None else project.slides.named(args.slide).id
         job = write_overview(
             project,
             args.out,

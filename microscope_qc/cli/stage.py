@@ -67,7 +67,7 @@ def _fit(args: argparse.Namespace) -> int:
 
     marks = read_marks(args.marks)
     with Project.open(args.project) as project:
-        slide = project.slide(args.slide)
+        slide = project.slides.named(args.slide)
         store_marks(project, slide.id, marks)
         fitted = fit_registration(
             project,
@@ -106,7 +106,7 @@ def _export(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.stage.stage import export_stage
 
     with Project.open(args.project, write=False) as project:
-        slide_id = None if args.slide is None else project.slide(args.slide).id
+        slide_id = None if args.slide is None else project.slides.named(args.slide).id
         job = export_stage(
             project,
             args.path,
@@ -141,7 +141,7 @@ def _edx(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.stage.edx import import_edx, summary
 
     with Project.open(args.project) as project:
-        slide_id = None if args.slide is None else project.slide(args.slide).id
+        slide_id = None if args.slide is None else project.slides.named(args.slide).id
         result = run(import_edx(project, args.file, registration=args.registration, slide_id=slide_id), args)
     if args.json:
         print_json(summary(result))

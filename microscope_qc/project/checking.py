@@ -18,9 +18,9 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.project import backups
 from microscope_qc.project.database import DATABASE_NAME, Database
 from microscope_qc.project.deltas import unpack
-from microscope_qc.project.details import DETAILS
 from microscope_qc.project.loading import find_slide
 from microscope_qc.project.owner import OwnerLock
+from microscope_qc.project.schema import DETAILS
 
 _STILL_WRITTEN_S = 10.0
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, Table, select
 
 from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, ReviewState
 from microscope_qc.core.defect_class import DefectClass
@@ -20,10 +20,16 @@ from microscope_qc.project.database import driver
 from microscope_qc.project.records import Mark, RegistrationRecord, RunRecord, SlideRecord
 
 
-def slides(connection: Connection, folder: Path) -> list[SlideRecord]:
-    """Return all slides in the order they were added, each with the place where it lies now."""
+def _rows(connection: Connection, table: Table, ids: Collection[int] | None) -> Iterable[Row[Any]]:
+    """Rows of a table by id: those with ``ids``, or all."""
+    statement = select(table).order_by(table.c.id)
+    return connection.execute(statement if ids is None else statement.where(table.c.id.in_(ids)))
+
+
+def slides(connection: Connection, ids: Collection[int] | None = None, *, folder: Path) -> list[SlideRecord]:
+    """Return slides in the order they were added, each with the place where it lies now: all, or those with ``ids``."""
     records = []
-    for row in connection.execute(select(schema.slides).order_by(schema.slides.c.id)):
+    for row in _rows(connection, schema.slides, ids):
         path, missing = find_slide(Path(row.path), row.relative_path, folder)
         known = row.pixel_size_y_um is not None and row.pixel_size_x_um is not None
         records.append(
@@ -119,16 +125,16 @@ def _read(connection: Connection, sql: str, slide_id: int) -> Iterable[Any]:
     return driver(connection).execute(sql, (slide_id,))
 
 
-def marks(connection: Connection) -> list[Mark]:
-    """Return all marks in the order they were placed."""
+def marks(connection: Connection, ids: Collection[int] | None = None) -> list[Mark]:
+    """Return marks in the order they were placed: all, or those with ``ids``."""
     return [
         Mark(r.id, r.slide_id, r.name, r.y_px, r.x_px, r.stage_x_mm, r.stage_y_mm)
-        for r in connection.execute(select(schema.marks).order_by(schema.marks.c.id))
+        for r in _rows(connection, schema.marks, ids)
     ]
 
 
-def runs(connection: Connection, folder: Path) -> list[RunRecord]:
-    """Return all runs, oldest first."""
+def runs(connection: Connection, ids: Collection[int] | None = None, *, folder: Path) -> list[RunRecord]:
+    """Return runs, oldest first: all, or those with ``ids``."""
     return [
         RunRecord(
             id=r.id,
@@ -142,15 +148,15 @@ def runs(connection: Connection, folder: Path) -> list[RunRecord]:
             shown=bool(r.shown),
             found=r.found,
         )
-        for r in connection.execute(select(schema.runs).order_by(schema.runs.c.id))
+        for r in _rows(connection, schema.runs, ids)
     ]
 
 
-def registrations(connection: Connection) -> list[RegistrationRecord]:
-    """Return all stored alignments."""
+def registrations(connection: Connection, ids: Collection[int] | None = None) -> list[RegistrationRecord]:
+    """Return stored alignments, oldest first: all, or those with ``ids``."""
     return [
         RegistrationRecord(r.id, r.slide_id, r.name, json.loads(r.data))
-        for r in connection.execute(select(schema.registrations).order_by(schema.registrations.c.id))
+        for r in _rows(connection, schema.registrations, ids)
     ]
 
 

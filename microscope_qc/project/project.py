@@ -1,4 +1,4 @@
-"""A project: the folder ``NAME.mqc`` with everything a person and the detections said about some slides."""
+"""A project: the folder ``NAME.mqc`` with everything the user and the detections said about some slides."""
 
 from __future__ import annotations
 
@@ -8,31 +8,65 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
 from microscope_qc.core.errors import MicroscopeQCError, ProjectError
 from microscope_qc.core.files import write_error
 from microscope_qc.project import backups, checking, schema
-from microscope_qc.project.audit import AuditTrail
-from microscope_qc.project.classes import ClassCommands
 from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
-from microscope_qc.project.filters import SavedFilters
-from microscope_qc.project.marks import MarkCommands
+from microscope_qc.project.events import ProjectEvents
 from microscope_qc.project.migrations import make_tables, migrate, version_of
 from microscope_qc.project.owner import OwnerLock
-from microscope_qc.project.run_commands import RunCommands
-from microscope_qc.project.slides import SceneFacts, SlideCommands, read_facts
-from microscope_qc.project.stepping import Stepping
+from microscope_qc.project.parts.boxes import Boxes
+from microscope_qc.project.parts.classes import Classes
+from microscope_qc.project.parts.details import Attributes, Outlines
+from microscope_qc.project.parts.filters import Filters
+from microscope_qc.project.parts.history import History
+from microscope_qc.project.parts.marks import Marks
+from microscope_qc.project.parts.registrations import Registrations
+from microscope_qc.project.parts.runs import Runs
+from microscope_qc.project.parts.settings import Settings
+from microscope_qc.project.parts.slides import Slides
+from microscope_qc.project.parts.tables import Tables
+from microscope_qc.project.scenes import SceneFacts, read_facts
+from microscope_qc.project.store import Store
 
 SUFFIX = ".mqc"
 
 
-class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands, SavedFilters, AuditTrail, Stepping):
-    """An open project, used from one thread.
+class Project:
+    """An open project, used from one thread: parts over one store.
 
     Every command is committed before it returns; ``events`` and each slide's ``BoxTable.changed`` tell about it
     afterwards. When a command fails, nothing changed, neither on disk nor in memory.
     """
+
+    def __init__(self, path: Path, database: Database, lock: OwnerLock | None) -> None:
+        store = Store(path, database, lock)
+        self._store = store
+        self.path = path
+        self.name: str = store.name
+        self.events: ProjectEvents = store.events
+        self.settings = Settings(store)
+        self.filters = Filters(store, self.settings)
+        self.history = History(store)
+        self.slides = Slides(store)
+        tables = Tables(store, self.slides)
+        self.attributes = Attributes(store, tables)
+        self.outlines = Outlines(store, tables)
+        self.boxes = Boxes(
+            store,
+            slides=self.slides,
+            tables=tables,
+            attributes=self.attributes,
+            outlines=self.outlines,
+            filters=self.filters,
+        )
+        self.classes = Classes(store, self.boxes)
+        self.runs = Runs(store, self.slides)
+        self.marks = Marks(store, self.slides)
+        self.registrations = Registrations(store, self.slides)
 
     @classmethod
     def create(
@@ -63,7 +97,7 @@ class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands, SavedFilt
         project = cls.open(folder, program=program)
         try:
             for scenes in facts:
-                project._add_scenes(scenes, kind="made")
+                project.slides.add_scenes(scenes, kind="made")
         except BaseException:
             project.close()
             raise
@@ -100,7 +134,7 @@ class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands, SavedFilt
                 backups.back_up_when_due(database, folder)
                 migrate(database, folder)
                 project = cls(folder, database, lock)
-                project._stop_left_runs()
+                project.runs.stop_left()
             except BaseException:
                 database.close()
                 raise
@@ -109,12 +143,35 @@ class Project(RunCommands, ClassCommands, SlideCommands, MarkCommands, SavedFilt
             raise
         return project
 
+    @property
+    def read_only(self) -> bool:
+        """Whether the project was opened for reading."""
+        return self._store.read_only
+
+    @property
+    def owner(self) -> dict[str, Any] | None:
+        """Who writes this project: user, host, pid, program, since; None when nobody does."""
+        return self._store.owner
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a large command is just being written; nothing else can be changed until it is finished."""
+        return self._store.is_writing
+
+    def reload(self) -> None:
+        """Read everything again (a reader does this to see what the owner committed since)."""
+        self._store.reload()
+
     def check(self) -> list[str]:
-        """Look for damage, mend what can be mended (when open for writing) and return a sentence for each thing."""
-        found = checking.check_content(self._database, self.path, repair=not self.read_only)
+        """Look for damage, repair what can be repaired (when open for writing); return a sentence for each thing."""
+        found = checking.check_content(self._store.database, self.path, repair=not self.read_only)
         if found:
             self.reload()
         return found
+
+    def close(self) -> None:
+        """Close the database and let go of the project; everything was committed before."""
+        self._store.close()
 
     def __enter__(self) -> Project:
         return self

@@ -54,7 +54,7 @@ RUN_STATES = ("running", "finished", "stopped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One detection over a slide or a part of it. ``found`` counts the finds it brought, kept or deleted since."""
+    """One detection over a slide or a part of it. ``found`` counts the findings it brought, kept or deleted since."""
 
     id: int
     slide_id: int
@@ -73,8 +73,8 @@ class LogEntry:
     """One line of the project's history.
 
     ``kind`` is "command" (can be undone), "run" (switched on and off with the run), "made" (part of the project's
-    making), "kept" (could not be undone any more because later finds rely on it) or "dropped" (was undone, and another
-    command took its place). ``box_ids`` holds the first thousand of ``box_count`` boxes.
+    making), "kept" (could not be undone any more because later findings rely on it) or "dropped" (was undone, and
+    another command took its place). ``box_ids`` holds the first thousand of ``box_count`` boxes.
     """
 
     id: int

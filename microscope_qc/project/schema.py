@@ -102,6 +102,7 @@ def _detail(name: str) -> Table:
 
 attributes = _detail("attributes")
 outlines = _detail("outlines")
+DETAILS = (attributes.name, outlines.name)
 
 runs = Table(
     "runs",

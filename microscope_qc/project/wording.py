@@ -9,7 +9,7 @@ from microscope_qc.project.records import SlideRecord
 
 def shown_words(project: Project) -> str:
     """What the project's filter shows: ``shown: confidence >= 0.40, classes ACP, COP``."""
-    known: BoxFilter = project.filter
+    known: BoxFilter = project.filters.current
     parts = []
     if known.min_confidence > 0:
         parts.append(f"confidence ≥ {known.min_confidence:.2f} or judged")

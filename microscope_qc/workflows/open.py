@@ -11,7 +11,7 @@ from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
 from microscope_qc.core.files import WriteError
 from microscope_qc.project import SUFFIX, Project
-from microscope_qc.project.slides import read_facts, slide_stem
+from microscope_qc.project.scenes import read_facts, slide_stem
 
 DOCUMENTS_FOLDER = "Microscope QC"
 

@@ -73,11 +73,11 @@ def project(tmp_path: Path, slide_files: list[Path]) -> Project:
     made = Project.create(tmp_path / "P.mqc", slides=slide_files)
     first = made.slides[0].id
     for slide in made.slides:
-        made.set_pixel_size(slide.id, 0.5)
+        made.slides.set_pixel_size(slide.id, 0.5)
     count = 8
     left = 100.0 + 150 * np.arange(count)
     ids = [item.id for item in made.classes]
-    made.add_boxes(
+    made.boxes.add(
         first,
         make_rows(
             count,

@@ -61,7 +61,7 @@ def project(tmp_path: Path, resin_slide: Path, slide_files: list[Path]) -> Proje
     from microscope_qc.project import Project
 
     made = Project.create(tmp_path / "P.mqc", slides=[resin_slide, slide_files[0]])
-    made.set_pixel_size(made.slides[1].id, 0.3)
+    made.slides.set_pixel_size(made.slides[1].id, 0.3)
     return made
 
 
@@ -162,7 +162,7 @@ def test_area_is_left_out_with_the_brush_and_given_back(
 ) -> None:
     from microscope_qc.core.boxes import make_rows
 
-    project.add_boxes(project.slides[0].id, make_rows(1, y0=700, y1=900, x0=700, x1=900, class_id=1), title="A box")
+    project.boxes.add(project.slides[0].id, make_rows(1, y0=700, y1=900, x0=700, x1=900, class_id=1), title="A box")
     before = shown(window, dock, qtbot)
     editing = changing(window, dock, qtbot)
     assert window.canvas.layout().itemAt(0).widget().isVisible() and dock.area.view.bar.isVisible()
@@ -198,7 +198,7 @@ def test_ctrl_z_is_the_brush_s_wherever_the_focus_is(
 ) -> None:
     from microscope_qc.core.boxes import make_rows
 
-    project.add_boxes(project.slides[0].id, make_rows(1, y0=700, y1=900, x0=700, x1=900, class_id=1), title="A box")
+    project.boxes.add(project.slides[0].id, make_rows(1, y0=700, y1=900, x0=700, x1=900, class_id=1), title="A box")
     shown(window, dock, qtbot)
     editing = changing(window, dock, qtbot)
     drag(window, (1000, 800), (1000, 2200))
@@ -359,8 +359,8 @@ def test_it_is_there_at_the_next_start_and_only_for_its_own_slide(
     first, second = (slide.id for slide in project.slides)
     session.show_slide(second)  # in the middle of it: nothing is lost, nothing gets to the other slide
     assert not dock.area.view.active and dock.area.masks.get("changed") is None
-    assert project.setting(f"area:{second}") is None
-    assert not at(mask_from_dict(project.setting(f"area:{first}")["changed"], SHAPE), 1000, 1500)
+    assert project.settings.get(f"area:{second}") is None
+    assert not at(mask_from_dict(project.settings.get(f"area:{first}")["changed"], SHAPE), 1000, 1500)
     session.show_slide(first)
     assert not at(dock.area.masks.get("changed"), 1000, 1500)
     session.set_project(None)
@@ -371,7 +371,7 @@ def test_it_is_there_at_the_next_start_and_only_for_its_own_slide(
     assert dock.area.choice().mask is mask
 
     def stored() -> Any:
-        return session.project.setting(f"area:{first}")
+        return session.project.settings.get(f"area:{first}")
 
     qtbot.waitUntil(lambda: session.mosaic is not None)
     dock.area.show_look.setChecked(True)
@@ -401,7 +401,7 @@ def test_in_a_project_for_reading_it_is_kept_in_memory(
     session.show_slide(first)
     assert not at(dock.area.masks.get("changed"), 1000, 1500)
     session.set_project(None)
-    assert owner.setting(f"area:{first}") is None
+    assert owner.settings.get(f"area:{first}") is None
     owner.close()
 
 
@@ -425,7 +425,7 @@ def test_without_a_pixel_size_the_button_says_why(
     window: MainWindow, dock: DetectDock, qtbot: QtBot, project: Project
 ) -> None:
     shown(window, dock, qtbot)
-    project.set_pixel_size(project.slides[0].id, None)
+    project.slides.set_pixel_size(project.slides[0].id, None)
     assert dock.area.view.layer.mask is None and not dock.area.change.isEnabled()
     assert dock.area.change.toolTip() == "Type the pixel size first."
     dock.area.view.editing.begin(
@@ -450,7 +450,7 @@ def test_a_stored_area_that_cannot_be_used_is_said(
     window.session.show_slide(second)
     dock.area.masks._masks.clear()
     mask = AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), np.ones((16, 24), bool))
-    project.set_setting(f"area:{first}", {"changed": mask_to_dict(mask) | change, "drawn": mask_to_dict(mask)})
+    project.settings.set(f"area:{first}", {"changed": mask_to_dict(mask) | change, "drawn": mask_to_dict(mask)})
     heard: list[str] = []
     window.session.notice.connect(heard.append)
     window.session.show_slide(first)
@@ -467,7 +467,7 @@ def test_a_detection_shows_where_it_looked(
     look = np.zeros((16, 24), bool)
     look[4:8, :] = True
     slide = project.slides[0].id
-    everything, some, damaged, fresh = (project.start_run(slide, card, {"area": str(i)}) for i in range(4))
+    everything, some, damaged, fresh = (project.runs.start(slide, card, {"area": str(i)}) for i in range(4))
     write_mask(everything.folder, None)
     write_mask(some.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), look))
     write_mask(damaged.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), look))

@@ -37,7 +37,7 @@ def corners(row: np.void) -> list[float]:
 
 def newest(window: MainWindow) -> str:
     """Title of the newest entry of the history."""
-    return str(window.session.project.history(1)[0].title)
+    return str(window.session.project.history.entries(1)[0].title)
 
 
 def rest_at(window: MainWindow, y: float, x: float) -> None:
@@ -81,10 +81,10 @@ def test_each_of_the_eight_handles_moves_its_sides(
 ) -> None:
     near(window)
     click(window, 330, 140)
-    entries = len(window.session.project.history())
+    entries = len(window.session.project.history.entries())
     drag(window, handle, (handle[0] - 10, handle[1] - 20))
     assert corners(rows(window)[0]) == pytest.approx(expected, abs=1)
-    assert len(window.session.project.history()) == entries + 1
+    assert len(window.session.project.history.entries()) == entries + 1
     assert newest(window) == "Resize 1 find"
 
 
@@ -109,13 +109,13 @@ def test_several_boxes_move_together_in_one_step(window: MainWindow) -> None:
     click(window, 330, 140)
     click(window, 330, 290, SHIFT)
     before = rows(window)
-    entries = len(window.session.project.history())
+    entries = len(window.session.project.history.entries())
     drag(window, (330, 140), (350, 170))
     after = rows(window)
     for place in (0, 1):
         assert corners(after[place]) == pytest.approx(np.array(corners(before[place])) + [20, 30, 20, 30], abs=1)
     assert np.array_equal(after[2:], before[2:])
-    assert len(window.session.project.history()) == entries + 1
+    assert len(window.session.project.history.entries()) == entries + 1
     assert newest(window) == "Move 2 finds"
     assert window.canvas.boxes._shift == (0.0, 0.0)
     press(window, Qt.Key.Key_Z, CTRL)
@@ -169,16 +169,16 @@ def test_nudges_in_quick_succession_are_undone_together(
     monkeypatch.setattr(box_editing.time, "monotonic", lambda: clock[0])
     near(window)
     click(window, 330, 140)
-    count, start = len(project.history()), corners(rows(window)[0])
+    count, start = len(project.history.entries()), corners(rows(window)[0])
     for _ in range(5):
         press(window, Qt.Key.Key_Right, CTRL)
         clock[0] += 0.5
-    assert len(project.history()) == count + 1
+    assert len(project.history.entries()) == count + 1
     clock[0] += 2.0
     press(window, Qt.Key.Key_Down, CTRL)
     click(window, 330, 290)
     press(window, Qt.Key.Key_Down, CTRL)
-    assert len(project.history()) == count + 3, "later, and another find"
+    assert len(project.history.entries()) == count + 3, "later, and another find"
     press(window, Qt.Key.Key_Z, CTRL)
     press(window, Qt.Key.Key_Z, CTRL)
     assert corners(rows(window)[0]) == [start[0], start[1] + 5, start[2], start[3] + 5]
@@ -189,8 +189,8 @@ def test_nudges_in_quick_succession_are_undone_together(
 def test_copied_boxes_are_pasted_at_the_mouse_and_on_another_slide(window: MainWindow, project: Project) -> None:
     session = window.session
     first = int(rows(window)["id"][0])
-    project.edit_boxes([first], note="seen before")
-    project.edit_attributes([first], {"depth": 3})
+    project.boxes.edit([first], note="seen before")
+    project.attributes.edit([first], {"depth": 3})
     click(window, 330, 140)
     click(window, 330, 290, SHIFT)
     press(window, Qt.Key.Key_C, CTRL)
@@ -204,10 +204,10 @@ def test_copied_boxes_are_pasted_at_the_mouse_and_on_another_slide(window: MainW
     assert middle == pytest.approx((700, 800), abs=2 / window.canvas.view.zoom + 1)
     assert (made["x0"][1] - made["x0"][0], made["y1"][0] - made["y0"][0]) == (150, 60)
     assert made["class_id"].tolist() == rows(window)["class_id"][:2].tolist()
-    assert (made["note"][0], project.attributes(int(made["id"][0]))) == ("seen before", {"depth": 3})
+    assert (made["note"][0], project.attributes.get(int(made["id"][0]))) == ("seen before", {"depth": 3})
     assert made["state"].tolist() == [ReviewState.UNREVIEWED] * 2
     assert session.selection.ids.tolist() == made["id"].tolist()
-    project.set_pixel_size(project.slides[1].id, 0.25)
+    project.slides.set_pixel_size(project.slides[1].id, 0.25)
     session.show_slide(project.slides[1].id)
     press(window, Qt.Key.Key_V, CTRL)
     assert (rows(window)["x1"] - rows(window)["x0"]).tolist() == [160, 160]  # the same um
@@ -269,7 +269,7 @@ def test_pasting_words_says_what_to_do(window: MainWindow) -> None:
 def test_one_click_makes_a_box_of_the_size_of_its_class(window: MainWindow, project: Project) -> None:
     session = window.session
     item = replace(project.classes[2], box_size_um=20.0)
-    project.edit_class(item.id, box_size_um=20.0)
+    project.classes.edit(item.id, box_size_um=20.0)
     session.set_draw_class(item.id)
     press(window, Qt.Key.Key_B)
     click(window, 700, 800)
@@ -301,7 +301,7 @@ def test_state_class_and_note_of_a_selection_change_in_one_step_each(window: Mai
     session = window.session
     drag(window, (250, 60), (400, 500), keys=CTRL)
     assert len(session.selection) == 3
-    entries = len(session.project.history())
+    entries = len(session.project.history.entries())
     press(window, Qt.Key.Key_Y)
     press(window, Qt.Key.Key_4)
     session.set_note(session.selection.ids, "together")
@@ -309,8 +309,8 @@ def test_state_class_and_note_of_a_selection_change_in_one_step_each(window: Mai
     assert changed["state"].tolist() == [ReviewState.CONFIRMED] * 3
     assert len(set(changed["class_id"].tolist())) == 1
     assert changed["note"].tolist() == ["together"] * 3
-    titles = [entry.title for entry in session.project.history(3)]
-    assert len(session.project.history()) == entries + 3
+    titles = [entry.title for entry in session.project.history.entries(3)]
+    assert len(session.project.history.entries()) == entries + 3
     assert titles[0] == "Note on 3 finds"
     assert titles[1].startswith("Class 3 finds to ")
     assert titles[2] == "Confirm 3 finds"
@@ -333,7 +333,7 @@ def test_undo_goes_where_a_box_was_that_is_gone(window: MainWindow) -> None:
 
 def test_the_card_shows_after_a_while_and_not_under_the_mouse(window: MainWindow, qtbot: QtBot) -> None:
     hover = window.canvas.hover
-    window.session.project.edit_boxes([int(rows(window)["id"][1])], note="<b>dark</b> rim")
+    window.session.project.boxes.edit([int(rows(window)["id"][1])], note="<b>dark</b> rim")
     rest_at(window, 700, 700)
     rest_at(window, 330, 290)
     assert not hover.isVisible()
@@ -414,7 +414,7 @@ def test_a_hundred_thousand_finds_are_prepared_in_the_background(
     count = 100_000
     y, x = rng.uniform(0, 1150, count), rng.uniform(0, 1550, count)
     slide = project.slides[1].id
-    project.add_boxes(slide, make_rows(count, y0=y, x0=x, y1=y + 1, x1=x + 1, class_id=project.classes[0].id))
+    project.boxes.add(slide, make_rows(count, y0=y, x0=x, y1=y + 1, x1=x + 1, class_id=project.classes[0].id))
     window.session.show_slide(slide)
     layer = window.canvas.boxes
     qtbot.waitUntil(lambda: layer._scene is not None and not layer.preparing, timeout=60_000)
@@ -422,7 +422,7 @@ def test_a_hundred_thousand_finds_are_prepared_in_the_background(
     qtbot.waitUntil(lambda: layer._scene.serves(window.canvas.view) and not layer._stale, timeout=60_000)
     dots = layer._scene.dots
     assert 1000 < dots < 40_000  # one per occupied cell
-    target = project.boxes(slide).rows[500]
+    target = project.boxes.table(slide).rows[500]
     window.canvas.set_view(window.canvas.view.fitted(*(corners(target)), margin=20))
     window.canvas._on_refresh()
     assert not layer.preparing  # near by there are few: at once
@@ -442,7 +442,7 @@ def test_a_crowd_in_the_corner_of_a_slide_is_prepared_in_the_background(
     count = 60_000
     y, x = np.random.default_rng(1).uniform(0, 40, (2, count))
     slide = project.slides[1].id
-    project.add_boxes(slide, make_rows(count, y0=y, x0=x, y1=y + 1, x1=x + 1, class_id=project.classes[0].id))
+    project.boxes.add(slide, make_rows(count, y0=y, x0=x, y1=y + 1, x1=x + 1, class_id=project.classes[0].id))
     window.session.show_slide(slide)
     window.canvas.set_view(window.canvas.view.fitted(0, 0, 40, 40))
     window.canvas._on_refresh()

@@ -90,5 +90,5 @@ def test_the_filter_is_said_at_the_bottom_and_taken_away(window: MainWindow) -> 
     assert hint.isVisible() and "of 8 shown" in hint.words.text()
     assert window.book.actions["view.show_all"].isEnabled()
     window.trigger("view.show_all")
-    assert not hint.isVisible() and window.session.project.filter == BoxFilter()
+    assert not hint.isVisible() and window.session.project.filters.current == BoxFilter()
     assert not window.book.actions["view.show_all"].isEnabled()

@@ -36,7 +36,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     pixels = np.random.default_rng(0).integers(0, 255, (700, 900, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "S1.png")
     project = Project.create(tmp_path / "P.mqc", slides=[tmp_path / "S1.png"])
-    project.add_boxes(project.slides[0].id, make_rows(1, y0=5, y1=50, x0=7, x1=80, class_id=1), title="Draw")
+    project.boxes.add(project.slides[0].id, make_rows(1, y0=5, y1=50, x0=7, x1=80, class_id=1), title="Draw")
     made = Session()
     made.set_project(project)
     yield made
@@ -98,7 +98,7 @@ def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtB
 
     region = Region(100, 200, 300, 400)
     np.testing.assert_array_equal(session.mosaic.read_rgb8(region), before(region))
-    assert project.undo_title == "Use the fast copy of S1"
+    assert project.history.undo_title == "Use the fast copy of S1"
     session.undo()
     assert session.slide.path == tmp_path / "S1.png"
     qtbot.waitUntil(lambda: bar.isVisible() and "lies there already" in bar.text)

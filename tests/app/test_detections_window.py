@@ -27,13 +27,13 @@ def a_run(window: MainWindow, count: int = 0, *, shift_px: float = 0.0) -> Any:
     """A finished run over the first slide with finds in a raster."""
     project = window.session.project
     slide = project.slides[0]
-    run = project.start_run(slide.id, {"model": "net", "region": [0, 0, *slide.shape_px]}, {})
+    run = project.runs.start(slide.id, {"model": "net", "region": [0, 0, *slide.shape_px]}, {})
     if count:
         place = np.arange(count)
         y, x = 2.0 + 3.4 * (place // 400), 2.0 + 3.9 * (place % 400) + shift_px
         columns = {"y0": y, "x0": x, "y1": y + 3, "x1": x + 3, "confidence": 0.05 + 0.9 * (place % 97) / 97}
-        project.add_finds(run.id, make_rows(count, class_id=project.classes[0].id, **columns))
-    return project.finish_run(run.id, "finished")
+        project.runs.add_findings(run.id, make_rows(count, class_id=project.classes[0].id, **columns))
+    return project.runs.finish(run.id, "finished")
 
 
 def pixel(window: MainWindow, y: float, x: float) -> np.ndarray:

@@ -44,7 +44,7 @@ def window(tmp_path: Path, qtbot: QtBot) -> Iterator[Window]:
     from microscope_qc.project import Project
 
     project = Project.create(tmp_path / "P.mqc", slides=[picture(tmp_path / "S1.png", 1)])
-    project.add_boxes(project.slides[0].id, make_rows(1, y0=5, y1=50, x0=7, x1=80, class_id=1), title="Draw")
+    project.boxes.add(project.slides[0].id, make_rows(1, y0=5, y1=50, x0=7, x1=80, class_id=1), title="Draw")
     (tmp_path / "S1.png").rename(tmp_path / "moved.png")
     made = Window(project)
     qtbot.addWidget(made)
@@ -70,7 +70,7 @@ def test_found_again(window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyP
     project = window.session.project
     commands.SlideCommands(window).locate(project.slides[0].id)  # type: ignore[arg-type]
     qtbot.waitUntil(lambda: project.slides[0].path.name == "moved.png")
-    assert len(project.boxes(project.slides[0].id)) == 1
+    assert len(project.boxes.table(project.slides[0].id)) == 1
     assert readers
     assert "MainThread" not in readers
 

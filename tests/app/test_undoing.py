@@ -48,7 +48,7 @@ def test_a_large_step_that_fails_is_said_and_changes_nothing(
     qtbot: Any, window: MainWindow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from microscope_qc.core.errors import ProjectError
-    from microscope_qc.project.stepping import Stepping
+    from microscope_qc.project.parts.history import PendingStep
 
     session, project = window.session, window.session.project
     assert project is not None
@@ -56,12 +56,12 @@ def test_a_large_step_that_fails_is_said_and_changes_nothing(
     seen = threading.Event()
     history = window.show_dock("history")
 
-    def full(self: Stepping, step: Any) -> None:
+    def full(step: PendingStep) -> None:
         assert seen.wait(60)
-        self._pending = None
+        step.store.free(step)
         raise ProjectError("The disk is full.", hint="Free some space.")
 
-    monkeypatch.setattr(Stepping, "_write_step", full)
+    monkeypatch.setattr(PendingStep, "write", full)
     said: list[Any] = []
     window.errors.person_error.connect(said.append)
     with qtbot.capture_exceptions() as raised:
@@ -70,7 +70,7 @@ def test_a_large_step_that_fails_is_said_and_changes_nothing(
         seen.set()
         qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
     assert said or raised
-    assert len(session.table) == 8 and project.can_undo and not project.is_writing
+    assert len(session.table) == 8 and project.history.can_undo and not project.is_writing
     qtbot.waitUntil(history._undo.isEnabled, timeout=60_000)
     qtbot.waitUntil(window.book.actions["edit.undo"].isEnabled, timeout=60_000)
 
@@ -86,5 +86,5 @@ def test_a_project_closed_during_a_large_step_has_it_or_not(qtbot: Any, window: 
     session.set_project(None)
     qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
     with Project.open(place, write=False) as again:
-        count = len(again.boxes(again.slides[0].id))
-        assert (count, again.history(1)[0].undone) in ((0, True), (8, False))
+        count = len(again.boxes.table(again.slides[0].id))
+        assert (count, again.history.entries(1)[0].undone) in ((0, True), (8, False))

@@ -104,11 +104,11 @@ def test_a_digit_relabels_the_selection_in_one_step(window: MainWindow) -> None:
     assert session.selection.ids.tolist() == [first]
     click(window, 330, 290, Qt.KeyboardModifier.ShiftModifier)
     assert len(session.selection) == 2
-    entries = len(session.project.history())
+    entries = len(session.project.history.entries())
     press(window, Qt.Key.Key_5)
     wanted = next(item.id for item in session.classes if item.key == "5")
     assert rows(window)["class_id"][:2].tolist() == [wanted, wanted]
-    assert len(session.project.history()) == entries + 1
+    assert len(session.project.history.entries()) == entries + 1
     session.selection.clear()
     press(window, Qt.Key.Key_3)
     assert session.class_of(session.draw_class_id).key == "3"
@@ -118,15 +118,15 @@ def test_a_handle_resizes_and_the_middle_moves_one_command_each(window: MainWind
     session = window.session
     window.canvas.set_view(window.canvas.view.fitted(250, 60, 450, 260))
     click(window, 330, 140)
-    entries = len(session.project.history())
+    entries = len(session.project.history.entries())
     drag(window, (360, 180), (400, 220))
     box = rows(window)[0]
     assert np.allclose([box["y0"], box["x0"], box["y1"], box["x1"]], (300, 100, 400, 220), atol=1)
-    assert len(session.project.history()) == entries + 1
+    assert len(session.project.history.entries()) == entries + 1
     drag(window, (350, 160), (360, 180))
     moved = rows(window)[0]
     assert np.allclose([moved["y0"], moved["x0"], moved["y1"], moved["x1"]], (310, 120, 410, 240), atol=1)
-    assert len(session.project.history()) == entries + 2
+    assert len(session.project.history.entries()) == entries + 2
     press(window, Qt.Key.Key_Right, Qt.KeyboardModifier.ControlModifier)
     assert rows(window)[0]["x0"] == pytest.approx(moved["x0"] + 1)
 
@@ -255,7 +255,7 @@ def test_slides_are_read_in_the_background_and_a_bad_one_stops_no_other(
 ) -> None:
     from PIL import Image
 
-    from microscope_qc.project import slides as slides_module
+    from microscope_qc.project import scenes as slides_module
 
     threads: list[bool] = []
     read = slides_module.read_facts
@@ -287,17 +287,17 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
     first = project.slides[0].id
     path = tmp_path / "finds.json"
     run_job(export_boxes(project, path, "coco"))
-    before = len(project.boxes(first))
+    before = len(project.boxes.table(first))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     window.trigger("file.import")
     dialog = window.findChild(ImportDialog)
     qtbot.waitUntil(dialog.take.isEnabled, timeout=60_000)
-    assert len(project.boxes(first)) == before  # the dry run writes nothing
+    assert len(project.boxes.table(first)) == before  # the dry run writes nothing
     QTest.mouseClick(dialog.take, LEFT)
-    qtbot.waitUntil(lambda: len(project.boxes(first)) > before, timeout=60_000)
-    assert project.undo_title.startswith("Import")
-    project.undo()
-    assert len(project.boxes(first)) == before
+    qtbot.waitUntil(lambda: len(project.boxes.table(first)) > before, timeout=60_000)
+    assert project.history.undo_title.startswith("Import")
+    project.history.undo()
+    assert len(project.boxes.table(first)) == before
     path.write_text('{"images": [{"id": 1, "file_name": "other.png", "width": 5, "height": 5}], "categories": '
                     '[{"id": 1, "name": "X"}], "annotations": [{"id": 1, "image_id": 1, "category_id": 1, '
                     '"bbox": [0, 0, 2, 2]}]}')  # fmt: skip
@@ -307,7 +307,7 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
     qtbot.waitUntil(lambda: "other.png" in dialog.summary.text(), timeout=60_000)
     assert not dialog.take.isEnabled()
     dialog.reject()
-    assert len(project.boxes(first)) == before
+    assert len(project.boxes.table(first)) == before
 
 
 def test_a_project_opened_in_the_background_is_let_go_when_it_is_closed(
@@ -382,7 +382,7 @@ def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project, q
     count = 20_000
     y, x = rng.uniform(0, 1150, count), rng.uniform(0, 1550, count)
     slide = project.slides[1].id
-    project.add_boxes(slide, make_rows(count, y0=y, x0=x, y1=y + 6, x1=x + 6, class_id=project.classes[0].id))
+    project.boxes.add(slide, make_rows(count, y0=y, x0=x, y1=y + 6, x1=x + 6, class_id=project.classes[0].id))
     window.session.show_slide(slide)
     assert len(window.canvas.boxes.rows) == count
     table = window.show_dock("table")
@@ -394,7 +394,7 @@ def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project, q
     window.canvas.set_view(window.canvas.view.fitted(500, 500, 600, 600))
     window.canvas._on_refresh()
     assert 0 < window.canvas.boxes._frames._count < 3000
-    nearest = project.boxes(slide).rows[0]
+    nearest = project.boxes.table(slide).rows[0]
     window.session.select_and_centre(int(nearest["id"]))
     click(window, float(nearest["y0"]) + 3, float(nearest["x0"]) + 3)
     assert window.session.selection.current == nearest["id"]
@@ -456,7 +456,7 @@ def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_in_sight(window: Mai
     sem = window.docks["sem"].content
     project, slide = window.session.project, window.session.slide
     for number, (y, x) in enumerate(((100, 100), (100, 1500), (1100, 150)), start=1):
-        project.add_mark(slide.id, f"M{number}", y, x, stage_x_mm=50 + x / 2000, stage_y_mm=30 - y / 2000)
+        project.marks.add(slide.id, f"M{number}", y, x, stage_x_mm=50 + x / 2000, stage_y_mm=30 - y / 2000)
     window.session.choose(window.session.table.rows["id"][:3], True)
     sem.refresh()
     sem.align.click()
@@ -488,7 +488,7 @@ def test_near_by_the_slide_is_shown_in_full_detail(window: MainWindow, qtbot: Qt
 
     pixels = np.random.default_rng(0).integers(0, 2, (2100, 2100), dtype=np.uint8) * 255
     Image.fromarray(pixels).save(tmp_path / "noise.png")
-    record = window.session.project.add_slide(tmp_path / "noise.png")
+    record = window.session.project.slides.add(tmp_path / "noise.png")
     window.session.show_slide(record.id)
     picture = window.canvas.picture
     qtbot.waitUntil(lambda: window.session.mosaic is not None and len(picture.model.layers) == 1, timeout=60_000)

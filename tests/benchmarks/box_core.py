@@ -72,7 +72,7 @@ def some_boxes(count: int) -> np.ndarray:
 def row_by_row(project: Project, slide_id: int) -> np.ndarray:
     """Load boxes as the project did before: all columns as Python values, one list per column."""
     names = BOX_DTYPE.names or ()
-    with project._database.begin() as connection:
+    with project._store.database.begin() as connection:
         sql = f"SELECT {', '.join(names)} FROM boxes WHERE slide_id = ? ORDER BY id"  # noqa: S608
         found = connection.exec_driver_sql(sql, (slide_id,)).cursor.fetchall()
     rows = np.zeros(len(found), BOX_DTYPE)
@@ -138,26 +138,26 @@ def of_project(rows: np.ndarray, folder: Path) -> dict[str, float]:
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(folder / "slide.png")
     figures: dict[str, float] = {}
     with Project.create(folder / "p.mqc", slides=[folder / "slide.png"]) as project:
-        slide = project.slide().id
-        figures["insert all, one transaction"] = median_ms(lambda: project.add_boxes(slide, rows), 1)
+        slide = project.slides[0].id
+        figures["insert all, one transaction"] = median_ms(lambda: project.boxes.add(slide, rows), 1)
         rng = np.random.default_rng(2)
-        ids = project.boxes(slide).rows["id"].copy()
+        ids = project.boxes.table(slide).rows["id"].copy()
         picks = iter(rng.permutation(ids)[:200].tolist())
         repeats = min(50, len(ids) // 2)
-        figures["single edit, durable"] = median_ms(lambda: project.edit_boxes([next(picks)], note="seen"), repeats)
+        figures["single edit, durable"] = median_ms(lambda: project.boxes.edit([next(picks)], note="seen"), repeats)
         some = rng.permutation(ids)[: min(10_000, len(ids))]
         classes = iter([defect.id for defect in project.classes] * 3)
         changed, undone, redone = [], [], []
         for _ in range(5):
-            changed.append(median_ms(lambda: project.edit_boxes(some, class_id=next(classes)), 1))
-            undone.append(median_ms(project.undo, 1))
-            redone.append(median_ms(project.redo, 1))
+            changed.append(median_ms(lambda: project.boxes.edit(some, class_id=next(classes)), 1))
+            undone.append(median_ms(project.history.undo, 1))
+            redone.append(median_ms(project.history.redo, 1))
         figures["class of 10,000"] = statistics.median(changed)
         figures["undo of that"], figures["redo of that"] = statistics.median(undone), statistics.median(redone)
     with Project.open(folder / "p.mqc") as project:
         new, old = [], []
         for _ in range(3 if len(rows) <= 100_000 else 1):
-            with project._database.begin() as connection:
+            with project._store.database.begin() as connection:
                 new.append(median_ms(lambda: BoxTable(loading.boxes(connection, slide)), 1))
             old.append(median_ms(lambda: BoxTable(row_by_row(project, slide)), 1))
         figures["load"], figures["load, row by row (before)"] = statistics.median(new), statistics.median(old)

@@ -79,10 +79,10 @@ class OurBoxes(Ours):
         place = write_virtual(self.folder / f"{name}.virtual.json", shape=(side, side))
         self.place = self.folder / f"{name}.mqc"
         with Project.create(self.place, slides=[place]) as project:
-            slide = project.slide().id
-            project.set_pixel_size(slide, 0.5)
+            slide = project.slides[0].id
+            project.slides.set_pixel_size(slide, 0.5)
             rows["class_id"] = np.resize([item.id for item in project.classes], len(rows))
-            project.add_boxes(slide, rows, title="Import boxes")
+            project.boxes.add(slide, rows, title="Import boxes")
 
     def open(self) -> float:
         """Open it; seconds until its boxes are on screen."""

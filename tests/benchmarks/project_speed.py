@@ -47,32 +47,32 @@ def main(count: int, folder: Path) -> None:
         x1=corner[1] + size[1],
     )
     project = Project.create(folder / "speed.mqc", slides=[folder / "slide.png"])
-    slide = project.slide().id
-    table = project.boxes(slide)
-    report(f"add {count} boxes", lambda: project.add_boxes(slide, rows))
-    report("undo that", project.undo)
-    report("redo that", project.redo)
+    slide = project.slides[0].id
+    table = project.boxes.table(slide)
+    report(f"add {count} boxes", lambda: project.boxes.add(slide, rows))
+    report("undo that", project.history.undo)
+    report("redo that", project.history.redo)
     ids = table.rows["id"].copy()
     some = rng.permutation(ids)[: min(10_000, count)]
-    report(f"confirm {len(some)} boxes", lambda: project.edit_boxes(some, state=ReviewState.CONFIRMED))
-    report("undo that", project.undo)
-    report("redo that", project.redo)
-    report("draw one box", lambda: project.add_boxes(slide, rows[:1]), repeats=100)
+    report(f"confirm {len(some)} boxes", lambda: project.boxes.edit(some, state=ReviewState.CONFIRMED))
+    report("undo that", project.history.undo)
+    report("redo that", project.history.redo)
+    report("draw one box", lambda: project.boxes.add(slide, rows[:1]), repeats=100)
     picks = iter(rng.permutation(ids)[:200].tolist())
-    report("edit one box", lambda: project.edit_boxes([next(picks)], note="seen"), repeats=100)
-    report("undo one edit", project.undo, repeats=100)
-    run = project.start_run(slide, {"model": "speed"}, {}).id
-    report("take 20 finds in", lambda: project.add_finds(run, rows[:20]), repeats=50)
-    project.set_filter(BoxFilter(min_confidence=0.5))
-    report("all rows that are shown", project.all_rows, repeats=10)
-    report("200 lines of history", project.history, repeats=10)
+    report("edit one box", lambda: project.boxes.edit([next(picks)], note="seen"), repeats=100)
+    report("undo one edit", project.history.undo, repeats=100)
+    run = project.runs.start(slide, {"model": "speed"}, {}).id
+    report("take 20 finds in", lambda: project.runs.add_findings(run, rows[:20]), repeats=50)
+    project.filters.set(BoxFilter(min_confidence=0.5))
+    report("all rows that are shown", project.boxes.rows, repeats=10)
+    report("200 lines of history", project.history.entries, repeats=10)
     report("check", project.check)
     report("close", project.close)
     megabytes = (project.path / "project.sqlite").stat().st_size / 1e6
     report("open (with the daily backup)", lambda: Project.open(project.path).close())
     report("open", lambda: Project.open(project.path).close(), repeats=5)
     with Project.open(project.path) as again:
-        report("read the boxes of the slide", lambda: again.boxes(slide))
+        report("read the boxes of the slide", lambda: again.boxes.table(slide))
     print(f"{'project.sqlite':<36}{megabytes:10.1f} MB")
 
 

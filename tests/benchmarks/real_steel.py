@@ -152,15 +152,16 @@ def review_and_export(project_path: Path, out: Path, truth: Path) -> None:
 
     with Project.open(project_path) as project:
         slide = project.slides[0]
-        if not project.all_rows(slide.id)["chosen"].any():
+        if not project.boxes.rows(slide.id)["chosen"].any():
             choose_worst(project, slide.id, 20)
-        if not project.marks(slide.id):
+        if not project.marks.of_slide(slide.id):
             place_simulated_marks(project, slide.id, seed=1)
         for path in run_job(write_results(project, slide.id, out)):
             print(f"wrote {path.name}")
         score = score_against_truth(project, slide.id, truth)
+        limit = project.filters.current.min_confidence
         print(
-            f"{len(project.all_rows(slide.id))} finds at confidence {project.filter.min_confidence:.2f} and above: "
+            f"{len(project.boxes.rows(slide.id))} finds at confidence {limit:.2f} and above: "
             f"precision {score['precision']:.3f}, recall {score['recall']:.3f}"
         )
         for code, row in sorted(score["classes"].items()):

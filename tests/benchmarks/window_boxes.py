@@ -80,10 +80,10 @@ class Bench:
         place = write_virtual(folder / "boxes.virtual.json", shape=(self.side, self.side))
         self.place = folder / "boxes.mqc"
         with Project.create(self.place, slides=[place]) as project:
-            slide = project.slide().id
-            project.set_pixel_size(slide, 0.5)
+            slide = project.slides[0].id
+            project.slides.set_pixel_size(slide, 0.5)
             rows["class_id"] = np.resize([item.id for item in project.classes], len(rows))
-            project.add_boxes(slide, rows, title="Import boxes")
+            project.boxes.add(slide, rows, title="Import boxes")
         from microscope_qc.app.session import session as module
 
         module.open_mosaic = lambda _slide: sheet
@@ -212,7 +212,7 @@ def actions(bench: Bench) -> dict[str, list[tuple[float, float, float]]]:
     for item in session.classes[:3]:
         do("class of 10,000", lambda item=item: session.relabel(ids, item.id))
         do("undo class of 10,000", session.undo)
-    while session.project is not None and session.project.undo_title != "Import boxes":
+    while session.project is not None and session.project.history.undo_title != "Import boxes":
         session.undo()
         bench.until_quiet()
     for _ in range(2):

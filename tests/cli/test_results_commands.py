@@ -17,7 +17,7 @@ from microscope_qc.project import Project
 def project_path(tmp_path):
     Image.fromarray(np.full((100, 200), 90, np.uint8)).save(tmp_path / "S1.png")
     with Project.create(tmp_path / "cell.mqc", slides=[tmp_path / "S1.png"]) as made:
-        made.set_pixel_size(made.slides[0].id, 0.5)
+        made.slides.set_pixel_size(made.slides[0].id, 0.5)
     (tmp_path / "boxes.csv").write_text("slide,class,x0_px,y0_px,x1_px,y1_px,chosen\nS1,ACP,10,20,30,40,yes\n")
     return tmp_path / "cell.mqc"
 

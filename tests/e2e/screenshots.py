@@ -91,7 +91,7 @@ def _place_slides(source: Path, copy: Path) -> None:
     with Project.open(copy) as project:
         for slide in project.slides:
             if slide.path != places[slide.id]:
-                project.relocate_slide(slide.id, places[slide.id])
+                project.slides.relocate(slide.id, places[slide.id])
 
 
 def take(project: Path, out: Path) -> None:
@@ -311,7 +311,7 @@ def _large_project(folder: Path) -> Path:
     rows["state"] = rng.choice([0, 1, 2], count, p=[0.6, 0.3, 0.1])
     path = folder / "Large.mqc"
     with Project.create(path, slides=[slide]) as project:
-        project.add_boxes(project.slides[0].id, rows, title="Draw")
+        project.boxes.add(project.slides[0].id, rows, title="Draw")
     return path
 
 

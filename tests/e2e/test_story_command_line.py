@@ -104,7 +104,7 @@ def check_annotations(project: Path, tmp_path: Path, *, shown: int) -> None:
     assert len(coco["annotations"]) == shown
     with Project.open(project, write=False) as opened:
         codes = {item.id: item.code for item in opened.classes}
-        rows = {int(row["id"]): row for row in opened.all_rows()}
+        rows = {int(row["id"]): row for row in opened.boxes.rows()}
     names = {category["id"]: category["name"] for category in coco["categories"]}
     for entry in coco["annotations"]:
         row = rows[entry["id"]]
@@ -138,8 +138,8 @@ def check_stage(project: Path, tmp_path: Path) -> None:
     places = tmp_path / "places.csv"
     assert "chosen" in refused("stage", "export", project, places, "--registration", "R1", "--format", "csv")
     with Project.open(project) as opened:  # choosing is done by a person, in the window
-        rows = opened.all_rows()[:3].copy()
-        opened.edit_boxes(rows["id"], title="Choose 3 finds for the SEM", chosen=True)
+        rows = opened.boxes.rows()[:3].copy()
+        opened.boxes.edit(rows["id"], title="Choose 3 finds for the SEM", chosen=True)
     written = document("stage", "export", project, places, "--registration", "R1", "--format", "csv")
     assert written["positions"] == len(rows)
     with places.open(newline="", encoding="utf-8") as file:
@@ -195,7 +195,7 @@ def test_a_model_without_weights(slide: Path, tmp_path: Path) -> None:
     assert "weights" in refused("detect", project, "--model", model)
     assert "no-such-model" in refused("detect", project, "--model", "no-such-model")
     with Project.open(project) as opened:
-        assert opened.runs == [], "a detection that could not start leaves no run"
+        assert list(opened.runs) == [], "a detection that could not start leaves no run"
 
 
 def test_a_slide_that_was_moved_away(slide: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_everything_is_there_after_a_kill(story: tuple[Acts, Path]) -> None:
     with Project.open(place) as project:
         assert state_of(project) == acts["last"]["state"]
         assert project.check() == []
-        rows = {int(row["id"]): row for row in project.boxes(project.slides[0].id).rows}
+        rows = {int(row["id"]): row for row in project.boxes.table(project.slides[0].id).rows}
         box = rows[acts["draw"]["box"]]
         assert np.allclose([box[name] for name in ("y0", "x0", "y1", "x1")], BOX, atol=4)  # drawn at a quarter's zoom
         assert box["state"] == ReviewState.CONFIRMED and np.isnan(box["confidence"])
@@ -90,7 +90,7 @@ def test_everything_is_there_after_a_kill(story: tuple[Acts, Path]) -> None:
         assert sorted(number for number, row in rows.items() if row["chosen"]) == sorted(confirmed)
         keys = {item.id: item.key for item in project.classes}
         assert keys[int(rows[acts["review"]["relabelled"]]["class_id"])] == "4"
-        assert [mark.name for mark in project.marks(project.slides[0].id)] == ["M1", "M2", "M3"]
+        assert [mark.name for mark in project.marks.of_slide(project.slides[0].id)] == ["M1", "M2", "M3"]
         assert [record.name for record in project.registrations] == ["R1"]
         assert [(run.state, run.shown) for run in project.runs] == [("finished", True)]
         assert project.runs[0].found == acts["detect"]["finds"] > 0
@@ -102,7 +102,7 @@ def test_the_exports_are_right(story: tuple[Acts, Path]) -> None:
     acts, folder = story
     state = acts["last"]["state"]
     with Project.open(Path(acts["open"]["project"]), write=False) as project:
-        shown = {int(row["id"]): row for row in project.all_rows()}
+        shown = {int(row["id"]): row for row in project.boxes.rows()}
         codes = {item.id: item.code for item in project.classes}
         size_um = project.slides[0].pixel_size_um
     assert set(state["boxes"]) >= {str(number) for number in shown}
@@ -152,13 +152,13 @@ def test_a_new_window_goes_on_where_the_killed_one_stopped(story: tuple[Acts, Pa
     assert sorted(dock.travel.rows["id"].tolist()) == sorted(acts["review"]["confirmed"])
 
     person.press(KEY.Key_Z, CTRL)
-    assert project.registrations == [], "the last act was the alignment"
+    assert list(project.registrations) == [], "the last act was the alignment"
     undone = 1
-    while project.can_undo:
+    while project.history.can_undo:
         person.press(KEY.Key_Z, CTRL)
         undone += 1
     rows = session.table.rows
-    assert undone > 15 and project.marks(session.slide.id) == []
+    assert undone > 15 and project.marks.of_slide(session.slide.id) == []
     assert not rows["chosen"].any() and not (rows["state"][rows["run_id"] > 0]).any()
     for _ in range(undone):
         person.press(KEY.Key_Z, CTRL | SHIFT)

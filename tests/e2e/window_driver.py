@@ -187,13 +187,13 @@ class Person:
         """Click a mark on the slide and type what the stage shows there (``stage`` takes y, x and gives x, y in mm)."""
         project, slide = self.session.project, self.session.slide
         assert project is not None and slide is not None
-        count = len(project.marks(slide.id))
+        count = len(project.marks.of_slide(slide.id))
         if self.session.tool != "mark":
             self.press(KEY.Key_M)
         table = self.window.docks["sem"].build().table
         self.wait_until(table.isVisible, "the table of marks")
         self.click_slide(y, x)
-        marks = project.marks(slide.id)
+        marks = project.marks.of_slide(slide.id)
         assert len(marks) == count + 1, "a click with the mark tool places one mark"
         table = self.window.docks["sem"].content.table
         self.wait_until(
@@ -205,11 +205,15 @@ class Person:
         stage_x, stage_y = stage(marks[-1].y_px, marks[-1].x_px)
         self.type_focused(f"{stage_x:.5f}")
         self.press_focused(KEY.Key_Tab)
-        self.wait_until(lambda: project.marks(slide.id)[-1].stage_x_mm is not None, "the stage's x to be taken")
+        self.wait_until(
+            lambda: project.marks.of_slide(slide.id)[-1].stage_x_mm is not None, "the stage's x to be taken"
+        )
         self.wait_until(lambda: _is_typing(table), "the stage's y to be asked for")
         self.type_focused(f"{stage_y:.5f}")
         self.press_focused(KEY.Key_Return)
-        self.wait_until(lambda: project.marks(slide.id)[-1].stage_y_mm is not None, "the stage's y to be taken")
+        self.wait_until(
+            lambda: project.marks.of_slide(slide.id)[-1].stage_y_mm is not None, "the stage's y to be taken"
+        )
 
     def align(self) -> None:
         """Press Align in the SEM dock."""
@@ -254,7 +258,7 @@ def state_of(project: Project) -> dict[str, Any]:
     """Everything a person can see of a project, as it would be written in JSON."""
     boxes = {}
     for slide in project.slides:
-        for row in project.boxes(slide.id).rows:
+        for row in project.boxes.table(slide.id).rows:
             values = {name: row[name].item() if hasattr(row[name], "item") else row[name] for name in row.dtype.names}
             values["confidence"] = None if np.isnan(row["confidence"]) else round(float(row["confidence"]), 6)
             boxes[str(values.pop("id"))] = {**values, "slide": slide.name}
@@ -264,13 +268,13 @@ def state_of(project: Project) -> dict[str, Any]:
         "marks": [
             [mark.name, mark.y_px, mark.x_px, mark.stage_x_mm, mark.stage_y_mm]
             for slide in project.slides
-            for mark in project.marks(slide.id)
+            for mark in project.marks.of_slide(slide.id)
         ],
         "alignments": [[record.name, record.data] for record in project.registrations],
         "runs": [[run.id, run.state, run.found, run.shown] for run in project.runs],
-        "history": [entry.title for entry in project.history(500) if not entry.undone],
-        "undo": project.undo_title if project.can_undo else "",
-        "confidence": round(project.filter.min_confidence, 6),
+        "history": [entry.title for entry in project.history.entries(500) if not entry.undone],
+        "undo": project.history.undo_title if project.history.can_undo else "",
+        "confidence": round(project.filters.current.min_confidence, 6),
     }
 
 

@@ -26,7 +26,7 @@ def some_rows(count: int, *, seed: int = 0, class_id: int = 1, **columns: Any) -
 def stored(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
     """Everything in the database that undo and redo are about: table -> id -> row."""
     result: dict[str, dict[int, dict[str, Any]]] = {}
-    with project._database.begin() as connection:
+    with project._store.database.begin() as connection:
         for name in CONTENT:
             rows = connection.execute(select(schema.metadata.tables[name]))
             columns = tuple(rows.keys())
@@ -46,22 +46,22 @@ def assert_memory_is_stored(project: Project) -> None:
         number: row["code"] for number, row in in_database["classes"].items()
     }
     for slide in project.slides:
-        rows = project.boxes(slide.id).rows
+        rows = project.boxes.table(slide.id).rows
         mine = [row for row in in_database["boxes"].values() if row["slide_id"] == slide.id]
         assert rows["id"].tolist() == [row["id"] for row in mine]
         for name in BOX_DTYPE.names or ():
             expected = [float("nan") if row[name] is None else row[name] for row in mine]
             np.testing.assert_array_equal(rows[name], np.array(expected, BOX_DTYPE[name]))
     for number, row in in_database["slides"].items():
-        assert project.slide_by_id(number).name == row["name"]
-        for table, found in (("attributes", project.slide_attributes), ("outlines", project.slide_outlines)):
+        assert project.slides.by_id(number).name == row["name"]
+        for table, found in (("attributes", project.attributes.of_slide), ("outlines", project.outlines.of_slide)):
             expected_texts = {n: row["data"] for n, row in in_database[table].items() if row["slide_id"] == slide.id}
-            assert project._detail(table, slide.id) == expected_texts
+            assert getattr(project, table).stored(slide.id) == expected_texts
             assert sorted(found(slide.id)) == sorted(expected_texts)
     assert [(d.id, d.position, d.colour) for d in project.classes] == sorted(
         ((n, row["position"], row["colour"]) for n, row in in_database["classes"].items()), key=lambda d: (d[1], d[0])
     )
-    marks = {mark.id: mark.name for slide in project.slides for mark in project.marks(slide.id)}
+    marks = {mark.id: mark.name for slide in project.slides for mark in project.marks.of_slide(slide.id)}
     assert marks == {number: row["name"] for number, row in in_database["marks"].items()}
     assert {run.id: run.shown for run in project.runs} == {n: row["shown"] for n, row in in_database["runs"].items()}
 
@@ -69,7 +69,7 @@ def assert_memory_is_stored(project: Project) -> None:
 def edit_at_random(project: Project, rng: random.Random) -> None:
     """One edit that depends on the project and ``rng`` only, so that it can be done again on a copy."""
     slide = rng.choice(project.slides)
-    ids = project.boxes(slide.id).rows["id"].tolist()
+    ids = project.boxes.table(slide.id).rows["id"].tolist()
     kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size"]
     if ids:
         kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
@@ -79,37 +79,37 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
     chosen = rng.sample(ids, min(len(ids), rng.randint(1, 5)))
     if kind == "add":
         rows = some_rows(rng.choice([1, 1, 3, 500]), seed=rng.randint(0, 9999), class_id=project.classes[0].id)
-        project.add_boxes(slide.id, rows)
+        project.boxes.add(slide.id, rows)
     elif kind == "undo":
-        project.undo()
+        project.history.undo()
     elif kind == "redo":
-        project.redo()
+        project.history.redo()
     elif kind == "mark":
-        project.add_mark(slide.id, f"M{rng.randint(1, 99)}", rng.random() * 80, rng.random() * 120)
+        project.marks.add(slide.id, f"M{rng.randint(1, 99)}", rng.random() * 80, rng.random() * 120)
     elif kind == "class":
-        project.edit_class(rng.choice(project.classes).id, description=f"text {rng.random()}")
+        project.classes.edit(rng.choice(project.classes).id, description=f"text {rng.random()}")
     elif kind == "order":
         ids_of_classes = [defect.id for defect in project.classes]
         rng.shuffle(ids_of_classes)
-        project.reorder_classes(ids_of_classes)
+        project.classes.reorder(ids_of_classes)
     elif kind == "merge":
-        project.merge_classes([rng.choice(project.classes[1:]).id], into=project.classes[0].id)
+        project.classes.merge([rng.choice(project.classes[1:]).id], into=project.classes[0].id)
     elif kind == "describe":
-        project.edit_attributes(chosen, {rng.choice("ab"): rng.choice([None, rng.random(), "Ü"])})
+        project.attributes.edit(chosen, {rng.choice("ab"): rng.choice([None, rng.random(), "Ü"])})
     elif kind == "outline":
         shape = Outline.polygon([(0, 0), (0, rng.random() + 1), (rng.random() + 1, 0)])
-        project.set_outline(chosen[0], rng.choice([shape, shape, None]))
+        project.outlines.set(chosen[0], rng.choice([shape, shape, None]))
     elif kind == "copy":
-        project.duplicate_boxes(chosen, dy_px=rng.random(), dx_px=3)
+        project.boxes.duplicate(chosen, dy_px=rng.random(), dx_px=3)
     elif kind == "size":
-        project.set_pixel_size(slide.id, rng.uniform(0.1, 2.0))
+        project.slides.set_pixel_size(slide.id, rng.uniform(0.1, 2.0))
     elif kind == "move":
-        project.edit_boxes(chosen, y0=-rng.random(), x0=-rng.random())
+        project.boxes.edit(chosen, y0=-rng.random(), x0=-rng.random())
     elif kind == "judge":
-        project.edit_boxes(chosen, state=rng.choice(list(ReviewState)), reason="duplicate")
+        project.boxes.edit(chosen, state=rng.choice(list(ReviewState)), reason="duplicate")
     elif kind == "relabel":
-        project.edit_boxes(chosen, class_id=rng.choice(project.classes).id)
+        project.boxes.edit(chosen, class_id=rng.choice(project.classes).id)
     elif kind == "note":
-        project.edit_boxes(chosen, note=f"Überprüft {rng.random()}")
+        project.boxes.edit(chosen, note=f"Überprüft {rng.random()}")
     else:
-        project.delete_boxes(chosen)
+        project.boxes.delete(chosen)

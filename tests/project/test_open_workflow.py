@@ -26,7 +26,7 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_slide_gets_its_project_once(tmp_path: Path) -> None:
     slide = write_slide(tmp_path / "S1 45.png", seed=1)
     with project_for(slide) as made:
-        assert made.path == tmp_path / "S1 45.mqc" and made.slide().path == slide and not made.read_only
+        assert made.path == tmp_path / "S1 45.mqc" and made.slides[0].path == slide and not made.read_only
     with project_for(slide) as again:
         assert again.path == made.path and len(again.slides) == 1
     with project_for(made.path) as itself:
@@ -64,7 +64,7 @@ def test_a_slide_that_moved_is_known_by_its_content(tmp_path: Path) -> None:
     moved = slide.rename(tmp_path / "new" / "s.png")
     shutil.move(tmp_path / "s.mqc", tmp_path / "new" / "s.mqc")
     with project_for(moved) as again:
-        assert again.path == tmp_path / "new" / "s.mqc" and again.slide().path == moved
+        assert again.path == tmp_path / "new" / "s.mqc" and again.slides[0].path == moved
 
 
 def test_a_read_only_folder_puts_the_project_into_documents(
@@ -82,7 +82,7 @@ def test_a_read_only_folder_puts_the_project_into_documents(
 
     monkeypatch.setattr(os, "mkdir", refuse)  # root may write everywhere
     with project_for(slide) as made:
-        assert made.path == documents / "s.mqc" and made.slide().path == slide
+        assert made.path == documents / "s.mqc" and made.slides[0].path == slide
     with project_for(slide) as again:
         assert again.path == made.path
 
@@ -123,6 +123,6 @@ def test_scenes_become_slides_of_their_own(tmp_path: Path, real_data: Path) -> N
             with Project.create(tmp_path / "several.mqc", slides=[file]) as project:
                 assert [record.scene for record in project.slides] == names
                 assert len({record.name for record in project.slides}) == len(names)
-                assert project.add_slide(file, scene=names[1]) == project.slides[1]
+                assert project.slides.add(file, scene=names[1]) == project.slides[1]
             return
     pytest.skip("no CZI with several scenes there")

@@ -38,17 +38,17 @@ def database_of(project: Project) -> Iterator[sqlite3.Connection]:
 
 
 def test_a_sound_project_has_nothing_to_say(project: Project) -> None:
-    slide = project.slide().id
-    project.add_boxes(slide, some_rows(5))
-    run = project.start_run(slide, {"model": "m"}, {})
+    slide = project.slides[0].id
+    project.boxes.add(slide, some_rows(5))
+    run = project.runs.start(slide, {"model": "m"}, {})
     (run.folder / "journal.jsonl").write_text('{"tile": 0, "candidates": []}\n', encoding="utf-8")
-    project.undo()
+    project.history.undo()
     assert project.check() == []
     assert not list((project.path / "backups").glob("before-check-*"))
 
 
 def test_what_refers_to_nothing_gets_something_to_refer_to(project: Project) -> None:
-    project.add_boxes(project.slide().id, some_rows(4))
+    project.boxes.add(project.slides[0].id, some_rows(4))
     with database_of(project) as database:
         database.execute("UPDATE boxes SET slide_id = 77 WHERE id = 1")
         database.execute("UPDATE boxes SET class_id = 55 WHERE id = 2")
@@ -58,53 +58,53 @@ def test_what_refers_to_nothing_gets_something_to_refer_to(project: Project) -> 
         expected = stored(again)["boxes"][4]
         found = again.check()
         assert len(found) == 5, found  # the fifth: the lost slide's file is not known
-        assert again.slide("lost slide 77").missing and again.slide_of(1) == 77
-        assert again.class_by_code("lost 55").id == 55
-        assert again.boxes(again.slide().id).get([3])["run_id"] == 0
+        assert again.slides.named("lost slide 77").missing and again.boxes.slide_of(1) == 77
+        assert again.classes.by_code("lost 55").id == 55
+        assert again.boxes.table(again.slides[0].id).get([3])["run_id"] == 0
         row = stored(again)["boxes"][4]
         assert (row["y0"], row["y1"], row["x0"], row["x1"]) == tuple(expected[n] for n in ("y1", "y0", "x1", "x0"))
         assert_memory_is_stored(again)
-        assert not again.can_undo  # what it would take back is not what it left
+        assert not again.history.can_undo  # what it would take back is not what it left
         assert len(again.check()) == 1  # the lost slide is still missing
     assert len(list((project.path / "backups").glob("before-check-*.sqlite"))) == 1
 
 
 def test_boxes_without_a_size_are_taken_out(project: Project) -> None:
-    project.add_boxes(project.slide().id, some_rows(3))
+    project.boxes.add(project.slides[0].id, some_rows(3))
     with database_of(project) as database:
         database.execute("UPDATE boxes SET y1 = y0 WHERE id = 1")
         database.execute("UPDATE boxes SET x1 = 9e999 WHERE id = 2")
     with Project.open(project.path) as again:
         assert again.check() == ["2 boxes have no size. They were taken out."]
-        assert again.boxes(again.slide().id).rows["id"].tolist() == [3]
+        assert again.boxes.table(again.slides[0].id).rows["id"].tolist() == [3]
 
 
 def test_a_damaged_step_ends_the_history(project: Project) -> None:
-    slide = project.slide().id
+    slide = project.slides[0].id
     for number in range(4):
-        project.add_boxes(slide, some_rows(1), title=f"step {number}")
+        project.boxes.add(slide, some_rows(1), title=f"step {number}")
     with database_of(project) as database:
         database.execute("UPDATE log SET changes = x'0011' WHERE title = 'step 1'")
     with Project.open(project.path) as again:
         (sentence,) = again.check()
         assert "history" in sentence
-        assert [again.undo().title, again.undo().title] == ["step 3", "step 2"]  # type: ignore[union-attr]
-        assert not again.can_undo and len(again.boxes(slide)) == 2
+        assert [again.history.undo().title, again.history.undo().title] == ["step 3", "step 2"]  # type: ignore[union-attr]
+        assert not again.history.can_undo and len(again.boxes.table(slide)) == 2
 
 
 def test_a_damaged_step_is_refused_before_it_is_checked(project: Project) -> None:
-    slide = project.slide().id
-    project.add_boxes(slide, some_rows(1))
+    slide = project.slides[0].id
+    project.boxes.add(slide, some_rows(1))
     with database_of(project) as database:
         database.execute("UPDATE log SET changes = substr(changes, 1, 30) WHERE kind = 'command'")
     with Project.open(project.path) as again:
         with pytest.raises(ProjectError, match="damaged"):
-            again.undo()
-        assert len(again.boxes(slide)) == 1
+            again.history.undo()
+        assert len(again.boxes.table(slide)) == 1
 
 
 def test_a_run_without_its_card_gets_it_back(project: Project) -> None:
-    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
     card = (run.folder / "card.json").read_text(encoding="utf-8")
     (run.folder / "card.json").unlink()
     run.folder.rmdir()
@@ -115,7 +115,7 @@ def test_a_run_without_its_card_gets_it_back(project: Project) -> None:
 
 @pytest.mark.parametrize("torn", ['{"tile": 1, "cand', "x" * 200_000, '{"tile": 1, "candidates": []}'])
 def test_a_torn_journal_line_is_cut_off(project: Project, torn: str) -> None:
-    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
     journal = run.folder / "journal.jsonl"
     whole = '{"tile": 0, "candidates": []}\n'
     journal.write_text(whole + torn, encoding="utf-8")
@@ -126,7 +126,7 @@ def test_a_torn_journal_line_is_cut_off(project: Project, torn: str) -> None:
 
 
 def test_a_reader_checks_without_mending(project: Project) -> None:
-    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
     (run.folder / "card.json").unlink()
     project.close()
     with Project.open(project.path, write=False) as reader:
@@ -135,12 +135,14 @@ def test_a_reader_checks_without_mending(project: Project) -> None:
 
 
 def test_a_backup_a_day_and_five_of_them(project: Project) -> None:
-    project.add_boxes(project.slide().id, some_rows(3))
+    project.boxes.add(project.slides[0].id, some_rows(3))
     start = time.time()
-    made = [backups.back_up_when_due(project._database, project.path, now_s=start + day * 86_500) for day in range(1)]
-    assert made[0] is not None and backups.back_up_when_due(project._database, project.path) is None
+    made = [
+        backups.back_up_when_due(project._store.database, project.path, now_s=start + day * 86_500) for day in range(1)
+    ]
+    assert made[0] is not None and backups.back_up_when_due(project._store.database, project.path) is None
     for day in range(1, 8):
-        newest = backups.back_up_when_due(project._database, project.path, now_s=start + day * 86_500)
+        newest = backups.back_up_when_due(project._store.database, project.path, now_s=start + day * 86_500)
         assert newest is not None
         os.utime(newest, (start + day * 86_500,) * 2)
     files = backups.backup_files(project.path)
@@ -162,11 +164,11 @@ def test_opening_makes_a_backup(project: Project) -> None:
 def test_a_damaged_database_is_replaced_by_the_last_backup(
     project: Project, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slide = project.slide().id
-    project.add_boxes(slide, some_rows(3000))
+    slide = project.slides[0].id
+    project.boxes.add(slide, some_rows(3000))
     project.close()
     with Project.open(project.path) as again:  # makes the backup
-        again.add_boxes(slide, some_rows(1))
+        again.boxes.add(slide, some_rows(1))
     file = project.path / "project.sqlite"
     whole = file.read_bytes()
     spoilt = bytearray(whole)
@@ -179,7 +181,7 @@ def test_a_damaged_database_is_replaced_by_the_last_backup(
     assert run_command("check", str(project.path)) == 0
     assert "backup of" in capsys.readouterr().out
     with Project.open(project.path) as restored:
-        assert len(restored.boxes(slide)) == 3000 and restored.check() == []
+        assert len(restored.boxes.table(slide)) == 3000 and restored.check() == []
     aside = list(project.path.glob("project.damaged-*.sqlite"))
     assert [path.read_bytes() for path in aside] == ([] if damage == "missing" else [contents[damage]])
 

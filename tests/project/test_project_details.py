@@ -26,24 +26,24 @@ def drawn(project: Project) -> list[int]:
     """Three boxes on the first slide, the first with an outline and attributes."""
     rows = some_rows(3)
     rows["y0"][0], rows["x0"][0], rows["y1"][0], rows["x1"][0] = TRIANGLE.bounds
-    slide = project.slide().id
-    made = project.add_boxes_many(
+    slide = project.slides[0].id
+    made = project.boxes.add_many(
         {slide: rows}, attributes={slide: {0: {"material": "Al"}, 2: {}}}, outlines={slide: {0: TRIANGLE}}
     )
     return made[slide].tolist()
 
 
 def test_attributes_are_set_merged_and_taken_away(project: Project, drawn: list[int]) -> None:
-    project.edit_attributes(drawn[:2], {"depth": 2.5, "tags": ["a", 1]})
-    assert project.attributes(drawn[0]) == {"material": "Al", "depth": 2.5, "tags": ["a", 1]}
-    assert project.attributes(drawn[2]) == {}
-    assert project.history()[0].box_ids == tuple(drawn[:2])
-    project.edit_attributes(drawn, {"material": None, "depth": None, "tags": None})
-    assert project.slide_attributes(project.slide().id) == {}
-    project.undo()
+    project.attributes.edit(drawn[:2], {"depth": 2.5, "tags": ["a", 1]})
+    assert project.attributes.get(drawn[0]) == {"material": "Al", "depth": 2.5, "tags": ["a", 1]}
+    assert project.attributes.get(drawn[2]) == {}
+    assert project.history.entries()[0].box_ids == tuple(drawn[:2])
+    project.attributes.edit(drawn, {"material": None, "depth": None, "tags": None})
+    assert project.attributes.of_slide(project.slides[0].id) == {}
+    project.history.undo()
     project.close()
     with Project.open(project.path, write=False) as reader:
-        assert reader.attributes(drawn[1]) == {"depth": 2.5, "tags": ["a", 1]}
+        assert reader.attributes.get(drawn[1]) == {"depth": 2.5, "tags": ["a", 1]}
 
 
 @pytest.mark.parametrize(
@@ -52,190 +52,192 @@ def test_attributes_are_set_merged_and_taken_away(project: Project, drawn: list[
 def test_impossible_attributes_change_nothing(project: Project, drawn: list[int], attributes: dict) -> None:
     before = stored(project)
     with pytest.raises(InputError):
-        project.edit_attributes(drawn, attributes)
+        project.attributes.edit(drawn, attributes)
     assert stored(project) == before
 
 
 def test_views_hear_of_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
     heard = []
-    project.boxes(project.slide().id).changed.connect(lambda change: heard.append((change.kind, change.ids.tolist())))
-    project.edit_attributes(drawn[1:], {"a": 1})
-    project.set_outline(drawn[1], TRIANGLE)
-    project.delete_boxes(drawn[:1])
+    project.boxes.table(project.slides[0].id).changed.connect(
+        lambda change: heard.append((change.kind, change.ids.tolist()))
+    )
+    project.attributes.edit(drawn[1:], {"a": 1})
+    project.outlines.set(drawn[1], TRIANGLE)
+    project.boxes.delete(drawn[:1])
     assert heard == [("updated", drawn[1:]), ("updated", drawn[1:2]), ("removed", drawn[:1])]
 
 
 def test_an_outline_moves_with_its_box_and_goes_when_the_size_changes(project: Project, drawn: list[int]) -> None:
     (y0, x0, y1, x1), first = TRIANGLE.bounds, drawn[0]
-    project.edit_boxes(drawn, note="same place")
-    assert project.outline(first) == TRIANGLE
-    project.edit_boxes([first], y0=y0 + 0.1, y1=y1 + 0.1, x0=x0 - 7, x1=x1 - 7)
-    assert project.outline(first).bounds == pytest.approx((10.1, 13, 30.1, 33))
-    project.edit_boxes([first], y1=500)
-    assert project.outline(first) is None
-    project.undo()
-    project.undo()
-    assert project.outline(first) == TRIANGLE
+    project.boxes.edit(drawn, note="same place")
+    assert project.outlines.get(first) == TRIANGLE
+    project.boxes.edit([first], y0=y0 + 0.1, y1=y1 + 0.1, x0=x0 - 7, x1=x1 - 7)
+    assert project.outlines.get(first).bounds == pytest.approx((10.1, 13, 30.1, 33))
+    project.boxes.edit([first], y1=500)
+    assert project.outlines.get(first) is None
+    project.history.undo()
+    project.history.undo()
+    assert project.outlines.get(first) == TRIANGLE
     assert_memory_is_stored(project)
 
 
 def test_what_belongs_to_a_box_goes_and_comes_back_with_it(project: Project, drawn: list[int]) -> None:
     for delete in (
-        lambda: project.delete_boxes(drawn),
-        lambda: project.delete_class(project.boxes(project.slide().id).rows["class_id"][0]),
-        lambda: project.remove_slide(project.slide().id),
+        lambda: project.boxes.delete(drawn),
+        lambda: project.classes.delete(project.boxes.table(project.slides[0].id).rows["class_id"][0]),
+        lambda: project.slides.remove(project.slides[0].id),
     ):
         before = stored(project)
         delete()
         assert stored(project)["attributes"] == stored(project)["outlines"] == {}
-        project.undo()
+        project.history.undo()
         assert stored(project) == before
-        assert project.outline(drawn[0]) == TRIANGLE and project.attributes(drawn[0]) == {"material": "Al"}
+        assert project.outlines.get(drawn[0]) == TRIANGLE and project.attributes.get(drawn[0]) == {"material": "Al"}
 
 
 def test_copies_take_note_attributes_and_outline_along(project: Project, drawn: list[int]) -> None:
     first, second = project.slides
-    project.edit_boxes(drawn, note="n", state=ReviewState.CONFIRMED, chosen=True)
-    made = project.duplicate_boxes(drawn[:2], dy_px=5, dx_px=-5)
-    rows = project.boxes(first.id).get(made)
+    project.boxes.edit(drawn, note="n", state=ReviewState.CONFIRMED, chosen=True)
+    made = project.boxes.duplicate(drawn[:2], dy_px=5, dx_px=-5)
+    rows = project.boxes.table(first.id).get(made)
     assert rows["note"].tolist() == ["n", "n"] and not rows["state"].any() and not rows["chosen"].any()
-    assert project.outline(int(made[0])) == TRIANGLE.moved(5, -5)
-    (there,) = project.duplicate_boxes(drawn[:1], dy_px=0, dx_px=0, slide_id=second.id)
-    assert project.slide_of(int(there)) == second.id and project.attributes(int(there)) == {"material": "Al"}
-    project.undo()
-    project.undo()
-    assert len(project.boxes(first.id)) == 3 and len(project.boxes(second.id)) == 0
+    assert project.outlines.get(int(made[0])) == TRIANGLE.moved(5, -5)
+    (there,) = project.boxes.duplicate(drawn[:1], dy_px=0, dx_px=0, slide_id=second.id)
+    assert project.boxes.slide_of(int(there)) == second.id and project.attributes.get(int(there)) == {"material": "Al"}
+    project.history.undo()
+    project.history.undo()
+    assert len(project.boxes.table(first.id)) == 3 and len(project.boxes.table(second.id)) == 0
 
 
 def test_merging_classes_is_one_step(project: Project) -> None:
     first, second = project.slides
     a, b, c = (cls.id for cls in project.classes[:3])
-    project.add_boxes_many({first.id: some_rows(3, class_id=a), second.id: some_rows(2, class_id=b)})
-    before, entries = stored(project), len(project.history())
-    project.merge_classes([a, b, c], into=c)
-    assert len(project.history()) == entries + 1
-    assert "ACP, AOP into AFP (5 boxes)" in project.undo_title
-    assert project.class_counts()[c] == 5 and {a, b}.isdisjoint(cls.id for cls in project.classes)
+    project.boxes.add_many({first.id: some_rows(3, class_id=a), second.id: some_rows(2, class_id=b)})
+    before, entries = stored(project), len(project.history.entries())
+    project.classes.merge([a, b, c], into=c)
+    assert len(project.history.entries()) == entries + 1
+    assert "ACP, AOP into AFP (5 boxes)" in project.history.undo_title
+    assert project.classes.box_counts()[c] == 5 and {a, b}.isdisjoint(cls.id for cls in project.classes)
     assert_memory_is_stored(project)
-    project.undo()
+    project.history.undo()
     assert stored(project) == before
     with pytest.raises(InputError, match="two classes"):
-        project.merge_classes([c], into=c)
+        project.classes.merge([c], into=c)
 
 
 def test_order_and_colours_in_one_step_each(project: Project) -> None:
     ids = [cls.id for cls in project.classes]
-    project.reorder_classes(ids[::-1])
+    project.classes.reorder(ids[::-1])
     assert [cls.id for cls in project.classes] == ids[::-1]
-    project.recolour_classes({ids[0]: "#112233", ids[1]: "#445566"})
-    assert project.class_by_id(ids[1]).colour == "#445566"
-    project.undo()
-    project.undo()
-    assert [cls.id for cls in project.classes] == ids and not project.can_undo
+    project.classes.recolour({ids[0]: "#112233", ids[1]: "#445566"})
+    assert project.classes.by_id(ids[1]).colour == "#445566"
+    project.history.undo()
+    project.history.undo()
+    assert [cls.id for cls in project.classes] == ids and not project.history.can_undo
     for wrong in (ids[:-1], [*ids, ids[0]], [*ids[:-1], 99]):
         with pytest.raises(InputError):
-            project.reorder_classes(wrong)
-    with pytest.raises(InputError, match="no colour"):
-        project.recolour_classes({ids[0]: "red"})
+            project.classes.reorder(wrong)
+    with pytest.raises(InputError, match="not a colour"):
+        project.classes.recolour({ids[0]: "red"})
 
 
 def test_deleting_a_class_in_use_says_how_many_boxes_go_where(project: Project) -> None:
     a, b = (cls.id for cls in project.classes[:2])
-    project.add_boxes(project.slide().id, some_rows(4, class_id=a))
-    project.delete_class(a, move_to=b)
-    assert project.undo_title == "Delete class ACP and move its 4 boxes to AOP"
-    project.undo()
-    project.delete_class(a)
-    assert project.undo_title == "Delete class ACP and delete its 4 boxes"
+    project.boxes.add(project.slides[0].id, some_rows(4, class_id=a))
+    project.classes.delete(a, move_to=b)
+    assert project.history.undo_title == "Delete class ACP and move its 4 boxes to AOP"
+    project.history.undo()
+    project.classes.delete(a)
+    assert project.history.undo_title == "Delete class ACP and delete its 4 boxes"
 
 
 def test_class_sets_are_taken_over_in_one_step(project: Project, tmp_path: Path) -> None:
-    project.edit_class(1, box_size_um=25, example_picture="examples/acp.png", name="mine")
+    project.classes.edit(1, box_size_um=25, example_picture="examples/acp.png", name="mine")
     before = stored(project)
     file = save_class_set(tmp_path / "set", [DefectClass("ACP", "theirs", "#010203", "9"), *MAGNET_CLASSES])
-    project.take_classes(load_class_set(file))
+    project.classes.take(load_class_set(file))
     assert [cls.code for cls in project.classes][-4:] == ["OXA", "LOX", "LPO", "FLU"]
-    assert project.class_by_code("ACP").name == "mine"
-    project.undo()
+    assert project.classes.by_code("ACP").name == "mine"
+    project.history.undo()
     assert stored(project) == before
-    project.take_classes(load_class_set(file), update=True, title="Load set")
-    changed = project.class_by_code("ACP")
+    project.classes.take(load_class_set(file), update=True, title="Load set")
+    changed = project.classes.by_code("ACP")
     assert (changed.name, changed.colour, changed.key, changed.example_picture) == (
         "theirs", "#010203", "9", "examples/acp.png",
     )  # fmt: skip
     keys = [cls.key for cls in project.classes if cls.key]
     assert len(keys) == len(set(keys)), "a digit belongs to one class"
-    project.undo()
+    project.history.undo()
     assert stored(project) == before
 
 
 def test_box_size_and_examples_of_a_class(project: Project, drawn: list[int]) -> None:
-    project.edit_class(1, box_size_um=12.5, example_box=drawn[0])
+    project.classes.edit(1, box_size_um=12.5, example_box=drawn[0])
     project.close()
     with Project.open(project.path) as again:
-        assert (again.class_by_id(1).box_size_um, again.class_by_id(1).example_box) == (12.5, drawn[0])
-        again.edit_class(1, box_size_um=None)
-        assert again.class_by_id(1).box_size_um is None
+        assert (again.classes.by_id(1).box_size_um, again.classes.by_id(1).example_box) == (12.5, drawn[0])
+        again.classes.edit(1, box_size_um=None)
+        assert again.classes.by_id(1).box_size_um is None
         for wrong in (
             {"box_size_um": -1}, {"box_size_um": "wide"}, {"example_box": 99_999},
             {"example_picture": "/etc/passwd"}, {"example_picture": "../a.png"}, {"example_picture": "C:\\a.png"},
         ):  # fmt: skip
             with pytest.raises(InputError):
-                again.edit_class(1, **wrong)
+                again.classes.edit(1, **wrong)
 
 
 def test_filters_are_saved_by_name(project: Project, drawn: list[int]) -> None:
     sharp = BoxFilter(0.2, frozenset({1}), frozenset({ReviewState.CONFIRMED}), frozenset(), True, "x", 0.7, (5, 9),
                       frozenset({0, 3}))  # fmt: skip
-    project.save_filter("Überprüfen", sharp)
-    project.save_filter(" all ", BoxFilter())
-    project.save_filter("large", BoxFilter(size_um=(50, float("inf"))))
+    project.filters.save("Überprüfen", sharp)
+    project.filters.save(" all ", BoxFilter())
+    project.filters.save("large", BoxFilter(size_um=(50, float("inf"))))
     project.close()
     with Project.open(project.path) as again:
-        assert list(again.saved_filters) == ["all", "large", "Überprüfen"]
-        assert again.saved_filters["Überprüfen"] == sharp
-        assert again.saved_filters["large"].size_um == (50, float("inf"))
-        assert again.use_filter("Überprüfen") == sharp == again.filter
-        again.delete_filter("all")
-        assert list(again.saved_filters) == ["large", "Überprüfen"]
-        for wrong in (lambda: again.use_filter("all"), lambda: again.delete_filter("all"),
-                      lambda: again.save_filter("  "), lambda: again.save_filter("a", BoxFilter(size_um=(9, 5))),
-                      lambda: again.save_filter("a", BoxFilter(0.9, max_confidence=0.1))):  # fmt: skip
+        assert list(again.filters.saved) == ["all", "large", "Überprüfen"]
+        assert again.filters.saved["Überprüfen"] == sharp
+        assert again.filters.saved["large"].size_um == (50, float("inf"))
+        assert again.filters.use("Überprüfen") == sharp == again.filters.current
+        again.filters.delete("all")
+        assert list(again.filters.saved) == ["large", "Überprüfen"]
+        for wrong in (lambda: again.filters.use("all"), lambda: again.filters.delete("all"),
+                      lambda: again.filters.save("  "), lambda: again.filters.save("a", BoxFilter(size_um=(9, 5))),
+                      lambda: again.filters.save("a", BoxFilter(0.9, max_confidence=0.1))):  # fmt: skip
             with pytest.raises(InputError):
                 wrong()
 
 
 def test_what_is_shown_looks_at_size_codes_and_attributes(project: Project, drawn: list[int]) -> None:
     first, second = project.slides
-    project.set_pixel_size(first.id, 0.5)
-    project.add_boxes(second.id, make_rows(1, class_id=2, y0=0, x0=0, y1=9, x1=9))
-    project.set_filter(BoxFilter(text="AL"))
-    assert project.all_rows()["id"].tolist() == drawn[:1]
-    project.edit_attributes(drawn[1:2], {"x": "metal"})
-    assert project.all_rows(first.id)["id"].tolist() == drawn[:2]
-    other = project.facts(second.id)
-    project.set_filter(BoxFilter(text="aop", facts=other))
-    assert project.filter.facts != other, "what is known of one slide is not kept with the filter"
-    assert len(project.all_rows(first.id)) == 0 and len(project.all_rows(second.id)) == 1
-    project.set_filter(BoxFilter(size_um=(9.99, 10.01)))
-    assert project.all_rows()["id"].tolist() == drawn[:1], "20 px at 0.5 um"
+    project.slides.set_pixel_size(first.id, 0.5)
+    project.boxes.add(second.id, make_rows(1, class_id=2, y0=0, x0=0, y1=9, x1=9))
+    project.filters.set(BoxFilter(text="AL"))
+    assert project.boxes.rows()["id"].tolist() == drawn[:1]
+    project.attributes.edit(drawn[1:2], {"x": "metal"})
+    assert project.boxes.rows(first.id)["id"].tolist() == drawn[:2]
+    other = project.boxes.facts(second.id)
+    project.filters.set(BoxFilter(text="aop", facts=other))
+    assert project.filters.current.facts != other, "what is known of one slide is not kept with the filter"
+    assert len(project.boxes.rows(first.id)) == 0 and len(project.boxes.rows(second.id)) == 1
+    project.filters.set(BoxFilter(size_um=(9.99, 10.01)))
+    assert project.boxes.rows()["id"].tolist() == drawn[:1], "20 px at 0.5 um"
 
 
 def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int], tmp_path: Path) -> None:
-    project.edit_boxes(drawn[:1], note="=HYPERLINK(evil)", state=ReviewState.REJECTED, reason="duplicate")
-    project.edit_attributes(drawn[1:2], {"material": "Ni"})
-    project.undo()
-    project.redo()
-    run = project.start_run(project.slide().id, {"model": "m"}, {})
-    project.add_finds(run.id, some_rows(2, confidence=0.5))
-    project.edit_class(1, name="+SUM(A1)")
-    project.undo()
-    project.rename_slide(project.slide().id, "=cmd()")
-    (change,) = project.changes_of(project.history()[4])
+    project.boxes.edit(drawn[:1], note="=HYPERLINK(evil)", state=ReviewState.REJECTED, reason="duplicate")
+    project.attributes.edit(drawn[1:2], {"material": "Ni"})
+    project.history.undo()
+    project.history.redo()
+    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
+    project.runs.add_findings(run.id, some_rows(2, confidence=0.5))
+    project.classes.edit(1, name="+SUM(A1)")
+    project.history.undo()
+    project.slides.rename(project.slides[0].id, "=cmd()")
+    (change,) = project.history.changes_of(project.history.entries()[4])
     assert (change.item, change.kind) == (f"box {drawn[0]}", "changed")
     assert "state=unreviewed" in change.before and "note=—" in change.before
     assert "state=rejected" in change.after and "reason=duplicate" in change.after
-    count = project.export_history(tmp_path / "trail.csv")
+    count = project.history.export(tmp_path / "trail.csv")
     with (tmp_path / "trail.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == count
@@ -255,13 +257,13 @@ def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int],
     assert by_item[("box 1", "changed")]["slide"] == "'=cmd()"
     assert not any(cell[:1] in "=+-@" for line in lines for cell in line.values() if cell)
     with Project.open(project.path, write=False) as reader:
-        assert reader.export_history(tmp_path / "again.csv") == count
+        assert reader.history.export(tmp_path / "again.csv") == count
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "trail.csv").read_bytes()
 
 
 def test_the_check_mends_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
     path = project.path
-    with project._database.begin() as connection:
+    with project._store.database.begin() as connection:
         connection.execute(text("UPDATE attributes SET data = '[1'"))
         connection.execute(text("UPDATE outlines SET slide_id = 2"))
     project.close()
@@ -269,10 +271,10 @@ def test_the_check_mends_attributes_and_outlines(project: Project, drawn: list[i
         said = reader.check()
         assert [s for s in said if "attributes of 1 boxes" in s] and [s for s in said if "another slide" in s]
     with Project.open(path) as mended:
-        mended._database.pragma("foreign_keys=OFF")
-        with mended._database.begin() as connection:
+        mended._store.database.pragma("foreign_keys=OFF")
+        with mended._store.database.begin() as connection:
             connection.execute(text(f"INSERT INTO outlines VALUES (99, 1, '{json.dumps({})}')"))  # noqa: S608
         assert len(mended.check()) == 3 and mended.check() == []
-        assert mended.outline(drawn[0]) == TRIANGLE and mended.attributes(drawn[0]) == {}
-        np.testing.assert_array_equal(mended.boxes(mended.slide().id).rows["id"], drawn)
-        assert not mended.can_undo, "undo would meet other rows than it left"
+        assert mended.outlines.get(drawn[0]) == TRIANGLE and mended.attributes.get(drawn[0]) == {}
+        np.testing.assert_array_equal(mended.boxes.table(mended.slides[0].id).rows["id"], drawn)
+        assert not mended.history.can_undo, "undo would meet other rows than it left"

@@ -88,18 +88,18 @@ def test_every_acknowledged_edit_survives_a_kill(project: Project, request: pyte
         owner = json.loads((project.path / "owner.json").read_text(encoding="utf-8"))
         assert owner["pid"] == child.pid
         with Project.open(project.path) as survivor:
-            after_kill, undo_title = stored(survivor), survivor.undo_title
+            after_kill, undo_title = stored(survivor), survivor.history.undo_title
             assert survivor.check() == []
             assert_memory_is_stored(survivor)
         with Project.open(copy) as replay:
-            replay._database.pragma("synchronous=OFF")  # nobody kills this one
+            replay._store.database.pragma("synchronous=OFF")  # nobody kills this one
             edits = random.Random(seed)
             for _ in range(acknowledged):
                 edit_at_random(replay, edits)
-            expected = [(stored(replay), replay.undo_title)]
+            expected = [(stored(replay), replay.history.undo_title)]
             # the edit after the last acknowledged one may have been committed without a word about it
             edit_at_random(replay, edits)
-            expected.append((stored(replay), replay.undo_title))
+            expected.append((stored(replay), replay.history.undo_title))
         assert (after_kill, undo_title) in expected, (seed, acknowledged)
         between += (after_kill, undo_title) != expected[0]
         shutil.rmtree(copy)

@@ -46,23 +46,23 @@ def test_version_1_keeps_everything_and_its_history(old: Path, project: Project)
         Project.open(old, write=False)
     with Project.open(old) as renewed:
         assert renewed.check() == []
-        slide = renewed.slide().id
-        assert not renewed.slide().missing
-        rows = renewed.boxes(slide).rows
+        slide = renewed.slides[0].id
+        assert not renewed.slides[0].missing
+        rows = renewed.boxes.table(slide).rows
         assert rows["id"].tolist() == [1, 2, 4, 5]
         assert rows["state"].tolist() == [ReviewState.REJECTED, ReviewState.REJECTED, 0, 0]
-        assert set(rows["note"]) == {"Überprüft", ""} and renewed.filter.min_confidence == 0.25
+        assert set(rows["note"]) == {"Überprüft", ""} and renewed.filters.current.min_confidence == 0.25
         assert [defect.code for defect in renewed.classes] == ["ACP", "AOP", "old"]
         assert renewed.classes[0].box_size_um is None and renewed.classes[0].example_picture == ""
-        while renewed.can_undo:  # steps whose rows lack the new columns
-            renewed.undo()
+        while renewed.history.can_undo:  # steps whose rows lack the new columns
+            renewed.history.undo()
         assert [defect.code for defect in renewed.classes] == ["ACP", "AOP", "AFP"]
-        assert renewed.boxes(slide).rows["id"].tolist() == [4, 5]
-        while renewed.can_redo:
-            renewed.redo()
-        assert renewed.boxes(slide).rows["id"].tolist() == [1, 2, 4, 5]
-        renewed.edit_attributes([1], {"material": "Al₂O₃"})
-        renewed.set_outline(1, Outline.polygon([(0, 0), (0, 9), (5, 3)]))
+        assert renewed.boxes.table(slide).rows["id"].tolist() == [4, 5]
+        while renewed.history.can_redo:
+            renewed.history.redo()
+        assert renewed.boxes.table(slide).rows["id"].tolist() == [1, 2, 4, 5]
+        renewed.attributes.edit([1], {"material": "Al₂O₃"})
+        renewed.outlines.set(1, Outline.polygon([(0, 0), (0, 9), (5, 3)]))
         assert renewed.check() == []
     (copy,) = old.glob("before-version-2-*.sqlite")
     with contextlib.closing(sqlite3.connect(copy)) as connection:

@@ -43,7 +43,7 @@ def as_nobody() -> Iterator[None]:
 @pytest.fixture
 def read_only_folder(project: Project) -> Iterator[Path]:
     """A copy of a project with three boxes in a folder where nothing may be written."""
-    project.add_boxes(project.slide().id, some_rows(3))
+    project.boxes.add(project.slides[0].id, some_rows(3))
     project.close()
     parent = Path(tempfile.mkdtemp(prefix="read-only-"))
     folder = parent / "cell.mqc"
@@ -66,9 +66,9 @@ def test_the_second_writer_is_told_who_the_first_is(project: Project) -> None:
     assert caught.value.hint
     with Project.open(project.path, write=False) as reader:
         assert reader.owner is not None and reader.owner["pid"] == os.getpid()
-        assert reader.read_only and not reader.can_undo
+        assert reader.read_only and not reader.history.can_undo
         with pytest.raises(ReadOnlyProjectError, match="is open in a command"):
-            reader.add_boxes(reader.slide().id, some_rows(1))
+            reader.boxes.add(reader.slides[0].id, some_rows(1))
     project.close()
     with Project.open(project.path, program="window") as again:
         assert again.owner is not None and again.owner["program"] == "window"
@@ -97,16 +97,16 @@ def test_a_note_left_by_a_kill_stops_nobody(project: Project) -> None:
 
 
 def test_a_reader_sees_what_was_committed_when_it_looks_again(project: Project) -> None:
-    slide = project.slide().id
+    slide = project.slides[0].id
     with Project.open(project.path, write=False) as reader:
-        table = reader.boxes(slide)
-        project.add_boxes(slide, some_rows(3))
-        project.add_class("New")
+        table = reader.boxes.table(slide)
+        project.boxes.add(slide, some_rows(3))
+        project.classes.add("New")
         assert len(table) == 0
         reader.reload()
-        assert len(table) == 3 and reader.class_by_code("New").code == "New"
-        reader.set_filter(BoxFilter(class_ids=frozenset()))  # a reader may look at it in another way
-        assert len(reader.all_rows()) == 0 and len(project.all_rows()) == 3
+        assert len(table) == 3 and reader.classes.by_code("New").code == "New"
+        reader.filters.set(BoxFilter(class_ids=frozenset()))  # a reader may look at it in another way
+        assert len(reader.boxes.rows()) == 0 and len(project.boxes.rows()) == 3
         assert_memory_is_stored(reader)
 
 
@@ -124,7 +124,7 @@ def test_a_newer_project_is_refused_and_left_alone(project: Project) -> None:
 
 
 def test_an_older_project_is_renewed_after_a_copy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.add_boxes(project.slide().id, some_rows(3))
+    project.boxes.add(project.slides[0].id, some_rows(3))
     project.close()
     version = schema.SCHEMA_VERSION
     monkeypatch.setattr(schema, "SCHEMA_VERSION", version + 1)
@@ -135,7 +135,7 @@ def test_an_older_project_is_renewed_after_a_copy(project: Project, monkeypatch:
     step = {version: lambda connection: connection.exec_driver_sql("ALTER TABLE slides ADD COLUMN stain TEXT")}
     monkeypatch.setattr(migrations, "STEPS", step)
     with Project.open(project.path) as renewed:
-        assert migrations.version_of(renewed._database) == version + 1 and len(renewed.all_rows()) == 3
+        assert migrations.version_of(renewed._store.database) == version + 1 and len(renewed.boxes.rows()) == 3
     (copy,) = project.path.glob(f"before-version-{version + 1}-*.sqlite")
     with contextlib.closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (str(version),)
@@ -160,7 +160,7 @@ def test_a_step_that_fails_leaves_the_old_project(project: Project, monkeypatch:
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "foreign", "text", "missing", "header"])
 def test_a_damaged_database_is_said_in_one_sentence(project: Project, kind: str) -> None:
-    project.add_boxes(project.slide().id, some_rows(2000))
+    project.boxes.add(project.slides[0].id, some_rows(2000))
     project.close()
     file = project.path / "project.sqlite"
     whole = file.read_bytes()
@@ -199,7 +199,7 @@ def test_what_is_no_project_is_refused(tmp_path: Path, project: Project) -> None
     with pytest.raises(ProjectError, match="exists already"):
         Project.create(tmp_path / "file.mqc")
     with Project.create(tmp_path / "folder.mqc") as made:  # an empty folder may become a project
-        assert made.slides == []
+        assert list(made.slides) == []
 
 
 def test_a_slide_that_cannot_be_opened_makes_no_project(tmp_path: Path, slide_files: list[Path]) -> None:
@@ -216,9 +216,9 @@ def test_a_read_only_folder_is_read(read_only_folder: Path) -> None:
         with pytest.raises(ReadOnlyProjectError, match="read-only"):
             Project.open(read_only_folder)
         with Project.open(read_only_folder, write=False) as reader:
-            assert len(reader.all_rows()) == 3 and reader.owner is None
+            assert len(reader.boxes.rows()) == 3 and reader.owner is None
             with pytest.raises(ReadOnlyProjectError, match="for reading only"):
-                reader.undo()
+                reader.history.undo()
     assert content(read_only_folder) == before
 
 
@@ -226,7 +226,7 @@ def test_a_read_only_folder_is_read_even_after_a_kill(read_only_folder: Path) ->
     # as a killed owner leaves it: some of the content is in the WAL only
     code = (
         "import os, sys; from microscope_qc.project import Project; from microscope_qc.core.boxes import make_rows\n"
-        "p = Project.open(sys.argv[1]); p.add_boxes(p.slide().id, make_rows(2, class_id=1, y1=1, x1=1)); os._exit(9)"
+        "p = Project.open(sys.argv[1]); p.boxes.add(p.slides[0].id, make_rows(2, class_id=1, y1=1, x1=1)); os._exit(9)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(read_only_folder)], check=False)
     assert done.returncode == 9
@@ -234,11 +234,11 @@ def test_a_read_only_folder_is_read_even_after_a_kill(read_only_folder: Path) ->
     (read_only_folder / "project.sqlite-shm").unlink()
     lock_up(read_only_folder)
     with as_nobody(), Project.open(read_only_folder, write=False) as reader:
-        assert len(reader.all_rows()) == 5
+        assert len(reader.boxes.rows()) == 5
 
 
 def test_a_slide_that_moved_with_its_project_is_found(project: Project, tmp_path: Path) -> None:
-    project.add_boxes(project.slide().id, some_rows(1))
+    project.boxes.add(project.slides[0].id, some_rows(1))
     project.close()
     moved = tmp_path / "elsewhere"
     moved.mkdir()
@@ -246,27 +246,27 @@ def test_a_slide_that_moved_with_its_project_is_found(project: Project, tmp_path
         if path != moved:
             path.rename(moved / path.name)
     with Project.open(moved / "cell.mqc") as again:
-        assert again.slide().path == moved / "S1 45.png" and not again.slide().missing
+        assert again.slides[0].path == moved / "S1 45.png" and not again.slides[0].missing
 
 
 def test_a_missing_slide_keeps_its_boxes_and_is_found_again(project: Project, tmp_path: Path) -> None:
-    project.add_boxes(project.slide().id, some_rows(2))
+    project.boxes.add(project.slides[0].id, some_rows(2))
     project.close()
     new_place = tmp_path / "archive.png"
     (tmp_path / "S1 45.png").rename(new_place)
     other = write_slide(tmp_path / "other.png", seed=77)
     with Project.open(project.path) as again:
-        slide = again.slide()
-        assert slide.missing and slide.path == tmp_path / "S1 45.png" and len(again.all_rows()) == 2
+        slide = again.slides[0]
+        assert slide.missing and slide.path == tmp_path / "S1 45.png" and len(again.boxes.rows()) == 2
         assert any("S1 45" in sentence for sentence in again.check())
         with pytest.raises(InputError, match="not the slide S1 45"):
-            again.relocate_slide(slide.id, other)
-        found = again.relocate_slide(slide.id, new_place)
+            again.slides.relocate(slide.id, other)
+        found = again.slides.relocate(slide.id, new_place)
         assert found.path == new_place and not found.missing
-        again.undo()
-        assert again.slide().missing
-        assert again.add_slide(new_place).id == slide.id and not again.slide().missing  # adding it finds it too
-        forced = again.relocate_slide(slide.id, other, force=True)
+        again.history.undo()
+        assert again.slides[0].missing
+        assert again.slides.add(new_place).id == slide.id and not again.slides[0].missing  # adding it finds it too
+        forced = again.slides.relocate(slide.id, other, force=True)
         assert forced.path == other and forced.fingerprint != slide.fingerprint
 
 
@@ -274,4 +274,4 @@ def test_a_closed_project_says_so(project: Project) -> None:
     project.close()
     project.close()
     with pytest.raises(ProjectError, match="closed"):
-        project.add_boxes(1, some_rows(1))
+        project.boxes.add(1, some_rows(1))

@@ -15,104 +15,104 @@ from microscope_qc.project import Project
 
 
 def test_a_run_has_a_folder_with_its_card(project: Project) -> None:
-    slide = project.slide()
-    project.set_pixel_size(slide.id, 0.3)
-    run = project.start_run(slide.id, {"model": "li-ion", "region": [0, 0, 80, 120]}, {"overlap": 64})
+    slide = project.slides[0]
+    project.slides.set_pixel_size(slide.id, 0.3)
+    run = project.runs.start(slide.id, {"model": "li-ion", "region": [0, 0, 80, 120]}, {"overlap": 64})
     card = json.loads((run.folder / "card.json").read_text(encoding="utf-8"))
     assert run.folder == project.path / "runs" / str(run.id)
     assert card == run.card
     assert card["run_id"] == run.id and card["model"] == "li-ion" and card["created"] == run.started
     assert card["slide"] == {"path": str(slide.path), "scene": None, "pixel_size_um": [0.3, 0.3]}
     assert (run.state, run.finished, run.shown, run.found, run.settings) == ("running", None, True, 0, {"overlap": 64})
-    ended = project.finish_run(run.id, "finished")
+    ended = project.runs.finish(run.id, "finished")
     assert ended.state == "finished" and ended.finished is not None
     with pytest.raises(InputError):
-        project.finish_run(run.id, "asleep")
+        project.runs.finish(run.id, "asleep")
 
 
 def test_finds_are_not_undone_but_what_a_person_says_about_them_is(project: Project) -> None:
-    slide = project.slide().id
-    project.add_mark(slide, "A", 1, 2)
-    run = project.start_run(slide, {"model": "m"}, {})
-    ids = project.add_finds(run.id, some_rows(3, confidence=0.7))
-    more = project.add_finds(run.id, some_rows(2, seed=1, confidence=0.2))
-    assert project.add_finds(run.id, some_rows(0)).tolist() == []
-    assert set(project.boxes(slide).rows["run_id"]) == {run.id}
-    assert project.run(run.id).found == 5
-    entry = next(entry for entry in project.history() if entry.kind == "run")
+    slide = project.slides[0].id
+    project.marks.add(slide, "A", 1, 2)
+    run = project.runs.start(slide, {"model": "m"}, {})
+    ids = project.runs.add_findings(run.id, some_rows(3, confidence=0.7))
+    more = project.runs.add_findings(run.id, some_rows(2, seed=1, confidence=0.2))
+    assert project.runs.add_findings(run.id, some_rows(0)).tolist() == []
+    assert set(project.boxes.table(slide).rows["run_id"]) == {run.id}
+    assert project.runs.by_id(run.id).found == 5
+    entry = next(entry for entry in project.history.entries() if entry.kind == "run")
     assert entry.box_ids == (*ids.tolist(), *more.tolist()) and entry.box_count == 5 and entry.run_id == run.id
-    assert project.undo_title == "Place mark A"
+    assert project.history.undo_title == "Place mark A"
 
-    project.edit_boxes(ids[:1], state=ReviewState.CONFIRMED)
-    project.undo()
-    assert set(project.boxes(slide).rows["state"]) == {ReviewState.UNREVIEWED}
-    project.undo()
-    assert not project.can_undo and len(project.boxes(slide)) == 5
+    project.boxes.edit(ids[:1], state=ReviewState.CONFIRMED)
+    project.history.undo()
+    assert set(project.boxes.table(slide).rows["state"]) == {ReviewState.UNREVIEWED}
+    project.history.undo()
+    assert not project.history.can_undo and len(project.boxes.table(slide)) == 5
     assert_memory_is_stored(project)
 
 
 def test_a_run_is_switched_off_and_on(project: Project) -> None:
-    slide = project.slide().id
-    run = project.start_run(slide, {"model": "m"}, {})
-    project.add_finds(run.id, some_rows(3))
-    project.add_boxes(slide, some_rows(1))
+    slide = project.slides[0].id
+    run = project.runs.start(slide, {"model": "m"}, {})
+    project.runs.add_findings(run.id, some_rows(3))
+    project.boxes.add(slide, some_rows(1))
     heard: list[str] = []
     project.events.filter_changed.connect(lambda: heard.append("filter"))
     project.events.runs_changed.connect(lambda: heard.append("runs"))
-    project.show_run(run.id, False)
+    project.runs.show(run.id, False)
     assert sorted(heard) == ["filter", "runs"]
-    assert project.filter.hidden_runs == {run.id}
-    assert len(project.all_rows()) == 1 and len(project.all_rows(shown=False)) == 4
-    assert project.undo_title == f"Hide run {run.id}"
-    project.undo()
-    assert project.filter.hidden_runs == frozenset() and len(project.all_rows()) == 4
+    assert project.filters.current.hidden_runs == {run.id}
+    assert len(project.boxes.rows()) == 1 and len(project.boxes.rows(shown=False)) == 4
+    assert project.history.undo_title == f"Hide run {run.id}"
+    project.history.undo()
+    assert project.filters.current.hidden_runs == frozenset() and len(project.boxes.rows()) == 4
 
 
 def test_finds_leave_what_can_be_redone(project: Project) -> None:
-    slide = project.slide().id
-    project.add_boxes(slide, some_rows(2))
-    project.undo()
-    run = project.start_run(slide, {"model": "m"}, {})
-    project.add_finds(run.id, some_rows(3))
-    project.redo()
-    assert len(project.boxes(slide)) == 5
-    assert len(np.unique(project.boxes(slide).rows["id"])) == 5
+    slide = project.slides[0].id
+    project.boxes.add(slide, some_rows(2))
+    project.history.undo()
+    run = project.runs.start(slide, {"model": "m"}, {})
+    project.runs.add_findings(run.id, some_rows(3))
+    project.history.redo()
+    assert len(project.boxes.table(slide)) == 5
+    assert len(np.unique(project.boxes.table(slide).rows["id"])) == 5
 
 
 def test_a_run_left_by_a_crash_is_stopped_when_the_project_opens(project: Project) -> None:
-    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
     project.close()
     with Project.open(project.path, write=False) as reader:
-        assert reader.run(run.id).state == "running"
+        assert reader.runs.by_id(run.id).state == "running"
     with Project.open(project.path) as again:
-        assert again.run(run.id).state == "stopped"
+        assert again.runs.by_id(run.id).state == "stopped"
 
 
 def test_a_folder_left_by_a_crash_is_not_taken_for_a_new_run(project: Project) -> None:
     stray = project.path / "runs" / "1"
     stray.mkdir()
     (stray / "journal.jsonl").write_text("someone else's finds\n", encoding="utf-8")
-    run = project.start_run(project.slide().id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
     assert run.id == 2 and not (run.folder / "journal.jsonl").exists()
 
 
 def test_classes_of_a_model_are_made_once_and_not_undone(project: Project) -> None:
-    project.add_boxes(project.slide().id, some_rows(1))
-    ids = project.ensure_classes([*MAGNET_CLASSES, project.classes[0]])
+    project.boxes.add(project.slides[0].id, some_rows(1))
+    ids = project.classes.ensure([*MAGNET_CLASSES, project.classes[0]])
     assert list(ids) == ["OXA", "LOX", "LPO", "FLU", "ACP"] and ids["ACP"] == 1
-    assert project.ensure_classes(MAGNET_CLASSES) == {code: ids[code] for code in ("OXA", "LOX", "LPO", "FLU")}
-    assert project.undo_title == "Draw box" and len(project.classes) == 14
+    assert project.classes.ensure(MAGNET_CLASSES) == {code: ids[code] for code in ("OXA", "LOX", "LPO", "FLU")}
+    assert project.history.undo_title == "Draw box" and len(project.classes) == 14
 
 
 def test_a_slide_with_a_run_that_goes_on_is_not_removed(project: Project) -> None:
-    slide = project.slide().id
-    run = project.start_run(slide, {"model": "m"}, {})
-    project.add_finds(run.id, some_rows(3))
+    slide = project.slides[0].id
+    run = project.runs.start(slide, {"model": "m"}, {})
+    project.runs.add_findings(run.id, some_rows(3))
     with pytest.raises(InputError, match="detection"):
-        project.remove_slide(slide)
-    project.finish_run(run.id, "finished")
-    project.remove_slide(slide)
-    assert project.runs == [] and len(project.all_rows(shown=False)) == 0
-    project.undo()
-    assert [r.id for r in project.runs] == [run.id] and len(project.boxes(slide)) == 3
+        project.slides.remove(slide)
+    project.runs.finish(run.id, "finished")
+    project.slides.remove(slide)
+    assert list(project.runs) == [] and len(project.boxes.rows(shown=False)) == 0
+    project.history.undo()
+    assert [r.id for r in project.runs] == [run.id] and len(project.boxes.table(slide)) == 3
     assert_memory_is_stored(project)

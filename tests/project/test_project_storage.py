@@ -45,20 +45,20 @@ def test_the_file_system_of_a_folder(folder: str, kind: str) -> None:
 def test_a_network_drive_gets_the_rollback_journal(
     project: Project, monkeypatch: pytest.MonkeyPatch, fstype: str, mode: str
 ) -> None:
-    project.add_boxes(project.slide().id, some_rows(3))
+    project.boxes.add(project.slides[0].id, some_rows(3))
     project.close()
     monkeypatch.setattr(storage, "mounts", lambda: [("/", fstype)])
     with Project.open(project.path) as again:
-        assert again._database.pragma("journal_mode") == [(mode,)]
-        assert again._database.pragma("synchronous") == [(2,)]
-        assert again._database.pragma("foreign_keys") == [(1,)]
-        again.add_boxes(again.slide().id, some_rows(3))
+        assert again._store.database.pragma("journal_mode") == [(mode,)]
+        assert again._store.database.pragma("synchronous") == [(2,)]
+        assert again._store.database.pragma("foreign_keys") == [(1,)]
+        again.boxes.add(again.slides[0].id, some_rows(3))
         with Project.open(project.path, write=False) as reader:
-            assert len(reader.all_rows()) == 6
+            assert len(reader.boxes.rows()) == 6
 
 
 def test_a_closed_project_is_one_database_file(project: Project) -> None:
-    project.add_boxes(project.slide().id, some_rows(3))
+    project.boxes.add(project.slides[0].id, some_rows(3))
     assert (project.path / "project.sqlite-wal").exists()
     project.close()
     assert [file.name for file in project.path.glob("project*")] == ["project.sqlite"]

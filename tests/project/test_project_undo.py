@@ -33,7 +33,7 @@ def untouched() -> tempfile.TemporaryDirectory:
     folder = tempfile.TemporaryDirectory(prefix="undo-")
     slides = [write_slide(Path(folder.name) / f"{number}.png", seed=number) for number in (1, 2)]
     with Project.create(Path(folder.name) / "p.mqc", slides=slides) as project:
-        project.finish_run(project.start_run(project.slides[0].id, {"model": "m"}, {}).id, "finished")
+        project.runs.finish(project.runs.start(project.slides[0].id, {"model": "m"}, {}).id, "finished")
     return folder
 
 
@@ -53,7 +53,7 @@ class UndoMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.project = Project.open(self.folder / "p.mqc")
-        self.project._database.pragma("synchronous=OFF")  # nobody kills this one
+        self.project._store.database.pragma("synchronous=OFF")  # nobody kills this one
 
     def teardown(self) -> None:
         if hasattr(self, "project"):
@@ -72,7 +72,7 @@ class UndoMachine(RuleBasedStateMachine):
             self.future.clear()
 
     def ids(self, choice: list[int]) -> list[int]:
-        known = [n for slide in self.project.slides for n in self.project.boxes(slide.id).rows["id"].tolist()]
+        known = [n for slide in self.project.slides for n in self.project.boxes.table(slide.id).rows["id"].tolist()]
         return sorted({known[number % len(known)] for number in choice}) if known else []
 
     @rule(count=st.integers(1, 5), seed=st.integers(0, 99), slide=st.integers(0, 1), note=words)
@@ -80,7 +80,7 @@ class UndoMachine(RuleBasedStateMachine):
         slides = self.project.slides
         rows = some_rows(count, seed=seed, class_id=self.project.classes[0].id, note=note)
         made: list[int] = []
-        self.command(lambda: made.extend(self.project.add_boxes(slides[slide % len(slides)].id, rows).tolist()))
+        self.command(lambda: made.extend(self.project.boxes.add(slides[slide % len(slides)].id, rows).tolist()))
         assert not self.given & set(made)  # a number is never given twice
         self.given |= set(made)
 
@@ -93,7 +93,7 @@ class UndoMachine(RuleBasedStateMachine):
         outlines = {slide.id: {count - 1: shape} for slide in self.project.slides}
 
         def call() -> None:
-            made = self.project.add_boxes_many(rows, classes=[new], attributes=attributes, outlines=outlines)
+            made = self.project.boxes.add_many(rows, classes=[new], attributes=attributes, outlines=outlines)
             self.given |= {n for ids in made.values() for n in ids.tolist()}
 
         if new.code.strip() not in {defect.code for defect in self.project.classes}:
@@ -103,35 +103,35 @@ class UndoMachine(RuleBasedStateMachine):
     def judge(self, choice: list[int], state: ReviewState, reason: str, note: str) -> None:
         ids = self.ids(choice)
         notes = np.array([note] * len(ids), object)
-        self.command(lambda: self.project.edit_boxes(ids, state=state, reason=reason, note=notes))
+        self.command(lambda: self.project.boxes.edit(ids, state=state, reason=reason, note=notes))
 
     @rule(choice=picks, y1=st.floats(2000, 1e9), chosen=st.booleans(), confidence=st.floats(0, 1) | st.just(np.nan))
     def change(self, choice: list[int], y1: float, chosen: bool, confidence: float) -> None:
-        self.command(lambda: self.project.edit_boxes(self.ids(choice), y1=y1, chosen=chosen, confidence=confidence))
+        self.command(lambda: self.project.boxes.edit(self.ids(choice), y1=y1, chosen=chosen, confidence=confidence))
 
     @rule(choice=picks, shift=st.floats(-1e3, 1e3), resize=st.booleans())
     def move(self, choice: list[int], shift: float, resize: bool) -> None:
         for number in self.ids(choice)[:1]:
-            row = self.project.boxes(self.project.slide_of(number)).get([number])[0]
+            row = self.project.boxes.table(self.project.boxes.slide_of(number)).get([number])[0]
             x1 = row["x1"] + (abs(shift) + 1 if resize else shift)
             x0 = row["x0"] if resize else row["x0"] + shift
-            self.command(lambda n=number, a=x0, b=x1: self.project.edit_boxes([n], x0=a, x1=b))
+            self.command(lambda n=number, a=x0, b=x1: self.project.boxes.edit([n], x0=a, x1=b))
 
     @rule(choice=picks, key=st.sampled_from(["a", "ü"]), value=words | st.none() | st.integers())
     def describe(self, choice: list[int], key: str, value: Any) -> None:
-        self.command(lambda: self.project.edit_attributes(self.ids(choice), {key: value}))
+        self.command(lambda: self.project.attributes.edit(self.ids(choice), {key: value}))
 
     @rule(choice=picks, corner=st.floats(0, 1e4), take_away=st.booleans())
     def outline(self, choice: list[int], corner: float, take_away: bool) -> None:
         shape = None if take_away else Outline.polygon([(0, corner), (5, 5), (corner + 1, 1)])
         for number in self.ids(choice)[:1]:
-            self.command(lambda n=number: self.project.set_outline(n, shape))
+            self.command(lambda n=number: self.project.outlines.set(n, shape))
 
     @rule(choice=picks, dy=st.floats(-100, 100))
     def duplicate(self, choice: list[int], dy: float) -> None:
         made: list[int] = []
         ids = self.ids(choice)
-        self.command(lambda: made.extend(self.project.duplicate_boxes(ids, dy_px=dy, dx_px=3).tolist()))
+        self.command(lambda: made.extend(self.project.boxes.duplicate(ids, dy_px=dy, dx_px=3).tolist()))
         self.given |= set(made)
 
     @rule(first=st.integers(0, 50), second=st.integers(0, 50))
@@ -139,69 +139,69 @@ class UndoMachine(RuleBasedStateMachine):
         ids = [defect.id for defect in self.project.classes]
         sources = {ids[first % len(ids)], ids[second % len(ids)]} - {1}
         if sources:
-            self.command(lambda: self.project.merge_classes(sources, into=1))
+            self.command(lambda: self.project.classes.merge(sources, into=1))
 
     @rule(seed=st.integers(0, 99), colour=st.integers(0, 0xFFFFFF))
     def arrange_classes(self, seed: int, colour: int) -> None:
         ids = [defect.id for defect in self.project.classes]
-        self.command(lambda: self.project.reorder_classes(np.random.default_rng(seed).permutation(ids).tolist()))
-        self.command(lambda: self.project.recolour_classes(dict.fromkeys(ids[::2], f"#{colour:06x}")))
+        self.command(lambda: self.project.classes.reorder(np.random.default_rng(seed).permutation(ids).tolist()))
+        self.command(lambda: self.project.classes.recolour(dict.fromkeys(ids[::2], f"#{colour:06x}")))
 
     @rule(update=st.booleans(), key=st.sampled_from("0123456789"))
     def take_classes(self, update: bool, key: str) -> None:
         wanted = [DefectClass("ACP", "changed", key=key), DefectClass(f"set {key}", "of a set", key=key)]
-        self.command(lambda: self.project.take_classes(wanted, update=update))
+        self.command(lambda: self.project.classes.take(wanted, update=update))
 
     @rule(choice=picks)
     def delete(self, choice: list[int]) -> None:
-        self.command(lambda: self.project.delete_boxes(self.ids(choice)))
+        self.command(lambda: self.project.boxes.delete(self.ids(choice)))
 
     @rule(pick=st.integers(1, 50), move=st.booleans())
     def delete_class(self, pick: int, move: bool) -> None:
         classes = self.project.classes
         victim = classes[pick % len(classes)]
         if victim.id != 1:
-            self.command(lambda: self.project.delete_class(victim.id, move_to=1 if move else None))
+            self.command(lambda: self.project.classes.delete(victim.id, move_to=1 if move else None))
 
     @rule(pick=st.integers(0, 50), key=st.sampled_from(["", *"0123456789"]), name=words, weight=st.floats(0, 9))
     def edit_class(self, pick: int, key: str, name: str, weight: float) -> None:
         victim = self.project.classes[pick % len(self.project.classes)]
-        self.command(lambda: self.project.edit_class(victim.id, key=key, name=name, weight=weight))
+        self.command(lambda: self.project.classes.edit(victim.id, key=key, name=name, weight=weight))
 
     @rule(name=words, y=st.floats(-1e6, 1e6), stage=st.none() | st.floats(-100, 100))
     def place_mark(self, name: str, y: float, stage: float | None) -> None:
         slide = self.project.slides[0].id
-        self.command(lambda: self.project.add_mark(slide, f"m{name}", y, 3, stage_x_mm=stage, stage_y_mm=stage))
+        self.command(lambda: self.project.marks.add(slide, f"m{name}", y, 3, stage_x_mm=stage, stage_y_mm=stage))
 
     @rule(y=st.floats(-1e6, 1e6), delete=st.booleans())
     def change_mark(self, y: float, delete: bool) -> None:
-        marks = self.project.marks(self.project.slides[0].id)
+        marks = self.project.marks.of_slide(self.project.slides[0].id)
         if marks and delete:
-            self.command(lambda: self.project.delete_mark(marks[0].id))
+            self.command(lambda: self.project.marks.delete(marks[0].id))
         elif marks:
-            self.command(lambda: self.project.edit_mark(marks[0].id, y_px=y))
+            self.command(lambda: self.project.marks.edit(marks[0].id, y_px=y))
 
     @rule(name=st.sampled_from("AB"), value=st.integers())
     def align(self, name: str, value: int) -> None:
         slide = self.project.slides[-1].id
-        self.command(lambda: self.project.save_registration(slide, name, {"value": value}))
+        self.command(lambda: self.project.registrations.save(slide, name, {"value": value}))
 
     @rule(size=st.none() | st.floats(0.01, 10))
     def pixel_size(self, size: float | None) -> None:
-        self.command(lambda: self.project.set_pixel_size(self.project.slides[-1].id, size))
+        self.command(lambda: self.project.slides.set_pixel_size(self.project.slides[-1].id, size))
 
     @precondition(lambda self: len(self.project.slides) > 1)
     @rule()
     def remove_slide(self) -> None:
-        self.command(lambda: self.project.remove_slide(self.project.slides[1].id))
+        self.command(lambda: self.project.slides.remove(self.project.slides[1].id))
 
     @rule(shown=st.booleans())
     def switch_run(self, shown: bool) -> None:
-        self.command(lambda: self.project.show_run(self.run, shown))
+        self.command(lambda: self.project.runs.show(self.run, shown))
 
     @rule(count=st.integers(1, 3))
     def find(self, count: int) -> None:
-        ids = self.project.add_finds(self.run, some_rows(count, confidence=0.5))
+        ids = self.project.runs.add_findings(self.run, some_rows(count, confidence=0.5))
         now = stored(self.project)["boxes"]
         for state in (*self.past, *self.future):  # finds of a run come in whatever is undone later
             state["boxes"] |= {number: copy.deepcopy(now[number]) for number in ids.tolist()}
@@ -209,9 +209,9 @@ class UndoMachine(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        assert self.project.can_undo == bool(self.past)
+        assert self.project.history.can_undo == bool(self.past)
         now = stored(self.project)
-        entry = self.project.undo()
+        entry = self.project.history.undo()
         assert (entry is None) == (not self.past)
         if self.past:
             assert stored(self.project) == self.past.pop()
@@ -219,9 +219,9 @@ class UndoMachine(RuleBasedStateMachine):
 
     @rule()
     def redo(self) -> None:
-        assert self.project.can_redo == bool(self.future)
+        assert self.project.history.can_redo == bool(self.future)
         now = stored(self.project)
-        entry = self.project.redo()
+        entry = self.project.history.redo()
         assert (entry is None) == (not self.future)
         if self.future:
             assert stored(self.project) == self.future.pop()
@@ -245,91 +245,94 @@ TestUndoMachine.settings = settings(
 
 
 def test_a_new_command_drops_what_was_undone(project: Project) -> None:
-    slide = project.slide().id
-    (first,) = project.add_boxes(slide, some_rows(1))
-    project.undo()
-    (second,) = project.add_boxes(slide, some_rows(1, seed=1))
-    assert not project.can_redo and project.redo() is None
+    slide = project.slides[0].id
+    (first,) = project.boxes.add(slide, some_rows(1))
+    project.history.undo()
+    (second,) = project.boxes.add(slide, some_rows(1, seed=1))
+    assert not project.history.can_redo and project.history.redo() is None
     assert first != second
-    assert [(entry.kind, entry.undone) for entry in project.history(2)] == [("command", False), ("dropped", True)]
+    assert [(entry.kind, entry.undone) for entry in project.history.entries(2)] == [
+        ("command", False),
+        ("dropped", True),
+    ]
 
 
 def test_undo_tells_what_it_undid(project: Project) -> None:
-    ids = project.add_boxes(project.slide().id, some_rows(3), title="Draw three")
+    ids = project.boxes.add(project.slides[0].id, some_rows(3), title="Draw three")
     heard: list[Any] = []
     project.events.history_changed.connect(heard.append)
-    entry = project.undo()
+    entry = project.history.undo()
     assert heard == [entry]
     assert entry is not None
     assert (entry.title, entry.box_ids, entry.slide_id, entry.undone) == (
         "Draw three",
         tuple(ids.tolist()),
-        project.slide().id,
+        project.slides[0].id,
         True,
     )
-    assert project.redo_title == "Draw three" and project.undo_title == ""
+    assert project.history.redo_title == "Draw three" and project.history.undo_title == ""
 
 
 def test_a_class_that_finds_rely_on_stays_and_undo_goes_on(project: Project) -> None:
-    slide = project.slide().id
-    project.add_boxes(slide, some_rows(1), title="before")
-    new = project.add_class("ünknown")
-    run = project.start_run(slide, {"model": "m"}, {})
-    project.add_finds(run.id, some_rows(2, class_id=new.id))
+    slide = project.slides[0].id
+    project.boxes.add(slide, some_rows(1), title="before")
+    new = project.classes.add("ünknown")
+    run = project.runs.start(slide, {"model": "m"}, {})
+    project.runs.add_findings(run.id, some_rows(2, class_id=new.id))
     with pytest.raises(ProjectError, match="Add class ünknown.*detection"):
-        project.undo()
-    assert project.class_by_code("ünknown") == new
-    assert len(project.boxes(slide)) == 3
-    undone = project.undo()
+        project.history.undo()
+    assert project.classes.by_code("ünknown") == new
+    assert len(project.boxes.table(slide)) == 3
+    undone = project.history.undo()
     assert undone is not None and undone.title == "before"
-    assert len(project.boxes(slide)) == 2
+    assert len(project.boxes.table(slide)) == 2
     assert_memory_is_stored(project)
 
 
 def test_redo_that_finds_forbid_leaves_nothing_to_redo(project: Project) -> None:
-    slide = project.slide().id
-    victim = project.add_class("X")
-    project.delete_class(victim.id)
-    project.undo()
-    run = project.start_run(slide, {"model": "m"}, {})
-    project.add_finds(run.id, some_rows(2, class_id=victim.id))
-    assert project.can_redo
+    slide = project.slides[0].id
+    victim = project.classes.add("X")
+    project.classes.delete(victim.id)
+    project.history.undo()
+    run = project.runs.start(slide, {"model": "m"}, {})
+    project.runs.add_findings(run.id, some_rows(2, class_id=victim.id))
+    assert project.history.can_redo
     with pytest.raises(ProjectError, match="cannot be done again"):
-        project.redo()
-    assert not project.can_redo
+        project.history.redo()
+    assert not project.history.can_redo
     assert_memory_is_stored(project)
 
 
 def test_a_listener_that_fails_stops_neither_the_edit_nor_the_others(project: Project) -> None:
     first, second = project.slides
     for slide in (first, second):
-        project.boxes(slide.id)
+        project.boxes.table(slide.id)
 
     def fail(change: Any) -> None:
         raise RuntimeError("listener")
 
-    project.boxes(first.id).changed.connect(fail)
+    project.boxes.table(first.id).changed.connect(fail)
     with pytest.raises(Exception, match="listener"):
-        project.add_boxes_many({first.id: some_rows(1), second.id: some_rows(2)})
-    assert len(project.boxes(second.id)) == 2
+        project.boxes.add_many({first.id: some_rows(1), second.id: some_rows(2)})
+    assert len(project.boxes.table(second.id)) == 2
     assert_memory_is_stored(project)
 
 
 def test_undo_never_gives_two_classes_the_same_code(project: Project) -> None:
-    project.edit_class(1, code="old")
-    project.ensure_classes([DefectClass("ACP", "of a model")])
+    project.classes.edit(1, code="old")
+    project.classes.ensure([DefectClass("ACP", "of a model")])
     with pytest.raises(ProjectError, match="cannot be undone"):
-        project.undo()
+        project.history.undo()
     assert sorted(defect.code for defect in project.classes).count("ACP") == 1
-    assert not project.can_undo
+    assert not project.history.can_undo
     assert_memory_is_stored(project)
 
 
 def test_the_same_alignment_again_is_no_command(project: Project) -> None:
-    slide = project.slide().id
-    first = project.save_registration(slide, "R1", {"value": 1})
-    entries = len(project.history())
-    assert project.save_registration(slide, "R1", {"value": 1}) == first
-    assert len(project.history()) == entries
-    project.undo()
-    assert project.registrations == []
+    slide = project.slides[0].id
+    first = project.registrations.save(slide, "R1", {"value": 1})
+    entries = len(project.history.entries())
+    assert project.registrations.save(slide, "R1", {"value": 1}) == first
+    assert len(project.history.entries()) == entries
+    project.history.undo()
+    assert list(project.registrations) == []

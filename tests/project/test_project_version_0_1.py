@@ -56,23 +56,23 @@ def slides_of(project: Project) -> list[Any]:
 
 
 def rows_of(project: Project, slide_id: int) -> np.ndarray:
-    return project.boxes(slide_id).rows
+    return project.boxes.table(slide_id).rows
 
 
 def shown_of(project: Project, slide_id: int) -> list[int]:
-    return rows_of(project, slide_id)["id"][project.shown(slide_id)].tolist()
+    return rows_of(project, slide_id)["id"][project.boxes.shown(slide_id)].tolist()
 
 
 def attributes_of(project: Project, slide_id: int) -> dict[int, dict[str, Any]]:
-    return project.slide_attributes(slide_id)
+    return project.attributes.of_slide(slide_id)
 
 
 def outlines_of(project: Project, slide_id: int) -> dict[int, Any]:
-    return project.slide_outlines(slide_id)
+    return project.outlines.of_slide(slide_id)
 
 
 def marks_of(project: Project, slide_id: int) -> list[Any]:
-    return project.marks(slide_id)
+    return project.marks.of_slide(slide_id)
 
 
 def classes_of(project: Project) -> list[Any]:
@@ -88,7 +88,7 @@ def runs_of(project: Project) -> list[Any]:
 
 
 def history_of(project: Project) -> list[Any]:
-    return project.history(limit=STEPS)
+    return project.history.entries(limit=STEPS)
 
 
 def colours_of(slide: Any) -> tuple[list[float], str]:
@@ -184,7 +184,7 @@ def history_in_words(project: Project) -> list[list[Any]]:
     return [
         [
             entry.id, entry.time, entry.user, entry.title, entry.kind, entry.undone, entry.slide_id, entry.run_id,
-            entry.box_count, len(project.changes_of(entry)),
+            entry.box_count, len(project.history.changes_of(entry)),
         ]
         for entry in history_of(project)
     ]  # fmt: skip
@@ -198,12 +198,12 @@ def in_words(project: Project) -> dict[str, Any]:
         "slides": [slide_in_words(project, slide) for slide in slides_of(project)],
         "alignments": [[a.id, a.slide_id, a.name, a.data] for a in alignments_of(project)],
         "runs": [run_in_words(run) for run in runs_of(project)],
-        "settings": {key: project.setting(key) for key in EXPECTED["settings"]},
-        "filter": filter_in_words(project.filter),
-        "saved_filters": {name: filter_in_words(known) for name, known in project.saved_filters.items()},
+        "settings": {key: project.settings.get(key) for key in EXPECTED["settings"]},
+        "filter": filter_in_words(project.filters.current),
+        "saved_filters": {name: filter_in_words(known) for name, known in project.filters.saved.items()},
         "history": history_in_words(project),
-        "undo": project.undo_title,
-        "redo": project.redo_title,
+        "undo": project.history.undo_title,
+        "redo": project.history.redo_title,
     }
 
 
@@ -316,17 +316,17 @@ def test_the_example_of_a_class_is_in_the_folder(old: Project) -> None:
 
 def test_one_step_is_taken_back_and_done_again(old: Project) -> None:
     before = in_words(old)
-    assert old.undo() is not None
-    assert old.redo_title == before["undo"] and in_words(old)["slides"] != before["slides"]
-    assert old.redo() is not None
+    assert old.history.undo() is not None
+    assert old.history.redo_title == before["undo"] and in_words(old)["slides"] != before["slides"]
+    assert old.history.redo() is not None
     assert_same(in_words(old), before)
 
 
 def test_what_was_taken_back_can_still_be_done_again(old: Project) -> None:
     left = [entry for entry in reversed(EXPECTED["history"]) if entry[4] == "command" and entry[5]]
     first = rows_of(old, ELECTRODE)["id"][0]
-    assert [old.redo().title for _ in left] == [entry[3] for entry in left]
-    assert not old.can_redo
+    assert [old.history.redo().title for _ in left] == [entry[3] for entry in left]
+    assert not old.history.can_redo
     assert first not in rows_of(old, ELECTRODE)["id"]
     assert [mark.name for mark in marks_of(old, ELECTRODE)] == [m[1] for m in SLIDES[ELECTRODE]["marks"]] + ["M5"]
 
@@ -334,27 +334,27 @@ def test_what_was_taken_back_can_still_be_done_again(old: Project) -> None:
 def test_every_step_is_taken_back_and_done_again(old: Project) -> None:
     before = in_words(old)
     steps = 0
-    while old.can_undo:
-        old.undo()
+    while old.history.can_undo:
+        old.history.undo()
         steps += 1
     assert_same({"steps": steps, **in_short(old)}, EXPECTED["everything_undone"])
     for _ in range(steps):
-        old.redo()
+        old.history.redo()
     assert_same(in_words(old), before)
 
 
 def test_work_goes_on_and_is_kept(old: Project, folder: Path) -> None:
     given = max(box[0] for slide in EXPECTED["slides"] for box in slide["boxes"])
     with old:
-        old.use_filter("Sure")
+        old.filters.use("Sure")
         row = make_rows(1, class_id=classes_of(old)[0].id, y0=5.0, x0=6.0, y1=15.0, x1=26.0)
-        (number,) = old.add_boxes(ELECTRODE, row).tolist()
+        (number,) = old.boxes.add(ELECTRODE, row).tolist()
         assert number > given  # a number that was given once is never given again
-        old.edit_boxes([1], note="seen again")
+        old.boxes.edit([1], note="seen again")
         before = in_words(old)
     with opened(folder) as again:
         assert_same(in_words(again), before)
-        assert again.redo_title == "" and number in rows_of(again, ELECTRODE)["id"]
+        assert again.history.redo_title == "" and number in rows_of(again, ELECTRODE)["id"]
 
 
 @pytest.mark.parametrize("run_id", [STOPPED, KILLED])

@@ -26,7 +26,7 @@ def fill(project: Project) -> None:
     rows["chosen"] = [True, False, True, False, False, True, False, False]
     rows["note"][2] = '<script>alert("x")</script> =1+1'
     rows["reason"][5] = "false positive"
-    project.add_boxes(slide.id, rows)
+    project.boxes.add(slide.id, rows)
 
 
 @pytest.fixture
@@ -35,6 +35,6 @@ def project(tmp_path: Path) -> Iterator[Project]:
     pixels = np.random.default_rng(1).integers(60, 200, (400, 600, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "S1.png")
     with Project.create(tmp_path / "cell.mqc", slides=[tmp_path / "S1.png"]) as made:
-        made.set_pixel_size(made.slides[0].id, 0.5)
+        made.slides.set_pixel_size(made.slides[0].id, 0.5)
         fill(made)
         yield made

@@ -39,13 +39,13 @@ def make_project(folder: Path, name: str) -> Path:
     rows = [np.hstack([draw(6 * row + column)[0] for column in range(7)]) for row in range(7)]
     cv2.imwrite(str(folder / f"{name}.png"), np.vstack(rows))
     with Project.create(folder / name, slides=[folder / f"{name}.png"]) as project:
-        project.set_pixel_size(project.slides[0].id, 0.5)
+        project.slides.set_pixel_size(project.slides[0].id, 0.5)
     return project.path
 
 
 def found(path: Path) -> list[tuple]:
     with Project.open(path) as project:
-        rows = project.boxes(project.slides[0].id).rows
+        rows = project.boxes.table(project.slides[0].id).rows
         assert project.check() == []
         return sorted(tuple(row[name].item() for name in NAMES) for row in rows)
 

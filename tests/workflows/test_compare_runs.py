@@ -24,10 +24,10 @@ def add(
     project: Project, slide: int, *boxes: tuple[float, float, float, float, float], region: list[int] | None = None
 ) -> tuple[int, np.ndarray]:
     """A run with finds y0, x0, y1, x1, confidence; its id and theirs."""
-    run = project.start_run(slide, {"model": "m", "region": region}, {})
+    run = project.runs.start(slide, {"model": "m", "region": region}, {})
     values = np.array(boxes, float)
     columns = {name: values[:, i] for i, name in enumerate(("y0", "x0", "y1", "x1", "confidence"))}
-    return run.id, project.add_finds(run.id, make_rows(len(values), class_id=project.classes[0].id, **columns))
+    return run.id, project.runs.add_findings(run.id, make_rows(len(values), class_id=project.classes[0].id, **columns))
 
 
 def test_finds_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
@@ -48,11 +48,11 @@ def test_finds_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
     assert found.only_first.tolist() == [a[3]] and found.only_second.tolist() == [b[1], b[3]]
     assert a[2] in compare_runs(project, first, second, min_confidence=0.0).only_first
     assert compare_runs(project, first, second, iou=0.99, min_confidence=0.3).both.shape == (0, 2)
-    empty = project.start_run(slide, {"model": "m"}, {}).id
+    empty = project.runs.start(slide, {"model": "m"}, {}).id
     assert len(compare_runs(project, first, empty, min_confidence=0.3).only_first) == 3
 
     Image.fromarray(np.zeros((50, 50), np.uint8)).save(tmp_path / "S2.png")
-    other = project.add_slide(tmp_path / "S2.png")
+    other = project.slides.add(tmp_path / "S2.png")
     elsewhere, _ = add(project, getattr(other, "id", other), (0, 0, 9, 9, 0.9))
     with pytest.raises(InputError, match="different slides"):
         compare_runs(project, first, elsewhere)
@@ -62,7 +62,7 @@ def test_a_judged_find_is_compared_whatever_its_confidence(project: Project) -> 
     slide = project.slides[0].id
     first, a = add(project, slide, (0, 0, 20, 20, 0.1), (100, 100, 140, 140, 0.1))
     second, b = add(project, slide, (0, 0, 20, 20, 0.9))
-    project.edit_boxes([a[0]], title="Confirm", state=ReviewState.CONFIRMED)
+    project.boxes.edit([a[0]], title="Confirm", state=ReviewState.CONFIRMED)
     found = compare_runs(project, first, second, min_confidence=0.5)
     assert found.both.tolist() == [[a[0], b[0]]] and len(found.only_first) == len(found.only_second) == 0
 
@@ -93,19 +93,19 @@ def test_a_find_where_the_other_did_not_look_is_not_compared(project: Project) -
                    (10, 410, 30, 430, 0.9), region=[0, 0, 600, 600])  # fmt: skip
     second, b = add(project, slide, (12, 10, 30, 30, 0.9), (91, 90, 130, 110, 0.9), (50, 50, 70, 70, 0.9),
                     (210, 10, 230, 30, 0.9), region=[0, 0, 600, 600])  # fmt: skip
-    write_mask(project.run(second).folder, mask(rows=3, columns=4))
+    write_mask(project.runs.by_id(second).folder, mask(rows=3, columns=4))
     found = compare_runs(project, first, second, min_confidence=0.0)
     assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]]
     assert found.only_first.tolist() == [] and found.beside_first.tolist() == [a[2], a[3]]
     assert found.only_second.tolist() == [b[2], b[3]] and found.beside_second.tolist() == []
-    write_mask(project.run(first).folder, mask(rows=1))
+    write_mask(project.runs.by_id(first).folder, mask(rows=1))
     found = compare_runs(project, first, second, min_confidence=0.0)
     assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]], "a pair that reaches into both is one"
     assert found.only_second.tolist() == [b[2]] and found.beside_second.tolist() == [b[3]]
     # so is one of which one half ends just before the border
     third, c = add(project, slide, (96, 410, 116, 430, 0.9), region=[0, 0, 600, 600])
     fourth, d = add(project, slide, (101, 410, 117, 430, 0.9), region=[0, 0, 600, 600])
-    write_mask(project.run(third).folder, mask(rows=1))
+    write_mask(project.runs.by_id(third).folder, mask(rows=1))
     assert compare_runs(project, third, fourth, min_confidence=0.0).both.tolist() == [[c[0], d[0]]]
 
 
@@ -114,7 +114,7 @@ def test_a_find_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> 
     boxes = [(y + 40, x + 40, y + 60, x + 60, 0.9) for y in (0, 100, 200) for x in (0, 100, 200)]
     first, a = add(project, slide, *boxes, (10, 85, 30, 98, 0.9), region=[0, 0, 300, 300])
     card = {"model": "m", "region": [0, 0, 300, 300], "tile_px": 100, "overlap_px": 0}
-    run = project.start_run(slide, card, {})
+    run = project.runs.start(slide, card, {})
     assert len(compare_runs(project, first, run.id, min_confidence=0.0).only_first) == 10, "without a journal: whole"
     writer = JournalWriter(run.folder)
     none = np.zeros(0, CANDIDATE_DTYPE)
@@ -134,7 +134,7 @@ def test_a_find_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> 
     writer.close()
     assert compare_runs(project, first, run.id, min_confidence=0.0).beside_first.tolist() == [a[1], a[9]]
     write_status(run.folder, {"tiles_done": 9, "tiles_total": 9, "tiles_damaged": 0})
-    run = project.finish_run(run.id, "finished")
+    run = project.runs.finish(run.id, "finished")
     assert read_looked(run).missing is None, "a finished run without damage is not read through"
     write_status(run.folder, {"tiles_done": 9, "tiles_total": 9, "tiles_damaged": 1})
     assert np.argwhere(read_looked(run).missing).tolist() == [[0, 1]]

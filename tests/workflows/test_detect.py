@@ -33,12 +33,12 @@ def project(tmp_path: Path):
     path = tmp_path / "slide.png"
     cv2.imwrite(str(path), draw(3, size=600, count=16)[0])
     with Project.create(tmp_path / "p", slides=[path]) as made:
-        made.set_pixel_size(made.slides[0].id, 0.25)
+        made.slides.set_pixel_size(made.slides[0].id, 0.25)
         yield made
 
 
 def found(project: Project) -> list[tuple]:
-    rows = project.boxes(project.slides[0].id).rows
+    rows = project.boxes.table(project.slides[0].id).rows
     names = ("y0", "x0", "y1", "x1", "confidence", "class_id", "run_id")
     return sorted(tuple(row[name].item() for name in names) for row in rows)
 
@@ -62,16 +62,16 @@ def test_a_child_finds_and_a_killed_one_is_continued(project: Project, model: Pa
             result = stop.value
             break
     assert result.state == "finished" and result.tiles == 9 and steps[-1].done == 9
-    assert result.finds == project.run(result.run_id).found == len(found(project)) > 10
-    assert project.filter.min_confidence == pytest.approx(0.3)
-    assert result.shown == len(project.all_rows(slide))
-    assert {row["class_id"] for row in project.boxes(slide).rows} <= {c.id for c in project.classes}
-    assert project.class_by_code("NEW").name == "NEW", "the model's unknown class was made"
+    assert result.finds == project.runs.by_id(result.run_id).found == len(found(project)) > 10
+    assert project.filters.current.min_confidence == pytest.approx(0.3)
+    assert result.shown == len(project.boxes.rows(slide))
+    assert {row["class_id"] for row in project.boxes.table(slide).rows} <= {c.id for c in project.classes}
+    assert project.classes.by_code("NEW").name == "NEW", "the model's unknown class was made"
     whole = [row[:-1] for row in found(project)]
 
     # the same once more, with the process killed as soon as it has written something
     run = prepare_run(project, slide, model, fresh=True)
-    assert not project.run(result.run_id).shown, "the older run of the same settings is switched off"
+    assert not project.runs.by_id(result.run_id).shown, "the older run of the same settings is switched off"
     intake, child = RunIntake(project, run), Child(run.folder)
     while child.running and not (run.folder / JOURNAL_NAME).exists():
         child.wait(0.01)
@@ -131,8 +131,8 @@ def test_continuing_takes_nothing_twice_whatever_became_of_it(project: Project, 
     taken = intake.poll()
     intake.finish("stopped")
     assert len(taken) >= 4
-    project.delete_boxes([int(taken[0])])
-    project.edit_boxes([int(taken[1])], y0=0.0, x0=0.0)
+    project.boxes.delete([int(taken[0])])
+    project.boxes.edit([int(taken[1])], y0=0.0, x0=0.0)
     edited = found(project)
 
     again = prepare_run(project, slide, model)
@@ -145,7 +145,7 @@ def test_continuing_takes_nothing_twice_whatever_became_of_it(project: Project, 
         writer.tile(tile, tiles.get(tile, candidates(tile=tile)))
     writer.close()
     later.finish("finished")
-    assert project.run(run.id).found == 12
+    assert project.runs.by_id(run.id).found == 12
     assert len(found(project)) == 11, "the deleted one stays deleted"
     assert set(edited) <= set(found(project))
 
@@ -178,10 +178,10 @@ def test_a_journal_from_elsewhere_does_no_harm(project: Project, model: Path) ->
 
 
 def test_a_person_who_moved_the_threshold_keeps_it(project: Project, model: Path) -> None:
-    project.set_filter(replace(project.filter, min_confidence=0.77))
+    project.filters.set(replace(project.filters.current, min_confidence=0.77))
     run = prepare_run(project, project.slides[0].id, model)
     RunIntake(project, run)
-    assert project.filter.min_confidence == pytest.approx(0.77)
+    assert project.filters.current.min_confidence == pytest.approx(0.77)
 
 
 def test_what_a_model_needs(project: Project, model: Path, tmp_path: Path) -> None:
@@ -192,6 +192,6 @@ def test_what_a_model_needs(project: Project, model: Path, tmp_path: Path) -> No
     assert run.card["region"] == [0, 10, 100, 600]
     with pytest.raises(ModelError, match="pickle"):
         prepare_run(project, slide, tmp_path / "model.pt")
-    project.set_pixel_size(slide, None)
+    project.slides.set_pixel_size(slide, None)
     with pytest.raises(InputError, match="pixel size"):
         prepare_run(project, slide, model)

@@ -22,7 +22,7 @@ def project_of(folder: Path) -> Project:
     """A project with one slide that has two odd places."""
     cv2.imwrite(str(folder / "slide.png"), waves(8, height=320, width=320, spots=SPOTS))
     project = Project.create(folder / "p.mqc", slides=[folder / "slide.png"])
-    project.set_pixel_size(project.slides[0].id, 0.5)
+    project.slides.set_pixel_size(project.slides[0].id, 0.5)
     return project
 
 
@@ -32,13 +32,13 @@ def test_an_anomaly_model_finds_what_is_odd_on_a_slide_of_a_project(tmp_path: Pa
         slide = project.slides[0].id
         result = run_job(detect(project, slide, model))
         assert result.state == "finished" and result.shown == len(SPOTS)
-        odd = project.class_by_code("ODD")
+        odd = project.classes.by_code("ODD")
         assert odd.name == "Out of the ordinary"
         for y, x in SPOTS:
-            rows = project.all_rows(slide)
+            rows = project.boxes.rows(slide)
             around = (rows["y0"] < y) & (y < rows["y1"]) & (rows["x0"] < x) & (x < rows["x1"])
             assert around.sum() == 1 and rows["class_id"][around] == odd.id
-        heat = HeatMap.open(project.run(result.run_id).folder)
+        heat = HeatMap.open(project.runs.by_id(result.run_id).folder)
         assert heat is not None and heat.card.classes == ("ODD",)
 
 

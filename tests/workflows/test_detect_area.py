@@ -35,7 +35,7 @@ def project(tmp_path: Path):
     path = tmp_path / "slide.png"
     cv2.imwrite(str(path), draw(3, size=SIDE, count=16)[0])
     with Project.create(tmp_path / "p", slides=[path]) as made:
-        made.set_pixel_size(made.slides[0].id, 0.25)
+        made.slides.set_pixel_size(made.slides[0].id, 0.25)
         yield made
 
 
@@ -49,10 +49,10 @@ def corner(*, row: int = 0, column: int = 0, side: int = SIDE) -> AreaMask:
 def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: Path) -> None:
     slide = project.slides[0].id
     run = prepare_run(project, slide, model, mask=corner())
-    project.finish_run(run.id, "stopped")
+    project.runs.finish(run.id, "stopped")
     other = prepare_run(project, slide, model, mask=corner(row=5))
     assert other.id != run.id, "another area is another detection"
-    project.finish_run(other.id, "stopped")
+    project.runs.finish(other.id, "stopped")
     assert prepare_run(project, slide, model, mask=corner()).id == run.id
 
     steps: list[Progress] = []
@@ -64,7 +64,7 @@ def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: P
     assert result.share_skipped == pytest.approx(8 / 9, abs=1e-3)
     found = dict(read_journal(run.folder)[0])
     assert len(found[0]) > 0 and all(len(found[tile]) == 0 for tile in range(1, 9))
-    assert project.run(other.id).state == "stopped" and len(project.runs) == 2
+    assert project.runs.by_id(other.id).state == "stopped" and len(project.runs) == 2
     assert run_job(resume(project, run.id)).finds == result.finds, "a finished one is not done again"
 
 
@@ -109,7 +109,7 @@ def test_a_mask_that_cannot_be_used_is_refused(project: Project, model: Path) ->
             project, slide, model, mask=AreaMask(Region(0, 0, SIDE, SIDE), (100.0, 100.0), np.zeros((6, 6), bool))
         )
     assert not project.runs
-    project.set_pixel_size(slide, None)
+    project.slides.set_pixel_size(slide, None)
     with pytest.raises(InputError, match="pixel size"):
         run_job(detect(project, slide, model, mask=corner()))
 
@@ -132,7 +132,9 @@ def test_finds_beside_the_chosen_area_are_not_taken(project: Project, model: Pat
     intake.finish("stopped")
 
     def found() -> list[tuple[float, ...]]:
-        return sorted(tuple(row[name].item() for name in ("y0", "x0", "y1", "x1")) for row in project.boxes(slide).rows)
+        return sorted(
+            tuple(row[name].item() for name in ("y0", "x0", "y1", "x1")) for row in project.boxes.table(slide).rows
+        )
 
     assert found() == [inside, across]
     again = RunIntake(project, resume_run(project, run.id))
@@ -161,7 +163,7 @@ def test_the_summary_of_a_continued_run_counts_what_earlier_starts_did(project: 
     note = "As memory was not enough, batches are cut to 1."
     start = {"seconds": 50.0, "tiles": 2, "working_s": 40.0, "computed_s": 39.0, "waited_s": 1.0, "notes": [note]}
     write_status(run.folder, {"state": "running", "starts": [start]})
-    project.finish_run(run.id, "failed")  # it was killed
+    project.runs.finish(run.id, "failed")  # it was killed
     result = run_job(detect(project, slide, model))
     assert result.run_id == run.id and result.damaged_tiles == result.status["tiles_damaged"] == 1
     assert result.seconds_before == 50 and result.status["seconds"] == pytest.approx(

@@ -54,7 +54,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [np.hstack([draw(6 * row + column)[0] for column in range(6)]) for row in range(6)]
     cv2.imwrite(str(folder / "slide.png"), np.vstack(rows))
     with Project.create(folder / "untouched", slides=[folder / "slide.png"]) as project:
-        project.set_pixel_size(project.slides[0].id, 0.9)
+        project.slides.set_pixel_size(project.slides[0].id, 0.9)
     return project.path
 
 
@@ -174,7 +174,7 @@ def pause(process: subprocess.Popen[str] | psutil.Process) -> None:
 
 
 def found(project: Project) -> dict[int, tuple]:
-    rows = project.boxes(project.slides[0].id).rows
+    rows = project.boxes.table(project.slides[0].id).rows
     return {int(row["id"]): tuple(row[name].item() for name in NAMES) for row in rows}
 
 
@@ -182,7 +182,7 @@ def judge_one(project: Project, chance: random.Random) -> tuple[tuple, tuple]:
     """Confirm a find and pull its box larger; return how it was and how it is now."""
     chosen = chance.choice([box for box, row in found(project).items() if row[-1] == ReviewState.UNREVIEWED])
     before = found(project)[chosen]
-    project.edit_boxes([chosen], state=int(ReviewState.CONFIRMED), y0=before[0] - 3.25, x1=before[3] + 5.5)
+    project.boxes.edit([chosen], state=int(ReviewState.CONFIRMED), y0=before[0] - 3.25, x1=before[3] + 5.5)
     return before, found(project)[chosen]
 
 

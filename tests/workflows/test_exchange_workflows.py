@@ -36,7 +36,7 @@ def test_boxes_travel_to_another_project(name, project, other, tmp_path):
     result = run_job(import_annotations(other, target))
     assert (result.format, result.boxes, result.slides) == (name, 8, {"S1": 8})
     assert not result.skipped and not result.unmatched
-    before, after = project.all_rows(), other.all_rows()
+    before, after = project.boxes.rows(), other.boxes.rows()
     order = [np.lexsort((rows["x0"], rows["y0"])) for rows in (before, after)]
     before, after = before[order[0]], after[order[1]]
     codes = [{cls.id: cls.code for cls in p.classes} for p in (project, other)]
@@ -54,20 +54,20 @@ def test_an_import_is_one_step_of_undo(project, other, tmp_path):
     run_job(import_annotations(other, tmp_path / "out.json"))
     assert len(other.classes) == 6 and "Import 8 boxes" in other.undo_title
     other.undo()
-    assert len(other.all_rows()) == 0 and len(other.classes) == 0
+    assert len(other.boxes.rows()) == 0 and len(other.classes) == 0
     other.redo()
-    assert len(other.all_rows()) == 8
+    assert len(other.boxes.rows()) == 8
 
 
 def test_a_dry_run_changes_nothing(project, other, tmp_path):
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
     result = run_job(import_annotations(other, tmp_path / "out.json", dry_run=True))
     assert result.dry_run and result.boxes == 8 and len(result.new_classes) == 6
-    assert len(other.all_rows()) == 0 and not other.can_undo
+    assert len(other.boxes.rows()) == 0 and not other.can_undo
 
 
 def test_exports_hold_what_is_shown(project, tmp_path):
-    project.set_filter(BoxFilter(min_confidence=0.65))
+    project.filters.set(BoxFilter(min_confidence=0.65))
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
     annotations = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["annotations"]
     # what a person drew or judged stays, whatever the confidence
@@ -123,7 +123,7 @@ def test_training_pictures_hold_what_a_person_stands_for(project, tmp_path):
 
 def test_training_pictures_show_the_box_where_it_says(project, tmp_path):
     slide = np.asarray(Image.open(tmp_path / "S1.png"))
-    confirmed = project.all_rows()[0]
+    confirmed = project.boxes.rows()[0]
     project.close()
     run_job(make_dataset([project.path], tmp_path / "set", tile_px=128, background=0, seed=3))
     document = FORMATS["coco"].read(tmp_path / "set" / "annotations.json")
@@ -142,29 +142,29 @@ def test_nothing_confirmed_is_said(tmp_path, other):
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
 def test_outlines_and_attributes_travel_too(name, project, other, tmp_path):
-    slide = project.slide().id
-    first, second = project.boxes(slide).rows["id"][:2].tolist()
-    y0, x0, y1, x1 = (float(project.boxes(slide).get([first])[0][side]) for side in ("y0", "x0", "y1", "x1"))
+    slide = project.slides[0].id
+    first, second = project.boxes.table(slide).rows["id"][:2].tolist()
+    y0, x0, y1, x1 = (float(project.boxes.table(slide).get([first])[0][side]) for side in ("y0", "x0", "y1", "x1"))
     outline = Outline.polygon([(y0, x0), (y0, x1), (y1, (x0 + x1) / 2)])
-    project.set_outline(first, outline)
-    project.edit_attributes([second], {"material": "Al₂O₃", "depth": 2.5})
+    project.outlines.set(first, outline)
+    project.attributes.edit([second], {"material": "Al₂O₃", "depth": 2.5})
     known = FORMATS[name]
     target = tmp_path / ("out" if known.is_folder else f"out{known.suffix}")
     run_job(export_boxes(project, target, name))
     result = run_job(import_annotations(other, target))
     assert (result.boxes, result.outlines, result.attributes) == (8, 1, 1)
     there = other.slide().id
-    assert list(other.slide_outlines(there).values()) == [outline]
-    assert list(other.slide_attributes(there).values()) == [{"material": "Al₂O₃", "depth": 2.5}]
+    assert list(other.outlines.of_slide(there).values()) == [outline]
+    assert list(other.attributes.of_slide(there).values()) == [{"material": "Al₂O₃", "depth": 2.5}]
     other.undo()
-    assert other.slide_outlines(there) == {} and other.slide_attributes(there) == {}
+    assert other.outlines.of_slide(there) == {} and other.attributes.of_slide(there) == {}
     other.redo()
-    assert list(other.slide_outlines(there).values()) == [outline]
+    assert list(other.outlines.of_slide(there).values()) == [outline]
 
 
 def test_classes_are_mapped_and_counted_before_anything_is_written(project, other, tmp_path):
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
-    other.add_class("Riss")
+    other.classes.add("Riss")
     entries = len(other.history())
     plan = {"ACP": "Riss", "AOP": "新しい", "AFP": None}
     said = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan, dry_run=True))
@@ -218,8 +218,8 @@ def read_yolo(folder):
 def test_tiles_in_any_format_show_the_boxes_where_they_say(name, pad, project, tmp_path):
     slide = np.asarray(Image.open(tmp_path / "S1.png"))
     corners = {"y0": [76, 200, 380], "x0": [150, 395, 560], "y1": [90, 230, 399], "x1": [170, 418, 599]}
-    project.add_boxes(project.slide().id, make_rows(3, class_id=project.classes[0].id, **corners))
-    good = trusted(project.all_rows(shown=False))
+    project.boxes.add(project.slides[0].id, make_rows(3, class_id=project.classes[0].id, **corners))
+    good = trusted(project.boxes.rows(shown=False))
     code_of = {cls.id: cls.code for cls in project.classes}
     project.close()
     out = tmp_path / "set"

@@ -43,63 +43,63 @@ def in_thread(work: Callable[[], None]) -> None:
 
 
 def test_a_plan_writes_nothing_until_it_is_carried_out(project: Project, plan: ImportPlan) -> None:
-    assert (plan.summary.boxes, plan.summary.duplicates, len(project.all_rows())) == (8, 8, 8)
+    assert (plan.summary.boxes, plan.summary.duplicates, len(project.boxes.rows())) == (8, 8, 8)
     assert carry_out(project, plan).boxes == 8
-    assert len(project.all_rows()) == 16
+    assert len(project.boxes.rows()) == 16
 
 
 def test_nothing_else_is_changed_while_an_import_is_written(project: Project, plan: ImportPlan) -> None:
-    first = project.all_rows()["id"][:1]
+    first = project.boxes.rows()["id"][:1]
     heard: list[str] = []
-    project.boxes(project.slides[0].id).changed.connect(lambda change: heard.append(change.kind))
+    project.boxes.table(project.slides[0].id).changed.connect(lambda change: heard.append(change.kind))
     pending = prepare(project, plan)
     assert project.is_writing
     for change in (
-        lambda: project.edit_boxes(first, state=ReviewState.CONFIRMED),
-        project.undo,
-        lambda: project.add_class("X"),
+        lambda: project.boxes.edit(first, state=ReviewState.CONFIRMED),
+        project.history.undo,
+        lambda: project.classes.add("X"),
         lambda: prepare(project, plan),
     ):
         with pytest.raises(ProjectError, match="just being written"):
             change()
-    project.set_setting("looked_at", 1)  # what is no command goes on
+    project.settings.set("looked_at", 1)  # what is no command goes on
     in_thread(pending.write)
-    assert heard == [] and len(project.all_rows()) == 8  # memory follows in the project's own thread
+    assert heard == [] and len(project.boxes.rows()) == 8  # memory follows in the project's own thread
     summary = pending.finish()
     assert heard == ["added"] and not project.is_writing
-    assert project.all_rows()["id"][8:].tolist() == list(summary.box_ids)
-    project.undo()
-    assert len(project.all_rows()) == 8
-    project.redo()
-    assert len(project.all_rows()) == 16
+    assert project.boxes.rows()["id"][8:].tolist() == list(summary.box_ids)
+    project.history.undo()
+    assert len(project.boxes.rows()) == 8
+    project.history.redo()
+    assert len(project.boxes.rows()) == 16
     with Project.open(project.path, write=False) as reader:
-        assert len(reader.all_rows()) == 16
+        assert len(reader.boxes.rows()) == 16
 
 
 def test_a_write_that_fails_leaves_nothing_and_sets_the_project_free(
     project: Project, plan: ImportPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from microscope_qc.project import base
+    from microscope_qc.project import log
 
     pending = prepare(project, plan)
-    monkeypatch.setattr(base.history, "append", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(log, "append", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         pending.write()
     monkeypatch.undo()
-    assert not project.is_writing and len(project.all_rows()) == 8
+    assert not project.is_writing and len(project.boxes.rows()) == 8
     assert carry_out(project, plan).boxes == 8
 
 
 def test_an_import_given_up_sets_the_project_free(project: Project, plan: ImportPlan) -> None:
     prepare(project, plan).command.give_up()
-    project.add_class("X")
+    project.classes.add("X")
     with pytest.raises(InputError, match="changed meanwhile"):
         carry_out(project, plan)
 
 
 def test_only_the_classes_asked_for_are_annotated(project: Project, tmp_path: Path) -> None:
-    rows = project.all_rows()
-    wanted = project.class_by_code("CFA")
+    rows = project.boxes.rows()
+    wanted = project.classes.by_code("CFA")
     assert int((rows["class_id"] == wanted.id).sum()) == 1
     result = run_job(
         make_dataset([project.path], tmp_path / "set", tile_px=96, background=0.0, classes=["CFA"], visible=0.0)
@@ -109,4 +109,4 @@ def test_only_the_classes_asked_for_are_annotated(project: Project, tmp_path: Pa
     assert len(everything.classes) > 1 and everything.pictures > result.pictures
     with pytest.raises(InputError, match="No find of CRK"):
         run_job(make_dataset([project.path], tmp_path / "none", classes=["CRK"]))
-    assert np.array_equal(rows["state"], project.all_rows()["state"])
+    assert np.array_equal(rows["state"], project.boxes.rows()["state"])

@@ -56,13 +56,13 @@ def test_overview_as_tiff_knows_its_scale(project, tmp_path):
 
 
 def test_overview_without_anything_chosen_says_so(project, tmp_path):
-    project.edit_boxes(project.all_rows()["id"], chosen=False)
+    project.boxes.edit(project.boxes.rows()["id"], chosen=False)
     with pytest.raises(InputError, match="chosen"):
         run_job(write_overview(project, tmp_path / "a.png", selected=True))
 
 
 def test_report_is_one_page_that_needs_nothing(project, tmp_path):
-    project.set_filter(BoxFilter(min_confidence=0.4))
+    project.filters.set(BoxFilter(min_confidence=0.4))
     run_job(write_report(project, tmp_path / "r.html"))
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert not re.search(r'(?:src|href)="(?!data:)', page) and "<script" not in page
@@ -90,7 +90,7 @@ def test_report_without_the_slides_file_keeps_its_numbers(project, tmp_path):
 
 
 def test_report_of_an_unreviewed_empty_slide(project, tmp_path):
-    project.delete_boxes(project.all_rows()["id"])
+    project.boxes.delete(project.boxes.rows()["id"])
     for name in ("r.html", "r.pdf"):
         run_job(write_report(project, tmp_path / name))
     assert "Nothing is shown" in (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -153,7 +153,7 @@ def test_alignment_needs_marks_and_a_pixel_size(project):
     slide = project.slides[0]
     with pytest.raises(RegistrationError, match="0 marks"):
         fit_registration(project, slide.id, name="R1")
-    project.set_pixel_size(slide.id, None)
+    project.slides.set_pixel_size(slide.id, None)
     with pytest.raises(InputError, match="pixel size"):
         fit_registration(project, slide.id, name="R1")
 

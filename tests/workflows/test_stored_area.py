@@ -48,7 +48,7 @@ def place(tmp_path: Path) -> Path:
         cv2.imwrite(str(tmp_path / f"{name}.png"), draw(seed, size=SIDE, count=16)[0])
     with Project.create(tmp_path / "p", slides=[tmp_path / "S1.png", tmp_path / "S2.png"]) as made:
         for slide in made.slides:
-            made.set_pixel_size(slide.id, 0.25)
+            made.slides.set_pixel_size(slide.id, 0.25)
         return made.path
 
 
@@ -62,7 +62,7 @@ def cells(*, rows: int = 0, columns: int = 0, side: int = SIDE) -> AreaMask:
 
 def store(path: Path, *, slide: int = 0, **masks: AreaMask) -> None:
     with Project.open(path) as project:
-        project.set_setting(area_setting(project.slides[slide].id), masks_to_dict(masks))
+        project.settings.set(area_setting(project.slides[slide].id), masks_to_dict(masks))
 
 
 def look(path: Path, **options: Any) -> Any:
@@ -98,7 +98,7 @@ def test_a_mask_that_cannot_be_used_is_said(place: Path) -> None:
     found = look(place, kind=CHANGED)
     assert found.mask is None and "slide of another size; it is not used" in found.words
     with Project.open(place) as project:
-        project.set_setting(area_setting(project.slides[0].id), {"drawn": "nonsense"})
+        project.settings.set(area_setting(project.slides[0].id), {"drawn": "nonsense"})
     with pytest.raises(InputError, match="cannot be read"):
         look(place, kind=DRAWN)
 
@@ -119,7 +119,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def middles(project: Project, run_id: int, slide: int = 0) -> np.ndarray:
-    rows = project.boxes(project.slides[slide].id).rows
+    rows = project.boxes.table(project.slides[slide].id).rows
     rows = rows[rows["run_id"] == run_id]
     return (rows["y0"] + rows["y1"]) / 2
 

@@ -74,14 +74,14 @@ def filtered(session: Session) -> str:
 
 def undoable(session: Session) -> str:
     """Needs something to undo."""
-    if session.project is None or not session.project.can_undo:
+    if session.project is None or not session.project.history.can_undo:
         return "Nothing to undo."
     return writing(session)
 
 
 def redoable(session: Session) -> str:
     """Needs something to do again."""
-    if session.project is None or not session.project.can_redo:
+    if session.project is None or not session.project.history.can_redo:
         return "Nothing to do again."
     return writing(session)
 

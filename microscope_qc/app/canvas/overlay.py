@@ -97,7 +97,7 @@ class Overlay(QWidget):
         project, slide = self._session.project, self._session.slide
         if project is None or slide is None:
             return
-        for mark in project.marks(slide.id):
+        for mark in project.marks.of_slide(slide.id):
             x, y = self.view.to_screen(mark.y_px, mark.x_px)
             lines = [QLineF(x - 11, y, x - 3, y), QLineF(x + 3, y, x + 11, y)]
             lines += [QLineF(x, y - 11, x, y - 3), QLineF(x, y + 3, x, y + 11)]

@@ -153,4 +153,4 @@ def _history_job(place: Path, target: Path) -> Job[int]:
 
     yield Progress(0, 0, "", f"writing {target.name}")
     with Project.open(place, write=False) as reader:
-        return reader.export_history(target)
+        return reader.history.export(target)

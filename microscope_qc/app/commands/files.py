@@ -17,7 +17,7 @@ from microscope_qc.core.jobs import Job, Progress
 if TYPE_CHECKING:
     from microscope_qc.app.shell.main_window import MainWindow
     from microscope_qc.project import Project
-    from microscope_qc.project.slides import SceneFacts
+    from microscope_qc.project.scenes import SceneFacts
     from microscope_qc.slides import Mosaic
 
 SLIDE_FILTER = (
@@ -123,7 +123,7 @@ class FileCommands:
         if project.read_only:
             raise InputError("This project is open for reading only.", hint="Close it where it is open for writing.")
 
-        from microscope_qc.project.slides import read_facts
+        from microscope_qc.project.scenes import read_facts
 
         first, rest = paths[0], paths[1:]
 
@@ -131,7 +131,7 @@ class FileCommands:
             if self._session.project is not project:
                 return  # another project was opened meanwhile
             with self._saying_errors():
-                self._session.show_slide(project.add_scenes(facts).id)
+                self._session.show_slide(project.slides.add_scenes(facts).id)
             self.add_slides(rest)
 
         def on_failed(error: BaseException) -> None:
@@ -215,7 +215,7 @@ def _open_project(path: Path) -> Project:
     project = project_for(path, program="window")
     try:
         for slide in project.slides:  # here and now: the window would stand still for them
-            project.boxes(slide.id)
+            project.boxes.table(slide.id)
     except BaseException:
         project.close()
         raise

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from microscope_qc.app.commands.files import SLIDE_FILTER, the_slide
 from microscope_qc.core.errors import InputError
-from microscope_qc.project.slides import SceneFacts, read_facts
+from microscope_qc.project.scenes import SceneFacts, read_facts
 
 if TYPE_CHECKING:
     from microscope_qc.app.shell.main_window import MainWindow
@@ -39,7 +39,7 @@ class SlideCommands:
             self._session.set_tool("measure")
             self._session.notice.emit("Drag along the scale bar, from end to end.")
         elif answer:
-            project.set_pixel_size(slide.id, dialog.size_um())
+            project.slides.set_pixel_size(slide.id, dialog.size_um())
 
     def slide_info(self) -> None:
         """Show what is known about the slide."""
@@ -75,8 +75,8 @@ class SlideCommands:
         project, slide = self._session.project, self._session.slide
         if project is None or slide is None:
             return
-        finds = len(project.boxes(slide.id))
-        marks = len(project.marks(slide.id))
+        finds = len(project.boxes.table(slide.id))
+        marks = len(project.marks.of_slide(slide.id))
         box = QMessageBox(self._window)
         box.setWindowTitle("Remove slide")
         box.setText(f"Remove {slide.name} from the project?")
@@ -88,7 +88,7 @@ class SlideCommands:
         box.addButton(QMessageBox.StandardButton.Cancel)
         box.exec()
         if box.clickedButton() is remove:
-            project.remove_slide(slide.id)
+            project.slides.remove(slide.id)
 
     def locate(self, slide_id: int) -> None:
         """Ask where a slide lies now."""
@@ -112,13 +112,13 @@ class SlideCommands:
         if project is not self._session.project or not any(record.id == slide_id for record in project.slides):
             return  # closed, or the slide was removed, meanwhile
         try:
-            project.relocate_slide(slide_id, facts.path, facts=facts)
+            project.slides.relocate(slide_id, facts.path, facts=facts)
         except InputError as error:
             answer = QMessageBox.question(
                 self._window, "Another slide", f"{error}\n\nUse it all the same? The boxes stay where they are."
             )
             if answer == QMessageBox.StandardButton.Yes:
-                project.relocate_slide(slide_id, facts.path, facts=facts, force=True)
+                project.slides.relocate(slide_id, facts.path, facts=facts, force=True)
 
     def set_size_from_line(self, length_px: float) -> None:
         """A line was drawn along a scale bar: ask how long that is."""

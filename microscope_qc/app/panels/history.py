@@ -115,13 +115,14 @@ class HistoryDock(QWidget):
     def _fill(self) -> None:
         project = self._session.project
         free = not self._session.why_not_write()
-        self._undo.setEnabled(bool(project is not None and project.can_undo and free))
-        self._redo.setEnabled(bool(project is not None and project.can_redo and free))
+        self._undo.setEnabled(bool(project is not None and project.history.can_undo and free))
+        self._redo.setEnabled(bool(project is not None and project.history.can_redo and free))
         self.export.setEnabled(project is not None)
         if project is not None:
-            self._undo.setToolTip(f"Undo: {project.undo_title}" if project.can_undo else "Nothing to undo.")
-            self._redo.setToolTip(f"Do again: {project.redo_title}" if project.can_redo else "Nothing to do again.")
-        self._list([] if project is None else project.history(SHOWN))
+            steps = project.history
+            self._undo.setToolTip(f"Undo: {steps.undo_title}" if steps.can_undo else "Nothing to undo.")
+            self._redo.setToolTip(f"Do again: {steps.redo_title}" if steps.can_redo else "Nothing to do again.")
+        self._list([] if project is None else project.history.entries(SHOWN))
         self.hint.setText(
             "Double-click a step to show its finds."
             if self._entries
@@ -180,13 +181,13 @@ class HistoryDock(QWidget):
         if jobs is not None and entry.box_count > 2000:
             self.details.setHtml("…")
             jobs.call(
-                lambda: project.changes_of(entry, limit=DETAILS + 1),
+                lambda: project.history.changes_of(entry, limit=DETAILS + 1),
                 on_done=lambda changes: self._on_changes_read(generation, entry, changes),
                 on_failed=lambda error: self._on_changes_failed(generation, error),
             )
             return
         try:
-            self._on_changes_read(generation, entry, project.changes_of(entry, limit=DETAILS + 1))
+            self._on_changes_read(generation, entry, project.history.changes_of(entry, limit=DETAILS + 1))
         except MicroscopeQCError as error:
             self._on_changes_failed(generation, error)
 

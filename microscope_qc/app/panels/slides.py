@@ -77,7 +77,7 @@ class SlidesDock(QWidget):
         return QSize(232, 220)
 
     def _slides(self) -> list[SlideRecord]:
-        return self._session.project.slides if self._session.project is not None else []
+        return list(self._session.project.slides) if self._session.project is not None else []
 
     def _current_id(self) -> int:
         item = self.items.currentItem()
@@ -122,7 +122,7 @@ class SlidesDock(QWidget):
         project, session = self._session.project, self._session
         assert project is not None
         if slide_id not in self._counts:
-            table = project.boxes(slide_id)
+            table = project.boxes.table(slide_id)
             here = session.slide is not None and session.slide.id == slide_id
             if slide_id not in self._watched:  # undo and imports change slides that are not on screen too
                 self._watched.add(slide_id)
@@ -130,7 +130,7 @@ class SlidesDock(QWidget):
             if here:
                 by_state = session.shown.counts().sum(axis=0)
             else:
-                by_state = np.bincount(table.states[project.shown(slide_id)], minlength=len(ReviewState))
+                by_state = np.bincount(table.states[project.boxes.shown(slide_id)], minlength=len(ReviewState))
             self._counts[slide_id] = int(by_state.sum()), int(by_state[ReviewState.UNREVIEWED])
         return self._counts[slide_id]
 

@@ -100,7 +100,7 @@ class AreaMasks(QObject):
         if project is None or project.read_only or slide_id not in self._dirty:
             return
         try:
-            project.set_setting(area_setting(slide_id), entry)
+            project.settings.set(area_setting(slide_id), entry)
         except MicroscopeQCError as error:
             log.warning("area of slide %s not stored: %s", slide_id, error)
             self._session.notice.emit(f"Where detections look on this slide could not be stored: {error}")

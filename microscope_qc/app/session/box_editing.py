@@ -55,10 +55,10 @@ class BoxEditing:
         assert slide is not None
         numbers = rows["id"].tolist()
         if len(numbers) <= FEW:  # what the other boxes of the slide have is not read
-            attributes = {number: found for number in numbers if (found := project.attributes(number))}
-            outlines = {number: shape for number in numbers if (shape := project.outline(number)) is not None}
+            attributes = {number: found for number in numbers if (found := project.attributes.get(number))}
+            outlines = {number: shape for number in numbers if (shape := project.outlines.get(number)) is not None}
         else:
-            attributes, outlines = project.slide_attributes(slide.id), project.slide_outlines(slide.id)
+            attributes, outlines = project.attributes.of_slide(slide.id), project.outlines.of_slide(slide.id)
         codes = {item.id: item.code for item in session.classes}
         return CopiedBoxes(
             np.stack([rows[name] for name in ("y0", "x0", "y1", "x1")], axis=1),
@@ -72,7 +72,7 @@ class BoxEditing:
     def cut(self, ids: np.ndarray) -> None:
         """Delete what was copied."""
         if len(ids):
-            self._project().delete_boxes(ids, title=count_words("Cut", ids))
+            self._project().boxes.delete(ids, title=count_words("Cut", ids))
 
     def paste(self, copied: CopiedBoxes, *, y: float, x: float) -> np.ndarray:
         """Put copied boxes around a place of the slide on screen, inside it, and select them; returns their ids.
@@ -97,7 +97,7 @@ class BoxEditing:
         rows = make_rows(len(placed), class_id=[by_code[code] for code in placed.codes], note=list(placed.notes))
         for name, side in zip(("y0", "x0", "y1", "x1"), placed.corners.T, strict=True):
             rows[name] = side
-        made = project.add_boxes_many(
+        made = project.boxes.add_many(
             {slide.id: rows},
             title=count_words("Paste", rows),
             attributes={slide.id: placed.attributes},
@@ -117,7 +117,7 @@ class BoxEditing:
         if any(back):  # at the slide's end the copies lie on the other side
             shift = -shift
             back = self._into_slide(corners + np.tile(shift, 2))
-        made = self._project().duplicate_boxes(
+        made = self._project().boxes.duplicate(
             ids,
             dy_px=float(shift[0] + back[0]),
             dx_px=float(shift[1] + back[1]),
@@ -151,7 +151,7 @@ class BoxEditing:
         last, self._nudged = self._nudged, None
         goes_on = last is not None and last[0] is project and now - last[3] <= NUDGES_S and np.array_equal(last[2], ids)
         if self.move_by(ids, dy_px, dx_px, amends=last[1] if last is not None and goes_on else None):
-            self._nudged = project, project.undo_entry, ids.copy(), now
+            self._nudged = project, project.history.undo_entry, ids.copy(), now
 
     def move_by(self, ids: np.ndarray, dy_px: float, dx_px: float, *, amends: LogEntry | None = None) -> bool:
         """Move boxes together, as far as all of them stay on the slide; returns whether they moved.
@@ -164,7 +164,7 @@ class BoxEditing:
         dy, dx = self.possible_move(rows, dy_px, dx_px)
         if dy == 0 and dx == 0:
             return False
-        self._project().edit_boxes(
+        self._project().boxes.edit(
             ids,
             amends=amends,
             title=count_words("Move", ids),

@@ -83,7 +83,7 @@ class Comparison(QObject):
         project = self._session.project
         if project is None or first == second:
             return
-        runs = project.run(first), project.run(second)
+        runs = project.runs.by_id(first), project.runs.by_id(second)
         common_area(*runs)
         self._same_area = runs[0].card.get("region") == runs[1].card.get("region")
         self._generation += 1
@@ -119,7 +119,7 @@ class Comparison(QObject):
         if self._busy:
             self._again = True
             return
-        table, known, runs = self._session.table, self._session.project.filter, self.runs
+        table, known, runs = self._session.table, self._session.project.filters.current, self.runs
         sure = BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(table.rows)
         # copies: the table may change while another thread compares
         ids, run_ids, corners = table.rows["id"].copy(), table.rows["run_id"].copy(), table.corners.copy()

@@ -159,7 +159,7 @@ class FindModel(QAbstractListModel):
             return
         self._order = name
         if self._session.can_write and self._session.project is not None:
-            self._session.project.set_setting("gallery_order", name)
+            self._session.project.settings.set("gallery_order", name)
         self.sort_again()
         self.order_changed.emit()
 
@@ -239,7 +239,7 @@ class FindModel(QAbstractListModel):
 
     def _on_project_changed(self) -> None:
         project = self._session.project
-        wanted = project.setting("gallery_order", "worst") if project is not None else "worst"
+        wanted = project.settings.get("gallery_order", "worst") if project is not None else "worst"
         self._order = wanted if wanted in ORDERS else "worst"
         self.order_changed.emit()
 

@@ -143,7 +143,7 @@ class Session:
                 self.draw_class_id = project.classes[0].id
         self.project_changed.emit()
         slides = project.slides if project is not None else []
-        last = project.setting("last_slide", None) if project is not None else None
+        last = project.settings.get("last_slide", None) if project is not None else None
         chosen = next((slide.id for slide in slides if slide.id == last), slides[0].id if slides else None)
         self.show_slide(chosen)
 
@@ -157,7 +157,7 @@ class Session:
         events.filter_changed.disconnect(self._on_filter_changed)
         events.saved_filters_changed.disconnect(self._on_saved_filters_changed)
         if self.slide is not None and not project.read_only:
-            project.set_setting("last_slide", self.slide.id)
+            project.settings.set("last_slide", self.slide.id)
         self.show_slide(None)
         self._opened.clear()
         self.ahead = None
@@ -176,7 +176,7 @@ class Session:
         self.shown.forget()
         if slide_id is not None and self.project is not None:
             self.slide = next(slide for slide in self.project.slides if slide.id == slide_id)
-            self._table = self.project.boxes(slide_id)
+            self._table = self.project.boxes.table(slide_id)
             self._table.changed.connect(self._on_table_changed)
         self.slide_changed.emit()
         if self.slide is not None:
@@ -238,26 +238,26 @@ class Session:
         """Which boxes of the slide on screen are shown."""
         if self.project is None:
             return BoxFilter()
-        known = self.project.filter
-        return known if self.slide is None else replace(known, facts=self.project.facts(self.slide.id))
+        known = self.project.filters.current
+        return known if self.slide is None else replace(known, facts=self.project.boxes.facts(self.slide.id))
 
     def set_filter(self, **changes: object) -> None:
         """Change fields of the project's filter, e.g. ``set_filter(min_confidence=0.4)``."""
         if self.project is not None:
-            self.project.set_filter(replace(self.project.filter, **changes))  # type: ignore[arg-type]
+            self.project.filters.set(replace(self.project.filters.current, **changes))  # type: ignore[arg-type]
 
     def clear_filter(self) -> None:
         """Show all finds again (but those of detections that are switched off)."""
         self.shown.limit(None)
         if self.project is not None:
-            self.project.set_filter(BoxFilter())
+            self.project.filters.set(BoxFilter())
 
     @property
     def filter_active(self) -> bool:
         """Whether the filter may hide finds (detections switched off do not count)."""
         if self.project is None:
             return False
-        return self.shown.limited or replace(self.project.filter, hidden_runs=frozenset()) != BoxFilter()
+        return self.shown.limited or replace(self.project.filters.current, hidden_runs=frozenset()) != BoxFilter()
 
     def shown_rows(self) -> Rows:
         """Rows of the slide on screen that pass the filter (a copy that cannot be written to, sorted by id)."""
@@ -270,7 +270,7 @@ class Session:
     @property
     def classes(self) -> list[DefectClass]:
         """Classes of the project, in their order."""
-        return self.project.classes if self.project is not None else []
+        return list(self.project.classes) if self.project is not None else []
 
     def class_of(self, class_id: int) -> DefectClass:
         """The class with this number; one that is gone shows as "?"."""
@@ -351,14 +351,14 @@ class Session:
             state=ReviewState.CONFIRMED,  # drawn by a person: nobody has to confirm it again
         )
         code = self.class_of(self.draw_class_id).code
-        box_id = int(self._project().add_boxes(self.slide.id, rows, title=f"Draw {code}")[0])
+        box_id = int(self._project().boxes.add(self.slide.id, rows, title=f"Draw {code}")[0])
         self.selection.set([box_id])
         return box_id
 
     def move_box(self, box_id: int, y0: float, x0: float, y1: float, x1: float, *, resized: bool = False) -> None:
         """Move or resize a box."""
         title = "Resize 1 find" if resized else "Move 1 find"
-        self._project().edit_boxes([box_id], title=title, y0=y0, x0=x0, y1=y1, x1=x1)
+        self._project().boxes.edit([box_id], title=title, y0=y0, x0=x0, y1=y1, x1=x1)
 
     def nudge(self, ids: np.ndarray, dy_px: float, dx_px: float) -> None:
         """Move boxes by a few pixels, together and inside the slide."""
@@ -367,41 +367,41 @@ class Session:
     def confirm(self, ids: np.ndarray) -> None:
         """A person says: it is a defect."""
         if len(ids):
-            self._project().edit_boxes(ids, title=count_words("Confirm", ids), state=ReviewState.CONFIRMED, reason="")
+            self._project().boxes.edit(ids, title=count_words("Confirm", ids), state=ReviewState.CONFIRMED, reason="")
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
         """A person says: it is none, because of ``reason``."""
         if len(ids):
             title = f"{count_words('Reject', ids)}: {reason}"
-            self._project().edit_boxes(ids, title=title, state=ReviewState.REJECTED, reason=reason)
+            self._project().boxes.edit(ids, title=title, state=ReviewState.REJECTED, reason=reason)
 
     def unreview(self, ids: np.ndarray) -> None:
         """Take a judgement back."""
         if len(ids):
             title = count_words("Back to unreviewed:", ids)
-            self._project().edit_boxes(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
+            self._project().boxes.edit(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
         """Give another class."""
         if len(ids):
             title = f"{count_words('Class', ids)} to {self.class_of(class_id).code}"
-            self._project().edit_boxes(ids, title=title, class_id=class_id)
+            self._project().boxes.edit(ids, title=title, class_id=class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Put finds on the SEM travel list or take them off."""
         if len(ids):
             title = count_words("Choose" if chosen else "Leave out", ids) + " for the SEM"
-            self._project().edit_boxes(ids, title=title, chosen=chosen)
+            self._project().boxes.edit(ids, title=title, chosen=chosen)
 
     def set_note(self, ids: np.ndarray, note: str) -> None:
         """Write a note."""
         if len(ids):
-            self._project().edit_boxes(ids, title=count_words("Note on", ids), note=note)
+            self._project().boxes.edit(ids, title=count_words("Note on", ids), note=note)
 
     def delete(self, ids: np.ndarray) -> None:
         """Delete boxes (can be undone)."""
         if len(ids):
-            self._project().delete_boxes(ids)
+            self._project().boxes.delete(ids)
 
     def undo(self) -> None:
         """Take the last command back, say which, and go there."""
@@ -426,7 +426,7 @@ class Session:
         project = self._project()
         for box_id in box_ids:
             try:
-                slide_id = project.slide_of(int(box_id))
+                slide_id = project.boxes.slide_of(int(box_id))
             except InputError:
                 continue
             self._go_to(slide_id, box_ids)
@@ -435,7 +435,7 @@ class Session:
 
     def go_to_box(self, box_id: int) -> None:
         """Show the slide of a box, select it and centre it."""
-        self._go_to(self._project().slide_of(box_id), [box_id])
+        self._go_to(self._project().boxes.slide_of(box_id), [box_id])
 
     # -- the order of review -----------------------------------------------------------------------------------------
 

@@ -120,9 +120,9 @@ class ShownBoxes:
         project, slide = self._session.project, self._session.slide
         if project is None or slide is None:
             return BoxFilter()
-        known = project.filter
+        known = project.filters.current
         if self.limited:
             known = replace(known, hidden_runs=frozenset(), found_by=None)
         if known.text or known.size_um is not None:  # the facts are gathered from all boxes
-            return replace(known, facts=project.facts(slide.id))
+            return replace(known, facts=project.boxes.facts(slide.id))
         return known

@@ -170,10 +170,10 @@ class SlideView(QObject):
         for slide_id, state in self._states.items():
             try:
                 if state.view_dirty:
-                    project.set_setting(f"view:{slide_id}", _view_to_dict(state))
+                    project.settings.set(f"view:{slide_id}", _view_to_dict(state))
                     state.view_dirty = False
                 if state.seen_dirty:
-                    project.set_setting(f"seen:{slide_id}", state.seen.to_dict())
+                    project.settings.set(f"seen:{slide_id}", state.seen.to_dict())
                     state.seen_dirty = False
             except MicroscopeQCError as error:
                 log.warning("view of slide %s not stored: %s", slide_id, error)
@@ -329,7 +329,7 @@ def _view_to_dict(state: _State) -> dict[str, Any]:
 
 def _stored_view(project: Project, slide_id: int) -> tuple[DisplaySettings, list[Bookmark], bool]:
     """What the project holds; an entry that cannot be read counts as not set, the rest is kept."""
-    stored = project.setting(f"view:{slide_id}", {})
+    stored = project.settings.get(f"view:{slide_id}", {})
     stored = stored if isinstance(stored, dict) else {}
     display, bookmarks = DisplaySettings(), []
     try:
@@ -349,7 +349,7 @@ def _stored_view(project: Project, slide_id: int) -> tuple[DisplaySettings, list
 def _load(project: Project, slide_id: int, shape: tuple[int, int]) -> _State:
     display, bookmarks, no_conversion = _stored_view(project, slide_id)
     state = _State(SeenMap(shape), display, bookmarks, no_conversion)
-    stored = project.setting(f"seen:{slide_id}")
+    stored = project.settings.get(f"seen:{slide_id}")
     if stored is not None:
         try:
             state.seen.take_dict(stored)

@@ -13,8 +13,9 @@ from microscope_qc.core.jobs import Job, Progress
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
+    from microscope_qc.project import Project
+    from microscope_qc.project.parts.history import PendingStep
     from microscope_qc.project.records import LogEntry
-    from microscope_qc.project.stepping import PendingStep
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Undoing:
         project = session.project
         if project is None:
             raise InputError("No project is open.", hint="Open a slide or a project first.")
-        step = project.prepare_step(undo=undo)
+        step = project.history.prepare_step(undo=undo)
         if step is None:
             session.notice.emit("Nothing to undo." if undo else "Nothing to redo.")
             return
@@ -53,8 +54,8 @@ class Undoing:
             _job(step),
             step.title,
             on_done=lambda _: self._finish(step, before) if session.project is project else None,
-            on_failed=lambda error: self._failed(step, error),
-            on_cancelled=lambda: self._given_up(step),
+            on_failed=lambda error: self._failed(project, step, error),
+            on_cancelled=lambda: self._given_up(project, step),
         )
         session.history_changed.emit()  # nothing can be undone until it is done
 
@@ -65,17 +66,17 @@ class Undoing:
             step.refuse()
             raise
 
-    def _failed(self, step: PendingStep, error: BaseException) -> None:
-        if self._session.project is not step.project:
+    def _failed(self, project: Project, step: PendingStep, error: BaseException) -> None:
+        if self._session.project is not project:
             log.warning("%s was not done before the project was closed: %s", step.title, error)
             return
         step.refuse()
         self._session.history_changed.emit()
         raise error
 
-    def _given_up(self, step: PendingStep) -> None:
+    def _given_up(self, project: Project, step: PendingStep) -> None:
         step.give_up()
-        if self._session.project is step.project:
+        if self._session.project is project:
             self._session.history_changed.emit()
 
     def _finish(self, step: PendingStep, before: np.ndarray) -> None:
@@ -88,7 +89,7 @@ class Undoing:
         project = self._session.project
         if entry.slide_id is None or project is None or all(slide.id != entry.slide_id for slide in project.slides):
             return np.empty((0, 4))
-        table, ids = project.boxes(entry.slide_id), np.array(entry.box_ids, np.int64)
+        table, ids = project.boxes.table(entry.slide_id), np.array(entry.box_ids, np.int64)
         return coordinates(table.get(ids[table.has(ids)]))
 
     def _go_to(self, entry: LogEntry, before: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy
 from microscope_qc.app.base import theme
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.slides import SceneFacts
+from microscope_qc.project.scenes import SceneFacts
 from microscope_qc.workflows.conversion.child import (
     ConversionPlan,
     convert_in_child,
@@ -179,8 +179,8 @@ class Conversions(QObject):
         if project is not self._session.project:
             self._session.notice.emit("The project of this slide is not open any more.")
             return
-        slide = project.slide_by_id(slide_id)
-        project.relocate_slide(slide_id, facts.path, facts=facts, title=f"Use the fast copy of {slide.name}")
+        slide = project.slides.by_id(slide_id)
+        project.slides.relocate(slide_id, facts.path, facts=facts, title=f"Use the fast copy of {slide.name}")
         self._session.notice.emit(f"{slide.name} now uses {facts.path.name}. Undo goes back to {slide.path.name}.")
 
 

@@ -248,10 +248,10 @@ class MainWindow(QMainWindow):
 
     def _refresh_actions(self) -> None:
         self.book.refresh()
-        project = self.session.project
+        steps = None if self.session.project is None else self.session.project.history
         for action_id, word, title in (
-            ("edit.undo", "Undo", project.undo_title if project is not None and project.can_undo else ""),
-            ("edit.redo", "Redo", project.redo_title if project is not None and project.can_redo else ""),
+            ("edit.undo", "Undo", steps.undo_title if steps is not None and steps.can_undo else ""),
+            ("edit.redo", "Redo", steps.redo_title if steps is not None and steps.can_redo else ""),
         ):
             self.book.actions[action_id].setText(f"{word}: {title}" if title else word)
         for key in "1234567890":
@@ -334,9 +334,9 @@ class MainWindow(QMainWindow):
             return
         if self.message_bar.shows_error:
             return  # a question must not take an error away; it comes when the slide is shown again
-        asked = project.setting("asked_pixel_size", [])
+        asked = project.settings.get("asked_pixel_size", [])
         if slide.pixel_size_um is None and slide.id not in asked:
-            project.set_setting("asked_pixel_size", [*asked, slide.id])
+            project.settings.set("asked_pixel_size", [*asked, slide.id])
             self.message_bar.ask(
                 f"The file does not say how large a pixel of {slide.name} is.",
                 "Sizes in µm and detections need it: give a number, or draw along the scale bar.",

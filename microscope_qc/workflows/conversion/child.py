@@ -13,7 +13,7 @@ from typing import Any
 from microscope_qc.core.errors import MicroscopeQCError, SlideError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.slides import SceneFacts, read_facts, slide_stem
+from microscope_qc.project.scenes import SceneFacts, read_facts, slide_stem
 from microscope_qc.slides.base import Mosaic
 from microscope_qc.workflows.child import CommandChild
 from microscope_qc.workflows.open import documents_folder

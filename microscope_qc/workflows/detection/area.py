@@ -56,7 +56,7 @@ def masks_to_dict(masks: Mapping[str, AreaMask | None]) -> dict[str, Any]:
 
 def stored_masks(project: Project, slide: SlideRecord) -> tuple[Masks, dict[str, InputError]]:
     """The masks of a slide, None where the person made none; and why one that is there cannot be used."""
-    stored = project.setting(area_setting(slide.id), {})
+    stored = project.settings.get(area_setting(slide.id), {})
     masks: Masks = {}
     problems: dict[str, InputError] = {}
     for kind in KINDS:

@@ -383,4 +383,4 @@ def _close(run: _Run, state: str) -> None:
     if run.intake is not None:
         run.intake.finish(state)
     else:
-        run.project.finish_run(run.record.id, state)
+        run.project.runs.finish(run.record.id, state)

@@ -54,11 +54,11 @@ def compare_runs(
     ProjectError
         When the mask of one of them is damaged.
     """
-    runs = project.run(first), project.run(second)
+    runs = project.runs.by_id(first), project.runs.by_id(second)
     if runs[0].slide_id != runs[1].slide_id:
         raise InputError("The two detections are on different slides.", hint="Choose two of the same slide.")
-    least = project.filter.min_confidence if min_confidence is None else min_confidence
-    rows = project.boxes(runs[0].slide_id).rows
+    least = project.filters.current.min_confidence if min_confidence is None else min_confidence
+    rows = project.boxes.table(runs[0].slide_id).rows
     rows = rows[BoxFilter(min_confidence=least).mask(rows)]
     common_area(*runs)
     sides = [rows[rows["run_id"] == run.id] for run in runs]

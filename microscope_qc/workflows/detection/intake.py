@@ -86,7 +86,7 @@ class RunIntake:
             self.poll()  # a step that was under way may have begun before the last line was written
         finally:
             self._worker.shutdown()
-        return self._project.finish_run(self._run.id, state)
+        return self._project.runs.finish(self._run.id, state)
 
     def _take(self, settled: _Settled) -> np.ndarray:
         self.tiles_done |= settled.tiles
@@ -96,23 +96,23 @@ class RunIntake:
             return np.zeros(0, np.int64)
         columns = {name: found[name] for name in ("y0", "x0", "y1", "x1", "confidence")}
         rows = make_rows(len(found), class_id=self._labels[found["label"]], **columns)
-        return self._project.add_finds(self._run.id, rows)
+        return self._project.runs.add_findings(self._run.id, rows)
 
     def _class_ids(self, card: dict[str, Any]) -> np.ndarray:
         known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
         names = card.get("class_names") or card["classes"]
         wanted = [known.get(code) or DefectClass(code, name) for code, name in zip(card["classes"], names, strict=True)]
-        ids = self._project.ensure_classes(wanted)
+        ids = self._project.classes.ensure(wanted)
         return np.array([ids[code] for code in card["classes"]], np.int32)
 
     def _suggest_confidence(self, card: dict[str, Any]) -> None:
         # the model's threshold is taken over as long as the person has not moved away from the last suggestion
         project = self._project
         suggested = float(card.get("confidence", 0.0))
-        if abs(project.filter.min_confidence - float(project.setting(_CONFIDENCE_KEY, 0.0))) < 1e-6:
-            if project.filter.min_confidence != suggested:
-                project.set_filter(replace(project.filter, min_confidence=suggested))
-            project.set_setting(_CONFIDENCE_KEY, suggested)
+        if abs(project.filters.current.min_confidence - float(project.settings.get(_CONFIDENCE_KEY, 0.0))) < 1e-6:
+            if project.filters.current.min_confidence != suggested:
+                project.filters.set(replace(project.filters.current, min_confidence=suggested))
+            project.settings.set(_CONFIDENCE_KEY, suggested)
 
 
 @dataclass(frozen=True, slots=True)

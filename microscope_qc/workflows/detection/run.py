@@ -133,7 +133,7 @@ def prepare_run(
     if same and not fresh:
         return _taken_up(project, same[-1], mask)
     for run in same:
-        project.show_run(run.id, False)
+        project.runs.show(run.id, False)
     run_card = {
         "model": str(model) if Path(model).name == str(model) and not Path(model).exists() else str(folder.resolve()),
         "model_name": card.name,
@@ -149,7 +149,7 @@ def prepare_run(
         "device": device,
         "skip_empty": not everything,
     }
-    run = project.start_run(slide_id, run_card, settings)
+    run = project.runs.start(slide_id, run_card, settings)
     if mask is not None:
         write_mask(run.folder, mask)
     return run
@@ -170,7 +170,7 @@ def resume_run(project: Project, run_id: int) -> RunRecord:
     ProjectError
         When it cannot be known any more where it was to look.
     """
-    run = project.run(run_id)
+    run = project.runs.by_id(run_id)
     _slide(project, run.slide_id)
     weights = _fingerprint(model_folder(run.card["model"]) / WEIGHTS_NAME)
     if run.settings.get("weights") not in (None, weights):
@@ -189,11 +189,11 @@ def _taken_up(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRec
         kept = read_mask(run.folder)
         if kept is None or kept.fingerprint != area:
             raise ProjectError("Where this detection was to look is not known any more.", hint="Start anew.")
-    return project.finish_run(run.id, "running")
+    return project.runs.finish(run.id, "running")
 
 
 def _slide(project: Project, slide_id: int) -> SlideRecord:
-    slide = project.slide_by_id(slide_id)
+    slide = project.slides.by_id(slide_id)
     if slide.missing:
         raise InputError(
             f"The slide {slide.name} is not at {slide.path} any more.",
@@ -302,7 +302,7 @@ def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> J
         if intake is not None:
             intake.finish(state)
         else:
-            project.finish_run(run.id, state)
+            project.runs.finish(run.id, state)
     if state != "finished":
         raise DetectionFailed(
             f"The detection ended early: {child.last_words}",
@@ -335,17 +335,17 @@ def result_of(project: Project, run_id: int, started: float, *, computed: bool =
 
     ``computed`` is False where the run was finished before and nothing was done.
     """
-    run = project.run(run_id)
+    run = project.runs.by_id(run_id)
     status = read_status(run.folder)
     starts = starts_of(status)
-    rows = project.boxes(run.slide_id).rows
+    rows = project.boxes.table(run.slide_id).rows
     rows = rows[rows["run_id"] == run_id]
     return DetectResult(
         run_id=run_id,
         tiles=len(plan_grid(run.card)),
         finds=len(rows),
         seconds=time.monotonic() - started,
-        shown=int(project.filter.mask(rows, facts=project.facts(run.slide_id)).sum()),
+        shown=int(project.filters.current.mask(rows, facts=project.boxes.facts(run.slide_id)).sum()),
         damaged_tiles=len(read_tile_errors(run.folder)),
         state=run.state,
         share_skipped=float(status.get("share_skipped") or 0.0),

@@ -35,7 +35,7 @@ def selected_rows(
     chosen_only: bool = False,
 ) -> np.ndarray:
     """Box rows of a slide that are shown, further narrowed to review states and to the chosen ones."""
-    rows = project.all_rows(slide_id)
+    rows = project.boxes.rows(slide_id)
     if states is not None:
         rows = rows[np.isin(rows["state"], [int(state) for state in states])]
     return rows[rows["chosen"]] if chosen_only else rows
@@ -62,7 +62,7 @@ def make_document(
             name = slide.name
         used.add(name)
         rows = selected_rows(project, slide.id, states=states, chosen_only=chosen_only)
-        attributes, outlines = project.slide_attributes(slide.id), project.slide_outlines(slide.id)
+        attributes, outlines = project.attributes.of_slide(slide.id), project.outlines.of_slide(slide.id)
         boxes = [_box(row, code_of, attributes, outlines) for row in rows]
         document.images.append(ImageEntry(name, slide.shape_px, slide.pixel_size_um, boxes))
     return document

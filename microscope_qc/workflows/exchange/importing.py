@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.registry import detect_format, format_named
 from microscope_qc.project import Project
-from microscope_qc.project.base import PendingCommand
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.slides import slide_stem
+from microscope_qc.project.scenes import slide_stem
+from microscope_qc.project.store import PendingCommand
 
 OUTSIDE = "outside the slide"
 LEFT_OUT = "class left out"
@@ -182,7 +182,7 @@ def plan_import(
     This is the slow part for many boxes. Another thread may do it on a project of its own, opened for reading.
     """
     path, document = read.path, read.document
-    chosen = project.slide(slide) if slide is not None else None
+    chosen = project.slides.named(slide) if slide is not None else None
     pictures, unmatched = match_pictures(document, project.slides, chosen)
     skipped = Counter(document.skipped)
     kept = {record.id: _inside(boxes, record, skipped) for record, boxes in pictures.values()}
@@ -193,7 +193,7 @@ def plan_import(
     kept = {number: _map_classes(boxes, mapped, skipped) for number, boxes in kept.items()}
     duplicates = 0
     for number, boxes in kept.items():
-        again = _duplicates(boxes, project.boxes(number).rows, project.classes)
+        again = _duplicates(boxes, project.boxes.table(number).rows, project.classes)
         duplicates += int(again.sum())
         if skip_duplicates:
             kept[number] = [box for box, known in zip(boxes, again, strict=True) if not known]
@@ -241,7 +241,7 @@ def prepare(project: Project, plan: ImportPlan) -> PendingImport:
     slides = {record.id for record in project.slides}
     if plan.known_classes != tuple((cls.id, cls.code) for cls in project.classes) or not slides.issuperset(plan.rows):
         raise InputError("The classes or slides of the project have changed meanwhile.", hint="Start the import again.")
-    command, ids_of = project.prepare_boxes(
+    command, ids_of = project.boxes.prepare(
         plan.rows, title=plan.title, classes=plan.new_classes, attributes=plan.attributes, outlines=plan.outlines
     )
     ids = tuple(number for numbers in ids_of.values() for number in numbers.tolist())
@@ -268,7 +268,7 @@ def _map_classes(boxes: list[Box], mapped: Mapping[str, str | None], skipped: Co
     return result
 
 
-def _duplicates(boxes: list[Box], rows: np.ndarray, classes: list[DefectClass]) -> np.ndarray:
+def _duplicates(boxes: list[Box], rows: np.ndarray, classes: Sequence[DefectClass]) -> np.ndarray:
     """Boolean for each box: it lies where one of the same class is, or one before it."""
     id_of = {cls.code: cls.id for cls in classes}
     codes = {code: -place for place, code in enumerate(dict.fromkeys(box.class_code for box in boxes), start=1)}
@@ -290,22 +290,22 @@ def _names_of(record: SlideRecord) -> set[str]:
 def slide_sizes(project: Project, slide: str | None = None) -> dict[str, tuple[int, int]]:
     """Height and width in px of one slide or of all, by every name a label file may have."""
     sizes: dict[str, tuple[int, int]] = {}
-    for record in project.slides if slide is None else [project.slide(slide)]:
+    for record in project.slides if slide is None else [project.slides.named(slide)]:
         for name in (record.name, record.path.name, record.path.stem, slide_stem(record.path)):
             sizes.setdefault(name, record.shape_px)
     return sizes
 
 
 def match_pictures(
-    document: Document, slides: list[SlideRecord], chosen: SlideRecord | None
+    document: Document, slides: Sequence[SlideRecord], chosen: SlideRecord | None
 ) -> tuple[dict[int, tuple[SlideRecord, list[Box]]], dict[str, str]]:
     """Boxes by slide id, and the pictures that belong to no slide with the reason."""
-    candidates = [chosen] if chosen else slides
+    candidates: Sequence[SlideRecord] = [chosen] if chosen else slides
     matched: dict[int, tuple[SlideRecord, list[Box]]] = {}
     unmatched: dict[str, str] = {}
     filled = [image for image in document.images if image.boxes]
     for image in document.images:
-        fitting = _fitting(image, candidates)
+        fitting: Sequence[SlideRecord] = _fitting(image, candidates)
         if not fitting and len(candidates) == 1 and (not image.named or (chosen and filled == [image])):
             fitting = candidates
         if len(fitting) != 1:
@@ -320,7 +320,7 @@ def match_pictures(
     return matched, unmatched
 
 
-def _fitting(image: ImageEntry, slides: list[SlideRecord]) -> list[SlideRecord]:
+def _fitting(image: ImageEntry, slides: Sequence[SlideRecord]) -> list[SlideRecord]:
     """Slides of the picture's full name; else of its name without format; else without an upload's number before it."""
     stem = slide_stem(Path(image.name))
     for name in (image.name, stem, re.sub(r"^[0-9a-f]{8}-", "", stem)):
@@ -362,7 +362,9 @@ def _new_classes(
     return list(made.values())
 
 
-def _rows(boxes_of: dict[int, list[Box]], classes: list[DefectClass], new: list[DefectClass]) -> dict[int, np.ndarray]:
+def _rows(
+    boxes_of: dict[int, list[Box]], classes: Sequence[DefectClass], new: list[DefectClass]
+) -> dict[int, np.ndarray]:
     """Box rows by slide id; new classes go by their negative place in ``new``."""
     id_of = {cls.code: cls.id for cls in classes} | {cls.code: -place for place, cls in enumerate(new, start=1)}
     return {

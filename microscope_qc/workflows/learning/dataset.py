@@ -113,7 +113,7 @@ def make_dataset(
                 if wanted and cls.code not in {known.code for known in document.classes}:
                     document.classes.append(cls)
             for record in project.slides:
-                everything = project.all_rows(record.id, shown=False)
+                everything = project.boxes.rows(record.id, shown=False)
                 rows = _set_aside(everything, project, classes)
                 if len(trusted(rows)) == 0:
                     continue
@@ -122,12 +122,12 @@ def make_dataset(
                     rows, record, tile_px, pixel_size_um, layout, overlap_px=overlap_px, pad=pad,
                     background=background, rng=rng,
                 )  # fmt: skip
-                details = project.slide_attributes(record.id), project.slide_outlines(record.id)
+                details = project.attributes.of_slide(record.id), project.outlines.of_slide(record.id)
                 code_of = {cls.id: cls.code for cls in project.classes}
                 waiting = everything[
                     (everything["state"] == ReviewState.UNREVIEWED) & ~np.isnan(everything["confidence"])
                 ]
-                waiting = waiting[project.filter.mask(waiting, facts=project.facts(record.id))]
+                waiting = waiting[project.filters.current.mask(waiting, facts=project.boxes.facts(record.id))]
                 with open_scene(record) as mosaic:
                     for number, cut in enumerate(cuts):
                         yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")

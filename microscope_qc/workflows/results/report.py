@@ -39,12 +39,12 @@ def write_overview(
     """
     from microscope_qc.reports import overview
 
-    record = project.slide() if slide_id is None else project.slide_by_id(slide_id)
-    shown = project.all_rows(record.id)
+    record = project.slides[0] if slide_id is None else project.slides.by_id(slide_id)
+    shown = project.boxes.rows(record.id)
     rows = shown if rejected else kept(shown)
     total = len(rows)
     if selected:
-        everything = project.all_rows(record.id, shown=False)
+        everything = project.boxes.rows(record.id, shown=False)
         everything = everything if rejected else kept(everything)
         rows = everything[everything["chosen"]]
         if len(rows) == 0:
@@ -87,7 +87,7 @@ def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejec
     suffix = path.suffix.lower()
     if suffix not in (".html", ".htm", ".pdf"):
         raise InputError(f"{path.name} is neither an HTML nor a PDF name.", hint="End the name with .html or .pdf.")
-    project.slide()
+    project.slides[0]
     content = yield from collect(project, gallery=max(0, gallery), rejected=rejected)
     yield Progress(1, 1, "pictures", f"writing {path.name}")
     if suffix == ".pdf":

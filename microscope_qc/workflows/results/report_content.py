@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +32,7 @@ def collect(project: Project, *, gallery: int = 60, rejected: bool = False) -> J
     A slide that cannot be opened costs its pictures, not the report; it is named in the warnings.
     """
     numbers = project_statistics(project)
-    rows_of = {record.id: project.all_rows(record.id) for record in project.slides}
+    rows_of = {record.id: project.boxes.rows(record.id) for record in project.slides}
     shown_of = {number: rows if rejected else kept(rows) for number, rows in rows_of.items()}
     occurring = _occurring(project.classes, list(shown_of.values()))
     places = _gallery_places(project, shown_of)
@@ -70,7 +71,7 @@ def collect(project: Project, *, gallery: int = 60, rejected: bool = False) -> J
     )
 
 
-def _occurring(classes: list[DefectClass], parts: list[np.ndarray]) -> list[DefectClass]:
+def _occurring(classes: Sequence[DefectClass], parts: list[np.ndarray]) -> list[DefectClass]:
     used = {int(number) for rows in parts for number in np.unique(rows["class_id"])}
     return [cls for cls in classes if cls.id in used]
 
@@ -101,7 +102,7 @@ def _thumbnail(mosaic: Mosaic) -> bytes:
     return jpeg(mosaic.read_scaled(Region(0, 0, height, width), shape), quality=80)
 
 
-def _item(mosaic: Mosaic, row: np.void, classes: list[DefectClass], record: SlideRecord) -> GalleryItem:
+def _item(mosaic: Mosaic, row: np.void, classes: Sequence[DefectClass], record: SlideRecord) -> GalleryItem:
     cls = next((c for c in classes if c.id == int(row["class_id"])), DefectClass("?", "Unknown class"))
     height, width = float(row["y1"] - row["y0"]), float(row["x1"] - row["x0"])
     if record.pixel_size_um is None:

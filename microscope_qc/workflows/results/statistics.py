@@ -21,7 +21,7 @@ def project_statistics(project: Project) -> dict[str, Any]:
     slides = []
     for record in project.slides:
         height, width = record.shape_px
-        found = slide_statistics(project.all_rows(record.id), project.classes, record.pixel_size_um, height * width)
+        found = slide_statistics(project.boxes.rows(record.id), project.classes, record.pixel_size_um, height * width)
         slides.append({"slide": record.name, "shape_px": list(record.shape_px), **found})
     return {
         "project": project.name,

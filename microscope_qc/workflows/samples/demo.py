@@ -97,15 +97,15 @@ def demo(
         slide = project.slides[0]
         if not any(run.state == "finished" for run in project.runs):
             yield from _named(detect(project, slide.id, model, device=device), "Finding defects")
-        if not project.marks(slide.id):
+        if not project.marks.of_slide(slide.id):
             place_simulated_marks(project, slide.id, seed=seed)
-        if not project.all_rows(slide.id)["chosen"].any():
+        if not project.boxes.rows(slide.id)["chosen"].any():
             choose_worst(project, slide.id, CHOSEN)
         files = yield from write_results(project, slide.id, out)
         truth = out / "truth.json"
         atomic_write(truth, synth.truth_path(out / SLIDE_NAME).read_bytes())
         score = score_against_truth(project, slide.id, truth)
-        rows = project.all_rows(slide.id)
+        rows = project.boxes.rows(slide.id)
         return DemoResult(
             project=project_path,
             slide=slide.name,
@@ -114,7 +114,7 @@ def demo(
             defects=score["true_positives"] + score["missed"],
             precision=score["precision"] or 0.0,
             recall=score["recall"] or 0.0,
-            confidence=project.filter.min_confidence,
+            confidence=project.filters.current.min_confidence,
             seconds=time.monotonic() - started,
             files=(*files, truth),
         )
@@ -124,13 +124,13 @@ def choose_worst(project: Project, slide_id: int, count: int) -> list[int]:
     """Choose the worst ``count`` of the finds that are shown for the SEM; return their ids."""
     from microscope_qc.analysis.ranking import worst_first
 
-    rows = project.all_rows(slide_id)
+    rows = project.boxes.rows(slide_id)
     rows = rows[rows["state"] != ReviewState.REJECTED]
-    record = project.slide_by_id(slide_id)
+    record = project.slides.by_id(slide_id)
     order = worst_first(rows, project.classes, record.pixel_size_um)
     ids = [int(box_id) for box_id in rows["id"][order[:count]]]
     if ids:
-        project.edit_boxes(ids, title=f"Choose the worst {len(ids)} for the SEM", chosen=True)
+        project.boxes.edit(ids, title=f"Choose the worst {len(ids)} for the SEM", chosen=True)
     return ids
 
 
@@ -141,7 +141,7 @@ def place_simulated_marks(project: Project, slide_id: int, *, seed: int, noise_u
     """
     from microscope_qc.workflows.stage.stage import fit_registration
 
-    record = project.slide_by_id(slide_id)
+    record = project.slides.by_id(slide_id)
     height, width = record.shape_px
     size_y, size_x = record.pixel_size_um or (1.0, 1.0)
     angle = math.radians(1.3)
@@ -152,7 +152,7 @@ def place_simulated_marks(project: Project, slide_id: int, *, seed: int, noise_u
         noise = rng.normal(0, noise_um, 2)
         stage_x = 61_250.0 + math.cos(angle) * x_um - math.sin(angle) * y_um + noise[0]
         stage_y = 48_730.0 + math.sin(angle) * x_um + math.cos(angle) * y_um + noise[1]
-        project.add_mark(slide_id, f"M{number}", y, x, stage_x_mm=stage_x / 1000, stage_y_mm=stage_y / 1000)
+        project.marks.add(slide_id, f"M{number}", y, x, stage_x_mm=stage_x / 1000, stage_y_mm=stage_y / 1000)
     fit_registration(project, slide_id, name="R1")
 
 
@@ -185,7 +185,7 @@ def score_against_truth(project: Project, slide_id: int, truth_file: Path) -> di
     boxes = np.array([a["bbox"] for a in truth["annotations"]], float).reshape(-1, 4)
     true_boxes = np.stack([boxes[:, 1], boxes[:, 0], boxes[:, 1] + boxes[:, 3], boxes[:, 0] + boxes[:, 2]], axis=1)
     true_codes = [code_of[a["category_id"]] for a in truth["annotations"]]
-    rows = project.all_rows(slide_id)
+    rows = project.boxes.rows(slide_id)
     rows = rows[rows["state"] != ReviewState.REJECTED]
     codes = {cls.id: cls.code for cls in project.classes}
     scores = np.nan_to_num(rows["confidence"], nan=1.0)

@@ -51,27 +51,27 @@ def import_edx(
     spectra = read_spectra(path)
     yield Progress(1, 3, "steps", "matching with defects")
     fitted = aligned = None
-    rows = kept(project.all_rows(slide_id, shown=False))
+    rows = kept(project.boxes.rows(slide_id, shown=False))
     known = [r for r in project.registrations if slide_id is None or r.slide_id == slide_id]
     if registration is not None or known:
         aligned_id, _, fitted = find_registration(project, registration, slide_id=slide_id)
-        aligned = kept(project.all_rows(aligned_id, shown=False))
+        aligned = kept(project.boxes.rows(aligned_id, shown=False))
     found = match_spectra(spectra, rows, fitted, rows_aligned=aligned)
     yield Progress(2, 3, "steps", f"keeping {len(found.matched)} compositions")
     if found.matched:
-        stored: dict[str, list[dict[str, Any]]] = dict(project.setting(SETTING, {}))
+        stored: dict[str, list[dict[str, Any]]] = dict(project.settings.get(SETTING, {}))
         labels = {match.label for match in found.matched}
         stored = {key: [old for old in olds if old["label"] not in labels] for key, olds in stored.items()}
         for match in found.matched:
             stored.setdefault(str(match.box_id), []).append(as_json(match, path.name))
-        project.set_setting(SETTING, {key: entries for key, entries in stored.items() if entries})
+        project.settings.set(SETTING, {key: entries for key, entries in stored.items() if entries})
     yield Progress(3, 3, "steps")
     return EdxImport(len(spectra), found.matched, found.ambiguous, found.unmatched)
 
 
 def compositions(project: Project, box_id: int) -> list[dict[str, Any]]:
     """Compositions measured on a defect."""
-    return list(project.setting(SETTING, {}).get(str(box_id), []))
+    return list(project.settings.get(SETTING, {}).get(str(box_id), []))
 
 
 def summary(result: EdxImport) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _number(text: str, path: Path, line: int, column: str) -> float:
 
 def store_marks(project: Project, slide_id: int, marks: list[MarkRow]) -> None:
     """Place marks in the project; a mark of the same name is moved."""
-    known = {mark.name: mark for mark in project.marks(slide_id)}
+    known = {mark.name: mark for mark in project.marks.of_slide(slide_id)}
     for mark in marks:
         places: dict[str, Any] = {
             "y_px": mark.y_px,
@@ -101,9 +101,9 @@ def store_marks(project: Project, slide_id: int, marks: list[MarkRow]) -> None:
         }
         old = known.get(mark.name)
         if old is None:
-            project.add_mark(slide_id, mark.name, **places)
+            project.marks.add(slide_id, mark.name, **places)
         elif any(getattr(old, key) != value for key, value in places.items()):
-            project.edit_mark(old.id, **places)
+            project.marks.edit(old.id, **places)
 
 
 def fit_registration(
@@ -130,10 +130,10 @@ def fit_registration(
     InputError
         When the slide's pixel size is not known.
     """
-    slide = project.slide_by_id(slide_id)
+    slide = project.slides.by_id(slide_id)
     if slide.pixel_size_um is None:
         raise InputError(f"The pixel size of {slide.name} is not known.", hint="Enter it first; lengths depend on it.")
-    marks = [m for m in project.marks(slide_id) if m.stage_x_mm is not None and m.stage_y_mm is not None]
+    marks = [m for m in project.marks.of_slide(slide_id) if m.stage_x_mm is not None and m.stage_y_mm is not None]
     if mark_names is not None:
         marks = [mark for mark in marks if mark.name in mark_names]
     fitted = fit(
@@ -145,7 +145,7 @@ def fit_registration(
         names=[mark.name for mark in marks],
         repeatability_um=repeatability_um,
     )
-    project.save_registration(slide_id, name, fitted.to_dict())
+    project.registrations.save(slide_id, name, fitted.to_dict())
     return fitted
 
 
@@ -175,7 +175,7 @@ def find_registration(
 
 def target_rows(project: Project, slide_id: int) -> np.ndarray:
     """Chosen finds of a slide that are not rejected, whatever the filter hides."""
-    rows = project.all_rows(slide_id, shown=False)
+    rows = project.boxes.rows(slide_id, shown=False)
     wanted: Flags = rows["chosen"] & (rows["state"] != ReviewState.REJECTED)
     return rows[wanted]
 
@@ -185,7 +185,7 @@ def make_target_list(
 ) -> TargetList:
     """Chosen finds with their stage positions."""
     slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
-    slide = project.slide_by_id(slide_id)
+    slide = project.slides.by_id(slide_id)
     rows = target_rows(project, slide_id)
     return TargetList(
         slide_name=slide.name,

@@ -139,11 +139,11 @@ def test_many_finds_are_counted_elsewhere_and_only_the_newest_count_is_shown(
     rng = np.random.default_rng(0)
     y, x = rng.uniform(0, 1190, 25_000), rng.uniform(0, 1590, 25_000)
     rows = make_rows(25_000, class_id=project.classes[0].id, y0=y, y1=y + 9, x0=x, x1=x + 9)
-    ids = project.add_boxes(project.slides[0].id, rows, title="Import")
+    ids = project.boxes.add(project.slides[0].id, rows, title="Import")
     qtbot.waitUntil(lambda: "25\u2009008 finds shown" in overview.toolTip())
     middle = overview._dots.width() // 2, overview._dots.height() // 2
     qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() > 200)
-    project.delete_boxes(ids)
+    project.boxes.delete(ids)
     qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip().replace("25\u2009008", ""))
     qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() == 0)
 

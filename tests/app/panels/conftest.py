@@ -36,8 +36,8 @@ def project(tmp_path: Path) -> Iterator[Any]:
     slides = [write_picture(tmp_path / f"S{number}.png", seed=number) for number in (1, 2)]
     made = Project.create(tmp_path / "t.mqc", slides=slides)
     for slide in made.slides:
-        made.set_pixel_size(slide.id, PIXEL_UM)
-    made.add_boxes(made.slides[0].id, finds(made.classes), title="Import")
+        made.slides.set_pixel_size(slide.id, PIXEL_UM)
+    made.boxes.add(made.slides[0].id, finds(made.classes), title="Import")
     yield made
     made.close()
 

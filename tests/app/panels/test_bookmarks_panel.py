@@ -139,7 +139,7 @@ def test_stage_positions_go_to_the_slide(session: Any, qtbot: Any) -> None:
     marks = np.array([[100.0, 100.0], [100.0, 1500.0], [1100.0, 800.0]])
     stage = np.stack([marks[:, 1] * 0.5e-3 + 20, 60 - marks[:, 0] * 0.5e-3], axis=1)
     made = fit(marks, stage, pixel_size_um=(0.5, 0.5))
-    session.project.save_registration(session.slide.id, "R1", made.to_dict())
+    session.project.registrations.save(session.slide.id, "R1", made.to_dict())
     dialog = GoToDialog(session, View(300.0, 400.0, 1.0, 800, 600), Settings(position_unit="stage:R1"))
     qtbot.addWidget(dialog)
     assert dialog.unit.currentData() == "stage:R1"

@@ -33,7 +33,7 @@ def card(session: Any, qtbot: Any) -> CardDock:
 
 def steps(session: Any) -> int:
     """Commands in the history."""
-    return len(session.project.history())
+    return len(session.project.history.entries())
 
 
 def ids_of(session: Any, count: int) -> list[int]:
@@ -49,38 +49,38 @@ def test_an_attribute_is_added_changed_and_taken_away(card: CardDock, session: A
     QTest.keyClicks(rows.new_value, "3,5")
     before = steps(session)
     QTest.keyClick(rows.new_value, Qt.Key.Key_Return)
-    assert session.project.attributes(first) == {"depth": 3.5}
+    assert session.project.attributes.get(first) == {"depth": 3.5}
     assert steps(session) == before + 1
     qtbot.waitUntil(lambda: "depth" in rows.fields)
     field = rows.fields["depth"]
     field.selectAll()
     QTest.keyClicks(field, "deep")
     QTest.keyClick(field, Qt.Key.Key_Return)
-    assert session.project.attributes(first) == {"depth": "deep"}
+    assert session.project.attributes.get(first) == {"depth": "deep"}
     session.undo()
-    assert session.project.attributes(first) == {"depth": 3.5}
+    assert session.project.attributes.get(first) == {"depth": 3.5}
     qtbot.waitUntil(lambda: rows.fields["depth"].text() == "3.5")
     QTest.mouseClick(rows.removers["depth"], LEFT)
-    assert session.project.attributes(first) == {}
+    assert session.project.attributes.get(first) == {}
     qtbot.waitUntil(lambda: not rows.fields)
 
 
 def test_what_was_typed_belongs_to_the_find_it_was_typed_for(card: CardDock, session: Any, qtbot: Any) -> None:
     first, second = ids_of(session, 2)
-    session.project.edit_attributes([first, second], {"phase": "oxide"})
+    session.project.attributes.edit([first, second], {"phase": "oxide"})
     session.selection.set([first])
     field = card.attributes.fields["phase"]
     field.selectAll()
     QTest.keyClicks(field, "metal")
     session.selection.set([second])
-    assert session.project.attributes(first) == {"phase": "metal"}
-    assert session.project.attributes(second) == {"phase": "oxide"}
+    assert session.project.attributes.get(first) == {"phase": "metal"}
+    assert session.project.attributes.get(second) == {"phase": "oxide"}
 
 
 def test_many_finds_show_mixed_and_change_in_one_step(card: CardDock, session: Any, qtbot: Any) -> None:
     many = ids_of(session, 4)
-    session.project.edit_attributes(many[:2], {"phase": "oxide", "lab": "A"})
-    session.project.edit_attributes(many[2:], {"phase": "metal"})
+    session.project.attributes.edit(many[:2], {"phase": "oxide", "lab": "A"})
+    session.project.attributes.edit(many[2:], {"phase": "metal"})
     session.confirm(np.array(many[:1]))
     session.set_note(np.array(many[:1]), "look")
     session.selection.set(many)
@@ -93,7 +93,7 @@ def test_many_finds_show_mixed_and_change_in_one_step(card: CardDock, session: A
     before = steps(session)
     QTest.keyClicks(rows.fields["phase"], "fluoride")
     QTest.keyClick(rows.fields["phase"], Qt.Key.Key_Return)
-    assert [session.project.attributes(number)["phase"] for number in many] == ["fluoride"] * 4
+    assert [session.project.attributes.get(number)["phase"] for number in many] == ["fluoride"] * 4
     assert steps(session) == before + 1
     card.classes.setCurrentIndex(2)
     card.classes.activated.emit(2)
@@ -108,14 +108,14 @@ def test_many_finds_show_mixed_and_change_in_one_step(card: CardDock, session: A
 
 def test_leaving_a_mixed_attribute_changes_nothing(card: CardDock, session: Any) -> None:
     first, second = ids_of(session, 2)
-    session.project.edit_attributes([first], {"phase": "oxide"})
+    session.project.attributes.edit([first], {"phase": "oxide"})
     session.selection.set([first, second])
     before = steps(session)
     card.attributes.fields["phase"].setFocus()
     session.selection.set([second])
     session.selection.set([first])
     assert steps(session) == before
-    assert session.project.attributes(first) == {"phase": "oxide"}
+    assert session.project.attributes.get(first) == {"phase": "oxide"}
 
 
 @given(st.dictionaries(st.integers(1, 6), st.dictionaries(st.sampled_from("abc"), st.integers(0, 1), min_size=1)))
@@ -155,7 +155,7 @@ def test_a_step_is_told_with_values_before_and_after(history: HistoryDock, sessi
     session.relabel(np.array([first]), new.id)
     qtbot.waitUntil(lambda: new.code in history.details.toPlainText())
     words = history.details.toPlainText()
-    user = session.project.history(1)[0].user
+    user = session.project.history.entries(1)[0].user
     assert user in words and f"Box {first}" in words
     assert f"{old.code} → {new.code}" in words
     areas: list[tuple] = []

@@ -41,7 +41,7 @@ def codes(session: Any) -> list[str]:
 
 def steps(session: Any) -> int:
     """Commands in the history."""
-    return len(session.project.history())
+    return len(session.project.history.entries())
 
 
 def answer(kind: type[QDialog], act: Any) -> None:

@@ -87,7 +87,7 @@ def test_what_a_detection_says_of_its_pace_counts(qtbot: Any, dock: DetectDock, 
         from types import SimpleNamespace
 
         yield Progress(9, 10, "tiles")  # most of it was resin
-        project.finish_run(run.id, "finished")
+        project.runs.finish(run.id, "finished")
         return SimpleNamespace(run_id=run.id, finds=0, seconds=1.0, status={"tiles_per_s": 2.5})
 
     fake.job = job  # type: ignore[method-assign]
@@ -134,11 +134,13 @@ def test_a_mask_that_is_too_large_to_be_written_at_once_is_written_all_the_same(
     session.jobs = jobs
     key = f"area:{session.slide.id}"
     dock.area.masks.set("changed", part(rows=5))
-    qtbot.waitUntil(lambda: session.project.setting(key) is not None)
-    before = session.project.setting(key)
+    qtbot.waitUntil(lambda: session.project.settings.get(key) is not None)
+    before = session.project.settings.get(key)
     dock.area.masks.set("drawn", part(rows=1))
     session.show_slide(session.project.slides[1].id)  # at once, when the slide is left
-    assert session.project.setting(key)["changed"] == before["changed"] and "drawn" in session.project.setting(key)
+    assert session.project.settings.get(key)["changed"] == before[
+        "changed"
+    ] and "drawn" in session.project.settings.get(key)
 
 
 def test_a_full_disk_is_said_and_nothing_is_lost(
@@ -150,10 +152,10 @@ def test_a_full_disk_is_said_and_nothing_is_lost(
         raise ProjectError("The disk is full.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session.project, "set_setting", full)
+        patch.setattr(session.project.settings, "set", full)
         dock.area.masks.set("changed", part(rows=5))
         dock.area.masks.save()
     assert "The disk is full." in session.seen.notices[-1]
     assert dock.area.masks.get("changed") is not None
     dock.area.masks.save()
-    assert session.project.setting(f"area:{session.slide.id}")["changed"]["shape"] == [12, 16]
+    assert session.project.settings.get(f"area:{session.slide.id}")["changed"]["shape"] == [12, 16]

@@ -20,8 +20,8 @@ def test_a_real_detection_is_stopped_and_continued_to_its_end(
     qtbot: Any, session: Any, jobs: Any, project: Any, tmp_path: Path
 ) -> None:
     # many tiles, so that no computer is at the end before it is told to stop
-    slide = project.add_slide(write_picture(tmp_path / "large.png", seed=5, side=2600))
-    project.set_pixel_size(slide.id, PIXEL_UM)
+    slide = project.slides.add(write_picture(tmp_path / "large.png", seed=5, side=2600))
+    project.slides.set_pixel_size(slide.id, PIXEL_UM)
     session.show_slide(slide.id)
     model = untrained_model(tmp_path / "toy", tile_px=256, bias=-12.0)
     dock = DetectDock(session, jobs, models=lambda: [])

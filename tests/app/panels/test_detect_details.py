@@ -40,12 +40,12 @@ def add_run(
     slide = project.slides[0]
     card = {"model": name, "region": region or [0, 0, *SHAPE], "tile_px": 400, "overlap_px": 0}
     card["classes"] = ["ACP", "AOP"]
-    run = project.start_run(slide.id, {**card, "class_names": ["Anode carbon", "Anode oxide"]}, {})
+    run = project.runs.start(slide.id, {**card, "class_names": ["Anode carbon", "Anode oxide"]}, {})
     if boxes:
         y, x, side, confidence = np.array(boxes, float).T
         columns = {"y0": y, "x0": x, "y1": y + side, "x1": x + side, "confidence": confidence}
-        project.add_finds(run.id, make_rows(len(y), class_id=project.classes[0].id, **columns))
-    return project.finish_run(run.id, "finished")
+        project.runs.add_findings(run.id, make_rows(len(y), class_id=project.classes[0].id, **columns))
+    return project.runs.finish(run.id, "finished")
 
 
 def warm(run: Any, *, score: float = 0.5, row: int = 2, column: int = 3, label: int = 1) -> HeatMap:
@@ -122,7 +122,7 @@ def test_a_map_that_grows_is_read_again_until_the_detection_ends(
     qtbot: Any, details: RunDetails, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("microscope_qc.app.session.score_map.AGAIN_MS", 20)
-    run = project.finish_run(add_run(project).id, "running")
+    run = project.runs.finish(add_run(project).id, "running")
     details.runs.set_running(run.id)
     scores = details.scores
     qtbot.waitUntil(lambda: scores.run is not None and not scores._busy)
@@ -135,7 +135,7 @@ def test_a_map_that_grows_is_read_again_until_the_detection_ends(
     heat.add(Region(600, 0, 1200, 1600), values, start_px=(0, 0), step_px=(100, 100))
     heat.flush()
     qtbot.waitUntil(lambda: scores.whole.pixels[..., 3].all() and scores.top == 1.0)
-    project.finish_run(run.id, "finished")
+    project.runs.finish(run.id, "finished")
     details.runs.set_running(None)
     qtbot.waitUntil(lambda: not scores._busy and not scores._dirty)
     assert not scores._again.isActive()
@@ -178,7 +178,7 @@ SECOND_BOXES = [(102, 101, 40, 0.8), (300, 102, 40, 0.4), (900, 100, 40, 0.7)]
 def compared(qtbot: Any, details: RunDetails, project: Any, session: Any) -> RunDetails:
     """Two runs are compared; the first is switched off, as it is when the same is detected again."""
     first, _ = add_run(project, FIRST_BOXES, name="old"), add_run(project, SECOND_BOXES, name="new")
-    project.show_run(first.id, False)
+    project.runs.show(first.id, False)
     details.runs.setCurrentItem(details.runs.topLevelItem(1))
     details.compare.fill()
     (action,) = details.compare.menu().actions()
@@ -227,7 +227,7 @@ def test_the_confidence_counts_before_finds_are_matched(qtbot: Any, compared: Ru
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 1, FIRST: 2, SECOND: 1})
     assert [y for y, _ in shown_places(session)] == [100, 300, 500, 900]
     weak = session.table.rows["id"][session.table.rows["y0"] == 700]
-    session.project.edit_boxes(weak, title="Confirm", state=ReviewState.CONFIRMED)
+    session.project.boxes.edit(weak, title="Confirm", state=ReviewState.CONFIRMED)
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 1, FIRST: 3, SECOND: 1})
     session.delete(session.table.rows["id"][session.table.rows["y0"] == 102])
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 0, FIRST: 4, SECOND: 1})
@@ -354,7 +354,7 @@ def test_the_page_says_what_was_done_and_goes_to_damaged_tiles(
 
 def test_the_page_follows_a_detection_under_way(qtbot: Any, details: RunDetails, project: Any) -> None:
     details.about._again.setInterval(20)
-    run = project.finish_run(add_run(project).id, "running")
+    run = project.runs.finish(add_run(project).id, "running")
     details.runs.set_running(run.id)
     details.about.fold.click()
     qtbot.waitUntil(lambda: details.about.facts is not None)

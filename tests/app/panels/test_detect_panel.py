@@ -47,11 +47,11 @@ class FakeDetect:
         place = region or Region(0, 0, *SHAPE)
         card = {"model": model, "region": [place.y0, place.x0, place.y1, place.x1]}
         key = area_key(everything=everything, mask=mask)
-        return self.job(project, project.start_run(slide_id, card, {} if key is None else {"area": key}))
+        return self.job(project, project.runs.start(slide_id, card, {} if key is None else {"area": key}))
 
     def resume(self, project: Any, run_id: int) -> Any:
         self.resumed.append(run_id)
-        return self.job(project, project.finish_run(run_id, "running"))
+        return self.job(project, project.runs.finish(run_id, "running"))
 
     def job(self, project: Any, run: Any) -> Any:
         state = "stopped"
@@ -61,14 +61,14 @@ class FakeDetect:
                 if tile == self.fail_at:
                     state = "failed"
                     raise ModelError("The model's weights are missing.", hint="Copy the model again.")
-                project.add_finds(run.id, finds(project.classes, count=2, seed=tile, run_id=run.id))
+                project.runs.add_findings(run.id, finds(project.classes, count=2, seed=tile, run_id=run.id))
                 tile += 1
                 yield Progress(min(tile, 9) if self.endless else tile, 10, "tiles")
             state = "finished"
             return SimpleNamespace(run_id=run.id, tiles=10, finds=20, seconds=3.2)
         finally:
             self.closed += 1
-            project.finish_run(run.id, state)
+            project.runs.finish(run.id, state)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_stopping_keeps_the_finds_and_offers_to_continue(
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     (run,) = project.runs
     assert len(fake.calls) == 1 and fake.resumed == [run.id] and run.state == "finished"
-    project.finish_run(run.id, "stopped")
+    project.runs.finish(run.id, "stopped")
     dock.runs.setCurrentItem(dock.runs.topLevelItem(0))
     assert dock.continue_run.isEnabled()
     dock.continue_run.click()
@@ -185,7 +185,7 @@ def test_without_a_model_start_says_why_not(qtbot: Any, session: Any, jobs: Any)
 def test_a_missing_pixel_size_is_asked_here(qtbot: Any, dock: DetectDock, session: Any, project: Any) -> None:
     from panels_support import write_picture
 
-    slide = project.add_slide(write_picture(project.path.parent / "bare.png", seed=9))
+    slide = project.slides.add(write_picture(project.path.parent / "bare.png", seed=9))
     slide = slide[0] if isinstance(slide, list | tuple) else slide
     session.show_slide(slide.id)
     assert dock.pixel_row.isVisible() and not dock.start.isEnabled()
@@ -232,7 +232,7 @@ def test_the_time_to_load_counts(qtbot: Any, dock: DetectDock, session: Any, fak
 
     def job(project: Any, run: Any) -> Any:
         yield Progress(9, 10, "tiles")
-        project.finish_run(run.id, "finished")
+        project.runs.finish(run.id, "finished")
         last = {"seconds": 60.0, "starting_s": 21.0, "tiles": 70, "working_s": 35.0, "computed_s": 1, "waited_s": 1}
         status = {"tiles_per_s": 9.0, "starts": [{"seconds": 65.0, "starting_s": 4.0}, last]}
         return SimpleNamespace(run_id=run.id, finds=3, seconds=60.0, seconds_before=65.0, status=status)
@@ -254,7 +254,7 @@ def test_pace_and_device_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fa
             while True:
                 yield ChildProgress(3, 10, "tiles", "2 new finds; 31 tiles/s on <card>", "31 tiles/s on <card>")
         finally:
-            project.finish_run(run.id, "stopped")
+            project.runs.finish(run.id, "stopped")
 
     fake.job = job  # type: ignore[method-assign]
     dock.start.click()

@@ -65,15 +65,15 @@ def test_a_range_upside_down_is_not_taken(button: FilterButton, session: Any) ->
 
 
 def test_sizes_need_a_pixel_size(button: FilterButton, session: Any, project: Any) -> None:
-    project.set_pixel_size(session.slide.id, None)
+    project.slides.set_pixel_size(session.slide.id, None)
     button.panel.refresh()
     assert not button.panel.size_range.isEnabled()
     assert "pixel size" in button.panel.size_range.toolTip()
 
 
 def test_finders_are_ticked(button: FilterButton, session: Any, project: Any, tmp_path: Path) -> None:
-    run = project.start_run(session.slide.id, card={"model": "models/tiny"}, settings={})
-    project.add_finds(run.id, finds(project.classes, count=3, seed=5, run_id=run.id))
+    run = project.runs.start(session.slide.id, card={"model": "models/tiny"}, settings={})
+    project.runs.add_findings(run.id, finds(project.classes, count=3, seed=5, run_id=run.id))
     button.panel.refresh()
     boxes = button.panel.finders
     assert "tiny" in boxes[run.id].text() and "(3)" in boxes[run.id].text()
@@ -107,7 +107,7 @@ def test_filters_are_saved_applied_and_deleted(session: Any, qtbot: Any) -> None
     saved.fill()
     assert action(saved.menu(), "large && sure").isChecked()
     action(action(saved.menu(), "Delete").menu(), "large").trigger()
-    assert session.project.saved_filters == {}
+    assert session.project.filters.saved == {}
     saved.fill()
     action(saved.menu(), "Show all").trigger()
     assert not session.filter_active

@@ -42,7 +42,7 @@ def states(session: Any, ids: list[int]) -> list[int]:
 
 
 def titles(project: Any) -> list[str]:
-    return [entry.title for entry in project.history(50) if not entry.undone]
+    return [entry.title for entry in project.history.entries(50) if not entry.undone]
 
 
 def test_a_review_by_keyboard_is_in_the_project_one_undo_step_per_key(
@@ -65,7 +65,7 @@ def test_a_review_by_keyboard_is_in_the_project_one_undo_step_per_key(
     assert session.selection.current == ids[5]
     assert len(titles(project)) - before == 7
     for _ in range(7):
-        project.undo()
+        project.history.undo()
     after = session.table.get(ids)
     assert not after["state"].any() and not after["chosen"].any()
     assert (after["class_id"] == session.table.get(ids)["class_id"]).all()
@@ -77,7 +77,7 @@ def test_relabel_is_undone_to_the_class_before(gallery: GalleryDock, session: An
     before = int(session.table.get([current])["class_id"][0])
     press(gallery, KEY.Key_9)
     assert session.class_of(int(session.table.get([current])["class_id"][0])).key == "9"
-    project.undo()
+    project.history.undo()
     assert int(session.table.get([current])["class_id"][0]) == before
 
 
@@ -118,7 +118,7 @@ def test_several_are_judged_at_once_and_undone_at_once(gallery: GalleryDock, ses
     press(gallery, KEY.Key_Y)
     assert states(session, ids[:4]) == [1, 1, 1, 0]
     assert len(titles(project)) - before == 1
-    project.undo()
+    project.history.undo()
     assert states(session, ids[:3]) == [0, 0, 0]
 
 
@@ -139,7 +139,7 @@ def test_a_click_centres_the_canvas_and_the_selection_of_others_shows_here(
 def test_the_confidence_slider_hides_at_once_and_everywhere(gallery: GalleryDock, session: Any, project: Any) -> None:
     everything = len(gallery.model.ids)
     gallery.header.confidence.setValue(60)
-    assert project.filter.min_confidence == pytest.approx(0.60)
+    assert project.filters.current.min_confidence == pytest.approx(0.60)
     shown = session.shown_rows()
     assert 0 < len(shown) < everything
     assert sorted(gallery.model.ids) == sorted(shown["id"].tolist())
@@ -165,12 +165,12 @@ def test_new_finds_are_sorted_in_before_a_review_and_put_behind_during_one(
     qtbot: Any, gallery: GalleryDock, session: Any, project: Any
 ) -> None:
     slide = session.slide.id
-    early = project.add_boxes(slide, finds(project.classes, count=5, seed=3)).tolist()
+    early = project.boxes.add(slide, finds(project.classes, count=5, seed=3)).tolist()
     qtbot.waitUntil(lambda: set(early) <= set(gallery.model.ids), timeout=60000)
     assert not gallery.header.sort_again.isEnabled()
     press(gallery, KEY.Key_Right, KEY.Key_Right)
     ids, current = list(gallery.model.ids), session.selection.current
-    late = project.add_boxes(slide, finds(project.classes, count=5, seed=4)).tolist()
+    late = project.boxes.add(slide, finds(project.classes, count=5, seed=4)).tolist()
     assert gallery.model.ids[: len(ids)] == ids
     assert set(gallery.model.ids[len(ids) :]) == set(late)
     assert session.selection.current == current
@@ -193,7 +193,7 @@ def test_every_order_sorts_what_it_says(gallery: GalleryDock, session: Any) -> N
     gallery.model.set_order("worst")
     weight = {item.id: item.weight for item in session.classes}
     assert (np.diff([weight[int(c)] for c in rows()["class_id"]]) <= 0).all()
-    assert session.project.setting("gallery_order") == "worst"
+    assert session.project.settings.get("gallery_order") == "worst"
 
 
 def test_crops_arrive_and_the_window_never_reads(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
@@ -329,7 +329,7 @@ def test_a_read_only_project_says_so_and_stays(
     def refuse(*_: Any, **__: Any) -> None:
         raise ReadOnlyProjectError("Somebody else owns this project.", hint="Ask them.")
 
-    monkeypatch.setattr(session.project, "edit_boxes", refuse)
+    monkeypatch.setattr(session.project.boxes, "edit", refuse)
     press(gallery, KEY.Key_Right, KEY.Key_Return)
     assert session.seen.notices[-1] == "Somebody else owns this project. Ask them."
     assert not session.table.rows["state"].any()
@@ -342,5 +342,5 @@ def test_removed_finds_leave_and_come_back_with_undo(
     press(gallery, KEY.Key_Right)
     session.delete(np.asarray(ids[2:4]))
     assert gallery.model.ids == ids[:2] + ids[4:]
-    project.undo()
+    project.history.undo()
     assert sorted(gallery.model.ids) == sorted(ids)

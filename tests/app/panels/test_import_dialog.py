@@ -65,7 +65,7 @@ def test_the_dry_run_says_everything_and_writes_nothing(open_dialog: Any, sessio
             ("elsewhere.png", "Riss", [5, 5, 5, 5]),
         ],
     )
-    steps = len(session.project.history())
+    steps = len(session.project.history.entries())
     dialog = open_dialog(path)
     assert "COCO" in dialog.format.currentText()
     words = dialog.summary.text()
@@ -74,11 +74,11 @@ def test_the_dry_run_says_everything_and_writes_nothing(open_dialog: Any, sessio
     assert dialog.chooser(first.code).currentData() == first.code
     assert dialog.chooser("geometry").currentData() == geometry.code
     assert dialog.chooser("Riss").currentData() == NEW
-    assert len(session.project.history()) == steps
+    assert len(session.project.history.entries()) == steps
     QTest.mouseClick(dialog.take, LEFT)
     summary = carry_out(session.project, dialog.plan)
     assert (summary.boxes, summary.new_classes) == (4, ("Riss",))
-    assert len(session.project.history()) == steps + 1
+    assert len(session.project.history.entries()) == steps + 1
     session.undo()
     assert len(session.table) == 12 and "Riss" not in {item.code for item in session.classes}
 
@@ -118,7 +118,7 @@ def test_a_file_that_is_none_says_why(open_dialog: Any, tmp_path: Path) -> None:
 
 def test_a_plan_that_is_out_of_date_is_refused(open_dialog: Any, session: Any, tmp_path: Path) -> None:
     dialog = open_dialog(coco(tmp_path / "labels.json", [("S1.png", "Riss", [10, 10, 9, 9])]))
-    session.project.delete_class(session.classes[-1].id)
+    session.project.classes.delete(session.classes[-1].id)
     with pytest.raises(InputError, match="changed meanwhile"):
         carry_out(session.project, dialog.plan)
     assert len(session.table) == 12

@@ -113,7 +113,7 @@ def test_what_comes_and_goes_during_a_sort_is_not_lost(
     session.set_filter(min_confidence=0.05)
     gone = on_screen(gallery)[:2]
     session.delete(np.array(gone))
-    came = project.add_boxes(session.slide.id, finds(project.classes, count=4, seed=9)).tolist()
+    came = project.boxes.add(session.slide.id, finds(project.classes, count=4, seed=9)).tolist()
     assert not set(gone) & set(on_screen(gallery))
     held.set()
     qtbot.waitUntil(lambda: not gallery.model.sorting, timeout=60_000)
@@ -186,7 +186,7 @@ class Panels:
     def wrong(self) -> list[str]:
         """What is not as it is in the project."""
         session = self.session
-        rows = session.table.rows[session.project.shown(session.slide.id)]
+        rows = session.table.rows[session.project.boxes.shown(session.slide.id)]
         shown = set(rows["id"].tolist())
         faults = []
         listed = set(self.gallery.model.order_ids().tolist())
@@ -206,7 +206,7 @@ class Panels:
         if f"★ {chosen} chosen" != self.gallery.header.chosen.text():
             faults.append("chosen")
         entries = [self.history.items.item(place).data(ENTRY) for place in range(self.history.items.count())]
-        if entries != session.project.history(300) or [entry.title for entry in entries] != [
+        if entries != session.project.history.entries(300) or [entry.title for entry in entries] != [
             self.history.items.item(place).text() for place in range(len(entries))
         ]:
             faults.append("history")
@@ -239,7 +239,7 @@ def edits(session: Any, project: Any, rng: np.random.Generator) -> None:
     elif kind == 8:
         session.clear_filter()
     elif kind == 9:
-        project.add_boxes(session.slide.id, finds(project.classes, count=7, seed=int(rng.integers(0, 99))))
+        project.boxes.add(session.slide.id, finds(project.classes, count=7, seed=int(rng.integers(0, 99))))
     elif kind == 10:
         session.undo()
     else:

@@ -117,7 +117,7 @@ def test_the_tiles_that_are_promised_are_those_of_the_run(tmp_path: Path) -> Non
 
     Image.new("L", (9000, 7000)).save(tmp_path / "S1.png")
     with Project.create(tmp_path / "P.mqc", slides=[tmp_path / "S1.png"]) as project:
-        slide = project.set_pixel_size(project.slides[0].id, 0.31)
+        slide = project.slides.set_pixel_size(project.slides[0].id, 0.31)
         for region in (None, Region(100, 333, 6000, 8000)):
             run = prepare_run(project, slide.id, "li-ion-ssd", region=region)
             assert grid_of(read_card(model_folder("li-ion-ssd")), slide, region) == plan_grid(run.card)

@@ -75,7 +75,7 @@ def test_a_mark_from_the_canvas_asks_for_its_stage_position(dock: SemDock, sessi
     dock.place.click()
     assert session.tool == "mark"
     session.mark_placed.emit(120.0, 340.0)
-    mark = project.marks(session.slide.id)[0]
+    mark = project.marks.of_slide(session.slide.id)[0]
     assert (mark.name, mark.y_px, mark.x_px, mark.stage_x_mm) == ("M1", 120.0, 340.0, None)
     assert dock.table.currentIndex().row() == 0 and dock.table.currentIndex().column() == STAGE_X
     assert "without a stage position" in dock.marks_note.text()
@@ -88,7 +88,7 @@ def test_what_is_no_number_is_refused_with_a_sentence(dock: SemDock, session: An
     session.mark_placed.emit(1.0, 2.0)
     assert not dock.marks.setData(dock.marks.index(0, STAGE_X), "twelve")
     assert "is not a position in mm" in session.seen.notices[-1]
-    assert project.marks(session.slide.id)[0].stage_x_mm is None
+    assert project.marks.of_slide(session.slide.id)[0].stage_x_mm is None
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -115,7 +115,7 @@ def test_the_two_pictures_differ_and_arrive(qtbot: Any, dock: SemDock, session: 
 def test_a_choice_is_forgotten_when_a_mark_moves(dock: SemDock, session: Any, project: Any) -> None:
     place(dock, session, PLACES[:2])
     dock.choice.plain.click()
-    project.edit_mark(dock.marks.marks[0].id, stage_x_mm=51.0)
+    project.marks.edit(dock.marks.marks[0].id, stage_x_mm=51.0)
     dock.refresh()
     assert dock.choice.mirror is None and not dock.align.isEnabled()
 
@@ -142,7 +142,7 @@ def test_three_marks_are_aligned_and_the_expected_error_is_said(dock: SemDock, s
 
 def test_a_wrong_mark_shows_in_the_numbers(dock: SemDock, session: Any, project: Any) -> None:
     place(dock, session, PLACES)
-    project.edit_mark(dock.marks.marks[3].id, stage_x_mm=dock.marks.marks[3].stage_x_mm + 0.05)
+    project.marks.edit(dock.marks.marks[3].id, stage_x_mm=dock.marks.marks[3].stage_x_mm + 0.05)
     dock.refresh()
     dock.align.click()
     left_out = [float(dock.marks.data(dock.marks.index(row, LEFT_OUT))) for row in range(4)]
@@ -164,7 +164,7 @@ def test_undo_takes_the_alignment_away(dock: SemDock, session: Any, project: Any
     place(dock, session, PLACES[:3])
     dock.align.click()
     assert dock.registration is not None
-    project.undo()
+    project.history.undo()
     dock.refresh()
     assert dock.registration is None and not dock.exports.buttons["coordinates_csv"].isEnabled()
 
@@ -185,9 +185,9 @@ def test_a_mark_is_deleted(dock: SemDock, session: Any, project: Any) -> None:
     place(dock, session, PLACES[:2])
     dock.table.setCurrentIndex(dock.marks.index(0, 0))
     dock.delete.click()
-    assert [mark.name for mark in project.marks(session.slide.id)] == ["M2"]
+    assert [mark.name for mark in project.marks.of_slide(session.slide.id)] == ["M2"]
     session.mark_placed.emit(5.0, 5.0)
-    assert [mark.name for mark in project.marks(session.slide.id)] == ["M2", "M1"]
+    assert [mark.name for mark in project.marks.of_slide(session.slide.id)] == ["M2", "M1"]
 
 
 def test_exports_that_cannot_be_written_say_why(dock: SemDock, session: Any) -> None:
@@ -270,7 +270,7 @@ def test_a_folder_that_takes_nothing_is_asked_for_again_and_not_remembered(
     assert offered == [project.path.parent, project.path.parent]
     dialog.panel.export(COCO)
     assert offered[2] == good, "the folder that took a file is offered"
-    project.set_setting("export_folder", tmp_path.anchor)
+    project.settings.set("export_folder", tmp_path.anchor)
     dialog = ExportDialog(session, jobs, ask_path=lambda _parent, _kind, path: offered.append(path.parent))
     qtbot.addWidget(dialog)
     dialog.panel.export(COCO)

@@ -24,7 +24,7 @@ def stored(project: Any, slide_id: int) -> dict:
     from microscope_qc.project import Project
 
     with Project.open(project.path, write=False) as reader:
-        return reader.setting(f"view:{slide_id}", {})
+        return reader.settings.get(f"view:{slide_id}", {})
 
 
 def test_changes_are_written_by_themselves_within_two_seconds(session: Any, qtbot: Any) -> None:
@@ -36,7 +36,7 @@ def test_changes_are_written_by_themselves_within_two_seconds(session: Any, qtbo
     found = stored(session.project, slide_id)
     assert DisplaySettings.from_dict(found["display"]) == DARK
     assert Bookmark.from_dict(found["bookmarks"][0]) == Bookmark("Corner", 10.0, 20.0, 0.5)
-    assert not session.project.can_undo or "Corner" not in session.project.undo_title
+    assert not session.project.history.can_undo or "Corner" not in session.project.history.undo_title
 
 
 def test_each_slide_has_its_own_and_gets_it_back(session: Any) -> None:
@@ -106,8 +106,8 @@ def test_a_project_for_reading_keeps_it_in_memory(session: Any) -> None:
 )
 def test_entries_that_cannot_be_read_cost_nothing_else(session: Any, wrong: object) -> None:
     first, second = (slide.id for slide in session.project.slides)
-    session.project.set_setting(f"view:{second}", wrong)
-    session.project.set_setting(f"seen:{second}", {"shape": [1, 2], "cells": "!!"})
+    session.project.settings.set(f"view:{second}", wrong)
+    session.project.settings.set(f"seen:{second}", {"shape": [1, 2], "cells": "!!"})
     session.show_slide(second)
     assert session.slide_view.display == DisplaySettings()
     assert [bookmark.name for bookmark in session.slide_view.bookmarks] in ([], ["B"])
@@ -123,7 +123,7 @@ def test_a_failing_disk_is_said_and_nothing_is_lost(session: Any, monkeypatch: p
         raise ProjectError("The disk is full.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session.project, "set_setting", full)
+        patch.setattr(session.project.settings, "set", full)
         session.slide_view.set_display(DARK)
         session.slide_view.save()
     assert "The disk is full." in session.seen.notices[-1]
@@ -193,6 +193,6 @@ def test_a_line_says_its_length_and_angle(line: tuple, size: tuple | None, words
 
 def test_settings_of_a_newer_kind_do_not_stop_the_slide(session: Any, tmp_path: Path) -> None:
     slide_id = session.project.slides[1].id
-    session.project.set_setting(f"view:{slide_id}", {"display": DARK.to_dict(), "later": {"a": 1}})
+    session.project.settings.set(f"view:{slide_id}", {"display": DARK.to_dict(), "later": {"a": 1}})
     session.show_slide(slide_id)
     assert session.slide_view.display == DARK

@@ -89,12 +89,12 @@ class ExampleField(QWidget):
             return
         self._shown = (item.id, item.example_box)
         try:
-            slide_id = project.slide_of(item.example_box)
+            slide_id = project.boxes.slide_of(item.example_box)
         except InputError:
             self._say("The find that was the example is gone.")
             return
         slide = next(slide for slide in project.slides if slide.id == slide_id)
-        row = project.boxes(slide_id).get([item.example_box])[0]
+        row = project.boxes.table(slide_id).get([item.example_box])[0]
         self._read(slide, row)
 
     def refresh(self) -> None:

@@ -187,7 +187,7 @@ class ClassManager(QDialog):
     def refresh(self) -> None:
         """Show the classes as they are."""
         project = self._session.project
-        self._counts = {} if project is None else project.class_counts()
+        self._counts = {} if project is None else project.classes.box_counts()
         self.list.show_classes(self._session.classes, self._counts)
         self._show_chosen()
         self._show_undo()
@@ -208,7 +208,7 @@ class ClassManager(QDialog):
 
     def _count(self) -> None:
         project = self._session.project
-        self._counts = {} if project is None else project.class_counts()
+        self._counts = {} if project is None else project.classes.box_counts()
         self.list.show_counts(self._counts)
         self.example.refresh()
 
@@ -251,8 +251,8 @@ class ClassManager(QDialog):
 
     def _show_undo(self) -> None:
         project = self._session.project
-        undo = project.undo_title if project is not None and project.can_undo else ""
-        redo = project.redo_title if project is not None and project.can_redo else ""
+        undo = project.history.undo_title if project is not None and project.history.can_undo else ""
+        redo = project.history.redo_title if project is not None and project.history.can_redo else ""
         for button, title, verb in ((self.undo, undo, "Undo"), (self.redo, redo, "Do again")):
             button.setEnabled(bool(title))
             button.setToolTip(f"{verb}: {title}" if title else "Nothing to do here.")
@@ -265,7 +265,7 @@ class ClassManager(QDialog):
         if project is None:
             return
         taken = {item.code for item in self._session.classes}
-        made = project.add_class(suggest_code("New", taken), name="New class")
+        made = project.classes.add(suggest_code("New", taken), name="New class")
         self.show_class(made.id)
         self.form.name.setFocus()
         self.form.name.selectAll()
@@ -286,10 +286,10 @@ class ClassManager(QDialog):
             self.several.setText("Choose the classes to merge in the list:\nCtrl-click adds one.")
             self.pages.setCurrentWidget(self.several)
             return
-        dialog = MergeDialog(self._session, chosen, project.class_counts(), self)
+        dialog = MergeDialog(self._session, chosen, project.classes.box_counts(), self)
         if dialog.exec():
             target = dialog.target_id()
-            project.merge_classes(chosen, target)
+            project.classes.merge(chosen, target)
             self.show_class(target)
 
     def take(self, classes: tuple[DefectClass, ...], title: str) -> None:
@@ -302,7 +302,7 @@ class ClassManager(QDialog):
         if not missing:
             self._session.notice.emit(f"All classes of {title} are here already.")
             return
-        self._saying(lambda: project.take_classes(classes, title=f"Add class set {title}"))
+        self._saying(lambda: project.classes.take(classes, title=f"Add class set {title}"))
         rest = len(classes) - len(missing)
         self._session.notice.emit(
             f"{things(len(missing), 'class', 'classes')} added" + (f"; {rest} were here already." if rest else ".")
@@ -331,13 +331,13 @@ class ClassManager(QDialog):
     def _on_reordered(self, order: list[int]) -> None:
         project = self._session.project
         if project is not None:
-            self._saying(lambda: project.reorder_classes(order))
+            self._saying(lambda: project.classes.reorder(order))
 
     def _on_edited(self, fields: dict[str, Any]) -> None:
         project, item = self._session.project, self.form.item
         if project is None or item is None:
             return
-        if self._saying(lambda: project.edit_class(item.id, **fields)):
+        if self._saying(lambda: project.classes.edit(item.id, **fields)):
             holder = next((c for c in self._session.classes if c.id == item.id), None)
             if "key" in fields and holder is not None and fields["key"]:
                 self._session.notice.emit(f"Key {fields['key']} is {holder.code} now.")
@@ -364,10 +364,10 @@ def delete_class(session: Session, class_id: int, parent: QWidget) -> None:
     project = session.project
     if project is None or project.read_only:
         return
-    count = project.class_counts().get(class_id, 0)
+    count = project.classes.box_counts().get(class_id, 0)
     if count == 0:
-        project.delete_class(class_id)
+        project.classes.delete(class_id)
         return
     dialog = DeleteClassDialog(session.class_of(class_id), count, session.classes, parent)
     if dialog.exec():
-        project.delete_class(class_id, move_to=dialog.move_to())
+        project.classes.delete(class_id, move_to=dialog.move_to())

@@ -192,7 +192,7 @@ class ClassesDock(QWidget):
             self.new_name.setFocus()
             return
         colour = self._chosen_colour or next_colour([item.colour for item in self._session.classes])
-        made = project.add_class(code, name=name or code, colour=colour)
+        made = project.classes.add(code, name=name or code, colour=colour)
         self.new_name.clear()
         self.new_code.clear()
         self._chosen_colour = ""

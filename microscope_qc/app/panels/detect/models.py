@@ -126,7 +126,7 @@ class ModelChooser(QWidget):
             return
         project = self._session.project
         if project is not None and self._session.can_write and folder not in self._own_models():
-            project.set_setting(OWN_MODELS, [*self._own_models(), folder])
+            project.settings.set(OWN_MODELS, [*self._own_models(), folder])
         self.refresh()
         if folder in self._arguments:
             self.list.setCurrentIndex(self._arguments.index(folder))
@@ -137,7 +137,7 @@ class ModelChooser(QWidget):
 
     def _own_models(self) -> list[str]:
         project = self._session.project
-        stored = project.setting(OWN_MODELS, []) if project is not None else []
+        stored = project.settings.get(OWN_MODELS, []) if project is not None else []
         return [str(path) for path in stored if Path(str(path)).is_dir()] if isinstance(stored, list) else []
 
     def _on_other_clicked(self) -> None:

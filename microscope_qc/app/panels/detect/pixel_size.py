@@ -45,6 +45,6 @@ class PixelSizeRow(QWidget):
         if project is None or slide is None or self.number.value() <= 0:
             return
         try:
-            project.set_pixel_size(slide.id, self.number.value())
+            project.slides.set_pixel_size(slide.id, self.number.value())
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))

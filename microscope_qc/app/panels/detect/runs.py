@@ -139,7 +139,7 @@ class RunList(QTreeWidget):
         if column == 0 and project is not None:
             self._ticking = True
             try:
-                project.show_run(item.data(0, RUN_ID), item.checkState(0) == Qt.CheckState.Checked)
+                project.runs.show(item.data(0, RUN_ID), item.checkState(0) == Qt.CheckState.Checked)
             finally:
                 self._ticking = False
 

@@ -181,7 +181,7 @@ class ExportPanel(QWidget):
         if reason or project is None or slide is None:
             self._session.notice.emit(reason)
             return
-        stored = project.setting(FOLDER, "")
+        stored = project.settings.get(FOLDER, "")
         folder = Path(stored) if stored and _is_worth_keeping(Path(stored)) else project.path.parent
         stem = f"{Path(slide.name).name.split('.')[0]}-{kind.file_name or kind.id}"
         name = stem if kind.is_folder else stem + kind.suffix
@@ -192,7 +192,7 @@ class ExportPanel(QWidget):
         if path is None:
             return
         if self._session.can_write and _is_worth_keeping(path.parent):
-            project.set_setting(FOLDER, str(path.parent))
+            project.settings.set(FOLDER, str(path.parent))
         self._jobs.run(
             job_of(kind, self._session, path, self._travel),
             f"Writing {path.name}",

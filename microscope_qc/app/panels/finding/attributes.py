@@ -76,7 +76,7 @@ class AttributeRows(QWidget):
         if project is None or slide is None or many:
             self._show({}, {})
         else:
-            values, counts = merged(project.attributes_of(slide.id, ids), len(ids))
+            values, counts = merged(project.attributes.of_boxes(slide.id, ids), len(ids))
             self._show(values, counts)
         writing = allow(self._session, self.new_name, self.new_value, self.add_button)
         for name, field in self.fields.items():
@@ -152,7 +152,7 @@ class AttributeRows(QWidget):
         if project is None or project.read_only or len(ids) == 0:
             return False
         try:
-            project.edit_attributes(ids, changes)
+            project.attributes.edit(ids, changes)
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
             return False

@@ -238,7 +238,7 @@ class CardDock(QWidget):
             return ""
         lines = [
             f"{escape(entry.time.replace('T', ' ')[:16])}&nbsp; {escape(entry.title)}"
-            for entry in project.history(200)
+            for entry in project.history.entries(200)
             if box_id in entry.box_ids and not entry.undone and entry.kind != "dropped"
         ]
         return "<br>".join(lines[:6])

@@ -194,7 +194,7 @@ class SavedFilters(QToolButton):
         menu, project = self.menu(), self._session.project
         menu.clear()
         menu.setToolTipsVisible(True)
-        saved = {} if project is None else project.saved_filters
+        saved = {} if project is None else project.filters.saved
         now = self._session.filter
         for name, kept in saved.items():
             action = menu.addAction(name.replace("&", "&&"), partial(self._use, name))
@@ -221,20 +221,20 @@ class SavedFilters(QToolButton):
         if project is None:
             return
         now = self._session.filter
-        offered = next((name for name, kept in project.saved_filters.items() if _same(now, kept)), "")
+        offered = next((name for name, kept in project.filters.saved.items() if _same(now, kept)), "")
         name = self._ask_name(self, offered)
         if name:
-            self._try(partial(project.save_filter, name), f"Filter “{name}” saved.")
+            self._try(partial(project.filters.save, name), f"Filter “{name}” saved.")
 
     def _use(self, name: str) -> None:
         project = self._session.project
         if project is not None:
-            self._try(partial(project.use_filter, name), "")
+            self._try(partial(project.filters.use, name), "")
 
     def _delete(self, name: str) -> None:
         project = self._session.project
         if project is not None:
-            self._try(partial(project.delete_filter, name), f"Filter “{name}” deleted.")
+            self._try(partial(project.filters.delete, name), f"Filter “{name}” deleted.")
 
     def _try(self, change: Callable[[], object], done: str) -> None:
         try:

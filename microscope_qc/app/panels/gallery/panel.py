@@ -149,6 +149,6 @@ class GalleryDock(QWidget):
         elif self._why is Emptiness.RUNS and project is not None:
             for run in project.runs:
                 if not run.shown:
-                    project.show_run(run.id, True)
+                    project.runs.show(run.id, True)
         else:
             self._session.clear_filter()

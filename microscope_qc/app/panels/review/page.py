@@ -145,7 +145,7 @@ class ReviewPane(QWidget):
         project = self._session.project
         if project is None:
             return ""
-        entries = [entry for entry in project.history(200) if box_id in entry.box_ids and not entry.undone]
+        entries = [entry for entry in project.history.entries(200) if box_id in entry.box_ids and not entry.undone]
         lines = [f"{str(entry.time)[:16].replace('T', ' ')}&nbsp; {escape(entry.title)}" for entry in entries]
         return "<small>" + "<br>".join(lines[:HISTORY_LINES]) + "</small>" if lines else ""
 

@@ -150,10 +150,10 @@ class MarksModel(QAbstractTableModel):
             return False
         try:
             if column == NAME:
-                project.edit_mark(mark.id, name=text.strip())
+                project.marks.edit(mark.id, name=text.strip())
             else:
                 place: dict[str, Any] = {"stage_x_mm" if column == STAGE_X else "stage_y_mm": parse_mm(text)}
-                project.edit_mark(mark.id, **place)
+                project.marks.edit(mark.id, **place)
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
             return False

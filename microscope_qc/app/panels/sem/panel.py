@@ -156,7 +156,7 @@ class SemDock(QWidget):
         """Show marks, alignment and travel list as they are."""
         self._soon.stop()
         project, slide = self._session.project, self._session.slide
-        marks = project.marks(slide.id) if project is not None and slide is not None else []
+        marks = project.marks.of_slide(slide.id) if project is not None and slide is not None else []
         self._load_registration()
         fresh = self.registration is not None and _made_from(self.registration, marks)
         self.marks.show(marks, self.registration if fresh else None)
@@ -304,7 +304,7 @@ class SemDock(QWidget):
             self._session.notice.emit("Select a mark first.")
             return
         try:
-            project.delete_mark(self.marks.marks[index.row()].id)
+            project.marks.delete(self.marks.marks[index.row()].id)
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
 
@@ -320,7 +320,7 @@ class SemDock(QWidget):
         try:
             made = fit(px, mm, size, mirror=mirror, names=[mark.name for mark in complete])
             name = self.name.currentText().strip() or DEFAULT_NAME
-            project.save_registration(slide.id, name, made.to_dict())
+            project.registrations.save(slide.id, name, made.to_dict())
         except MicroscopeQCError as error:
             self.result.setText(str(error))
             return
@@ -336,9 +336,9 @@ class SemDock(QWidget):
         project, slide = self._session.project, self._session.slide
         if project is None or slide is None:
             return
-        taken = {mark.name for mark in project.marks(slide.id)}
+        taken = {mark.name for mark in project.marks.of_slide(slide.id)}
         name = next(f"M{number}" for number in range(1, len(taken) + 2) if f"M{number}" not in taken)
-        project.add_mark(slide.id, name, y, x)
+        project.marks.add(slide.id, name, y, x)
         self.refresh()
         self._unasked = self.marks.marks[-1].id
         if self.isVisible():

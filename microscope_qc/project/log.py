@@ -1,4 +1,4 @@
-"""The command log: every command of a person with its inverse, and what runs brought."""
+"""The command log: every command of a user with its inverse, and what runs brought."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Select, insert, select, update
 
-from microscope_qc.project.database import driver
-from microscope_qc.project.deltas import Delta, pack, unpack
+from microscope_qc.project.database import Database, driver
+from microscope_qc.project.deltas import Delta, joined, pack, unpack
 from microscope_qc.project.owner import now, user_name
 from microscope_qc.project.records import LogEntry
 from microscope_qc.project.schema import log, trail
@@ -21,6 +21,55 @@ IDS_KEPT = 1000
 UNDONE, DONE_AGAIN = "undone", "done again"
 
 _LINE = [column for column in log.c if column.name != "changes"]
+
+
+class CommandLog:
+    """The log of an open project: its newest steps, read once, and where undo and redo stand."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[int, LogEntry] = {}
+        self._listed: tuple[int | None, int, list[LogEntry]] | None = None  # changes of the database, limit, entries
+        self.undo_entry: LogEntry | None = None
+        """The command that undo would take back."""
+        self.redo_entry: LogEntry | None = None
+        """The command that redo would do again."""
+
+    def load(self, connection: Connection) -> None:
+        """Read again where undo and redo stand."""
+        self.undo_entry, self.redo_entry = next_undo(connection), next_redo(connection)
+
+    def entries(self, limit: int | None) -> list[LogEntry]:
+        """Return the newest entries, newest first; None is all of them."""
+        changes, listed = self._database.changes, self._listed
+        if limit is None:
+            with self._database.begin() as connection:
+                return lines(connection, None, self._known)
+        if changes is None or listed is None or listed[0] != changes or listed[1] < limit:
+            wanted = limit if listed is None else max(limit, listed[1])  # several views ask for more or less of them
+            with self._database.begin() as connection:
+                listed = (changes, wanted, lines(connection, wanted, self._known))
+            self._listed = listed
+        return listed[2][:limit]
+
+    def deltas_of(self, entry: LogEntry) -> list[Delta]:
+        """Return what an entry changed.
+
+        Raises
+        ------
+        ProjectError
+            When the entry is damaged.
+        """
+        with self._database.begin() as connection:
+            return deltas_of(connection, entry)
+
+    def amended(self, connection: Connection, entry: LogEntry | None, deltas: Sequence[Delta]) -> LogEntry | None:
+        """Take a further change of the same rows into the newest entry; None where it is another one."""
+        newest = self.undo_entry
+        if entry is None or newest is None or newest.id != entry.id or self.redo_entry is not None:
+            return None
+        both = joined(deltas_of(connection, entry), deltas)
+        return None if both is None else amend(connection, entry, both)
 
 
 def append(
@@ -96,8 +145,8 @@ def drop_redo(connection: Connection) -> None:
     connection.execute(update(log).where(log.c.kind == "command", log.c.undone.is_(True)).values(kind="dropped"))
 
 
-def add_finds(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry | None:
-    """Count finds to the entry of their run."""
+def add_findings(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry | None:
+    """Count findings to the entry of their run."""
     entry = _first(connection, select(*_LINE).where(log.c.kind == "run", log.c.run_id == run_id))
     if entry is None:
         return None
@@ -105,20 +154,21 @@ def add_finds(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry 
     return mark(connection, entry, box_count=entry.box_count + len(ids), box_ids=json.dumps(named))
 
 
-def lines(connection: Connection, limit: int, known: dict[int, LogEntry] | None = None) -> list[LogEntry]:
+def lines(connection: Connection, limit: int | None, known: dict[int, LogEntry]) -> list[LogEntry]:
     """Return the newest entries, newest first.
 
     Parameters
     ----------
+    limit
+        How many; None is all of them.
     known
         Entries read before, by number: those that are still true are not read again, and new ones are put in.
     """
-    known = {} if known is None else known
     # what may have changed of an entry, without SQLAlchemy's rows: this is asked for after every edit
     sql = "SELECT id, undone, kind, box_count, time FROM log ORDER BY id DESC LIMIT ?"
     numbers: list[int] = []
     lost: list[int] = []
-    for number, undone, kind, count, time in driver(connection).execute(sql, (limit,)):
+    for number, undone, kind, count, time in driver(connection).execute(sql, (-1 if limit is None else limit,)):
         numbers.append(number)
         entry = known.get(number)
         if entry is None or (entry.undone, entry.kind, entry.box_count, entry.time) != (

@@ -1,0 +1,167 @@
+"""What of a project is in memory: every record, and the boxes of those slides that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, overload
+
+import numpy as np
+from sqlalchemy import Connection
+
+from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, BoxTable
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.project import loading, schema
+from microscope_qc.project.deltas import Columns, Delta
+from microscope_qc.project.records import Mark, RegistrationRecord, RunRecord, SlideRecord
+
+Attempt = Callable[..., None]
+"""Calls a function with its arguments and keeps what it raises: the fault of one listener stops no other one."""
+
+_MOST_RENEWED = 500
+"""Where more rows of a table changed, the whole table is read again."""
+
+
+class _Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+R = TypeVar("R", bound=_Numbered)
+
+
+class Records(Sequence[R]):
+    """The records of one table in their order, and by id."""
+
+    def __init__(self) -> None:
+        self._all: tuple[R, ...] = ()
+        self._by_id: dict[int, R] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self._all)
+
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[R]: ...
+
+    def __getitem__(self, place: int | slice) -> R | Sequence[R]:
+        return self._all[place]
+
+    @property
+    def by_id(self) -> Mapping[int, R]:
+        """The records by id."""
+        return self._by_id
+
+    def replace(self, records: Iterable[R]) -> None:
+        """Take other records, in their order."""
+        self._all = tuple(records)
+        self._by_id = {record.id: record for record in self._all}
+
+    def renew(self, ids: Collection[int], records: Iterable[R]) -> None:
+        """Take ``records`` in place of those with ``ids``; all are sorted by id."""
+        kept = {number: record for number, record in self._by_id.items() if number not in ids}
+        kept.update((record.id, record) for record in records)
+        self.replace(kept[number] for number in sorted(kept))
+
+
+class Memory:
+    """Everything a project keeps in memory; only what was committed is followed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.slides: Records[SlideRecord] = Records()
+        self.classes: Records[DefectClass] = Records()
+        self.marks: Records[Mark] = Records()
+        self.runs: Records[RunRecord] = Records()
+        self.registrations: Records[RegistrationRecord] = Records()
+        self.hidden_runs: frozenset[int] = frozenset()
+        self.settings: dict[str, Any] = {}
+        self.filter = BoxFilter()
+        self.tables: dict[int, BoxTable] = {}
+        self.details: dict[str, dict[int, dict[int, str]]] = {name: {} for name in schema.DETAILS}
+        self.attribute_texts: dict[int, dict[int, str]] = {}
+        """What text filters search in, by slide and box; forgotten when an attribute of the slide changes."""
+        self._known: dict[str, tuple[Records[Any], Callable[..., list[Any]]]] = {
+            "slides": (self.slides, partial(loading.slides, folder=folder)),
+            "classes": (self.classes, loading.classes),
+            "marks": (self.marks, loading.marks),
+            "runs": (self.runs, partial(loading.runs, folder=folder)),
+            "registrations": (self.registrations, loading.registrations),
+        }
+
+    def load(self, connection: Connection) -> None:
+        """Read records and settings, and forget the details of boxes; the tables of boxes stay as they are."""
+        self.renew(connection, dict.fromkeys(self._known))
+        self.settings = loading.settings(connection)
+        self.filter = loading.filter_from_json(self.settings.get("filter"))
+        for known in (*self.details.values(), self.attribute_texts):
+            known.clear()
+
+    def renew(self, connection: Connection, touched: Mapping[str, Collection[int] | None]) -> None:
+        """Read records again: of each table those with the ids, or all where that is None."""
+        for table in touched.keys() & self._known.keys():
+            records, read = self._known[table]
+            ids = touched[table]
+            if ids is None or len(ids) > _MOST_RENEWED or table == "classes":  # classes are sorted by place
+                records.replace(read(connection))
+            else:
+                records.renew(ids, read(connection, ids=ids))
+        self.hidden_runs = frozenset(run.id for run in self.runs if not run.shown)
+
+    def follow_details(self, delta: Delta) -> None:
+        """Bring attributes or outlines up to what was committed."""
+        for side in (delta.before, delta.after):
+            for slide_id in np.unique(side.get("slide_id", np.zeros(0, np.int32))).tolist():
+                known = self.details[delta.table].get(slide_id)
+                if delta.table == "attributes":
+                    self.attribute_texts.pop(slide_id, None)
+                if known is None:
+                    continue
+                mine = side["slide_id"] == slide_id
+                for number, text in zip(side["id"][mine].tolist(), side["data"][mine], strict=True):
+                    if side is delta.before:
+                        known.pop(number, None)
+                    else:
+                        known[number] = text
+
+    def follow_boxes(self, delta: Delta, attempt: Attempt) -> None:
+        """Bring the tables of boxes up to what was committed; they tell their listeners."""
+        gone, come, change = delta.split()
+        slide_of_gone = delta.before["slide_id"][~np.isin(delta.before["id"], delta.after["id"])] if len(gone) else gone
+        for slide_id, table in self._tables_of((delta,)):
+            if len(gone) and (mine := slide_of_gone == slide_id).any():
+                attempt(table.remove, gone[mine])
+            if len(come["id"]) and (mine := come["slide_id"] == slide_id).any():
+                attempt(table.add, _box_rows(come, mine))
+            if len(change["id"]) and (mine := change["slide_id"] == slide_id).any():
+                rows = table.get(change["id"][mine])
+                for name, column in change.items():
+                    if name not in ("id", "slide_id"):
+                        rows[name] = column[mine]
+                attempt(table.put, rows)
+
+    def touch_boxes(self, deltas: Sequence[Delta], heard: np.ndarray, attempt: Attempt) -> None:
+        """Let the tables tell of boxes that have other attributes or outlines, unless they did already (``heard``)."""
+        changed = np.setdiff1d(np.concatenate([delta.ids for delta in deltas]), heard)
+        for _, table in self._tables_of(deltas):
+            attempt(table.touch, changed[table.has(changed)])
+
+    def _tables_of(self, deltas: Sequence[Delta]) -> Iterator[tuple[int, BoxTable]]:
+        """The slides that changes of boxes or details are about, and their tables where they are in memory."""
+        sides = [side["slide_id"] for d in deltas for side in (d.before, d.after) if "slide_id" in side]
+        for slide_id in np.unique(np.concatenate(sides)).tolist() if sides else ():
+            table = self.tables.get(slide_id)
+            if table is not None:
+                yield slide_id, table
+
+
+def _box_rows(columns: Columns, mask: np.ndarray) -> np.ndarray:
+    rows = np.zeros(int(mask.sum()), BOX_DTYPE)
+    for name in BOX_DTYPE.names or ():
+        rows[name] = columns[name][mask]
+    return rows

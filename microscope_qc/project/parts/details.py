@@ -1,0 +1,194 @@
+"""What some boxes have besides their columns: free attributes and the outline they came with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.outline import Outline
+from microscope_qc.project.deltas import Columns, Delta, columns_of
+from microscope_qc.project.parts.tables import Tables
+from microscope_qc.project.store import Store
+
+LONGEST_KEY = 100
+LONGEST_ATTRIBUTES = 10_000
+_SAME_SIZE_PX = 1e-6
+"""Sides that differ by less were moved, not resized: adding an offset to both corners rounds."""
+
+Ids = np.ndarray | Sequence[int]
+
+
+class _Details:
+    """One table beside the boxes: a JSON text for some of them, read slide by slide when somebody asks."""
+
+    name: ClassVar[str]
+
+    def __init__(self, store: Store, tables: Tables) -> None:
+        self._store = store
+        self._tables = tables
+
+    def stored(self, slide_id: int) -> Mapping[int, str]:
+        """Return what is stored for the boxes of a slide, as JSON text by box id."""
+        return self._tables.details(self.name, slide_id)
+
+    def adding(self, slide_id: int, texts: Mapping[int, str]) -> Iterator[Delta]:
+        """Deltas that give new boxes what they come with."""
+        yield from self._changed(slide_id, {}, texts)
+
+    def dropping(self, slide_id: int, ids: np.ndarray) -> Iterator[Delta]:
+        """Deltas that take away what boxes have that go."""
+        known = self.stored(slide_id)
+        if known:
+            having = [number for number in ids.tolist() if number in known]
+            yield from self._changed(slide_id, known, dict.fromkeys(having))
+
+    def _changed(
+        self, slide_id: int, known: Mapping[int, str], new: Mapping[int, str | None] | Mapping[int, str]
+    ) -> Iterator[Delta]:
+        """Deltas that bring the rows of some boxes from what is known to what is new; None is no row."""
+        changed = [number for number, text in new.items() if known.get(number) != text]
+        if changed:
+            before = {number: known[number] for number in changed if number in known}
+            after = {number: text for number in changed if (text := new[number]) is not None}
+            yield Delta(self.name, _detail_columns(before, slide_id), _detail_columns(after, slide_id))
+
+
+class Attributes(_Details):
+    """Free attributes of boxes: names with JSON values."""
+
+    name = "attributes"
+
+    def get(self, box_id: int) -> dict[str, Any]:
+        """Return the attributes of a box (a copy; empty for most boxes)."""
+        stored = self.stored(self._tables.slide_of(box_id)).get(int(box_id))
+        return json.loads(stored) if stored else {}
+
+    def of_slide(self, slide_id: int) -> dict[int, dict[str, Any]]:
+        """Return the attributes of all boxes of a slide that have any, by box id."""
+        return {number: json.loads(text) for number, text in self.stored(slide_id).items()}
+
+    def of_boxes(self, slide_id: int, ids: Ids) -> dict[int, dict[str, Any]]:
+        """Return the attributes of some boxes of a slide, by box id; boxes without any are not in it."""
+        known = self.stored(slide_id)
+        if not known:
+            return {}
+        wanted = np.asarray(ids, np.int64).tolist()
+        return {number: json.loads(known[number]) for number in wanted if number in known}
+
+    def texts(self, slide_id: int) -> Mapping[int, str]:
+        """Return names and values in one text per box of a slide, to search for words in."""
+        known = self._store.memory.attribute_texts
+        if slide_id not in known:
+            known[slide_id] = {number: _text_of(found) for number, found in self.of_slide(slide_id).items()}
+        return known[slide_id]
+
+    def edit(self, ids: Ids, changes: Mapping[str, Any], *, title: str = "") -> None:
+        """Set attributes of boxes, each to a JSON value; None takes an attribute away.
+
+        Raises
+        ------
+        InputError
+            When a box does not exist, a name is empty, or a value is too large or not one that JSON knows.
+        """
+        self._store.require_writable()
+        wanted = np.unique(np.asarray(ids, np.int64))
+        deltas: list[Delta] = []
+        for slide_id, places in self._tables.by_slide(wanted):
+            known = self.stored(slide_id)
+            new: dict[int, str | None] = {}
+            for number in wanted[places].tolist():
+                merged = {**json.loads(known.get(number, "{}")), **changes}
+                new[number] = attributes_to_json({key: value for key, value in merged.items() if value is not None})
+            deltas += self._changed(slide_id, known, new)
+        names = ", ".join(str(key) for key in changes)
+        default = f"Set {names} of {'a box' if len(wanted) == 1 else f'{len(wanted)} boxes'}"
+        self._store.commit(title or default[:200], deltas, slide_id=_only_slide(deltas))
+
+
+class Outlines(_Details):
+    """Outlines of boxes."""
+
+    name = "outlines"
+
+    def get(self, box_id: int) -> Outline | None:
+        """Return the outline of a box, None for a box that is a box."""
+        stored = self.stored(self._tables.slide_of(box_id)).get(int(box_id))
+        return Outline.from_json(stored) if stored else None
+
+    def of_slide(self, slide_id: int) -> dict[int, Outline]:
+        """Return the outlines of all boxes of a slide that have one, by box id."""
+        return {number: Outline.from_json(text) for number, text in self.stored(slide_id).items()}
+
+    def set(self, box_id: int, outline: Outline | None, *, title: str = "") -> None:
+        """Give a box an outline, or take it away; the box stays as it is."""
+        self._store.require_writable()
+        slide_id = self._tables.slide_of(box_id)
+        new = {int(box_id): None if outline is None else outline.to_json()}
+        deltas = list(self._changed(slide_id, self.stored(slide_id), new))
+        default = "Remove outline" if outline is None else "Draw outline"
+        self._store.commit(title or default, deltas, slide_id=slide_id)
+
+    def following(self, slide_id: int, before: np.ndarray, after: np.ndarray) -> Iterator[Delta]:
+        """Deltas that move outlines with their boxes; that of a box of another size goes, for it no longer fits."""
+        known = self.stored(slide_id)
+        if not known:
+            return
+        new: dict[int, str | None] = {}
+        for old, now in zip(before, after, strict=True):
+            number = int(old["id"])
+            shift = [float(now[side] - old[side]) for side in ("y0", "x0", "y1", "x1")]
+            if number not in known or not any(shift):
+                continue
+            moved = abs(shift[0] - shift[2]) < _SAME_SIZE_PX and abs(shift[1] - shift[3]) < _SAME_SIZE_PX
+            new[number] = Outline.from_json(known[number]).moved(shift[0], shift[1]).to_json() if moved else None
+        yield from self._changed(slide_id, known, new)
+
+
+def attributes_to_json(attributes: Mapping[str, Any]) -> str | None:
+    """Return attributes as they are stored, None when there are none.
+
+    Raises
+    ------
+    InputError
+        When a name is empty, or a value is too large or not one that JSON knows.
+    """
+    if not attributes:
+        return None
+    for key in attributes:
+        if not isinstance(key, str) or not key.strip() or len(key) > LONGEST_KEY:
+            raise InputError("An attribute needs a name of at most 100 characters.")
+    try:
+        text = json.dumps(dict(attributes), ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"These attributes cannot be stored ({error}).", hint="Use text and numbers.") from error
+    if len(text) > LONGEST_ATTRIBUTES:
+        raise InputError(f"The attributes of a box have room for {LONGEST_ATTRIBUTES} characters; these need more.")
+    return text
+
+
+def _detail_columns(texts: Mapping[int, str], slide_id: int) -> Columns:
+    if not texts:
+        return columns_of([])
+    data = np.empty(len(texts), object)
+    data[:] = list(texts.values())
+    return {
+        "id": np.array(list(texts), np.int64),
+        "slide_id": np.full(len(texts), slide_id, np.int32),
+        "data": data,
+    }
+
+
+def _only_slide(deltas: Sequence[Delta]) -> int | None:
+    found = {int(n) for delta in deltas for side in (delta.before, delta.after) for n in side.get("slide_id", ())[:1]}
+    return found.pop() if len(found) == 1 else None
+
+
+def _text_of(value: Any) -> str:
+    """Names and values in one text to search for words in."""
+    if isinstance(value, dict):
+        return "\n".join(f"{key} {_text_of(item)}" for key, item in value.items())
+    return "\n".join(map(_text_of, value)) if isinstance(value, list) else str(value)

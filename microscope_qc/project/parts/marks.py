@@ -1,0 +1,83 @@
+"""Marks: places that can be found again under the SEM."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.project.deltas import Delta
+from microscope_qc.project.parts.sequence import RecordPart
+from microscope_qc.project.parts.slides import Slides
+from microscope_qc.project.records import Mark
+from microscope_qc.project.store import Store
+
+_NUMBERS = ("y_px", "x_px", "stage_x_mm", "stage_y_mm")
+
+
+class Marks(RecordPart[Mark]):
+    """The marks of a project in the order they were placed."""
+
+    table = "marks"
+    noun = "mark"
+
+    def __init__(self, store: Store, slides: Slides) -> None:
+        super().__init__(store, store.memory.marks)
+        self._slides = slides
+
+    def of_slide(self, slide_id: int) -> list[Mark]:
+        """Return the marks of a slide in the order they were placed."""
+        return [mark for mark in self if mark.slide_id == slide_id]
+
+    def add(
+        self,
+        slide_id: int,
+        name: str,
+        y_px: float,
+        x_px: float,
+        *,
+        stage_x_mm: float | None = None,
+        stage_y_mm: float | None = None,
+    ) -> Mark:
+        """Place a mark at full-resolution pixels, with its stage position in mm when it is known."""
+        self._store.require_writable()
+        self._slides.by_id(slide_id)
+        places = {"y_px": y_px, "x_px": x_px, "stage_x_mm": stage_x_mm, "stage_y_mm": stage_y_mm}
+        row = _clean({"id": self._store.next_id("marks"), "slide_id": slide_id, "name": name, **places})
+        self._store.commit(f"Place mark {row['name']}", [Delta.inserted("marks", [row])], slide_id=slide_id)
+        return self.by_id(row["id"])
+
+    def edit(self, mark_id: int, *, title: str = "", **columns: Any) -> Mark:
+        """Change name, ``y_px``, ``x_px``, ``stage_x_mm`` or ``stage_y_mm`` of a mark."""
+        self._store.require_writable()
+        unknown = sorted(set(columns) - {"name", *_NUMBERS})
+        if unknown:
+            raise InputError(f"A mark has no {unknown[0]} that could be changed.")
+        row = self._row(mark_id)
+        changes = {key: value for key, value in _clean({**row, **columns}).items() if value != row[key]}
+        deltas = [Delta.edited("marks", row, changes)] if changes else []
+        self._store.commit(title or f"Change mark {changes.get('name', row['name'])}", deltas, slide_id=row["slide_id"])
+        return self.by_id(mark_id)
+
+    def delete(self, mark_id: int) -> None:
+        """Take a mark away."""
+        self._store.require_writable()
+        row = self._row(mark_id)
+        self._store.commit(f"Delete mark {row['name']}", [Delta.deleted("marks", [row])], slide_id=row["slide_id"])
+
+
+def _clean(row: dict[str, Any]) -> dict[str, Any]:
+    clean = dict(row)
+    clean["name"] = str(clean["name"]).strip()
+    if not clean["name"]:
+        raise InputError("A mark needs a name.")
+    for name in _NUMBERS:
+        if clean[name] is None and name.startswith("stage"):
+            continue
+        try:
+            clean[name] = float(clean[name])
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{clean[name]!r} is not the position of a mark.") from error
+        if not math.isfinite(clean[name]):
+            raise InputError("The position of a mark must be a finite number.")
+    return clean

@@ -1,0 +1,195 @@
+"""Slides: add, find again, set the pixel size, remove."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.project import loading
+from microscope_qc.project.deltas import Delta, box_columns, columns_of
+from microscope_qc.project.parts.sequence import RecordPart
+from microscope_qc.project.records import SlideRecord
+from microscope_qc.project.scenes import SceneFacts, read_facts, slide_stem
+from microscope_qc.project.store import Store
+
+
+class Slides(RecordPart[SlideRecord]):
+    """The slides of a project in the order they were added."""
+
+    table = "slides"
+    noun = "slide"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, store.memory.slides)
+
+    def named(self, name: str | None) -> SlideRecord:
+        """Return a slide by name; None is the first one.
+
+        Raises
+        ------
+        InputError
+            When there is none; the sentence lists the names.
+        """
+        if not self:
+            raise InputError(f"There is no slide in {self._store.name} yet.", hint="Add one first.")
+        if name is None:
+            return self[0]
+        for record in self:
+            if record.name == name:
+                return record
+        names = ", ".join(record.name for record in self)
+        raise InputError(f"There is no slide {name} in {self._store.name}.", hint=f"Its slides are {names}.")
+
+    def add(self, path: Path | str, *, scene: str | None = None) -> SlideRecord:
+        """Add a slide, every scene of it as a slide of its own unless ``scene`` names one; return the first.
+
+        A slide that is in the project already (same content) is returned as it is; when it was missing, it is found
+        again here.
+        """
+        self._store.require_writable()
+        return self.add_scenes(read_facts(path, scene=scene))
+
+    def add_scenes(self, facts: Sequence[SceneFacts], *, kind: str = "command") -> SlideRecord:
+        """Add a slide that was read elsewhere (:func:`read_facts`, which any thread may call); else as :meth:`add`.
+
+        ``kind`` is that of the step in the history (see :class:`LogEntry`).
+        """
+        self._store.require_writable()
+        rows: list[dict[str, Any]] = []
+        deltas = []
+        ids = []
+        names = {record.name for record in self}
+        same = {(record.fingerprint, record.scene): record for record in reversed(self)}  # the first one stands
+        for scene in facts:
+            known = same.get((scene.fingerprint, scene.scene))
+            if known is None:
+                stem = slide_stem(scene.path)
+                name = _unique(f"{stem} {scene.scene}" if scene.scene else stem, names)
+                names.add(name)
+                rows.append({"id": self._store.next_id("slides") + len(rows), "name": name, **self._columns(scene)})
+                ids.append(rows[-1]["id"])
+            else:
+                ids.append(known.id)
+                if known.missing:
+                    row = self._row(known.id)
+                    deltas.append(Delta.edited("slides", row, self._place(scene.path)))
+        title = f"Add slide {rows[0]['name']}" if rows else f"Find {facts[0].path.name} again"
+        self._store.commit(title, [*deltas, Delta.inserted("slides", rows)], kind=kind, slide_id=ids[0])
+        return self.by_id(ids[0])
+
+    def relocate(
+        self,
+        slide_id: int,
+        path: Path | str,
+        *,
+        force: bool = False,
+        facts: SceneFacts | None = None,
+        title: str = "",
+    ) -> SlideRecord:
+        """Say where a slide lies now.
+
+        Parameters
+        ----------
+        facts
+            Of the slide there, when they were read elsewhere (:func:`read_facts`); else they are read here.
+        title
+            Of the step in the history.
+
+        Raises
+        ------
+        InputError
+            When the file there is another slide and ``force`` is not set.
+        """
+        self._store.require_writable()
+        record = self.by_id(slide_id)
+        facts = facts or read_facts(path, scene=record.scene)[0]
+        row = self._row(slide_id)
+        changes: dict[str, Any] = self._place(facts.path)
+        if facts.fingerprint != record.fingerprint:
+            if not force:
+                raise InputError(
+                    f"{facts.path.name} is not the slide {record.name}: its content differs.",
+                    hint="Choose the file the boxes were drawn on.",
+                )
+            changes |= {"fingerprint": facts.fingerprint, "height_px": facts.shape_px[0], "width_px": facts.shape_px[1]}
+        self._store.commit(
+            title or f"Find slide {record.name}", [Delta.edited("slides", row, changes)], slide_id=slide_id
+        )
+        return self.by_id(slide_id)
+
+    def set_pixel_size(self, slide_id: int, um: float | tuple[float, float] | None) -> SlideRecord:
+        """Set the size of a full-resolution pixel in um: one number, or (y, x); None forgets it."""
+        self._store.require_writable()
+        row = self._row(slide_id)
+        try:
+            y, x = (None, None) if um is None else (float(um),) * 2 if isinstance(um, (int, float)) else map(float, um)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{um!r} is not a pixel size.", hint="Give one number in um, or y and x.") from error
+        if y is not None and x is not None and not (0 < y < math.inf and 0 < x < math.inf):
+            raise InputError("A pixel size must be a positive number of um.")
+        changes = {"pixel_size_y_um": y, "pixel_size_x_um": x}
+        if any(row[name] != value for name, value in changes.items()):
+            delta = Delta.edited("slides", row, changes)
+            self._store.commit(f"Set pixel size of {row['name']}", [delta], slide_id=slide_id)
+        return self.by_id(slide_id)
+
+    def rename(self, slide_id: int, name: str) -> SlideRecord:
+        """Give a slide another name."""
+        self._store.require_writable()
+        row = self._row(slide_id)
+        name = str(name).strip()
+        if not name or any(record.name == name and record.id != slide_id for record in self):
+            raise InputError(f"A slide cannot be called {name!r}.", hint="Choose a name no other slide has.")
+        deltas = [Delta.edited("slides", row, {"name": name})] if name != row["name"] else []
+        self._store.commit(f"Rename slide {row['name']}", deltas, slide_id=slide_id)
+        return self.by_id(slide_id)
+
+    def remove(self, slide_id: int) -> None:
+        """Take a slide with its boxes, marks, alignments and runs out of the project (one step of undo).
+
+        The slide's file and the folders of its runs stay where they are.
+        """
+        self._store.require_writable()
+        row = self._row(slide_id)
+        if any(run.slide_id == slide_id and run.state == "running" for run in self._store.memory.runs):
+            raise InputError(f"A detection runs on {row['name']}.", hint="Stop it first.")
+        with self._store.database.begin() as connection:
+            boxes = loading.boxes(connection, slide_id)
+        count = len(boxes)
+        deltas = [Delta.deleted(table, self._store.rows(table, slide_id=slide_id)) for table in _BELONGINGS]
+        deltas.append(Delta("boxes", box_columns(boxes, slide_id), columns_of([])))
+        title = f"Remove slide {row['name']}" + (f" with {count} boxes" if count else "")
+        self._store.commit(title, [*deltas, Delta.deleted("slides", [row])], slide_id=slide_id)
+
+    def _columns(self, facts: SceneFacts) -> dict[str, Any]:
+        y, x = facts.pixel_size_um or (None, None)
+        return {
+            **self._place(facts.path),
+            "scene": facts.scene,
+            "fingerprint": facts.fingerprint,
+            "height_px": int(facts.shape_px[0]),
+            "width_px": int(facts.shape_px[1]),
+            "pixel_size_y_um": None if y is None else float(y),
+            "pixel_size_x_um": None if x is None else float(x),
+        }
+
+    def _place(self, path: Path) -> dict[str, Any]:
+        try:
+            relative = Path(os.path.relpath(path, self._store.path)).as_posix()
+        except ValueError:  # another drive on Windows
+            relative = ""
+        return {"path": str(path), "relative_path": relative}
+
+
+_BELONGINGS = ("attributes", "outlines", "marks", "registrations", "runs")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name} ({number})", number + 1
+    return candidate

@@ -1,0 +1,92 @@
+"""Where boxes are: the live table of each slide, and the slide of each box."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from sqlalchemy import select
+
+from microscope_qc.core.boxes import BoxTable
+from microscope_qc.core.errors import InputError
+from microscope_qc.project import loading, schema
+from microscope_qc.project.parts.slides import Slides
+from microscope_qc.project.store import Store
+
+
+class Tables:
+    """Boxes and their details, read slide by slide at first use."""
+
+    def __init__(self, store: Store, slides: Slides) -> None:
+        self._store = store
+        self._slides = slides
+        self._latest = 0
+
+    def table(self, slide_id: int) -> BoxTable:
+        """Return the live table of a slide's boxes.
+
+        Raises
+        ------
+        InputError
+            When there is no such slide.
+        """
+        self._slides.by_id(slide_id)
+        tables = self._store.memory.tables
+        if slide_id not in tables:
+            with self._store.database.begin() as connection:
+                tables[slide_id] = BoxTable(loading.boxes(connection, slide_id))
+        return tables[slide_id]
+
+    def details(self, name: str, slide_id: int) -> Mapping[int, str]:
+        """Return the attributes or outlines of a slide, as JSON text by box id."""
+        known = self._store.memory.details[name]
+        if slide_id not in known:
+            with self._store.database.begin() as connection:
+                known[slide_id] = loading.details(connection, name, slide_id)
+        return known[slide_id]
+
+    def slide_of(self, box_id: int) -> int:
+        """Return the id of the slide a box lies on.
+
+        Raises
+        ------
+        InputError
+            When there is no such box.
+        """
+        tables = self._store.memory.tables
+        latest = tables.get(self._latest)
+        if latest is not None and box_id in latest:  # one edit after the other is of the same slide
+            return self._latest
+        # memory first: the database is not to be had while a large command is being written
+        found = next((slide_id for slide_id, table in tables.items() if box_id in table), None)
+        if found is None:
+            statement = select(schema.boxes.c.slide_id).where(schema.boxes.c.id == int(box_id))
+            with self._store.database.begin() as connection:
+                found = connection.execute(statement).scalar()
+        if found is None:
+            raise self._unknown(box_id)
+        self._latest = int(found)
+        return self._latest
+
+    def by_slide(self, ids: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Return slide ids, and the places in ``ids`` of their boxes.
+
+        Raises
+        ------
+        InputError
+            When there is no such box.
+        """
+        left = np.ones(len(ids), bool)
+        places: dict[int, np.ndarray] = {}
+        while left.any():
+            first = int(ids[left.argmax()])
+            slide_id = self.slide_of(first)
+            mine = self.table(slide_id).has(ids) & left
+            if not mine.any():  # stored by another process, or by a command that is not finished
+                raise self._unknown(first)
+            places[slide_id] = np.flatnonzero(mine)
+            left &= ~mine
+        return [(slide_id, places[slide_id]) for slide_id in sorted(places)]
+
+    def _unknown(self, box_id: int) -> InputError:
+        return InputError(f"There is no box {box_id} in {self._store.name}.")

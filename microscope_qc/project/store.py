@@ -1,0 +1,303 @@
+"""The store under a project: commit a change, write it into the log, then let memory and listeners follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from sqlalchemy import select, text
+
+from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
+from microscope_qc.project import loading, log, schema
+from microscope_qc.project.database import Database
+from microscope_qc.project.deltas import Delta
+from microscope_qc.project.events import ProjectEvents
+from microscope_qc.project.memory import Memory
+from microscope_qc.project.owner import OwnerLock, owned_error, read_owner
+from microscope_qc.project.records import LogEntry
+
+_SIGNAL_OF = {
+    "slides": "slides_changed",
+    "classes": "classes_changed",
+    "marks": "marks_changed",
+    "runs": "runs_changed",
+    "registrations": "registrations_changed",
+}
+
+
+class Pending(Protocol):
+    """Whatever is being written."""
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+
+
+@dataclass(slots=True, eq=False)
+class PendingCommand:
+    """A command that is worked out: ``write`` may run in any thread, ``finish`` runs in that of the project.
+
+    Until then the project takes no other command.
+    """
+
+    store: Store
+    title: str
+    deltas: Sequence[Delta]
+    kind: str
+    drops_redo: bool
+    slide_id: int | None
+    run_id: int | None
+    amends: LogEntry | None = None
+    entry: LogEntry | None = None
+
+    def write(self) -> None:
+        """Write everything in one transaction; when it fails, nothing was written and the project is free again."""
+        store = self.store
+        try:
+            if self.deltas:
+                with store.database.begin() as connection:
+                    for delta in self.deltas:
+                        delta.apply(connection)
+                    if self.drops_redo and store.log.redo_entry is not None:
+                        log.drop_redo(connection)
+                    stored = [delta for delta in self.deltas if self.kind == "command" or delta.table != "boxes"]
+                    self.entry = store.log.amended(connection, self.amends, stored) or log.append(
+                        connection, title=self.title, kind=self.kind, deltas=stored,
+                        slide_id=self.slide_id, run_id=self.run_id,
+                    )  # fmt: skip
+        except BaseException:
+            store.free(self)
+            raise
+
+    def finish(self) -> LogEntry | None:
+        """Bring memory up to what was written and tell the listeners."""
+        store = self.store
+        store.free(self)
+        if self.entry is None or store.closed:
+            return self.entry
+        if self.drops_redo:
+            store.log.redo_entry = None
+        if self.kind == "command":
+            store.log.undo_entry = self.entry
+        store.follow(self.deltas, self.entry)
+        return self.entry
+
+    def give_up(self) -> None:
+        """Set the project free again before anything was written."""
+        if self.entry is None:
+            self.store.free(self)
+
+
+class Store:
+    """Database, memory and log of one open project, which its parts share."""
+
+    def __init__(self, path: Path, database: Database, lock: OwnerLock | None) -> None:
+        self.path = path
+        self.name = path.stem
+        self.events = ProjectEvents()
+        self.database = database
+        self.memory = Memory(path)
+        self.log = log.CommandLog(database)
+        self.closed = False
+        self._lock = lock
+        self._pending: Pending | None = None
+        self._given_ids: dict[str, int] = {}
+        self._load()
+
+    def _load(self) -> None:
+        with self.database.begin() as connection:
+            self.memory.load(connection)
+            self.log.load(connection)
+            given = connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all()
+            self._given_ids = {name: int(number) for name, number in given}
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the project was opened for reading."""
+        return self._lock is None
+
+    @property
+    def owner(self) -> dict[str, Any] | None:
+        """Who writes this project: user, host, pid, program, since; None when nobody does."""
+        return dict(self._lock.owner) if self._lock is not None else read_owner(self.path)
+
+    def close(self) -> None:
+        """Close the database and let go of the project; everything was committed before."""
+        if not self.closed:
+            self.closed = True
+            self.database.close()
+            if self._lock is not None:
+                self._lock.release()
+
+    def reload(self) -> None:
+        """Read everything again (a reader does this to see what the owner committed since)."""
+        self._load()
+        errors = _Errors()
+        for slide_id, table in self.memory.tables.items():
+            with self.database.begin() as connection:
+                rows = loading.boxes(connection, slide_id)
+            errors.attempt(table.reset, rows)
+        for signal in (*_SIGNAL_OF.values(), "filter_changed"):
+            errors.attempt(getattr(self.events, signal).emit)
+        errors.attempt(self.events.history_changed.emit, None)
+        errors.raise_first()
+
+    # -- committing -------------------------------------------------------------------------------------------------
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a large command is just being written; nothing else can be changed until it is finished."""
+        return self._pending is not None
+
+    def require_writable(self) -> None:
+        """Refuse while a command is being written, and as :meth:`require_owner` does."""
+        if self._pending is not None:
+            raise ProjectError(f"“{self._pending.title}” is just being written.", hint="Wait a moment and try again.")
+        self.require_owner()
+
+    def require_owner(self) -> None:
+        """Refuse to write what is closed or belongs to another process.
+
+        Raises
+        ------
+        ReadOnlyProjectError
+            When it is open for reading only; the sentence names the owner where there is one.
+        ProjectError
+            When it is closed.
+        """
+        if self.closed:
+            raise ProjectError(f"{self.name} is closed.", hint="Open it again.")
+        if self._lock is None:
+            if read_owner(self.path) is not None:
+                raise owned_error(self.path)
+            raise ReadOnlyProjectError(f"{self.name} is open for reading only.", hint="Open it for writing.")
+
+    def claim(self, pending: Pending) -> None:
+        """Take no other command until :meth:`free`."""
+        self.require_writable()
+        self._pending = pending
+
+    def free(self, pending: Pending) -> None:
+        """Take commands again, where it was this one that was being written."""
+        if self._pending is pending:
+            self._pending = None
+
+    def commit(
+        self,
+        title: str,
+        deltas: Sequence[Delta],
+        *,
+        kind: str = "command",
+        slide_id: int | None = None,
+        run_id: int | None = None,
+        amends: LogEntry | None = None,
+    ) -> LogEntry | None:
+        """Apply, log and commit in one transaction; memory and listeners follow. Nothing to do gives None.
+
+        ``amends`` is the command before that this one goes on with: both are one entry where that is possible.
+        """
+        pending = self.prepare(title, deltas, kind=kind, slide_id=slide_id, run_id=run_id)
+        pending.amends = amends
+        pending.write()
+        return pending.finish()
+
+    def prepare(
+        self,
+        title: str,
+        deltas: Sequence[Delta],
+        *,
+        kind: str = "command",
+        slide_id: int | None = None,
+        run_id: int | None = None,
+    ) -> PendingCommand:
+        """Begin a command and write nothing yet."""
+        deltas = [delta for delta in deltas if delta]
+        # what was undone could not be redone on top of other classes or slides
+        drops_redo = kind == "command" or any(delta.table in ("slides", "classes") for delta in deltas)
+        pending = PendingCommand(self, title, deltas, kind, drops_redo, slide_id, run_id)
+        self.claim(pending)
+        return pending
+
+    def follow(
+        self, deltas: Sequence[Delta], entry: LogEntry | None, *, touched: Mapping[str, Collection[int]] | None = None
+    ) -> None:
+        """Bring memory up to what was committed, then tell the listeners; a listener's fault stops no other one.
+
+        ``touched`` names rows, by table, that changed without a delta.
+        """
+        ids = {table: set(numbers) for table, numbers in (touched or {}).items()}
+        for delta in deltas:
+            if delta.table in _SIGNAL_OF:
+                ids.setdefault(delta.table, set()).update(delta.ids.tolist())
+            if len(delta.after["id"]):
+                newest = int(delta.after["id"].max())
+                self._given_ids[delta.table] = max(newest, self._given_ids.get(delta.table, 0))
+        hidden = self.memory.hidden_runs
+        if ids:
+            with self.database.begin() as connection:
+                self.memory.renew(connection, ids)
+        errors = _Errors()
+        beside = [delta for delta in deltas if delta.table in schema.DETAILS]
+        for delta in beside:  # before listeners hear of the boxes they belong to
+            self.memory.follow_details(delta)
+        told = [delta for delta in deltas if delta.table == "boxes"]
+        for delta in told:
+            self.memory.follow_boxes(delta, errors.attempt)
+        if beside:
+            heard = np.concatenate([np.zeros(0, np.int64), *(delta.ids for delta in told)])
+            self.memory.touch_boxes(beside, heard, errors.attempt)
+        for table in sorted(ids):
+            errors.attempt(getattr(self.events, _SIGNAL_OF[table]).emit)
+        if self.memory.hidden_runs != hidden:
+            errors.attempt(self.events.filter_changed.emit)
+        errors.attempt(self.events.history_changed.emit, entry)
+        errors.raise_first()
+
+    # -- rows -------------------------------------------------------------------------------------------------------
+
+    def next_id(self, table: str) -> int:
+        """Return the id the next row gets; it counts as given once such a row was committed."""
+        return self._given_ids.get(table, 0) + 1
+
+    def rows(self, table: str, **where: object) -> list[dict[str, Any]]:
+        """Return the rows of a table in which the columns ``where`` have these values, by id."""
+        columns = schema.metadata.tables[table]
+        statement = select(columns).filter_by(**where).order_by(columns.c.id)
+        with self.database.begin() as connection:
+            return [dict(row._mapping) for row in connection.execute(statement)]
+
+    def row(self, table: str, row_id: int, *, what: str) -> dict[str, Any]:
+        """Return one row of a table.
+
+        Raises
+        ------
+        InputError
+            When there is none; the sentence calls it ``what``.
+        """
+        rows = self.rows(table, id=int(row_id))
+        if not rows:
+            raise InputError(f"There is no {what} {row_id} in {self.name}.")
+        return rows[0]
+
+
+class _Errors:
+    """What listeners raised: each is still called, then the first error is passed on."""
+
+    def __init__(self) -> None:
+        self._raised: list[Exception] = []
+
+    def attempt(self, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:  # a listener may raise anything; the others must still hear of it
+            self._raised.append(error)
+
+    def raise_first(self) -> None:
+        if self._raised:
+            first, *others = self._raised
+            for other in others:
+                first.add_note(f"also: {other}")
+            raise first
