@@ -1,0 +1,114 @@
+"""The parts of a project as those see them who use them: sequences that are as the project is now, and little reading."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from project_support import assert_memory_is_stored, some_rows
+
+from microscope_qc.core.errors import InputError
+from microscope_qc.project import Project, loading, memory
+
+
+def test_records_are_sequences_that_are_as_the_project_is_now(project: Project) -> None:
+    slides = project.slides
+    first, second = slides
+    assert len(slides) == 2 and slides[-1] is second and list(slides[:1]) == [first] and second in slides
+    seen = []
+    for slide in slides:  # over those there were when the loop began
+        project.slides.remove(slide.id)
+        seen.append(slide)
+    assert seen == [first, second] and not slides and not project.slides
+    project.history.undo()
+    assert list(slides) == [second] and slides.by_id(second.id) == second
+    project.history.undo()
+    assert list(slides) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [("slides", "slide"), ("classes", "class"), ("runs", "run"), ("marks", "mark"), ("registrations", "alignment")],
+)
+def test_a_number_that_is_not_there_is_said(project: Project, part: str, words: str) -> None:
+    with pytest.raises(InputError, match=f"There is no {words} 999 in cell"):
+        getattr(project, part).by_id(999)
+
+
+def test_only_the_slide_of_a_box_is_read_to_change_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = project.slides
+    ids = project.boxes.add_many({first.id: some_rows(3), second.id: some_rows(2, class_id=2)})
+    read, boxes = [], loading.boxes
+
+    def reading(connection, slide_id: int) -> np.ndarray:
+        read.append(slide_id)
+        return boxes(connection, slide_id)
+
+    monkeypatch.setattr(loading, "boxes", reading)
+    assert project.boxes.slide_of(int(ids[first.id][0])) == first.id and read == []
+    project.boxes.edit(ids[second.id][:1], note="seen")
+    assert read == [second.id]
+    project.classes.delete(2, move_to=1)
+    assert read == [second.id]
+    project.boxes.edit(np.concatenate([ids[second.id], ids[first.id]]), note="both")
+    assert read == [second.id, first.id]
+    assert_memory_is_stored(project)
+
+
+def test_a_box_that_only_the_database_knows_is_not_waited_for(project: Project) -> None:
+    slide = project.slides[0].id
+    project.boxes.table(slide)
+    (number,) = project.boxes.add(slide, some_rows(1))
+    with project._store.database.begin() as connection:
+        names = "slide_id, class_id, y0, x0, y1, x1, state, run_id, chosen, reason, note"
+        copied = f"INSERT INTO boxes (id, {names}) SELECT 99, {names} FROM boxes WHERE id = {int(number)}"
+        connection.exec_driver_sql(copied)
+    with pytest.raises(InputError, match="no box 99"):
+        project.boxes.edit([int(number), 99], note="x")
+
+
+def test_many_records_that_change_at_once_are_all_renewed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = project.slides
+    for number in range(4):
+        project.marks.add(first.id, f"M{number}", number, 1)
+    kept = project.marks.add(second.id, "kept", 5, 5)
+    for most in (2, 500):
+        monkeypatch.setattr(memory, "_MOST_RENEWED", most)
+        project.slides.remove(first.id)
+        assert list(project.marks) == [kept]
+        project.history.undo()
+        assert [mark.name for mark in project.marks] == ["M0", "M1", "M2", "M3", "kept"]
+        assert_memory_is_stored(project)
+
+
+def test_the_whole_history_is_exported_whatever_was_listed_before(project: Project, tmp_path: Path) -> None:
+    for number in range(5):
+        project.marks.add(project.slides[0].id, f"M{number}", number, 1)
+    everything = project.history.entries(None)
+    assert [entry.title for entry in everything[-2:]] == ["Add slide S1 46", "Add slide S1 45"]
+    for limit in (None, 3):
+        if limit is not None:
+            project.history.undo()
+            project.history.redo()
+            assert len(project.history.entries(limit)) == limit
+        project.history.export(tmp_path / "trail.csv")
+        with (tmp_path / "trail.csv").open(encoding="utf-8", newline="") as file:
+            steps = {line["step"] for line in csv.DictReader(file)}
+        assert steps == {str(entry.id) for entry in everything}
+
+
+@pytest.mark.parametrize(
+    ("card", "title"),
+    [
+        ({"model": "li-ion-ssd"}, "Detect with li-ion-ssd on S1 45"),
+        ({"model": "/somewhere/models/toy"}, "Detect with toy on S1 45"),
+        ({"model": "C:\\models\\toy\\"}, "Detect with toy on S1 45"),
+        ({"model": "/somewhere/models/folder", "model_name": "toy"}, "Detect with toy on S1 45"),
+        ({}, "Detect with a model on S1 45"),
+    ],
+)
+def test_a_detection_is_called_by_the_name_of_its_model(project: Project, card: dict[str, str], title: str) -> None:
+    project.runs.start(project.slides[0].id, card, {})
+    assert project.history.entries(1)[0].title == title
