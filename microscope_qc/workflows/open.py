@@ -90,7 +90,7 @@ def _open(folder: Path, *, program: str) -> Project:
 def _is_about(folder: Path, slide: Path) -> bool:
     # a project that cannot be read raises: making a second one beside it would hide that from the person
     with Project.open(folder, write=False) as project:
-        records = project.slides
+        records = list(project.slides)
     if not records or any(record.path == slide for record in records):
         return True
     known = {record.fingerprint for record in records}  # only now is the slide read: that takes a while on a network

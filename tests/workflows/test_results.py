@@ -14,6 +14,7 @@ from PIL import Image
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import InputError, RegistrationError
 from microscope_qc.core.jobs import run_job
+from microscope_qc.project import Project
 from microscope_qc.workflows.results.report import write_overview, write_report
 from microscope_qc.workflows.results.statistics import project_statistics, statistics_lines
 from microscope_qc.workflows.stage.edx import compositions, import_edx
@@ -94,6 +95,14 @@ def test_report_of_an_unreviewed_empty_slide(project, tmp_path):
     for name in ("r.html", "r.pdf"):
         run_job(write_report(project, tmp_path / name))
     assert "Nothing is shown" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_a_project_without_a_slide_has_neither_overview_nor_report(tmp_path):
+    with Project.create(tmp_path / "empty") as empty:
+        for write, name in ((write_overview, "a.png"), (write_report, "r.html")):
+            with pytest.raises(InputError, match="no slide in empty"):
+                run_job(write(empty, tmp_path / name))
+            assert not (tmp_path / name).exists()
 
 
 def test_statistics_of_a_project(project):

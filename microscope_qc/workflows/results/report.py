@@ -39,7 +39,7 @@ def write_overview(
     """
     from microscope_qc.reports import overview
 
-    record = project.slides[0] if slide_id is None else project.slides.by_id(slide_id)
+    record = project.slides.named(None) if slide_id is None else project.slides.by_id(slide_id)
     shown = project.boxes.rows(record.id)
     rows = shown if rejected else kept(shown)
     total = len(rows)
@@ -87,7 +87,7 @@ def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejec
     suffix = path.suffix.lower()
     if suffix not in (".html", ".htm", ".pdf"):
         raise InputError(f"{path.name} is neither an HTML nor a PDF name.", hint="End the name with .html or .pdf.")
-    project.slides[0]
+    project.slides.named(None)  # says so when there is none
     content = yield from collect(project, gallery=max(0, gallery), rejected=rejected)
     yield Progress(1, 1, "pictures", f"writing {path.name}")
     if suffix == ".pdf":
