@@ -6,6 +6,7 @@ processor time, which does not depend on what else the machine is doing.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import sys
 import tempfile
@@ -18,6 +19,10 @@ from PIL import Image
 
 from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.project import Project
+from microscope_qc.project.scenes import SceneFacts
+
+MANY = 1000
+"""Slides of the second project, with 300 findings each."""
 
 
 def report(name: str, call: Callable[[], object], *, repeats: int = 1) -> None:
@@ -62,7 +67,7 @@ def main(count: int, folder: Path) -> None:
     report("edit one box", lambda: project.boxes.edit([next(picks)], note="seen"), repeats=100)
     report("undo one edit", project.history.undo, repeats=100)
     run = project.runs.start(slide, {"model": "speed"}, {}).id
-    report("take 20 finds in", lambda: project.runs.add_findings(run, rows[:20]), repeats=50)
+    report("take 20 findings in", lambda: project.runs.add_findings(run, rows[:20]), repeats=50)
     project.filters.set(BoxFilter(min_confidence=0.5))
     report("all rows that are shown", project.boxes.rows, repeats=10)
     report("200 lines of history", project.history.entries, repeats=10)
@@ -76,6 +81,38 @@ def main(count: int, folder: Path) -> None:
     print(f"{'project.sqlite':<36}{megabytes:10.1f} MB")
 
 
+def many_slides(folder: Path) -> None:
+    """The same on a project of many slides: an edit must not take longer because there are others."""
+    rng = np.random.default_rng(0)
+    project = Project.create(folder / "many.mqc")
+    facts = [SceneFacts(folder / "slide.png", f"S{n}", f"{n:032x}", (4000, 4000), (0.3, 0.3)) for n in range(MANY)]
+    report(f"add {MANY} slides", lambda: [project.slides.add_scenes([scene]) for scene in facts])
+    numbers = [slide.id for slide in project.slides]
+    corner = rng.random((2, 300)) * 3900
+    rows = make_rows(
+        300, class_id=rng.integers(1, 11, 300), y0=corner[0], x0=corner[1], y1=corner[0] + 9, x1=corner[1] + 9
+    )
+    report(f"add 300 boxes to each of {MANY}", lambda: project.boxes.add_many(dict.fromkeys(numbers, rows)))
+    for number in numbers:
+        project.runs.finish(project.runs.start(number, {"model": "speed"}, {}).id, "finished")
+    run = project.runs.start(numbers[-1], {"model": "speed"}, {}).id
+    report("take 20 findings in", lambda: project.runs.add_findings(run, rows[:20]), repeats=50)
+    last = iter(range(1, 300 * MANY)[::-1])  # the newest boxes lie on the last slide
+    report("edit one box, nothing in memory", lambda: project.boxes.edit([next(last)], note="seen"))
+    report("edit one box", lambda: project.boxes.edit([next(last)], note="seen"), repeats=50)
+    report("read the boxes of all slides", project.boxes.rows)
+    report("edit one box, everything in memory", lambda: project.boxes.edit([next(last)], note="seen"), repeats=50)
+    report("undo one edit", project.history.undo, repeats=50)
+    shown = itertools.cycle([False, True])
+    report("switch a run", lambda: project.runs.show(run, next(shown)), repeats=10)
+    report("delete a class with its boxes", lambda: project.classes.delete(3))
+    report("undo that", project.history.undo)
+    project.close()
+    report("open", lambda: Project.open(project.path).close(), repeats=5)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else None) as name:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000, Path(name))
+        print(f"\nA project of {MANY} slides")
+        many_slides(Path(name))

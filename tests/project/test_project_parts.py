@@ -1,4 +1,4 @@
-"""The parts of a project as those see them who use them: sequences that are as the project is now, and little reading."""
+"""The parts of a project from outside: sequences that are as the project is now, and no more read than needed."""
 
 from __future__ import annotations
 
