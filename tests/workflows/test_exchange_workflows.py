@@ -52,10 +52,10 @@ def test_boxes_travel_to_another_project(name, project, other, tmp_path):
 def test_an_import_is_one_step_of_undo(project, other, tmp_path):
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
     run_job(import_annotations(other, tmp_path / "out.json"))
-    assert len(other.classes) == 6 and "Import 8 boxes" in other.undo_title
-    other.undo()
+    assert len(other.classes) == 6 and "Import 8 boxes" in other.history.undo_title
+    other.history.undo()
     assert len(other.boxes.rows()) == 0 and len(other.classes) == 0
-    other.redo()
+    other.history.redo()
     assert len(other.boxes.rows()) == 8
 
 
@@ -63,7 +63,7 @@ def test_a_dry_run_changes_nothing(project, other, tmp_path):
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
     result = run_job(import_annotations(other, tmp_path / "out.json", dry_run=True))
     assert result.dry_run and result.boxes == 8 and len(result.new_classes) == 6
-    assert len(other.boxes.rows()) == 0 and not other.can_undo
+    assert len(other.boxes.rows()) == 0 and not other.history.can_undo
 
 
 def test_exports_hold_what_is_shown(project, tmp_path):
@@ -153,28 +153,28 @@ def test_outlines_and_attributes_travel_too(name, project, other, tmp_path):
     run_job(export_boxes(project, target, name))
     result = run_job(import_annotations(other, target))
     assert (result.boxes, result.outlines, result.attributes) == (8, 1, 1)
-    there = other.slide().id
+    there = other.slides[0].id
     assert list(other.outlines.of_slide(there).values()) == [outline]
     assert list(other.attributes.of_slide(there).values()) == [{"material": "Al₂O₃", "depth": 2.5}]
-    other.undo()
+    other.history.undo()
     assert other.outlines.of_slide(there) == {} and other.attributes.of_slide(there) == {}
-    other.redo()
+    other.history.redo()
     assert list(other.outlines.of_slide(there).values()) == [outline]
 
 
 def test_classes_are_mapped_and_counted_before_anything_is_written(project, other, tmp_path):
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
     other.classes.add("Riss")
-    entries = len(other.history())
+    entries = len(other.history.entries())
     plan = {"ACP": "Riss", "AOP": "新しい", "AFP": None}
     said = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan, dry_run=True))
     assert said.classes == {"ACP": 2, "AOP": 1, "AFP": 1, "AHS": 2, "CFA": 1, "CRK": 1}
     assert said.mapped == {"ACP": "Riss", "AOP": "新しい", "AFP": "", "AHS": "AHS", "CFA": "CFA", "CRK": "CRK"}
     assert said.new_classes == ("新しい", "AHS", "CFA", "CRK") and said.boxes == 7
-    assert said.skipped == {"class left out": 1} and len(other.history()) == entries
+    assert said.skipped == {"class left out": 1} and len(other.history.entries()) == entries
     done = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan))
     assert dataclasses.replace(done, dry_run=True, box_ids=()) == said
-    counts = {cls.code: other.class_counts()[cls.id] for cls in other.classes}
+    counts = {cls.code: other.classes.box_counts()[cls.id] for cls in other.classes}
     assert counts == {"Riss": 2, "新しい": 1, "AHS": 2, "CFA": 1, "CRK": 1}
     again = run_job(import_annotations(other, tmp_path / "out.json", class_map=plan, dry_run=True))
     assert again.duplicates == 7 and again.boxes == 7, "boxes that coincide are kept unless that is declined"

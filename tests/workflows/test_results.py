@@ -139,7 +139,7 @@ def test_marks_are_stored_once_and_moved_by_name(aligned, tmp_path):
     slide = aligned.slides[0]
     (tmp_path / "marks.csv").write_text(MARKS.replace("B,600,0,10.3,20", "B,600,0,10.4,20"))
     store_marks(aligned, slide.id, read_marks(tmp_path / "marks.csv"))
-    assert [(m.name, m.stage_x_mm) for m in aligned.marks(slide.id)] == [("A", 10.0), ("B", 10.4), ("C", 10.0)]
+    assert [(m.name, m.stage_x_mm) for m in aligned.marks.of_slide(slide.id)] == [("A", 10.0), ("B", 10.4), ("C", 10.0)]
 
 
 @pytest.mark.parametrize(

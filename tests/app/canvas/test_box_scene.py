@@ -132,7 +132,8 @@ def test_vertices_leave_room_for_frames_that_come() -> None:
 def test_the_shown_boxes_follow_every_change(steps: list[tuple[str, int]]) -> None:
     table = some(60, 6)
     known = BoxFilter(min_confidence=0.4, class_ids=frozenset({3, 4, 5, 6, 7}))
-    session = SimpleNamespace(table=table, project=SimpleNamespace(filter=known), slide=SimpleNamespace(id=1))
+    project = SimpleNamespace(filters=SimpleNamespace(current=known))
+    session = SimpleNamespace(table=table, project=project, slide=SimpleNamespace(id=1))
     shown = ShownBoxes(session)  # type: ignore[arg-type]
 
     def follow(change: BoxChange) -> None:
