@@ -52,7 +52,7 @@ def opened(folder: Path) -> Project:
 
 
 def slides_of(project: Project) -> list[Any]:
-    return project.slides
+    return list(project.slides)
 
 
 def rows_of(project: Project, slide_id: int) -> np.ndarray:
@@ -76,15 +76,15 @@ def marks_of(project: Project, slide_id: int) -> list[Any]:
 
 
 def classes_of(project: Project) -> list[Any]:
-    return project.classes
+    return list(project.classes)
 
 
 def alignments_of(project: Project) -> list[Any]:
-    return project.registrations
+    return list(project.registrations)
 
 
 def runs_of(project: Project) -> list[Any]:
-    return project.runs
+    return list(project.runs)
 
 
 def history_of(project: Project) -> list[Any]:
