@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
+import shares
 import system_libraries
-from environment import ROOT, SetupError, Venv
+from environment import ROOT, Venv
 from screens import Screen, open_screens
 
 # A hang must end the run, with its output, before whoever waits gives up.
 _LIMIT_S, _LIMIT_LONG_S = 900, 4 * 3600
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
-_NEEDS_WINDOW = re.compile(r"mark\.(window|story)\b")
-_WINDOW_FOLDERS = ("app", "e2e")
-_SHARES = 4  # of tests without windows: more would import everything more often
-_ONE_PROCESS = "app"  # a story starts the program itself
+_COLLECTION = "collection"
+_COLLECTED = re.compile(r"^(\d+) tests? collected\b", re.MULTILINE)
 
 
 @dataclass
@@ -36,14 +35,17 @@ class Check:
     is_tests: bool = False
     needs_screen: bool = False
     counts: dict[str, int] = field(default_factory=dict)
+    collected: int = 0
     seconds: float = 0.0
     good: bool = False
     output: str = ""
     process: subprocess.Popen | None = None
 
 
-def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -> int:
+def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool, measure: bool) -> int:
     """Run everything; print a line per check, the whole output of those that fail, and the counts.
+
+    With ``measure``, what each test file took is kept for the shares of later runs.
 
     Returns
     -------
@@ -51,6 +53,23 @@ def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, the children and screens end too
     checks = plan(venv, files=files, long_counts=long_counts, fast=fast)
+    with tempfile.TemporaryDirectory() as folder:
+        if measure:
+            _report_times(checks, Path(folder))
+        code = _run_all(checks, limit=_LIMIT_LONG_S if long_counts else _LIMIT_S)
+        if measure:
+            shares.write_measured(sorted(Path(folder).iterdir()))
+            print(f"The seconds of each file are in {shares.MEASURED.relative_to(ROOT)}.")
+    return code
+
+
+def _report_times(checks: list[Check], folder: Path) -> None:
+    for number, check in enumerate(checks):
+        if check.is_tests:
+            check.command.append(f"--junitxml={folder / f'{number}.xml'}")
+
+
+def _run_all(checks: list[Check], *, limit: float) -> int:
     width = min(2, os.cpu_count() or 1)
     started = time.monotonic()
     needs_screens = any(check.needs_screen for check in checks)
@@ -58,7 +77,6 @@ def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -
         free: SimpleQueue[Screen] = SimpleQueue()
         for screen in screens:
             free.put(screen)
-        limit = _LIMIT_LONG_S if long_counts else _LIMIT_S
         with concurrent.futures.ThreadPoolExecutor(width) as pool:
             running = [pool.submit(_run, check, free=free, width=width, limit=limit) for check in checks]
             try:
@@ -72,59 +90,28 @@ def run_checks(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -
 
 
 def plan(venv: Venv, *, files: list[str], long_counts: bool, fast: bool) -> list[Check]:
-    """The checks in the order of their start: the long ones first."""
+    """The checks in the order of their start: those of the code, then the tests, the long ones first."""
     python = str(venv.python)
-    lint = [
+    pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tests = []
+    for share in shares.cut(shares.test_files(files), shares.read_measured()):
+        if share.windows and fast and not files:
+            continue
+        # napari's plugin of pytest takes seconds to load
+        options = [*(["--long"] if long_counts else []), *([] if share.windows else ["-p", "no:napari"])]
+        command = [*pytest, *options, *share.files]
+        tests.append(Check(share.title, command, is_tests=True, needs_screen=share.windows))
+    if files:
+        return tests
+    code = [
         Check("lint", [python, "-m", "ruff", "check", "."]),
         Check("format", [python, "-m", "ruff", "format", "--check", "."]),
         Check("imports", [str(venv.programs / "lint-imports")]),
-        *([] if fast else [Check("types", [python, "-m", "mypy"])]),
     ]
-    quiet, windowed = sort_files([Path(file).resolve() for file in files] if files else None)
-    pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(["--long"] if long_counts else [])]
-    tests = []
-    for number, share in enumerate(_shares(quiet, _SHARES), 1):
-        names = [str(file.relative_to(ROOT)) for file in share]
-        tests.append(Check(f"tests {number} ({len(share)} files)", [*pytest, "-p", "no:napari", *names], is_tests=True))
-    if not fast or files:
-        for title, names in _windows(windowed).items():
-            tests.append(Check(title, [*pytest, *names], is_tests=True, needs_screen=True))
-    return tests if files else [*lint, *tests]
-
-
-def _windows(files: list[Path]) -> dict[str, list[str]]:
-    """Window tests by the process they share; to start the program anew takes longer than most files run."""
-    groups: dict[str, list[str]] = {}
-    for file in files:
-        name = file.relative_to(ROOT).as_posix()
-        shared = file.relative_to(ROOT / "tests").parts[0] == _ONE_PROCESS
-        groups.setdefault(name.rpartition("/")[0] if shared else name, []).append(name)
-    return groups
-
-
-def sort_files(files: list[Path] | None = None) -> tuple[list[Path], list[Path]]:
-    """Test files without and with windows."""
-    if files is None:
-        files = sorted((ROOT / "tests").rglob("test_*.py"))
-    quiet, windowed = [], []
-    for file in files:
-        if not file.is_relative_to(ROOT / "tests") or not file.is_file():
-            raise SetupError(f"{file} is not a test file of this project.")
-        in_window_folder = file.relative_to(ROOT / "tests").parts[0] in _WINDOW_FOLDERS
-        needs_window = in_window_folder or _NEEDS_WINDOW.search(file.read_text(encoding="utf-8"))
-        (windowed if needs_window else quiet).append(file)
-    return quiet, windowed
-
-
-def _shares(files: list[Path], count: int) -> list[list[Path]]:
-    """Share files out so that each share has about as much text; names stay in order within one."""
-    shares: list[list[Path]] = [[] for _ in range(count)]
-    sizes = [0] * count
-    for file in sorted(files, key=lambda file: -file.stat().st_size):
-        smallest = sizes.index(min(sizes))
-        shares[smallest].append(file)
-        sizes[smallest] += file.stat().st_size
-    return [sorted(share) for share in shares if share]
+    if fast:
+        return [*code, *tests]
+    types = Check("types", [python, "-m", "mypy"])
+    return [*code, types, *tests, Check(_COLLECTION, [*pytest, "--collect-only", "-p", "no:napari", "tests"])]
 
 
 def _run(check: Check, *, free: SimpleQueue[Screen], width: int, limit: float) -> Check:
@@ -152,6 +139,8 @@ def _run(check: Check, *, free: SimpleQueue[Screen], width: int, limit: float) -
         output.seek(0)
         check.output = output.read().decode("utf-8", "replace")
     check.seconds = time.monotonic() - started
+    collected = _COLLECTED.search(check.output)
+    check.collected = int(collected[1]) if collected else 0
     if check.is_tests:
         check.counts = count_tests(check.output)
         # pytest's 5: no test was collected, as in a file whose tests are all meant for another system
@@ -215,6 +204,12 @@ def _tell(check: Check) -> None:
 def _summary(checks: list[Check], seconds: float) -> int:
     total = {word: sum(check.counts.get(word, 0) for check in checks) for word in ("passed", "failed", "skipped")}
     bad = [check.title for check in checks if not check.good]
+    whole = next((check.collected for check in checks if check.title == _COLLECTION), None)
+    if whole is not None:
+        shared = sum(check.collected for check in checks if check.is_tests)
+        print(f"\n{whole} tests are collected in one process, {shared} in the shares")
+        if shared != whole:
+            bad.append("some tests are in no share, or in two")
     reasons = _skip_reasons(checks)
     if reasons:
         print("\nSkipped:\n" + "\n".join(f"  {number:4d}  {reason}" for reason, number in sorted(reasons.items())))

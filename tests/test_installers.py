@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ sys.path.insert(0, str(INSTALLERS))
 import checks  # noqa: E402
 import environment  # noqa: E402
 import find_python  # noqa: E402
+import shares  # noqa: E402
 import system_libraries  # noqa: E402
 import uv_tool  # noqa: E402
 
@@ -242,32 +244,124 @@ def test_why_tests_were_skipped_is_summed_up():
 
 
 def test_every_test_file_runs_once():
-    quiet, windowed = checks.sort_files()
-    everything = sorted((ROOT / "tests").rglob("test_*.py"))
-    assert sorted([*quiet, *windowed]) == everything
-    assert sorted(sum(checks._shares(quiet, 4), [])) == quiet
-    assert Path(__file__).resolve() in quiet
-    groups = checks._windows(windowed)
-    assert sorted(sum(groups.values(), [])) == [file.relative_to(ROOT).as_posix() for file in sorted(windowed)]
-    assert len(groups["tests/app"]) > 1 and not any(len(files) > 1 for name, files in groups.items() if "e2e" in name)
+    files = shares.test_files()
+    assert files == sorted((ROOT / "tests").rglob("test_*.py"))
+    cut = shares.cut(files, shares.read_measured())
+    assert sorted(sum((share.files for share in cut), ())) == [shares.name_of(file) for file in files]
+    share_of = {name: share for share in cut for name in share.files}
+    assert not share_of["tests/test_installers.py"].windows
+    assert share_of["tests/app/test_window.py"].windows
+    assert len(share_of["tests/app/test_window.py"].files) > 1
+    for share in cut:
+        assert len(share.files) == 1 or "tests/e2e" not in " ".join(share.files), "a story goes alone"
+        assert len({"panels" in name for name in share.files if "tests/app" in name}) < 2, "fixtures of their own"
 
 
-def test_window_files_are_known_by_their_marks_and_folders(tmp_path, monkeypatch):
-    monkeypatch.setattr(checks, "ROOT", tmp_path)
-    for name, text in {
-        "core/test_a.py": "",
-        "core/test_b.py": "pytestmark = pytest.mark." + "window",
-        "app/test_c.py": "",
-        "e2e/test_d.py": "@pytest.mark." + "story",
-        "cli/test_e.py": "a = 'mark.windows'",
-    }.items():
-        (tmp_path / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "tests" / name).write_text(text)
-    quiet, windowed = checks.sort_files()
-    assert [file.name for file in quiet] == ["test_e.py", "test_a.py"]
-    assert [file.name for file in windowed] == ["test_c.py", "test_b.py", "test_d.py"]
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A checkout whose tests are written by the test: ``tree({name: text})``."""
+    monkeypatch.setattr(shares, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+
+    def make(texts: dict[str, str]) -> list[Path]:
+        for name, text in texts.items():
+            path = tmp_path / "tests" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return shares.test_files()
+
+    return make
+
+
+def test_window_files_are_known_by_their_marks_and_those_of_their_conftests(tree, tmp_path):
+    files = tree(
+        {
+            "conftest.py": "",
+            "core/test_a.py": "",
+            "core/test_b.py": "pytestmark = pytest.mark." + "window",
+            "app/conftest.py": "item.add_marker(pytest.mark." + "window)",
+            "app/test_c.py": "",
+            "app/canvas/test_f.py": "",
+            "app/panels/conftest.py": "",
+            "app/panels/test_g.py": "",
+            "e2e/test_d.py": "@pytest.mark." + "story",
+            "cli/test_e.py": "a = 'mark.windows'",
+        }
+    )
+    cut = {share.title: (share.windows, [Path(name).name for name in share.files]) for share in shares.cut(files, {})}
+    assert cut == {
+        "tests without windows": (False, ["test_e.py", "test_a.py"]),
+        "tests": (True, ["test_b.py"]),
+        "tests/app": (True, ["test_f.py", "test_c.py"]),
+        "tests/app/panels": (True, ["test_g.py"]),
+        "tests/e2e/test_d.py": (True, ["test_d.py"]),
+    }
     with pytest.raises(environment.SetupError):
-        checks.sort_files([tmp_path / "pyproject.toml"])
+        shares.test_files([str(tmp_path / "pyproject.toml")])
+
+
+def test_shares_take_about_the_same_time_and_the_longest_starts_first(tree):
+    files = tree({f"core/test_{number}.py": "" for number in range(12)})
+    measured = {f"tests/core/test_{number}.py": 10.0 * number for number in range(12)}
+    seconds = [share.seconds for share in shares.cut(files, measured)]
+    assert sum(seconds) == 660
+    assert len(seconds) == 8  # of 90 s at most, but for the longest file
+    assert seconds == sorted(seconds, reverse=True)
+    assert seconds[0] == 110 and seconds[1] <= 100 and seconds[-1] >= 60
+
+
+def test_no_share_is_empty(tree):
+    files = tree({"test_a.py": "", "test_b.py": "", "test_c.py": ""})
+    cut = shares.cut(files, {"tests/test_a.py": 300, "tests/test_b.py": 0, "tests/test_c.py": 0})
+    assert all(share.files for share in cut)
+
+
+def test_a_file_that_was_not_measured_is_estimated_by_its_size(tree):
+    files = tree({"test_a.py": "#" * 100, "test_b.py": "#" * 300, "test_c.py": "#" * 50})
+    measured = {"tests/test_a.py": 10.0, "tests/test_b.py": 10.0, "tests/test_gone.py": 1e6}
+    expected = {"tests/test_a.py": 10.0, "tests/test_b.py": 10.0, "tests/test_c.py": 2.5}
+    assert shares.expected_seconds(files, measured) == expected
+    assert all(0 < seconds < 1 for seconds in shares.expected_seconds(files, {}).values())
+
+
+def test_what_was_measured_is_kept_by_file(tree, tmp_path):
+    tree({"core/test_a.py": "", "test_b.py": "", "test_c.py": ""})
+    report, kept = tmp_path / "1.xml", tmp_path / "seconds.json"
+    kept.write_text('{"tests/test_c.py": 7, "tests/test_gone.py": 9, "tests/test_b.py": 3}')
+    cases = [("tests.core.test_a", 1.2), ("tests.core.test_a.TestX", 1.4), ("tests.test_b", 0.2), ("elsewhere", 50)]
+    report.write_text(
+        "<testsuites><testsuite>"
+        + "".join(f'<testcase classname="{place}" name="t" time="{time}"/>' for place, time in cases)
+        + "</testsuite></testsuites>"
+    )
+    shares.write_measured([report], kept)
+    assert kept.read_text() == '{\n "tests/core/test_a.py": 3,\n "tests/test_b.py": 0,\n "tests/test_c.py": 7\n}\n'
+    assert shares.read_measured(kept)["tests/core/test_a.py"] == 3
+    assert shares.read_measured(tmp_path / "none.json") == {}
+
+
+def test_a_test_that_is_in_no_share_fails_the_checks(capsys):
+    whole = checks.Check("collection", [], good=True, collected=5)
+    first = checks.Check("a", [], is_tests=True, good=True, collected=3)
+    second = checks.Check("b", [], is_tests=True, good=True, collected=2)
+    assert checks._summary([first, second, whole], 1.0) == 0
+    assert "5 tests are collected in one process, 5 in the shares" in capsys.readouterr().out
+    second.collected = 1
+    assert checks._summary([first, second, whole], 1.0) == 1
+    assert "some tests are in no share" in capsys.readouterr().out
+    assert run_code("print('3 tests collected\\n3 passed in 1s')").collected == 3
+
+
+def test_helper_modules_of_the_tests_are_imported_by_names_of_their_own():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    folders = [ROOT / name for name in settings["pythonpath"]]
+    helpers = [
+        path
+        for path in (ROOT / "tests").rglob("*.py")
+        if not path.name.startswith("test_") and path.name != "conftest.py" and path.parent.name != "benchmarks"
+    ]
+    assert [path for path in helpers if path.parent not in folders] == []
+    assert len({path.name for path in helpers}) == len(helpers)
 
 
 @pytest.mark.skipif(not system_libraries.is_debian_like(), reason="dpkg is Debian's")

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH = 1200, 1600
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever lies in this folder needs Qt and a screen; installers/test.py reads the mark here."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.window)
+
+
 def has_display() -> bool:
     """Whether a window with OpenGL can be opened here."""
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or os.name == "nt"
