@@ -10,7 +10,8 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Channel, Level, Mosaic
+from microscope_qc.slides.base import Mosaic
+from microscope_qc.slides.pixels import Channel, Level
 
 
 class ToyMosaic(Mosaic):

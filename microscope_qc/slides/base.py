@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,30 +13,13 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.slides.display import compose, display_window
+from microscope_qc.slides.fingerprint import fingerprint
+from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.scaled import read_scaled
 
 # a single read beyond this is a mistake of the caller or of the file, not a wish (16 GiB would end the process)
 MAX_READ_BYTES = 4 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One resolution of a mosaic: its ``shape`` (y, x) in pixels and its ``downsample`` (y, x) against level 0."""
-
-    shape: tuple[int, int]
-    downsample: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """What one channel is called and how it is shown.
-
-    ``colour`` is ``#rrggbb``; ``window`` holds the values shown as black and as full colour, None where the file
-    does not say.
-    """
-
-    name: str
-    colour: str = "#ffffff"
-    window: tuple[float, float] | None = None
 
 
 class Mosaic(ABC):
@@ -156,14 +138,10 @@ class Mosaic(ABC):
 
         One grey channel gives three equal channels; several channels are added up in their colours.
         """
-        from microscope_qc.slides.display import compose
-
         return compose(self, region, level)
 
     def window(self, channel: int = 0) -> tuple[float, float]:
         """Values shown as black and white: the file's own, else the type's range (8 bit) or the picture's."""
-        from microscope_qc.slides.display import display_window
-
         with self._window_lock:
             if channel not in self._windows:
                 self._windows[channel] = display_window(self, channel)
@@ -189,8 +167,6 @@ class Mosaic(ABC):
         ndarray
             (h, w, 3) uint8.
         """
-        from microscope_qc.slides.scaled import read_scaled
-
         return read_scaled(self, region_level0, shape)
 
     def overview(self, longest_px: int) -> np.ndarray | None:
@@ -202,8 +178,6 @@ class Mosaic(ABC):
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of the metadata and of 64 sampled blocks of pixels."""
-        from microscope_qc.slides.fingerprint import fingerprint
-
         return fingerprint(self)
 
 

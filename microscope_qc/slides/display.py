@@ -6,15 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
-
-if TYPE_CHECKING:
-    from microscope_qc.slides.base import Mosaic
+from microscope_qc.slides.pixels import Pixels
 
 SAMPLE_PX = 512
 GAMMA_LIMITS = (0.1, 10.0)
@@ -133,7 +131,7 @@ class DisplaySettings:
         return cls(tuple(views), (red, green, blue))
 
 
-def display_window(mosaic: Mosaic, channel: int) -> tuple[float, float]:
+def display_window(mosaic: Pixels, channel: int) -> tuple[float, float]:
     """Values shown as black and white.
 
     The file's own window first; 8-bit unsigned pictures keep their values; for every other type the 0.1 and 99.9
@@ -156,7 +154,7 @@ def display_window(mosaic: Mosaic, channel: int) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def sample(mosaic: Mosaic, channel: int) -> np.ndarray:
+def sample(mosaic: Pixels, channel: int) -> np.ndarray:
     """Pixels of the coarsest stored level: all of it when small, else 16 blocks spread over it."""
     level = mosaic.stored_levels - 1  # a level that is made from full resolution would cost all of it
     height, width = mosaic.levels[level].shape
@@ -171,18 +169,18 @@ def sample(mosaic: Mosaic, channel: int) -> np.ndarray:
     return np.concatenate(blocks)
 
 
-def compose(mosaic: Mosaic, region: Region, level: int) -> np.ndarray:
+def compose(mosaic: Pixels, region: Region, level: int) -> np.ndarray:
     """(h, w, 3) uint8 of a region: RGB as it is, one channel as grey, several added up in their colours."""
     return render(mosaic, [mosaic.read(region, level=level, channel=i) for i in range(len(mosaic.channels))])
 
 
-def visible_channels(mosaic: Mosaic, display: DisplaySettings | None = None) -> list[int]:
+def visible_channels(mosaic: Pixels, display: DisplaySettings | None = None) -> list[int]:
     """Indices of the channels that :func:`render` needs the pixels of."""
     return [i for i in range(len(mosaic.channels)) if display is None or display.channel(i).visible]
 
 
 def render(
-    mosaic: Mosaic,
+    mosaic: Pixels,
     planes: Sequence[np.ndarray | None],
     display: DisplaySettings | None = None,
     *,

@@ -8,21 +8,18 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from microscope_qc.core.geometry import Region
-
-if TYPE_CHECKING:
-    from microscope_qc.slides.base import Mosaic
+from microscope_qc.slides.pixels import Pixels
 
 GRID = 8
 WORKERS = 4
 BLOCK_PX = 64
 
 
-def fingerprint(mosaic: Mosaic, *, read: Callable[[Region], np.ndarray] | None = None) -> str:
+def fingerprint(mosaic: Pixels, *, read: Callable[[Region], np.ndarray] | None = None) -> str:
     """See :meth:`Mosaic.fingerprint`; blocks lie on a grid of 8 x 8 over the full resolution of the first channel.
 
     The name and the pixel size stay out: a person may correct both without making it another slide. ``read`` gives the

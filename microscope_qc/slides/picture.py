@@ -15,8 +15,9 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
+from microscope_qc.slides.base import Mosaic, Slide, checked_shape
 from microscope_qc.slides.piece_cache import PieceCache
+from microscope_qc.slides.pixels import Channel, Level
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
-
-if TYPE_CHECKING:
-    from microscope_qc.slides.base import Mosaic
+from microscope_qc.slides.pixels import Pixels
 
 SOURCE_PX = 2048  # side of the largest block read at once
 RESULT_BYTES = 1 << 30
 
 
-def read_scaled(mosaic: Mosaic, region: Region, shape: tuple[int, int]) -> np.ndarray:
+def read_scaled(mosaic: Pixels, region: Region, shape: tuple[int, int]) -> np.ndarray:
     """See :meth:`Mosaic.read_scaled`."""
     height, width = shape
     if height < 1 or width < 1 or region.empty:
@@ -38,7 +34,7 @@ def read_scaled(mosaic: Mosaic, region: Region, shape: tuple[int, int]) -> np.nd
     return result
 
 
-def _block(mosaic: Mosaic, level: int, y_edges: np.ndarray, x_edges: np.ndarray) -> np.ndarray:
+def _block(mosaic: Pixels, level: int, y_edges: np.ndarray, x_edges: np.ndarray) -> np.ndarray:
     import cv2
 
     # a rounding error of the division must not pull in one more row of pixels

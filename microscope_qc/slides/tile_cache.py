@@ -22,9 +22,9 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Level
 from microscope_qc.slides.display import DisplaySettings, render, visible_channels
 from microscope_qc.slides.piece_cache import PieceCache
+from microscope_qc.slides.pixels import Level
 
 if TYPE_CHECKING:
     from microscope_qc.core.jobs import CancelToken

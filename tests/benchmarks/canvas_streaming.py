@@ -83,7 +83,8 @@ class Clock:
 def make_sheet(shape: tuple[int, int], delay_s: float) -> Any:
     """A slide of any size whose tiles cost a wait and a copy."""
     from microscope_qc.core.geometry import Region
-    from microscope_qc.slides.base import Level, Mosaic
+    from microscope_qc.slides.base import Mosaic
+    from microscope_qc.slides.pixels import Level
 
     class Sheet(Mosaic):
         def __init__(self) -> None:

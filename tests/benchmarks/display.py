@@ -16,9 +16,10 @@ import numpy as np
 from microscope_qc.app.canvas.overview.overview_layers import dots_image
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Channel, Level, Mosaic
+from microscope_qc.slides.base import Mosaic
 from microscope_qc.slides.display import NEUTRAL, ChannelView, DisplaySettings, render, rgb_of
 from microscope_qc.slides.histogram import histogram
+from microscope_qc.slides.pixels import Channel, Level
 
 TILE = 512
 REPEATS = 15

@@ -18,8 +18,9 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.engine import run_model
 from microscope_qc.project.runs.journal import read_journal
 from microscope_qc.project.runs.mask_files import read_mask, write_mask
-from microscope_qc.slides.base import Level, Mosaic
+from microscope_qc.slides.base import Mosaic
 from microscope_qc.slides.material import find_material, material_job
+from microscope_qc.slides.pixels import Level
 from microscope_qc.slides.pyramid.write import write_ome_zarr
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Channel, Level, Mosaic, downsample_of
+from microscope_qc.slides.base import Mosaic, downsample_of
 from microscope_qc.slides.display import to_uint8
+from microscope_qc.slides.pixels import Channel, Level
 
 
 class InMemory(Mosaic):

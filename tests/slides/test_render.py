@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Channel, Level, Mosaic
+from microscope_qc.slides.base import Mosaic
 from microscope_qc.slides.display import ChannelView, DisplaySettings, render, rgb_of, to_uint8, visible_channels
+from microscope_qc.slides.pixels import Channel, Level
 
 TYPES = ["u1", "i1", "?", "u2", "i2", ">u2", "<u4", "i4", "f4", "f8", ">f4", "f2"]
 

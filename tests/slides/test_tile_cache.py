@@ -15,9 +15,9 @@ from tile_toys import ToyMosaic, halves, noise
 from microscope_qc.core.errors import Cancelled, InputError, SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import CancelToken
-from microscope_qc.slides.base import Channel
 from microscope_qc.slides.display import ChannelView, DisplaySettings
 from microscope_qc.slides.piece_cache import PieceCache
+from microscope_qc.slides.pixels import Channel
 from microscope_qc.slides.tile_cache import TILE_PX, TileCache, TileSource, default_limit, shared_cache
 
 MEGABYTE = 1 << 20

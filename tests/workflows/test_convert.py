@@ -22,7 +22,8 @@ from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import CancelToken, Progress, run_job
 from microscope_qc.slides import Channel, open_slide
-from microscope_qc.slides.base import Level, Mosaic
+from microscope_qc.slides.base import Mosaic
+from microscope_qc.slides.pixels import Level
 from microscope_qc.slides.pyramid.part import LOCK_NAME, part_folder
 from microscope_qc.slides.pyramid.source import merged
 from microscope_qc.slides.pyramid.write import damaged_places, write_ome_zarr

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.slides.base import Channel, usable_size
+from microscope_qc.slides.base import usable_size
 from microscope_qc.slides.czi.directory import SubBlocks
 from microscope_qc.slides.czi.stage import tile_positions
+from microscope_qc.slides.pixels import Channel
 
 MAX_XML_CHARS = 256 << 20
 

@@ -14,11 +14,12 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape
+from microscope_qc.slides.base import Mosaic, Slide, checked_shape
 from microscope_qc.slides.czi.directory import SubBlocks, check_sub_block, read_sub_blocks
 from microscope_qc.slides.czi.metadata import CziMetadata, parse_metadata
 from microscope_qc.slides.czi.stage import fit_stage
 from microscope_qc.slides.czi.tiles import Bgr48Tiles, misread
+from microscope_qc.slides.pixels import Channel, Level
 
 CACHE_BYTES = 128 << 20
 SMALLEST_PX = 512

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.errors import SlideError
-from microscope_qc.slides.base import Channel, usable_size
+from microscope_qc.slides.base import usable_size
+from microscope_qc.slides.pixels import Channel
 
 MAX_JSON_BYTES = 64 << 20
 MAX_SCENES = 2000

@@ -12,8 +12,9 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Level, Mosaic, Slide, checked_shape, downsample_of
+from microscope_qc.slides.base import Mosaic, Slide, checked_shape, downsample_of
 from microscope_qc.slides.ome_zarr.metadata import Image, find_images
+from microscope_qc.slides.pixels import Level
 
 if TYPE_CHECKING:
     import tensorstore as ts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from microscope_qc.slides.base import Channel
+from microscope_qc.slides.pixels import Channel
 
 
 def attributes(

@@ -16,10 +16,10 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.files import atomic_write, write_error
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.slides.base import Channel
 from microscope_qc.slides.fingerprint import SampledPixels, fingerprint, sampled_blocks
 from microscope_qc.slides.ome_zarr.metadata import read_attributes
 from microscope_qc.slides.ome_zarr.reader import open_ome_zarr
+from microscope_qc.slides.pixels import Channel
 from microscope_qc.slides.pyramid.check import check_levels
 from microscope_qc.slides.pyramid.levels import PyramidPlan, create_level, halve, level_shapes
 from microscope_qc.slides.pyramid.metadata import attributes

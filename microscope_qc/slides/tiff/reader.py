@@ -12,8 +12,9 @@ import numpy as np
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Channel, Level, Mosaic, Slide, checked_shape, downsample_of, unique_names
+from microscope_qc.slides.base import Mosaic, Slide, checked_shape, downsample_of, unique_names
 from microscope_qc.slides.piece_cache import PieceCache
+from microscope_qc.slides.pixels import Channel, Level
 from microscope_qc.slides.tiff.metadata import OmeImage, TiffFacts, file_facts, is_sound_ome
 from microscope_qc.slides.tiff.pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off, piece_of
 

@@ -16,7 +16,8 @@ import numpy as np
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.base import Level, Mosaic, Slide, checked_shape, usable_size
+from microscope_qc.slides.base import Mosaic, Slide, checked_shape, usable_size
+from microscope_qc.slides.pixels import Level
 
 SUFFIX = ".virtual.json"
 FORMAT = "microscope-qc virtual slide"

@@ -1,0 +1,56 @@
+"""What a mosaic tells of its pixels to those who show, scale and recognise them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from microscope_qc.core.geometry import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One resolution of a mosaic: its ``shape`` (y, x) in pixels and its ``downsample`` (y, x) against level 0."""
+
+    shape: tuple[int, int]
+    downsample: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What one channel is called and how it is shown.
+
+    ``colour`` is ``#rrggbb``; ``window`` holds the values shown as black and as full colour, None where the file
+    does not say.
+    """
+
+    name: str
+    colour: str = "#ffffff"
+    window: tuple[float, float] | None = None
+
+
+class Pixels(Protocol):
+    """The part of a :class:`~microscope_qc.slides.base.Mosaic` that its own display, scaling and fingerprint use.
+
+    They are modules of their own below it, so they cannot name the class.
+    """
+
+    levels: tuple[Level, ...]
+    stored_levels: int
+    dtype: np.dtype
+    rgb: bool
+    channels: tuple[Channel, ...]
+    origin_px: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def read(self, region: Region, *, level: int = 0, channel: int = 0) -> np.ndarray: ...
+
+    def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray: ...
+
+    def window(self, channel: int = 0) -> tuple[float, float]: ...
+
+    def level_for(self, scale: float) -> int: ...
