@@ -24,8 +24,8 @@ from microscope_qc.core.jobs import CancelToken, Progress, run_job
 from microscope_qc.slides import Channel, open_slide
 from microscope_qc.slides.base import Mosaic
 from microscope_qc.slides.pixels import Level
-from microscope_qc.slides.pyramid.part import LOCK_NAME, part_folder
-from microscope_qc.slides.pyramid.source import merged
+from microscope_qc.slides.pyramid.part import LOCK_NAME, Resuming, part_folder
+from microscope_qc.slides.pyramid.source import Source, merged
 from microscope_qc.slides.pyramid.write import damaged_places, write_ome_zarr
 from microscope_qc.workflows.conversion.convert import convert
 
@@ -249,7 +249,7 @@ def test_damage_of_one_channel_costs_only_that_channel(tmp_path: Path) -> None:
         dtype=mosaic.dtype,
         rgb=False,
         channels=mosaic.channels,
-        background=mosaic.background,
+        source=Source(background=mosaic.background),
         read=[lambda region, i=i: mosaic.read(region, channel=i) for i in range(3)],
     )
     out = run_job(job)
@@ -295,9 +295,8 @@ def test_a_source_that_goes_away_is_continued_when_it_is_back(tmp_path: Path, si
             dtype="uint8",
             rgb=False,
             read=read,
-            source={"name": "a.tif"},
-            resume_key={"fingerprint": "x"},
-            is_there=there.is_set,
+            source=Source({"name": "a.tif"}, is_there=there.is_set),
+            resuming=Resuming({"fingerprint": "x"}),
         )
 
     with pytest.raises(SlideError, match=r"a\.tif is no longer there"):
@@ -328,7 +327,13 @@ def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
         key = {"fingerprint": "x"}
         shape = pixels.shape
         return write_ome_zarr(
-            tmp_path / "a.ome.zarr", shape=shape, dtype="uint8", rgb=False, read=read, resume_key=key, verify=True
+            tmp_path / "a.ome.zarr",
+            shape=shape,
+            dtype="uint8",
+            rgb=False,
+            read=read,
+            resuming=Resuming(key),
+            verify=True,
         )
 
     with pytest.raises(InputError):
@@ -579,6 +584,7 @@ def test_memory_is_bounded(tmp_path: Path, shape: tuple[int, int], planes: int, 
         from pathlib import Path
         from microscope_qc.core.jobs import run_job
         from microscope_qc.slides import Channel
+        from microscope_qc.slides.pyramid.source import Source
         from microscope_qc.slides.pyramid.write import write_ome_zarr
         rgb = {planes} == 3
         def read(region):
@@ -587,7 +593,7 @@ def test_memory_is_bounded(tmp_path: Path, shape: tuple[int, int], planes: int, 
             return np.broadcast_to(ramp[:, None] if rgb else ramp, shape).copy()
         job = write_ome_zarr({str(tmp_path / "a.ome.zarr")!r}, shape={shape}, dtype={dtype!r}, rgb=rgb,
                              read=read if rgb else [read] * {planes}, channels=[Channel("a")] * {planes},
-                             strip_px={strip_px}, workers=8, verify=True)
+                             source=Source(strip_px={strip_px}), workers=8, verify=True)
         run_job(job)
         print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
     """

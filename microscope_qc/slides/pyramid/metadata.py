@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from microscope_qc.slides.pixels import Channel
 
 
-def attributes(
-    shapes: Sequence[tuple[int, int]],
-    rgb: bool,
-    channels: Sequence[Channel],
-    pixel_size_um: tuple[float, float] | None,
-    name: str,
-    origin_px: tuple[int, int],
-    stage: dict[str, Any] | None,
-    more: Mapping[str, Any],
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a pyramid says of its picture, as in :class:`~microscope_qc.slides.base.Mosaic`."""
+
+    rgb: bool
+    channels: Sequence[Channel] = ()
+    pixel_size_um: tuple[float, float] | None = None
+    name: str = ""
+    origin_px: tuple[int, int] = (0, 0)
+    stage: Mapping[str, Any] | None = None
+
+
+def attributes(picture: Description, shapes: Sequence[tuple[int, int]], more: Mapping[str, Any]) -> dict[str, Any]:
     """What the group's ``zarr.json`` says: the pyramid, the channels, and ``more`` of this program's own."""
-    y_um, x_um = pixel_size_um or (1.0, 1.0)
-    unit = {"unit": "micrometer"} if pixel_size_um else {}
+    y_um, x_um = picture.pixel_size_um or (1.0, 1.0)
+    unit = {"unit": "micrometer"} if picture.pixel_size_um else {}
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
     datasets = []
     for index in range(len(shapes)):
@@ -31,15 +35,15 @@ def attributes(
             shift = (factor - 1) / 2
             transforms.append({"type": "translation", "translation": [0.0, y_um * shift, x_um * shift]})
         datasets.append({"path": str(index), "coordinateTransformations": transforms})
-    multiscale = {"name": name, "axes": axes, "datasets": datasets, "type": "mean"}
-    if rgb:
-        window = channels[0].window if channels else None
+    multiscale = {"name": picture.name, "axes": axes, "datasets": datasets, "type": "mean"}
+    if picture.rgb:
+        window = picture.channels[0].window if picture.channels else None
         shown = [Channel(*entry, window) for entry in (("Red", "#ff0000"), ("Green", "#00ff00"), ("Blue", "#0000ff"))]
     else:
-        shown = list(channels) or [Channel("Grey")]
+        shown = list(picture.channels) or [Channel("Grey")]
     omero = {"channels": [_omero_channel(channel) for channel in shown]}
-    own = {"rgb": rgb, "origin_px": list(origin_px), "stage": stage, "complete": True, **more}
-    return {"ome": {"version": "0.5", "multiscales": [multiscale], "omero": omero}, "microscope_qc": own}
+    own = {"rgb": picture.rgb, "origin_px": list(picture.origin_px), "stage": picture.stage, "complete": True}
+    return {"ome": {"version": "0.5", "multiscales": [multiscale], "omero": omero}, "microscope_qc": {**own, **more}}
 
 
 def _omero_channel(channel: Channel) -> dict[str, Any]:

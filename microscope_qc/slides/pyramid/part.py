@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +29,26 @@ JOURNAL_NAME = "journal.jsonl"
 def part_folder(target: Path) -> Path:
     """Where a pyramid grows until it takes the place of ``target``."""
     return target.with_name(f".{target.name}.part")
+
+
+@dataclass(frozen=True, slots=True)
+class Resuming:
+    """How a conversion goes on that was killed or lost its source.
+
+    Parameters
+    ----------
+    key
+        What must be the same for the next conversion to continue it; it is left in a hidden folder beside the target.
+        None leaves nothing and continues nothing.
+    fresh
+        Start again although there is something to continue.
+    keep_stopped
+        Leave something to continue also when the job is closed; without it, closing leaves nothing.
+    """
+
+    key: Mapping[str, Any] | None = None
+    fresh: bool = False
+    keep_stopped: bool = False
 
 
 class PartFolder:

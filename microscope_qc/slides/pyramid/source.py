@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,28 @@ ALWAYS_BORNE, ALWAYS_BORNE_PX = 0.25, 1 << 20
 Read = Callable[[Region], np.ndarray]
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the pixels come from.
+
+    Parameters
+    ----------
+    facts
+        What is stored of it, its "name" among them; nothing is stored when empty.
+    strip_px
+        Width of the pieces in which it lies on the drive, where they are wide: it is read row by row then.
+    background
+        Value of what cannot be read.
+    is_there
+        Whether it can still be reached.
+    """
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    strip_px: int = 0
+    background: float = 0
+    is_there: Callable[[], bool] = lambda: True
+
+
 class SourceReader:
     """Reads tiles from several threads."""
 
@@ -26,16 +50,15 @@ class SourceReader:
         self,
         read: Read | Sequence[Read],
         plan: PyramidPlan,
+        source: Source,
         *,
         name: str,
-        background: float = 0,
-        is_there: Callable[[], bool] = lambda: True,
         on_damage: Callable[[list[Region]], None] = lambda places: None,
         on_first_channel: Callable[[Region, np.ndarray], None] = lambda tile, pixels: None,
     ) -> None:
         self._reads = list(read) if isinstance(read, Sequence) else [read]
-        self._plan, self._name, self._background = plan, name, background
-        self._is_there, self._on_damage, self._on_first_channel = is_there, on_damage, on_first_channel
+        self._plan, self._name, self._background = plan, name, source.background
+        self._is_there, self._on_damage, self._on_first_channel = source.is_there, on_damage, on_first_channel
         area = plan.shape[0] * plan.shape[1]
         self._limit_px = max(TOO_MUCH * area, min(ALWAYS_BORNE * area, ALWAYS_BORNE_PX))
         self._lock = threading.Lock()

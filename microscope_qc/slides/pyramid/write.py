@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ from microscope_qc.slides.ome_zarr.reader import open_ome_zarr
 from microscope_qc.slides.pixels import Channel
 from microscope_qc.slides.pyramid.check import check_levels
 from microscope_qc.slides.pyramid.levels import PyramidPlan, create_level, halve, level_shapes
-from microscope_qc.slides.pyramid.metadata import attributes
-from microscope_qc.slides.pyramid.part import PartFolder
+from microscope_qc.slides.pyramid.metadata import Description, attributes
+from microscope_qc.slides.pyramid.part import PartFolder, Resuming
 from microscope_qc.slides.pyramid.shards import ShardWriter
-from microscope_qc.slides.pyramid.source import Read, SourceReader, merged
+from microscope_qc.slides.pyramid.source import Read, Source, SourceReader, merged
 from microscope_qc.slides.pyramid.walk import PyramidWalk, UnsoundShard
 
 __all__ = ["damaged_places", "halve", "level_shapes", "write_ome_zarr"]
@@ -44,15 +44,10 @@ def write_ome_zarr(
     channels: Sequence[Channel] = (),
     name: str = "",
     origin_px: tuple[int, int] = (0, 0),
-    stage: dict[str, Any] | None = None,
+    stage: Mapping[str, Any] | None = None,
+    source: Source | None = None,
+    resuming: Resuming | None = None,
     workers: int = 2,
-    strip_px: int = 0,
-    background: float = 0,
-    source: Mapping[str, Any] | None = None,
-    resume_key: Mapping[str, Any] | None = None,
-    resume: bool = True,
-    keep_stopped: bool = False,
-    is_there: Callable[[], bool] = lambda: True,
     verify: bool = False,
 ) -> Job[Path]:
     """Write a pyramid as OME-Zarr 0.5 (zarr v3, axes c, y, x; RGB as three channels).
@@ -70,20 +65,9 @@ def write_ome_zarr(
         Gives the full-resolution pixels of a region inside the picture: (h, w, 3) for RGB, (h, w) for one channel,
         (c, h, w) for several; or one function for each channel. Called from ``workers`` threads, never twice for a
         pixel unless it raises OSError: then the region is asked for again in smaller pieces, and what cannot be
-        read is filled with ``background``; its places are stored, see :func:`damaged_places`.
-    strip_px
-        Width of the pieces in which the source is stored, where they are wide: it is read row by row then.
+        read is filled with the source's background; its places are stored, see :func:`damaged_places`.
     source
-        What the pyramid was made from; it is stored with the pixels' fingerprint, which is that of the source.
-    resume_key
-        When it is given, a conversion that was killed or lost its source leaves a hidden folder beside ``out``,
-        and the next one with an equal key continues it.
-    resume
-        False starts anew although there is something to continue.
-    keep_stopped
-        Leave something to continue also when the job is closed; without it, closing leaves nothing.
-    is_there
-        Whether the source can still be reached.
+        What the pyramid is made from; its facts are stored with the pixels' fingerprint, which is that of the source.
     verify
         Read everything back at the end and compare it.
 
@@ -95,54 +79,38 @@ def write_ome_zarr(
     Raises
     ------
     InputError
-        When ``out`` exists and is no zarr.
+        When ``out`` exists and is not a zarr.
     SlideError
         When more than 5 % of the source cannot be read, or it has gone.
     WriteError
         When the disk is full or the folder is read-only, when another conversion writes there, or when the drive does
         not hold what was written; what was there before stays.
     """
-    target = _checked_target(Path(out), shape)
+    target, source, resuming = _checked_target(Path(out), shape), source or Source(), resuming or Resuming()
     planes = 3 if rgb else max(1, len(channels))
-    plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, strip_px)
-    with (
-        _as_write_error(target),
-        _open_part(PartFolder(target, plan, resume_key), fresh=not resume, keep_stopped=keep_stopped) as part,
-    ):
+    plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, source.strip_px)
+    picture = Description(rgb, channels, pixel_size_um, name, origin_px, stage)
+    with _as_write_error(target), _open_part(PartFolder(target, plan, resuming.key), resuming) as part:
         sampled = SampledPixels(plan.shape)
-        reader = SourceReader(
-            read,
-            plan,
-            name=str((source or {}).get("name") or name or "The source"),
-            background=background,
-            is_there=is_there,
-            on_damage=part.add_damaged,
-            on_first_channel=sampled.add,
-        )
+        title = str(source.facts.get("name") or name or "The source")
+        reader = SourceReader(read, plan, source, name=title, on_damage=part.add_damaged, on_first_channel=sampled.add)
         yield from _write_levels(part, plan, reader, workers)
         if verify:
             checks = check_levels(part.folder, plan, part.shards, name=target.name, workers=workers, on_bad=part.forget)
             yield from checks
-        damaged = merged(part.damaged)
-        if damaged:
-            yield Progress(1, 1, "", damage_sentence(damaged))
-        own = {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
-        facts = (plan.shapes, rgb, channels, pixel_size_um, name, origin_px, stage)
-        _describe(part.folder, *facts, own)
-        if source:
-            _describe(part.folder, *facts, {**own, "source": {**source, "fingerprint": _fingerprint(part, sampled)}})
+        yield from _describe(part, plan, picture, source, sampled)
         part.publish()
     return Path(out)
 
 
 @contextlib.contextmanager
-def _open_part(part: PartFolder, *, fresh: bool, keep_stopped: bool) -> Iterator[PartFolder]:
+def _open_part(part: PartFolder, resuming: Resuming) -> Iterator[PartFolder]:
     """The part folder, and what becomes of it when it was not published."""
-    part.open(fresh=fresh)
+    part.open(fresh=resuming.fresh)
     try:
         yield part
     except GeneratorExit:  # stopped
-        part.leave() if keep_stopped else part.discard()
+        part.leave() if resuming.keep_stopped else part.discard()
         raise
     except UnsoundShard as error:
         part.forget([error.shard])
@@ -165,8 +133,22 @@ def _write_levels(part: PartFolder, plan: PyramidPlan, reader: SourceReader, wor
     yield from PyramidWalk(part.folder, plan, reader, writer, done=set(part.shards), workers=workers).run()
 
 
-def _describe(folder: Path, *facts: Any) -> None:
-    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes(*facts)}
+def _describe(
+    part: PartFolder, plan: PyramidPlan, picture: Description, source: Source, sampled: SampledPixels
+) -> Iterator[Progress]:
+    """Write what the pyramid says of itself; yields a note when places of the source were filled."""
+    damaged = merged(part.damaged)
+    if damaged:
+        yield Progress(1, 1, "", damage_sentence(damaged))
+    own: dict[str, Any] = {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
+    _write_attributes(part.folder, attributes(picture, plan.shapes, own))
+    if source.facts:  # the fingerprint is taken from the pyramid, which must be complete for it
+        own["source"] = {**source.facts, "fingerprint": _fingerprint(part, sampled)}
+        _write_attributes(part.folder, attributes(picture, plan.shapes, own))
+
+
+def _write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     atomic_write(folder / "zarr.json", json.dumps(group, indent=1))
 
 
@@ -202,7 +184,7 @@ def damaged_places(store: Path | str) -> list[Region]:
 
 
 def damage_sentence(places: Sequence[Region]) -> str:
-    """What a person is told about places that were filled."""
+    """What a user is told about places that were filled."""
     first = places[0]
     where = f"at x {first.x0}, y {first.y0}, {first.shape[1]} x {first.shape[0]} pixels"
     if len(places) == 1:
@@ -213,7 +195,7 @@ def damage_sentence(places: Sequence[Region]) -> str:
 def _checked_target(out: Path, shape: tuple[int, int]) -> Path:
     """The folder that is really made: where links lead."""
     if out.exists() and not (out / "zarr.json").is_file() and not (out / ".zattrs").is_file():
-        raise InputError(f"{out} exists and is no OME-Zarr; it is not overwritten.", hint="Choose another name.")
+        raise InputError(f"{out} exists and is not an OME-Zarr; it is not overwritten.", hint="Choose another name.")
     if min(shape) < 1:
         raise InputError(f"A slide of {shape[1]} x {shape[0]} pixels cannot be written.")
     return out.resolve()

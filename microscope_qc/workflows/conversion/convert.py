@@ -15,6 +15,8 @@ from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
 from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.slides.pyramid.part import Resuming
+from microscope_qc.slides.pyramid.source import Source
 from microscope_qc.slides.pyramid.write import write_ome_zarr
 
 SUFFIX = ".ome.zarr"
@@ -47,7 +49,7 @@ def convert(
     verify
         Read everything back at the end and compare it with what was written.
     resume
-        Continue where an earlier conversion stopped; False starts anew.
+        Continue where an earlier conversion stopped; False starts again.
     keep_stopped
         Let the next conversion continue also when this job is closed; without it, closing leaves nothing behind.
 
@@ -71,30 +73,36 @@ def convert(
             _check_apart(source, target)
         written = []
         for mosaic, target in zip(mosaics, targets, strict=True):
-            origin = {"name": source.name, "scene": mosaic.name}
-            path = yield from write_ome_zarr(
-                target,
-                shape=mosaic.shape,
-                dtype=mosaic.dtype,
-                rgb=mosaic.rgb,
-                read=_readers(mosaic),
-                pixel_size_um=mosaic.pixel_size_um,
-                channels=mosaic.channels,
-                name=mosaic.name or source.stem,
-                origin_px=mosaic.origin_px,
-                stage=mosaic.stage,
-                workers=max(1, min(8, os.cpu_count() or 1)),
-                strip_px=mosaic.piece_px[1],
-                background=mosaic.background,
-                source=origin,
-                resume_key={**origin, **_state(source)},
-                resume=resume,
-                keep_stopped=keep_stopped,
-                is_there=source.exists,
-                verify=verify,
-            )
+            key = {"name": source.name, "scene": mosaic.name, **_state(source)}
+            resuming = Resuming(key, fresh=not resume, keep_stopped=keep_stopped)
+            path = yield from _convert_scene(source, mosaic, target, resuming, verify=verify)
             written.append(path)
     return written
+
+
+def _convert_scene(source: Path, mosaic: Mosaic, target: Path, resuming: Resuming, *, verify: bool) -> Job[Path]:
+    origin = Source(
+        {"name": source.name, "scene": mosaic.name},
+        strip_px=mosaic.piece_px[1],
+        background=mosaic.background,
+        is_there=source.exists,
+    )
+    return write_ome_zarr(
+        target,
+        shape=mosaic.shape,
+        dtype=mosaic.dtype,
+        rgb=mosaic.rgb,
+        read=_readers(mosaic),
+        pixel_size_um=mosaic.pixel_size_um,
+        channels=mosaic.channels,
+        name=mosaic.name or source.stem,
+        origin_px=mosaic.origin_px,
+        stage=mosaic.stage,
+        source=origin,
+        resuming=resuming,
+        workers=max(1, min(8, os.cpu_count() or 1)),
+        verify=verify,
+    )
 
 
 def _check_apart(source: Path, target: Path) -> None:
