@@ -107,6 +107,6 @@ def test_only_the_classes_asked_for_are_annotated(project: Project, tmp_path: Pa
     assert set(result.classes) == {"CFA"}
     everything = run_job(make_dataset([project.path], tmp_path / "all", tile_px=96, background=0.0))
     assert len(everything.classes) > 1 and everything.pictures > result.pictures
-    with pytest.raises(InputError, match="No find of CRK"):
+    with pytest.raises(InputError, match="No finding of CRK"):
         run_job(make_dataset([project.path], tmp_path / "none", classes=["CRK"]))
     assert np.array_equal(rows["state"], project.boxes.rows()["state"])

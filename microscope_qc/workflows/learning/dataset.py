@@ -1,10 +1,10 @@
-"""Training pictures cut from projects: what a person confirmed or drew, with some background."""
+"""Training pictures cut from projects: what a user confirmed or drew, with some background."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.exchange.document import Document, ImageEntry
+from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.registry import Format, format_named
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
@@ -38,7 +38,7 @@ LAYOUTS = ("around", "tiles")
 class DatasetSummary:
     """What was cut.
 
-    ``unreviewed`` counts pictures in which finds wait for a judgement: a model learns them as background.
+    ``unreviewed`` counts pictures in which findings wait for a judgement: a model learns them as background.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class DatasetSummary:
 
 
 def trusted(rows: np.ndarray) -> np.ndarray:
-    """Boxes a person confirmed, or drew and did not reject."""
+    """Boxes a user confirmed, or drew and did not reject."""
     drawn = np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
     keep: Flags = (rows["state"] == ReviewState.CONFIRMED) | drawn
     return rows[keep]
@@ -80,7 +80,7 @@ def make_dataset(
     pixel_size_um
         Pixel size of the pictures; None takes each slide's own.
     background
-        Share of pictures without a defect; rejected finds are shown in them first, as they are what a model confuses.
+        Share of pictures without a defect; those of rejected findings come first, as they are what a model confuses.
     seed
         The same seed cuts the same pictures.
     layout
@@ -95,65 +95,168 @@ def make_dataset(
     format
         Name of any annotation format.
     classes
-        Codes of the classes to annotate; None takes all. Finds of the others are no background either.
+        Codes of the classes to annotate; None takes all. Findings of the others are not background either.
 
     Raises
     ------
     InputError
         When nothing was confirmed or drawn, or ``out`` holds pictures already.
     """
-    out, known = Path(out), format_named(format)
-    _check(out, tile_px, pixel_size_um, background)
-    _check_layout(layout, overlap_px, tile_px, visible)
-    document, counts, unreviewed, empty = Document(), Counter[str](), 0, 0
+    cutting = Cutting(tile_px, pixel_size_um, background, layout, overlap_px, pad, visible)
+    dataset = _Dataset(_new_folder(Path(out)), format_named(format), cutting, classes)
     for path in projects:
         with Project.open(path, write=False) as project:
-            for cls in project.classes:
-                wanted = classes is None or cls.code in classes
-                if wanted and cls.code not in {known.code for known in document.classes}:
-                    document.classes.append(cls)
+            dataset.add_classes(project)
             for record in project.slides:
-                everything = project.boxes.rows(record.id, shown=False)
-                rows = _set_aside(everything, project, classes)
-                if len(trusted(rows)) == 0:
-                    continue
-                rng = np.random.default_rng([seed, len(document.images)])
-                cuts = _plan(
-                    rows, record, tile_px, pixel_size_um, layout, overlap_px=overlap_px, pad=pad,
-                    background=background, rng=rng,
-                )  # fmt: skip
-                details = project.attributes.of_slide(record.id), project.outlines.of_slide(record.id)
-                code_of = {cls.id: cls.code for cls in project.classes}
-                waiting = everything[
-                    (everything["state"] == ReviewState.UNREVIEWED) & ~np.isnan(everything["confidence"])
-                ]
-                waiting = waiting[project.filters.current.mask(waiting, facts=project.boxes.facts(record.id))]
-                with open_scene(record) as mosaic:
-                    for number, cut in enumerate(cuts):
-                        yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")
-                        name = _picture_name(out, project.name, record.name, cut.region)
-                        picture = read_cut(mosaic, cut)
-                        _write_picture(out / "images" / name, picture)
-                        size = (pixel_size_um, pixel_size_um) if pixel_size_um else record.pixel_size_um
-                        boxes = clipped_boxes(trusted(rows), cut, code_of, visible=visible, details=details)
-                        image = ImageEntry(f"images/{name}" if known.name == "coco" else name, cut.shape, size, boxes)
-                        document.images.append(image)
-                        counts.update(box.class_code for box in image.boxes)
-                        empty += not image.boxes
-                        unreviewed += bool(len(waiting)) and bool(overlapping(coordinates(waiting), cut.region).any())
-    if not counts:
-        raise InputError(
-            "Nothing in these projects is confirmed or drawn by a person."
-            if classes is None
-            else f"No find of {', '.join(sorted(classes)) or 'no class'} is confirmed or drawn by a person.",
-            hint="Confirm some finds in the gallery first.",
+                yield from dataset.add_slide(project, record, seed)
+    return dataset.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How pictures are cut out of a slide; the parameters are those of :func:`make_dataset`.
+
+    Raises
+    ------
+    InputError
+        When no picture can be cut so.
+    """
+
+    tile_px: int
+    pixel_size_um: float | None
+    background: float
+    layout: str
+    overlap_px: int
+    pad: bool
+    visible: float
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.tile_px <= 8192:
+            raise InputError(f"Pictures of {self.tile_px} px cannot be cut.", hint="Choose a side from 32 to 8192.")
+        if self.pixel_size_um is not None and not 1e-4 < self.pixel_size_um < 1e4:
+            raise InputError(f"A pixel cannot be {self.pixel_size_um} um large.", hint="Give a size such as 0.5.")
+        if not 0 <= self.background < 1:
+            raise InputError("The share of background must be at least 0 and below 1.")
+        if self.layout not in LAYOUTS:
+            raise InputError(f"Pictures cannot be cut {self.layout!r}.", hint=f"Choose {' or '.join(LAYOUTS)}.")
+        if not 0 <= self.overlap_px < self.tile_px:
+            raise InputError("Tiles overlap by less than their side.", hint="Choose an overlap from 0 to the side.")
+        if not 0 <= self.visible <= 1:
+            raise InputError("The share of a box that must be visible is from 0 to 1.")
+
+    def plan(self, rows: np.ndarray, record: SlideRecord, rng: np.random.Generator) -> list[Cut]:
+        """Choose the regions of a slide to cut.
+
+        Raises
+        ------
+        InputError
+            When a pixel size is asked for and the slide's own is not known.
+        """
+        side = self._side(record)
+        if self.layout == "around":
+            return plan_cuts(rows, record.shape_px, side, self.tile_px, background=self.background, rng=rng)
+        return plan_tiles(
+            record.shape_px,
+            side,
+            self.tile_px,
+            overlap=round(self.overlap_px * side / self.tile_px),
+            pad=self.pad,
+            boxes=coordinates(trusted(rows)),
+            others=coordinates(rows[rows["state"] != ReviewState.REJECTED]),
+            background=self.background,
+            rng=rng,
         )
-    known.write(_annotations_place(out, known), document)
-    return DatasetSummary(out, len(document.images), empty, counts.total(), dict(counts.most_common()), unreviewed)
+
+    def _side(self, record: SlideRecord) -> int:
+        """Side of a picture in the slide's pixels."""
+        if self.pixel_size_um is None:
+            return self.tile_px
+        if record.pixel_size_um is None:
+            raise InputError(
+                f"The pixel size of {record.name} is not known.", hint="Enter it first, or leave out --pixel-size."
+            )
+        return max(8, round(self.tile_px * self.pixel_size_um / record.pixel_size_um[1]))
+
+    def pixel_size_of(self, record: SlideRecord) -> tuple[float, float] | None:
+        """Pixel size (y, x) of a slide's pictures in um."""
+        return (self.pixel_size_um, self.pixel_size_um) if self.pixel_size_um else record.pixel_size_um
+
+
+class _Dataset:
+    """The pictures written so far, and what lies in them."""
+
+    def __init__(self, out: Path, known: Format, cutting: Cutting, classes: Collection[str] | None) -> None:
+        self._out, self._format, self._cutting, self._classes = out, known, cutting, classes
+        self._document = Document()
+        self._counts = Counter[str]()
+        self._unreviewed = 0
+
+    def add_classes(self, project: Project) -> None:
+        """Take over the classes that are asked for and not there yet."""
+        listed = {cls.code for cls in self._document.classes}
+        for cls in project.classes:
+            if cls.code not in listed and (self._classes is None or cls.code in self._classes):
+                self._document.classes.append(cls)
+
+    def add_slide(self, project: Project, record: SlideRecord, seed: int) -> Iterator[Progress]:
+        """Cut the pictures of a slide; none where nothing is confirmed or drawn."""
+        everything = project.boxes.rows(record.id, shown=False)
+        rows = _set_aside(everything, project, self._classes)
+        if len(trusted(rows)) == 0:
+            return
+        cuts = self._cutting.plan(rows, record, np.random.default_rng([seed, len(self._document.images)]))
+        details = project.attributes.of_slide(record.id), project.outlines.of_slide(record.id)
+        code_of = {cls.id: cls.code for cls in project.classes}
+        waiting = everything[(everything["state"] == ReviewState.UNREVIEWED) & ~np.isnan(everything["confidence"])]
+        waiting = waiting[project.filters.current.mask(waiting, facts=project.boxes.facts(record.id))]
+        with open_scene(record) as mosaic:
+            for number, cut in enumerate(cuts):
+                yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")
+                name = _picture_name(self._out, project.name, record.name, cut.region)
+                _write_picture(self._out / "images" / name, read_cut(mosaic, cut))
+                boxes = clipped_boxes(trusted(rows), cut, code_of, visible=self._cutting.visible, details=details)
+                self._note(name, cut, self._cutting.pixel_size_of(record), boxes)
+                self._unreviewed += bool(overlapping(coordinates(waiting), cut.region).any())
+
+    def _note(self, name: str, cut: Cut, pixel_size_um: tuple[float, float] | None, boxes: list[Box]) -> None:
+        name = f"images/{name}" if self._format.name == "coco" else name
+        self._document.images.append(ImageEntry(name, cut.shape, pixel_size_um, boxes))
+        self._counts.update(box.class_code for box in boxes)
+
+    def finish(self) -> DatasetSummary:
+        """Write the annotations.
+
+        Raises
+        ------
+        InputError
+            When there are none.
+        """
+        if not self._counts:
+            raise InputError(
+                "Nothing in these projects is confirmed or drawn by a user."
+                if self._classes is None
+                else f"No finding of {', '.join(sorted(self._classes)) or 'no class'} is confirmed or drawn by a user.",
+                hint="Confirm some findings in the gallery first.",
+            )
+        self._format.write(_annotations_place(self._out, self._format), self._document)
+        return DatasetSummary(
+            self._out,
+            pictures=len(self._document.images),
+            background=sum(not image.boxes for image in self._document.images),
+            boxes=self._counts.total(),
+            classes=dict(self._counts.most_common()),
+            unreviewed=self._unreviewed,
+        )
+
+
+def _new_folder(out: Path) -> Path:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is not empty.", hint="Choose a new folder.")
+    return out
 
 
 def _set_aside(rows: np.ndarray, project: Project, classes: Collection[str] | None) -> np.ndarray:
-    """Rows in which finds of classes nobody asked for wait for a judgement: no example, and no background."""
+    """Rows in which findings of classes nobody asked for wait for a judgement: no example, and no background."""
     if classes is None:
         return rows
     wanted = [cls.id for cls in project.classes if cls.code in classes]
@@ -163,72 +266,12 @@ def _set_aside(rows: np.ndarray, project: Project, classes: Collection[str] | No
     return rows
 
 
-def _check(out: Path, tile_px: int, pixel_size_um: float | None, background: float) -> None:
-    if not 32 <= tile_px <= 8192:
-        raise InputError(f"Pictures of {tile_px} px cannot be cut.", hint="Choose a side from 32 to 8192.")
-    if pixel_size_um is not None and not 1e-4 < pixel_size_um < 1e4:
-        raise InputError(f"A pixel cannot be {pixel_size_um} um large.", hint="Give a size such as 0.5.")
-    if not 0 <= background < 1:
-        raise InputError("The share of background must be at least 0 and below 1.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is not empty.", hint="Choose a new folder.")
-
-
-def _plan(
-    rows: np.ndarray,
-    record: SlideRecord,
-    tile_px: int,
-    pixel_size_um: float | None,
-    layout: str,
-    *,
-    overlap_px: int,
-    pad: bool,
-    background: float,
-    rng: np.random.Generator,
-) -> list[Cut]:
-    """Choose the regions of a slide to cut."""
-    side = _side(record, tile_px, pixel_size_um)
-    if layout == "around":
-        return plan_cuts(rows, record.shape_px, side, tile_px, background=background, rng=rng)
-    return plan_tiles(
-        record.shape_px,
-        side,
-        tile_px,
-        overlap=round(overlap_px * side / tile_px),
-        pad=pad,
-        boxes=coordinates(trusted(rows)),
-        others=coordinates(rows[rows["state"] != ReviewState.REJECTED]),
-        background=background,
-        rng=rng,
-    )
-
-
-def _check_layout(layout: str, overlap_px: int, tile_px: int, visible: float) -> None:
-    if layout not in LAYOUTS:
-        raise InputError(f"Pictures cannot be cut {layout!r}.", hint=f"Choose {' or '.join(LAYOUTS)}.")
-    if not 0 <= overlap_px < tile_px:
-        raise InputError("Tiles overlap by less than their side.", hint="Choose an overlap from 0 to the side.")
-    if not 0 <= visible <= 1:
-        raise InputError("The share of a box that must be visible is from 0 to 1.")
-
-
 def _annotations_place(out: Path, known: Format) -> Path:
     if known.name == "yolo":
         return out  # makes its folder "labels" beside "images" itself
     if known.name == "labelme":
         return out / "images"  # LabelMe looks for its files beside the pictures
     return out / "annotations" if known.is_folder else out / f"annotations{known.suffix}"
-
-
-def _side(record: SlideRecord, tile_px: int, pixel_size_um: float | None) -> int:
-    """Side of a picture in the slide's pixels."""
-    if pixel_size_um is None:
-        return tile_px
-    if record.pixel_size_um is None:
-        raise InputError(
-            f"The pixel size of {record.name} is not known.", hint="Enter it first, or leave out --pixel-size."
-        )
-    return max(8, round(tile_px * pixel_size_um / record.pixel_size_um[1]))
 
 
 def plan_cuts(
