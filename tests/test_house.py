@@ -68,6 +68,9 @@ HEAVY = [
     "pandas",
     "dask",
 ]
+LONGEST_MODULE, LONGEST_FUNCTION = 500, 80
+# to be cut
+TOO_LONG = {"app/actions/table.py", "app/session/session.py", "workflows/detection/run.py:prepare_run"}
 PICTURES = "resources/screenshots/"
 NOT_IMPORTED = {
     # the Qt behind qtpy
@@ -204,6 +207,36 @@ def test_every_text_file_has_plain_line_ends():
         ):
             bad.append(name)
     assert bad == []
+
+
+def too_long(root: Path) -> set[str]:
+    """Modules over 500 lines and functions over 80, docstrings included, as "module.py" and "module.py:function"."""
+    found = set()
+    for path in root.rglob("*.py"):
+        name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > LONGEST_MODULE:
+            found.add(name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                if node.end_lineno - first + 1 > LONGEST_FUNCTION:
+                    found.add(f"{name}:{node.name}")
+    return found
+
+
+def test_modules_and_functions_can_be_read_at_one_go():
+    assert too_long(ROOT / "microscope_qc") <= TOO_LONG
+    assert too_long(ROOT / "installers") == set()
+
+
+def test_what_is_too_long_is_noticed(tmp_path):
+    body = "    x = 1\n"
+    (tmp_path / "a.py").write_text("def f():\n" + body * 79 + "\n\n@x\ndef g():\n" + body * 79)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c.py").write_text("x = 1\n" * 500)
+    assert too_long(tmp_path) == {"a.py:g"}
+    (tmp_path / "b" / "c.py").write_text("x = 1\n" * 501)
+    assert too_long(tmp_path) == {"a.py:g", "b/c.py"}
 
 
 def test_help_imports_nothing_heavy():
