@@ -271,6 +271,17 @@ def wheel(tmp_path_factory) -> Path:
     return path
 
 
+def test_the_map_names_every_room_and_only_what_is_there():
+    text = (ROOT / "microscope_qc" / "README.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (ROOT / "microscope_qc").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)/` \|", text, flags=re.MULTILINE)) == rooms
+    paths = re.findall(r"\b((?:\w+/)+(?:\w+\.py)?)(?![\w/])", text)
+    assert len(paths) > 20
+    package = ROOT / "microscope_qc"
+    bases = [ROOT, package, *(folder for folder in package.rglob("*") if folder.is_dir())]
+    assert [path for path in paths if not any((base / path).exists() for base in bases)] == []
+
+
 def resources() -> list[str]:
     """Files that every installation has; the README's pictures stay where they are."""
     return [name for name in tracked() if name.startswith("resources/") and not name.startswith(PICTURES)]
