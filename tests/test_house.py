@@ -75,8 +75,6 @@ PICTURES = "resources/screenshots/"
 NOT_IMPORTED = {
     # the Qt behind qtpy
     "pyside6",
-    # superqt finds its icons by their names
-    "fonticon-materialdesignicons7",
     # declared ahead of use
     "pyqtgraph",
     "scikit-image",

@@ -42,7 +42,7 @@ def run(paths: Sequence[str]) -> int:
     window.show()
     window.jobs.call(load_opening)
     if paths:
-        QTimer.singleShot(0, lambda: window.files.open_paths(paths))
+        QTimer.singleShot(0, lambda: window.navigator.open_paths(paths))
     # Ctrl C in the terminal closes the window properly; Python looks at signals only between its own steps
     signal.signal(signal.SIGINT, lambda *_: window.close())
     awake = QTimer()
@@ -52,5 +52,5 @@ def run(paths: Sequence[str]) -> int:
 
 
 def load_opening() -> None:
-    """Load what the first opening of a slide needs: that takes a second, while the person chooses one."""
+    """Load what the first opening of a slide needs: that takes a second, while the user chooses one."""
     import microscope_qc.workflows.open  # noqa: F401

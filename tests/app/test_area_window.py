@@ -68,7 +68,7 @@ def project(tmp_path: Path, resin_slide: Path, slide_files: list[Path]) -> Proje
 @pytest.fixture
 def dock(window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> Iterator[DetectDock]:
     """The window's own dock, with a model that needs no network."""
-    made = window.show_dock("detect")
+    made = window.navigator.show_panel("detect")
     made.models._list_models = lambda: [CARD]
     made.models.refresh()
     area = made.area

@@ -256,13 +256,13 @@ def test_what_a_stranger_put_on_the_clipboard_is_refused(content: bytes) -> None
 def test_pasting_words_says_what_to_do(window: MainWindow) -> None:
     QApplication.clipboard().setText("hello")
     with pytest.raises(InputError, match="no finds"):
-        clipboard.finds()
+        clipboard.findings()
     data = QMimeData()
     copied = CopiedBoxes(np.array([[0.0, 0, 5, 5]]), ("XYZ",), ("",), None, {}, {})
     data.setData(MIME_TYPE, copied.to_json())
     QApplication.clipboard().setMimeData(data)
     with pytest.raises(InputError, match="no class XYZ"):
-        window.session.editing.paste(clipboard.finds(), y=10, x=10)
+        window.session.editing.paste(clipboard.findings(), y=10, x=10)
     assert len(rows(window)) == 8
 
 
@@ -304,7 +304,7 @@ def test_state_class_and_note_of_a_selection_change_in_one_step_each(window: Mai
     entries = len(session.project.history.entries())
     press(window, Qt.Key.Key_Y)
     press(window, Qt.Key.Key_4)
-    session.set_note(session.selection.ids, "together")
+    session.judging.set_note(session.selection.ids, "together")
     changed = rows(window)[:3]
     assert changed["state"].tolist() == [ReviewState.CONFIRMED] * 3
     assert len(set(changed["class_id"].tolist())) == 1
@@ -359,17 +359,17 @@ def test_the_card_is_never_under_the_mouse() -> None:
 def test_the_legend_names_what_is_shown_and_is_kept(window: MainWindow, qtbot: QtBot) -> None:
     legend = window.canvas.legend
     if not legend.wanted:
-        window.trigger("view.legend")
+        window.navigator.trigger("view.legend")
     legend.look_up()
     shown = set(rows(window)["class_id"].tolist())
     assert {item.id for item in legend.classes} == shown
     window.session.set_filter(class_ids=frozenset({window.session.classes[0].id}))
     qtbot.waitUntil(lambda: [item.id for item in legend.classes] == [window.session.classes[0].id])
     window.session.set_filter(class_ids=None)
-    window.trigger("view.legend")
+    window.navigator.trigger("view.legend")
     assert not legend.isVisible()
     assert not window.settings.legend
-    window.trigger("view.legend")
+    window.navigator.trigger("view.legend")
     assert legend.isVisible()
     assert not legend.geometry().intersects(window.canvas.overview.geometry())
 
@@ -388,17 +388,17 @@ def test_an_edit_mends_one_frame_and_prepares_nothing_anew(window: MainWindow) -
     window.canvas._on_refresh()
     scene = layer._scene
     assert drawn(window) == set(rows(window)["id"].tolist())
-    made = session.draw_box(600, 600, 700, 700)
+    made = session.editing.draw(600, 600, 700, 700)
     assert drawn(window) == set(rows(window)["id"].tolist())
-    session.move_box(made, 620, 620, 720, 720)
+    session.editing.move(made, 620, 620, 720, 720)
     place = scene.place_of(made)
     y, x = scene.origin
     assert scene.records["a_rect"][place].tolist() == pytest.approx([620 - x, 620 - y, 720 - x, 720 - y])
-    session.undo()
-    session.undo()
+    session.undoing.undo()
+    session.undoing.undo()
     assert made not in drawn(window)
     assert len(drawn(window)) == 8
-    session.reject(rows(window)["id"][:1].copy(), "other")
+    session.judging.reject(rows(window)["id"][:1].copy(), "other")
     window.canvas._on_refresh()
     assert layer._scene is scene
     session.set_filter(min_confidence=0.5)
@@ -427,7 +427,7 @@ def test_a_hundred_thousand_finds_are_prepared_in_the_background(
     window.canvas._on_refresh()
     assert not layer.preparing  # near by there are few: at once
     assert int(target["id"]) in drawn(window)
-    window.session.delete(np.array([target["id"]]))
+    window.session.editing.delete(np.array([target["id"]]))
     assert int(target["id"]) not in drawn(window)
     window.canvas.fit_slide()
     window.session.set_filter(min_confidence=0.0, class_ids=frozenset())

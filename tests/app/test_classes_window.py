@@ -30,17 +30,17 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 def test_the_manager_stays_open_and_every_view_follows(window: MainWindow) -> None:
-    window.trigger("classes.manage")
+    window.navigator.trigger("classes.manage")
     manager = window.findChild(ClassManager)
     assert manager.isVisible()
     second = window.session.classes[1]
-    window.show_dock("classes").manage_requested.emit(second.id)
+    window.navigator.show_panel("classes").manage_requested.emit(second.id)
     assert manager.form.item.id == second.id
     manager.form.code.setText("ZZZ")
     QTest.keyClick(manager.form.code, Qt.Key.Key_Return)
-    tree = window.show_dock("classes").tree
+    tree = window.navigator.show_panel("classes").tree
     assert tree.topLevelItem(1).text(1) == "ZZZ"
-    window.trigger("edit.undo")
+    window.navigator.trigger("edit.undo")
     assert manager.form.code.text() == second.code and tree.topLevelItem(1).text(1) == second.code
     window.session.set_project(None)
     assert manager.list.topLevelItemCount() == 0
@@ -53,7 +53,7 @@ def test_a_large_import_is_written_by_a_worker(
     path = tmp_path / "finds.json"
     run_job(export_boxes(project, path, "coco"))
     monkeypatch.setattr(exchange, "WRITTEN_AT_ONCE", 0)
-    dialog = window.exchange.import_from(path)
+    dialog = exchange.import_from(window.context, path)
     assert isinstance(dialog, ImportDialog)
     qtbot.waitUntil(dialog.take.isEnabled, timeout=60_000)
     qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
@@ -61,12 +61,12 @@ def test_a_large_import_is_written_by_a_worker(
     QTest.mouseClick(dialog.take, LEFT)
     assert project.is_writing and len(window.session.table) == before
     assert not window.book.actions["edit.undo"].isEnabled()
-    window.trigger("edit.delete")
+    window.navigator.trigger("edit.delete")
     assert "being written" in window.toast.text
     qtbot.waitUntil(lambda: not project.is_writing, timeout=60_000)
     assert len(window.session.table) == before + 8
     assert window.book.actions["edit.undo"].isEnabled()
-    window.trigger("edit.undo")
+    window.navigator.trigger("edit.undo")
     assert len(window.session.table) == before
 
 
@@ -75,7 +75,7 @@ def test_the_history_is_written_as_a_table(
 ) -> None:
     target = tmp_path / "history"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
-    window.trigger("file.history")
+    window.navigator.trigger("file.history")
     written = target.with_suffix(".csv")
     qtbot.waitUntil(lambda: written.exists() and "Written" in window.toast.text, timeout=60_000)
     with written.open(newline="") as file:
@@ -89,6 +89,6 @@ def test_the_filter_is_said_at_the_bottom_and_taken_away(window: MainWindow) -> 
     hint = window.status.filter_hint
     assert hint.isVisible() and "of 8 shown" in hint.words.text()
     assert window.book.actions["view.show_all"].isEnabled()
-    window.trigger("view.show_all")
+    window.navigator.trigger("view.show_all")
     assert not hint.isVisible() and window.session.project.filters.current == BoxFilter()
     assert not window.book.actions["view.show_all"].isEnabled()

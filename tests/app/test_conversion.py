@@ -99,7 +99,7 @@ def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtB
     region = Region(100, 200, 300, 400)
     np.testing.assert_array_equal(session.mosaic.read_rgb8(region), before(region))
     assert project.history.undo_title == "Use the fast copy of S1"
-    session.undo()
+    session.undoing.undo()
     assert session.slide.path == tmp_path / "S1.png"
     qtbot.waitUntil(lambda: bar.isVisible() and "lies there already" in bar.text)
     QTest.mouseClick(bar.accept_button, LEFT)

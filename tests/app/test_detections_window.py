@@ -51,7 +51,7 @@ def test_scores_lie_over_the_slide_where_it_was_looked_at(window: MainWindow, qt
     values[0, 4, 2] = 1.0
     heat.add(Region(0, 0, 600, 1600), values, start_px=(0, 0), step_px=(100, 100))
     heat.flush()
-    details = window.show_dock("detect").run_details
+    details = window.navigator.show_panel("detect").run_details
     window.canvas.fit_slide()
     qtbot.waitUntil(lambda: window.canvas.picture.complete, timeout=60_000)
     places = {"high": (450, 250), "low": (150, 1250), "not looked at": (950, 650)}
@@ -99,7 +99,7 @@ def test_a_hundred_thousand_finds_are_compared_while_the_window_answers(window: 
 
     count = 100_000
     first, second = a_run(window, count), a_run(window, count, shift_px=0.6)
-    details = window.show_dock("detect").run_details
+    details = window.navigator.show_panel("detect").run_details
     (strip,) = [child for child in window.canvas.children() if child.objectName() == "compareStrip"]
     assert not strip.isVisible()
     beats: list[int] = []

@@ -25,19 +25,19 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_large_step_is_written_by_a_worker(qtbot: Any, window: MainWindow) -> None:
     session, project = window.session, window.session.project
     assert project is not None
-    history = window.show_dock("history")
+    history = window.navigator.show_panel("history")
     ids = session.table.rows["id"].tolist()
-    window.trigger("edit.undo")
+    window.navigator.trigger("edit.undo")
     assert project.is_writing and session.table.rows["id"].tolist() == ids
-    window.trigger("edit.undo")  # the key is pressed again: once is enough
-    window.trigger("edit.delete")
+    window.navigator.trigger("edit.undo")  # the key is pressed again: once is enough
+    window.navigator.trigger("edit.delete")
     assert "being written" in window.toast.text
     assert not window.book.actions["edit.undo"].isEnabled()
     qtbot.waitUntil(lambda: not project.is_writing, timeout=60_000)
     assert len(session.table) == 0 and window.toast.text == "Undone: Import 8 boxes"
     qtbot.waitUntil(lambda: "undone" in history.items.item(0).toolTip(), timeout=60_000)
     qtbot.waitUntil(window.book.actions["edit.redo"].isEnabled, timeout=60_000)
-    window.trigger("edit.redo")
+    window.navigator.trigger("edit.redo")
     qtbot.waitUntil(lambda: not project.is_writing, timeout=60_000)
     assert session.table.rows["id"].tolist() == ids == sorted(session.selection.ids.tolist())
     qtbot.waitUntil(window.book.actions["edit.undo"].isEnabled, timeout=60_000)
@@ -54,7 +54,7 @@ def test_a_large_step_that_fails_is_said_and_changes_nothing(
     assert project is not None
 
     seen = threading.Event()
-    history = window.show_dock("history")
+    history = window.navigator.show_panel("history")
 
     def full(step: PendingStep) -> None:
         assert seen.wait(60)
@@ -63,9 +63,9 @@ def test_a_large_step_that_fails_is_said_and_changes_nothing(
 
     monkeypatch.setattr(PendingStep, "write", full)
     said: list[Any] = []
-    window.errors.person_error.connect(said.append)
+    window.errors.user_error.connect(said.append)
     with qtbot.capture_exceptions() as raised:
-        window.trigger("edit.undo")
+        window.navigator.trigger("edit.undo")
         qtbot.waitUntil(lambda: not history._undo.isEnabled(), timeout=60_000)
         seen.set()
         qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
@@ -82,7 +82,7 @@ def test_a_project_closed_during_a_large_step_has_it_or_not(qtbot: Any, window: 
     session, project = window.session, window.session.project
     assert project is not None
     place = project.path
-    window.trigger("edit.undo")
+    window.navigator.trigger("edit.undo")
     session.set_project(None)
     qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
     with Project.open(place, write=False) as again:

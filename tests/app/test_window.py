@@ -14,6 +14,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
+from microscope_qc.app.shell.own_actions import palette_of
+from microscope_qc.app.widgets.review_keys import RejectStrip
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 
@@ -165,7 +167,7 @@ def test_the_filter_hides_at_once_and_hidden_finds_cannot_be_hit(window: MainWin
 
 
 def test_ctrl_drag_selects_an_area_and_the_table_shows_it(window: MainWindow) -> None:
-    table = window.show_dock("table")
+    table = window.navigator.show_panel("table")
     drag(window, (250, 60), (400, 500), keys=Qt.KeyboardModifier.ControlModifier)
     assert len(window.session.selection) == 3
     chosen = table.view.selectionModel().selectedRows()
@@ -195,25 +197,26 @@ def test_slides_switch_and_keep_their_view(window: MainWindow, qtbot: QtBot) -> 
     session, canvas = window.session, window.canvas
     canvas.go_to(500, 700)
     canvas.zoom_to(2.0)
-    window.trigger("slide.next")
+    window.navigator.trigger("slide.next")
     assert session.slide.name == "S2"
     assert len(canvas.boxes.rows) == 0
     qtbot.waitUntil(lambda: session.mosaic is not None, timeout=60_000)
-    window.trigger("slide.previous")
+    window.navigator.trigger("slide.previous")
     assert (canvas.view.y, canvas.view.x, canvas.view.zoom) == pytest.approx((500, 700, 2.0))
 
 
 def test_confirm_reject_and_the_order_of_review(window: MainWindow) -> None:
     session = window.session
-    session.order = session._order_by_id
+    session.navigation.order = session.navigation.by_id
     ids = rows(window)["id"].copy()
     session.selection.set([ids[0]])
     press(window, Qt.Key.Key_Y)
     assert rows(window)["state"][0] == ReviewState.CONFIRMED
     assert session.selection.current == ids[1]
     press(window, Qt.Key.Key_N)
-    assert window.reasons.isVisible()
-    QTest.keyClick(window.reasons, Qt.Key.Key_D)
+    reasons = window.canvas.findChild(RejectStrip)
+    assert reasons.isVisible()
+    QTest.keyClick(reasons, Qt.Key.Key_D)
     assert rows(window)["state"][1] == ReviewState.REJECTED
     assert rows(window)["reason"][1] == "duplicate"
     assert session.selection.current == ids[2]
@@ -224,7 +227,7 @@ def test_confirm_reject_and_the_order_of_review(window: MainWindow) -> None:
 
 
 def test_letters_typed_into_a_field_are_no_shortcuts(window: MainWindow, qtbot: QtBot) -> None:
-    card = window.show_dock("card")
+    card = window.navigator.show_panel("card")
     click(window, 330, 140)
     card.note.setFocus()
     QTest.keyClicks(card.note, "by 5n")
@@ -289,7 +292,7 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
     run_job(export_boxes(project, path, "coco"))
     before = len(project.boxes.table(first))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
-    window.trigger("file.import")
+    window.navigator.trigger("file.import")
     dialog = window.findChild(ImportDialog)
     qtbot.waitUntil(dialog.take.isEnabled, timeout=60_000)
     assert len(project.boxes.table(first)) == before  # the dry run writes nothing
@@ -302,7 +305,7 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
                     '[{"id": 1, "name": "X"}], "annotations": [{"id": 1, "image_id": 1, "category_id": 1, '
                     '"bbox": [0, 0, 2, 2]}]}')  # fmt: skip
     qtbot.waitUntil(lambda: window.findChild(ImportDialog) is None, timeout=60_000)
-    window.trigger("file.import")
+    window.navigator.trigger("file.import")
     dialog = window.findChild(ImportDialog)
     qtbot.waitUntil(lambda: "other.png" in dialog.summary.text(), timeout=60_000)
     assert not dialog.take.isEnabled()
@@ -316,7 +319,7 @@ def test_a_project_opened_in_the_background_is_let_go_when_it_is_closed(
     place = project.path
     window.session.set_project(None)
     for _ in range(3):
-        window.files.open_paths([place])
+        window.navigator.open_paths([place])
         qtbot.waitUntil(lambda: window.session.project is not None, timeout=60_000)
         assert not window.session.project.read_only
         window.session.set_project(None)
@@ -339,7 +342,7 @@ def test_a_slide_is_on_screen_before_its_project(
         return opening(path)
 
     monkeypatch.setattr(files, "_open_project", open_slowly)
-    window.files.open_paths([slide])
+    window.navigator.open_paths([slide])
     qtbot.waitUntil(lambda: window.session.mosaic is not None, timeout=60_000)
     assert seen_first == [True]
     assert window.canvas.picture.source.mosaic is window.session.mosaic, "its pixels were read anew"
@@ -349,7 +352,7 @@ def test_a_slide_is_on_screen_before_its_project(
     assert window.pages.currentWidget() is window.welcome
     broken = tmp_path / "broken.tif"
     broken.write_bytes(b"II*\0" + bytes(60))
-    window.files.open_paths([broken])
+    window.navigator.open_paths([broken])
     qtbot.waitUntil(lambda: "broken.tif" in window.message_bar.text, timeout=60_000)
     assert window.pages.currentWidget() is window.welcome
 
@@ -359,7 +362,7 @@ def test_an_error_in_a_slot_is_said_and_the_window_lives(window: MainWindow) -> 
     assert window.message_bar.text == "This cannot be.\nDo that."
     window.errors.take(ZeroDivisionError("x"))
     assert "ZeroDivisionError" in window.message_bar.text
-    assert "ZeroDivisionError" in window.log.text()
+    assert "ZeroDivisionError" in window.errors.log.text()
 
 
 def test_workspaces_show_their_panels_and_remember(window: MainWindow) -> None:
@@ -385,7 +388,7 @@ def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project, q
     project.boxes.add(slide, make_rows(count, y0=y, x0=x, y1=y + 6, x1=x + 6, class_id=project.classes[0].id))
     window.session.show_slide(slide)
     assert len(window.canvas.boxes.rows) == count
-    table = window.show_dock("table")
+    table = window.navigator.show_panel("table")
     assert table.model.rowCount() == count
     window.canvas.fit_slide()
     window.canvas._on_refresh()
@@ -395,7 +398,7 @@ def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project, q
     window.canvas._on_refresh()
     assert 0 < window.canvas.boxes._frames._count < 3000
     nearest = project.boxes.table(slide).rows[0]
-    window.session.select_and_centre(int(nearest["id"]))
+    window.session.navigation.select_and_centre(int(nearest["id"]))
     click(window, float(nearest["y0"]) + 3, float(nearest["x0"]) + 3)
     assert window.session.selection.current == nearest["id"]
 
@@ -441,7 +444,7 @@ def test_the_sample_made_before_is_opened_again(
     project.path.rename(tmp_path / demo.PROJECT_NAME)
     monkeypatch.setenv("MICROSCOPE_QC_SAMPLE_DIR", str(tmp_path))
     before = len(window.jobs.history)
-    window.trigger("file.sample")
+    window.navigator.trigger("file.sample")
     qtbot.waitUntil(lambda: window.session.project is not None, timeout=60_000)
     assert window.session.project.path == tmp_path / demo.PROJECT_NAME
     assert [handle.title for handle in window.jobs.history[before:]] == [f"Open {demo.PROJECT_NAME}"]
@@ -457,7 +460,7 @@ def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_in_sight(window: Mai
     project, slide = window.session.project, window.session.slide
     for number, (y, x) in enumerate(((100, 100), (100, 1500), (1100, 150)), start=1):
         project.marks.add(slide.id, f"M{number}", y, x, stage_x_mm=50 + x / 2000, stage_y_mm=30 - y / 2000)
-    window.session.choose(window.session.table.rows["id"][:3], True)
+    window.session.judging.choose(window.session.table.rows["id"][:3], True)
     sem.refresh()
     sem.align.click()
     tables = (sem.table, sem.travel_table)
@@ -466,7 +469,7 @@ def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_in_sight(window: Mai
 
 
 def test_the_palette_finds_and_does(window: MainWindow) -> None:
-    palette = window.palette_popup()
+    palette = palette_of(window.navigator)
     palette.popup()
     palette.line.setText("dra box")
     QTest.keyClick(palette.line, Qt.Key.Key_Return)
@@ -478,7 +481,7 @@ def test_closing_the_project_shows_the_welcome_page(window: MainWindow, project:
     window.session.set_project(None)
     assert window.pages.currentWidget() is window.welcome
     assert not any(dock.isVisible() for dock in window.docks.values())
-    assert not window.book.actions["tool.draw"].isEnabled() or window._fresh.isActive()
+    assert not window.book.actions["tool.draw"].isEnabled() or window.book._words.isActive()
     assert len(window.canvas.boxes.rows) == 0
 
 

@@ -86,7 +86,7 @@ class OurBoxes(Ours):
 
     def open(self) -> float:
         """Open it; seconds until its boxes are on screen."""
-        from microscope_qc.app.session import session as module
+        from microscope_qc.app.session import pixels as module
         from microscope_qc.project import Project
 
         opening, module.open_mosaic = module.open_mosaic, lambda _slide: self.sheet_
@@ -278,17 +278,19 @@ def edit_ours(ours: OurBoxes, rows: np.ndarray) -> Results:
             made: list[int] = []
 
             def add(at: float = at, made: list[int] = made) -> None:
-                made.append(session.draw_box(at, at, at + 40, at + 40))
+                made.append(session.editing.draw(at, at, at + 40, at + 40))
 
             def move(at: float = at, made: list[int] = made) -> None:
-                session.move_box(made[0], at + 5, at, at + 45, at + 40)
+                session.editing.move(made[0], at + 5, at, at + 45, at + 40)
 
-            for name, call in (("add one", add), ("move one", move), ("undo one", session.undo)):
+            for name, call in (("add one", add), ("move one", move), ("undo one", session.undoing.undo)):
                 took.setdefault(name, []).append(ours.edit(call))
         rng = np.random.default_rng(1)
         ids = np.sort(rng.permutation(session.table.rows["id"])[: min(10_000, len(rows))])
         for item in session.classes[:5]:
-            took.setdefault("class of 10,000", []).append(ours.edit(lambda item=item: session.relabel(ids, item.id)))
+            took.setdefault("class of 10,000", []).append(
+                ours.edit(lambda item=item: session.judging.relabel(ids, item.id))
+            )
         ours.whole()
         for least in (0.2, 0.4, 0.6, 0.8, 0.0):
             took.setdefault("filter", []).append(

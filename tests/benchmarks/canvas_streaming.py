@@ -154,7 +154,7 @@ class Program:
 
 def show_as_slide(session: Any, mosaic: Any, folder: Path, name: str) -> None:
     """Show a mosaic of the benchmark as if it were a file."""
-    from microscope_qc.app.session import session as module
+    from microscope_qc.app.session import pixels as module
     from microscope_qc.project import Project
     from microscope_qc.slides.virtual.reader import write_virtual
 
@@ -371,7 +371,7 @@ def report_first_view(app: Clock, program: Program, folder: Path) -> None:
 
         app.longest_s = 0.0
         start = time.perf_counter()
-        program.window.files.open_paths([place])
+        program.window.navigator.open_paths([place])
         program.scene_canvas.events.draw.connect(on_draw)
         app.wait(lambda painted=painted: painted)
         program.scene_canvas.events.draw.disconnect(on_draw)

@@ -84,7 +84,7 @@ class Bench:
             project.slides.set_pixel_size(slide, 0.5)
             rows["class_id"] = np.resize([item.id for item in project.classes], len(rows))
             project.boxes.add(slide, rows, title="Import boxes")
-        from microscope_qc.app.session import session as module
+        from microscope_qc.app.session import pixels as module
 
         module.open_mosaic = lambda _slide: sheet
         self.window = MainWindow()
@@ -102,7 +102,7 @@ class Bench:
         for dock in self.window.docks.values():
             dock.hide()
         for number, (name, size) in enumerate(PANELS.items()):
-            self.window.show_dock(name)
+            self.window.navigator.show_panel(name)
             dock = self.window.docks[name]
             dock.setFloating(True)
             dock.resize(*size)
@@ -112,7 +112,7 @@ class Bench:
 
     def open(self) -> tuple[float, float, float]:
         """Open the project; stop, processor, shown."""
-        return self.measure(lambda: self.window.files.open_paths([self.place]), paint=False)
+        return self.measure(lambda: self.window.navigator.open_paths([self.place]), paint=False)
 
     def paint(self) -> None:
         """What Qt calls for a frame."""
@@ -196,12 +196,12 @@ def actions(bench: Bench) -> dict[str, list[tuple[float, float, float]]]:
         bench.canvas.set_view(type(near)(at, at, 1.0, near.width, near.height))
         bench.app.rest(0.4)
         made: list[int] = []
-        do("draw one", lambda at=at, made=made: made.append(session.draw_box(at, at, at + 40, at + 40)))
-        do("move one", lambda at=at, made=made: session.move_box(made[0], at + 5, at, at + 45, at + 40))
-        do("undo one", session.undo)
-        session.undo()
+        do("draw one", lambda at=at, made=made: made.append(session.editing.draw(at, at, at + 40, at + 40)))
+        do("move one", lambda at=at, made=made: session.editing.move(made[0], at + 5, at, at + 45, at + 40))
+        do("undo one", session.undoing.undo)
+        session.undoing.undo()
         bench.until_quiet()
-        session.select_and_centre(int(session.order()[10 + number]))
+        session.navigation.select_and_centre(int(session.navigation.order()[10 + number]))
         bench.until_quiet()
         do("confirm and next", gallery.keys.confirm)
         do("filter", lambda number=number: session.set_filter(min_confidence=(0.2, 0.6, 0.0)[number % 3]))
@@ -210,14 +210,14 @@ def actions(bench: Bench) -> dict[str, list[tuple[float, float, float]]]:
     rng = np.random.default_rng(1)
     ids = np.sort(rng.permutation(session.table.rows["id"])[: min(10_000, len(session.table))])
     for item in session.classes[:3]:
-        do("class of 10,000", lambda item=item: session.relabel(ids, item.id))
-        do("undo class of 10,000", session.undo)
+        do("class of 10,000", lambda item=item: session.judging.relabel(ids, item.id))
+        do("undo class of 10,000", session.undoing.undo)
     while session.project is not None and session.project.history.undo_title != "Import boxes":
-        session.undo()
+        session.undoing.undo()
         bench.until_quiet()
     for _ in range(2):
-        do("undo import", session.undo)
-        do("redo import", session.redo)
+        do("undo import", session.undoing.undo)
+        do("redo import", session.undoing.redo)
     return found
 
 

@@ -73,7 +73,7 @@ class Session:
         self.tell("draw", box=self.drawn)
 
     def detect(self) -> None:
-        dock = self.window.show_dock("detect")
+        dock = self.window.navigator.show_panel("detect")
         dock.models.list.setCurrentText(DETECTOR)
         assert dock.card is not None and dock.card.name == DETECTOR, f"{DETECTOR} is not among the models"
         self.person.click(dock.start)
@@ -83,7 +83,7 @@ class Session:
         self.tell("detect", finds=self.session.project.runs[-1].found)
 
     def review(self) -> None:
-        gallery = self.window.show_dock("gallery")
+        gallery = self.window.navigator.show_panel("gallery")
         view, slider = gallery.view, gallery.header.confidence
         while len(gallery.model.ids) < FEWEST and slider.value() > slider.minimum():
             self.person.press(KEY.Key_PageDown, on=slider)
@@ -155,7 +155,7 @@ def main() -> int:
             import traceback
 
             traceback.print_exc()
-            print(window.log.text(), file=sys.stderr)
+            print(window.errors.log.text(), file=sys.stderr)
             sys.stderr.flush()
             os._exit(1)
 

@@ -132,7 +132,7 @@ class Studio:
 
     def welcome(self, project: Path) -> None:
         """The page at the start, with recent projects."""
-        self.window.use_theme("light")
+        self.window.looks.use("light")
         for name in ("Cell 46 anode", "Cell 46 cathode"):
             other = project.parent / f"{name}.mqc"
             other.mkdir()
@@ -143,14 +143,14 @@ class Studio:
 
     def open(self, project: Path) -> None:
         """Open the project; some of its worst finds are judged already."""
-        self.window.files.open_paths([project])
+        self.window.navigator.open_paths([project])
         self.person.wait_until(lambda: self.session.project is not None, "the project")
         self.person.wait_for_slide()
-        gallery = self.window.show_dock("gallery")
+        gallery = self.window.navigator.show_panel("gallery")
         self.person.wait_until(lambda: len(gallery.model.ids) > 12, "the finds")
         ids = [number for number in gallery.model.ids if self.session.table.get([number])["state"][0] == 0]
-        self.session.confirm(np.array([ids[0], ids[1], ids[3]]))
-        self.session.reject(np.array(ids[2:3]), "out of focus")
+        self.session.judging.confirm(np.array([ids[0], ids[1], ids[3]]))
+        self.session.judging.reject(np.array(ids[2:3]), "out of focus")
 
     def annotate(self) -> None:
         """Large canvas with several finds and their names, the gallery at its top."""
@@ -179,7 +179,7 @@ class Studio:
         self.window.docks["card"].hide()
         self.window.resizeDocks([self.window.docks["sem"]], [410], Qt.Orientation.Horizontal)
         self.session.set_filter(only_chosen=True)
-        travel = self.window.show_dock("sem").travel
+        travel = self.window.navigator.show_panel("sem").travel
         self.person.wait_until(lambda: len(travel.rows) > 0 and travel.targets, "the travel list")
         self.session.selection.set([int(travel.rows["id"][2])])
         self._still(self.window)
@@ -189,7 +189,7 @@ class Studio:
 
     def review(self) -> None:
         """One find large, in the dark theme."""
-        self.window.use_theme("dark")
+        self.window.looks.use("dark")
         self.window.workspaces.use("review")
         self._select_among(3, 9, zoom=0.6)
         self._shoot("review")
@@ -199,8 +199,8 @@ class Studio:
         from qtpy.QtCore import QPoint, QRect, QSize, Qt
         from qtpy.QtGui import QImage, QPainter
 
-        self.window.use_theme("light")
-        self.window.files.open_paths([_large_project(folder)])
+        self.window.looks.use("light")
+        self.window.navigator.open_paths([_large_project(folder)])
         self.person.wait_until(lambda: "Large" in self.window.windowTitle(), "the large slide")
         self.person.wait_for_slide()
         self.window.workspaces.use("annotate")
@@ -240,7 +240,7 @@ class Studio:
             return len(set(rows["class_id"][(np.abs(ys - y) < reach_y) & (np.abs(xs - x) < reach_x)]))
 
         best = max(self.window.docks["gallery"].content.model.ids[first:last], key=classes_around)
-        self.session.select_and_centre(best)
+        self.session.navigation.select_and_centre(best)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ def test_a_real_slide_from_the_desktop_to_the_exports(
     person.press(KEY.Key_S)
     assert session.table.get(boxes)["chosen"].tolist() == [False, True]
 
-    window.trigger("view.sem")
+    window.navigator.trigger("view.sem")
     person.wait_until(window.docks["sem"].isVisible, "the SEM panel")
     person.press(KEY.Key_F, SHIFT)
     for y, x in ((0.1, 0.1), (0.1, 0.9), (0.9, 0.12)):
@@ -121,7 +121,7 @@ def check_picture(person: Person, pixels: np.ndarray) -> None:
     """What is on screen at full size are the slide's pixels, where the view says they are."""
     canvas = person.window.canvas
     y, x, half = pixels.shape[0] // 2, pixels.shape[1] // 2, 60
-    person.window.trigger("view.full_size")
+    person.window.navigator.trigger("view.full_size")
     view = canvas.view
     canvas.go_to(y + 0.5 * (view.height % 2), x + 0.5 * (view.width % 2))  # screen pixels on slide pixels
     expected = pixels[y - half : y + half, x - half : x + half].astype(float)

@@ -135,7 +135,7 @@ def test_a_new_window_goes_on_where_the_killed_one_stopped(story: tuple[Acts, Pa
 
     acts, _ = story
     window, session = person.window, person.session
-    window.files.open_paths([acts["open"]["project"]])
+    window.navigator.open_paths([acts["open"]["project"]])
     person.wait_until(lambda: session.project is not None, "the project")
     person.wait_for_slide()
     project = session.project
@@ -143,11 +143,11 @@ def test_a_new_window_goes_on_where_the_killed_one_stopped(story: tuple[Acts, Pa
     before = state_of(project)
     assert before == acts["last"]["state"]
 
-    gallery = window.show_dock("gallery")
+    gallery = window.navigator.show_panel("gallery")
     person.wait_until(lambda: set(acts["review"]["confirmed"]) <= set(gallery.model.ids), "the finds in the gallery")
     assert len(window.canvas.boxes.rows) == len(session.shown_rows()) > 0
-    window.trigger("view.sem")
-    dock = window.show_dock("sem")
+    window.navigator.trigger("view.sem")
+    dock = window.navigator.show_panel("sem")
     person.wait_until(lambda: dock.registration is not None, "the alignment")
     assert sorted(dock.travel.rows["id"].tolist()) == sorted(acts["review"]["confirmed"])
 

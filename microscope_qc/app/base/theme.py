@@ -105,6 +105,13 @@ def icon(name: str, colour: str = "") -> QIcon:
     return _ICONS[name, colour]
 
 
+def has_icon(name: str) -> bool:
+    """Whether the set of icons has one of this name."""
+    from fonticon_mdi7 import MDI7
+
+    return hasattr(MDI7, name.replace("-", "_"))
+
+
 class _ThemedEngine(QIconEngine):
     """Paints a glyph in the colour the theme has when it is painted."""
 

@@ -15,7 +15,7 @@ from microscope_qc.app.canvas.hover import HoverCard
 from microscope_qc.app.canvas.legend import Legend
 from microscope_qc.app.canvas.overlay import Overlay
 from microscope_qc.app.canvas.overview.overview import OverviewMap
-from microscope_qc.app.canvas.picture import Picture
+from microscope_qc.app.canvas.slide_picture import SlidePicture
 from microscope_qc.app.canvas.tools import Box, Hand, Tools
 from microscope_qc.app.canvas.view import View
 from microscope_qc.core.boxes import BoxChange
@@ -62,7 +62,7 @@ class Canvas(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.picture = Picture(self)
+        self.picture = SlidePicture(self)
         native = self.picture.native
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -434,7 +434,7 @@ class Canvas(QWidget):
             step = 10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
             dy, dx = ARROWS[Qt.Key(key)]
             if self.session.can_write:
-                self.session.nudge(self.session.selection.ids, dy * step, dx * step)
+                self.session.editing.nudge(self.session.selection.ids, dy * step, dx * step)
             return True
         event.ignore()
         return True

@@ -171,7 +171,7 @@ class Tools:
             self._click(hand)
         elif gesture == "draw":
             if ghost is not None and self._moved(hand) and _large_enough(ghost):
-                self._session.draw_box(*ghost)
+                self._session.editing.draw(*ghost)
             elif not self._moved(hand):
                 self._draw_click(hand)
         elif gesture == "mark":
@@ -189,7 +189,7 @@ class Tools:
         elif gesture == "move-all":
             self._session.editing.move_by(self._edited_rows["id"].copy(), *shift)
         elif gesture in {"move", "resize"} and ghost is not None and ghost != self._edited and hidden is not None:
-            self._session.move_box(hidden, *ghost, resized=gesture == "resize")
+            self._session.editing.move(hidden, *ghost, resized=gesture == "resize")
 
     def cancel(self) -> bool:
         """Give the gesture up; returns whether there was one."""
@@ -249,7 +249,7 @@ class Tools:
         same = self._hit is not None and session.table.get([self._hit])["class_id"][0] == session.draw_class_id
         box = None if same or hand.shift else session.editing.click_box(*self.view.to_slide(hand.x, hand.y))
         if box is not None:
-            session.draw_box(*box)
+            session.editing.draw(*box)
         else:
             self._click(hand)
 

@@ -1,1 +1,1 @@
-"""What the actions do, by subject; the table of actions names these methods."""
+"""What the actions do that belong to no panel, by subject; each module registers its own in ``ACTIONS``."""

@@ -1,4 +1,4 @@
-"""Finds on the system's clipboard: a table for other programs, boxes for this one."""
+"""Findings on the system's clipboard: a table for other programs, boxes for this one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 
-def put_finds(session: Session, ids: np.ndarray) -> None:
-    """Copy finds of the slide on screen; a table alone where they are too many to be pasted."""
+def put_findings(session: Session, ids: np.ndarray) -> None:
+    """Copy findings of the slide on screen; a table alone where they are too many to be pasted."""
     from microscope_qc.app.panels.table import as_text
 
     data = QMimeData()
@@ -28,8 +28,8 @@ def put_finds(session: Session, ids: np.ndarray) -> None:
         board.setMimeData(data)
 
 
-def finds() -> CopiedBoxes:
-    """The finds on the clipboard.
+def findings() -> CopiedBoxes:
+    """Return the findings on the clipboard.
 
     Raises
     ------
@@ -39,5 +39,5 @@ def finds() -> CopiedBoxes:
     board = QApplication.clipboard()
     data = board.mimeData() if board is not None else None
     if data is None or not data.hasFormat(MIME_TYPE):
-        raise InputError(NOT_OURS, hint="Copy finds with Ctrl C first.")
+        raise InputError(NOT_OURS, hint="Copy findings with Ctrl C first.")
     return CopiedBoxes.from_json(bytes(data.data(MIME_TYPE).data()))

@@ -1,126 +1,130 @@
-"""The slide on screen: pixel size, place, facts, neighbours."""
+"""The slide on screen: pixel size, facts, neighbours."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QMessageBox
 
-from microscope_qc.app.commands.files import SLIDE_FILTER, the_slide
-from microscope_qc.core.errors import InputError
-from microscope_qc.project.scenes import SceneFacts, read_facts
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.actions.checks import with_slide, writing_slide
 
 if TYPE_CHECKING:
-    from microscope_qc.app.shell.main_window import MainWindow
-    from microscope_qc.project import Project
+    from microscope_qc.app.context import Context
+
+ASKED = "asked_pixel_size"
+"""Setting of a project: slides whose pixel size was asked for."""
 
 
-class SlideCommands:
-    """The Slide menu."""
+def _pixel_size(context: Context) -> None:
+    """Ask for the size of a pixel, as a number or by drawing along the scale bar."""
+    _ask_pixel_size(context, None)
 
-    def __init__(self, window: MainWindow) -> None:
-        self._window = window
-        self._session = window.session
 
-    def pixel_size_dialog(self) -> None:
-        """Ask for the size of a pixel, as a number or by drawing along the scale bar."""
-        self._ask_pixel_size(None)
+def _ask_pixel_size(context: Context, line_px: float | None) -> None:
+    from microscope_qc.app.dialogs.slide import PixelSizeDialog
 
-    def _ask_pixel_size(self, line_px: float | None) -> None:
-        from microscope_qc.app.dialogs.slide import PixelSizeDialog
+    session = context.session
+    project, slide = session.project, session.slide
+    if project is None or slide is None:
+        return
+    dialog = PixelSizeDialog(session, line_px, context.navigator.window)
+    answer = dialog.exec()
+    if dialog.draw_requested:
+        session.set_tool("measure")
+        session.notice.emit("Drag along the scale bar, from end to end.")
+    elif answer:
+        project.slides.set_pixel_size(slide.id, dialog.size_um())
 
-        project, slide = self._session.project, self._session.slide
-        if project is None or slide is None:
-            return
-        dialog = PixelSizeDialog(self._session, line_px, self._window)
-        answer = dialog.exec()
-        if dialog.draw_requested:
-            self._session.set_tool("measure")
-            self._session.notice.emit("Drag along the scale bar, from end to end.")
-        elif answer:
-            project.slides.set_pixel_size(slide.id, dialog.size_um())
 
-    def slide_info(self) -> None:
-        """Show what is known about the slide."""
-        from microscope_qc.app.dialogs.slide import SlideInfoDialog
+def take_line(context: Context, length_px: float) -> None:
+    """A line was drawn along a scale bar: ask how long that is."""
+    context.session.set_tool("select")
+    _ask_pixel_size(context, length_px)
 
-        SlideInfoDialog(self._session, self._window).exec()
 
-    def convert_slide(self) -> None:
-        """Offer a copy of the slide that shows at once at every zoom."""
-        self._window.conversions.propose()
+def ask_pixel_size_once(context: Context) -> None:
+    """Offer to give the pixel size of the slide on screen, where its file does not say it and nobody was asked yet."""
+    session, navigator = context.session, context.navigator
+    project, slide = session.project, session.slide
+    if project is None or slide is None or session.mosaic is None or project.read_only:
+        return
+    asked = project.settings.get(ASKED, [])
+    if slide.pixel_size_um is not None or slide.id in asked:
+        return
+    # a question must not take an error away; it comes when the slide is shown again
+    if navigator.ask(
+        f"The file does not say how large a pixel of {slide.name} is.",
+        "Sizes in µm and detections need it: give a number, or draw along the scale bar.",
+        "Set pixel size…",
+        lambda: navigator.trigger("slide.pixel_size"),
+    ):
+        project.settings.set(ASKED, [*asked, slide.id])
 
-    def next_slide(self) -> None:
-        """The slide below in the list."""
-        self._step(+1)
 
-    def previous_slide(self) -> None:
-        """The slide above in the list."""
-        self._step(-1)
+def _info(context: Context) -> None:
+    from microscope_qc.app.dialogs.slide import SlideInfoDialog
 
-    def _step(self, step: int) -> None:
-        project, slide = self._session.project, self._session.slide
-        if project is None or slide is None:
-            return
-        ids = [record.id for record in project.slides]
-        place = ids.index(slide.id) + step
-        if 0 <= place < len(ids):
-            self._session.show_slide(ids[place])
-        else:
-            self._session.notice.emit("That was the last slide." if step > 0 else "That was the first slide.")
+    SlideInfoDialog(context.session, context.navigator.window).exec()
 
-    def remove_slide(self) -> None:
-        """Take the slide out of the project, after saying what goes with it."""
-        project, slide = self._session.project, self._session.slide
-        if project is None or slide is None:
-            return
-        finds = len(project.boxes.table(slide.id))
-        marks = len(project.marks.of_slide(slide.id))
-        box = QMessageBox(self._window)
-        box.setWindowTitle("Remove slide")
-        box.setText(f"Remove {slide.name} from the project?")
-        box.setInformativeText(
-            f"{finds} finds and {marks} marks go with it. The slide's file stays where it is. "
-            "Undo brings all of it back."
-        )
-        remove = box.addButton("Remove slide", QMessageBox.ButtonRole.AcceptRole)
-        box.addButton(QMessageBox.StandardButton.Cancel)
-        box.exec()
-        if box.clickedButton() is remove:
-            project.slides.remove(slide.id)
 
-    def locate(self, slide_id: int) -> None:
-        """Ask where a slide lies now."""
-        project = self._session.project
-        if project is None or slide_id == 0:
-            return
-        slide = next(record for record in project.slides if record.id == slide_id)
-        folder = slide.path.parent
-        start = str(folder if folder.exists() else project.path.parent)
-        chosen, _ = QFileDialog.getOpenFileName(self._window, f"Where is {slide.path.name}?", start, SLIDE_FILTER)
-        if not chosen:
-            return
-        place = the_slide(Path(chosen))
-        self._session.notice.emit(f"Looking whether {place.name} is {slide.name} …")
-        self._window.jobs.call(
-            lambda: read_facts(place, scene=slide.scene)[0],
-            on_done=lambda facts: self._relocate(project, slide_id, facts),
-        )
+def _next(context: Context) -> None:
+    _step(context, +1)
 
-    def _relocate(self, project: Project, slide_id: int, facts: SceneFacts) -> None:
-        if project is not self._session.project or not any(record.id == slide_id for record in project.slides):
-            return  # closed, or the slide was removed, meanwhile
-        try:
-            project.slides.relocate(slide_id, facts.path, facts=facts)
-        except InputError as error:
-            answer = QMessageBox.question(
-                self._window, "Another slide", f"{error}\n\nUse it all the same? The boxes stay where they are."
-            )
-            if answer == QMessageBox.StandardButton.Yes:
-                project.slides.relocate(slide_id, facts.path, facts=facts, force=True)
 
-    def set_size_from_line(self, length_px: float) -> None:
-        """A line was drawn along a scale bar: ask how long that is."""
-        self._session.set_tool("select")
-        self._ask_pixel_size(length_px)
+def _previous(context: Context) -> None:
+    _step(context, -1)
+
+
+def _step(context: Context, step: int) -> None:
+    session = context.session
+    project, slide = session.project, session.slide
+    if project is None or slide is None:
+        return
+    ids = [record.id for record in project.slides]
+    place = ids.index(slide.id) + step
+    if 0 <= place < len(ids):
+        session.show_slide(ids[place])
+    else:
+        session.notice.emit("That was the last slide." if step > 0 else "That was the first slide.")
+
+
+def _remove(context: Context) -> None:
+    """Take the slide out of the project, after saying what goes with it."""
+    project, slide = context.session.project, context.session.slide
+    if project is None or slide is None:
+        return
+    findings = len(project.boxes.table(slide.id))
+    marks = len(project.marks.of_slide(slide.id))
+    box = QMessageBox(context.navigator.window)
+    box.setWindowTitle("Remove slide")
+    box.setText(f"Remove {slide.name} from the project?")
+    box.setInformativeText(
+        f"{findings} findings and {marks} marks go with it. The slide's file stays where it is. "
+        "Undo brings all of it back."
+    )
+    remove = box.addButton("Remove slide", QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.exec()
+    if box.clickedButton() is remove:
+        project.slides.remove(slide.id)
+
+
+ACTIONS = (
+    Action("slide.pixel_size", "Set pixel size…", "Slide", _pixel_size, (), "ruler", when=writing_slide),
+    Action("slide.info", "About this slide", "Slide", _info, (), "information-outline", when=with_slide),
+    Action("slide.next", "Next slide", "Slide", _next, ("Ctrl+PgDown",), "arrow-down", when=with_slide, group=1),
+    Action(
+        "slide.previous", "Previous slide", "Slide", _previous, ("Ctrl+PgUp",), "arrow-up", when=with_slide, group=1
+    ),
+    Action(
+        "slide.remove",
+        "Remove slide from the project…",
+        "Slide",
+        _remove,
+        (),
+        "image-remove-outline",
+        when=writing_slide,
+        group=2,
+    ),
+)

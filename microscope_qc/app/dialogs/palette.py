@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtGui import QKeyEvent, QKeySequence
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from microscope_qc.app.actions.table import ACTIONS, Action
 from microscope_qc.app.base import theme
 
 if TYPE_CHECKING:
-    from microscope_qc.app.actions.menus import ActionBook
-    from microscope_qc.app.session.session import Session
+    from microscope_qc.app.actions.action import Action
+    from microscope_qc.app.actions.book import ActionBook
 
 
 def match_score(words: str, text: str) -> int:
@@ -31,10 +30,10 @@ def match_score(words: str, text: str) -> int:
 class CommandPalette(QFrame):
     """A popup over the top of the window."""
 
-    def __init__(self, book: ActionBook, session: Session, parent: QWidget) -> None:
+    def __init__(self, book: ActionBook, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("palette")
-        self._book, self._session = book, session
+        self._book = book
         self.line = QLineEdit()
         self.line.setPlaceholderText("Type what you want to do")
         self.line.setClearButtonEnabled(True)
@@ -69,9 +68,10 @@ class CommandPalette(QFrame):
         self.line.setFocus()
 
     def _fill(self, words: str) -> None:
-        scored = [(match_score(words, f"{entry.menu} {self._text(entry)}"), entry) for entry in ACTIONS if entry.menu]
+        offered = [entry for entry in self._book.entries if entry.menu]
+        scored = [(match_score(words, f"{entry.menu} {self._text(entry)}"), entry) for entry in offered]
         # what can be done now stands first
-        scored.sort(key=lambda pair: (bool(pair[1].when(self._session)), -pair[0]))
+        scored.sort(key=lambda pair: (bool(self._book.why_not(pair[1])), -pair[0]))
         self.items.clear()
         for score, entry in scored:
             if score:
@@ -82,10 +82,8 @@ class CommandPalette(QFrame):
         return self._book.actions[entry.id].text().replace("&", "")
 
     def _item(self, entry: Action) -> QListWidgetItem:
-        keys = "   ".join(
-            QKeySequence(text).toString(QKeySequence.SequenceFormat.NativeText) for text in self._book.shortcuts(entry)
-        )
-        reason = entry.when(self._session)
+        keys = self._book.native_keys(entry)
+        reason = self._book.why_not(entry)
         words = f"{entry.menu.replace('/', ' › ')} › {self._text(entry)}"
         words += f"     {keys}" if keys else ""
         words += f"     ({reason.rstrip('.')})" if reason else ""
@@ -99,8 +97,7 @@ class CommandPalette(QFrame):
         item = self.items.currentItem()
         if item is not None:
             self.hide()
-            chosen = item.data(Qt.ItemDataRole.UserRole)
-            self._book.trigger(next(entry for entry in ACTIONS if entry.id == chosen))
+            self._book.trigger(item.data(Qt.ItemDataRole.UserRole))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Up and Down move in the list while the line keeps the keyboard."""

@@ -21,11 +21,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from microscope_qc.app.actions.table import ACTIONS, FIXED_KEYS, Action
+from microscope_qc.app.actions.table import FIXED_KEYS
 from microscope_qc.app.base import theme
 
 if TYPE_CHECKING:
-    from microscope_qc.app.actions.menus import ActionBook
+    from microscope_qc.app.actions.action import Action
+    from microscope_qc.app.actions.book import ActionBook
     from microscope_qc.app.base.settings import Settings
 
 
@@ -72,10 +73,10 @@ class ShortcutsDialog(QDialog):
     def _fill(self) -> None:
         self._tree.clear()
         groups: dict[str, QTreeWidgetItem] = {}
-        for entry in ACTIONS:
+        for entry in self._book.entries:
             if not entry.menu:
                 continue
-            keys = "   ".join(_native(text) for text in self._book.shortcuts(entry))
+            keys = self._book.native_keys(entry)
             title = entry.menu.partition("/")[0]
             if title not in groups:
                 groups[title] = self._group(title)
@@ -117,14 +118,14 @@ class ShortcutsDialog(QDialog):
         action_id = item.data(0, Qt.ItemDataRole.UserRole)
         if action_id is None:
             return
-        entry = next(action for action in ACTIONS if action.id == action_id)
+        entry = self._book.table[action_id]
         dialog = KeyDialog(entry, self._book, self)
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self._change(entry, dialog.keys())
 
     def _change(self, entry: Action, keys: list[str]) -> None:
         changed = dict(self._settings.shortcuts)
-        for other in ACTIONS:  # a key does one thing: it is taken from the action that had it
+        for other in self._book.entries:  # a key does one thing: it is taken from the action that had it
             if other.id != entry.id and set(self._book.shortcuts(other)) & set(keys):
                 changed[other.id] = [key for key in self._book.shortcuts(other) if key not in keys]
         changed[entry.id] = keys
@@ -174,11 +175,7 @@ class KeyDialog(QDialog):
     def _on_keys_changed(self, _sequence: QKeySequence) -> None:
         taken = [
             other.text.rstrip("…")
-            for other in ACTIONS
+            for other in self._book.entries
             if other.id != self._entry.id and set(self._book.shortcuts(other)) & set(self.keys())
         ]
         self._taken.setText(f"Taken from: {', '.join(taken)}" if taken else "")
-
-
-def _native(text: str) -> str:
-    return QKeySequence(text).toString(QKeySequence.SequenceFormat.NativeText)

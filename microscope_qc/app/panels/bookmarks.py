@@ -1,21 +1,41 @@
-"""Views of a slide that a person wants to come back to."""
+"""Views of a slide that a user wants to come back to."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QStackedLayout, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QInputDialog,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QPushButton,
+    QStackedLayout,
+    QToolButton,
+    QWidget,
+)
 
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.actions.checks import with_slide
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.session.slide_view import Bookmark
+from microscope_qc.app.canvas.view import View
+from microscope_qc.app.panels.spec import PanelSpec
+from microscope_qc.app.session.slide_view import LONGEST_NAME, Bookmark
 from microscope_qc.app.widgets.parts import EmptyPage, column_of
 from microscope_qc.core.wording import count_text, length_text
 
 if TYPE_CHECKING:
+    from microscope_qc.app.context import Context
     from microscope_qc.app.session.session import Session
+
+MENU = "View/Bookmarks"
+IN_MENU = 30
+"""So many bookmarks stand in the menu; the panel has them all."""
 
 
 class BookmarksDock(QWidget):
@@ -147,3 +167,64 @@ class BookmarksDock(QWidget):
                 self.delete_current()
                 return True
         return False
+
+
+def add_bookmark(context: Context) -> None:
+    """Keep the view on screen under a name."""
+    view, kept = context.canvas.view, context.session.slide_view
+    proposal = f"Place {len(kept.bookmarks) + 1}"
+    name, accepted = QInputDialog.getText(context.navigator.window, "Add bookmark", "Name of this view", text=proposal)
+    if accepted:
+        place = kept.add_bookmark(Bookmark(name.strip()[:LONGEST_NAME] or proposal, view.y, view.x, view.zoom))
+        context.session.notice.emit(f"Bookmark {place + 1}: {kept.bookmarks[place].name}")
+
+
+def go_to_bookmark(context: Context, bookmark: Bookmark) -> None:
+    """Look at a bookmark."""
+    canvas = context.canvas
+    context.navigator.show_canvas()
+    view = canvas.view
+    canvas.set_view(View(bookmark.y, bookmark.x, bookmark.zoom, view.width, view.height))
+    canvas.setFocus()
+
+
+def fill_menu(context: Context, menu: QMenu, fixed: int) -> None:
+    """List the bookmarks below the first ``fixed`` entries of a menu."""
+    for action in menu.actions()[fixed:]:
+        menu.removeAction(action)
+    bookmarks = context.session.slide_view.bookmarks
+    if bookmarks:
+        menu.addSeparator()
+    for place, bookmark in enumerate(bookmarks[:IN_MENU], start=1):
+        words = f"{'&' if place <= 9 else ''}{place}  {bookmark.name.replace('&', '&&')}"
+        menu.addAction(words, partial(go_to_bookmark, context, bookmark))
+
+
+def _make(context: Context, parent: QWidget) -> QWidget:
+    dock = BookmarksDock(context.session, parent)
+    dock.add_requested.connect(lambda: context.navigator.trigger("bookmark.add"))
+    dock.chosen.connect(partial(go_to_bookmark, context))
+    return dock
+
+
+def _open(context: Context) -> None:
+    context.navigator.show_panel("bookmarks")
+
+
+ACTIONS = (
+    Action(
+        "bookmark.add",
+        "Add bookmark…",
+        MENU,
+        add_bookmark,
+        ("Ctrl+B",),
+        "bookmark-plus-outline",
+        when=with_slide,
+        group=1,
+        tooltip="Keeps the view on screen under a name",
+    ),
+    Action("bookmark.list", "Bookmarks", MENU, _open, (), "bookmark-multiple-outline", when=with_slide, group=1),
+)
+PANEL = PanelSpec(
+    "bookmarks", "Bookmarks", "bookmark-multiple-outline", "left", _make, tab_with="slides", actions=ACTIONS
+)

@@ -27,10 +27,12 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text, things
 
 if TYPE_CHECKING:
+    from microscope_qc.app.context import Context
     from microscope_qc.app.session.session import Session
     from microscope_qc.project.records import Change, LogEntry
 
@@ -66,8 +68,8 @@ class HistoryDock(QWidget):
         self._redo = self._button("Redo", "redo")
         self.export = self._button("CSV…", "file-delimited-outline")
         self.export.setToolTip("The whole history as a table: who, when, what, before, after")
-        self._undo.clicked.connect(session.undo)
-        self._redo.clicked.connect(session.redo)
+        self._undo.clicked.connect(session.undoing.undo)
+        self._redo.clicked.connect(session.undoing.redo)
         self.export.clicked.connect(self.export_requested)
         row = QHBoxLayout()
         row.setContentsMargins(theme.STEP, 0, theme.STEP, theme.STEP)
@@ -203,7 +205,7 @@ class HistoryDock(QWidget):
     def _on_item_double_clicked(self, item: QListWidgetItem) -> None:
         entry: LogEntry = item.data(ENTRY)
         if entry.box_ids:
-            self._session.show_boxes(entry.box_ids)
+            self._session.navigation.show_boxes(entry.box_ids)
 
 
 class _TwoLines(QStyledItemDelegate):
@@ -315,3 +317,12 @@ def _named(item: str, codes: Mapping[int, str]) -> str:
 def clock(time: str) -> str:
     """``2026-11-20T21:04:05...`` -> ``2026-11-20 21:04``."""
     return time.replace("T", " ")[:16]
+
+
+def _make(context: Context, parent: QWidget) -> QWidget:
+    dock = HistoryDock(context.session, parent)
+    dock.export_requested.connect(lambda: context.navigator.trigger("file.history"))
+    return dock
+
+
+PANEL = PanelSpec("history", "History", "history", "right", _make)

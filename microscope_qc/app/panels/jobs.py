@@ -18,10 +18,12 @@ from qtpy.QtWidgets import (
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
+from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.jobs import format_seconds
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.context import Context
 
 
 class JobsDock(QWidget):
@@ -137,3 +139,10 @@ def story(handle: JobHandle) -> str:
     if handle.state is JobState.FAILED and handle.error is not None:
         return f"{ending}: {handle.error}"
     return ending
+
+
+def _make(context: Context, parent: QWidget) -> QWidget:
+    return JobsDock(context.jobs, parent)
+
+
+PANEL = PanelSpec("jobs", "Jobs", "progress-clock", "bottom", _make, tab_with="gallery")

@@ -9,9 +9,11 @@ from qtpy.QtWidgets import QApplication, QHBoxLayout, QPlainTextEdit, QPushButto
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.log import KEPT
+from microscope_qc.app.panels.spec import PanelSpec
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.log import LogKeeper
+    from microscope_qc.app.context import Context
 
 
 class LogDock(QWidget):
@@ -43,3 +45,10 @@ class LogDock(QWidget):
         clipboard = QApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(self._log.text())
+
+
+def _make(context: Context, parent: QWidget) -> QWidget:
+    return LogDock(context.errors.log, parent)
+
+
+PANEL = PanelSpec("log", "Log", "text-box-outline", "bottom", _make, tab_with="gallery")

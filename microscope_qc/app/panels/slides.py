@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QPoint, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
-from qtpy.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.base.slide_files import SLIDE_FILTER, the_slide
+from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import count_text
+from microscope_qc.project.scenes import SceneFacts, read_facts
 
 if TYPE_CHECKING:
-    from microscope_qc.app.shell.main_window import MainWindow
-    from microscope_qc.project import SlideRecord
+    from microscope_qc.app.context import Context
+    from microscope_qc.project import Project, SlideRecord
     from microscope_qc.slides import Mosaic
 
 PICTURE = QSize(64, 48)
@@ -28,10 +43,10 @@ PICTURE_PX = 160
 class SlidesDock(QWidget):
     """A click shows a slide."""
 
-    def __init__(self, window: MainWindow, parent: QWidget | None = None) -> None:
+    def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._window = window
-        self._session = window.session
+        self._context = context
+        self._session = context.session
         self._project = self._session.project
         self._pictures: dict[int, QIcon] = {}
         self._asked: set[int] = set()
@@ -44,11 +59,11 @@ class SlidesDock(QWidget):
         self.items.currentItemChanged.connect(self._on_current_item_changed)
         self.items.customContextMenuRequested.connect(self._on_menu_requested)
         self.add_button = QPushButton("Add slide…")
-        self.add_button.clicked.connect(lambda: window.trigger("file.add_slide"))
+        self.add_button.clicked.connect(lambda: context.navigator.trigger("file.add_slide"))
         self.locate_button = QPushButton("Locate…")
         self.locate_button.setToolTip("Say where the slide lies now")
         self.locate_button.setProperty("primary", True)
-        self.locate_button.clicked.connect(lambda: window.slides.locate(self._current_id()))
+        self.locate_button.clicked.connect(lambda: locate(context, self._current_id()))
         row = QHBoxLayout()
         row.setContentsMargins(theme.STEP, theme.STEP // 2, theme.STEP, theme.STEP)
         row.addWidget(self.add_button, 1)
@@ -69,7 +84,7 @@ class SlidesDock(QWidget):
         link(self, session.runs_changed, self._on_all_changed)
         link(self, session.slide_changed, self._show_current)
         link(self, session.mosaic_changed, self._show_current)
-        window.canvas.thumbnail_ready.connect(self._on_thumbnail_ready)
+        context.canvas.thumbnail_ready.connect(self._on_thumbnail_ready)
         self._fill()
 
     def sizeHint(self) -> QSize:
@@ -118,7 +133,7 @@ class SlidesDock(QWidget):
         self._due.soon()
 
     def _count(self, slide_id: int) -> tuple[int, int]:
-        """How many finds of a slide are shown, and how many of those were not reviewed yet."""
+        """How many findings of a slide are shown, and how many of those were not reviewed yet."""
         project, session = self._session.project, self._session
         assert project is not None
         if slide_id not in self._counts:
@@ -141,14 +156,14 @@ class SlidesDock(QWidget):
             if item is None or project is None:
                 continue
             shown, left = self._count(slide.id)
-            finds = f"{count_text(shown)} finds"
+            found = f"{count_text(shown)} findings"
             if left:
-                finds = f"{count_text(left)} of {count_text(shown)} left"
+                found = f"{count_text(left)} of {count_text(shown)} left"
             height, width = slide.shape_px
             size = f"{count_text(width)} × {count_text(height)} px"
-            second = "not found: locate it" if slide.missing else finds
+            second = "not found: locate it" if slide.missing else found
             item.setText(f"{slide.name}\n{size}\n{second}")
-            judged = f"{count_text(shown)} finds shown, {count_text(left)} not reviewed yet"
+            judged = f"{count_text(shown)} findings shown, {count_text(left)} not reviewed yet"
             item.setToolTip(f"{slide.path}\n{judged}")
             item.setForeground(self.palette().placeholderText() if slide.missing else self.palette().text())
 
@@ -170,10 +185,10 @@ class SlidesDock(QWidget):
         if self.items.itemAt(place) is None:
             return
         menu = QMenu(self)
-        for action_id in ("slide.info", "slide.pixel_size", "slide.remove"):
-            menu.addAction(self._window.book.actions[action_id])
+        for action in self._context.navigator.menu_actions(("slide.info", "slide.pixel_size", "slide.remove")):
+            menu.addAction(action)
         menu.addAction(
-            theme.icon("folder-search-outline"), "Locate…", lambda: self._window.slides.locate(self._current_id())
+            theme.icon("folder-search-outline"), "Locate…", lambda: locate(self._context, self._current_id())
         )
         viewport = self.items.viewport()
         menu.exec((viewport or self.items).mapToGlobal(place))
@@ -191,7 +206,7 @@ class SlidesDock(QWidget):
             if slide.missing or slide.id in self._asked or (shown is not None and slide.id == shown.id):
                 continue
             self._asked.add(slide.id)
-            self._window.jobs.call(
+            self._context.jobs.call(
                 partial(read_picture, slide),
                 on_done=partial(self._take_picture, slide.id),
                 on_failed=lambda error: None,  # the slide says so itself when it is opened
@@ -207,9 +222,42 @@ class SlidesDock(QWidget):
                 item.setIcon(self._pictures[slide_id])
 
 
+def locate(context: Context, slide_id: int) -> None:
+    """Ask where a slide lies now."""
+    project = context.session.project
+    if project is None or slide_id == 0:
+        return
+    slide = next(record for record in project.slides if record.id == slide_id)
+    folder = slide.path.parent
+    start = str(folder if folder.exists() else project.path.parent)
+    window = context.navigator.window
+    chosen, _ = QFileDialog.getOpenFileName(window, f"Where is {slide.path.name}?", start, SLIDE_FILTER)
+    if not chosen:
+        return
+    place = the_slide(Path(chosen))
+    context.session.notice.emit(f"Looking whether {place.name} is {slide.name} …")
+    context.jobs.call(
+        lambda: read_facts(place, scene=slide.scene)[0],
+        on_done=lambda facts: _relocate(context, project, slide_id, facts),
+    )
+
+
+def _relocate(context: Context, project: Project, slide_id: int, facts: SceneFacts) -> None:
+    if project is not context.session.project or not any(record.id == slide_id for record in project.slides):
+        return  # closed, or the slide was removed, meanwhile
+    try:
+        project.slides.relocate(slide_id, facts.path, facts=facts)
+    except InputError as error:
+        answer = QMessageBox.question(
+            context.navigator.window, "Another slide", f"{error}\n\nUse it all the same? The boxes stay where they are."
+        )
+        if answer == QMessageBox.StandardButton.Yes:
+            project.slides.relocate(slide_id, facts.path, facts=facts, force=True)
+
+
 def read_picture(slide: SlideRecord) -> np.ndarray | None:
     """Small picture of a slide (worker thread); None where reading it would take long."""
-    from microscope_qc.app.session.session import open_mosaic
+    from microscope_qc.app.session.pixels import open_mosaic
     from microscope_qc.core.geometry import Region
     from microscope_qc.slides.preview import needs_conversion
     from microscope_qc.slides.tile_cache import TileSource
@@ -246,3 +294,6 @@ def _blank() -> QIcon:
     whole = QPixmap(PICTURE)
     whole.fill(QColor(128, 128, 128, 60))
     return QIcon(whole)
+
+
+PANEL = PanelSpec("slides", "Slides", "image-multiple-outline", "left", SlidesDock, ("annotate", "sem"))

@@ -30,11 +30,14 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.boxes import BoxChange
 from microscope_qc.core.wording import confidence_text, count_text, length_text, state_text
 
 if TYPE_CHECKING:
+    from microscope_qc.app.context import Context
     from microscope_qc.app.session.session import Session
 
 Index = QModelIndex | QPersistentModelIndex
@@ -63,7 +66,7 @@ class FindsTableModel(QAbstractTableModel):
         """Take the shown rows anew."""
         self.beginResetModel()
         project = self._session.project
-        self._runs = {} if project is None else {run.id: model_name(run.card) for run in project.runs}
+        self._runs = {} if project is None else {run.id: model_name(run) for run in project.runs}
         self._ids, self._row = self._sorted(), None
         self.endResetModel()
 
@@ -261,12 +264,6 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
-def model_name(card: dict[str, Any]) -> str:
-    """Short name of the model of a run."""
-    name = str(card.get("model", "")).rstrip("/").replace("\\", "/").rpartition("/")[2]
-    return name or "model"
-
-
 class TableDock(QWidget):
     """The table, and a line that says how many are shown."""
 
@@ -388,7 +385,7 @@ class TableDock(QWidget):
         self._taking = False
 
     def _on_double_clicked(self, index: QModelIndex) -> None:
-        self._session.select_and_centre(int(self.model.ids[index.row()]))
+        self._session.navigation.select_and_centre(int(self.model.ids[index.row()]))
 
 
 def as_text(session: Session, ids: np.ndarray) -> str:
@@ -416,3 +413,10 @@ def _harmless(cell: str) -> str:
     text = cell.strip()
     number = text.replace(".", "", 1).lstrip("-").replace("e", "").isdigit()
     return f"'{text}" if text[:1] in "=+-@" and not number else text
+
+
+def _make(context: Context, parent: QWidget) -> QWidget:
+    return TableDock(context.session, parent)
+
+
+PANEL = PanelSpec("table", "Table", "table", "bottom", _make, ("annotate", "sem"), tab_with="gallery")

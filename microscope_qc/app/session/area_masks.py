@@ -16,7 +16,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.workflows.detection.area import KINDS, area_setting, masks_to_dict, stored_masks
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session.session import Session
+    from microscope_qc.app.session.state import SessionState
     from microscope_qc.core.area_mask import AreaMask
     from microscope_qc.project import Project
     from microscope_qc.project.records import SlideRecord
@@ -37,7 +37,7 @@ class AreaMasks(QObject):
     leaving = Signal()
     changed = Signal()
 
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+    def __init__(self, session: SessionState, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._project: Project | None = None

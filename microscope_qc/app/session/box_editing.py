@@ -1,7 +1,4 @@
-"""Editing that takes more than one call of the project: copy, cut, paste, duplicate, one-click boxes, moving several.
-
-Each is one entry of the history.
-"""
+"""Editing boxes: draw, move, delete, copy, cut, paste, duplicate. Each is one entry of the history."""
 
 from __future__ import annotations
 
@@ -11,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.app.session.clipboard import MOST, CopiedBoxes
-from microscope_qc.core.boxes import make_rows
+from microscope_qc.app.session.words import count_words
+from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session.session import Session
+    from microscope_qc.app.session.state import SessionState
     from microscope_qc.project import Project
     from microscope_qc.project.records import LogEntry
 
@@ -28,7 +26,7 @@ NUDGES_S = 1.0
 class BoxEditing:
     """Edits boxes of the slide on screen."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SessionState) -> None:
         self._session = session
         self._nudged: tuple[Project, LogEntry | None, np.ndarray, float] | None = None
 
@@ -36,6 +34,11 @@ class BoxEditing:
         if self._session.project is None or self._session.slide is None:
             raise InputError("No slide is open.", hint="Open a slide first.")
         return self._session.project
+
+    def delete(self, ids: np.ndarray) -> None:
+        """Delete boxes (can be undone)."""
+        if len(ids):
+            self._project().boxes.delete(ids)
 
     # -- clipboard ---------------------------------------------------------------------------------------------------
 
@@ -49,7 +52,7 @@ class BoxEditing:
         """
         session, project = self._session, self._project()
         if len(ids) > MOST:
-            raise InputError("At most 100 000 finds can be copied at once.", hint="Select fewer, or export them.")
+            raise InputError("At most 100 000 findings can be copied at once.", hint="Select fewer, or export them.")
         rows = session.table.get(ids)
         slide = session.slide
         assert slide is not None
@@ -127,6 +130,30 @@ class BoxEditing:
 
     # -- drawing and moving ------------------------------------------------------------------------------------------
 
+    def draw(self, y0: float, x0: float, y1: float, x1: float) -> int:
+        """Add a box of the class to draw and select it; returns its id."""
+        session, project = self._session, self._project()
+        slide = session.slide
+        assert slide is not None
+        rows = make_rows(
+            1,
+            class_id=session.draw_class_id,
+            y0=y0,
+            x0=x0,
+            y1=y1,
+            x1=x1,
+            state=ReviewState.CONFIRMED,  # drawn by a user: nobody has to confirm it again
+        )
+        code = session.class_of(session.draw_class_id).code
+        box_id = int(project.boxes.add(slide.id, rows, title=f"Draw {code}")[0])
+        session.selection.set([box_id])
+        return box_id
+
+    def move(self, box_id: int, y0: float, x0: float, y1: float, x1: float, *, resized: bool = False) -> None:
+        """Move or resize a box."""
+        title = "Resize 1 finding" if resized else "Move 1 finding"
+        self._project().boxes.edit([box_id], title=title, y0=y0, x0=x0, y1=y1, x1=x1)
+
     def click_size_px(self) -> tuple[float, float] | None:
         """Height and width of the box that one click makes; None where the class to draw has no size of its own."""
         session = self._session
@@ -194,15 +221,12 @@ class BoxEditing:
         moves = []
         for axis in (0, 1):
             if high[axis] - low[axis] > slide.shape_px[axis]:
-                raise InputError("These finds do not fit on this slide.", hint="Select fewer, or open another slide.")
+                raise InputError(
+                    "These findings do not fit on this slide.", hint="Select fewer, or open another slide."
+                )
             moves.append(float(max(-low[axis], 0.0) - max(high[axis] - slide.shape_px[axis], 0.0)))
         return moves[0], moves[1]
 
 
 def _held(step: float, low: float, high: float, end: float) -> float:
     return min(step, max(end - high, 0.0)) if step > 0 else max(step, min(-low, 0.0))
-
-
-def count_words(verb: str, ids: np.ndarray) -> str:
-    """``Move 1 find``, ``Move 12 finds``."""
-    return f"{verb} 1 find" if len(ids) == 1 else f"{verb} {len(ids)} finds"

@@ -1,6 +1,6 @@
 """Boxes on the clipboard, beside the table that other programs take.
 
-What comes back may have been put there by another window or another program: it is checked like a file of a stranger.
+What comes back may have been put there by another window or another program: it is checked like an untrusted file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from microscope_qc.core.outline import Outline
 MIME_TYPE = "application/x-microscope-qc-boxes+json"
 MOST = 100_000
 LARGEST = 64 * 2**20
-NOT_OURS = "The clipboard holds no finds."
+NOT_OURS = "The clipboard holds no findings."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ class CopiedBoxes:
             attributes = {int(place): dict(values) for place, values in found["attributes"].items()}
             outlines = {int(place): Outline.from_json(_text(text)) for place, text in found["outlines"].items()}
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-            raise InputError(NOT_OURS, hint="Copy finds with Ctrl C first.") from error
+            raise InputError(NOT_OURS, hint="Copy findings with Ctrl C first.") from error
         count = len(corners)
         fine = 0 < count <= MOST and len(codes) == len(notes) == count and bool(np.isfinite(corners).all())
         fine = fine and bool((corners[:, 2:] > corners[:, :2]).all())
         if not fine or any(not 0 <= place < count for place in (*attributes, *outlines)):
-            raise InputError(NOT_OURS, hint="Copy finds with Ctrl C first.")
+            raise InputError(NOT_OURS, hint="Copy findings with Ctrl C first.")
         return cls(corners, codes, notes, size, attributes, outlines)
 
     def around(self, y: float, x: float, *, pixel_size_um: tuple[float, float] | None) -> CopiedBoxes:

@@ -13,7 +13,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
-    from microscope_qc.app.session.session import Session
+    from microscope_qc.app.session.state import SessionState
     from microscope_qc.project.records import RunRecord
 
 BOTH, FIRST, SECOND = PARTS = ("both", "first", "second")
@@ -38,7 +38,7 @@ class Comparison(QObject):
 
     changed = Signal()
 
-    def __init__(self, session: Session, jobs: JobRunner, parent: QObject | None = None) -> None:
+    def __init__(self, session: SessionState, jobs: JobRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._jobs = session, jobs
         self.runs: tuple[RunRecord, RunRecord] | None = None

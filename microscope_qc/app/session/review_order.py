@@ -1,4 +1,4 @@
-"""The finds of the slide on screen in review order: one list that gallery, review page and "next" share."""
+"""The findings of the slide on screen in review order: one list that gallery, review page and "next" share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentMod
 from microscope_qc.app.base.newest import NewestWork
 from microscope_qc.app.session.orders import ORDERS, Columns, columns_of, order_rows
 from microscope_qc.app.session.places import Places
-from microscope_qc.app.session.session import Session
+from microscope_qc.app.session.state import SessionState
 from microscope_qc.core.boxes import BoxChange
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import tooltip
@@ -20,18 +20,18 @@ Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
 BOX_ID = int(Qt.ItemDataRole.UserRole)
 LIVE_SORT_MS = 250
-"""Finds that come while nobody reviews are sorted in at most this often."""
+"""Findings that come while nobody reviews are sorted in at most this often."""
 AT_ONCE = 5_000
-"""More finds than this are sorted in a thread; until it is done the order before stays on screen."""
+"""More findings than this are sorted in a thread; until it is done the order before stays on screen."""
 ONE_BY_ONE = 50
 
 
-class FindModel(QAbstractListModel):
-    """Ids of the shown finds, in an order that stays put while a person reviews.
+class FindingModel(QAbstractListModel):
+    """Ids of the shown findings, in an order that stays put while a user reviews.
 
-    Sorting happens when the filter, the order, the classes or the slide change, and on :meth:`sort_again`. A find that
-    is judged keeps its place, even if the filter would now hide it. New finds are sorted in while nobody has reviewed
-    anything since the last sort; afterwards they are put behind the others.
+    Sorting happens when the filter, the order, the classes or the slide change, and on :meth:`sort_again`. A finding
+    that is judged keeps its place, even if the filter would now hide it. New findings are sorted in while nobody has
+    reviewed anything since the last sort; afterwards they are put behind the others.
 
     Whoever acts on the order (a key, "next") gets the one that is true now: a sort under way is then done at once.
     """
@@ -39,7 +39,7 @@ class FindModel(QAbstractListModel):
     order_changed = Signal()
     stale_changed = Signal()  # whether "sort again" would change something
 
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+    def __init__(self, session: SessionState, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._places = Places()
@@ -52,7 +52,7 @@ class FindModel(QAbstractListModel):
         self._work = NewestWork("gallery", self)
         self._came: list[np.ndarray] = []  # while a sort is under way
         self._gone = False
-        self.taking_out = False  # views choose another current cell then: that is no wish of a person
+        self.taking_out = False  # views choose another current cell then: that is no wish of a user
         self._live = QTimer(self)
         self._live.setSingleShot(True)
         self._live.setInterval(LIVE_SORT_MS)
@@ -63,7 +63,6 @@ class FindModel(QAbstractListModel):
         session.filter_changed.connect(self.sort_again)
         session.classes_changed.connect(self.sort_again)
         session.boxes_changed.connect(self._on_boxes_changed)
-        session.order = self.order_ids
         self._on_project_changed()
         self.sort_again()
 
@@ -79,7 +78,7 @@ class FindModel(QAbstractListModel):
 
     @property
     def count(self) -> int:
-        """How many finds stand in the list that is on screen."""
+        """How many findings stand in the list that is on screen."""
         return len(self._places)
 
     @property
@@ -94,12 +93,12 @@ class FindModel(QAbstractListModel):
 
     @property
     def appended(self) -> int:
-        """How many new finds stand behind the sorted ones."""
+        """How many new findings stand behind the sorted ones."""
         return self._appended
 
     @property
     def stale(self) -> bool:
-        """Whether judgements or new finds came since the last sort."""
+        """Whether judgements or new findings came since the last sort."""
         return bool(self._appended or self._changed)
 
     @property
@@ -113,20 +112,20 @@ class FindModel(QAbstractListModel):
         return self._places.ids
 
     def id_at(self, row: int) -> int:
-        """The find at a place on screen."""
+        """The finding at a place on screen."""
         return int(self._places.ids[row])
 
     def ids_between(self, first: int, last: int) -> np.ndarray:
-        """The finds from one place on screen to another, both included."""
+        """The findings from one place on screen to another, both included."""
         return self._places.ids[first : last + 1]
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
-        """Sorted places on screen of those of some finds that are shown."""
+        """Sorted places on screen of those of some findings that are shown."""
         found = self._places.of(ids)
         return np.sort(found[found >= 0])
 
     def row_of(self, box_id: int | None) -> int | None:
-        """Place of a find on screen, or None when it is not shown."""
+        """Place of a finding on screen, or None when it is not shown."""
         place = -1 if box_id is None else int(self._places.of(np.array([box_id]))[0])
         return None if place < 0 else place
 
@@ -136,7 +135,7 @@ class FindModel(QAbstractListModel):
         return table.get([box_id])[0] if box_id in table else None
 
     def rowCount(self, parent: Index = NOWHERE) -> int:
-        """Qt: how many finds."""
+        """Qt: how many findings."""
         return 0 if parent.isValid() else len(self._places)
 
     def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
@@ -164,7 +163,7 @@ class FindModel(QAbstractListModel):
         self.order_changed.emit()
 
     def sort_again(self) -> None:
-        """Compute the order from what is shown now: at once for few finds, else in a thread."""
+        """Compute the order from what is shown now: at once for few findings, else in a thread."""
         self._live.stop()
         self._classes = {item.id: item for item in self._session.classes}
         self._reviewing = False
@@ -184,7 +183,7 @@ class FindModel(QAbstractListModel):
             return sorted_places(columns, mask, name, classes, size), time.perf_counter() - begun
 
         self._work.ask("sort", work, self._on_sorted)
-        # the window's own part takes at most a tenth of the time, however many finds there are
+        # the window's own part takes at most a tenth of the time, however many findings there are
         self._live.setInterval(max(LIVE_SORT_MS, round(10_000 * (time.thread_time() - started))))
         self.stale_changed.emit()
 
@@ -244,7 +243,7 @@ class FindModel(QAbstractListModel):
         self.order_changed.emit()
 
     def _on_slide_changed(self) -> None:
-        """Nothing of the slide before stays on screen while the finds of this one are sorted."""
+        """Nothing of the slide before stays on screen while the findings of this one are sorted."""
         self._take(Places())
         self.sort_again()
 
@@ -279,7 +278,7 @@ class FindModel(QAbstractListModel):
             self.stale_changed.emit()
 
     def _append(self, ids: np.ndarray) -> None:
-        """Put those of some finds that are shown and not in the list yet behind the others."""
+        """Put those of some findings that are shown and not in the list yet behind the others."""
         table = self._session.table
         ids = ids[table.has(ids)]
         ids = ids[(self._places.of(ids) < 0) & self._session.shown_mask()[table.rows_of(ids)]] if len(ids) else ids
@@ -333,9 +332,3 @@ def sorted_places(
     """The shown ones of some boxes in the order called ``name`` (any thread)."""
     shown = columns if mask.all() else {column: values[mask] for column, values in columns.items()}
     return Places(shown["id"][order_rows(shown, name, classes=classes, pixel_size_um=pixel_size_um)])
-
-
-def find_model(session: Session) -> FindModel:
-    """Return the one model of a window's session (it is the one that gives the session its order)."""
-    owner = getattr(session.order, "__self__", None)
-    return owner if isinstance(owner, FindModel) else FindModel(session)

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from psygnal import Signal
 
-from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, ReviewState
+from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable, ReviewState
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session.session import Session
-    from microscope_qc.core.boxes import BoxTable
-
+    from microscope_qc.project import Project
 
 STATES = len(ReviewState)
 
 
 class ShownBoxes:
-    """The filter's answer for every row of the session's table; asking costs nothing until something changes."""
+    """The filter's answer for every row of one slide's table; asking costs nothing until something changes.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    Whoever holds it says which slide is on screen (:meth:`show`) and what has changed (:meth:`forget`,
+    :meth:`follow`).
+    """
+
+    limit_changed: ClassVar[Signal] = Signal()
+
+    def __init__(self) -> None:
+        self._project: Project | None = None
+        self._slide_id: int | None = None
+        self._table = BoxTable()
         self._ids = np.empty(0, np.int64)
         self._mask: np.ndarray | None = None
         self._rows: np.ndarray | None = None
@@ -29,10 +36,15 @@ class ShownBoxes:
         self._limit: np.ndarray | None = None  # a boolean for each id, up to the largest that is shown
         self._limit_of: BoxTable | None = None
 
+    def show(self, project: Project | None, slide_id: int | None, table: BoxTable) -> None:
+        """Answer for another slide: its project's filter, its boxes."""
+        self._project, self._slide_id, self._table = project, slide_id, table
+        self.forget()
+
     @property
     def limited(self) -> bool:
         """Whether only some of the boxes that pass the filter are shown."""
-        return self._limit is not None and self._limit_of is self._session.table
+        return self._limit is not None and self._limit_of is self._table
 
     def limit(self, ids: np.ndarray | None) -> None:
         """Of the boxes on this slide that pass the filter show only these, whatever detections are switched off.
@@ -45,9 +57,9 @@ class ShownBoxes:
         if ids is not None:
             self._limit = np.zeros(int(ids.max(initial=0)) + 1, bool)
             self._limit[ids] = True
-            self._limit_of = self._session.table
+            self._limit_of = self._table
         self.forget()
-        self._session.filter_changed.emit()
+        self.limit_changed.emit()
 
     def passes(self, rows: np.ndarray, *, limited: bool = True) -> np.ndarray:
         """One boolean for each of some rows of the slide on screen; without the limit where ``limited`` is False."""
@@ -64,7 +76,7 @@ class ShownBoxes:
     def follow(self, change: BoxChange) -> None:
         """Boxes of the table have changed."""
         self._rows = self._counts = None
-        mask, table = self._mask, self._session.table
+        mask, table = self._mask, self._table
         if mask is None:
             return
         if change.kind == "reset":
@@ -87,7 +99,7 @@ class ShownBoxes:
 
     def mask(self) -> np.ndarray:
         """One boolean for each row of the table. Read it, do not write to it."""
-        rows = self._session.table.rows
+        rows = self._table.rows
         if self._mask is None or len(self._mask) != len(rows):
             self._ids = np.ascontiguousarray(rows["id"])
             self._mask = self.passes(rows) if len(rows) else np.empty(0, bool)
@@ -96,7 +108,7 @@ class ShownBoxes:
     def rows(self) -> np.ndarray:
         """The rows that are shown: a copy for all who ask, which cannot be written to."""
         if self._rows is None:
-            rows, mask = self._session.table.rows, self.mask()
+            rows, mask = self._table.rows, self.mask()
             self._rows = rows[mask] if len(rows) else np.zeros(0, BOX_DTYPE)
             self._rows.flags.writeable = False
         return self._rows
@@ -104,7 +116,7 @@ class ShownBoxes:
     def counts(self) -> np.ndarray:
         """How many boxes of each class id and state are shown, shape (classes, states): one count for all who ask."""
         if self._counts is None:
-            table, mask = self._session.table, self.mask()
+            table, mask = self._table, self.mask()
             keys = (table.class_ids * STATES + table.states)[mask]
             found = np.bincount(keys, minlength=STATES)
             self._counts = np.append(found, np.zeros(-len(found) % STATES, found.dtype)).reshape(-1, STATES)
@@ -117,12 +129,12 @@ class ShownBoxes:
         return {number: int(total[number]) for number in np.flatnonzero(total).tolist()}
 
     def _filter(self) -> BoxFilter:
-        project, slide = self._session.project, self._session.slide
-        if project is None or slide is None:
+        project, slide_id = self._project, self._slide_id
+        if project is None or slide_id is None:
             return BoxFilter()
         known = project.filters.current
         if self.limited:
             known = replace(known, hidden_runs=frozenset(), found_by=None)
         if known.text or known.size_um is not None:  # the facts are gathered from all boxes
-            return replace(known, facts=project.boxes.facts(slide.id))
+            return replace(known, facts=project.boxes.facts(slide_id))
         return known

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.slides.display import DisplaySettings
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session.session import Session
     from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +110,15 @@ class _State:
 
 
 class SlideView(QObject):
-    """The state of the slide on screen.
+    """The state of the slide on screen; whoever holds it says which slide that is (:meth:`show`).
 
     ``display_changed`` carries the new :class:`DisplaySettings`, at most once per screen refresh while something is
     dragged. The other signals carry nothing. All of them are also sent when another slide comes on screen.
+
+    Parameters
+    ----------
+    say
+        Takes a sentence for the user.
     """
 
     display_changed = Signal(object)
@@ -122,9 +128,9 @@ class SlideView(QObject):
     veil_changed = Signal(bool)
     grey_place_picked = Signal(float, float, float)  # y, x and radius in slide pixels, by the tool "grey"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
-        self._session = session
+        self._say = say
         self._project: Project | None = None
         self._slide_id: int | None = None
         self._states: dict[int, _State] = {}
@@ -139,13 +145,12 @@ class SlideView(QObject):
         self._repaint.setSingleShot(True)
         self._repaint.setInterval(REPAINT_MS)
         self._repaint.timeout.connect(self._tell_display)
-        session.slide_changed.connect(self._on_slide_changed)
 
     # -- the slide on screen -----------------------------------------------------------------------------------------
 
-    def _on_slide_changed(self) -> None:
+    def show(self, project: Project | None, slide: SlideRecord | None) -> None:
+        """Take another slide; what is not stored yet of the one before is stored first."""
         self.save()
-        slide, project = self._session.slide, self._session.project
         if project is not self._project:
             self._states.clear()
             self._project = project
@@ -177,7 +182,7 @@ class SlideView(QObject):
                     state.seen_dirty = False
             except MicroscopeQCError as error:
                 log.warning("view of slide %s not stored: %s", slide_id, error)
-                self._session.notice.emit(f"How this slide is shown could not be stored: {error}")
+                self._say(f"How this slide is shown could not be stored: {error}")
                 return
 
     def _touch(self, *, seen: bool = False) -> None:
@@ -210,8 +215,7 @@ class SlideView(QObject):
         """How any slide of the project is shown (thumbnails of slides that are not on screen)."""
         if slide_id in self._states:
             return self._states[slide_id].display
-        project = self._session.project
-        return _stored_view(project, slide_id)[0] if project is not None else DisplaySettings()
+        return _stored_view(self._project, slide_id)[0] if self._project is not None else DisplaySettings()
 
     def _tell_display(self) -> None:
         self.display_changed.emit(self._state.display)

@@ -12,7 +12,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session.session import Session
+    from microscope_qc.app.session.state import SessionState
     from microscope_qc.project import Project
     from microscope_qc.project.parts.history import PendingStep
     from microscope_qc.project.records import LogEntry
@@ -26,8 +26,16 @@ LARGE = 20_000
 class Undoing:
     """Takes steps back and does them again."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SessionState) -> None:
         self._session = session
+
+    def undo(self) -> None:
+        """Take the last command back, say which, and go there."""
+        self.step(undo=True)
+
+    def redo(self) -> None:
+        """Do the command that was taken back again."""
+        self.step(undo=False)
 
     def step(self, *, undo: bool) -> None:
         """Take the last command back (or do it again), say which, and go there.

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.actions.checks import with_slide
 from microscope_qc.app.base import theme
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.project.records import SlideRecord
@@ -72,7 +74,7 @@ class OfferBar(QFrame):
         self.show()
 
     def refresh_look(self) -> None:
-        """Take the theme anew."""
+        """Take the colours of the theme."""
         colours = theme.current()
         self._icon.setPixmap(theme.icon("layers-triple-outline", colours.accent).pixmap(20, 20))
         self.setStyleSheet(
@@ -95,6 +97,19 @@ class Conversions(QObject):
         session.slide_changed.connect(self._on_slide_changed)
         session.mosaic_changed.connect(self._on_mosaic_changed)
 
+    def action(self) -> Action:
+        """Return the action that offers it whatever the slide is like."""
+        return Action(
+            "slide.convert",
+            "Convert to a fast copy…",
+            "Slide",
+            lambda _context: self.propose(),
+            (),
+            "layers-triple-outline",
+            when=with_slide,
+            tooltip="An OME-Zarr pyramid beside the slide, made in the background without losing a value",
+        )
+
     # -- offering ----------------------------------------------------------------------------------------------------
 
     def _on_slide_changed(self) -> None:
@@ -108,7 +123,7 @@ class Conversions(QObject):
             self.propose(asked=False)
 
     def propose(self, *, asked: bool = True) -> None:
-        """Offer to convert the slide on screen; ``asked`` when the person wants it, whatever the slide is like."""
+        """Offer to convert the slide on screen; ``asked`` when the user wants it, whatever the slide is like."""
         project, slide, mosaic = self._session.project, self._session.slide, self._session.mosaic
         if project is None or slide is None:
             return
@@ -148,7 +163,7 @@ class Conversions(QObject):
     # -- converting --------------------------------------------------------------------------------------------------
 
     def start(self, project: Project, slide: SlideRecord, plan: ConversionPlan) -> None:
-        """Convert in a child process; the person goes on working."""
+        """Convert in a child process; the user goes on working."""
         key = _key(project, slide)
         handle = self._jobs.run(
             convert_in_child(slide, plan.out),
@@ -160,7 +175,7 @@ class Conversions(QObject):
         handle.ended.connect(lambda: self._running.pop(key, None))
 
     def _on_stopped(self, slide: SlideRecord, plan: ConversionPlan) -> None:
-        # only when the person stopped it: a conversion that the window's end stops goes on at the next start
+        # only when the user stopped it: a conversion that the window's end stops goes on at the next start
         self._jobs.call(lambda: discard_unfinished(plan.out))
         self._session.notice.emit(f"The conversion of {slide.name} was stopped; nothing of it is left.")
 
@@ -168,7 +183,7 @@ class Conversions(QObject):
         self._session.notice.emit(f"{slide.name} is converted: {facts.path}")
         if project is self._session.project and not project.read_only:
             self.bar.offer(
-                f"{slide.name} is converted: {facts.path.name}. The project can use this copy from now on: finds, "
+                f"{slide.name} is converted: {facts.path.name}. The project can use this copy from now on: findings, "
                 "marks and judgements stay as they are, and the slide's own file is not touched.",
                 "Use it",
                 partial(self.use, project, slide.id, facts),

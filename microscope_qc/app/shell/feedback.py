@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-import threading
-import traceback
 from collections.abc import Callable
-from types import TracebackType
 
-from psygnal import EmitLoopError
-from qtpy.QtCore import QEasingCurve, QEvent, QObject, QPropertyAnimation, Qt, QTimer, Signal
+from qtpy.QtCore import QEasingCurve, QEvent, QObject, QPropertyAnimation, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
@@ -26,62 +20,9 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.core.errors import Cancelled, MicroscopeQCError
-
-log = logging.getLogger(__name__)
+from microscope_qc.core.errors import MicroscopeQCError
 
 TOAST_MS = 3200
-
-
-def original_error(error: BaseException) -> BaseException:
-    """The error a listener raised, without the wrapping of the signal that called it."""
-    while isinstance(error, EmitLoopError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-class ErrorSink(QObject):
-    """Catches what nobody caught: the window stays alive and the person hears about it.
-
-    ``person_error`` carries a :class:`MicroscopeQCError`; ``program_error`` the sentence and the traceback of anything
-    else.
-    """
-
-    person_error = Signal(object)
-    program_error = Signal(str, str)
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._before = (sys.excepthook, threading.excepthook)
-
-    def install(self) -> None:
-        """Start catching."""
-        self._before = (sys.excepthook, threading.excepthook)
-        sys.excepthook = self._on_exception
-        threading.excepthook = lambda args: self.take(args.exc_value) if args.exc_value is not None else None
-
-    def uninstall(self) -> None:
-        """Give the hooks back."""
-        sys.excepthook, threading.excepthook = self._before
-
-    def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if issubclass(kind, KeyboardInterrupt):
-            QApplication.quit()
-            return
-        self.take(error)
-
-    def take(self, error: BaseException) -> None:
-        """Report an error; called from any thread."""
-        error = original_error(error)
-        if isinstance(error, Cancelled):
-            return
-        if isinstance(error, MicroscopeQCError):
-            log.warning("%s", error)
-            self.person_error.emit(error)
-            return
-        details = "".join(traceback.format_exception(error))
-        log.error("%s", details)
-        self.program_error.emit(f"Something went wrong in the program: {type(error).__name__}.", details)
 
 
 class Toast(QFrame):
@@ -188,11 +129,11 @@ class MessageBar(QFrame):
 
     @property
     def shows_error(self) -> bool:
-        """Whether it says that something went wrong, and the person has not closed it yet."""
+        """Whether it says that something went wrong, and the user has not closed it yet."""
         return self.isVisible() and self._offer.isHidden()
 
     def show_error(self, error: MicroscopeQCError, *, details: str = "") -> None:
-        """Say what a person can mend."""
+        """Say what the user can repair."""
         self._show(error.message, error.hint, details=details, severe=False)
 
     def show_program_error(self, sentence: str, details: str) -> None:

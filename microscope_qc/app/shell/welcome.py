@@ -38,7 +38,7 @@ DOES = (
 PICTURE_WIDTH = 280
 
 
-class Picture(QWidget):
+class Screenshot(QWidget):
     """A picture of the window, small and sharp on any screen, with a thin border."""
 
     def __init__(self, path: Path, parent: QWidget | None = None) -> None:
@@ -181,10 +181,10 @@ class WelcomePage(QWidget):
         self._recent_title.setVisible(not empty)
 
 
-def _picture(name: str) -> Picture | None:
+def _picture(name: str) -> Screenshot | None:
     """One of the bundled pictures of the window; None where an installation goes without."""
     try:
-        picture = Picture(resource("welcome", f"{name}.png"))
+        picture = Screenshot(resource("welcome", f"{name}.png"))
     except InputError:
         return None
     return picture if picture.is_there else None

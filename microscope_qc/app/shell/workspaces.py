@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QByteArray, Qt
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QTabWidget, QWidget
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QMainWindow, QPushButton, QTabWidget, QWidget
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.shell.docking import AREAS, WORKSPACES
+from microscope_qc.app.panels.spec import WORKSPACES
+from microscope_qc.app.shell.docking import AREAS, LazyDock
 
 if TYPE_CHECKING:
-    from microscope_qc.app.shell.main_window import MainWindow
+    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.session.session import Session
 
 TITLES = {"annotate": "Annotate", "review": "Review", "sem": "SEM"}
 TIPS = {
     "annotate": "Large picture, classes, detection and gallery",
-    "review": "One find after the other, nothing else",
+    "review": "One finding after the other, nothing else",
     "sem": "Marks, alignment and the list of places to visit",
 }
 LAYOUT_VERSION = 5
@@ -26,14 +28,30 @@ SEM_WIDTH = 464
 
 
 class Workspaces:
-    """Switches panels and the page in the middle."""
+    """Switches panels and the page in the middle.
 
-    def __init__(self, window: MainWindow) -> None:
-        self._window = window
+    Parameters
+    ----------
+    show_page
+        Has in the middle what belongs there.
+    """
+
+    def __init__(
+        self,
+        window: QMainWindow,
+        docks: Mapping[str, LazyDock],
+        session: Session,
+        settings: Settings,
+        *,
+        show_page: Callable[[], None],
+    ) -> None:
+        self._window, self._docks = window, docks
+        self._session, self._settings, self._show_page = session, settings, show_page
         self.current = ""
         self._shown = False
         self.buttons = WorkspaceButtons(window)
         self.buttons.chosen = self.use
+        self.bars: list[QWidget] = [self.buttons]  # seen only where there is a project
 
     def use(self, name: str) -> None:
         """Go to a workspace; the one before is remembered as it is."""
@@ -41,53 +59,58 @@ class Workspaces:
             return
         self.remember()
         self.current = name
-        self._window.settings.workspace = name
+        self._settings.workspace = name
         self.buttons.check(name)
-        if self._window.session.project is not None:
+        if self._session.project is not None:
             self._show()
-            self._window.show_page()
+            self._show_page()
 
     def show_or_hide(self) -> None:
         """Panels only where there is a project: the welcome page stands alone."""
-        with_project = self._window.session.project is not None
+        with_project = self._session.project is not None
         if with_project and not self._shown:
             self._show()
         elif not with_project:
             self.remember()
             self._shown = False
-            for dock in self._window.docks.values():
+            for dock in self._docks.values():
                 dock.hide()
         # after the layout was remembered or taken up: the tool bar belongs to it
-        self.buttons.setVisible(with_project)
-        self._window.tools.setVisible(with_project)
+        for bar in self.bars:
+            bar.setVisible(with_project)
 
     def _show(self) -> None:
         name = self.current
         self._shown = True
         self._give_corner(name)
-        state = self._window.settings.layouts.get(name)
+        state = self._settings.layouts.get(name)
         restored = bool(state) and self._window.restoreState(
             QByteArray.fromHex(QByteArray(str(state).encode("ascii"))), LAYOUT_VERSION
         )
         if not restored:
             self._arrange(name)
+            return
+        for dock in self._docks.values():
+            if self._window.dockWidgetArea(dock) == Qt.DockWidgetArea.NoDockWidgetArea:  # newer than the arrangement
+                self._place(dock)
+                dock.hide()
 
     def remember(self) -> None:
         """Keep the arrangement of the workspace on screen."""
         if self._shown:
             state = self._window.saveState(LAYOUT_VERSION)
-            self._window.settings.layouts = {
-                **self._window.settings.layouts,
+            self._settings.layouts = {
+                **self._settings.layouts,
                 self.current: bytes(state.toHex().data()).decode("ascii"),
             }
 
     def reset(self) -> None:
         """Back to how this workspace was at first."""
-        layouts = dict(self._window.settings.layouts)
+        layouts = dict(self._settings.layouts)
         layouts.pop(self.current, None)
-        self._window.settings.layouts = layouts
+        self._settings.layouts = layouts
         self._arrange(self.current)
-        self._window.show_page()
+        self._show_page()
 
     def _give_corner(self, name: str) -> None:
         """The panels at the right go to the very bottom, since they need the height; in review the strip is wide."""
@@ -97,7 +120,7 @@ class Workspaces:
     def _arrange(self, name: str) -> None:
         window = self._window
         self._give_corner(name)
-        docks = window.docks
+        docks = self._docks
         for dock in docks.values():
             dock.setFloating(False)
             window.addDockWidget(AREAS[dock.spec.area], dock)
@@ -123,6 +146,12 @@ class Workspaces:
         if by_area["bottom"]:
             high = max(216, round(window.height() * 0.24))
             window.resizeDocks(by_area["bottom"], [high] * len(by_area["bottom"]), Qt.Orientation.Vertical)
+
+    def _place(self, dock: LazyDock) -> None:
+        self._window.addDockWidget(AREAS[dock.spec.area], dock)
+        beside = self._docks.get(dock.spec.tab_with)
+        if beside is not None:
+            self._window.tabifyDockWidget(beside, dock)
 
 
 class WorkspaceButtons(QWidget):

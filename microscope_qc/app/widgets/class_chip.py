@@ -46,3 +46,15 @@ def colour_chip(colour: str, side_px: int = 14) -> QPixmap:
     painter.drawRoundedRect(1, 1, side_px - 2, side_px - 2, 3, 3)
     painter.end()
     return pixmap
+
+
+def colour_icon(colour: str, side: int = 12) -> QIcon:
+    """A small square of a class colour with a dark rim."""
+    pixmap = QPixmap(side, side)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setPen(QColor(0, 0, 0, 150))
+    painter.setBrush(QColor(colour))
+    painter.drawRoundedRect(0, 0, side - 1, side - 1, 2, 2)
+    painter.end()
+    return QIcon(pixmap)

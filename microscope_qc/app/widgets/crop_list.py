@@ -18,11 +18,11 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QFrame, QStyleOptionViewItem, QWidget
 
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.session.review_order import BOX_ID, FindModel, find_model
+from microscope_qc.app.session.review_order import BOX_ID, FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.cell_grid import GridView
 from microscope_qc.app.widgets.crops import CropProvider, CropSpec
-from microscope_qc.app.widgets.finding_paint import FindDelegate
+from microscope_qc.app.widgets.finding_paint import FindingDelegate
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -38,7 +38,7 @@ class CropView(GridView):
         super().__init__(parent, one_row=one_row)
         self._session = session
         self.crops = CropProvider(self)
-        self.delegate = FindDelegate(session, find_model(session), self.crops, self)
+        self.delegate = FindingDelegate(session, session.findings, self.crops, self)
         self.setItemDelegate(self.delegate)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setMouseTracking(True)
@@ -92,12 +92,12 @@ class CropView(GridView):
             self.viewport().update()
 
 
-class FindView(CropView):
+class FindingView(CropView):
     """The finds in review order; selection is the session's."""
 
     def __init__(self, session: Session, parent: QWidget | None = None, *, one_row: bool = False) -> None:
         super().__init__(session, parent, one_row=one_row)
-        self._finds: FindModel = find_model(session)
+        self._finds: FindingModel = session.findings
         self.setModel(self._finds)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self._syncing = False
@@ -145,7 +145,7 @@ class FindView(CropView):
         self.scrollTo(index, QAbstractItemView.ScrollHint.EnsureVisible)
 
 
-class StripView(FindView):
+class StripView(FindingView):
     """One row of finds with the current one near the left, so that the next ones are in sight."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:

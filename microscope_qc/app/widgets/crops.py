@@ -98,7 +98,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Crop:
+class CropImage:
     """A picture, or the reason why there is none."""
 
     image: QImage | None
@@ -132,7 +132,7 @@ class CropProvider(QObject):
         super().__init__(parent)
         self._source_of = source_of
         self._source: Readable | None = None
-        self._cache: OrderedDict[CropSpec, Crop] = OrderedDict()
+        self._cache: OrderedDict[CropSpec, CropImage] = OrderedDict()
         self._cache_bytes = 0
         self._cache_limit = cache_bytes
         self._condition = threading.Condition()
@@ -143,7 +143,7 @@ class CropProvider(QObject):
         self._reading: set[CropSpec] = set()
         self._pass = 0
         self._sequence = 0
-        self._replies: deque[tuple[int, CropSpec, Crop]] = deque()
+        self._replies: deque[tuple[int, CropSpec, CropImage]] = deque()
         self._slide_view: SlideView | None = None
         self._display: DisplaySettings | None = None
         self._old: set[CropSpec] = set()  # cached with other display settings: shown until the new ones are there
@@ -221,7 +221,7 @@ class CropProvider(QObject):
         if self._old:
             self.ready.emit(list(self._old))  # whoever shows one asks for it again
 
-    def get(self, spec: CropSpec) -> Crop | None:
+    def get(self, spec: CropSpec) -> CropImage | None:
         """Crop from the cache, or None after asking the workers for it. Window's thread; never waits."""
         crop = self._cache.get(spec)
         if crop is not None:
@@ -292,10 +292,10 @@ class CropProvider(QObject):
             generation, source, display, spec = task
             how = {} if display is None else {"display": display}
             try:
-                crop = Crop(to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
+                crop = CropImage(to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
             except Exception as error:  # a worker must outlive any unreadable tile; the cell says what happened
                 logger.info("crop %s: %s", spec.region, error)
-                crop = Crop(None, str(error) or type(error).__name__)
+                crop = CropImage(None, str(error) or type(error).__name__)
             with self._condition:
                 if self._stopped:
                     return
@@ -324,7 +324,7 @@ class CropProvider(QObject):
         if arrived:
             self.ready.emit(arrived)
 
-    def _keep(self, spec: CropSpec, crop: Crop) -> None:
+    def _keep(self, spec: CropSpec, crop: CropImage) -> None:
         self._old.discard(spec)
         old = self._cache.pop(spec, None)
         self._cache_bytes += _size(crop) - (_size(old) if old is not None else 0)
@@ -335,7 +335,7 @@ class CropProvider(QObject):
             self._cache_bytes -= _size(dropped)
 
 
-def _size(crop: Crop) -> int:
+def _size(crop: CropImage) -> int:
     return 256 + (crop.image.sizeInBytes() if crop.image is not None else 0)
 
 

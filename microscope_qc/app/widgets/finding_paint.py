@@ -13,9 +13,9 @@ from qtpy.QtGui import QColor, QFont, QFontMetrics, QPainter, QPalette, QPen, QP
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.session.review_order import BOX_ID, FindModel
+from microscope_qc.app.session.review_order import BOX_ID, FindingModel
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.crops import Crop, CropProvider, CropSpec
+from microscope_qc.app.widgets.crops import CropImage, CropProvider, CropSpec
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.wording import class_of, confidence_text, size_text
 
@@ -55,7 +55,7 @@ def box_of(row: np.void) -> tuple[float, float, float, float]:
     return float(row["y0"]), float(row["x0"]), float(row["y1"]), float(row["x1"])
 
 
-def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: Crop | None) -> None:
+def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: CropImage | None) -> None:
     """Draw the picture into ``target``; a calm grey field while it is on its way, the reason where there is none."""
     if crop is not None and crop.image is not None:
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
@@ -138,10 +138,12 @@ def _star(x: float, y: float, radius: float) -> QPolygonF:
     )
 
 
-class FindDelegate(QStyledItemDelegate):
+class FindingDelegate(QStyledItemDelegate):
     """Paints the cells of a gallery."""
 
-    def __init__(self, session: Session, model: FindModel, crops: CropProvider, parent: QObject | None = None) -> None:
+    def __init__(
+        self, session: Session, model: FindingModel, crops: CropProvider, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._session = session
         self._model = model

@@ -1,8 +1,7 @@
-"""Parts of the canvas that need no window: view, gestures, settings, the table of actions."""
+"""Parts of the canvas that need no window: view, gestures, settings."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from pathlib import Path
@@ -11,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microscope_qc.app.actions.table import ACTIONS, MENUS
 from microscope_qc.app.base import settings as settings_module
 from microscope_qc.app.canvas.view import View, nice_length, scale_bar
 from microscope_qc.app.dialogs.palette import match_score
-from microscope_qc.app.session.session import Selection
+from microscope_qc.app.session.selection import Selection
 from microscope_qc.app.widgets.class_chip import suggest_code
 
 
@@ -59,30 +57,6 @@ def test_the_selection_speaks_only_when_it_changes() -> None:
     assert (selection.ids.tolist(), selection.current) == ([1, 9], 9)
     selection.clear()
     assert selection.current is None
-
-
-def test_the_table_of_actions_has_no_twins_and_only_known_icons_and_menus() -> None:
-    from fonticon_mdi7 import MDI7
-
-    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
-    keys = list(itertools.chain.from_iterable(action.shortcuts for action in ACTIONS))
-    assert len(set(keys)) == len(keys)
-    for action in ACTIONS:
-        assert not action.menu or action.menu.partition("/")[0] in MENUS
-        assert not action.icon or hasattr(MDI7, action.icon.replace("-", "_")), action.icon
-
-
-def test_every_action_names_a_method() -> None:
-    from microscope_qc.app.commands.exchange import ExchangeCommands
-    from microscope_qc.app.commands.files import FileCommands
-    from microscope_qc.app.commands.look import LookCommands
-    from microscope_qc.app.commands.review import ReviewCommands
-    from microscope_qc.app.commands.slides import SlideCommands
-    from microscope_qc.app.shell.main_window import MainWindow
-
-    places = (ExchangeCommands, FileCommands, LookCommands, ReviewCommands, SlideCommands, MainWindow)
-    for action in ACTIONS:
-        assert any(callable(getattr(place, action.callback, None)) for place in places), action.callback
 
 
 @pytest.mark.parametrize(

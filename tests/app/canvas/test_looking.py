@@ -90,7 +90,7 @@ def test_what_stays_in_sight_near_enough_has_been_looked_at(window: MainWindow, 
     y0, x0, y1, x1 = window.canvas.view.bounds
     expected = (min(y1, 1200) - max(y0, 0)) * (min(x1, 1600) - max(x0, 0)) / (1200 * 1600)
     assert view.seen.share == pytest.approx(expected, abs=0.02)
-    window.trigger("view.forget_seen")
+    window.navigator.trigger("view.forget_seen")
     assert view.seen.share == 0
 
 

@@ -57,7 +57,7 @@ def test_an_attribute_is_added_changed_and_taken_away(card: CardDock, session: A
     QTest.keyClicks(field, "deep")
     QTest.keyClick(field, Qt.Key.Key_Return)
     assert session.project.attributes.get(first) == {"depth": "deep"}
-    session.undo()
+    session.undoing.undo()
     assert session.project.attributes.get(first) == {"depth": 3.5}
     qtbot.waitUntil(lambda: rows.fields["depth"].text() == "3.5")
     QTest.mouseClick(rows.removers["depth"], LEFT)
@@ -81,8 +81,8 @@ def test_many_finds_show_mixed_and_change_in_one_step(card: CardDock, session: A
     many = ids_of(session, 4)
     session.project.attributes.edit(many[:2], {"phase": "oxide", "lab": "A"})
     session.project.attributes.edit(many[2:], {"phase": "metal"})
-    session.confirm(np.array(many[:1]))
-    session.set_note(np.array(many[:1]), "look")
+    session.judging.confirm(np.array(many[:1]))
+    session.judging.set_note(np.array(many[:1]), "look")
     session.selection.set(many)
     assert "mixed" in card._state.text() and "1 confirmed" in card._state.text()
     assert card.classes.currentIndex() == -1 and "mixed" in card.classes.placeholderText()
@@ -152,7 +152,7 @@ def history(session: Any, qtbot: Any) -> HistoryDock:
 def test_a_step_is_told_with_values_before_and_after(history: HistoryDock, session: Any, qtbot: Any) -> None:
     (first,) = ids_of(session, 1)
     old, new = session.class_of(int(session.table.get([first])[0]["class_id"])), session.classes[5]
-    session.relabel(np.array([first]), new.id)
+    session.judging.relabel(np.array([first]), new.id)
     qtbot.waitUntil(lambda: new.code in history.details.toPlainText())
     words = history.details.toPlainText()
     user = session.project.history.entries(1)[0].user
@@ -160,7 +160,7 @@ def test_a_step_is_told_with_values_before_and_after(history: HistoryDock, sessi
     assert f"{old.code} → {new.code}" in words
     areas: list[tuple] = []
     session.area_requested.connect(areas.append)
-    session.undo()
+    session.undoing.undo()
     qtbot.waitUntil(lambda: "undone" in history.details.toPlainText())
     assert any("Undone" in said for said in session.seen.notices)
     assert session.selection.current == first
@@ -175,12 +175,12 @@ def test_the_history_asks_for_its_table(history: HistoryDock, qtbot: Any) -> Non
 
 def test_what_was_undone_is_done_again_after_a_restart(session: Any, project: Any) -> None:
     (first,) = ids_of(session, 1)
-    session.set_note(np.array([first]), "kept")
-    session.undo()
+    session.judging.set_note(np.array([first]), "kept")
+    session.undoing.undo()
     place = project.path
     session.set_project(None)
     session.set_project(Project.open(place))
-    session.redo()
+    session.undoing.redo()
     assert session.table.get([first])[0]["note"] == "kept"
     session.set_project(None)
 
@@ -202,7 +202,7 @@ def test_a_reader_is_told_who_writes_and_sees_what_is_new(
     reader.selection.set([first])
     assert not card.confirm_button.isEnabled() and owner["user"] in card.confirm_button.toolTip()
     assert not card.attributes.add_button.isEnabled() and card.note.isReadOnly()
-    session.set_note(np.array([first]), "new")
+    session.judging.set_note(np.array([first]), "new")
     bar.look()
     assert "newer" in bar.words.text()
     QTest.mouseClick(bar.newest, LEFT)

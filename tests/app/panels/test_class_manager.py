@@ -267,7 +267,7 @@ def test_an_example_is_chosen_among_the_crops_of_the_class(manager: ClassManager
     assert session.class_of(first.id).example_box == 0
     click(manager.example.take_selected)
     assert session.class_of(first.id).example_box == example
-    session.delete(np.array([example]))
+    session.editing.delete(np.array([example]))
     manager.show_class(session.classes[1].id)
     manager.show_class(first.id)
     assert "gone" in manager.example.crop.text()

@@ -229,7 +229,7 @@ def test_the_confidence_counts_before_finds_are_matched(qtbot: Any, compared: Ru
     weak = session.table.rows["id"][session.table.rows["y0"] == 700]
     session.project.boxes.edit(weak, title="Confirm", state=ReviewState.CONFIRMED)
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 1, FIRST: 3, SECOND: 1})
-    session.delete(session.table.rows["id"][session.table.rows["y0"] == 102])
+    session.editing.delete(session.table.rows["id"][session.table.rows["y0"] == 102])
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 0, FIRST: 4, SECOND: 1})
 
 

@@ -120,7 +120,7 @@ def test_the_hint_says_how_many_are_shown_and_shows_all(session: Any, qtbot: Any
     session.set_filter(min_confidence=0.5)
     shown = len(session.shown_rows())
     assert not hint.isHidden() and f"{shown} of 12" in hint.words.text()
-    session.delete(session.shown_rows()["id"][:1])
+    session.editing.delete(session.shown_rows()["id"][:1])
     qtbot.waitUntil(lambda: f"{shown - 1} of 11" in hint.words.text())
     QTest.mouseClick(hint.clear, LEFT)
     assert hint.isHidden() and len(session.shown_rows()) == 11

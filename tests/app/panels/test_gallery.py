@@ -287,7 +287,7 @@ def test_counts_in_the_header_follow(qtbot: Any, gallery: GalleryDock, session: 
 
 
 def test_search_looks_into_notes(gallery: GalleryDock, session: Any) -> None:
-    session.set_note(np.asarray(gallery.model.ids[:1]), "look here")
+    session.judging.set_note(np.asarray(gallery.model.ids[:1]), "look here")
     gallery.header.search.setText("LOOK")
     assert len(gallery.model.ids) == 1
     gallery.header.search.clear()
@@ -340,7 +340,7 @@ def test_removed_finds_leave_and_come_back_with_undo(
 ) -> None:
     ids = list(gallery.model.ids)
     press(gallery, KEY.Key_Right)
-    session.delete(np.asarray(ids[2:4]))
+    session.editing.delete(np.asarray(ids[2:4]))
     assert gallery.model.ids == ids[:2] + ids[4:]
     project.history.undo()
     assert sorted(gallery.model.ids) == sorted(ids)

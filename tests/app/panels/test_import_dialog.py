@@ -79,7 +79,7 @@ def test_the_dry_run_says_everything_and_writes_nothing(open_dialog: Any, sessio
     summary = carry_out(session.project, dialog.plan)
     assert (summary.boxes, summary.new_classes) == (4, ("Riss",))
     assert len(session.project.history.entries()) == steps + 1
-    session.undo()
+    session.undoing.undo()
     assert len(session.table) == 12 and "Riss" not in {item.code for item in session.classes}
 
 
@@ -130,7 +130,7 @@ def test_training_pictures_of_some_classes_are_cut_in_tiles(
     nothing = TrainingDialog(session, jobs)
     qtbot.addWidget(nothing)
     assert not nothing.cut.isEnabled() and "confirm" in nothing.words.text()
-    session.confirm(session.table.rows["id"])
+    session.judging.confirm(session.table.rows["id"])
     first, second, third = session.classes[:3]
     dialog = TrainingDialog(session, jobs, ask_folder=lambda _parent, _here: str(tmp_path / "sets"))
     (tmp_path / "sets").mkdir()
@@ -157,7 +157,7 @@ def test_training_pictures_of_some_classes_are_cut_in_tiles(
 
 
 def test_a_folder_in_use_is_refused(session: Any, jobs: Any, qtbot: Any, tmp_path: Path) -> None:
-    session.confirm(session.table.rows["id"])
+    session.judging.confirm(session.table.rows["id"])
     dialog = TrainingDialog(session, jobs)
     qtbot.addWidget(dialog)
     assert dialog.cut.isEnabled()

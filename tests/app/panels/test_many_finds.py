@@ -112,7 +112,7 @@ def test_what_comes_and_goes_during_a_sort_is_not_lost(
     held.clear()
     session.set_filter(min_confidence=0.05)
     gone = on_screen(gallery)[:2]
-    session.delete(np.array(gone))
+    session.editing.delete(np.array(gone))
     came = project.boxes.add(session.slide.id, finds(project.classes, count=4, seed=9)).tolist()
     assert not set(gone) & set(on_screen(gallery))
     held.set()
@@ -133,7 +133,7 @@ def test_one_that_is_judged_repaints_its_cell_and_moves_no_other(gallery: Galler
     before, heard = on_screen(gallery), []
     gallery.model.dataChanged.connect(lambda first, last: heard.append((first.row(), last.row())))
     gallery.model.modelReset.connect(lambda: heard.append("reset"))
-    session.confirm(np.array([before[4]]))
+    session.judging.confirm(np.array([before[4]]))
     assert heard == [(4, 4)] and on_screen(gallery) == before
 
 
@@ -221,17 +221,17 @@ def edits(session: Any, project: Any, rng: np.random.Generator) -> None:
     some = rng.permutation(ids)[: rng.integers(1, 4)]
     kind = rng.integers(0, 12)
     if kind == 0 or len(ids) < 6:
-        session.draw_box(*rng.uniform(0, 400, 2), *rng.uniform(500, 900, 2))
+        session.editing.draw(*rng.uniform(0, 400, 2), *rng.uniform(500, 900, 2))
     elif kind == 1:
-        session.confirm(some)
+        session.judging.confirm(some)
     elif kind == 2:
-        session.reject(some, "duplicate")
+        session.judging.reject(some, "duplicate")
     elif kind == 3:
-        session.relabel(some, int(rng.choice([item.id for item in session.classes])))
+        session.judging.relabel(some, int(rng.choice([item.id for item in session.classes])))
     elif kind == 4:
-        session.delete(some)
+        session.editing.delete(some)
     elif kind == 5:
-        session.choose(some, bool(rng.integers(0, 2)))
+        session.judging.choose(some, bool(rng.integers(0, 2)))
     elif kind == 6:
         session.set_filter(min_confidence=float(rng.uniform(0, 0.9)))
     elif kind == 7:
@@ -241,9 +241,9 @@ def edits(session: Any, project: Any, rng: np.random.Generator) -> None:
     elif kind == 9:
         project.boxes.add(session.slide.id, finds(project.classes, count=7, seed=int(rng.integers(0, 99))))
     elif kind == 10:
-        session.undo()
+        session.undoing.undo()
     else:
-        session.redo()
+        session.undoing.redo()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -274,10 +274,10 @@ def test_the_table_follows_single_finds_as_if_it_were_read_anew(qtbot: Any, sess
     resets: list[int] = []
     table.model.modelReset.connect(lambda: resets.append(1))
     for _ in range(12):
-        made = session.draw_box(*rng.uniform(0, 400, 2), *rng.uniform(500, 900, 2))
+        made = session.editing.draw(*rng.uniform(0, 400, 2), *rng.uniform(500, 900, 2))
         assert table.model.ids[-1] == made
-        session.move_box(made, 10, 10, 60, 70)
-        session.delete(session.table.rows["id"][rng.integers(0, len(session.table)) :][:1].copy())
+        session.editing.move(made, 10, 10, 60, 70)
+        session.editing.delete(session.table.rows["id"][rng.integers(0, len(session.table)) :][:1].copy())
         assert table.model.ids.tolist() == session.shown_rows()["id"].tolist()
         row = int(np.flatnonzero(table.model.ids == session.table.rows["id"][0])[0])
         assert table.model.index(row, 0).data() == str(session.table.rows["id"][0])
@@ -294,9 +294,9 @@ def test_a_find_that_the_filter_hides_once_it_is_judged_leaves_the_table(qtbot: 
     session.set_filter(states=frozenset([ReviewState.UNREVIEWED]))
     qtbot.waitUntil(lambda: not table._due.due, timeout=60_000)
     first = int(table.model.ids[0])
-    session.confirm(np.array([first]))
+    session.judging.confirm(np.array([first]))
     qtbot.waitUntil(lambda: first not in table.model.ids and table.model.rowCount() == 11, timeout=60_000)
-    session.undo()
+    session.undoing.undo()
     qtbot.waitUntil(lambda: first in table.model.ids, timeout=60_000)
 
 
@@ -305,10 +305,10 @@ def test_every_column_of_the_table_sorts_by_what_it_shows(qtbot: Any, session: A
     table = TableDock(session)
     qtbot.addWidget(table)
     ids = session.table.rows["id"]
-    session.set_note(ids[2:5].copy(), "b")
-    session.set_note(ids[7:8].copy(), "A")
-    session.choose(ids[3:6].copy(), True)
-    session.reject(ids[1:2].copy(), "duplicate")
+    session.judging.set_note(ids[2:5].copy(), "b")
+    session.judging.set_note(ids[7:8].copy(), "A")
+    session.judging.choose(ids[3:6].copy(), True)
+    session.judging.reject(ids[1:2].copy(), "duplicate")
     table.model.reload()
     table.model.sort(column, Qt.SortOrder.AscendingOrder)
     texts = [table.model.index(row, column).data() for row in range(table.model.rowCount())]
@@ -324,8 +324,8 @@ def test_every_column_of_the_table_sorts_by_what_it_shows(qtbot: Any, session: A
 
 def test_counts_of_what_is_shown_are_those_of_the_rows(session: Any) -> None:
     ids = session.table.rows["id"]
-    session.confirm(ids[:3].copy())
-    session.reject(ids[5:6].copy(), "duplicate")
+    session.judging.confirm(ids[:3].copy())
+    session.judging.reject(ids[5:6].copy(), "duplicate")
     for least in (0.0, 0.4, 2.0):
         session.set_filter(min_confidence=least)
         rows = session.shown_rows()

@@ -45,14 +45,14 @@ def test_it_starts_with_the_first_find_and_judges_by_keyboard(qtbot: Any, pane: 
 
 def test_it_shows_what_is_known(qtbot: Any, pane: ReviewPane, session: Any) -> None:
     current = session.selection.current
-    session.reject(session.selection.ids, "duplicate")
+    session.judging.reject(session.selection.ids, "duplicate")
     qtbot.waitUntil(lambda: "rejected: duplicate" in pane.facts.text(), timeout=60000)
     row = session.table.get([current])[0]
     found = session.class_of(int(row["class_id"]))
     assert found.code in pane.title.text() and found.name in pane.title.text()
     assert f"{float(row['confidence']):.2f}" in pane.facts.text() and "µm" in pane.facts.text()
     assert "Reject 1 find: duplicate" in pane.history.text()
-    session.undo()
+    session.undoing.undo()
     qtbot.waitUntil(lambda: "unreviewed" in pane.facts.text(), timeout=60000)
     assert "Reject" not in pane.history.text()
 
@@ -107,5 +107,5 @@ def test_a_page_that_is_gone_listens_no_more(qtbot: Any, session: Any) -> None:
     with qtbot.waitSignal(made.destroyed):
         made.deleteLater()
     session.selection.set(session.table.rows["id"][:2])
-    session.confirm(session.selection.ids)
+    session.judging.confirm(session.selection.ids)
     session.set_filter(min_confidence=0.3)

@@ -67,7 +67,7 @@ def place(dock: SemDock, session: Any, places: list[tuple[float, float]], **how:
 
 def choose(session: Any, count: int = 5) -> np.ndarray:
     ids = session.table.rows["id"][:count].copy()
-    session.choose(ids, True)
+    session.judging.choose(ids, True)
     return ids
 
 
@@ -171,7 +171,7 @@ def test_undo_takes_the_alignment_away(dock: SemDock, session: Any, project: Any
 
 def test_the_travel_list_leaves_rejected_finds_out_and_a_click_goes_there(dock: SemDock, session: Any) -> None:
     ids = choose(session)
-    session.reject(ids[:1], "duplicate")
+    session.judging.reject(ids[:1], "duplicate")
     dock.refresh()
     assert ids[0] not in dock.travel.rows["id"]
     assert "1 chosen find left out" in dock.travel_note.text()
@@ -236,7 +236,7 @@ def test_annotations_and_overview_are_written_beside_the_open_project(
     assert asked["overview"].read_bytes()[:4] == b"\x89PNG"
     assert "<html" in asked["report"].read_text(encoding="utf-8").lower()
     assert list(asked["voc"].rglob("*.xml"))
-    session.confirm(session.table.rows["id"][:1])  # the window's own project is still there to write to
+    session.judging.confirm(session.table.rows["id"][:1])  # the window's own project is still there to write to
 
 
 def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ class ExampleField(QWidget):
 
     def _on_go_there_clicked(self) -> None:
         if self._item is not None and self._item.example_box:
-            self._session.show_boxes([self._item.example_box])
+            self._session.navigation.show_boxes([self._item.example_box])
 
 
 class ExamplePicker(QDialog):
@@ -218,6 +218,6 @@ class ExamplePicker(QDialog):
 
 def _read_crop(mosaic: Mosaic | None, slide: SlideRecord, spec: CropSpec) -> QImage:
     """Read pixels (any thread)."""
-    from microscope_qc.app.session.session import open_mosaic
+    from microscope_qc.app.session.pixels import open_mosaic
 
     return to_image(TileSource(mosaic or open_mosaic(slide)).read_scaled(spec.region, spec.shape_px))

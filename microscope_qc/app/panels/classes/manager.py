@@ -124,8 +124,8 @@ class ClassManager(QDialog):
         self._load_action = menu.addAction(theme.icon("folder-open-outline"), "Add from a file…", self.load)
         self._save_action = menu.addAction(theme.icon("content-save-outline"), "Save these classes…", self.save)
         self.sets.setMenu(menu)
-        self.undo = self._button("Undo", "undo", self._session.undo, "")
-        self.redo = self._button("Redo", "redo", self._session.redo, "")
+        self.undo = self._button("Undo", "undo", self._session.undoing.undo, "")
+        self.redo = self._button("Redo", "redo", self._session.undoing.redo, "")
         self.undo.setShortcut(QKeySequence(QKeySequence.StandardKey.Undo))
         self.redo.setShortcut(QKeySequence("Ctrl+Shift+Z"))
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.panels.detect.runs import model_name
+from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.app.widgets.parts import sentence
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import format_seconds

@@ -10,8 +10,9 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QVBoxLayout,
 from superqt import QElidingLabel
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.panels.detect.runs import RunList, model_name
+from microscope_qc.app.panels.detect.runs import RunList
 from microscope_qc.app.session.comparison import BESIDE, BOTH, FIRST, SECOND, Comparison
+from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text, things
 

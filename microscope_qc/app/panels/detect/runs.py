@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
@@ -11,6 +10,7 @@ from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.wording import count_text, things
 
 if TYPE_CHECKING:
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 
 RUN_ID = int(Qt.ItemDataRole.UserRole)
 WORDS = {"running": "interrupted", "finished": "finished", "stopped": "stopped", "failed": "failed"}
-
-
-def model_name(run: RunRecord) -> str:
-    """Name of the model a run was made with."""
-    model = run.card.get("model", "")
-    if isinstance(model, dict):
-        model = model.get("name", "")
-    return Path(str(model)).name or "unknown model"
 
 
 class RunList(QTreeWidget):

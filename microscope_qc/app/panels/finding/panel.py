@@ -25,9 +25,9 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.finding.attributes import AttributeRows
-from microscope_qc.app.panels.table import model_name
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
+from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 from microscope_qc.core.wording import confidence_text, count_text, size_text, state_text
 
@@ -230,7 +230,7 @@ class CardDock(QWidget):
         if run_id == 0:
             return "person"
         runs = self._session.project.runs if self._session.project is not None else []
-        return next((model_name(run.card) for run in runs if run.id == run_id), "model")
+        return next((model_name(run) for run in runs if run.id == run_id), "model")
 
     def _story(self, box_id: int) -> str:
         project = self._session.project
@@ -269,21 +269,21 @@ class CardDock(QWidget):
         ids = np.array([box_id for box_id in self._note_ids.tolist() if box_id in self._session.table], np.int64)
         if words != self._note_before and len(ids) and self._session.can_write:
             self._note_before = words
-            self._session.set_note(ids, words)
+            self._session.judging.set_note(ids, words)
 
     # -- judging -----------------------------------------------------------------------------------------------------
 
     def _on_class_activated(self, place: int) -> None:
-        self._session.relabel(self._session.selection.ids, int(self.classes.itemData(place)))
+        self._session.judging.relabel(self._session.selection.ids, int(self.classes.itemData(place)))
 
     def _on_confirm_clicked(self) -> None:
-        self._session.confirm(self._session.selection.ids)
+        self._session.judging.confirm(self._session.selection.ids)
 
     def _on_unreview_clicked(self) -> None:
-        self._session.unreview(self._session.selection.ids)
+        self._session.judging.unreview(self._session.selection.ids)
 
     def _on_choose_clicked(self, chosen: bool) -> None:
-        self._session.choose(self._session.selection.ids, chosen)
+        self._session.judging.choose(self._session.selection.ids, chosen)
 
     def _reject(self, reason: str) -> None:
-        self._session.reject(self._session.selection.ids, reason)
+        self._session.judging.reject(self._session.selection.ids, reason)

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QAction, QColor, QIcon, QMouseEvent, QPainter, QPixmap
+from qtpy.QtGui import QAction, QMouseEvent
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QMenu, QSlider, QToolButton, QWidget
 
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.gallery.filter import FilterButton, SavedFilters
 from microscope_qc.app.session.orders import ORDERS
-from microscope_qc.app.session.review_order import FindModel
+from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.class_chip import colour_icon
 from microscope_qc.core.boxes import BoxFilter, ReviewState, class_counts
 from microscope_qc.core.wording import count_text
 
@@ -118,7 +119,7 @@ class GalleryHeader(QWidget):
 
     side_changed = Signal(int)
 
-    def __init__(self, session: Session, model: FindModel, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, model: FindingModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._model = model
@@ -274,15 +275,3 @@ class GalleryHeader(QWidget):
 
 def _without(shown: BoxFilter, *, states: bool = False, classes: bool = False) -> BoxFilter:
     return replace(shown, class_ids=None if classes else shown.class_ids, states=None if states else shown.states)
-
-
-def colour_icon(colour: str, side: int = 12) -> QIcon:
-    """A small square of a class colour with a dark rim."""
-    pixmap = QPixmap(side, side)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setPen(QColor(0, 0, 0, 150))
-    painter.setBrush(QColor(colour))
-    painter.drawRoundedRect(0, 0, side - 1, side - 1, 2, 2)
-    painter.end()
-    return QIcon(pixmap)

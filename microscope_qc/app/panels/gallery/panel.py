@@ -11,11 +11,10 @@ from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.gallery.header import GalleryHeader
-from microscope_qc.app.panels.review.keys import ReviewKeys
-from microscope_qc.app.session.review_order import find_model
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.crop_list import FindView
+from microscope_qc.app.widgets.crop_list import FindingView
 from microscope_qc.app.widgets.parts import EmptyPage
+from microscope_qc.app.widgets.review_keys import ReviewKeys
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.wording import count_text, things
 
@@ -59,9 +58,9 @@ class GalleryDock(QWidget):
         self.setObjectName("gallery")
         self.setWindowTitle("Gallery")
         self._session = session
-        self.model = find_model(session)
+        self.model = session.findings
         self.header = GalleryHeader(session, self.model)
-        self.view = FindView(session)
+        self.view = FindingView(session)
         self.empty = EmptyPage()
         self.empty.button.clicked.connect(self._on_empty_clicked)
         self.pages = QStackedWidget()
@@ -95,14 +94,6 @@ class GalleryDock(QWidget):
         """Go to the search field."""
         self.header.search.setFocus()
         self.header.search.selectAll()
-
-    def reject_next(self) -> None:
-        """Ask for the reason, reject, go on."""
-        self.keys.ask_reason()
-
-    def same_for_similar(self) -> None:
-        """Preview, then judge all finds like the current one."""
-        self.keys.same_for_all()
 
     def _on_boxes_changed(self, _change: object) -> None:
         if not self.model.count and not self._show_page_soon.isActive():

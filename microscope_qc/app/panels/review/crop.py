@@ -10,9 +10,9 @@ from qtpy.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPalet
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.session.review_order import FindModel
+from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.crops import Crop, CropProvider, CropSpec
+from microscope_qc.app.widgets.crops import CropImage, CropProvider, CropSpec
 from microscope_qc.app.widgets.finding_paint import HALO, Look, box_of, paint_box, paint_crop
 from microscope_qc.core.wording import class_of, length_text
 
@@ -49,7 +49,9 @@ def paint_scale_bar(painter: QPainter, target: QRectF, px_per_um: float) -> None
 class BigCrop(QWidget):
     """The current find with its surroundings; the wheel shows more or less of them."""
 
-    def __init__(self, session: Session, model: FindModel, crops: CropProvider, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, model: FindingModel, crops: CropProvider, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(240, 200)
@@ -58,7 +60,7 @@ class BigCrop(QWidget):
         self._model = model
         self._crops = crops
         self._context = CONTEXT
-        self._last: tuple[CropSpec, Crop] | None = None
+        self._last: tuple[CropSpec, CropImage] | None = None
         crops.ready.connect(self._on_crops_ready)
 
     @property
@@ -150,7 +152,9 @@ class SlideMap(QWidget):
 
     place_clicked = Signal(float, float)  # y, x in slide pixels
 
-    def __init__(self, session: Session, model: FindModel, crops: CropProvider, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, model: FindingModel, crops: CropProvider, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._session = session
         self._model = model

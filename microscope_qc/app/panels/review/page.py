@@ -11,11 +11,10 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidge
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.review.crop import BigCrop, SlideMap, position_text
-from microscope_qc.app.panels.review.keys import HINTS, ReviewKeys
-from microscope_qc.app.session.review_order import find_model
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import StripView
 from microscope_qc.app.widgets.crops import CropProvider
+from microscope_qc.app.widgets.review_keys import HINTS, ReviewKeys
 from microscope_qc.core.wording import class_of, confidence_text, count_text, size_text, state_text
 
 STRIP_SIDE_PX = 88
@@ -30,7 +29,7 @@ class ReviewPane(QWidget):
         self.setObjectName("review")
         self.setWindowTitle("Review")
         self._session = session
-        self.model = find_model(session)
+        self.model = session.findings
         self.crops = CropProvider(self, cache_bytes=128 << 20)
         self.crops.follow(session.slide_view)
         self.picture = BigCrop(session, self.model, self.crops)
@@ -60,14 +59,6 @@ class ReviewPane(QWidget):
         """Stop the threads that read crops (the window is closing)."""
         self.crops.close()
         self.strip.crops.close()
-
-    def reject_next(self) -> None:
-        """Ask for the reason, reject, go on."""
-        self.keys.ask_reason()
-
-    def same_for_similar(self) -> None:
-        """Preview, then judge all finds like the current one."""
-        self.keys.same_for_all()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Qt: start with the first find when none is current."""
@@ -164,7 +155,7 @@ class ReviewPane(QWidget):
         rows = self._session.shown_rows()
         if len(rows):
             distance = np.hypot((rows["y0"] + rows["y1"]) / 2 - y, (rows["x0"] + rows["x1"]) / 2 - x)
-            self._session.select_and_centre(int(rows["id"][int(np.argmin(distance))]))
+            self._session.navigation.select_and_centre(int(rows["id"][int(np.argmin(distance))]))
 
 
 def _label(*, wrap: bool) -> QLabel:

@@ -1,0 +1,30 @@
+"""Marks, alignment with the SEM's stage, and the list of places to visit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QWidget
+
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.actions.checks import with_slide
+from microscope_qc.app.panels.spec import PanelSpec
+
+if TYPE_CHECKING:
+    from microscope_qc.app.context import Context
+
+
+def _make(context: Context, parent: QWidget) -> QWidget:
+    from microscope_qc.app.panels.sem.panel import SemDock
+
+    sem = SemDock(context.session, context.jobs, parent)
+    sem.gallery_requested.connect(lambda: context.navigator.show_panel("gallery"))
+    return sem
+
+
+def _open(context: Context) -> None:
+    context.navigator.show_panel("sem")
+
+
+ACTIONS = (Action("sem.open", "Marks and alignment", "SEM", _open, (), "map-marker-radius-outline", when=with_slide),)
+PANEL = PanelSpec("sem", "SEM", "microscope", "right", _make, ("sem",), actions=ACTIONS)

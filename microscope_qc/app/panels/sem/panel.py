@@ -327,7 +327,7 @@ class SemDock(QWidget):
         self.refresh()
 
     def _on_travel_clicked(self, index: QModelIndex) -> None:
-        self._session.select_and_centre(int(self.travel.rows["id"][index.row()]))
+        self._session.navigation.select_and_centre(int(self.travel.rows["id"][index.row()]))
 
     # -- what happens ------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 from qtpy.QtGui import QBrush, QColor
 
-from microscope_qc.app.panels.gallery.header import colour_icon
 from microscope_qc.app.session.orders import order_rows
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.class_chip import colour_icon
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.correlation.route import short_route
 

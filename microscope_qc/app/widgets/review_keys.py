@@ -9,14 +9,24 @@ from qtpy.QtCore import QEvent, QKeyCombination, QObject, Qt, Signal
 from qtpy.QtGui import QFocusEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from microscope_qc.app.actions.table import ACTIONS
 from microscope_qc.app.base.settings import load_settings
-from microscope_qc.app.panels.review.apply_to_similar import SameDialog
-from microscope_qc.app.session.review_order import find_model
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.apply_to_similar import SameDialog
 from microscope_qc.core.boxes import REJECT_REASONS
 from microscope_qc.core.errors import MicroscopeQCError
 
+REVIEW_KEYS = {
+    "review.confirm": ("Return", "Enter", "Y"),
+    "review.reject": ("N",),
+    "review.unreview": ("U",),
+    "review.choose": ("S",),
+    "review.similar": ("E",),
+    "review.next": ("Right",),
+    "review.previous": ("Left",),
+}
+"""Keys that the actions of a review have until the user changes them, by the action's id."""
+CLASS_KEYS = "1234567890"
+"""Digits that a class can have; the action of each is ``class.DIGIT``."""
 HINTS = (
     ("Enter", "confirm"),
     ("N", "reject"),
@@ -118,7 +128,7 @@ class ReviewKeys(QObject):
     def __init__(self, session: Session, widget: QWidget, host: QWidget) -> None:
         super().__init__(widget)
         self._session = session
-        self._model = find_model(session)
+        self._model = session.findings
         self._host = host
         self.strip = RejectStrip(host)
         self.strip.chosen.connect(self.reject)
@@ -131,22 +141,19 @@ class ReviewKeys(QObject):
             "review.choose": self.choose,
             "review.unreview": self.unreview,
             "review.similar": self.same_for_all,
+            **{f"class.{digit}": partial(self.relabel, digit) for digit in CLASS_KEYS},
         }
+        self._usual = {**REVIEW_KEYS, **{f"class.{digit}": (digit,) for digit in CLASS_KEYS}}
         self._commands: dict[int, Callable[[], None]] = {}
         self.load_keys()
         widget.installEventFilter(self)
 
     def load_keys(self) -> None:
-        """Take the keys from the table of actions, and from what the person changed in it."""
+        """Take the keys of the actions, and what the user changed of them."""
         changed = load_settings()[0].shortcuts
         self._commands = {}
-        for action in ACTIONS:
-            command = self._by_action.get(action.id)
-            if command is None and action.callback == "press_class_key" and action.argument:
-                command = partial(self.relabel, action.argument)
-            if command is None:
-                continue
-            for text in changed.get(action.id, action.shortcuts):
+        for action_id, command in self._by_action.items():
+            for text in changed.get(action_id, self._usual[action_id]):
                 sequence = QKeySequence(text)
                 if sequence.count() == 1:
                     self._commands[sequence[0].toCombined()] = command  # type: ignore[index]
@@ -179,27 +186,27 @@ class ReviewKeys(QObject):
             self._session.notice.emit(str(error))
 
     def _have_selection(self) -> bool:
-        """Without a selection the first find becomes current, and the key is not lost on something unseen."""
+        """Without a selection the first finding becomes current, and the key is not lost on something unseen."""
         if len(self._session.selection):
             self._model.start_review()
             return True
-        self._session.next_()
+        self._session.navigation.next()
         return False
 
     def next_(self) -> None:
-        """Go to the next find."""
+        """Go to the next finding."""
         self._model.start_review()
-        self._session.next_()
+        self._session.navigation.next()
 
     def previous(self) -> None:
-        """Go to the find before."""
+        """Go to the finding before."""
         self._model.start_review()
-        self._session.previous()
+        self._session.navigation.previous()
 
     def confirm(self) -> None:
         """Confirm and go on."""
         if self._have_selection():
-            self._session.judge_and_next(self._session.confirm)
+            self._session.judging.confirm_and_next()
 
     def ask_reason(self) -> None:
         """Show the reasons."""
@@ -209,26 +216,26 @@ class ReviewKeys(QObject):
     def reject(self, reason: str) -> None:
         """Reject and go on."""
         self._model.start_review()
-        self._do(lambda: self._session.judge_and_next(lambda ids: self._session.reject(ids, reason)))
+        self._do(lambda: self._session.judging.reject_and_next(reason))
 
     def relabel(self, digit: str) -> None:
         """Give the class of a digit key."""
         if self._have_selection():
-            self._session.press_class_key(digit)
+            self._session.judging.press_class_key(digit)
 
     def choose(self) -> None:
         """Put the selection on the travel list; off it when all of it is there already."""
         if self._have_selection():
             rows = self._session.table.get(self._session.selection.ids)
-            self._session.choose(self._session.selection.ids, not bool(rows["chosen"].all()))
+            self._session.judging.choose(self._session.selection.ids, not bool(rows["chosen"].all()))
 
     def unreview(self) -> None:
         """Take the judgement back."""
         if self._have_selection():
-            self._session.unreview(self._session.selection.ids)
+            self._session.judging.unreview(self._session.selection.ids)
 
     def same_for_all(self) -> None:
-        """Preview, then judge all finds like the current one."""
+        """Preview, then judge all findings like the current one."""
         if self._have_selection():
             self.dialog = SameDialog(self._session, self._host)
             self.dialog.open()

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSize
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QListView, QVBoxLayout, QWidget
 
-from microscope_qc.app.session.review_order import FindModel, find_model
+from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import CropList
 from microscope_qc.core.arrays import Flags
@@ -21,10 +21,10 @@ SIZE_PX = QSize(760, 520)
 
 
 def like_this(session: Session, box_id: int) -> np.ndarray:
-    """Ids of the shown unreviewed finds of the same class that are at least as clear a case as ``box_id``.
+    """Ids of the shown unreviewed findings of the same class that are at least as clear a case as ``box_id``.
 
-    After a rejection these are the finds the model is no surer of; otherwise those it is at least as sure of. The find
-    itself is among them while it is unreviewed.
+    After a rejection these are the findings the model is no surer of; otherwise those it is at least as sure of. The
+    finding itself is among them while it is unreviewed.
     """
     this = session.table.get([box_id])[0]
     rows = session.shown_rows()
@@ -44,7 +44,7 @@ class SameDialog(QDialog):
         self.setObjectName("sameDialog")
         self.setWindowTitle("Same for all like this")
         self._session = session
-        model = find_model(session)
+        model = session.findings
         current = session.selection.current
         this = None if current is None else model.box(current)
         self.ids = np.empty(0, np.int64) if current is None or this is None else like_this(session, current)
@@ -74,9 +74,9 @@ class SameDialog(QDialog):
         column.addWidget(self.buttons)
         self.resize(SIZE_PX)
 
-    def _rule_text(self, model: FindModel, this: np.void | None) -> str:
+    def _rule_text(self, model: FindingModel, this: np.void | None) -> str:
         if this is None:
-            return "Select a find first."
+            return "Select a finding first."
         found = class_of(model.classes, this)
         verb = f"Reject as “{self._reason}”" if self._rejecting else "Confirm"
         rule = f"{found.code} ({found.name}), unreviewed, shown by the filter"
@@ -84,15 +84,15 @@ class SameDialog(QDialog):
             side = "at most" if self._rejecting else "at least"
             rule += f", confidence {side} {confidence_text(float(this['confidence']))}"
         if self._alone:
-            return f"<b>No other find is like this one.</b><br>{rule}"
-        return f"<b>{verb} {things(len(self.ids), 'find')} at once?</b><br>{rule}. One undo takes it back."
+            return f"<b>No other finding is like this one.</b><br>{rule}"
+        return f"<b>{verb} {things(len(self.ids), 'finding')} at once?</b><br>{rule}. One undo takes it back."
 
     def _on_accepted(self) -> None:
         try:
             if self._rejecting:
-                self._session.reject(self.ids, self._reason)
+                self._session.judging.reject(self.ids, self._reason)
             else:
-                self._session.confirm(self.ids)
+                self._session.judging.confirm(self.ids)
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
         self.accept()

@@ -47,7 +47,7 @@ QUICK_TILES = 16
 LARGEST_TEXTURE_PX = 8192
 
 
-class Picture(QObject):
+class SlidePicture(QObject):
     """Owns napari's viewer model and its Qt view.
 
     ``read_failed`` carries the error of a place that cannot be decoded. ``thumbnail_ready`` carries the mosaic and its

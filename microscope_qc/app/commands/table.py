@@ -1,0 +1,16 @@
+"""The actions of all commands, for the table of a window."""
+
+from __future__ import annotations
+
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.commands import edit, exchange, files, models, review, slides, view
+
+ACTIONS: tuple[Action, ...] = (
+    *files.ACTIONS,
+    *exchange.ACTIONS,
+    *edit.ACTIONS,
+    *view.ACTIONS,
+    *slides.ACTIONS,
+    *review.ACTIONS,
+    *models.ACTIONS,
+)

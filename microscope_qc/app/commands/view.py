@@ -1,0 +1,144 @@
+"""Where the canvas looks, and what stands on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.actions.checks import has_selection, with_slide
+
+if TYPE_CHECKING:
+    from microscope_qc.app.context import Context
+
+STEP = 1.5
+
+
+def _fit_selection(context: Context) -> None:
+    context.canvas.fit_selection()
+
+
+def _fit_slide(context: Context) -> None:
+    context.canvas.fit_slide()
+
+
+def _zoom_full(context: Context) -> None:
+    """One slide pixel per pixel of the screen."""
+    context.canvas.zoom_to(1.0 / context.canvas.devicePixelRatioF())
+
+
+def _zoom_in(context: Context) -> None:
+    context.canvas.zoom_by(STEP)
+
+
+def _zoom_out(context: Context) -> None:
+    context.canvas.zoom_by(1 / STEP)
+
+
+def _go_to(context: Context) -> None:
+    from microscope_qc.app.dialogs.go_to import GoToDialog
+
+    dialog = GoToDialog(context.session, context.canvas.view, context.settings, context.navigator.window)
+    if dialog.exec():
+        context.canvas.go_to(*dialog.place_px())
+        context.navigator.save_settings()
+
+
+def _toggle_veil(context: Context) -> None:
+    """Veil what has not been looked at on the overview map, or lift the veil."""
+    view = context.session.slide_view
+    view.set_veil(not view.veil)
+    if view.veil:
+        context.session.notice.emit(
+            f"{view.seen.share * 100:.1f} % of this slide has been looked at near enough to judge."
+        )
+
+
+def _veiled(context: Context) -> bool:
+    return context.session.slide_view.veil
+
+
+def _toggle_legend(context: Context) -> None:
+    """Show what colours and lines mean, or not."""
+    settings = context.settings
+    settings.legend = not settings.legend
+    context.canvas.legend.set_wanted(settings.legend)
+    context.navigator.save_settings()
+    context.navigator.refresh_actions()
+
+
+def _with_legend(context: Context) -> bool:
+    return context.canvas.legend.wanted
+
+
+def _forget_seen(context: Context) -> None:
+    context.session.slide_view.forget_seen()
+    context.session.notice.emit("Forgotten: nothing of this slide counts as looked at.")
+
+
+ACTIONS = (
+    Action(
+        "view.fit_selection",
+        "Fit selection",
+        "View",
+        _fit_selection,
+        ("F",),
+        "fit-to-page-outline",
+        when=has_selection,
+    ),
+    Action(
+        "view.fit_slide",
+        "Fit slide",
+        "View",
+        _fit_slide,
+        ("Shift+F",),
+        "fit-to-screen-outline",
+        when=with_slide,
+        toolbar=True,
+    ),
+    Action(
+        "view.full_size",
+        "One slide pixel per screen pixel",
+        "View",
+        _zoom_full,
+        (),
+        "numeric-1-box-outline",
+        when=with_slide,
+    ),
+    Action("view.go_to", "Go to position…", "View", _go_to, ("G",), "crosshairs-gps", when=with_slide),
+    Action(
+        "view.veil",
+        "Veil what has not been looked at",
+        "View",
+        _toggle_veil,
+        ("Shift+V",),
+        "eye-check-outline",
+        when=with_slide,
+        group=3,
+        checked=_veiled,
+        tooltip="On the overview map; what was on screen for a moment, near enough to judge, counts as looked at",
+    ),
+    Action(
+        "view.legend",
+        "Legend",
+        "View",
+        _toggle_legend,
+        ("Shift+L",),
+        "map-legend",
+        when=with_slide,
+        group=3,
+        checked=_with_legend,
+        tooltip="What colours and lines mean, on the canvas",
+    ),
+    Action(
+        "view.forget_seen",
+        "Forget what was looked at",
+        "View",
+        _forget_seen,
+        (),
+        "eye-off-outline",
+        when=with_slide,
+        group=3,
+    ),
+    Action("view.zoom_in", "Zoom in", "View", _zoom_in, ("+", "="), "magnify-plus-outline", when=with_slide, group=6),
+    Action("view.zoom_out", "Zoom out", "View", _zoom_out, ("-",), "magnify-minus-outline", when=with_slide, group=6),
+)

@@ -1,0 +1,80 @@
+"""What panels, commands and dialogs get to work with, instead of reaching into the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from qtpy.QtWidgets import QWidget
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QAction
+
+    from microscope_qc.app.base.error_sink import ErrorSink
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.canvas.canvas import Canvas
+    from microscope_qc.app.session.session import Session
+
+W = TypeVar("W", bound=QWidget)
+
+
+class Navigator(Protocol):
+    """What the window does for those inside it."""
+
+    @property
+    def window(self) -> QWidget:
+        """The parent of dialogs."""
+
+    def open_paths(self, paths: Iterable[str | Path]) -> None:
+        """Open slides or projects."""
+
+    def show_panel(self, name: str) -> QWidget | None:
+        """Open a panel and return its content; None when it is not installed, which is said."""
+
+    def show_canvas(self) -> None:
+        """Have the canvas in the middle, in another workspace if need be."""
+
+    def show_page(self) -> None:
+        """Have in the middle what belongs there: welcome page, canvas or review page."""
+
+    def use_workspace(self, name: str) -> None:
+        """Go to a workspace; the one before is remembered as it is."""
+
+    def only(self, kind: type[W], make: Callable[[], W]) -> W:
+        """Return the window's one widget of a kind, such as a dialog that stays open; ``make`` makes it the first time.
+
+        Made with the window or something in it as its parent, it lives as long as the window.
+        """
+
+    def trigger(self, action_id: str) -> None:
+        """Do an action, or say why it cannot be done."""
+
+    def menu_actions(self, action_ids: Iterable[str]) -> list[QAction]:
+        """Actions for a context menu."""
+
+    def refresh_actions(self, *_: object) -> None:
+        """Enable and disable actions now, put them into words soon."""
+
+    def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> bool:
+        """Offer a step in the message bar; False when the bar shows an error, which a question must not take away."""
+
+    def save_settings(self) -> None:
+        """Write the settings; a failure is said, not raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One window: its session, its jobs, its canvas, its settings, its errors, and what it does for others.
+
+    ``errors`` takes what went wrong; it also keeps the log.
+    """
+
+    session: Session
+    jobs: JobRunner
+    canvas: Canvas
+    settings: Settings
+    errors: ErrorSink
+    navigator: Navigator

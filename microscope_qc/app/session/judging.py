@@ -1,0 +1,100 @@
+"""What a user says of findings: whether they are defects, of which class, and whether the SEM visits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from microscope_qc.app.session.words import count_words
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import InputError
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.navigation import Navigation
+    from microscope_qc.app.session.state import SessionState
+    from microscope_qc.project import Project
+
+
+class Judging:
+    """Judges findings of any slide of the project; each call is one entry of the history."""
+
+    def __init__(self, session: SessionState, navigation: Navigation) -> None:
+        self._session, self._navigation = session, navigation
+
+    def _project(self) -> Project:
+        if self._session.project is None:
+            raise InputError("No project is open.", hint="Open a slide or a project first.")
+        return self._session.project
+
+    def confirm(self, ids: np.ndarray) -> None:
+        """They are defects."""
+        if len(ids):
+            self._project().boxes.edit(ids, title=count_words("Confirm", ids), state=ReviewState.CONFIRMED, reason="")
+
+    def reject(self, ids: np.ndarray, reason: str) -> None:
+        """They are none, because of ``reason``."""
+        if len(ids):
+            title = f"{count_words('Reject', ids)}: {reason}"
+            self._project().boxes.edit(ids, title=title, state=ReviewState.REJECTED, reason=reason)
+
+    def unreview(self, ids: np.ndarray) -> None:
+        """Take a judgement back."""
+        if len(ids):
+            title = count_words("Back to unreviewed:", ids)
+            self._project().boxes.edit(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
+
+    def relabel(self, ids: np.ndarray, class_id: int) -> None:
+        """Give another class."""
+        if len(ids):
+            title = f"{count_words('Class', ids)} to {self._session.class_of(class_id).code}"
+            self._project().boxes.edit(ids, title=title, class_id=class_id)
+
+    def choose(self, ids: np.ndarray, chosen: bool) -> None:
+        """Put findings on the SEM travel list or take them off."""
+        if len(ids):
+            title = count_words("Choose" if chosen else "Leave out", ids) + " for the SEM"
+            self._project().boxes.edit(ids, title=title, chosen=chosen)
+
+    def set_note(self, ids: np.ndarray, note: str) -> None:
+        """Write a note."""
+        if len(ids):
+            self._project().boxes.edit(ids, title=count_words("Note on", ids), note=note)
+
+    # -- the selection -----------------------------------------------------------------------------------------------
+
+    def confirm_and_next(self) -> None:
+        """Confirm the selection, then go to the finding that followed it."""
+        self._and_next(self.confirm)
+
+    def reject_and_next(self, reason: str) -> None:
+        """Reject the selection, then go to the finding that followed it."""
+        self._and_next(lambda ids: self.reject(ids, reason))
+
+    def _and_next(self, judge: Callable[[np.ndarray], None]) -> None:
+        """With several selected the selection stays, so that the user sees what was judged."""
+        ids = self._session.selection.ids
+        if len(ids) == 0:
+            self._session.notice.emit("Select a finding first.")
+            return
+        following = self._navigation.after_current() if len(ids) == 1 else None
+        judge(ids)
+        if len(ids) > 1:
+            return
+        if following is None:
+            self._session.notice.emit("That was the last finding.")
+        else:
+            self._navigation.select_and_centre(following)
+
+    def press_class_key(self, key: str) -> None:
+        """Give the class with this digit to the selection, or draw with it when nothing is selected."""
+        session = self._session
+        wanted = next((item for item in session.classes if item.key == key), None)
+        if wanted is None:
+            session.notice.emit(f"No class has the key {key}.")
+        elif len(session.selection):
+            self.relabel(session.selection.ids, wanted.id)
+        else:
+            session.set_draw_class(wanted.id)
+            session.notice.emit(f"Drawing {wanted.code}, {wanted.name}.")

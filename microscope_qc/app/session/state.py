@@ -1,0 +1,299 @@
+"""What a window is looking at: project, slide and pixels, selection, tool, class to draw, and what the filter shows.
+
+Views hold this to listen and to ask; the commands of a user stand above it, in :mod:`session`. All of it lives in the
+window's thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from psygnal import EmissionInfo, Signal
+
+from microscope_qc.app.session.pixels import SlidePixels
+from microscope_qc.app.session.selection import Selection
+from microscope_qc.app.session.shown import ShownBoxes
+from microscope_qc.app.session.slide_view import SlideView
+from microscope_qc.core.arrays import Flags, Rows
+from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
+from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.errors import MicroscopeQCError
+
+if TYPE_CHECKING:
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
+    from microscope_qc.slides import Mosaic
+
+TOOLS = ("select", "draw", "mark", "measure", "length", "grey")
+
+
+class SessionState:
+    """The evented state of one window.
+
+    Signals named like those of :class:`~microscope_qc.project.events.ProjectEvents` tell of the open project, whichever
+    that is.
+
+    Parameters
+    ----------
+    jobs
+        Opens slides in the background; without it they are opened at once (tests, scripts).
+    """
+
+    project_changed: ClassVar[Signal] = Signal()
+    slide_changed: ClassVar[Signal] = Signal()  # another slide record; boxes are there, pixels may not be yet
+    mosaic_changed: ClassVar[Signal] = Signal()  # the pixels of the slide are there (or mosaic_error says why not)
+    slides_changed: ClassVar[Signal] = Signal()  # list of slides, their names, places or pixel sizes
+    classes_changed: ClassVar[Signal] = Signal()
+    filter_changed: ClassVar[Signal] = Signal()
+    boxes_changed: ClassVar[Signal] = Signal(BoxChange)  # of the slide on screen
+    marks_changed: ClassVar[Signal] = Signal()
+    runs_changed: ClassVar[Signal] = Signal()
+    registrations_changed: ClassVar[Signal] = Signal()
+    history_changed: ClassVar[Signal] = Signal()
+    saved_filters_changed: ClassVar[Signal] = Signal()
+    tool_changed: ClassVar[Signal] = Signal(str)
+    draw_class_changed: ClassVar[Signal] = Signal(int)
+    centre_requested: ClassVar[Signal] = Signal(int)  # box id; the canvas goes there
+    area_requested: ClassVar[Signal] = Signal(tuple)  # y0, x0, y1, x1; the canvas brings it into sight
+    line_drawn: ClassVar[Signal] = Signal(float)  # length in slide pixels, by the tool "measure"
+    mark_placed: ClassVar[Signal] = Signal(float, float)  # y, x in slide pixels
+    notice: ClassVar[Signal] = Signal(str)  # a short sentence for a toast
+
+    def __init__(self, jobs: JobRunner | None = None) -> None:
+        self.jobs = jobs
+        self.project: Project | None = None
+        self.slide: SlideRecord | None = None
+        self.mosaic: Mosaic | None = None
+        self.ahead: Mosaic | None = None  # on screen while its project is still being made
+        self.mosaic_error: MicroscopeQCError | None = None
+        self.selection = Selection()
+        self.tool = "select"
+        self.draw_class_id = 0
+        self._owner_words = ""
+        self._table: BoxTable | None = None
+        self._empty = BoxTable()
+        self._pixels = SlidePixels(self._on_pixels_opened, self._on_pixels_failed)
+        self.shown = ShownBoxes()
+        self.shown.limit_changed.connect(self.filter_changed.emit)
+        self.slide_view = SlideView(self.notice.emit)
+
+    # -- project and slide -------------------------------------------------------------------------------------------
+
+    def set_project(self, project: Project | None) -> None:
+        """Show another project (the one before is closed) and its first slide."""
+        if self.project is not None:
+            self._leave_project(self.project)
+        self.project = project
+        self.draw_class_id = 0
+        if project is not None:
+            project.events.connect(self._on_project_event)
+            self.refresh_owner()
+            if project.classes:
+                self.draw_class_id = project.classes[0].id
+        self.project_changed.emit()
+        slides = project.slides if project is not None else []
+        last = project.settings.get("last_slide", None) if project is not None else None
+        chosen = next((slide.id for slide in slides if slide.id == last), slides[0].id if slides else None)
+        self.show_slide(chosen)
+
+    def _leave_project(self, project: Project) -> None:
+        project.events.disconnect(self._on_project_event)
+        if self.slide is not None and not project.read_only:
+            project.settings.set("last_slide", self.slide.id)
+        self.show_slide(None)
+        self.slide_view.show(None, None)  # what could not be stored cannot be later either
+        self._pixels.forget_all()
+        self.ahead = None
+        self.project = None
+        project.close()
+
+    def show_slide(self, slide_id: int | None) -> None:
+        """Show a slide of the project; its pixels follow with ``mosaic_changed``."""
+        if self.slide is not None and slide_id == self.slide.id and self.mosaic is not None:
+            return
+        self._pixels.leave()
+        self.selection.clear()
+        if self._table is not None:
+            self._table.changed.disconnect(self._on_table_changed)
+        self._table, self.slide, self.mosaic, self.mosaic_error = None, None, None, None
+        if slide_id is not None and self.project is not None:
+            self.slide = self.project.slides.by_id(slide_id)
+            self._table = self.project.boxes.table(slide_id)
+            self._table.changed.connect(self._on_table_changed)
+        # before anybody hears of the slide: whoever does finds what is shown of it, and how
+        self.shown.show(self.project, None if self.slide is None else self.slide.id, self.table)
+        self.slide_view.show(self.project, self.slide)
+        self.slide_changed.emit()
+        if self.slide is not None:
+            self._open_pixels(self.slide)
+
+    def _open_pixels(self, slide: SlideRecord) -> None:
+        if self.ahead is not None and self.shows_ahead(slide):
+            self._pixels.keep(slide.id, self.ahead)
+        self._pixels.open(slide, self.jobs)
+
+    def shows_ahead(self, slide: SlideRecord) -> bool:
+        """Whether the pixels of a slide are on screen since before there was a project."""
+        ahead = self.ahead
+        if ahead is None or ahead.path.absolute() != slide.path.absolute() or slide.scene not in (None, ahead.name):
+            return False
+        return slide.pixel_size_um in (None, ahead.pixel_size_um) and slide.shape_px == ahead.shape
+
+    def _on_pixels_opened(self, mosaic: Mosaic) -> None:
+        self.mosaic = mosaic
+        self.mosaic_changed.emit()
+
+    def _on_pixels_failed(self, error: MicroscopeQCError) -> None:
+        self.mosaic_error = error
+        self.mosaic_changed.emit()
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> BoxTable:
+        """Boxes of the slide on screen (an empty table without one)."""
+        return self._table if self._table is not None else self._empty
+
+    @property
+    def filter(self) -> BoxFilter:
+        """Which boxes of the slide on screen are shown."""
+        if self.project is None:
+            return BoxFilter()
+        known = self.project.filters.current
+        return known if self.slide is None else replace(known, facts=self.project.boxes.facts(self.slide.id))
+
+    def set_filter(self, **changes: object) -> None:
+        """Change fields of the project's filter, e.g. ``set_filter(min_confidence=0.4)``."""
+        if self.project is not None:
+            self.project.filters.set(replace(self.project.filters.current, **changes))  # type: ignore[arg-type]
+
+    def clear_filter(self) -> None:
+        """Show all findings again (but those of detections that are switched off)."""
+        self.shown.limit(None)
+        if self.project is not None:
+            self.project.filters.set(BoxFilter())
+
+    @property
+    def filter_active(self) -> bool:
+        """Whether the filter may hide findings (detections switched off do not count)."""
+        if self.project is None:
+            return False
+        return self.shown.limited or replace(self.project.filters.current, hidden_runs=frozenset()) != BoxFilter()
+
+    def shown_rows(self) -> Rows:
+        """Rows of the slide on screen that pass the filter (a copy that cannot be written to, sorted by id)."""
+        return self.shown.rows()
+
+    def shown_mask(self) -> Flags:
+        """For each row of :attr:`table`, whether it passes the filter. Read it, do not write to it."""
+        return self.shown.mask()
+
+    @property
+    def classes(self) -> list[DefectClass]:
+        """Classes of the project, in their order."""
+        return list(self.project.classes) if self.project is not None else []
+
+    def class_of(self, class_id: int) -> DefectClass:
+        """The class with this number; one that is gone shows as "?"."""
+        for defect_class in self.classes:
+            if defect_class.id == class_id:
+                return defect_class
+        return DefectClass("?", "Class that was deleted", "#999999", id=class_id)
+
+    @property
+    def pixel_size_um(self) -> tuple[float, float] | None:
+        """Pixel size of the slide on screen (y, x) in micrometres."""
+        return self.slide.pixel_size_um if self.slide is not None else None
+
+    # -- who may write -----------------------------------------------------------------------------------------------
+
+    @property
+    def can_write(self) -> bool:
+        """Whether there is a project that this window owns."""
+        return self.project is not None and not self.project.read_only
+
+    def why_not_write(self) -> str:
+        """Why nothing can be changed here, "" when it can: actions and buttons say it."""
+        if self.project is None:
+            return "Open a slide or a project first."
+        if self.project.is_writing:
+            return "A large step is just being written; wait a moment."
+        return "" if self.can_write else f"Read only: {self._owner_words}."
+
+    def refresh_owner(self) -> bool:
+        """Look again who writes a project open for reading (a small file is read); True while somebody does."""
+        owner = self.project.owner if self.project is not None and self.project.read_only else None
+        self._owner_words = owner_words(owner)
+        return owner is not None
+
+    # -- tools -------------------------------------------------------------------------------------------------------
+
+    def set_tool(self, tool: str) -> None:
+        """Take up "select", "draw", "mark", "measure" (a line along a scale bar), "length" or "grey" (a grey place)."""
+        if tool not in TOOLS:
+            raise ValueError(f"no tool {tool!r}")
+        if tool != self.tool:
+            self.tool = tool
+            self.tool_changed.emit(tool)
+
+    def set_draw_class(self, class_id: int) -> None:
+        """Choose the class that the next box gets."""
+        if class_id != self.draw_class_id:
+            self.draw_class_id = class_id
+            self.draw_class_changed.emit(class_id)
+
+    # -- what the project says ---------------------------------------------------------------------------------------
+
+    def _on_project_event(self, event: EmissionInfo) -> None:
+        """Come up to date, then tell under the same name."""
+        name = event.signal.name
+        if name == "classes_changed":
+            self._take_classes()
+        elif name == "slides_changed":
+            self._take_slides()
+        elif name == "filter_changed":
+            self.shown.forget()
+        getattr(self, name).emit()
+
+    def _on_table_changed(self, change: BoxChange) -> None:
+        self.shown.follow(change)
+        gone = change.kind in {"removed", "reset"}
+        if gone and len(self.selection):
+            left = self.table.has(self.selection.ids)
+            if not left.all():
+                self.selection.set(self.selection.ids[left])
+        self.boxes_changed.emit(change)
+
+    def _take_classes(self) -> None:
+        self.shown.forget()
+        if self.draw_class_id not in {item.id for item in self.classes}:
+            self.set_draw_class(self.classes[0].id if self.classes else 0)
+
+    def _take_slides(self) -> None:
+        self.shown.forget()
+        shown, project = self.slide, self.project
+        if shown is not None and project is not None:
+            now = next((slide for slide in project.slides if slide.id == shown.id), None)
+            if now is None:
+                self._pixels.forget(shown.id)
+                self.show_slide(project.slides[0].id if project.slides else None)
+            elif now.path != shown.path or now.scene != shown.scene:
+                self._pixels.forget(shown.id)
+                self.mosaic = None
+                self.show_slide(now.id)
+            else:
+                self.slide = now
+        elif shown is None and project is not None and project.slides:
+            self.show_slide(project.slides[0].id)
+
+
+def owner_words(owner: dict[str, Any] | None) -> str:
+    """Who writes a project, and since when."""
+    if owner is None:
+        return "its folder cannot be written"
+    place = "window" if owner.get("program") == "window" else "command"
+    since = str(owner.get("since", ""))[:16].replace("T", " ")
+    who = f"{owner.get('user', 'somebody')} on {owner.get('host', 'another machine')} writes to it"
+    return f"{who} (in a {place})" + (f" since {since}" if since else "")

@@ -1,0 +1,50 @@
+"""The theme of the window, and who has to follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QApplication
+
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.settings import Settings
+
+
+class Looks(QObject):
+    """Light, dark, or as the system is.
+
+    Parameters
+    ----------
+    save
+        Writes the settings.
+    """
+
+    def __init__(self, app: QApplication, settings: Settings, save: Callable[[], None], parent: QObject) -> None:
+        super().__init__(parent)
+        self._app, self._settings, self._save = app, settings, save
+        self._followers: list[Callable[[], object]] = []
+        theme.apply_theme(app, settings.theme)
+        hints = app.styleHints()
+        if hints is not None and hasattr(hints, "colorSchemeChanged"):
+            hints.colorSchemeChanged.connect(self._on_system_theme_changed)
+
+    def follow(self, *refresh: Callable[[], object]) -> None:
+        """Call these after every change of the theme."""
+        self._followers += refresh
+
+    def use(self, choice: str) -> None:
+        """Follow the system, or be light or dark."""
+        self._settings.theme = choice  # type: ignore[assignment]  # pydantic checks it
+        self._save()
+        self.apply()
+
+    def apply(self) -> None:
+        """Give everything the colours of the theme."""
+        theme.apply_theme(self._app, self._settings.theme)
+        for refresh in self._followers:
+            refresh()
+
+    def _on_system_theme_changed(self, *_: object) -> None:
+        if self._settings.theme == "system":
+            self.apply()

@@ -1,0 +1,118 @@
+"""What the window does for panels, commands and dialogs, as its context offers it; and for its own actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QMainWindow, QWidget
+
+from microscope_qc.app.actions.book import ActionBook
+from microscope_qc.app.base.settings import Settings, save_settings
+from microscope_qc.app.commands.files import open_paths
+from microscope_qc.app.context import Context
+from microscope_qc.app.session.session import Session
+from microscope_qc.app.shell.docking import LazyDock
+from microscope_qc.app.shell.feedback import MessageBar
+from microscope_qc.app.shell.pages import Pages
+from microscope_qc.app.shell.workspaces import Workspaces
+
+W = TypeVar("W", bound=QWidget)
+
+
+class WindowNavigator:
+    """A :class:`~microscope_qc.app.context.Navigator`.
+
+    Actions, panels and workspaces are made with the context, which holds the navigator: they come with :meth:`take`.
+    """
+
+    context: Context
+    book: ActionBook
+    docks: Mapping[str, LazyDock]
+    workspaces: Workspaces
+
+    def __init__(
+        self, window: QMainWindow, session: Session, settings: Settings, pages: Pages, message_bar: MessageBar
+    ) -> None:
+        self._window, self._session, self._settings = window, session, settings
+        self._pages, self._message_bar = pages, message_bar
+        self._only: dict[type[QWidget], QWidget] = {}
+
+    def take(self, context: Context, book: ActionBook, docks: Mapping[str, LazyDock], workspaces: Workspaces) -> None:
+        """Take what was made with the context."""
+        self.context, self.book, self.docks, self.workspaces = context, book, docks, workspaces
+
+    @property
+    def window(self) -> QWidget:
+        """The parent of dialogs."""
+        return self._window
+
+    # -- going somewhere ---------------------------------------------------------------------------------------------
+
+    def open_paths(self, paths: Iterable[str | Path]) -> None:
+        """Open slides or projects."""
+        open_paths(self.context, paths)
+
+    def show_panel(self, name: str) -> QWidget | None:
+        """Open a panel and return its content; None when it is not installed, which is said."""
+        dock = self.docks.get(name)
+        if dock is None:
+            self._session.notice.emit("This panel is not installed.")
+            return None
+        if self.workspaces.current == "review":  # it has no room for panels
+            self.workspaces.use(next((other for other in dock.spec.workspaces if other != "review"), "annotate"))
+        content = dock.build()
+        dock.show()
+        dock.raise_()
+        return content
+
+    def show_canvas(self) -> None:
+        """Have the canvas in the middle, in another workspace if need be."""
+        if self._pages.currentWidget() is not self._pages.canvas:
+            self.workspaces.use("annotate")
+
+    def show_page(self) -> None:
+        """Have in the middle what belongs there: welcome page, canvas or review page."""
+        self._pages.show_for(self.workspaces.current)
+
+    def use_workspace(self, name: str) -> None:
+        """Go to a workspace; the one before is remembered as it is."""
+        self.workspaces.use(name)
+
+    def only(self, kind: type[W], make: Callable[[], W]) -> W:
+        """Return the window's one widget of a kind; ``make`` makes it the first time."""
+        found = self._only.get(kind)
+        if not isinstance(found, kind):
+            found = self._only[kind] = make()
+        return found
+
+    # -- actions -----------------------------------------------------------------------------------------------------
+
+    def trigger(self, action_id: str) -> None:
+        """Do an action, or say why it cannot be done."""
+        self.book.trigger(action_id)
+
+    def menu_actions(self, action_ids: Iterable[str]) -> list[QAction]:
+        """Actions for a context menu."""
+        return [self.book.actions[action_id] for action_id in action_ids]
+
+    def refresh_actions(self, *_: object) -> None:
+        """Enable and disable actions now, put them into words soon."""
+        self.book.refresh_soon()
+
+    # -- saying and keeping ------------------------------------------------------------------------------------------
+
+    def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> bool:
+        """Offer a step in the message bar; False when the bar shows an error, which a question must not take away."""
+        if self._message_bar.shows_error:
+            return False
+        self._message_bar.ask(message, hint, button, action)
+        return True
+
+    def save_settings(self) -> None:
+        """Write the settings; a failure is said, not raised."""
+        words = save_settings(self._settings)
+        if words:
+            self._session.notice.emit(words)

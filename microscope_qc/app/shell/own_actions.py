@@ -1,0 +1,110 @@
+"""The window's own actions: workspaces, theme, palette, keys, settings."""
+
+from __future__ import annotations
+
+import platform
+from functools import partial
+
+from qtpy.QtWidgets import QMessageBox
+
+from microscope_qc import __version__
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.context import Context
+from microscope_qc.app.dialogs.palette import CommandPalette
+from microscope_qc.app.shell.looks import Looks
+from microscope_qc.app.shell.navigator import WindowNavigator
+
+
+def palette_of(navigator: WindowNavigator) -> CommandPalette:
+    """Return the window's command palette."""
+    return navigator.only(CommandPalette, lambda: CommandPalette(navigator.book, navigator.window))
+
+
+def _show_palette(navigator: WindowNavigator, _context: Context) -> None:
+    palette_of(navigator).popup()
+
+
+def _show_shortcuts(navigator: WindowNavigator, context: Context) -> None:
+    from microscope_qc.app.dialogs.shortcuts import ShortcutsDialog
+
+    ShortcutsDialog(navigator.book, context.settings, navigator.save_settings, navigator.window).exec()
+
+
+def _show_settings(looks: Looks, context: Context) -> None:
+    from microscope_qc.app.dialogs.settings import SettingsDialog
+
+    navigator = context.navigator
+    SettingsDialog(context.settings, use_theme=looks.use, save=navigator.save_settings, parent=navigator.window).exec()
+
+
+def _use_workspace(name: str, context: Context) -> None:
+    context.navigator.use_workspace(name)
+
+
+def _reset_workspace(navigator: WindowNavigator, _context: Context) -> None:
+    navigator.workspaces.reset()
+
+
+def _use_theme(looks: Looks, choice: str, _context: Context) -> None:
+    looks.use(choice)
+
+
+def _quit(context: Context) -> None:
+    context.navigator.window.close()
+
+
+def _show_about(context: Context) -> None:
+    QMessageBox.about(
+        context.navigator.window,
+        "About microscope-qc",
+        f"<h3>microscope-qc {__version__}</h3>"
+        "<p>Review polished cross-sections of batteries and magnets: find defects on huge micrographs, judge them, "
+        "measure them, drive to them.</p>"
+        f"<p>Python {platform.python_version()}, {platform.platform()}</p>",
+    )
+
+
+def own_actions(navigator: WindowNavigator, looks: Looks) -> tuple[Action, ...]:
+    """Return the actions that need more of the window than its context offers."""
+    shortcuts = partial(_show_shortcuts, navigator)
+    return (
+        Action("file.quit", "Quit", "File", _quit, ("Ctrl+Q",), "exit-to-app", group=3),
+        Action(
+            "edit.palette",
+            "Command palette…",
+            "Edit",
+            partial(_show_palette, navigator),
+            ("Ctrl+P",),
+            "console-line",
+            group=3,
+        ),
+        Action("edit.shortcuts", "Change shortcuts…", "Edit", shortcuts, (), "keyboard-settings-outline", group=3),
+        Action(
+            "edit.settings", "Settings…", "Edit", partial(_show_settings, looks), ("Ctrl+,",), "cog-outline", group=3
+        ),
+        _workspace("annotate", "Annotate workspace", "Ctrl+1", "draw"),
+        _workspace("review", "Review workspace", "Ctrl+2", "check-all"),
+        _workspace("sem", "SEM workspace", "Ctrl+3", "microscope"),
+        _theme(looks, "system", "Theme of the system", ""),
+        _theme(looks, "light", "Light", "white-balance-sunny"),
+        _theme(looks, "dark", "Dark", "weather-night"),
+        Action(
+            "view.reset",
+            "Reset this workspace",
+            "View",
+            partial(_reset_workspace, navigator),
+            (),
+            "restore",
+            group=8,
+        ),
+        Action("help.shortcuts", "Keys", "Help", shortcuts, ("?",), "keyboard-outline"),
+        Action("help.about", "About microscope-qc", "Help", _show_about, (), "information-outline"),
+    )
+
+
+def _workspace(name: str, text: str, key: str, icon: str) -> Action:
+    return Action(f"view.{name}", text, "View", partial(_use_workspace, name), (key,), icon, group=5)
+
+
+def _theme(looks: Looks, choice: str, text: str, icon: str) -> Action:
+    return Action(f"theme.{choice}", text, "View/Theme", partial(_use_theme, looks, choice), icon=icon, group=7)

@@ -1,0 +1,52 @@
+"""What stands in the middle of the window: welcome page, canvas or review page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QStackedWidget, QWidget
+
+from microscope_qc.app.canvas.canvas import Canvas
+from microscope_qc.app.shell.welcome import WelcomePage
+
+if TYPE_CHECKING:
+    from microscope_qc.app.panels.review.page import ReviewPane
+    from microscope_qc.app.session.session import Session
+
+
+class Pages(QStackedWidget):
+    """Asks for no more room than the page in sight needs (Qt: than the largest page needs, seen or not)."""
+
+    def __init__(self, session: Session, welcome: WelcomePage, canvas: Canvas) -> None:
+        super().__init__()
+        self._session = session
+        self.welcome, self.canvas = welcome, canvas
+        self.review: ReviewPane | None = None
+        self.addWidget(welcome)
+        self.addWidget(canvas)
+
+    def minimumSizeHint(self) -> QSize:
+        """Qt: what the page in sight needs."""
+        page = self.currentWidget()
+        return super().minimumSizeHint() if page is None else page.minimumSizeHint()
+
+    def show_for(self, workspace: str) -> None:
+        """Welcome page without a project, else the page of the workspace."""
+        if self._session.project is None and self._session.ahead is not None:
+            self.setCurrentWidget(self.canvas)
+        elif self._session.project is None:
+            self.welcome.refresh()
+            self.setCurrentWidget(self.welcome)
+        else:
+            page: QWidget = self._review_page() if workspace == "review" else self.canvas
+            self.setCurrentWidget(page)
+            page.setFocus()
+
+    def _review_page(self) -> ReviewPane:
+        if self.review is None:
+            from microscope_qc.app.panels.review.page import ReviewPane
+
+            self.review = ReviewPane(self._session, self.window())
+            self.addWidget(self.review)
+        return self.review
