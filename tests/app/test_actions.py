@@ -1,0 +1,132 @@
+"""The table of actions, as the window makes it from what panels, commands and the window itself register."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from qtpy.QtWidgets import QToolBar
+
+from microscope_qc.app.actions.action import Action
+from microscope_qc.app.actions.table import MENUS, ActionTable
+from microscope_qc.app.base import theme
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QMenu
+
+    from microscope_qc.app.shell.main_window import MainWindow
+
+pytestmark = pytest.mark.window
+
+BEFORE = Path(__file__).with_name("actions_0_1.tsv")
+"""Every action of version 0.1: what users know by heart stays where it is."""
+
+COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
+
+LAYOUT = {
+    "File": "open sample - add_slide - export training import import_folder history - close quit",
+    "Edit": "undo redo - copy cut paste duplicate delete - select_all select_none - manage palette shortcuts settings"
+    " - select draw mark length",
+    "View": "fit_selection fit_slide full_size go_to Bookmarks - display auto_contrast reset_display"
+    " - veil legend forget_seen - filter show_all switch - annotate review sem - zoom_in zoom_out Theme - reset"
+    " dock.layers Panels",
+    "View/Bookmarks": "add list",
+    "View/Theme": "system light dark",
+    "Slide": "pixel_size info convert - next previous - remove",
+    "Detect": "open",
+    "Review": "confirm reject unreview choose similar - next previous note Class",
+    "Review/Class": "1 2 3 4 5 6 7 8 9 0",
+    "SEM": "open",
+    "Models": "list",
+    "Help": "shortcuts about",
+}
+TOOL_BAR = "open - undo redo - select draw mark length - fit_slide"
+
+
+def plain(text: str) -> str:
+    """A text with the old word for a finding, where that is all that changed."""
+    return re.sub(r"\bfinding(s?)\b", r"find\1", text)
+
+
+def layout(menu: QMenu | QToolBar, panels: dict[str, str]) -> str:
+    words = []
+    for action in menu.actions():
+        if action.isSeparator():
+            words.append("-")
+        elif action.menu() is not None:
+            words.append(action.text())
+        else:
+            words.append(action.objectName().rpartition(".")[2] or f"dock.{panels[action.text()]}")
+    return " ".join(words)
+
+
+def test_keys_texts_and_places_are_those_that_users_know(the_window: MainWindow) -> None:
+    with BEFORE.open(encoding="utf-8", newline="") as file:
+        before = {row["id"]: row for row in csv.DictReader(file, delimiter="\t")}
+    book = the_window.book
+    assert {entry.id for entry in book.entries} == before.keys()
+    for entry in book.entries:
+        kind = " ".join(word for word, so in (("toolbar", entry.toolbar), ("switch", entry.checked is not None)) if so)
+        now = (plain(entry.text), entry.menu, " ".join(entry.shortcuts), entry.icon, plain(entry.tooltip), kind)
+        assert now == tuple(
+            (before[entry.id][name] or "") for name in ("text", "menu", "keys", "icon", "tooltip", "kind")
+        )
+
+
+def test_menus_and_tool_bar_stand_in_their_order(the_window: MainWindow) -> None:
+    book = the_window.book
+    bar = [action.text().replace("&", "") for action in the_window.menuBar().actions()]
+    assert bar == list(MENUS)
+    panels = {dock.spec.title: name for name, dock in the_window.docks.items()}
+    assert {path: layout(menu, panels) for path, menu in book.menus.items()} == LAYOUT
+    assert layout(the_window.tools, panels) == TOOL_BAR
+
+
+def test_the_table_of_actions_has_no_twins_and_only_known_icons_and_menus(the_window: MainWindow) -> None:
+    entries = the_window.book.entries
+    assert len({entry.id for entry in entries}) == len(entries)
+    keys = list(itertools.chain.from_iterable(entry.shortcuts for entry in entries))
+    assert len(set(keys)) == len(keys)
+    for entry in entries:
+        assert not entry.menu or entry.menu.partition("/")[0] in MENUS
+        assert not entry.icon or theme.has_icon(entry.icon), entry.icon
+
+
+def test_a_key_that_the_user_gave_away_does_not_come_back_with_its_first_owner(the_window: MainWindow) -> None:
+    book, settings = the_window.book, the_window.settings
+    settings.shortcuts = {"view.legend": ["F"]}
+    try:
+        book.apply_shortcuts()
+        assert [key.toString() for key in book.actions["view.legend"].shortcuts()] == ["F"]
+        assert book.actions["view.fit_selection"].shortcuts() == []
+    finally:
+        settings.shortcuts = {}
+        book.apply_shortcuts()
+    assert [key.toString() for key in book.actions["view.fit_selection"].shortcuts()] == ["F"]
+
+
+def does(_context: object) -> None:
+    """Nothing."""
+
+
+def test_groups_stand_together_whoever_registers_them() -> None:
+    table = ActionTable()
+    table.register((Action("b", "B", "View", does, group=1), Action("c", "C", "Help", does)))
+    table.register((Action("a", "A", "View", does), Action("d", "D", "View", does, group=1)))
+    table.register((Action("e", "E", "Measure", does), Action("f", "F", "", does)))
+    assert [action.id for action in table] == ["a", "b", "d", "e", "c", "f"]
+    assert table.menus() == [*MENUS[:-1], "Measure", "Help"]
+
+
+def test_an_id_that_is_taken_is_refused_as_a_whole_and_a_key_is_left_to_its_first_owner() -> None:
+    table = ActionTable()
+    table.register((Action("a", "A", "View", does, ("Ctrl+Shift+X", "F3")),))
+    with pytest.raises(ValueError, match="an action a already"):
+        table.register((Action("b", "B", "View", does), Action("a", "A", "View", does)))
+    assert [action.id for action in table] == ["a"]
+    table.register((Action("b", "B", "View", does, ("Shift+Ctrl+X", "F4")),))
+    assert table["b"].shortcuts == ("F4",)
