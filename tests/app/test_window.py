@@ -187,7 +187,7 @@ def test_an_empty_place_pans_and_the_wheel_zooms_at_the_cursor(window: MainWindo
     place = QPointF(100, 80)
     under = canvas.view.to_slide(place.x(), place.y())
     zoom = canvas.view.zoom
-    canvas._zoom_at(1.2, place)
+    canvas.zoom_at(1.2, place)
     assert canvas.view.zoom == pytest.approx(1.2 * zoom)
     assert canvas.view.to_slide(place.x(), place.y()) == pytest.approx(under)
     assert len(rows(window)) == 8
@@ -203,6 +203,20 @@ def test_slides_switch_and_keep_their_view(window: MainWindow, qtbot: QtBot) -> 
     qtbot.waitUntil(lambda: session.mosaic is not None, timeout=60_000)
     window.navigator.trigger("slide.previous")
     assert (canvas.view.y, canvas.view.x, canvas.view.zoom) == pytest.approx((500, 700, 2.0))
+
+
+def test_a_view_is_not_kept_for_the_slide_of_another_project(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, slide_files: list[Path]
+) -> None:
+    from microscope_qc.project import Project
+
+    session, canvas = window.session, window.canvas
+    number = session.slide.id
+    canvas.go_to(100, 100)
+    canvas.zoom_to(8.0)
+    session.set_project(Project.create(tmp_path / "other.mqc", slides=slide_files))
+    assert session.slide.id == number
+    assert canvas.view == canvas.view.fitted(0, 0, *session.slide.shape_px)
 
 
 def test_confirm_reject_and_the_order_of_review(window: MainWindow) -> None:

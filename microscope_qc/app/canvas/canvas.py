@@ -1,22 +1,23 @@
-"""The canvas: picture, boxes, overlay and overview held together, and the mouse and keys on them."""
+"""The canvas: picture, boxes, overlay and overview held together, and where they look."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, QPointF, Qt, QTimer, Signal
-from qtpy.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QWheelEvent
+from psygnal import SignalInstance
+from qtpy.QtCore import QPointF, Qt, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
+from microscope_qc.app.canvas.hand_input import HandInput
 from microscope_qc.app.canvas.hover import HoverCard
 from microscope_qc.app.canvas.legend import Legend
 from microscope_qc.app.canvas.overlay import Overlay
 from microscope_qc.app.canvas.overview.overview import OverviewMap
 from microscope_qc.app.canvas.slide_picture import SlidePicture
-from microscope_qc.app.canvas.tools import Box, Hand, Tools
+from microscope_qc.app.canvas.tools import Box, Tools
 from microscope_qc.app.canvas.view import View
 from microscope_qc.core.boxes import BoxChange
 
@@ -26,24 +27,6 @@ if TYPE_CHECKING:
     from microscope_qc.slides.display import DisplaySettings
 
 SMALLEST_POINTS = 12
-WHEEL_STEP = 1.0015  # per unit of angle delta: one notch (120) zooms by 1.2
-CURSORS = {
-    "arrow": Qt.CursorShape.ArrowCursor,
-    "cross": Qt.CursorShape.CrossCursor,
-    "move": Qt.CursorShape.SizeAllCursor,
-    "hand": Qt.CursorShape.ClosedHandCursor,
-    "open-hand": Qt.CursorShape.OpenHandCursor,
-    "resize-h": Qt.CursorShape.SizeHorCursor,
-    "resize-v": Qt.CursorShape.SizeVerCursor,
-    "resize-fall": Qt.CursorShape.SizeFDiagCursor,
-    "resize-rise": Qt.CursorShape.SizeBDiagCursor,
-}
-ARROWS = {
-    Qt.Key.Key_Left: (0, -1),
-    Qt.Key.Key_Right: (0, 1),
-    Qt.Key.Key_Up: (-1, 0),
-    Qt.Key.Key_Down: (1, 0),
-}
 
 
 class Canvas(QWidget):
@@ -78,15 +61,15 @@ class Canvas(QWidget):
         self.overview.place_chosen.connect(self.go_to)
         self.legend = Legend(session, native)
         self.hover = HoverCard(session, native)
-        self._mouse: Hand | None = None
-        self._space = False
         self._fit_pending = False
         self._thumbnail: tuple[Mosaic, np.ndarray] | None = None
         self._kept: dict[int, View] = {}
         self._shown_slide: int | None = None
-        native.setMouseTracking(True)
-        native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        native.installEventFilter(self)
+        self.input = HandInput(self, session, self.tools, self.hover, native)
+        self.input.cursor_moved.connect(self.cursor_moved)
+        self.input.menu_requested.connect(self.menu_requested)
+        self.input.box_activated.connect(self.box_activated)
+        self.input.resized.connect(lambda: QTimer.singleShot(0, self._on_resized))
         self.setFocusProxy(native)
         self._refresh = QTimer(self)
         self._refresh.setSingleShot(True)
@@ -94,42 +77,33 @@ class Canvas(QWidget):
         self._refresh.timeout.connect(self._on_refresh)
         self.picture.thumbnail_ready.connect(self._on_thumbnail_ready)
         self.picture.read_failed.connect(self.read_failed, Qt.ConnectionType.QueuedConnection)
-        self._listen()
-        self._on_slide_changed()
-
-    def _listen(self) -> None:
-        session = self.session
-        session.slide_changed.connect(self._on_slide_changed)
-        session.mosaic_changed.connect(self._on_mosaic_changed)
-        session.boxes_changed.connect(self._on_boxes_changed)
-        session.filter_changed.connect(self._on_rows_changed)
-        session.classes_changed.connect(self._on_classes_changed)
-        session.marks_changed.connect(self.update_later)
-        session.slides_changed.connect(self.update_later)
-        session.selection.changed.connect(self._on_selection_changed)
-        session.tool_changed.connect(self._on_tool_changed)
-        session.centre_requested.connect(self.show_box)
-        session.area_requested.connect(self.show_area)
+        self._heard: tuple[tuple[SignalInstance, Callable[..., None]], ...] = (
+            (session.project_changed, self._on_project_changed),
+            (session.slide_changed, self._on_slide_changed),
+            (session.mosaic_changed, self._on_mosaic_changed),
+            (session.boxes_changed, self._on_boxes_changed),
+            (session.filter_changed, self._on_rows_changed),
+            (session.classes_changed, self._on_classes_changed),
+            (session.marks_changed, self.update_later),
+            (session.slides_changed, self.update_later),
+            (session.selection.changed, self._on_selection_changed),
+            (session.tool_changed, self._on_tool_changed),
+            (session.centre_requested, self.show_box),
+            (session.area_requested, self.show_area),
+        )
+        for signal, slot in self._heard:
+            signal.connect(slot)
         session.slide_view.display_changed.connect(self._on_display_changed)
+        self._on_slide_changed()
 
     def close_canvas(self) -> None:
         """Stop everything that runs behind the picture (before the window goes)."""
-        session = self.session
-        session.slide_changed.disconnect(self._on_slide_changed)
-        session.mosaic_changed.disconnect(self._on_mosaic_changed)
-        session.boxes_changed.disconnect(self._on_boxes_changed)
-        session.filter_changed.disconnect(self._on_rows_changed)
-        session.classes_changed.disconnect(self._on_classes_changed)
-        session.marks_changed.disconnect(self.update_later)
-        session.slides_changed.disconnect(self.update_later)
-        session.selection.changed.disconnect(self._on_selection_changed)
-        session.tool_changed.disconnect(self._on_tool_changed)
-        session.centre_requested.disconnect(self.show_box)
-        session.area_requested.disconnect(self.show_area)
-        session.slide_view.display_changed.disconnect(self._on_display_changed)
+        for signal, slot in self._heard:
+            signal.disconnect(slot)
+        self.session.slide_view.display_changed.disconnect(self._on_display_changed)
         self._refresh.stop()
         self.boxes.close()
-        self.picture.native.removeEventFilter(self)
+        self.input.close()
         self.picture.close()
 
     # -- looking -----------------------------------------------------------------------------------------------------
@@ -178,13 +152,17 @@ class Canvas(QWidget):
 
     def place_under_mouse(self) -> tuple[float, float]:
         """Slide y, x under the mouse; the middle of what is in sight while the mouse is elsewhere."""
-        view, mouse = self.view, self._mouse
+        view, mouse = self.view, self.input.hand
         return (view.y, view.x) if mouse is None else view.to_slide(mouse.x, mouse.y)
 
     def zoom_by(self, factor: float) -> None:
         """Zoom about the middle."""
         view = self.view
         self.set_view(view.zoomed(factor, view.width / 2, view.height / 2, least=self._least_zoom()))
+
+    def zoom_at(self, factor: float, place: QPointF) -> None:
+        """Zoom about a place on screen, which stays where it is."""
+        self.set_view(self.view.zoomed(factor, place.x(), place.y(), least=self._least_zoom()))
 
     def zoom_to(self, zoom: float) -> None:
         """Set the screen points per slide pixel."""
@@ -239,6 +217,9 @@ class Canvas(QWidget):
 
     # -- the session speaks ------------------------------------------------------------------------------------------
 
+    def _on_project_changed(self) -> None:
+        self._kept.clear()  # its slides have the same numbers
+
     def _on_slide_changed(self) -> None:
         if self._shown_slide is not None:
             self._kept[self._shown_slide] = self.view
@@ -251,8 +232,6 @@ class Canvas(QWidget):
         if slide is None or not self.session.shows_ahead(slide):
             self.picture.show_mosaic(None)
         self._show_message("")
-        if self.session.project is None:
-            self._kept.clear()
         if slide is None:
             self.update_later()
         elif slide.id in self._kept:
@@ -321,7 +300,7 @@ class Canvas(QWidget):
 
     def _on_tool_changed(self, tool: str) -> None:
         self.tools.cancel()
-        self._set_cursor("arrow" if tool == "select" else "cross")
+        self.input.set_cursor("arrow" if tool == "select" else "cross")
         self.update_later()
 
     def _on_display_changed(self, display: DisplaySettings) -> None:
@@ -332,115 +311,6 @@ class Canvas(QWidget):
         self._message.setText(words)
         self._message.setVisible(bool(words))
         self._place_overview()
-
-    # -- mouse and keys ----------------------------------------------------------------------------------------------
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take mouse and keys before napari does."""
-        kind = event.type()
-        if kind == QEvent.Type.Resize:
-            QTimer.singleShot(0, self._on_resized)
-            return False
-        if kind == QEvent.Type.Leave:
-            self.cursor_moved.emit(math.nan, math.nan)
-            self._mouse = None
-            self.hover.leave()
-            return False
-        if kind == QEvent.Type.FocusOut:
-            self._space = False
-            return False
-        if isinstance(event, QMouseEvent):
-            return self._on_mouse(event)
-        if isinstance(event, QWheelEvent):
-            self.hover.leave()
-            self._on_wheel(event)
-            return True
-        if isinstance(event, QNativeGestureEvent):
-            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
-                self._zoom_at(1.0 + event.value(), event.position())
-            return True
-        if kind in {QEvent.Type.KeyPress, QEvent.Type.KeyRelease} and isinstance(event, QKeyEvent):
-            return self._on_key(event, pressed=kind == QEvent.Type.KeyPress)
-        return False
-
-    def _on_mouse(self, event: QMouseEvent) -> bool:
-        if self.session.slide is None:
-            return True
-        kind = event.type()
-        hand = self._mouse = _hand(event)
-        button = event.button()
-        if kind == QEvent.Type.MouseButtonPress:
-            self.picture.native.setFocus()
-            if button == Qt.MouseButton.RightButton:
-                self._on_right_click(hand, event)
-            elif button in {Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton}:
-                self.tools.press(hand, pan=self._space or button == Qt.MouseButton.MiddleButton)
-        elif kind == QEvent.Type.MouseMove:
-            before = self.view
-            self.tools.move(hand)
-            if self.view is not before:
-                self.set_view(self.view)
-            y, x = self.view.to_slide(hand.x, hand.y)
-            self.cursor_moved.emit(y, x)
-        elif kind == QEvent.Type.MouseButtonRelease and button != Qt.MouseButton.RightButton:
-            self.tools.release(hand)
-        elif kind == QEvent.Type.MouseButtonDblClick and button == Qt.MouseButton.LeftButton:
-            self._on_double_click(hand)
-        if kind == QEvent.Type.MouseMove and not self.tools.gesture and event.buttons() == Qt.MouseButton.NoButton:
-            self.hover.over(self.tools.box_at(hand), event.position().toPoint())
-        else:
-            self.hover.leave()
-        self._set_cursor("open-hand" if self._space and not self.tools.gesture else self.tools.cursor(hand))
-        if self.tools.gesture or kind != QEvent.Type.MouseMove:
-            self.update_later()
-        return True
-
-    def _on_double_click(self, hand: Hand) -> None:
-        hit = self.tools.box_at(hand) if self.session.tool == "select" else None
-        if hit is not None:
-            self.session.selection.set([hit], current=hit)
-            self.fit_selection()
-            self.box_activated.emit(hit)
-        else:
-            self.tools.press(hand)
-
-    def _on_right_click(self, hand: Hand, event: QMouseEvent) -> None:
-        self.tools.cancel()
-        hit = self.tools.box_at(hand)
-        if hit is not None and hit not in self.session.selection:
-            self.session.selection.set([hit], current=hit)
-        self.menu_requested.emit(event.globalPosition().toPoint())
-
-    def _on_wheel(self, event: QWheelEvent) -> None:
-        if self.session.slide is None:
-            return
-        delta = event.angleDelta().y() or event.angleDelta().x()
-        if delta:
-            self._zoom_at(WHEEL_STEP**delta, event.position())
-
-    def _zoom_at(self, factor: float, place: QPointF) -> None:
-        self.set_view(self.view.zoomed(factor, place.x(), place.y(), least=self._least_zoom()))
-
-    def _on_key(self, event: QKeyEvent, *, pressed: bool) -> bool:
-        key = event.key()
-        if key == Qt.Key.Key_Space:
-            if not event.isAutoRepeat():
-                self._space = pressed
-                self._set_cursor("open-hand" if pressed else "arrow")
-            return True
-        if not pressed:
-            return True
-        if key in ARROWS and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            step = 10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
-            dy, dx = ARROWS[Qt.Key(key)]
-            if self.session.can_write:
-                self.session.editing.nudge(self.session.selection.ids, dy * step, dx * step)
-            return True
-        event.ignore()
-        return True
-
-    def _set_cursor(self, name: str) -> None:
-        self.picture.native.setCursor(CURSORS[name])
 
     def _on_resized(self) -> None:
         native = self.picture.native
@@ -460,13 +330,3 @@ class Canvas(QWidget):
         self.overview.raise_()
         self._message.setGeometry(self.rect().adjusted(80, 0, -80, 0))
         self._message.raise_()
-
-
-def _hand(event: QMouseEvent) -> Hand:
-    place, keys = event.position(), event.modifiers()
-    return Hand(
-        place.x(),
-        place.y(),
-        shift=bool(keys & Qt.KeyboardModifier.ShiftModifier),
-        ctrl=bool(keys & Qt.KeyboardModifier.ControlModifier),
-    )

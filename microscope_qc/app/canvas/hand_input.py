@@ -1,0 +1,199 @@
+"""Mouse and keys on the canvas: taken before napari takes them, and given to the tools."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt, Signal
+from qtpy.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QWheelEvent
+from qtpy.QtWidgets import QWidget
+
+from microscope_qc.app.canvas.hover import HoverCard
+from microscope_qc.app.canvas.tools import Hand, Tools
+from microscope_qc.app.canvas.view import View
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.session import Session
+
+WHEEL_STEP = 1.0015  # per unit of angle delta: one notch (120) zooms by 1.2
+CURSORS = {
+    "arrow": Qt.CursorShape.ArrowCursor,
+    "cross": Qt.CursorShape.CrossCursor,
+    "move": Qt.CursorShape.SizeAllCursor,
+    "hand": Qt.CursorShape.ClosedHandCursor,
+    "open-hand": Qt.CursorShape.OpenHandCursor,
+    "resize-h": Qt.CursorShape.SizeHorCursor,
+    "resize-v": Qt.CursorShape.SizeVerCursor,
+    "resize-fall": Qt.CursorShape.SizeFDiagCursor,
+    "resize-rise": Qt.CursorShape.SizeBDiagCursor,
+}
+ARROWS = {
+    Qt.Key.Key_Left: (0, -1),
+    Qt.Key.Key_Right: (0, 1),
+    Qt.Key.Key_Up: (-1, 0),
+    Qt.Key.Key_Down: (1, 0),
+}
+
+
+class Looking(Protocol):
+    """What the hand moves: where the canvas looks."""
+
+    @property
+    def view(self) -> View:
+        """Where it looks."""
+
+    def set_view(self, view: View) -> None:
+        """Look elsewhere."""
+
+    def zoom_at(self, factor: float, place: QPointF) -> None:
+        """Zoom about a place on screen."""
+
+    def fit_selection(self) -> None:
+        """Show the selected boxes with their surroundings."""
+
+    def update_later(self, *_: object) -> None:
+        """Redraw soon."""
+
+
+class HandInput(QObject):
+    """Watches the widget that napari draws on.
+
+    ``cursor_moved`` carries slide y, x (NaN when the mouse has left), ``menu_requested`` a global position,
+    ``box_activated`` the id of a box that was double-clicked.
+    """
+
+    cursor_moved = Signal(float, float)
+    menu_requested = Signal(object)
+    box_activated = Signal(int)
+    resized = Signal()
+
+    def __init__(self, looking: Looking, session: Session, tools: Tools, hover: HoverCard, native: QWidget) -> None:
+        super().__init__(native)
+        self._looking, self._session, self._tools, self._hover = looking, session, tools, hover
+        self._native = native
+        self.hand: Hand | None = None
+        self._space = False
+        native.setMouseTracking(True)
+        native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        native.installEventFilter(self)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._native.removeEventFilter(self)
+
+    def set_cursor(self, name: str) -> None:
+        """Show a mouse pointer, by its name in ``CURSORS``."""
+        self._native.setCursor(CURSORS[name])
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take mouse and keys before napari does."""
+        kind = event.type()
+        if kind == QEvent.Type.Resize:
+            self.resized.emit()
+            return False
+        if kind == QEvent.Type.Leave:
+            self.cursor_moved.emit(math.nan, math.nan)
+            self.hand = None
+            self._hover.leave()
+            return False
+        if kind == QEvent.Type.FocusOut:
+            self._space = False
+            return False
+        if isinstance(event, QMouseEvent):
+            return self._on_mouse(event)
+        if isinstance(event, QWheelEvent):
+            self._hover.leave()
+            self._on_wheel(event)
+            return True
+        if isinstance(event, QNativeGestureEvent):
+            if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+                self._looking.zoom_at(1.0 + event.value(), event.position())
+            return True
+        if kind in {QEvent.Type.KeyPress, QEvent.Type.KeyRelease} and isinstance(event, QKeyEvent):
+            return self._on_key(event, pressed=kind == QEvent.Type.KeyPress)
+        return False
+
+    def _on_mouse(self, event: QMouseEvent) -> bool:
+        if self._session.slide is None:
+            return True
+        looking, tools = self._looking, self._tools
+        kind = event.type()
+        hand = self.hand = _hand(event)
+        button = event.button()
+        if kind == QEvent.Type.MouseButtonPress:
+            self._native.setFocus()
+            if button == Qt.MouseButton.RightButton:
+                self._on_right_click(hand, event)
+            elif button in {Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton}:
+                tools.press(hand, pan=self._space or button == Qt.MouseButton.MiddleButton)
+        elif kind == QEvent.Type.MouseMove:
+            before = looking.view
+            tools.move(hand)
+            if looking.view is not before:
+                looking.set_view(looking.view)
+            y, x = looking.view.to_slide(hand.x, hand.y)
+            self.cursor_moved.emit(y, x)
+        elif kind == QEvent.Type.MouseButtonRelease and button != Qt.MouseButton.RightButton:
+            tools.release(hand)
+        elif kind == QEvent.Type.MouseButtonDblClick and button == Qt.MouseButton.LeftButton:
+            self._on_double_click(hand)
+        if kind == QEvent.Type.MouseMove and not tools.gesture and event.buttons() == Qt.MouseButton.NoButton:
+            self._hover.over(tools.box_at(hand), event.position().toPoint())
+        else:
+            self._hover.leave()
+        self.set_cursor("open-hand" if self._space and not tools.gesture else tools.cursor(hand))
+        if tools.gesture or kind != QEvent.Type.MouseMove:
+            looking.update_later()
+        return True
+
+    def _on_double_click(self, hand: Hand) -> None:
+        hit = self._tools.box_at(hand) if self._session.tool == "select" else None
+        if hit is not None:
+            self._session.selection.set([hit], current=hit)
+            self._looking.fit_selection()
+            self.box_activated.emit(hit)
+        else:
+            self._tools.press(hand)
+
+    def _on_right_click(self, hand: Hand, event: QMouseEvent) -> None:
+        self._tools.cancel()
+        hit = self._tools.box_at(hand)
+        if hit is not None and hit not in self._session.selection:
+            self._session.selection.set([hit], current=hit)
+        self.menu_requested.emit(event.globalPosition().toPoint())
+
+    def _on_wheel(self, event: QWheelEvent) -> None:
+        if self._session.slide is None:
+            return
+        delta = event.angleDelta().y() or event.angleDelta().x()
+        if delta:
+            self._looking.zoom_at(WHEEL_STEP**delta, event.position())
+
+    def _on_key(self, event: QKeyEvent, *, pressed: bool) -> bool:
+        key = event.key()
+        if key == Qt.Key.Key_Space:
+            if not event.isAutoRepeat():
+                self._space = pressed
+                self.set_cursor("open-hand" if pressed else "arrow")
+            return True
+        if not pressed:
+            return True
+        if key in ARROWS and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            step = 10 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
+            dy, dx = ARROWS[Qt.Key(key)]
+            if self._session.can_write:
+                self._session.editing.nudge(self._session.selection.ids, dy * step, dx * step)
+            return True
+        event.ignore()
+        return True
+
+
+def _hand(event: QMouseEvent) -> Hand:
+    place, keys = event.position(), event.modifiers()
+    return Hand(
+        place.x(),
+        place.y(),
+        shift=bool(keys & Qt.KeyboardModifier.ShiftModifier),
+        ctrl=bool(keys & Qt.KeyboardModifier.ControlModifier),
+    )
