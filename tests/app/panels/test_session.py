@@ -51,6 +51,7 @@ def test_pixels_that_come_late_are_not_taken_for_those_of_another_project(projec
     session.set_project(other)
     assert [slide.id for slide in other.slides][0] == first
     session.show_slide(other.slides[1].id)
+    jobs.waiting.reverse()  # what was asked for first comes last
     jobs.answer()
     assert session.mosaic.path.name == "T4.png"
     session.show_slide(first)
