@@ -28,7 +28,7 @@ SLICE_S = 0.008
 
 
 class JobState(Enum):
-    """How a job stands; the word is what a person reads."""
+    """How a job stands; the word is what the user reads."""
 
     RUNNING = "running"
     RETURNED = "done"
@@ -306,7 +306,7 @@ class _Slices(QObject):
         self._timer.stop()
         try:
             self._job.close()
-        except Exception as closing:  # its clean-up failed: that is what the person must hear
+        except Exception as closing:  # its clean-up failed: that is what the user must hear
             state, error = JobState.FAILED, error or closing
         self._on_end((state, result, error))
         self.deleteLater()

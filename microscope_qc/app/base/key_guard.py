@@ -1,4 +1,4 @@
-"""Single keys are shortcuts, but not while a person types: the field with the focus keeps the keys it needs."""
+"""Single keys are shortcuts, but not while the user types: the field with the focus keeps the keys it needs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QWidget
 class Refresh(QObject):
     """Calls ``refresh`` some time after :meth:`soon`, however often that was said; a hidden widget waits until shown.
 
-    Nothing that is seen stays out of date: the time does not begin anew with every change.
+    Nothing that is seen stays out of date: the time does not start again with every change.
     """
 
     def __init__(self, widget: QWidget, refresh: Callable[[], object], *, after_ms: int = 0) -> None:

@@ -64,7 +64,7 @@ def settings_path() -> Path:
 
 
 def load_settings() -> tuple[Settings, str]:
-    """Read the settings; returns them and a sentence for the person ("" when all is well)."""
+    """Read the settings; returns them and a sentence for the user ("" when all is well)."""
     path = settings_path()
     try:
         return Settings.model_validate_json(path.read_text(encoding="utf-8")), ""
@@ -82,7 +82,7 @@ def load_settings() -> tuple[Settings, str]:
 
 
 def save_settings(settings: Settings) -> str:
-    """Write the settings at once; returns a sentence for the person when that fails, "" otherwise."""
+    """Write the settings at once; returns a sentence for the user when that fails, "" otherwise."""
     try:
         atomic_write(settings_path(), settings.model_dump_json(indent=1))
     except MicroscopeQCError as error:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import selected, with_project, with_slide, writing, writing_slide
 from microscope_qc.app.commands import clipboard
+from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -62,7 +63,7 @@ def copy(context: Context) -> None:
     ids = session.selection.ids
     if len(ids):
         clipboard.put_findings(session, ids)
-        session.notice.emit("1 finding copied." if len(ids) == 1 else f"{len(ids)} findings copied.")
+        session.notice.emit(f"{things(len(ids), 'finding')} copied.")
 
 
 def _cut(context: Context) -> None:
@@ -98,7 +99,7 @@ def _delete(context: Context) -> None:
     count = len(session.selection)
     session.editing.delete(session.selection.ids)
     if count > 1:
-        session.notice.emit(f"{count} findings deleted. Undo brings them back.")
+        session.notice.emit(f"{things(count, 'finding')} deleted. Undo brings them back.")
 
 
 def _copyable(context: Context) -> str:

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QMessageBox
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_slide, writing_slide
+from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -94,14 +95,13 @@ def _remove(context: Context) -> None:
     project, slide = context.session.project, context.session.slide
     if project is None or slide is None:
         return
-    findings = len(project.boxes.table(slide.id))
-    marks = len(project.marks.of_slide(slide.id))
+    findings = things(len(project.boxes.table(slide.id)), "finding")
+    marks = things(len(project.marks.of_slide(slide.id)), "mark")
     box = QMessageBox(context.navigator.window)
     box.setWindowTitle("Remove slide")
     box.setText(f"Remove {slide.name} from the project?")
     box.setInformativeText(
-        f"{findings} findings and {marks} marks go with it. The slide's file stays where it is. "
-        "Undo brings all of it back."
+        f"{findings} and {marks} go with it. The slide's file stays where it is. Undo brings all of it back."
     )
     remove = box.addButton("Remove slide", QMessageBox.ButtonRole.AcceptRole)
     box.addButton(QMessageBox.StandardButton.Cancel)

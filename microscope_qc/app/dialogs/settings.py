@@ -1,4 +1,4 @@
-"""What a person may set for every project: looks, memory for tiles, and what counts as looked at."""
+"""What a user may set for every project: looks, memory for tiles, and what counts as looked at."""
 
 from __future__ import annotations
 

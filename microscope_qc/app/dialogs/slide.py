@@ -50,7 +50,7 @@ class PixelSizeDialog(QDialog):
     Parameters
     ----------
     line_px
-        Length of the line in slide pixels; None asks for the number itself. ``draw_requested`` is set when the person
+        Length of the line in slide pixels; None asks for the number itself. ``draw_requested`` is set when the user
         wants to draw the line instead.
     """
 

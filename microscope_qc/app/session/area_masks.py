@@ -1,4 +1,4 @@
-"""Where detections look on each slide, as a person changed or drew it.
+"""Where detections look on each slide, as a user changed or drew it.
 
 Kept with the project, one entry per slide; not part of undo. Changes are written after a moment; a project that is open
 for reading keeps them for as long as it is open.
@@ -54,7 +54,7 @@ class AreaMasks(QObject):
         self._on_slide_changed()
 
     def get(self, kind: str) -> AreaMask | None:
-        """A mask of the slide on screen, None where the person made none."""
+        """A mask of the slide on screen, None where the user made none."""
         return None if self._slide_id is None else self._masks.get((self._slide_id, kind))
 
     def set(self, kind: str, mask: AreaMask | None) -> None:
@@ -129,7 +129,7 @@ class AreaMasks(QObject):
         self.changed.emit()
 
     def _load(self, project: Project, slide: SlideRecord) -> None:
-        """What the project holds; a mask that cannot be used counts as none, and the person hears why."""
+        """What the project holds; a mask that cannot be used counts as none, and the user hears why."""
         masks, problems = stored_masks(project, slide)
         self._masks |= {(slide.id, kind): mask for kind, mask in masks.items()}
         for error in problems.values():

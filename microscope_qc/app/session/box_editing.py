@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.app.session.clipboard import MOST, CopiedBoxes
-from microscope_qc.app.session.words import count_words
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
@@ -75,7 +75,7 @@ class BoxEditing:
     def cut(self, ids: np.ndarray) -> None:
         """Delete what was copied."""
         if len(ids):
-            self._project().boxes.delete(ids, title=count_words("Cut", ids))
+            self._project().boxes.delete(ids, title=f"Cut {things(len(ids), 'finding')}")
 
     def paste(self, copied: CopiedBoxes, *, y: float, x: float) -> np.ndarray:
         """Put copied boxes around a place of the slide on screen, inside it, and select them; returns their ids.
@@ -102,7 +102,7 @@ class BoxEditing:
             rows[name] = side
         made = project.boxes.add_many(
             {slide.id: rows},
-            title=count_words("Paste", rows),
+            title=f"Paste {things(len(rows), 'finding')}",
             attributes={slide.id: placed.attributes},
             outlines={slide.id: placed.outlines},
         )[slide.id]
@@ -124,7 +124,7 @@ class BoxEditing:
             ids,
             dy_px=float(shift[0] + back[0]),
             dx_px=float(shift[1] + back[1]),
-            title=count_words("Duplicate", ids),
+            title=f"Duplicate {things(len(ids), 'finding')}",
         )
         self._session.selection.set(made)
 
@@ -194,7 +194,7 @@ class BoxEditing:
         self._project().boxes.edit(
             ids,
             amends=amends,
-            title=count_words("Move", ids),
+            title=f"Move {things(len(ids), 'finding')}",
             y0=rows["y0"] + dy,
             y1=rows["y1"] + dy,
             x0=rows["x0"] + dx,

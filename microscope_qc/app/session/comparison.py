@@ -21,19 +21,19 @@ BESIDE = "beside"
 """What one of the two found where the other did not look."""
 _NUMBERS = {BOTH: 1, FIRST: 2, SECOND: 3}
 _TWIN = 4
-"""The second detection's box of a find that both have."""
+"""The second detection's box of a finding that both have."""
 _BESIDE = 5, 6
-"""Finds of the first and of the second detection that are not compared."""
+"""Findings of the first and of the second detection that are not compared."""
 LATER_MS = 150
-"""Finds are matched anew this long after the confidence or the finds have changed."""
+"""Findings are matched again this long after the confidence or the findings have changed."""
 
 
 class Comparison(QObject):
-    """Matches the finds of two detections in the background and shows the parts a person wants to see.
+    """Matches the findings of two detections in the background and shows the parts a user wants to see.
 
-    Of a find that both have, the box of the first detection is shown. What is compared follows the confidence range:
-    a find that is too weak to be shown in the second detection was found by the first alone. Finds where the other
-    detection did not look are not compared; they are counted, and shown when a person wants to see them.
+    Of a finding that both have, the box of the first detection is shown. What is compared follows the confidence
+    range: a finding that is too weak to be shown in the second detection was found by the first alone. Findings
+    outside the other detection's scan area are not compared; they are counted, and shown when a user wants to see them.
     """
 
     changed = Signal()
@@ -177,7 +177,7 @@ class Comparison(QObject):
     def _on_filter_changed(self) -> None:
         if self.runs is None or self._applying:
             return
-        if self._part_of is not None and not self._session.shown.limited:  # a person asked for everything
+        if self._part_of is not None and not self._session.shown.limited:  # the user asked for everything
             self.end()
         else:
             self._soon.start()

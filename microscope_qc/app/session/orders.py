@@ -22,7 +22,7 @@ ORDERS = {
 """Name of an order and what it is called on screen."""
 
 BAND_UM = 200.0
-"""Reading order goes in bands of this height; exact y would jump left and right at each find."""
+"""Reading order goes in bands of this height; exact y would jump left and right at each finding."""
 
 
 def columns_of(table: BoxTable) -> dict[str, np.ndarray]:
@@ -54,7 +54,7 @@ def order_rows(
     if name == "largest":
         longest = np.maximum((rows["y1"] - rows["y0"]) * size_y, (rows["x1"] - rows["x0"]) * size_x)
         return np.lexsort((rows["id"], -longest))
-    # what a person drew has no confidence; nobody is surer than a person
+    # what a user drew has no confidence; nobody is surer than a user
     confidence = np.where(np.isnan(rows["confidence"]), 2.0, rows["confidence"])
     if name == "most_confident":
         return np.lexsort((rows["id"], -confidence))

@@ -23,7 +23,9 @@ AGAIN_MS = 1000
 LATER_MS = 120
 FINER_FROM_POINTS = 2.0
 """Joined cells that are larger on screen are read one by one where the canvas looks."""
-NO_MAP = "This detection keeps no score map: its model marks finds only. Models that judge the slide piece by piece do."
+NO_MAP = (
+    "This detection keeps no score map: its model marks findings only. Models that judge the slide piece by piece do."
+)
 SELECT = "Select a detection."
 
 Bounds = tuple[float, float, float, float]

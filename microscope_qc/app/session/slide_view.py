@@ -1,4 +1,4 @@
-"""How a person looks at a slide: brightness and contrast, bookmarks, what has been looked at, the measured line.
+"""How a user looks at a slide: brightness and contrast, bookmarks, what has been looked at, the measured line.
 
 Kept with the project, one entry per slide; not part of undo. Changes are written together after a moment; a project
 that is open for reading keeps them for as long as it is open.
@@ -310,7 +310,7 @@ class SlideView(QObject):
 
     @property
     def no_conversion(self) -> bool:
-        """Whether the person does not want this slide to be converted."""
+        """Whether the user does not want this slide to be converted."""
         return self._state.no_conversion
 
     def refuse_conversion(self) -> None:

@@ -65,7 +65,7 @@ class ReadOnlyBar(QFrame):
         self._on_project_changed()
 
     def refresh_look(self) -> None:
-        """Take the theme anew."""
+        """Take the colours of the theme."""
         colours = theme.current()
         self._icon.setPixmap(theme.icon("pencil-lock-outline", colours.warning).pixmap(18, 18))
         self.setStyleSheet(

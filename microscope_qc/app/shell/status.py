@@ -64,7 +64,7 @@ class StatusLine(QStatusBar):
         self.refresh()
 
     def refresh_icons(self) -> None:
-        """Take the theme anew."""
+        """Take the colours of the theme."""
         self._stop.setIcon(theme.icon("stop-circle-outline"))
 
     def refresh(self) -> None:

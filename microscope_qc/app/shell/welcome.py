@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 DOES = (
     ("annotate", "magnify-scan", "Find", "A model looks at the whole slide and marks what may be a defect."),
-    ("review", "check-all", "Judge", "You confirm or reject find after find, the worst first, with one key each."),
+    (
+        "review",
+        "check-all",
+        "Judge",
+        "You confirm or reject finding after finding, the worst first, with one key each.",
+    ),
     (
         "sem",
         "microscope",
@@ -68,7 +73,7 @@ class Screenshot(QWidget):
 
 
 class WelcomePage(QWidget):
-    """Signals say what the person wants; ``recent_chosen`` carries the path."""
+    """Signals say what the user wants; ``recent_chosen`` carries the path."""
 
     open_requested = Signal()
     sample_requested = Signal()
@@ -161,7 +166,7 @@ class WelcomePage(QWidget):
         return grid
 
     def refresh(self) -> None:
-        """Take recent projects and theme anew."""
+        """Read recent projects and theme again."""
         for label, name in self._icons:
             label.setPixmap(theme.icon(name, theme.current().accent).pixmap(22, 22))
         self.recent.clear()
