@@ -85,7 +85,7 @@ def test_each_of_the_eight_handles_moves_its_sides(
     drag(window, handle, (handle[0] - 10, handle[1] - 20))
     assert corners(rows(window)[0]) == pytest.approx(expected, abs=1)
     assert len(window.session.project.history.entries()) == entries + 1
-    assert newest(window) == "Resize 1 find"
+    assert newest(window) == "Resize 1 finding"
 
 
 def test_the_pointer_tells_what_a_handle_does(window: MainWindow) -> None:
@@ -116,11 +116,11 @@ def test_several_boxes_move_together_in_one_step(window: MainWindow) -> None:
         assert corners(after[place]) == pytest.approx(np.array(corners(before[place])) + [20, 30, 20, 30], abs=1)
     assert np.array_equal(after[2:], before[2:])
     assert len(window.session.project.history.entries()) == entries + 1
-    assert newest(window) == "Move 2 finds"
+    assert newest(window) == "Move 2 findings"
     assert window.canvas.boxes._shift == (0.0, 0.0)
     press(window, Qt.Key.Key_Z, CTRL)
     assert np.array_equal(rows(window), before)
-    assert "Move 2 finds" in window.toast.text
+    assert "Move 2 findings" in window.toast.text
     assert len(window.session.selection) == 2
 
 
@@ -199,7 +199,7 @@ def test_copied_boxes_are_pasted_at_the_mouse_and_on_another_slide(window: MainW
     rest_at(window, 700, 800)
     press(window, Qt.Key.Key_V, CTRL)
     made = rows(window)[-2:]
-    assert newest(window) == "Paste 2 finds"
+    assert newest(window) == "Paste 2 findings"
     middle = (made["y0"].min() + made["y1"].max()) / 2, (made["x0"].min() + made["x1"].max()) / 2
     assert middle == pytest.approx((700, 800), abs=2 / window.canvas.view.zoom + 1)
     assert (made["x0"][1] - made["x0"][0], made["y1"][0] - made["y0"][0]) == (150, 60)
@@ -218,7 +218,7 @@ def test_copied_boxes_are_pasted_at_the_mouse_and_on_another_slide(window: MainW
 def test_cut_boxes_come_back_where_they_are_pasted(window: MainWindow) -> None:
     click(window, 330, 140)
     press(window, Qt.Key.Key_X, CTRL)
-    assert (len(rows(window)), newest(window)) == (7, "Cut 1 find")
+    assert (len(rows(window)), newest(window)) == (7, "Cut 1 finding")
     rest_at(window, 20, 30)
     press(window, Qt.Key.Key_V, CTRL)
     assert len(rows(window)) == 8
@@ -229,7 +229,7 @@ def test_a_duplicate_lies_beside_its_original(window: MainWindow) -> None:
     click(window, 330, 140)
     press(window, Qt.Key.Key_J, CTRL)
     made = rows(window)[-1]
-    assert (len(rows(window)), newest(window)) == (9, "Duplicate 1 find")
+    assert (len(rows(window)), newest(window)) == (9, "Duplicate 1 finding")
     away = round(16 / window.canvas.view.zoom)
     assert corners(made) == [300 + away, 100 + away, 360 + away, 180 + away]
     assert window.session.selection.ids.tolist() == [made["id"]]
@@ -249,13 +249,13 @@ def test_a_duplicate_lies_beside_its_original(window: MainWindow) -> None:
     ],
 )  # fmt: skip
 def test_what_a_stranger_put_on_the_clipboard_is_refused(content: bytes) -> None:
-    with pytest.raises(InputError, match="no finds"):
+    with pytest.raises(InputError, match="no findings"):
         CopiedBoxes.from_json(content)
 
 
 def test_pasting_words_says_what_to_do(window: MainWindow) -> None:
     QApplication.clipboard().setText("hello")
-    with pytest.raises(InputError, match="no finds"):
+    with pytest.raises(InputError, match="no findings"):
         clipboard.findings()
     data = QMimeData()
     copied = CopiedBoxes(np.array([[0.0, 0, 5, 5]]), ("XYZ",), ("",), None, {}, {})
@@ -311,9 +311,9 @@ def test_state_class_and_note_of_a_selection_change_in_one_step_each(window: Mai
     assert changed["note"].tolist() == ["together"] * 3
     titles = [entry.title for entry in session.project.history.entries(3)]
     assert len(session.project.history.entries()) == entries + 3
-    assert titles[0] == "Note on 3 finds"
-    assert titles[1].startswith("Class 3 finds to ")
-    assert titles[2] == "Confirm 3 finds"
+    assert titles[0] == "Note on 3 findings"
+    assert titles[1].startswith("Class 3 findings to ")
+    assert titles[2] == "Confirm 3 findings"
 
 
 def test_undo_goes_where_a_box_was_that_is_gone(window: MainWindow) -> None:

@@ -39,7 +39,7 @@ def test_pictures_that_are_there_are_shown_and_others_left_out(
     page.resize(1366, 700)
     with qtbot.waitExposed(page):
         page.show()
-    pictures = page.findChildren(welcome.Picture)
+    pictures = page.findChildren(welcome.Screenshot)
     assert [(picture.width(), picture.height()) for picture in pictures] == [(280, 175)] * 2
     for picture, colour in zip(sorted(pictures, key=lambda item: item.x()), colours.values(), strict=True):
         assert picture.grab().toImage().pixelColor(140, 87) == QColor(colour)

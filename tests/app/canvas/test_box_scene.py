@@ -133,8 +133,8 @@ def test_the_shown_boxes_follow_every_change(steps: list[tuple[str, int]]) -> No
     table = some(60, 6)
     known = BoxFilter(min_confidence=0.4, class_ids=frozenset({3, 4, 5, 6, 7}))
     project = SimpleNamespace(filters=SimpleNamespace(current=known))
-    session = SimpleNamespace(table=table, project=project, slide=SimpleNamespace(id=1))
-    shown = ShownBoxes(session)  # type: ignore[arg-type]
+    shown = ShownBoxes()
+    shown.show(project, 1, table)  # type: ignore[arg-type]
 
     def follow(change: BoxChange) -> None:
         shown.follow(change)
@@ -161,7 +161,7 @@ def test_the_shown_boxes_follow_every_change(steps: list[tuple[str, int]]) -> No
         elif what == "reset":
             gone.clear()
             table.reset(some(40, seed).rows.copy())
-        if shown._mask is not None:  # it has followed, not begun anew
+        if shown._mask is not None:  # it has followed, not started again
             assert np.array_equal(shown._ids, table.rows["id"])
         assert np.array_equal(shown.mask(), known.mask(table.rows))
         assert shown.rows()["id"].tolist() == table.rows["id"][known.mask(table.rows)].tolist()

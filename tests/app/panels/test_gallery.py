@@ -240,7 +240,7 @@ def test_same_for_all_shows_what_it_would_touch_first(
     dialog = gallery.keys.dialog
     assert dialog is not None
     assert sorted(dialog.ids.tolist()) == sorted(ids[1:])
-    assert f"Confirm {len(ids) - 1} finds" in dialog.rule.text()
+    assert f"Confirm {len(ids) - 1} findings" in dialog.rule.text()
     assert not session.table.rows["state"].any()
     before = len(titles(project))
     dialog.accept_button.click()

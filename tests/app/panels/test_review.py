@@ -51,7 +51,7 @@ def test_it_shows_what_is_known(qtbot: Any, pane: ReviewPane, session: Any) -> N
     found = session.class_of(int(row["class_id"]))
     assert found.code in pane.title.text() and found.name in pane.title.text()
     assert f"{float(row['confidence']):.2f}" in pane.facts.text() and "µm" in pane.facts.text()
-    assert "Reject 1 find: duplicate" in pane.history.text()
+    assert "Reject 1 finding: duplicate" in pane.history.text()
     session.undoing.undo()
     qtbot.waitUntil(lambda: "unreviewed" in pane.facts.text(), timeout=60000)
     assert "Reject" not in pane.history.text()
