@@ -80,7 +80,7 @@ class ActionBook(QObject):
         if entry.id in changed:
             return changed[entry.id]
         given = {same_key(key) for keys in changed.values() for key in keys}
-        return [key for key in entry.shortcuts if same_key(key) not in given]
+        return [key for key in entry.shortcuts if not given or same_key(key) not in given]
 
     def native_keys(self, entry: Action, between: str = "   ") -> str:
         """The keys of an action as this computer writes them."""

@@ -36,6 +36,7 @@ class ActionTable:
 
     def __init__(self) -> None:
         self._actions: dict[str, Action] = {}
+        self._owners: dict[str, str] = {}  # of keys
 
     def register(self, actions: Iterable[Action]) -> None:
         """Add actions: all of them or, where an id is taken, none.
@@ -56,14 +57,14 @@ class ActionTable:
             self._actions[action.id] = self._with_free_keys(action)
 
     def _with_free_keys(self, action: Action) -> Action:
-        taken = {same_key(key): other.id for other in self._actions.values() for key in other.shortcuts}
-        free = tuple(key for key in action.shortcuts if same_key(key) not in taken)
-        if free == action.shortcuts:
-            return action
+        free = []
         for key in action.shortcuts:
-            if same_key(key) in taken:
-                log.warning("%s does not get the key %s: %s has it", action.id, key, taken[same_key(key)])
-        return replace(action, shortcuts=free)
+            owner = self._owners.setdefault(same_key(key), action.id)
+            if owner == action.id:
+                free.append(key)
+            else:
+                log.warning("%s does not get the key %s: %s has it", action.id, key, owner)
+        return replace(action, shortcuts=tuple(free)) if len(free) < len(action.shortcuts) else action
 
     def __iter__(self) -> Iterator[Action]:
         titles = self.menus()
