@@ -123,7 +123,7 @@ class HistoryDock(QWidget):
         if project is not None:
             steps = project.history
             self._undo.setToolTip(f"Undo: {steps.undo_title}" if steps.can_undo else "Nothing to undo.")
-            self._redo.setToolTip(f"Do again: {steps.redo_title}" if steps.can_redo else "Nothing to do again.")
+            self._redo.setToolTip(f"Redo: {steps.redo_title}" if steps.can_redo else "Nothing to redo.")
         self._list([] if project is None else project.history.entries(SHOWN))
         self.hint.setText(
             "Double-click a step to show its finds."

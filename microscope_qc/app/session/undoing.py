@@ -89,7 +89,7 @@ class Undoing:
 
     def _finish(self, step: PendingStep, before: np.ndarray) -> None:
         entry = step.finish()
-        self._session.notice.emit(f"{'Undone' if step.undo else 'Done again'}: {entry.title}")
+        self._session.notice.emit(f"{'Undone' if step.undo else 'Redone'}: {entry.title}")
         self._go_to(entry, before)
 
     def _places(self, entry: LogEntry) -> np.ndarray:

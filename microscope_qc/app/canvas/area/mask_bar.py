@@ -53,7 +53,7 @@ class MaskBar(QFrame):
         self.tools: dict[tuple[str, bool], QToolButton] = {}
         self.width_um = QDoubleSpinBox()
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.undo, self.redo = _icon_button("undo", "Undo (Ctrl Z)"), _icon_button("redo", "Do again (Ctrl Shift Z)")
+        self.undo, self.redo = _icon_button("undo", "Undo (Ctrl Z)"), _icon_button("redo", "Redo (Ctrl Shift Z)")
         self.back = _button("", "")
         self._build()
         editing.tool_changed.connect(self._on_tool_changed)

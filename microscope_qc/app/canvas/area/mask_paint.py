@@ -49,7 +49,7 @@ class MaskPaint:
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to do again."""
+        """Whether there is a step to redo."""
         return bool(self._undone)
 
     @property

@@ -253,7 +253,7 @@ class ClassManager(QDialog):
         project = self._session.project
         undo = project.history.undo_title if project is not None and project.history.can_undo else ""
         redo = project.history.redo_title if project is not None and project.history.can_redo else ""
-        for button, title, verb in ((self.undo, undo, "Undo"), (self.redo, redo, "Do again")):
+        for button, title, verb in ((self.undo, undo, "Undo"), (self.redo, redo, "Redo")):
             button.setEnabled(bool(title))
             button.setToolTip(f"{verb}: {title}" if title else "Nothing to do here.")
 
