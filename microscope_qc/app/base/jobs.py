@@ -13,12 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from microscope_qc.core.errors import Cancelled
 from microscope_qc.core.jobs import CancelToken, Job, Progress, TimeLeft, run_job
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +128,9 @@ class JobRunner(QObject):
 
     def run(
         self,
-        job: Job[Any],
+        job: Job[T],
         title: str,
-        on_done: Callable[[Any], None] | None = None,
+        on_done: Callable[[T], None] | None = None,
         on_failed: Callable[[BaseException], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
     ) -> JobHandle:
@@ -155,9 +157,9 @@ class JobRunner(QObject):
 
     def run_in_slices(
         self,
-        job: Job[Any],
+        job: Job[T],
         title: str,
-        on_done: Callable[[Any], None] | None = None,
+        on_done: Callable[[T], None] | None = None,
         on_failed: Callable[[BaseException], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
     ) -> JobHandle:
@@ -173,8 +175,8 @@ class JobRunner(QObject):
 
     def call(
         self,
-        function: Callable[[], Any],
-        on_done: Callable[[Any], None] | None = None,
+        function: Callable[[], T],
+        on_done: Callable[[T], None] | None = None,
         on_failed: Callable[[BaseException], None] | None = None,
     ) -> Future[None]:
         """Run a short function in a worker thread without showing it as a job (thumbnails, opening a slide)."""
@@ -260,7 +262,7 @@ class _Slices(QObject):
         self,
         parent: QObject,
         handle: JobHandle,
-        job: Job[Any],
+        job: Job[object],
         on_end: Callable[[_Ending], None],
     ) -> None:
         super().__init__(parent)

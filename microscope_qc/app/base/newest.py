@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, Qt, Signal
+
+T = TypeVar("T")
 
 
 class NewestWork(QObject):
@@ -21,7 +23,7 @@ class NewestWork(QObject):
         self._takers: dict[str, Callable[[Any], None]] = {}
         self._finished.connect(self._on_finished, Qt.ConnectionType.QueuedConnection)
 
-    def ask(self, name: str, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
+    def ask(self, name: str, work: Callable[[], T], take: Callable[[T], None]) -> None:
         """Do ``work`` in the thread and give its result to ``take`` in this one, unless something newer is asked."""
         serial = self._serials.get(name, 0) + 1
         self._serials[name] = serial

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QVBoxLayout, QWidget
@@ -22,6 +22,14 @@ AREAS = {
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
+
+
+@runtime_checkable
+class ReadsCrops(Protocol):
+    """Content with threads of its own."""
+
+    def close_crops(self) -> None:
+        """Stop the threads that read crops (the window is closing)."""
 
 
 class LazyDock(QDockWidget):

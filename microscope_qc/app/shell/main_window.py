@@ -27,7 +27,7 @@ from microscope_qc.app.panels.spec import panel_registry
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
-from microscope_qc.app.shell.docking import LazyDock, built_in_panels, plugin_panels
+from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
 from microscope_qc.app.shell.looks import Looks
 from microscope_qc.app.shell.navigator import WindowNavigator
@@ -271,16 +271,11 @@ class MainWindow(QMainWindow):
         self.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode("ascii")
         self.jobs.close()
         for content in (self.pages.review, *(dock.content for dock in self.docks.values())):
-            _close_crops(content)
+            if isinstance(content, ReadsCrops):
+                content.close_crops()
         self.session.set_project(None)
         self.canvas.close_canvas()
         save_settings(self.settings)
         self._guard.close()
         self.errors.uninstall()
         event.accept()
-
-
-def _close_crops(widget: QWidget | None) -> None:
-    close = getattr(widget, "close_crops", None)
-    if callable(close):
-        close()

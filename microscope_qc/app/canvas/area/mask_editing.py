@@ -289,7 +289,7 @@ class MaskEditing(QObject):
                 if not self._drop_stroke():
                     self.finish()
             elif self._button == Qt.MouseButton.NoButton:
-                getattr(self, what)()
+                (self.undo if what == "undo" else self.redo)()
         return True
 
     def _on_focus_changed(self, before: QWidget | None, now: QWidget | None) -> None:
