@@ -70,7 +70,7 @@ HEAVY = [
 ]
 LONGEST_MODULE, LONGEST_FUNCTION = 500, 80
 # to be cut
-TOO_LONG = {"app/actions/table.py", "app/session/session.py", "workflows/detection/run.py:prepare_run"}
+TOO_LONG = {"workflows/detection/run.py:prepare_run"}
 PICTURES = "resources/screenshots/"
 NOT_IMPORTED = {
     # the Qt behind qtpy
