@@ -252,8 +252,7 @@ def _compare(args: argparse.Namespace) -> int:
         return 0
     print(f"{slide.name}, at confidence {confidence:g} and above")
     for letter, run in zip("AB", runs, strict=True):
-        model = run.card.get("model_name") or run.card.get("model", "")
-        print(f"  {letter}: run {run.id}, {model}, {run.state}, begun {run.started[:16].replace('T', ' ')}")
+        print(f"  {letter}: run {run.id}, {run.plan.title}, {run.state}, begun {run.started[:16].replace('T', ' ')}")
     print(f"  both {counts['both']}, only A {counts['only_first']}, only B {counts['only_second']}")
     if counts["beside_first"] or counts["beside_second"]:
         print(

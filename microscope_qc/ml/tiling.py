@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from microscope_qc.core.geometry import Region, TileGrid
@@ -43,15 +40,6 @@ def lattice(overlap_px: int, *, scale: tuple[float, float]) -> tuple[float, floa
     """
     steps = (LATTICE_PX * scale[0], LATTICE_PX * scale[1])
     return steps if 2 * max(steps) <= overlap_px + 1 else (0.0, 0.0)
-
-
-def plan_grid(card: Mapping[str, Any]) -> TileGrid:
-    """Tiles of a run, from its card."""
-    steps = card.get("lattice_px") or (0.0, 0.0)  # runs that were begun before there was a lattice go on without it
-    return TileGrid(
-        Region(*(int(v) for v in card["region"])), int(card["tile_px"]), int(card["overlap_px"]),
-        (float(steps[0]), float(steps[1])),
-    )  # fmt: skip
 
 
 def model_tile_shape(tile: Region, scale: tuple[float, float]) -> tuple[int, int]:

@@ -13,13 +13,14 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from microscope_qc.core.errors import ProjectError
-from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.core.files import atomic_path
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import backups
 from microscope_qc.project.database import DATABASE_NAME, Database
 from microscope_qc.project.deltas import unpack
 from microscope_qc.project.loading import find_slide
 from microscope_qc.project.owner import OwnerLock
+from microscope_qc.project.runs.plan import PLAN_NAME, plan_of, write_plan
 from microscope_qc.project.schema import DETAILS
 
 _STILL_WRITTEN_S = 10.0
@@ -303,10 +304,10 @@ def _missing_slides(connection: Connection, folder: Path) -> list[str]:
 
 def _check_run(folder: Path, run_id: int, card: str, *, repair: bool) -> list[str]:
     found = []
-    if not (folder / "card.json").is_file():
+    if not (folder / PLAN_NAME).is_file():
         sentence = f"The folder of run {run_id} is incomplete."
         if repair:
-            atomic_write(folder / "card.json", json.dumps(json.loads(card), indent=1, ensure_ascii=False))
+            write_plan(folder, plan_of(card))
             sentence += " Its card was written again."
         found.append(sentence)
     journal = folder / "journal.jsonl"

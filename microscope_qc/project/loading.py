@@ -18,6 +18,7 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.project import schema
 from microscope_qc.project.database import driver
 from microscope_qc.project.records import Mark, RegistrationRecord, RunRecord, SlideRecord
+from microscope_qc.project.runs.plan import plan_of
 
 
 def _rows(connection: Connection, table: Table, ids: Collection[int] | None) -> Iterable[Row[Any]]:
@@ -140,7 +141,7 @@ def runs(connection: Connection, ids: Collection[int] | None = None, *, folder: 
             id=r.id,
             slide_id=r.slide_id,
             folder=folder / "runs" / str(r.id),
-            card=json.loads(r.card),
+            plan=plan_of(r.card),
             settings=json.loads(r.settings),
             state=r.state,
             started=r.started,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.project.runs.plan import RunPlan
+
 
 @dataclass(frozen=True, slots=True)
 class SlideRecord:
@@ -54,12 +56,16 @@ RUN_STATES = ("running", "finished", "stopped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One detection over a slide or a part of it. ``found`` counts the findings it brought, kept or deleted since."""
+    """One detection over a slide or a part of it. ``found`` counts the findings it brought, kept or deleted since.
+
+    ``settings`` are those of the plan (:attr:`RunPlan.settings <microscope_qc.project.runs.plan.RunPlan.settings>`) as
+    they were stored when the run was begun.
+    """
 
     id: int
     slide_id: int
     folder: Path
-    card: dict[str, Any]
+    plan: RunPlan
     settings: dict[str, Any]
     state: str
     started: str

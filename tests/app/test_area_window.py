@@ -18,6 +18,7 @@ from microscope_qc.core.area_mask import AreaMask, mask_from_dict
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress, run_job
 from microscope_qc.project.runs.mask_files import write_mask
+from microscope_qc.project.runs.plan import RunPlan
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -463,11 +464,11 @@ def test_a_detection_shows_where_it_looked(
 ) -> None:
     heard: list[str] = []
     window.session.notice.connect(heard.append)
-    card = {"model": "test-net", "region": [0, 0, *SHAPE], "tile_px": 384, "overlap_px": 0}
+    plan = RunPlan(model="test-net", region=[0, 0, *SHAPE], tile_px=384, overlap_px=0)
     look = np.zeros((16, 24), bool)
     look[4:8, :] = True
     slide = project.slides[0].id
-    everything, some, damaged, fresh = (project.runs.start(slide, card, {"area": str(i)}) for i in range(4))
+    everything, some, damaged, fresh = (project.runs.start(slide, plan) for _ in range(4))
     write_mask(everything.folder, None)
     write_mask(some.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), look))
     write_mask(damaged.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), look))

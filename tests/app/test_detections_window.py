@@ -14,6 +14,7 @@ from microscope_qc.app.session.score_map import ScorePicture
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
 from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
+from microscope_qc.project.runs.plan import RunPlan
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -27,7 +28,7 @@ def a_run(window: MainWindow, count: int = 0, *, shift_px: float = 0.0) -> Any:
     """A finished run over the first slide with finds in a raster."""
     project = window.session.project
     slide = project.slides[0]
-    run = project.runs.start(slide.id, {"model": "net", "region": [0, 0, *slide.shape_px]}, {})
+    run = project.runs.start(slide.id, RunPlan(model="net", region=[0, 0, *slide.shape_px]))
     if count:
         place = np.arange(count)
         y, x = 2.0 + 3.4 * (place // 400), 2.0 + 3.9 * (place % 400) + shift_px

@@ -25,7 +25,8 @@ import numpy as np
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.engine.engine import one_picture_thread
-from microscope_qc.ml.engine.pipeline import Session
+from microscope_qc.ml.engine.pipeline import Pipeline
+from microscope_qc.project.runs.plan import RunPlan, write_plan
 
 REPEATS = 5
 Took = tuple[float, float]  # seconds on the wall, seconds of the processor
@@ -84,27 +85,25 @@ def repeated(folder: Path, *, times: int = 2, side: int = 4608) -> Path:
     return path
 
 
-def run_card(
-    path: Path, model: str | Path, *, side: int, tile_px: int, overlap_px: int, um: float = 0.3
-) -> dict[str, Any]:
-    """Card of a run over a square slide."""
-    return {
-        "slide": {"path": str(path), "scene": None, "pixel_size_um": [um, um]}, "model": str(model), "device": "cpu",
-        "region": [0, 0, side, side], "tile_px": tile_px, "overlap_px": overlap_px, "candidate_confidence": 0.05,
-    }  # fmt: skip
+def run_plan(
+    path: Path, model: str | Path, *, side: int, tile_px: int, overlap_px: int, um: float = 0.3, **further: Any
+) -> RunPlan:
+    """A run over a square slide."""
+    settings = {"region": [0, 0, side, side], "tile_px": tile_px, "overlap_px": overlap_px} | further
+    return RunPlan(slide={"path": str(path), "pixel_size_um": [um, um]}, model=str(model), device="cpu", **settings)
 
 
-def batches(session: Session, size: int) -> list[list[int]]:
+def batches(pipeline: Pipeline, size: int) -> list[list[int]]:
     """All tiles in batches."""
-    tiles = list(range(len(session.grid)))
+    tiles = list(range(len(pipeline.grid)))
     return [tiles[start : start + size] for start in range(0, len(tiles), size)]
 
 
-def everything(session: Session, size: int = 4) -> list[Any]:
+def everything(pipeline: Pipeline, size: int = 4) -> list[Any]:
     """End to end: read, compute, results; nothing is unpacked yet."""
     records: list[Any] = []
-    session.reader.clear()
-    for _ in session.work(batches(session, size), records.extend):
+    pipeline.reader.clear()
+    for _ in pipeline.work(batches(pipeline, size), records.extend):
         pass
     return records
 
@@ -118,21 +117,21 @@ def engine(folder: Path) -> None:
     from microscope_qc.project.runs.speed import Meter
 
     path = repeated(folder)
-    with Session(run_card(path, "li-ion-ssd", side=9216, tile_px=1536, overlap_px=384)) as session:
-        groups = batches(session, 4)
+    with Pipeline(run_plan(path, "li-ion-ssd", side=9216, tile_px=1536, overlap_px=384)) as pipeline:
+        groups = batches(pipeline, 4)
         prepared = []
         for group in groups:
             slots = torch.zeros((len(group), 512, 512, 3))
             for slot, tile in zip(slots, group, strict=True):
-                session.task.prepare(session.reader.read([session.grid[tile]])[0], slot.numpy())
+                pipeline.task.prepare(pipeline.reader.read([pipeline.grid[tile]])[0], slot.numpy())
             prepared.append(slots)
 
         def forward() -> None:
             for slots in prepared:
-                session.ladder.compute(slots, session.shape)
+                pipeline.ladder.compute(slots, pipeline.shape)
 
         def beside() -> None:
-            streams = Streams(lambda slots: session.ladder.compute(slots, session.shape), device=session.task.device)
+            streams = Streams(lambda slots: pipeline.ladder.compute(slots, pipeline.shape), device=pipeline.task.device)
             for slots in prepared:
                 streams.put(Batch([], slots, {}, slots))
                 list(streams.finished())
@@ -140,7 +139,7 @@ def engine(folder: Path) -> None:
             streams.close()
 
         forward(), beside()
-        rounds = [[took(call) for call in (lambda: everything(session), forward, beside)] for _ in range(REPEATS)]
+        rounds = [[took(call) for call in (lambda: everything(pipeline), forward, beside)] for _ in range(REPEATS)]
         whole, alone, own = (
             [statistics.median(taken[place][kind] for taken in rounds) for kind in (0, 1)] for place in (0, 1, 2)
         )
@@ -149,8 +148,8 @@ def engine(folder: Path) -> None:
             for place in (1, 2)
         )
         meter = Meter()
-        session.reader.clear()
-        for _ in session.work(groups, lambda records: None, meter=meter):
+        pipeline.reader.clear()
+        for _ in pipeline.work(groups, lambda records: None, meter=meter):
             pass
         figures = meter.figures()
     tiles = sum(map(len, groups))
@@ -197,25 +196,25 @@ def windows(folder: Path) -> None:
         model = window_model(folder, stride_px=stride // 2)
         side = 4096
         overlap = 2 * (64 - stride // 2)
-        card = run_card(path, model, side=side, tile_px=2 * (64 + 60 * 16), overlap_px=overlap) | {
-            "candidate_confidence": 0.99
-        }
-        with Session(card) as session:
+        plan = run_plan(
+            path, model, side=side, tile_px=2 * (64 + 60 * 16), overlap_px=overlap, candidate_confidence=0.99
+        )
+        with Pipeline(plan) as pipeline:
             count = ((side - 128) // stride + 1) ** 2
             chance = np.random.default_rng(0)
             places = chance.integers(0, (side - 128) // stride + 1, (400, 2)) * stride
-            network: Any = session.task
+            network: Any = pipeline.task
 
-            def one_by_one(places: np.ndarray = places, session: Session = session, network: Any = network) -> None:
+            def one_by_one(places: np.ndarray = places, pipeline: Pipeline = pipeline, network: Any = network) -> None:
                 for y, x in places:
-                    patch = session.mosaic.read_rgb8(Region(int(y), int(x), int(y) + 128, int(x) + 128))
+                    patch = pipeline.mosaic.read_rgb8(Region(int(y), int(x), int(y) + 128, int(x) + 128))
                     small = cv2.resize(patch, (64, 64), interpolation=cv2.INTER_AREA)
                     tensor = torch.from_numpy(small).permute(2, 0, 1)[None].float()
                     with torch.inference_mode():
                         network._network((tensor - network._mean) / network._std).softmax(1)
 
-            everything(session, 1)
-            ours, loop, _, _ = paired(lambda session=session: everything(session, 1), one_by_one, repeats=3)
+            everything(pipeline, 1)
+            ours, loop, _, _ = paired(lambda pipeline=pipeline: everything(pipeline, 1), one_by_one, repeats=3)
         gain = (loop[0] / len(places)) / (ours[0] / count)
         busy = (loop[1] / len(places)) / (ours[1] / count)
         asked = f">= {limit:.0f}" if limit else "-"
@@ -278,28 +277,28 @@ def autoencoder(folder: Path) -> None:
 
     path, side, window, stride = repeated(folder), 9216, 512, 384
     network = briefly_trained(folder)
-    sessions = []
+    pipelines = []
     for shared in (True, False):
         model = anomaly_model(folder, network, shared=shared)
-        sessions.append(Session(run_card(path, model, side=side, tile_px=2 * (256 + 5 * 192), overlap_px=128)))
+        pipelines.append(Pipeline(run_plan(path, model, side=side, tile_px=2 * (256 + 5 * 192), overlap_px=128)))
     starts = [*range(0, side - window, stride), side - window]  # the last one ends with the slide, as the engine's does
     count = len(starts) ** 2
     places = [(y, x) for y in starts for x in starts][::11]
 
     def one_by_one(layout: torch.memory_format) -> None:
         for y, x in places:
-            patch = sessions[0].mosaic.read_rgb8(Region(y, x, y + window, x + window))
+            patch = pipelines[0].mosaic.read_rgb8(Region(y, x, y + window, x + window))
             small = cv2.resize(patch, (256, 256), interpolation=cv2.INTER_AREA)
             picture = torch.from_numpy(small).permute(2, 0, 1)[None].contiguous(memory_format=layout)
             picture = (picture.float() / 255 - 0.5) / 0.2
             with torch.inference_mode():
                 float((network(picture) - picture).square().mean())
 
-    with sessions[0] as session, sessions[1] as alone:
-        candidates = sum(len(record.candidates) for record in everything(session, 1))
+    with pipelines[0] as pipeline, pipelines[1] as alone:
+        candidates = sum(len(record.candidates) for record in everything(pipeline, 1))
         for other, layout, name, limit in (
-            (session, torch.contiguous_format, "autoencoder 512 -> 256, stride 384: gain over one by one", 6.0),
-            (session, torch.channels_last, "the same, over one by one with the colours last", 0.0),
+            (pipeline, torch.contiguous_format, "autoencoder 512 -> 256, stride 384: gain over one by one", 6.0),
+            (pipeline, torch.channels_last, "the same, over one by one with the colours last", 0.0),
             (alone, torch.contiguous_format, "every window in a pass of its own: gain over one by one", 0.0),
         ):
             network.to(memory_format=layout)
@@ -314,15 +313,15 @@ def autoencoder(folder: Path) -> None:
             loop_s, ours_s = (statistics.median(pair[place][0] for pair in pairs) for place in (0, 1))
             print(f"    {count / ours_s:,.0f} against {len(places) / loop_s:,.0f} windows/s; pairs", end=" ")
             print(", ".join(f"{value:.1f}" for value in sorted(gains[0])))
-        print(f"    {count} windows, {candidates} candidates; {border_difference(session, alone)}")
+        print(f"    {count} windows, {candidates} candidates; {border_difference(pipeline, alone)}")
 
 
-def border_difference(session: Session, alone: Session) -> str:
+def border_difference(pipeline: Pipeline, alone: Pipeline) -> str:
     """How much a window's score depends on what lies beyond its border, where windows share a pass."""
     import torch
 
-    (tile,), scores = session.reader.read([session.grid[0]]), []
-    for task in (session.task, alone.task):
+    (tile,), scores = pipeline.reader.read([pipeline.grid[0]]), []
+    for task in (pipeline.task, alone.task):
         (height, width), kind = task.slot(tile.shape[:2])
         slot = np.zeros((height, width, 3), kind)
         task.prepare(tile, slot)
@@ -454,16 +453,16 @@ def against_sahi(folder: Path) -> None:
         ("a light SSD", light, lambda image: small.find([image])[0], 3.0),
         ("a network that costs nothing", "li-ion-ssd", lambda image: fixed, 1.0),
     ):
-        with Session(run_card(path, model_name, side=side, tile_px=512, overlap_px=128, um=0.9)) as session:
+        with Pipeline(run_plan(path, model_name, side=side, tile_px=512, overlap_px=128, um=0.9)) as pipeline:
             if "nothing" in name:
-                session.task = session.ladder._task = Nothing(session.task)
-            with as_one_stream(session.task.device):
-                size = by_trial(session.task, session.shape)  # as a run does once on every machine
+                pipeline.task = pipeline.ladder._task = Nothing(pipeline.task)
+            with as_one_stream(pipeline.task.device):
+                size = by_trial(pipeline.task, pipeline.shape)  # as a run does once on every machine
 
-            def ours(session: Session = session, size: int = size) -> None:
-                records = everything(session, size)
+            def ours(pipeline: Pipeline = pipeline, size: int = size) -> None:
+                records = everything(pipeline, size)
                 rows = np.concatenate([record.candidates for record in records])
-                merge_candidates(rows, session.grid, merge_settings(session.scale))
+                merge_candidates(rows, pipeline.grid, merge_settings(pipeline.scale))
 
             model = Through(model_path="", confidence_threshold=0.05, device="cpu", load_at_init=False)
             model.finder = find
@@ -482,7 +481,8 @@ def against_sahi(folder: Path) -> None:
             mine, sahi, ratio, busy = paired(theirs, ours, repeats=3)
         line(f"SAHI / this, {name}", ratio, f">= {limit:.0f}", ratio >= limit, f"processor {busy:.2f}")
         print(
-            f"    {len(session.grid)} slices of 512 px: SAHI {mine[0]:.2f} s, this {sahi[0]:.2f} s in batches of {size}"
+            f"    {len(pipeline.grid)} slices of 512 px: SAHI {mine[0]:.2f} s, "
+            f"this {sahi[0]:.2f} s in batches of {size}"
         )
 
 
@@ -522,11 +522,10 @@ def memory(folder: Path) -> None:
         path = write_virtual(folder / f"v{shape[1]}.virtual.json", shape=shape, pixel_size_um=(0.3, 0.3))
         run = folder / f"memory{shape[1]}"
         run.mkdir()
-        card = run_card(path, "li-ion-ssd", side=0, tile_px=1536, overlap_px=384) | {
-            "region": [0, 0, *shape],
-            "skip_empty": True,
-        }
-        (run / "card.json").write_text(json.dumps(card))
+        region = [0, 0, *shape]
+        write_plan(
+            run, run_plan(path, "li-ion-ssd", side=0, tile_px=1536, overlap_px=384, region=region, skip_empty=True)
+        )
         grid = TileGrid(Region(0, 0, *shape), 1536, 384)
         apart = [row * grid.columns + column for row in range(0, grid.rows, 2) for column in range(0, grid.columns, 2)]
         chosen = np.random.default_rng(0).choice(apart, MEMORY_TILES, replace=False)
@@ -564,8 +563,7 @@ def start(folder: Path) -> None:
     for number in range(4):
         run = folder / f"start{number}"
         run.mkdir()
-        card = run_card(path, "li-ion-ssd", side=1536, tile_px=1536, overlap_px=384)
-        (run / "card.json").write_text(json.dumps(card))
+        write_plan(run, run_plan(path, "li-ion-ssd", side=1536, tile_px=1536, overlap_px=384))
         done = subprocess.run([sys.executable, "-c", _START, str(run)], capture_output=True, text=True, check=True)
         seconds.append(float(done.stdout.split()[-1]))
     value = statistics.median(seconds[1:])

@@ -130,10 +130,11 @@ def quality(side: int, seeds: int, shifts: tuple[int, ...]) -> None:
 
     from microscope_qc.core.jobs import run_job
     from microscope_qc.ml.cards import read_card
-    from microscope_qc.ml.engine.pipeline import Session, TileRecord
+    from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord
     from microscope_qc.ml.evaluation.detection import Tally
     from microscope_qc.ml.library import model_folder
     from microscope_qc.ml.tiling import merge_settings
+    from microscope_qc.project.runs.plan import RunPlan
     from microscope_qc.workflows.samples import synth
 
     card = read_card(model_folder("li-ion-ssd"))
@@ -157,17 +158,16 @@ def quality(side: int, seeds: int, shifts: tuple[int, ...]) -> None:
             )
             labels = np.array([card.classes.index(codes[a["category_id"]]) for a in document["annotations"]])
             for number, shift in enumerate(shifts):
-                run = {
-                    "slide": {"path": str(path), "scene": None, "pixel_size_um": [0.3, 0.3]}, "model": "li-ion-ssd",
-                    "region": [-shift, -shift, side, side], "tile_px": 1536, "overlap_px": 384, "device": "cpu",
-                    "candidate_confidence": 0.05,
-                }  # fmt: skip
+                plan = RunPlan(
+                    slide={"path": str(path), "pixel_size_um": [0.3, 0.3]}, model="li-ion-ssd", device="cpu",
+                    region=[-shift, -shift, side, side], tile_px=1536, overlap_px=384,
+                )  # fmt: skip
                 records: list[TileRecord] = []
-                with Session(run) as session:
-                    tiles = range(len(session.grid))
-                    for _ in session.work([list(tiles[i : i + 4]) for i in tiles[::4]], records.extend):
+                with Pipeline(plan) as pipeline:
+                    tiles = range(len(pipeline.grid))
+                    for _ in pipeline.work([list(tiles[i : i + 4]) for i in tiles[::4]], records.extend):
                         pass
-                    grid = session.grid
+                    grid = pipeline.grid
                 rows = np.concatenate([record.candidates for record in records if record.candidates is not None])
                 for name, strategy in strategies.items():
                     merged = strategy(rows, grid)

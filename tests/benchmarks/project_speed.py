@@ -19,6 +19,7 @@ from PIL import Image
 
 from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.project import Project
+from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.project.scenes import SceneFacts
 
 MANY = 1000
@@ -66,7 +67,7 @@ def main(count: int, folder: Path) -> None:
     picks = iter(rng.permutation(ids)[:200].tolist())
     report("edit one box", lambda: project.boxes.edit([next(picks)], note="seen"), repeats=100)
     report("undo one edit", project.history.undo, repeats=100)
-    run = project.runs.start(slide, {"model": "speed"}, {}).id
+    run = project.runs.start(slide, RunPlan(model="speed")).id
     report("take 20 findings in", lambda: project.runs.add_findings(run, rows[:20]), repeats=50)
     project.filters.set(BoxFilter(min_confidence=0.5))
     report("all rows that are shown", project.boxes.rows, repeats=10)
@@ -94,8 +95,8 @@ def many_slides(folder: Path) -> None:
     )
     report(f"add 300 boxes to each of {MANY}", lambda: project.boxes.add_many(dict.fromkeys(numbers, rows)))
     for number in numbers:
-        project.runs.finish(project.runs.start(number, {"model": "speed"}, {}).id, "finished")
-    run = project.runs.start(numbers[-1], {"model": "speed"}, {}).id
+        project.runs.finish(project.runs.start(number, RunPlan(model="speed")).id, "finished")
+    run = project.runs.start(numbers[-1], RunPlan(model="speed")).id
     report("take 20 findings in", lambda: project.runs.add_findings(run, rows[:20]), repeats=50)
     last = iter(range(1, 300 * MANY)[::-1])  # the newest boxes lie on the last slide
     report("edit one box, nothing in memory", lambda: project.boxes.edit([next(last)], note="seen"))

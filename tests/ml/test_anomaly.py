@@ -23,7 +23,7 @@ from microscope_qc.core.merge import merge_candidates
 from microscope_qc.ml.architectures import build_autoencoder
 from microscope_qc.ml.architectures.autoencoder import SquaredErrors
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
-from microscope_qc.ml.engine import plan_grid, run_model
+from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.engine.fallback import Ladder
 from microscope_qc.ml.tasks.anomaly import AnomalyTask
 from microscope_qc.ml.tasks.base import Found
@@ -31,6 +31,7 @@ from microscope_qc.ml.tasks.loading import load_task
 from microscope_qc.ml.weights import load_weights
 from microscope_qc.project.runs.heatmap import HeatMap
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
+from microscope_qc.project.runs.plan import RunPlan, read_plan
 
 SPOTS = [(60, 70), (150, 200), (330, 90), (420, 430), (215, 560), (585, 300)]
 """Some lie where windows or tiles end."""
@@ -146,7 +147,7 @@ def test_windows_that_share_a_pass_score_as_they_do_alone_but_for_their_borders(
 
 
 def test_windows_at_any_distance_are_computed_one_by_one(model: Path, tmp_path: Path) -> None:
-    task = load_task({"model": str(changed(model, tmp_path / "m", card={"overlap_px": 27}, stride_px=37))})
+    task = load_task(RunPlan(model=str(changed(model, tmp_path / "m", card={"overlap_px": 27}, stride_px=37))))
     assert isinstance(task, AnomalyTask) and not task.shares
     _, found = answered(task, waves(8, height=256, width=256, spots=SPOTS[:2]))
     assert found.heat is not None and found.heat.shape == (1, 7, 7)
@@ -183,7 +184,7 @@ def slide_run(folder: Path, model: Path) -> Path:
 def finds(folder: Path) -> np.ndarray:
     """Merged finds of a run, the sure ones."""
     tiles, _ = read_journal(folder)
-    grid = plan_grid(json.loads((folder / "card.json").read_text()))
+    grid = read_plan(folder).grid()
     found = merge_candidates(np.concatenate([rows for _, rows in tiles]), grid)
     return found[found["confidence"] > 0.5]
 
@@ -275,11 +276,11 @@ def test_what_cannot_be_an_anomaly_model_is_refused(model: Path, tmp_path: Path)
         with pytest.raises(ValidationError):
             ModelCard.model_validate(card | wrong)
     with pytest.raises(ModelError, match="multiple of 16 px"):
-        load_task({"model": str(changed(model, tmp_path / "odd", card={"tile_px": 250}, window_px=63))})
+        load_task(RunPlan(model=str(changed(model, tmp_path / "odd", card={"tile_px": 250}, window_px=63))))
     with pytest.raises(ModelError, match="out of the ordinary"):
-        load_task({"model": str(changed(model, tmp_path / "light", card={"architecture": "light"}))})
+        load_task(RunPlan(model=str(changed(model, tmp_path / "light", card={"architecture": "light"}))))
     with pytest.raises(ModelError, match="do not fit"):
-        load_task({"model": str(changed(model, tmp_path / "widths", card={"network": {"widths": [4, 4, 4, 4]}}))})
+        load_task(RunPlan(model=str(changed(model, tmp_path / "widths", card={"network": {"widths": [4, 4, 4, 4]}}))))
     with pytest.raises(ModelError, match="no anomaly network"):
         build_autoencoder("variational", {})
     for unfit in ({"wings": 2}, {"widths": []}, {"widths": [0, 8]}, {"widths": 3}, {"slope": "steep"}, {"slope": 2}):

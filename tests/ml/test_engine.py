@@ -15,10 +15,11 @@ from microscope_qc.core.errors import ModelError, ProjectError, SlideError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.engine import plan_grid, run_model
+from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.engine.pixels import TileReader, resized
 from microscope_qc.ml.tiling import in_valid_area, lattice, model_tile_shape, slide_scale, tile_size, to_slide
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal, read_status, read_tile_errors
+from microscope_qc.project.runs.plan import RunPlan
 
 
 @pytest.fixture(scope="module")
@@ -205,12 +206,12 @@ def test_a_find_beside_a_drawn_area_is_not_taken() -> None:
 
 
 def test_plan_grid() -> None:
-    grid = plan_grid({"region": [0, 0, 600, 600], "tile_px": 256, "overlap_px": 64})
+    grid = RunPlan(region=[0, 0, 600, 600], tile_px=256, overlap_px=64).grid()
     assert len(grid) == 9 and grid[8] == Region(344, 344, 600, 600)
     assert lattice(384, scale=(3.0, 3.0)) == (192.0, 192.0), "of the bundled detector"
     assert lattice(335, scale=(2.6163, 2.6163)) == pytest.approx((167.44, 167.44), abs=0.01)
     assert lattice(300, scale=(3.0, 3.0)) == (0.0, 0.0), "too little would be left of the overlap"
-    moved = plan_grid({"region": [-100, 250, 900, 900], "tile_px": 256, "overlap_px": 64, "lattice_px": [32.0, 32.0]})
+    moved = RunPlan(region=[-100, 250, 900, 900], tile_px=256, overlap_px=64, lattice_px=[32.0, 32.0]).grid()
     assert moved.starts[0].tolist() == [-128, 64, 256, 448, 640, 644] and moved.starts[1].tolist() == [
         224,
         416,

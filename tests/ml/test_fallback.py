@@ -22,6 +22,7 @@ from microscope_qc.ml.engine.streams import stream_count
 from microscope_qc.ml.tasks.loading import load_task
 from microscope_qc.ml.tasks.on_device import OnDevice, compiling_pays
 from microscope_qc.project.runs.journal import read_journal, read_status
+from microscope_qc.project.runs.plan import RunPlan
 
 TILE = 256
 
@@ -144,7 +145,7 @@ def test_a_trained_detector_finds_the_same_in_parts() -> None:
 
     slide = ElectrodeSlide((1536, 1536), seed=11, defects=14)
     picture = cv2.resize(slide.read(0, 0, 1536, 1536), (512, 512), interpolation=cv2.INTER_AREA)
-    task = load_task({"model": "li-ion-ssd", "device": "cpu", "candidate_confidence": 0.4})
+    task = load_task(RunPlan(model="li-ion-ssd", device="cpu", candidate_confidence=0.4))
     slots = torch.zeros((1, 512, 512, 3))
     task.prepare(picture, slots[0].numpy())
     told: list[str] = []
@@ -162,7 +163,7 @@ def test_a_trained_detector_finds_the_same_in_parts() -> None:
 
 
 def test_parts_of_a_tile_cover_it(model: Path) -> None:
-    task = load_task({"model": str(model), "device": "cpu", "candidate_confidence": 0.2})
+    task = load_task(RunPlan(model=str(model), device="cpu", candidate_confidence=0.2))
     parts = task.parts((TILE, TILE))
     assert len(parts) == 4
     covered = np.zeros((TILE, TILE), bool)
@@ -182,7 +183,7 @@ def test_what_lacks_memory_and_what_does_not() -> None:
 
 def test_a_batch_size_is_tried_once(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path / "cache"))
-    task = load_task({"model": str(model), "device": "cpu"})
+    task = load_task(RunPlan(model=str(model), device="cpu"))
     best = batch_size(task, (TILE, TILE), tiles=1000)
     assert 1 <= best <= 8 and list(json.loads(cache_file().read_text()).values()) == [best]
     monkeypatch.setattr("microscope_qc.ml.engine.batch_size.by_trial", lambda *_: pytest.fail("tried again"))
@@ -192,7 +193,7 @@ def test_a_batch_size_is_tried_once(model: Path, tmp_path: Path, monkeypatch: py
 
 def test_a_trial_ends_where_memory_does(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Card(monkeypatch, room=2 * SLOT)
-    task = load_task({"model": str(model), "device": "cpu"})
+    task = load_task(RunPlan(model=str(model), device="cpu"))
     assert by_trial(task, (TILE, TILE)) <= 2
 
 
@@ -201,7 +202,7 @@ def test_the_smallest_batch_is_taken_that_is_nearly_the_quickest(model: Path, mo
     monkeypatch.setattr(
         "microscope_qc.ml.engine.batch_size._seconds", lambda task, slots, shape: len(slots) * each[len(slots)]
     )
-    assert by_trial(load_task({"model": str(model), "device": "cpu"}), (TILE, TILE)) == 4
+    assert by_trial(load_task(RunPlan(model=str(model), device="cpu")), (TILE, TILE)) == 4
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"x": "y"}', ""])
@@ -211,7 +212,7 @@ def test_a_damaged_memory_of_batch_sizes_is_no_obstacle(
     monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path))
     cache_file().write_text(content)
     monkeypatch.setattr("microscope_qc.ml.engine.batch_size.by_trial", lambda *_: 2)
-    assert batch_size(load_task({"model": str(model), "device": "cpu"}), (TILE, TILE), tiles=1000) == 2
+    assert batch_size(load_task(RunPlan(model=str(model), device="cpu")), (TILE, TILE), tiles=1000) == 2
 
 
 def test_a_network_that_cannot_be_compiled_is_run_as_it_was_written(
@@ -226,7 +227,7 @@ def test_a_network_that_cannot_be_compiled_is_run_as_it_was_written(
 
     calls: list[int] = []
     slots = torch.rand(2, TILE, TILE, 3)
-    task = load_task({"model": str(model), "device": "cpu", "candidate_confidence": 0.2})
+    task = load_task(RunPlan(model=str(model), device="cpu", candidate_confidence=0.2))
     expected = task.results(task.compute(slots, (TILE, TILE)), (TILE, TILE))
     monkeypatch.setattr(torch, "compile", compile)
     task.compile()

@@ -104,8 +104,8 @@ def test_a_stopped_and_a_killed_start_are_in_the_record(tmp_path: Path) -> None:
 
     from microscope_qc.core.jobs import run_job
     from microscope_qc.ml.engine import run_model
+    from microscope_qc.project.runs.batching import Batching, write_batching
     from microscope_qc.project.runs.journal import read_status
-    from microscope_qc.project.runs.plan import RunPlan, write_plan
 
     cv2.imwrite(str(tmp_path / "slide.png"), draw(3, size=600, count=16)[0])
     folder = tmp_path / "run"
@@ -115,7 +115,7 @@ def test_a_stopped_and_a_killed_start_are_in_the_record(tmp_path: Path) -> None:
         "model": str(untrained_model(tmp_path / "toy")), "region": [0, 0, 600, 600], "tile_px": 128, "overlap_px": 32,
         "candidate_confidence": 0.2, "device": "cpu",
     }))  # fmt: skip
-    write_plan(folder, RunPlan(1, "float32"))
+    write_batching(folder, Batching(1, "float32"))
     job = run_model(folder)
     while next(job).done < 4:
         pass

@@ -21,12 +21,13 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import merge_candidates
 from microscope_qc.ml.architectures import CLASSIFIERS, build_classifier
 from microscope_qc.ml.cards import read_card
-from microscope_qc.ml.engine import plan_grid, run_model
+from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.tasks.activation import activation_box
 from microscope_qc.ml.tasks.classify import WindowTask
 from microscope_qc.ml.tasks.loading import load_task
 from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
+from microscope_qc.project.runs.plan import RunPlan, read_plan
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_a_slide_of_windows_gives_finds_and_a_map_that_survives_a_kill(model: Pa
     status = run_job(run_model(whole))
     assert status["state"] == "finished" and status["tiles_done"] == status["tiles_total"] == 9
     tiles, _ = read_journal(whole)
-    grid = plan_grid(json.loads((whole / "card.json").read_text()))
+    grid = read_plan(whole).grid()
     found = merge_candidates(np.concatenate([rows for _, rows in tiles]), grid)
     found = found[found["confidence"] > 0.6]
     hit = 0
@@ -232,4 +233,4 @@ def test_what_cannot_be_a_classifier_is_refused(model: Path, tmp_path: Path) -> 
         with pytest.raises(ValidationError):
             type(read_card(model)).model_validate(card | {"windows": card["windows"] | wrong})
     with pytest.raises(ModelError, match="task segment cannot be run over slides"):
-        load_task({"model": str(changed(model, tmp_path / "segment", card={"task": "segment"}))})
+        load_task(RunPlan(model=str(changed(model, tmp_path / "segment", card={"task": "segment"}))))

@@ -17,6 +17,7 @@ from small_slides import write_slide
 from microscope_qc.cli import project as commands
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.project import Project, backups
+from microscope_qc.project.runs.plan import RunPlan
 
 OLD = 100.0
 
@@ -40,7 +41,7 @@ def database_of(project: Project) -> Iterator[sqlite3.Connection]:
 def test_a_sound_project_has_nothing_to_say(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(5))
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     (run.folder / "journal.jsonl").write_text('{"tile": 0, "candidates": []}\n', encoding="utf-8")
     project.history.undo()
     assert project.check() == []
@@ -104,7 +105,7 @@ def test_a_damaged_step_is_refused_before_it_is_checked(project: Project) -> Non
 
 
 def test_a_run_without_its_card_gets_it_back(project: Project) -> None:
-    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     card = (run.folder / "card.json").read_text(encoding="utf-8")
     (run.folder / "card.json").unlink()
     run.folder.rmdir()
@@ -115,7 +116,7 @@ def test_a_run_without_its_card_gets_it_back(project: Project) -> None:
 
 @pytest.mark.parametrize("torn", ['{"tile": 1, "cand', "x" * 200_000, '{"tile": 1, "candidates": []}'])
 def test_a_torn_journal_line_is_cut_off(project: Project, torn: str) -> None:
-    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     journal = run.folder / "journal.jsonl"
     whole = '{"tile": 0, "candidates": []}\n'
     journal.write_text(whole + torn, encoding="utf-8")
@@ -126,7 +127,7 @@ def test_a_torn_journal_line_is_cut_off(project: Project, torn: str) -> None:
 
 
 def test_a_reader_checks_without_mending(project: Project) -> None:
-    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     (run.folder / "card.json").unlink()
     project.close()
     with Project.open(project.path, write=False) as reader:

@@ -17,6 +17,7 @@ from microscope_qc.core.defect_class import MAGNET_CLASSES, DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project
+from microscope_qc.project.runs.plan import RunPlan
 
 TRIANGLE = Outline.polygon([(10, 20), (10, 40), (30, 30)])
 
@@ -228,7 +229,7 @@ def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int],
     project.attributes.edit(drawn[1:2], {"material": "Ni"})
     project.history.undo()
     project.history.redo()
-    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(2, confidence=0.5))
     project.classes.edit(1, name="+SUM(A1)")
     project.history.undo()

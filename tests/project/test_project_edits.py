@@ -13,6 +13,7 @@ from microscope_qc.core.boxes import BoxChange, BoxFilter, ReviewState, make_row
 from microscope_qc.core.defect_class import MAGNET_CLASSES, PALETTE, DefectClass
 from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.project import Project
+from microscope_qc.project.runs.plan import RunPlan
 
 
 def reopened(project: Project) -> Project:
@@ -141,7 +142,7 @@ def test_unknown_numbers_are_refused(project: Project) -> None:
         lambda: project.slides.set_pixel_size(1, (1.0, -1.0)),
         lambda: project.marks.add(1, "", 1, 2),
         lambda: project.marks.add(1, "A", float("nan"), 2),
-        lambda: project.runs.start(9, {}, {}),
+        lambda: project.runs.start(9, RunPlan()),
         lambda: project.runs.show(9, True),
         lambda: project.classes.by_code("nope"),
         lambda: project.slides.named("nope"),
@@ -178,7 +179,7 @@ def test_a_run_that_cannot_be_stored_leaves_no_folder(project: Project) -> None:
     pages = project._store.database.pragma("page_count")[0][0]
     project._store.database.pragma(f"max_page_count={pages}")
     with pytest.raises(ProjectError, match="disk is full"):
-        project.runs.start(project.slides[0].id, {"model": "m", "text": "x" * 100_000}, {})
+        project.runs.start(project.slides[0].id, RunPlan(model="m", text="x" * 100_000))
     assert list(project.runs) == [] and list((project.path / "runs").iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from project_support import assert_memory_is_stored, some_rows
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import Project, loading, memory
+from microscope_qc.project.runs.plan import RunPlan
 
 
 def test_records_are_sequences_that_are_as_the_project_is_now(project: Project) -> None:
@@ -110,5 +111,5 @@ def test_the_whole_history_is_exported_whatever_was_listed_before(project: Proje
     ],
 )
 def test_a_detection_is_called_by_the_name_of_its_model(project: Project, card: dict[str, str], title: str) -> None:
-    project.runs.start(project.slides[0].id, card, {})
+    project.runs.start(project.slides[0].id, RunPlan(**card))
     assert project.history.entries(1)[0].title == title

@@ -12,18 +12,20 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import MAGNET_CLASSES
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import Project
+from microscope_qc.project.runs.plan import RunPlan
 
 
 def test_a_run_has_a_folder_with_its_card(project: Project) -> None:
     slide = project.slides[0]
     project.slides.set_pixel_size(slide.id, 0.3)
-    run = project.runs.start(slide.id, {"model": "li-ion", "region": [0, 0, 80, 120]}, {"overlap": 64})
+    run = project.runs.start(slide.id, RunPlan(model="li-ion", region=[0, 0, 80, 120], area="everything"))
     card = json.loads((run.folder / "card.json").read_text(encoding="utf-8"))
     assert run.folder == project.path / "runs" / str(run.id)
-    assert card == run.card
+    assert card == run.plan.document()
     assert card["run_id"] == run.id and card["model"] == "li-ion" and card["created"] == run.started
     assert card["slide"] == {"path": str(slide.path), "scene": None, "pixel_size_um": [0.3, 0.3]}
-    assert (run.state, run.finished, run.shown, run.found, run.settings) == ("running", None, True, 0, {"overlap": 64})
+    assert (run.state, run.finished, run.shown, run.found) == ("running", None, True, 0)
+    assert run.settings == run.plan.settings and run.settings["area"] == "everything"
     ended = project.runs.finish(run.id, "finished")
     assert ended.state == "finished" and ended.finished is not None
     with pytest.raises(InputError):
@@ -33,7 +35,7 @@ def test_a_run_has_a_folder_with_its_card(project: Project) -> None:
 def test_finds_are_not_undone_but_what_a_person_says_about_them_is(project: Project) -> None:
     slide = project.slides[0].id
     project.marks.add(slide, "A", 1, 2)
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     ids = project.runs.add_findings(run.id, some_rows(3, confidence=0.7))
     more = project.runs.add_findings(run.id, some_rows(2, seed=1, confidence=0.2))
     assert project.runs.add_findings(run.id, some_rows(0)).tolist() == []
@@ -53,7 +55,7 @@ def test_finds_are_not_undone_but_what_a_person_says_about_them_is(project: Proj
 
 def test_a_run_is_switched_off_and_on(project: Project) -> None:
     slide = project.slides[0].id
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(3))
     project.boxes.add(slide, some_rows(1))
     heard: list[str] = []
@@ -72,7 +74,7 @@ def test_finds_leave_what_can_be_redone(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(2))
     project.history.undo()
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(3))
     project.history.redo()
     assert len(project.boxes.table(slide)) == 5
@@ -80,7 +82,7 @@ def test_finds_leave_what_can_be_redone(project: Project) -> None:
 
 
 def test_a_run_left_by_a_crash_is_stopped_when_the_project_opens(project: Project) -> None:
-    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     project.close()
     with Project.open(project.path, write=False) as reader:
         assert reader.runs.by_id(run.id).state == "running"
@@ -92,7 +94,7 @@ def test_a_folder_left_by_a_crash_is_not_taken_for_a_new_run(project: Project) -
     stray = project.path / "runs" / "1"
     stray.mkdir()
     (stray / "journal.jsonl").write_text("someone else's finds\n", encoding="utf-8")
-    run = project.runs.start(project.slides[0].id, {"model": "m"}, {})
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     assert run.id == 2 and not (run.folder / "journal.jsonl").exists()
 
 
@@ -106,7 +108,7 @@ def test_classes_of_a_model_are_made_once_and_not_undone(project: Project) -> No
 
 def test_a_slide_with_a_run_that_goes_on_is_not_removed(project: Project) -> None:
     slide = project.slides[0].id
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(3))
     with pytest.raises(InputError, match="detection"):
         project.slides.remove(slide)

@@ -13,6 +13,7 @@ from project_support import assert_memory_is_stored, some_rows, stored
 
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.project import Project, log
+from microscope_qc.project.runs.plan import RunPlan
 
 
 def in_a_thread(call) -> None:
@@ -111,7 +112,7 @@ def test_boxes_that_are_not_there_are_noticed(project: Project) -> None:
 
 def test_the_history_is_the_one_on_disk_after_every_step(project: Project) -> None:
     slide, rng = project.slides[0].id, np.random.default_rng(3)
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     for number in range(40):
         kind, ids = rng.integers(0, 7), project.boxes.table(slide).rows["id"]
         if kind == 0 or len(ids) < 3:

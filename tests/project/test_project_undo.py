@@ -22,6 +22,7 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project
+from microscope_qc.project.runs.plan import RunPlan
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 picks = st.lists(st.integers(0, 10_000), min_size=1, max_size=4)
@@ -33,7 +34,7 @@ def untouched() -> tempfile.TemporaryDirectory:
     folder = tempfile.TemporaryDirectory(prefix="undo-")
     slides = [write_slide(Path(folder.name) / f"{number}.png", seed=number) for number in (1, 2)]
     with Project.create(Path(folder.name) / "p.mqc", slides=slides) as project:
-        project.runs.finish(project.runs.start(project.slides[0].id, {"model": "m"}, {}).id, "finished")
+        project.runs.finish(project.runs.start(project.slides[0].id, RunPlan(model="m")).id, "finished")
     return folder
 
 
@@ -277,7 +278,7 @@ def test_a_class_that_finds_rely_on_stays_and_undo_goes_on(project: Project) -> 
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(1), title="before")
     new = project.classes.add("ünknown")
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(2, class_id=new.id))
     with pytest.raises(ProjectError, match="Add class ünknown.*detection"):
         project.history.undo()
@@ -294,7 +295,7 @@ def test_redo_that_finds_forbid_leaves_nothing_to_redo(project: Project) -> None
     victim = project.classes.add("X")
     project.classes.delete(victim.id)
     project.history.undo()
-    run = project.runs.start(slide, {"model": "m"}, {})
+    run = project.runs.start(slide, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(2, class_id=victim.id))
     assert project.history.can_redo
     with pytest.raises(ProjectError, match="cannot be done again"):

@@ -24,10 +24,10 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.correlation.registration import Registration
 from microscope_qc.project import Project
 from microscope_qc.project.checking import restore_when_damaged
+from microscope_qc.project.runs.batching import read_batching
 from microscope_qc.project.runs.heatmap import HeatMap
 from microscope_qc.project.runs.journal import read_journal, read_status, read_tile_errors
 from microscope_qc.project.runs.mask_files import read_mask
-from microscope_qc.project.runs.plan import read_plan
 from microscope_qc.slides import open_slide
 from microscope_qc.workflows.detection.area import stored_masks
 from microscope_qc.workflows.detection.run import resume
@@ -146,7 +146,7 @@ def mask_in_words(mask: AreaMask) -> dict[str, Any]:
 
 
 def run_in_words(run: Any) -> dict[str, Any]:
-    status, plan, mask = read_status(run.folder), read_plan(run.folder), read_mask(run.folder)
+    status, plan, mask = read_status(run.folder), read_batching(run.folder), read_mask(run.folder)
     return {
         "id": run.id,
         "slide": run.slide_id,
@@ -156,7 +156,7 @@ def run_in_words(run: Any) -> dict[str, Any]:
         "started": run.started,
         "finished": run.finished,
         "settings": run.settings,
-        "card": run.card,
+        "card": run.plan.document(),
         "tiles": [[tile, len(candidates)] for tile, candidates in read_journal(run.folder)[0]],
         "tile_errors": {str(tile): said for tile, said in read_tile_errors(run.folder).items()},
         "status": {name: status.get(name) for name in ("state", "tiles_done", "tiles_total", "device", "message")},
@@ -360,7 +360,6 @@ def test_work_goes_on_and_is_kept(old: Project, folder: Path) -> None:
 @pytest.mark.parametrize("run_id", [STOPPED, KILLED])
 def test_an_interrupted_detection_goes_on_to_its_end(old: Project, run_id: int) -> None:
     before = finds_of(old, run_id)
-    say_where_the_slide_lies(old, run_id)
     result = run_job(resume(old, run_id))
     assert result.state == "finished" and result.tiles == RUNS[WHOLE]["status"]["tiles_total"]
     after = finds_of(old, run_id)
@@ -378,15 +377,6 @@ def finds_of(project: Project, run_id: int) -> np.ndarray:
     """Copy of the boxes that a run brought."""
     rows = rows_of(project, ELECTRODE)
     return rows[rows["run_id"] == run_id]
-
-
-def say_where_the_slide_lies(project: Project, run_id: int) -> None:
-    """A run of version 0.1 looks for its slide at the full path where that lay when the run began, and only there."""
-    (run,) = [run for run in runs_of(project) if run.id == run_id]
-    (slide,) = [slide for slide in slides_of(project) if slide.id == run.slide_id]
-    card = json.loads((run.folder / "card.json").read_text(encoding="utf-8"))
-    card["slide"]["path"] = str(slide.path)
-    (run.folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
 
 
 def test_a_damaged_database_is_replaced_by_the_copy_that_version_0_1_made(folder: Path) -> None:

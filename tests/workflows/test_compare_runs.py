@@ -16,6 +16,7 @@ from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JOURNAL_NAME, JournalWriter, write_status
 from microscope_qc.project.runs.mask_files import write_mask
+from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.detection.compare import compare_finds, compare_runs
 from microscope_qc.workflows.detection.coverage import Looked, read_looked
 
@@ -24,7 +25,7 @@ def add(
     project: Project, slide: int, *boxes: tuple[float, float, float, float, float], region: list[int] | None = None
 ) -> tuple[int, np.ndarray]:
     """A run with finds y0, x0, y1, x1, confidence; its id and theirs."""
-    run = project.runs.start(slide, {"model": "m", "region": region}, {})
+    run = project.runs.start(slide, RunPlan(model="m", region=region))
     values = np.array(boxes, float)
     columns = {name: values[:, i] for i, name in enumerate(("y0", "x0", "y1", "x1", "confidence"))}
     return run.id, project.runs.add_findings(run.id, make_rows(len(values), class_id=project.classes[0].id, **columns))
@@ -48,7 +49,7 @@ def test_finds_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
     assert found.only_first.tolist() == [a[3]] and found.only_second.tolist() == [b[1], b[3]]
     assert a[2] in compare_runs(project, first, second, min_confidence=0.0).only_first
     assert compare_runs(project, first, second, iou=0.99, min_confidence=0.3).both.shape == (0, 2)
-    empty = project.runs.start(slide, {"model": "m"}, {}).id
+    empty = project.runs.start(slide, RunPlan(model="m")).id
     assert len(compare_runs(project, first, empty, min_confidence=0.3).only_first) == 3
 
     Image.fromarray(np.zeros((50, 50), np.uint8)).save(tmp_path / "S2.png")
@@ -113,8 +114,7 @@ def test_a_find_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> 
     slide = project.slides[0].id
     boxes = [(y + 40, x + 40, y + 60, x + 60, 0.9) for y in (0, 100, 200) for x in (0, 100, 200)]
     first, a = add(project, slide, *boxes, (10, 85, 30, 98, 0.9), region=[0, 0, 300, 300])
-    card = {"model": "m", "region": [0, 0, 300, 300], "tile_px": 100, "overlap_px": 0}
-    run = project.runs.start(slide, card, {})
+    run = project.runs.start(slide, RunPlan(model="m", region=[0, 0, 300, 300], tile_px=100, overlap_px=0))
     assert len(compare_runs(project, first, run.id, min_confidence=0.0).only_first) == 10, "without a journal: whole"
     writer = JournalWriter(run.folder)
     none = np.zeros(0, CANDIDATE_DTYPE)

@@ -189,7 +189,7 @@ def test_what_a_model_needs(project: Project, model: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match="outside"):
         prepare_run(project, slide, model, region=Region(700, 0, 800, 100))
     run = prepare_run(project, slide, model, region=Region(-5, 10, 100, 9999))
-    assert run.card["region"] == [0, 10, 100, 600]
+    assert run.plan.region == Region(0, 10, 100, 600)
     with pytest.raises(ModelError, match="pickle"):
         prepare_run(project, slide, tmp_path / "model.pt")
     project.slides.set_pixel_size(slide, None)

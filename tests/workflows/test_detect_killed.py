@@ -24,7 +24,6 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.library import model_folder
-from microscope_qc.ml.tiling import plan_grid
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
 from microscope_qc.project.runs.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
@@ -341,7 +340,7 @@ def test_a_line_torn_by_a_kill_is_neither_taken_nor_in_the_way(project: Project,
 
 def write(run: RunRecord, tiles: range) -> None:
     """One find in each tile, where the tile below has a say too."""
-    grid = plan_grid(run.card)
+    grid = run.plan.grid()
     writer = JournalWriter(run.folder)
     for tile in tiles:
         rows = np.zeros(1, CANDIDATE_DTYPE)

@@ -11,9 +11,10 @@ from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
 from microscope_qc.ml.cards import read_card
-from microscope_qc.ml.engine.pipeline import Session, TileRecord
+from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord
 from microscope_qc.ml.library import model_folder
-from microscope_qc.ml.tiling import lattice, merge_settings, plan_grid
+from microscope_qc.ml.tiling import lattice, merge_settings
+from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.samples import synth
 
 MODEL = "li-ion-ssd"
@@ -36,18 +37,18 @@ def slides(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 def finds(path: Path, side: int, *, shift: int, tile_px: int) -> np.ndarray:
     """Merged finds at the model's confidence, of a grid that begins ``shift`` slide pixels before the slide does."""
     card = read_card(model_folder(MODEL))
-    run = {
-        "slide": {"path": str(path), "scene": None, "pixel_size_um": [0.3, 0.3]}, "model": MODEL, "device": "cpu",
-        "region": [-shift, -shift, side, side], "tile_px": tile_px, "overlap_px": tile_px // 4,
-        "candidate_confidence": 0.05, "lattice_px": lattice(tile_px // 4, scale=(3.0, 3.0)),
-    }  # fmt: skip
+    plan = RunPlan(
+        slide={"path": str(path), "pixel_size_um": [0.3, 0.3]}, model=MODEL, device="cpu",
+        region=[-shift, -shift, side, side], tile_px=tile_px, overlap_px=tile_px // 4,
+        lattice_px=lattice(tile_px // 4, scale=(3.0, 3.0)),
+    )  # fmt: skip
     records: list[TileRecord] = []
-    with Session(run) as session:
-        groups = [list(range(start, min(start + 4, len(session.grid)))) for start in range(0, len(session.grid), 4)]
-        for _ in session.work(groups, records.extend):
+    with Pipeline(plan) as pipeline:
+        groups = [list(range(start, min(start + 4, len(pipeline.grid)))) for start in range(0, len(pipeline.grid), 4)]
+        for _ in pipeline.work(groups, records.extend):
             pass
         rows = np.concatenate([np.zeros(0, CANDIDATE_DTYPE), *(record.candidates for record in records)])
-        merged = merge_candidates(rows, plan_grid(run), merge_settings(session.scale))
+        merged = merge_candidates(rows, plan.grid(), merge_settings(pipeline.scale))
     return merged[merged["confidence"] >= card.confidence]
 
 

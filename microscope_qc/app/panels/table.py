@@ -32,7 +32,6 @@ from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.widgets.class_chip import chip_icon
-from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.boxes import BoxChange
 from microscope_qc.core.wording import confidence_text, count_text, length_text, state_text
 
@@ -66,7 +65,7 @@ class FindsTableModel(QAbstractTableModel):
         """Take the shown rows anew."""
         self.beginResetModel()
         project = self._session.project
-        self._runs = {} if project is None else {run.id: model_name(run) for run in project.runs}
+        self._runs = {} if project is None else {run.id: run.plan.title for run in project.runs}
         self._ids, self._row = self._sorted(), None
         self.endResetModel()
 

@@ -85,7 +85,7 @@ class Comparison(QObject):
             return
         runs = project.runs.by_id(first), project.runs.by_id(second)
         common_area(*runs)
-        self._same_area = runs[0].card.get("region") == runs[1].card.get("region")
+        self._same_area = runs[0].plan.region == runs[1].plan.region
         self._generation += 1
         self.runs = runs
         self.shown_parts = set(PARTS)

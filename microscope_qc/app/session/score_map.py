@@ -235,8 +235,10 @@ def _read(
     part = found.excerpt(LONGEST_PX, label=label, region=region)
     top = scale_top(part.scores) if top is None else top
     y0, x0, y1, x1 = part.bounds_px
-    area = run.card.get("region") or part.bounds_px
-    bounds = max(y0, area[0]), max(x0, area[1]), min(y1, area[2]), min(x1, area[3])
+    area = run.plan.region
+    bounds = part.bounds_px
+    if area is not None:
+        bounds = max(y0, area.y0), max(x0, area.x0), min(y1, area.y1), min(x1, area.x1)
     (height, width), step = found.card.cell_px, part.step
     pixels = coloured(part.scores, top=top)
     picture = ScorePicture(pixels, (y0, x0), (height * step, width * step), bounds, step > 1)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.jobs import Job
-from microscope_qc.ml.tiling import plan_grid
 from microscope_qc.project.runs.run_lock import PATIENCE_SECONDS
 
-__all__ = ["plan_grid", "run_model"]
+__all__ = ["run_model"]
 
 
 def run_model(

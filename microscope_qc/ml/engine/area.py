@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from microscope_qc.project.runs.mask_files import has_mask, read_mask, write_mask
 
 if TYPE_CHECKING:
-    from microscope_qc.ml.engine.pipeline import Session
+    from microscope_qc.ml.engine.pipeline import Pipeline
 
 
-def wanted_tiles(folder: Path, session: Session) -> list[int]:
+def wanted_tiles(folder: Path, pipeline: Pipeline) -> list[int]:
     """Tiles that a run looks at; where that is not settled yet, the mask is made and kept."""
     if not has_mask(folder):
         made = None
-        if session.card.get("skip_empty"):
+        if pipeline.plan.skip_empty:
             from microscope_qc.slides.material import find_material
 
-            made = find_material(session.mosaic, session.grid.region, scale=session.scale)
+            made = find_material(pipeline.mosaic, pipeline.grid.region, scale=pipeline.scale)
         write_mask(folder, made)
     mask = read_mask(folder)
-    return list(range(len(session.grid))) if mask is None else mask.tiles(session.grid)
+    return list(range(len(pipeline.grid))) if mask is None else mask.tiles(pipeline.grid)

@@ -14,12 +14,12 @@ from typing import Any
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.engine.area import wanted_tiles
 from microscope_qc.ml.engine.batch_size import batch_size, device_name
-from microscope_qc.ml.engine.pipeline import Session
+from microscope_qc.ml.engine.pipeline import Pipeline
 from microscope_qc.ml.engine.record import RunWriter
 from microscope_qc.ml.tasks.on_device import compiling_pays
-from microscope_qc.ml.tiling import plan_grid
-from microscope_qc.project.runs.journal import LOADING, read_run_card, read_status, write_status
-from microscope_qc.project.runs.plan import RunPlan, read_plan, write_plan
+from microscope_qc.project.runs.batching import Batching, read_batching, write_batching
+from microscope_qc.project.runs.journal import LOADING, read_status, write_status
+from microscope_qc.project.runs.plan import RunPlan, read_plan
 from microscope_qc.project.runs.run_lock import PATIENCE_SECONDS, RunLock
 from microscope_qc.project.runs.speed import Meter, Starts, live_text
 
@@ -38,7 +38,7 @@ def new_status() -> dict[str, Any]:
 def run_model(
     run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
 ) -> Job[dict[str, Any]]:
-    """Do what a run's card says, as far as it is not in the journal yet.
+    """Do what a run's plan says, as far as it is not in the journal yet.
 
     Parameters
     ----------
@@ -58,19 +58,19 @@ def run_model(
     Raises
     ------
     ModelError, SlideError, ProjectError
-        When model, slide or card cannot be used, or another process still writes the run.
+        When model, slide or plan cannot be used, or another process still writes the run.
     OutOfMemory
         When not even a part of a tile can be computed.
     """
     folder = Path(run_folder)
-    card = read_run_card(folder)
+    plan = read_plan(folder)
     status = new_status()
     lock, waiting = RunLock(folder), time.monotonic()
     yield from lock.acquire(patience_s=patience_s)
     began = time.monotonic() - (0.0 if began is None else waiting - began)  # the wait for another one is not its time
     try:
         with one_picture_thread():
-            yield from _work(folder, card, status, began)
+            yield from _work(folder, plan, status, began)
         status["state"] = "finished"
     except GeneratorExit:
         status["state"] = "stopped"
@@ -87,13 +87,13 @@ def run_model(
     return status
 
 
-def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: float) -> Job[None]:
+def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float) -> Job[None]:
     from microscope_qc.ml.devices import use_threads
 
     starts, meter = Starts(read_status(folder), began=began), Meter()
     status.update(starts.figures({}))
     use_threads()
-    total = len(plan_grid(card))
+    total = len(plan.grid())
     writer = RunWriter(folder, tiles=total)
 
     def tell() -> None:
@@ -104,24 +104,24 @@ def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: flo
         tell()
         write_status(folder, status)
         yield Progress(len(writer.done), total, LOADING, "loading the model")
-        with Session(card, tell=status["notes"].append) as session:
+        with Pipeline(plan, tell=status["notes"].append) as pipeline:
             starts.ready()
-            meter.tile_mm2 = session.tile_mm2
-            writer.keep_heat(session)
+            meter.tile_mm2 = pipeline.tile_mm2
+            writer.keep_maps(pipeline)
             yield Progress(len(writer.done), total, LOADING, "looking for material")
-            tiles, groups = prepared(folder, session, writer)
-            plan = read_plan(folder)
+            tiles, groups = prepared(folder, pipeline, writer)
+            batching = read_batching(folder)
             status.update(
-                device=str(session.task.device), device_name=device_name(session.task.device),
-                precision=session.task.precision, batch=plan.batch if plan else 0,
+                device=str(pipeline.task.device), device_name=device_name(pipeline.task.device),
+                precision=pipeline.task.precision, batch=batching.batch if batching else 0,
                 tiles_skipped=total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, total), 4),
             )  # fmt: skip
             told, notes = time.monotonic(), 0
             tell()
             write_status(folder, status)
-            for _ in session.work(groups, writer.take, meter=meter):
+            for _ in pipeline.work(groups, writer.take, meter=meter):
                 tell()
-                status["device"] = str(session.task.device)
+                status["device"] = str(pipeline.task.device)
                 if time.monotonic() - told > _STATUS_SECONDS or len(status["notes"]) > notes:
                     write_status(folder, status)
                     told, notes = time.monotonic(), len(status["notes"])
@@ -132,21 +132,21 @@ def _work(folder: Path, card: dict[str, Any], status: dict[str, Any], began: flo
     yield Progress(len(writer.done), total, "tiles")
 
 
-def prepared(folder: Path, session: Session, writer: RunWriter) -> tuple[list[int], list[list[int]]]:
-    """Tiles to look at, and the batches in which they are computed; what must stay the same is kept with the run."""
-    tiles = wanted_tiles(folder, session)
+def prepared(folder: Path, pipeline: Pipeline, writer: RunWriter) -> tuple[list[int], list[list[int]]]:
+    """Tiles to scan, and the batches in which they are computed; what must stay the same is kept with the run."""
+    tiles = wanted_tiles(folder, pipeline)
     wanted = set(tiles)
-    writer.skip([tile for tile in range(len(session.grid)) if tile not in wanted])
-    plan = read_plan(folder)
-    if plan is None:
-        # a run begun before runs had plans computed four tiles at once
-        size = 4 if writer.done & wanted else batch_size(session.task, session.shape, tiles=len(tiles))
-        compiled = compiling_pays(session.task.device, tiles=len(tiles))
-        plan = RunPlan(size, session.task.precision, compiled)
-        write_plan(folder, plan)
-    if plan.compiled and session.task.device.type == "cuda":
-        session.task.compile()
-    return tiles, plan.groups(tiles, writer.done)
+    writer.skip([tile for tile in range(len(pipeline.grid)) if tile not in wanted])
+    batching = read_batching(folder)
+    if batching is None:
+        # a run begun before batches were stored computed four tiles at once
+        size = 4 if writer.done & wanted else batch_size(pipeline.task, pipeline.shape, tiles=len(tiles))
+        compiled = compiling_pays(pipeline.task.device, tiles=len(tiles))
+        batching = Batching(size, pipeline.task.precision, compiled)
+        write_batching(folder, batching)
+    if batching.compiled and pipeline.task.device.type == "cuda":
+        pipeline.task.compile()
+    return tiles, batching.groups(tiles, writer.done)
 
 
 def count(status: dict[str, Any], writer: RunWriter, total: int) -> None:

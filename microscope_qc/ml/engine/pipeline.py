@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.ml.engine.fallback import Ladder
 from microscope_qc.ml.engine.feed import Feed
@@ -17,7 +18,8 @@ from microscope_qc.ml.engine.pixels import TileReader
 from microscope_qc.ml.engine.sink import Sink
 from microscope_qc.ml.engine.streams import Computed, Streams
 from microscope_qc.ml.tasks.loading import load_task
-from microscope_qc.ml.tiling import in_valid_area, model_tile_shape, plan_grid, slide_scale, to_slide
+from microscope_qc.ml.tiling import in_valid_area, model_tile_shape, slide_scale, to_slide
+from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.project.runs.speed import Meter
 
 READERS = 2
@@ -34,30 +36,30 @@ class TileRecord:
     frame: Region | None = None
 
 
-class Session:
+class Pipeline:
     """An open slide and a loaded model that work through tiles; to be closed.
 
     Parameters
     ----------
-    card
-        A run's card.
+    plan
+        What a run is asked to do.
     tell
-        Takes sentences for a person: what had to be changed because memory ran out.
+        Takes sentences for a user: what had to be changed because memory ran out.
     """
 
-    def __init__(self, card: Mapping[str, Any], *, tell: Callable[[str], None] = lambda sentence: None) -> None:
+    def __init__(self, plan: RunPlan, *, tell: Callable[[str], None] = lambda sentence: None) -> None:
         from microscope_qc.slides import open_slide
 
-        self.card = card
-        self.task = load_task(card)
-        self.grid = plan_grid(card)
+        if plan.slide is None:
+            raise ProjectError(f"Run {plan.run_id} does not say which slide it is about.")
+        self.plan = plan
+        self.task = load_task(plan)
+        self.grid = plan.grid()
         self.ladder = Ladder(self.task, tell)
-        where = card["slide"]
-        self._slide = open_slide(where["path"])
+        self._slide = open_slide(plan.slide.path)
         try:
-            self.mosaic = self._slide.scene(where.get("scene"))
-            size = where.get("pixel_size_um") or self.mosaic.pixel_size_um
-            self.pixel_size_um = None if size is None else (float(size[0]), float(size[1]))
+            self.mosaic = self._slide.scene(plan.slide.scene)
+            self.pixel_size_um = plan.slide.pixel_size_um or self.mosaic.pixel_size_um
             self.scale = slide_scale(self.task.card.pixel_size_um, self.pixel_size_um)
             first = self.grid[0]
             self.shape = model_tile_shape(first, self.scale)
@@ -131,7 +133,7 @@ class Session:
         """Let go of the slide."""
         self._slide.close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Pipeline:
         return self
 
     def __exit__(

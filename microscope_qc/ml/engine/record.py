@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from microscope_qc.ml.engine.pipeline import Session, TileRecord
+from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord
 from microscope_qc.ml.tasks.base import HeatGrid
 from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
 from microscope_qc.project.runs.journal import JournalWriter, read_journal, read_tile_errors
@@ -34,12 +34,12 @@ class RunWriter:
         self._scale = (1.0, 1.0)
         self._lock = threading.Lock()
 
-    def keep_heat(self, session: Session) -> None:
+    def keep_maps(self, pipeline: Pipeline) -> None:
         """Make the heat map, when the model gives one."""
-        if session.task.heat is None:
+        if pipeline.task.heat is None:
             return
-        self._cells, self._scale = session.task.heat, session.scale
-        region = session.grid.region
+        self._cells, self._scale = pipeline.task.heat, pipeline.scale
+        region = pipeline.grid.region
         cell = (self._cells.cell_px * self._scale[0], self._cells.cell_px * self._scale[1])
         # cells of the map lie on those of the tiles that begin with the region
         before = -self._cells.start_px % self._cells.cell_px
@@ -48,7 +48,7 @@ class RunWriter:
             origin_px=origin,
             cell_px=cell,
             shape=(math.ceil((region.y1 - origin[0]) / cell[0]), math.ceil((region.x1 - origin[1]) / cell[1])),
-            classes=tuple(session.task.card.classes),
+            classes=tuple(pipeline.task.card.classes),
         )
         self._heat = HeatMap.create(self._folder, card)
 

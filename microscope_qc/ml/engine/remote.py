@@ -6,22 +6,23 @@ Helpers write nothing: the owner of the run keeps its journal, so that a helper 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from microscope_qc.ml.engine.pipeline import Session, TileRecord
+from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord
+from microscope_qc.project.runs.plan import RunPlan
 
 _lock = threading.Lock()
-_kept: dict[str, tuple[Session, list[str]]] = {}
+_kept: dict[str, tuple[Pipeline, list[str]]] = {}
 
 
 def compute_batches(
-    key: str, card: Mapping[str, Any], groups: Sequence[Sequence[int]], *, share: int = 1, compiled: bool = False
+    key: str, plan: RunPlan, groups: Sequence[Sequence[int]], *, share: int = 1, compiled: bool = False
 ) -> tuple[list[TileRecord], list[str], dict[str, Any]]:
     """Compute batches of a run.
 
     Model and slide stay open for the next call with the same ``key``; another key closes them. ``share`` is how many
-    helpers share this computer; ``compiled`` is what the run's plan says.
+    helpers share this computer; ``compiled`` is what the run's batching says.
 
     Returns
     -------
@@ -34,33 +35,33 @@ def compute_batches(
     from microscope_qc.project.runs.speed import Meter
 
     with _lock, one_picture_thread():  # one forward pass at a time: two would share the memory of one device
-        session, notes = _session(key, card, share, compiled)
+        pipeline, notes = _pipeline(key, plan, share, compiled)
         before = len(notes)
         records: list[TileRecord] = []
-        meter = Meter(tile_mm2=session.tile_mm2)
-        for _ in session.work(groups, records.extend, meter=meter):
+        meter = Meter(tile_mm2=pipeline.tile_mm2)
+        for _ in pipeline.work(groups, records.extend, meter=meter):
             pass
-        device = session.task.device
-        where = {"device": str(device), "device_name": device_name(device), "precision": session.task.precision}
+        device = pipeline.task.device
+        where = {"device": str(device), "device_name": device_name(device), "precision": pipeline.task.precision}
         return records, notes[before:], meter.sums() | where
 
 
-def _session(key: str, card: Mapping[str, Any], share: int, compiled: bool) -> tuple[Session, list[str]]:
+def _pipeline(key: str, plan: RunPlan, share: int, compiled: bool) -> tuple[Pipeline, list[str]]:
     from microscope_qc.ml.devices import use_threads
 
     if key not in _kept:
         close()
         use_threads(share=share)
         notes: list[str] = []
-        session = Session(card, tell=notes.append)
-        if compiled and session.task.device.type == "cuda":
-            session.task.compile()
-        _kept[key] = (session, notes)
+        pipeline = Pipeline(plan, tell=notes.append)
+        if compiled and pipeline.task.device.type == "cuda":
+            pipeline.task.compile()
+        _kept[key] = (pipeline, notes)
     return _kept[key]
 
 
 def close() -> None:
     """Let go of the slide and the model."""
-    for session, _ in _kept.values():
-        session.close()
+    for pipeline, _ in _kept.values():
+        pipeline.close()
     _kept.clear()

@@ -1,16 +1,14 @@
-"""The task of a run, from its card."""
+"""The task of a run, from its plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.tasks.base import Task
+from microscope_qc.project.runs.plan import RunPlan
 
 
-def load_task(card: Mapping[str, Any]) -> Task:
-    """The task of a run, from its card.
+def load_task(plan: RunPlan) -> Task:
+    """The task of a run, from its plan.
 
     Raises
     ------
@@ -19,19 +17,18 @@ def load_task(card: Mapping[str, Any]) -> Task:
     """
     from microscope_qc.ml.library import load_card
 
-    device = str(card.get("device") or "auto")
-    task = load_card(card["model"]).task
-    threshold = float(card.get("candidate_confidence", 0.05))
+    device, threshold = plan.device, plan.candidate_confidence
+    task = load_card(plan.model).task
     if task == "detect":
         from microscope_qc.ml.tasks.detect import Detector, DetectTask
 
-        return DetectTask(Detector.load(card["model"], device=device), threshold=threshold)
+        return DetectTask(Detector.load(plan.model, device=device), threshold=threshold)
     if task == "classify":
         from microscope_qc.ml.tasks.classify import WindowTask
 
-        return WindowTask.load(card["model"], device=device, threshold=threshold)
+        return WindowTask.load(plan.model, device=device, threshold=threshold)
     if task == "anomaly":
         from microscope_qc.ml.tasks.anomaly import AnomalyTask
 
-        return AnomalyTask.load(card["model"], device=device, threshold=threshold)
+        return AnomalyTask.load(plan.model, device=device, threshold=threshold)
     raise ModelError(f"Models for the task {task} cannot be run over slides by this version.")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from sqlalchemy import select, update
 
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.files import atomic_write
 from microscope_qc.project import log, schema
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.owner import now
@@ -20,9 +17,8 @@ from microscope_qc.project.parts.box_rows import check_rows
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.records import RUN_STATES, RunRecord
+from microscope_qc.project.runs.plan import RunPlan, SlidePlace, write_plan
 from microscope_qc.project.store import Store
-
-CARD_NAME = "card.json"
 
 
 class Runs(RecordPart[RunRecord]):
@@ -35,15 +31,13 @@ class Runs(RecordPart[RunRecord]):
         super().__init__(store, store.memory.runs)
         self._slides = slides
 
-    def start(self, slide_id: int, card: dict[str, Any], settings: dict[str, Any]) -> RunRecord:
-        """Make a run and its folder ``runs/<id>/`` with ``card.json``.
+    def start(self, slide_id: int, plan: RunPlan) -> RunRecord:
+        """Make a run and its folder ``runs/<id>/`` with its plan.
 
         Parameters
         ----------
-        card
-            What the child process needs; ``run_id``, ``slide`` and ``created`` are filled in when they are missing.
-        settings
-            What makes two runs the same, for continuing one.
+        plan
+            What the run is asked to do; ``run_id``, ``slide`` and ``created`` are filled in.
         """
         self._store.require_writable()
         slide = self._slides.by_id(slide_id)
@@ -52,22 +46,21 @@ class Runs(RecordPart[RunRecord]):
         while (folder / str(number)).exists():  # left by a crash before its row was committed: its journal is not ours
             number += 1
         started = now()
-        pixel_size = None if slide.pixel_size_um is None else list(slide.pixel_size_um)
-        where = {"path": str(slide.path), "scene": slide.scene, "pixel_size_um": pixel_size}
-        full = {"slide": where, "created": started, **card, "run_id": number}
+        where = SlidePlace(path=str(slide.path), scene=slide.scene, pixel_size_um=slide.pixel_size_um)
+        plan = plan.model_copy(update={"slide": where, "created": started, "run_id": number})
         row = {
             "id": number,
             "slide_id": slide_id,
-            "card": json.dumps(full),
-            "settings": json.dumps(settings),
+            "card": json.dumps(plan.document()),
+            "settings": json.dumps(plan.settings),
             "state": "running",
             "started": started,
             "finished": None,
             "shown": True,
             "found": 0,
         }
-        atomic_write(folder / str(number) / CARD_NAME, json.dumps(full, indent=1, ensure_ascii=False))
-        title = f"Detect with {_model_name(card)} on {slide.name}"
+        write_plan(folder / str(number), plan)
+        title = f"Detect with {plan.title} on {slide.name}"
         try:
             self._store.commit(title, [Delta.inserted("runs", [row])], kind="run", slide_id=slide_id, run_id=number)
         except Exception:
@@ -132,9 +125,3 @@ class Runs(RecordPart[RunRecord]):
                 connection.execute(statement.values(state="stopped", finished=now()))
         if left:
             self._store.follow([], None, touched={"runs": left})
-
-
-def _model_name(card: Mapping[str, Any]) -> str:
-    """What a run's model is called: a user's own model lies in a folder, of which the path is nobody's concern."""
-    name = card.get("model_name") or str(card.get("model", "")).replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return str(name) or "a model"

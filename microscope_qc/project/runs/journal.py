@@ -15,37 +15,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_write, write_error
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 
 JOURNAL_NAME = "journal.jsonl"
 STATUS_NAME = "status.json"
-CARD_NAME = "card.json"
 _MOST_TILES = 10_000_000
 LOADING = ""
 """Unit of the progress before the first tiles: nothing is counted yet."""
 LEFT_OUT = np.zeros(0, CANDIDATE_DTYPE)
 """Stands for the candidates of a tile that was not looked at, because nothing is there: this very array."""
 _COLUMNS = ("y0", "x0", "y1", "x1", "confidence", "label")
-
-
-def read_run_card(folder: Path) -> dict[str, Any]:
-    """Read what a run is to do.
-
-    Raises
-    ------
-    ProjectError
-        When the folder is no run.
-    """
-    try:
-        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ProjectError(f"{folder} is no detection run ({error}).", hint="Start the detection again.") from error
-    missing = {"slide", "model", "region", "tile_px", "overlap_px"} - set(card if isinstance(card, dict) else ())
-    if missing or not isinstance(card, dict):
-        raise ProjectError(f"The card of the run {folder} lacks {', '.join(sorted(missing))}.")
-    return card
 
 
 class JournalWriter:

@@ -1,45 +1,191 @@
-"""How a run is cut into batches; stored with the run, so that a continued one computes the same. No torch in here."""
+"""What a run is asked to do: ``card.json`` in its folder, and a column of the project's table of runs.
+
+No torch in here. Nothing else reads or writes these documents.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.geometry import Region, TileGrid
 
-PLAN_NAME = "plan.json"
+PLAN_NAME = "card.json"
+EVERYTHING = "everything"
+"""Stands for the scan area of a run that leaves out neither resin nor empty area."""
+_NEEDED = ("slide", "model", "region", "tile_px", "overlap_px")
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """What must not change when a run is continued: what a processor computes may depend on what else is in the batch.
+def _to_region(value: object) -> object:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        y0, x0, y1, x1 = (int(part) for part in value)
+        return Region(y0, x0, y1, x1)
+    return value
 
-    ``tiles`` are those to look at, in order; every ``batch`` of them is computed together, also when some of them were
-    done before.
+
+def _from_region(region: Region) -> list[int]:
+    return [region.y0, region.x0, region.y1, region.x1]
+
+
+RegionList = Annotated[Region, BeforeValidator(_to_region), PlainSerializer(_from_region)]
+"""A region that is stored as [y0, x0, y1, x1]."""
+
+
+class SlidePlace(BaseModel):
+    """Where a run's slide lay when the run was begun or taken up last.
+
+    Attributes
+    ----------
+    path
+        Absolute.
+    scene
+        None when the file has one scene only.
+    pixel_size_um
+        (y, x); None leaves it to the file.
     """
 
-    batch: int
-    precision: str
-    compiled: bool = False
+    model_config = ConfigDict(frozen=True)
 
-    def groups(self, tiles: Sequence[int], done: set[int]) -> list[list[int]]:
-        """Batches with something left to do."""
-        groups = [list(tiles[start : start + self.batch]) for start in range(0, len(tiles), self.batch)]
-        return [group for group in groups if any(tile not in done for tile in group)]
+    path: str
+    scene: str | None = None
+    pixel_size_um: tuple[float, float] | None = None
 
 
-def read_plan(folder: Path) -> RunPlan | None:
-    """The plan of a run, or None when it has none that can be used."""
+class RunPlan(BaseModel):
+    """What a run is asked to do.
+
+    All fields have defaults: a run that another program or an older version made may lack some. :func:`read_plan`
+    insists on those without which nothing can be computed.
+
+    Attributes
+    ----------
+    run_id, created
+        Number of the run, and when it was begun.
+    slide
+        Where the slide lies.
+    model, model_relative, model_name
+        Name of a bundled model or the path of a model's folder; that path from the project's folder ("" for a bundled
+        model); and what the model calls itself.
+    weights
+        Fingerprint of the model's weights, "" where it is not known.
+    region
+        Part of the slide, full-resolution pixels.
+    tile_px, overlap_px, lattice_px
+        Side and overlap of tiles, and where they may begin, full-resolution pixels; see
+        :class:`microscope_qc.core.geometry.TileGrid`.
+    scale
+        Full-resolution pixels per model pixel (y, x).
+    classes, class_names
+        Codes and names of what the model can find; a candidate's label is an index into them.
+    confidence, candidate_confidence
+        Threshold that the model suggests, and the lowest confidence that is kept at all.
+    device
+        "auto", "cpu" or "cuda:0".
+    skip_empty
+        Whether resin and empty area are left out.
+    area
+        What stands for the scan area among :attr:`settings`: the fingerprint of a mask, ``EVERYTHING``, or None where
+        the program tells material from resin.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+    run_id: int = 0
+    created: str = ""
+    slide: SlidePlace | None = None
+    model: str = ""
+    model_relative: str = ""
+    model_name: str = ""
+    weights: str = ""
+    region: RegionList | None = None
+    tile_px: int = 0
+    overlap_px: int = 0
+    lattice_px: tuple[float, float] = (0.0, 0.0)
+    scale: tuple[float, float] = (1.0, 1.0)
+    classes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    confidence: float = 0.0
+    candidate_confidence: float = 0.05
+    device: str = "auto"
+    skip_empty: bool = False
+    area: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the model, for users; "a model" where it is not known."""
+        name = self.model_name or self.model.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+        return name or "a model"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes two runs over a slide the same: with equal settings the older one is continued."""
+        settings: dict[str, Any] = {
+            "model": self.model_name,
+            "weights": self.weights,
+            "region": None if self.region is None else _from_region(self.region),
+            "scale": [round(value, 6) for value in self.scale],
+        }
+        return settings if self.area is None else settings | {"area": self.area}
+
+    def grid(self) -> TileGrid:
+        """Tiles of the run.
+
+        Raises
+        ------
+        ProjectError
+            When the plan says nothing of tiles.
+        """
+        try:
+            if self.region is None:
+                raise ValueError("no region")
+            return TileGrid(self.region, self.tile_px, self.overlap_px, self.lattice_px)
+        except ValueError as error:
+            raise ProjectError(f"Run {self.run_id} does not say which tiles it has ({error}).") from error
+
+    def document(self) -> dict[str, Any]:
+        """What is stored: the fields that were set, as JSON has them."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+def plan_of(document: str) -> RunPlan:
+    """Read a plan as the project's table keeps it; an empty one where it is damaged, so that the project opens."""
+    try:
+        return RunPlan.model_validate(json.loads(document))
+    except (ValueError, RecursionError):  # pydantic's error is a ValueError too
+        return RunPlan()
+
+
+def read_plan(folder: Path) -> RunPlan:
+    """Read what the run in a folder is to do.
+
+    Raises
+    ------
+    ProjectError
+        When the folder holds no run, or its plan lacks something.
+    """
     try:
         data = json.loads((folder / PLAN_NAME).read_text(encoding="utf-8"))
-        plan = RunPlan(int(data["batch"]), str(data["precision"]), bool(data.get("compiled", False)))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return plan if 1 <= plan.batch <= 4096 else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ProjectError(
+            f"{folder} is not the folder of a detection ({error}).", hint="Start the detection again."
+        ) from error
+    missing = [name for name in _NEEDED if not isinstance(data, dict) or name not in data]
+    if missing:
+        raise ProjectError(f"The plan of the run {folder} lacks {', '.join(missing)}.")
+    try:
+        return RunPlan.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ProjectError(f"The plan of the run {folder} is damaged: {where}: {first['msg']}.") from error
 
 
 def write_plan(folder: Path, plan: RunPlan) -> None:
-    """Keep a plan with its run."""
-    atomic_write(folder / PLAN_NAME, json.dumps(asdict(plan)))
+    """Write a run's plan into its folder."""
+    atomic_write(folder / PLAN_NAME, json.dumps(plan.document(), indent=1, ensure_ascii=False))

@@ -262,27 +262,26 @@ def _compute(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
 
 def _plan(run: _Run) -> Job[None]:
     from microscope_qc.ml.engine.engine import count, new_status, prepared
-    from microscope_qc.ml.engine.pipeline import Session
+    from microscope_qc.ml.engine.pipeline import Pipeline
     from microscope_qc.ml.engine.record import RunWriter
-    from microscope_qc.ml.tiling import plan_grid
-    from microscope_qc.project.runs.plan import read_plan
+    from microscope_qc.project.runs.batching import read_batching
 
-    folder, card = run.record.folder, run.record.card
+    folder, plan = run.record.folder, run.record.plan
     run.status, run.starts = new_status(), Starts(read_status(folder))
-    run.total = len(plan_grid(card))
+    run.total = len(plan.grid())
     run.writer = RunWriter(folder, tiles=run.total)
     run.intake = RunIntake(run.project, run.record)
     yield Progress(0, 0, "tiles", f"{run.title}: looking for material")
-    with Session(card) as session:
+    with Pipeline(plan) as pipeline:
         run.starts.ready()
-        run.writer.keep_heat(session)
-        tiles, groups = prepared(folder, session, run.writer)
-    plan = read_plan(folder)
-    run.compiled = plan is not None and plan.compiled
+        run.writer.keep_maps(pipeline)
+        tiles, groups = prepared(folder, pipeline, run.writer)
+    batching = read_batching(folder)
+    run.compiled = batching is not None and batching.compiled
     run.groups = [groups[start : start + BATCHES_AT_ONCE] for start in range(0, len(groups), BATCHES_AT_ONCE)]
     run.status.update(
         tiles_skipped=run.total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, run.total), 4),
-        batch=plan.batch if plan else 0,
+        batch=batching.batch if batching else 0,
     )  # fmt: skip
     count(run.status, run.writer, run.total)
     run.status.update(run.starts.figures({}))
@@ -321,7 +320,7 @@ def _submit(client: Client, run: _Run, groups: list[list[int]], share: int) -> F
     from microscope_qc.ml.engine.remote import compute_batches
 
     key = str(run.record.folder)
-    return client.submit(compute_batches, key, run.record.card, groups, share=share, compiled=run.compiled, pure=False)
+    return client.submit(compute_batches, key, run.record.plan, groups, share=share, compiled=run.compiled, pure=False)
 
 
 def _finished(done: queue.Queue[Future]) -> Iterator[Future]:

@@ -78,10 +78,9 @@ def common_area(first: RunRecord, second: RunRecord) -> Region | None:
     InputError
         When there is no such area.
     """
-    areas = [Region(*(int(v) for v in run.card["region"])) for run in (first, second) if run.card.get("region")]
-    if len(areas) < 2:
+    one, other = first.plan.region, second.plan.region
+    if one is None or other is None:
         return None
-    one, other = areas
     shared = Region(max(one.y0, other.y0), max(one.x0, other.x0), min(one.y1, other.y1), min(one.x1, other.x1))
     if shared.y0 >= shared.y1 or shared.x0 >= shared.x1:
         raise InputError(

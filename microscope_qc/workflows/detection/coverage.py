@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
-from microscope_qc.ml.tiling import merge_settings, plan_grid
+from microscope_qc.ml.tiling import merge_settings
 from microscope_qc.project.records import RunRecord
 from microscope_qc.project.runs.journal import read_status, tiles_looked_at
 from microscope_qc.project.runs.mask_files import read_mask
@@ -66,15 +67,14 @@ class Looked:
 
 
 def read_looked(run: RunRecord) -> Looked:
-    """Where a run has looked, from its card and its folder; any thread may call this.
+    """Where a run has looked, from its plan and its folder; any thread may call this.
 
     Raises
     ------
     ProjectError
         When its mask is damaged.
     """
-    card = run.card
-    region = Region(*(int(value) for value in card["region"])) if card.get("region") else None
+    region = run.plan.region
     mask = read_mask(run.folder)
     status = read_status(run.folder)
     total = status.get("tiles_total")
@@ -82,15 +82,14 @@ def read_looked(run: RunRecord) -> Looked:
         return Looked(region, mask)
     done = tiles_looked_at(run.folder)
     try:
-        grid = plan_grid(card)
-    except (KeyError, TypeError, ValueError):  # a run of another program: it says nothing of tiles
-        grid = None
-    if done is None or grid is None:
+        grid = run.plan.grid()
+    except ProjectError:  # a run of another program: it says nothing of tiles
+        return Looked(region, mask)
+    if done is None:
         return Looked(region, mask)
     missing = np.ones(len(grid), bool)
     missing[done[done < len(grid)]] = False
     if not missing.any():
         return Looked(region, mask)
-    scale = card.get("scale") or (1.0, 1.0)
-    reach = 3 * merge_settings((float(scale[0]), float(scale[1]))).border_px
+    reach = 3 * merge_settings(run.plan.scale).border_px
     return Looked(region, mask, grid, missing.reshape(grid.rows, grid.columns), reach)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +13,12 @@ from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.merge import CANDIDATE_DTYPE, SeamMerger
-from microscope_qc.ml.tiling import merge_settings, plan_grid
+from microscope_qc.ml.tiling import merge_settings
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
 from microscope_qc.project.runs.journal import LEFT_OUT, read_journal
 from microscope_qc.project.runs.mask_files import read_mask
+from microscope_qc.project.runs.plan import EVERYTHING, RunPlan
 
 _CONFIDENCE_KEY = "model_confidence"
 
@@ -38,10 +38,10 @@ class RunIntake:
     def __init__(self, project: Project, run: RunRecord) -> None:
         self._project = project
         self._run = run
-        self._labels = self._class_ids(run.card)
-        self._suggest_confidence(run.card)
-        chosen = run.settings.get("area") not in (None, "everything")
-        self._journal = _JournalMerger(run.folder, run.card, classes=len(self._labels), taken=run.found, chosen=chosen)
+        self._labels = self._class_ids(run.plan)
+        self._suggest_confidence(run.plan)
+        chosen = run.settings.get("area") not in (None, EVERYTHING)
+        self._journal = _JournalMerger(run.folder, run.plan, classes=len(self._labels), taken=run.found, chosen=chosen)
         self.tiles_done: set[int] = set()
         self.tiles_left_out: set[int] = set()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
@@ -98,17 +98,17 @@ class RunIntake:
         rows = make_rows(len(found), class_id=self._labels[found["label"]], **columns)
         return self._project.runs.add_findings(self._run.id, rows)
 
-    def _class_ids(self, card: dict[str, Any]) -> np.ndarray:
+    def _class_ids(self, plan: RunPlan) -> np.ndarray:
         known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
-        names = card.get("class_names") or card["classes"]
-        wanted = [known.get(code) or DefectClass(code, name) for code, name in zip(card["classes"], names, strict=True)]
+        names = plan.class_names or plan.classes
+        wanted = [known.get(code) or DefectClass(code, name) for code, name in zip(plan.classes, names, strict=True)]
         ids = self._project.classes.ensure(wanted)
-        return np.array([ids[code] for code in card["classes"]], np.int32)
+        return np.array([ids[code] for code in plan.classes], np.int32)
 
-    def _suggest_confidence(self, card: dict[str, Any]) -> None:
+    def _suggest_confidence(self, plan: RunPlan) -> None:
         # the model's threshold is taken over as long as the person has not moved away from the last suggestion
         project = self._project
-        suggested = float(card.get("confidence", 0.0))
+        suggested = plan.confidence
         if abs(project.filters.current.min_confidence - float(project.settings.get(_CONFIDENCE_KEY, 0.0))) < 1e-6:
             if project.filters.current.min_confidence != suggested:
                 project.filters.set(replace(project.filters.current, min_confidence=suggested))
@@ -131,13 +131,12 @@ class _Settled:
 class _JournalMerger:
     """Reads a journal on from where it was and merges it; one step at a time, in any thread."""
 
-    def __init__(self, folder: Path, card: dict[str, Any], *, classes: int, taken: int, chosen: bool = False) -> None:
+    def __init__(self, folder: Path, plan: RunPlan, *, classes: int, taken: int, chosen: bool = False) -> None:
         self._folder, self._classes, self._taken = folder, classes, taken
         # a tile reaches beyond what a person chose; what the program itself leaves out is empty anyway
         self._area: AreaMask | None = read_mask(folder) if chosen else None
-        self.grid = plan_grid(card)
-        scale = card.get("scale") or (1.0, 1.0)
-        self._settings = merge_settings((float(scale[0]), float(scale[1])))
+        self.grid = plan.grid()
+        self._settings = merge_settings(plan.scale)
         self._merger = SeamMerger(self.grid, self._settings)
         self._offset = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
+from microscope_qc.ml.cards import ModelCard, read_card
 from microscope_qc.ml.library import model_folder
-from microscope_qc.ml.tiling import lattice, plan_grid, slide_scale, tile_size
+from microscope_qc.ml.tiling import lattice, slide_scale, tile_size
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import LOADING, read_status, read_tile_errors
 from microscope_qc.project.runs.mask_files import has_mask, read_mask, write_mask
+from microscope_qc.project.runs.plan import EVERYTHING, RunPlan, write_plan
 from microscope_qc.project.runs.speed import starts_of
 from microscope_qc.workflows.child import Child
 from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 
 CANDIDATE_CONFIDENCE = 0.05
 """Finds down to this confidence are kept; the filter hides the weak ones."""
@@ -113,51 +115,46 @@ def prepare_run(
             f"The model {card.name} does not find defects.",
             hint="Choose a detector, a classifier of windows or an anomaly model.",
         )
-    slide = _slide(project, slide_id)
+    slide = slide_of(project, slide_id)
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
     side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
     steps = lattice(overlap, scale=scale) if card.task == "detect" else (0.0, 0.0)
     if mask is not None:
         _check_mask(mask, slide, TileGrid(area, side, overlap, steps))
-    settings = {
-        "model": card.name,
-        "weights": _fingerprint(folder / WEIGHTS_NAME),
-        "region": [area.y0, area.x0, area.y1, area.x1],
-        "scale": [round(value, 6) for value in scale],
-    }
-    key = area_key(everything=everything, mask=mask)
-    if key is not None:
-        settings["area"] = key
-    same = [run for run in project.runs if run.slide_id == slide_id and run.settings == settings]
+    bundled = Path(model).name == str(model) and not Path(model).exists()
+    plan = RunPlan(
+        model=str(model) if bundled else str(folder.resolve()),
+        model_relative="" if bundled else relative_path(folder.resolve(), project.path),
+        model_name=card.name,
+        weights=weights_fingerprint(folder),
+        region=area,
+        tile_px=side,
+        overlap_px=overlap,
+        lattice_px=steps,
+        scale=scale,
+        classes=tuple(card.classes),
+        class_names=tuple(card.class_names),
+        confidence=card.confidence,
+        candidate_confidence=CANDIDATE_CONFIDENCE,
+        device=device,
+        skip_empty=not everything,
+        area=area_key(everything=everything, mask=mask),
+    )
+    same = [run for run in project.runs if run.slide_id == slide_id and run.settings == plan.settings]
     if same and not fresh:
         return _taken_up(project, same[-1], mask)
     for run in same:
         project.runs.show(run.id, False)
-    run_card = {
-        "model": str(model) if Path(model).name == str(model) and not Path(model).exists() else str(folder.resolve()),
-        "model_name": card.name,
-        "region": settings["region"],
-        "tile_px": side,
-        "overlap_px": overlap,
-        "lattice_px": list(steps),
-        "scale": list(scale),
-        "classes": card.classes,
-        "class_names": card.class_names,
-        "confidence": card.confidence,
-        "candidate_confidence": CANDIDATE_CONFIDENCE,
-        "device": device,
-        "skip_empty": not everything,
-    }
-    run = project.runs.start(slide_id, run_card, settings)
+    run = project.runs.start(slide_id, plan)
     if mask is not None:
         write_mask(run.folder, mask)
     return run
 
 
 def area_key(*, everything: bool = False, mask: AreaMask | None = None) -> str | None:
-    """How a run's settings name where it looks; None where the program tells material from resin."""
-    return mask.fingerprint if mask is not None else "everything" if everything else None
+    """How a run's plan names its scan area; None where the program tells material from resin."""
+    return mask.fingerprint if mask is not None else EVERYTHING if everything else None
 
 
 def resume_run(project: Project, run_id: int) -> RunRecord:
@@ -170,36 +167,23 @@ def resume_run(project: Project, run_id: int) -> RunRecord:
     ProjectError
         When it cannot be known any more where it was to look.
     """
-    run = project.runs.by_id(run_id)
-    _slide(project, run.slide_id)
-    weights = _fingerprint(model_folder(run.card["model"]) / WEIGHTS_NAME)
-    if run.settings.get("weights") not in (None, weights):
-        raise ModelError("The model was trained again since this detection began.", hint="Start anew.")
-    return _taken_up(project, run, None)
+    return _taken_up(project, project.runs.by_id(run_id), None)
 
 
 def _taken_up(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRecord:
     """A run that goes on, if it is not finished; ``mask`` is the one it began with, where that is known."""
     if run.state == "finished":
         return run
+    plan = plan_now(project, run)
     area = run.settings.get("area")
-    if area not in (None, "everything"):
+    if area not in (None, EVERYTHING):
         if mask is not None and not has_mask(run.folder):  # killed before the mask was written
             write_mask(run.folder, mask)
         kept = read_mask(run.folder)
         if kept is None or kept.fingerprint != area:
-            raise ProjectError("Where this detection was to look is not known any more.", hint="Start anew.")
-    return project.runs.finish(run.id, "running")
-
-
-def _slide(project: Project, slide_id: int) -> SlideRecord:
-    slide = project.slides.by_id(slide_id)
-    if slide.missing:
-        raise InputError(
-            f"The slide {slide.name} is not at {slide.path} any more.",
-            hint="Put it back, or open the project in the window and say where it is.",
-        )
-    return slide
+            raise ProjectError("The scan area of this detection is not known any more.", hint="Start a new detection.")
+    write_plan(run.folder, plan)  # the child and other machines look for slide and model where this says
+    return replace(project.runs.finish(run.id, "running"), plan=plan)
 
 
 def _check_mask(mask: AreaMask, slide: SlideRecord, grid: TileGrid) -> None:
@@ -228,16 +212,6 @@ def _area(slide: SlideRecord, region: Region | None) -> Region:
             f"The region lies outside {slide.name}.", hint=f"The slide has {width} x {height} pixels (width x height)."
         )
     return area
-
-
-def _fingerprint(path: Path) -> str:
-    import hashlib
-
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except OSError as error:
-        raise ModelError(f"The weights {path} cannot be read ({error}).", hint="Copy the model again.") from error
 
 
 def detect(
@@ -342,7 +316,7 @@ def result_of(project: Project, run_id: int, started: float, *, computed: bool =
     rows = rows[rows["run_id"] == run_id]
     return DetectResult(
         run_id=run_id,
-        tiles=len(plan_grid(run.card)),
+        tiles=len(run.plan.grid()),
         finds=len(rows),
         seconds=time.monotonic() - started,
         shown=int(project.filters.current.mask(rows, facts=project.boxes.facts(run.slide_id)).sum()),

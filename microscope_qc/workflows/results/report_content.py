@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from microscope_qc.analysis.ranking import size_um, worst_first
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
@@ -155,14 +157,11 @@ def _model(project: Project, run: RunRecord) -> ModelWords:
     """Words about the model of a run; its card may have moved since."""
     from microscope_qc.ml.library import load_card
 
-    name, trained_on = str(run.card.get("model", "model")), str(run.card.get("trained_on", ""))
-    try:
-        card = load_card(name)
+    name, trained_on = run.plan.title, ""
+    with contextlib.suppress(MicroscopeQCError):
+        card = load_card(run.plan.model)
         name, trained_on = card.name, card.trained_on
-    except MicroscopeQCError:
-        name = name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     slide = next((record for record in project.slides if record.id == run.slide_id), None)
-    region = run.card.get("region")
-    whole = slide is not None and region is not None and list(region) == [0, 0, *slide.shape_px]
+    whole = slide is not None and run.plan.region == Region(0, 0, *slide.shape_px)
     area = f"{'the whole of' if whole else 'a part of'} {slide.name if slide else 'a slide'}"
     return ModelWords(name, trained_on, f"{run.started[:16].replace('T', ' ')}, {run.found} finds, {run.state}", area)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.project.runs.heatmap import HEAT_NAME, HeatCard, HeatMap
 from microscope_qc.project.runs.journal import JournalWriter, write_status
 from microscope_qc.project.runs.mask_files import write_mask
+from microscope_qc.project.runs.plan import RunPlan
 
 pytestmark = pytest.mark.window
 
@@ -38,9 +40,11 @@ def add_run(
 ) -> Any:  # fmt: skip
     """A finished run over the first slide; boxes are y, x, side, confidence."""
     slide = project.slides[0]
-    card = {"model": name, "region": region or [0, 0, *SHAPE], "tile_px": 400, "overlap_px": 0}
-    card["classes"] = ["ACP", "AOP"]
-    run = project.runs.start(slide.id, {**card, "class_names": ["Anode carbon", "Anode oxide"]}, {})
+    plan = RunPlan(
+        model=name, region=region or [0, 0, *SHAPE], tile_px=400, overlap_px=0, classes=["ACP", "AOP"],
+        class_names=["Anode carbon", "Anode oxide"],
+    )  # fmt: skip
+    run = project.runs.start(slide.id, plan)
     if boxes:
         y, x, side, confidence = np.array(boxes, float).T
         columns = {"y0": y, "x0": x, "y1": y + side, "x1": x + side, "confidence": confidence}
@@ -387,12 +391,11 @@ def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     shares = {"share_computed": 0.5, "share_waited": 0.2}
     said = dict(lines_of(run, RunFacts(shares), shape_px=None))["Computing"]
     assert said == "50 % of the time; 20 % waiting for slide and disk, 30 % working out the finds"
-    run.card["region"] = None
-    assert area_text(run, SHAPE) == "whole slide"
+    assert area_text(replace(run, plan=RunPlan()), SHAPE) == "whole slide"
     (run.folder / "status.json").write_text("[1, 2")
-    assert read_facts(run.folder, {}) == RunFacts()
+    assert read_facts(run.folder, RunPlan()) == RunFacts()
     (run.folder / "status.json").write_text(json.dumps({"tiles_damaged": 4}))
-    assert read_facts(run.folder, {"region": [0, 0, 0, 0], "tile_px": 0, "overlap_px": 0}).damaged == ()
+    assert read_facts(run.folder, RunPlan(region=[0, 0, 0, 0])).damaged == ()
 
 
 # -- a real one --------------------------------------------------------------------------------------------------------

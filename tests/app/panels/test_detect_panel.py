@@ -15,6 +15,7 @@ from microscope_qc.app.panels.detect.panel import DetectDock
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress
+from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.detection.run import ChildProgress, area_key
 
 pytestmark = pytest.mark.window
@@ -44,10 +45,9 @@ class FakeDetect:
                 slide_id=slide_id, model=model, region=region, fresh=fresh, everything=everything, mask=mask
             )
         )
-        place = region or Region(0, 0, *SHAPE)
-        card = {"model": model, "region": [place.y0, place.x0, place.y1, place.x1]}
         key = area_key(everything=everything, mask=mask)
-        return self.job(project, project.runs.start(slide_id, card, {} if key is None else {"area": key}))
+        plan = RunPlan(model=model, region=region or Region(0, 0, *SHAPE), area=key)
+        return self.job(project, project.runs.start(slide_id, plan))
 
     def resume(self, project: Any, run_id: int) -> Any:
         self.resumed.append(run_id)

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QMenu
 from microscope_qc.app.panels.gallery.filter import FilterButton, FilterHint, SavedFilters
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.app.panels.table import TableDock
+from microscope_qc.project.runs.plan import RunPlan
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -72,7 +73,7 @@ def test_sizes_need_a_pixel_size(button: FilterButton, session: Any, project: An
 
 
 def test_finders_are_ticked(button: FilterButton, session: Any, project: Any, tmp_path: Path) -> None:
-    run = project.runs.start(session.slide.id, card={"model": "models/tiny"}, settings={})
+    run = project.runs.start(session.slide.id, RunPlan(model="models/tiny"))
     project.runs.add_findings(run.id, finds(project.classes, count=3, seed=5, run_id=run.id))
     button.panel.refresh()
     boxes = button.panel.finders

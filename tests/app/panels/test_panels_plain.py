@@ -111,7 +111,6 @@ def test_the_tiles_that_are_promised_are_those_of_the_run(tmp_path: Path) -> Non
 
     from microscope_qc.ml.cards import read_card
     from microscope_qc.ml.library import model_folder
-    from microscope_qc.ml.tiling import plan_grid
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.run import prepare_run
 
@@ -120,7 +119,7 @@ def test_the_tiles_that_are_promised_are_those_of_the_run(tmp_path: Path) -> Non
         slide = project.slides.set_pixel_size(project.slides[0].id, 0.31)
         for region in (None, Region(100, 333, 6000, 8000)):
             run = prepare_run(project, slide.id, "li-ion-ssd", region=region)
-            assert grid_of(read_card(model_folder("li-ion-ssd")), slide, region) == plan_grid(run.card)
+            assert grid_of(read_card(model_folder("li-ion-ssd")), slide, region) == run.plan.grid()
 
 
 def test_a_share_is_said_with_as_many_digits_as_it_has() -> None:

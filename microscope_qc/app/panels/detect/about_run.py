@@ -11,17 +11,19 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.app.widgets.parts import sentence
+from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import format_seconds
 from microscope_qc.core.wording import count_text, length_text, things
+from microscope_qc.project.runs.plan import EVERYTHING
 from microscope_qc.project.runs.speed import notes_of, starts_of
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.session.session import Session
     from microscope_qc.project.records import RunRecord
+    from microscope_qc.project.runs.plan import RunPlan
 
 AGAIN_MS = 1000
 MOST_NAMED = 6
@@ -53,9 +55,8 @@ class RunFacts:
     damaged: tuple[DamagedTile, ...] = ()
 
 
-def read_facts(folder: Path, card: dict[str, Any], *, known: RunFacts | None = None) -> RunFacts:
+def read_facts(folder: Path, plan: RunPlan, *, known: RunFacts | None = None) -> RunFacts:
     """Read a run's folder (any thread); the journal only when there are other damaged tiles than ``known``."""
-    from microscope_qc.ml.tiling import plan_grid
     from microscope_qc.project.runs.journal import read_status, read_tile_errors
 
     status = read_status(folder)
@@ -65,8 +66,8 @@ def read_facts(folder: Path, card: dict[str, Any], *, known: RunFacts | None = N
     if known is not None and count == len(known.damaged):
         return RunFacts(status, known.damaged)
     try:
-        grid = plan_grid(card)
-    except (KeyError, TypeError, ValueError):  # a run of another program: it says no places
+        grid = plan.grid()
+    except ProjectError:  # a run of another program: it says no places
         return RunFacts(status)
     errors = read_tile_errors(folder)
     tiles = (DamagedTile(tile + 1, grid[tile], errors[tile]) for tile in sorted(errors) if 0 <= tile < len(grid))
@@ -80,12 +81,11 @@ def place_text(place: Region) -> str:
 
 def area_text(run: RunRecord, shape_px: tuple[int, int] | None) -> str:
     """``whole slide, 457 mm²`` or ``x 0–1 600, y 0–1 200 px, 0.48 mm²``."""
-    given = run.card.get("region")
-    if not given:
+    region = run.plan.region
+    if region is None:
         return "whole slide"
-    region = Region(*(int(value) for value in given))
     whole = shape_px is not None and region == Region(0, 0, *shape_px)
-    size = (run.card.get("slide") or {}).get("pixel_size_um")
+    size = None if run.plan.slide is None else run.plan.slide.pixel_size_um
     height, width = region.shape
     area = "" if not size else f", {length_text(height * size[0] * width * size[1] / 1e6)} mm²"
     return ("whole slide" if whole else place_text(region)) + area
@@ -94,11 +94,11 @@ def area_text(run: RunRecord, shape_px: tuple[int, int] | None) -> str:
 def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | None) -> list[tuple[str, str]]:
     """Name and value of each line; what is not known is left out."""
     status = facts.status
-    lines = [("Model", model_name(run)), ("Area", area_text(run, shape_px))]
+    lines = [("Model", run.plan.title), ("Area", area_text(run, shape_px))]
     done, total = status.get("tiles_done"), status.get("tiles_total")
     if total:
         skipped = status.get("tiles_skipped") or 0
-        why = "empty" if run.settings.get("area") in (None, "everything") else "outside the chosen area"
+        why = "empty" if run.settings.get("area") in (None, EVERYTHING) else "outside the chosen area"
         share = f", {100 * (status.get('share_skipped') or 0):.0f} % of them {why} and left out" if skipped else ""
         lines.append(("Tiles", f"{count_text(int(done or 0))} of {count_text(int(total))} done{share}"))
     if facts.damaged:
@@ -209,7 +209,7 @@ class RunAbout(QWidget):
         self._busy, self._dirty = True, False
         known = self.facts
         self._jobs.call(
-            lambda: read_facts(run.folder, run.card, known=known),
+            lambda: read_facts(run.folder, run.plan, known=known),
             on_done=lambda facts: self._on_read(run, facts),
             on_failed=self._on_failed,
         )

@@ -12,7 +12,6 @@ from superqt import QElidingLabel
 from microscope_qc.app.base import theme
 from microscope_qc.app.panels.detect.runs import RunList
 from microscope_qc.app.session.comparison import BESIDE, BOTH, FIRST, SECOND, Comparison
-from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text, things
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 def run_words(run: RunRecord) -> str:
     """``li-ion-ssd, 2026-11-21 14:02``."""
-    return f"{model_name(run)}, {started_text(run)}"
+    return f"{run.plan.title}, {started_text(run)}"
 
 
 def started_text(run: RunRecord) -> str:
@@ -121,11 +120,11 @@ class CompareStrip(QFrame):
             return
         self._refresh_look()
         found = state.found or (None, None)
-        alike = model_name(state.runs[0]) == model_name(state.runs[1])
+        alike = state.runs[0].plan.title == state.runs[1].plan.title
         for letter, label, run, count, beside in zip(
             "AB", (self.first, self.second), state.runs, found, state.beside, strict=True
         ):
-            name = run_words(run) if alike else model_name(run)
+            name = run_words(run) if alike else run.plan.title
             words = "…" if count is None else things(count, "find")
             if beside:
                 words += f" + {count_text(beside)} where only {letter} looked"

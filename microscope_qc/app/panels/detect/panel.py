@@ -215,10 +215,10 @@ class DetectDock(QWidget):
         if card is None or slide is None or self.running:
             return None
         region = self.area.region() or Region(0, 0, *slide.shape_px)
-        wanted, key = [region.y0, region.x0, region.y1, region.x1], self.area.key()
+        key = self.area.key()
         for run in self.runs.runs:
-            same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
-            if same and list(run.card.get("region") or []) == wanted and run.settings.get("area") == key:
+            same = Path(run.plan.model).name == Path(self.models.argument).name
+            if same and run.plan.region == region and run.settings.get("area") == key:
                 return run
         return None
 
@@ -245,8 +245,8 @@ class DetectDock(QWidget):
         slide = self._session.slide
         if self.running or slide is None or run.slide_id != slide.id:
             return
-        same = Path(str(run.card.get("model", ""))).name == Path(self.models.argument).name
-        key = speed_key(self.card) if same and self.card is not None else str(run.card.get("model_name", ""))
+        same = Path(run.plan.model).name == Path(self.models.argument).name
+        key = speed_key(self.card) if same and self.card is not None else run.plan.model_name
         self.progress.run(lambda: self._resume(self._session.project, run.id), f"Detecting {slide.name}", pace_key=key)
 
     def _on_start_clicked(self) -> None:

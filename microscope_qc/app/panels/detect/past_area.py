@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtWidgets import QPushButton, QWidget
@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QPushButton, QWidget
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.tiling import plan_grid
 from microscope_qc.project.runs.mask_files import has_mask, read_mask
 from microscope_qc.project.wording import percent
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.panels.detect.runs import RunList
     from microscope_qc.app.session.session import Session
     from microscope_qc.project.records import RunRecord
+    from microscope_qc.project.runs.plan import RunPlan
 
 
 class LookedButton(QPushButton):
@@ -65,9 +65,8 @@ class LookedButton(QPushButton):
             self.setChecked(False)
             return
         self._area.hide_look()
-        folder, card = run.folder, dict(run.card)
         self._jobs.call(
-            lambda: looked_at(folder, card),
+            lambda: looked_at(run.folder, run.plan),
             on_done=lambda made: self._on_read(run, *made),
             on_failed=lambda error: self._on_failed(run, error),
         )
@@ -89,17 +88,17 @@ class LookedButton(QPushButton):
         self._session.notice.emit(str(error))
 
 
-def looked_at(folder: Path, card: dict[str, Any]) -> tuple[AreaMask | None, str]:
+def looked_at(folder: Path, plan: RunPlan) -> tuple[AreaMask | None, str]:
     """What a detection looks at, None where nothing need be shown, and how to say it.
 
     Raises
     ------
     ProjectError
-        When its mask is damaged.
+        When its mask is damaged, or its plan says nothing of tiles.
     """
     if not has_mask(folder):
         return None, "This detection has not begun to look."
-    grid = plan_grid(card)
+    grid = plan.grid()
     mask = read_mask(folder)
     if mask is None:
         whole = AreaMask(grid.region, (float(grid.region.shape[0]), float(grid.region.shape[1])), np.ones((1, 1), bool))

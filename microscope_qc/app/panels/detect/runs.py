@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.wording import count_text, things
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class RunList(QTreeWidget):
         state = "detecting" if under_way else WORDS.get(run.state, run.state)
         when = str(run.started)[:16].replace("T", " ")
         letter = self._letters.get(run.id, "")
-        name = f"{letter}   {model_name(run)}" if letter else model_name(run)
+        name = f"{letter}   {run.plan.title}" if letter else run.plan.title
         if state != "finished":
             name = f"{name}, {state}"
         this_year = when[:4] == str(datetime.now().astimezone().year)
@@ -109,10 +108,10 @@ class RunList(QTreeWidget):
         item.setCheckState(0, Qt.CheckState.Checked if run.shown else Qt.CheckState.Unchecked)
         item.setSizeHint(0, QSize(0, self.fontMetrics().height() + 8))
         item.setTextAlignment(1, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
-        lines = [model_name(run), f"started {when}", things(run.found, "find"), state]
-        region = run.card.get("region")
-        if region:
-            lines.insert(2, "y {0}–{2}, x {1}–{3} px".format(*region))
+        lines = [run.plan.title, f"started {when}", things(run.found, "find"), state]
+        region = run.plan.region
+        if region is not None:
+            lines.insert(2, f"y {region.y0}–{region.y1}, x {region.x0}–{region.x1} px")
         lines.append("The tick shows and hides its finds.")
         for column in range(self.columnCount()):
             item.setToolTip(column, "\n".join(lines))

@@ -60,10 +60,10 @@ class ScorePanel(QWidget):
             part.setVisible(self.switch.isChecked())
 
     def _codes(self) -> list[str]:
-        return [] if self._scores.run is None else list(self._scores.run.card.get("classes") or [])
+        return [] if self._scores.run is None else list(self._scores.run.plan.classes)
 
     def _names(self) -> list[str]:
-        return [] if self._scores.run is None else list(self._scores.run.card.get("class_names") or [])
+        return [] if self._scores.run is None else list(self._scores.run.plan.class_names)
 
     def _on_switched(self, wanted: bool) -> None:
         self._scores.set_wanted(wanted)

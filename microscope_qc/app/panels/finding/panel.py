@@ -27,7 +27,6 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.finding.attributes import AttributeRows
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
-from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 from microscope_qc.core.wording import confidence_text, count_text, size_text, state_text
 
@@ -230,7 +229,7 @@ class CardDock(QWidget):
         if run_id == 0:
             return "person"
         runs = self._session.project.runs if self._session.project is not None else []
-        return next((model_name(run) for run in runs if run.id == run_id), "model")
+        return next((run.plan.title for run in runs if run.id == run_id), "model")
 
     def _story(self, box_id: int) -> str:
         project = self._session.project

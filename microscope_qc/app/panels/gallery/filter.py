@@ -26,7 +26,6 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.model_name import model_name
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text
@@ -99,7 +98,7 @@ class FilterPanel(QWidget):
         found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
         names = {BY_PERSON: "a person or an import"}
         if project is not None:
-            names |= {run.id: f"{model_name(run)}, {run.started[:10]}" for run in project.runs if run.id in found}
+            names |= {run.id: f"{run.plan.title}, {run.started[:10]}" for run in project.runs if run.id in found}
         if list(names) != list(self.finders):
             for box in self.finders.values():
                 self._finders.removeWidget(box)

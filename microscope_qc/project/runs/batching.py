@@ -1,0 +1,44 @@
+"""How a run is cut into batches; stored with the run, so that a continued one computes the same. No torch in here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from microscope_qc.core.files import atomic_write
+
+BATCHING_NAME = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """What must not change when a run is continued: what a processor computes may depend on what else is in the batch.
+
+    Every ``batch`` tiles, in order, are computed together, also when some of them were done before.
+    """
+
+    batch: int
+    precision: str
+    compiled: bool = False
+
+    def groups(self, tiles: Sequence[int], done: set[int]) -> list[list[int]]:
+        """Batches with something left to do."""
+        groups = [list(tiles[start : start + self.batch]) for start in range(0, len(tiles), self.batch)]
+        return [group for group in groups if any(tile not in done for tile in group)]
+
+
+def read_batching(folder: Path) -> Batching | None:
+    """How a run is cut, or None when it has no batches that can be used."""
+    try:
+        data = json.loads((folder / BATCHING_NAME).read_text(encoding="utf-8"))
+        found = Batching(int(data["batch"]), str(data["precision"]), bool(data.get("compiled", False)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if 1 <= found.batch <= 4096 else None
+
+
+def write_batching(folder: Path, batching: Batching) -> None:
+    """Keep with a run how it is cut."""
+    atomic_write(folder / BATCHING_NAME, json.dumps(asdict(batching)))
