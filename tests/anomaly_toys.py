@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from microscope_qc.ml.architectures import build_autoencoder
+from microscope_qc.ml.architectures.base import build_network
 from microscope_qc.ml.cards import WEIGHTS_NAME, AnomalySettings, ModelCard, WindowSettings, write_card
 from microscope_qc.ml.weights import save_weights
 
@@ -27,7 +27,7 @@ def waves(seed: int, *, height: int, width: int, spots: tuple[tuple[int, int], .
 def blurring_autoencoder(folder: Path) -> Path:
     """A model folder whose weights nobody had to train: it gives back what is left of a picture at a sixteenth."""
     settings = {"widths": [3, 3, 3, 3], "slope": 1.0}
-    network = build_autoencoder("autoencoder", settings)
+    network = build_network("autoencoder", settings, classes=1)
     down, up = torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.25, 0.75, 0.75, 0.25])
     with torch.no_grad():
         for layer in network.modules():

@@ -54,12 +54,12 @@ def untrained_model(
     """A model with fixed random weights that says something everywhere (the lower ``bias``, the less)."""
     import torch
 
-    from microscope_qc.ml.architectures import build_detector
+    from microscope_qc.ml.architectures.base import build_network
     from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(7)
-    network = build_detector("ssd-tiny", {}, classes=len(classes))
+    network = build_network("ssd-tiny", {}, classes=len(classes))
     with torch.no_grad():
         network.classify.weight.normal_(std=0.4)
         network.classify.bias.fill_(bias)
@@ -77,13 +77,13 @@ def untrained_classifier(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NE
     """A classifier of windows of 64 px, every 16 px, with fixed random weights: its map is the same every time."""
     import torch
 
-    from microscope_qc.ml.architectures import build_classifier
+    from microscope_qc.ml.architectures.base import build_network
     from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(7)
     widths = {"widths": [8, 8, 12, 16]}
-    network = build_classifier("light", widths, classes=len(classes))
+    network = build_network("light", widths, classes=len(classes))
     with torch.no_grad():
         for part in network.modules():
             if isinstance(part, torch.nn.BatchNorm2d):

@@ -44,7 +44,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "detect": ("detection", "find defects on a project's slide"),
         "batch": ("detection", "find defects on all slides of projects, on several machines"),
         "compare": ("detection", "what two detections of a slide both found, and what only one did"),
-        "models": ("learning", "list the bundled models"),
+        "models": ("learning", "list the bundled models, or the networks there are"),
         "train": ("learning", "train a model from annotated pictures"),
         "evaluate": ("learning", "measure a model on annotated pictures"),
         "dataset": ("exchange", "make training data from projects"),

@@ -9,7 +9,12 @@ from typing import Any
 
 def register(subparsers: Any) -> None:
     """Add the commands to the parser."""
-    models = subparsers.add_parser("models", help="list the bundled models", description="List the bundled models.")
+    models = subparsers.add_parser(
+        "models",
+        help="list the bundled models, or the networks there are",
+        description="List the bundled models, or with --networks the networks by task and what can be trained.",
+    )
+    models.add_argument("--networks", action="store_true", help="list the networks instead, by task")
     models.add_argument("--json", action="store_true", help="print one JSON document")
     models.set_defaults(handler=_models)
     _register_train(subparsers)
@@ -30,14 +35,22 @@ def register(subparsers: Any) -> None:
 
 
 def _register_train(subparsers: Any) -> None:
+    from microscope_qc.ml.architectures.base import trainable
+
     train = subparsers.add_parser(
         "train",
         help="train a model from annotated pictures",
         description="Train a model from a COCO or Pascal VOC folder. An interrupted training is continued.",
     )
     train.add_argument("dataset", metavar="DATASET", help="folder with annotations and their pictures or slides")
-    train.add_argument("--task", choices=("detect", "classify", "anomaly", "segment"), default="detect")
-    train.add_argument("--network", default="ssd", metavar="NAME", help="ssd or ssd-tiny (default: ssd)")
+    known = trainable()
+    train.add_argument("--task", choices=tuple(known), default="detect", help="what the model is for (default: detect)")
+    train.add_argument(
+        "--network",
+        choices=tuple(kind.name for kinds in known.values() for kind in kinds),
+        help="; ".join(f"{task}: {', '.join(k.name for k in kinds)}" for task, kinds in known.items())
+        + " (default: the first of the task)",
+    )
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
     train.add_argument("--validation", metavar="DATASET", help="default: a part of DATASET is set aside")
     train.add_argument(
@@ -66,6 +79,8 @@ def _models(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.ml.library import list_models
 
+    if args.networks:
+        return _networks(args)
     cards = list_models()
     if args.json:
         print_json([
@@ -84,8 +99,33 @@ def _models(args: argparse.Namespace) -> int:
     return 0
 
 
+def _networks(args: argparse.Namespace) -> int:
+    """Networks by task, and whether this program can train them."""
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.ml.architectures.base import networks_of
+    from microscope_qc.ml.tasks.kinds import TASKS
+
+    by_task = {name: networks_of(name) for name in TASKS}
+    if args.json:
+        print_json({
+            name: [
+                {"name": kind.name, "title": kind.title, "trainable": kind.trainable,
+                 "default": next((k for k in kinds if k.trainable), None) is kind}
+                for kind in kinds
+            ]
+            for name, kinds in by_task.items()
+        })  # fmt: skip
+        return 0
+    for name, kinds in by_task.items():
+        print(f"{name}: {TASKS.get(name).does}")
+        for kind in kinds:
+            print(f"  {kind.name:<12} {kind.title}{'' if kind.trainable else '; can be run, not trained'}")
+    return 0
+
+
 def _train(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.ml.tasks.kinds import TASKS
     from microscope_qc.workflows.learning.train import train
 
     share_processor()
@@ -99,12 +139,10 @@ def _train(args: argparse.Namespace) -> int:
     if args.json:
         print_json(card.model_dump())
         return 0
-    metrics = card.metrics
     print(f"{args.out}: {card.name}, {len(card.classes)} classes, default confidence {card.confidence:g}")
-    print(
-        f"  validation: precision {metrics['precision']:.3f}, recall {metrics['recall']:.3f}, "
-        f"mAP50 {metrics['map50']:.3f}"
-    )
+    named = TASKS.get(card.task).headline
+    told = (f"{words} {card.metrics[name]:.3f}" for name, words in named.items() if name in card.metrics)
+    print(f"  validation: {', '.join(told)}")
     return 0
 
 
@@ -114,19 +152,13 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     share_processor()
     job = evaluate(args.model, args.dataset, confidence=args.confidence, iou=args.iou, device=args.device)
-    report = run(job, args)
+    done = run(job, args)
     if args.json:
-        print_json(report)
+        print_json(done.document())
         return 0
-    print(f"{report['model']} on {report['dataset']}: {report['pictures']} pictures, {report['truth']} boxes")
-    print(f"  at confidence {report['confidence']:g}, IoU {report['iou']:g}:")
-    print(f"  precision {report['precision']:.3f}  recall {report['recall']:.3f}  F1 {report['f1']:.3f}")
-    print(f"  mAP50 {report['map50']:.3f}  mAP50 (11 points) {report['map50_11']:.3f}  mAP50-95 {report['map']:.3f}")
-    for code, entry in report["per_class"].items():
-        print(
-            f"  {code:<16} precision {entry['precision']:.3f}  recall {entry['recall']:.3f}  AP50 {entry['ap50']:.3f}"
-            f"  ({entry['truth']} boxes)"
-        )
+    print(f"{done.card.name} on {done.dataset}: {done.pictures} pictures")
+    for line in done.words():
+        print(f"  {line}")
     return 0
 
 

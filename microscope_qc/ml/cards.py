@@ -72,6 +72,8 @@ class ModelCard(BaseModel):
 
     Attributes
     ----------
+    task, architecture
+        Names in the registries of tasks and networks; there may be no code for them here.
     classes
         Short codes; a candidate's label is an index into them.
     pixel_size_um
@@ -96,7 +98,7 @@ class ModelCard(BaseModel):
 
     format: Literal[1] = 1
     name: str = Field(min_length=1, max_length=200)
-    task: Literal["detect", "classify", "anomaly", "segment"]
+    task: str = Field(min_length=1, max_length=200)
     architecture: str
     network: dict[str, Any] = Field(default_factory=dict)
     classes: list[str] = Field(min_length=1, max_length=10_000)
@@ -122,24 +124,9 @@ class ModelCard(BaseModel):
             raise ValueError("classes and class_names differ in length")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is listed twice")
-        if self.task in ("classify", "anomaly"):
-            self._check_windows()
-        if self.task == "anomaly" and self.anomaly is None:
-            raise ValueError("an anomaly model needs anomaly settings")
-        if self.task == "anomaly" and len(self.classes) != 1:
-            raise ValueError("an anomaly model has one class")
         if min(self.std) <= 0:
             raise ValueError("a standard deviation is not positive")
         return self
-
-    def _check_windows(self) -> None:
-        if self.windows is None:
-            raise ValueError("a model of this task needs windows")
-        largest = max(self.windows.scales)
-        if self.tile_px < self.windows.window_px * largest:
-            raise ValueError("a tile is smaller than a window")
-        if self.overlap_px < (self.windows.window_px - self.windows.stride_px) * largest:
-            raise ValueError("tiles overlap too little: windows between them would be left out")
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -156,7 +143,7 @@ def read_card(folder: Path) -> ModelCard:
             raise ModelError(f"{path} is too large to be a model card.")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelError(f"{folder} is no model: it has no {CARD_NAME}.", hint="Choose a model's folder.") from error
+        raise ModelError(f"{folder} is not a model: it has no {CARD_NAME}.", hint="Choose a model's folder.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"The model card {path} cannot be read ({error}).", hint="Copy the model again.") from error
     if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > 1:

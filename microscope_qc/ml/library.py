@@ -1,4 +1,4 @@
-"""Find models: bundled ones by name, a person's own by folder. No torch in here."""
+"""Find models: bundled ones by name, a user's own by folder. No torch in here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.resources import resource
 from microscope_qc.ml.cards import CARD_NAME, WEIGHTS_NAME, ModelCard, read_card
+from microscope_qc.ml.tasks.kinds import TASKS
 
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
@@ -36,7 +37,7 @@ def model_folder(name_or_path: str | Path) -> Path:
     if path.is_file():
         if path.name not in (CARD_NAME, WEIGHTS_NAME):
             raise ModelError(
-                f"{path.name} is no model.", hint="Choose a folder with model.json and weights.safetensors."
+                f"{path.name} is not a model.", hint="Choose a folder with model.json and weights.safetensors."
             )
         path = path.parent
     elif not path.is_dir():
@@ -50,7 +51,7 @@ def model_folder(name_or_path: str | Path) -> Path:
                 f"There is no model {name}.", hint=f"Bundled models: {known}." if known else "Give a model's folder."
             )
     if not (path / CARD_NAME).is_file():
-        raise ModelError(f"{path} is no model: it has no {CARD_NAME}.", hint="Choose a model's folder.")
+        raise ModelError(f"{path} is not a model: it has no {CARD_NAME}.", hint="Choose a model's folder.")
     if not (path / WEIGHTS_NAME).is_file():
         raise ModelError(
             f"The model {path.name} has a card but no weights.", hint=f"Put {WEIGHTS_NAME} beside its card."
@@ -59,14 +60,24 @@ def model_folder(name_or_path: str | Path) -> Path:
 
 
 def load_card(name_or_path: str | Path) -> ModelCard:
-    """Card of a model that can be used.
+    """Card of a model that can be used, as far as its task is known.
 
     Raises
     ------
     ModelError
-        See :func:`model_folder` and :func:`microscope_qc.ml.cards.read_card`.
+        When the card lacks what its task needs; see also :func:`model_folder` and
+        :func:`microscope_qc.ml.cards.read_card`.
     """
-    return read_card(model_folder(name_or_path))
+    folder = model_folder(name_or_path)
+    card = read_card(folder)
+    if card.task in TASKS:
+        try:
+            TASKS.get(card.task).check(card)
+        except ValueError as error:
+            raise ModelError(
+                f"The model card {folder / CARD_NAME} is not right: {error}.", hint="Copy the model again."
+            ) from error
+    return card
 
 
 def list_models() -> list[ModelCard]:
@@ -76,7 +87,7 @@ def list_models() -> list[ModelCard]:
     for folder in sorted(root.iterdir()) if root is not None else []:
         if (folder / CARD_NAME).is_file() and (folder / WEIGHTS_NAME).is_file():
             try:
-                cards.append(read_card(folder))
+                cards.append(load_card(folder))
             except ModelError:
                 continue
     return cards

@@ -12,8 +12,6 @@ VALID_SHARE = 0.45
 
 Half would give every place to one tile alone; the rest leaves room for boxes that two tiles see a little differently.
 """
-LATTICE_PX = 64
-"""Coarsest stride of the detectors, model pixels: a network answers alike where tiles begin at multiples of it."""
 
 
 def slide_scale(model_um: float | None, slide_um: tuple[float, float] | None) -> tuple[float, float]:
@@ -30,15 +28,17 @@ def tile_size(tile_px: int, overlap_px: int, *, scale: tuple[float, float]) -> t
     return side, min(max(0, round(overlap_px * mean)), side - 1)
 
 
-def lattice(overlap_px: int, *, scale: tuple[float, float]) -> tuple[float, float]:
-    """Where a detector's tiles may begin: multiples of this (y, x) in full-resolution pixels, 0 for anywhere.
+def lattice(stride_px: int, overlap_px: int, *, scale: tuple[float, float]) -> tuple[float, float]:
+    """Where tiles may begin: multiples of this (y, x) in full-resolution pixels, 0 for anywhere.
 
     Parameters
     ----------
+    stride_px
+        Of the network, in model pixels; 0 where it does not matter.
     overlap_px
         Of the tiles, in full-resolution pixels; half of it must remain wherever a tile is moved to.
     """
-    steps = (LATTICE_PX * scale[0], LATTICE_PX * scale[1])
+    steps = (stride_px * scale[0], stride_px * scale[1])
     return steps if 2 * max(steps) <= overlap_px + 1 else (0.0, 0.0)
 
 

@@ -168,14 +168,14 @@ def window_model(folder: Path, *, stride_px: int) -> Path:
     """An untrained light classifier: windows of 64 px at its own size, which is half the slide's."""
     import torch
 
-    from microscope_qc.ml.architectures import build_classifier
+    from microscope_qc.ml.architectures.base import build_network
     from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
     from microscope_qc.ml.weights import save_weights
 
     torch.manual_seed(0)
     out = folder / f"windows{stride_px}"
     out.mkdir(exist_ok=True)
-    save_weights(build_classifier("light", {}, classes=6).state_dict(), out / WEIGHTS_NAME)
+    save_weights(build_network("light", {}, classes=6).state_dict(), out / WEIGHTS_NAME)
     codes = [f"C{number}" for number in range(6)]
     card = ModelCard(
         name=out.name, task="classify", architecture="light", classes=codes, class_names=codes, pixel_size_um=0.6,
@@ -251,14 +251,14 @@ def briefly_trained(folder: Path, *, steps: int = 60) -> Any:
     import cv2
     import torch
 
-    from microscope_qc.ml.architectures import build_autoencoder
+    from microscope_qc.ml.architectures.base import build_network
     from microscope_qc.slides import open_slide
 
     with open_slide(electrode(folder)) as slide:
         whole = slide.scene(None).read_rgb8(Region(0, 0, 4096, 4096))
     half = cv2.resize(whole, (2048, 2048), interpolation=cv2.INTER_AREA)
     torch.manual_seed(0)
-    network = build_autoencoder("autoencoder", {}).train()
+    network = build_network("autoencoder", {}, classes=1).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for corners in np.random.default_rng(0).integers(0, 2048 - 256, (steps, 8, 2)):
         crops = torch.from_numpy(np.stack([half[y : y + 256, x : x + 256] for y, x in corners]))
@@ -325,7 +325,7 @@ def border_difference(pipeline: Pipeline, alone: Pipeline) -> str:
         (height, width), kind = task.slot(tile.shape[:2])
         slot = np.zeros((height, width, 3), kind)
         task.prepare(tile, slot)
-        scores.append(task.compute(torch.from_numpy(slot)[None], tile.shape[:2])[1][0].numpy().ravel())
+        scores.append(task.compute(torch.from_numpy(slot)[None], tile.shape[:2]).tensors[0].numpy().ravel())
     apart = np.abs(scores[0] - scores[1]) / scores[1]
     least, most = scores[1].min(), scores[1].max()
     return f"scores ({least:.2f} to {most:.2f}) differ by {apart.mean():.1%}, at most {apart.max():.1%}"
@@ -335,7 +335,7 @@ def tiny_model(folder: Path) -> Path:
     """An untrained small detector that says little."""
     import torch
 
-    from microscope_qc.ml.architectures import build_detector
+    from microscope_qc.ml.architectures.base import build_network
     from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
     from microscope_qc.ml.weights import save_weights
 
@@ -343,7 +343,7 @@ def tiny_model(folder: Path) -> Path:
     out = folder / "tiny"
     out.mkdir(exist_ok=True)
     codes = [f"C{number}" for number in range(10)]
-    save_weights(build_detector("ssd-tiny", {}, classes=10).state_dict(), out / WEIGHTS_NAME)
+    save_weights(build_network("ssd-tiny", {}, classes=10).state_dict(), out / WEIGHTS_NAME)
     card = ModelCard(
         name="tiny", task="detect", architecture="ssd-tiny", classes=codes, class_names=codes, pixel_size_um=0.9,
         tile_px=512, overlap_px=128, mean=(0.5,) * 3, std=(0.2,) * 3, confidence=0.5,
@@ -363,10 +363,11 @@ def against_sahi(folder: Path) -> None:
         print("against SAHI: not installed")
         return
     from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
+    from microscope_qc.ml.architectures.loading import open_task
     from microscope_qc.ml.engine.batch_size import by_trial
     from microscope_qc.ml.engine.streams import as_one_stream
     from microscope_qc.ml.tasks.base import Found
-    from microscope_qc.ml.tasks.detect import Detector
+    from microscope_qc.ml.tasks.pictures import TaskFinder
     from microscope_qc.ml.tiling import merge_settings
 
     class Through(DetectionModel):
@@ -421,7 +422,7 @@ def against_sahi(folder: Path) -> None:
                 read=lambda region: picture[region.y0 : region.y1, region.x0 : region.x1],
             )
         )  # fmt: skip
-    detector = Detector.load("li-ion-ssd", device="cpu")
+    detector = TaskFinder(open_task("li-ion-ssd", device="cpu"))
     rng = np.random.default_rng(0)
     fixed = np.zeros(20, CANDIDATE_DTYPE)
     corner = rng.random((2, 20)) * 440
@@ -447,7 +448,7 @@ def against_sahi(folder: Path) -> None:
             return [Found(fixed) for _ in range(computed)]
 
     light = tiny_model(folder)
-    small = Detector.load(light, device="cpu")
+    small = TaskFinder(open_task(light, device="cpu"))
     for name, model_name, find, limit in (
         ("SSD", "li-ion-ssd", lambda image: detector.find([image])[0], 1.0),
         ("a light SSD", light, lambda image: small.find([image])[0], 3.0),
@@ -490,8 +491,8 @@ _MEMORY = """
 import json, sys, threading, psutil
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.engine.engine import run_model
-from microscope_qc.ml.tasks.detect import Detector
-Detector.load("li-ion-ssd", device="cpu")
+from microscope_qc.ml.architectures.loading import open_task
+open_task("li-ion-ssd", device="cpu")
 process = psutil.Process()
 before, marks, end = process.memory_info().rss, [], threading.Event()
 def look():

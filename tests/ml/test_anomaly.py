@@ -20,14 +20,15 @@ from window_toys import changed
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import merge_candidates
-from microscope_qc.ml.architectures import build_autoencoder
-from microscope_qc.ml.architectures.autoencoder import SquaredErrors
+from microscope_qc.ml.architectures.autoencoder.network import SquaredErrors
+from microscope_qc.ml.architectures.autoencoder.task import AnomalyTask
+from microscope_qc.ml.architectures.base import build_network
+from microscope_qc.ml.architectures.loading import load_task, open_task
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.engine.fallback import Ladder
-from microscope_qc.ml.tasks.anomaly import AnomalyTask
 from microscope_qc.ml.tasks.base import Found
-from microscope_qc.ml.tasks.loading import load_task
+from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.ml.weights import load_weights
 from microscope_qc.project.runs.heatmap import HeatMap
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
@@ -55,7 +56,7 @@ def answered(task: AnomalyTask, picture: np.ndarray, kind: Any = None) -> tuple[
     size = picture.shape[:2]
     computed = task.compute(slot_of(task, picture, kind), size)
     (found,) = task.results(computed, size)
-    return computed[1][0][0, 0].numpy(), found
+    return computed.tensors[0][0, 0].numpy(), found
 
 
 def matched(rows: Sequence[Any], spots: Sequence[tuple[int, int]]) -> list[int]:
@@ -72,7 +73,7 @@ def test_errors_are_those_of_the_pictures_that_the_network_gives_back(
     height: int, width: int, layers: int, batch: int, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    network = build_autoencoder("autoencoder", {"widths": [5, 7, 8, 6][:layers]}).eval()
+    network = build_network("autoencoder", {"widths": [5, 7, 8, 6][:layers]}, classes=1).eval()
     pictures = torch.randn(batch, 3, height * network.stride, width * network.stride)
     with torch.inference_mode():
         expected = (network(pictures) - pictures).square()
@@ -88,13 +89,13 @@ def test_a_torch_that_cannot_rectify_at_once_says_the_same(monkeypatch: pytest.M
         raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_convolution_pointwise'")
 
     monkeypatch.setattr(SquaredErrors, "_rectified", gone)
-    module = SquaredErrors(build_autoencoder("autoencoder", {"widths": [4, 4]}).eval())
+    module = SquaredErrors(build_network("autoencoder", {"widths": [4, 4]}, classes=1).eval())
     assert not module._at_once and module(torch.zeros(1, 3, 8, 8)).shape == (1, 4, 4, 2, 2, 3)
 
 
 def test_a_window_alone_in_a_tile_scores_its_mean_squared_error_whatever_the_padding(model: Path) -> None:
-    task = AnomalyTask.load(model, device="cpu")
-    network = build_autoencoder("autoencoder", task.card.network).eval()
+    task = open_task(model, device="cpu")
+    network = build_network("autoencoder", task.card.network, classes=1).eval()
     load_weights(network, model / WEIGHTS_NAME)
     for size in ((64, 64), (64, 41), (23, 60)):
         picture = waves(3, height=size[0], width=size[1], spots=((10, 10),))
@@ -110,7 +111,7 @@ def test_a_window_alone_in_a_tile_scores_its_mean_squared_error_whatever_the_pad
 @given(height=st.integers(1, 300), width=st.integers(1, 300))
 @settings(max_examples=25, deadline=None)
 def test_a_normal_tile_of_any_size_is_normal_to_its_edges(model: Path, height: int, width: int) -> None:
-    task = AnomalyTask.load(model, device="cpu")
+    task = open_task(model, device="cpu")
     _, found = answered(task, np.full((height, width, 3), 131, np.uint8))
     assert found.heat is not None
     assert found.heat.shape[1:] == tuple(len(starts) for starts in task.starts((height, width), 1.0))
@@ -120,8 +121,8 @@ def test_a_normal_tile_of_any_size_is_normal_to_its_edges(model: Path, height: i
 def test_windows_that_share_a_pass_score_as_they_do_alone_but_for_their_borders(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shared = AnomalyTask.load(model, device="cpu")
-    alone = AnomalyTask.load(changed(model, tmp_path / "alone", shared=False), device="cpu")
+    shared = open_task(model, device="cpu")
+    alone = open_task(changed(model, tmp_path / "alone", shared=False), device="cpu")
     assert shared.shares and not alone.shares
     picture = waves(8, height=256, width=256, spots=SPOTS[:2])
     (one, found), (other, found_alone) = answered(shared, picture), answered(alone, picture)
@@ -136,8 +137,8 @@ def test_windows_that_share_a_pass_score_as_they_do_alone_but_for_their_borders(
     for rows in (found.candidates, found_alone.candidates):
         assert matched(rows, SPOTS[:2]) == [1, 1] and len(rows) == 2
     # what they see beyond their border reaches inwards, and next to nothing of it to their middle
-    maps = [shared.compute(slot_of(shared, picture), (256, 256))[1][1][0, 0, :8, 12:20].numpy()]
-    maps.append(alone.compute(slot_of(alone, picture), (256, 256))[1][1][0, 0, 2, 0].numpy())
+    maps = [shared.compute(slot_of(shared, picture), (256, 256)).tensors[1][0, 0, :8, 12:20].numpy()]
+    maps.append(alone.compute(slot_of(alone, picture), (256, 256)).tensors[1][0, 0, 2, 0].numpy())
     places = np.abs(maps[0] - maps[1])
     assert places.shape == (8, 8) and places[3:5, 3:5].max() < 0.05 * places.max()
     # one window alone has no neighbours to share with: then there is no difference at all
@@ -156,7 +157,7 @@ def test_windows_at_any_distance_are_computed_one_by_one(model: Path, tmp_path: 
 
 
 def test_what_lies_across_windows_is_counted_once_with_its_whole_length(model: Path) -> None:
-    task = AnomalyTask.load(model, device="cpu")
+    task = open_task(model, device="cpu")
     picture = waves(8, height=256, width=256)
     picture[118:128, 30:230] = 240  # a scratch through five windows
     picture[20:34, 200:214] = 240
@@ -221,7 +222,7 @@ def test_a_slide_gives_its_odd_places_and_a_map_that_survives_a_kill(model: Path
 
 
 def test_when_memory_runs_out_a_tile_in_parts_gives_the_same(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = AnomalyTask.load(model, device="cpu")
+    task = open_task(model, device="cpu")
     picture = waves(8, height=256, width=256, spots=SPOTS[:2])
     scores, whole = answered(task, picture)
     compute = AnomalyTask.compute
@@ -244,7 +245,7 @@ def test_when_memory_runs_out_a_tile_in_parts_gives_the_same(model: Path, monkey
 
 
 def test_bytes_prepared_for_a_graphics_card_score_alike_on_the_processor(model: Path) -> None:
-    task = AnomalyTask.load(model, device="cpu")
+    task = open_task(model, device="cpu")
     picture = waves(8, height=250, width=243, spots=SPOTS[:2])
     scores, found = answered(task, picture)
     task.to_cpu()
@@ -255,7 +256,7 @@ def test_bytes_prepared_for_a_graphics_card_score_alike_on_the_processor(model: 
 
 def test_larger_windows_see_larger_things(model: Path, tmp_path: Path) -> None:
     large = changed(model, tmp_path / "m", card={"overlap_px": 64}, scales=[1.0, 4.0])
-    single, task = AnomalyTask.load(model, device="cpu"), AnomalyTask.load(large, device="cpu")
+    single, task = open_task(model, device="cpu"), open_task(large, device="cpu")
     picture = waves(8, height=256, width=256)
     picture[88:168, 88:168] = 200  # what is even inside is given back well, if it is seen from near
     _, found = answered(task, picture)
@@ -273,16 +274,16 @@ def test_what_cannot_be_an_anomaly_model_is_refused(model: Path, tmp_path: Path)
         {"anomaly": anomaly | {"threshold": 0}}, {"anomaly": anomaly | {"spread": -1}}, {"tile_px": 63},
         {"anomaly": anomaly | {"spread": float("nan")}}, {"anomaly": anomaly | {"threshold": float("inf")}},
     ):  # fmt: skip
-        with pytest.raises(ValidationError):
-            ModelCard.model_validate(card | wrong)
+        with pytest.raises((ValidationError, ValueError)):
+            TASKS.get("anomaly").check(ModelCard.model_validate(card | wrong))
     with pytest.raises(ModelError, match="multiple of 16 px"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "odd", card={"tile_px": 250}, window_px=63))))
     with pytest.raises(ModelError, match="out of the ordinary"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "light", card={"architecture": "light"}))))
     with pytest.raises(ModelError, match="do not fit"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "widths", card={"network": {"widths": [4, 4, 4, 4]}}))))
-    with pytest.raises(ModelError, match="no anomaly network"):
-        build_autoencoder("variational", {})
+    with pytest.raises(ModelError, match="no network named"):
+        build_network("variational", {}, classes=1)
     for unfit in ({"wings": 2}, {"widths": []}, {"widths": [0, 8]}, {"widths": 3}, {"slope": "steep"}, {"slope": 2}):
         with pytest.raises(ModelError, match="do not fit autoencoder"):
-            build_autoencoder("autoencoder", unfit)
+            build_network("autoencoder", unfit, classes=1)

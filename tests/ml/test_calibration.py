@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from microscope_qc.ml.architectures import build_detector
+from microscope_qc.ml.architectures.base import build_network
+from microscope_qc.ml.architectures.ssd.recipe import apply_calibration
+from microscope_qc.ml.evaluation.calibration import Calibration, fit_calibration
 from microscope_qc.ml.evaluation.detection import Tally
-from microscope_qc.ml.training.calibration import Calibration, apply_calibration, fit_calibration
 
 
 def tally_of(count: int) -> Tally:
@@ -40,11 +41,11 @@ def test_too_little_to_fit() -> None:
 
 def test_the_last_layer_carries_the_scaling() -> None:
     torch.manual_seed(2)
-    network = build_detector("ssd-tiny", {}, classes=3).eval()
+    network = build_network("ssd-tiny", {}, classes=3).eval()
     pictures = torch.randn(1, 3, 128, 128)
     with torch.no_grad():
         before, offsets_before = network(pictures)
-        network.load_state_dict(apply_calibration(network.state_dict(), Calibration(2.5, (-1.0, 0.5, 3.0))))
+        apply_calibration(network, Calibration(2.5, (-1.0, 0.5, 3.0)))
         after, offsets_after = network(pictures)
     torch.testing.assert_close(after, before * 2.5 + torch.tensor([-1.0, 0.5, 3.0]), rtol=1e-4, atol=1e-4)
     assert torch.equal(offsets_before, offsets_after)

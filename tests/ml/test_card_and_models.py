@@ -51,32 +51,32 @@ def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
 def test_pickle_under_the_name_of_weights(model: Path, tmp_path: Path) -> None:
     import torch
 
-    from microscope_qc.ml.tasks.detect import Detector
+    from microscope_qc.ml.architectures.loading import open_task
 
     folder = copy(model, tmp_path / "m")
     torch.save({"a": 1}, folder / WEIGHTS_NAME)
     with pytest.raises(ModelError, match="cannot be read"):
-        Detector.load(folder)
+        open_task(folder)
 
 
 def test_weights_of_another_network(model: Path, tmp_path: Path) -> None:
-    from microscope_qc.ml.tasks.detect import Detector
+    from microscope_qc.ml.architectures.loading import open_task
 
     folder = copy(model, tmp_path / "m")
     card = json.loads((folder / CARD_NAME).read_text())
     (folder / CARD_NAME).write_text(json.dumps(card | {"classes": ["A", "B", "C"], "class_names": ["a", "b", "c"]}))
     with pytest.raises(ModelError, match="do not fit"):
-        Detector.load(folder)
+        open_task(folder)
 
 
 def test_truncated_weights(model: Path, tmp_path: Path) -> None:
-    from microscope_qc.ml.tasks.detect import Detector
+    from microscope_qc.ml.architectures.loading import open_task
 
     folder = copy(model, tmp_path / "m")
     content = (folder / WEIGHTS_NAME).read_bytes()
     (folder / WEIGHTS_NAME).write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError, match="cannot be read"):
-        Detector.load(folder)
+        open_task(folder)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_unknown_names_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model"):
         model_folder("../models")
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(ModelError, match="no model"):
+    with pytest.raises(ModelError, match="not a model"):
         model_folder(tmp_path / "notes.txt")
     with pytest.raises(ModelError, match=CARD_NAME):
         model_folder(tmp_path)

@@ -96,7 +96,7 @@ def test_split_leaves_nothing_out_and_nothing_twice(coco: Path) -> None:
 
 def test_crops_keep_boxes_on_their_objects(coco: Path) -> None:
     data = load_dataset(coco)
-    sampler = CropSampler(data, side=128, model_um=None, seed=5)
+    sampler = CropSampler(data, side=128, model_um=None, seed=5, stride_px=64)
     checked = 0
     for step in range(12):
         for crop in sampler.batch(step, 4):
@@ -113,7 +113,7 @@ def test_crops_keep_boxes_on_their_objects(coco: Path) -> None:
 
 def test_crops_are_the_same_for_the_same_step(coco: Path) -> None:
     data = load_dataset(coco)
-    first, second = (CropSampler(data, side=64, model_um=None, seed=5) for _ in range(2))
+    first, second = (CropSampler(data, side=64, model_um=None, seed=5, stride_px=64) for _ in range(2))
     first.batch(0, 3)
     for a, b in zip(first.batch(9, 3), second.batch(9, 3), strict=True):
         np.testing.assert_array_equal(a.pixels, b.pixels)
@@ -121,7 +121,7 @@ def test_crops_are_the_same_for_the_same_step(coco: Path) -> None:
 
 
 def test_crops_are_no_larger_than_the_pictures_need(coco: Path) -> None:
-    assert CropSampler(load_dataset(coco), side=512, model_um=None, seed=5).side == 192
+    assert CropSampler(load_dataset(coco), side=512, model_um=None, seed=5, stride_px=64).side == 192
 
 
 def test_fingerprint_sees_every_box(coco: Path) -> None:

@@ -208,9 +208,9 @@ def test_a_find_beside_a_drawn_area_is_not_taken() -> None:
 def test_plan_grid() -> None:
     grid = RunPlan(region=[0, 0, 600, 600], tile_px=256, overlap_px=64).grid()
     assert len(grid) == 9 and grid[8] == Region(344, 344, 600, 600)
-    assert lattice(384, scale=(3.0, 3.0)) == (192.0, 192.0), "of the bundled detector"
-    assert lattice(335, scale=(2.6163, 2.6163)) == pytest.approx((167.44, 167.44), abs=0.01)
-    assert lattice(300, scale=(3.0, 3.0)) == (0.0, 0.0), "too little would be left of the overlap"
+    assert lattice(64, 384, scale=(3.0, 3.0)) == (192.0, 192.0), "of the bundled detector"
+    assert lattice(64, 335, scale=(2.6163, 2.6163)) == pytest.approx((167.44, 167.44), abs=0.01)
+    assert lattice(64, 300, scale=(3.0, 3.0)) == (0.0, 0.0), "too little would be left of the overlap"
     moved = RunPlan(region=[-100, 250, 900, 900], tile_px=256, overlap_px=64, lattice_px=[32.0, 32.0]).grid()
     assert moved.starts[0].tolist() == [-128, 64, 256, 448, 640, 644] and moved.starts[1].tolist() == [
         224,

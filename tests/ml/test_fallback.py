@@ -14,12 +14,12 @@ from learning_toys import draw, untrained_model
 
 from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.architectures.loading import load_task
 from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.engine.batch_size import batch_size, by_trial, cache_file
 from microscope_qc.ml.engine.fallback import Ladder, OutOfMemory
 from microscope_qc.ml.engine.streams import stream_count
-from microscope_qc.ml.tasks.loading import load_task
 from microscope_qc.ml.tasks.on_device import OnDevice, compiling_pays
 from microscope_qc.project.runs.journal import read_journal, read_status
 from microscope_qc.project.runs.plan import RunPlan

@@ -42,7 +42,7 @@ def test_the_loss_falls_and_the_model_finds_something(coco: Path, tmp_path: Path
     assert card.fingerprint == load_dataset(coco).fingerprint()
     assert not (out / CHECKPOINT).exists()
     stored = json.loads((out / "metrics.json").read_text())
-    measured = run_job(evaluate(out, coco))
+    measured = run_job(evaluate(out, coco)).document()
     # the figures in the card are those of the weights as they are stored
     assert measured["map50"] == pytest.approx(stored["validation"]["map50"], abs=1e-6)
     assert measured["recall"] == pytest.approx(card.metrics["recall"], abs=1e-6)

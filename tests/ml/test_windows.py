@@ -19,12 +19,13 @@ from microscope_qc.core.errors import ModelError, ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import merge_candidates
-from microscope_qc.ml.architectures import CLASSIFIERS, build_classifier
-from microscope_qc.ml.cards import read_card
+from microscope_qc.ml.architectures.base import build_network, networks_of
+from microscope_qc.ml.architectures.loading import load_task, open_task
+from microscope_qc.ml.cards import ModelCard, read_card
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.tasks.activation import activation_box
-from microscope_qc.ml.tasks.classify import WindowTask
-from microscope_qc.ml.tasks.loading import load_task
+from microscope_qc.ml.tasks.base import Task
+from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
 from microscope_qc.project.runs.plan import RunPlan, read_plan
@@ -35,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained_classifier(tmp_path_factory.mktemp("models") / "toy")
 
 
-def scores(task: WindowTask, picture: np.ndarray) -> np.ndarray:
+def scores(task: Task, picture: np.ndarray) -> np.ndarray:
     """Heat (classes, rows, columns) of a picture."""
     size = picture.shape[:2]
     (height, width), kind = task.slot(size)
@@ -46,7 +47,7 @@ def scores(task: WindowTask, picture: np.ndarray) -> np.ndarray:
 
 
 def test_a_classifier_that_was_trained_for_a_moment_tells_squares_from_discs(model: Path) -> None:
-    task = WindowTask.load(model, device="cpu")
+    task = open_task(model, device="cpu")
     pictures, labels = patches(9, 120)
     with torch.inference_mode():
         answers = task._network(pictures).argmax(1)
@@ -54,8 +55,8 @@ def test_a_classifier_that_was_trained_for_a_moment_tells_squares_from_discs(mod
 
 
 def test_shared_features_say_what_windows_say_alone_but_for_their_borders(model: Path, tmp_path: Path) -> None:
-    shared = WindowTask.load(model, device="cpu")
-    alone = WindowTask.load(changed(model, tmp_path / "alone", shared=False), device="cpu")
+    shared = open_task(model, device="cpu")
+    alone = open_task(changed(model, tmp_path / "alone", shared=False), device="cpu")
     assert shared.shares and not alone.shares
     picture, _ = draw(5, size=384)
     one, other = scores(shared, picture), scores(alone, picture)
@@ -71,10 +72,10 @@ def test_shared_features_say_what_windows_say_alone_but_for_their_borders(model:
 
 
 def test_larger_windows_see_larger_things(model: Path, tmp_path: Path) -> None:
-    task = WindowTask.load(changed(model, tmp_path / "m", card={"overlap_px": 144}, scales=[1.0, 3.0]), device="cpu")
+    task = open_task(changed(model, tmp_path / "m", card={"overlap_px": 144}, scales=[1.0, 3.0]), device="cpu")
     picture = np.clip(np.random.default_rng(0).normal(120, 6, (384, 384, 3)), 0, 255).astype(np.uint8)
     picture[150:225, 150:225] = (40, 45, 50)  # three times as large as the squares that were learned
-    single = WindowTask.load(model, device="cpu")
+    single = open_task(model, device="cpu")
     place = (slice(9, 13), slice(9, 13))
     assert scores(task, picture)[0][place].max() > 0.6
     assert scores(task, picture).shape == scores(single, picture).shape
@@ -85,7 +86,7 @@ def test_larger_windows_see_larger_things(model: Path, tmp_path: Path) -> None:
 @given(height=st.integers(5, 300), width=st.integers(5, 300), scale=st.sampled_from([1.0, 1.5, 2.0]))
 @settings(max_examples=40, deadline=None)
 def test_windows_cover_tiles_of_any_size(model: Path, height: int, width: int, scale: float) -> None:
-    task = WindowTask.load(model, device="cpu")
+    task = open_task(model, device="cpu")
     for starts, side in zip(task.starts((height, width), scale), (height, width), strict=True):
         assert starts[0] == 0 and (np.diff(starts) > 0).all() and (np.diff(starts) <= STRIDE).all()
         assert starts[-1] + WINDOW >= round(side / scale)
@@ -212,10 +213,10 @@ def test_a_small_picture_of_a_map_shows_the_highest_scores(
         assert np.isnan(shown) if block.max() == 0 else shown == np.float32(block.max())
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", [kind.name for kind in networks_of("classify")])
 def test_every_network_decides_by_the_mean_of_its_maps(name: str) -> None:
     torch.manual_seed(0)
-    network = build_classifier(name, {}, classes=3).eval()
+    network = build_network(name, {}, classes=3).eval()
     pictures = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         maps = network.maps(pictures)
@@ -224,13 +225,13 @@ def test_every_network_decides_by_the_mean_of_its_maps(name: str) -> None:
 
 
 def test_what_cannot_be_a_classifier_is_refused(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no classification network"):
-        build_classifier("alexnet", {}, classes=2)
+    with pytest.raises(ModelError, match="no network named"):
+        build_network("alexnet", {}, classes=2)
     with pytest.raises(ModelError, match="wings"):
-        build_classifier("light", {"wings": 2}, classes=2)
+        build_network("light", {"wings": 2}, classes=2)
     card = json.loads((model / "model.json").read_text())
     for wrong in ({"stride_px": 100}, {"scales": [2.0]}, {"scales": [1.0, 8.0]}, {"window_px": 0}):
-        with pytest.raises(ValidationError):
-            type(read_card(model)).model_validate(card | {"windows": card["windows"] | wrong})
+        with pytest.raises((ValidationError, ValueError)):
+            TASKS.get("classify").check(ModelCard.model_validate(card | {"windows": card["windows"] | wrong}))
     with pytest.raises(ModelError, match="task segment cannot be run over slides"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "segment", card={"task": "segment"}))))

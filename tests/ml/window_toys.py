@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from learning_toys import CLASSES, draw
 
-from microscope_qc.ml.architectures import build_classifier
+from microscope_qc.ml.architectures.base import build_network
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, WindowSettings, write_card
 from microscope_qc.ml.weights import save_weights
 
@@ -38,7 +38,7 @@ def patches(seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
 def trained_classifier(folder: Path, *, steps: int = 60, **changes: Any) -> Path:
     """A model folder."""
     torch.manual_seed(3)
-    network = build_classifier("light", {"widths": [12, 16, 24, 32]}, classes=len(CLASSES))
+    network = build_network("light", {"widths": [12, 16, 24, 32]}, classes=len(CLASSES))
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
     network.train()
     pictures, labels = patches(1, 480)

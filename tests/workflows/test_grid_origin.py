@@ -40,7 +40,7 @@ def finds(path: Path, side: int, *, shift: int, tile_px: int) -> np.ndarray:
     plan = RunPlan(
         slide={"path": str(path), "pixel_size_um": [0.3, 0.3]}, model=MODEL, device="cpu",
         region=[-shift, -shift, side, side], tile_px=tile_px, overlap_px=tile_px // 4,
-        lattice_px=lattice(tile_px // 4, scale=(3.0, 3.0)),
+        lattice_px=lattice(64, tile_px // 4, scale=(3.0, 3.0)),
     )  # fmt: skip
     records: list[TileRecord] = []
     with Pipeline(plan) as pipeline:

@@ -1,6 +1,6 @@
 """Data sets: annotated pictures on disk, and the crops that training takes from them. No torch in here."""
 
 from microscope_qc.ml.datasets.opening import load_dataset
-from microscope_qc.ml.datasets.records import Dataset, Picture, split
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, split
 
-__all__ = ["Dataset", "Picture", "load_dataset", "split"]
+__all__ = ["AnnotatedImage", "Dataset", "load_dataset", "split"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets.records import Dataset, Picture, full_names
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, full_names
 
 _LARGEST_BYTES = 2 << 30
 
@@ -47,7 +47,7 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
         When a document is not what COCO says it should be.
     """
     classes: list[str] = []
-    pictures: list[Picture] = []
+    pictures: list[AnnotatedImage] = []
     for file, document in documents:
         try:
             pictures += _pictures(file, document, classes)
@@ -56,7 +56,7 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
     return Dataset(classes, pictures, full_names(classes))
 
 
-def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[Picture]:
+def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[AnnotatedImage]:
     category: dict[int, int] = {}
     for entry in document.get("categories", []):
         code = str(entry["name"])
@@ -86,7 +86,7 @@ def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[
             else (float(own[0]), float(own[1]))
         )
         shape = (int(image["height"]), int(image["width"]))
-        found.append(Picture(path, shape, rows[:, :4], rows[:, 4].astype(np.int64), pixel))
+        found.append(AnnotatedImage(path, shape, rows[:, :4], rows[:, 4].astype(np.int64), pixel))
     return found
 
 

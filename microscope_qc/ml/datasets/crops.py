@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.datasets.records import Dataset, Picture
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 
 VISIBLE_SHARE = 0.4  # a defect cut off by the crop counts from this share on; with less of it nothing is asked there
 BACKGROUND_SHARE = 0.25
-STRIDE = 64
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,9 @@ class _Loaded:
     labels: np.ndarray
 
 
-def model_shape(picture: Picture, pixel_size_um: tuple[float, float] | None, model_um: float | None) -> tuple[int, int]:
+def model_shape(
+    picture: AnnotatedImage, pixel_size_um: tuple[float, float] | None, model_um: float | None
+) -> tuple[int, int]:
     """Size of a picture's part at the model's pixel size (unchanged where either size is unknown)."""
     y0, x0, y1, x1 = picture.area
     if pixel_size_um is None or model_um is None:
@@ -43,7 +44,7 @@ def model_shape(picture: Picture, pixel_size_um: tuple[float, float] | None, mod
     )
 
 
-def load_scaled(picture: Picture, model_um: float | None) -> _Loaded:
+def load_scaled(picture: AnnotatedImage, model_um: float | None) -> _Loaded:
     """Decode a picture at the model's pixel size, in strips, so that the full resolution never lies in memory."""
     from microscope_qc.slides import open_slide
 
@@ -71,15 +72,17 @@ class CropSampler:
         Height and width of the crops, model pixels; less where no picture is that large.
     model_um : float or None
         The model's pixel size; None takes pictures as they are.
+    stride_px : int
+        The side of smaller crops is a multiple of it.
     seed : int
         Same seed and step, same crops: training goes on after an interruption as if there had been none.
     """
 
-    def __init__(self, dataset: Dataset, *, side: int, model_um: float | None, seed: int) -> None:
+    def __init__(self, dataset: Dataset, *, side: int, model_um: float | None, seed: int, stride_px: int) -> None:
         self._seed = seed
         self._pictures = [load_scaled(picture, model_um) for picture in dataset.pictures]
         largest = max(max(picture.pixels.shape[:2]) for picture in self._pictures)
-        self.side = side = min(side, -(-largest // STRIDE) * STRIDE)
+        self.side = side = min(side, -(-largest // stride_px) * stride_px)
         owners = np.repeat(np.arange(len(self._pictures)), [len(p.labels) for p in self._pictures])
         rows = np.concatenate([np.arange(len(p.labels)) for p in self._pictures])
         labels = np.concatenate([p.labels for p in self._pictures])

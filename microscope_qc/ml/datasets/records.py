@@ -13,7 +13,7 @@ from microscope_qc.core.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Picture:
+class AnnotatedImage:
     """One annotated picture or slide.
 
     Attributes
@@ -58,7 +58,7 @@ class Dataset:
     """
 
     classes: list[str]
-    pictures: list[Picture]
+    pictures: list[AnnotatedImage]
     names: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> str:
@@ -90,7 +90,7 @@ class Dataset:
             )
         index = np.array([classes.index(code) if code in classes else -1 for code in self.classes] or [0])
         pictures = [
-            Picture(p.path, p.shape, p.boxes, index[p.labels].astype(np.int64), p.pixel_size_um, p.region)
+            AnnotatedImage(p.path, p.shape, p.boxes, index[p.labels].astype(np.int64), p.pixel_size_um, p.region)
             for p in self.pictures
         ]
         return Dataset(list(classes), pictures, full_names(classes))
@@ -112,11 +112,11 @@ def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Datase
     return Dataset(dataset.classes, train, dataset.names), Dataset(dataset.classes, validation, dataset.names)
 
 
-def _part(picture: Picture, region: tuple[int, int, int, int]) -> Picture:
+def _part(picture: AnnotatedImage, region: tuple[int, int, int, int]) -> AnnotatedImage:
     """Restrict a picture to a region; boxes belong to the part that holds their middle."""
     middle = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2
     inside = (middle >= region[:2]).all(1) & (middle < region[2:]).all(1)
-    return Picture(
+    return AnnotatedImage(
         picture.path, picture.shape, picture.boxes[inside], picture.labels[inside], picture.pixel_size_um, region
     )
 

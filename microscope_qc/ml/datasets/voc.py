@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets.records import Dataset, Picture, full_names
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, full_names
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 
@@ -58,7 +58,7 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
         boxes = np.array([box for _, box in objects], float).reshape(-1, 4)
         labels = np.array([classes.index(code) for code, _ in objects], np.int64)
         proper = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        pictures.append(Picture(path, shape, boxes[proper], labels[proper]))
+        pictures.append(AnnotatedImage(path, shape, boxes[proper], labels[proper]))
     return Dataset(classes, pictures, full_names(classes))
 
 

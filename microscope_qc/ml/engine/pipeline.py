@@ -12,12 +12,12 @@ import numpy as np
 
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region
+from microscope_qc.ml.architectures.loading import load_task
 from microscope_qc.ml.engine.fallback import Ladder
 from microscope_qc.ml.engine.feed import Feed
 from microscope_qc.ml.engine.pixels import TileReader
 from microscope_qc.ml.engine.sink import Sink
 from microscope_qc.ml.engine.streams import Computed, Streams
-from microscope_qc.ml.tasks.loading import load_task
 from microscope_qc.ml.tiling import in_valid_area, model_tile_shape, slide_scale, to_slide
 from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.project.runs.speed import Meter
@@ -86,14 +86,14 @@ class Pipeline:
             self.task, self.reader, groups=groups, place=self.grid.__getitem__, readers=READERS, held=streams.ahead
         )
         sink = Sink(lambda item: take(self._records(*item)))
-        busy = float(getattr(self.task, "busy_s", 0.0))
+        busy = self.task.busy_s
 
         def done(item: Computed) -> None:
             nonlocal busy
             feed.free(item.batch)
             seconds = item.seconds / streams.count
             if self.task.device.type == "cuda":  # launching is not computing: the card says how long it took
-                now_busy = float(getattr(self.task, "busy_s", 0.0))
+                now_busy = self.task.busy_s
                 seconds, busy = now_busy - busy, now_busy
             blocked = sink.put((item.batch.tiles, item.batch.errors, item.answer))
             meter.add(tiles=len(item.batch.tiles), computed_s=seconds, waited_s=blocked if streams.idle else 0.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord
-from microscope_qc.ml.tasks.base import HeatGrid
+from microscope_qc.ml.tasks.base import CellGrid
 from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
 from microscope_qc.project.runs.journal import JournalWriter, read_journal, read_tile_errors
 
@@ -30,7 +30,7 @@ class RunWriter:
         self.damaged = {tile for tile in read_tile_errors(folder) if 0 <= tile < tiles}
         self._journal = JournalWriter(folder)
         self._heat: HeatMap | None = None
-        self._cells: HeatGrid | None = None
+        self._cells: CellGrid | None = None
         self._scale = (1.0, 1.0)
         self._lock = threading.Lock()
 

@@ -1,1 +1,1 @@
-"""How good a model is. No torch in here."""
+"""How good a model is."""

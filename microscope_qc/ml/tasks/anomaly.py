@@ -1,129 +1,27 @@
-"""An autoencoder of normal windows slid over a slide: what it does not give back as it was is out of the ordinary."""
+"""Anomaly detection: what a network that knows only the normal does not give back as it was."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import cast
-
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
-
-from microscope_qc.core.arrays import Floats
-from microscope_qc.core.errors import ModelError
-from microscope_qc.core.geometry import touching_pairs
-from microscope_qc.ml.architectures import AUTOENCODERS, build_autoencoder
-from microscope_qc.ml.architectures.autoencoder import Autoencoder, SquaredErrors
-from microscope_qc.ml.cards import WEIGHTS_NAME, AnomalySettings, ModelCard, read_card
-from microscope_qc.ml.devices import choose_device
-from microscope_qc.ml.heap import keep_freed_memory
-from microscope_qc.ml.library import model_folder
-from microscope_qc.ml.tasks.base import Size
-from microscope_qc.ml.tasks.sliding import Scores, SlidingTask, strongest
-from microscope_qc.ml.weights import load_weights
-
-_PLACE_PX = 8
-"""Side of the squares over which errors are averaged before they leave the device; finds are boxed to them."""
-_ALIKE = 0.5
-"""Share of the surer window's confidence that the other one must have for both to show the same."""
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.tasks.classify import check_windows
+from microscope_qc.ml.tasks.kinds import TaskKind
 
 
-class AnomalyTask(SlidingTask):
-    """An autoencoder as the engine runs it.
+class AnomalyDetection(TaskKind):
+    """Scores of windows, a map of them, and boxes around what is out of the ordinary."""
 
-    A window's score is its mean squared error, in the units of the normalisation and without padding.
+    name, title, does, model = (
+        "anomaly", "Anomaly detection", "finds what is out of the ordinary", "an anomaly model",
+    )  # fmt: skip
+    learns_from_boxes = False
 
-    Parameters
-    ----------
-    threshold
-        Lowest confidence of a candidate.
-    """
-
-    def __init__(self, card: ModelCard, network: Autoencoder, *, device: torch.device, threshold: float) -> None:
-        if card.anomaly is None or card.windows is None:
-            raise ModelError(f"The card of {card.name} does not say which errors are out of the ordinary.")
-        if card.windows.window_px % network.stride:
-            raise ModelError(
-                f"The windows of {card.name} ({card.windows.window_px} px) are not those of its network: "
-                f"their side must be a multiple of {network.stride} px."
-            )
-        self.anomaly: AnomalySettings = card.anomaly
-        if device.type == "cpu":
-            keep_freed_memory()
-        place_px = min(_PLACE_PX, network.stride)
-        errors = SquaredErrors(network)
-        super().__init__(card, errors, device=device, threshold=threshold, stride=network.stride, place_px=place_px)
-
-    @classmethod
-    def load(cls, name_or_path: str | Path, *, device: str = "auto", threshold: float = 0.05) -> AnomalyTask:
-        """Load a bundled model by name, or a folder.
-
-        Raises
-        ------
-        ModelError
-            When it is no anomaly model, or card and weights do not fit.
-        """
-        folder = model_folder(name_or_path)
-        card = read_card(folder)
-        if card.task != "anomaly" or card.architecture not in AUTOENCODERS:
-            raise ModelError(
-                f"The model {card.name} does not look for what is out of the ordinary (its task is {card.task}, "
-                f"its network {card.architecture})."
-            )
-        network = build_autoencoder(card.architecture, card.network)
-        load_weights(network, folder / WEIGHTS_NAME)
-        return cls(card, network, device=choose_device(device), threshold=threshold)
-
-    def maps(self, pictures: Tensor, size: Size) -> Tensor:
-        """Squared errors averaged over squares of ``place_px``; padding has none."""
-        errors = cast(Tensor, self.answers(pictures))  # (B, H / 2, W / 2, 2, 2, 3)
-        for axis, side in ((1, size[0]), (2, size[1])):
-            whole, odd = divmod(side, 2)
-            if odd:
-                errors.select(axis, whole).select(axis + 1, 1).zero_()
-            errors.narrow(axis, whole + odd, errors.shape[axis] - whole - odd).zero_()
-        pooled = functional.avg_pool2d(errors.flatten(3).permute(0, 3, 1, 2), self.place_px // 2)
-        return pooled.mean(dim=1, keepdim=True)
-
-    def confidences(self, found: Scores, size: Size) -> np.ndarray:
-        """A logistic curve over the windows' mean errors: 0.5 at the card's threshold."""
-        side = self.windows.window_px
-        down, across = (
-            np.minimum(side, length - starts) / side
-            for length, starts in zip(size, (found.rows, found.columns), strict=True)
-        )
-        errors = found.values[0] / np.outer(down, across)
-        steps: Floats = (errors - self.anomaly.threshold) / self.anomaly.spread
-        return (0.5 + 0.5 * np.tanh(steps / 2))[None].astype(np.float32)  # the logistic function, never overflowing
-
-    def evidence(self, maps: np.ndarray, label: int) -> np.ndarray:
-        """The errors themselves."""
-        errors: Floats = maps[label]
-        return errors
-
-    def cut(self, box: tuple[float, float, float, float], ends: tuple[bool, ...]) -> bool:
-        """Never: pieces of the same are joined."""
-        return False
-
-    def strongest(self, boxes: list[tuple[float, ...]]) -> np.ndarray:
-        """Candidates from boxes; what lies across windows, and in each seems to end with it, is counted once.
-
-        Boxes of two windows that touch do so where both windows saw the same errors.
-        """
-        return strongest(_joined(boxes))
+    def check(self, card: ModelCard) -> None:
+        """See :class:`TaskKind`."""
+        check_windows(card)
+        if card.anomaly is None:
+            raise ValueError("an anomaly model needs anomaly settings")
+        if len(card.classes) != 1:
+            raise ValueError("an anomaly model has one class")
 
 
-def _joined(boxes: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
-    """Boxes that touch and are similarly sure become the one around them, as sure as the surest of them."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    rows = np.array(boxes, np.float64).reshape(-1, 6)
-    first, second = touching_pairs(rows[:, :4])
-    one, other = rows[first, 4], rows[second, 4]
-    alike = np.minimum(one, other) >= _ALIKE * np.maximum(one, other)
-    links = coo_array((alike[alike], (first[alike], second[alike])), shape=(len(rows), len(rows)))
-    count, group = connected_components(links, directed=False)
-    members = [rows[group == number] for number in range(count)]
-    return [(*own[:, :2].min(axis=0), *own[:, 2:4].max(axis=0), own[:, 4].max(), own[0, 5]) for own in members]
+ANOMALY = AnomalyDetection()

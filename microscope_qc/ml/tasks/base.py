@@ -1,13 +1,13 @@
-"""What a model does with tiles, as the engine sees it: prepare pixels, compute, make results. No torch in here.
+"""What a model does with tiles, as the engine sees it: prepare pixels, compute, make results. No torch at import.
 
-Detectors, window classifiers and anomaly models are tasks; whatever scores or marks tiles can be one.
+Detectors, window classifiers and anomaly models are tasks; whatever scores, marks or labels tiles can be one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -23,22 +23,48 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a tile gave: candidates (CANDIDATE_DTYPE, in the tile's model pixels), and scores of its places.
+    """What a tile gave.
 
-    ``heat`` is (classes, rows, columns) float32, one value for each cell of the task's :class:`HeatGrid`; None for
-    tasks that have no heat map.
+    Attributes
+    ----------
+    candidates : ndarray of CANDIDATE_DTYPE
+        In the tile's model pixels; none where the task has no boxes.
+    heat : ndarray of float32, (classes, rows, columns), or None
+        Scores of places, one value for each cell of the task's ``heat`` grid.
+    labels : ndarray of int, (rows, columns), or None
+        What is seen at a place, an index into the card's classes for each cell of the task's ``labels`` grid.
     """
 
     candidates: np.ndarray
     heat: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class HeatGrid:
-    """Cells of a tile that carry scores: the first begins ``start_px`` from the tile's corner, all are ``cell_px``."""
+class CellGrid:
+    """Cells of a tile, in model pixels: the first begins ``start_px`` from the tile's corner, all are ``cell_px``."""
 
     start_px: float
     cell_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a network said about a batch of slots.
+
+    Attributes
+    ----------
+    shape
+        Of the slots, (height, width).
+    tensors
+        In the computer's memory, complete as soon as the second of ``marks`` has passed.
+    marks
+        Events of a graphics card: when it began and when it ended; None from a processor.
+    """
+
+    shape: Size
+    tensors: list[Tensor]
+    marks: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
 
 
 class Task(Protocol):
@@ -48,9 +74,14 @@ class Task(Protocol):
     """
 
     card: ModelCard
-    heat: HeatGrid | None
+    heat: CellGrid | None
+    """Cells that it scores; None without scores."""
+    labels: CellGrid | None
+    """Cells that it labels; None without labels. Where tiles overlap each tells of its own half."""
     seams: bool
-    """Whether tiles look twice at their overlap, so that what lies beside a border is better left to the neighbour."""
+    """Whether tiles show their overlap twice, so that candidates beside a border are better left to the neighbour."""
+    busy_s: float
+    """Seconds that a graphics card has computed; a processor's are measured by the engine."""
 
     @property
     def device(self) -> torch.device:
@@ -66,10 +97,10 @@ class Task(Protocol):
     def prepare(self, pixels: np.ndarray, slot: np.ndarray) -> None:
         """Write pixels, uint8 (h, w, 3), into ``slot`` (H, W, 3); what is left of it is padding."""
 
-    def compute(self, slots: Tensor, size: Size) -> Any:
+    def compute(self, slots: Tensor, size: Size) -> Answers:
         """Run the network on prepared slots (B, H, W, 3), of which ``size`` is no padding."""
 
-    def results(self, computed: Any, size: Size) -> list[Found]:
+    def results(self, answers: Answers, size: Size) -> list[Found]:
         """What the pictures gave, from what :meth:`compute` returned."""
 
     def parts(self, shape: Size) -> list[Region]:

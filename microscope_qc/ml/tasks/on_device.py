@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.devices import autocast, fast_bfloat16, is_out_of_memory
-from microscope_qc.ml.tasks.base import Size
+from microscope_qc.ml.tasks.base import Answers, CellGrid, Size
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +21,11 @@ WORTH_COMPILING = 5000
 """Tiles from which on a graphics card makes up for the minute that compiling takes."""
 
 
-class OnDevice:
-    """A network on a device, fed with slots.
+A = TypeVar("A")
+
+
+class OnDevice(Generic[A]):
+    """A network on a device, fed with slots; ``A`` is what it says about a batch before that is read out.
 
     On the processor a slot holds normalised numbers in the order of the channels, made where the tile is read, so that
     the network takes it as it is. A graphics card gets the bytes, a fourth of the traffic, and normalises them.
@@ -36,12 +40,14 @@ class OnDevice:
 
     stride = 32
     seams = False
+    heat: CellGrid | None = None
+    labels: CellGrid | None = None
 
     def __init__(self, card: ModelCard, network: nn.Module, *, device: torch.device) -> None:
         self.card = card
         self.device = device
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
-        self._run: Any = self._network
+        self._run: Callable[[Tensor], object] = self._network
         self._compiled = False
         self.busy_s = 0.0
         self._mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1) * 255
@@ -61,7 +67,7 @@ class OnDevice:
         """Let torch compile the network; the first pictures of a shape take longer, all others less."""
         self._run, self._compiled = torch.compile(self.plain(), dynamic=False), True
 
-    def plain(self) -> Any:
+    def plain(self) -> Callable[[Tensor], object]:
         """What is run on pictures, as it was written."""
         return self._network
 
@@ -86,23 +92,24 @@ class OnDevice:
         slot[:, width:] = 0
 
     @torch.inference_mode()
-    def compute(self, slots: Tensor, size: Size) -> tuple[Size, list[Tensor], Any]:
-        """See :class:`microscope_qc.ml.tasks.base.Task`: the slots' shape, the answers, when they are there."""
+    def compute(self, slots: Tensor, size: Size) -> Answers:
+        """See :class:`microscope_qc.ml.tasks.base.Task`."""
         begun = self._mark()
         pictures = self._normalised(slots, size) if slots.dtype == torch.uint8 else slots.to(self.device)
         with autocast(self.device):
             answers = self.read_out(self._forward(pictures.permute(0, 3, 1, 2), size))
         shape = (int(slots.shape[1]), int(slots.shape[2]))
         if self.device.type == "cpu":
-            return shape, list(answers), None
+            return Answers(shape, list(answers))
         host = [torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True) for answer in answers]
         for target, answer in zip(host, answers, strict=True):
             target.copy_(answer, non_blocking=True)
         if self._copying is not None:
             self._copying.synchronize()  # the slots are filled again as soon as this returns
-        return shape, host, (begun, self._mark())
+        ended = self._mark()
+        return Answers(shape, host, None if begun is None or ended is None else (begun, ended))
 
-    def _mark(self) -> Any:
+    def _mark(self) -> torch.cuda.Event | None:
         if self.device.type != "cuda":
             return None
         event = torch.cuda.Event(enable_timing=True)
@@ -123,10 +130,10 @@ class OnDevice:
         pictures[:, :, size[1] :] = 0
         return pictures
 
-    def _forward(self, pictures: Tensor, size: Size) -> Any:
-        return self.answers(pictures)
+    def _forward(self, pictures: Tensor, size: Size) -> A:
+        return cast(A, self.run(pictures))
 
-    def answers(self, pictures: Tensor) -> Any:
+    def run(self, pictures: Tensor) -> object:
         """What the network says; as it was written where its compiled form fails."""
         if not self._compiled:
             return self._run(pictures)
@@ -139,18 +146,17 @@ class OnDevice:
             self._run, self._compiled = self.plain(), False
             return self._run(pictures)
 
-    def read_out(self, answers: Any) -> tuple[Tensor, ...]:
-        """Leave of the network's answers what :meth:`results` needs; on the device."""
-        return tuple(answers)
+    def read_out(self, said: A) -> tuple[Tensor, ...]:
+        """Leave of what the network says what :meth:`results` needs; on the device."""
+        raise NotImplementedError
 
-    def fetched(self, computed: tuple[Size, list[Tensor], Any]) -> tuple[Size, list[Tensor]]:
-        """The slots' shape and the answers in the computer's memory, as soon as they are there."""
-        shape, tensors, marks = computed
-        if marks is not None:
-            begun, ended = marks
+    def fetched(self, answers: Answers) -> list[Tensor]:
+        """The answers' tensors, waiting until they are complete."""
+        if answers.marks is not None:
+            begun, ended = answers.marks
             ended.synchronize()
             self.busy_s += begun.elapsed_time(ended) / 1000
-        return shape, tensors
+        return answers.tensors
 
     def to_cpu(self) -> None:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.cards import ModelCard, WindowSettings
 from microscope_qc.ml.tasks.activation import activation_box
-from microscope_qc.ml.tasks.base import Found, HeatGrid, Size
+from microscope_qc.ml.tasks.base import Answers, CellGrid, Found, Size
 from microscope_qc.ml.tasks.on_device import OnDevice
 
 _MOST_WINDOWS = 400
@@ -54,7 +53,7 @@ class Scores:
         return self.maps[:, y : y + side, x : x + side]
 
 
-class SlidingTask(OnDevice):
+class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
     """A network that scores windows, as the engine runs it.
 
     Parameters
@@ -75,9 +74,7 @@ class SlidingTask(OnDevice):
         super().__init__(card, network, device=device)
         self.windows: WindowSettings = card.windows
         self.stride, self.place_px = stride, place_px
-        self.heat: HeatGrid | None = HeatGrid(
-            (self.windows.window_px - self.windows.stride_px) / 2, self.windows.stride_px
-        )
+        self.heat = CellGrid((self.windows.window_px - self.windows.stride_px) / 2, self.windows.stride_px)
         self._threshold = threshold
         self._run = self.plain()
 
@@ -112,9 +109,9 @@ class SlidingTask(OnDevice):
         return super().slot((max(shape[0], least), max(shape[1], least)))
 
     @torch.inference_mode()
-    def read_out(self, answers: Any) -> tuple[Tensor, ...]:
+    def read_out(self, said: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
         """The tensors of all scales, one after the other."""
-        return tuple(tensor for pair in answers for tensor in pair)
+        return tuple(tensor for pair in said for tensor in pair)
 
     def _forward(self, pictures: Tensor, size: Size) -> list[tuple[Tensor, Tensor]]:
         answers = []
@@ -166,10 +163,9 @@ class SlidingTask(OnDevice):
         maps = maps.view(len(rows), len(columns), batch, *maps.shape[1:]).permute(2, 0, 1, 3, 4, 5).contiguous()
         return maps.mean(dim=(4, 5)).permute(0, 3, 1, 2), maps
 
-    def results(self, computed: Any, size: Size) -> list[Found]:
+    def results(self, answers: Answers, size: Size) -> list[Found]:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""
-        _, tensors = self.fetched(computed)
-        arrays = [tensor.numpy() for tensor in tensors]
+        arrays = [tensor.numpy() for tensor in self.fetched(answers)]
         founds = []
         for picture in range(len(arrays[0])):
             scores = []

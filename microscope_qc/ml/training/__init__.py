@@ -1,1 +1,1 @@
-"""Training: loss, schedule, checkpoints, the loop."""
+"""Training: the loop and its checkpoints; what a network needs is in its recipe."""

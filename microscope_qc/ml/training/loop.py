@@ -1,4 +1,4 @@
-"""Train a detector; an interrupted training goes on as if there had been no interruption."""
+"""Train any network that has a recipe; an interrupted training goes on as if there had been no interruption."""
 
 from __future__ import annotations
 
@@ -6,38 +6,36 @@ import copy
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.architectures import build_detector
-from microscope_qc.ml.architectures.ssd.loss import Loss, Target, detection_loss
+from microscope_qc.ml.architectures.base import architecture
+from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
-from microscope_qc.ml.datasets.crops import Crop, CropSampler
 from microscope_qc.ml.datasets.records import Dataset, split
-from microscope_qc.ml.devices import autocast, choose_device, use_threads
-from microscope_qc.ml.evaluation.detection import Tally
-from microscope_qc.ml.evaluation.on_slides import tally_dataset
-from microscope_qc.ml.tasks.detect import Detector
-from microscope_qc.ml.training.average import AverageWeights
-from microscope_qc.ml.training.calibration import apply_calibration, fit_calibration
+from microscope_qc.ml.devices import choose_device, use_threads
+from microscope_qc.ml.evaluation.report import Report
+from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
 from microscope_qc.ml.training.checkpoint import load_checkpoint, save_checkpoint
-from microscope_qc.ml.training.settings import TrainSettings
-from microscope_qc.ml.weights import fits_half, save_weights
+from microscope_qc.ml.weights import load_weights, save_weights
 
-_WARM_UP = 0.06
 _CHECKPOINT_SECONDS = 60.0
 _LARGEST_GRADIENT = 10.0
+_LONGEST_MEMORY = 0.996
+"""Weight of the past in the average of the weights, in the long run."""
 
 
-def train_detector(
+def train_network(
     dataset: Dataset, out: Path, settings: TrainSettings, *, validation: Dataset | None = None, trained_on: str = ""
 ) -> Job[ModelCard]:
     """Train, choose the default confidence on the validation part, write the model.
@@ -55,209 +53,207 @@ def train_detector(
     Raises
     ------
     ModelError
-        When there is nothing to learn from, or the folder holds another unfinished training.
+        When the network cannot be trained, there is nothing to learn from, or the folder holds another unfinished
+        training.
     """
-    if sum(dataset.counts().values()) == 0:
+    needs_boxes = TASKS.get(architecture(settings.network).task).learns_from_boxes
+    if needs_boxes and sum(dataset.counts().values()) == 0:
         raise ModelError("The data set has no boxes.", hint="Draw some first.")
     if validation is None:
         dataset, validation = split(dataset, share=settings.validation_share, seed=settings.seed)
-        if not all(sum(part.counts().values()) for part in (dataset, validation)):
+        if needs_boxes and not all(sum(part.counts().values()) for part in (dataset, validation)):
             raise ModelError("The data set is too small to set a part aside.", hint="Give a validation set of its own.")
     else:
         validation = validation.with_classes(dataset.classes)
     out.mkdir(parents=True, exist_ok=True)
     training = _Training(dataset, validation, out, settings)
-    yield from training.steps()
+    yield from training.learn()
     return (yield from training.finish(trained_on))
 
 
+class _Best:
+    """The weights with the highest score so far, and the epoch after which they were measured."""
+
+    def __init__(self) -> None:
+        self.score = -math.inf
+        self.epoch = 0
+        self.state: dict[str, Tensor] | None = None
+
+    def offer(self, score: float, epoch: int, state: dict[str, Tensor]) -> None:
+        """Keep these weights if they are better."""
+        if score > self.score:
+            kept = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+            self.score, self.epoch, self.state = score, epoch, kept
+
+
 class _Training:
+    """One training: the network, its recipe and everything that a checkpoint keeps."""
+
     def __init__(self, dataset: Dataset, validation: Dataset, out: Path, settings: TrainSettings) -> None:
         use_threads()
         self.out, self.settings = out, settings
         self.dataset, self.validation = dataset, validation
-        self.device = choose_device(settings.device)
-        self.model_um = settings.pixel_size_um
-        self.sampler = CropSampler(dataset, side=settings.crop_px, model_um=self.model_um, seed=settings.seed)
-        self.per_epoch = max(1, math.ceil(self.sampler.crops_per_epoch / settings.batch))
-        self.total = self.per_epoch * settings.epochs
-        pixels = self.sampler.sample_pixels().astype(float) / 255
-        red, green, blue = (round(float(value), 4) for value in pixels.mean(0))
-        self.mean = (red, green, blue)
-        red, green, blue = (max(0.01, round(float(value), 4)) for value in pixels.std(0))
-        self.std = (red, green, blue)
+        kind = architecture(settings.network)
+        recipe = kind.recipe(settings, dataset)
+        if recipe is None:
+            raise ModelError(f"The network {kind.name} cannot be trained by this version.")
+        self.recipe = recipe
+        self.total = self.recipe.steps_per_epoch * settings.epochs
         torch.manual_seed(settings.seed)
-        network = build_detector(settings.network, settings.network_settings, classes=len(dataset.classes))
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.network, settings.weight_decay), lr=settings.learning_rate
-        )
-        self.average = AverageWeights(self.network)
-        self.default, self.levels = self.network.default_boxes(self.sampler.side, self.sampler.side)
+        network: nn.Module = kind.build(kind.checked(settings.network_settings), len(dataset.classes))
+        self.network = network.to(choose_device(settings.device)).to(memory_format=torch.channels_last)
+        self.optimisers = self.recipe.optimisers(self.network)
+        self.schedules = [self.recipe.schedule(optimiser, self.total) for optimiser in self.optimisers]
+        self.average = AveragedModel(self.network, multi_avg_fn=_average, use_buffers=True)
         self.step, self.seconds = 0, 0.0
         self.curve: list[dict[str, float]] = []
-        self.best: dict[str, Any] = {"score": -1.0, "epoch": 0, "state": None}
+        self.best = _Best()
         self._resume()
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state of its own, by the names it has in a checkpoint."""
+        parts: dict[str, Any] = {"network": self.network, "average": self.average}
+        for number, (optimiser, schedule) in enumerate(zip(self.optimisers, self.schedules, strict=True)):
+            parts |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
+        return parts
 
     def _resume(self) -> None:
         state = load_checkpoint(self.out)
         if state is None:
             return
-        if state["identity"] != self._identity():
+        if state.get("identity") != self._identity():
             raise ModelError(
                 f"{self.out} holds an unfinished training with other data or settings.",
                 hint=f"Choose another folder, or delete its {CHECKPOINT_NAME}.",
             )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average.load(state["average"], state["updates"])
-        self.step, self.seconds, self.curve, self.best = state["step"], state["seconds"], state["curve"], state["best"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state["parts"][name])
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.best.score, self.best.epoch, self.best.state = state["best"]
 
     def _identity(self) -> str:
         fixed = self.settings.model_dump(exclude={"device"})
-        return json.dumps([fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
+        # version 0.1 wrote other checkpoints: its trainings are begun again
+        return json.dumps([2, fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
 
     def _save(self) -> None:
+        best = (self.best.score, self.best.epoch, self.best.state)
         save_checkpoint(
             self.out,
             {
                 "identity": self._identity(), "step": self.step, "seconds": self.seconds, "curve": self.curve,
-                "best": self.best,
-                "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
-                "average": self.average.state, "updates": self.average.updates,
+                "best": best, "parts": {name: part.state_dict() for name, part in self._parts().items()},
             },
         )  # fmt: skip
 
-    def steps(self) -> Job[None]:
-        """All steps that are still to be done, with validation after every epoch that asks for it."""
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    def learn(self) -> Job[None]:
+        """All that is still to be learned, with validation after every epoch that asks for it."""
+        if self.step == 0:
+            yield from self.recipe.fit_once(self.network)
+        if self.optimisers:
+            yield from self._steps()
+
+    def _steps(self) -> Job[None]:
+        settings, per_epoch = self.settings, self.recipe.steps_per_epoch
         started, saved = time.monotonic() - self.seconds, time.monotonic()
-        sums = np.zeros(4)
+        sums: dict[str, float] = {}
+        taken = 0
         while self.step < self.total:
-            loss = self._one_step()
-            sums += (float(loss.total.detach()), loss.classify, loss.locate, 1)
+            for name, loss in self._one_step().items():
+                sums[name] = sums.get(name, 0.0) + loss
+            taken += 1
             self.step += 1
             self.seconds = time.monotonic() - started
-            epoch, rest = divmod(self.step, self.per_epoch)
-            note = f"epoch {min(epoch + 1, self.settings.epochs)}, loss {sums[0] / sums[3]:.3f}"
+            epoch, rest = divmod(self.step, per_epoch)
+            note = f"epoch {min(epoch + 1, settings.epochs)}, loss {sum(sums.values()) / taken:.3f}"
             if rest == 0:
-                yield from self._end_epoch(epoch, sums / sums[3])
-                sums[:] = 0
-                if epoch - self.best["epoch"] >= self.settings.patience * self.settings.validate_every:
+                yield from self._end_epoch(epoch, {name: value / taken for name, value in sums.items()})
+                sums, taken = {}, 0
+                if epoch - self.best.epoch >= settings.patience * settings.validate_every:
                     self.step = self.total
             if rest == 0 or time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 self._save()
                 saved = time.monotonic()
             yield Progress(self.step, self.total, "steps", note)
 
-    def _one_step(self) -> Loss:
-        rate = self.settings.learning_rate * _schedule(self.step / self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        crops = self.sampler.batch(self.step, self.settings.batch)
-        pictures = torch.from_numpy(np.stack([crop.pixels for crop in crops])).to(self.device)
-        pictures = pictures.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-        mean, std = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) * 255 for v in (self.mean, self.std))
+    def _one_step(self) -> dict[str, float]:
+        """Let every optimiser take its turn; the losses by name."""
+        # whatever a network draws at random it draws again after an interruption
+        torch.manual_seed(int(np.random.SeedSequence((self.settings.seed, self.step)).generate_state(1)[0]))
         self.network.train()
-        with autocast(self.device):
-            logits, offsets = self.network((pictures - mean) / std)
-        loss = detection_loss(
-            logits, offsets, default=self.default, levels=self.levels, targets=[_target(crop) for crop in crops]
-        )
-        if not math.isfinite(float(loss.total.detach())):
-            raise ModelError("Training broke down: the loss is no number.", hint="Use a smaller --learning-rate.")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
-        self.optimizer.step()
-        self.average.update(self.network)
-        return loss
+        batch = self.recipe.batch(self.step)
+        told: dict[str, float] = {}
+        for turn, (optimiser, schedule) in enumerate(zip(self.optimisers, self.schedules, strict=True)):
+            losses = self.recipe.losses(self.network, batch, turn)
+            total = torch.stack(list(losses.values())).sum()
+            if not math.isfinite(float(total.detach())):
+                raise ModelError(
+                    "Training broke down: the loss is not a number.", hint="Use a smaller --learning-rate."
+                )
+            self.network.zero_grad(set_to_none=True)
+            total.backward()
+            parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
+            optimiser.step()
+            schedule.step()
+            told |= {name: float(loss.detach()) for name, loss in losses.items()}
+        self.average.update_parameters(self.network)
+        return told
 
-    def _end_epoch(self, epoch: int, losses: np.ndarray) -> Job[None]:
-        row = {"epoch": epoch, "loss": losses[0], "classify": losses[1], "locate": losses[2], "seconds": self.seconds}
+    def _end_epoch(self, epoch: int, losses: dict[str, float]) -> Job[None]:
+        row: dict[str, float] = {"epoch": epoch, "loss": sum(losses.values()), **losses, "seconds": self.seconds}
         if epoch % self.settings.validate_every == 0 or epoch == self.settings.epochs:
             yield Progress(self.step, self.total, "steps", f"epoch {epoch}: validation")
-            tally = yield from _quietly(tally_dataset(self._detector(self.average.state), self.validation))
-            report = tally.report(confidence=tally.best_confidence())
-            row |= {name: report[name] for name in ("precision", "recall", "f1", "map50", "map")}
-            score = report["f1"] + 0.5 * report["map50"]
-            if score > self.best["score"]:
-                state = {name: tensor.detach().cpu().clone() for name, tensor in self.average.state.items()}
-                self.best = {"score": score, "epoch": epoch, "state": state}
+            averaged = self.average.module
+            report: Report = yield from _quietly(self.recipe.validate(averaged, self.validation))
+            row |= report.figures
+            self.best.offer(self.recipe.score(report), epoch, averaged.state_dict())
         self.curve.append({name: round(float(value), 5) for name, value in row.items()})
         _write_curve(self.out / "curve.csv", self.curve)
 
-    def _detector(self, state: dict[str, Tensor], confidence: float = 0.5) -> Detector:
-        network = copy.deepcopy(self.network)
-        network.load_state_dict(state)
-        return Detector(self._card(confidence), network, device=str(self.device))
-
-    def _card(self, confidence: float, **further: Any) -> ModelCard:
-        settings = self.settings
-        return ModelCard(
-            name=self.out.name, task="detect", architecture=settings.network, network=self.network.settings.as_dict(),
-            classes=self.dataset.classes, class_names=self.dataset.names, pixel_size_um=self.model_um,
-            tile_px=settings.tile_px, overlap_px=min(settings.overlap_px, settings.tile_px // 2),
-            mean=self.mean, std=self.std, confidence=confidence, **further,
-        )  # fmt: skip
+    # -- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self, trained_on: str) -> Job[ModelCard]:
         """Write the best model, measured as it is stored."""
-        state = self.best["state"] if self.best["state"] is not None else self.average.state
+        network = copy.deepcopy(self.network)
+        if self.best.state is not None:
+            network.load_state_dict(self.best.state)
         yield Progress(self.total, self.total, "steps", "choosing the default confidence")
-        tally: Tally = yield from _quietly(tally_dataset(self._detector(state), self.validation))
-        calibration = fit_calibration(tally)
-        if calibration is not None:
-            state = apply_calibration(state, calibration)
-        save_weights(state, self.out / WEIGHTS_NAME)
-        stored = {name: _as_stored(name, tensor) for name, tensor in state.items()}
-        tally = yield from _quietly(tally_dataset(self._detector(stored), self.validation))
-        confidence = tally.best_confidence()
-        report = tally.report(confidence=confidence)
-        metrics = {name: value for name, value in report.items() if name != "confusion"}
-        counts = self.dataset.counts()
+        draft: ModelCard = yield from _quietly(self.recipe.finish(network, self.validation))
+        save_weights(network.state_dict(), self.out / WEIGHTS_NAME)
+        load_weights(network, self.out / WEIGHTS_NAME)
+        report: Report = yield from _quietly(self.recipe.validate(network, self.validation))
         training = {
-            "settings": self.settings.model_dump(), "pictures": len(self.dataset.pictures), "boxes": counts,
-            "validation_pictures": len(self.validation.pictures), "best_epoch": self.best["epoch"],
-            "minutes": round(self.seconds / 60, 1),
-            "calibration": None if calibration is None else [calibration.slope, *calibration.offsets],
+            "settings": self.settings.model_dump(), "pictures": len(self.dataset.pictures),
+            "boxes": self.dataset.counts(), "validation_pictures": len(self.validation.pictures),
+            "best_epoch": self.best.epoch, "minutes": round(self.seconds / 60, 1),
+        } | draft.training  # fmt: skip
+        known = {
+            "name": self.out.name, "trained_on": trained_on, "confidence": report.confidence,
+            "metrics": report.metrics(), "fingerprint": self.dataset.fingerprint(), "training": training,
         }  # fmt: skip
-        card = self._card(
-            confidence,
-            trained_on=trained_on,
-            metrics=metrics,
-            fingerprint=self.dataset.fingerprint(),
-            training=training,
-        )
-        document = {"validation": report, "curve": self.curve, "training": training}
+        card = ModelCard.model_validate(draft.model_dump() | known)
+        document = {"validation": report.document(), "curve": self.curve, "training": training}
         atomic_write(self.out / "metrics.json", json.dumps(document, ensure_ascii=False, indent=2) + "\n")
         write_card(card, self.out)
         (self.out / CHECKPOINT_NAME).unlink(missing_ok=True)
         return card
 
 
-def _schedule(done: float) -> float:
-    """Learning rate relative to its highest: a linear warm-up, then half a cosine."""
-    if done < _WARM_UP:
-        return 0.05 + 0.95 * done / _WARM_UP
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
-
-
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for filters only: decaying normalisations and biases does harm."""
-    filters = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": filters, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _target(crop: Crop) -> Target:
-    def xyxy(boxes: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(boxes[:, [1, 0, 3, 2]], np.float32))
-
-    return Target(xyxy(crop.boxes), torch.from_numpy(crop.labels.astype(np.int64)), xyxy(crop.ignore))
-
-
-def _as_stored(name: str, tensor: Tensor) -> Tensor:
-    return tensor.half().to(tensor.dtype) if fits_half(name, tensor) else tensor
+@torch.no_grad()
+def _average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+    """Exponential moving average (Polyak and Juditsky, 1992), quicker at the start; whole numbers are taken over."""
+    count = int(updates)
+    share = 1 - min(_LONGEST_MEMORY, (1 + count) / (10 + count))
+    for past, now in zip(averaged, current, strict=True):
+        if past.dtype.is_floating_point:
+            past.lerp_(now, share)
+        else:
+            past.copy_(now)
 
 
 def _quietly(job: Job[Any]) -> Job[Any]:
@@ -271,6 +267,6 @@ def _quietly(job: Job[Any]) -> Job[Any]:
 
 
 def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:
-    names = ["epoch", "loss", "classify", "locate", "seconds", "precision", "recall", "f1", "map50", "map"]
+    names = list(dict.fromkeys(name for row in curve for name in row))
     lines = [",".join(names)] + [",".join(str(row.get(name, "")) for name in names) for row in curve]
     atomic_write(path, "\n".join(lines) + "\n")

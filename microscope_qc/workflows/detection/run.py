@@ -13,9 +13,11 @@ from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.cards import ModelCard, read_card
-from microscope_qc.ml.library import model_folder
-from microscope_qc.ml.tiling import lattice, slide_scale, tile_size
+from microscope_qc.ml.architectures.tiles import tile_grid
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.library import load_card, model_folder
+from microscope_qc.ml.tasks.kinds import TASKS, known_models
+from microscope_qc.ml.tiling import slide_scale
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import LOADING, read_status, read_tile_errors
@@ -28,9 +30,6 @@ from microscope_qc.workflows.detection.places import plan_now, relative_path, sl
 
 CANDIDATE_CONFIDENCE = 0.05
 """Finds down to this confidence are kept; the filter hides the weak ones."""
-
-TASKS = ("detect", "classify", "anomaly")
-"""Tasks of models that are run over slides."""
 
 _POLL_SECONDS = 0.2
 _ending: dict[Path, threading.Thread] = {}
@@ -109,19 +108,15 @@ def prepare_run(
         When the model cannot be used.
     """
     folder = model_folder(model)
-    card = read_card(folder)
+    card = load_card(folder)
     if card.task not in TASKS:
-        raise ModelError(
-            f"The model {card.name} does not find defects.",
-            hint="Choose a detector, a classifier of windows or an anomaly model.",
-        )
+        raise ModelError(f"The model {card.name} does not find defects.", hint=f"Choose {known_models()}.")
     slide = slide_of(project, slide_id)
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
-    side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
-    steps = lattice(overlap, scale=scale) if card.task == "detect" else (0.0, 0.0)
+    grid = tile_grid(card, area, scale=scale)
     if mask is not None:
-        _check_mask(mask, slide, TileGrid(area, side, overlap, steps))
+        _check_mask(mask, slide, grid)
     bundled = Path(model).name == str(model) and not Path(model).exists()
     plan = RunPlan(
         model=str(model) if bundled else str(folder.resolve()),
@@ -129,9 +124,9 @@ def prepare_run(
         model_name=card.name,
         weights=weights_fingerprint(folder),
         region=area,
-        tile_px=side,
-        overlap_px=overlap,
-        lattice_px=steps,
+        tile_px=grid.tile_px,
+        overlap_px=grid.overlap_px,
+        lattice_px=grid.lattice_px,
         scale=scale,
         classes=tuple(card.classes),
         class_names=tuple(card.class_names),

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.architectures.loading import open_task
+from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets import load_dataset
+from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.library import load_card
+from microscope_qc.ml.tasks.kinds import TASKS
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured: the model's card, the data set, how many pictures it has, and the figures."""
+
+    card: ModelCard
+    dataset: str
+    pictures: int
+    report: Report
+
+    def document(self) -> dict[str, object]:
+        """Everything, as JSON has it."""
+        about = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
+        return {**about, "classes": self.card.classes, **self.report.document()}
+
+    def words(self) -> list[str]:
+        """Lines for a user."""
+        return TASKS.get(self.card.task).words(self.report)
 
 
 def evaluate(
     model: str | Path, dataset: Path | str, *, confidence: float | None = None, iou: float = 0.5, device: str = "auto"
-) -> Job[dict[str, Any]]:
-    """Compare a model's finds with a data set's boxes.
+) -> Job[Evaluation]:
+    """Compare what a model finds with a data set.
 
     Parameters
     ----------
@@ -24,12 +47,8 @@ def evaluate(
         COCO or Pascal VOC folder.
     confidence
         Threshold; the model's default when it is None.
-
-    Returns
-    -------
-    Job[dict]
-        model, dataset, pictures, classes, and the figures of
-        :meth:`microscope_qc.ml.evaluation.detection.Tally.report`.
+    iou
+        Overlap from which a box counts as found.
 
     Raises
     ------
@@ -37,22 +56,15 @@ def evaluate(
         When the model or the data set cannot be used, or their classes differ.
     """
     card = load_card(model)
-    if card.task != "detect":
-        raise ModelError(
-            f"Models for the task {card.task} cannot be measured by this version.", hint="Choose a detector."
-        )
+    if card.task not in TASKS:
+        raise ModelError(f"Models for the task {card.task} cannot be measured by this version.")
+    kind = TASKS.get(card.task)
+    kind.require_measurable()
     data = load_dataset(dataset).with_classes(card.classes)
     yield Progress(0, len(data.pictures), "pictures", "loading the model")
     from microscope_qc.ml.devices import use_threads
-    from microscope_qc.ml.evaluation.on_slides import tally_dataset
-    from microscope_qc.ml.tasks.detect import Detector
 
     use_threads()
-    tally = yield from tally_dataset(Detector.load(model, device=device), data)
-    report = tally.report(confidence=card.confidence if confidence is None else confidence, iou=iou)
-    return {
-        "model": card.name,
-        "dataset": str(dataset),
-        "pictures": len(data.pictures),
-        "classes": card.classes,
-    } | report
+    at = card.confidence if confidence is None else confidence
+    report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
+    return Evaluation(card, str(dataset), len(data.pictures), report)

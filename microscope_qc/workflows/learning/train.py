@@ -7,13 +7,10 @@ from typing import Any
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.ml.architectures import DETECTORS
+from microscope_qc.ml.architectures.base import architecture, trainable
+from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard
 from microscope_qc.ml.datasets import Dataset, load_dataset
-from microscope_qc.ml.training.settings import TrainSettings
-
-TASKS = ("detect", "classify", "anomaly", "segment")
-NETWORKS = {"detect": DETECTORS}
 
 
 def train(
@@ -21,6 +18,7 @@ def train(
     out: Path | str,
     *,
     task: str = "detect",
+    network: str | None = None,
     validation: Path | str | None = None,
     trained_on: str = "",
     overwrite: bool = False,
@@ -32,6 +30,8 @@ def train(
     ----------
     dataset, validation
         COCO or Pascal VOC folders. Without a validation set a part of the data set is set aside.
+    network
+        Name of a network that can be trained for the task; the task's default without it.
     out
         Folder of the model.
     trained_on
@@ -39,7 +39,7 @@ def train(
     overwrite
         Replace a finished model in ``out``.
     **settings
-        Fields of :class:`microscope_qc.ml.training.settings.TrainSettings`.
+        Further fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings`.
 
     Raises
     ------
@@ -48,10 +48,7 @@ def train(
     ModelError
         When the data set cannot be used.
     """
-    if task not in NETWORKS:
-        known = ", ".join(NETWORKS)
-        raise InputError(f"The task {task} cannot be trained by this version.", hint=f"Choose: {known}.")
-    chosen = _settings(task, settings)
+    chosen = _settings(_network(task, network), settings)
     target = Path(out)
     if (target / CARD_NAME).exists() and not overwrite:
         raise InputError(f"{target} holds a model already.", hint="Choose another folder, or add --overwrite.")
@@ -63,27 +60,40 @@ def train(
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     yield Progress(0, 0, "steps", "loading pictures")
-    from microscope_qc.ml.training.loop import train_detector
+    from microscope_qc.ml.training.loop import train_network
 
     return (
-        yield from train_detector(data, target, chosen, validation=held, trained_on=trained_on or Path(dataset).name)
+        yield from train_network(data, target, chosen, validation=held, trained_on=trained_on or Path(dataset).name)
     )
 
 
-def _settings(task: str, settings: dict[str, Any]) -> TrainSettings:
+def _network(task: str, network: str | None) -> str:
+    known = trainable()
+    if task not in known:
+        raise InputError(f"The task {task} cannot be trained by this version.", hint=f"Choose: {', '.join(known)}.")
+    names = [kind.name for kind in known[task]]
+    if network is not None and network not in names:
+        raise InputError(
+            f"There is no network {network} that can be trained for the task {task}.",
+            hint=f"Choose: {', '.join(names)}.",
+        )
+    return network or names[0]
+
+
+def _settings(network: str, settings: dict[str, Any]) -> TrainSettings:
     from pydantic import ValidationError
 
     try:
-        chosen = TrainSettings(**{name: value for name, value in settings.items() if value is not None})
+        chosen = TrainSettings(
+            network=network, **{name: value for name, value in settings.items() if value is not None}
+        )
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.") from error
-    if chosen.network not in NETWORKS[task]:
-        raise InputError(
-            f"There is no network {chosen.network} for the task {task}.", hint=f"Choose: {', '.join(NETWORKS[task])}."
-        )
-    if chosen.crop_px % 64 or chosen.tile_px % 64:
-        raise InputError("The sides of crops and tiles must be multiples of 64.")
+    kind = architecture(network)
+    stride_px = kind.stride_px(kind.checked(chosen.network_settings))
+    if chosen.crop_px % stride_px or chosen.tile_px % stride_px:
+        raise InputError(f"The sides of crops and tiles must be multiples of {stride_px}.")
     return chosen
 
 

@@ -10,7 +10,8 @@ from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import format_seconds
 from microscope_qc.core.wording import things
-from microscope_qc.ml.tiling import lattice, slide_scale, tile_size
+from microscope_qc.ml.architectures.tiles import tile_grid
+from microscope_qc.ml.tiling import slide_scale
 from microscope_qc.project.wording import percent
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ LONG_S = 600.0
 def grid_of(card: Any, slide: SlideRecord, region: Region | None) -> TileGrid:
     """Tiles in which a model goes over an area (None: the whole slide)."""
     scale = slide_scale(card.pixel_size_um, slide.pixel_size_um)
-    side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
-    steps = lattice(overlap, scale=scale) if card.task == "detect" else (0.0, 0.0)
-    return TileGrid(region or Region(0, 0, *slide.shape_px), side, overlap, steps)
+    return tile_grid(card, region or Region(0, 0, *slide.shape_px), scale=scale)
 
 
 class Estimate:

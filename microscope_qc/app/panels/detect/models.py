@@ -25,7 +25,7 @@ ChooseFolder = Callable[[QWidget], str]
 def installed_models() -> Sequence[Any]:
     """Cards of the models that come with the program and are run over slides."""
     from microscope_qc.ml.library import list_models
-    from microscope_qc.workflows.detection.run import TASKS
+    from microscope_qc.ml.tasks.kinds import TASKS
 
     return [card for card in list_models() if card.task in TASKS]
 

@@ -32,16 +32,6 @@ class Target:
     ignore: Tensor
 
 
-@dataclass(frozen=True)
-class Loss:
-    """Loss of a batch and its parts."""
-
-    total: Tensor
-    classify: float
-    locate: float
-    positives: int
-
-
 def assign(default: Tensor, levels: list[int], truth: Tensor) -> Tensor:
     """Choose the default boxes that answer for each defect.
 
@@ -96,7 +86,7 @@ def detection_loss(
     levels: list[int],
     targets: list[Target],
     box_weight: float = 2.0,
-) -> Loss:
+) -> dict[str, Tensor]:
     """Focal loss of the classes plus generalised-IoU loss of the boxes, both per positive default box.
 
     Parameters
@@ -110,6 +100,11 @@ def detection_loss(
         One for each picture.
     box_weight
         Weight of the boxes against the classes.
+
+    Returns
+    -------
+    dict
+        "classify" and "locate", weighted.
     """
     wanted = torch.zeros_like(logits)
     counted = torch.ones(logits.shape[:2], dtype=logits.dtype)
@@ -134,4 +129,4 @@ def detection_loss(
     classify = (focal * counted.to(logits.device)).sum() / positives
     boxes = decode(offsets.reshape(-1, 4)[row], default[row % len(default)])
     locate = torchvision.ops.generalized_box_iou_loss(boxes, truth, reduction="sum") / positives
-    return Loss(classify + box_weight * locate, float(classify.detach()), float(locate.detach()), len(row))
+    return {"classify": classify, "locate": box_weight * locate}

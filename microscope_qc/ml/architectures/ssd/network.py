@@ -8,14 +8,12 @@ One head is shared by all levels, so that every defect teaches every size.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from microscope_qc.ml.architectures.ssd.architecture import NORM_GROUPS, SSDSettings
 from microscope_qc.ml.quick_torchvision import torchvision
 
 AnchorGenerator = torchvision.models.detection.anchor_utils.AnchorGenerator
@@ -23,53 +21,7 @@ BasicBlock = torchvision.models.resnet.BasicBlock
 FeaturePyramidNetwork = torchvision.ops.FeaturePyramidNetwork
 
 PRIOR = 0.01  # share of default boxes that hold a defect at the start: keeps the first steps of the focal loss calm
-MOST_COMPARED = 2000
-"""Strongest boxes of a picture among which overlapping ones are dropped."""
 _LARGEST_LOG_RATIO = math.log(1000.0 / 16)
-
-
-@dataclass(frozen=True)
-class SSDSettings:
-    """Size of the network.
-
-    Attributes
-    ----------
-    stem, widths, depths
-        Channels of the first convolution, channels and residual blocks at strides 4, 8, 16 and 32.
-    pyramid
-        Channels of the feature pyramid (strides 8, 16, 32, 64) and of the head.
-    tower
-        Convolutions of the head before its two outputs.
-    sizes
-        Side of the square default box at each level, model pixels.
-    aspect_ratios
-        Height over width of the default boxes at each place.
-    """
-
-    stem: int = 16
-    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
-    depths: tuple[int, int, int, int] = (1, 2, 2, 1)
-    pyramid: int = 64
-    tower: int = 1
-    sizes: tuple[float, float, float, float] = (20.0, 40.0, 80.0, 160.0)
-    aspect_ratios: tuple[float, ...] = (0.33, 1.0, 3.0)
-
-    @classmethod
-    def tiny(cls) -> SSDSettings:
-        """Small enough for tests and for a first try on a slow machine."""
-        return cls(stem=8, widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), pyramid=16, tower=1)
-
-    def updated(self, changes: dict[str, Any]) -> SSDSettings:
-        """Return a copy with some fields replaced (lists, as JSON has them, become tuples)."""
-        values: dict[str, Any] = {}
-        for name, value in changes.items():
-            values[name] = tuple(value) if isinstance(value, list) else value
-        return dataclasses.replace(self, **values)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, as JSON gives them back."""
-        fields = dataclasses.asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
 def _conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
@@ -116,7 +68,7 @@ class SSD(nn.Module):
         for _ in range(settings.tower):
             tower += [
                 nn.Conv2d(settings.pyramid, settings.pyramid, 3, 1, 1, bias=False),
-                nn.GroupNorm(8, settings.pyramid),
+                nn.GroupNorm(NORM_GROUPS, settings.pyramid),
                 nn.ReLU(inplace=True),
             ]
         self.tower = nn.Sequential(*tower)
@@ -190,72 +142,3 @@ def decode(offsets: Tensor, default: Tensor) -> Tensor:
     middle = default[..., :2] + 0.5 * size + offsets[..., :2] * size
     half = 0.5 * size * torch.exp(offsets[..., 2:].clamp(max=_LARGEST_LOG_RATIO))
     return torch.cat([middle - half, middle + half], dim=-1)
-
-
-@torch.inference_mode()
-def candidates(
-    network: SSD,
-    pictures: Tensor,
-    *,
-    sizes: list[tuple[int, int]],
-    threshold: float = 0.05,
-    iou: float = 0.5,
-    most: int = 300,
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Find defects in a batch.
-
-    Parameters
-    ----------
-    pictures : Tensor, (B, 3, H, W)
-        Normalised and padded to multiples of 64.
-    sizes : list of (height, width)
-        Part of each picture that is not padding: boxes are clipped to it.
-    threshold
-        Lowest confidence kept.
-    iou
-        Within a class the weaker of two boxes overlapping by more is dropped.
-    most
-        Most boxes kept in a picture.
-
-    Returns
-    -------
-    list of (boxes (n, 4) as y0, x0, y1, x1, confidence (n,), label (n,))
-        One entry for each picture, strongest first, on the CPU.
-    """
-    logits, offsets = network(pictures)
-    default, _ = network.default_boxes(int(pictures.shape[2]), int(pictures.shape[3]))
-    found = []
-    for logit, offset, size in zip(logits, offsets, sizes, strict=True):
-        scores = logit.sigmoid().flatten()
-        # NaN compares false: a broken picture gives no candidates instead of nonsense
-        index = torch.nonzero(scores > threshold).flatten()
-        index = index[torch.argsort(scores[index], descending=True, stable=True)[:MOST_COMPARED]]
-        place = index // network.classes
-        answer = choose(
-            decode(offset[place], default[place]), scores[index], index % network.classes, size=size, iou=iou, most=most
-        )
-        found.append((answer[0].cpu(), answer[1].cpu(), answer[2].cpu()))
-    return found
-
-
-def choose(
-    boxes: Tensor, scores: Tensor, labels: Tensor, *, size: tuple[int, int], iou: float, most: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Clip boxes (n, 4) as x0, y0, x1, y1 to a picture of ``size`` and drop the weaker of those that overlap.
-
-    Returns
-    -------
-    (boxes (m, 4) as y0, x0, y1, x1, confidence (m,), label (m,))
-        Strongest first.
-    """
-    height, width = size
-    boxes = torch.stack(
-        [
-            boxes[:, 0].clamp(0, width), boxes[:, 1].clamp(0, height),
-            boxes[:, 2].clamp(0, width), boxes[:, 3].clamp(0, height),
-        ], dim=1
-    )  # fmt: skip
-    large = ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(dim=1)
-    boxes, labels, scores = boxes[large], labels[large], scores[large]
-    keep = torchvision.ops.batched_nms(boxes, scores, labels, iou)[:most]
-    return boxes[keep][:, [1, 0, 3, 2]], scores[keep], labels[keep]

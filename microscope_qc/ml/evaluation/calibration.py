@@ -1,8 +1,8 @@
-"""Make a detector's confidence mean what it says: of the finds with confidence 0.8, four in five are right.
+"""Make a detector's confidence mean what it says: of the findings with confidence 0.8, four in five are right.
 
 Focal loss leaves confidences low and uneven between classes, so that one threshold suits no class. Platt scaling
-(Platt, 1999) with one slope for all classes and one offset for each, fitted to the finds on the validation part, mends
-both. The scaling is linear in the logits and goes into the last layer: nothing is to be done at run time.
+(Platt, 1999) with one slope for all classes and one offset for each, fitted to the findings on the validation part,
+repairs both. It is linear in the logits, so that a network can take it into its last layer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from microscope_qc.ml.evaluation.detection import Tally
 
-_OFFSET_SPREAD = 1.5  # classes with few finds stay near the others
+_OFFSET_SPREAD = 1.5  # classes with few findings stay near the others
 _LARGEST_OFFSET = 6.0
 
 
@@ -33,7 +33,7 @@ def fit_calibration(tally: Tally) -> Calibration | None:
     Parameters
     ----------
     tally : Tally
-        Finds down to a low confidence, so that there are wrong ones among them.
+        Findings down to a low confidence, so that there are wrong ones among them.
     """
     score, label, hit = tally.hits()
     if hit.sum() < 10 or (~hit).sum() < 10:
@@ -61,14 +61,3 @@ def fit_calibration(tally: Tally) -> Calibration | None:
     if not np.isfinite(slope) or not torch.isfinite(offsets).all():
         return None
     return Calibration(round(slope, 4), tuple(round(float(value), 4) for value in offsets))
-
-
-def apply_calibration(state: dict[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:
-    """Return a copy of an SSD's state with the scaling in its last layer."""
-    changed = dict(state)
-    bias = state["classify.bias"]
-    offsets = torch.tensor(calibration.offsets, dtype=bias.dtype, device=bias.device)
-    changed["classify.weight"] = state["classify.weight"] * calibration.slope
-    # the layer's outputs go through the kinds of default boxes, and within each through the classes
-    changed["classify.bias"] = bias * calibration.slope + offsets.repeat(len(bias) // len(offsets))
-    return changed

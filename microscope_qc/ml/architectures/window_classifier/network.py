@@ -7,13 +7,10 @@ Discriminative Localization", CVPR 2016), and so that the scores of all windows 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-
-from microscope_qc.core.errors import ModelError
 
 
 class WindowClassifier(nn.Module):
@@ -45,46 +42,29 @@ class WindowClassifier(nn.Module):
         return logits
 
 
-def _light(settings: dict[str, Any]) -> tuple[nn.Module, int, int]:
-    """Four strided convolutions with a second one at each size: quick on a processor."""
-    widths = [int(width) for width in settings.pop("widths", (16, 32, 64, 96))]
+def light(widths: Sequence[int], *, outputs: int) -> WindowClassifier:
+    """Strided convolutions of so many channels, with a second one at the last size: quick on a processor."""
     layers: list[nn.Module] = []
     inputs = 3
     for width in widths:
         layers += [nn.Conv2d(inputs, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         inputs = width
     layers += [nn.Conv2d(inputs, inputs, 3, 1, 1, bias=False), nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers), inputs, 2 ** len(widths)
+    return _classifier(nn.Sequential(*layers), channels=inputs, stride=2 ** len(widths), outputs=outputs)
 
 
-def _resnet(name: str) -> Callable[[dict[str, Any]], tuple[nn.Module, int, int]]:
-    def build(settings: dict[str, Any]) -> tuple[nn.Module, int, int]:
-        from microscope_qc.ml.quick_torchvision import torchvision
-
-        whole = getattr(torchvision.models, name)(weights=None)
-        return nn.Sequential(*list(whole.children())[:-2]), int(whole.fc.in_features), 32
-
-    return build
-
-
-def _vgg19(settings: dict[str, Any]) -> tuple[nn.Module, int, int]:
+def published(name: str, *, outputs: int) -> WindowClassifier:
+    """A ResNet or VGG of torchvision, untrained, without the layers after its convolutions."""
     from microscope_qc.ml.quick_torchvision import torchvision
 
-    return torchvision.models.vgg19(weights=None).features, 512, 32
+    whole = getattr(torchvision.models, name)(weights=None)
+    if name.startswith("vgg"):
+        return _classifier(whole.features, channels=512, stride=32, outputs=outputs)
+    features = nn.Sequential(*list(whole.children())[:-2])
+    return _classifier(features, channels=int(whole.fc.in_features), stride=32, outputs=outputs)
 
 
-_BUILDERS = {"light": _light, "resnet18": _resnet("resnet18"), "resnet50": _resnet("resnet50"), "vgg19": _vgg19}
-
-
-def build(architecture: str, settings: dict[str, Any], *, outputs: int) -> WindowClassifier:
-    """See :func:`microscope_qc.ml.architectures.build_classifier`."""
-    rest = dict(settings)
-    try:
-        features, channels, stride = _BUILDERS[architecture](rest)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"The network settings do not fit {architecture}: {error}.") from error
-    if rest:
-        raise ModelError(f"The network settings do not fit {architecture}: it has no {', '.join(sorted(rest))}.")
+def _classifier(features: nn.Module, *, channels: int, stride: int, outputs: int) -> WindowClassifier:
     network = WindowClassifier(features, channels=channels, stride=stride, outputs=outputs)
     with torch.no_grad():
         nn.init.xavier_uniform_(network.decide.weight)

@@ -8,16 +8,11 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from microscope_qc.core.errors import ModelError
-
 log = logging.getLogger(__name__)
-
-_MOST_LAYERS, _MOST_CHANNELS = 8, 4096
 
 
 class Autoencoder(nn.Module):
@@ -122,23 +117,3 @@ def _to_four_pixels(layer: nn.ConvTranspose2d) -> nn.Conv2d:
     folded.weight.copy_(weight.view(4 * outputs, inputs, 3, 3))
     folded.bias.copy_(layer.bias.repeat(4))  # type: ignore[union-attr]
     return folded
-
-
-def build(architecture: str, settings: dict[str, Any]) -> Autoencoder:
-    """See :func:`microscope_qc.ml.architectures.build_autoencoder`."""
-    try:
-        widths = tuple(int(width) for width in settings.get("widths", (16, 32, 64, 96, 128)))
-        slope = float(settings.get("slope", 0.1))
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"The network settings do not fit {architecture}: {error}.") from error
-    rest = sorted(set(settings) - {"widths", "slope"})
-    if rest:
-        raise ModelError(f"The network settings do not fit {architecture}: it has no {', '.join(rest)}.")
-    if not 1 <= len(widths) <= _MOST_LAYERS or not all(1 <= width <= _MOST_CHANNELS for width in widths):
-        raise ModelError(
-            f"The network settings do not fit {architecture}: widths are 1 to {_MOST_LAYERS} numbers "
-            f"from 1 to {_MOST_CHANNELS}."
-        )
-    if not 0 <= slope <= 1:
-        raise ModelError(f"The network settings do not fit {architecture}: its slope is from 0 to 1.")
-    return Autoencoder(widths=widths, slope=slope)

@@ -1,0 +1,193 @@
+"""What an architecture is, and the registry of all there are.
+
+The command line lists them in its help: neither torch nor numpy is imported here, nor by the modules named here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from microscope_qc.core.errors import InputError, ModelError
+from microscope_qc.core.plugins import Registry
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.tasks.kinds import TASKS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
+    from microscope_qc.ml.datasets.records import Dataset
+    from microscope_qc.ml.tasks.base import Task
+
+
+class NetworkSettings(BaseModel):
+    """Settings of a network; a model's card keeps them, so their values are checked like any other untrusted input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=NetworkSettings)
+
+
+class Architecture(ABC, Generic[S]):
+    """A kind of network.
+
+    An instance is registered in the group ``microscope_qc.architectures`` under its name. Its module is imported for
+    every list of networks: torch is imported in the methods.
+
+    Attributes
+    ----------
+    name
+        What cards and the command line call it.
+    task
+        Name of the task it is for, see :data:`microscope_qc.ml.tasks.kinds.TASKS`.
+    title
+        A line for users.
+    settings
+        Class of its settings.
+    """
+
+    name: str
+    task: str
+    title: str
+    settings: type[S]
+
+    @abstractmethod
+    def stride_px(self, settings: S) -> int:
+        """Coarsest stride, in model pixels: the network answers alike where pictures begin at multiples of it."""
+
+    @abstractmethod
+    def build(self, settings: S, classes: int) -> nn.Module:
+        """Make an untrained network for so many classes, background not counted."""
+
+    @abstractmethod
+    def task_of(
+        self,
+        card: ModelCard,
+        network: nn.Module,
+        *,
+        device: torch.device,
+        threshold: float,
+        scale: tuple[float, float],
+    ) -> Task:
+        """Make what the engine runs over tiles.
+
+        Parameters
+        ----------
+        network
+            As :meth:`build` made it, with the model's weights; it may be changed.
+        threshold
+            Lowest confidence of a candidate.
+        scale
+            Full-resolution slide pixels per model pixel (y, x).
+        """
+
+    def recipe(self, settings: TrainSettings, dataset: Dataset) -> Recipe[Any] | None:
+        """How it is trained on a data set; None where this program cannot train it.
+
+        Raises
+        ------
+        ModelError
+            When the data set or the settings do not suit it.
+        """
+        return None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it has a recipe."""
+        return type(self).recipe is not Architecture.recipe
+
+    def checked(self, values: Mapping[str, object]) -> S:
+        """Its settings from plain values; what is not named has its default.
+
+        Raises
+        ------
+        ModelError
+            When a value is not known or does not fit.
+        """
+        try:
+            return self.settings.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ModelError(
+                f"The network settings do not fit {self.name}: {where + ': ' if where else ''}{first['msg']}."
+            ) from error
+
+
+def _an_architecture(thing: object) -> Architecture[Any]:
+    if not isinstance(thing, Architecture):
+        raise TypeError(f"{thing!r} is not an architecture")
+    for attribute in ("name", "task", "title"):
+        if not isinstance(getattr(thing, attribute, None), str) or not getattr(thing, attribute):
+            raise TypeError(f"the architecture has no {attribute}")
+    if not issubclass(getattr(thing, "settings", object), NetworkSettings):
+        raise TypeError("its settings are not NetworkSettings")
+    return thing
+
+
+_HERE = "microscope_qc.ml.architectures"
+
+ARCHITECTURES: Registry[Architecture[Any]] = Registry(
+    "architectures",
+    _an_architecture,
+    {
+        "ssd": f"{_HERE}.ssd.architecture:LIGHT",
+        "ssd-tiny": f"{_HERE}.ssd.architecture:TINY",
+        "light": f"{_HERE}.window_classifier.architecture:LIGHT",
+        "resnet18": f"{_HERE}.window_classifier.architecture:RESNET18",
+        "resnet50": f"{_HERE}.window_classifier.architecture:RESNET50",
+        "vgg19": f"{_HERE}.window_classifier.architecture:VGG19",
+        "autoencoder": f"{_HERE}.autoencoder.architecture:AUTOENCODER",
+    },
+    what="network",
+)
+
+
+def architecture(name: str) -> Architecture[Any]:
+    """The architecture of this name.
+
+    Raises
+    ------
+    ModelError
+        When there is none.
+    """
+    try:
+        return ARCHITECTURES.get(name)
+    except InputError as error:
+        raise ModelError(f"There is no network named {name!r}.", hint=error.hint) from error
+
+
+def build_network(name: str, values: Mapping[str, object], *, classes: int) -> nn.Module:
+    """Make an untrained network.
+
+    Parameters
+    ----------
+    values
+        Settings that differ from the network's defaults.
+    classes
+        Number of classes, background not counted.
+
+    Raises
+    ------
+    ModelError
+        When the network or one of its settings is not known.
+    """
+    kind = architecture(name)
+    return kind.build(kind.checked(values), classes)
+
+
+def networks_of(task: str) -> list[Architecture[Any]]:
+    """Architectures for a task."""
+    return [kind for kind in ARCHITECTURES.values() if kind.task == task]
+
+
+def trainable() -> dict[str, list[Architecture[Any]]]:
+    """Architectures that can be trained, by task; the first of each task is its default."""
+    found = {task: [kind for kind in networks_of(task) if kind.trainable] for task in TASKS}
+    return {task: kinds for task, kinds in found.items() if kinds}

@@ -1,0 +1,60 @@
+"""Models as the engine runs them: weights in a network, on a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.ml.architectures.base import architecture
+from microscope_qc.ml.cards import WEIGHTS_NAME
+from microscope_qc.ml.library import load_card, model_folder
+from microscope_qc.ml.tasks.kinds import TASKS
+
+if TYPE_CHECKING:
+    from microscope_qc.ml.tasks.base import Task
+    from microscope_qc.project.runs.plan import RunPlan
+
+
+def open_task(
+    model: str | Path, *, device: str = "auto", threshold: float = 0.05, scale: tuple[float, float] = (1.0, 1.0)
+) -> Task:
+    """Load a model.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or a model's folder.
+    device
+        "auto", "cpu" or "cuda:0".
+    threshold
+        Lowest confidence of a candidate.
+    scale
+        Full-resolution slide pixels per model pixel (y, x).
+
+    Raises
+    ------
+    ModelError
+        When there is no code for its task or network, they do not belong together, or card and weights do not fit.
+    InputError
+        When the computer does not have the device.
+    """
+    from microscope_qc.ml.devices import choose_device
+    from microscope_qc.ml.weights import load_weights
+
+    card = load_card(model)
+    if card.task not in TASKS:
+        raise ModelError(f"Models for the task {card.task} cannot be run over slides by this version.")
+    kind = architecture(card.architecture)
+    if kind.task != card.task:
+        raise ModelError(
+            f"The card of {card.name} is not right: {kind.name} is not a network that {TASKS.get(card.task).does}."
+        )
+    network = kind.build(kind.checked(card.network), len(card.classes))
+    load_weights(network, model_folder(model) / WEIGHTS_NAME)
+    return kind.task_of(card, network, device=choose_device(device), threshold=threshold, scale=scale)
+
+
+def load_task(plan: RunPlan) -> Task:
+    """Load the model of a run; see :func:`open_task`."""
+    return open_task(plan.model, device=plan.device, threshold=plan.candidate_confidence, scale=plan.scale)

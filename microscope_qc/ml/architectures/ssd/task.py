@@ -1,0 +1,146 @@
+"""The single-shot detector as the engine runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
+from microscope_qc.ml.architectures.fused import fused
+from microscope_qc.ml.architectures.ssd.architecture import STRIDE_PX
+from microscope_qc.ml.architectures.ssd.network import SSD, decode
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.quick_torchvision import torchvision
+from microscope_qc.ml.tasks.base import Answers, Found, Size
+from microscope_qc.ml.tasks.on_device import OnDevice
+
+MOST_COMPARED = 2000
+"""Strongest boxes of a picture among which overlapping ones are dropped."""
+MOST = 300
+"""Most candidates of a picture."""
+_IOU = 0.5
+
+
+class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
+    """A detector as the engine runs it.
+
+    Parameters
+    ----------
+    threshold
+        Lowest confidence of a candidate.
+    """
+
+    stride = STRIDE_PX
+    seams = True
+
+    def __init__(self, card: ModelCard, network: SSD, *, device: torch.device, threshold: float) -> None:
+        folded = cast(SSD, fused(network))
+        super().__init__(card, folded, device=device)
+        self._ssd, self._threshold = folded, threshold
+        self._default: dict[Size, Tensor] = {}
+
+    def read_out(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        """Leave of the network's answers on a graphics card only the strongest, so that little is copied."""
+        logits, offsets = said
+        if logits.device.type == "cpu":
+            return logits, offsets
+        flat = logits.flatten(1)
+        values, index = flat.topk(min(MOST_COMPARED, flat.shape[1]), dim=1)
+        place = (index // logits.shape[2])[..., None].expand(-1, -1, 4)
+        return values, index, offsets.gather(1, place)
+
+    def results(self, answers: Answers, size: Size) -> list[Found]:
+        """See :class:`microscope_qc.ml.tasks.base.Task`."""
+        default = self._default_boxes(answers.shape)
+        founds = []
+        for picture in zip(*self.fetched(answers), strict=True):
+            scores, index, offsets = self._strongest(*picture)
+            if len(scores) == 0:  # most tiles of a good slide
+                founds.append(Found(np.zeros(0, CANDIDATE_DTYPE)))
+                continue
+            boxes = decode(offsets, default[index // self._ssd.classes])
+            answer = choose(boxes, scores, index % self._ssd.classes, size=size, iou=_IOU, most=MOST)
+            founds.append(Found(_rows(*answer)))
+        return founds
+
+    def _strongest(self, *picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, numbers and offsets of one picture's candidates, strongest first."""
+        if len(picture) == 2:
+            logits, offsets = picture
+            # numpy looks through them in this thread alone: the others belong to the network; NaN compares false
+            share = min(max(self._threshold, 1e-6), 1 - 1e-6)
+            least = np.log(share / (1 - share)) - 1e-4
+            index = torch.from_numpy(np.flatnonzero(logits.numpy().ravel() > least))
+            scores, offsets = logits.flatten()[index].sigmoid(), offsets[index // self._ssd.classes]
+        else:
+            values, index, offsets = picture
+            scores = values.sigmoid()
+        order = torch.argsort(scores, descending=True, stable=True)[:MOST_COMPARED]
+        order = order[scores[order] > self._threshold]
+        return scores[order], index[order], offsets[order]
+
+    def _default_boxes(self, shape: Size) -> Tensor:
+        if shape not in self._default:
+            self._default[shape] = self._ssd.default_boxes(*shape)[0].cpu()
+        return self._default[shape]
+
+    def parts(self, shape: Size) -> list[Region]:
+        """See :class:`microscope_qc.ml.tasks.base.Task`; halves that overlap as tiles do."""
+        overlap = max(STRIDE_PX, min(self.card.overlap_px, max(shape) // 4) // STRIDE_PX * STRIDE_PX)
+        side = -(-(max(shape) + overlap) // (2 * STRIDE_PX)) * STRIDE_PX
+        if side >= max(shape) or overlap >= side:
+            return []
+        return list(TileGrid(Region(0, 0, *shape), side, overlap))
+
+    def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
+        """See :class:`microscope_qc.ml.tasks.base.Task`; merged as tiles are."""
+        side = max(parts[0].shape)
+        grid = TileGrid(Region(0, 0, *shape), side, side - max(parts[1].x0 - parts[0].x0, parts[-1].y0 - parts[0].y0))
+        placed = []
+        for number, (found, part) in enumerate(zip(founds, parts, strict=True)):
+            rows = found.candidates.copy()
+            for name, start in (("y0", part.y0), ("y1", part.y0), ("x0", part.x0), ("x1", part.x0)):
+                rows[name] += start
+            rows["tile"] = number
+            placed.append(rows)
+        merged = merge_candidates(np.concatenate(placed), grid)
+        merged["tile"] = 0
+        return Found(merged)
+
+
+def choose(
+    boxes: Tensor, scores: Tensor, labels: Tensor, *, size: tuple[int, int], iou: float, most: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Clip boxes (n, 4) as x0, y0, x1, y1 to a picture of ``size`` and drop the weaker of those that overlap.
+
+    Returns
+    -------
+    (boxes (m, 4) as y0, x0, y1, x1, confidence (m,), label (m,))
+        Strongest first.
+    """
+    height, width = size
+    boxes = torch.stack(
+        [
+            boxes[:, 0].clamp(0, width), boxes[:, 1].clamp(0, height),
+            boxes[:, 2].clamp(0, width), boxes[:, 3].clamp(0, height),
+        ], dim=1
+    )  # fmt: skip
+    large = ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(dim=1)
+    boxes, labels, scores = boxes[large], labels[large], scores[large]
+    keep = torchvision.ops.batched_nms(boxes, scores, labels, iou)[:most]
+    return boxes[keep][:, [1, 0, 3, 2]], scores[keep], labels[keep]
+
+
+def _rows(boxes: Tensor, scores: Tensor, labels: Tensor) -> np.ndarray:
+    rows = np.zeros(len(scores), CANDIDATE_DTYPE)
+    corners = boxes.double().numpy()
+    for column, name in enumerate(("y0", "x0", "y1", "x1")):
+        rows[name] = corners[:, column]
+    rows["confidence"] = scores.float().numpy()
+    rows["label"] = labels.numpy()
+    return rows
