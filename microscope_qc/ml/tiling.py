@@ -73,29 +73,40 @@ def to_slide(found: np.ndarray, tile: Region, *, shape: tuple[int, int], index: 
     return placed
 
 
+def own_part(tile: Region, grid: TileGrid, *, share: float) -> tuple[float, float, float, float]:
+    """Part of a tile (y0, x0, y1, x1) without ``share`` of what it shares with each neighbour; with 0.5 they just meet.
+
+    Where a tile has no neighbour its part ends with the grid's region.
+    """
+    outer = grid.region
+    lows, highs = [], []
+    for starts, start, first, last in (
+        (grid.starts[0], tile.y0, outer.y0, outer.y1),
+        (grid.starts[1], tile.x0, outer.x0, outer.x1),
+    ):
+        place = int(np.searchsorted(starts, start))
+        low, high = float(first), float(last)
+        if place > 0:
+            low = start + share * (starts[place - 1] + grid.tile_px - start)
+        if place + 1 < len(starts):
+            high = start + grid.tile_px - share * (start + grid.tile_px - starts[place + 1])
+        lows.append(low)
+        highs.append(high)
+    return lows[0], lows[1], highs[0], highs[1]
+
+
 def in_valid_area(rows: np.ndarray, tile: Region, *, grid: TileGrid) -> np.ndarray:
     """Which candidates of a tile, in slide pixels, are the tile's own to tell: those with their middle in its share.
 
     What lies nearer to an inner border lies further inside the neighbouring tile, and is seen there with more around
     it. Of something longer than the overlap, which no tile sees whole, both parts reach beyond the middle of the
-    overlap and are kept, to be joined. Left to one tile, a find is no likelier at a seam than elsewhere: the number of
-    finds depends less on where the grid begins.
+    overlap and are kept, to be joined. Left to one tile, a finding is no likelier at a seam than elsewhere: the number
+    of findings depends less on where the grid begins.
     """
-    outer = grid.region
-    keep = np.ones(len(rows), bool)
-    for low, high, starts, start, first, last in (
-        ("y0", "y1", grid.starts[0], tile.y0, outer.y0, outer.y1),
-        ("x0", "x1", grid.starts[1], tile.x0, outer.x0, outer.x1),
-    ):
-        place = int(np.searchsorted(starts, start))
-        least, most = float(first), float(last)
-        if place > 0:
-            least = start + VALID_SHARE * (starts[place - 1] + grid.tile_px - start)
-        if place + 1 < len(starts):
-            most = start + grid.tile_px - VALID_SHARE * (start + grid.tile_px - starts[place + 1])
-        middle = (rows[low] + rows[high]) / 2
-        keep &= (middle >= least) & (middle <= most)
-    return keep
+    y0, x0, y1, x1 = own_part(tile, grid, share=VALID_SHARE)
+    y, x = (rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2
+    inside: np.ndarray = (y >= y0) & (y <= y1) & (x >= x0) & (x <= x1)
+    return inside
 
 
 def merge_settings(scale: tuple[float, float]) -> MergeSettings:

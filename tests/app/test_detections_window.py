@@ -13,7 +13,8 @@ from microscope_qc.app.canvas.view import View
 from microscope_qc.app.session.score_map import ScorePicture
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
-from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
+from microscope_qc.project.runs.heatmap import HeatMap
+from microscope_qc.project.runs.map_card import MapCard
 from microscope_qc.project.runs.plan import RunPlan
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def pixel(window: MainWindow, y: float, x: float) -> np.ndarray:
 
 def test_scores_lie_over_the_slide_where_it_was_looked_at(window: MainWindow, qtbot: QtBot) -> None:
     run = a_run(window)
-    heat = HeatMap.create(run.folder, HeatCard((0.0, 0.0), (100.0, 100.0), (12, 16), ("ACP",)))
+    heat = HeatMap.create(run.folder, MapCard((0.0, 0.0), (100.0, 100.0), (12, 16), ("ACP",)))
     values = np.full((1, 6, 16), 0.0, np.float32)
     values[0, 4, 2] = 1.0
     heat.add(Region(0, 0, 600, 1600), values, start_px=(0, 0), step_px=(100, 100))

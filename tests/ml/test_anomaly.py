@@ -203,7 +203,7 @@ def test_a_slide_gives_its_odd_places_and_a_map_that_survives_a_kill(model: Path
     values = heat.read()
     assert np.isfinite(values).all()
     for y, x in SPOTS:
-        assert values[heat.cell_at(y, x)] > 0.5
+        assert values[heat.card.cell_at(y, x)] > 0.5
     assert (values > 0.5).mean() < 0.2 and np.median(values) < 0.05
 
     killed = slide_run(tmp_path / "killed", model)

@@ -26,8 +26,9 @@ from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.tasks.activation import activation_box
 from microscope_qc.ml.tasks.base import Task
 from microscope_qc.ml.tasks.kinds import TASKS
-from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
+from microscope_qc.project.runs.heatmap import HeatMap
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
+from microscope_qc.project.runs.map_card import MapCard
 from microscope_qc.project.runs.plan import RunPlan, read_plan
 
 
@@ -167,7 +168,7 @@ def test_a_slide_of_windows_gives_finds_and_a_map_that_survives_a_kill(model: Pa
 
 
 def test_a_map_is_read_where_it_is_written(tmp_path: Path) -> None:
-    card = HeatCard((0.0, 0.0), (10.0, 10.0), (6, 8), ("A", "B"))
+    card = MapCard((0.0, 0.0), (10.0, 10.0), (6, 8), ("A", "B"))
     heat = HeatMap.create(tmp_path, card)
     tile = np.zeros((2, 2, 3), np.float32)
     tile[1, 0, 2] = 0.75
@@ -177,7 +178,7 @@ def test_a_map_is_read_where_it_is_written(tmp_path: Path) -> None:
     assert read is not None
     values = read.read(label=1)
     assert values[3, 6] == 0.75 and np.isnan(values[0]).all() and np.isfinite(values).sum() == 9
-    assert read.cell_at(35, 59) == (3, 5) and read.cell_at(-4, 1e9) == (0, 7)
+    assert read.card.cell_at(35, 59) == (3, 5) and read.card.cell_at(-4, 1e9) == (0, 7)
     again = HeatMap.create(tmp_path, card)
     assert again.read(label=1)[3, 6] == 0.75, "a continued run goes on with its map"
     again.add(Region(0, 40, 30, 80), np.full((2, 1, 2), 0.5), start_px=(10, 10), step_px=(10, 10))
@@ -200,7 +201,7 @@ def test_a_small_picture_of_a_map_shows_the_highest_scores(
 ) -> None:
     rng = np.random.default_rng(seed)
     values = (rng.random((3, *shape)) * (rng.random((3, *shape)) < 0.3)).astype(np.float16)
-    heat = HeatMap(tmp_path_factory.getbasetemp(), HeatCard((-5.0, 7.0), (4.0, 8.0), shape, ("A", "B", "C")), values)
+    heat = HeatMap(tmp_path_factory.getbasetemp(), MapCard((-5.0, 7.0), (4.0, 8.0), shape, ("A", "B", "C")), values)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microscope_qc.project.runs.heatmap._STRIP_CELLS", 64)  # many strips
         found = heat.excerpt(longest, label=label)

@@ -27,12 +27,13 @@ READERS = 2
 
 @dataclass(frozen=True, slots=True)
 class TileRecord:
-    """What is kept of a tile: candidates in slide pixels and scores of its places, or why it could not be read."""
+    """What is kept of a tile: candidates in slide pixels, scores and labels of its cells, or why it was not read."""
 
     index: int
     candidates: np.ndarray | None = None
     error: str = ""
     heat: np.ndarray | None = None
+    labels: np.ndarray | None = None
     frame: Region | None = None
 
 
@@ -126,7 +127,7 @@ class Pipeline:
             rows = to_slide(found.candidates, frame, shape=self.shape, index=index)
             if self.task.seams:
                 rows = rows[in_valid_area(rows, self.grid[index], grid=self.grid)]
-            records.append(TileRecord(index, candidates=rows, heat=found.heat, frame=frame))
+            records.append(TileRecord(index, candidates=rows, heat=found.heat, labels=found.labels, frame=frame))
         return records
 
     def close(self) -> None:

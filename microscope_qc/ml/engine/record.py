@@ -1,4 +1,4 @@
-"""Writes what a run found into its folder: heat map first, then the journal; a tile counts when both are there."""
+"""Writes what a run found into its folder: maps first, then the journal; a tile counts when all of it is there."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from microscope_qc.core.geometry import TileGrid
 from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord
 from microscope_qc.ml.tasks.base import CellGrid
-from microscope_qc.project.runs.heatmap import HeatCard, HeatMap
+from microscope_qc.ml.tiling import own_part
+from microscope_qc.project.runs.heatmap import HeatMap
 from microscope_qc.project.runs.journal import JournalWriter, read_journal, read_tile_errors
+from microscope_qc.project.runs.label_map import LabelMap
+from microscope_qc.project.runs.map_card import MapCard
+
+Pair = tuple[float, float]
 
 
 class RunWriter:
@@ -29,28 +35,12 @@ class RunWriter:
         self.done = {tile for tile, _ in read_journal(folder)[0] if 0 <= tile < tiles}
         self.damaged = {tile for tile in read_tile_errors(folder) if 0 <= tile < tiles}
         self._journal = JournalWriter(folder)
-        self._heat: HeatMap | None = None
-        self._cells: CellGrid | None = None
-        self._scale = (1.0, 1.0)
+        self._maps: _Maps | None = None
         self._lock = threading.Lock()
 
     def keep_maps(self, pipeline: Pipeline) -> None:
-        """Make the heat map, when the model gives one."""
-        if pipeline.task.heat is None:
-            return
-        self._cells, self._scale = pipeline.task.heat, pipeline.scale
-        region = pipeline.grid.region
-        cell = (self._cells.cell_px * self._scale[0], self._cells.cell_px * self._scale[1])
-        # cells of the map lie on those of the tiles that begin with the region
-        before = -self._cells.start_px % self._cells.cell_px
-        origin = (region.y0 - before * self._scale[0], region.x0 - before * self._scale[1])
-        card = HeatCard(
-            origin_px=origin,
-            cell_px=cell,
-            shape=(math.ceil((region.y1 - origin[0]) / cell[0]), math.ceil((region.x1 - origin[1]) / cell[1])),
-            classes=tuple(pipeline.task.card.classes),
-        )
-        self._heat = HeatMap.create(self._folder, card)
+        """Make the maps that the model gives."""
+        self._maps = _Maps(self._folder, pipeline)
 
     def skip(self, tiles: Sequence[int]) -> None:
         """Count tiles as finished because nothing but resin or emptiness is there."""
@@ -69,22 +59,57 @@ class RunWriter:
                     self._journal.error(record.index, record.error)
                     self.damaged.add(record.index)
                 else:
-                    self._warm(record)
+                    if self._maps is not None:
+                        self._maps.add(record)
                     self._journal.tile(record.index, record.candidates)
                 self.done.add(record.index)
-
-    def _warm(self, record: TileRecord) -> None:
-        if self._heat is None or self._cells is None or record.heat is None or record.frame is None:
-            return
-        start, step = (
-            (length * self._scale[0], length * self._scale[1]) for length in (self._cells.start_px, self._cells.cell_px)
-        )
-        self._heat.add(record.frame, np.asarray(record.heat), start_px=start, step_px=step)
 
     def close(self) -> None:
         """Bring everything to the disk."""
         try:
-            if self._heat is not None:
-                self._heat.flush()
+            if self._maps is not None:
+                self._maps.flush()
         finally:
             self._journal.close()
+
+
+class _Maps:
+    """The maps of a run: scores, labels, or none of them."""
+
+    def __init__(self, folder: Path, pipeline: Pipeline) -> None:
+        task = pipeline.task
+        self._grid, self._scale = pipeline.grid, pipeline.scale
+        self._cells, self._label_cells = task.heat, task.labels
+        classes = tuple(task.card.classes)
+        self._heat = None if task.heat is None else HeatMap.create(folder, self._card(task.heat, classes))
+        self._labels = None if task.labels is None else LabelMap.create(folder, self._card(task.labels, classes))
+
+    def _card(self, cells: CellGrid, classes: tuple[str, ...]) -> MapCard:
+        grid: TileGrid = self._grid
+        region, cell = grid.region, self._on_slide(cells.cell_px)
+        # cells of the map lie on those of the tiles that begin with the region
+        before = self._on_slide(-cells.start_px % cells.cell_px)
+        origin = (region.y0 - before[0], region.x0 - before[1])
+        rows, columns = math.ceil((region.y1 - origin[0]) / cell[0]), math.ceil((region.x1 - origin[1]) / cell[1])
+        return MapCard(origin_px=origin, cell_px=cell, shape=(rows, columns), classes=classes)
+
+    def _on_slide(self, length_px: float) -> Pair:
+        return length_px * self._scale[0], length_px * self._scale[1]
+
+    def add(self, record: TileRecord) -> None:
+        """Write what a tile gave."""
+        if record.frame is None:
+            return
+        if self._heat is not None and self._cells is not None and record.heat is not None:
+            start, step = self._on_slide(self._cells.start_px), self._on_slide(self._cells.cell_px)
+            self._heat.add(record.frame, np.asarray(record.heat), start_px=start, step_px=step)
+        if self._labels is not None and self._label_cells is not None and record.labels is not None:
+            start, step = self._on_slide(self._label_cells.start_px), self._on_slide(self._label_cells.cell_px)
+            own = own_part(self._grid[record.index], self._grid, share=0.5)
+            self._labels.add(own, record.frame, np.asarray(record.labels), start_px=start, step_px=step)
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        for written in (self._heat, self._labels):
+            if written is not None:
+                written.flush()

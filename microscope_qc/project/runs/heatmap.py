@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import ProjectError
-from microscope_qc.core.files import atomic_write, write_error
+from microscope_qc.core.files import write_error
 from microscope_qc.core.geometry import Region
+from microscope_qc.project.runs.map_card import MapCard, read_map_card
 
 HEAT_NAME = "heat.npy"
 HEAT_CARD_NAME = "heat.json"
@@ -21,16 +20,6 @@ _LEAST = 1e-4
 """Scores are kept from here on; nothing at all means that nobody has looked there."""
 _STRIP_CELLS = 1 << 22
 """Cells that are read at once for a picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatCard:
-    """Where the cells lie: ``origin_px`` and ``cell_px`` (y, x) in full-resolution pixels, one map for each class."""
-
-    origin_px: tuple[float, float]
-    cell_px: tuple[float, float]
-    shape: tuple[int, int]
-    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +42,21 @@ class HeatMap:
     score keeps the highest score, so that a tile that is done twice changes nothing.
     """
 
-    def __init__(self, folder: Path, card: HeatCard, values: np.ndarray) -> None:
+    def __init__(self, folder: Path, card: MapCard, values: np.ndarray) -> None:
         self.folder, self.card, self._values = folder, card, values
 
     @classmethod
-    def create(cls, folder: Path, card: HeatCard) -> HeatMap:
+    def create(cls, folder: Path, card: MapCard) -> HeatMap:
         """Make the file, or go on with the one that is there when it has the same cells."""
         path = folder / HEAT_NAME
         shape = (len(card.classes), *card.shape)
         try:
-            if path.exists() and _read_card(folder) == card:
+            if path.exists() and read_map_card(folder / HEAT_CARD_NAME) == card:
                 return cls(folder, card, np.load(path, mmap_mode="r+"))
             values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
         except OSError as error:
             raise write_error(path, error) from error
-        document = {
-            "origin_px": card.origin_px, "cell_px": card.cell_px, "shape": card.shape, "classes": card.classes,
-        }  # fmt: skip
-        atomic_write(folder / HEAT_CARD_NAME, json.dumps(document, ensure_ascii=False))
+        card.write(folder / HEAT_CARD_NAME)
         return cls(folder, card, values)
 
     @classmethod
@@ -84,7 +70,7 @@ class HeatMap:
         """
         if not (folder / HEAT_CARD_NAME).exists():
             return None
-        card = _read_card(folder)
+        card = read_map_card(folder / HEAT_CARD_NAME)
         try:
             values = np.load(folder / HEAT_NAME, mmap_mode="r")
             if card is None or values.shape != (len(card.classes), *card.shape) or values.dtype != np.float16:
@@ -146,22 +132,11 @@ class HeatMap:
         label
             Index of the class; the highest of all classes without it.
         """
-        y, x = slice(None), slice(None)
-        if region is not None:
-            first, last = self.cell_at(region.y0, region.x0), self.cell_at(region.y1 - 1, region.x1 - 1)
-            y, x = slice(first[0], last[0] + 1), slice(first[1], last[1] + 1)
+        y, x = self.card.cells_of(region)
         part = self._values[:, y, x] if label is None else self._values[label : label + 1, y, x]
         scores: Floats = np.asarray(part, np.float32).max(axis=0)
         scores[scores == 0] = np.nan
         return scores
-
-    def cell_at(self, y: float, x: float) -> tuple[int, int]:
-        """Row and column of the cell at a place of the slide (the nearest one outside the map)."""
-        (y0, x0), (height, width), (rows, columns) = self.card.origin_px, self.card.cell_px, self.card.shape
-        return (
-            min(max(int((y - y0) // height), 0), rows - 1),
-            min(max(int((x - x0) // width), 0), columns - 1),
-        )
 
     def picture(self, longest_px: int, *, label: int | None = None, region: Region | None = None) -> np.ndarray:
         """The map with at most so many cells along its longer side; see :meth:`excerpt`."""
@@ -179,10 +154,8 @@ class HeatMap:
         region
             In full-resolution pixels, all cells that touch it; everything without it.
         """
-        first, last = (0, 0), (self.card.shape[0] - 1, self.card.shape[1] - 1)
-        if region is not None:
-            first, last = self.cell_at(region.y0, region.x0), self.cell_at(region.y1 - 1, region.x1 - 1)
-        rows, columns = last[0] + 1 - first[0], last[1] + 1 - first[1]
+        down, along = self.card.cells_of(region)
+        rows, columns = down.stop - down.start, along.stop - along.start
         step = -(-max(rows, columns) // longest_px)
         # scores are never negative: as whole numbers their bits have the same order, and are compared much faster
         bits = self._values.view(np.uint16)
@@ -191,8 +164,8 @@ class HeatMap:
         found = np.zeros((-(-rows // step), across // step), np.uint16)
         strip = max(1, _STRIP_CELLS // (across * step * len(planes)))
         for start in range(0, len(found), strip):
-            y0 = first[0] + start * step
-            part = planes[:, y0 : min(y0 + strip * step, last[0] + 1), first[1] : last[1] + 1].max(axis=0)
+            y0 = down.start + start * step
+            part = planes[:, y0 : min(y0 + strip * step, down.stop), along].max(axis=0)
             padded = np.zeros((-(-len(part) // step) * step, across), np.uint16)
             padded[: part.shape[0], : part.shape[1]] = part
             found[start : start + strip] = padded.reshape(-1, step, across // step, step).max(axis=(1, 3))
@@ -200,24 +173,11 @@ class HeatMap:
         scores[scores == 0] = np.nan
         (y, x), (height, width) = self.card.origin_px, self.card.cell_px
         return HeatExcerpt(
-            scores, step, (y + first[0] * height, x + first[1] * width, y + (last[0] + 1) * height,
-                           x + (last[1] + 1) * width),
+            scores, step,
+            (y + down.start * height, x + along.start * width, y + down.stop * height, x + along.stop * width),
         )  # fmt: skip
 
     def flush(self) -> None:
         """Bring everything to the disk."""
         if isinstance(self._values, np.memmap):
             self._values.flush()
-
-
-def _read_card(folder: Path) -> HeatCard | None:
-    try:
-        data: dict[str, Any] = json.loads((folder / HEAT_CARD_NAME).read_text(encoding="utf-8"))
-        origin, cell, shape = data["origin_px"], data["cell_px"], data["shape"]
-        card = HeatCard(
-            (float(origin[0]), float(origin[1])), (float(cell[0]), float(cell[1])), (int(shape[0]), int(shape[1])),
-            tuple(str(code) for code in data["classes"]),
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return None
-    return card if min(card.cell_px) > 0 and min(card.shape) > 0 else None

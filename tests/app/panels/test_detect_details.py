@@ -24,14 +24,15 @@ from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
-from microscope_qc.project.runs.heatmap import HEAT_NAME, HeatCard, HeatMap
+from microscope_qc.project.runs.heatmap import HEAT_NAME, HeatMap
 from microscope_qc.project.runs.journal import JournalWriter, write_status
+from microscope_qc.project.runs.map_card import MapCard
 from microscope_qc.project.runs.mask_files import write_mask
 from microscope_qc.project.runs.plan import RunPlan
 
 pytestmark = pytest.mark.window
 
-CELLS = HeatCard((0.0, 0.0), (100.0, 100.0), (12, 16), ("ACP", "AOP"))
+CELLS = MapCard((0.0, 0.0), (100.0, 100.0), (12, 16), ("ACP", "AOP"))
 
 
 def add_run(
