@@ -205,3 +205,14 @@ def test_finds_given_out_so_far_do_not_depend_on_how_often_one_looked(seed):
         for before in order[: number + 1]:
             once.add(int(before), tiles[before])
         assert len(once.settled()) == given_out
+
+
+@pytest.mark.parametrize(("start", "joined"), [(110, True), (127, True), (129, False), (138, False)])
+def test_fragments_are_joined_only_where_they_line_up(start, joined):
+    grid = TileGrid(Region(0, 0, 300, 500), 300, 100)  # tiles x 0..300 and 200..500
+    left = (100, 180, 140, 300, 0.9, 0, 0)  # cut by the border of tile 0
+    right = (start, 200, start + 40, 360, 0.9, 0, 1)  # goes on in tile 1; 0.3 of 40 px are 12
+    merged = merge_candidates(candidates([left, right]), grid)
+    assert len(merged) == (1 if joined else 2)
+    if joined:
+        assert found_boxes(merged)[0].tolist() == [100, 180, start + 40, 360]

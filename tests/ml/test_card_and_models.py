@@ -99,6 +99,17 @@ def test_wrong_cards(model: Path, tmp_path: Path, change: dict, words: str) -> N
         load_card(folder)
 
 
+@pytest.mark.parametrize("task", ["classify", "anomaly"])
+def test_a_card_that_lacks_what_its_task_needs(model: Path, tmp_path: Path, task: str) -> None:
+    folder = copy(model, tmp_path / "m")
+    card = json.loads((folder / CARD_NAME).read_text())
+    (folder / CARD_NAME).write_text(json.dumps(card | {"task": task}))
+    with pytest.raises(ModelError, match="needs windows"):
+        load_card(folder)
+    (folder / CARD_NAME).write_text(json.dumps(card | {"task": "of another version"}))
+    assert load_card(folder).task == "of another version"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
 def test_damaged_cards(model: Path, tmp_path: Path, content: bytes) -> None:
     folder = copy(model, tmp_path / "m")

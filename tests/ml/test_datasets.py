@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from learning_toys import coco_folder, draw
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets import load_dataset, split
+from microscope_qc.ml.datasets import AnnotatedImage, Dataset, load_dataset, split
 from microscope_qc.ml.datasets.coco import find_picture
 from microscope_qc.ml.datasets.crops import CropSampler, load_scaled
 
@@ -130,3 +131,21 @@ def test_fingerprint_sees_every_box(coco: Path) -> None:
     assert before == load_dataset(coco).fingerprint()
     data.pictures[0].boxes[0, 0] += 1
     assert data.fingerprint() != before
+
+
+def test_a_defect_that_is_cut_off_by_the_crop_is_asked_for_only_where_enough_of_it_is_seen(tmp_path: Path) -> None:
+    picture = np.full((128, 512, 3), 120, np.uint8)
+    picture[44:84, 100:140] = 20
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    image = AnnotatedImage(tmp_path / "p.png", (128, 512), np.array([[44.0, 100, 84, 140]]), np.array([0]))
+    sampler = CropSampler(Dataset(["SQ"], [image]), side=128, model_um=None, seed=0, stride_px=64)
+    asked = ignored = 0
+    for step in range(200):
+        for crop in sampler.batch(step, 4):
+            # of a square that is cut along one side the shorter side tells how much is seen
+            for box in crop.boxes:
+                assert min(box[2:] - box[:2]) >= 0.39 * max(box[2:] - box[:2])
+            for box in crop.ignore:
+                assert min(box[2:] - box[:2]) < 0.41 * max(box[2:] - box[:2])
+            asked, ignored = asked + len(crop.boxes), ignored + len(crop.ignore)
+    assert asked > 200 and ignored > 5

@@ -21,11 +21,13 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import merge_candidates
 from microscope_qc.ml.architectures.base import build_network, networks_of
 from microscope_qc.ml.architectures.loading import load_task, open_task
-from microscope_qc.ml.cards import ModelCard, read_card
+from microscope_qc.ml.architectures.window_classifier.task import WindowTask
+from microscope_qc.ml.cards import ModelCard, WindowSettings, read_card
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.tasks.activation import activation_box
 from microscope_qc.ml.tasks.base import Task
 from microscope_qc.ml.tasks.kinds import TASKS
+from microscope_qc.ml.tasks.pictures import find
 from microscope_qc.project.runs.heatmap import HeatMap
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
 from microscope_qc.project.runs.map_card import MapCard
@@ -236,3 +238,34 @@ def test_what_cannot_be_a_classifier_is_refused(model: Path, tmp_path: Path) -> 
             TASKS.get("classify").check(ModelCard.model_validate(card | {"windows": card["windows"] | wrong}))
     with pytest.raises(ModelError, match="task segment cannot be run over slides"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "segment", card={"task": "segment"}))))
+
+
+class DarkCells(torch.nn.Module):
+    """Class 0 is as sure as a window is dark, in cells of 16 px; no cell sees beyond itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = torch.nn.AvgPool2d(16)
+        self.stride = 16
+
+    def maps(self, pictures: torch.Tensor) -> torch.Tensor:
+        dark = -60 * self.features(pictures).mean(dim=1, keepdim=True) - 1
+        return torch.cat([dark, torch.zeros_like(dark)], dim=1)
+
+
+def test_what_a_windows_border_cuts_is_left_to_the_window_that_shows_it_whole() -> None:
+    card = ModelCard(
+        name="cells", task="classify", architecture="light", classes=["SQ"], class_names=["Square"], tile_px=256,
+        overlap_px=48, mean=(0.5, 0.5, 0.5), std=(1, 1, 1), confidence=0.5,
+        windows=WindowSettings(window_px=WINDOW, stride_px=STRIDE),
+    )  # fmt: skip
+    task = WindowTask(card, DarkCells(), device=torch.device("cpu"), threshold=0.5)
+    picture = np.full((256, 256, 3), 128, np.uint8)
+    picture[96:128, 112:144] = 30  # windows begin every 16 px: half of them cut it
+    picture[0:32, 32:64] = 30  # at the tile's end no window shows more of it
+    (found,) = find(task, [picture])
+    boxes = [[round(float(row[name])) for name in ("y0", "x0", "y1", "x1")] for row in found.candidates]
+    # the boxes are those of smoothed maps, a few pixels larger
+    assert len(boxes) == 2
+    for (y0, x0, y1, x1), (top, left) in zip(sorted(boxes), ((0, 32), (96, 112)), strict=True):
+        assert abs(y0 - top) <= 8 and abs(x0 - left) <= 8 and abs(y1 - top - 32) <= 8 and abs(x1 - left - 32) <= 8
