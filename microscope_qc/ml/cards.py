@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.files import atomic_write
@@ -100,7 +100,7 @@ class ModelCard(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     task: str = Field(min_length=1, max_length=200)
     architecture: str
-    network: dict[str, Any] = Field(default_factory=dict)
+    network: dict[str, JsonValue] = Field(default_factory=dict)
     classes: list[str] = Field(min_length=1, max_length=10_000)
     class_names: list[str]
     pixel_size_um: float | None = Field(default=None, gt=0)
@@ -112,9 +112,9 @@ class ModelCard(BaseModel):
     trained_on: str = ""
     windows: WindowSettings | None = None
     anomaly: AnomalySettings | None = None
-    metrics: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, JsonValue] = Field(default_factory=dict)
     fingerprint: str = ""
-    training: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelCard:

@@ -1,4 +1,7 @@
-"""Memory that passes over large tiles use again and again stays with the process. No torch in here."""
+"""Memory that passes over large tiles use again and again stays with the process. No torch in here.
+
+torch keeps freed memory for graphics cards only; on a processor it leaves that to the C library.
+"""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from microscope_qc.core.jobs import Job, Progress
 
@@ -47,7 +47,7 @@ class TrainSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     network: str = "ssd"
-    network_settings: dict[str, Any] = Field(default_factory=dict)
+    network_settings: dict[str, JsonValue] = Field(default_factory=dict)
     epochs: int = Field(default=20, ge=1, le=100_000)
     batch: int = Field(default=8, ge=1, le=1024)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)

@@ -7,11 +7,11 @@ import gc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.tasks.base import Found, Size, Task
+from microscope_qc.ml.tasks.base import Answers, Found, Size, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +25,13 @@ class OutOfMemory(MicroscopeQCError, MemoryError):
 class Pieces:
     """Answers for one slot that was taken apart."""
 
-    computed: list[Any]
+    computed: list[Answers]
     parts: list[Region]
     shape: Size
+
+
+Computed = list[Answers | Pieces]
+"""Answers for some slots, in the pieces that fitted into memory."""
 
 
 class Ladder:
@@ -36,7 +40,7 @@ class Ladder:
     Parameters
     ----------
     tell
-        Takes one sentence for a person at every step down.
+        Takes one sentence for the user at every step down.
     """
 
     def __init__(self, task: Task, tell: Callable[[str], None]) -> None:
@@ -46,7 +50,7 @@ class Ladder:
         self._turns, self._in_turn = threading.RLock(), False
         self._steps = 0
 
-    def compute(self, slots: Tensor, size: Size) -> list[Any]:
+    def compute(self, slots: Tensor, size: Size) -> Computed:
         """Answers for the slots (B, H, W, 3), in pieces that :meth:`results` puts together again.
 
         Raises
@@ -58,8 +62,8 @@ class Ladder:
         with self._turns if self._in_turn else contextlib.nullcontext():
             return self._computed(slots, size)
 
-    def _computed(self, slots: Tensor, size: Size) -> list[Any]:
-        computed: list[Any] = []
+    def _computed(self, slots: Tensor, size: Size) -> Computed:
+        computed: Computed = []
         start = 0
         while start < len(slots):
             apart, steps = self._apart, self._steps
@@ -112,7 +116,7 @@ class Ladder:
                 hint="Close other programs, and start the detection again to go on.",
             )
 
-    def results(self, computed: list[Any], size: Size) -> list[Found]:
+    def results(self, computed: Computed, size: Size) -> list[Found]:
         """What every slot gave; safe in another thread."""
         founds: list[Found] = []
         for piece in computed:

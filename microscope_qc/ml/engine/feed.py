@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -124,7 +124,7 @@ class Feed:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _buffer(task: Task, shape: tuple[int, int], tiles: int) -> Any:
+def _buffer(task: Task, shape: tuple[int, int], tiles: int) -> torch.Tensor:
     import torch
 
     (height, width), kind = task.slot(shape)

@@ -6,18 +6,17 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.ml.architectures.loading import load_task
-from microscope_qc.ml.engine.fallback import Ladder
+from microscope_qc.ml.engine.fallback import Computed, Ladder
 from microscope_qc.ml.engine.feed import Feed
 from microscope_qc.ml.engine.pixels import TileReader
 from microscope_qc.ml.engine.sink import Sink
-from microscope_qc.ml.engine.streams import Computed, Streams
+from microscope_qc.ml.engine.streams import Done, Streams
 from microscope_qc.ml.tiling import in_valid_area, model_tile_shape, slide_scale, to_slide
 from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.project.runs.speed import Meter
@@ -86,10 +85,10 @@ class Pipeline:
         feed = Feed(
             self.task, self.reader, groups=groups, place=self.grid.__getitem__, readers=READERS, held=streams.ahead
         )
-        sink = Sink(lambda item: take(self._records(*item)))
+        sink: Sink[tuple[list[int], dict[int, str], Computed]] = Sink(lambda item: take(self._records(*item)))
         busy = self.task.busy_s
 
-        def done(item: Computed) -> None:
+        def done(item: Done[Computed]) -> None:
             nonlocal busy
             feed.free(item.batch)
             seconds = item.seconds / streams.count
@@ -117,7 +116,7 @@ class Pipeline:
                 for stage in (sink, feed, streams):  # the last is closed first
                     ends.callback(stage.close)
 
-    def _records(self, tiles: list[int], errors: dict[int, str], computed: list[Any]) -> list[TileRecord]:
+    def _records(self, tiles: list[int], errors: dict[int, str], computed: Computed) -> list[TileRecord]:
         records = []
         for index, found in zip(tiles, self.ladder.results(computed, self.shape), strict=True):
             if index in errors:

@@ -6,23 +6,26 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 DEPTH = 4
 """Batches that may wait to be written before the forward pass waits for them."""
 
 
-class Sink:
+T = TypeVar("T")
+
+
+class Sink(Generic[T]):
     """Calls ``take`` with every item in a thread of its own, in order, a few behind at most."""
 
-    def __init__(self, take: Callable[[Any], None]) -> None:
+    def __init__(self, take: Callable[[T], None]) -> None:
         self._take = take
-        self._items: queue.Queue[Any] = queue.Queue(DEPTH)
+        self._items: queue.Queue[T | None] = queue.Queue(DEPTH)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="results", daemon=True)
         self._thread.start()
 
-    def put(self, item: Any) -> float:
+    def put(self, item: T) -> float:
         """Hand an item over; return the seconds waited for room. Raises what ``take`` raised before."""
         started = time.perf_counter()
         self._items.put(item)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 
@@ -38,16 +38,19 @@ def as_one_stream(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@dataclass(slots=True)
-class Computed:
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
     """A batch, what became of it, and how long that took."""
 
     batch: Batch
-    answer: Any
+    answer: T
     seconds: float
 
 
-class Streams:
+class Streams(Generic[T]):
     """Computes batches; gives them back in order.
 
     Parameters
@@ -56,11 +59,11 @@ class Streams:
         Called with the slots of a batch, in the thread of a stream.
     """
 
-    def __init__(self, compute: Callable[[torch.Tensor], Any], *, device: torch.device) -> None:
+    def __init__(self, compute: Callable[[torch.Tensor], T], *, device: torch.device) -> None:
         self._compute = compute
         self._threads = torch.get_num_threads()
         self.count = stream_count(device)
-        self._pending: deque[Future[Computed]] = deque()
+        self._pending: deque[Future[Done[T]]] = deque()
         self._pool: ThreadPoolExecutor | None = None
         if self.count > 1:
             each = max(1, self._threads // self.count)
@@ -83,19 +86,19 @@ class Streams:
         if self._pool is not None:
             self._pending.append(self._pool.submit(self._work, batch))
             return
-        done: Future[Computed] = Future()
+        done: Future[Done[T]] = Future()
         done.set_result(self._work(batch))
         self._pending.append(done)
 
-    def finished(self, *, all_of_them: bool = False) -> Iterator[Computed]:
+    def finished(self, *, all_of_them: bool = False) -> Iterator[Done[T]]:
         """Batches in order, waiting for as many as must be taken away before the next is put."""
         while self._pending and (all_of_them or len(self._pending) >= self.ahead):
             yield self._pending.popleft().result()
 
-    def _work(self, batch: Batch) -> Computed:
+    def _work(self, batch: Batch) -> Done[T]:
         started = time.perf_counter()
         answer = self._compute(batch.slots)
-        return Computed(batch, answer, time.perf_counter() - started)
+        return Done(batch, answer, time.perf_counter() - started)
 
     def close(self) -> None:
         """End the threads, after what they are computing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -123,9 +123,9 @@ class RunPlan(BaseModel):
         return name or "a model"
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """What makes two runs over a slide the same: with equal settings the older one is continued."""
-        settings: dict[str, Any] = {
+        settings: dict[str, object] = {
             "model": self.model_name,
             "weights": self.weights,
             "region": None if self.region is None else _from_region(self.region),
@@ -148,7 +148,7 @@ class RunPlan(BaseModel):
         except ValueError as error:
             raise ProjectError(f"Run {self.run_id} does not say which tiles it has ({error}).") from error
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """What is stored: the fields that were set, as JSON has them."""
         return self.model_dump(mode="json", exclude_unset=True)
 

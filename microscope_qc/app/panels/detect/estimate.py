@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from microscope_qc.app.panels.detect.pace import seconds_for, speed_key
 from microscope_qc.core.area_mask import AreaMask
@@ -16,13 +16,14 @@ from microscope_qc.project.wording import percent
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
+    from microscope_qc.ml.cards import ModelCard
     from microscope_qc.project.records import SlideRecord
 
 LONG_S = 600.0
 """A detection that takes longer is offered for the visible area first."""
 
 
-def grid_of(card: Any, slide: SlideRecord, region: Region | None) -> TileGrid:
+def grid_of(card: ModelCard, slide: SlideRecord, region: Region | None) -> TileGrid:
     """Tiles in which a model goes over an area (None: the whole slide)."""
     scale = slide_scale(card.pixel_size_um, slide.pixel_size_um)
     return tile_grid(card, region or Region(0, 0, *slide.shape_px), scale=scale)
@@ -31,7 +32,7 @@ def grid_of(card: Any, slide: SlideRecord, region: Region | None) -> TileGrid:
 class Estimate:
     """Counts tiles for the slide on screen and the chosen model, and puts them into words."""
 
-    def __init__(self, session: Session, card: Callable[[], Any | None]) -> None:
+    def __init__(self, session: Session, card: Callable[[], ModelCard | None]) -> None:
         self._session, self._card = session, card
         self._counted: tuple[AreaMask | None, TileGrid | None, int] = (None, None, 0)
 

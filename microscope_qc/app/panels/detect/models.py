@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -14,15 +14,18 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import note
 from microscope_qc.core.errors import MicroscopeQCError
 
+if TYPE_CHECKING:
+    from microscope_qc.ml.cards import ModelCard
+
 OWN_MODELS = "own_models"
 LOCAL_ADVICE = "For your slides: label about 50, then train."
 
-Models = Callable[[], Sequence[Any]]
-LoadModel = Callable[[str], Any]
+Models = Callable[[], Sequence["ModelCard"]]
+LoadModel = Callable[[str], "ModelCard"]
 ChooseFolder = Callable[[QWidget], str]
 
 
-def installed_models() -> Sequence[Any]:
+def installed_models() -> Sequence[ModelCard]:
     """Cards of the models that come with the program and are run over slides."""
     from microscope_qc.ml.library import list_models
     from microscope_qc.ml.tasks.kinds import TASKS
@@ -30,7 +33,7 @@ def installed_models() -> Sequence[Any]:
     return [card for card in list_models() if card.task in TASKS]
 
 
-def load_model(folder: str) -> Any:
+def load_model(folder: str) -> ModelCard:
     """Card of a model folder."""
     from microscope_qc.ml.library import load_card
 
@@ -61,7 +64,7 @@ class ModelChooser(QWidget):
         self._list_models = models
         self._load_model = load
         self._ask_folder = ask_folder
-        self._cards: list[Any] = []
+        self._cards: list[ModelCard] = []
         self._arguments: list[str] = []  # what the workflow finds each model by
         self._problem = ""
         self.list = QComboBox()
@@ -83,7 +86,7 @@ class ModelChooser(QWidget):
         self.refresh()
 
     @property
-    def card(self) -> Any | None:
+    def card(self) -> ModelCard | None:
         """Card of the chosen model."""
         place = self.list.currentIndex()
         return self._cards[place] if 0 <= place < len(self._cards) else None
@@ -131,7 +134,7 @@ class ModelChooser(QWidget):
         if folder in self._arguments:
             self.list.setCurrentIndex(self._arguments.index(folder))
 
-    def _add(self, card: Any, argument: str) -> None:
+    def _add(self, card: ModelCard, argument: str) -> None:
         self._cards.append(card)
         self._arguments.append(argument)
 
@@ -157,7 +160,7 @@ class ModelChooser(QWidget):
         self.changed.emit()
 
 
-def _tooltip(card: Any) -> str:
+def _tooltip(card: ModelCard) -> str:
     lines = [f"finds: {', '.join(card.classes)}" if card.classes else ""]
     if card.pixel_size_um:
         lines.append(f"looks at {card.pixel_size_um:g} µm per px")

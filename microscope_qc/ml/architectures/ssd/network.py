@@ -137,7 +137,10 @@ class SSD(nn.Module):
 
 
 def decode(offsets: Tensor, default: Tensor) -> Tensor:
-    """Boxes x0, y0, x1, y1 from offsets (..., 4) to default boxes (..., 4), as in Girshick et al. (CVPR 2014)."""
+    """Boxes x0, y0, x1, y1 from offsets (..., 4) to default boxes (..., 4), as in Girshick et al. (CVPR 2014).
+
+    torchvision's own way, ``BoxCoder``, is private and takes flat lists only.
+    """
     size = default[..., 2:] - default[..., :2]
     middle = default[..., :2] + 0.5 * size + offsets[..., :2] * size
     half = 0.5 * size * torch.exp(offsets[..., 2:].clamp(max=_LARGEST_LOG_RATIO))

@@ -123,14 +123,8 @@ def choose(
     (boxes (m, 4) as y0, x0, y1, x1, confidence (m,), label (m,))
         Strongest first.
     """
-    height, width = size
-    boxes = torch.stack(
-        [
-            boxes[:, 0].clamp(0, width), boxes[:, 1].clamp(0, height),
-            boxes[:, 2].clamp(0, width), boxes[:, 3].clamp(0, height),
-        ], dim=1
-    )  # fmt: skip
-    large = ((boxes[:, 2:] - boxes[:, :2]) >= 1.0).all(dim=1)
+    boxes = torchvision.ops.clip_boxes_to_image(boxes, size)
+    large = torchvision.ops.remove_small_boxes(boxes, 1.0)
     boxes, labels, scores = boxes[large], labels[large], scores[large]
     keep = torchvision.ops.batched_nms(boxes, scores, labels, iou)[:most]
     return boxes[keep][:, [1, 0, 3, 2]], scores[keep], labels[keep]
