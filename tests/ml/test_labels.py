@@ -58,7 +58,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def project(tmp_path: Path, packages: Path):
     cv2.imwrite(str(tmp_path / "slide.png"), picture())
     with Project.create(tmp_path / "p", slides=[tmp_path / "slide.png"]) as made:
-        made.set_pixel_size(made.slides[0].id, 0.5)
+        made.slides.set_pixel_size(made.slides[0].id, 0.5)
         yield made
 
 

@@ -13,9 +13,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def fused(network: nn.Module) -> nn.Module:
     """Copy of a network for inference, with every normalisation that directly follows a convolution folded into it.
 
-    ``torch.fx.experimental.optimization.fuse`` does the same to networks that can be traced, and gives back a graph
-    without their methods. Names of modules stay; a folded normalisation is replaced by one that does nothing. The network's modules must be
+    Names of modules stay; a folded normalisation is replaced by one that does nothing. The network's modules must be
     used in the order in which they are defined, as torchvision's and those of this package are.
+
+    ``torch.fx.experimental.optimization.fuse`` does the same to networks that can be traced, but what it gives back is
+    a graph without the network's own methods.
     """
     folded = copy.deepcopy(network).eval()
     for module in list(folded.modules()):
