@@ -16,17 +16,17 @@ WEIGHTS_NAME = "weights.safetensors"
 
 
 class WindowSettings(BaseModel):
-    """How a model of windows, a classifier or an anomaly model, looks at a slide.
+    """How a model of windows, a classifier or an anomaly model, scans a slide.
 
     Attributes
     ----------
     window_px, stride_px
         Side of a window and distance between windows, in pixels of the model's size.
     scales
-        Every window is looked at this many times larger too (an image pyramid); 1 is the model's own size.
+        Every window is scanned this many times larger too (an image pyramid); 1 is the model's own size.
     cam_share
-        A find's box holds what is above this share of the strongest place of the window's map: its class activations,
-        or the errors of an anomaly model.
+        A finding's box holds what is above this share of the strongest place of the window's map: its class
+        activations, or the errors of an anomaly model.
     shared
         Whether neighbouring windows share their features where the network allows it; they then see a little beyond
         their border, where alone they would see padding.
@@ -83,13 +83,13 @@ class ModelCard(BaseModel):
     mean, std
         Normalisation of red, green and blue (0 to 1).
     confidence
-        Finds below it are hidden at first.
+        Findings below it are hidden at first.
     trained_on
-        One line for a person.
+        One line for users.
     network
         Settings of the architecture.
     windows
-        How a classifier or an anomaly model looks at a slide; None for other tasks.
+        How a classifier or an anomaly model scans a slide; None for other tasks.
     anomaly
         What an anomaly model takes for out of the ordinary; None for other tasks.
     """

@@ -24,7 +24,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise InputError(f"{wanted!r} is no device.", hint="Use auto, cpu or cuda:0.") from error
+        raise InputError(f"{wanted!r} is not a device.", hint="Use auto, cpu or cuda:0.") from error
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"The device {wanted} is not supported.", hint="Use auto, cpu or cuda:0.")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
@@ -42,7 +42,7 @@ def use_threads(*, share: int | None = None) -> None:
     ----------
     share
         So many processes do the same on this computer, and each takes its part of the cores. OMP_NUM_THREADS is not
-        heeded then: dask sets it to 1 for every worker, whatever the person said.
+        heeded then: dask sets it to 1 for every worker, whatever the user said.
     """
     said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if share is None and said.isdecimal() and int(said) > 0:

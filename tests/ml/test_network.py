@@ -10,7 +10,7 @@ from learning_toys import draw, untrained_model
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.architectures.base import build_network
 from microscope_qc.ml.architectures.loading import open_task
-from microscope_qc.ml.architectures.ssd.loss import Target, assign, detection_loss
+from microscope_qc.ml.architectures.ssd.loss import BoxTarget, assign, detection_loss
 from microscope_qc.ml.architectures.ssd.network import decode
 from microscope_qc.ml.tasks.pictures import TaskFinder, find
 
@@ -48,8 +48,10 @@ def test_ignored_places_cost_nothing() -> None:
     none = torch.zeros(0, 4)
     everywhere = torch.tensor([[-999.0, -999, 999, 999]])
     labels = torch.zeros(0, dtype=torch.int64)
-    free = detection_loss(logits, offsets, default=default, levels=levels, targets=[Target(none, labels, everywhere)])
-    counted = detection_loss(logits, offsets, default=default, levels=levels, targets=[Target(none, labels, none)])
+    free = detection_loss(
+        logits, offsets, default=default, levels=levels, targets=[BoxTarget(none, labels, everywhere)]
+    )
+    counted = detection_loss(logits, offsets, default=default, levels=levels, targets=[BoxTarget(none, labels, none)])
     assert float(sum(free.values())) == 0.0 and float(sum(counted.values())) > 0.0
 
 

@@ -52,7 +52,7 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
         try:
             pictures += _pictures(file, document, classes)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{file.name} is no proper COCO file ({error!r}).", hint="Export it again.") from error
+            raise ModelError(f"{file.name} is not a proper COCO file ({error!r}).", hint="Export it again.") from error
     return Dataset(classes, pictures, full_names(classes))
 
 

@@ -15,7 +15,7 @@ BACKGROUND_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Crop:
+class TrainingCrop:
     """One training picture, uint8 (side, side, 3), with boxes y0, x0, y1, x1 in its own pixels."""
 
     pixels: np.ndarray
@@ -95,7 +95,7 @@ class CropSampler:
         self._areas = areas / areas.sum()
         self.crops_per_epoch = int(sum(np.ceil(areas / side**2)))
 
-    def batch(self, step: int, count: int) -> list[Crop]:
+    def batch(self, step: int, count: int) -> list[TrainingCrop]:
         """Crops of one training step."""
         rng = np.random.default_rng([self._seed, 1, step])
         return [self._draw(rng) for _ in range(count)]
@@ -110,7 +110,7 @@ class CropSampler:
             parts.append(pixels[y : y + 64, x : x + 64].reshape(-1, 3))
         return np.concatenate(parts)
 
-    def _draw(self, rng: np.random.Generator) -> Crop:
+    def _draw(self, rng: np.random.Generator) -> TrainingCrop:
         scale = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
         source_side = self.side / scale
         if len(self._defects) and rng.random() >= BACKGROUND_SHARE:
@@ -157,7 +157,7 @@ def _start(middle: float, source_side: float, length: int) -> float:
 
 def _augment(
     rng: np.random.Generator, pixels: np.ndarray, boxes: np.ndarray, labels: np.ndarray, ignore: np.ndarray
-) -> Crop:
+) -> TrainingCrop:
     side = pixels.shape[0]
     boxes, ignore = boxes.copy(), ignore.copy()
     # layers run in any direction on a slide, so quarter turns are as natural as mirror images
@@ -181,4 +181,4 @@ def _augment(
     if rng.random() < 0.4:
         noise = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 6))
         pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
-    return Crop(pixels, boxes, labels, ignore)
+    return TrainingCrop(pixels, boxes, labels, ignore)

@@ -30,7 +30,7 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
     Raises
     ------
     ModelError
-        When a file is no Pascal VOC annotation.
+        When a file is not a Pascal VOC annotation.
     """
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, parse
@@ -45,7 +45,7 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
             objects = [_object(node) for node in tree.iter("object")]
         except (ParseError, DefusedXmlException, AttributeError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{file.name} is no Pascal VOC annotation ({error}).", hint="Take it out of the folder."
+                f"{file.name} is not a Pascal VOC annotation ({error}).", hint="Take it out of the folder."
             ) from error
         except OSError as error:
             raise ModelError(f"{file.name} cannot be read ({error}).") from error

@@ -1,4 +1,4 @@
-"""Which tiles of a run are looked at."""
+"""Which tiles of a run are scanned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def wanted_tiles(folder: Path, pipeline: Pipeline) -> list[int]:
-    """Tiles that a run looks at; where that is not settled yet, the mask is made and kept."""
+    """Tiles that a run scans; where that is not settled yet, the mask is made and kept."""
     if not has_mask(folder):
         made = None
         if pipeline.plan.skip_empty:

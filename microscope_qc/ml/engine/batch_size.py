@@ -101,7 +101,7 @@ def _key(task: Task, shape: Size) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """What a person calls the device."""
+    """What users call the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()

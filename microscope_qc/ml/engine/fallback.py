@@ -132,7 +132,7 @@ class Ladder:
 
 
 def _inside(part: Region, size: Size) -> Size:
-    """How much of a part is no padding."""
+    """How much of a part is not padding."""
     return max(0, min(part.y1, size[0]) - part.y0), max(0, min(part.x1, size[1]) - part.x0)
 
 

@@ -98,7 +98,7 @@ class Task(Protocol):
         """Write pixels, uint8 (h, w, 3), into ``slot`` (H, W, 3); what is left of it is padding."""
 
     def compute(self, slots: Tensor, size: Size) -> Answers:
-        """Run the network on prepared slots (B, H, W, 3), of which ``size`` is no padding."""
+        """Run the network on prepared slots (B, H, W, 3), of which ``size`` is not padding."""
 
     def results(self, answers: Answers, size: Size) -> list[Found]:
         """What the pictures gave, from what :meth:`compute` returned."""

@@ -23,7 +23,7 @@ from microscope_qc.ml.tasks.base import Answers, CellGrid, Found, Size
 from microscope_qc.ml.tasks.on_device import OnDevice
 
 _MOST_WINDOWS = 400
-"""Windows of a tile and scale that may become finds: the strongest."""
+"""Windows of a tile and scale that may become findings: the strongest."""
 _MOST, _IOU = 300, 0.5
 _AT_ONCE = 64
 """Windows in a forward pass where they cannot share their features."""
@@ -79,7 +79,7 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         self._run = self.plain()
 
     def maps(self, pictures: Tensor, size: Size) -> Tensor:
-        """Maps (B, n, H / place_px, W / place_px) of pictures, of which ``size`` is no padding."""
+        """Maps (B, n, H / place_px, W / place_px) of pictures, of which ``size`` is not padding."""
         raise NotImplementedError
 
     def confidences(self, found: Scores, size: Size) -> np.ndarray:

@@ -24,7 +24,7 @@ _MOST_TILES = 10_000_000
 LOADING = ""
 """Unit of the progress before the first tiles: nothing is counted yet."""
 LEFT_OUT = np.zeros(0, CANDIDATE_DTYPE)
-"""Stands for the candidates of a tile that was not looked at, because nothing is there: this very array."""
+"""Stands for the candidates of a tile that was not scanned, because nothing is there: this very array."""
 _COLUMNS = ("y0", "x0", "y1", "x1", "confidence", "label")
 
 
@@ -53,7 +53,7 @@ class JournalWriter:
         self._write({"tile": int(index), "error": message})
 
     def empty(self, tiles: Sequence[int]) -> None:
-        """Write tiles that were not looked at, because nothing is there, as ranges [start, stop)."""
+        """Write tiles that were not scanned, because nothing is there, as ranges [start, stop)."""
         numbers = np.asarray(sorted(tiles), np.int64)
         if len(numbers) == 0:
             return
@@ -106,7 +106,7 @@ def read_journal(folder: Path, offset: int = 0) -> tuple[list[tuple[int, np.ndar
     Returns
     -------
     (list of (tile, candidates of CANDIDATE_DTYPE), int)
-        Tiles in the order of the journal (a damaged tile has no candidates, one that was not looked at has
+        Tiles in the order of the journal (a damaged tile has no candidates, one that was not scanned has
         ``LEFT_OUT``), and the next offset. Lines that are no proper tile are passed over: their tiles are not done.
     """
     tiles, _, offset = _read(folder, offset)
@@ -185,7 +185,7 @@ def _ranges(pairs: list[list[int]]) -> list[int]:
 def _rows(tile: int, candidates: list[list[float]]) -> np.ndarray:
     values = np.array(candidates, float).reshape(-1, len(_COLUMNS))
     if not np.isfinite(values).all():
-        raise ValueError("a candidate is no number")
+        raise ValueError("a candidate is not a number")
     rows = np.zeros(len(values), CANDIDATE_DTYPE)
     for column, name in enumerate(_COLUMNS):
         rows[name] = values[:, column]

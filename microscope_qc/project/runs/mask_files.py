@@ -16,7 +16,7 @@ MASK_NAME, MASK_CARD_NAME = "mask.png", "mask.json"
 
 
 def write_mask(folder: Path, mask: AreaMask | None) -> None:
-    """Keep a mask with a run; None says that everything is looked at."""
+    """Keep a mask with a run; None says that everything is scanned."""
     import cv2
 
     card: dict[str, Any] = {"everything": mask is None}
@@ -32,7 +32,7 @@ def write_mask(folder: Path, mask: AreaMask | None) -> None:
 
 
 def read_mask(folder: Path) -> AreaMask | None:
-    """The mask of a run; None when everything is looked at.
+    """The mask of a run; None when everything is scanned.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read_mask(folder: Path) -> AreaMask | None:
     except (OSError, ValueError, KeyError, TypeError, IndexError, cv2.error) as error:
         raise ProjectError(
             f"The mask in {folder} is damaged ({error}).",
-            hint="Start this detection anew (--fresh on the command line).",
+            hint="Start this detection again (--fresh on the command line).",
         ) from error
     return AreaMask(region, cell, look > 127)
 

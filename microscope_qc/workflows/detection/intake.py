@@ -106,7 +106,7 @@ class RunIntake:
         return np.array([ids[code] for code in plan.classes], np.int32)
 
     def _suggest_confidence(self, plan: RunPlan) -> None:
-        # the model's threshold is taken over as long as the person has not moved away from the last suggestion
+        # the model's threshold is taken over as long as the user has not moved away from the last suggestion
         project = self._project
         suggested = plan.confidence
         if abs(project.filters.current.min_confidence - float(project.settings.get(_CONFIDENCE_KEY, 0.0))) < 1e-6:
@@ -133,7 +133,7 @@ class _JournalMerger:
 
     def __init__(self, folder: Path, plan: RunPlan, *, classes: int, taken: int, chosen: bool = False) -> None:
         self._folder, self._classes, self._taken = folder, classes, taken
-        # a tile reaches beyond what a person chose; what the program itself leaves out is empty anyway
+        # a tile reaches beyond what a user chose; what the program itself leaves out is empty anyway
         self._area: AreaMask | None = read_mask(folder) if chosen else None
         self.grid = plan.grid()
         self._settings = merge_settings(plan.scale)
@@ -170,7 +170,7 @@ class _JournalMerger:
         if count != self._taken:
             raise ModelError(
                 f"The journal of {self._folder.name} does not fit the finds in the project.",
-                hint="Detect anew with --fresh; the finds so far are kept.",
+                hint="Detect again with --fresh; the findings so far are kept.",
             )
         self._taken = 0
         return tiles[:low], tiles[low:]

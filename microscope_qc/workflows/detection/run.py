@@ -88,7 +88,7 @@ def prepare_run(
     region
         Part of the slide in full-resolution pixels; the whole slide without it.
     fresh
-        Begin anew; an older run of the same settings is switched off.
+        Begin again; an older run of the same settings is switched off.
     everything
         Look at resin and empty area too.
     mask
@@ -184,7 +184,7 @@ def _taken_up(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRec
 def _check_mask(mask: AreaMask, slide: SlideRecord, grid: TileGrid) -> None:
     if mask.region.clip(slide.shape_px) != mask.region:
         raise InputError(
-            f"The area to look at was chosen on a slide of another size than {slide.name}.", hint="Choose it anew."
+            f"The area to look at was chosen on a slide of another size than {slide.name}.", hint="Choose it again."
         )
     if mask.tile_count(grid) == 0:
         raise InputError("The chosen area leaves nothing to look at.", hint="Add at least one place.")

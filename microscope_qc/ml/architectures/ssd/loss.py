@@ -14,7 +14,7 @@ CANDIDATES_PER_LEVEL = 9
 
 
 @dataclass(frozen=True)
-class Target:
+class BoxTarget:
     """Defects of one picture.
 
     Attributes
@@ -84,7 +84,7 @@ def detection_loss(
     *,
     default: Tensor,
     levels: list[int],
-    targets: list[Target],
+    targets: list[BoxTarget],
     box_weight: float = 2.0,
 ) -> dict[str, Tensor]:
     """Focal loss of the classes plus generalised-IoU loss of the boxes, both per positive default box.
@@ -96,7 +96,7 @@ def detection_loss(
     default : Tensor, (N, 4)
     levels : list of int
         Number of default boxes at each level.
-    targets : list of Target
+    targets : list of BoxTarget
         One for each picture.
     box_weight
         Weight of the boxes against the classes.

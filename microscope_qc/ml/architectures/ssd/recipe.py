@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from microscope_qc.core.jobs import Job
 from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
 from microscope_qc.ml.architectures.ssd.architecture import STRIDE_PX
-from microscope_qc.ml.architectures.ssd.loss import Target, detection_loss
+from microscope_qc.ml.architectures.ssd.loss import BoxTarget, detection_loss
 from microscope_qc.ml.architectures.ssd.network import SSD
 from microscope_qc.ml.architectures.ssd.task import DetectTask
 from microscope_qc.ml.cards import ModelCard
-from microscope_qc.ml.datasets.crops import Crop, CropSampler
+from microscope_qc.ml.datasets.crops import CropSampler, TrainingCrop
 from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import autocast
 from microscope_qc.ml.evaluation.calibration import Calibration, fit_calibration
@@ -29,7 +29,7 @@ from microscope_qc.ml.tasks.pictures import TaskFinder
 _CANDIDATE_CONFIDENCE = 0.05
 
 
-class SSDRecipe(Recipe[list[Crop]]):
+class SSDRecipe(Recipe[list[TrainingCrop]]):
     """Trains a :class:`SSD`."""
 
     def __init__(self, settings: TrainSettings, dataset: Dataset) -> None:
@@ -41,11 +41,11 @@ class SSDRecipe(Recipe[list[Crop]]):
         self._mean, self._std = _normalisation(self._sampler.sample_pixels())
         self._default: tuple[Tensor, list[int]] | None = None
 
-    def batch(self, step: int) -> list[Crop]:
+    def batch(self, step: int) -> list[TrainingCrop]:
         """See :class:`Recipe`."""
         return self._sampler.batch(step, self._settings.batch)
 
-    def losses(self, network: nn.Module, batch: list[Crop], turn: int) -> dict[str, Tensor]:
+    def losses(self, network: nn.Module, batch: list[TrainingCrop], turn: int) -> dict[str, Tensor]:
         """Focal loss of the classes, and that of the boxes."""
         ssd = cast(SSD, network)
         device = ssd.classify.weight.device
@@ -112,11 +112,11 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     return [{"params": filters, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _target(crop: Crop) -> Target:
+def _target(crop: TrainingCrop) -> BoxTarget:
     def xyxy(boxes: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(boxes[:, [1, 0, 3, 2]], np.float32))
 
-    return Target(xyxy(crop.boxes), torch.from_numpy(crop.labels.astype(np.int64)), xyxy(crop.ignore))
+    return BoxTarget(xyxy(crop.boxes), torch.from_numpy(crop.labels.astype(np.int64)), xyxy(crop.ignore))
 
 
 @torch.no_grad()

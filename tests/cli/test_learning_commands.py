@@ -1,0 +1,48 @@
+"""models, train and evaluate: what they offer, and what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from learning_toys import coco_folder, untrained_model
+
+from microscope_qc.cli import main
+from microscope_qc.ml.architectures.base import ARCHITECTURES
+
+
+def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--networks", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["detect", "classify", "anomaly"]
+    assert [entry["name"] for entries in found.values() for entry in entries] == ARCHITECTURES.names()
+    assert [entry["name"] for entry in found["detect"] if entry["trainable"]] == ["ssd", "ssd-tiny"]
+    assert [entry["name"] for entries in found.values() for entry in entries if entry["default"]] == ["ssd"]
+    assert main(["models", "--networks"]) == 0
+    text = capsys.readouterr().out
+    assert "detect: finds defects" in text and "autoencoder  Convolutional autoencoder; can be run, not trained" in text
+
+
+def test_train_offers_only_what_can_be_trained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--task {detect}" in text and "{ssd,ssd-tiny}" in text
+    for wrong in (["--task", "segment"], ["--task", "anomaly"], ["--network", "resnet18"], ["--network", "yolo"]):
+        assert main(["train", str(tmp_path), "--out", str(tmp_path / "m"), *wrong]) == 2
+        said = capsys.readouterr().err
+        assert wrong[1] in said and said.count("\n") == 1
+
+
+def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = coco_folder(tmp_path / "data", pictures=2)
+    model = untrained_model(tmp_path / "toy", classes=("SQ", "DI"))
+    command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    keys = {"model", "dataset", "pictures", "classes", "precision", "recall", "f1", "finds", "truth", "confidence"}
+    assert keys | {"iou", "map50", "map50_11", "map", "per_class", "confusion"} == set(report)
+    assert report["truth"] == 12 and report["confidence"] == 0.3 and set(report["per_class"]) == {"SQ", "DI"}
+    assert main([*command, "--confidence", "0.4", "--iou", "0.3"]) == 0
+    text = capsys.readouterr().out
+    assert "toy on" in text and "at confidence 0.4, IoU 0.3, 12 boxes:" in text and "mAP50 " in text
