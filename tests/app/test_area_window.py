@@ -34,7 +34,8 @@ NONE = Qt.KeyboardModifier.NoModifier
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 SHAPE = (2048, 3072)
 CARD = SimpleNamespace(
-    name="test-net", task="detect", tile_px=128, overlap_px=0, pixel_size_um=0.45, trained_on="", classes=["ACP"],
+    name="test-net", task="detect", architecture="ssd", network={}, tile_px=128,
+    overlap_px=0, pixel_size_um=0.45, trained_on="", classes=["ACP"],
     fingerprint="area", metrics={}, confidence=0.5,
 )  # fmt: skip
 

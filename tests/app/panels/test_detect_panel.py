@@ -21,7 +21,8 @@ from microscope_qc.workflows.detection.run import ChildProgress, area_key
 pytestmark = pytest.mark.window
 
 CARD = SimpleNamespace(
-    name="test-net", task="detect", tile_px=256, overlap_px=0, pixel_size_um=PIXEL_UM, trained_on="Trained on drawn "
+    name="test-net", task="detect", architecture="ssd", network={}, tile_px=256, overlap_px=0,
+    pixel_size_um=PIXEL_UM, trained_on="Trained on drawn "
     "examples.", classes=["ACP"], fingerprint="abc", metrics={}, confidence=0.5,
 )  # fmt: skip
 

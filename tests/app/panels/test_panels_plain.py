@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("qtpy")
-from microscope_qc.app.panels.detect.estimate import grid_of, share_words
+from microscope_qc.app.panels.detect.estimate import Estimate, grid_of, share_words
 from microscope_qc.app.panels.detect.pace import FILE, remember, tiles_per_second
 from microscope_qc.app.panels.review.crop import nice_length
 from microscope_qc.app.panels.sem.marks import parse_mm
@@ -101,7 +101,9 @@ def test_speeds_are_kept_per_model_and_a_broken_file_is_no_harm(own_settings: Pa
 def test_a_model_of_coarser_pixels_needs_fewer_tiles() -> None:
     slide = SimpleNamespace(shape_px=(4096, 4096), pixel_size_um=(0.5, 0.5))
     for pixel_um, tiles in ((0.5, 64), (1.0, 16), (None, 64)):
-        card = SimpleNamespace(task="detect", tile_px=512, overlap_px=0, pixel_size_um=pixel_um)
+        card = SimpleNamespace(
+            task="detect", architecture="ssd", network={}, tile_px=512, overlap_px=0, pixel_size_um=pixel_um
+        )
         assert len(grid_of(card, slide, None)) == tiles
     assert len(grid_of(card, slide, Region(0, 0, 1024, 512))) == 2
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from microscope_qc.app.panels.detect.pace import seconds_for, speed_key
 from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import format_seconds
 from microscope_qc.core.wording import things
@@ -24,7 +25,13 @@ LONG_S = 600.0
 
 
 def grid_of(card: ModelCard, slide: SlideRecord, region: Region | None) -> TileGrid:
-    """Tiles in which a model goes over an area (None: the whole slide)."""
+    """Tiles in which a model goes over an area (None: the whole slide).
+
+    Raises
+    ------
+    ModelError
+        When there is no code for the model's task or network.
+    """
     scale = slide_scale(card.pixel_size_um, slide.pixel_size_um)
     return tile_grid(card, region or Region(0, 0, *slide.shape_px), scale=scale)
 
@@ -40,7 +47,10 @@ class Estimate:
         card, slide = self._card(), self._session.slide
         if card is None or slide is None or slide.pixel_size_um is None:
             return None
-        return grid_of(card, slide, region)
+        try:
+            return grid_of(card, slide, region)
+        except ModelError:  # its network comes with another package; starting it says so
+            return None
 
     def tiles(self, region: Region | None, mask: AreaMask | None = None) -> int | None:
         """Tiles of an area, or those that a mask touches; None while model or pixel size is missing."""
