@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.cards import ModelCard
@@ -22,6 +23,8 @@ def tile_grid(card: ModelCard, region: Region, *, scale: tuple[float, float]) ->
     ModelError
         When there is no code for the model's task or network.
     """
+    if card.task not in TASKS:
+        raise ModelError(f"Models for the task {card.task} cannot be run over slides by this version.")
     kind = architecture(card.architecture)
     side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
     stride_px = kind.stride_px(kind.checked(card.network)) if TASKS.get(card.task).on_lattice else 0

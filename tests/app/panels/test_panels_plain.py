@@ -101,10 +101,13 @@ def test_speeds_are_kept_per_model_and_a_broken_file_is_no_harm(own_settings: Pa
 def test_a_model_of_coarser_pixels_needs_fewer_tiles() -> None:
     slide = SimpleNamespace(shape_px=(4096, 4096), pixel_size_um=(0.5, 0.5))
     for pixel_um, tiles in ((0.5, 64), (1.0, 16), (None, 64)):
-        card = SimpleNamespace(
-            task="detect", architecture="ssd", network={}, tile_px=512, overlap_px=0, pixel_size_um=pixel_um
-        )
+        known = {"task": "detect", "architecture": "ssd", "network": {}}
+        card = SimpleNamespace(**known, name="m", tile_px=512, overlap_px=0, pixel_size_um=pixel_um)
         assert len(grid_of(card, slide, None)) == tiles
+        for unknown in ({"task": "of another package"}, {"architecture": "of another package"}):
+            foreign = SimpleNamespace(**vars(card) | unknown)
+            estimate = Estimate(SimpleNamespace(slide=slide), lambda foreign=foreign: foreign)
+            assert estimate.words(None, None, at_most=False, in_view=None) == ""
     assert len(grid_of(card, slide, Region(0, 0, 1024, 512))) == 2
 
 
