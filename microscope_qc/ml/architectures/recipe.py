@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -100,8 +98,7 @@ class Recipe(ABC, Generic[B]):
 
     def fit_once(self, network: nn.Module) -> Job[None]:
         """What is learned in one go before the first step; it must be in the network's state afterwards."""
-        nothing: Iterator[Progress] = iter(())
-        yield from nothing
+        yield from ()
 
     @abstractmethod
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
