@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from microscope_qc.ml.architectures.ssd.architecture import NORM_GROUPS, SSDSettings
+from microscope_qc.ml.architectures.ssd.settings import NORM_GROUPS, SSDSettings
 from microscope_qc.ml.quick_torchvision import torchvision
 
 AnchorGenerator = torchvision.models.detection.anchor_utils.AnchorGenerator

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from microscope_qc.core.jobs import Job
 from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
-from microscope_qc.ml.architectures.ssd.architecture import STRIDE_PX
 from microscope_qc.ml.architectures.ssd.loss import BoxTarget, detection_loss
 from microscope_qc.ml.architectures.ssd.network import SSD
+from microscope_qc.ml.architectures.ssd.settings import STRIDE_PX
 from microscope_qc.ml.architectures.ssd.task import DetectTask
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.datasets.crops import CropSampler, TrainingCrop

@@ -12,8 +12,8 @@ from torch import Tensor
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
 from microscope_qc.ml.architectures.fused import fused
-from microscope_qc.ml.architectures.ssd.architecture import STRIDE_PX
 from microscope_qc.ml.architectures.ssd.network import SSD, decode
+from microscope_qc.ml.architectures.ssd.settings import STRIDE_PX
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.quick_torchvision import torchvision
 from microscope_qc.ml.tasks.base import Answers, Found, Size
