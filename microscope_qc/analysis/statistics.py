@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.analysis.ranking import size_um
+from microscope_qc.analysis.registry import Sample, measured
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 
@@ -32,9 +33,9 @@ def slide_statistics(
     Returns
     -------
     dict
-        ``total``, ``kept`` (not rejected), ``states``, ``reviewed_share``, ``area_mm2``, ``per_mm2``, ``size_um`` and
-        ``classes``: for each class that occurs code, name, colour, states, kept, per_mm2 and size_um. What is not
-        known is None.
+        ``total``, ``kept`` (not rejected), ``states``, ``reviewed_share``, ``area_mm2``, ``per_mm2``, ``size_um``,
+        ``statistics`` (what the registry holds, by name: value, unit, n, interval) and ``classes``: for each class that
+        occurs code, name, colour, states, kept, per_mm2, size_um and statistics. What is not known is None.
     """
     area_mm2 = None
     if area_px and pixel_size_um:
@@ -44,16 +45,21 @@ def slide_statistics(
         of_class = rows[rows["class_id"] == cls.id]
         if len(of_class):
             head = {"code": cls.code, "name": cls.name, "colour": cls.colour}
-            per_class.append(head | _summary(of_class, pixel_size_um, area_mm2))
+            per_class.append(head | _summary(of_class, classes, pixel_size_um, area_mm2))
     return {
         "pixel_size_um": None if pixel_size_um is None else list(pixel_size_um),
         "area_mm2": area_mm2,
-        **_summary(rows, pixel_size_um, area_mm2),
+        **_summary(rows, classes, pixel_size_um, area_mm2),
         "classes": per_class,
     }
 
 
-def _summary(rows: np.ndarray, pixel_size_um: tuple[float, float] | None, area_mm2: float | None) -> dict[str, Any]:
+def _summary(
+    rows: np.ndarray,
+    classes: Sequence[DefectClass],
+    pixel_size_um: tuple[float, float] | None,
+    area_mm2: float | None,
+) -> dict[str, Any]:
     states = {state.word: int((rows["state"] == state).sum()) for state in ReviewState}
     kept = rows[rows["state"] != ReviewState.REJECTED]
     judged = states["confirmed"] + states["rejected"]
@@ -66,6 +72,7 @@ def _summary(rows: np.ndarray, pixel_size_um: tuple[float, float] | None, area_m
         "found_by_person": int(np.isnan(rows["confidence"]).sum()),
         "per_mm2": len(kept) / area_mm2 if area_mm2 else None,
         "size_um": size_summary(kept, pixel_size_um),
+        "statistics": measured(Sample(kept, classes, pixel_size_um, area_mm2)),
     }
 
 

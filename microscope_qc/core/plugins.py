@@ -99,9 +99,20 @@ class Registry(Generic[T]):
         try:
             return self._keep(name, self._honest(name, self._check(plugin.load())))
         except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises, the program goes on
-            problem = self._leave_out(plugin, _reason(error))
-            log.warning("%s", problem, exc_info=error)
+            problem = self._leave_out(plugin, error)
             raise InputError(f"There is no {self.what} {name!r}.", hint=str(problem)) from error
+
+    def drop(self, name: str, error: Exception) -> None:
+        """Leave a plugin out that failed while it was used; a built-in's fault is raised, and not hidden."""
+        plugin = self._found().get(name)
+        if plugin is None:
+            raise error
+        self._loaded.pop(name, None)
+        self._leave_out(plugin, error)
+
+    def usable(self) -> list[str]:
+        """All names whose things can be used: plugins are imported for it, built-ins are not."""
+        return [name for name in self.names() if name in self._builtin or self._is_usable(name)]
 
     def items(self) -> list[tuple[str, T]]:
         """Names and things; plugins that cannot be used are left out."""
@@ -129,6 +140,13 @@ class Registry(Generic[T]):
         plugin = self._found().get(name)
         return "" if plugin is None else _package(plugin)
 
+    def _is_usable(self, name: str) -> bool:
+        try:
+            self.get(name)
+        except InputError:
+            return False
+        return True
+
     def _keep(self, name: str, thing: T) -> T:
         self._loaded[name] = thing
         return thing
@@ -151,9 +169,13 @@ class Registry(Generic[T]):
                     self._plugins[point.name] = point
         return self._plugins
 
-    def _leave_out(self, point: EntryPoint, reason: str) -> PluginProblem:
-        problem = PluginProblem(self.group, point.name, _package(point), reason)
+    def _leave_out(self, point: EntryPoint, reason: str | BaseException) -> PluginProblem:
+        said = reason if isinstance(reason, str) else _reason(reason)
+        problem = PluginProblem(self.group, point.name, _package(point), said)
         self._problems.append(problem)
+        log.warning("%s", problem)  # on the command line it is printed, in the window it stands in the log
+        if not isinstance(reason, str):
+            log.info("Where the plugin %s failed:", point.name, exc_info=reason)
         if self._plugins is not None and self._plugins.get(point.name) is point:
             del self._plugins[point.name]
         return problem

@@ -63,6 +63,27 @@ class ReportClass:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A statistic in the tables of counts: its name in ``statistics``, and how it is written."""
+
+    name: str
+    heading: str
+    unit: str
+    digits: int
+
+    @property
+    def head(self) -> str:
+        """The head of the column, with the unit as it is read on screen: "Median, µm"."""
+        unit = self.unit.replace("um", "µm").replace("mm2", "mm²")
+        return f"{self.heading}, {unit}" if unit else self.heading
+
+    def text(self, row: dict[str, Any]) -> str:
+        """The number of one row of a slide's statistics."""
+        value = row["statistics"].get(self.name, {}).get("value")
+        return "–" if value is None else f"{value:.{self.digits}f}"
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """Everything a report shows."""
 
@@ -71,6 +92,7 @@ class ReportContent:
     software: str
     shown: str
     total: dict[str, Any]
+    columns: tuple[Column, ...]
     classes: tuple[ReportClass, ...]
     slides: tuple[SlideContent, ...]
     models: tuple[ModelWords, ...]

@@ -16,6 +16,7 @@ from microscope_qc.reports.scale import length_text, round_length_um
 A4 = (8.27, 11.69)
 QUIET = "#5c6873"
 PER_PAGE = (5, 4)
+PER_TABLE = 5
 
 
 def write_pdf(path: Path | str, content: ReportContent) -> Path:
@@ -78,34 +79,46 @@ def _first_page(content: ReportContent) -> Any:
     for model in content.models[:6]:
         figure.text(0.07, y, f"Found by {model.name} ({model.when}). {model.trained_on}"[:130], color=QUIET)
         y -= 0.017
-    rows = [row for slide in content.slides for row in slide.statistics["classes"]]
-    names = [slide.name for slide in content.slides for _ in slide.statistics["classes"]]
-    y = _class_table(figure, rows, names if len(content.slides) > 1 else [], y - 0.01)
+    y = _class_tables(figure, content, y - 0.01)
     if y > 0.32:
         _size_axes(figure, content, (0.1, max(0.09, y - 0.27), 0.82, 0.2))
     return figure
 
 
-def _class_table(figure: Any, rows: list[dict[str, Any]], slides: list[str], y: float) -> float:
-    """Table of counts; returns where it ends."""
-    heads = ["Class", "", "Unrev.", "Conf.", "Rej.", "Per mm²", "Median µm", "Largest µm"]
-    xs = [0.09, 0.17, 0.53, 0.6, 0.66, 0.75, 0.845, 0.93]
+def _class_tables(figure: Any, content: ReportContent, y: float) -> float:
+    """Tables of counts and of statistics; returns where they end."""
+    several = len(content.slides) > 1
+    rows = [(row, slide.name if several else "") for slide in content.slides for row in slide.statistics["classes"]]
+
+    def counts(row: dict[str, Any]) -> list[str]:
+        density = "–" if row["per_mm2"] is None else f"{row['per_mm2']:.2f}"
+        return [*(str(row["states"][word]) for word in ("unreviewed", "confirmed", "rejected")), density]
+
+    y = _class_table(figure, ["Unrev.", "Conf.", "Rej.", "Per mm²"], [(*row, counts(row[0])) for row in rows], y)
+    for start in range(0, len(content.columns), PER_TABLE):
+        columns = content.columns[start : start + PER_TABLE]
+        cells = [(*row, [column.text(row[0]) for column in columns]) for row in rows]
+        y = _class_table(figure, [column.head for column in columns], cells, y - 0.03)
+    return y
+
+
+def _class_table(figure: Any, heads: list[str], rows: list[tuple[dict[str, Any], str, list[str]]], y: float) -> float:
+    """One table of classes; returns where it ends. Rows are the class, the slide's name or "", and the cells."""
+    xs = [0.93 - 0.11 * place for place in reversed(range(len(heads)))]
     for x, head in zip(xs, heads, strict=True):
-        figure.text(x, y, head, color=QUIET, fontsize=8, ha="left" if x < 0.5 else "right")
-    for place, row in enumerate(rows):
+        figure.text(x, y, head, color=QUIET, fontsize=8, ha="right")
+    figure.text(0.09, y, "Class", color=QUIET, fontsize=8)
+    for place, (row, slide, cells) in enumerate(rows):
         y -= 0.0185
         if y < 0.08:
             figure.text(0.09, y, f"and {len(rows) - place} more", color=QUIET)
             break
-        size = row["size_um"] or {}
-        density = "–" if row["per_mm2"] is None else f"{row['per_mm2']:.2f}"
-        states = [str(row["states"][word]) for word in ("unreviewed", "confirmed", "rejected")]
-        tail = [f"{size[key]:.1f}" if key in size else "–" for key in ("q50", "max")]
-        name = row["name"] + (f"  ({slides[place]})" if slides else "")
+        name = row["name"] + (f"  ({slide})" if slide else "")
         figure.text(0.07, y, "●", color=row["colour"], fontsize=10)
-        figure.text(xs[0], y, row["code"][:12], weight="bold")
-        for x, text in zip(xs[1:], [name[:42], *states, density, *tail], strict=True):
-            figure.text(x, y, text, ha="left" if x < 0.5 else "right")
+        figure.text(0.09, y, row["code"][:12], weight="bold")
+        figure.text(0.17, y, name[:34])
+        for x, text in zip(xs, cells, strict=True):
+            figure.text(x, y, text, ha="right")
     return y
 
 

@@ -74,7 +74,9 @@ def test_statistics_count_states_and_leave_rejected_out_of_densities():
     assert found["states"] == {"unreviewed": 1, "confirmed": 2, "rejected": 2}
     assert found["reviewed_share"] == pytest.approx(0.8)
     assert found["per_mm2"] == pytest.approx(3.0)
+    assert found["statistics"]["mean_um"] == {"value": pytest.approx(35.5 / 3), "unit": "um", "n": 3, "interval": None}
     first, second = found["classes"]
+    assert first["statistics"]["largest_um"]["value"] == 10.5
     assert (first["code"], first["kept"], first["size_um"]["max"]) == ("A", 2, 10.5)
     assert (second["code"], second["size_um"]["q50"]) == ("B", 15.0)
 

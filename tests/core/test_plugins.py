@@ -78,6 +78,17 @@ def test_a_plugin_that_cannot_be_used_is_named_and_left_out(registry, value, rea
     assert len(tools.problems) == 1  # said once
 
 
+def test_one_that_fails_in_use_is_left_out_from_then_on(registry, caplog):
+    tools = registry(("axe", "no_such_module_anywhere:x"), ("saw", f"{__name__}:SAW"))
+    assert tools.usable() == ["hammer", "saw"]
+    tools.drop("saw", ZeroDivisionError("blunt"))
+    assert tools.usable() == ["hammer"] == tools.names()
+    assert [problem.reason for problem in tools.problems][1:] == ["ZeroDivisionError: blunt."]
+    assert str(tools.problems[1]) in caplog.messages
+    with pytest.raises(ZeroDivisionError):
+        tools.drop("hammer", ZeroDivisionError("blunt"))
+
+
 def test_a_name_in_use_stays_with_whoever_had_it(registry):
     tools = registry(("hammer", f"{__name__}:SAW"), ("saw", f"{__name__}:SAW"), ("saw", "zebra.tools:SAW"))
     assert tools.values() == [HAMMER, SAW]

@@ -11,6 +11,7 @@ import numpy as np
 
 from microscope_qc import __version__
 from microscope_qc.analysis.ranking import size_um, worst_first
+from microscope_qc.analysis.registry import STATISTICS
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import MicroscopeQCError
@@ -19,7 +20,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.wording import shown_words, size_words
-from microscope_qc.reports.content import GalleryItem, ModelWords, ReportClass, ReportContent, SlideContent
+from microscope_qc.reports.content import Column, GalleryItem, ModelWords, ReportClass, ReportContent, SlideContent
 from microscope_qc.reports.crops import crop, jpeg
 from microscope_qc.slides import Mosaic
 from microscope_qc.workflows.results.statistics import project_statistics
@@ -64,6 +65,7 @@ def collect(project: Project, *, gallery: int = 60, rejected: bool = False) -> J
         software=f"microscope-qc {__version__}",
         shown=shown_words(project) + (", rejected ones in maps and gallery" if rejected else ""),
         total=numbers["total"],
+        columns=tuple(Column(name, s.heading, s.unit, s.digits) for name, s in STATISTICS.items()),
         classes=tuple(ReportClass(cls.code, cls.name, cls.colour) for cls in occurring),
         slides=tuple(slides),
         models=tuple(_model(project, run) for run in project.runs if run.shown),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from microscope_qc.analysis.registry import STATISTICS
 from microscope_qc.analysis.statistics import slide_statistics
 from microscope_qc.project import Project
 from microscope_qc.project.wording import shown_words
@@ -61,19 +62,19 @@ def _total(slides: list[dict[str, Any]]) -> dict[str, Any]:
 
 def statistics_lines(found: dict[str, Any]) -> list[str]:
     """Statistics as a table for a terminal."""
+    columns = [(name, known, f"{known.heading.lower()} {known.unit}".strip()) for name, known in STATISTICS.items()]
+    heads = "".join(f"  {head:>9}" for *_, head in columns)
     lines = [f"{found['project']}  (shown: {found['shown']})"]
     for slide in found["slides"]:
         area = "area not known" if slide["area_mm2"] is None else f"{slide['area_mm2']:.2f} mm2"
         share = "" if slide["reviewed_share"] is None else f", {slide['reviewed_share']:.0%} reviewed"
         lines += ["", f"{slide['slide']}: {slide['kept']} finds without the rejected ones, {area}{share}"]
-        lines.append(
-            f"  {'class':<8}{'unrev.':>8}{'conf.':>8}{'rej.':>8}{'per mm2':>10}{'median um':>11}{'largest um':>12}"
-        )
+        lines.append(f"  {'class':<8}{'unrev.':>8}{'conf.':>8}{'rej.':>8}{'per mm2':>10}{heads}")
         for row in [*slide["classes"], {**slide, "code": "all"}]:
-            size = row["size_um"]
             density = "-" if row["per_mm2"] is None else f"{row['per_mm2']:.2f}"
-            median, largest = ("-", "-") if size is None else (f"{size['q50']:.1f}", f"{size['max']:.1f}")
             states = row["states"]
             counts = f"{states['unreviewed']:>8}{states['confirmed']:>8}{states['rejected']:>8}"
-            lines.append(f"  {row['code']:<8}{counts}{density:>10}{median:>11}{largest:>12}")
+            numbers = ((known, row["statistics"].get(name, {}).get("value"), head) for name, known, head in columns)
+            tail = "".join(f"  {known.text(value):>{max(9, len(head))}}" for known, value, head in numbers)
+            lines.append(f"  {row['code']:<8}{counts}{density:>10}{tail}")
     return lines
