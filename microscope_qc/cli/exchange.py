@@ -12,7 +12,7 @@ def register(subparsers: Any) -> None:
     """Add the commands."""
     from microscope_qc.exchange.registry import FORMATS
 
-    names = list(FORMATS)
+    names = FORMATS.usable()
     _register_import(subparsers, names)
     _register_export(subparsers, names)
     _register_dataset(subparsers, names)

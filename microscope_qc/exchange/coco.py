@@ -17,6 +17,7 @@ from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, signed_area
 from microscope_qc.exchange.coco_masks import read_mask, write_mask
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, state_of
+from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
 
@@ -209,3 +210,11 @@ def _read_categories(root: dict[str, Any], path: Path, document: Document) -> di
             colour = colour if isinstance(colour, str) and len(colour) == 7 else PALETTE[0]
             document.classes.append(DefectClass(code, name if isinstance(name, str) else code, colour))
     return codes
+
+
+def _recognises(file: Candidate) -> Match:
+    root = file.json
+    return certain(isinstance(root, dict) and "annotations" in root and ("images" in root or "categories" in root))
+
+
+COCO = AnnotationFormat("coco", "COCO", ".json", read, write, _recognises)

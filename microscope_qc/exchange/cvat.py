@@ -13,6 +13,7 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
+from microscope_qc.exchange.format import AnnotationFormat, certain
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
@@ -207,3 +208,6 @@ def _turned(shape: Any) -> Outline:
     turned = turned_rectangle(0.0, 0.0, x1 - x0, y1 - y0, angle_deg=angle)
     (top, left, bottom, right) = turned.bounds
     return turned.moved((y0 + y1 - top - bottom) / 2, (x0 + x1 - left - right) / 2)
+
+
+CVAT = AnnotationFormat("cvat", "CVAT 1.1", ".xml", read, write, lambda file: certain(file.xml_root == "annotations"))

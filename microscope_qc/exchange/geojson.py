@@ -16,6 +16,7 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, Ring
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, rgb_of, state_of
+from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
@@ -220,3 +221,14 @@ def _measurement(value: Any, name: str) -> Any:
     if isinstance(value, list):
         return next((m.get("value") for m in value if isinstance(m, dict) and m.get("name") == name), None)
     return None
+
+
+def _recognises(file: Candidate) -> Match:
+    root = file.json
+    if isinstance(root, list):
+        first = next((item for item in root if isinstance(item, dict)), {})
+        return certain(first.get("type") == "Feature")
+    return certain(isinstance(root, dict) and root.get("type") in ("FeatureCollection", "Feature"))
+
+
+GEOJSON = AnnotationFormat("geojson", "GeoJSON (QuPath)", ".geojson", read, write, _recognises, also=(".json",))

@@ -12,6 +12,7 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
+from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
 from microscope_qc.exchange.loading import expect, files_of, picture_in_text, read_json, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
@@ -148,3 +149,10 @@ def _outline(kind: str, shape: dict[str, Any]) -> Outline:
         (y0, x0), *_ = sorted(as_yx(points))
         return Outline.mask(picture_in_text(shape["mask"]) > 0, y0, x0)
     return polygon_or_line(points, closed=kind not in ("rectangle", "line", "linestrip"))
+
+
+def _recognises(file: Candidate) -> Match:
+    return certain(isinstance(file.json, dict) and "shapes" in file.json)
+
+
+LABELME = AnnotationFormat("labelme", "LabelMe", ".json", read, write, _recognises, is_folder=True)

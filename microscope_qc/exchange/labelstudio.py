@@ -13,6 +13,7 @@ from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.brush import read_brush
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
+from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
@@ -201,3 +202,13 @@ def _outline(kind: str, value: dict[str, Any], shape: tuple[int, int]) -> Outlin
 def _pixels(value: dict[str, Any], shape: tuple[int, int], names: tuple[str, str, str, str]) -> list[float]:
     """Four percentages, by turns along x and y, in pixels."""
     return [float(value[name]) / 100 * shape[1 - number % 2] for number, name in enumerate(names)]
+
+
+def _recognises(file: Candidate) -> Match:
+    if not isinstance(file.json, list):
+        return Match.NONE
+    first = next((item for item in file.json if isinstance(item, dict)), {})
+    return certain("data" in first and ("annotations" in first or "predictions" in first))
+
+
+LABEL_STUDIO = AnnotationFormat("label-studio", "Label Studio", ".json", read, write, _recognises)

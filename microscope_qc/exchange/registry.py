@@ -1,107 +1,103 @@
-"""All annotation formats, by name. Only what reads and writes is listed here."""
+"""The registry of annotation formats, and which of them a file has."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from microscope_qc.core.errors import ExchangeError, InputError
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.plugins import Registry
+from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match
 
-if TYPE_CHECKING:
-    from microscope_qc.exchange.document import Document
+_FOLDER_ORDER = (".xml", ".json", ".geojson", ".txt", ".csv")
+"""A folder is what its first file of these is: text and tables lie beside many other things."""
+_MOST_FILES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One annotation format.
-
-    ``is_folder``: one file per picture in a folder. ``loses``: what the format has no place for, as words for a person.
-    """
-
-    name: str
-    title: str
-    suffix: str
-    is_folder: bool
-    module: str
-    loses: str = ""
-
-    def write(self, path: Path | str, document: Document) -> list[Path]:
-        """Write the document; returns the files written."""
-        written: list[Path] = importlib.import_module(self.module).write(Path(path), document)
-        return written
-
-    def read(self, path: Path | str, *, sizes: Mapping[str, tuple[int, int]] | None = None) -> Document:
-        """Read a file or folder.
-
-        Parameters
-        ----------
-        sizes
-            (h, w) of known pictures by file name without suffix, for formats with relative coordinates.
-
-        Raises
-        ------
-        ExchangeError
-            One sentence that names the file and what is wrong.
-        """
-        path = Path(path)
-        if not path.exists():
-            raise ExchangeError(f"{path} does not exist.", hint="Check the path.")
-        document: Document = importlib.import_module(self.module).read(path, sizes=sizes or {})
-        return document
+def _a_format(thing: object) -> AnnotationFormat:
+    if not isinstance(thing, AnnotationFormat):
+        raise TypeError(f"it is a {type(thing).__name__}, not an AnnotationFormat")
+    if not thing.name or not thing.title:
+        raise ValueError("it has no name or title")
+    if not all(suffix.startswith(".") and suffix == suffix.lower() for suffix in thing.suffixes):
+        raise ValueError("a suffix begins with a dot and is in small letters")
+    if not (callable(thing.reader) and callable(thing.writer) and callable(thing.recognises)):
+        raise TypeError("it does not read, write and recognise files")
+    return thing
 
 
 _HERE = "microscope_qc.exchange"
-FORMATS: dict[str, Format] = {
-    known.name: known
-    for known in (
-        Format("coco", "COCO", ".json", False, f"{_HERE}.coco"),
-        Format("voc", "Pascal VOC", ".xml", True, f"{_HERE}.voc"),
-        Format(
-            "yolo", "YOLO", ".txt", True, f"{_HERE}.yolo", "review state, reason, note, choice, attributes and outlines"
-        ),
-        Format("geojson", "GeoJSON (QuPath)", ".geojson", False, f"{_HERE}.geojson"),
-        Format("csv", "CSV table", ".csv", False, f"{_HERE}.table"),
-        Format("cvat", "CVAT 1.1", ".xml", False, f"{_HERE}.cvat"),
-        Format("labelme", "LabelMe", ".json", True, f"{_HERE}.labelme"),
-        Format("via", "VGG Image Annotator", ".json", False, f"{_HERE}.via"),
-        Format("label-studio", "Label Studio", ".json", False, f"{_HERE}.labelstudio"),
-    )
-}
+
+FORMATS: Registry[AnnotationFormat] = Registry(
+    "annotation_formats",
+    _a_format,
+    {
+        "coco": f"{_HERE}.coco:COCO",
+        "voc": f"{_HERE}.voc:VOC",
+        "yolo": f"{_HERE}.yolo:YOLO",
+        "geojson": f"{_HERE}.geojson:GEOJSON",
+        "csv": f"{_HERE}.table:TABLE",
+        "cvat": f"{_HERE}.cvat:CVAT",
+        "labelme": f"{_HERE}.labelme:LABELME",
+        "via": f"{_HERE}.via:VIA",
+        "label-studio": f"{_HERE}.labelstudio:LABEL_STUDIO",
+    },
+    what="annotation format",
+)
 
 
-def format_named(name: str) -> Format:
-    """Return the format of this name.
-
-    Raises
-    ------
-    InputError
-        When there is none.
-    """
-    if name not in FORMATS:
-        raise InputError(f"There is no format {name!r}.", hint=f"Choose one of: {', '.join(FORMATS)}.")
-    return FORMATS[name]
+def suffixes() -> list[str]:
+    """Suffixes of all files that can be read, each once."""
+    return list(dict.fromkeys(suffix for known in FORMATS.values() for suffix in known.suffixes))
 
 
-def detect_format(path: Path | str) -> Format:
+def detect_format(path: Path | str) -> AnnotationFormat:
     """Tell from names and content which format a file or folder has.
 
     Raises
     ------
     ExchangeError
-        When it looks like none of them.
+        When it is of none of them, or damaged.
     """
-    from microscope_qc.exchange.guess import guess
-
     path = Path(path)
     if not path.exists():
         raise ExchangeError(f"{path} does not exist.", hint="Check the path.")
-    name = guess(path)
-    if name is None:
+    found = _of_folder(path) if path.is_dir() else _of_file(path)
+    if found is None:
         raise ExchangeError(
             f"{path.name} is in no annotation format that can be read.",
             hint=f"These can: {', '.join(known.title for known in FORMATS.values())}.",
         )
-    return FORMATS[name]
+    return found
+
+
+def _of_folder(folder: Path) -> AnnotationFormat | None:
+    from microscope_qc.exchange.loading import files_of
+
+    for suffix in dict.fromkeys((*_FOLDER_ORDER, *suffixes())):
+        try:
+            files = files_of(folder, suffix)
+        except ExchangeError:
+            continue
+        for file in files[:_MOST_FILES]:
+            found = _of_file(file)
+            if found is not None:
+                return found
+    return None
+
+
+def _of_file(file: Path) -> AnnotationFormat | None:
+    """The format that fits best; of those that fit alike, the one that is listed first."""
+    candidate, best, match = Candidate(file), None, Match.NONE
+    for name, known in FORMATS.items():
+        if file.suffix.lower() not in known.suffixes:
+            continue
+        try:
+            fits = known.recognises(candidate)
+        except ExchangeError:
+            raise
+        except Exception as error:  # somebody else's code: whatever it raises, the other formats are asked
+            FORMATS.drop(name, error)
+            continue
+        if fits > match:
+            best, match = known, fits
+    return best

@@ -12,6 +12,7 @@ from microscope_qc.core.cells import escape_cell, unescape_cell
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.exchange.document import Document, plain_number, state_of
+from microscope_qc.exchange.format import AnnotationFormat, Match
 from microscope_qc.exchange.loading import files_of, read_table, size_of
 from microscope_qc.exchange.shapes import Sides, attributes_from, attributes_text, extension, from_extension
 
@@ -82,3 +83,6 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
                 outline=outline,
             )
     return document
+
+
+TABLE = AnnotationFormat("csv", "CSV table", ".csv", read, write, lambda file: Match.POSSIBLE)

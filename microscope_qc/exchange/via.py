@@ -12,6 +12,7 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
+from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
 from microscope_qc.exchange.loading import expect, files_of, read_json, read_table
 from microscope_qc.exchange.shapes import (
     EXTENSION,
@@ -189,3 +190,18 @@ def _outline(kind: str, shape: dict[str, Any]) -> Outline:
     x, y = float(shape["cx"]), float(shape["cy"])
     rx, ry = (shape["r"], shape["r"]) if kind == "circle" else (shape["rx"], shape["ry"])
     return Outline.ellipse(y, x, float(ry), float(rx), angle_deg=math.degrees(float(shape.get("theta") or 0)))
+
+
+def _recognises(file: Candidate) -> Match:
+    if file.path.suffix.lower() == ".csv":
+        return certain("region_shape_attributes" in file.text[:4096])
+    root = file.json
+    if not isinstance(root, dict):
+        return Match.NONE
+    if "_via_img_metadata" in root:
+        return Match.CERTAIN
+    regions = any(isinstance(value, dict) and "regions" in value for value in root.values())
+    return Match.POSSIBLE if regions else Match.NONE
+
+
+VIA = AnnotationFormat("via", "VGG Image Annotator", ".json", read, write, _recognises, also=(".csv",))

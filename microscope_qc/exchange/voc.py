@@ -21,6 +21,7 @@ from microscope_qc.core.cells import printable
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
+from microscope_qc.exchange.format import AnnotationFormat, certain
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
 from microscope_qc.exchange.shapes import attributes_from, attributes_text, from_extension
 from microscope_qc.exchange.shapes import extension as exact_text
@@ -170,3 +171,8 @@ def _exact(text: str | None, whole: tuple[Any, ...]) -> tuple[Any, ...]:
     except (TypeError, ValueError):
         return whole
     return exact if agrees else whole
+
+
+VOC = AnnotationFormat(
+    "voc", "Pascal VOC", ".xml", read, write, lambda file: certain(file.xml_root == "annotation"), is_folder=True
+)

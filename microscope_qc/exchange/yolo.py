@@ -17,6 +17,7 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document
+from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match
 from microscope_qc.exchange.loading import files_of, picture_beside, read_text
 from microscope_qc.exchange.shapes import Sides, outline_of, whole
 from microscope_qc.exchange.voc import unique_stems
@@ -173,3 +174,19 @@ def _picture_size(picture: Path) -> tuple[int, int] | None:
             return opened.height, opened.width
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
+
+
+def _recognises(file: Candidate) -> Match:
+    return Match.NONE if file.path.name.lower() in _NO_LABELS else Match.POSSIBLE
+
+
+YOLO = AnnotationFormat(
+    "yolo",
+    "YOLO",
+    ".txt",
+    read,
+    write,
+    _recognises,
+    is_folder=True,
+    loses="review state, reason, note, choice, attributes and outlines",
+)

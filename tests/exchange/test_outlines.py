@@ -73,7 +73,7 @@ def boxes(draw):
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(boxes(), min_size=1, max_size=3))
 def test_outlines_and_attributes_come_back(name, found, tmp_path_factory):
-    known = FORMATS[name]
+    known = FORMATS.get(name)
     target = tmp_path_factory.mktemp(name) / ("out" if known.is_folder else f"out{known.suffix}")
     numbered = [
         Box(b.class_code, b.y0, b.x0, b.y1, b.x1, outline=b.outline, attributes=b.attributes, id=number)
@@ -101,13 +101,15 @@ def same(one: Outline | None, other: Outline | None) -> bool:
 def test_a_shape_moved_in_another_program_counts_more_than_the_extension(tmp_path):
     target = tmp_path / "out.json"
     mask = Outline.mask(np.ones((4, 5), bool), 10, 20)
-    FORMATS["geojson"].write(target, Document([ImageEntry("a", SHAPE, None, [Box("A", 10, 20, 14, 25, outline=mask)])]))
-    assert FORMATS["geojson"].read(target).images[0].boxes[0].outline == mask
+    FORMATS.get("geojson").write(
+        target, Document([ImageEntry("a", SHAPE, None, [Box("A", 10, 20, 14, 25, outline=mask)])])
+    )
+    assert FORMATS.get("geojson").read(target).images[0].boxes[0].outline == mask
     root = json.loads(target.read_text(encoding="utf-8"))
     ring = root["features"][0]["geometry"]["coordinates"][0]
     root["features"][0]["geometry"]["coordinates"][0] = [[x + 50, y] for x, y in ring]
     target.write_text(json.dumps(root), encoding="utf-8")
-    (box,) = FORMATS["geojson"].read(target).images[0].boxes
+    (box,) = FORMATS.get("geojson").read(target).images[0].boxes
     assert (box.y0, box.x0, box.y1, box.x1) == (10, 70, 14, 75)
     assert box.outline is None, "a rectangle is a box"
 
@@ -126,11 +128,11 @@ def test_coco_masks_of_pycocotools(tmp_path):
     content |= {"categories": [{"id": 1, "name": "裂纹"}], "annotations": [annotation]}
     source, target = tmp_path / "in.json", tmp_path / "out.json"
     source.write_text(json.dumps(content))
-    document = FORMATS["coco"].read(source)
+    document = FORMATS.get("coco").read(source)
     (box,) = document.images[0].boxes
     assert (box.y0, box.x0, box.y1, box.x1) == (100, 300, 140, 380)
     np.testing.assert_array_equal(box.outline.pixels(), mask[100:140, 300:380].astype(bool))
-    FORMATS["coco"].write(target, document)
+    FORMATS.get("coco").write(target, document)
     coco = pytest.importorskip("pycocotools.coco").COCO(str(target))
     np.testing.assert_array_equal(coco.annToMask(coco.anns[7]), mask)
     assert coco.anns[7]["area"] == mask.sum() and coco.cats[1]["name"] == "裂纹"
@@ -140,7 +142,7 @@ def test_polygons_fill_the_same_pixels_in_pycocotools(tmp_path):
     tools = pytest.importorskip("pycocotools.coco")
     outline = Outline.polygon([(100, 300), (100, 380), (160, 340)])
     box = Box("A", 100, 300, 160, 380, outline=outline, id=3)
-    FORMATS["coco"].write(tmp_path / "out.json", Document([ImageEntry("a.png", SHAPE, None, [box])]))
+    FORMATS.get("coco").write(tmp_path / "out.json", Document([ImageEntry("a.png", SHAPE, None, [box])]))
     coco = tools.COCO(str(tmp_path / "out.json"))
     mask = coco.annToMask(coco.anns[3])
     assert coco.anns[3]["bbox"] == [300, 100, 80, 60] and coco.anns[3]["area"] == 2400
@@ -154,7 +156,7 @@ def test_geojson_is_read_by_the_geojson_package(tmp_path):
     ring, hole = [(10, 20), (10, 60), (50, 40)], [(15, 35), (15, 45), (25, 40)]
     shapes = [Outline.polygon(ring, hole), Outline.lines([ring]), Outline.ellipse(100, 200, 10, 20), None]
     found = [Box("A", *(o.bounds if o else (1, 2, 3, 4)), outline=o, id=n) for n, o in enumerate(shapes, start=1)]
-    FORMATS["geojson"].write(tmp_path / "out.geojson", Document([ImageEntry("a", SHAPE, None, found)]))
+    FORMATS.get("geojson").write(tmp_path / "out.geojson", Document([ImageEntry("a", SHAPE, None, found)]))
     collection = geojson.loads((tmp_path / "out.geojson").read_text(encoding="utf-8"))
     assert collection.is_valid
     assert [f.geometry.type for f in collection.features] == ["Polygon", "LineString", "Polygon", "Polygon"]
@@ -174,7 +176,7 @@ def test_labelme_masks_and_circles(tmp_path):
     ]
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"shapes": shapes, "imagePath": "a.png", "imageHeight": 90, "imageWidth": 90}))
-    document = FORMATS["labelme"].read(path)
+    document = FORMATS.get("labelme").read(path)
     mask, circle = document.images[0].boxes
     assert mask.outline == Outline.mask(pixels > 0, 10, 20)
     assert (mask.y0, mask.x0, mask.y1, mask.x1) == (10, 20, 12, 23), "LabelMe names the last pixel, not the edge"
@@ -200,7 +202,7 @@ def test_pictures_that_would_fill_the_memory_are_not_unpacked(tmp_path):
     (tmp_path / "c.xml").write_text(f'<annotations><image name="c" width="9" height="9">{mask}</image></annotations>')
     tracemalloc.start()
     for name, file, count in (("labelme", "a.json", 2), ("label-studio", "b.json", 1), ("cvat", "c.xml", 1)):
-        document = FORMATS[name].read(tmp_path / file)
+        document = FORMATS.get(name).read(tmp_path / file)
         assert document.box_count == 0 and document.skipped == {"coordinates are no numbers": count}
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
@@ -215,7 +217,7 @@ def test_cvat_masks_go_row_by_row_and_turned_boxes_about_their_centre(tmp_path):
         '<mask label="A" rle="1, 2" left="10" top="20" width="3" height="2"/>'
         "</image></annotations>"
     )
-    document = FORMATS["cvat"].read(path)
+    document = FORMATS.get("cvat").read(path)
     mask, turned = document.images[0].boxes
     assert mask.outline.pixels().tolist() == [[False, True, True], [False, False, True]]
     assert (turned.y0, turned.x0, turned.y1, turned.x1) == pytest.approx((12, 18, 32, 22))
@@ -242,7 +244,7 @@ def test_label_studio_turned_rectangles_and_brushes(tmp_path):
     ]  # fmt: skip
     path = tmp_path / "a.json"
     path.write_text(json.dumps([{"data": {"image": "/data/upload/1/a.png"}, "annotations": [{"result": results}]}]))
-    document = FORMATS["label-studio"].read(path)
+    document = FORMATS.get("label-studio").read(path)
     brushed, turned = document.images[0].boxes
     assert brushed.outline == Outline.mask(np.ones((3, 4), bool), 5, 10)
     assert (turned.y0, turned.x0, turned.y1, turned.x1) == (10, 13, 16, 15)
@@ -254,7 +256,7 @@ def test_real_polygons_keep_their_points(real_data):
     counts = {}
     for name in ("cvat1.1", "labelme", "coco1.0", "via/via_region_data.json", "qupath-geojson", "yolo"):
         key = {"cvat1.1": "cvat", "coco1.0": "coco", "qupath-geojson": "geojson"}.get(name, name.split("/")[0])
-        document = FORMATS[key].read(labels / name)
+        document = FORMATS.get(key).read(labels / name)
         found = [box for image in document.images for box in image.boxes if box.outline]
         counts[key] = (document.box_count, sorted({box.outline.kind for box in found}), len(found))
         for box in found:
@@ -272,11 +274,11 @@ def test_real_polygons_keep_their_points(real_data):
 
 def test_yolo_segments_keep_their_points_and_boxes_go_out(tmp_path):
     (tmp_path / "a.txt").write_text("0 0.1 0.2 0.3 0.2 0.2 0.4\n0 0.5 0.5 0.1 0.1\n")
-    document = FORMATS["yolo"].read(tmp_path, sizes={"a": (100, 200)})
+    document = FORMATS.get("yolo").read(tmp_path, sizes={"a": (100, 200)})
     segment, box = document.images[0].boxes
     assert (segment.y0, segment.x0, segment.y1, segment.x1) == (20, 20, 40, 60) and box.outline is None
     assert segment.outline == Outline.polygon([(20, 20), (20, 60), (40, 40)])
-    FORMATS["yolo"].write(tmp_path / "out", document)
+    FORMATS.get("yolo").write(tmp_path / "out", document)
     lines = (tmp_path / "out" / "labels" / "a.txt").read_text().splitlines()
     assert [len(line.split()) for line in lines] == [5, 5]
 
@@ -301,5 +303,5 @@ def test_impossible_masks_leave_a_box(segmentation, tmp_path):
     content = {"images": [{"id": 1, "file_name": "a"}], "categories": [{"id": 1, "name": "A"}]}
     path = tmp_path / "a.json"
     path.write_text(json.dumps({**content, "annotations": [annotation]}))
-    (box,) = FORMATS["coco"].read(path).images[0].boxes
+    (box,) = FORMATS.get("coco").read(path).images[0].boxes
     assert (box.y0, box.x0, box.y1, box.x1) == (2, 1, 6, 4) and box.outline is None

@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from microscope_qc.project import Project
     from microscope_qc.workflows.exchange.importing import ImportPlan, ImportSummary, PendingImport
 
-ANNOTATIONS = "Annotations (*.json *.geojson *.xml *.csv *.txt *.yaml);;All files (*)"
 WRITTEN_AT_ONCE = 5000
 """Fewer findings are written before the eye notices; more are written by a worker."""
 
 # -- in ----------------------------------------------------------------------------------------------------------------
 
 
+def annotation_filter() -> str:
+    """What the file dialog shows: files of every annotation format."""
+    from microscope_qc.exchange.registry import suffixes
+
+    return f"Annotations ({' '.join(f'*{suffix}' for suffix in suffixes())});;All files (*)"
+
+
 def _import(context: Context) -> None:
     """Ask for an annotation file."""
     window = context.navigator.window
-    chosen, _ = QFileDialog.getOpenFileName(window, "Import findings", _folder(context), ANNOTATIONS)
+    chosen, _ = QFileDialog.getOpenFileName(window, "Import findings", _folder(context), annotation_filter())
     if chosen:
         import_from(context, Path(chosen))
 

@@ -13,7 +13,7 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
-from microscope_qc.exchange.registry import format_named
+from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
 
 
@@ -107,7 +107,7 @@ def export_boxes(
     ExchangeError
         When the format cannot hold it.
     """
-    known = format_named(format)
+    known = FORMATS.get(format)
     yield Progress(0, 2, "steps", "collecting boxes")
     document = make_document(project, slide_ids=slide_ids, states=states, chosen_only=chosen_only)
     yield Progress(1, 2, "steps", f"writing {known.title}")

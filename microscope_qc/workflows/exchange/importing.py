@@ -17,7 +17,7 @@ from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
-from microscope_qc.exchange.registry import detect_format, format_named
+from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import slide_stem
@@ -151,7 +151,7 @@ def read_annotations(path: Path, *, sizes: dict[str, tuple[int, int]], format: s
     ExchangeError
         When the file cannot be read.
     """
-    known = detect_format(path) if format == "auto" else format_named(format)
+    known = detect_format(path) if format == "auto" else FORMATS.get(format)
     return ReadAnnotations(path, known.name, known.read(path, sizes=sizes))
 
 

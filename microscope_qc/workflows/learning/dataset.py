@@ -17,7 +17,8 @@ from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.exchange.document import Box, Document, ImageEntry
-from microscope_qc.exchange.registry import Format, format_named
+from microscope_qc.exchange.format import AnnotationFormat
+from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.learning.cutting import (
@@ -103,7 +104,7 @@ def make_dataset(
         When nothing was confirmed or drawn, or ``out`` holds pictures already.
     """
     cutting = Cutting(tile_px, pixel_size_um, background, layout, overlap_px, pad, visible)
-    dataset = _Dataset(_new_folder(Path(out)), format_named(format), cutting, classes)
+    dataset = _Dataset(_new_folder(Path(out)), FORMATS.get(format), cutting, classes)
     for path in projects:
         with Project.open(path, write=False) as project:
             dataset.add_classes(project)
@@ -185,7 +186,7 @@ class Cutting:
 class _Dataset:
     """The pictures written so far, and what lies in them."""
 
-    def __init__(self, out: Path, known: Format, cutting: Cutting, classes: Collection[str] | None) -> None:
+    def __init__(self, out: Path, known: AnnotationFormat, cutting: Cutting, classes: Collection[str] | None) -> None:
         self._out, self._format, self._cutting, self._classes = out, known, cutting, classes
         self._document = Document()
         self._counts = Counter[str]()
@@ -266,7 +267,7 @@ def _set_aside(rows: np.ndarray, project: Project, classes: Collection[str] | No
     return rows
 
 
-def _annotations_place(out: Path, known: Format) -> Path:
+def _annotations_place(out: Path, known: AnnotationFormat) -> Path:
     if known.name == "yolo":
         return out  # makes its folder "labels" beside "images" itself
     if known.name == "labelme":

@@ -157,7 +157,7 @@ class ImportDialog(QDialog):
 
         self._read = read
         if self.format.currentData() == "auto":
-            self.format.setItemText(0, f"{FORMATS[read.format].title} (as the file says)")
+            self.format.setItemText(0, f"{FORMATS.get(read.format).title} (as the file says)")
         self.mapping.clear()
         self._plan()
 

@@ -1,0 +1,143 @@
+"""What an annotation format is, and what it sees of a file when it is asked whether the file is one of its own.
+
+The command line lists the formats in its help, without numpy: nothing that needs it is imported at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from microscope_qc.core.errors import ExchangeError
+
+if TYPE_CHECKING:
+    from microscope_qc.exchange.document import Document
+
+
+class Match(IntEnum):
+    """How well a file fits a format; the best fit is taken."""
+
+    NONE = 0
+    POSSIBLE = 1
+    """Nothing speaks against it: plain text or a table whose content says nothing."""
+    CERTAIN = 2
+    """The content says so."""
+
+
+class Candidate:
+    """A file that formats are asked about; it is read and parsed once for all of them.
+
+    Raises
+    ------
+    ExchangeError
+        Where the file is damaged: then it is of no format, and the sentence says what is wrong with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def text(self) -> str:
+        """The text of the file."""
+        from microscope_qc.exchange.loading import read_text
+
+        return read_text(self.path)
+
+    @cached_property
+    def json(self) -> Any:
+        """The parsed JSON of the file."""
+        from microscope_qc.exchange.loading import read_json
+
+        return read_json(self.path)
+
+    @cached_property
+    def xml_root(self) -> str:
+        """Name of the root element."""
+        from microscope_qc.exchange.loading import read_xml
+
+        return str(read_xml(self.path).tag)
+
+
+class Reader(Protocol):
+    """Reads a file or a folder; what is wrong with it is an ``ExchangeError`` of one sentence that names the file."""
+
+    def __call__(self, path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
+        """See :meth:`AnnotationFormat.read`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationFormat:
+    """One annotation format.
+
+    An instance is registered in the group ``microscope_qc.annotation_formats`` under its name.
+
+    Attributes
+    ----------
+    name, title
+        What the command line calls it, and what users read.
+    suffix
+        Of the files it writes, with the dot.
+    reader, writer
+        The functions behind :meth:`read` and :meth:`write`.
+    recognises
+        Says how well a file fits. Only files with one of the suffixes are asked about.
+    is_folder
+        Whether it writes a folder with one file per picture.
+    also
+        Further suffixes of files that it reads.
+    loses
+        What it has no place for, in words for users.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    reader: Reader
+    writer: Callable[[Path, Document], list[Path]]
+    recognises: Callable[[Candidate], Match]
+    is_folder: bool = False
+    also: tuple[str, ...] = ()
+    loses: str = ""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Suffixes of the files it reads."""
+        return (self.suffix, *self.also)
+
+    def write(self, path: Path | str, document: Document) -> list[Path]:
+        """Write the document; returns the files written.
+
+        Raises
+        ------
+        ExchangeError
+            When the format cannot hold it.
+        """
+        return self.writer(Path(path), document)
+
+    def read(self, path: Path | str, *, sizes: Mapping[str, tuple[int, int]] | None = None) -> Document:
+        """Read a file or folder.
+
+        Parameters
+        ----------
+        sizes
+            (h, w) of known pictures by file name without suffix, for formats with relative coordinates.
+
+        Raises
+        ------
+        ExchangeError
+            One sentence that names the file and what is wrong.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise ExchangeError(f"{path} does not exist.", hint="Check the path.")
+        return self.reader(path, sizes=sizes or {})
+
+
+def certain(found: bool) -> Match:
+    """Return ``Match.CERTAIN`` where the content says so."""
+    return Match.CERTAIN if found else Match.NONE
