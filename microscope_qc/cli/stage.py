@@ -37,7 +37,7 @@ def register(subparsers: Any) -> None:
     export.add_argument("project", type=Path, metavar="PROJECT.mqc")
     export.add_argument("path", type=Path, metavar="PATH")
     export.add_argument("--registration", required=True, metavar="NAME")
-    export.add_argument("--format", choices=[*STAGE_FORMATS, "sheet"], required=True)
+    export.add_argument("--format", choices=[*STAGE_FORMATS.usable(), "sheet"], required=True)
     export.add_argument("--slide", metavar="NAME")
     export.add_argument("--unit", choices=["mm", "um"], default="mm", help="of the stage in tables (default mm)")
     export.add_argument("--stage-z", type=float, metavar="MM", help="stage height to write")

@@ -11,6 +11,7 @@ from typing import Any
 from microscope_qc import __version__
 from microscope_qc.core.cells import escape_cell, printable
 from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.correlation.stage_format import StageFormat, unit_of_its_own
 from microscope_qc.correlation.targets import Target, TargetList
 
 PER_MM = {"mm": 1.0, "um": 1000.0}
@@ -150,3 +151,12 @@ def write_sidecar(path: Path | str, targets: TargetList) -> Path:
     }
     atomic_write(path, json.dumps(root, ensure_ascii=False, allow_nan=False, indent=1))
     return Path(path)
+
+
+CSV = StageFormat(
+    "csv", "CSV table", ".csv", lambda path, targets, unit: write_csv(path, targets, unit=unit), takes_unit=True
+)
+XLSX = StageFormat(
+    "xlsx", "Excel table", ".xlsx", lambda path, targets, unit: write_xlsx(path, targets, unit=unit), takes_unit=True
+)
+SIDECAR = StageFormat("json", "JSON with the alignment", ".json", unit_of_its_own(write_sidecar))

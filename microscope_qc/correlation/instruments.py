@@ -15,6 +15,7 @@ from pathlib import Path
 
 from microscope_qc.core.cells import printable
 from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.correlation.stage_format import StageFormat, unit_of_its_own
 from microscope_qc.correlation.targets import Target, TargetList
 
 
@@ -153,3 +154,11 @@ def _roi(target: Target, name: str) -> bytes:
     second = bytearray(64)
     struct.pack_into(">ii", second, 16, 64 + 64, len(encoded) // 2)
     return bytes(header) + bytes(second) + encoded
+
+
+SERIALEM = StageFormat("nav", "SerialEM navigator", ".nav", unit_of_its_own(write_nav))
+EPMA = StageFormat("epma", "Probe for EPMA positions", ".pos", unit_of_its_own(write_epma))
+BIGWARP = StageFormat("bigwarp", "BigWarp landmarks (marks)", ".csv", unit_of_its_own(write_bigwarp), marks_only=True)
+IMAGEJ = StageFormat("imagej", "ImageJ ROI set", ".zip", unit_of_its_own(write_imagej))
+USEQ = StageFormat("useq", "useq-schema sequence", ".yaml", unit_of_its_own(write_useq))
+MICROMANAGER = StageFormat("micromanager", "Micro-Manager position list", ".pos", unit_of_its_own(write_micromanager))

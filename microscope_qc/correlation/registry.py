@@ -1,52 +1,42 @@
-"""All formats in which stage positions leave, by name."""
+"""The registry of formats in which stage positions leave."""
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from microscope_qc.core.errors import InputError
-
-if TYPE_CHECKING:
-    from microscope_qc.correlation.targets import TargetList
+from microscope_qc.core.plugins import Registry
+from microscope_qc.correlation.stage_format import StageFormat
 
 
-@dataclass(frozen=True, slots=True)
-class StageFormat:
-    """One format of stage positions."""
-
-    name: str
-    title: str
-    suffix: str
-    module: str
-    function: str
-    takes_unit: bool = False
-
-    def write(self, path: Path | str, targets: TargetList, *, unit: str = "mm") -> Path:
-        """Write the targets; ``unit`` ("mm" or "um") matters to tables only, the others have theirs."""
-        writer = getattr(importlib.import_module(self.module), self.function)
-        written: Path = writer(path, targets, unit=unit) if self.takes_unit else writer(path, targets)
-        return written
+def _a_format(thing: object) -> StageFormat:
+    if not isinstance(thing, StageFormat):
+        raise TypeError(f"it is a {type(thing).__name__}, not a StageFormat")
+    if not thing.name or not thing.title:
+        raise ValueError("it has no name or title")
+    if not thing.suffix.startswith("."):
+        raise ValueError("its suffix does not begin with a dot")
+    if not callable(thing.writer):
+        raise TypeError("it does not write files")
+    return thing
 
 
 _TABLES = "microscope_qc.correlation.coordinates"
 _LISTS = "microscope_qc.correlation.instruments"
-STAGE_FORMATS: dict[str, StageFormat] = {
-    known.name: known
-    for known in (
-        StageFormat("csv", "CSV table", ".csv", _TABLES, "write_csv", True),
-        StageFormat("xlsx", "Excel table", ".xlsx", _TABLES, "write_xlsx", True),
-        StageFormat("json", "JSON with the alignment", ".json", _TABLES, "write_sidecar"),
-        StageFormat("nav", "SerialEM navigator", ".nav", _LISTS, "write_nav"),
-        StageFormat("epma", "Probe for EPMA positions", ".pos", _LISTS, "write_epma"),
-        StageFormat("bigwarp", "BigWarp landmarks (marks)", ".csv", _LISTS, "write_bigwarp"),
-        StageFormat("imagej", "ImageJ ROI set", ".zip", _LISTS, "write_imagej"),
-        StageFormat("useq", "useq-schema sequence", ".yaml", _LISTS, "write_useq"),
-        StageFormat("micromanager", "Micro-Manager position list", ".pos", _LISTS, "write_micromanager"),
-    )
-}
+
+STAGE_FORMATS: Registry[StageFormat] = Registry(
+    "stage_formats",
+    _a_format,
+    {
+        "csv": f"{_TABLES}:CSV",
+        "xlsx": f"{_TABLES}:XLSX",
+        "json": f"{_TABLES}:SIDECAR",
+        "nav": f"{_LISTS}:SERIALEM",
+        "epma": f"{_LISTS}:EPMA",
+        "bigwarp": f"{_LISTS}:BIGWARP",
+        "imagej": f"{_LISTS}:IMAGEJ",
+        "useq": f"{_LISTS}:USEQ",
+        "micromanager": f"{_LISTS}:MICROMANAGER",
+    },
+    what="stage format",
+)
 
 
 def stage_format(name: str) -> StageFormat:
@@ -57,6 +47,4 @@ def stage_format(name: str) -> StageFormat:
     InputError
         When there is none.
     """
-    if name not in STAGE_FORMATS:
-        raise InputError(f"There is no stage format {name!r}.", hint=f"Choose one of: {', '.join(STAGE_FORMATS)}.")
-    return STAGE_FORMATS[name]
+    return STAGE_FORMATS.get(name)

@@ -127,6 +127,14 @@ def test_stage_positions_leave_rejected_ones_out(aligned, tmp_path):
         run_job(export_stage(aligned, tmp_path / "a.csv", registration="R9", format="csv"))
 
 
+def test_only_formats_of_marks_are_written_while_nothing_is_chosen(aligned, tmp_path):
+    aligned.boxes.edit(aligned.boxes.rows()["id"], chosen=False)
+    with pytest.raises(InputError, match="chosen for the SEM"):
+        run_job(export_stage(aligned, tmp_path / "a.csv", registration="R1", format="csv"))
+    run_job(export_stage(aligned, tmp_path / "b.csv", registration="R1", format="bigwarp"))
+    assert len((tmp_path / "b.csv").read_text().splitlines()) == 3
+
+
 def test_drive_sheet_shows_marks_first(aligned, tmp_path):
     run_job(export_stage(aligned, tmp_path / "a.html", registration="R1", format="sheet"))
     page = (tmp_path / "a.html").read_text(encoding="utf-8")

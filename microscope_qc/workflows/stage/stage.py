@@ -220,7 +220,7 @@ def export_stage(
     path = Path(path)
     yield Progress(0, 2, "steps", "stage positions")
     targets = make_target_list(project, registration, slide_id=slide_id, stage_z_mm=stage_z_mm)
-    if not targets.targets and format != "bigwarp":
+    if not targets.targets and not (known and known.marks_only):
         raise InputError(
             f"No defect of {targets.slide_name} is chosen for the SEM.", hint="Choose some in the gallery first."
         )
