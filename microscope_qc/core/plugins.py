@@ -13,6 +13,7 @@ import importlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
@@ -24,6 +25,21 @@ T = TypeVar("T")
 PREFIX = "microscope_qc"
 
 log = logging.getLogger(__name__)
+
+
+class Match(IntEnum):
+    """How well a file fits a format or a reader; the best fit is taken."""
+
+    NONE = 0
+    POSSIBLE = 1
+    """Nothing speaks against it: plain text, a table or a folder whose content says nothing."""
+    CERTAIN = 2
+    """The content says so."""
+
+
+def certain(found: bool) -> Match:
+    """Return ``Match.CERTAIN`` where the content says so."""
+    return Match.CERTAIN if found else Match.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from microscope_qc.core.defect_class import PALETTE, DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, signed_area
+from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.coco_masks import read_mask, write_mask
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, state_of
-from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
+from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
 

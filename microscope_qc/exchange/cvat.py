@@ -12,8 +12,9 @@ from microscope_qc.core.defect_class import PALETTE, DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.plugins import certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
-from microscope_qc.exchange.format import AnnotationFormat, certain
+from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,

@@ -7,25 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.plugins import Match
 
 if TYPE_CHECKING:
     from microscope_qc.exchange.document import Document
-
-
-class Match(IntEnum):
-    """How well a file fits a format; the best fit is taken."""
-
-    NONE = 0
-    POSSIBLE = 1
-    """Nothing speaks against it: plain text or a table whose content says nothing."""
-    CERTAIN = 2
-    """The content says so."""
 
 
 class Candidate:
@@ -136,8 +126,3 @@ class AnnotationFormat:
         if not path.exists():
             raise ExchangeError(f"{path} does not exist.", hint="Check the path.")
         return self.reader(path, sizes=sizes or {})
-
-
-def certain(found: bool) -> Match:
-    """Return ``Match.CERTAIN`` where the content says so."""
-    return Match.CERTAIN if found else Match.NONE

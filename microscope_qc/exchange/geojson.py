@@ -15,8 +15,9 @@ from typing import Any
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, Ring
+from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, rgb_of, state_of
-from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
+from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,

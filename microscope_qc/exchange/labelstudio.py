@@ -11,9 +11,10 @@ from urllib.parse import unquote, urlsplit
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.brush import read_brush
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
-from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match, certain
+from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from microscope_qc.core.errors import ExchangeError
-from microscope_qc.core.plugins import Registry
-from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match
+from microscope_qc.core.plugins import Match, Registry
+from microscope_qc.exchange.format import AnnotationFormat, Candidate
 
 _FOLDER_ORDER = (".xml", ".json", ".geojson", ".txt", ".csv")
 """A folder is what its first file of these is: text and tables lie beside many other things."""

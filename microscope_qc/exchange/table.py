@@ -11,8 +11,9 @@ from typing import Any
 from microscope_qc.core.cells import escape_cell, unescape_cell
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.plugins import Match
 from microscope_qc.exchange.document import Document, plain_number, state_of
-from microscope_qc.exchange.format import AnnotationFormat, Match
+from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.loading import files_of, read_table, size_of
 from microscope_qc.exchange.shapes import Sides, attributes_from, attributes_text, extension, from_extension
 

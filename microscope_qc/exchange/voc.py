@@ -20,8 +20,9 @@ from typing import Any
 from microscope_qc.core.cells import printable
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.plugins import certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
-from microscope_qc.exchange.format import AnnotationFormat, certain
+from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
 from microscope_qc.exchange.shapes import attributes_from, attributes_text, from_extension
 from microscope_qc.exchange.shapes import extension as exact_text

@@ -16,8 +16,9 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.plugins import Match
 from microscope_qc.exchange.document import Box, Document
-from microscope_qc.exchange.format import AnnotationFormat, Candidate, Match
+from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import files_of, picture_beside, read_text
 from microscope_qc.exchange.shapes import Sides, outline_of, whole
 from microscope_qc.exchange.voc import unique_stems

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from microscope_qc.core.errors import SlideError
+from microscope_qc.core.errors import MicroscopeQCError, SlideError
 from microscope_qc.slides.base import Slide, usable_size
-
-READABLE = "CZI, OME-Zarr, OME-TIFF, SVS, TIFF, PNG or JPEG"
+from microscope_qc.slides.registry import HEAD_BYTES, READERS, file_suffixes, inside_folders, readable, reader_of
+from microscope_qc.slides.slide_reader import SlideReader
 
 
 def open_slide(path: Path | str, *, pixel_size_um: float | None = None) -> Slide:
@@ -43,13 +43,12 @@ def _open(path: Path) -> Slide:
         if not path.exists():
             raise SlideError(f"{path} does not exist.", hint="It may have been moved or renamed.")
         if path.is_dir():
-            from microscope_qc.slides.ome_zarr.reader import open_ome_zarr
-
-            return open_ome_zarr(path)
-        if path.stat().st_size == 0:
+            head = b""
+        elif path.stat().st_size == 0:
             raise SlideError(f"{path.name} is empty.", hint="Copy it again from the microscope.")
-        with path.open("rb") as file:
-            head = file.read(16)
+        else:
+            with path.open("rb") as file:
+                head = file.read(HEAD_BYTES)
     except PermissionError as error:
         raise SlideError(f"You may not read {path}.", hint="Change its permissions, or copy it.") from error
     except SlideError:
@@ -57,31 +56,36 @@ def _open(path: Path) -> Slide:
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise SlideError(f"{path} cannot be read ({reason}).", hint="Check the disk or the network.") from error
-    return _open_file(path, head)
+    reader = reader_of(path, head)
+    if reader is None:
+        raise _not_a_slide(path)
+    return _opened(reader, path)
 
 
-def _open_file(path: Path, head: bytes) -> Slide:
-    from microscope_qc.slides.virtual.reader import is_virtual, open_virtual
-
-    if head.startswith(b"ZISRAWFILE"):
-        from microscope_qc.slides.czi.reader import open_czi
-
-        return open_czi(path)
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        from microscope_qc.slides.tiff.reader import open_tiff
-
-        return open_tiff(path)
-    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
-        from microscope_qc.slides.picture import open_picture
-
-        return open_picture(path)
-    if is_virtual(path):
-        return open_virtual(path)
-    if path.name in ("zarr.json", ".zattrs", ".zgroup"):
-        raise SlideError(f"{path.name} is one file of an OME-Zarr.", hint=f"Open its folder {path.parent}.")
-    if path.suffix.lower() in (".czi", ".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg"):
+def _opened(reader: SlideReader, path: Path) -> Slide:
+    package = READERS.package_of(reader.name)
+    try:
+        return reader.open(path)
+    except MicroscopeQCError:
+        raise
+    except Exception as error:
+        if not package:
+            raise
         raise SlideError(
+            f"{path.name} cannot be read: the reader {reader.name} of {package} failed ({error}).",
+            hint=f"The makers of {package} may know why.",
+        ) from error
+
+
+def _not_a_slide(path: Path) -> SlideError:
+    owner = inside_folders().get(path.name)
+    if owner is not None:
+        return SlideError(
+            f"{path.name} is one file of a slide in {owner.title}.", hint=f"Open its folder {path.parent}."
+        )
+    if path.name.lower().endswith(file_suffixes()):
+        return SlideError(
             f"{path.name} does not hold what its name says; it is damaged or was not copied completely.",
             hint="Copy it again from the microscope.",
         )
-    raise SlideError(f"{path.name} is no slide this program can read.", hint=f"Save it as {READABLE}.")
+    return SlideError(f"{path.name} is no slide this program can read.", hint=f"Save it as {readable()}.")

@@ -15,9 +15,11 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.plugins import certain
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.slide_reader import SlideReader
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -215,3 +217,13 @@ def _damaged(path: Path) -> SlideError:
     return SlideError(
         f"{path.name} is damaged, or it was not copied completely.", hint="Copy it again from where it came."
     )
+
+
+PICTURE = SlideReader(
+    "picture",
+    "PNG or JPEG",
+    (".png", ".jpg", ".jpeg"),
+    lambda path, head: certain(head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))),
+    open_picture,
+    saved_as=("PNG", "JPEG"),
+)

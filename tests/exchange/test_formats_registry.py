@@ -9,9 +9,10 @@ import pytest
 
 from microscope_qc.core import plugins
 from microscope_qc.core.errors import ExchangeError, InputError
+from microscope_qc.core.plugins import Match
 from microscope_qc.exchange import registry
 from microscope_qc.exchange.document import Document, ImageEntry
-from microscope_qc.exchange.format import AnnotationFormat, Match
+from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.registry import FORMATS, detect_format, suffixes
 
 ENTRY = {"filename": "a.png", "regions": []}

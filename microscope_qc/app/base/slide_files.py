@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SLIDE_FILTER = (
-    "Slides and projects (*.czi *.tif *.tiff *.svs *.png *.jpg *.jpeg project.sqlite zarr.json .zattrs);;All files (*)"
-)
-INSIDE_FOLDERS = {"project.sqlite", "zarr.json", ".zattrs", ".zgroup"}
-"""Files that stand for the folder they lie in."""
+PROJECT_FILE, PROJECT_SUFFIX = "project.sqlite", ".mqc"
+
+
+def slide_filter() -> str:
+    """What file dialogs show: slides, projects, and files that stand for the folder they lie in."""
+    from microscope_qc.slides.registry import file_suffixes, inside_folders
+
+    patterns = [*(f"*{suffix}" for suffix in file_suffixes()), PROJECT_FILE, *inside_folders()]
+    return f"Slides and projects ({' '.join(patterns)});;All files (*)"
 
 
 def the_slide(path: Path) -> Path:
     """The folder that a file inside a project or an OME-Zarr stands for; any other path as it is."""
-    if path.name in INSIDE_FOLDERS:
-        folder = path.parent
-        # a level or a label inside the store stands for the store, too
-        for above in (folder, *folder.parents[:3]):
-            if above.suffix.lower() in {".mqc", ".zarr"}:
-                return above
-        return folder
-    return path
+    from microscope_qc.slides.registry import READERS, inside_folders
+
+    if path.name not in (PROJECT_FILE, *inside_folders()):
+        return path
+    folder = path.parent
+    stores = {
+        PROJECT_SUFFIX,
+        *(suffix for reader in READERS.values() if reader.is_folder for suffix in reader.suffixes),
+    }
+    # a level or a label inside the store stands for the store, too
+    for above in (folder, *folder.parents[:3]):
+        if above.suffix.lower() in stores:
+            return above
+    return folder

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_project, writing
-from microscope_qc.app.base.slide_files import SLIDE_FILTER, the_slide
+from microscope_qc.app.base.slide_files import slide_filter, the_slide
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 
@@ -33,7 +33,7 @@ AHEAD_MS = 1500
 def _open(context: Context) -> None:
     """Ask for a slide or a project."""
     chosen, _ = QFileDialog.getOpenFileName(
-        context.navigator.window, "Open slide or project", _folder(context), SLIDE_FILTER
+        context.navigator.window, "Open slide or project", _folder(context), slide_filter()
     )
     if chosen:
         open_paths(context, [chosen])
@@ -129,7 +129,7 @@ def _open_sample(context: Context) -> None:
 
 def _add_slide(context: Context) -> None:
     """Ask for slides to add."""
-    chosen, _ = QFileDialog.getOpenFileNames(context.navigator.window, "Add slides", _folder(context), SLIDE_FILTER)
+    chosen, _ = QFileDialog.getOpenFileNames(context.navigator.window, "Add slides", _folder(context), slide_filter())
     add_slides(context, [the_slide(Path(path)) for path in chosen])
 
 

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.base.slide_files import SLIDE_FILTER, the_slide
+from microscope_qc.app.base.slide_files import slide_filter, the_slide
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
@@ -231,7 +231,7 @@ def locate(context: Context, slide_id: int) -> None:
     folder = slide.path.parent
     start = str(folder if folder.exists() else project.path.parent)
     window = context.navigator.window
-    chosen, _ = QFileDialog.getOpenFileName(window, f"Where is {slide.path.name}?", start, SLIDE_FILTER)
+    chosen, _ = QFileDialog.getOpenFileName(window, f"Where is {slide.path.name}?", start, slide_filter())
     if not chosen:
         return
     place = the_slide(Path(chosen))

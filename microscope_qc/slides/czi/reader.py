@@ -14,12 +14,14 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.plugins import certain
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape
 from microscope_qc.slides.czi.directory import SubBlocks, check_sub_block, read_sub_blocks
 from microscope_qc.slides.czi.metadata import CziMetadata, parse_metadata
 from microscope_qc.slides.czi.stage import fit_stage
 from microscope_qc.slides.czi.tiles import Bgr48Tiles, misread
 from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.slide_reader import SlideReader
 
 CACHE_BYTES = 128 << 20
 SMALLEST_PX = 512
@@ -283,3 +285,8 @@ def _stage(stage: dict[str, Any] | None, blocks: SubBlocks | None, origin_px: tu
         return stage
     tile_px = float(np.median(np.minimum(blocks.height, blocks.width)[blocks.full]))
     return {**stage, **fit_stage(stage["tiles"], origin_px=origin_px, tile_px=tile_px)}
+
+
+CZI = SlideReader(
+    "czi", "CZI", (".czi",), lambda path, head: certain(head.startswith(b"ZISRAWFILE")), open_czi, saved_as=("CZI",)
+)

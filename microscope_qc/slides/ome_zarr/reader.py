@@ -12,9 +12,11 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.plugins import Match
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape, downsample_of
 from microscope_qc.slides.ome_zarr.metadata import Image, find_images
 from microscope_qc.slides.pixels import Level
+from microscope_qc.slides.slide_reader import SlideReader
 
 if TYPE_CHECKING:
     import tensorstore as ts
@@ -198,3 +200,16 @@ def _open_array(path: Path, folder: Path, *, complete: bool) -> StoredArray:
                 "does not know.",
                 hint="Export it again as OME-Zarr 0.4 or 0.5.",
             ) from first
+
+
+# any folder: what it lacks is said when it is opened
+OME_ZARR = SlideReader(
+    "ome-zarr",
+    "OME-Zarr",
+    (".zarr",),
+    lambda path, head: Match.POSSIBLE if path.is_dir() else Match.NONE,
+    open_ome_zarr,
+    saved_as=("OME-Zarr",),
+    is_folder=True,
+    inside=("zarr.json", ".zattrs", ".zgroup"),
+)

@@ -12,9 +12,11 @@ import numpy as np
 from microscope_qc.core.arrays import Ints
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.plugins import certain
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape, downsample_of, unique_names
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.slide_reader import SlideReader
 from microscope_qc.slides.tiff.metadata import OmeImage, TiffFacts, file_facts, is_sound_ome
 from microscope_qc.slides.tiff.pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off, piece_of
 
@@ -225,3 +227,13 @@ def _notes(series: Any, *, rgb: bool, samples: int) -> list[str]:
     if rgb and samples > 3:
         notes.append("transparency is not shown")
     return notes
+
+
+TIFF = SlideReader(
+    "tiff",
+    "TIFF",
+    (".tif", ".tiff", ".svs"),
+    lambda path, head: certain(head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    open_tiff,
+    saved_as=("OME-TIFF", "SVS", "TIFF"),
+)

@@ -16,8 +16,10 @@ import numpy as np
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.plugins import certain
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape, usable_size
 from microscope_qc.slides.pixels import Level
+from microscope_qc.slides.slide_reader import SlideReader
 
 SUFFIX = ".virtual.json"
 FORMAT = "microscope-qc virtual slide"
@@ -174,3 +176,8 @@ def _number(value: Any) -> bool:
 
 def _wrong(path: Path, what: str) -> SlideError:
     return SlideError(f"{path.name} {what}; it is no virtual slide.", hint="Make it again with synth.")
+
+
+VIRTUAL = SlideReader(
+    "virtual", "Virtual slide", (SUFFIX,), lambda path, head: certain(bool(head) and is_virtual(path)), open_virtual
+)
