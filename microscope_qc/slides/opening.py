@@ -80,8 +80,9 @@ def _opened(reader: SlideReader, path: Path) -> Slide:
 def _not_a_slide(path: Path) -> SlideError:
     owner = inside_folders().get(path.name)
     if owner is not None:
+        article = "an" if owner.title[0] in "AEIOU" else "a"
         return SlideError(
-            f"{path.name} is one file of a slide in {owner.title}.", hint=f"Open its folder {path.parent}."
+            f"{path.name} is one file of {article} {owner.title}.", hint=f"Open its folder {path.parent}."
         )
     if path.name.lower().endswith(file_suffixes()):
         return SlideError(

@@ -77,7 +77,7 @@ def test_folders_that_hold_no_picture(tmp_path: Path) -> None:
     refuse(tmp_path, "damaged")
     (tmp_path / ".zattrs").write_text("[1, 2]")
     refuse(tmp_path, "damaged")
-    refuse(tmp_path / ".zattrs", "one file of a slide in OME-Zarr")
+    refuse(tmp_path / ".zattrs", "one file of an OME-Zarr")
 
 
 def test_a_folder_around_a_picture_says_where_it_is(tmp_path: Path) -> None:
