@@ -1,4 +1,4 @@
-"""One slide as one or more lazy multiscale mosaics, whatever file it lies in."""
+"""A slide as one or more lazy multiscale mosaics, whatever its file format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from microscope_qc.slides.fingerprint import fingerprint
 from microscope_qc.slides.pixels import Channel, Level
 from microscope_qc.slides.scaled import read_scaled
 
-# a single read beyond this is a mistake of the caller or of the file, not a wish (16 GiB would end the process)
+# a single read beyond this is a mistake in the caller or the file; 16 GiB would kill the process
 MAX_READ_BYTES = 4 << 30
 
 
@@ -36,16 +36,16 @@ class Mosaic(ABC):
     origin_px
         (y, x) of the mosaic's first pixel in the file's own coordinates.
     stage
-        Where the microscope stage stood (mm unless a name says otherwise), None where the file does not say.
+        Position of the microscope stage (mm unless a name says otherwise), None where the file does not say.
     notes
-        Sentences for a person about what is not shown, for example further focus planes.
+        Sentences for the user about what is not shown, for example further focus planes.
     background
-        Value of pixels outside the picture.
+        Value of pixels outside the image.
     stored_levels
-        How many of the levels lie in the file; the others are computed from the last of these, at its cost. All
-        unless given.
+        How many of the levels are stored in the file; the others are computed from the last stored one, which has to
+        be read for them. All of them by default.
     piece_px
-        (h, w) of what is unpacked at once in full resolution: a tile, a chunk, a strip.
+        (h, w) of what is decoded at once at full resolution: a tile, a chunk, a strip.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Mosaic(ABC):
 
     @abstractmethod
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
-        """Pixels of a region that lies wholly inside the level and is not empty; called from any thread."""
+        """Pixels of a non-empty region completely inside the level; called from any thread."""
 
     def read(self, region: Region, *, level: int = 0, channel: int = 0) -> np.ndarray:
         """Read pixels in the file's own type.
@@ -96,7 +96,7 @@ class Mosaic(ABC):
         Parameters
         ----------
         region
-            In pixels of ``level``; what lies outside comes back as background.
+            In pixels of ``level``; pixels outside the level are returned as background.
         channel
             Index of the channel; an RGB mosaic has only channel 0.
 
@@ -110,7 +110,7 @@ class Mosaic(ABC):
         SlideError
             When the file cannot be decoded there.
         InputError
-            When there is no such level or channel, or the region is too large to be held at once.
+            When there is no such level or channel, or the region does not fit into memory at once.
         """
         if not 0 <= level < len(self.levels):
             raise InputError(f"{self.path.name} has {len(self.levels)} levels; level {level} does not exist.")
@@ -134,14 +134,14 @@ class Mosaic(ABC):
         return pixels
 
     def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray:
-        """Read pixels as they are shown to a person and to a model: (h, w, 3) uint8.
+        """Read pixels as they are shown to the user and to a model: (h, w, 3) uint8.
 
-        One grey channel gives three equal channels; several channels are added up in their colours.
+        A single grey channel is repeated three times; several channels are blended additively in their colours.
         """
         return compose(self, region, level)
 
     def window(self, channel: int = 0) -> tuple[float, float]:
-        """Values shown as black and white: the file's own, else the type's range (8 bit) or the picture's."""
+        """Values shown as black and white: from the file, else the range of the type (8 bit) or of the image."""
         with self._window_lock:
             if channel not in self._windows:
                 self._windows[channel] = display_window(self, channel)
@@ -153,7 +153,7 @@ class Mosaic(ABC):
         return fitting[-1] if fitting else 0
 
     def read_scaled(self, region_level0: Region, shape: tuple[int, int]) -> np.ndarray:
-        """Read a region at another size, area-averaged from the best level, in bounded memory.
+        """Read a region resampled to another size, area-averaged from the best level, in bounded memory.
 
         Parameters
         ----------
@@ -170,19 +170,19 @@ class Mosaic(ABC):
         return read_scaled(self, region_level0, shape)
 
     def overview(self, longest_px: int) -> np.ndarray | None:
-        """All of the first channel at a coarse size of at least ``longest_px``, where the format gives that cheaply.
+        """The whole first channel, coarse but at least ``longest_px`` long, where the format offers that cheaply.
 
-        None elsewhere: then the coarsest level is what there is.
+        None for other formats: use the coarsest level there.
         """
         return None
 
     def fingerprint(self) -> str:
-        """Hexadecimal digest of the metadata and of 64 sampled blocks of pixels."""
+        """Hexadecimal digest of the metadata and 64 sampled blocks of pixels."""
         return fingerprint(self)
 
 
 class Slide:
-    """An open slide: its scenes, and what must be closed with them."""
+    """An open slide: its scenes, and the file that is closed with them."""
 
     def __init__(
         self, path: Path, *, format: str, scenes: Sequence[Mosaic], on_close: Callable[[], None] | None = None
@@ -209,7 +209,7 @@ class Slide:
         raise InputError(f"{self.path.name} has no scene called {name}.", hint=f"It has: {names}.")
 
     def close(self) -> None:
-        """Let go of the file; reads fail afterwards."""
+        """Close the file; reads fail afterwards."""
         if self._on_close is not None:
             self._on_close()
             self._on_close = None
@@ -224,7 +224,7 @@ class Slide:
 
 
 def downsample_of(full: tuple[int, int], level: tuple[int, int]) -> tuple[float, float]:
-    """Factor between two sizes of one picture: whole where a whole factor explains the size, else the ratio."""
+    """Factor between two sizes of an image: an integer where one explains the sizes, else their ratio."""
 
     def one(size: int, small: int) -> float:
         whole = round(size / small)
@@ -234,7 +234,7 @@ def downsample_of(full: tuple[int, int], level: tuple[int, int]) -> tuple[float,
 
 
 def checked_shape(path: Path, shape: tuple[int, int]) -> tuple[int, int]:
-    """Refuse sizes that no micrograph has.
+    """Reject sizes that no micrograph has.
 
     Raises
     ------
@@ -250,14 +250,14 @@ def checked_shape(path: Path, shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def usable_size(size: float | None) -> float | None:
-    """A pixel size in um, or None where it is missing, zero, infinite or beyond what a microscope gives."""
+    """A pixel size in um, or None where it is missing, zero, infinite or implausible for a microscope."""
     if size is None or not np.isfinite(size) or not 1e-6 <= size <= 1e5:
         return None
     return float(size)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Give scenes names of their own: an empty one its number, a repeated one its number in brackets.
+    """Make scene names unique: an empty name becomes the index, a repeated one gets the index in brackets.
 
     A single scene keeps its name, even an empty one.
     """

@@ -1,4 +1,4 @@
-"""How the values of a slide become colours: display windows, a person's own settings and the mixing of channels."""
+"""How the values of a slide become colours: display windows, the user's settings and the blending of channels."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ NEUTRAL = (1.0, 1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class ChannelView:
-    """How a person wants one channel shown.
+    """How the user wants one channel shown.
 
     Parameters
     ----------
     window
-        Values shown as black and as full colour; None as the file (or the picture) says.
+        Values shown as black and as full colour; None takes them from the file (or the image).
     gamma
-        Exponent of the shown brightness: below 1 lifts the dark tones, above 1 deepens them.
+        Exponent of the displayed brightness: below 1 brightens the shadows, above 1 darkens them.
     colour
-        ``#rrggbb``; None as the file says.
+        ``#rrggbb``; None takes it from the file.
 
     Raises
     ------
     InputError
-        When a figure cannot be shown: an empty window, a gamma out of range, what is no colour.
+        When a value cannot be used: an empty window, a gamma out of range, an invalid colour.
     """
 
     visible: bool = True
@@ -46,28 +46,28 @@ class ChannelView:
 
     def __post_init__(self) -> None:
         if self.window is not None and not (np.all(np.isfinite(self.window)) and self.window[0] < self.window[1]):
-            raise InputError("The value shown as black must lie below the one shown as white.")
+            raise InputError("The value shown as black must be below the one shown as white.")
         if not GAMMA_LIMITS[0] <= self.gamma <= GAMMA_LIMITS[1]:
-            raise InputError(f"A gamma lies between {GAMMA_LIMITS[0]:g} and {GAMMA_LIMITS[1]:g}.")
+            raise InputError(f"Gamma must be between {GAMMA_LIMITS[0]:g} and {GAMMA_LIMITS[1]:g}.")
         if self.colour is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
-            raise InputError(f"{self.colour!r} is no colour such as #ff8000.")
+            raise InputError(f"{self.colour!r} is not a colour such as #ff8000.")
 
 
 @dataclass(frozen=True, slots=True)
 class DisplaySettings:
-    """How a person wants a slide shown; models never see it.
+    """How the user wants a slide shown; models never see it.
 
     Parameters
     ----------
     channels
-        One per channel of the mosaic; channels beyond its end are shown as the file says.
+        One per channel of the mosaic; further channels are shown as the file says.
     white_balance
-        Factors of red, green and blue of an RGB slide; other slides take no notice of it.
+        Factors of red, green and blue of an RGB slide; ignored for other slides.
 
     Raises
     ------
     InputError
-        When a factor is no sensible number.
+        When a factor is not within ``BALANCE_LIMITS``.
     """
 
     channels: tuple[ChannelView, ...] = ()
@@ -80,11 +80,11 @@ class DisplaySettings:
             raise InputError(f"A white balance is three factors from {BALANCE_LIMITS[0]:g} to {BALANCE_LIMITS[1]:g}.")
 
     def channel(self, index: int) -> ChannelView:
-        """View of one channel, as the file says where nothing is set."""
+        """View of one channel; the default where nothing is set."""
         return self.channels[index] if index < len(self.channels) else ChannelView()
 
     def with_channel(self, index: int, view: ChannelView) -> DisplaySettings:
-        """The same settings with another view of one channel."""
+        """The same settings with the view of one channel replaced."""
         views = [self.channel(i) for i in range(max(len(self.channels), index + 1))]
         views[index] = view
         return DisplaySettings(tuple(views), self.white_balance)
@@ -95,7 +95,7 @@ class DisplaySettings:
         return self.white_balance == NEUTRAL and all(view == ChannelView() for view in self.channels)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """As values that JSON can store."""
         return {
             "channels": [
                 {"visible": v.visible, "window": v.window and list(v.window), "gamma": v.gamma, "colour": v.colour}
@@ -134,8 +134,8 @@ class DisplaySettings:
 def display_window(mosaic: Pixels, channel: int) -> tuple[float, float]:
     """Values shown as black and white.
 
-    The file's own window first; 8-bit unsigned pictures keep their values; for every other type the 0.1 and 99.9
-    percentiles of a sample of the coarsest level (an RGB picture starts at 0, so that its colours keep their ratios).
+    The window in the file comes first; 8-bit unsigned images keep their values; every other type uses the 0.1 and 99.9
+    percentiles of a sample of the coarsest level (an RGB image starts at 0, so that its colours keep their ratios).
     """
     own = mosaic.channels[channel].window
     if own is not None and np.all(np.isfinite(own)) and own[1] > own[0]:
@@ -155,8 +155,8 @@ def display_window(mosaic: Pixels, channel: int) -> tuple[float, float]:
 
 
 def sample(mosaic: Pixels, channel: int) -> np.ndarray:
-    """Pixels of the coarsest stored level: all of it when small, else 16 blocks spread over it."""
-    level = mosaic.stored_levels - 1  # a level that is made from full resolution would cost all of it
+    """Pixels of the coarsest stored level: all of it if small, else 16 blocks spread over it."""
+    level = mosaic.stored_levels - 1  # a level computed from full resolution would mean reading all of it
     height, width = mosaic.levels[level].shape
     if height * width <= 4 * SAMPLE_PX * SAMPLE_PX:
         return mosaic.read(Region(0, 0, height, width), level=level, channel=channel)
@@ -170,12 +170,12 @@ def sample(mosaic: Pixels, channel: int) -> np.ndarray:
 
 
 def compose(mosaic: Pixels, region: Region, level: int) -> np.ndarray:
-    """(h, w, 3) uint8 of a region: RGB as it is, one channel as grey, several added up in their colours."""
+    """(h, w, 3) uint8 of a region: RGB as it is, one channel as grey, several blended additively in their colours."""
     return render(mosaic, [mosaic.read(region, level=level, channel=i) for i in range(len(mosaic.channels))])
 
 
 def visible_channels(mosaic: Pixels, display: DisplaySettings | None = None) -> list[int]:
-    """Indices of the channels that :func:`render` needs the pixels of."""
+    """Indices of the channels whose pixels :func:`render` needs."""
     return [i for i in range(len(mosaic.channels)) if display is None or display.channel(i).visible]
 
 
@@ -186,7 +186,7 @@ def render(
     *,
     shape: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Colours of pixels that were read already.
+    """Colours of pixels that have already been read.
 
     Parameters
     ----------
@@ -194,14 +194,14 @@ def render(
         One array per channel in the mosaic's own type: (h, w), or (h, w, 3) for an RGB mosaic; None for a channel
         that is not visible.
     display
-        A person's settings; None shows what the file says, exactly as ``Mosaic.read_rgb8``.
+        The user's settings; None shows what the file says, exactly as ``Mosaic.read_rgb8``.
     shape
         Height and width of the result, needed only when no plane is given.
 
     Returns
     -------
     ndarray
-        (h, w, 3) uint8; the plane itself where its values are shown as they are.
+        (h, w, 3) uint8; the plane itself (not a copy) where its values are shown unchanged.
     """
     import cv2
 
@@ -228,7 +228,7 @@ def render(
 
 
 def _add_up(planes: Sequence[np.ndarray], colours: Sequence[str]) -> np.ndarray:
-    """Sum of 8-bit planes in their colours, (h, w, 3); a sum beyond white is white."""
+    """Additive blend of 8-bit planes in their colours, (h, w, 3), clipped at white."""
     import cv2
 
     bands: list[np.ndarray | None] = [None, None, None]
@@ -276,13 +276,13 @@ def _stretched(
 
 
 def _divided(window: tuple[float, float], factor: float) -> tuple[float, float]:
-    """The window that shows values as ``window`` shows their product with ``factor``."""
+    """The window under which values look as their product with ``factor`` looks under ``window``."""
     return window[0] / factor, window[1] / factor
 
 
 @lru_cache(maxsize=64)
 def _table(dtype: str, window: tuple[float, float], gamma: float, factors: tuple[float, float, float]) -> np.ndarray:
-    """What every value of an 8 or 16-bit type is shown as, (1, values, 3), in the order of the values' bit patterns."""
+    """Look-up table of an 8 or 16-bit type, (1, values, 3), in the order of the values' bit patterns."""
     kind = np.dtype(dtype)
     codes = np.arange(256 if kind.itemsize == 1 else 65536, dtype=np.uint8 if kind.itemsize == 1 else np.uint16)
     values = codes if kind == np.bool_ else codes.view(kind)
@@ -290,7 +290,7 @@ def _table(dtype: str, window: tuple[float, float], gamma: float, factors: tuple
 
 
 def to_uint8(pixels: np.ndarray, window: tuple[float, float], gamma: float = 1.0) -> np.ndarray:
-    """Map ``window`` onto 0 to 255, bent by ``gamma``; what is no number becomes black."""
+    """Map ``window`` onto 0 to 255 with ``gamma``; NaN becomes black."""
     low, high = window
     if pixels.dtype == np.uint8 and (low, high) == (0.0, 255.0) and gamma == 1.0:
         return pixels
@@ -310,7 +310,7 @@ def to_uint8(pixels: np.ndarray, window: tuple[float, float], gamma: float = 1.0
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:
-    """``#ff8000`` -> (255, 128, 0); what is no colour is white."""
+    """``#ff8000`` -> (255, 128, 0); anything that is not a colour is white."""
     digits = colour.lstrip("#")
     try:
         value = int(digits, 16)

@@ -1,4 +1,4 @@
-"""Recognise a slide that was moved or renamed, without reading all of it."""
+"""Recognises a slide that was moved or renamed, without reading all of it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BLOCK_PX = 64
 
 
 def fingerprint(mosaic: Pixels, *, read: Callable[[Region], np.ndarray] | None = None) -> str:
-    """See :meth:`Mosaic.fingerprint`; blocks lie on a grid of 8 x 8 over the full resolution of the first channel.
+    """See :meth:`Mosaic.fingerprint`; the blocks form a grid of 8 x 8 over the first channel at full resolution.
 
-    The name and the pixel size stay out: a person may correct both without making it another slide. ``read`` gives the
-    blocks in place of the mosaic.
+    Name and pixel size are not part of it: the user may correct both, and it stays the same slide. ``read`` supplies
+    the blocks instead of the mosaic.
     """
     digest = hashlib.blake2b(digest_size=16)
     facts = {
@@ -41,7 +41,7 @@ def fingerprint(mosaic: Pixels, *, read: Callable[[Region], np.ndarray] | None =
 
 
 def sampled_blocks(shape: tuple[int, int]) -> Iterator[Region]:
-    """The places whose pixels decide."""
+    """The regions whose pixels go into the fingerprint."""
     height, width = shape
     for y in np.linspace(0, max(0, height - BLOCK_PX), GRID).astype(int):
         for x in np.linspace(0, max(0, width - BLOCK_PX), GRID).astype(int):
@@ -49,14 +49,14 @@ def sampled_blocks(shape: tuple[int, int]) -> Iterator[Region]:
 
 
 class SampledPixels:
-    """Keeps the sampled blocks of a slide that is being read tile by tile, so that nobody has to read them again."""
+    """Keeps the sampled blocks of a slide that is being read tile by tile, so that they need not be read again."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._blocks = {block: _Block(None, block.shape[0] * block.shape[1]) for block in sampled_blocks(shape)}
         self._lock = threading.Lock()
 
     def add(self, tile: Region, pixels: np.ndarray) -> None:
-        """Take what is needed of a tile, (h, w) or (h, w, 3); no pixel comes twice. Called from any thread."""
+        """Take what is needed from a tile, (h, w) or (h, w, 3); tiles do not overlap. Called from any thread."""
         for place, block in self._blocks.items():
             part = Region(
                 max(place.y0, tile.y0), max(place.x0, tile.x0), min(place.y1, tile.y1), min(place.x1, tile.x1)
@@ -70,7 +70,7 @@ class SampledPixels:
                 block.missing_px -= part.shape[0] * part.shape[1]
 
     def get(self, place: Region) -> np.ndarray | None:
-        """The pixels of a sampled block; None when not all of them have come by."""
+        """The pixels of a sampled block; None while some of them are missing."""
         block = self._blocks.get(place)
         return block.pixels if block is not None and block.missing_px == 0 else None
 

@@ -1,4 +1,4 @@
-"""How the values of a slide are spread, and what follows from that: a window, a white balance."""
+"""The distribution of a slide's values, and a display window or white balance derived from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BINS = 256
 LOW_PERCENT, HIGH_PERCENT = 0.1, 99.9
 DARKEST, BRIGHTEST = 0.03, 0.97
-"""Share of the brightest value between which a place says something about its colour."""
+"""Fractions of the brightest value between which the colour of a place is meaningful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Histogram:
     """Counts of a sample of one channel.
 
     ``counts`` is (bands, bins): three bands for RGB, one otherwise. ``edges`` has one value more than there are bins.
-    ``own_window`` is what the file (or the picture) says is black and white, ``auto_window`` the percentiles 0.1 and
+    ``own_window`` is shown as black and white by the file (or the image), ``auto_window`` is the percentiles 0.1 and
     99.9 of the sample.
     """
 
@@ -63,7 +63,7 @@ def histogram(mosaic: Mosaic, channel: int = 0) -> Histogram:
 
 
 def _of_whole_numbers(bands: np.ndarray, own: tuple[float, float]) -> Histogram:
-    """Of 8 and 16-bit values: every value is counted, then neighbours are put together."""
+    """Of 8 and 16-bit values: every value is counted, then neighbours are combined."""
     low, high = (0, 255) if bands.dtype == np.uint8 else (int(bands.min()), int(bands.max()))
     span = high - low + 1
     step = -(-span // BINS)
@@ -84,7 +84,7 @@ def _opened(low: float, high: float) -> tuple[float, float]:
 def grey_world(mosaic: Mosaic) -> tuple[float, float, float]:
     """White balance that makes the average of an RGB slide grey (Buchsbaum 1980, "gray world").
 
-    Very dark and very bright pixels (resin, gaps, saturated metal) are left out.
+    Very dark and very bright pixels (resin, gaps, saturated metal) are excluded.
     """
     pixels = sample(mosaic, 0).reshape(-1, 3).astype(np.float64)
     pixels = pixels[np.isfinite(pixels).all(axis=1)]
@@ -93,7 +93,7 @@ def grey_world(mosaic: Mosaic) -> tuple[float, float, float]:
 
 
 def grey_place(mosaic: Mosaic, y: float, x: float, *, radius_px: float) -> tuple[float, float, float] | None:
-    """White balance that makes a place of an RGB slide grey; None where it is too dark or too bright to tell.
+    """White balance that makes a place of an RGB slide grey; None where it is too dark or too bright.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def grey_place(mosaic: Mosaic, y: float, x: float, *, radius_px: float) -> tuple
 
 
 def balance_of(pixels: np.ndarray, *, white: float) -> tuple[float, float, float] | None:
-    """Factors that give the bands of (N, 3) values one mean, keeping the mean of all; None without usable pixels."""
+    """Factors that equalise the band means of (N, 3) values and keep the overall mean; None without usable pixels."""
     usable = pixels[(pixels.min(axis=1) >= DARKEST * white) & (pixels.max(axis=1) <= BRIGHTEST * white)]
     if not len(usable):
         return None

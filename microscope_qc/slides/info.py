@@ -13,7 +13,7 @@ TILE_PX = 256
 
 
 def slide_info(path: Path | str) -> dict[str, Any]:
-    """Describe a slide as a JSON document; one tile of each scene is decoded, so that a broken slide is an error.
+    """Describe a slide as a JSON document; one tile of each scene is decoded, so that a damaged slide is an error.
 
     Returns
     -------
@@ -30,14 +30,14 @@ def slide_info(path: Path | str) -> dict[str, Any]:
 
 
 def describe_slide(path: Path | str) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
-    """The document of :func:`slide_info`, and for every scene the sentences about what is not shown."""
+    """The document of :func:`slide_info`, and the notes of every scene about what is not shown."""
     with open_slide(path) as slide:
         document = {"format": slide.format, "scenes": [_scene_info(mosaic) for mosaic in slide.scenes]}
         return document, [mosaic.notes for mosaic in slide.scenes]
 
 
 def _scene_info(mosaic: Mosaic) -> dict[str, Any]:
-    # the middle of a scene holds pixels more often than its corner
+    # the middle of a scene is more likely to have pixels than a corner
     y, x = ((side - min(side, TILE_PX)) // 2 for side in mosaic.shape)
     mosaic.read(Region(y, x, y + TILE_PX, x + TILE_PX).clip(mosaic.shape))
     return {

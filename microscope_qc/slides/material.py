@@ -1,7 +1,6 @@
-"""Tells resin and empty area from material on a coarse level. No torch in here.
+"""Separates resin and empty area from material on a coarse level. No torch in here.
 
-The mask is made to be wrong on one side only: what is not surely flat, or lies beside something that is not, is looked
-at.
+The mask errs on one side only: whatever is not clearly flat, or is next to something that is not, is scanned.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ if TYPE_CHECKING:
 CELL = 32
 """Side of a cell in pixels of the coarse level."""
 COARSE = 4.0
-"""A pixel of the coarse level stands for at most so many of the model's: a defect is at least a pixel of it."""
+"""A pixel of the coarse level covers at most so many pixels of the model, so that a defect covers at least one."""
 CHEAP = 2.5
-"""The coarse level must be this much coarser than the one the tiles are read from."""
+"""How much coarser than the level of the tiles the coarse level must be."""
 FLAT_STD, FLAT_RANGE = 4.5, 28.0
-"""A cell is flat when its grey levels (of 256) spread and differ by less."""
+"""A cell is flat when standard deviation and range of its grey levels (of 256) are below these."""
 CONTRAST = 4.0
-"""Material must be this much rougher than what is called flat."""
+"""How much rougher material must be than what counts as flat."""
 MOST_FLAT = 0.97
-"""When nearly everything seems flat, the picture has little contrast and nothing can be told."""
+"""When nearly everything seems flat, the image has too little contrast for a mask."""
 _BLOCK_CELLS = 32
 _READERS = 2
 
@@ -41,7 +40,7 @@ def find_material(mosaic: Mosaic, region: Region, *, scale: tuple[float, float])
 
 
 def material_job(mosaic: Mosaic, region: Region, *, scale: tuple[float, float]) -> Job[AreaMask | None]:
-    """Mask of a region, or None where no mask can be had cheaply or nothing surely flat was found.
+    """Mask of a region, or None where it would be expensive or nothing is clearly flat.
 
     Parameters
     ----------
@@ -60,15 +59,15 @@ def material_job(mosaic: Mosaic, region: Region, *, scale: tuple[float, float]) 
         return None
     if np.median(spread[~flat]) < CONTRAST * np.quantile(spread[flat], 0.9):
         return None
-    look = _grown(~flat)
-    if look.all():
+    scanned = _grown(~flat)
+    if scanned.all():
         return None
     origin = Region(round(top * down[0]), round(left * down[1]), region.y1, region.x1)
-    return AreaMask(origin, (CELL * down[0], CELL * down[1]), look)
+    return AreaMask(origin, (CELL * down[0], CELL * down[1]), scanned)
 
 
 def _roughness(mosaic: Mosaic, area: Region, level: int) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray]]:
-    """Standard deviation and range of the values in every cell of an area of a level; the largest of the colours."""
+    """Standard deviation and range of the values in every cell of an area; the largest over the colours."""
     rows, columns = -(-area.shape[0] // CELL), -(-area.shape[1] // CELL)
     spread, reach = np.full((rows, columns), np.inf, np.float32), np.full((rows, columns), np.inf, np.float32)
 
@@ -77,7 +76,7 @@ def _roughness(mosaic: Mosaic, area: Region, level: int) -> Generator[Progress, 
         block = Region(y, x, min(y + _BLOCK_CELLS * CELL, area.y1), min(x + _BLOCK_CELLS * CELL, area.x1))
         try:
             pixels = mosaic.read_rgb8(block, level=level)
-        except OSError:  # damaged here: the tiles will say so when they are read
+        except OSError:  # damaged here: reported when the tiles are read
             return
         edge = ((0, -pixels.shape[0] % CELL), (0, -pixels.shape[1] % CELL), (0, 0))
         cells = np.pad(pixels, edge, mode="edge")
@@ -97,8 +96,8 @@ def _roughness(mosaic: Mosaic, area: Region, level: int) -> Generator[Progress, 
     return spread, reach
 
 
-def _grown(look: np.ndarray) -> np.ndarray:
-    """With the neighbours of every cell in it."""
+def _grown(cells: np.ndarray) -> np.ndarray:
+    """The cells with all their neighbours."""
     import cv2
 
-    return cv2.dilate(look.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    return cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)

@@ -1,4 +1,4 @@
-"""Find out what a path is and open it with the reader that fits; the content decides, not only the name."""
+"""Opens any path with the right reader; the content decides, not only the name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def open_slide(path: Path | str, *, pixel_size_um: float | None = None) -> Slide
     path
         A file, or the folder of an OME-Zarr.
     pixel_size_um
-        Says how large a pixel is, over what the file says.
+        Pixel size that replaces the one in the file.
 
     Raises
     ------
     SlideError
-        One sentence and what to do, when the path is missing, unreadable, damaged or no slide.
+        When the path is missing, unreadable, damaged or not a slide.
     """
     target = Path(path)
     slide = _open(target)
@@ -32,7 +32,7 @@ def open_slide(path: Path | str, *, pixel_size_um: float | None = None) -> Slide
         size = usable_size(pixel_size_um)
         if size is None:
             slide.close()
-            raise SlideError(f"A pixel cannot be {pixel_size_um} um large.", hint="Give a size such as 0.5.")
+            raise SlideError(f"A pixel size of {pixel_size_um} um is not possible.", hint="Give a size such as 0.5.")
         for mosaic in slide.scenes:
             mosaic.pixel_size_um = (size, size)
     return slide
@@ -50,7 +50,7 @@ def _open(path: Path) -> Slide:
             with path.open("rb") as file:
                 head = file.read(HEAD_BYTES)
     except PermissionError as error:
-        raise SlideError(f"You may not read {path}.", hint="Change its permissions, or copy it.") from error
+        raise SlideError(f"Permission denied: {path}.", hint="Change its permissions, or copy it.") from error
     except SlideError:
         raise
     except (OSError, ValueError) as error:
@@ -89,4 +89,4 @@ def _not_a_slide(path: Path) -> SlideError:
             f"{path.name} does not hold what its name says; it is damaged or was not copied completely.",
             hint="Copy it again from the microscope.",
         )
-    return SlideError(f"{path.name} is no slide this program can read.", hint=f"Save it as {readable()}.")
+    return SlideError(f"{path.name} is not a slide this program can read.", hint=f"Save it as {readable()}.")

@@ -1,4 +1,4 @@
-"""PNG and JPEG: decoded whole at the first read, and kept."""
+"""PNG and JPEG: decoded completely at the first read, then cached."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from microscope_qc.slides.slide_reader import SlideReader
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# such files are unpacked as a whole: 400 megapixels of colour are 1.2 GB
+# such files are decoded as a whole: 400 megapixels of colour are 1.2 GB
 MAX_PIXELS = 400_000_000
-CACHE = PieceCache(1 << 30)  # shared, so that many open pictures do not add up
+CACHE = PieceCache(1 << 30)  # shared, so that many open images do not add up
 _gone: collections.deque[object] = collections.deque()
 FORMATS = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg"}
-# mode of Pillow -> (mode to decode to, our type, colour)
+# Pillow's mode -> (mode to decode to, dtype, colour)
 MODES: dict[str, tuple[str, type, bool]] = {
     "1": ("L", np.uint8, False),
     "L": ("L", np.uint8, False),
@@ -66,11 +66,11 @@ def open_picture(path: Path) -> Slide:
     Raises
     ------
     SlideError
-        When it is damaged, or too large to be unpacked as a whole.
+        When it is damaged, or too large to be decoded as a whole.
     """
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses beyond twice this number
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses more than twice this number
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -85,14 +85,14 @@ def open_picture(path: Path) -> Slide:
     if width * height > MAX_PIXELS:
         raise _too_large(path)
     if mode not in MODES:
-        raise SlideError(f"{path.name} holds pixels of a kind that is not shown ({mode}).", hint="Save it as RGB.")
+        raise SlideError(f"{path.name} has pixels of a type that is not supported ({mode}).", hint="Save it as RGB.")
     notes = ("transparency is not shown",) if transparent else ()
     mosaic = PictureMosaic(path, (height, width), mode=mode, jpeg=kind == "jpeg", notes=notes)
     return Slide(path, format=kind, scenes=[mosaic])
 
 
 class PictureMosaic(Mosaic):
-    """A picture of one level."""
+    """An ordinary image file as a mosaic with one level."""
 
     def __init__(self, path: Path, shape: tuple[int, int], *, mode: str, jpeg: bool, notes: tuple[str, ...]) -> None:
         decoded, dtype, rgb = MODES[mode]
@@ -108,7 +108,7 @@ class PictureMosaic(Mosaic):
         self._jpeg = jpeg
         self._mode = decoded
         self._key = object()
-        # a finalizer may run in a thread that holds the cache's lock: it only says who has gone
+        # a finalizer may run in a thread that holds the cache's lock, so it only notes the key
         weakref.finalize(self, _gone.append, self._key).atexit = False
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
@@ -119,7 +119,7 @@ class PictureMosaic(Mosaic):
         return pixels[region.y0 : region.y1, region.x0 : region.x1].copy()
 
     def overview(self, longest_px: int) -> np.ndarray | None:
-        """A JPEG is decoded at an eighth of its size in a fraction of the time and memory."""
+        """A JPEG can be decoded at an eighth of its size in a fraction of the time and memory."""
         from PIL import Image
 
         if not self._jpeg:
@@ -154,7 +154,7 @@ class PictureMosaic(Mosaic):
         return self._checked(pixels)
 
     def _decode_16(self) -> np.ndarray:
-        """Pillow would halve the depth of 16-bit colour."""
+        """16 bits per sample; Pillow would reduce 16-bit colour to 8."""
         import imagecodecs
 
         pixels = imagecodecs.png_decode(self.path.read_bytes())
@@ -169,7 +169,7 @@ class PictureMosaic(Mosaic):
 
 
 def check_png(path: Path) -> None:
-    """Read a PNG's own checksums, which the decoders pass over where pixels are concerned.
+    """Verify a PNG's checksums, which decoders ignore for pixel data.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def check_png(path: Path) -> None:
 
 
 def _mode(path: Path, image: Image) -> str:
-    """Pillow's mode, or a name of our own for PNG with 16 bits per sample."""
+    """Pillow's mode, or "grey 16" and "colour 16" for PNG with 16 bits per sample."""
     if image.format == "PNG":
         with path.open("rb") as file:
             header = file.read(26)  # signature, chunk length and name, width, height, bit depth, colour type
@@ -208,7 +208,7 @@ def _mode(path: Path, image: Image) -> str:
 
 def _too_large(path: Path) -> SlideError:
     return SlideError(
-        f"{path.name} is too large to be unpacked as a whole (more than {MAX_PIXELS // 1_000_000} megapixels).",
+        f"{path.name} is too large to be decoded as a whole (more than {MAX_PIXELS // 1_000_000} megapixels).",
         hint="Save it as a tiled TIFF or as OME-Zarr.",
     )
 

@@ -1,4 +1,4 @@
-"""Decoded pieces of pictures, kept while they fit; a piece that several threads want is decoded once."""
+"""A cache of decoded pieces of images; a piece that several threads request is decoded once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microscope_qc.core.errors import Cancelled
 
 
 class PieceCache:
-    """Keeps the most recently used arrays up to ``limit_bytes``; the newest stays even when it is larger than that."""
+    """Keeps the most recently used arrays up to ``limit_bytes``; the newest is kept even if it is larger than that."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
@@ -23,23 +23,23 @@ class PieceCache:
 
     @property
     def limit(self) -> int:
-        """Most bytes that are kept."""
+        """Upper limit of the bytes that are kept."""
         return self._limit
 
     @property
     def held_bytes(self) -> int:
-        """Bytes kept now; pieces still being made do not count."""
+        """Bytes that are kept now, without pieces that are still being decoded."""
         with self._lock:
             return self._bytes
 
     def set_limit(self, limit_bytes: int) -> None:
-        """Keep more or less from now on."""
+        """Change the limit; drops what no longer fits."""
         with self._lock:
             self._limit = limit_bytes
             self._shrink(None)
 
     def peek(self, key: Hashable) -> np.ndarray | None:
-        """The piece under ``key`` when it is there already; never waits."""
+        """The piece under ``key`` if it is cached; never waits."""
         with self._lock:
             future = self._pieces.get(key)
             if future is None or not future.done():
@@ -48,9 +48,9 @@ class PieceCache:
             return future.result()
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The piece under ``key``, made by ``make`` when it is not kept; what ``make`` raises is raised.
+        """The piece under ``key``, made by ``make`` if it is not cached; errors of ``make`` are raised.
 
-        When the thread that makes a piece gives it up (``Cancelled``), another one that waits for it makes it.
+        If the thread that makes a piece is cancelled (``Cancelled``), another one that waits for it makes it.
         """
         while True:
             with self._lock:
@@ -84,7 +84,7 @@ class PieceCache:
             self._forget(key)
 
     def drop_where(self, gone: Callable[[Hashable], bool]) -> None:
-        """Forget every piece whose key ``gone`` says yes to."""
+        """Forget every piece for whose key ``gone`` is true."""
         with self._lock:
             for key in [key for key in self._pieces if gone(key)]:
                 self._forget(key)

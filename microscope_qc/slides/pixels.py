@@ -1,4 +1,4 @@
-"""What a mosaic tells of its pixels to those who show, scale and recognise them."""
+"""The part of a mosaic's interface that display, scaling and fingerprint need."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What one channel is called and how it is shown.
+    """Name of a channel, and how it is shown.
 
-    ``colour`` is ``#rrggbb``; ``window`` holds the values shown as black and as full colour, None where the file
+    ``colour`` is ``#rrggbb``; ``window`` are the values shown as black and as full colour, None where the file
     does not say.
     """
 
@@ -32,9 +32,9 @@ class Channel:
 
 
 class Pixels(Protocol):
-    """The part of a :class:`~microscope_qc.slides.base.Mosaic` that its own display, scaling and fingerprint use.
+    """The part of a :class:`~microscope_qc.slides.base.Mosaic` that its display, scaling and fingerprint use.
 
-    They are modules of their own below it, so they cannot name the class.
+    Those modules are below the class, so they cannot import it.
     """
 
     levels: tuple[Level, ...]

@@ -1,4 +1,4 @@
-"""First pictures of slides that have no coarse level: a few hundred samples instead of the whole file."""
+"""Quick previews of slides that have no coarse level: a few hundred samples instead of the whole file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from microscope_qc.core.geometry import Region
 if TYPE_CHECKING:
     from microscope_qc.slides.base import Mosaic
 
-# what may be read whole for a picture: a third of a second from an ordinary TIFF
+# what may be read completely for a preview: a third of a second from an ordinary TIFF
 WHOLE_PX = 32_000_000
 MAX_READS = 600
 MAX_SAMPLED_PX = 160_000_000
@@ -28,13 +28,13 @@ STRIDES = (8, 4, 2, 1)
 
 
 def needs_conversion(mosaic: Mosaic) -> bool:
-    """Whether even the coarsest level that lies in the file is too large to be read whole at once."""
+    """Whether even the coarsest level in the file is too large to be read at once."""
     height, width = mosaic.levels[mosaic.stored_levels - 1].shape
     return height * width > WHOLE_PX
 
 
 def decoded_bytes(mosaic: Mosaic) -> int:
-    """How many bytes all pixels of full resolution take when unpacked, all channels together."""
+    """Size of all full-resolution pixels when decoded, all channels together."""
     height, width = mosaic.shape
     return height * width * mosaic.dtype.itemsize * (3 if mosaic.rgb else len(mosaic.channels))
 
@@ -47,18 +47,18 @@ def sparse_preview(
     max_reads: int = MAX_READS,
     seconds: float | None = None,
 ) -> Iterator[np.ndarray]:
-    """Pictures of the whole slide from few reads, rougher first, each from more samples than the last.
+    """Previews of the whole slide from few reads, coarse first, each from more samples than the one before.
 
-    A slide with a coarse level gives one picture, made from that level. Of any other, at most ``max_reads`` stored
-    pieces (tiles, strips) spread over the slide are read; between them the picture is filled in smoothly. A slide that
-    is stored as one packed piece gives none.
+    A slide with a coarse level gives one preview, made from that level. From any other, at most ``max_reads`` stored
+    pieces (tiles, strips) spread over the slide are read, and the gaps between them are interpolated. A slide that is
+    stored as one compressed piece gives none.
 
     Parameters
     ----------
     longest_px
-        Longer side of the pictures.
+        Longer side of the previews.
     seconds
-        No further samples are read after this time.
+        Time after which no further samples are read.
 
     Yields
     ------
@@ -89,7 +89,7 @@ def sparse_preview(
 def _sampled(
     mosaic: Mosaic, shape: tuple[int, int], *, channel: int, max_reads: int, seconds: float | None
 ) -> Iterator[np.ndarray]:
-    canvas = _Canvas(mosaic, shape)
+    samples = _Samples(mosaic, shape)
     rounds = list(_rounds(mosaic, max_reads))
     until = math.inf if seconds is None else time.monotonic() + seconds
     failure: MicroscopeQCError | None = None
@@ -106,9 +106,9 @@ def _sampled(
                     failure = error
                     continue
                 if pixels is not None:
-                    canvas.put(region, pixels)
-            if canvas.samples:
-                yield canvas.picture()
+                    samples.put(region, pixels)
+            if samples.count:
+                yield samples.preview()
             elif failure is not None and number == len(rounds) - 1:
                 raise failure
             if time.monotonic() > until:
@@ -122,7 +122,7 @@ def _read_before(mosaic: Mosaic, region: Region, channel: int, until: float) -> 
 
 
 def _rounds(mosaic: Mosaic, max_reads: int) -> Iterator[list[Region]]:
-    """What to read, in rounds that each lie four times as dense as the one before."""
+    """The regions to read, in rounds that are each four times as dense as the one before."""
     height, width = mosaic.shape
     piece_h, piece_w = min(mosaic.piece_px[0], height), min(mosaic.piece_px[1], width)
     count = max(1, min(max_reads, MAX_SAMPLED_PX // (piece_h * piece_w)))
@@ -143,7 +143,7 @@ def _rounds(mosaic: Mosaic, max_reads: int) -> Iterator[list[Region]]:
             _piece((i + 0.5) * height / rows, (j + 0.5) * width / columns, (piece_h, piece_w), mosaic.shape)
             for i, j in chosen
         ]
-        # the last round is three quarters of all reads: shown in thirds
+        # the last round is three quarters of all reads: it is shown in thirds
         for part in range(3 if stride == 1 else 1):
             taken = regions[part::3] if stride == 1 else regions
             if taken:
@@ -153,24 +153,24 @@ def _rounds(mosaic: Mosaic, max_reads: int) -> Iterator[list[Region]]:
 def _piece(y: float, x: float, piece: tuple[int, int], shape: tuple[int, int]) -> Region:
     """The stored piece at a place, or the part of a large one around it."""
     top, left = int(y) // piece[0] * piece[0], int(x) // piece[1] * piece[1]
-    # a strip is unpacked as a whole anyway: all columns are taken, but not more rows than a sample needs
+    # a strip is decoded as a whole anyway: take all columns, but not more rows than a sample needs
     size = (min(piece[0], SAMPLE_PX), piece[1] if piece[1] >= shape[1] else min(piece[1], SAMPLE_PX))
     top = min(max(top, int(y) - size[0] // 2), top + piece[0] - size[0])
     left = min(max(left, int(x) - size[1] // 2), left + piece[1] - size[1])
     return Region(top, left, top + size[0], left + size[1]).clip(shape)
 
 
-class _Canvas:
-    """Samples at their places in the picture; what lies between them is filled in from ever wider surroundings."""
+class _Samples:
+    """Samples at their places in the preview; gaps are filled in from wider and wider surroundings."""
 
     def __init__(self, mosaic: Mosaic, shape: tuple[int, int]) -> None:
         self._dtype, self._full, self._shape = mosaic.dtype, mosaic.shape, shape
         self._sums = np.zeros((*shape, 3 if mosaic.rgb else 1), np.float64)
         self._weights = np.zeros(shape, np.float64)
-        self.samples = 0
+        self.count = 0
 
     def put(self, region: Region, pixels: np.ndarray) -> None:
-        """Add the pixels of a region of full resolution."""
+        """Add the pixels of a full-resolution region."""
         scale = (self._shape[0] / self._full[0], self._shape[1] / self._full[1])
         y0, x0 = int(region.y0 * scale[0]), int(region.x0 * scale[1])
         y1 = min(self._shape[0], max(y0 + 1, round(region.y1 * scale[0])))
@@ -179,10 +179,10 @@ class _Canvas:
         finite = np.isfinite(small).all(axis=2)
         self._sums[y0:y1, x0:x1] += np.where(finite[..., None], small, 0)
         self._weights[y0:y1, x0:x1] += finite
-        self.samples += 1
+        self.count += 1
 
-    def picture(self) -> np.ndarray:
-        """The picture as far as it is known."""
+    def preview(self) -> np.ndarray:
+        """The preview from the samples so far."""
         filled = _filled(self._sums, self._weights)
         if self._dtype.kind in "iu":
             info = np.iinfo(self._dtype)
@@ -191,7 +191,7 @@ class _Canvas:
 
 
 def _filled(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean where there are samples, elsewhere the mean of the surroundings (pull-push over a pyramid)."""
+    """Mean where there are samples, elsewhere the mean of the surroundings (push-pull over a pyramid)."""
     import cv2
 
     known = weights > 0
@@ -216,7 +216,7 @@ def _picture_shape(full: tuple[int, int], longest_px: int) -> tuple[int, int]:
 
 
 def _resized(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Area-averaged to a shape, in float64; a wide type is not averaged by OpenCV as it is."""
+    """Area-averaged to a shape, in float64; types that OpenCV cannot average are converted first."""
     import cv2
 
     if pixels.dtype not in (np.uint8, np.uint16, np.int16, np.float32, np.float64):

@@ -1,4 +1,4 @@
-"""A region of a mosaic at any size, averaged over the area each pixel stands for, in bounded memory."""
+"""A region of a mosaic at any size, averaged over the area that each pixel covers, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_scaled(mosaic: Pixels, region: Region, shape: tuple[int, int]) -> np.nd
     if height < 1 or width < 1 or region.empty:
         raise InputError(f"A region of {region.shape} pixels cannot be shown as {width} x {height} pixels.")
     if height * width * 3 > RESULT_BYTES:
-        raise InputError(f"A picture of {width} x {height} pixels is too large.", hint="Choose a smaller one.")
+        raise InputError(f"An image of {width} x {height} pixels is too large.", hint="Choose a smaller one.")
     scale_y, scale_x = region.shape[0] / height, region.shape[1] / width
     level = mosaic.level_for(min(scale_y, scale_x))
     down_y, down_x = mosaic.levels[level].downsample
@@ -37,7 +37,7 @@ def read_scaled(mosaic: Pixels, region: Region, shape: tuple[int, int]) -> np.nd
 def _block(mosaic: Pixels, level: int, y_edges: np.ndarray, x_edges: np.ndarray) -> np.ndarray:
     import cv2
 
-    # a rounding error of the division must not pull in one more row of pixels
+    # a rounding error in the division must not add a row of pixels
     y_edges, x_edges = np.round(y_edges, 6), np.round(x_edges, 6)
     y0, y1 = int(np.floor(y_edges[0])), max(int(np.ceil(y_edges[-1])), int(np.floor(y_edges[0])) + 1)
     x0, x1 = int(np.floor(x_edges[0])), max(int(np.ceil(x_edges[-1])), int(np.floor(x_edges[0])) + 1)
@@ -56,7 +56,7 @@ def _block(mosaic: Pixels, level: int, y_edges: np.ndarray, x_edges: np.ndarray)
 
 
 def _average(pixels: np.ndarray, edges: np.ndarray, axis: int) -> np.ndarray:
-    """Mean between neighbouring edges along an axis, with the share of the pixels that an edge cuts."""
+    """Mean between neighbouring edges along an axis, weighting the pixels that an edge cuts."""
     moved = np.moveaxis(pixels, axis, 0)
     total = np.zeros((len(moved) + 1, *moved.shape[1:]))
     np.cumsum(moved, axis=0, dtype=np.float64, out=total[1:])

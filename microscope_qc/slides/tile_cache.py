@@ -1,7 +1,7 @@
-"""Tiles of slides for everything that is looked at, kept in one cache of bounded size.
+"""Tiles of slides for everything that is displayed, in one cache of bounded size.
 
-Canvas, gallery and thumbnails look at the same places: they share decoded tiles. Readers of whole slides (detection,
-conversion) go to the mosaic itself, so that they do not push out what a person looks at.
+Canvas, gallery and thumbnails show the same places, so they share decoded tiles. Whatever reads whole slides
+(detection, conversion) uses the mosaic itself, so that it does not evict what the user is viewing.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ log = logging.getLogger(__name__)
 
 TILE_PX = 512
 COARSEST_PX = 1024
-"""No coarser level is made when the coarsest is this small."""
+"""No coarser level is computed when the coarsest is this small."""
 MOST_REDUCTION = 16
-"""Levels are made up to this factor beyond the coarsest own one: a tile of it stands for 256 of the file's."""
+"""Levels are computed up to this factor beyond the coarsest stored one: a tile of the last covers 256 stored ones."""
 LARGEST_STEP = 3.0
-"""Between own levels further apart than this, levels are made: no tile is shown at less than a third of its size."""
+"""Levels are computed between stored ones further apart than this: no tile is shown below a third of its size."""
 DARK, ORANGE = (48, 44, 42), (214, 96, 20)
 DEFAULT_BYTES = 512_000_000
 OWN_MAPPING_BYTES = 256 << 10
 
-TileKey = tuple[int, int, int, int, int]  # number of the mosaic, channel, level, row, column
+TileKey = tuple[int, int, int, int, int]  # mosaic number, channel, level, row, column
 
 
 class TileCache(PieceCache):
-    """Least recently used tiles of any number of mosaics, up to a number of bytes."""
+    """Most recently used tiles of any number of mosaics, up to a number of bytes."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(limit_bytes)
@@ -58,30 +58,30 @@ class TileCache(PieceCache):
         self._wanted, self._elsewhere = limit_bytes, 0
 
     def set_limit(self, limit_bytes: int) -> None:
-        """Keep more or less from now on, what is counted elsewhere included."""
+        """Change the limit, which includes what is counted elsewhere."""
         self._wanted = limit_bytes
         super().set_limit(max(0, self._wanted - self._elsewhere))
 
     def count_elsewhere(self, held_bytes: int) -> None:
-        """Tiles are held elsewhere, too (in a texture): with this cache they stay within the limit."""
+        """Count tiles that are held elsewhere (in a texture), so that together they stay within the limit."""
         self._elsewhere = held_bytes
         self.set_limit(self._wanted)
 
     def number_of(self, mosaic: Mosaic) -> int:
-        """Number that stands for a mosaic in the keys; its tiles go after the mosaic has gone."""
+        """Number of a mosaic in the keys; its tiles are dropped once the mosaic no longer exists."""
         with self._numbers_lock:
             number = self._numbers.get(mosaic)
             if number is None:
                 number = self._numbers[mosaic] = next(self._counter)
-                # a finalizer runs in whatever thread let go last, which may hold the lock of this very cache
+                # a finalizer runs in whichever thread dropped the last reference, which may hold this cache's lock
                 weakref.finalize(mosaic, self._gone.append, number).atexit = False
             return number
 
     def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """As :meth:`PieceCache.get`; first lets go of the tiles of mosaics that nobody holds any more."""
+        """As :meth:`PieceCache.get`; first drops the tiles of mosaics that no longer exist."""
         if self._gone:
             gone = set()
-            with suppress(IndexError):  # two threads may empty it at once
+            with suppress(IndexError):  # two threads may empty it at the same time
                 while True:
                     gone.add(self._gone.popleft())
             self.drop_where(lambda kept: isinstance(kept, tuple) and kept[0] in gone)
@@ -96,10 +96,10 @@ def shared_cache() -> TileCache:
 
 
 def _give_freed_tiles_back() -> None:
-    """Keep glibc from holding on to the memory of tiles that have gone.
+    """Keep glibc from holding on to the memory of tiles that were dropped.
 
-    After the first large block is freed it takes such blocks from its heaps, one for each thread, where a few living
-    tiles keep all of it: 700 MB stood where the cache held 450. A fixed threshold gives every tile its own mapping.
+    After the first large block is freed, it allocates such blocks from its heaps, one per thread, where a few live
+    tiles keep the rest in use: 700 MB where the cache held 450. With a fixed threshold every tile has its own mapping.
     """
     if sys.platform != "linux":
         return
@@ -116,17 +116,17 @@ def default_limit() -> int:
 
 
 class TileSource:
-    """One mosaic as tiles of 512 px at its own levels and at coarser ones that are made from them.
+    """One mosaic as tiles of 512 px, at its own levels and at coarser ones computed from them.
 
-    Any thread may read. Parameters, results and errors of ``read``, ``read_rgb8`` and ``read_scaled`` are those of
-    :class:`Mosaic`, with the levels counted here.
+    Any thread may read. Parameters, results and errors of ``read``, ``read_rgb8`` and ``read_scaled`` are as for
+    :class:`Mosaic`, with the level indices of this class.
 
     Parameters
     ----------
     cache
-        The shared one unless given.
+        The shared one by default.
     on_error
-        Told once per tile that cannot be decoded, from the thread that read it.
+        Called once per tile that cannot be decoded, in the thread that read it.
     """
 
     def __init__(
@@ -141,12 +141,12 @@ class TileSource:
         self._on_error = on_error
         self._number = self.cache.number_of(mosaic)
         self._told: set[TileKey] = set()
-        # what the file does not hold is better made here, from tiles that are kept
+        # levels that are not in the file are better computed here, from cached tiles
         levels, own = _with_made_levels(mosaic.levels[: mosaic.stored_levels])
         self.levels: tuple[Level, ...] = tuple(levels)
-        self._own = own  # index of the mosaic's level, or None for a made one
+        self._own = own  # index of the mosaic's level, or None for a computed one
 
-    # -- what there is -----------------------------------------------------------------------------------------------
+    # -- levels ------------------------------------------------------------------------------------------------------
 
     def shape(self, level: int) -> tuple[int, int]:
         """Height and width of a level in its own pixels."""
@@ -162,12 +162,12 @@ class TileSource:
         return -(-height // TILE_PX), -(-width // TILE_PX)
 
     def region(self, level: int, row: int, column: int) -> Region:
-        """What a tile covers, in pixels of its level."""
+        """The region of a tile, in pixels of its level."""
         y, x = row * TILE_PX, column * TILE_PX
         return Region(y, x, y + TILE_PX, x + TILE_PX).clip(self.levels[level].shape)
 
     def cost(self, level: int) -> int:
-        """How many of the mosaic's own tiles stand behind one tile of a level."""
+        """How many of the mosaic's own tiles must be read for one tile of a level."""
         made = 0
         while self._own[level - made] is None:
             made += 1
@@ -183,18 +183,18 @@ class TileSource:
     def tile(
         self, level: int, row: int, column: int, channel: int = 0, *, cancel: CancelToken | None = None
     ) -> np.ndarray:
-        """Pixels of a tile, read now if need be; not to be written to.
+        """Pixels of a tile, read if necessary; must not be modified.
 
         Parameters
         ----------
         cancel
-            Asked between the reads that a made tile takes.
+            Checked between the reads that a computed tile needs.
 
         Returns
         -------
         ndarray
-            (h, w), or (h, w, 3) for an RGB mosaic; smaller than 512 px at the slide's far edges. In a made tile a
-            place that cannot be decoded is hatched.
+            (h, w), or (h, w, 3) for an RGB mosaic; smaller than 512 px at the slide's far edges. In a computed tile,
+            places that cannot be decoded are hatched.
 
         Raises
         ------
@@ -216,12 +216,12 @@ class TileSource:
             return pixels
 
         pixels = self.cache.get(key, make)
-        if not whole:  # the drive may be back the next time
+        if not whole:  # the drive may be connected again the next time
             self.cache.drop(key)
         return pixels
 
     def peek(self, level: int, row: int, column: int, channel: int = 0) -> np.ndarray | None:
-        """Pixels of a tile when they are in the cache; never waits."""
+        """Pixels of a tile if they are in the cache; never waits."""
         return self.cache.peek((self._number, channel, level, row, column))
 
     def picture(
@@ -233,7 +233,7 @@ class TileSource:
         display: DisplaySettings | None = None,
         cancel: CancelToken | None = None,
     ) -> np.ndarray:
-        """A tile as it is shown, (h, w, 3) uint8; raises as :meth:`tile`."""
+        """A tile as it is shown, (h, w, 3) uint8; raises the errors of :meth:`tile`."""
         planes: list[np.ndarray | None] = [None] * len(self.mosaic.channels)
         for channel in visible_channels(self.mosaic, display):
             planes[channel] = self.tile(level, row, column, channel, cancel=cancel)
@@ -242,13 +242,13 @@ class TileSource:
     # -- regions -----------------------------------------------------------------------------------------------------
 
     def read(self, region: Region, *, level: int = 0, channel: int = 0, hatch: bool = False) -> np.ndarray:
-        """As :meth:`Mosaic.read`, from tiles; with ``hatch`` a tile that cannot be decoded raises nothing."""
+        """As :meth:`Mosaic.read`, from tiles; with ``hatch``, tiles that cannot be decoded are hatched."""
         if not 0 <= level < len(self.levels):
             raise InputError(f"{self.mosaic.path.name} has no level {level}.")
         return self._gathered(region, level, channel, hatch=hatch)[0]
 
     def read_rgb8(self, region: Region, *, level: int = 0, display: DisplaySettings | None = None) -> np.ndarray:
-        """As :meth:`Mosaic.read_rgb8`, from tiles and with a person's display settings."""
+        """As :meth:`Mosaic.read_rgb8`, from tiles and with the user's display settings."""
         planes: list[np.ndarray | None] = [None] * len(self.mosaic.channels)
         for channel in visible_channels(self.mosaic, display):
             planes[channel] = self.read(region, level=level, channel=channel)
@@ -257,12 +257,12 @@ class TileSource:
     def read_scaled(
         self, region_level0: Region, shape: tuple[int, int], *, display: DisplaySettings | None = None
     ) -> np.ndarray:
-        """As :meth:`Mosaic.read_scaled`, from tiles and with a person's display settings."""
+        """As :meth:`Mosaic.read_scaled`, from tiles and with the user's display settings."""
         from microscope_qc.slides.scaled import read_scaled
 
         return read_scaled(_Shown(self, display), region_level0, shape)  # type: ignore[arg-type]
 
-    # -- making ------------------------------------------------------------------------------------------------------
+    # -- computing ---------------------------------------------------------------------------------------------------
 
     def _read_own(self, key: TileKey, cancel: CancelToken | None) -> np.ndarray:
         _, channel, level, row, column = key
@@ -282,7 +282,7 @@ class TileSource:
         return np.ascontiguousarray(pixels)
 
     def _made(self, key: TileKey, cancel: CancelToken | None) -> tuple[np.ndarray, bool]:
-        """A tile averaged from the next finer level, and whether all of that could be decoded."""
+        """A tile averaged from the next finer level, and whether all of it could be decoded."""
         _, channel, level, row, column = key
         region = self.region(level, row, column)
         source = Region(2 * region.y0, 2 * region.x0, 2 * region.y1, 2 * region.x1).clip(self.shape(level - 1))
@@ -292,7 +292,7 @@ class TileSource:
     def _gathered(
         self, region: Region, level: int, channel: int, *, hatch: bool, cancel: CancelToken | None = None
     ) -> tuple[np.ndarray, bool]:
-        """Pixels of a region put together from tiles, and whether all of it could be decoded."""
+        """Pixels of a region assembled from tiles, and whether all of it could be decoded."""
         height, width = region.shape
         shape = (height, width, 3) if self.mosaic.rgb else (height, width)
         inside = region.clip(self.levels[level].shape)
@@ -303,7 +303,7 @@ class TileSource:
             for column in range(inside.x0 // TILE_PX, -(-inside.x1 // TILE_PX)):
                 try:
                     tile = self.tile(level, row, column, channel, cancel=cancel)
-                except MicroscopeQCError:  # told already, with its place
+                except MicroscopeQCError:  # already reported, with its place
                     if not hatch:
                         raise
                     place = self.region(level, row, column)
@@ -314,7 +314,7 @@ class TileSource:
 
 
 class _Shown:
-    """A tile source with display settings, as :func:`read_scaled` asks for it."""
+    """A tile source with display settings, in the form that :func:`read_scaled` needs."""
 
     def __init__(self, source: TileSource, display: DisplaySettings | None) -> None:
         self._source, self._display = source, display
@@ -369,7 +369,7 @@ def halved(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def hatched(shape: tuple[int, int], dtype: np.dtype, *, rgb: bool) -> np.ndarray:
-    """Stripes of the type's darkest and brightest value: what stands where nothing could be decoded."""
+    """Stripes of the type's darkest and brightest value, for places that cannot be decoded."""
     bright = 1 if dtype.kind in "fb" else np.iinfo(dtype).max
     stripes = np.where(_stripes(shape), bright, 0).astype(dtype)
     return np.repeat(stripes[..., None], 3, axis=2) if rgb else stripes

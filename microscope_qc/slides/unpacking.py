@@ -1,4 +1,4 @@
-"""Unpacks the pieces of one region on several threads, unless the caller is itself one of several that read."""
+"""Decodes the pieces of one region on several threads, unless the caller is itself one of several reading threads."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _thread = threading.local()
 
 @functools.lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
-    """For all readers; a task never waits for another, so that many readers cannot block each other."""
+    """Shared by all readers; a task never waits for another, so that many readers cannot block each other."""
     return ThreadPoolExecutor(max(2, min(4, os.cpu_count() or 2)), thread_name_prefix="unpack")
 
 
 def reads_beside_others() -> None:
-    """Say that the calling thread is one of a pool that keeps all processors busy: it unpacks what it reads itself.
+    """Declare that the calling thread is one of a pool that keeps all cores busy, so that it decodes on its own.
 
-    Handing pieces to further threads would only move pixels from one processor's cache to another's.
+    Handing pieces to further threads would only move pixels from one core's cache to another's.
     """
     _thread.beside_others = True
 
 
 def for_each(call: Callable[[Place], None], places: Iterable[Place]) -> None:
-    """Call for every place, in any order; returns when all are done and raises what the first of them raised."""
+    """Call ``call`` for every place, in any order; returns when all are done and raises the first error."""
     if getattr(_thread, "beside_others", False):
         for place in places:
             call(place)

@@ -1,4 +1,4 @@
-"""Run in a child process: damage slides as told on standard input, look at them, say what became of each.
+"""Run in a child process: damage slides as listed on standard input, read them, print the outcome of each.
 
 Usage: damage_child.py SOURCES SECONDS < CASES   Prints "start ID" and "end ID OUTCOME DETAIL" for every case.
 """
@@ -40,7 +40,7 @@ def pixels_of(slide: Slide) -> list[np.ndarray]:
 
 
 def outcome(case: dict, sources: Path, folder: Path) -> tuple[str, str]:
-    """What became of one damaged slide."""
+    """Outcome of reading one damaged slide."""
     name, kind, dice = case["format"], case["damage"], random.Random(case["seed"])
     original = source_path(sources, name)
     path = folder / original.name
@@ -86,7 +86,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=sources) as folder:
             try:
                 result, detail = outcome(case, sources, Path(folder))
-            except Exception as error:  # noqa: BLE001  anything but our own error is what is looked for
+            except Exception as error:  # noqa: BLE001  any error that is not ours is what the campaign searches for
                 result, detail = "FOREIGN", f"{type(error).__name__}: {error}"
         faulthandler.cancel_dump_traceback_later()
         print("end", case["id"], json.dumps([result, detail.replace("\n", " ")]), flush=True)

@@ -27,7 +27,7 @@ SVS = "Aperio Image Library v11.2.1\n420x300 [0,0 420x300] (128x128) JPEG/RGB Q=
 
 @dataclass(frozen=True)
 class Source:
-    """How a kind is made, and which of its bytes a checksum covers: all, those of the pixels, or none."""
+    """How a kind is made, and which of its bytes a checksum covers: all, the pixels, or none."""
 
     file_name: str
     make: Callable[[Path], object]
@@ -35,7 +35,7 @@ class Source:
 
 
 def colour() -> np.ndarray:
-    """A piece of an electrode."""
+    """Part of an electrode."""
     return draw(Region(700, 100, 700 + SHAPE[0], 100 + SHAPE[1]), 1, 3)
 
 

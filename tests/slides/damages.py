@@ -1,4 +1,4 @@
-"""What can happen to a slide: cut, flipped, parts gone, wrong metadata, links, and drives that go while it is read."""
+"""What can happen to a slide: truncation, flipped bytes, missing parts, wrong metadata, links, vanishing drives."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_for(name: str, kind: str) -> bool:
 
 
 def damage(name: str, path: Path, kind: str, dice: random.Random) -> bool:
-    """Damage the slide at ``path``; whether a checksum of its format covers what was damaged."""
+    """Damage the slide at ``path``; returns whether a checksum of its format covers the damaged part."""
     if kind in VANISH:
         return False
     if path.is_dir():
@@ -56,7 +56,7 @@ def damage(name: str, path: Path, kind: str, dice: random.Random) -> bool:
 
 
 def vanish(path: Path, kind: str, dice: random.Random) -> None:
-    """What happens to an open slide."""
+    """Truncate, delete or replace an open slide."""
     files = [path] if path.is_file() else _chunks(path)
     chosen = dice.choice(files)
     if kind == "truncated while open":
@@ -102,7 +102,7 @@ def _damage_bytes(path: Path, kind: str, dice: random.Random, *, checked: str) -
 
 
 def _pixel_ranges(path: Path) -> list[tuple[int, int]]:
-    """Where the packed pixels lie."""
+    """Byte ranges of the compressed pixels."""
     if path.suffix in (".tif", ".svs"):
         found = []
         with tifffile.TiffFile(path) as file:
@@ -116,7 +116,7 @@ def _pixel_ranges(path: Path) -> list[tuple[int, int]]:
 
 
 def _structure(path: Path) -> list[int]:
-    """Bytes of headers and directories, wherever they lie in the file."""
+    """Offsets of headers and directories anywhere in the file."""
     if path.suffix == ".czi":
         content = path.read_bytes()
         starts = [match.start() for match in re.finditer(rb"ZISRAW[A-Z]+\0", content)]
@@ -153,7 +153,7 @@ def _damage_folder(name: str, path: Path, kind: str, dice: random.Random) -> boo
         return checked and not _is_metadata(chosen)
     if kind == "missing chunk":
         chunk.unlink()
-        return checked  # this program's own store says that nothing was left out
+        return checked  # a store of this program records that no chunk was left out
     elif kind == "missing metadata":
         dice.choice(sorted(p for p in path.rglob("*") if p.is_file() and _is_metadata(p))).unlink()
     elif kind == "metadata":
@@ -189,7 +189,7 @@ def _odd_metadata(path: Path, dice: random.Random) -> None:
 
 
 def _odd_tags(path: Path, dice: random.Random) -> None:
-    """Overwrite the value of one tag where it stands."""
+    """Overwrite the value of one tag in place."""
     with tifffile.TiffFile(path) as file:
         tags = [tag for tag in file.pages[dice.randrange(len(file.pages))].tags if tag.count <= 4]
         tag = dice.choice(tags)

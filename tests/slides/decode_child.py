@@ -1,4 +1,4 @@
-"""Run in a child process: damage a slide in many ways and see that every one ends in a sentence or in pixels.
+"""Run in a child process: damage a slide in many ways; each must end in one of our errors or in pixels.
 
 Usage: decode_child.py FOLDER COUNT FILE ...   Prints a line per damage; another exception ends it.
 """
@@ -24,7 +24,7 @@ def damages(content: bytes, count: int, seed: int):
     dice = random.Random(seed)
     for number in range(count):
         damaged = bytearray(content)
-        # headers and directories lie at the start and at the end; pixels between them
+        # headers and directories are at the start and at the end, pixels between them
         reach = dice.choice([1000, 10_000, len(content)])
         for _ in range(dice.choice([1, 4, 40])):
             at = dice.randrange(min(reach, len(content)))
@@ -34,7 +34,7 @@ def damages(content: bytes, count: int, seed: int):
         yield f"damage {number}", bytes(damaged)
 
 
-def look(path: Path) -> str:
+def outcome(path: Path) -> str:
     """Read what the window would read."""
     try:
         slide_info(path)
@@ -58,7 +58,7 @@ def main() -> None:
             path = folder / f"{number}-{source.name}"
             path.write_bytes(content)
             print(f"{source.name}: {what}: ", end="", flush=True)
-            print(look(path), flush=True)
+            print(outcome(path), flush=True)
             path.unlink()
 
 

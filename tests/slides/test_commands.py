@@ -1,4 +1,4 @@
-"""info, convert and synth, through the same jobs as the window and through the command line."""
+"""info, convert and synth, through the window's jobs and through the command line."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_slide_is_not_converted_into_itself(tmp_path: Path) -> None:
     assert slide_info(out)["scenes"][0]["shape"] == [20, 30]
 
 
-def test_synth_writes_slide_and_truth_and_the_seed_decides(tmp_path: Path) -> None:
+def test_synth_writes_slide_and_truth_determined_by_the_seed(tmp_path: Path) -> None:
     outs = [tmp_path / name for name in ("a.ome.zarr", "b.ome.zarr", "c.ome.zarr")]
     for out, seed in zip(outs, (3, 3, 4), strict=True):
         assert run_job(make("electrode", out, shape=(300, 260), seed=seed, defects=2)) == out

@@ -1,4 +1,4 @@
-"""CZI in full: compressed tiles, overlaps, far and negative origins, pyramids, and where the stage stood."""
+"""CZI in full: compressed tiles, overlaps, far and negative origins, pyramids and stage positions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_every_packing_of_every_kind(tmp_path: Path, kind: str, packed: str) -> 
     path = tmp_path / "a.czi"
     pixels = KINDS[kind]
     with zeiss.create_czi(str(path), compression_options=packed) as czi:
-        # 3 x 4 tiles that overlap by 30 pixels, from a negative corner; what is written later lies on top
+        # 3 x 4 tiles that overlap by 30 pixels, from a negative corner; later tiles cover earlier ones
         for row in range(3):
             for column in range(4):
                 czi.write(np.roll(pixels, 31 * row + 7 * column, axis=0), location=(140 * column - 333, 100 * row - 77))
@@ -62,7 +62,7 @@ def test_every_packing_of_every_kind(tmp_path: Path, kind: str, packed: str) -> 
         assert mosaic.origin_px == (-77, -333)
         assert mosaic.dtype == pixels.dtype
         got = whole(mosaic)
-        if (kind, packed) != ("Bgr48", PACKED[2]):  # which libCZI unpacks wrongly
+        if (kind, packed) != ("Bgr48", PACKED[2]):  # which libCZI decodes wrongly
             np.testing.assert_array_equal(got, by_libczi(path))
         part = mosaic.read(Region(90, 130, 215, 300))
         np.testing.assert_array_equal(part, got[90:215, 130:300])
@@ -75,7 +75,7 @@ def test_every_packing_of_every_kind(tmp_path: Path, kind: str, packed: str) -> 
 
 
 def jpeg_xr(pixels: np.ndarray) -> bytes:
-    """As ZEN writes it: colours marked as B, G, R (the last byte of the pixel format's number)."""
+    """As ZEN writes it: colours marked as B, G, R (the last byte of the pixel format's ID)."""
     rgb, bgr = (bytes.fromhex(f"24c3dd6f034efe4bb1853d77768dc9{last}") for last in ("0d", "0c"))
     return imagecodecs.jpegxr_encode(pixels).replace(rgb, bgr)
 
@@ -93,7 +93,7 @@ def test_jpeg_xr(tmp_path: Path, kind: str) -> None:
     np.testing.assert_array_equal(got, by_libczi(path))
     last = got[:, 300:].astype(int)
     expected = (pixels + 2).astype(int)
-    if kind == "Bgr24":  # the colours of JPEG-XR are in the order its own header says
+    if kind == "Bgr24":  # the header of JPEG-XR gives the order of its colours
         last, expected = np.sort(last, axis=2), np.sort(expected, axis=2)
     assert np.abs(last - expected).max() <= 3
 
@@ -107,9 +107,9 @@ def test_another_reader_sees_the_same(tmp_path: Path, packed: str) -> None:
     try:
         with czifile.CziFile(path) as czi:
             other = np.squeeze(czi.asarray())
-    except (ValueError, KeyError):  # it does not know zstd
+    except (ValueError, KeyError):  # it does not support zstd
         assert packed != PACKED[0]
-        pytest.skip("czifile does not unpack it")
+        pytest.skip("czifile cannot decode it")
     with open_slide(path) as slide:
         np.testing.assert_array_equal(whole(slide.scene()), other)
 
@@ -146,7 +146,7 @@ def test_scenes_are_slides_of_their_own(tmp_path: Path) -> None:
             np.testing.assert_array_equal(whole(mosaic), by_libczi(path, scene))
 
 
-def test_overlapping_tiles_lie_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_overlapping_tiles_are_drawn_in_the_order_of_their_indices(tmp_path: Path) -> None:
     tiles = [
         Tile(np.full((50, 60), 10 * (number + 1), np.uint8), y=number * 20, x=-number * 15, order=number)
         for number in (2, 0, 3, 1)
@@ -164,7 +164,7 @@ def test_overlapping_tiles_lie_in_the_order_of_their_numbers(tmp_path: Path) -> 
 @pytest.mark.parametrize("step", [2, 3])
 @pytest.mark.parametrize("kind", ["Gray8", "Bgr24", "Gray16"])
 def test_the_pyramid_of_the_file_is_used(tmp_path: Path, step: int, kind: str) -> None:
-    """Layers whose pixels are no averages of full resolution: only who reads the layer itself sees them."""
+    """Layers whose pixels are not averages of full resolution: only reading the layer itself shows them."""
     depth = () if kind[0] == "G" else (3,)
     dtype = KINDS[kind].dtype
     origin = (-1001, 5003)
@@ -229,12 +229,12 @@ def test_the_stage_is_fitted_to_the_pixels(tmp_path: Path, capsys: pytest.Captur
     assert main(["info", str(path), "--json"]) == 0
     stage = json.loads(capsys.readouterr().out)["scenes"][0]["stage"]
     assert stage["source"] == "CZI tiles"
-    # those that were moved are left out, and hardly any other
+    # the tiles that were moved are excluded, and hardly any others
     assert 18 - len(wrong) <= stage["tiles_used"] <= 20 - len(wrong)
     assert stage["residual_um"] == pytest.approx(0.14, abs=0.05)
     affine = np.array(stage["affine"])
     for x, y in ((0.0, 0.0), (560.0, 0.0), (300.5, 370.0)):
-        # from pixels of the mosaic, whose first pixel lies at (100000, -5000) of the file
+        # from pixels of the mosaic, whose first pixel is at (100000, -5000) in the file
         np.testing.assert_allclose(affine[:, :2] @ (x, y) + affine[:, 2], stage_of(x + 100_000, y - 5000), atol=0.3)
 
 
@@ -268,7 +268,7 @@ def test_tiles_that_agree_on_nothing_give_a_residual_that_says_so() -> None:
     assert fit["affine"] is None or fit["residual_um"] > 20
 
 
-def test_notes_that_are_no_notes_cost_nothing_else(tmp_path: Path) -> None:
+def test_invalid_tile_metadata_costs_nothing_else(tmp_path: Path) -> None:
     tiles = mosaic_tiles(3, 4)
     bomb = b'<!DOCTYPE a [<!ENTITY b "c">]><METADATA><Tags><StageXPosition>&b;</StageXPosition></Tags></METADATA>'
     for number, note in enumerate((b"<METADATA>", b"\xff\xfe\0", bomb, b"<METADATA/>")):
@@ -362,7 +362,7 @@ def test_colour_of_16_bit_without_a_pyramid_is_averaged_in_parts(
 
 @pytest.mark.parametrize("scene", [0, 1])
 def test_colour_of_16_bit_with_scenes_and_a_pyramid(tmp_path: Path, scene: int) -> None:
-    """The tiles that are put together here and not by libCZI."""
+    """Tiles that this program assembles instead of libCZI."""
 
     def packed(pixels: np.ndarray) -> bytes:
         flat = np.ascontiguousarray(pixels).view(np.uint8).reshape(-1, 2)

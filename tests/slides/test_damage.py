@@ -1,7 +1,7 @@
-"""The damaged-file campaign: slides of every kind, damaged in every way, looked at in child processes.
+"""The damaged-file campaign: slides of every kind, damaged in every way, read in child processes.
 
-None may crash, hang, raise an error that is not ours, or, where the format carries a checksum of what was damaged, show
-other pixels without a word. ``python tests/slides/test_damage.py [COUNT] [SEED]`` prints the table.
+None may crash, hang, raise an error that is not ours or, where the format has a checksum of the damaged part, silently
+show other pixels. ``python tests/slides/test_damage.py [COUNT] [SEED]`` prints the table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BAD = ("WRONG SILENT", "FOREIGN", "CRASH", "HANG")
 
 
 def make_cases(count: int, seed: int) -> list[dict]:
-    """Every format with every damage in turn, in a shuffled order."""
+    """Every format with every damage in turn, shuffled."""
     dice = random.Random(seed)
     pairs = [(name, kind) for name in SOURCES for kind in KINDS if is_for(name, kind)]
     cases: list[dict] = []
@@ -39,7 +39,7 @@ def make_cases(count: int, seed: int) -> list[dict]:
 
 
 def run_cases(cases: list[dict], sources: Path) -> dict[int, tuple[str, str]]:
-    """Outcome and detail of every case; a child that dies is followed by another for the rest."""
+    """Outcome and detail of every case; when a child dies, another one runs the rest."""
     found: dict[int, tuple[str, str]] = {}
     left = list(cases)
     while left:
@@ -85,7 +85,7 @@ def table(cases: list[dict], found: dict[int, tuple[str, str]], column: str) -> 
 
 
 def complaints(cases: list[dict], found: dict[int, tuple[str, str]]) -> list[str]:
-    """What must not happen."""
+    """The cases with an outcome that must not happen."""
     return [f"{case} -> {found[case['id']]}" for case in cases if found[case["id"]][0] in BAD]
 
 
@@ -111,7 +111,7 @@ def test_a_thousand_damaged_files() -> None:
     check(1000, 2)
 
 
-def test_bad_outcomes_are_complained_about() -> None:
+def test_bad_outcomes_are_reported() -> None:
     cases = make_cases(4, 0)
     found = {i: (word, "") for i, word in enumerate(("CRASH", "same pixels", "WRONG SILENT", "HANG"))}
     assert [line.split("->")[1] for line in complaints(cases, found)] == [

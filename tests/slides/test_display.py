@@ -1,4 +1,4 @@
-"""What a person and a model see: windows, channels, and any region at any size."""
+"""What the user and a model see: windows, channels, and any region at any size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from microscope_qc.slides.pixels import Channel, Level
 
 
 class InMemory(Mosaic):
-    """A mosaic over arrays; remembers the largest read."""
+    """A mosaic over arrays that records the largest read."""
 
     def __init__(self, *levels: np.ndarray, channels: tuple[Channel, ...] = (), rgb: bool = False) -> None:
         shapes = [level.shape[-2:] if channels else level.shape[:2] for level in levels]
@@ -108,7 +108,7 @@ def test_read_scaled_averages_areas(shape: tuple[int, int], start: tuple[int, in
 
 
 def weights(size: int, count: int) -> np.ndarray:
-    """Share of every source pixel in every result pixel, (count, size)."""
+    """Weight of every source pixel in every result pixel, (count, size)."""
     edges = np.linspace(0, size, count + 1)
     overlap = np.minimum(edges[1:, None], np.arange(1, size + 1)) - np.maximum(edges[:-1, None], np.arange(size))
     return np.clip(overlap, 0, None) / (size / count)

@@ -1,4 +1,4 @@
-"""The blocks that a fingerprint is made from, kept while a slide is read tile by tile."""
+"""The blocks that a fingerprint is made from, collected while a slide is read tile by tile."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_no_other_place_is_kept() -> None:
     assert sampled.get(Region(1, 1, 65, 65)) is None
 
 
-def test_a_reader_beside_others_unpacks_in_its_own_thread() -> None:
+def test_a_reader_beside_others_decodes_in_its_own_thread() -> None:
     used: dict[str, set[int]] = {"one of many": set(), "alone": set()}
 
     def read(name: str) -> None:
@@ -67,7 +67,7 @@ def test_a_reader_beside_others_unpacks_in_its_own_thread() -> None:
 
 
 @pytest.mark.parametrize("beside_others", [True, False])
-def test_what_one_piece_raises_is_raised(beside_others: bool) -> None:
+def test_an_error_in_one_piece_is_raised(beside_others: bool) -> None:
     raised: list[BaseException] = []
 
     def fail(place: int) -> None:

@@ -1,4 +1,4 @@
-"""Counts of a slide's values, and the balance of its colours."""
+"""Counts of a slide's values, and its white balance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_value_is_counted_once(kind: str, shape: tuple[int, ...]) -> None:
     assert (np.diff(made.edges) > 0).all()
 
 
-def test_counts_stand_at_their_values() -> None:
+def test_counts_are_at_their_values() -> None:
     plane = np.full((10, 10), 7, np.uint8)
     plane[0] = 200
     made = histogram(Planes([plane]))

@@ -1,4 +1,4 @@
-"""Slides without coarse levels show a preview from few samples; nothing is read whole."""
+"""Slides without coarse levels show a preview from few samples; nothing is read completely."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TILE = 500
 
 
 def brightness(row: int, column: int) -> int:
-    """A value for every tile of the large files: a slope with a dark square in it."""
+    """A value for every tile of the large files: a gradient with a dark square in it."""
     return 20 if 10 <= row < 16 and 20 <= column < 26 else 60 + 2 * row + column
 
 
@@ -58,7 +58,7 @@ def tiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def striped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20,000 x 20,000 in deflated strips of 50 rows, brighter downwards."""
+    """20,000 x 20,000 in deflated strips of 50 rows that get brighter downwards."""
     path = tmp_path_factory.mktemp("preview") / "strips.tif"
     strips = (packed(40 + row // 4, 50 * SIDE) for row in range(SIDE // 50))
     tifffile.imwrite(path, strips, shape=(SIDE, SIDE), dtype=np.uint8, rowsperstrip=50, compression="zlib")
@@ -67,7 +67,7 @@ def striped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collects the pixels of every TIFF tile or strip that is unpacked."""
+    """Collects the number of pixels of every TIFF tile or strip that is decoded."""
     found: list[int] = []
     whole = tiff_pages.PageReader._decode
 
@@ -88,7 +88,7 @@ def test_a_large_tiled_tiff_is_sampled(tiled: Path, decodes: list[int]) -> None:
         assert decodes == []
         pictures = sparse_preview(mosaic)
         first = next(pictures)
-        assert len(decodes) <= 16  # something to look at after a few reads
+        assert len(decodes) <= 16  # the first preview needs only a few reads
         rest = list(pictures)
     assert len(decodes) <= 600
     assert sum(decodes) < 0.45 * SIDE * SIDE
@@ -208,7 +208,7 @@ def test_an_ome_zarr_of_one_level(
     np.testing.assert_allclose(last, expected, atol=1)
 
 
-def test_a_jpeg_is_drafted_and_never_unpacked_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jpeg_is_decoded_small_and_never_completely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jpg"
     pixels = np.zeros((1600, 2400, 3), np.uint8)
     pixels[:, 1200:] = (200, 100, 50)
@@ -252,7 +252,7 @@ def test_damaged_samples_are_left_out(tiled: Path, monkeypatch: pytest.MonkeyPat
             list(sparse_preview(mosaic, max_reads=20))
 
 
-def test_odd_numbers_are_refused(tiled: Path) -> None:
+def test_impossible_numbers_are_rejected(tiled: Path) -> None:
     with open_slide(tiled) as slide:
         with pytest.raises(InputError):
             list(sparse_preview(slide.scene(), longest_px=0))

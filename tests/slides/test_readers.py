@@ -1,4 +1,4 @@
-"""Files of every kind, made here by other libraries, come back as they were made."""
+"""Files of every kind, written by other libraries, are read as they were written."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_ome_tiff_with_pyramid_channels_and_scenes(tmp_path: Path) -> None:
             slide.scene("Middle")
 
 
-def test_ome_tiff_of_several_files_never_leaves_its_folder(tmp_path: Path) -> None:
+def test_ome_tiff_of_several_files_never_reads_outside_its_folder(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     tifffile.imwrite(tmp_path / "secret.tif", GREY)
     xml = (
@@ -135,7 +135,7 @@ def test_ome_tiff_of_several_files_never_leaves_its_folder(tmp_path: Path) -> No
         assert slide.scene().notes
 
 
-def test_imagej_stack_says_what_is_left_out(tmp_path: Path) -> None:
+def test_imagej_stack_says_what_is_not_shown(tmp_path: Path) -> None:
     stack = RNG.integers(0, 65535, (4, 3, 2, 50, 60), np.uint16)
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TZCYX", "unit": "um"}, resolution=(2.0, 4.0))
@@ -215,7 +215,7 @@ def test_pictures(tmp_path: Path) -> None:
     assert open_slide(tmp_path / "alpha.png").scene().notes == ("transparency is not shown",)
 
 
-def test_a_huge_png_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+def test_a_huge_png_is_rejected_before_it_is_decoded(tmp_path: Path) -> None:
     import struct
     import zlib
 
@@ -298,7 +298,7 @@ def test_zarr_colours_make_rgb(tmp_path: Path) -> None:
     assert np.array_equal(mixed[..., 1], planes[1])
 
 
-def test_zarr_layouts_with_several_pictures(tmp_path: Path) -> None:
+def test_zarr_layouts_with_several_images(tmp_path: Path) -> None:
     series = tmp_path / "series.zarr"
     zarr.open_group(series, mode="w", zarr_format=2, attributes={"bioformats2raw.layout": 3})
     _write_zarr(series / "0", [GREY], version="0.4")

@@ -1,4 +1,4 @@
-"""Every real slide: what this program says is what tifffile, pylibCZIrw and zarr say on their own."""
+"""Every real slide: this program agrees with tifffile, pylibCZIrw and zarr."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_czi_scene_names_and_stage(real_data: Path) -> None:
     scenes = slide_info(folder / "S3_1Pos_2Mosaic_T1_Z1_CH1.czi")["scenes"]
     assert [scene["name"] for scene in scenes] == ["TR1", "P1", "TR2"]
     assert scenes[1]["stage"]["center_um"] == [37980.0, 13020.0]
-    # a stage position is that of a tile's centre: 64 pixel tiles of 1.6 um that lie 57.6 pixels apart
+    # a stage position is that of a tile's centre: tiles of 64 pixels of 1.6 um, 57.6 pixels apart
     first, second = scenes[0]["stage"]["tiles"][:2]
     step_px = np.subtract(second["center_px"], first["center_px"])[::-1]
     step_um = np.subtract(second["center_um"], first["center_um"])
@@ -98,7 +98,7 @@ def test_czi_scene_names_and_stage(real_data: Path) -> None:
     assert slide_info(folder / "RGB-8bit.czi")["scenes"][0]["stage"] is None
 
 
-def test_czi_levels_show_the_same_picture_smaller(real_data: Path) -> None:
+def test_czi_levels_show_the_same_image_smaller(real_data: Path) -> None:
     with open_slide(real_data / "slides/czi/Al2O3_SE_020_sp.czi") as slide:
         mosaic = slide.scene()
         assert [level.shape for level in mosaic.levels] == [(1536, 2048), (768, 1024), (384, 512)]
@@ -176,7 +176,7 @@ def test_zarr_agrees_with_zarr_python(real_data: Path, name: str) -> None:
     assert scene["pixel_size_um"] == expected_um
 
 
-def test_zarr_labels_beside_a_picture_open_too(real_data: Path) -> None:
+def test_zarr_labels_beside_an_image_open_too(real_data: Path) -> None:
     path = real_data / "slides/ome-zarr" / ZARR[2] / "labels/nuclei"
     if not path.is_dir():
         pytest.skip("this copy has no labels")
@@ -192,11 +192,11 @@ def test_jpeg_agrees_with_pillow(real_data: Path) -> None:
 
 
 def test_unknown_compression_is_one_sentence(real_data: Path) -> None:
-    with pytest.raises(SlideError, match="packed in a way this program does not know"):
+    with pytest.raises(SlideError, match="compressed in a way this program does not support"):
         slide_info(real_data / "slides/tiff/unopenable.tiff")
 
 
-def test_every_slide_has_its_own_lasting_fingerprint(real_data: Path) -> None:
+def test_every_slide_has_a_unique_and_stable_fingerprint(real_data: Path) -> None:
     paths = [real_data / "slides/tiff" / name for name in TIFF]
     prints = []
     for path in paths:

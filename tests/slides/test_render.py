@@ -1,4 +1,4 @@
-"""A person's own brightness and contrast: the same as what models see until it is changed, and then what was asked."""
+"""The user's brightness and contrast: what models see until it is changed, then what the user set."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Planes(Mosaic):
 
 
 def plainly(mosaic: Planes) -> np.ndarray:
-    """What the file says, computed the long way round."""
+    """What the file says, computed in a different way."""
     eight = [to_uint8(plane, mosaic.window(i)) for i, plane in enumerate(mosaic.planes)]
     if len(eight) == 1:
         return eight[0] if mosaic.rgb else np.repeat(eight[0][..., None], 3, axis=2)
@@ -104,7 +104,7 @@ def test_white_balance_multiplies_the_values_of_each_band(kind: str) -> None:
     assert np.abs(got - expected).max() <= 0.51
 
 
-def test_a_grey_slide_takes_no_notice_of_the_white_balance_but_may_be_tinted() -> None:
+def test_a_grey_slide_ignores_the_white_balance_but_may_be_tinted() -> None:
     plane = np.arange(256, dtype=np.uint8).reshape(16, 16)
     mosaic = Planes([plane])
     got = render(mosaic, [plane], DisplaySettings((), (0.5, 1.0, 2.0)))
@@ -171,7 +171,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["channels", "white_balance"]), JSON) | JSON)
-def test_settings_from_strangers_are_refused_or_right(values: object) -> None:
+def test_settings_from_untrusted_files_are_rejected_or_right(values: object) -> None:
     try:
         settings = DisplaySettings.from_dict(values)  # type: ignore[arg-type]
     except InputError:
@@ -189,7 +189,7 @@ def test_settings_from_strangers_are_refused_or_right(values: object) -> None:
         {"colour": "red"},
     ],
 )
-def test_what_cannot_be_shown_is_refused(wrong: dict) -> None:
+def test_what_cannot_be_shown_is_rejected(wrong: dict) -> None:
     with pytest.raises(InputError):
         ChannelView(**wrong)
     with pytest.raises(InputError):

@@ -28,7 +28,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick_switches() -> Iterator[None]:
-    """The interpreter changes threads a thousand times more often, so that what can go wrong does."""
+    """Make the interpreter switch threads a thousand times more often, to provoke race conditions."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(5e-6)
     yield
@@ -57,8 +57,8 @@ def test_eight_threads(sources: Path, quick_switches: None, kind: str) -> None:
                 np.testing.assert_array_equal(future.result(), expected)
 
 
-def test_a_picture_may_go_while_the_cache_is_locked(tmp_path: Path) -> None:
-    """The garbage collector runs where it likes, so inside the lock of the cache too; that once stopped the program."""
+def test_an_image_may_be_collected_while_the_cache_is_locked(tmp_path: Path) -> None:
+    """The garbage collector may run inside the lock of the cache; that once caused a deadlock."""
     path = tmp_path / "a.png"
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(path)
     slides = [open_slide(path)]

@@ -1,4 +1,4 @@
-"""Tiles: the right pixels at every level, decoded once, kept within bounds, and damage told and shown."""
+"""Tiles: the right pixels at every level, decoded once, kept within bounds; damage is reported and shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def source_of(mosaic: ToyMosaic, *, megabytes: int = 64, **kwargs: object) -> Ti
 
 @pytest.mark.parametrize("shape", [(1300, 2100), (1301, 2101, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
-def test_made_levels_are_averages_of_the_picture(shape: tuple[int, ...], dtype: type) -> None:
+def test_computed_levels_are_averages_of_the_image(shape: tuple[int, ...], dtype: type) -> None:
     pixels = noise(shape, dtype)
     source = source_of(ToyMosaic(pixels))
     assert [level.shape for level in source.levels][1:] == [
@@ -47,7 +47,7 @@ def test_made_levels_are_averages_of_the_picture(shape: tuple[int, ...], dtype: 
         assert np.abs(coarse[-1, : len(edge)] - edge).max() <= 0.76
 
 
-def test_levels_are_made_between_own_ones_that_lie_far_apart_and_never_far_beyond_them() -> None:
+def test_levels_are_computed_between_stored_ones_far_apart_and_never_far_beyond_them() -> None:
     full = np.zeros((65536, 8), np.uint8)
     between = source_of(ToyMosaic(full, full[::8]))
     assert [level.downsample[0] for level in between.levels] == [1, 2, 4, 8, 16, 32, 64]
@@ -93,7 +93,7 @@ def test_only_visible_channels_are_read() -> None:
     assert len(mosaic.reads) == 1
 
 
-def test_a_tile_wanted_by_many_is_decoded_once() -> None:
+def test_a_tile_requested_by_many_is_decoded_once() -> None:
     mosaic = ToyMosaic(noise((512, 512)), gated=True)
     source = source_of(mosaic)
     with ThreadPoolExecutor(6) as pool:
@@ -106,7 +106,7 @@ def test_a_tile_wanted_by_many_is_decoded_once() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_cache_stays_within_its_bound_whatever_threads_ask_for(seed: int) -> None:
+def test_the_cache_stays_within_its_limit_whatever_threads_request(seed: int) -> None:
     pixels = noise((512 * 8, 512 * 8), seed=seed)
     mosaic = ToyMosaic(pixels)
     source = source_of(mosaic, megabytes=3)
@@ -146,7 +146,7 @@ def test_least_recently_used_tiles_go_first() -> None:
     assert [source.peek(0, 0, column) is not None for column in range(5)] == [True, False, True, True, True]
 
 
-def test_who_waits_for_a_tile_that_is_given_up_makes_it() -> None:
+def test_a_thread_that_waits_for_a_cancelled_tile_makes_it() -> None:
     cache = PieceCache(MEGABYTE)
     begun, give_up = threading.Event(), threading.Event()
     made: list[str] = []
@@ -172,7 +172,7 @@ def test_who_waits_for_a_tile_that_is_given_up_makes_it() -> None:
     assert cache.held_bytes == 24
 
 
-def test_a_made_tile_can_be_given_up_between_its_reads() -> None:
+def test_a_computed_tile_can_be_cancelled_between_its_reads() -> None:
     mosaic = ToyMosaic(noise((2048, 2048)))
     source = source_of(mosaic)
     cancel = CancelToken()
@@ -183,7 +183,7 @@ def test_a_made_tile_can_be_given_up_between_its_reads() -> None:
     assert source.tile(1, 0, 0).shape == (512, 512)
 
 
-def test_damage_is_told_once_and_hatched_in_made_tiles_until_it_can_be_read() -> None:
+def test_damage_is_reported_once_and_hatched_in_computed_tiles_until_it_can_be_read() -> None:
     mosaic = ToyMosaic(noise((1500, 1500), np.uint16))
     mosaic.broken = {(0, 512, 0)}
     told: list[object] = []
@@ -205,7 +205,7 @@ def test_damage_is_told_once_and_hatched_in_made_tiles_until_it_can_be_read() ->
     assert source.tile(0, 1, 0).max() < 200
 
 
-def test_two_sources_of_one_mosaic_share_its_tiles_and_they_go_with_it() -> None:
+def test_two_sources_of_one_mosaic_share_its_tiles_which_are_dropped_with_it() -> None:
     cache = TileCache(64 * MEGABYTE)
     mosaic, other = ToyMosaic(noise((600, 600))), ToyMosaic(noise((600, 600)))
     TileSource(mosaic, cache=cache).tile(0, 0, 0)

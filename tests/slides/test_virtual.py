@@ -1,4 +1,4 @@
-"""Virtual slides: the same everywhere and at every level, of any size, and refused when their file is odd."""
+"""Virtual slides: consistent everywhere and at every level, of any size, and rejected when their file is invalid."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_coarse_level_is_the_average_of_the_finer_one(level: int) -> None:
         assert np.abs(blurred[0] - blurred[1]).mean() < 2.0
 
 
-def test_it_looks_like_something_at_every_level() -> None:
+def test_it_has_structure_at_every_level() -> None:
     mosaic = huge()
     for index, level in enumerate(mosaic.levels):
         tile = mosaic.read(Region(0, 0, 512, 512).clip(level.shape), level=index)
@@ -86,7 +86,7 @@ def test_it_looks_like_something_at_every_level() -> None:
         assert tile.std() > 8
     overview = mosaic.read(Region(0, 0, *mosaic.levels[-1].shape), level=len(mosaic.levels) - 1)
     areas = cv2.resize(overview, (4, 4), interpolation=cv2.INTER_AREA).mean(axis=2)
-    assert np.ptp(areas) > 3  # no even grey from afar
+    assert np.ptp(areas) > 3  # not uniform grey from afar
 
 
 def test_another_seed_is_another_slide() -> None:
@@ -115,7 +115,7 @@ def test_sides_beyond_every_level_of_the_pattern() -> None:
         assert mosaic.read(Region(rows - 40, columns - 50, rows, columns), level=level).shape == (40, 50, 3)
 
 
-def test_a_slow_drive_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_drive_is_simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     path = write_virtual(tmp_path / "a.virtual.json", shape=(3000, 4000), delay_ms=50, pixel_size_um=None)
@@ -158,7 +158,7 @@ def test_without_a_pyramid(tmp_path: Path) -> None:
         ({"format": "x"}, "does not say"),
     ],
 )
-def test_odd_values_are_one_sentence(tmp_path: Path, change: dict, words: str) -> None:
+def test_invalid_values_are_one_sentence(tmp_path: Path, change: dict, words: str) -> None:
     path = tmp_path / "a.virtual.json"
     path.write_text(json.dumps({**GOOD, **change}))
     with pytest.raises(SlideError, match=words) as caught:
@@ -170,7 +170,7 @@ def test_odd_values_are_one_sentence(tmp_path: Path, change: dict, words: str) -
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"3", b"{", b"\xff\xfe", b"[" * 60_000, b" " * 100_000, b'{"shape": 1e999}']
 )
-def test_odd_files_are_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_invalid_files_are_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.virtual.json"
     path.write_bytes(content)
     with pytest.raises(SlideError) as caught:

@@ -25,7 +25,7 @@ from microscope_qc.slides import Channel, open_slide
 from microscope_qc.slides.base import Mosaic
 from microscope_qc.slides.pixels import Level
 from microscope_qc.slides.pyramid.part import LOCK_NAME, Resuming, part_folder
-from microscope_qc.slides.pyramid.source import Source, merged
+from microscope_qc.slides.pyramid.source import PixelSource, merged
 from microscope_qc.slides.pyramid.write import damaged_places, write_ome_zarr
 from microscope_qc.workflows.conversion.convert import convert
 
@@ -182,7 +182,7 @@ def test_what_the_drive_changed_is_not_published_and_only_that_is_written_again(
     assert not (tmp_path / "a.ome.zarr").exists()
     seen: list[Progress] = []
     (out,) = run_job(convert(tiff, tmp_path / "a.ome.zarr"), seen.append)
-    assert 0 < seen[0].done < seen[0].total and "going on" in seen[0].note
+    assert 0 < seen[0].done < seen[0].total and "continuing" in seen[0].note
     check_levels(out, tifffile.imread(tiff)[None])
     assert hidden(tmp_path) == []
 
@@ -249,7 +249,7 @@ def test_damage_of_one_channel_costs_only_that_channel(tmp_path: Path) -> None:
         dtype=mosaic.dtype,
         rgb=False,
         channels=mosaic.channels,
-        source=Source(background=mosaic.background),
+        source=PixelSource(background=mosaic.background),
         read=[lambda region, i=i: mosaic.read(region, channel=i) for i in range(3)],
     )
     out = run_job(job)
@@ -295,7 +295,7 @@ def test_a_source_that_goes_away_is_continued_when_it_is_back(tmp_path: Path, si
             dtype="uint8",
             rgb=False,
             read=read,
-            source=Source({"name": "a.tif"}, is_there=there.is_set),
+            source=PixelSource({"name": "a.tif"}, is_there=there.is_set),
             resuming=Resuming({"fingerprint": "x"}),
         )
 
@@ -584,7 +584,7 @@ def test_memory_is_bounded(tmp_path: Path, shape: tuple[int, int], planes: int, 
         from pathlib import Path
         from microscope_qc.core.jobs import run_job
         from microscope_qc.slides import Channel
-        from microscope_qc.slides.pyramid.source import Source
+        from microscope_qc.slides.pyramid.source import PixelSource
         from microscope_qc.slides.pyramid.write import write_ome_zarr
         rgb = {planes} == 3
         def read(region):
@@ -593,7 +593,7 @@ def test_memory_is_bounded(tmp_path: Path, shape: tuple[int, int], planes: int, 
             return np.broadcast_to(ramp[:, None] if rgb else ramp, shape).copy()
         job = write_ome_zarr({str(tmp_path / "a.ome.zarr")!r}, shape={shape}, dtype={dtype!r}, rgb=rgb,
                              read=read if rgb else [read] * {planes}, channels=[Channel("a")] * {planes},
-                             source=Source(strip_px={strip_px}), workers=8, verify=True)
+                             source=PixelSource(strip_px={strip_px}), workers=8, verify=True)
         run_job(job)
         print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
     """

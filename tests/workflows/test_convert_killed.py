@@ -60,7 +60,7 @@ def test_a_killed_conversion_is_continued_as_if_nothing_had_been(
                 continue  # and kill the one that continues it as well
         notes: list[str] = []
         run_job(convert(tiff, out), lambda progress, notes=notes: notes.append(progress.note))
-        continued += "going on" in notes[0]
+        continued += "continuing" in notes[0]
         same_store(out, whole)
         assert not part.exists()
         shutil.rmtree(out)

@@ -1,6 +1,6 @@
-"""The list of a CZI's sub-blocks, read in one piece: tens of thousands of tiles in milliseconds.
+"""The directory of a CZI's sub-blocks, read at once: tens of thousands of tiles in milliseconds.
 
-libCZI gives neither the place of a sub-block in its file nor its metadata. The layout is that of the published CZI file
+libCZI exposes neither the file position of a sub-block nor its metadata. The layout follows the published CZI file
 format (segments with a header of 32 bytes; directory entries "DV" with dimension entries of 20 bytes).
 """
 
@@ -40,8 +40,9 @@ _DIMENSION_BYTES = np.dtype(_DIMENSION).itemsize
 class SubBlocks:
     """All sub-blocks of a file as columns, in the order of the file's directory.
 
-    ``y``, ``x``, ``height``, ``width`` say in full-resolution pixels what a sub-block covers; ``stored`` (n, 2) how
-    many rows and columns it holds. ``index`` gives the start of every other dimension (``ABSENT`` where there is none).
+    ``y``, ``x``, ``height``, ``width`` are what a sub-block covers in full-resolution pixels; ``stored`` (n, 2) is
+    the number of rows and columns it holds. ``index`` gives the start of every other dimension (``ABSENT`` where there
+    is none).
     """
 
     position: Ints
@@ -58,12 +59,12 @@ class SubBlocks:
         return len(self.position)
 
     def at(self, dimension: str) -> Ints:
-        """Start of a dimension, ``ABSENT`` where a sub-block has none."""
+        """Start of every sub-block in a dimension, ``ABSENT`` where it has none."""
         return self.index.get(dimension, np.full(len(self), ABSENT, np.int32))
 
     @property
     def full(self) -> Flags:
-        """Which sub-blocks hold full resolution."""
+        """Which sub-blocks are at full resolution."""
         whole: Flags = (self.stored[:, 0] == self.height) & (self.stored[:, 1] == self.width)
         return whole
 
@@ -76,14 +77,14 @@ class SubBlocks:
         return chosen
 
     def within(self, y: int, x: int, height: int, width: int) -> np.ndarray:
-        """Numbers of the sub-blocks of any layer that touch a rectangle of the file's coordinates."""
+        """Indices of the sub-blocks, of any layer, that intersect a rectangle in the file's coordinates."""
         rows = (self.y < y + height) & (self.y.astype(np.int64) + self.height > y)
         columns = (self.x < x + width) & (self.x.astype(np.int64) + self.width > x)
         return np.flatnonzero(rows & columns)
 
     def layers(self, scene: int | None) -> list[int]:
-        """By how much the pyramid's layers of a scene are smaller (2, 4, 8 or 3, 9, ...), without the full one."""
-        # an edge tile of a few pixels says nothing: 5 of them stored as 3
+        """Downsampling factors of a scene's pyramid layers (2, 4, 8 or 3, 9, ...), without the full-resolution one."""
+        # an edge tile of a few pixels is not reliable: 5 of them stored as 3
         chosen = ~self.full & (self.stored.min(axis=1) >= 64)
         if scene is not None:
             chosen &= self.at("S") == scene
@@ -97,7 +98,7 @@ def read_sub_blocks(path: Path) -> SubBlocks:
     Raises
     ------
     ValueError
-        When it is damaged or of an unknown kind.
+        When it is damaged or its layout is unknown.
     OSError
         When the file cannot be read.
     """
@@ -117,12 +118,12 @@ def read_sub_blocks(path: Path) -> SubBlocks:
 def check_sub_block(file: BinaryIO, blocks: SubBlocks, number: int, *, file_bytes: int) -> None:
     """Compare a sub-block's own header with the directory and with the file's size.
 
-    libCZI believes the header: a wrong length in it ended the process.
+    libCZI trusts the header: a wrong length in it crashed the process.
 
     Raises
     ------
     ValueError
-        When it cannot be right.
+        When the header cannot be right.
     OSError
         When the file cannot be read.
     """
@@ -147,7 +148,7 @@ def check_sub_block(file: BinaryIO, blocks: SubBlocks, number: int, *, file_byte
 
 
 def tile_metadata(file: BinaryIO, position: int) -> bytes:
-    """The XML of the sub-block at a place of the file; empty where it has none.
+    """The XML of the sub-block at a file position; empty where it has none.
 
     Raises
     ------
@@ -159,7 +160,7 @@ def tile_metadata(file: BinaryIO, position: int) -> bytes:
 
 
 def tile_data(file: BinaryIO, position: int) -> bytes:
-    """The packed pixels of the sub-block at a place of the file.
+    """The packed pixels of the sub-block at a file position.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def tile_data(file: BinaryIO, position: int) -> bytes:
 
 
 def _parts(file: BinaryIO, position: int) -> tuple[int, int, int]:
-    """Where a sub-block's metadata begin, how long they are, and how long the pixels behind them are."""
+    """Where a sub-block's metadata begins, how long it is, and how long the pixels after it are."""
     head = _bytes(file, position, SEGMENT_BYTES + 16 + _ENTRY_BYTES)
     if head[:16].rstrip(b"\0") != b"ZISRAWSUBBLOCK":
         raise ValueError("no sub-block")
@@ -194,7 +195,7 @@ def _bytes(file: BinaryIO, position: int, count: int) -> bytes:
 
 
 def _entries(blob: bytes, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Entries (n,) and their dimensions (n, d); a shorter entry is filled up with nameless dimensions."""
+    """Entries (n,) and their dimensions (n, d); shorter entries are padded with unnamed dimensions."""
     (dimensions,) = struct.unpack_from("<i", blob, _ENTRY_BYTES - 4)
     if 0 < dimensions <= MAX_DIMENSIONS and len(blob) >= count * (_ENTRY_BYTES + dimensions * _DIMENSION_BYTES):
         kind = np.dtype([*_ENTRY, ("entries", _DIMENSION, (dimensions,))])
@@ -236,7 +237,7 @@ def _columns(heads: np.ndarray, dimensions: np.ndarray) -> SubBlocks:
     if not {"X", "Y"} <= set(index) or min(sizes["X"].min(), sizes["Y"].min()) <= 0:
         raise ValueError("sub-blocks without a size")
     held = np.stack([stored["Y"], stored["X"]], axis=1)
-    # some writers leave the stored size out where it is the size
+    # some writers omit the stored size where it equals the size
     held = np.where(held > 0, held, np.stack([sizes["Y"], sizes["X"]], axis=1))
     return SubBlocks(
         position=heads["position"].astype(np.int64),

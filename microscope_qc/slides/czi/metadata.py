@@ -1,4 +1,4 @@
-"""What the XML of a CZI says: pixel size, channels, scene names, and where the stage stood."""
+"""What the XML of a CZI says: pixel size, channels, scene names and stage positions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_XML_CHARS = 256 << 20
 
 @dataclass(frozen=True)
 class CziMetadata:
-    """Facts that are there; what is absent is None and never zero."""
+    """What the metadata contains; missing values are None, never zero."""
 
     pixel_size_um: tuple[float, float] | None = None
     channels: Sequence[Channel] = ()
@@ -32,7 +32,7 @@ class CziMetadata:
     notes: tuple[str, ...] = ()
 
     def channel(self, index: int, dtype: np.dtype) -> Channel:
-        """Name, colour and display window of a channel; the file's window is a share of the type's range."""
+        """Name, colour and display window of a channel; the file gives the window as a fraction of the type's range."""
         if index >= len(self.channels):
             return Channel(f"Channel {index + 1}")
         channel = self.channels[index]
@@ -42,7 +42,7 @@ class CziMetadata:
         return Channel(channel.name, channel.colour, (channel.window[0] * top, channel.window[1] * top))
 
     def scene_names(self, indices: Sequence[int]) -> dict[int, str]:
-        """A name of its own for every scene: the file's where they differ, else with the index."""
+        """A unique name for every scene: the name in the file, with the index added where names repeat."""
         names = {index: self.scenes.get(index, "") for index in indices}
         used = [name for name in names.values() if name]
         for index, name in names.items():
@@ -53,14 +53,14 @@ class CziMetadata:
         return names
 
     def stage(self, scene: int | None) -> dict[str, Any] | None:
-        """Where the stage stood for a scene; None where the file does not say."""
+        """Stage position of a scene; None where the file does not say."""
         return self.stages.get(scene, self.stages.get(None))
 
 
 def parse_metadata(path: Path, xml: str, blocks: SubBlocks | None) -> CziMetadata:
-    """Read the metadata XML and the stage positions of some tiles.
+    """Read the metadata XML, and the stage positions of some tiles.
 
-    Damaged XML costs the pixel size and the names, not the slide.
+    With damaged XML the pixel size and the names are lost, but the slide still opens.
     """
     from defusedxml import ElementTree
     from defusedxml.common import DefusedXmlException
@@ -137,7 +137,7 @@ def _sem_stage(root: Any) -> dict[int | None, dict[str, Any]]:
 
 
 def _tiles(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict[str, Any]]]:
-    # a slide that libCZI opens is not given up because the notes of its tiles are damaged
+    # damaged tile metadata is no reason to reject a slide that libCZI can open
     with contextlib.suppress(ValueError, OSError, struct.error):
         return tile_positions(path, blocks)
     return {}

@@ -34,13 +34,13 @@ DTYPES = {
     "Bgr48": np.uint16,
     "Bgr96Float": np.float32,
 }
-# what libCZI and its wrapper raise on damaged files, with words for programmers
+# what libCZI and its wrapper raise on damaged files, with messages for programmers
 DAMAGE = (RuntimeError, ValueError, LookupError, OverflowError, MemoryError)
 STACKS = {"Z": "focus planes", "T": "time points", "H": "phases", "I": "illuminations", "R": "rotations", "V": "views"}
 
 
 def open_czi(path: Path) -> Slide:
-    """Open a CZI; every scene is a mosaic of its own, its first pixel at (0, 0).
+    """Open a CZI; every scene becomes a mosaic of its own with its first pixel at (0, 0).
 
     Raises
     ------
@@ -60,7 +60,7 @@ def open_czi(path: Path) -> Slide:
 
 
 class _Reader:
-    """libCZI's reader; reading a closed one would end the process, so that is made impossible here."""
+    """libCZI's reader, guarded: reading from a closed one would crash the process."""
 
     def __init__(self, path: Path) -> None:
         from pylibCZIrw.czi import CacheOptions, CacheType, CziReader
@@ -71,7 +71,7 @@ class _Reader:
         class PlainReader(CziReader):  # type: ignore[misc]  # pylibCZIrw has no types
             @classmethod
             def _get_array_from_bitmap(cls, pixel_data: Any) -> np.ndarray:
-                """The bitmap itself; the wrapper copies it once only to look at its shape."""
+                """The bitmap itself; the wrapper would copy it only to check its shape."""
                 return np.asarray(pixel_data)
 
         self.czi = PlainReader(str(path), cache_options=cache)
@@ -94,7 +94,7 @@ class _Reader:
                 self._idle.notify_all()
 
     def check(self, blocks: SubBlocks, roi: tuple[int, int, int, int]) -> None:
-        """Look at the headers of the sub-blocks that a read will touch, each once.
+        """Check the headers of the sub-blocks that a read will touch, each only once.
 
         Raises
         ------
@@ -148,7 +148,7 @@ def _part_damaged(path: Path) -> SlideError:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What all scenes of a file share."""
+    """What all scenes of a file have in common."""
 
     channels: tuple[int, ...]  # libCZI's channel indices
     rgb: bool
@@ -158,7 +158,7 @@ class _Layout:
     notes: tuple[str, ...]
 
     def factors(self, scene: int | None, shape: tuple[int, int]) -> tuple[list[int], int]:
-        """By how much the levels are smaller, and how many of them are in the file."""
+        """Downsampling factors of the levels, and how many of them are stored in the file."""
         factors = [1, *(self.blocks.layers(scene) if self.blocks is not None else ())]
         stored = len(factors)
         while min(shape) // factors[-1] > SMALLEST_PX:
@@ -183,7 +183,7 @@ def _scenes(path: Path, reader: _Reader) -> list[CziMosaic]:
 
 
 def _sub_blocks(path: Path) -> SubBlocks | None:
-    """None where the directory is of a kind that only libCZI knows: then levels and stage are not taken from it."""
+    """None where only libCZI understands the directory: levels and stage are then not taken from it."""
     try:
         return read_sub_blocks(path)
     except (ValueError, OSError, struct.error):
@@ -192,14 +192,14 @@ def _sub_blocks(path: Path) -> SubBlocks | None:
 
 def _layout(path: Path, czi: Any, blocks: SubBlocks | None) -> _Layout:
     box = czi.total_bounding_box
-    if not 0 < box["C"][1] <= MAX_CHANNELS:  # a wrong number in one tile: libCZI would be asked a billion times
+    if not 0 < box["C"][1] <= MAX_CHANNELS:  # one wrong number in a tile would mean a billion calls of libCZI
         raise _damaged(path)
     pixel_types = czi.pixel_types
     types = {index: kind for index, kind in pixel_types.items() if kind in DTYPES}
     if not types:
         found = ", ".join(sorted({str(kind) for kind in pixel_types.values()})) or "none"
         raise SlideError(
-            f"{path.name} holds pixels of a type that is not shown ({found}).",
+            f"{path.name} has pixels of a type that is not supported ({found}).",
             hint="Export it from ZEN as 8 or 16 bit.",
         )
     notes = []
@@ -259,7 +259,7 @@ class CziMosaic(Mosaic):
         if self._own is not None:
             with self._reader.in_use():
                 return self._own.read_scaled(region, layer, factor // layer)
-        # libCZI takes the nearest pixel when it zooms; averaging up to 4 x 4 of them avoids the worst
+        # libCZI takes the nearest pixel when it zooms; averaging up to 4 x 4 of them avoids the worst aliasing
         finer = min(factor // layer, 4)
         y, x = region.y0 * factor + self.origin_px[0], region.x0 * factor + self.origin_px[1]
         height, width = region.shape
@@ -273,7 +273,7 @@ class CziMosaic(Mosaic):
             except DAMAGE as error:
                 raise _part_damaged(self.path) from error
             pixels = pixels[: height * finer, : width * finer]
-            # the bitmap is libCZI's own memory: never handed on, and a view of it would keep all of it
+            # the bitmap is libCZI's memory: it is copied, because a view would keep all of it alive
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if self.rgb else pixels[..., 0].copy()
         if finer > 1:
             pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Where a CZI's tiles stood on the stage, and the affine map from pixels to the stage that fits them."""
+"""Stage positions of a CZI's tiles, and the affine map from pixels to the stage that fits them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from microscope_qc.slides.czi.directory import ABSENT, SubBlocks, tile_metadata
 SAMPLED_TILES = 64
 SAMPLED_IN_ALL = 1024
 FEWEST_TILES = 4
-# with fewer, one odd tile cannot be told from the others
+# with fewer tiles an outlier cannot be recognised
 FEWEST_TO_REJECT = 6
 TRIALS = 300
 
 
 def tile_positions(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict[str, Any]]]:
-    """Where some tiles of the first plane of every scene stood.
+    """Stage positions of some tiles of the first plane of every scene.
 
     Returns
     -------
     dict
         By scene (None in a file without scenes) a list of ``{"center_px": [y, x], "center_um": [x, y]}``: the tile's
-        centre in the file's own pixel coordinates (a pixel reaches from its number to the next) and on the stage.
+        centre in the file's own pixel coordinates (pixel i covers i to i + 1) and on the stage.
     """
     chosen = np.flatnonzero(blocks.full & blocks.first_plane)
     scenes = blocks.at("S")[chosen]
@@ -50,10 +50,10 @@ def tile_positions(path: Path, blocks: SubBlocks) -> dict[int | None, list[dict[
 
 
 def fit_stage(tiles: list[dict[str, Any]], *, origin_px: tuple[int, int], tile_px: float) -> dict[str, Any]:
-    """The affine map from pixels to the stage that fits the tiles best, tiles that stand apart left out.
+    """The affine map from pixels to the stage that fits the tiles best, without outliers.
 
-    Least squares over the tiles that agree; those are found with a fixed number of fits through three tiles each, of
-    which the one with the least median error counts (Rousseeuw 1984, least median of squares).
+    Least squares over the inliers. Those are found by a fixed number of fits through three tiles each; the fit with
+    the smallest median error is used (Rousseeuw 1984, least median of squares).
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ def fit_stage(tiles: list[dict[str, Any]], *, origin_px: tuple[int, int], tile_p
     origin_px
         (y, x) of the mosaic's first pixel in the file's coordinates.
     tile_px
-        Side of a tile: tiles that deviate from a line by less than a tenth of it do not fix the map.
+        Side of a tile: tiles that deviate from a line by less than a tenth of it do not determine the map.
 
     Returns
     -------
     dict
         ``affine`` [[a, b, tx], [c, d, ty]] gives stage (x, y) in um from (x, y) in full-resolution pixels of the
-        mosaic, its first pixel reaching from 0 to 1; ``residual_um`` the root mean square distance of the
-        ``tiles_used`` tiles. ``affine`` and ``residual_um`` are None where the tiles do not determine them.
+        mosaic (the first pixel covers 0 to 1); ``residual_um`` is the root mean square distance of the ``tiles_used``
+        tiles. ``affine`` and ``residual_um`` are None where the tiles do not determine them.
     """
     refused = {"affine": None, "residual_um": None, "tiles_used": 0}
     if len(tiles) < FEWEST_TILES:
@@ -100,14 +100,14 @@ def _agreeing(pixels: np.ndarray, stage: np.ndarray, tile_px: float) -> np.ndarr
         errors = _errors(_solve(pixels[three], stage[three]), pixels, stage)
         median = float(np.median(errors))
         if median < least:
-            # 1.4826 makes a standard deviation of it; half a pixel is what stitching moves tiles by anyway
+            # 1.4826 turns it into a standard deviation; stitching moves tiles by half a pixel anyway
             floor = 0.5 * _scale(pixels, stage)
             best, least = errors <= max(3 * 1.4826 * median, floor), median
     return best
 
 
 def _scale(pixels: np.ndarray, stage: np.ndarray) -> float:
-    """Micrometres per pixel, from the typical distances (half of the tiles may be wrong)."""
+    """Micrometres per pixel, from the median distances (up to half of the tiles may be wrong)."""
     steps = np.linalg.norm(np.diff(pixels, axis=0), axis=1)
     moved = np.linalg.norm(np.diff(stage, axis=0), axis=1)
     return float(np.median(moved[steps > 0] / steps[steps > 0])) if (steps > 0).any() else 0.0
@@ -119,7 +119,7 @@ def _spread_out(pixels: np.ndarray, tile_px: float) -> bool:
 
 
 def _solve(pixels: Floats, stage: Floats) -> Floats:
-    # centred, so that millions of pixels do not cost digits
+    # centred, so that coordinates of millions of pixels do not cost precision
     middle = pixels.mean(axis=0)
     ones = np.ones((len(pixels), 1))
     solution: Floats = np.linalg.lstsq(np.hstack([pixels - middle, ones]), stage, rcond=None)[0].T

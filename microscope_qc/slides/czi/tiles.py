@@ -1,7 +1,7 @@
-"""Tiles of 16-bit colour that libCZI unpacks wrongly, unpacked and put together here.
+"""Decodes tiles of 16-bit colour that libCZI decodes wrongly.
 
 libCZI (seen in pylibCZIrw 6.1.0) reads Bgr48 tiles packed as Zstd1 with separated bytes into memory that it does not
-fill: other pixels at each reading, without an error. Files that hold such tiles are not left to it.
+fill: every read returns different pixels, without an error. Files with such tiles are decoded here instead.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ CACHE = PieceCache(128 << 20)
 
 
 def misread(blocks: SubBlocks) -> bool:
-    """Whether a file holds tiles that libCZI unpacks wrongly."""
+    """Whether a file has tiles that libCZI decodes wrongly."""
     return bool(((blocks.pixel_type == BGR48) & (blocks.compression == ZSTD1)).any())
 
 
 class Bgr48Tiles:
-    """The tiles of one scene's plane.
+    """The tiles of one plane of a scene.
 
     Parameters
     ----------
     plane
-        Start of every dimension that chooses the plane; a tile without a dimension belongs to all of them.
+        Start of every dimension that selects the plane; a tile that lacks a dimension belongs to all its planes.
     origin_px
         (y, x) of the mosaic's first pixel in the file's coordinates.
     """
@@ -53,12 +53,12 @@ class Bgr48Tiles:
         self._key = object()
 
     def read(self, region: Region, layer: int) -> np.ndarray:
-        """(h, w, 3) uint16 as R, G, B of a region in pixels of a layer; later tiles lie on top.
+        """(h, w, 3) uint16 as R, G, B of a region in pixels of a layer; later tiles cover earlier ones.
 
         Raises
         ------
         SlideError
-            When a tile is damaged or packed in another way.
+            When a tile is damaged or its compression is not supported.
         """
         import cv2
 
@@ -77,7 +77,7 @@ class Bgr48Tiles:
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
     def read_scaled(self, region: Region, layer: int, step: int) -> np.ndarray:
-        """A region in pixels that stand for ``step`` x ``step`` of a layer each, averaged; in bounded memory."""
+        """A region in which each pixel is the mean of ``step`` x ``step`` pixels of a layer; in bounded memory."""
         import cv2
 
         if step == 1:
@@ -134,5 +134,5 @@ class Bgr48Tiles:
 
 
 def _separated(data: bytes) -> bool:
-    """Whether the low bytes of all values come before the high ones: the header's one chunk says so."""
+    """Whether the low bytes of all values come before the high ones, as the only chunk of the header says."""
     return data[0] >= 3 and data[1] == 1 and bool(data[2] & 1)

@@ -1,4 +1,4 @@
-"""What an OME-Zarr folder says about its pictures; everything in it is checked, nothing is trusted."""
+"""What an OME-Zarr folder says about its images; everything in it is checked, nothing is trusted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PURE = ("ff0000", "00ff00", "0000ff")
 
 @dataclass(frozen=True)
 class Image:
-    """One multiscale picture of a folder."""
+    """One multiscale image of a folder."""
 
     name: str
     axes: tuple[str, ...]
@@ -42,12 +42,12 @@ class Image:
 
     @property
     def complete(self) -> bool:
-        """Whether this program's writer stored every chunk, also those that are all background."""
+        """Whether this program wrote the image and stored every chunk, including those that are all background."""
         return self.own.get("complete") is True
 
     @property
     def origin_px(self) -> tuple[int, int]:
-        """(y, x) as this program's writer stored it."""
+        """(y, x) of the first pixel, where this program's writer stored it."""
         origin = self.own.get("origin_px")
         if isinstance(origin, list) and len(origin) == 2 and all(isinstance(v, int) for v in origin):
             return origin[0], origin[1]
@@ -55,12 +55,12 @@ class Image:
 
     @property
     def stage(self) -> dict[str, Any] | None:
-        """As this program's writer stored it."""
+        """The stage position, where this program's writer stored it."""
         stage = self.own.get("stage")
         return stage if isinstance(stage, dict) else None
 
     def channels(self, count: int, dtype: np.dtype) -> tuple[bool, tuple[Channel, ...]]:
-        """Whether the channels are the red, green and blue of one colour picture, and what they are called."""
+        """Whether the channels are red, green and blue of one colour image, and their names and colours."""
         colours = [str(entry.get("color", "")).lstrip("#").lower() for entry in self.omero]
         if count == 3 and self._is_rgb(colours, dtype):
             return True, (Channel("RGB", window=_window(self.omero[0], dtype) if self.omero else None),)
@@ -86,7 +86,7 @@ class Image:
 
 
 def find_images(root: Path) -> list[Image]:
-    """The pictures of a folder: its own, or those its layout names.
+    """The images of a folder: the one at its root, or those its layout lists.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def find_images(root: Path) -> list[Image]:
     """
     attributes = read_attributes(root)
     if attributes is None:
-        raise SlideError(f"{root} is a folder, but no OME-Zarr.", hint="Open a slide file, or a folder *.ome.zarr.")
+        raise SlideError(f"{root} is a folder, but not an OME-Zarr.", hint="Open a slide file or a folder *.ome.zarr.")
     ome = _ome(attributes)
     if ome.get("multiscales"):
         return [_image(root, root, attributes, "")]
@@ -115,12 +115,12 @@ def find_images(root: Path) -> list[Image]:
         for p in root.glob(pattern)
         if _ome(read_attributes(p.parent) or {}).get("multiscales")
     )
-    hint = f"Open {nested[0]}." if nested else "Open the folder that holds the picture itself."
-    raise SlideError(f"{root.name} is a zarr folder without a picture at its root.", hint=hint)
+    hint = f"Open {nested[0]}." if nested else "Open the folder that holds the image itself."
+    raise SlideError(f"{root.name} is a zarr folder without an image at its root.", hint=hint)
 
 
 def read_attributes(folder: Path) -> dict[str, Any] | None:
-    """The attributes of a zarr group (v3 or v2), None where there is no group.
+    """The attributes of a zarr group (v3 or v2); None where there is no group.
 
     Raises
     ------
@@ -140,10 +140,10 @@ def _json(path: Path) -> dict[str, Any] | None:
         if not path.is_file():
             return None
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise SlideError(f"{path} is far too large for metadata.", hint="The slide is damaged.")
+            raise SlideError(f"{path} is too large to be metadata.", hint="The slide is damaged.")
         document = json.loads(path.read_bytes())
     except PermissionError as error:
-        raise SlideError(f"You may not read {path}.", hint="Change its permissions, or copy the slide.") from error
+        raise SlideError(f"Permission denied: {path}.", hint="Change its permissions, or copy the slide.") from error
     except (ValueError, RecursionError) as error:
         raise SlideError(f"{path} is damaged.", hint="Copy the whole folder again.") from error
     if not isinstance(document, dict):
@@ -157,7 +157,7 @@ def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _layout(root: Path, attributes: Mapping[str, Any], ome: Mapping[str, Any]) -> Iterator[str]:
-    """Names of the pictures of a bioformats2raw folder, a plate or a well, relative to the root."""
+    """Paths of the images of a bioformats2raw folder, a plate or a well, relative to the root."""
     plate, well = ome.get("plate"), ome.get("well")
     if isinstance(plate, dict):
         for entry in _dicts(plate.get("wells")):
@@ -204,10 +204,10 @@ def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -
     folders = tuple(_inside(root, folder, str(entry.get("path", ""))) for entry in datasets)
     omero = ome.get("omero", attributes.get("omero"))
     own = attributes.get("microscope_qc")
-    notes: tuple[str, ...] = (f"first of {len(multiscales)} multiscale pictures",) if len(multiscales) > 1 else ()
+    notes: tuple[str, ...] = (f"first of {len(multiscales)} multiscale images",) if len(multiscales) > 1 else ()
     filled = own.get("damaged") if isinstance(own, dict) else None
     if isinstance(filled, list) and filled:
-        # as this program's writer stored it when the slide it was made from could not be read everywhere
+        # stored by this program's writer when parts of the source slide could not be read
         notes += (f"{len(filled)} damaged place{'s' * (len(filled) > 1)} of its source, filled with background",)
     return Image(
         name=name or str(first.get("name") or ""),

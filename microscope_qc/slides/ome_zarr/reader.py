@@ -1,4 +1,4 @@
-"""OME-Zarr 0.1 to 0.5 (zarr v2 and v3, sharded or not): a folder with a multiscale picture at its root, or several."""
+"""OME-Zarr 0.1 to 0.5 (zarr v2 and v3, sharded or not): a folder with one multiscale image at its root, or several."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     StoredArray = ts.TensorStore | zarr.Array[Any]
 
-# chunks that neighbouring reads share; what is looked at again is kept by the cache of tiles
+# for chunks that neighbouring reads share; what is viewed again is kept by the tile cache
 CACHE_BYTES = 64 << 20
 
 
 def open_ome_zarr(path: Path) -> Slide:
-    """Open a folder; several scenes when it holds several pictures (bioformats2raw, HCS plates).
+    """Open a folder; it has several scenes when it holds several images (bioformats2raw, HCS plates).
 
     Raises
     ------
     SlideError
-        When it holds no OME-Zarr picture, or one this program cannot read.
+        When it does not hold an OME-Zarr image, or one this program cannot read.
     """
     scenes = [_scene(path, image) for image in find_images(path)]
     return Slide(path, format="ome-zarr", scenes=scenes)
@@ -54,7 +54,7 @@ def _scene(path: Path, image: Image) -> OmeZarrMosaic:
 
 
 class OmeZarrMosaic(Mosaic):
-    """A multiscale picture; missing chunks read as the fill value, except where all are known to have been stored."""
+    """A multiscale image; missing chunks are read as the fill value unless all are known to have been stored."""
 
     def __init__(self, path: Path, image: Image, arrays: Sequence[StoredArray]) -> None:
         y_axis, x_axis = image.axes.index("y"), image.axes.index("x")
@@ -66,10 +66,10 @@ class OmeZarrMosaic(Mosaic):
         levels = [Level(shape, downsample_of(shapes[0], shape)) for shape in shapes]
         sizes = dict(zip(image.axes, self._arrays[0].shape, strict=True))
         if any(size == 0 for size in sizes.values()):
-            raise SlideError(f"{path.name} holds no pixels.", hint="Export it again.")
+            raise SlideError(f"{path.name} has no pixels.", hint="Export it again.")
         dtype = _numpy_dtype(self._arrays[0])
         if dtype.kind not in "biuf":
-            raise SlideError(f"{path.name} holds pixels of the type {dtype.name}, which are not shown.")
+            raise SlideError(f"{path.name} has pixels of the type {dtype.name}, which is not supported.")
         rgb, channels = image.channels(sizes.get("c", 1), dtype)
         notes = [*image.notes]
         notes += [f"first of {sizes[axis]} {word}" for axis, word in _STACKS.items() if sizes.get(axis, 1) > 1]
@@ -112,25 +112,25 @@ class OmeZarrMosaic(Mosaic):
         except Exception as error:  # whatever a decoder raises on a damaged chunk
             self._check_there(level)
             raise SlideError(
-                f"A part of {self.path.name} is damaged or was lost.",
+                f"A part of {self.path.name} is damaged or missing.",
                 hint="Copy it again, or convert it from its source.",
             ) from error
         self._check_there(level)
         return pixels
 
     def _check_there(self, level: int) -> None:
-        # a chunk that is not there is background by the format's rule, and so would be a drive that is not there
+        # a missing chunk means background in this format, and so would a drive that was disconnected
         if not os.path.isfile(self._documents[level]):  # noqa: PTH113  (of any error of the drive, False)
             raise SlideError(f"{self.path.name} is no longer there.", hint="Connect its drive again, or open it again.")
 
 
 def _document(folder: Path) -> Path:
-    """The file that says what an array of zarr v3 or v2 holds."""
+    """The file that describes an array of zarr v3 or v2."""
     return folder / "zarr.json" if (folder / "zarr.json").is_file() else folder / ".zarray"
 
 
 def _copy(view: ts.TensorStore, dtype: np.dtype) -> np.ndarray:
-    """Pixels of a tensorstore view; written in the wanted order at once, which saves numpy's slow transpose."""
+    """Pixels of a tensorstore view, written directly in the wanted order, which saves numpy's slow transpose."""
     import tensorstore as ts
 
     pixels = np.empty(view.shape, dtype)
@@ -144,7 +144,7 @@ _context: ts.Context | None = None
 
 
 def _shared_context() -> ts.Context:
-    """One decoded-chunk cache for all slides, so that many open slides do not add up."""
+    """One cache of decoded chunks for all slides, so that many open slides do not add up."""
     import tensorstore as ts
 
     global _context  # noqa: PLW0603
@@ -155,11 +155,11 @@ def _shared_context() -> ts.Context:
 
 
 def _piece(array: StoredArray, y_axis: int, x_axis: int) -> tuple[int, int]:
-    """(h, w) of a chunk, of the inner ones where they are sharded."""
+    """(h, w) of a chunk, or of the inner chunks where they are sharded."""
     import tensorstore as ts
 
     if isinstance(array, ts.TensorStore):
-        sizes = cast("tuple[int, ...]", array.chunk_layout.read_chunk.shape)  # what is stored has all of them
+        sizes = cast("tuple[int, ...]", array.chunk_layout.read_chunk.shape)  # complete for stored arrays
     else:
         sizes = array.shards or array.chunks
     return int(sizes[y_axis]), int(sizes[x_axis])
@@ -172,16 +172,16 @@ def _numpy_dtype(array: StoredArray) -> np.dtype:
 
 
 def _open_array(path: Path, folder: Path, *, complete: bool) -> StoredArray:
-    """Open with tensorstore; zarr-python for the codecs tensorstore does not know.
+    """Open with tensorstore, or with zarr-python for codecs that tensorstore does not support.
 
-    ``complete`` says that every chunk was stored, so that one that is not there has been lost.
+    ``complete`` means that every chunk was stored, so that a missing one has been lost.
     """
     import tensorstore as ts
 
     driver = "zarr3" if (folder / "zarr.json").is_file() else "zarr"
     if driver == "zarr" and not (folder / ".zarray").is_file():
         raise SlideError(
-            f"{path.name} names the level {folder.name}, which is not there.", hint="Copy the whole folder again."
+            f"{path.name} lists the level {folder.name}, which is missing.", hint="Copy the whole folder again."
         )
     kvstore = {"driver": "file", "path": f"{folder.as_posix()}/"}
     spec: dict[str, Any] = {"driver": driver, "kvstore": kvstore, "recheck_cached_data": "open"}
@@ -194,7 +194,7 @@ def _open_array(path: Path, folder: Path, *, complete: bool) -> StoredArray:
             import zarr
 
             return zarr.open_array(folder, mode="r")
-        except Exception:  # the first message is the one that says what is wrong
+        except Exception:  # the first error is the one that explains the problem
             raise SlideError(
                 f"{path.name} cannot be read: its level {folder.name} is damaged or packed in a way this program "
                 "does not know.",

@@ -1,4 +1,4 @@
-"""Reads a finished pyramid back from the disk and compares it with what was to be written."""
+"""Reads a finished pyramid back from the disk and compares it with what was written."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def check_levels(
     workers: int,
     on_bad: Callable[[Iterable[Shard]], None],
 ) -> Generator[Progress, None, None]:
-    """Read every chunk of every level with its checksum, and compare the pixels' digest with that taken when written.
+    """Read every chunk of every level with its checksum, and compare the pixels with their digest from writing.
 
     Raises
     ------
     WriteError
-        When a shard is missing, cannot be read, or holds other pixels; ``on_bad`` was told which.
+        When shards are missing, cannot be read or have other pixels; ``on_bad`` was called with them.
     """
     shards = list(plan.shards())
     yield Progress(0, len(shards), "files", NOTE)
@@ -58,12 +58,12 @@ def check_levels(
         raise WriteError(
             f"{name} was not stored as it was written: {len(bad)} of {len(shards)} files differ (the first on level "
             f"{level} at x {place.x0}, y {place.y0}).",
-            hint="The drive may be failing: choose another one. Converting again writes only the damaged files anew.",
+            hint="The drive may be failing: choose another one. Converting again rewrites only the damaged files.",
         )
 
 
 def _digest(folder: Path, plan: PyramidPlan, shard: Shard, array: Any) -> int | None:
-    """Digest of a shard's pixels as they lie on the disk; None when they cannot be read."""
+    """Digest of a shard's pixels as stored on the disk; None when they cannot be read."""
     for path in plan.shard_files(folder, shard):
         if not _forget_cached(path):
             return None
@@ -73,7 +73,7 @@ def _digest(folder: Path, plan: PyramidPlan, shard: Shard, array: Any) -> int | 
     for tile in split(region, plan.tile_px):
         try:
             pixels = np.asarray(array[:, tile.y0 : tile.y1, tile.x0 : tile.x1].read().result())
-        except Exception:  # whatever the library says about a damaged file; the caller tells the person
+        except Exception:  # whatever the library raises for a damaged file; the caller tells the user
             return None
         for chunk in split(tile):
             place = (chunk.y0 - region.y0) // CHUNK_PX * columns + (chunk.x0 - region.x0) // CHUNK_PX
@@ -86,10 +86,10 @@ def _digest(folder: Path, plan: PyramidPlan, shard: Shard, array: Any) -> int | 
 
 
 def _forget_cached(path: Path) -> bool:
-    """Let the system drop what it remembers of a file, so that the disk itself is read; whether the file is there."""
+    """Drop a file from the system's cache, so that the disk itself is read; returns whether the file exists."""
     try:
         with path.open("rb") as file:
-            if sys.platform == "linux":  # the others cannot be told
+            if sys.platform == "linux":  # other systems have no such call
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     except FileNotFoundError:
         return False

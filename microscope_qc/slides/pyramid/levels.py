@@ -1,4 +1,4 @@
-"""The levels of a pyramid: their sizes, how one is made from the finer one, how they lie in chunks and shards."""
+"""The levels of a pyramid: their sizes, how one is made from the finer one, how they are cut into chunks and shards."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def level_shapes(shape: tuple[int, int], *, smallest_px: int = CHUNK_PX) -> list
 
 
 def halve(planes: np.ndarray, *, ties_up: bool = True) -> np.ndarray:
-    """Average blocks of 2 x 2 pixels of (c, y, x); the last row or column of an odd side stands for itself.
+    """Average blocks of 2 x 2 pixels of (c, y, x); the last row or column of an odd side is repeated.
 
-    Whole numbers are rounded to the nearest; a mean that lies in the middle goes up or down as ``ties_up`` says. A
-    pyramid takes turns: rounding always up would brighten noise by 1/8 grey value per level.
+    Integers are rounded to the nearest; ``ties_up`` says whether a mean halfway between two values is rounded up or
+    down. A pyramid alternates: always rounding up would brighten noise by 1/8 grey value per level.
     """
     height, width = planes.shape[1:]
     if height % 2 or width % 2:
@@ -53,7 +53,7 @@ def halve(planes: np.ndarray, *, ties_up: bool = True) -> np.ndarray:
     kind = planes.dtype
     if kind.kind == "b":
         corners = [corner.view(np.uint8) for corner in corners]
-    # quarters first, so that no sum leaves the type: (a + b + c + d) / 4 of 64 bit numbers too
+    # quarters first, so that no sum overflows, even for 64-bit numbers: (a + b + c + d) / 4
     rest = np.sum([(corner & 3).astype(np.uint8) for corner in corners], axis=0, dtype=np.uint8)
     carry = (rest + (2 if ties_up else 1)) >> 2
     quarters = [carry.astype(corners[0].dtype), *(corner >> 2 for corner in corners)]
@@ -64,7 +64,7 @@ def halve(planes: np.ndarray, *, ties_up: bool = True) -> np.ndarray:
 def _resize(planes: np.ndarray, *, ties_up: bool) -> np.ndarray:
     import cv2
 
-    # OpenCV takes ties up; of the complement that is down
+    # OpenCV rounds ties up, which is down for the complement
     turned = planes.dtype.kind in "iu" and not ties_up
     half = np.empty((len(planes), planes.shape[1] // 2, planes.shape[2] // 2), planes.dtype)
     for source, out in zip(planes, half, strict=True):
@@ -74,9 +74,9 @@ def _resize(planes: np.ndarray, *, ties_up: bool) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PyramidPlan:
-    """What is written, and how it is cut up: tiles are worked on, chunks are packed, shards are files.
+    """What is written, and how it is divided: tiles are processed, chunks are compressed, shards are files.
 
-    ``strip_px`` is the width of the pieces in which the source is stored: unpacking a strip for one tile unpacks it for
+    ``strip_px`` is the width of the pieces in which the source is stored: decoding a strip for one tile decodes it for
     all tiles of the row.
     """
 
@@ -98,7 +98,7 @@ class PyramidPlan:
 
     @cached_property
     def tile_px(self) -> int:
-        """Side of what is read and held at once: less when there are many channels, so that memory stays bounded."""
+        """Side of what is read and held at once: smaller for many channels, so that memory stays bounded."""
         large = 2 * CHUNK_PX
         if self.by_rows:
             return CHUNK_PX
@@ -106,13 +106,13 @@ class PyramidPlan:
 
     @cached_property
     def by_rows(self) -> bool:
-        """Whether to go through the picture row by row: half a row of tiles is held on each level then."""
+        """Whether to process the image row by row; half a row of tiles is then held on each level."""
         held = self.shape[1] * CHUNK_PX * self.planes * self.dtype.itemsize
         return self.strip_px > MIN_STRIP_PX and held <= MAX_ROW_BYTES
 
     @property
     def depth(self) -> int:
-        """Planes of one chunk: an RGB tile is one chunk, other channels have chunks of their own."""
+        """Planes of one chunk: an RGB tile is one chunk, other channels have separate chunks."""
         return 3 if self.rgb else 1
 
     def tiles(self, level: int) -> Iterator[tuple[int, int]]:
@@ -133,7 +133,7 @@ class PyramidPlan:
                     yield child
 
     def shard_of(self, level: int, region: Region) -> Shard:
-        """The shard in which a tile or chunk lies."""
+        """The shard that a tile or chunk belongs to."""
         return level, region.y0 // SHARD_PX, region.x0 // SHARD_PX
 
     def shards(self) -> Iterator[Shard]:
@@ -152,16 +152,16 @@ class PyramidPlan:
         return height, width
 
     def shard_files(self, folder: Path, shard: Shard) -> list[Path]:
-        """Where a shard's planes are stored: one file for a colour picture, else one for each channel."""
+        """Where a shard's planes are stored: one file for a colour image, else one for each channel."""
         level, y, x = shard
         return [folder / str(level) / "c" / str(plane) / str(y) / str(x) for plane in range(self.planes // self.depth)]
 
     def ties_up(self, level: int) -> bool:
-        """How means in the middle are rounded when this level is made from the finer one."""
+        """Whether ties are rounded up when this level is made from the finer one."""
         return level % 2 == 1
 
     def settings(self) -> dict[str, Any]:
-        """All that decides what the pixels' files look like."""
+        """Everything that determines the content of the pixel files."""
         return {
             "shape": list(self.shape),
             "dtype": self.dtype.name,
@@ -178,14 +178,14 @@ class PyramidPlan:
 
 
 def split(region: Region, side: int = CHUNK_PX) -> Iterator[Region]:
-    """Cut a region that begins on the grid into squares of the grid; the last of a row or column may be smaller."""
+    """Cut a region that starts on the grid into squares of the grid; the last of a row or column may be smaller."""
     for y0 in range(region.y0, region.y1, side):
         for x0 in range(region.x0, region.x1, side):
             yield Region(y0, x0, min(y0 + side, region.y1), min(x0 + side, region.x1))
 
 
 def create_level(folder: Path, plan: PyramidPlan, level: int) -> Any:
-    """Make the metadata of one level; what is there already stays."""
+    """Write the metadata of one level, or keep it if it exists."""
     import tensorstore as ts
 
     little = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -212,7 +212,7 @@ def create_level(folder: Path, plan: PyramidPlan, level: int) -> Any:
 
 
 def open_level(folder: Path, level: int) -> Any:
-    """Open one level for reading, with nothing remembered from before."""
+    """Open one level for reading, with an empty cache."""
     import tensorstore as ts
 
     return ts.open({"driver": "zarr3", "kvstore": _kvstore(folder, level)}, read=True, open=True).result()

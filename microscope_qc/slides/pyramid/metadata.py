@@ -1,4 +1,4 @@
-"""What a pyramid says about itself: OME-Zarr 0.5, and what only this program knows."""
+"""The metadata of a pyramid: OME-Zarr 0.5, and this program's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from microscope_qc.slides.pixels import Channel
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """What a pyramid says of its picture, as in :class:`~microscope_qc.slides.base.Mosaic`."""
+class ImageDescription:
+    """Describes the image of a pyramid; see :class:`~microscope_qc.slides.base.Mosaic`."""
 
     rgb: bool
     channels: Sequence[Channel] = ()
@@ -21,28 +21,28 @@ class Description:
     stage: Mapping[str, Any] | None = None
 
 
-def attributes(picture: Description, shapes: Sequence[tuple[int, int]], more: Mapping[str, Any]) -> dict[str, Any]:
-    """What the group's ``zarr.json`` says: the pyramid, the channels, and ``more`` of this program's own."""
-    y_um, x_um = picture.pixel_size_um or (1.0, 1.0)
-    unit = {"unit": "micrometer"} if picture.pixel_size_um else {}
+def attributes(image: ImageDescription, shapes: Sequence[tuple[int, int]], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes in the group's ``zarr.json``: the pyramid, the channels, and ``more`` of this program's own."""
+    y_um, x_um = image.pixel_size_um or (1.0, 1.0)
+    unit = {"unit": "micrometer"} if image.pixel_size_um else {}
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
     datasets = []
     for index in range(len(shapes)):
         factor = 2.0**index
         transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [1.0, y_um * factor, x_um * factor]}]
         if index:
-            # a coarse pixel's centre lies in the middle of the pixels it stands for
+            # the centre of a coarse pixel is the middle of the pixels it covers
             shift = (factor - 1) / 2
             transforms.append({"type": "translation", "translation": [0.0, y_um * shift, x_um * shift]})
         datasets.append({"path": str(index), "coordinateTransformations": transforms})
-    multiscale = {"name": picture.name, "axes": axes, "datasets": datasets, "type": "mean"}
-    if picture.rgb:
-        window = picture.channels[0].window if picture.channels else None
+    multiscale = {"name": image.name, "axes": axes, "datasets": datasets, "type": "mean"}
+    if image.rgb:
+        window = image.channels[0].window if image.channels else None
         shown = [Channel(*entry, window) for entry in (("Red", "#ff0000"), ("Green", "#00ff00"), ("Blue", "#0000ff"))]
     else:
-        shown = list(picture.channels) or [Channel("Grey")]
+        shown = list(image.channels) or [Channel("Grey")]
     omero = {"channels": [_omero_channel(channel) for channel in shown]}
-    own = {"rgb": picture.rgb, "origin_px": list(picture.origin_px), "stage": picture.stage, "complete": True}
+    own = {"rgb": image.rgb, "origin_px": list(image.origin_px), "stage": image.stage, "complete": True}
     return {"ome": {"version": "0.5", "multiscales": [multiscale], "omero": omero}, "microscope_qc": {**own, **more}}
 
 

@@ -1,7 +1,7 @@
-"""The hidden folder in which a pyramid is made: one writer, and a journal from which a killed one is continued.
+"""The hidden folder in which a pyramid is written: one writer, and a journal from which a killed one is continued.
 
-The journal has one line for each shard that lies on the disk, brought there itself before the next step; what it does
-not name is written again. A torn last line is what a kill left, and is passed over.
+The journal has one line for each shard on the disk and is flushed to the disk before the next step; shards that it
+does not list are written again. A truncated last line was left by a kill and is ignored.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ JOURNAL_NAME = "journal.jsonl"
 
 
 def part_folder(target: Path) -> Path:
-    """Where a pyramid grows until it takes the place of ``target``."""
+    """Where a pyramid is written until it replaces ``target``."""
     return target.with_name(f".{target.name}.part")
 
 
 @dataclass(frozen=True, slots=True)
 class Resuming:
-    """How a conversion goes on that was killed or lost its source.
+    """How a conversion that was killed or lost its source is continued.
 
     Parameters
     ----------
     key
-        What must be the same for the next conversion to continue it; it is left in a hidden folder beside the target.
-        None leaves nothing and continues nothing.
+        What must be the same for the next conversion to continue it; stored in a hidden folder beside the target.
+        None leaves nothing behind and continues nothing.
     fresh
-        Start again although there is something to continue.
+        Start again even if there is something to continue.
     keep_stopped
-        Leave something to continue also when the job is closed; without it, closing leaves nothing.
+        Leave something to continue even when the job is closed; otherwise closing it leaves nothing.
     """
 
     key: Mapping[str, Any] | None = None
@@ -52,14 +52,14 @@ class Resuming:
 
 
 class PartFolder:
-    """Lies beside the target as ``.NAME.part`` until it takes the target's place.
+    """The folder ``.NAME.part`` beside the target, until it replaces the target.
 
     Parameters
     ----------
     target
-        The folder that is to be made.
+        The folder to be written.
     key
-        What must be the same for a stopped conversion to be continued; None never continues one.
+        What must be the same for a stopped conversion to be continued; with None none is continued.
     """
 
     def __init__(self, target: Path, plan: PyramidPlan, key: Mapping[str, Any] | None) -> None:
@@ -82,12 +82,12 @@ class PartFolder:
         return self._shards
 
     def open(self, *, fresh: bool = False) -> None:
-        """Become the writer, and take over what an earlier conversion of the same source left unless ``fresh``.
+        """Become the writer and, unless ``fresh``, take over what an earlier conversion of the same source left.
 
         Raises
         ------
         WriteError
-            When another conversion writes to the same target, or the folder cannot be written.
+            When another conversion is writing to the same target, or the folder cannot be written.
         """
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,14 +118,14 @@ class PartFolder:
                     f"Another conversion is writing {self.target.name} at the moment.",
                     hint="Wait until it has ended, or choose another name.",
                 ) from None
-            except NotImplementedError:  # a drive that knows no locks
+            except NotImplementedError:  # a drive without locks
                 return
             if self.folder.is_dir():
                 return
-            self._lock.release()  # the writer before published the folder in between
+            self._lock.release()  # the previous writer published the folder in between
 
     def _restore_old(self) -> None:
-        """A kill between the two last renames left the target of before under another name."""
+        """Undo a kill between the last two renames, which leaves the old target under another name."""
         if self._old.exists():
             if self.target.exists():
                 shutil.rmtree(self._old)
@@ -151,12 +151,12 @@ class PartFolder:
             elif "forget" in entry:
                 found.pop(tuple(entry["forget"]), None)
             elif "damaged" in entry:
-                # what could not be read is tried again: perhaps only the drive was away
+                # what could not be read is tried again: the drive may only have been disconnected
                 again.add(self._plan.shard_of(0, Region(*entry["damaged"])))
         return {shard: digest for shard, digest in found.items() if shard not in again}
 
     def _sound(self, found: Mapping[Shard, int]) -> dict[Shard, int]:
-        """Those whose files are there, and that were made from shards that are there too."""
+        """The shards whose files exist, and whose finer shards exist too."""
         sound: dict[Shard, int] = {}
         for shard in self._plan.shards():  # the finest level first
             level, y, x = shard
@@ -168,7 +168,7 @@ class PartFolder:
         return sound
 
     def _sweep(self) -> None:
-        """Files that a kill left half written: temporary ones, and the description that comes last."""
+        """Remove files that a kill left half written: temporary ones, and the description, which is written last."""
         kept = {self.folder / LOCK_NAME, self.folder / JOURNAL_NAME, *self.folder.glob("*/zarr.json")}
         for path in [*self.folder.iterdir(), *self.folder.glob("*/*")]:
             if path.is_file() and path not in kept:
@@ -190,18 +190,18 @@ class PartFolder:
         self._journal = (self.folder / JOURNAL_NAME).open("ab")
 
     def add_shard(self, shard: Shard, digest: int) -> None:
-        """A shard lies on the disk; called from any thread."""
+        """Record that a shard is on the disk; called from any thread."""
         self._shards[shard] = digest
         self._write([{"shard": list(shard), "digest": digest}])
 
     def add_damaged(self, places: Iterable[Region]) -> None:
-        """Places that were filled, before the shard they lie in; called from any thread."""
+        """Record places that were filled, before the shard that contains them; called from any thread."""
         listed = list(places)
         self.damaged.extend(listed)
         self._write([{"damaged": [place.y0, place.x0, place.y1, place.x1]} for place in listed])
 
     def forget(self, shards: Iterable[Shard]) -> None:
-        """Shards that must be written again."""
+        """Record shards that must be written again."""
         listed = list(shards)
         for shard in listed:
             self._shards.pop(shard, None)
@@ -216,7 +216,7 @@ class PartFolder:
             os.fsync(self._journal.fileno())
 
     def publish(self) -> None:
-        """Take the target's place; what was there before goes when that has happened."""
+        """Replace the target; what was there before is removed afterwards."""
         self._close_journal()
         if os.name == "nt":  # a folder with an open file in it cannot be renamed there
             self._lock.release()
@@ -224,13 +224,13 @@ class PartFolder:
             self.target.replace(self._old)
         self.folder.replace(self.target)
         for name in (JOURNAL_NAME, LOCK_NAME):
-            with contextlib.suppress(OSError):  # a leftover is in nobody's way
+            with contextlib.suppress(OSError):  # a leftover does no harm
                 (self.target / name).unlink(missing_ok=True)
         self._lock.release()
         shutil.rmtree(self._old, ignore_errors=True)
 
     def leave(self) -> None:
-        """Let the next conversion of the same source continue, or, where nothing can be continued, leave nothing."""
+        """Close so that the next conversion of the same source can continue; leaves nothing where none can."""
         if not (self._resumable and self._shards):
             self.discard()
             return
@@ -238,7 +238,7 @@ class PartFolder:
         self._lock.release()
 
     def discard(self) -> None:
-        """Leave nothing."""
+        """Remove everything that was written."""
         self._close_journal()
         if os.name == "nt":
             self._lock.release()

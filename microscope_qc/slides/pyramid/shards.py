@@ -1,8 +1,8 @@
-"""Writes shards of zarr v3 chunk by chunk, from several threads, without ever holding a whole one.
+"""Writes zarr v3 shards chunk by chunk from several threads, without ever holding a whole shard.
 
-Libraries write a shard at once: that needs all its pixels in memory on every level, and made conversion slower.
-The layout is that of the specification (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/):
-the packed chunks in any order, then an index of (offset, length) for each place, then the index's checksum.
+Libraries write a shard at once: that needs all its pixels in memory on every level, and was slower.
+The layout follows the specification (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/):
+the encoded chunks in any order, then an index of (offset, length) for each place, then the checksum of the index.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.pyramid.levels import CHUNK_PX, CODEC_LEVEL, CODEC_NAME, PyramidPlan, Shard
 
-NOTHING = np.iinfo(np.uint64).max  # offset and length of a place beyond the picture's border
+NOTHING = np.iinfo(np.uint64).max  # offset and length of a place beyond the border of the image
 MAX_OPEN_PLANES = 4
 
 
@@ -33,7 +33,7 @@ def crc32c(data: bytes | bytearray | np.ndarray) -> int:
 
 
 def padded_chunk(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Pixels (c, h, w) as the full, contiguous chunk that is packed."""
+    """Pixels (c, h, w) padded to the full, contiguous chunk that is encoded."""
     if pixels.shape[1:] == (CHUNK_PX, CHUNK_PX):
         return np.ascontiguousarray(pixels, dtype.newbyteorder("<"))
     chunk = np.zeros((len(pixels), CHUNK_PX, CHUNK_PX), dtype.newbyteorder("<"))
@@ -42,23 +42,23 @@ def padded_chunk(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def shard_digest(digests: np.ndarray) -> int:
-    """One number for the checksums of all chunks of a shard, in the order of their places (0 where there is none)."""
+    """One checksum of the checksums of all chunks of a shard, in the order of their places (0 where there is none)."""
     return crc32c(np.ascontiguousarray(digests, "<u4").tobytes())
 
 
 class ShardWriter:
-    """Takes chunks in any order; a shard that is complete is brought to the disk and told with its checksum."""
+    """Takes chunks in any order; a complete shard is flushed to the disk and reported with its checksum."""
 
     def __init__(self, folder: Path, plan: PyramidPlan, on_shard: Callable[[Shard, int], None]) -> None:
         self._folder, self._plan, self._on_shard = folder, plan, on_shard
         self._lock = threading.Lock()
         self._open: dict[Shard, _OpenShard] = {}
-        # waiting for the disk must not keep a thread from packing
+        # waiting for the disk must not block a thread that encodes
         self._closer = ThreadPoolExecutor(1, thread_name_prefix="shards")
         self._closing: deque[Future[None]] = deque()
 
     def put(self, level: int, region: Region, pixels: np.ndarray) -> None:
-        """Pack and store the chunk (c, h, w) at ``region`` of a level."""
+        """Encode and store the chunk (c, h, w) at ``region`` of a level."""
         plan = self._plan
         key = plan.shard_of(level, region)
         with self._lock:
@@ -78,19 +78,19 @@ class ShardWriter:
         self._on_shard(key, shard.finish())
 
     def settle(self, *, at_most: int = 0) -> None:
-        """Wait until at most so many complete shards are on their way to the disk; raise what went wrong."""
+        """Wait until at most ``at_most`` complete shards are still being flushed; raise errors that occurred."""
         while len(self._closing) > at_most or (self._closing and self._closing[0].done()):
             self._closing.popleft().result()
 
     def close(self) -> None:
-        """Stop writing; shards that are complete still get to the disk, the others stay as they are."""
+        """Stop writing; complete shards are still flushed, the others stay as they are."""
         self._closer.shutdown(wait=True)
         for shard in self._open.values():
             shard.abandon()
 
 
 class _OpenShard:
-    """The files of a shard that still lacks chunks."""
+    """The files of an incomplete shard."""
 
     def __init__(self, folder: Path, plan: PyramidPlan, key: Shard) -> None:
         region, stored = plan.shard_region(key), plan.shard_shape(key[0])
@@ -113,7 +113,7 @@ class _OpenShard:
         self._digests[number, place] = digest
 
     def finish(self) -> int:
-        """Add the indices, bring the files to the disk, return the checksum of all pixels."""
+        """Add the indices, flush the files to the disk, return the checksum of all pixels."""
         for file, index in zip(self._files, self._index, strict=True):
             content = index.tobytes()
             file.append((content, crc32c(content).to_bytes(4, "little")))
@@ -122,7 +122,7 @@ class _OpenShard:
 
     def abandon(self) -> None:
         for file in self._files:
-            with contextlib.suppress(OSError):  # what is not complete is written again, or removed
+            with contextlib.suppress(OSError):  # an incomplete shard is written again or removed
                 file.close()
 
 
@@ -149,7 +149,7 @@ class _ShardFile:
             offset = self._end
             for part in parts:
                 view = memoryview(part)
-                while view:  # an unbuffered write may take only a part
+                while view:  # an unbuffered write may be partial
                     view = view[self._file.write(view) :]
                 self._end += len(part)
             self._rest()
@@ -166,12 +166,12 @@ class _ShardFile:
 
 
 def _packed(chunk: np.ndarray) -> tuple[bytes | bytearray, bytes]:
-    """A chunk as it is stored, and its checksum; joined only in the file."""
+    """A chunk as it is stored, and its checksum, which are joined only in the file."""
     import imagecodecs
 
     size = chunk.dtype.itemsize
     packed = imagecodecs.blosc_encode(
-        chunk,  # type: ignore[arg-type]  # any buffer is taken
+        chunk,  # type: ignore[arg-type]  # accepts any buffer
         level=CODEC_LEVEL,
         compressor=CODEC_NAME,
         shuffle="shuffle" if size > 1 else "noshuffle",

@@ -1,4 +1,4 @@
-"""Reads the pixels that are to be stored; what a damaged source cannot give is filled and its place is noted."""
+"""Reads the pixels to be stored; places that a damaged source cannot provide are filled and recorded."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.pyramid.levels import PyramidPlan, split
 
-SMALLEST_PX = 128  # what cannot be read is narrowed down to squares of this side
+SMALLEST_PX = 128  # unreadable places are narrowed down to squares of this side
 TOO_MUCH = 0.05
-# one bad tile of a small slide may well be more than that: a quarter, but no more than a megapixel, is always borne
+# one bad tile of a small slide may be more than that: a quarter, but at most a megapixel, is always tolerated
 ALWAYS_BORNE, ALWAYS_BORNE_PX = 0.25, 1 << 20
 
 Read = Callable[[Region], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What the pixels come from.
+class PixelSource:
+    """Where the pixels come from.
 
     Parameters
     ----------
     facts
-        What is stored of it, its "name" among them; nothing is stored when empty.
+        What is stored about it, including its "name"; nothing is stored when empty.
     strip_px
-        Width of the pieces in which it lies on the drive, where they are wide: it is read row by row then.
+        Width of the pieces in which it is stored, where they are wide: it is then read row by row.
     background
-        Value of what cannot be read.
+        Value of pixels that cannot be read.
     is_there
         Whether it can still be reached.
     """
@@ -50,7 +50,7 @@ class SourceReader:
         self,
         read: Read | Sequence[Read],
         plan: PyramidPlan,
-        source: Source,
+        source: PixelSource,
         *,
         name: str,
         on_damage: Callable[[list[Region]], None] = lambda places: None,
@@ -71,15 +71,15 @@ class SourceReader:
         Raises
         ------
         SlideError
-            When the source has gone, or more than 5 % of it cannot be read.
+            When the source has disappeared, or more than 5 % of it cannot be read.
         """
         damaged: set[Region] = set()
         parts = [self._whole_or_filled(read, tile, damaged) for read in self._reads]
         if not self._is_there():
-            # a store on a drive that has gone may read as background, without any error
+            # a store on a disconnected drive may be read as background, without any error
             raise SlideError(
                 f"{self._name} is no longer there.",
-                hint="Connect its drive again and start the conversion again: it goes on where it stopped.",
+                hint="Connect its drive again and start the conversion again: it continues where it stopped.",
             )
         if damaged:
             self._on_damage(sorted(damaged, key=lambda place: (place.y0, place.x0)))
@@ -101,7 +101,7 @@ class SourceReader:
         pixels = np.asarray(read(region))
         expected = self._expected(region)
         if pixels.shape not in expected:
-            raise ValueError(f"the reader gave {pixels.shape} where {expected[0]} was asked for")
+            raise ValueError(f"the reader returned {pixels.shape} instead of {expected[0]}")
         self._any_read = True
         return pixels
 
@@ -118,7 +118,7 @@ class SourceReader:
     def _salvage(
         self, read: Read, part: Region, tile: Region, pixels: np.ndarray, damaged: set[Region], error: OSError
     ) -> None:
-        """Take over what can be read of a part that cannot be read as a whole."""
+        """Keep what can be read of a part that cannot be read as a whole."""
         side = max(part.shape)
         if side <= SMALLEST_PX:
             self._count(part, damaged, error)
@@ -150,12 +150,12 @@ class SourceReader:
         raise SlideError(
             f"More than {self._limit_px / (self._plan.shape[0] * self._plan.shape[1]):.0%} of {self._name} cannot be "
             "read; the conversion was stopped.",
-            hint="Copy the slide again. If its drive was away, convert again: it goes on where it stopped.",
+            hint="Copy the slide again. If its drive was disconnected, convert again: it continues where it stopped.",
         ) from error
 
 
 def merged(places: Iterable[Region]) -> list[Region]:
-    """The same pixels in fewer rectangles: neighbours in a row are joined, then equal rows below each other."""
+    """The same pixels as fewer rectangles: neighbours in a row are joined, then equal rows below each other."""
     rows: list[Region] = []
     for place in sorted(set(places), key=lambda p: (p.y0, p.y1, p.x0)):
         last = rows[-1] if rows else None

@@ -1,4 +1,4 @@
-"""Goes through a picture once: every level is made on the way, and little more than a tile per level is held."""
+"""Goes through an image once: every level is made on the way, and little more than a tile per level is held."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """One tile to be read: of level 0 from the source, of a coarser level from what was stored before a kill."""
+class _TileRead:
+    """One tile to be read: from the source on level 0, from what was stored before a kill on a coarser level."""
 
     level: int
     tile: tuple[int, int]
@@ -37,14 +37,14 @@ class _Step:
 
 @dataclass(slots=True)
 class _Growing:
-    """A tile of a coarser level that still lacks some of its quarters."""
+    """A tile of a coarser level, some of whose quarters are still missing."""
 
     pixels: np.ndarray
     missing: int
 
 
 class UnsoundShard(WriteError):
-    """What an earlier conversion left cannot be read back."""
+    """A shard from an earlier conversion cannot be read back."""
 
     def __init__(self, shard: Shard, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -52,12 +52,12 @@ class UnsoundShard(WriteError):
 
 
 class PyramidWalk:
-    """Writes all levels of one picture into a folder.
+    """Writes all levels of one image into a folder.
 
     Parameters
     ----------
     done
-        Shards that lie there already, each with all that it was made from.
+        Shards that are already there, each with all the finer shards it was made from.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class PyramidWalk:
         self._growing: dict[tuple[int, tuple[int, int]], _Growing] = {}
 
     def run(self) -> Generator[Progress, None, None]:
-        """Do it; yields progress in tiles of level 0."""
+        """Write the levels; yields progress in tiles of level 0."""
         plan = self._plan
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="pyramid", initializer=reads_beside_others)
         total = sum(1 for _ in plan.tiles(0))
@@ -89,7 +89,7 @@ class PyramidWalk:
             self._pool = pool
             if self._shards_done:
                 self._stored = {level: open_level(self._folder, level) for level in range(plan.top + 1)}
-                yield self._progress("going on where an earlier conversion stopped")
+                yield self._progress("continuing where an earlier conversion stopped")
             for step, halved in in_order(pool, self._take, self._steps(), at_most=2 * self._workers):
                 self._add(step.level, step.tile, halved)
                 self._count += not step.stored
@@ -99,20 +99,20 @@ class PyramidWalk:
                 self._packing.popleft().result()
             self._writer.settle()
         finally:
-            # nobody may still be writing when the folder is published or removed
+            # no thread may still be writing when the folder is published or removed
             pool.shutdown(wait=True, cancel_futures=True)
             self._writer.close()
 
     def _is_done(self, level: int, tile: tuple[int, int]) -> bool:
         return self._plan.shard_of(level, self._plan.tile_region(level, tile)) in self._shards_done
 
-    def _steps(self) -> Iterator[_Step]:
-        """All reads: square by square, so that little is held, or row by row where the source comes in wide strips."""
+    def _steps(self) -> Iterator[_TileRead]:
+        """All reads: square by square, so that little is held, or row by row where the source has wide strips."""
 
-        def below(level: int, tile: tuple[int, int]) -> Iterator[_Step]:
+        def below(level: int, tile: tuple[int, int]) -> Iterator[_TileRead]:
             stored = self._is_done(level, tile)
             if stored or level == 0:
-                yield _Step(level, tile, stored)
+                yield _TileRead(level, tile, stored)
             else:
                 for child in self._plan.children(level, tile):
                     yield from below(level - 1, child)
@@ -123,11 +123,11 @@ class PyramidWalk:
             return steps
         return iter(sorted(steps, key=lambda step: (step.tile[0] << step.level, step.tile[1] << step.level)))
 
-    def _take(self, step: _Step) -> np.ndarray:
+    def _take(self, step: _TileRead) -> np.ndarray:
         return self._read_back(step) if step.stored else self._read_and_store(step)
 
-    def _read_and_store(self, step: _Step) -> np.ndarray:
-        """Read a tile of the source, store its chunks, return it halved: all by one thread while it is in its cache."""
+    def _read_and_store(self, step: _TileRead) -> np.ndarray:
+        """Read a source tile, store its chunks, return it halved: all in one thread while it is in the CPU's cache."""
         tile = self._plan.tile_region(0, step.tile)
         pixels = self._source.read(tile)
         half = np.empty((self._plan.planes, *((side + 1) // 2 for side in tile.shape)), self._plan.dtype)
@@ -143,7 +143,7 @@ class PyramidWalk:
         return half
 
     def _colour_planes(self, pixels: np.ndarray) -> np.ndarray:
-        """(h, w, 3) -> (3, h, w), valid until this thread asks again: one memory stays in the processor's cache."""
+        """(h, w, 3) -> (3, h, w), valid until this thread's next call: one buffer stays in the CPU's cache."""
         if pixels.dtype not in (np.uint8, np.uint16, np.int16, np.float32):
             return np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
         import cv2
@@ -151,23 +151,23 @@ class PyramidWalk:
         planes = getattr(self._thread, "planes", None)
         if planes is None or planes.shape[1:] != pixels.shape[:2]:
             planes = self._thread.planes = np.empty((3, *pixels.shape[:2]), pixels.dtype)
-        cv2.split(pixels, list(planes))  # half the time of numpy
+        cv2.split(pixels, list(planes))  # twice as fast as numpy
         return planes
 
-    def _read_back(self, step: _Step) -> np.ndarray:
+    def _read_back(self, step: _TileRead) -> np.ndarray:
         region = self._plan.tile_region(step.level, step.tile)
         try:
             pixels = self._stored[step.level][:, region.y0 : region.y1, region.x0 : region.x1].read().result()
-        except Exception as error:  # whatever the library says about a damaged chunk
+        except Exception as error:  # whatever the library raises for a damaged chunk
             raise UnsoundShard(
                 self._plan.shard_of(step.level, region),
-                "What an earlier conversion left cannot be read back; its drive may be failing.",
-                hint="Convert again: the damaged part is written anew.",
+                "The files of an earlier conversion cannot be read back; the drive may be failing.",
+                hint="Convert again: the damaged part is written again.",
             ) from error
         return halve(np.asarray(pixels), ties_up=self._plan.ties_up(step.level + 1))
 
     def _add(self, level: int, tile: tuple[int, int], halved: np.ndarray) -> None:
-        """Put a halved tile into its place on the coarser level; a tile complete by that is stored and halved too."""
+        """Put a halved tile into its place on the coarser level; one that is now complete is stored and halved too."""
         while level < self._plan.top:
             level, y, x, tile = level + 1, tile[0] % 2, tile[1] % 2, (tile[0] // 2, tile[1] // 2)
             region = self._plan.tile_region(level, tile)
@@ -199,7 +199,7 @@ class PyramidWalk:
 def in_order(
     pool: ThreadPoolExecutor, call: Callable[[Item], Result], items: Iterable[Item], *, at_most: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with what ``call`` makes of it, in their order, while up to ``at_most`` more are being made."""
+    """Each item with the result of ``call``, in order, while up to ``at_most`` more are being computed."""
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     for item in items:
         waiting.append((item, pool.submit(call, item)))

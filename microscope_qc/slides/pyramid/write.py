@@ -1,4 +1,4 @@
-"""Write a mosaic of any size as an OME-Zarr 0.5 pyramid: every pixel is asked for once, memory stays bounded."""
+"""Write a mosaic of any size as an OME-Zarr 0.5 pyramid: every pixel is read once, memory stays bounded."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from microscope_qc.slides.ome_zarr.reader import open_ome_zarr
 from microscope_qc.slides.pixels import Channel
 from microscope_qc.slides.pyramid.check import check_levels
 from microscope_qc.slides.pyramid.levels import PyramidPlan, create_level, halve, level_shapes
-from microscope_qc.slides.pyramid.metadata import Description, attributes
+from microscope_qc.slides.pyramid.metadata import ImageDescription, attributes
 from microscope_qc.slides.pyramid.part import PartFolder, Resuming
 from microscope_qc.slides.pyramid.shards import ShardWriter
-from microscope_qc.slides.pyramid.source import Read, Source, SourceReader, merged
+from microscope_qc.slides.pyramid.source import PixelSource, Read, SourceReader, merged
 from microscope_qc.slides.pyramid.walk import PyramidWalk, UnsoundShard
 
 __all__ = ["damaged_places", "halve", "level_shapes", "write_ome_zarr"]
@@ -45,7 +45,7 @@ def write_ome_zarr(
     name: str = "",
     origin_px: tuple[int, int] = (0, 0),
     stage: Mapping[str, Any] | None = None,
-    source: Source | None = None,
+    source: PixelSource | None = None,
     resuming: Resuming | None = None,
     workers: int = 2,
     verify: bool = False,
@@ -58,38 +58,38 @@ def write_ome_zarr(
     Parameters
     ----------
     out
-        Folder to make. A zarr of that name is replaced at the very end; anything else is never overwritten.
+        Folder to write. A zarr of that name is replaced at the very end; anything else is never overwritten.
     shape
         Height and width in pixels.
     read
-        Gives the full-resolution pixels of a region inside the picture: (h, w, 3) for RGB, (h, w) for one channel,
+        Returns the full-resolution pixels of a region inside the image: (h, w, 3) for RGB, (h, w) for one channel,
         (c, h, w) for several; or one function for each channel. Called from ``workers`` threads, never twice for a
-        pixel unless it raises OSError: then the region is asked for again in smaller pieces, and what cannot be
-        read is filled with the source's background; its places are stored, see :func:`damaged_places`.
+        pixel unless it raises OSError: then the region is read again in smaller pieces, and what cannot be read is
+        filled with the source's background; the places are stored, see :func:`damaged_places`.
     source
-        What the pyramid is made from; its facts are stored with the pixels' fingerprint, which is that of the source.
+        What the pyramid is made from; its facts are stored together with its fingerprint.
     verify
-        Read everything back at the end and compare it.
+        Read everything back at the end, and compare it.
 
     Returns
     -------
     Job[Path]
-        Yields progress in tiles, then in files while it verifies, and returns ``out``.
+        Yields progress in tiles, then in files while verifying, and returns ``out``.
 
     Raises
     ------
     InputError
         When ``out`` exists and is not a zarr.
     SlideError
-        When more than 5 % of the source cannot be read, or it has gone.
+        When more than 5 % of the source cannot be read, or it has disappeared.
     WriteError
-        When the disk is full or the folder is read-only, when another conversion writes there, or when the drive does
-        not hold what was written; what was there before stays.
+        When the disk is full or the folder is read-only, when another conversion is writing there, or when the drive
+        did not store what was written. What was there before stays.
     """
-    target, source, resuming = _checked_target(Path(out), shape), source or Source(), resuming or Resuming()
+    target, source, resuming = _checked_target(Path(out), shape), source or PixelSource(), resuming or Resuming()
     planes = 3 if rgb else max(1, len(channels))
     plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, source.strip_px)
-    picture = Description(rgb, channels, pixel_size_um, name, origin_px, stage)
+    image = ImageDescription(rgb, channels, pixel_size_um, name, origin_px, stage)
     with _as_write_error(target), _open_part(PartFolder(target, plan, resuming.key), resuming) as part:
         sampled = SampledPixels(plan.shape)
         title = str(source.facts.get("name") or name or "The source")
@@ -98,14 +98,14 @@ def write_ome_zarr(
         if verify:
             checks = check_levels(part.folder, plan, part.shards, name=target.name, workers=workers, on_bad=part.forget)
             yield from checks
-        yield from _describe(part, plan, picture, source, sampled)
+        yield from _describe(part, plan, image, source, sampled)
         part.publish()
     return Path(out)
 
 
 @contextlib.contextmanager
 def _open_part(part: PartFolder, resuming: Resuming) -> Iterator[PartFolder]:
-    """The part folder, and what becomes of it when it was not published."""
+    """The part folder; decides what is kept of it when it was not published."""
     part.open(fresh=resuming.fresh)
     try:
         yield part
@@ -117,7 +117,7 @@ def _open_part(part: PartFolder, resuming: Resuming) -> Iterator[PartFolder]:
         part.leave()
         raise
     except OSError as error:
-        # on a full disk a hidden folder would be in the way of whoever tries to free some space
+        # on a full disk a hidden folder would only hinder the user who tries to free space
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         part.discard() if cause.errno in DISK_IS_FULL else part.leave()
         raise
@@ -134,17 +134,17 @@ def _write_levels(part: PartFolder, plan: PyramidPlan, reader: SourceReader, wor
 
 
 def _describe(
-    part: PartFolder, plan: PyramidPlan, picture: Description, source: Source, sampled: SampledPixels
+    part: PartFolder, plan: PyramidPlan, image: ImageDescription, source: PixelSource, sampled: SampledPixels
 ) -> Iterator[Progress]:
-    """Write what the pyramid says of itself; yields a note when places of the source were filled."""
+    """Write the pyramid's metadata; yields a note when places of the source were filled."""
     damaged = merged(part.damaged)
     if damaged:
         yield Progress(1, 1, "", damage_sentence(damaged))
     own: dict[str, Any] = {"damaged": [[p.y0, p.x0, p.y1, p.x1] for p in damaged]} if damaged else {}
-    _write_attributes(part.folder, attributes(picture, plan.shapes, own))
+    _write_attributes(part.folder, attributes(image, plan.shapes, own))
     if source.facts:  # the fingerprint is taken from the pyramid, which must be complete for it
         own["source"] = {**source.facts, "fingerprint": _fingerprint(part, sampled)}
-        _write_attributes(part.folder, attributes(picture, plan.shapes, own))
+        _write_attributes(part.folder, attributes(image, plan.shapes, own))
 
 
 def _write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
@@ -153,9 +153,9 @@ def _write_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def _fingerprint(part: PartFolder, sampled: SampledPixels) -> str | None:
-    """The source's fingerprint, from the pixels that came by; None where the source itself cannot give one.
+    """The source's fingerprint from the pixels that were read; None where the source itself cannot have one.
 
-    Asking the source would unpack its tiles a second time, which cost an eighth of a whole conversion.
+    Reading the source would decode its tiles a second time, which took an eighth of a whole conversion.
     """
     with open_ome_zarr(part.folder) as slide:
         mosaic = slide.scene()
@@ -164,7 +164,7 @@ def _fingerprint(part: PartFolder, sampled: SampledPixels) -> str | None:
 
         def read(block: Region) -> np.ndarray:
             kept = sampled.get(block)
-            return mosaic.read(block) if kept is None else kept  # an earlier conversion has stored it
+            return mosaic.read(block) if kept is None else kept  # stored by an earlier conversion
 
         return fingerprint(mosaic, read=read)
 
@@ -184,7 +184,7 @@ def damaged_places(store: Path | str) -> list[Region]:
 
 
 def damage_sentence(places: Sequence[Region]) -> str:
-    """What a user is told about places that were filled."""
+    """What the user is told about places that were filled."""
     first = places[0]
     where = f"at x {first.x0}, y {first.y0}, {first.shape[1]} x {first.shape[0]} pixels"
     if len(places) == 1:
@@ -193,7 +193,7 @@ def damage_sentence(places: Sequence[Region]) -> str:
 
 
 def _checked_target(out: Path, shape: tuple[int, int]) -> Path:
-    """The folder that is really made: where links lead."""
+    """The folder that is really written, with links resolved."""
     if out.exists() and not (out / "zarr.json").is_file() and not (out / ".zattrs").is_file():
         raise InputError(f"{out} exists and is not an OME-Zarr; it is not overwritten.", hint="Choose another name.")
     if min(shape) < 1:
@@ -203,7 +203,7 @@ def _checked_target(out: Path, shape: tuple[int, int]) -> Path:
 
 @contextlib.contextmanager
 def _as_write_error(target: Path) -> Iterator[None]:
-    """The storage library reports a full or read-only disk as ValueError or RuntimeError with the system's words."""
+    """WriteError for a full or read-only disk, which the storage library raises as ValueError or RuntimeError."""
     words = {"No space left": errno.ENOSPC, "Disk quota": errno.ENOSPC, "Permission denied": errno.EACCES}
     try:
         yield

@@ -11,7 +11,7 @@ from typing import Any
 from microscope_qc.slides.base import usable_size
 
 MAX_XML_CHARS = 256 << 20
-# print resolutions (72 to 1200 dots per inch) end at 21 um; what a scanner or microscope writes is finer
+# print resolutions (72 to 1200 dots per inch) are 21 um or coarser; scanners and microscopes write finer ones
 COARSEST_TAG_UM = 10.0
 OME_UNITS = {
     "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "μm": 1.0,
@@ -25,7 +25,7 @@ IMAGEJ_UNITS = {
 
 @dataclass(frozen=True)
 class OmeImage:
-    """One ``Image`` of the OME-XML; ``channels`` are (name, colour or None)."""
+    """One ``Image`` of the OME-XML; ``channels`` are pairs of a name and a colour or None."""
 
     pixel_size_um: tuple[float, float] | None = None
     channels: tuple[tuple[str, str | None], ...] = ()
@@ -48,12 +48,12 @@ class TiffFacts:
         return self.images[index] if index < len(self.images) else None
 
     def stage_of(self, index: int) -> dict[str, Any] | None:
-        """Where the stage stood for a series."""
+        """The stage position of a series."""
         ome = self.image(index)
         return ome.stage if ome is not None else self.stage
 
     def pixel_size_um(self, index: int, keyframe: Any) -> tuple[float, float] | None:
-        """(y, x) of a series: from OME, then the maker's own tags, then the resolution tags when they can be right."""
+        """(y, x) of a series: from OME, then the vendor's tags, then plausible resolution tags."""
         ome = self.image(index)
         if ome is not None and ome.pixel_size_um is not None:
             return ome.pixel_size_um
@@ -63,7 +63,7 @@ class TiffFacts:
 
 
 def is_sound_ome(description: str) -> bool:
-    """Whether OME-XML is safe to hand on: it parses without entities, and names only files beside this one."""
+    """Whether OME-XML is safe to pass on: it parses without entities, and names only files in the same folder."""
     root = _xml(description)
     if root is None:
         return False
@@ -72,7 +72,7 @@ def is_sound_ome(description: str) -> bool:
 
 
 def file_facts(file: Any) -> TiffFacts:
-    """Collect the facts of a tifffile.TiffFile."""
+    """Collect the metadata of a tifffile.TiffFile."""
     if file.is_ome:
         root = _xml(file.pages[0].description)
         images = [_ome_image(node) for node in (root if root is not None else ()) if _local(node) == "Image"]
@@ -140,14 +140,14 @@ def _ome_image(image: Any) -> OmeImage:
 
 
 def _ome_length(node: Any, name: str, *, default: str = "") -> float | None:
-    """In um; a position without a unit, or in the "reference frame", is no length."""
+    """In um; None for a position without a unit or in the "reference frame"."""
     number = _number(node.get(name))
     factor = OME_UNITS.get(node.get(f"{name}Unit", default))
     return None if number is None or factor is None else number * factor
 
 
 def _ome_colour(text: str | None) -> str | None:
-    """OME writes colours as a signed 32-bit RGBA number."""
+    """``#rrggbb`` from OME's signed 32-bit RGBA number."""
     try:
         value = int(text or "") & 0xFFFFFFFF
     except ValueError:
@@ -195,7 +195,7 @@ def _zeiss(metadata: Mapping[str, Any]) -> TiffFacts:
 
 
 def _zeiss_length(entry: Any, per_um: float) -> float | None:
-    """From ("Pixel Size", 27.9, "nm") in um times ``per_um``."""
+    """From ("Pixel Size", 27.9, "nm"): in um, times ``per_um``."""
     if not isinstance(entry, tuple) or len(entry) < 3:
         return None
     number, factor = _number(entry[1]), OME_UNITS.get(str(entry[2]).strip())

@@ -1,4 +1,4 @@
-"""Read a region of a TIFF page by touching only the tiles or strips it needs."""
+"""Reads a region of a TIFF page through only the tiles or strips it needs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.unpacking import for_each
 
-# one strip or tile beyond this is a broken header, or a file that must be tiled before anyone can look at it
+# a larger strip or tile means a broken header, or a file that must be tiled before it can be viewed
 MAX_SEGMENT_BYTES = 2 << 30
 FEWEST_FOR_THREADS = 4
 MAX_TAGS = 4096
 FIRST_PRIVATE_TAG = 32768
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-# beyond this, lines are read one by one instead of whole
+# beyond this, only the needed part of each line is read
 MAX_BAND_BYTES = 64 << 20
 JPEG_KINDS = (6, 7, 34892, 33007)
 # what tifffile and the codecs raise on damaged files
@@ -43,14 +43,14 @@ DAMAGE = (
 
 
 def damaged(path: Path) -> SlideError:
-    """The sentence for a TIFF that cannot be understood."""
+    """The error for a TIFF that cannot be parsed."""
     return SlideError(
         f"{path.name} is a damaged TIFF, or it was not copied completely.", hint="Copy it again from the microscope."
     )
 
 
 def is_cut_off(file: Any) -> bool:
-    """Whether the chain of pages or a standard tag goes beyond the end of the file; tifffile is silent about both."""
+    """Whether the chain of pages or a standard tag reaches beyond the end of the file; tifffile ignores both."""
     handle, order = file.filehandle, file.byteorder
     count_size, entry_size, offset_size = (8, 20, 8) if file.is_bigtiff else (2, 12, 4)
     formats = {2: "H", 4: "I", 8: "Q"}
@@ -64,7 +64,7 @@ def is_cut_off(file: Any) -> bool:
         entry = struct.Struct(f"{order}HH{2 * formats[offset_size]}")
         for code, kind, values, offset in entry.iter_unpack(entries[: len(entries) // entry_size * entry_size]):
             size = values * VALUE_BYTES.get(kind, 0)
-            # private tags may hold anything
+            # private tags may contain anything
             if size > offset_size and code < FIRST_PRIVATE_TAG and offset + size > handle.size:
                 return True
     handle.seek(page.offset + count_size + count * entry_size)
@@ -73,7 +73,7 @@ def is_cut_off(file: Any) -> bool:
 
 
 def check_complete(path: Path, page: Any, plane: int) -> None:
-    """Refuse a page whose pixels reach beyond the end of its file.
+    """Reject a page whose pixels reach beyond the end of its file.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def check_complete(path: Path, page: Any, plane: int) -> None:
 
 
 def piece_of(keyframe: Any) -> tuple[int, int]:
-    """(h, w) of what is unpacked at once: a tile, a strip, or of bare pixels whatever is asked for."""
+    """(h, w) of what is decoded at once: a tile or a strip; uncompressed pixels can be read in any size."""
     if keyframe.is_tiled:
         return int(keyframe.tilelength), int(keyframe.tilewidth)
     if int(keyframe.compression) == 1:
@@ -112,7 +112,7 @@ class PageReader:
         self._closed = False
 
     def close(self) -> None:
-        """Forget what was decoded."""
+        """Forget the decoded pieces; reads fail afterwards."""
         with self._lock:
             self._closed = True
         self._cache.clear()
@@ -125,9 +125,9 @@ class PageReader:
         page
             tifffile's page or frame.
         samples
-            Which samples of a pixel, neighbouring and rising.
+            Indices of the samples of a pixel, consecutive and ascending.
         plane
-            Number of the plane behind the page's offset, for files that keep a whole stack behind one page.
+            Index of the plane after the page's offset, for files that store a whole stack behind one page.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class PageReader:
         if any(word in str(error).lower() for word in ("compression", "codec")):
             name = getattr(kind, "name", str(kind))
             return SlideError(
-                f"{self._path.name} is packed in a way this program does not know (compression {name}).",
+                f"{self._path.name} is compressed in a way this program does not support (compression {name}).",
                 hint="Save it as an uncompressed, LZW or JPEG TIFF.",
             )
         return SlideError(
@@ -175,9 +175,9 @@ class PageReader:
         return np.stack(planes, axis=2).astype(bare, copy=False)
 
     def _lines(self, handle: Any, offset: int, size: tuple[int, int], region: Region, dtype: np.dtype) -> np.ndarray:
-        """Bare pixels (h, w, samples) behind an offset, line by line.
+        """Uncompressed pixels (h, w, samples) at an offset, line by line.
 
-        A memory map would be simpler, and end the process when the file is cut or its drive goes while it is read.
+        A memory map would be simpler, but crash the process when the file is truncated or its drive is disconnected.
         """
         width, samples = size
         pixel = samples * dtype.itemsize
@@ -234,7 +234,7 @@ class PageReader:
         return result
 
     def _segment(self, page: Any, keyframe: Any, index: int) -> np.ndarray | None:
-        """One decoded tile or strip (h, w, samples); None where the file leaves it out."""
+        """One decoded tile or strip (h, w, samples); None where the file omits it."""
         offset, count = int(page.dataoffsets[index]), int(page.databytecounts[index])
         if offset == 0 or count == 0:
             return None
@@ -249,14 +249,14 @@ class PageReader:
             size = min(keyframe.rowsperstrip, keyframe.imagelength) * keyframe.imagewidth
         if max(size * keyframe.shaped[4] * keyframe.dtype.itemsize, count) > MAX_SEGMENT_BYTES:
             raise SlideError(
-                f"{self._path.name} keeps its picture in one piece that is too large to be unpacked.",
+                f"{self._path.name} stores its image in one piece that is too large to be decoded.",
                 hint="Save it as a tiled TIFF or as OME-Zarr.",
             )
         handle = page.parent.filehandle
         with self._lock:
             if self._closed:
                 raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
-            # the first look at these reads from the file too: all of it under the one lock
+            # these read from the file when first accessed, so they are under the same lock
             extra: dict[str, Any] = {}
             if int(keyframe.compression) in JPEG_KINDS:
                 extra = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
@@ -273,7 +273,7 @@ class PageReader:
 
 
 def _is_plain(page: Any, keyframe: Any) -> bool:
-    """Whether the page's samples lie uncompressed in one run."""
+    """Whether the page's samples are stored uncompressed and contiguously."""
     if not keyframe.is_memmappable:
         return False
     offsets, counts = page.dataoffsets, page.databytecounts

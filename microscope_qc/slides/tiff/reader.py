@@ -25,17 +25,17 @@ MAX_PAGES = 100_000
 PALETTE, WHITE_IS_ZERO, CMYK = 3, 0, 5
 STACKS = {"Z": "focus planes", "T": "time points", "I": "pages", "Q": "pages"}
 
-# a person gets one sentence; without a handler every odd tag of a damaged file would be printed as well
+# the user gets one sentence; without a handler every odd tag of a damaged file would be printed as well
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def open_tiff(path: Path) -> Slide:
-    """Open a TIFF; its series are the scenes, the label and overview pictures of a slide scanner are left out.
+    """Open a TIFF; its series become the scenes, without the label and overview images of slide scanners.
 
     Raises
     ------
     SlideError
-        When it is damaged or holds no picture this program can show.
+        When it is damaged or has no image this program can show.
     """
     import tifffile
 
@@ -45,7 +45,7 @@ def open_tiff(path: Path) -> Slide:
         first: Any = file.pages[0]
         if file.is_ome and not is_sound_ome(first.description):
             file.close()
-            # planes in files elsewhere are never followed, and broken XML is not handed to another parser
+            # planes in other folders are never opened, and broken XML is not passed to another parser
             file = tifffile.TiffFile(path, is_ome=False)
             notes = ("its OME metadata cannot be used",)
     except DAMAGE as error:
@@ -78,7 +78,7 @@ def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
         if {"Y", "X"} <= set(one.axes):
             scenes.append(TiffMosaic(path, pages, one, facts, index=index, name=name, notes=notes))
     if not scenes:
-        raise SlideError(f"{path.name} holds no picture.", hint="Export it again as TIFF.")
+        raise SlideError(f"{path.name} has no image.", hint="Export it again as TIFF.")
 
     def close() -> None:
         pages.close()
@@ -89,7 +89,7 @@ def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
 
 
 class TiffMosaic(Mosaic):
-    """One series of a TIFF at all its levels."""
+    """One series of a TIFF with all its levels."""
 
     def __init__(
         self,
@@ -112,9 +112,9 @@ class TiffMosaic(Mosaic):
         dtype = np.dtype(series.dtype)
         samples = _size(series, "S")
         if dtype.kind not in "biuf":
-            raise SlideError(f"{path.name} holds pixels of the type {dtype.name}, which are not shown.")
+            raise SlideError(f"{path.name} has pixels of the type {dtype.name}, which is not supported.")
         if self._photometric == CMYK:
-            raise SlideError(f"{path.name} is stored in printing colours (CMYK).", hint="Save it as RGB.")
+            raise SlideError(f"{path.name} is stored in print colours (CMYK).", hint="Save it as RGB.")
         rgb = self._colormap is not None or (samples >= 3 and self._photometric in (2, 6, 8))
         self._sample_channels = not rgb and samples > 1 and _size(series, "C") == 1
         self._own = dtype
@@ -136,12 +136,12 @@ class TiffMosaic(Mosaic):
         self._check_planes()
 
     def _check_planes(self) -> None:
-        """Refuse a file whose pixels were cut off; say which channels it never had."""
+        """Reject a truncated file; note channels that it never had."""
         missing = []
         for index, channel in enumerate(self.channels):
             for number, level in enumerate(self._levels):
                 page, plane = _page_of(level, 0 if self._sample_channels or self.rgb else index)
-                # kept, because tifffile reads a page from the file when it is asked for, whichever thread does so
+                # kept, because tifffile reads a page from the file whenever it is accessed, in any thread
                 self._planes[number, index] = (page, plane)
                 if page is not None:
                     check_complete(self.path, page, plane)
@@ -169,20 +169,20 @@ class TiffMosaic(Mosaic):
 
 
 def _page_of(series: Any, channel: int) -> tuple[Any, int]:
-    """The page with a channel's first plane, and which plane of that page it is (ImageJ keeps many behind one)."""
+    """The page with a channel's first plane, and its index in that page (ImageJ stores many planes behind one page)."""
     page_axes = series.keyframe.axes
     leading = series.axes[: len(series.axes) - len(page_axes)]
     shape = series.shape[: len(leading)]
     index = 0
     for axis, size in zip(leading, shape, strict=True):
         index = index * size + (min(channel, size - 1) if axis == "C" else 0)
-    if series.dataoffset is not None:  # all planes lie behind the first page's offset, whether or not they have pages
+    if series.dataoffset is not None:  # all planes follow the first page's offset, with or without pages of their own
         return series.pages[0], index
     return series.pages[index], 0
 
 
 def _alike(series: Any, level: Any) -> bool:
-    """Whether a level has the same planes as the series it belongs to, and is smaller."""
+    """Whether a level has the same planes as its series, and is smaller."""
     if level.axes != series.axes or level.keyframe.axes != series.keyframe.axes or level.dtype != series.dtype:
         return False
     rest = [(a, b) for axis, a, b in zip(series.axes, series.shape, level.shape, strict=True) if axis not in ("Y", "X")]
@@ -200,7 +200,7 @@ def _size(series: Any, axis: str) -> int:
 
 
 def _palette(keyframe: Any, facts: TiffFacts) -> np.ndarray | None:
-    """(n, 3) uint8 of a palette picture; OME and ImageJ files carry palettes only as a look-up table of a channel."""
+    """(n, 3) uint8 of a palette image; in OME and ImageJ files a palette is only the look-up table of a channel."""
     if int(keyframe.photometric) != PALETTE or facts.scientific or keyframe.colormap is None:
         return None
     return np.ascontiguousarray((np.asarray(keyframe.colormap, np.uint16) >> 8).astype(np.uint8).T)

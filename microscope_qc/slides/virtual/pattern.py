@@ -1,7 +1,7 @@
-"""The picture of a virtual slide: a polished stack of battery electrodes, computed for any place at any scale.
+"""The image of a virtual slide: a polished stack of battery electrodes, computed for any place at any scale.
 
-Three parts, all functions of the seed and the place alone: a drawn pattern that repeats (one cell of the stack, with
-its own pyramid), a slow field of brightness, and scattered pores and metal grains of three sizes.
+Three parts, all functions of only the seed and the place: a drawn pattern that repeats (one cell of the stack, with
+its own pyramid), a slowly varying brightness, and scattered pores and metal grains of three sizes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from microscope_qc.core.arrays import Floats
 from microscope_qc.core.geometry import Region
 
 WIDTH = 2048
-# from the top of one cell to its end: (what, thickness in pixels); together a multiple of a high power of two
+# from the top of one cell to its bottom: (layer, thickness in pixels); in total a multiple of a high power of two
 LAYERS = (
     ("separator", 240),
     ("cathode", 1400),
@@ -39,7 +39,7 @@ TINTS = {
 FIELDS = ((3000, 5), (19_000, 9), (70_000, 12))
 # the layers bend: (wavelength, amplitude) in pixels
 WAVES = ((9_100, 60.0), (38_000, 420.0), (131_000, 1500.0), (420_000, 8000.0))
-SCATTER = (45, 190, 800)  # largest radius of a pore or grain in pixels; each lives in a square of 34 radii
+SCATTER = (45, 190, 800)  # largest radius of a pore or grain in pixels; there is one per square of 34 radii
 SMALLEST_SHOWN_PX = 2.0
 BAND_ROWS = 512
 NOTHING = np.empty((0, 0), np.float32)  # an absent matrix for OpenCV
@@ -47,7 +47,7 @@ _lock = threading.Lock()
 
 
 def draw(region: Region, level: int, seed: int) -> np.ndarray:
-    """Pixels (h, w, 3) uint8 of a region of a level, each of which halves the one before."""
+    """Pixels (h, w, 3) uint8 of a region of a level; each level halves the one before."""
     pixels = np.empty((*region.shape, 3), np.uint8)
     for y in range(region.y0, region.y1, BAND_ROWS):
         for x in range(region.x0, region.x1, 16_384):  # OpenCV's maps end at 32,767
@@ -62,7 +62,7 @@ def _draw_part(region: Region, level: int, seed: int) -> np.ndarray:
 
     stack = pattern(seed)
     base = stack[min(level, len(stack) - 1)]
-    if level >= len(stack):  # a pixel holds many cells: only their mean is left
+    if level >= len(stack):  # a pixel covers many cells: only their mean is left
         pixels = np.ascontiguousarray(np.broadcast_to(base, (*region.shape, 3)))
     else:
         pixels = cv2.remap(base, _places(region, level, seed, base.shape), NOTHING, cv2.INTER_NEAREST)
@@ -73,7 +73,7 @@ def _draw_part(region: Region, level: int, seed: int) -> np.ndarray:
 
 
 def _places(region: Region, level: int, seed: int, size: tuple[int, ...]) -> np.ndarray:
-    """(h, w, 2) int16: the (x, y) in the pattern that every pixel shows."""
+    """(h, w, 2) int16: the position (x, y) in the pattern that every pixel shows."""
     rows, columns = size[:2]
     shift = _bend(np.arange(region.x0, region.x1), level, seed)
     first = (region.y0 + int(shift.min())) // rows
@@ -96,7 +96,7 @@ def _places(region: Region, level: int, seed: int, size: tuple[int, ...]) -> np.
 
 
 def _bend(x: np.ndarray, level: int, seed: int) -> np.ndarray:
-    """How many pixels of this level every column is moved along the stack."""
+    """By how many pixels of this level every column is shifted along the stack."""
     centre = (x + 0.5) * 2.0**level
     phases = _hash(seed, 12, np.arange(len(WAVES)), np.zeros(1, np.int64))[:, 0].astype(np.float64) / 2**62 * np.pi
     moved = sum(
@@ -108,7 +108,7 @@ def _bend(x: np.ndarray, level: int, seed: int) -> np.ndarray:
 
 
 def _brightness(region: Region, level: int, seed: int) -> np.ndarray:
-    """(h, w) uint8, 128 for as it is."""
+    """(h, w) uint8; 128 means unchanged."""
     import cv2
 
     down, across = [], []
@@ -120,13 +120,13 @@ def _brightness(region: Region, level: int, seed: int) -> np.ndarray:
         points = (_hash(seed, number, rows, columns) % 255).astype(np.float32) - 127
         down.append(y_weights)
         across.append(cv2.gemm(points * strength, x_weights, 1.0, NOTHING, 0.0, flags=cv2.GEMM_2_T))
-    # whole numbers below 2^24 all along: the sums are exact, in whatever order and however the region is cut
+    # integers below 2^24 throughout: the sums are exact, in any order and however the region is cut
     total = cv2.gemm(np.hstack(down), np.vstack(across), 1.0, NOTHING, 0.0)
     return cv2.convertScaleAbs(total, alpha=2.0**-19, beta=128)
 
 
 def _lattice(start: int, stop: int, level: int, spacing: int) -> tuple[int, np.ndarray]:
-    """First lattice point, and how much of each point (in 1/64) goes into every pixel."""
+    """First lattice point, and the weight of each point (in 1/64) in every pixel."""
     place = (np.arange(start, stop) + 0.5) * (2.0**level / spacing)
     cell = np.floor(place).astype(np.int64)
     share = place - cell
@@ -140,7 +140,7 @@ def _lattice(start: int, stop: int, level: int, spacing: int) -> tuple[int, np.n
 
 
 def _scatter(pixels: np.ndarray, region: Region, level: int, seed: int) -> None:
-    """Draw pores and grains; those smaller than a few pixels are left out, so that the work follows the request."""
+    """Draw pores and grains; those smaller than a few pixels are skipped, so that coarse levels stay cheap."""
     factor = 2.0**level
     for number, largest in enumerate(SCATTER):
         if largest / factor < SMALLEST_SHOWN_PX:
@@ -184,7 +184,7 @@ def _spot(
 
 
 def _hash(seed: int, salt: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(rows, columns) numbers below 2^63 that look random (splitmix64)."""
+    """(rows, columns) pseudo-random numbers below 2^63 (splitmix64)."""
     with np.errstate(over="ignore"):
         value = np.uint64((seed * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03) % 2**64)
         mixed = value + rows.astype(np.int64).view(np.uint64)[:, None] * np.uint64(0xBF58476D1CE4E5B9)
@@ -199,7 +199,7 @@ def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def pattern(seed: int) -> tuple[np.ndarray, ...]:
-    """One cell of the stack as a pyramid of (h, w, 3) uint8, the last its mean; drawn at the first call."""
+    """One cell of the stack as a pyramid of (h, w, 3) uint8, the last level its mean; drawn at the first call."""
     with _lock:
         return _pattern(seed)
 
@@ -249,7 +249,7 @@ def _cathode(dice: np.random.Generator, thickness: int) -> np.ndarray:
 
 
 def _anode(dice: np.random.Generator, thickness: int) -> np.ndarray:
-    """Grey flakes, most of them lying along the foil, in dark pores; (h, w) grey."""
+    """Grey flakes, most of them along the foil, in dark pores; (h, w) grey."""
     layer = np.full((thickness, WIDTH), 30, np.uint8)
     length = dice.uniform(14, 66, 3400)
     lengths = np.stack([length, length * dice.uniform(0.18, 0.5, 3400)], axis=1)
@@ -260,7 +260,7 @@ def _anode(dice: np.random.Generator, thickness: int) -> np.ndarray:
 def _ellipses(
     layer: np.ndarray, dice: np.random.Generator, lengths: np.ndarray, *, tilts: np.ndarray, greys: np.ndarray
 ) -> None:
-    """Grains with dark rims, half axes ``lengths``; one that crosses the side comes in again on the other."""
+    """Grains with dark rims and half axes ``lengths``; one that crosses a side continues on the opposite side."""
     import cv2
 
     turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)

@@ -1,6 +1,6 @@
-"""Virtual slides: a small JSON file that stands for a picture of any size, computed where it is read.
+"""Virtual slides: a small JSON file that describes an image of any size, computed where it is read.
 
-They play slides of hundreds of gigabytes, on slow drives too, where no such file is at hand.
+They simulate slides of hundreds of gigabytes, also on slow drives, where no such file is available.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def write_virtual(
     shape
         Height and width in pixels.
     seed
-        Same number, same picture.
+        The same seed gives the same image.
     pixel_size_um
         (y, x); None leaves it unknown.
     delay_ms
-        How long every read takes at least, to play a slow drive.
+        How long every read takes at least, to simulate a slow drive.
     pyramid
-        False leaves out the coarser levels, to play a slide that must be converted.
+        False leaves out the coarser levels, to simulate a slide that must be converted.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def write_virtual(
     """
     target = Path(path)
     if not is_virtual(target):
-        raise InputError(f"{target.name} does not end with {SUFFIX}.", hint=f"Call it slide{SUFFIX}.")
+        raise InputError(f"{target.name} does not end with {SUFFIX}.", hint=f"Name it slide{SUFFIX}.")
     document = {
         "format": FORMAT,
         "version": 1,
@@ -88,7 +88,7 @@ def write_virtual(
 
 
 def is_virtual(path: Path) -> bool:
-    """Whether a file's name is that of a virtual slide."""
+    """Whether a file name is that of a virtual slide."""
     return path.name.lower().endswith(SUFFIX)
 
 
@@ -98,21 +98,21 @@ def open_virtual(path: Path) -> Slide:
     Raises
     ------
     SlideError
-        When the file does not hold what it must.
+        When the file is not valid.
     """
     if path.stat().st_size > MAX_JSON_BYTES:
-        raise SlideError(f"{path.name} is far too large for a virtual slide.", hint="Make it again with synth.")
+        raise SlideError(f"{path.name} is too large for a virtual slide.", hint="Make it again with synth.")
     try:
         document = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _wrong(path, "is no JSON") from error
+        raise _wrong(path, "is not JSON") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _wrong(path, f"does not say that it is a {FORMAT}")
     return Slide(path, format="virtual", scenes=[VirtualMosaic(path, document)])
 
 
 class VirtualMosaic(Mosaic):
-    """A picture that exists only while it is looked at."""
+    """An image that is computed when it is read."""
 
     def __init__(self, path: Path, document: dict[str, Any]) -> None:
         shape = _pair(document.get("shape"))
@@ -121,7 +121,7 @@ class VirtualMosaic(Mosaic):
         full = checked_shape(path, (int(shape[0]), int(shape[1])))
         seed = document.get("seed", 0)
         if not _whole(seed) or not 0 <= seed < 2**63:
-            raise _wrong(path, "has a seed that is no whole number of 0 or more")
+            raise _wrong(path, "has a seed that is not a whole number from 0")
         delay_ms = document.get("delay_ms", 0)
         if not _number(delay_ms) or not 0 <= delay_ms <= MAX_DELAY_MS:
             raise _wrong(path, f"has a delay that is not between 0 and {MAX_DELAY_MS} ms")
@@ -155,7 +155,7 @@ def _pixel_size(path: Path, value: Any) -> tuple[float, float] | None:
     pair = _pair(value)
     sizes = (None, None) if pair is None else (usable_size(float(pair[0])), usable_size(float(pair[1])))
     if sizes[0] is None or sizes[1] is None:
-        raise _wrong(path, "has a pixel size that is none")
+        raise _wrong(path, "has an invalid pixel size")
     return sizes[0], sizes[1]
 
 
@@ -170,12 +170,12 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    # a whole number beyond 1e15 cannot be meant, and may not even fit a float
+    # a number beyond 1e15 is a mistake, and may not even fit into a float
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15 and math.isfinite(value)
 
 
 def _wrong(path: Path, what: str) -> SlideError:
-    return SlideError(f"{path.name} {what}; it is no virtual slide.", hint="Make it again with synth.")
+    return SlideError(f"{path.name} {what}; it is not a virtual slide.", hint="Make it again with synth.")
 
 
 VIRTUAL = SlideReader(

@@ -16,7 +16,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
 from microscope_qc.slides import Mosaic, open_slide
 from microscope_qc.slides.pyramid.part import Resuming
-from microscope_qc.slides.pyramid.source import Source
+from microscope_qc.slides.pyramid.source import PixelSource
 from microscope_qc.slides.pyramid.write import write_ome_zarr
 
 SUFFIX = ".ome.zarr"
@@ -81,7 +81,7 @@ def convert(
 
 
 def _convert_scene(source: Path, mosaic: Mosaic, target: Path, resuming: Resuming, *, verify: bool) -> Job[Path]:
-    origin = Source(
+    origin = PixelSource(
         {"name": source.name, "scene": mosaic.name},
         strip_px=mosaic.piece_px[1],
         background=mosaic.background,
