@@ -10,7 +10,9 @@ from typing import Any
 def register(subparsers: Any) -> None:
     """Add the commands."""
     from microscope_qc.correlation.registry import STAGE_FORMATS
+    from microscope_qc.workflows.stage.options import ORDERS, UNITS, StageOptions
 
+    default = StageOptions()
     stage = subparsers.add_parser("stage", help="turn slide positions into microscope stage positions")
     commands = stage.add_subparsers(required=True, metavar="COMMAND")
     fit = commands.add_parser(
@@ -32,14 +34,22 @@ def register(subparsers: Any) -> None:
     export = commands.add_parser(
         "export",
         help="write the chosen defects' stage positions",
-        description="Write the stage positions of the finds chosen for the SEM (rejected ones are left out).",
+        description="Write the stage positions of the findings chosen for the SEM (rejected ones are left out).",
     )
     export.add_argument("project", type=Path, metavar="PROJECT.mqc")
     export.add_argument("path", type=Path, metavar="PATH")
     export.add_argument("--registration", required=True, metavar="NAME")
     export.add_argument("--format", choices=[*STAGE_FORMATS.usable(), "sheet"], required=True)
     export.add_argument("--slide", metavar="NAME")
-    export.add_argument("--unit", choices=["mm", "um"], default="mm", help="of the stage in tables (default mm)")
+    export.add_argument(
+        "--order",
+        choices=ORDERS,
+        default=default.order,
+        help="short: a short way from the first mark; worst: worst first; number: by number (default %(default)s)",
+    )
+    export.add_argument(
+        "--unit", choices=UNITS, default=default.unit, help="of the stage in tables (default %(default)s)"
+    )
     export.add_argument("--stage-z", type=float, metavar="MM", help="stage height to write")
     export.add_argument("--json", action="store_true", help="print the result as JSON")
     export.set_defaults(handler=_export)
@@ -103,8 +113,10 @@ def _fit(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.project import Project
+    from microscope_qc.workflows.stage.options import StageOptions
     from microscope_qc.workflows.stage.stage import export_stage
 
+    options = StageOptions(order=args.order, unit=args.unit, stage_z_mm=args.stage_z)
     with Project.open(args.project, write=False) as project:
         slide_id = None if args.slide is None else project.slides.named(args.slide).id
         job = export_stage(
@@ -113,8 +125,7 @@ def _export(args: argparse.Namespace) -> int:
             registration=args.registration,
             format=args.format,
             slide_id=slide_id,
-            unit=args.unit,
-            stage_z_mm=args.stage_z,
+            options=options,
         )
         result = run(job, args)
     if args.json:

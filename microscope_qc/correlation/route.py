@@ -1,4 +1,4 @@
-"""A short way through the places to visit. No Qt."""
+"""A short way through the places to visit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ def short_route(points: np.ndarray, *, start: np.ndarray | None = None) -> np.nd
     ----------
     start
         Where the way begins, e.g. the first mark; None begins at the first point.
-
-    Notes
-    -----
-    2-opt after G. A. Croes, "A method for solving traveling-salesman problems", Operations Research 6 (1958) 791.
     """
     points = np.asarray(points, float)
     count = len(points)
@@ -33,7 +29,7 @@ def short_route(points: np.ndarray, *, start: np.ndarray | None = None) -> np.nd
         order[place] = int(np.argmin(distance))
         left[order[place]] = False
         here = points[order[place]]
-    return _improved(points, order, start) if count <= MAX_IMPROVED else order
+    return two_opt(points, order, start) if count <= MAX_IMPROVED else order
 
 
 def route_length(points: np.ndarray, order: np.ndarray, *, start: np.ndarray | None = None) -> float:
@@ -44,8 +40,21 @@ def route_length(points: np.ndarray, order: np.ndarray, *, start: np.ndarray | N
     return float(np.hypot(*np.diff(way, axis=0).T).sum())
 
 
-def _improved(points: np.ndarray, order: np.ndarray, start: np.ndarray | None) -> np.ndarray:
-    """Turn stretches of the way round as long as that shortens it; the beginning stays, the end is free."""
+def two_opt(points: np.ndarray, order: np.ndarray, start: np.ndarray | None) -> np.ndarray:
+    """Turn stretches of an open way round as long as that shortens it: the beginning stays, the end is free.
+
+    Parameters
+    ----------
+    order
+        Way to improve, as numbers of points.
+    start
+        Where the way begins; None begins at the first point of ``order``, which stays first.
+
+    Notes
+    -----
+    2-opt after G. A. Croes, "A method for solving traveling-salesman problems", Operations Research 6 (1958) 791; a
+    stretch that reaches to the end has no leg behind it.
+    """
     nodes = np.vstack([points[order[0]] if start is None else np.asarray(start, float), points])
     way = np.concatenate([[0], order + 1])
     if start is None:

@@ -12,11 +12,13 @@ from typing import Any
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.outline import Outline
-from microscope_qc.exchange.shapes import clean_attributes
 
 LARGEST_PX = 1e9
 """Coordinates beyond this are a broken file, not a slide."""
 LONGEST_CODE = 200
+MOST_ATTRIBUTES = 100
+LONGEST_ATTRIBUTES = 10_000
+"""Characters of one box's attributes as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,23 @@ def _clean(columns: dict[str, Any]) -> dict[str, Any]:
         if name in columns:
             columns[name] = str(columns[name] or "")[:10_000]
     return columns
+
+
+def clean_attributes(attributes: dict[Any, Any]) -> dict[str, Any]:
+    """Attributes of an untrusted file that can be stored: named, finite, not too large."""
+    clean: dict[str, Any] = {}
+    if not attributes:
+        return clean
+    room = LONGEST_ATTRIBUTES - 2
+    for key, value in list(attributes.items())[:MOST_ATTRIBUTES]:
+        name = str(key).strip()[:100]
+        try:
+            room -= len(json.dumps({name: value}, ensure_ascii=False, allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
+            continue
+        if name and value is not None and room >= 0:
+            clean[name] = value
+    return clean
 
 
 def state_of(word: object) -> ReviewState:

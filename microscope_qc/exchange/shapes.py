@@ -9,20 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.outline import LARGEST_MASK_PX, Outline, run_lengths
-
-if TYPE_CHECKING:
-    from microscope_qc.exchange.document import Box
+from microscope_qc.exchange.document import Box, clean_attributes
 
 Sides = tuple[Any, Any, Any, Any]
 NO_SIDES: Sides = (None, None, None, None)
 EXTENSION = "microscope_qc"
-MOST_ATTRIBUTES = 100
-LONGEST_ATTRIBUTES = 10_000
 _AGREES_PX = 1.0
 _SAME_PX = 1e-6
 
@@ -128,23 +124,6 @@ def attributes_from(text: Any) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return clean_attributes(value) if isinstance(value, dict) else {}
-
-
-def clean_attributes(attributes: dict[Any, Any]) -> dict[str, Any]:
-    """Attributes of a stranger that can be stored: named, finite, not too large."""
-    clean: dict[str, Any] = {}
-    if not attributes:
-        return clean
-    room = LONGEST_ATTRIBUTES - 2
-    for key, value in list(attributes.items())[:MOST_ATTRIBUTES]:
-        name = str(key).strip()[:100]
-        try:
-            room -= len(json.dumps({name: value}, ensure_ascii=False, allow_nan=False))
-        except (TypeError, ValueError, RecursionError):
-            continue
-        if name and value is not None and room >= 0:
-            clean[name] = value
-    return clean
 
 
 def split_attributes(attributes: dict[str, Any], reserved: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:

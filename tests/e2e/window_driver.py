@@ -223,7 +223,7 @@ class Person:
 
     def export(self, kind: str, path: Path) -> None:
         """Press an export button of the SEM dock and answer its file dialog; ``path`` is where the file will be."""
-        from microscope_qc.app.panels.exchange.export_kinds import BUTTONS
+        from microscope_qc.app.widgets.export_kinds import BUTTONS
 
         panel = self.window.docks["sem"].content.exports
         is_folder = next(known.is_folder for known in BUTTONS if known.id == kind)

@@ -106,6 +106,15 @@ def test_coinciding_boxes_are_kept(tmp_path):
         assert known.read(target, sizes=sizes).box_count == 6, known.name
 
 
+def test_a_format_says_whether_it_writes_a_folder(tmp_path):
+    written = document_of([Box("ACP", 10, 20, 30, 40), Box("ACP", 50, 20, 70, 40)])
+    for known in FORMATS.values():
+        target = tmp_path / known.name / ("out" if known.is_folder else f"out{known.suffix}")
+        files = known.write(target, written)
+        assert target.is_dir() == known.is_folder, known.name
+        assert all(file.is_file() and (target in file.parents or file == target) for file in files), known.name
+
+
 def test_coco_is_what_pycocotools_reads(tmp_path, capsys):
     from pycocotools.coco import COCO
 

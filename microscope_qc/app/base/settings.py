@@ -36,6 +36,8 @@ class Settings(BaseModel):
     cache_mb: int | None = Field(default=None, ge=32, le=1_000_000)  # decoded tiles; None: see default_limit
     legend: bool = True  # on the canvas
     position_unit: str = ""  # of the dialog that goes to a position
+    stage_order: Literal["short", "worst", "number"] = "short"  # of the travel list
+    stage_unit: Literal["mm", "um"] = "mm"  # of coordinate tables and drive sheet
     judge_zoom: float = Field(default=0.5, ge=0.01, le=4.0)  # screen pixels per slide pixel from which a look counts
 
     def add_recent(self, path: Path) -> None:

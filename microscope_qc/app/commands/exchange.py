@@ -93,9 +93,10 @@ def _say_taken(context: Context, summary: ImportSummary) -> None:
 
 def _export(context: Context) -> None:
     """Everything that can be written from the shown findings."""
-    from microscope_qc.app.panels.exchange.export_panel import ExportDialog
+    from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 
-    dialog = ExportDialog(context.session, context.jobs, context.navigator.window)
+    window, save = context.navigator.window, context.navigator.save_settings
+    dialog = ExportDialog(context.session, context.jobs, context.settings, window, save=save)
     dialog.training_requested.connect(lambda: training_pictures(context))
     dialog.exec()
 

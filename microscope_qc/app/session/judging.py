@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
-from microscope_qc.workflows.review import judging
+from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.navigation import Navigation
@@ -30,32 +31,37 @@ class Judging:
     def confirm(self, ids: np.ndarray) -> None:
         """They are defects."""
         if len(ids):
-            judging.confirm(self._project(), ids)
+            title = f"Confirm {things(len(ids), 'finding')}"
+            self._project().boxes.edit(ids, title=title, state=ReviewState.CONFIRMED, reason="")
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
         """They are none, because of ``reason``."""
         if len(ids):
-            judging.reject(self._project(), ids, reason)
+            title = f"Reject {things(len(ids), 'finding')}: {reason}"
+            self._project().boxes.edit(ids, title=title, state=ReviewState.REJECTED, reason=reason)
 
     def unreview(self, ids: np.ndarray) -> None:
         """Take a judgement back."""
         if len(ids):
-            judging.unreview(self._project(), ids)
+            title = f"Back to unreviewed: {things(len(ids), 'finding')}"
+            self._project().boxes.edit(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
         """Give another class."""
         if len(ids):
-            judging.relabel(self._project(), ids, class_id)
+            title = f"Class {things(len(ids), 'finding')} to {self._session.class_of(class_id).code}"
+            self._project().boxes.edit(ids, title=title, class_id=class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Put findings on the SEM travel list or take them off."""
         if len(ids):
-            judging.choose(self._project(), ids, chosen)
+            title = f"{'Choose' if chosen else 'Leave out'} {things(len(ids), 'finding')} for the SEM"
+            self._project().boxes.edit(ids, title=title, chosen=chosen)
 
     def set_note(self, ids: np.ndarray, note: str) -> None:
         """Write a note."""
         if len(ids):
-            judging.set_note(self._project(), ids, note)
+            self._project().boxes.edit(ids, title=f"Note on {things(len(ids), 'finding')}", note=note)
 
     # -- the selection -----------------------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ class SessionState:
     registrations_changed: ClassVar[Signal] = Signal()
     history_changed: ClassVar[Signal] = Signal()
     saved_filters_changed: ClassVar[Signal] = Signal()
+    stage_changed: ClassVar[Signal] = Signal()  # order of the travel list, unit or height of the stage
     tool_changed: ClassVar[Signal] = Signal(str)
     draw_class_changed: ClassVar[Signal] = Signal(int)
     centre_requested: ClassVar[Signal] = Signal(int)  # box id; the canvas goes there

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.arrays import Flags
-from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.cells import unescape_cell
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.correlation.registration import Registration, fit
 from microscope_qc.correlation.registry import stage_format
-from microscope_qc.correlation.targets import TargetList, make_targets
 from microscope_qc.project import Project
+from microscope_qc.workflows.stage.options import StageOptions
+from microscope_qc.workflows.stage.travel import travel_list
 
 SHEET = "sheet"
 """Beside the formats of the registry: the drive sheet with pictures, as HTML."""
+DEFAULTS = StageOptions()
 
 MARK_COLUMNS = ("name", "slide_x_px", "slide_y_px", "stage_x_mm", "stage_y_mm")
 
@@ -173,30 +173,6 @@ def find_registration(
     return record.slide_id, record.name, Registration.from_dict(record.data)
 
 
-def target_rows(project: Project, slide_id: int) -> np.ndarray:
-    """Chosen finds of a slide that are not rejected, whatever the filter hides."""
-    rows = project.boxes.rows(slide_id, shown=False)
-    wanted: Flags = rows["chosen"] & (rows["state"] != ReviewState.REJECTED)
-    return rows[wanted]
-
-
-def make_target_list(
-    project: Project, registration: str | None, *, slide_id: int | None = None, stage_z_mm: float | None = None
-) -> TargetList:
-    """Chosen finds with their stage positions."""
-    slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
-    slide = project.slides.by_id(slide_id)
-    rows = target_rows(project, slide_id)
-    return TargetList(
-        slide_name=slide.name,
-        slide_fingerprint=slide.fingerprint,
-        registration_name=name,
-        registration=fitted,
-        targets=make_targets(rows, project.classes, fitted),
-        stage_z_mm=stage_z_mm,
-    )
-
-
 def export_stage(
     project: Project,
     path: Path | str,
@@ -204,10 +180,16 @@ def export_stage(
     registration: str | None = None,
     format: str = "csv",
     slide_id: int | None = None,
-    unit: str = "mm",
-    stage_z_mm: float | None = None,
+    options: StageOptions = DEFAULTS,
 ) -> Job[StageExport]:
-    """Write the chosen finds' stage positions.
+    """Write the stage positions of the chosen findings that are not rejected, in the order of the travel list.
+
+    Parameters
+    ----------
+    registration
+        Name of the alignment; None takes the newest.
+    format
+        A format of :mod:`microscope_qc.correlation.registry`, or :data:`SHEET`.
 
     Raises
     ------
@@ -215,23 +197,29 @@ def export_stage(
         When there is no such format or alignment, or nothing is chosen.
     """
     known = None if format == SHEET else stage_format(format)
-    if unit not in ("mm", "um"):
-        raise InputError(f"The stage's unit cannot be {unit!r}.", hint="Choose mm or um.")
     path = Path(path)
     yield Progress(0, 2, "steps", "stage positions")
-    targets = make_target_list(project, registration, slide_id=slide_id, stage_z_mm=stage_z_mm)
+    slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
+    slide = project.slides.by_id(slide_id)
+    rows = project.boxes.rows(slide_id, shown=False)
+    targets = travel_list(
+        slide,
+        rows,
+        project.classes,
+        fitted,
+        registration_name=name,
+        order=options.order,
+        stage_z_mm=options.stage_z_mm,
+    )
     if not targets.targets and not (known and known.marks_only):
-        raise InputError(
-            f"No defect of {targets.slide_name} is chosen for the SEM.", hint="Choose some in the gallery first."
-        )
+        raise InputError(f"No finding of {slide.name} is chosen for the SEM.", hint="Choose some in the gallery first.")
     if known is None:
         from microscope_qc.workflows.stage.drive_sheet import write_sheet
 
-        record = next(r for r in project.slides if r.name == targets.slide_name)
-        yield from write_sheet(record, targets, path, unit=unit)
+        yield from write_sheet(slide, targets, path, unit=options.unit)
     else:
         yield Progress(1, 2, "steps", f"writing {known.title}")
-        known.write(path, targets, unit=unit)
+        known.write(path, targets, unit=options.unit)
     yield Progress(2, 2, "steps")
     radii = [target.r95_um for target in targets.targets if target.r95_um is not None]
     return StageExport(

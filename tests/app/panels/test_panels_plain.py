@@ -1,4 +1,4 @@
-"""Orders, routes, speeds and words: no window."""
+"""Orders, speeds and words: no window."""
 
 from __future__ import annotations
 
@@ -15,44 +15,11 @@ pytest.importorskip("qtpy")
 from microscope_qc.app.panels.detect.estimate import Estimate, grid_of, share_words
 from microscope_qc.app.panels.detect.pace import FILE, remember, tiles_per_second
 from microscope_qc.app.panels.review.crop import nice_length
-from microscope_qc.app.panels.sem.marks import parse_mm
 from microscope_qc.app.session.orders import order_rows
+from microscope_qc.app.widgets.stage_choice import parse_mm
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.wording import confidence_text, count_text, length_text, size_text
-from microscope_qc.correlation.route import route_length, short_route
-
-points = st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=1, max_size=25)
-
-
-@given(points, st.booleans())
-def test_a_route_visits_every_place_once_and_is_no_longer_than_the_list(places: list, with_start: bool) -> None:
-    xy = np.array(places, float)
-    start = np.array([0.0, 0.0]) if with_start else None
-    order = short_route(xy, start=start)
-    assert sorted(order.tolist()) == list(range(len(xy)))
-    nearest = [0] if start is None else [int(np.argmin(np.hypot(*(xy - start).T)))]
-    assert order[0] in nearest or with_start
-    ends = np.arange(len(xy))
-    assert route_length(xy, order, start=start) <= route_length(xy, ends, start=start) * 1.6 + 1e-6
-
-
-def test_a_route_along_a_line_goes_straight() -> None:
-    xy = np.column_stack([np.array([5.0, 1, 4, 2, 3]), np.zeros(5)])
-    assert short_route(xy, start=np.zeros(2)).tolist() == [1, 3, 4, 2, 0]
-
-
-def test_a_crossing_way_is_untangled() -> None:
-    rng = np.random.default_rng(4)
-    xy = rng.uniform(0, 100, (60, 2))
-    order = short_route(xy)
-    # 2-opt leaves no pair of legs that would be shorter turned round
-    for i in range(len(order) - 3):
-        for j in range(i + 2, len(order) - 1):
-            a, b, c, d = xy[order[i]], xy[order[i + 1]], xy[order[j]], xy[order[j + 1]]
-            now = np.hypot(*(b - a)) + np.hypot(*(d - c))
-            turned = np.hypot(*(c - a)) + np.hypot(*(d - b))
-            assert turned >= now - 1e-6
 
 
 def test_what_a_person_drew_counts_as_most_confident() -> None:

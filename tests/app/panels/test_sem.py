@@ -15,10 +15,11 @@ pytest.importorskip("qtpy")
 from panels_support import PIXEL_UM
 from qtpy.QtCore import Qt
 
-from microscope_qc.app.panels.exchange.export_kinds import COCO, OVERVIEW, other_kinds
-from microscope_qc.app.panels.exchange.export_panel import ExportDialog
+from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.sem.marks import LEFT_OUT, NAME, RESIDUAL, STAGE_X, STAGE_Y
 from microscope_qc.app.panels.sem.panel import SemDock
+from microscope_qc.app.widgets.export_kinds import COCO, OVERVIEW, other_kinds
 
 pytestmark = pytest.mark.window
 
@@ -40,13 +41,23 @@ def asked(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def dock(qtbot: Any, session: Any, jobs: Any, tmp_path: Path, asked: dict[str, Path]) -> Any:
+def settings() -> Settings:
+    """Settings of a window."""
+    return Settings()
+
+
+def no_save() -> None:
+    """Write no settings."""
+
+
+@pytest.fixture
+def dock(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path, asked: dict[str, Path]) -> Any:
     def ask(_parent: Any, kind: Any, offered: Path) -> Path:
         asked[kind.id] = tmp_path / "out" / offered.name
         asked[kind.id].parent.mkdir(exist_ok=True)
         return asked[kind.id]
 
-    made = SemDock(session, jobs, ask_path=ask)
+    made = SemDock(session, jobs, settings, save=no_save, ask_path=ask)
     qtbot.addWidget(made)
     made.resize(400, 720)
     with qtbot.waitExposed(made):
@@ -169,12 +180,12 @@ def test_undo_takes_the_alignment_away(dock: SemDock, session: Any, project: Any
     assert dock.registration is None and not dock.exports.buttons["coordinates_csv"].isEnabled()
 
 
-def test_the_travel_list_leaves_rejected_finds_out_and_a_click_goes_there(dock: SemDock, session: Any) -> None:
+def test_the_travel_list_leaves_rejected_findings_out_and_a_click_goes_there(dock: SemDock, session: Any) -> None:
     ids = choose(session)
     session.judging.reject(ids[:1], "duplicate")
     dock.refresh()
     assert ids[0] not in dock.travel.rows["id"]
-    assert "1 chosen find left out" in dock.travel_note.text()
+    assert "1 chosen finding left out" in dock.travel_note.text()
     dock.travel_table.clicked.emit(dock.travel.index(2, 0))
     assert session.selection.current == int(dock.travel.rows["id"][2])
     dock.route.setCurrentIndex(dock.route.findData("worst"))
@@ -193,7 +204,7 @@ def test_a_mark_is_deleted(dock: SemDock, session: Any, project: Any) -> None:
 def test_exports_that_cannot_be_written_say_why(dock: SemDock, session: Any) -> None:
     dock.refresh()
     button = dock.exports.buttons["coordinates_csv"]
-    assert not button.isEnabled() and "Choose finds" in button.toolTip()
+    assert not button.isEnabled() and "Choose findings" in button.toolTip()
     choose(session)
     dock.refresh()
     assert not button.isEnabled() and "Align" in button.toolTip()
@@ -227,7 +238,7 @@ def test_annotations_and_overview_are_written_beside_the_open_project(
     session.set_filter(min_confidence=0.5)
     dock.refresh()
     shown = len(session.shown_rows())
-    assert f"the {shown} finds that the filter shows" in dock.exports.what.text()
+    assert f"the {shown} findings that the filter shows" in dock.exports.what.text()
     for kind in ("coco", "geojson", "voc", "overview", "report"):
         with qtbot.waitSignal(dock.exports.exported, timeout=60000):
             dock.exports.buttons[kind].click()
@@ -239,19 +250,19 @@ def test_annotations_and_overview_are_written_beside_the_open_project(
     session.judging.confirm(session.table.rows["id"][:1])  # the window's own project is still there to write to
 
 
-def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, tmp_path: Path) -> None:
+def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    dialog = ExportDialog(session, jobs, ask_path=lambda *_: blocked / "x.json")
+    dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=lambda *_: blocked / "x.json")
     qtbot.addWidget(dialog)
     dialog.show()
-    dialog.panel.export(COCO)
-    qtbot.waitUntil(lambda: "was not written" in dialog.panel.done.text(), timeout=60000)
-    assert not dialog.panel.open_folder.isVisible()
+    dialog.exports.export(COCO)
+    qtbot.waitUntil(lambda: "was not written" in dialog.exports.done.text(), timeout=60000)
+    assert not dialog.exports.open_folder.isVisible()
 
 
 def test_a_folder_that_takes_nothing_is_asked_for_again_and_not_remembered(
-    qtbot: Any, session: Any, project: Any, jobs: Any, tmp_path: Path
+    qtbot: Any, session: Any, project: Any, jobs: Any, settings: Settings, tmp_path: Path
 ) -> None:
     good = tmp_path / "good"
     good.mkdir()
@@ -263,17 +274,19 @@ def test_a_folder_that_takes_nothing_is_asked_for_again_and_not_remembered(
         folder = next(answers)
         return None if folder is None else folder / path.name
 
-    dialog = ExportDialog(session, jobs, ask_path=ask)
+    dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=ask)
     qtbot.addWidget(dialog)
-    with qtbot.waitSignal(dialog.panel.exported, timeout=60000):
-        dialog.panel.export(COCO)
+    with qtbot.waitSignal(dialog.exports.exported, timeout=60000):
+        dialog.exports.export(COCO)
     assert offered == [project.path.parent, project.path.parent]
-    dialog.panel.export(COCO)
+    dialog.exports.export(COCO)
     assert offered[2] == good, "the folder that took a file is offered"
     project.settings.set("export_folder", tmp_path.anchor)
-    dialog = ExportDialog(session, jobs, ask_path=lambda _parent, _kind, path: offered.append(path.parent))
+    dialog = ExportDialog(
+        session, jobs, settings, save=no_save, ask_path=lambda _parent, _kind, path: offered.append(path.parent)
+    )
     qtbot.addWidget(dialog)
-    dialog.panel.export(COCO)
+    dialog.exports.export(COCO)
     assert offered[-1] == project.path.parent, "the top of the disk is not offered"
 
 
@@ -286,13 +299,13 @@ def test_a_mark_placed_before_the_panel_is_there_still_asks(qtbot: Any, dock: Se
     assert dock.table.currentIndex().column() == STAGE_X
 
 
-def test_no_answer_writes_nothing(qtbot: Any, session: Any, jobs: Any) -> None:
-    dialog = ExportDialog(session, jobs, ask_path=lambda *_: None)
+def test_no_answer_writes_nothing(qtbot: Any, session: Any, jobs: Any, settings: Settings) -> None:
+    dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=lambda *_: None)
     qtbot.addWidget(dialog)
-    dialog.panel.export(COCO)
+    dialog.exports.export(COCO)
     assert jobs.history == []
-    dialog.panel.export(OVERVIEW)
-    assert "Choose finds" in session.seen.notices[-1]
+    dialog.exports.export(OVERVIEW)
+    assert "Choose findings" in session.seen.notices[-1]
 
 
 def test_every_other_format_is_offered(qtbot: Any, dock: SemDock, session: Any, asked: dict[str, Path]) -> None:

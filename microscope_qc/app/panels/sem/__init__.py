@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def _make(context: Context, parent: QWidget) -> QWidget:
     from microscope_qc.app.panels.sem.panel import SemDock
 
-    sem = SemDock(context.session, context.jobs, parent)
+    sem = SemDock(context.session, context.jobs, context.settings, parent, save=context.navigator.save_settings)
     sem.gallery_requested.connect(lambda: context.navigator.show_panel("gallery"))
     return sem
 

@@ -9,6 +9,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentMo
 from qtpy.QtGui import QBrush, QColor
 
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.stage_choice import parse_mm
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import THIN_SPACE
 
@@ -26,23 +27,6 @@ TIPS = {
 }
 SUSPICIOUS_UM = 10.0
 NOWHERE = QModelIndex()
-
-
-def parse_mm(text: str) -> float | None:
-    """Number of a person: point or comma, "" for nothing.
-
-    Raises
-    ------
-    ValueError
-        When it is no finite number.
-    """
-    cleaned = text.strip().replace(THIN_SPACE, "").replace(" ", "").removesuffix("mm").replace(",", ".")
-    if not cleaned:
-        return None
-    value = float(cleaned)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a position")
-    return value
 
 
 class MarksModel(QAbstractTableModel):

@@ -1,7 +1,8 @@
-"""The SEM dock: marks, alignment, travel list, exports."""
+"""The SEM panel: marks, alignment, travel list, exports."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,20 +19,22 @@ from qtpy.QtWidgets import (
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.panels.exchange.export_panel import AskPath, ExportPanel
 from microscope_qc.app.panels.sem.marks import STAGE_X, MarksModel
 from microscope_qc.app.panels.sem.orientation import OrientationChoice
 from microscope_qc.app.panels.sem.result import alignment_html
 from microscope_qc.app.panels.sem.tables import fit_table, plain_table
-from microscope_qc.app.panels.sem.travel import ROUTES, TravelModel, travel_order, travel_rows
+from microscope_qc.app.panels.sem.travel import TravelModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crops import CropProvider, CropSpec
+from microscope_qc.app.widgets.export_buttons import AskPath, ExportButtons
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
+from microscope_qc.workflows.stage.options import ORDERS
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.base.settings import Settings
     from microscope_qc.correlation.registration import Registration
     from microscope_qc.project.records import Mark, RegistrationRecord
 
@@ -44,17 +47,31 @@ ADVICE = (
 
 
 class SemDock(QWidget):
-    """From marks to stage coordinates of the chosen finds."""
+    """From marks to stage coordinates of the chosen findings.
+
+    Parameters
+    ----------
+    settings, save
+        What the window remembers of the stage, and how that is written to disk.
+    """
 
     gallery_requested = Signal()
 
     def __init__(
-        self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, ask_path: AskPath | None = None
+        self,
+        session: Session,
+        jobs: JobRunner,
+        settings: Settings,
+        parent: QWidget | None = None,
+        *,
+        save: Callable[[], None],
+        ask_path: AskPath | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("sem")
         self.setWindowTitle("SEM")
         self._session = session
+        self._settings, self._save = settings, save
         self.registration: Registration | None = None
         self._stored: RegistrationRecord | None = None
         self._both: tuple[Registration, Registration] | None = None
@@ -74,7 +91,7 @@ class SemDock(QWidget):
         self.travel = TravelModel(session, self)
         self.travel_table = QTableView()
         self.travel_note = note()
-        self.exports = ExportPanel(session, jobs, ask_path=ask_path, travel=self.travel_list)
+        self.exports = ExportButtons(session, jobs, settings, save=save, ask_path=ask_path)
         self._build()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -83,6 +100,7 @@ class SemDock(QWidget):
             link(self, signal, self._refresh_soon)
         for signal in (session.filter_changed, session.classes_changed, session.boxes_changed):
             link(self, signal, self._refresh_soon)
+        link(self, session.stage_changed, self._refresh_soon)
         link(self, session.slide_changed, self._on_slide_changed)
         link(self, session.mosaic_changed, self._on_mosaic_changed)
         link(self, session.tool_changed, self._on_tool_changed)
@@ -107,9 +125,9 @@ class SemDock(QWidget):
         self.name.setToolTip("Name of the alignment; it stands in the exports")
         self.name.setMaximumWidth(120)
         self.choice.chosen.connect(lambda _mirror: self._show_align_button())
-        for key, text in ROUTES.items():
+        for key, text in ORDERS.items():
             self.route.addItem(text, key)
-        self.route.currentIndexChanged.connect(lambda _: self._show_travel())
+        self.route.currentIndexChanged.connect(self._on_route_chosen)
         self.travel_table.setModel(self.travel)
         plain_table(self.travel_table)
         self.travel_table.clicked.connect(self._on_travel_clicked)
@@ -254,7 +272,9 @@ class SemDock(QWidget):
         if self.registration is None:
             self.result.setText(self._why_not_align() or "Ready to align.")
             return
-        rows, _ = travel_rows(self._session)
+        from microscope_qc.workflows.stage.travel import travel_rows
+
+        rows, _ = travel_rows(self._session.table.rows)
         slide = self._session.slide
         if len(rows):
             places, where = _centres(rows), "over the travel list"
@@ -268,29 +288,35 @@ class SemDock(QWidget):
         self.result.setText(stale + html)
 
     def _show_travel(self) -> None:
-        rows, rejected = travel_rows(self._session)
-        route = self.route.currentData()
-        order = travel_order(self._session, rows, self.registration, route)
+        from microscope_qc.workflows.stage.travel import travel_order, travel_rows
+
+        self.route.blockSignals(True)
+        self.route.setCurrentIndex(self.route.findData(self._settings.stage_order))
+        self.route.blockSignals(False)
+        rows, rejected = travel_rows(self._session.table.rows)
+        order = travel_order(
+            rows,
+            self._session.classes,
+            self.registration,
+            order=self._settings.stage_order,
+            pixel_size_um=self._session.pixel_size_um,
+        )
         self.travel.show(rows[order], self.registration)
         fit_table(self.travel_table, rows=(1, 9))
         if len(rows) == 0:
-            text = "Choose finds for the SEM with S in the gallery; they appear here with their stage positions."
+            text = "Choose findings for the SEM with S in the gallery; they appear here with their stage positions."
         else:
-            text = f"{things(len(rows), 'find')} chosen."
+            text = f"{things(len(rows), 'finding')} chosen."
             if self.registration is None:
                 text += " Stage positions appear after the alignment."
             outside = sum(target.outside_marks for target in self.travel.targets)
             if outside:
-                text += f" {things(outside, 'find')} outside the marks (orange): the error grows quickly there."
+                text += f" {things(outside, 'finding')} outside the marks (orange): the error grows quickly there."
         if rejected:
-            text += f" {things(rejected, 'chosen find')} left out because rejected."
+            text += f" {things(rejected, 'chosen finding')} left out because rejected."
         self.travel_note.setText(text)
         self.travel_table.setVisible(len(rows) > 0)
         self.exports.refresh()
-
-    def travel_list(self) -> tuple[np.ndarray, Registration | None, str]:
-        """Rows in the order to visit, the alignment, and its name: what the coordinate exports write."""
-        return self.travel.rows, self.registration, self._stored.name if self._stored is not None else ""
 
     # -- what a person does ------------------------------------------------------------------------------------------
 
@@ -325,6 +351,12 @@ class SemDock(QWidget):
             self.result.setText(str(error))
             return
         self.refresh()
+
+    def _on_route_chosen(self, _index: int) -> None:
+        self._settings.stage_order = self.route.currentData()
+        self._save()
+        self._show_travel()
+        self._session.stage_changed.emit()
 
     def _on_travel_clicked(self, index: QModelIndex) -> None:
         self._session.navigation.select_and_centre(int(self.travel.rows["id"][index.row()]))

@@ -1,4 +1,4 @@
-"""The travel list: chosen finds with their stage positions, in the order to visit them."""
+"""Table of the travel list: chosen findings with their stage positions, in the order to visit them."""
 
 from __future__ import annotations
 
@@ -8,40 +8,16 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 from qtpy.QtGui import QBrush, QColor
 
-from microscope_qc.app.session.orders import order_rows
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.class_chip import colour_icon
-from microscope_qc.core.boxes import ReviewState
-from microscope_qc.correlation.route import short_route
 
 if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
     from microscope_qc.correlation.targets import Target
 
-COLUMNS = ("", "Find", "Stage X mm", "Stage Y mm", "± µm")
-NUMBER, FIND, STAGE_X, STAGE_Y, RADIUS = range(5)
-ROUTES = {"short": "Short way", "worst": "Worst first"}
+COLUMNS = ("", "Finding", "Stage X mm", "Stage Y mm", "± µm")
+NUMBER, FINDING, STAGE_X, STAGE_Y, RADIUS = range(5)
 NOWHERE = QModelIndex()
-
-
-def travel_rows(session: Session) -> tuple[np.ndarray, int]:
-    """Chosen finds that are not rejected, whatever the filter hides, and how many rejected ones are left out."""
-    rows = session.table.rows
-    chosen = rows[rows["chosen"]]
-    if len(chosen) == 0:
-        return chosen, 0
-    keep = chosen["state"] != ReviewState.REJECTED
-    return chosen[keep], int(np.count_nonzero(~keep))
-
-
-def travel_order(session: Session, rows: np.ndarray, registration: Registration | None, route: str) -> np.ndarray:
-    """Row numbers in the order to visit: a short way from the first mark, or the worst first."""
-    if route == "worst" or len(rows) < 3:
-        return order_rows(rows, "worst", classes=session.classes, pixel_size_um=session.pixel_size_um)
-    centres = np.stack([(rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2], axis=1)
-    if registration is None:
-        return short_route(centres)
-    return short_route(registration.to_stage(centres), start=registration.stage_mm[0])
 
 
 class TravelModel(QAbstractTableModel):
@@ -89,7 +65,7 @@ class TravelModel(QAbstractTableModel):
         if role == int(Qt.ItemDataRole.DisplayRole):
             return COLUMNS[section]
         if role == int(Qt.ItemDataRole.ToolTipRole) and section == RADIUS:
-            return "Expected error (95 %): the find lies within this distance of the stage position"
+            return "Expected error (95 %): the finding is within this distance of the stage position"
         return None
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
@@ -101,9 +77,9 @@ class TravelModel(QAbstractTableModel):
         found = self._session.class_of(int(row["class_id"]))
         if role == int(Qt.ItemDataRole.DisplayRole):
             return self._text(index.row(), column, f"{found.code} {int(row['id'])}", target)
-        if role == int(Qt.ItemDataRole.DecorationRole) and column == FIND:
+        if role == int(Qt.ItemDataRole.DecorationRole) and column == FINDING:
             return colour_icon(found.colour)
-        if role == int(Qt.ItemDataRole.TextAlignmentRole) and column != FIND:
+        if role == int(Qt.ItemDataRole.TextAlignmentRole) and column != FINDING:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if role == int(Qt.ItemDataRole.ForegroundRole) and column == RADIUS and target is not None:
             return QBrush(QColor("#D55E00")) if target.outside_marks else None
@@ -113,11 +89,11 @@ class TravelModel(QAbstractTableModel):
         return None
 
     @staticmethod
-    def _text(place: int, column: int, find: str, target: Target | None) -> str:
+    def _text(place: int, column: int, finding: str, target: Target | None) -> str:
         if column == NUMBER:
             return str(place + 1)
-        if column == FIND:
-            return find
+        if column == FINDING:
+            return finding
         if target is None:
             return "–"
         if column == STAGE_X:

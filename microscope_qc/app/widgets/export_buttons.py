@@ -1,4 +1,4 @@
-"""Export buttons: in the SEM dock, and as a dialog from the File menu."""
+"""Export buttons: in the SEM panel, and in a dialog from the File menu."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QUrl, Signal
-from qtpy.QtGui import QDesktopServices, QIcon
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
@@ -25,17 +23,17 @@ from qtpy.QtWidgets import (
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.panels.exchange.export_kinds import BUTTONS, ExportKind, TravelList, job_of, other_kinds, why_not
-from microscope_qc.app.panels.sem.travel import travel_order, travel_rows
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.export_kinds import BUTTONS, ExportKind, job_of, other_kinds, why_not
 from microscope_qc.app.widgets.parts import note, sentence
+from microscope_qc.app.widgets.stage_choice import StageChoice
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
-    from microscope_qc.correlation.registration import Registration
+    from microscope_qc.app.base.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +56,13 @@ def ask_path_dialog(parent: QWidget, kind: ExportKind, offered: Path) -> Path | 
     return path if path.suffix else path.with_suffix(kind.suffix)
 
 
-class ExportPanel(QWidget):
+class ExportButtons(QWidget):
     """One button per export, what it would write, and where the last one went.
 
     Parameters
     ----------
-    travel
-        Gives the finds to visit in their order; None takes the chosen finds by a short way and the newest alignment.
+    settings, save
+        What the window remembers of the stage, and how that is written to disk.
     ask_path
         Takes the place of the file dialog in tests.
     """
@@ -75,26 +73,28 @@ class ExportPanel(QWidget):
         self,
         session: Session,
         jobs: JobRunner,
+        settings: Settings,
         parent: QWidget | None = None,
         *,
-        travel: TravelList | None = None,
+        save: Callable[[], None],
         ask_path: AskPath | None = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
         self._jobs = jobs
-        self._travel = travel or self._own_travel_list
         self._ask_path = ask_path or ask_path_dialog
         self.buttons: dict[str, QPushButton] = {}
         self.what = note()
+        self.stage = StageChoice(session, settings, save=save)
         self.done = sentence()
         self.open_folder = QPushButton("Open folder")
         self.other = QPushButton("Other format")
         self._folder: Path | None = None
         self._build()
-        if travel is None:  # otherwise whoever gives the list says when it changed
-            for signal in (session.boxes_changed, session.filter_changed, session.slide_changed, session.marks_changed):
-                link(self, signal, self._on_changed)
+        for signal in (session.boxes_changed, session.filter_changed, session.slide_changed):
+            link(self, signal, self._on_changed)
+        for signal in (session.marks_changed, session.registrations_changed):
+            link(self, signal, self._on_changed)
         self.refresh()
 
     def _build(self) -> None:
@@ -124,6 +124,7 @@ class ExportPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(self.what)
+        column.addWidget(self.stage)
         column.addLayout(grid)
         column.addLayout(last)
 
@@ -135,24 +136,14 @@ class ExportPanel(QWidget):
             action.setEnabled(not why_not(kind, self._session, aligned=aligned, chosen=chosen))
             action.triggered.connect(lambda _=False, kind=kind: self.export(kind))
 
-    def _own_travel_list(self) -> tuple[np.ndarray, Registration | None, str]:
-        rows, _ = travel_rows(self._session)
-        project, slide = self._session.project, self._session.slide
-        found = [r for r in project.registrations if r.slide_id == slide.id] if project and slide else []
-        registration = None
-        if found:
-            from microscope_qc.correlation.registration import Registration
-
-            try:
-                registration = Registration.from_dict(found[-1].data)
-            except MicroscopeQCError as error:
-                log.warning("%s", error)
-        order = travel_order(self._session, rows, registration, "short")
-        return rows[order], registration, found[-1].name if found else ""
-
     def _state(self) -> tuple[bool, int]:
-        rows, registration, _ = self._travel()
-        return registration is not None, len(rows)
+        """Whether the slide is aligned, and how many findings are to be visited."""
+        from microscope_qc.workflows.stage.travel import travel_rows
+
+        project, slide = self._session.project, self._session.slide
+        aligned = project is not None and any(r.slide_id == slide.id for r in project.registrations) if slide else False
+        rows, _ = travel_rows(self._session.table.rows)
+        return aligned, len(rows)
 
     def _on_changed(self, *_: object) -> None:
         if self.isVisible():
@@ -160,6 +151,7 @@ class ExportPanel(QWidget):
 
     def refresh(self) -> None:
         """Say what would be written, and grey what cannot be."""
+        self.stage.refresh()
         aligned, chosen = self._state()
         for kind in BUTTONS:
             reason = why_not(kind, self._session, aligned=aligned, chosen=chosen)
@@ -168,13 +160,15 @@ class ExportPanel(QWidget):
         rows = self._session.table.rows
         passing = self._session.filter.mask(rows)  # what is shown may be less: a comparison limits no export
         rejected = int(np.count_nonzero(passing & (rows["state"] == ReviewState.REJECTED)))
-        text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen find')}. "
-        text += f"The others: the {things(int(np.count_nonzero(passing)), 'find')} that the filter shows"
+        text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen finding')}. "
+        text += f"The others: the {things(int(np.count_nonzero(passing)), 'finding')} that the filter shows"
         text += f" (the report without the {rejected} rejected)." if rejected else "."
         self.what.setText(text)
 
     def export(self, kind: ExportKind) -> None:
         """Ask where, then write in the background."""
+        if kind.stage_format and not self.stage.commit():
+            return
         project, slide = self._session.project, self._session.slide
         aligned, chosen = self._state()
         reason = why_not(kind, self._session, aligned=aligned, chosen=chosen)
@@ -194,7 +188,7 @@ class ExportPanel(QWidget):
         if self._session.can_write and _is_worth_keeping(path.parent):
             project.settings.set(FOLDER, str(path.parent))
         self._jobs.run(
-            job_of(kind, self._session, path, self._travel),
+            job_of(kind, self._session, path, self.stage.options()),
             f"Writing {path.name}",
             on_done=lambda _result: self._on_done(path),
             on_failed=lambda error: self._on_failed(path, error),
@@ -230,38 +224,3 @@ def _can_be_written(folder: Path) -> bool:
 def _is_worth_keeping(folder: Path) -> bool:
     """Whether the next export is to go there, too: the top of a disk is where a file dialog ends up by mistake."""
     return _can_be_written(folder) and folder != folder.parent
-
-
-class ExportDialog(QDialog):
-    """File > Export: the same buttons by themselves. ``training_requested`` asks for training pictures instead."""
-
-    training_requested = Signal()
-
-    def __init__(
-        self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, ask_path: AskPath | None = None
-    ) -> None:
-        super().__init__(parent)
-        self.setObjectName("exportDialog")
-        self.setWindowTitle("Export finds")
-        self.panel = ExportPanel(session, jobs, self, ask_path=ask_path)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.button(QDialogButtonBox.StandardButton.Close).setIcon(QIcon())
-        buttons.rejected.connect(self.reject)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(16, 16, 16, 16)
-        self.training = QPushButton(theme.icon("scissors-cutting"), "Training pictures…")
-        self.training.setAutoDefault(False)
-        self.training.setToolTip("Pictures around confirmed finds, or tiles, with their boxes in any format")
-        self.training.clicked.connect(self._on_training_clicked)
-        column.addWidget(self.panel)
-        column.addStretch(1)
-        last = QHBoxLayout()
-        last.addWidget(self.training)
-        last.addStretch(1)
-        last.addWidget(buttons)
-        column.addLayout(last)
-        self.setMinimumWidth(440)
-
-    def _on_training_clicked(self) -> None:
-        self.accept()
-        self.training_requested.emit()

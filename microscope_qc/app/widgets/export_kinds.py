@@ -1,7 +1,7 @@
-"""What can be exported, and the jobs that write it. No widgets.
+"""What can be exported, and the jobs that write it, as the command line does. No widgets.
 
 A job runs in a worker thread and opens the project for reading there: the window's project belongs to its own thread,
-and every edit is on disk before a person can press a button.
+and every edit is on disk before a user can press a button.
 """
 
 from __future__ import annotations
@@ -11,27 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
-    from microscope_qc.correlation.registration import Registration
     from microscope_qc.project import Project
+    from microscope_qc.workflows.stage.options import StageOptions
 
 T = TypeVar("T")
-
-TravelList = Callable[[], "tuple[np.ndarray, Registration | None, str]"]
-"""Gives box rows in the order to visit, the alignment and its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportKind:
     """One button.
 
-    ``needs`` is "finds", "alignment" or "chosen"; ``is_folder`` when it writes one file per picture;
-    ``also`` holds further suffixes a person may give.
+    ``needs`` is "findings", "chosen" (findings), "marks" (an alignment) or "travel list" (both); ``is_folder`` when it
+    writes one file per picture; ``also`` holds further suffixes a user may give; ``stage_format`` is what the command
+    line calls it.
     """
 
     id: str
@@ -39,10 +35,11 @@ class ExportKind:
     title: str
     suffix: str
     icon: str
-    needs: str = "finds"
+    needs: str = "findings"
     is_folder: bool = False
     file_name: str = ""
     also: tuple[str, ...] = ()
+    stage_format: str = ""
 
 
 COORDINATES_CSV = ExportKind(
@@ -51,9 +48,9 @@ COORDINATES_CSV = ExportKind(
     "CSV table",
     ".csv",
     "file-delimited-outline",
-    "alignment",
-    False,
-    "coordinates",
+    "travel list",
+    file_name="coordinates",
+    stage_format="csv",
 )
 COORDINATES_XLSX = ExportKind(
     "coordinates_xlsx",
@@ -61,17 +58,26 @@ COORDINATES_XLSX = ExportKind(
     "Excel table",
     ".xlsx",
     "file-excel-outline",
-    "alignment",
-    False,
-    "coordinates",
+    "travel list",
+    file_name="coordinates",
+    stage_format="xlsx",
 )
 DRIVE_SHEET = ExportKind(
-    "drive_sheet", "Drive sheet", "Drive sheet", ".html", "map-outline", "alignment", False, "drive-sheet"
+    "drive_sheet",
+    "Drive sheet",
+    "Drive sheet",
+    ".html",
+    "map-outline",
+    "travel list",
+    file_name="drive-sheet",
+    stage_format="sheet",
 )
 OVERVIEW = ExportKind(
     "overview", "Marked overview", "Picture", ".png", "image-marker-outline", "chosen", False, "overview", (".tif",)
 )
-REPORT = ExportKind("report", "Report", "Report", ".html", "file-document-outline", "finds", False, "report", (".pdf",))
+REPORT = ExportKind(
+    "report", "Report", "Report", ".html", "file-document-outline", "findings", False, "report", (".pdf",)
+)
 GEOJSON = ExportKind("geojson", "GeoJSON", "GeoJSON (QuPath)", ".geojson", "vector-polygon", file_name="defects")
 COCO = ExportKind("coco", "COCO", "COCO", ".json", "code-json", file_name="coco")
 VOC = ExportKind("voc", "Pascal VOC", "Pascal VOC", ".xml", "folder-outline", is_folder=True, file_name="voc")
@@ -80,19 +86,29 @@ BUTTONS = (COORDINATES_CSV, COORDINATES_XLSX, DRIVE_SHEET, OVERVIEW, REPORT, GEO
 
 
 def other_kinds() -> list[ExportKind]:
-    """Every further format: annotations for other tools, positions for other instruments."""
+    """Every further format: annotations for other programs, positions for other instruments."""
     from microscope_qc.correlation.registry import STAGE_FORMATS
     from microscope_qc.exchange.registry import FORMATS
 
     kinds = [
-        ExportKind(known.name, known.title, known.title, known.suffix, "", "finds", known.is_folder, known.name)
+        ExportKind(known.name, known.title, known.title, known.suffix, "", "findings", known.is_folder, known.name)
         for known in FORMATS.values()
         if known.name not in {kind.id for kind in BUTTONS}
     ]
+    on_buttons = {kind.stage_format for kind in BUTTONS}
     return kinds + [
-        ExportKind(f"stage:{known.name}", known.title, known.title, known.suffix, "", "alignment", False, "positions")
+        ExportKind(
+            f"stage:{known.name}",
+            known.title,
+            known.title,
+            known.suffix,
+            "",
+            "marks" if known.marks_only else "travel list",
+            file_name="positions",
+            stage_format=known.name,
+        )
         for known in STAGE_FORMATS.values()
-        if known.name not in ("csv", "xlsx")
+        if known.name not in on_buttons
     ]
 
 
@@ -100,14 +116,14 @@ def why_not(kind: ExportKind, session: Session, *, aligned: bool, chosen: int) -
     """Why an export has nothing to write; "" when it has."""
     if session.project is None or session.slide is None:
         return "Open a slide or a project first."
-    if kind.needs in ("alignment", "chosen") and chosen == 0:
-        return "Choose finds for the SEM first (S in the gallery)."
-    if kind.needs == "alignment" and not aligned:
+    if kind.needs in ("travel list", "chosen") and chosen == 0:
+        return "Choose findings for the SEM first (S in the gallery)."
+    if kind.needs in ("travel list", "marks") and not aligned:
         return "Align the slide with the stage first (SEM workspace)."
     return ""
 
 
-def job_of(kind: ExportKind, session: Session, path: Path, travel: TravelList) -> Job[Any]:
+def job_of(kind: ExportKind, session: Session, path: Path, options: StageOptions) -> Job[Any]:
     """Job that writes ``kind`` to ``path``.
 
     Everything that belongs to the window's thread is read here; the generator may run in another thread.
@@ -115,33 +131,14 @@ def job_of(kind: ExportKind, session: Session, path: Path, travel: TravelList) -
     project, slide = session.project, session.slide
     if project is None or slide is None:
         raise ValueError("nothing is open")
-    rows, registration, name = travel()
-    if kind.needs == "alignment" and registration is not None:
-        from microscope_qc.correlation.targets import TargetList, make_targets
-
-        targets = make_targets(rows, session.classes, registration)
-        listed = TargetList(slide.name, slide.fingerprint, name, registration, targets)
-        if kind is DRIVE_SHEET:
-            from microscope_qc.workflows.stage.drive_sheet import write_sheet
-
-            return write_sheet(slide, listed, path)
-        return _write_positions(kind, path, listed)
     slide_id = slide.id
+    if kind.stage_format:
+        return _reading(project.path, lambda reader: _positions(reader, path, kind.stage_format, slide_id, options))
     if kind is OVERVIEW:
         return _reading(project.path, lambda reader: _overview(reader, path, slide_id))
     if kind is REPORT:
         return _reading(project.path, lambda reader: _report(reader, path))
     return _reading(project.path, lambda reader: _boxes(reader, path, kind.id))
-
-
-def _write_positions(kind: ExportKind, path: Path, listed: Any) -> Job[Path]:
-    from microscope_qc.correlation.registry import stage_format
-
-    short = kind.id.removeprefix("stage:").removeprefix("coordinates_")
-    yield Progress(0, 1, "files", path.name)
-    stage_format(short).write(path, listed)
-    yield Progress(1, 1, "files", path.name)
-    return path
 
 
 def _reading(path: Path, make: Callable[[Project], Job[T]]) -> Job[T]:
@@ -152,6 +149,12 @@ def _reading(path: Path, make: Callable[[Project], Job[T]]) -> Job[T]:
         return (yield from make(reader))
     finally:
         reader.close()
+
+
+def _positions(reader: Project, path: Path, name: str, slide_id: int, options: StageOptions) -> Job[Any]:
+    from microscope_qc.workflows.stage.stage import export_stage
+
+    return export_stage(reader, path, format=name, slide_id=slide_id, options=options)
 
 
 def _overview(reader: Project, path: Path, slide_id: int) -> Job[Any]:
