@@ -22,6 +22,7 @@ from microscope_qc import __version__
 from microscope_qc.core.errors import Cancelled, InputError, MicroscopeQCError
 
 PROG = "microscope-qc"
+AUTO = "auto"
 DONE, OUR_FAULT, BAD_INPUT, STOPPED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 # One line per command: --help lists them from here, so that it need not import any command's module.
@@ -37,6 +38,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Projects": {
         "new": ("project", "make a project from slides"),
         "check": ("project", "test a project for damage"),
+        "slides": ("project_slides", "list, add, rename and remove a project's slides, set their pixel size"),
+        "review": ("review", "confirm, reject, relabel, choose or delete the findings that a query means"),
+        "history": ("history", "what was done in a project: list it, undo it, do it again"),
+        "runs": ("history", "a project's detections: switch their findings on and off, delete them"),
         "import": ("exchange", "take annotations into a project"),
         "export": ("exchange", "write a project's boxes as COCO, VOC, YOLO, GeoJSON, ..."),
     },
@@ -128,6 +133,7 @@ def _run(arguments: list[str]) -> int:
 
 def _command_parser(module_name: str) -> argparse.ArgumentParser:
     parser = Parser(prog=PROG)
+    parser.set_defaults(progress=AUTO)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     importlib.import_module(f"{__name__}.{module_name}").register(subparsers)
     for leaf in _leaves(parser):
@@ -136,10 +142,10 @@ def _command_parser(module_name: str) -> argparse.ArgumentParser:
 
 
 def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Parsers that a command line may end with."""
     nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not nested:
-        return [parser]
-    return [leaf for action in nested for child in action.choices.values() for leaf in _leaves(child)]
+    leaves = [leaf for action in nested for child in action.choices.values() for leaf in _leaves(child)]
+    return leaves if any(action.required for action in nested) else [parser, *leaves]
 
 
 def add_progress_flag(parser: argparse.ArgumentParser) -> None:
@@ -147,8 +153,8 @@ def add_progress_flag(parser: argparse.ArgumentParser) -> None:
     if "--progress" not in parser._option_string_actions:
         parser.add_argument(
             "--progress",
-            choices=("auto", "none", "json"),
-            default="auto",
+            choices=(AUTO, "none", "json"),
+            default=argparse.SUPPRESS,  # given before an action it must not be taken back by the action's own
             help="how to show progress on stderr: a line for people, nothing, or one JSON object per line",
         )
 
@@ -161,6 +167,7 @@ def _window_arguments(arguments: list[str]) -> argparse.Namespace:
     if add_arguments is not None:
         add_arguments(parser)
     add_progress_flag(parser)
+    parser.set_defaults(progress=AUTO)
     args = parser.parse_args(arguments)
     for path in args.paths:
         _require_path(path)

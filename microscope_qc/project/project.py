@@ -64,7 +64,7 @@ class Project:
             filters=self.filters,
         )
         self.classes = Classes(store, self.boxes)
-        self.runs = Runs(store, self.slides)
+        self.runs = Runs(store, self.slides, self.boxes)
         self.marks = Marks(store, self.slides)
         self.registrations = Registrations(store, self.slides)
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.wording import things
+from microscope_qc.workflows.review import judging
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.navigation import Navigation
@@ -31,37 +30,32 @@ class Judging:
     def confirm(self, ids: np.ndarray) -> None:
         """They are defects."""
         if len(ids):
-            title = f"Confirm {things(len(ids), 'finding')}"
-            self._project().boxes.edit(ids, title=title, state=ReviewState.CONFIRMED, reason="")
+            judging.confirm(self._project(), ids)
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
         """They are none, because of ``reason``."""
         if len(ids):
-            title = f"Reject {things(len(ids), 'finding')}: {reason}"
-            self._project().boxes.edit(ids, title=title, state=ReviewState.REJECTED, reason=reason)
+            judging.reject(self._project(), ids, reason)
 
     def unreview(self, ids: np.ndarray) -> None:
         """Take a judgement back."""
         if len(ids):
-            title = f"Back to unreviewed: {things(len(ids), 'finding')}"
-            self._project().boxes.edit(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
+            judging.unreview(self._project(), ids)
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
         """Give another class."""
         if len(ids):
-            title = f"Class {things(len(ids), 'finding')} to {self._session.class_of(class_id).code}"
-            self._project().boxes.edit(ids, title=title, class_id=class_id)
+            judging.relabel(self._project(), ids, class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Put findings on the SEM travel list or take them off."""
         if len(ids):
-            title = f"{'Choose' if chosen else 'Leave out'} {things(len(ids), 'finding')} for the SEM"
-            self._project().boxes.edit(ids, title=title, chosen=chosen)
+            judging.choose(self._project(), ids, chosen)
 
     def set_note(self, ids: np.ndarray, note: str) -> None:
         """Write a note."""
         if len(ids):
-            self._project().boxes.edit(ids, title=f"Note on {things(len(ids), 'finding')}", note=note)
+            judging.set_note(self._project(), ids, note)
 
     # -- the selection -----------------------------------------------------------------------------------------------
 

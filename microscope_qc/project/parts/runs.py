@@ -10,10 +10,12 @@ import numpy as np
 from sqlalchemy import select, update
 
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.wording import things
 from microscope_qc.project import log, schema
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.owner import now
 from microscope_qc.project.parts.box_rows import check_rows
+from microscope_qc.project.parts.boxes import Boxes
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.records import RUN_STATES, RunRecord
@@ -27,9 +29,10 @@ class Runs(RecordPart[RunRecord]):
     table = "runs"
     noun = "run"
 
-    def __init__(self, store: Store, slides: Slides) -> None:
+    def __init__(self, store: Store, slides: Slides, boxes: Boxes) -> None:
         super().__init__(store, store.memory.runs)
         self._slides = slides
+        self._boxes = boxes
 
     def start(self, slide_id: int, plan: RunPlan) -> RunRecord:
         """Make a run and its folder ``runs/<id>/`` with its plan.
@@ -115,6 +118,26 @@ class Runs(RecordPart[RunRecord]):
             return
         delta = Delta.edited("runs", {"id": run_id, "shown": run.shown}, {"shown": bool(shown)})
         self._store.commit(f"{'Show' if shown else 'Hide'} run {run_id}", [delta], slide_id=run.slide_id, run_id=run_id)
+
+    def delete(self, run_id: int) -> None:
+        """Take a run and all findings that hang on it, judged or not, out of the project (one step of undo).
+
+        The run's folder stays where it is, so that undo brings everything back.
+
+        Raises
+        ------
+        InputError
+            When there is no such run, or it is just running.
+        """
+        self._store.require_writable()
+        run, row = self.by_id(run_id), self._row(run_id)
+        if run.state == "running":
+            raise InputError(f"Run {run_id} is just running.", hint="Stop it first.")
+        rows = self._boxes.table(run.slide_id).rows
+        mine = rows[rows["run_id"] == run_id]
+        deltas = [*self._boxes.deleting(run.slide_id, mine), Delta.deleted("runs", [row])]
+        title = f"Delete run {run_id} with {things(len(mine), 'finding')}"
+        self._store.commit(title, deltas, slide_id=run.slide_id, run_id=run_id)
 
     def stop_left(self) -> None:
         """Runs that were going on when the last owner ended without a word are stopped now."""

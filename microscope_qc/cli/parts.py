@@ -1,0 +1,111 @@
+"""What the commands about the parts of a project share: ``COMMAND PROJECT.mqc [ACTION ...]``, tables and JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from microscope_qc.project import Project
+    from microscope_qc.project.records import LogEntry
+
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Handler = Callable[[argparse.Namespace], "int | None"]
+Cell = str | int | float | bool | None
+
+
+class Part:
+    """The command about one part of a project; without an action it lists that part."""
+
+    def __init__(self, subparsers: Commands, name: str, *, about: str, lists: Handler) -> None:
+        self.parser: argparse.ArgumentParser = subparsers.add_parser(name, description=about)
+        self.parser.add_argument("project", type=Path, metavar="PROJECT.mqc", help="folder of the project")
+        self.parser.set_defaults(handler=lists, json=False)
+        self._actions = self.parser.add_subparsers(required=False, metavar="ACTION", title="actions")
+        self._lists = lists
+
+    def listing(self, about: str) -> argparse.ArgumentParser:
+        """Add ``list``, which is also what happens without an action."""
+        add_json(self.parser)
+        return self.action("list", about, self._lists)
+
+    def action(self, name: str, about: str, handler: Handler) -> argparse.ArgumentParser:
+        """Add an action; return its parser."""
+        parser: argparse.ArgumentParser = self._actions.add_parser(name, help=about, description=f"{about}.")
+        add_json(parser)
+        parser.set_defaults(handler=handler)
+        return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the flag ``--json``."""
+    # given before an action it must not be taken back by the action's own
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
+
+
+def show(args: argparse.Namespace, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], none: str) -> None:
+    """Print rows as one JSON list, or their ``columns`` (key: heading) as a table; ``none`` where there is no row."""
+    from microscope_qc.cli.progress import print_json
+
+    if args.json:
+        print_json(rows)
+    elif rows:
+        print("\n".join(table([[row[key] for key in columns] for row in rows], list(columns.values()))))
+    else:
+        print(none)
+
+
+def table(rows: Iterable[Sequence[object]], headings: Sequence[str]) -> list[str]:
+    """Lines of a table; a column of numbers stands at its right side."""
+    given = [list(row) for row in rows]
+    lines = [list(headings), *([cell_text(value) for value in row] for row in given)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(headings))]
+    right = [
+        any(isinstance(row[place], int | float) for row in given)
+        and all(row[place] is None or _is_number(row[place]) for row in given)
+        for place in range(len(headings))
+    ]
+    return [
+        "  ".join(
+            text.rjust(width) if ends else text.ljust(width)
+            for text, width, ends in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def cell_text(value: object) -> str:
+    """One cell: one line, whatever is in it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def step(project: Project, change: Callable[[], object]) -> LogEntry | None:
+    """Change a project; return the step of its history that this made, None where nothing had to be changed."""
+    before = project.history.undo_entry
+    change()
+    after = project.history.undo_entry
+    return None if after is None or (before is not None and after.id == before.id) else after
+
+
+def done(args: argparse.Namespace, entry: LogEntry | None, document: Mapping[str, object]) -> None:
+    """Say what was done: the step of the history (None: nothing had to be changed), or JSON of it."""
+    from microscope_qc.cli.progress import print_json
+
+    if args.json:
+        print_json({**document, "step": None if entry is None else {"number": entry.id, "title": entry.title}})
+    else:
+        print(f"{entry.title}." if entry is not None else "Nothing had to be changed.")

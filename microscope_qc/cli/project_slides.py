@@ -1,0 +1,151 @@
+"""Command ``slides``: the slides of a project."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from microscope_qc.cli.parts import Part
+
+if TYPE_CHECKING:
+    from microscope_qc.cli.parts import Commands
+    from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
+
+
+def register(subparsers: Commands) -> None:
+    """Add the command."""
+    slides = Part(
+        subparsers, "slides", lists=_list,
+        about="List the slides of a project; add, find, rename and remove slides, and set their pixel size.",
+    )  # fmt: skip
+    slides.listing("list the slides")
+    add = slides.action("add", "add slides; those that are there already are left as they are", _add)
+    add.add_argument("paths", nargs="+", metavar="PATH", help="slide files")
+    add.add_argument("--scene", metavar="NAME", help="only this scene of a file with several")
+    remove = slides.action("remove", "take a slide out, with all that belongs to it; its file stays", _remove)
+    remove.add_argument("name", metavar="NAME")
+    rename = slides.action("rename", "give a slide another name", _rename)
+    rename.add_argument("name", metavar="NAME")
+    rename.add_argument("new", metavar="NEW_NAME")
+    size = slides.action("set-pixel-size", "say how large a pixel is", _pixel_size)
+    size.add_argument("name", metavar="NAME")
+    size.add_argument("um", metavar="UM", help="micrometres; WIDTHxHEIGHT where they differ; none takes it away")
+    locate = slides.action("locate", "say where the file of a slide lies now", _locate)
+    locate.add_argument("name", metavar="NAME")
+    locate.add_argument("path", metavar="PATH")
+    locate.add_argument("--force", action="store_true", help="also when its content is not that of the slide")
+
+
+def _list(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import show
+    from microscope_qc.project import Project
+
+    with Project.open(args.project, write=False) as project:
+        rows = [_slide(project, record) for record in project.slides]
+    columns = {
+        "name": "Slide", "width_px": "Width px", "height_px": "Height px", "pixel_um": "Pixel µm",
+        "findings": "Findings", "runs": "Runs", "file": "File",
+    }  # fmt: skip
+    if not args.json:
+        rows = [_words(row) for row in rows]
+    show(args, rows, columns, "There is no slide in it yet.")
+    return 0
+
+
+def _slide(project: Project, record: SlideRecord) -> dict[str, object]:
+    return {
+        "name": record.name,
+        "path": record.path,
+        "scene": record.scene,
+        "missing": record.missing,
+        "shape_px": record.shape_px,
+        "pixel_size_um": record.pixel_size_um,
+        "findings": len(project.boxes.table(record.id)),
+        "runs": sum(run.slide_id == record.id for run in project.runs),
+    }
+
+
+def _words(row: dict[str, object]) -> dict[str, object]:
+    """Shape, pixel size and file as they stand in the table."""
+    size = row["pixel_size_um"]
+    pixel = (
+        None if not isinstance(size, tuple) else f"{size[1]:g}" if size[0] == size[1] else f"{size[1]:g}x{size[0]:g}"
+    )
+    height, width = row["shape_px"] if isinstance(row["shape_px"], tuple) else (0, 0)
+    file = f"{row['path']}" + (", not there any more" if row["missing"] else "")
+    return {**row, "width_px": width, "height_px": height, "pixel_um": pixel, "file": file}
+
+
+def _add(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.project import Project
+    from microscope_qc.project.scenes import read_facts
+
+    with Project.open(args.project) as project:
+        known = {record.id for record in project.slides}
+        read = [read_facts(path, scene=args.scene) for path in args.paths]  # all of them before the first is added
+        for scenes in read:
+            project.slides.add_scenes(scenes)
+        added = [record for record in project.slides if record.id not in known]
+        rows = [_slide(project, record) for record in added]
+    if args.json:
+        print_json(rows)
+    else:
+        for record in added:
+            print(f"Added {record.name}, {record.shape_px[1]} x {record.shape_px[0]} px.")
+        if not added:
+            print("They are in the project already.")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    return _change(args, lambda project, record: project.slides.remove(record.id))
+
+
+def _rename(args: argparse.Namespace) -> int:
+    return _change(args, lambda project, record: project.slides.rename(record.id, args.new))
+
+
+def _locate(args: argparse.Namespace) -> int:
+    return _change(args, lambda project, record: project.slides.relocate(record.id, args.path, force=args.force))
+
+
+def _pixel_size(args: argparse.Namespace) -> int:
+    size = parse_um(args.um)
+    return _change(args, lambda project, record: project.slides.set_pixel_size(record.id, size))
+
+
+def parse_um(text: str) -> tuple[float, float] | None:
+    """Return a pixel size (y, x) in um: ``0.5``, ``0.5x0.4`` (width x height), or None for ``none``.
+
+    Raises
+    ------
+    InputError
+        When it is neither.
+    """
+    from microscope_qc.core.errors import InputError
+
+    if text.strip().casefold() == "none":
+        return None
+    try:
+        numbers = [float(part) for part in text.casefold().replace("×", "x").split("x")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        hint = "Give micrometres such as 0.5, or width x height such as 0.5x0.4."
+        raise InputError(f"“{text}” is not a pixel size.", hint=hint)
+    return numbers[-1], numbers[0]
+
+
+def _change(args: argparse.Namespace, change: Callable[[Project, SlideRecord], object]) -> int:
+    """Change one slide, named by ``args.name``."""
+    from microscope_qc.cli.parts import done, step
+    from microscope_qc.project import Project
+
+    with Project.open(args.project) as project:
+        record = project.slides.named(args.name)
+        entry = step(project, lambda: change(project, record))
+    done(args, entry, {"slide": record.name})
+    return 0

@@ -1,0 +1,281 @@
+"""What a query may ask of a finding: for each field its values, its operators, and where it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from microscope_qc.core.arrays import Flags
+from microscope_qc.core.box_filter import BoxFacts
+from microscope_qc.core.box_rows import ReviewState
+from microscope_qc.core.errors import InputError
+
+Value = str | float
+
+_YES_NO = {"yes": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "false": 0.0, "0": 0.0}
+_STATES = {state.word: float(state) for state in ReviewState}
+_COMPARE: dict[str, Callable[[np.ndarray, np.ndarray], Flags]] = {
+    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+}  # fmt: skip
+
+
+class Unfit(InputError):
+    """A value that a field cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a project has of the things that a query names."""
+
+    codes: tuple[str, ...] = ()
+    slides: tuple[str, ...] = ()
+    runs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRows:
+    """Findings of one slide: their rows, the slide's name, and what else must be known of them."""
+
+    rows: np.ndarray
+    slide: str
+    facts: BoxFacts
+
+
+class Field(Protocol):
+    """Something that a query may ask of a finding."""
+
+    @property
+    def name(self) -> str:
+        """How it is written."""
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """How it can be compared."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there may be several values of which any may hold."""
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """Read a value.
+
+        Raises
+        ------
+        Unfit
+            When the field cannot have it.
+        """
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """Which findings fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextField:
+    """Text, upper and lower case alike, or one of the names that ``names`` gives, letter by letter."""
+
+    name: str
+    of: Callable[[FieldRows], np.ndarray]
+    names: Callable[[Known], tuple[str, ...]] | None = None
+    operators: tuple[str, ...] = ("=", "!=", "~")
+    several: bool = True
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """See :class:`Field`; every text contains an empty one, so that is not asked for."""
+        if operator == "~":
+            if not text:
+                raise Unfit("every text contains an empty one", hint="Say which text is meant.")
+        elif self.names is not None and text not in (there := self.names(known)):
+            raise Unfit(f"there is no {self.name} {text}", hint=f"There are: {', '.join(there) or 'none yet'}.")
+        return text
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """See :class:`Field`."""
+        column = self.of(rows)
+        wanted = [str(value) if self._exact(operator) else str(value).casefold() for value in values]
+        fits = {text: self._fits(text, operator, wanted) for text in set(column.tolist())}
+        return np.fromiter((fits[text] for text in column.tolist()), bool, len(column))
+
+    def _exact(self, operator: str) -> bool:
+        return self.names is not None and operator != "~"
+
+    def _fits(self, text: str, operator: str, wanted: list[str]) -> bool:
+        said = text if self._exact(operator) else text.casefold()
+        if operator == "~":
+            return any(part in said for part in wanted)
+        return (said in wanted) == (operator == "=")
+
+
+@dataclass(frozen=True, slots=True)
+class AnyTextField:
+    """Class code, note, reason and attributes at once, as the window searches them."""
+
+    name: str
+    operators: tuple[str, ...] = ("~",)
+    several: bool = True
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """See :class:`Field`."""
+        return NOTE.value(text, operator, known)
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """See :class:`Field`."""
+        found: Flags = np.zeros(len(rows.rows), bool)
+        for part in (CLASS, NOTE, REASON, _ATTRIBUTES):
+            found |= part.mask(rows, operator, values)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class WordField:
+    """One of a few words."""
+
+    name: str
+    words: dict[str, float]
+    operators: tuple[str, ...] = ("=", "!=")
+    several: bool = True
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """See :class:`Field`."""
+        if text.casefold() not in self.words:
+            raise Unfit(f"{self.name} cannot be {text or 'empty'}", hint=f"It is {' or '.join(self.words)}.")
+        return self.words[text.casefold()]
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """See :class:`Field`."""
+        return np.isin(rows.rows[self.name], values, invert=operator == "!=")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberField:
+    """A number within limits; what is NaN is not known and fits nothing, unless ``unknown`` is a word for it."""
+
+    name: str
+    of: Callable[[FieldRows], np.ndarray]
+    least: float = 0.0
+    most: float = math.inf
+    unknown: str = ""
+    operators: tuple[str, ...] = ("=", "!=", "<", "<=", ">", ">=")
+    several: bool = False
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """See :class:`Field`."""
+        if self.unknown and text.casefold() == self.unknown:
+            if operator not in ("=", "!="):
+                raise Unfit(f"{text} is not a number", hint=f"Write {self.name}={self.unknown}, or a number.")
+            return math.nan
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise Unfit(f"{text or 'nothing'} is not a number", hint="Write a point as the decimal sign.")
+        if not self.least <= number <= self.most:
+            limits = f"{self.least:g} or more" if self.most == math.inf else f"{self.least:g} to {self.most:g}"
+            raise Unfit(f"{self.name} cannot be {text}", hint=f"It is {limits}.")
+        return number
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """See :class:`Field`."""
+        column = self.of(rows)
+        wanted = column.dtype.type(values[0])
+        known: Flags = ~np.isnan(column)
+        if np.isnan(wanted):
+            return known if operator == "!=" else ~known
+        fits: Flags = _COMPARE[operator](column, wanted) if operator in _COMPARE else column == wanted
+        return known & ~fits if operator == "!=" else known & fits
+
+
+@dataclass(frozen=True, slots=True)
+class CountField:
+    """Whole numbers that name something: those that ``names`` gives, or any."""
+
+    name: str
+    column: str
+    names: Callable[[Known], tuple[int, ...]] | None = None
+    words: dict[str, float] = field(default_factory=dict)
+    operators: tuple[str, ...] = ("=", "!=")
+    several: bool = True
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """See :class:`Field`."""
+        if text.casefold() in self.words:
+            return self.words[text.casefold()]
+        if not (text.isascii() and text.isdigit() and len(text) <= 15):
+            also = "".join(f", or {word}" for word in self.words)
+            raise Unfit(f"{text or 'nothing'} is not the number of a {self.name}", hint=f"Write a whole number{also}.")
+        number = int(text)
+        if self.names is not None and number not in (there := self.names(known)):
+            listed = ", ".join(map(str, there)) or "none yet"
+            raise Unfit(f"there is no {self.name} {number}", hint=f"There are: {listed}.")
+        return float(number)
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """See :class:`Field`."""
+        return np.isin(rows.rows[self.column], np.array(values, np.int64), invert=operator == "!=")
+
+
+def _codes(rows: FieldRows) -> np.ndarray:
+    codes = np.empty(len(rows.rows), object)
+    codes[:] = [rows.facts.codes.get(number, "") for number in rows.rows["class_id"].tolist()]
+    return codes
+
+
+def _slide(rows: FieldRows) -> np.ndarray:
+    return np.full(len(rows.rows), rows.slide, object)
+
+
+def _attributes(rows: FieldRows) -> np.ndarray:
+    texts = np.full(len(rows.rows), "", object)
+    if rows.facts.attributes:
+        texts[:] = [rows.facts.attributes.get(number, "") for number in rows.rows["id"].tolist()]
+    return texts
+
+
+def _sides_um(rows: FieldRows) -> tuple[np.ndarray, np.ndarray]:
+    size_y, size_x = rows.facts.pixel_size_um or (math.nan, math.nan)
+    boxes = rows.rows
+    return (boxes["y1"] - boxes["y0"]) * size_y, (boxes["x1"] - boxes["x0"]) * size_x
+
+
+def _longer_px(rows: FieldRows) -> np.ndarray:
+    boxes = rows.rows
+    longer: np.ndarray = np.maximum(boxes["y1"] - boxes["y0"], boxes["x1"] - boxes["x0"])
+    return longer
+
+
+def _middle(axis: str, rows: FieldRows) -> np.ndarray:
+    middle: np.ndarray = (rows.rows[f"{axis}0"] + rows.rows[f"{axis}1"]) / 2
+    return middle
+
+
+CLASS = TextField("class", _codes, lambda known: known.codes)
+NOTE = TextField("note", lambda rows: rows.rows["note"])
+REASON = TextField("reason", lambda rows: rows.rows["reason"])
+_ATTRIBUTES = TextField("attributes", _attributes)
+
+FIELDS: dict[str, Field] = {
+    known.name: known
+    for known in (
+        CLASS,
+        NumberField("confidence", lambda rows: rows.rows["confidence"], most=1.0, unknown="drawn"),
+        WordField("state", _STATES),
+        TextField("slide", _slide, lambda known: known.slides),
+        CountField("run", "run_id", lambda known: known.runs, {"none": 0.0}),
+        WordField("chosen", _YES_NO),
+        NOTE,
+        REASON,
+        AnyTextField("text"),
+        NumberField("size_um", lambda rows: np.maximum(*_sides_um(rows))),
+        NumberField("width_um", lambda rows: _sides_um(rows)[1]),
+        NumberField("height_um", lambda rows: _sides_um(rows)[0]),
+        NumberField("size_px", _longer_px),
+        NumberField("x_px", lambda rows: _middle("x", rows), least=-math.inf),
+        NumberField("y_px", lambda rows: _middle("y", rows), least=-math.inf),
+        CountField("number", "id", operators=("=",)),
+    )
+}
+"""Every field by the name it is written with; core/query_words.py says what each is."""

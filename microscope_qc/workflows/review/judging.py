@@ -1,0 +1,74 @@
+"""What a user says of findings: whether they are defects, of which class, and whether the SEM visits them.
+
+Each call is one entry of the history.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.wording import things
+from microscope_qc.project import Project
+
+
+def confirm(project: Project, ids: np.ndarray) -> None:
+    """They are defects."""
+    title = f"Confirm {_findings(ids)}"
+    project.boxes.edit(ids, title=title, state=ReviewState.CONFIRMED, reason="")
+
+
+def reject(project: Project, ids: np.ndarray, reason: str) -> None:
+    """They are none, because of ``reason``."""
+    title = f"Reject {_findings(ids)}: {reason}"
+    project.boxes.edit(ids, title=title, state=ReviewState.REJECTED, reason=reason)
+
+
+def unreview(project: Project, ids: np.ndarray) -> None:
+    """Take a judgement back."""
+    title = f"Back to unreviewed: {_findings(ids)}"
+    project.boxes.edit(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
+
+
+def relabel(project: Project, ids: np.ndarray, class_id: int) -> None:
+    """Give another class."""
+    title = f"Class {_findings(ids)} to {project.classes.by_id(class_id).code}"
+    project.boxes.edit(ids, title=title, class_id=class_id)
+
+
+def choose(project: Project, ids: np.ndarray, chosen: bool) -> None:
+    """Put findings on the SEM travel list or take them off."""
+    title = f"{'Choose' if chosen else 'Leave out'} {_findings(ids)} for the SEM"
+    project.boxes.edit(ids, title=title, chosen=chosen)
+
+
+def set_note(project: Project, ids: np.ndarray, note: str) -> None:
+    """Write a note."""
+    project.boxes.edit(ids, title=f"Note on {_findings(ids)}", note=note)
+
+
+def delete(project: Project, ids: np.ndarray) -> None:
+    """Delete findings."""
+    project.boxes.delete(ids, title=f"Delete {_findings(ids)}")
+
+
+def reject_reason(text: str) -> str:
+    """Return the reason that a user means by its words or its letter.
+
+    Raises
+    ------
+    InputError
+        When it is none; the sentence lists them.
+    """
+    said = text.strip().casefold()
+    if said in REJECT_REASONS:
+        return REJECT_REASONS[said]
+    if said in REJECT_REASONS.values():
+        return said
+    reasons = ", ".join(f"{reason} ({letter})" for letter, reason in REJECT_REASONS.items())
+    raise InputError(f"“{text}” is not a reason to reject a finding.", hint=f"The reasons are: {reasons}.")
+
+
+def _findings(ids: np.ndarray) -> str:
+    return things(len(ids), "finding")

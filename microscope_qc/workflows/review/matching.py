@@ -1,0 +1,79 @@
+"""Findings of a project that a query means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from microscope_qc.core.arrays import Flags
+from microscope_qc.core.query import Query, parse
+from microscope_qc.core.query_fields import FieldRows, Known
+from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What a query means: rows by slide, and how many more fit that the project does not show."""
+
+    slides: tuple[tuple[SlideRecord, np.ndarray], ...]
+    hidden: int
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Numbers of all of them."""
+        return np.concatenate([np.zeros(0, np.int64), *(rows["id"] for _, rows in self.slides)])
+
+    def __iter__(self) -> Iterator[tuple[SlideRecord, np.void]]:
+        for slide, rows in self.slides:
+            for row in rows:
+                yield slide, row
+
+    def __len__(self) -> int:
+        return sum(len(rows) for _, rows in self.slides)
+
+
+def known_to(project: Project) -> Known:
+    """What queries on a project may name."""
+    return Known(
+        codes=tuple(defect.code for defect in project.classes),
+        slides=tuple(slide.name for slide in project.slides),
+        runs=tuple(run.id for run in project.runs),
+    )
+
+
+def read_query(project: Project, text: str) -> Query:
+    """Read a query about a project.
+
+    Raises
+    ------
+    QueryError
+        When it cannot be read, or names a class, slide or run that the project does not have.
+    """
+    return parse(text, known_to(project))
+
+
+def matching(project: Project, query: Query | None, *, hidden: bool = False) -> Matches:
+    """Return the findings that a query means; None means all.
+
+    Parameters
+    ----------
+    hidden
+        Also those that the project does not show: of runs switched off, below its confidence limit.
+    """
+    slides = []
+    left_out = 0
+    for slide in project.slides:
+        rows = project.boxes.table(slide.id).rows
+        fit: Flags = np.ones(len(rows), bool)
+        if query is not None:
+            fit = query.mask(FieldRows(rows, slide.name, project.boxes.facts(slide.id)))
+        if not hidden and fit.any():
+            shown = project.boxes.shown(slide.id)
+            left_out += int(np.count_nonzero(fit & ~shown))
+            fit = fit & shown
+        if fit.any():
+            slides.append((slide, rows[fit]))
+    return Matches(tuple(slides), left_out)

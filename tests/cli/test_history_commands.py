@@ -1,0 +1,196 @@
+"""``history``, ``runs`` and ``slides``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from microscope_qc.cli.parts import table
+from microscope_qc.cli.project_slides import parse_um
+from microscope_qc.core.errors import InputError
+from microscope_qc.project import Project
+
+
+def content(path):
+    """What undo is about: rows of boxes and runs, names and pixel sizes of slides."""
+    with Project.open(path, write=False) as project:
+        boxes = {slide.name: project.boxes.table(slide.id).rows.tolist() for slide in project.slides}
+        runs = [(run.id, run.state, run.found, run.shown) for run in project.runs]
+        slides = [(slide.name, slide.pixel_size_um, slide.path) for slide in project.slides]
+        return repr((boxes, runs, slides))
+
+
+def test_history_is_listed_undone_and_done_again(cell, told):
+    listed = told("history", cell)
+    assert [entry["title"] for entry in listed[:3]] == ["Detect with li-ion-ssd on S1", "Draw box", "Draw box"]
+    assert (listed[0]["kind"], listed[0]["findings"], listed[0]["run"], listed[0]["slide"]) == ("run", 3, 1, "S1")
+    assert len(told("history", cell, "list", "--limit", 2)) == len(told("history", cell, "--limit", 2)) == 2
+    assert told("history", cell, "--limit", 0) == listed
+    first = content(cell)
+    assert [entry["title"] for entry in told("history", cell, "undo", 2)] == ["Draw box", "Draw box"]
+    second = content(cell)
+    assert first != second
+    assert [entry["in_force"] for entry in told("history", cell)][:3] == [True, False, False]
+    assert "Draw box" in told("history", cell, text=True)
+    assert told("history", cell, "redo", 2, text=True) == "Done again: Draw box.\nDone again: Draw box.\n"
+    assert content(cell) == first
+    assert told("history", cell, "redo", text=True) == "There is nothing to redo.\n"
+    assert told("history", cell, "redo") == []
+    undone = told("history", cell, "undo", 99, text=True).splitlines()
+    assert len(undone) == 4 and undone[-1] == "There is nothing more to undo."
+
+
+def test_history_as_a_table_for_others(cell, told, refused, tmp_path):
+    out = tmp_path / "history.csv"
+    lines = told("history", cell, "export", out)["lines"]
+    assert len(out.read_text(encoding="utf-8").splitlines()) == lines + 1
+    assert "S1" in out.read_text(encoding="utf-8")
+    refused("history", cell, "export", tmp_path / "S1.png" / "history.csv")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["undo", "0"], ["redo", "-1"], ["undo", "x"], ["--limit", "-2"], ["list", "--limit", "-2"], ["go"]]
+)
+def test_history_refuses_what_makes_no_sense(cell, refused, arguments):
+    before = content(cell)
+    refused("history", cell, *arguments)
+    assert content(cell) == before
+
+
+def test_runs_are_listed_hidden_and_shown(cell, told):
+    (run,) = told("runs", cell)
+    assert (run["number"], run["slide"], run["found"], run["there"], run["judged"]) == (1, "S1", 3, 3, 0)
+    assert told("runs", cell, "info", 1)["plan"]["region"] == [0, 0, 100, 200]
+    assert "y 0 to 100" in told("runs", cell, "info", 1, text=True)
+    assert told("runs", cell, "hide", 1, text=True) == "Hide run 1.\n"
+    assert told("runs", cell)[0]["shown"] is False
+    assert told("stats", cell)["total"]["kept"] == 3
+    assert told("runs", cell, "hide", 1)["step"] is None
+    assert told("runs", cell, "show", 1)["step"]["title"] == "Show run 1"
+    told("history", cell, "undo", 2)
+    assert told("runs", cell, "list")[0]["shown"] is True
+
+
+def test_a_run_is_deleted_with_its_findings_and_undo_brings_both_back(cell, told):
+    before = content(cell)
+    assert told("runs", cell, "delete", 1, "--dry-run")["findings"] == 3
+    assert content(cell) == before
+    done = told("runs", cell, "delete", 1)
+    assert (done["findings"], done["step"]["title"]) == (3, "Delete run 1 with 3 findings")
+    assert told("runs", cell) == []
+    assert told("review", cell, "--all")["slides"] == {"S1": 2, "S2": 1}
+    assert (cell / "runs" / "1").is_dir()
+    assert "Everything is in order." in told("check", cell, text=True)
+    told("history", cell, "undo")
+    assert content(cell) == before
+    assert "Everything is in order." in told("check", cell, text=True)
+    told("history", cell, "redo")
+    assert told("runs", cell) == []
+
+
+def test_what_a_user_said_of_findings_is_not_deleted_by_the_way(cell, told, refused):
+    told("review", cell, "--where", "confidence>=0.6", "--confirm")
+    told("review", cell, "--where", "confidence=0.2", "--note", "odd")
+    before = content(cell)
+    said = refused("runs", cell, "delete", 1)
+    assert "3 findings, of which a user has judged, chosen or noted 3" in said and "--judged" in said
+    assert content(cell) == before
+    assert told("runs", cell, "delete", 1, "--judged")["judged"] == 3
+    told("history", cell, "undo")
+    assert content(cell) == before
+
+
+@pytest.mark.parametrize("arguments", [["delete", "7"], ["hide", "7"], ["info", "7"], ["delete"], ["delete", "x"]])
+def test_runs_refuses_what_is_not_there(cell, refused, arguments):
+    refused("runs", cell, *arguments)
+
+
+def test_a_run_that_is_going_on_is_not_deleted(cell):
+    with Project.open(cell) as project:
+        project.runs.finish(1, "running")
+        with pytest.raises(InputError, match="just running"):
+            project.runs.delete(1)
+
+
+def test_slides_are_listed_added_renamed_and_removed(cell, told, tmp_path):
+    before = content(cell)
+    listed = told("slides", cell)
+    assert [(slide["name"], slide["pixel_size_um"], slide["findings"]) for slide in listed] == [
+        ("S1", [0.5, 0.5], 5), ("S2", None, 1),
+    ]  # fmt: skip
+    assert (listed[0]["shape_px"], listed[0]["runs"], listed[0]["missing"]) == ([100, 200], 1, False)
+    Image.fromarray(np.full((50, 70), 9, np.uint8)).save(tmp_path / "S3.png")
+    assert [slide["name"] for slide in told("slides", cell, "add", tmp_path / "S3.png", tmp_path / "S1.png")] == ["S3"]
+    assert told("slides", cell, "add", tmp_path / "S3.png", text=True) == "They are in the project already.\n"
+    assert told("slides", cell, "rename", "S3", "third")["step"]["title"] == "Rename slide S3"
+    assert told("slides", cell, "remove", "third", text=True) == "Remove slide third.\n"
+    assert "with 5 boxes" in told("slides", cell, "remove", "S1")["step"]["title"]
+    assert [slide["name"] for slide in told("slides", cell)] == ["S2"]
+    told("history", cell, "undo", 4)
+    assert content(cell) == before
+    words = told("slides", cell, text=True).splitlines()
+    assert words[0].split()[:3] == ["Slide", "Width", "px"] and len(words) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0.25", [0.25, 0.25]), ("0.25x0.5", [0.5, 0.25]), ("0.25×0.5", [0.5, 0.25]), ("none", None)]
+)
+def test_the_pixel_size_is_set(cell, told, text, size):
+    told("slides", cell, "set-pixel-size", "S1", text)
+    assert told("slides", cell)[0]["pixel_size_um"] == size
+    told("history", cell, "undo")
+    assert told("slides", cell)[0]["pixel_size_um"] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("text", ["", "x", "0.5x", "1x2x3", "0,5", "half"])
+def test_what_is_not_a_pixel_size(text):
+    with pytest.raises(InputError):
+        parse_um(text)
+
+
+def test_a_slide_that_was_moved_is_found_again(cell, told, refused, tmp_path):
+    (tmp_path / "S2.png").rename(tmp_path / "moved.png")
+    assert told("slides", cell)[1]["missing"] is True
+    assert "not there any more" in told("slides", cell, text=True)
+    assert "its content differs" in refused("slides", cell, "locate", "S2", tmp_path / "S1.png")
+    told("slides", cell, "locate", "S2", tmp_path / "moved.png")
+    assert told("slides", cell)[1]["missing"] is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["add", "no.png"],
+        ["remove", "S9"],
+        ["rename", "S1", "S2"],
+        ["set-pixel-size", "S1", "0"],
+        ["set-pixel-size", "S1", "-1"],
+        ["set-pixel-size", "S1", "nan"],
+        ["remove"],
+    ],
+)
+def test_slides_refuses_what_cannot_be(cell, refused, arguments):
+    before = content(cell)
+    refused("slides", cell, *arguments)
+    assert content(cell) == before
+
+
+def test_several_slides_are_added_all_or_none(cell, refused, tmp_path):
+    before = content(cell)
+    Image.fromarray(np.full((50, 70), 9, np.uint8)).save(tmp_path / "S3.png")
+    refused("slides", cell, "add", tmp_path / "S3.png", tmp_path / "S4.png")
+    assert content(cell) == before
+
+
+def test_flags_before_an_action_count_as_well(cell, told, capsys):
+    from microscope_qc.cli import main
+
+    capsys.readouterr()
+    assert main(["runs", str(cell), "--json", "--progress", "json", "list"]) == 0
+    assert capsys.readouterr().out.startswith("[")
+
+
+def test_tables_have_one_line_for_each_row_whatever_is_in_it():
+    lines = table([["a\nb", 1, None, True], ["c", 20.5, 3, False]], ["name", "size", "n", "so"])
+    assert lines == ["name  size  n  so", "a b      1  –  yes", "c     20.5  3  no"]
