@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ from typing import Any
 def register(subparsers: Any) -> None:
     """Add the commands."""
     from microscope_qc.exchange.registry import FORMATS
+    from microscope_qc.workflows.exports import export_names
 
     names = FORMATS.usable()
     _register_import(subparsers, names)
-    _register_export(subparsers, names)
+    _register_export(subparsers, export_names())
     _register_dataset(subparsers, names)
 
 
@@ -42,8 +42,9 @@ def _register_import(subparsers: Any, names: list[str]) -> None:
 def _register_export(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser(
         "export",
-        help="write a project's boxes as annotations",
-        description="Write every find that is shown (rejected ones too, with their state) as annotations.",
+        help="write a project's boxes as annotations, or another file about it",
+        description="Write every find that is shown (rejected ones too, with their state) as annotations; or the "
+        "report, the marked overview, the history, or what a plugin adds. Stage positions are written by stage export.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("path", type=Path, metavar="PATH", help="file, or folder for formats with one file per slide")
@@ -53,6 +54,7 @@ def _register_export(subparsers: Any, names: list[str]) -> None:
         "--state", choices=["unreviewed", "confirmed", "rejected"], action="append", help="only finds of this state"
     )
     parser.add_argument("--selected", action="store_true", help="only finds chosen for the SEM")
+    parser.add_argument("--rejected", action="store_true", help="rejected finds too, in report and overview")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(handler=_export)
 
@@ -161,23 +163,19 @@ def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.boxes import ReviewState
     from microscope_qc.project import Project
-    from microscope_qc.workflows.exchange.export import export_boxes
+    from microscope_qc.workflows.exports import ExportOptions, export_named
 
-    states = None if args.state is None else [ReviewState[word.upper()] for word in args.state]
+    states = None if args.state is None else tuple(ReviewState[word.upper()] for word in args.state)
     with Project.open(args.project, write=False) as project:
-        slides = None if args.slide is None else [project.slides.named(args.slide).id]
-        job = export_boxes(project, args.path, args.format, slide_ids=slides, states=states, chosen_only=args.selected)
-        result = run(job, args)
+        slide_id = None if args.slide is None else project.slides.named(args.slide).id
+        options = ExportOptions(slide_id, states, chosen_only=args.selected, rejected=args.rejected)
+        done = run(export_named(args.format).write(project, args.path, options), args)
     if args.json:
-        print_json({"files": result.files, "boxes": result.boxes, "slides": result.slides, "loses": result.loses})
+        print_json({"files": done.files, **done.facts})
         return 0
-    folders = Counter(file.parent for file in result.files)
-    where = (
-        result.files[0] if len(result.files) == 1 else f"{len(result.files)} files in {next(iter(folders), args.path)}"
-    )
-    print(f"{result.boxes} boxes of {result.slides} slide{'s' if result.slides != 1 else ''} written to {where}")
-    if result.loses:
-        print(f"The format has no place for {result.loses}.")
+    print(done.words)
+    if done.warning:
+        print(done.warning)
     return 0
 
 

@@ -1,0 +1,43 @@
+"""Report, marked overview and history as exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import things
+from microscope_qc.project import Project
+from microscope_qc.workflows.exports import Export, ExportOptions, Written
+from microscope_qc.workflows.results.report import write_overview, write_report
+
+
+def _report(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
+    written = yield from write_report(project, path, rejected=options.rejected)
+    return Written((written,), f"Report written to {written}")
+
+
+def _overview(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
+    written = yield from write_overview(
+        project, path, slide_id=options.slide_id, selected=options.chosen_only, rejected=options.rejected
+    )
+    return Written((written,), f"Overview written to {written}")
+
+
+def _history(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
+    yield Progress(0, 1, "files", path.name)
+    lines = project.history.export(path)
+    yield Progress(1, 1, "files", path.name)
+    return Written((path,), f"{things(lines, 'line')} of the history written to {path}")
+
+
+REPORT = Export("report", "Report", ".html", _report, takes=("rejected",), also=(".pdf",))
+OVERVIEW = Export(
+    "overview",
+    "Marked overview",
+    ".png",
+    _overview,
+    takes=("slide_id", "chosen_only", "rejected"),
+    needs="chosen",
+    also=(".tif",),
+)
+HISTORY = Export("history", "History as a table", ".csv", _history, needs="project")
