@@ -6,8 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from microscope_qc.core.jobs import format_seconds
-
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -26,6 +24,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run_demo(args: argparse.Namespace) -> int:
     """Make the demo, say what it found, open the window."""
     from microscope_qc.cli.progress import run
+    from microscope_qc.core.wording import duration_text
     from microscope_qc.workflows.samples.demo import BUNDLED_DETECTOR, DEMO_SEED, demo, sample_folder
 
     out = (args.out or sample_folder()).expanduser()
@@ -33,7 +32,7 @@ def run_demo(args: argparse.Namespace) -> int:
     job = demo(out, size=args.size, seed=seed, model=args.model or BUNDLED_DETECTOR, device=args.device)
     result = run(job, args)
     print(f"{result.finds} finds on {result.slide} at confidence {result.confidence:.2f} and above;", end=" ")
-    print(f"{result.defects} defects were drawn, in {format_seconds(result.seconds)}.")
+    print(f"{result.defects} defects were drawn, in {duration_text(result.seconds)}.")
     print(f"precision {result.precision:.3f}")
     print(f"recall {result.recall:.3f}")
     print(f"The {result.chosen} chosen for the SEM, and everything else, in {out}:")

@@ -209,6 +209,8 @@ def _print_looks(args: argparse.Namespace) -> None:
 
 
 def _print_batch(done: BatchResult) -> None:
+    from microscope_qc.core.wording import elapsed_text, plural
+
     for (path, name, result), look in zip(done.slides, done.looks, strict=True):
         print(f"{path.name}, {name}: {result.shown} finds, {result.finds} with the weaker ones; {result.tiles} tiles")
         _print_how(result, look)
@@ -217,7 +219,7 @@ def _print_batch(done: BatchResult) -> None:
     for left in done.left_out:
         if left.wanted:
             print(left.words)
-    print(f"{done.workers} workers, {done.seconds:.1f} s")
+    print(f"{done.workers} {plural(done.workers, 'worker')}, {elapsed_text(done.seconds)}")
 
 
 def _looks(look: Look) -> dict[str, Any]:
@@ -263,14 +265,14 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _time_words(result: DetectResult) -> str:
-    from microscope_qc.core.jobs import format_seconds
+    from microscope_qc.core.wording import duration_text, elapsed_text
 
     if not result.seconds_before:
-        return f"{result.seconds:.1f} s"
+        return elapsed_text(result.seconds)
     if result.seconds_before >= result.status.get("seconds", 0.0):
-        return f"finished before in {format_seconds(result.seconds_before)} (--fresh begins anew)"
-    together = format_seconds(result.seconds + result.seconds_before)
-    return f"{result.seconds:.1f} s, {together} with the starts before"
+        return f"finished before in {duration_text(result.seconds_before)} (--fresh begins anew)"
+    together = duration_text(result.seconds + result.seconds_before)
+    return f"{elapsed_text(result.seconds)}, {together} with the starts before"
 
 
 _SPEED = ("tiles_per_s", "mm2_per_min", "share_computed", "share_waited", "device", "device_name", "precision", "batch")
@@ -282,6 +284,7 @@ def _speed(status: dict[str, Any]) -> dict[str, Any]:
 
 def _print_how(result: DetectResult, look: Look) -> None:
     """What a person may want to know of a run: its speed, what was left out, what had to be changed."""
+    from microscope_qc.core.wording import percent_text
     from microscope_qc.project.runs.speed import notes_of, speed_text
 
     speed = speed_text(result.status)
@@ -289,7 +292,7 @@ def _print_how(result: DetectResult, look: Look) -> None:
         print(f"  {speed}")
     if result.share_skipped:
         why = "show resin or nothing" if look.kind is None else "lie outside of where it was to look"
-        print(f"  {result.share_skipped:.0%} of the tiles {why} and were left out")
+        print(f"  {percent_text(result.share_skipped)} of the tiles {why} and were left out")
     for note in notes_of(result.status):
         print(f"  {note}")
 
@@ -298,6 +301,7 @@ def _worker(args: argparse.Namespace) -> int:
     from microscope_qc.cli import STOPPED
     from microscope_qc.cli.parent import end_with
     from microscope_qc.cli.progress import run
+    from microscope_qc.core.wording import elapsed_text
     from microscope_qc.ml.engine import run_model
 
     began = _process_began()
@@ -306,7 +310,7 @@ def _worker(args: argparse.Namespace) -> int:
     share_processor()
     status = run(run_model(args.run_folder, began=began), args)
     if args.progress != "json" and sys.stdout is not None:
-        print(f"{status['tiles_done']} tiles, {status['seconds']:.1f} s on {status['device']}")
+        print(f"{status['tiles_done']} tiles, {elapsed_text(status['seconds'])} on {status['device']}")
     return 0
 
 

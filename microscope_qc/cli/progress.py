@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from microscope_qc.core.errors import Cancelled
-from microscope_qc.core.jobs import CancelToken, Job, Progress, TimeLeft, format_seconds, run_job
+from microscope_qc.core.jobs import CancelToken, Job, Progress, TimeLeft, run_job
+from microscope_qc.core.wording import duration_text, progress_text
 
 T = TypeVar("T")
 
@@ -210,12 +211,12 @@ def _bar_text(progress: Progress, seconds_left: float | None) -> str:
 
 
 def _line_text(progress: Progress, seconds_left: float | None) -> str:
-    parts = [f"{progress.fraction:4.0%}"] if progress.total > 0 else []
+    parts = [f"{progress_text(progress.fraction):>5}"] if progress.total > 0 else []
     count = f"{progress.done:g}" + (f"/{progress.total:g}" if progress.total > 0 else "")
     if progress.done > 0 or progress.total > 0 or not progress.note:  # else nothing is counted yet
         parts.append(f"{count} {progress.unit}".strip() if progress.unit else count)
     if seconds_left is not None and progress.fraction < 1:
-        parts.append(f"{format_seconds(seconds_left)} left")
+        parts.append(f"{duration_text(seconds_left)} left")
     if progress.note:
         parts.append(progress.note)
     return "  ".join(parts)

@@ -72,6 +72,7 @@ def register(subparsers: Any) -> None:
 
 def _fit(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.wording import plural
     from microscope_qc.project import Project
     from microscope_qc.workflows.stage.stage import fit_registration, read_marks, registration_summary, store_marks
 
@@ -99,7 +100,7 @@ def _fit(args: argparse.Namespace) -> int:
     if fitted.sigma_um is None:
         print("  no check possible: the marks just determine the map")
     else:
-        freedom = f"{fitted.degrees_of_freedom} degree{'s' if fitted.degrees_of_freedom != 1 else ''} of freedom"
+        freedom = f"{fitted.degrees_of_freedom} {plural(fitted.degrees_of_freedom, 'degree')} of freedom"
         print(f"  error of locating a mark {fitted.sigma_um:.2f} um (1 sigma, {freedom})")
     for mark in summary["marks"]:
         left_out = mark["leave_one_out_um"]

@@ -99,11 +99,3 @@ class TimeLeft:
         if progress.done <= d0 or now <= t0:
             return None
         return (progress.total - progress.done) * (now - t0) / (progress.done - d0)
-
-
-def format_seconds(seconds: float) -> str:
-    """``80`` -> ``1:20``, ``4000`` -> ``1:06:40``."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, secs = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"

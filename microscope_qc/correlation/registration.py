@@ -19,6 +19,7 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.errors import RegistrationError
+from microscope_qc.core.wording import things
 from microscope_qc.correlation.solving import (
     apply_map,
     leave_one_out,
@@ -319,7 +320,7 @@ def _checked(marks_px: Any, stage_mm: Any, pixel_size_um: tuple[float, float]) -
         raise RegistrationError("Every mark needs a place on the slide and on the stage.", hint="Complete the marks.")
     if len(marks) < 2:
         raise RegistrationError(
-            f"{len(marks)} mark{'s' if len(marks) != 1 else ''} cannot say how the slide lies on the stage.",
+            f"{things(len(marks), 'mark')} cannot say how the slide lies on the stage.",
             hint="Place at least three marks near the corners.",
         )
     if not (np.isfinite(marks).all() and np.isfinite(stage).all()):

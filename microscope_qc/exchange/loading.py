@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.wording import bytes_text
 
 LARGEST_BYTES = 512 * 1024 * 1024
 LARGEST_DEPTH = 200
@@ -31,7 +32,7 @@ def read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > LARGEST_BYTES:
             raise ExchangeError(
-                f"{path.name} has {size / 1e6:.0f} MB; annotation files up to {LARGEST_BYTES / 1e6:.0f} MB are read.",
+                f"{path.name} has {bytes_text(size)}; annotation files up to {bytes_text(LARGEST_BYTES)} are read.",
                 hint="Split the file.",
             )
         raw = path.read_bytes()

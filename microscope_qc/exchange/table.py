@@ -12,6 +12,7 @@ from microscope_qc.core.cells import escape_cell, unescape_cell
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.plugins import Match
+from microscope_qc.core.wording import plural
 from microscope_qc.exchange.document import Document, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.loading import files_of, read_table, size_of
@@ -58,7 +59,7 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
         missing = [name for name in NEEDED if rows and name not in rows[0]]
         if missing:
             raise ExchangeError(
-                f"{file.name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
+                f"{file.name} lacks the {plural(len(missing), 'column')} {', '.join(missing)}.",
                 hint=f"A table of boxes has the columns {', '.join(NEEDED)}, and slide for several slides.",
             )
         for row in rows:

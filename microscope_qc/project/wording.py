@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.wording import confidence_text, count_text, pixel_size_text, slide_extent_text, things
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 
@@ -12,9 +13,9 @@ def shown_words(project: Project) -> str:
     known: BoxFilter = project.filters.current
     parts = []
     if known.min_confidence > 0:
-        parts.append(f"confidence ≥ {known.min_confidence:.2f} or judged")
+        parts.append(f"confidence ≥ {confidence_text(known.min_confidence)} or judged")
     if known.max_confidence < 1:
-        parts.append(f"confidence ≤ {known.max_confidence:.2f} or judged")
+        parts.append(f"confidence ≤ {confidence_text(known.max_confidence)} or judged")
     if known.size_um is not None:
         parts.append(f"{known.size_um[0]:g} to {known.size_um[1]:g} µm")
     if known.found_by is not None:
@@ -26,7 +27,7 @@ def shown_words(project: Project) -> str:
     if known.states is not None:
         parts.append(" or ".join(state.word for state in sorted(known.states)) or "no state")
     if known.hidden_runs:
-        parts.append(f"without {len(known.hidden_runs)} switched-off detection{'s'[: len(known.hidden_runs) > 1]}")
+        parts.append(f"without {things(len(known.hidden_runs), 'switched-off detection')}")
     if known.only_chosen:
         parts.append("chosen for the SEM")
     if known.text:
@@ -35,25 +36,9 @@ def shown_words(project: Project) -> str:
 
 
 def size_words(slide: SlideRecord) -> str:
-    """``2.46 × 2.46 mm, 0.300 µm per pixel``; in pixels where the pixel size is not known."""
-    height, width = slide.shape_px
+    """``2.46 × 2.46 mm, 0.3 µm per pixel``; in pixels where the pixel size is not known."""
     if slide.pixel_size_um is None:
-        return f"{width} × {height} px, pixel size not known"
-    size_y, size_x = slide.pixel_size_um
-    pixel = f"{size_x:.4g}" if size_x == size_y else f"{size_x:.4g} × {size_y:.4g}"
-    return f"{width * size_x / 1000:.2f} × {height * size_y / 1000:.2f} mm, {pixel} µm per pixel"
-
-
-def thin(number: int) -> str:
-    """``12345`` -> ``12 345`` with a narrow space."""
-    return f"{number:,}".replace(",", "\u202f")
-
-
-def percent(share: float) -> str:
-    """A share (0 to 1) with as many digits as it has."""
-    value = 100 * share
-    if share >= 1:
-        return "All"
-    if value < 0.1:
-        return "Under 0.1 %"
-    return f"{min(value, 99.9):.1f} %" if value < 1 or value > 99 else f"{value:.0f} %"
+        height, width = slide.shape_px
+        return f"{count_text(width)} × {count_text(height)} px, pixel size not known"
+    extent = slide_extent_text(slide.shape_px, slide.pixel_size_um)
+    return f"{extent}, {pixel_size_text(slide.pixel_size_um)} per pixel"

@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
+from microscope_qc.core.wording import metric_text, round_length
 from microscope_qc.reports.content import ReportClass, SlideContent
-from microscope_qc.reports.scale import length_text, round_length_um
 
 
 def size_chart(slides: Sequence[SlideContent], classes: Sequence[ReportClass]) -> str:
@@ -126,13 +126,13 @@ def position_map(slide: SlideContent, classes: Sequence[ReportClass], *, only: i
 def _scale_bar(slide: SlideContent, scale: float, w: float, h: float) -> str:
     if slide.unit != "um" or w < 80 or h < 50:
         return ""
-    length_um = round_length_um(min(w * 0.25, 160) / scale)
+    length_um = round_length(min(w * 0.25, 160) / scale)
     length = length_um * scale
     plate = max(length, 52) + 20
     middle = 10 + plate / 2
     return (
         f'<rect x="10" y="{h - 46:.1f}" width="{plate:.1f}" height="36" rx="5" fill="#0c0f12" fill-opacity="0.85"/>'
-        f'<text x="{middle:.1f}" y="{h - 29:.1f}" text-anchor="middle" class="bar">{length_text(length_um)}</text>'
+        f'<text x="{middle:.1f}" y="{h - 29:.1f}" text-anchor="middle" class="bar">{metric_text(length_um)}</text>'
         f'<rect x="{middle - length / 2:.1f}" y="{h - 21:.1f}" width="{length:.1f}" height="4" fill="#fff"/>'
     )
 

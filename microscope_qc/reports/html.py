@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.wording import count_text
 from microscope_qc.reports.charts import position_map, size_chart
 from microscope_qc.reports.content import ReportContent
 
@@ -24,7 +25,7 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = data_uri
-    environment.filters["thin"] = lambda number: f"{number:,}".replace(",", "\u202f")
+    environment.filters["thin"] = count_text
     page: str = environment.get_template(template).render(**values)
     return page
 

@@ -15,9 +15,9 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_path
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import count_text, metric_text, round_length
 from microscope_qc.reports.fonts import font_for
 from microscope_qc.reports.labels import LabelPlacer
-from microscope_qc.reports.scale import length_text, round_length_um
 
 if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
@@ -244,9 +244,9 @@ def _draw_scale_bar(picture: np.ndarray, um_per_px: float, layout: Layout) -> No
     longest = min(picture.shape[1] * 0.22, 24 * unit)
     if longest < 3 * unit or not um_per_px > 0:
         return
-    length_um = round_length_um(longest * um_per_px)
+    length_um = round_length(longest * um_per_px)
     length = length_um / um_per_px
-    text = length_text(length_um)
+    text = metric_text(length_um)
     face = font_for(text, round(1.35 * unit), bold=True)
     text_width = face.getlength(text)
     pad, bar = 0.9 * unit, 0.5 * unit
@@ -287,7 +287,7 @@ def _draw_legend(draw: Any, counted: list[tuple[DefectClass, int]], corner: tupl
     right = x + layout.legend
     head = font_for("", round(1.2 * unit), bold=True)
     draw.text((x, y + 0.7 * unit), "Marked", font=head, fill=INK, anchor="lm")
-    total = f"{sum(count for _, count in counted):,}".replace(",", "\u202f")
+    total = count_text(sum(count for _, count in counted))
     draw.text((right, y + 0.7 * unit), total, font=head, fill=INK, anchor="rm")
     y += round(1.9 * unit)
     draw.line([x, y, right, y], fill=RULE, width=max(1, unit // 16))

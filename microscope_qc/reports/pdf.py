@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.files import atomic_path
+from microscope_qc.core.wording import metric_text, round_length
 from microscope_qc.reports.charts import log_edges, size_ticks
 from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
 from microscope_qc.reports.crops import decoded
-from microscope_qc.reports.scale import length_text, round_length_um
 
 A4 = (8.27, 11.69)
 QUIET = "#5c6873"
@@ -163,10 +163,10 @@ def _map_page(slide: SlideContent, content: ReportContent) -> Any:
     if len(slide.points):
         axes.legend(loc="upper left", bbox_to_anchor=(0, -0.03), ncols=5, frameon=False, borderaxespad=0)
     if slide.unit == "um":
-        length = round_length_um(width * 0.2)
+        length = round_length(width * 0.2)
         box = {"boxstyle": "round,pad=0.5", "facecolor": "#0c0f12", "edgecolor": "none", "alpha": 0.85}
         x, y = width * 0.03, height * 0.965
-        axes.text(x + length / 2, y - height * 0.02, length_text(length), color="w", ha="center", va="bottom", bbox=box)
+        axes.text(x + length / 2, y - height * 0.02, metric_text(length), color="w", ha="center", va="bottom", bbox=box)
         axes.plot([x, x + length], [y, y], color="w", linewidth=3, solid_capstyle="butt")
     return figure
 

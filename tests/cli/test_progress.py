@@ -93,7 +93,7 @@ def test_a_terminal_shows_one_line_that_ends(monkeypatch):
     text = terminal.getvalue()
     assert text.count("\n") == 1
     assert text.endswith("\n")
-    assert "100%" in text.rsplit("\r", 1)[1]
+    assert "100 %" in text.rsplit("\r", 1)[1]
     assert "40/40 tiles" in text
 
 
@@ -113,7 +113,7 @@ def test_a_log_file_gets_a_plain_line_now_and_then(capsys):
         lines.show(Progress(second, 70, "tiles", "row 3"), 35.0)
     shown = capsys.readouterr().err.splitlines()
     assert len(shown) == 3
-    assert shown[0].split() == ["14%", "10/70", "tiles", "0:35", "left", "row", "3"]
+    assert shown[0].split() == ["14", "%", "10/70", "tiles", "0:35", "left", "row", "3"]
     assert "\r" not in "".join(shown)
 
 
@@ -203,7 +203,7 @@ def test_it_runs_outside_the_main_thread_too():
     [
         (Progress(0, 0, "tiles", "loading the model"), "loading the model"),
         (Progress(7, 0, "files", "reading"), "7 files  reading"),
-        (Progress(0, 4, "tiles", "looking"), "  0%  0/4 tiles  looking"),
+        (Progress(0, 4, "tiles", "looking"), "  0 %  0/4 tiles  looking"),
         (Progress(0, 0, "tiles"), "0 tiles"),
     ],
 )

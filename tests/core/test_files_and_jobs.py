@@ -6,7 +6,7 @@ import pytest
 
 from microscope_qc.core.errors import Cancelled
 from microscope_qc.core.files import WriteError, atomic_path, atomic_write
-from microscope_qc.core.jobs import CancelToken, Progress, TimeLeft, format_seconds, run_job
+from microscope_qc.core.jobs import CancelToken, Progress, TimeLeft, run_job
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -57,5 +57,3 @@ def test_time_left_follows_the_pace():
     assert estimate.update(Progress(0, 100)) is None
     now[0] += 10.0
     assert estimate.update(Progress(20, 100)) == pytest.approx(40.0)
-    assert format_seconds(80) == "1:20"
-    assert format_seconds(4000) == "1:06:40"

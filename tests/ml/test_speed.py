@@ -70,7 +70,7 @@ def test_what_earlier_starts_said_is_not_lost(clock: Clock) -> None:
 
 def test_what_is_said_while_it_runs() -> None:
     assert live_text({"notes": [], "tiles_per_s": 9.04, "device_name": "Fast card"}) == "9.0 tiles/s on Fast card"
-    assert live_text({"notes": ["One.", "Batches are cut."], "tiles_per_s": 31.4}) == "Batches are cut. 31 tiles/s"
+    assert live_text({"notes": ["One.", "Batches are cut."], "tiles_per_s": 31.4}) == "Batches are cut. 31.4 tiles/s"
     assert live_text({}) == ""
 
 

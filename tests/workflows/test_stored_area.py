@@ -130,7 +130,7 @@ def test_the_command_looks_only_there(place: Path, model: Path, here: None, caps
     assert main(command) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "S1: Looks only where the project's mask says: 33 % of the slide."
-    assert "  33% of the tiles lie outside of where it was to look and were left out" in said
+    assert "  33 % of the tiles lie outside of where it was to look and were left out" in said
     assert main([*command, "--no-mask"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "S1: The project's mask is not used." and not any("left out" in line for line in said)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QWidget
 from microscope_qc.app.canvas.tools import Box, Tools, handle_places
 from microscope_qc.app.canvas.view import View, scale_bar
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.wording import extent_text, number_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
@@ -120,7 +121,7 @@ class Overlay(QWidget):
             for pen in (QPen(HALO, 5), QPen(MARK_COLOUR, 2)):
                 painter.setPen(pen)
                 painter.drawLine(line)
-            self._text(painter, line.p2() + QPointF(10, -6), f"{math.hypot(y1 - y0, x1 - x0):.0f} px")
+            self._text(painter, line.p2() + QPointF(10, -6), f"{number_text(math.hypot(y1 - y0, x1 - x0))} px")
         ghost = self._tools.ghost
         if ghost is not None:
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -171,12 +172,7 @@ class Overlay(QWidget):
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_size(self, painter: QPainter, box: Box) -> None:
-        height, width = box[2] - box[0], box[3] - box[1]
-        size = self._session.pixel_size_um
-        if size is None:
-            words = f"{width:.0f} × {height:.0f} px"
-        else:
-            words = f"{width * size[1]:.3g} × {height * size[0]:.3g} µm"
+        words = extent_text(box[2] - box[0], box[3] - box[1], self._session.pixel_size_um)
         rect = self._rect(box)
         self._text(painter, QPointF(rect.left(), rect.bottom() + 18), words)
 

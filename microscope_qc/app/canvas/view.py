@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from microscope_qc.core.wording import metric_text, number_text, round_length
 
 MAX_ZOOM = 64.0
 """Screen points per slide pixel; nearer shows nothing but single pixels."""
@@ -77,30 +78,13 @@ class View:
         return View(y, x, self.zoom, self.width, self.height)
 
 
-def nice_length(longest: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not longer than ``longest``."""
-    if not (longest > 0 and math.isfinite(longest)):
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(longest))
-    for step in (5.0, 2.0, 1.0):
-        if step * power <= longest * (1 + 1e-9):
-            return step * power
-    return power
-
-
 def scale_bar(
     view: View, pixel_size_um: tuple[float, float] | None, *, longest_points: float = 160
 ) -> tuple[float, str]:
     """Length of the scale bar on screen and the words beside it, in um or mm, or in px without a pixel size."""
     if pixel_size_um is None:
-        length = max(1.0, nice_length(longest_points / view.zoom))
-        return length * view.zoom, f"{length:,.0f} px".replace(",", " ")
+        length = max(1.0, round_length(longest_points / view.zoom))
+        return length * view.zoom, f"{number_text(length)} px"
     um_per_point = pixel_size_um[1] / view.zoom
-    length = nice_length(longest_points * um_per_point)
-    if length >= 1000:
-        words = f"{length / 1000:g} mm"
-    elif length < 1:
-        words = f"{length * 1000:g} nm"
-    else:
-        words = f"{length:g} µm"
-    return length / um_per_point, words
+    length_um = round_length(longest_points * um_per_point)
+    return length_um / um_per_point, metric_text(length_um)

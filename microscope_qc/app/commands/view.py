@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import has_selection, with_slide
+from microscope_qc.core.wording import share_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -49,7 +50,7 @@ def _toggle_veil(context: Context) -> None:
     view.set_veil(not view.veil)
     if view.veil:
         context.session.notice.emit(
-            f"{view.seen.share * 100:.1f} % of this slide has been looked at near enough to judge."
+            f"{share_text(view.seen.share).capitalize()} of this slide has been looked at near enough to judge."
         )
 
 

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.core.wording import count_text
+from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, slide_extent_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -92,7 +92,7 @@ class PixelSizeDialog(QDialog):
         return self.number.value() / (self._line_px or 1.0)
 
     def _show_result(self) -> None:
-        self._result.setText("" if self._line_px is None else f"{self.size_um():.4g} µm per pixel")
+        self._result.setText("" if self._line_px is None else f"{significant_text(self.size_um(), 4)} µm per pixel")
         self._result.setVisible(self._line_px is not None)
 
     def _on_draw_clicked(self) -> None:
@@ -115,8 +115,8 @@ class SlideInfoDialog(QDialog):
             rows.append(("Size", f"{count_text(width)} × {count_text(height)} px"))
             size = slide.pixel_size_um
             if size is not None:
-                rows.append(("", f"{width * size[1] / 1000:.3g} × {height * size[0] / 1000:.3g} mm"))
-            rows.append(("Pixel size", f"{size[1]:.4g} µm" if size is not None else "not known"))
+                rows.append(("", slide_extent_text(slide.shape_px, size)))
+            rows.append(("Pixel size", pixel_size_text(size) if size is not None else "not known"))
             if mosaic is not None:
                 rows.append(("Pixels", f"{'RGB, ' if mosaic.rgb else ''}{mosaic.dtype}"))
                 rows.append(("Channels", ", ".join(channel.name for channel in mosaic.channels)))

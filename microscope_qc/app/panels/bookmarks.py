@@ -27,7 +27,7 @@ from microscope_qc.app.canvas.view import View
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.session.slide_view import LONGEST_NAME, Bookmark
 from microscope_qc.app.widgets.parts import EmptyPage, column_of
-from microscope_qc.core.wording import count_text, length_text
+from microscope_qc.core.wording import place_text, zoom_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -128,12 +128,8 @@ class BookmarksDock(QWidget):
 
     def words_of(self, bookmark: Bookmark) -> str:
         """Where a bookmark lies and how near it is."""
-        size = self._session.pixel_size_um
-        if size is None:
-            place = f"x {count_text(round(bookmark.x))}, y {count_text(round(bookmark.y))} px"
-        else:
-            place = f"{length_text(bookmark.x * size[1])}, {length_text(bookmark.y * size[0])} µm"
-        return f"{place}, {bookmark.zoom * self.devicePixelRatioF():.0%}"
+        place = place_text(bookmark.y, bookmark.x, self._session.pixel_size_um)
+        return f"{place}, {zoom_text(bookmark.zoom * self.devicePixelRatioF())}"
 
     def _on_activated(self, item: QListWidgetItem) -> None:
         self.chosen.emit(self._view.bookmarks[self.items.row(item)])

@@ -29,7 +29,7 @@ from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.core.wording import count_text, things
+from microscope_qc.core.wording import count_text, significant_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -302,7 +302,7 @@ def _short(value: str) -> str:
         number = float(value)
     except ValueError:
         return value if len(value) <= 80 else value[:79] + "…"
-    return value if number.is_integer() else f"{number:.4g}"
+    return value if number.is_integer() else significant_text(number, 4)
 
 
 def _named(item: str, codes: Mapping[int, str]) -> str:

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
 from microscope_qc.app.panels.spec import PanelSpec
-from microscope_qc.core.jobs import format_seconds
+from microscope_qc.core.wording import duration_text, progress_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -129,13 +129,13 @@ def story(handle: JobHandle) -> str:
             return "stopping …"
         parts = []
         if progress.total > 0:
-            parts.append(f"{progress.fraction:.0%}")
+            parts.append(progress_text(progress.fraction))
         if handle.seconds_left is not None:
-            parts.append(f"{format_seconds(handle.seconds_left)} left")
+            parts.append(f"{duration_text(handle.seconds_left)} left")
         if progress.note:
             parts.append(progress.note)
         return "   ".join(parts) or "starting …"
-    ending = f"{handle.state.value} after {format_seconds(handle.seconds)}"
+    ending = f"{handle.state.value} after {duration_text(handle.seconds)}"
     if handle.state is JobState.FAILED and handle.error is not None:
         return f"{ending}: {handle.error}"
     return ending

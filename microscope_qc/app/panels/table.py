@@ -33,7 +33,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.core.boxes import BoxChange
-from microscope_qc.core.wording import confidence_text, count_text, length_text, state_text
+from microscope_qc.core.wording import confidence_text, count_text, number_text, rounded_text, state_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -202,8 +202,8 @@ class FindsTableModel(QAbstractTableModel):
         size = self._session.pixel_size_um
         sides = float(row["y1"] - row["y0"]), float(row["x1"] - row["x0"])
         if size is None:
-            return f"{max(sides):.0f}"
-        return length_text(max(sides[0] * size[0], sides[1] * size[1]))
+            return number_text(max(sides))
+        return rounded_text(max(sides[0] * size[0], sides[1] * size[1]))
 
     def _found_by(self, run_id: int) -> str:
         return "person" if run_id == 0 else self._runs.get(run_id, f"detection {run_id}")

@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from microscope_qc.app.session.seen_map import SeenMap
 from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.wording import degrees_text, metric_text, number_text
 from microscope_qc.slides.display import DisplaySettings
 
 if TYPE_CHECKING:
@@ -85,16 +86,10 @@ class Measurement:
 
     def words(self, pixel_size_um: tuple[float, float] | None) -> str:
         """Length and angle as they stand at the line."""
-        pixels, angle = f"{self.length_px:.1f} px", f"{self.angle_deg(pixel_size_um):.1f}°".replace("-", "−")
+        pixels, angle = f"{number_text(self.length_px, 1)} px", degrees_text(self.angle_deg(pixel_size_um))
         if pixel_size_um is None:
             return f"{pixels}   {angle}"
-        return f"{_metric(self.length_um(pixel_size_um))}   {pixels}   {angle}"
-
-
-def _metric(um: float) -> str:
-    if um >= 1000:
-        return f"{um / 1000:.4g} mm"
-    return f"{um * 1000:.3g} nm" if um < 1 else f"{um:.4g} µm"
+        return f"{metric_text(self.length_um(pixel_size_um), 4)}   {pixels}   {angle}"
 
 
 @dataclass(slots=True)

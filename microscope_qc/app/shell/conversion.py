@@ -14,6 +14,7 @@ from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_slide
 from microscope_qc.app.base import theme
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import bytes_text
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import SceneFacts
 from microscope_qc.workflows.conversion.child import (
@@ -211,16 +212,6 @@ def plan_words(name: str, plan: ConversionPlan, *, asked: bool) -> str:
         f"{name} has no overview levels: far views are rough and slow to come, since {size} would have to be read. "
         f"A converted copy shows at once at every zoom. It {space}."
     )
-
-
-def bytes_text(count: int) -> str:
-    """``98 GB``, ``1.4 TB``: powers of ten, as disks are sold."""
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 9.95 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB" if value < 9.95 else f"{value:.0f} TB"
 
 
 def _key(project: Project, slide: SlideRecord) -> tuple[str, int]:

@@ -11,8 +11,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
 from microscope_qc.app.panels.gallery.filter import FilterHint
 from microscope_qc.app.panels.jobs import show_bar
-from microscope_qc.core.jobs import format_seconds
-from microscope_qc.core.wording import THIN_SPACE, count_text
+from microscope_qc.core.wording import count_text, duration_text, number_text, pixel_size_text, progress_text, zoom_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -73,10 +72,9 @@ class StatusLine(QStatusBar):
             for label in (self._position, self._micro, self._zoom, self._size):
                 label.setText("")
             return
-        percent = self._canvas.view.zoom * self.devicePixelRatioF() * 100
-        self._zoom.setText(f"{count_text(round(percent))} %" if percent >= 10 else f"{percent:.1f} %")
+        self._zoom.setText(zoom_text(self._canvas.view.zoom * self.devicePixelRatioF()))
         size = self._session.pixel_size_um
-        self._size.setText("pixel size not known" if size is None else f"{size[1]:.3g} µm/px")
+        self._size.setText("pixel size not known" if size is None else f"{pixel_size_text(size)}/px")
 
     def _on_cursor_moved(self, y: float, x: float) -> None:
         if math.isnan(y) or self._session.slide is None:
@@ -85,7 +83,7 @@ class StatusLine(QStatusBar):
             return
         self._position.setText(f"x {count_text(math.floor(x))}  y {count_text(math.floor(y))} px")
         size = self._session.pixel_size_um
-        self._micro.setText("" if size is None else f"{_number(x * size[1])}, {_number(y * size[0])} µm")
+        self._micro.setText("" if size is None else f"{number_text(x * size[1], 1)}, {number_text(y * size[0], 1)} µm")
 
     def _on_job_changed(self, _handle: JobHandle) -> None:
         running = self._jobs.running
@@ -96,9 +94,9 @@ class StatusLine(QStatusBar):
         progress = handle.progress
         words = handle.title
         if progress.total > 0:
-            words += f"  {progress.fraction:.0%}"
+            words += f"  {progress_text(progress.fraction)}"
         if handle.seconds_left is not None:
-            words += f"  {format_seconds(handle.seconds_left)} left"
+            words += f"  {duration_text(handle.seconds_left)} left"
         if len(running) > 1:
             words += f"  (+{len(running) - 1})"
         self._job_words.setText(words)
@@ -110,7 +108,3 @@ class StatusLine(QStatusBar):
         running = self._jobs.running
         if running:
             running[-1].cancel()
-
-
-def _number(value: float) -> str:
-    return f"{value:,.1f}".replace(",", THIN_SPACE)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QWidget
 
 from microscope_qc.app.base.signals import link
-from microscope_qc.core.wording import THIN_SPACE
 from microscope_qc.workflows.stage.options import UNITS, StageOptions
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def parse_mm(text: str) -> float | None:
     ValueError
         When it is not a finite number.
     """
-    cleaned = text.strip().replace(THIN_SPACE, "").replace(" ", "").removesuffix("mm").replace(",", ".")
+    cleaned = "".join(text.split()).removesuffix("mm").replace(",", ".")
     if not cleaned:
         return None
     value = float(cleaned)

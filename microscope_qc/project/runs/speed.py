@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from microscope_qc.core.wording import percent_text, rounded_text
+
 _MOST_STARTS = 1000
 """More are not read: no run is started so often."""
 
@@ -145,8 +147,7 @@ def live_text(status: Mapping[str, Any]) -> str:
     """What to say while a run goes on: what had to be changed last, its pace and where it computes."""
     said = [str(note) for note in status.get("notes") or ()][-1:]
     if status.get("tiles_per_s"):
-        pace = status["tiles_per_s"]
-        said.append(f"{pace:.0f} tiles/s" if pace >= 10 else f"{pace:.1f} tiles/s")
+        said.append(f"{rounded_text(status['tiles_per_s'])} tiles/s")
         said[-1] += f" on {status['device_name']}" if status.get("device_name") else ""
     return " ".join(said)
 
@@ -155,13 +156,14 @@ def speed_text(status: dict[str, Any]) -> str:
     """One line for a person, such as "31 tiles/s, 20.1 mm2/min; computed 97 % of the time, waited 2 % ..."; or ""."""
     if not status.get("tiles_per_s"):
         return ""
-    parts = [f"{status['tiles_per_s']:g} tiles/s"]
+    parts = [f"{rounded_text(status['tiles_per_s'])} tiles/s"]
     if status.get("mm2_per_min"):
-        parts.append(f"{status['mm2_per_min']:g} mm2/min")
+        parts.append(f"{rounded_text(status['mm2_per_min'])} mm2/min")
     said = [", ".join(parts)]
     if status.get("share_computed") is not None:
         said.append(
-            f"computed {status['share_computed']:.0%} of the time, waited {status.get('share_waited') or 0:.0%}"
+            f"computed {percent_text(status['share_computed'])} of the time, "
+            f"waited {percent_text(status.get('share_waited') or 0)}"
         )
     where = ", ".join(str(status[name]) for name in ("device_name", "precision") if status.get(name))
     return "; ".join([*said, where] if where else said)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.errors import SlideError
+from microscope_qc.core.wording import things
 from microscope_qc.slides.base import usable_size
 from microscope_qc.slides.pixels import Channel
 
@@ -208,7 +209,7 @@ def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -
     filled = own.get("damaged") if isinstance(own, dict) else None
     if isinstance(filled, list) and filled:
         # stored by this program's writer when parts of the source slide could not be read
-        notes += (f"{len(filled)} damaged place{'s' * (len(filled) > 1)} of its source, filled with background",)
+        notes += (f"{things(len(filled), 'damaged place')} of its source, filled with background",)
     return Image(
         name=name or str(first.get("name") or ""),
         axes=axes,

@@ -11,6 +11,7 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.wording import percent_text
 from microscope_qc.slides.pyramid.levels import PyramidPlan, split
 
 SMALLEST_PX = 128  # unreadable places are narrowed down to squares of this side
@@ -148,8 +149,8 @@ class SourceReader:
                 raise error
             raise SlideError(f"{self._name} cannot be read ({error}).", hint="Copy it again.") from error
         raise SlideError(
-            f"More than {self._limit_px / (self._plan.shape[0] * self._plan.shape[1]):.0%} of {self._name} cannot be "
-            "read; the conversion was stopped.",
+            f"More than {percent_text(self._limit_px / (self._plan.shape[0] * self._plan.shape[1]))} of {self._name} "
+            "cannot be read; the conversion was stopped.",
             hint="Copy the slide again. If its drive was disconnected, convert again: it continues where it stopped.",
         ) from error
 

@@ -9,9 +9,9 @@ from typing import Any
 from microscope_qc.core.area_mask import AreaMask, mask_from_dict, mask_to_dict
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.wording import share_text
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.wording import percent
 
 CHANGED, DRAWN = KINDS = ("changed", "drawn")
 """What the program found, as the person changed it; and regions that the person drew."""
@@ -103,5 +103,5 @@ def chosen_look(project: Project, slide: SlideRecord, *, kind: str | None, regio
         hint = "Add at least one place in the window: Detect, Change."
         raise NothingToLookAt(f"{whose} nothing of {place} to look at on {slide.name}.", hint=hint)
     where = "where the project's mask says" if kind == CHANGED else "at the regions drawn in the project"
-    said = f"Looks only {where}: {percent(share).lower()} of {place}."
+    said = f"Looks only {where}: {share_text(share)} of {place}."
     return Look(mask, kind, share, " ".join([said, *unused]))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import count_text, things
 from microscope_qc.project import Project
-from microscope_qc.project.wording import shown_words, size_words, thin
+from microscope_qc.project.wording import shown_words, size_words
 from microscope_qc.workflows.scenes import kept, open_scene
 
 
@@ -49,7 +50,7 @@ def write_overview(
         rows = everything[everything["chosen"]]
         if len(rows) == 0:
             raise InputError(f"No defect of {record.name} is chosen.", hint="Choose some in the gallery first.")
-    marked = f"{thin(len(rows))} chosen of {thin(total)} finds" if selected else f"{thin(total)} finds"
+    marked = f"{count_text(len(rows))} chosen of {things(total, 'finding')}" if selected else things(total, "finding")
     words = [marked, size_words(record), shown_words(project), f"{datetime.now():%Y-%m-%d}"]
     with open_scene(record) as mosaic:
         return (

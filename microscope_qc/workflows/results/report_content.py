@@ -17,6 +17,7 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import size_text
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.wording import shown_words, size_words
@@ -108,18 +109,13 @@ def _thumbnail(mosaic: Mosaic) -> bytes:
 
 def _item(mosaic: Mosaic, row: np.void, classes: Sequence[DefectClass], record: SlideRecord) -> GalleryItem:
     cls = next((c for c in classes if c.id == int(row["class_id"])), DefectClass("?", "Unknown class"))
-    height, width = float(row["y1"] - row["y0"]), float(row["x1"] - row["x0"])
-    if record.pixel_size_um is None:
-        words = f"{width:.0f} × {height:.0f} px"
-    else:
-        words = f"{width * record.pixel_size_um[1]:.1f} × {height * record.pixel_size_um[0]:.1f} µm"
     confidence = float(row["confidence"])
     return GalleryItem(
         defect_id=int(row["id"]),
         code=cls.code,
         class_name=cls.name,
         colour=cls.colour,
-        size_words=words,
+        size_words=size_text(row, record.pixel_size_um),
         confidence=None if np.isnan(confidence) else confidence,
         state=ReviewState(int(row["state"])).word,
         reason=str(row["reason"]),

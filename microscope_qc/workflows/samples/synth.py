@@ -11,6 +11,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import count_text
 from microscope_qc.slides.pyramid.write import write_ome_zarr
 from microscope_qc.slides.virtual.reader import is_virtual, write_virtual
 
@@ -118,7 +119,7 @@ def _check(kind: str, shape: tuple[int, int], seed: int, defects: int) -> None:
     if not all(SMALLEST_PX <= side <= LARGEST_PX for side in shape):
         raise InputError(
             f"A synthetic slide cannot be {shape[1]} x {shape[0]} pixels.",
-            hint=f"Choose {SMALLEST_PX} to {LARGEST_PX:,} for each side.",
+            hint=f"Choose {SMALLEST_PX} to {count_text(LARGEST_PX)} for each side.",
         )
     if seed < 0 or defects < 0:
         raise InputError("The seed and the number of defects cannot be negative.")

@@ -9,6 +9,7 @@ import numpy as np
 
 from microscope_qc import __version__
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import extent_text, metric_text
 from microscope_qc.correlation.coordinates import PER_MM, alignment_facts
 from microscope_qc.correlation.targets import Target, TargetList
 from microscope_qc.project.records import SlideRecord
@@ -49,8 +50,7 @@ def _stage(value_mm: float, unit: str) -> str:
 
 
 def _width_words(shown_px: float, pixel_um: float) -> str:
-    um = shown_px * pixel_um
-    return f"{um / 1000:.2f} mm wide" if um >= 1000 else f"{um:.0f} µm wide"
+    return f"{metric_text(shown_px * pixel_um)} wide"
 
 
 def _mark(mosaic: Mosaic, targets: TargetList, number: int, unit: str) -> SheetPlace:
@@ -98,7 +98,7 @@ def _defect(mosaic: Mosaic, target: Target, pixel_size_um: tuple[float, float], 
         for shown in (context, zoomed)
     ]
     error = "expected error not known" if target.r95_um is None else f"± {target.r95_um:.1f} µm (95 %)"
-    facts = [error, f"{target.width_um:.1f} × {target.height_um:.1f} µm"]
+    facts = [error, extent_text(target.height_um, target.width_um, (1.0, 1.0))]
     return SheetPlace(
         label=str(target.defect_id),
         title=f"{target.class_code} {target.class_name}",

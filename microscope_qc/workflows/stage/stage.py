@@ -12,6 +12,7 @@ import numpy as np
 from microscope_qc.core.cells import unescape_cell
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import plural
 from microscope_qc.correlation.registration import Registration, fit
 from microscope_qc.correlation.registry import stage_format
 from microscope_qc.project import Project
@@ -64,7 +65,7 @@ def read_marks(path: Path | str) -> list[MarkRow]:
     missing = [name for name in MARK_COLUMNS if name not in rows[0]]
     if missing:
         raise InputError(
-            f"{path.name} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
+            f"{path.name} lacks the {plural(len(missing), 'column')} {', '.join(missing)}.",
             hint=f"It needs the columns {', '.join(MARK_COLUMNS)}.",
         )
     marks: list[MarkRow] = []

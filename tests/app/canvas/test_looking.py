@@ -105,7 +105,7 @@ def test_the_veil_is_switched_on_the_map(window: MainWindow, qtbot: QtBot) -> No
     assert not window.session.slide_view.veil
     assert not overview.veil_button.isChecked()
     assert overview.grab().toImage().pixelColor(8, 8).lightness() < bright
-    qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip())
+    qtbot.waitUntil(lambda: "8 findings shown" in overview.toolTip())
 
 
 def test_dots_stand_at_the_finds_in_their_colours() -> None:
@@ -140,11 +140,11 @@ def test_many_finds_are_counted_elsewhere_and_only_the_newest_count_is_shown(
     y, x = rng.uniform(0, 1190, 25_000), rng.uniform(0, 1590, 25_000)
     rows = make_rows(25_000, class_id=project.classes[0].id, y0=y, y1=y + 9, x0=x, x1=x + 9)
     ids = project.boxes.add(project.slides[0].id, rows, title="Import")
-    qtbot.waitUntil(lambda: "25\u2009008 finds shown" in overview.toolTip())
+    qtbot.waitUntil(lambda: "25\u202f008 findings shown" in overview.toolTip())
     middle = overview._dots.width() // 2, overview._dots.height() // 2
     qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() > 200)
     project.boxes.delete(ids)
-    qtbot.waitUntil(lambda: "8 finds shown" in overview.toolTip().replace("25\u2009008", ""))
+    qtbot.waitUntil(lambda: "8 findings shown" in overview.toolTip().replace("25\u202f008", ""))
     qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() == 0)
 
 

@@ -44,7 +44,7 @@ def test_a_click_goes_there(dock: Any, qtbot: Any) -> None:
     with qtbot.waitSignal(dock.chosen) as caught:
         QTest.mouseClick(dock.items.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, place)
     assert caught.args == [Bookmark("Crack", 100.0, 200.0, 0.5)]
-    assert dock.words_of(caught.args[0]).startswith("100, 50.0 µm, 50%")
+    assert dock.words_of(caught.args[0]).startswith("x 100, y 50.0 µm, 50 %")
 
 
 def test_renamed_deleted_and_put_back(dock: Any, session: Any, qtbot: Any) -> None:
@@ -90,7 +90,7 @@ def test_another_slide_has_its_own(dock: Any, session: Any, qtbot: Any) -> None:
         ("x 8\u2009310  y 12\u2009044 px", (8310, 12044, "px")),
         ("x 8 310, y 12 044 px", (8310, 12044, "px")),
         ("X: 1.5 Y: 2", (1.5, 2, "")),
-        ("2\u2009493.0, 3\u2009612.1 µm", (2493.0, 3612.1, "um")),
+        ("2\u202f493.0, 3\u202f612.1 µm", (2493.0, 3612.1, "um")),
         ("1.234 mm, 5.678 mm", (1.234, 5.678, "mm")),
         ("1 mm, 5 px", None),
         ("12", None),

@@ -373,7 +373,7 @@ def test_the_page_follows_a_detection_under_way(qtbot: Any, details: RunDetails,
 def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     run = add_run(project)
     assert dict(lines_of(run, RunFacts(), shape_px=None)) == {
-        "Model": "net", "Area": "x 0–1\u2009600, y 0–1\u2009200 px, 0.48 mm²", "Finds": "0",
+        "Model": "net", "Area": "x 0–1\u202f600, y 0–1\u202f200 px, 0.48 mm²", "Finds": "0",
     }  # fmt: skip
     starts = [{"seconds": 60.2, "notes": ["Batches are cut."]}, {"seconds": 3600, "working_s": 3580, "tiles": 7,
               "computed_s": 1, "waited_s": 1}, {"seconds": None}]  # fmt: skip
@@ -420,5 +420,5 @@ def test_a_real_classifier_of_windows_leaves_a_map_and_a_page(
     assert scores.whole.bounds_px == (100, 200, 500, 840), "cut to the area that was looked at"
     assert scores.whole.pixels[..., 3].all() and len(np.unique(scores.whole.pixels[..., 1])) > 10
     assert scores.classes == ("ACP", "NEW")
-    assert "Area: x 200–840, y 100–500 px, 0.06 mm²" in about.text
+    assert "Area: x 200–840, y 100–500 px, 0.064 mm²" in about.text
     assert "6 of 6 done" in about.text and "tiles/s" in about.text and "mm²/min" in about.text

@@ -297,7 +297,7 @@ def test_search_looks_into_notes(gallery: GalleryDock, session: Any) -> None:
 def test_an_empty_gallery_says_what_to_do_next(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
     session.set_filter(min_confidence=0.99)
     qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.empty, timeout=60000)
-    assert "12 finds are hidden" in gallery.empty.text.text() and "0.99" in gallery.empty.text.text()
+    assert "12 findings are hidden" in gallery.empty.text.text() and "0.99" in gallery.empty.text.text()
     gallery.empty.button.click()
     assert session.filter.min_confidence == 0.0
     qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.view, timeout=60000)

@@ -8,18 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("qtpy")
 from microscope_qc.app.panels.detect.estimate import Estimate, grid_of, share_words
 from microscope_qc.app.panels.detect.pace import FILE, remember, tiles_per_second
-from microscope_qc.app.panels.review.crop import nice_length
 from microscope_qc.app.session.orders import order_rows
 from microscope_qc.app.widgets.stage_choice import parse_mm
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.wording import confidence_text, count_text, length_text, size_text
 
 
 def test_what_a_person_drew_counts_as_most_confident() -> None:
@@ -102,20 +98,3 @@ def test_a_share_is_said_with_as_many_digits_as_it_has() -> None:
     assert words(0.621) == "<b>62 %</b> of the slide will be looked at: about <b>0:31</b> (62 tiles)."
     assert words(1.0, 1, None) == "<b>All</b> of the slide will be looked at: 1 tile."
     assert "<b>0.4 %</b>" in words(0.004) and "<b>99.9 %</b>" in words(0.99999) and "Under 0.1 %" in words(1e-5)
-
-
-def test_numbers_have_units_and_sensible_digits() -> None:
-    row = make_rows(1, y0=0, x0=0, y1=10, x1=100.4)[0]
-    assert size_text(row, (0.05, 0.5)) == "50.2 × 0.50 µm"
-    assert size_text(row, None) == "100 × 10 px"
-    assert confidence_text(float("nan")) == "drawn"
-    assert count_text(12044) == "12\u2009044"
-    assert length_text(3612.4) == "3\u2009612"
-
-
-@given(st.floats(1e-3, 1e6))
-def test_scale_bars_are_one_two_or_five(longest: float) -> None:
-    length = nice_length(longest)
-    assert longest / 2.5 - 1e-9 <= length <= longest * (1 + 1e-6)
-    digit = length / 10 ** math.floor(math.log10(length) + 1e-9)
-    assert round(digit, 6) in (1.0, 2.0, 5.0)

@@ -12,8 +12,8 @@ from microscope_qc.app.base.key_guard import TEXT_FIELDS
 from microscope_qc.app.canvas.area.mask_hand import MaskHand
 from microscope_qc.app.canvas.area.mask_layer import MaskLayer
 from microscope_qc.app.canvas.area.mask_paint import Cells, MaskPaint
-from microscope_qc.app.canvas.view import nice_length
 from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.wording import round_length
 
 if TYPE_CHECKING:
     from microscope_qc.app.canvas.canvas import Canvas
@@ -77,7 +77,7 @@ class MaskEditing(QObject):
         largest = LARGEST_SHARE * max(side * size for side, size in zip(slide.shape_px, um, strict=True))
         self.limits_um = (smallest, max(largest, 2 * smallest))
         view = self._canvas.view
-        self.set_brush(nice_length(FIRST_SHARE * view.height / view.zoom * um[0]))
+        self.set_brush(round_length(FIRST_SHARE * view.height / view.zoom * um[0]))
         self._layer.show(mask, slide.shape_px)
         self._native.installEventFilter(self)
         app = QApplication.instance()

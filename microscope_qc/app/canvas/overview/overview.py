@@ -17,7 +17,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.canvas.overview.overview_layers import DOT_POINTS, dots_image, veil_image
 from microscope_qc.app.canvas.view import View
-from microscope_qc.core.wording import count_text
+from microscope_qc.core.wording import share_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -118,12 +118,10 @@ class OverviewMap(QWidget):
         self._on_seen_changed()
 
     def _say(self) -> None:
-        share = self._session.slide_view.seen.share
-        value = 100 * share
-        percent = "under 0.1 %" if 0 < value < 0.1 else f"{value:.{1 if 0 < value < 10 else 0}f} %"
-        finds = "1 find" if self._count == 1 else f"{count_text(self._count)} finds"
+        share = share_text(self._session.slide_view.seen.share)
         self.setToolTip(
-            f"Click or drag to go there\n{finds} shown, {percent} of the slide looked at near enough to judge"
+            f"Click or drag to go there\n{things(self._count, 'finding')} shown, {share} of the slide looked at near "
+            "enough to judge"
         )
 
     # -- the map -----------------------------------------------------------------------------------------------------

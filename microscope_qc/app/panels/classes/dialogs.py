@@ -26,7 +26,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.crop_list import CropList
 from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.wording import count_text, things
+from microscope_qc.core.wording import count_text, plural, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -43,7 +43,7 @@ class DeleteClassDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(f"Delete class {item.code}")
-        finds = "1 find has" if count == 1 else f"{count_text(count)} finds have"
+        finds = f"{things(count, 'finding')} {plural(count, 'has', 'have')}"
         text = QLabel(f"{finds} the class {item.code}, {item.name}, over all slides of the project.")
         text.setWordWrap(True)
         text.setMinimumWidth(340)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWid
 
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.wording import count_text, length_text
+from microscope_qc.core.wording import count_text, rounded_text
 
 KEY, CODE, NAME, SIZE, FINDS = range(5)
 ID = Qt.ItemDataRole.UserRole
@@ -51,7 +51,7 @@ class ClassList(QTreeWidget):
                 for item in classes:
                     self.addTopLevelItem(_row(item))
             for row, item in zip(self._rows(), classes, strict=True):
-                size = "" if item.box_size_um is None else length_text(item.box_size_um)
+                size = "" if item.box_size_um is None else rounded_text(item.box_size_um)
                 for place, words in ((KEY, item.key), (CODE, item.code), (NAME, item.name), (SIZE, size)):
                     row.setText(place, words)
                 row.setIcon(CODE, chip_icon(item.colour))

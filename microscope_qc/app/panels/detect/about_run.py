@@ -14,8 +14,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.parts import sentence
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region
-from microscope_qc.core.jobs import format_seconds
-from microscope_qc.core.wording import count_text, length_text, things
+from microscope_qc.core.wording import count_text, duration_text, percent_text, rounded_text, things
 from microscope_qc.project.runs.plan import EVERYTHING
 from microscope_qc.project.runs.speed import notes_of, starts_of
 
@@ -87,7 +86,7 @@ def area_text(run: RunRecord, shape_px: tuple[int, int] | None) -> str:
     whole = shape_px is not None and region == Region(0, 0, *shape_px)
     size = None if run.plan.slide is None else run.plan.slide.pixel_size_um
     height, width = region.shape
-    area = "" if not size else f", {length_text(height * size[0] * width * size[1] / 1e6)} mm²"
+    area = "" if not size else f", {rounded_text(height * size[0] * width * size[1] / 1e6)} mm²"
     return ("whole slide" if whole else place_text(region)) + area
 
 
@@ -99,7 +98,7 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
     if total:
         skipped = status.get("tiles_skipped") or 0
         why = "empty" if run.settings.get("area") in (None, EVERYTHING) else "outside the chosen area"
-        share = f", {100 * (status.get('share_skipped') or 0):.0f} % of them {why} and left out" if skipped else ""
+        share = f", {percent_text(status.get('share_skipped') or 0)} of them {why} and left out" if skipped else ""
         lines.append(("Tiles", f"{count_text(int(done or 0))} of {count_text(int(total))} done{share}"))
     if facts.damaged:
         numbers = ", ".join(count_text(tile.number) for tile in facts.damaged[:MOST_NAMED])
@@ -125,22 +124,22 @@ def time_text(status: dict[str, Any]) -> str:
     if not seconds:
         return ""
     if not status.get("starts"):  # a detection of an older version
-        return f"{format_seconds(seconds)} since the last start"
+        return f"{duration_text(seconds)} since the last start"
     idle = seconds - sum(start.get("working_s", 0.0) for start in starts)
-    words = format_seconds(seconds) + (f" in {count_text(len(starts))} starts" if len(starts) > 1 else "")
-    return words + (f", {format_seconds(idle)} of it before the first tiles" if round(idle) else "")
+    words = duration_text(seconds) + (f" in {count_text(len(starts))} starts" if len(starts) > 1 else "")
+    return words + (f", {duration_text(idle)} of it before the first tiles" if round(idle) else "")
 
 
 def _speed_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
     lines = []
     if status.get("tiles_per_s"):
-        area = f", {length_text(float(status['mm2_per_min']))} mm²/min" if status.get("mm2_per_min") else ""
-        lines.append(("Speed", f"{length_text(float(status['tiles_per_s']))} tiles/s{area}"))
+        area = f", {rounded_text(float(status['mm2_per_min']))} mm²/min" if status.get("mm2_per_min") else ""
+        lines.append(("Speed", f"{rounded_text(float(status['tiles_per_s']))} tiles/s{area}"))
     if status.get("share_computed") is not None:
         computed, waited = float(status["share_computed"]), float(status.get("share_waited") or 0)
         rest = 1 - computed - waited  # what is left of a loop that reads, computes and turns scores into finds
-        words = f"{100 * computed:.0f} % of the time; {100 * waited:.0f} % waiting for slide and disk"
-        lines.append(("Computing", words + (f", {100 * rest:.0f} % working out the finds" if rest >= REST else "")))
+        words = f"{percent_text(computed)} of the time; {percent_text(waited)} waiting for slide and disk"
+        lines.append(("Computing", words + (f", {percent_text(rest)} working out the finds" if rest >= REST else "")))
     return lines
 
 

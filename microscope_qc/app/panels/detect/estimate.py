@@ -9,11 +9,9 @@ from microscope_qc.app.panels.detect.pace import seconds_for, speed_key
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region, TileGrid
-from microscope_qc.core.jobs import format_seconds
-from microscope_qc.core.wording import things
+from microscope_qc.core.wording import duration_text, share_text, things
 from microscope_qc.ml.architectures.tiles import tile_grid
 from microscope_qc.ml.tiling import slide_scale
-from microscope_qc.project.wording import percent
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -89,7 +87,7 @@ class Estimate:
         words = time_words(tiles, area=area, seconds=seconds, at_most=at_most)
         if seconds is not None and seconds > LONG_S and region is None and in_view is not None:
             part = seconds_for(self.tiles(in_view) or 0, speed_key(card)) or 0.0
-            words += f" Try the visible area first: about {format_seconds(part)}."
+            words += f" Try the visible area first: about {duration_text(part)}."
         return words
 
 
@@ -98,14 +96,14 @@ def time_words(tiles: int, *, area: str, seconds: float | None, at_most: bool) -
     if seconds is None:
         return f"The {area} has {things(tiles, 'tile')}. How long that takes is not known before the first tiles."
     most = "at most " if at_most else ""
-    return f"The {area} takes {most}about <b>{format_seconds(seconds)}</b> ({things(tiles, 'tile')})."
+    return f"The {area} takes {most}about <b>{duration_text(seconds)}</b> ({things(tiles, 'tile')})."
 
 
 def share_words(tiles: int, share: float, *, area: str, seconds: float | None) -> str:
     """How much of an area (0 to 1) will be looked at, and how long that takes."""
     if tiles == 0:
         return f"Nothing of the {area} will be looked at."
-    words = f"<b>{percent(share)}</b> of the {area} will be looked at"
+    words = f"<b>{share_text(share).capitalize()}</b> of the {area} will be looked at"
     if seconds is None:
         return f"{words}: {things(tiles, 'tile')}."
-    return f"{words}: about <b>{format_seconds(seconds)}</b> ({things(tiles, 'tile')})."
+    return f"{words}: about <b>{duration_text(seconds)}</b> ({things(tiles, 'tile')})."

@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QPushButton, QWidget
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.wording import share_text
 from microscope_qc.project.runs.mask_files import has_mask, read_mask
-from microscope_qc.project.wording import percent
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -103,7 +103,7 @@ def looked_at(folder: Path, plan: RunPlan) -> tuple[AreaMask | None, str]:
     if mask is None:
         whole = AreaMask(grid.region, (float(grid.region.shape[0]), float(grid.region.shape[1])), np.ones((1, 1), bool))
         return whole, "This detection looked at everything in its area."
-    share = percent(mask.share(grid.region)).lower()
+    share = share_text(mask.share(grid.region))
     return within(mask, grid.region), f"This detection looked at {share} of its area."
 
 

@@ -15,8 +15,8 @@ from microscope_qc.app.panels.detect.pace import remember, remember_start
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import sentence
 from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.core.jobs import Job, Progress, format_seconds
-from microscope_qc.core.wording import count_text, things
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import count_text, duration_text, progress_text, things
 from microscope_qc.project.runs.speed import starts_of
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class DetectProgress(QWidget):
         if progress.total <= 0:
             self.story.setText(progress.note or "Starting …")
             return
-        words = [f"{100 * progress.fraction:.0f} %"]
+        words = [progress_text(progress.fraction)]
         if handle.seconds_left is not None:
-            words.append(f"{format_seconds(handle.seconds_left)} left")
+            words.append(f"{duration_text(handle.seconds_left)} left")
         words.append(f"{things(self.found, 'find')} so far")
         tiles = f"{count_text(int(progress.done))} of {count_text(int(progress.total))} {progress.unit or 'tiles'}"
         told = escape(str(getattr(progress, "told", "")))  # pace, device and what had to be changed
@@ -141,10 +141,10 @@ class DetectProgress(QWidget):
         finds = getattr(result, "finds", None)
         count = finds if isinstance(finds, int) else self.found
         taken = getattr(result, "seconds", None)
-        time_text = f" in {format_seconds(taken)}" if isinstance(taken, int | float) else ""
+        time_text = f" in {duration_text(taken)}" if isinstance(taken, int | float) else ""
         before = getattr(result, "seconds_before", None)
         if time_text and before:
-            time_text += f" ({format_seconds(taken + before)} with the starts before)"
+            time_text += f" ({duration_text(taken + before)} with the starts before)"
         self._end(f"Done: {things(count, 'find')}{time_text}. Judge them in the gallery, worst first.")
 
     def _on_cancelled(self) -> None:

@@ -28,7 +28,7 @@ from microscope_qc.app.panels.finding.attributes import AttributeRows
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
-from microscope_qc.core.wording import confidence_text, count_text, size_text, state_text
+from microscope_qc.core.wording import confidence_text, count_text, rounded_text, size_text, state_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -216,9 +216,11 @@ class CardDock(QWidget):
         size = self._session.pixel_size_um or (1.0, 1.0)
         unit = "µm" if self._session.pixel_size_um is not None else "px"
         longest = np.maximum((rows["y1"] - rows["y0"]) * size[0], (rows["x1"] - rows["x0"]) * size[1])
-        self._size.setText(f"{longest.min():.3g} to {longest.max():.3g} {unit}")
+        self._size.setText(f"{rounded_text(longest.min())} to {rounded_text(longest.max())} {unit}")
         known = rows["confidence"][~np.isnan(rows["confidence"])]
-        self._confidence.setText(f"{known.min():.2f} to {known.max():.2f}" if len(known) else "drawn")
+        self._confidence.setText(
+            f"{confidence_text(known.min())} to {confidence_text(known.max())}" if len(known) else "drawn"
+        )
         self._place.setText("–")
         self._found_by.setText(", ".join(dict.fromkeys(self._finder(int(run)) for run in np.unique(rows["run_id"]))))
         self._history.setText(

@@ -16,7 +16,7 @@ from microscope_qc.app.widgets.crop_list import FindingView
 from microscope_qc.app.widgets.parts import EmptyPage
 from microscope_qc.app.widgets.review_keys import ReviewKeys
 from microscope_qc.core.boxes import BoxFilter
-from microscope_qc.core.wording import count_text, things
+from microscope_qc.core.wording import plural, things
 
 SIDE_PX = 112
 
@@ -127,7 +127,7 @@ class GalleryDock(QWidget):
         rows, shown = self._session.table.rows, self._session.filter
         rest = replace(shown, min_confidence=0.0)
         count = int(np.count_nonzero(rest.mask(rows)))
-        return f"{count_text(count)} finds are" if count != 1 else "1 find is"
+        return f"{things(count, 'finding')} {plural(count, 'is', 'are')}"
 
     def _on_empty_clicked(self) -> None:
         project = self._session.project

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QWheelEvent
@@ -14,22 +12,16 @@ from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crops import CropImage, CropProvider, CropSpec
 from microscope_qc.app.widgets.finding_paint import HALO, Look, box_of, paint_box, paint_crop
-from microscope_qc.core.wording import class_of, length_text
+from microscope_qc.core.wording import class_of, metric_text, round_length
 
 CONTEXT = 1.2
 CONTEXT_RANGE = (0.15, 12.0)
 
 
-def nice_length(longest: float) -> float:
-    """Largest of 1, 2, 5 x 10^n that is not longer than ``longest``."""
-    power = 10.0 ** math.floor(math.log10(longest))
-    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= longest * (1 + 1e-9))
-
-
 def paint_scale_bar(painter: QPainter, target: QRectF, px_per_um: float) -> None:
     """White bar with a dark rim at the lower left, about a fifth of the picture long."""
-    length_um = nice_length(target.width() * 0.22 / px_per_um)
-    text = f"{length_um:g} µm" if length_um < 1000 else f"{length_um / 1000:g} mm"
+    length_um = round_length(target.width() * 0.22 / px_per_um)
+    text = metric_text(length_um)
     left, bottom = target.left() + 16, target.bottom() - 18
     bar = QRectF(left, bottom, length_um * px_per_um, 4)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
@@ -212,11 +204,3 @@ class SlideMap(QWidget):
 
     def _on_selection_changed(self) -> None:
         self.update()
-
-
-def position_text(row: np.void, pixel_size_um: tuple[float, float] | None) -> str:
-    """Centre of a find, x before y."""
-    x, y = float(row["x0"] + row["x1"]) / 2, float(row["y0"] + row["y1"]) / 2
-    if pixel_size_um is None:
-        return f"x {x:.0f}  y {y:.0f} px"
-    return f"x {length_text(x * pixel_size_um[1])}  y {length_text(y * pixel_size_um[0])} µm"

@@ -10,12 +10,12 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidge
 
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.panels.review.crop import BigCrop, SlideMap, position_text
+from microscope_qc.app.panels.review.crop import BigCrop, SlideMap
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import StripView
 from microscope_qc.app.widgets.crops import CropProvider
 from microscope_qc.app.widgets.review_keys import HINTS, ReviewKeys
-from microscope_qc.core.wording import class_of, confidence_text, count_text, size_text, state_text
+from microscope_qc.core.wording import class_of, confidence_text, count_text, position_text, size_text, state_text
 
 STRIP_SIDE_PX = 88
 HISTORY_LINES = 4

@@ -11,7 +11,7 @@ from qtpy.QtGui import QBrush, QColor
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.stage_choice import parse_mm
 from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.core.wording import THIN_SPACE
+from microscope_qc.core.wording import number_text
 
 if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
@@ -114,12 +114,12 @@ class MarksModel(QAbstractTableModel):
             return mark.name
         if column in (X_PX, Y_PX):
             value = mark.x_px if column == X_PX else mark.y_px
-            return f"{value:,.0f}".replace(",", THIN_SPACE)
+            return number_text(value)
         if column in (STAGE_X, STAGE_Y):
             stage = mark.stage_x_mm if column == STAGE_X else mark.stage_y_mm
             return ("" if editing else "type it") if stage is None else f"{stage:.4f}"
         value = self._number(mark, column)
-        return "–" if math.isnan(value) else f"{value:.1f}"
+        return number_text(value, 1)
 
     def setData(
         self, index: QModelIndex | QPersistentModelIndex, value: Any, role: int = int(Qt.ItemDataRole.EditRole)

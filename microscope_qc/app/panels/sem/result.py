@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from microscope_qc.core.wording import length_text, things
+from microscope_qc.core.wording import degrees_text, rounded_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
@@ -26,7 +26,7 @@ def expected_error(registration: Registration, yx_px: np.ndarray) -> str:
     radii = radii[np.isfinite(radii)]
     if len(radii) == 0:
         return "cannot be said: no check possible with these marks"
-    low, high = length_text(float(radii.min())), length_text(float(radii.max()))
+    low, high = rounded_text(float(radii.min())), rounded_text(float(radii.max()))
     return f"{high} µm" if low == high else f"{low} to {high} µm"
 
 
@@ -46,11 +46,11 @@ def alignment_html(registration: Registration, *, name: str, places_px: np.ndarr
     rows = [
         (f"Expected error (95 %) {places}", expected_error(registration, places_px)),
         ("Mirrored", "yes" if registration.mirror else "no"),
-        ("Rotation", f"{registration.rotation_deg:.2f}°".replace("-", "−")),
+        ("Rotation", degrees_text(registration.rotation_deg, 2)),
         ("Scale", f"{scale.replace('-', '−')} % off the pixel size"),
     ]
     if registration.model == "affine" and not math.isclose(registration.shear_deg, 0.0, abs_tol=1e-3):
-        rows.append(("Shear", f"{registration.shear_deg:.3f}°"))
+        rows.append(("Shear", degrees_text(registration.shear_deg, 3)))
     cells = "".join(
         f"<tr><td style='padding-right: 10px'>{escape(what)}</td><td><b>{escape(value)}</b></td></tr>"
         for what, value in rows
