@@ -1,4 +1,4 @@
-"""Where a detection looks: cells of an area."""
+"""Which cells of an area a detection scans."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region, TileGrid
 
 MOST_CELLS = 1 << 26
-"""Larger masks are not read: no slide needs them."""
+"""Masks with more cells are rejected: no slide needs them."""
 FINEST_CELL_PX, CELLS_ALONG = 32, 1024
-"""Cells of a mask that begins with nothing found: as fine as this, and not more along the longer side."""
+"""Smallest cell, and the largest number of cells along the longer side, of a mask for a whole slide."""
 
 
 @dataclass(frozen=True, slots=True)
 class AreaMask:
-    """Cells of a region: ``look`` (rows, columns) says where to look, ``cell_px`` (y, x) in full-resolution pixels."""
+    """Cells of a region: ``look`` (rows, columns) is true where it is scanned, ``cell_px`` (y, x) in slide pixels."""
 
     region: Region
     cell_px: tuple[float, float]
@@ -33,21 +33,21 @@ class AreaMask:
 
     @property
     def fingerprint(self) -> str:
-        """Same area, same text."""
+        """A text that is the same for equal masks only."""
         cell = tuple(float(side) for side in self.cell_px)
         content = repr((self.region, cell, self.look.shape)).encode() + np.packbits(self.look).tobytes()
         return hashlib.sha256(content).hexdigest()[:16]
 
     def tiles(self, grid: TileGrid) -> list[int]:
-        """Tiles with anything to look at in them, in order."""
+        """Indices of the tiles with anything to scan, in order."""
         return np.flatnonzero(self._touched(grid).ravel()).tolist()
 
     def tile_count(self, grid: TileGrid) -> int:
-        """How many tiles have anything to look at in them."""
+        """Number of tiles with anything to scan."""
         return int(np.count_nonzero(self._touched(grid)))
 
     def share(self, region: Region) -> float:
-        """Which share of the cells in a region is looked at, 0 to 1."""
+        """Share of a region's cells that is scanned, 0 to 1."""
         parts = []
         for axis, ends in enumerate(((region.y0, region.y1), (region.x0, region.x1))):
             first, stop = self._cells(np.array(ends[:1]), ends[1] - ends[0], axis)
@@ -56,7 +56,7 @@ class AreaMask:
         return np.count_nonzero(here) / here.size if here.size else 0.0
 
     def at(self, y: np.ndarray, x: np.ndarray) -> Flags:
-        """Whether one looks at places in slide pixels; beside the region it is as at its border."""
+        """Whether places in slide pixels are scanned; outside the region the value at its border counts."""
         cells: list[Ints] = []
         for places, corner, side, count in zip(
             (y, x), (self.region.y0, self.region.x0), self.cell_px, self.look.shape, strict=True
@@ -65,7 +65,7 @@ class AreaMask:
         return self.look[cells[0], cells[1]]
 
     def touches(self, rows: np.ndarray | Mapping[str, np.ndarray]) -> Flags:
-        """Which boxes (rows with y0, x0, y1, x1 in slide pixels) lie at least partly where one looks."""
+        """Which boxes (rows with y0, x0, y1, x1 in slide pixels) are at least partly in scanned cells."""
         table = self._sums()
         (top, bottom), (left, right) = (
             self._between(rows[low], rows[high], axis) for axis, (low, high) in enumerate((("y0", "y1"), ("x0", "x1")))
@@ -84,7 +84,7 @@ class AreaMask:
     def _sums(self) -> np.ndarray:
         import cv2
 
-        return cv2.integral(self.look.view(np.uint8))  # ten times as fast as sums in numpy
+        return cv2.integral(self.look.view(np.uint8))  # ten times as fast as numpy's sums
 
     def _cells(self, starts: np.ndarray, tile_px: int, axis: int) -> tuple[np.ndarray, np.ndarray]:
         return self._between(starts, starts + tile_px, axis)
@@ -98,28 +98,28 @@ class AreaMask:
 
 
 def mask_from(look: np.ndarray, *, region: Region, cell_px: Sequence[float]) -> AreaMask:
-    """A person's own mask: where ``look`` (rows, columns) is true.
+    """The user's mask, true in ``look`` (rows, columns) where to scan.
 
     Raises
     ------
     InputError
-        When it leaves nothing to look at.
+        When it leaves nothing to scan.
     """
     chosen = np.asarray(look, bool)
     if chosen.ndim != 2 or not chosen.any():
-        raise InputError("The mask leaves nothing to look at.", hint="Mark at least one place.")
+        raise InputError("The mask leaves nothing to scan.", hint="Mark at least one place.")
     return AreaMask(region, (float(cell_px[0]), float(cell_px[1])), chosen)
 
 
 def open_mask(shape_px: tuple[int, int], *, look: bool) -> AreaMask:
-    """A mask over a whole slide that looks everywhere, or nowhere yet."""
+    """A mask for a whole slide with every cell set to ``look``."""
     side = max(float(FINEST_CELL_PX), max(shape_px) / CELLS_ALONG)
     cells = np.full((math.ceil(shape_px[0] / side), math.ceil(shape_px[1] / side)), look)
     return AreaMask(Region(0, 0, *shape_px), (side, side), cells)
 
 
 def mask_to_dict(mask: AreaMask) -> dict[str, Any]:
-    """Plain values for JSON."""
+    """As values that JSON can store."""
     region = mask.region
     packed = zlib.compress(np.packbits(mask.look).tobytes())
     return {
@@ -131,14 +131,14 @@ def mask_to_dict(mask: AreaMask) -> dict[str, Any]:
 
 
 def mask_from_dict(values: Any, shape_px: tuple[int, int]) -> AreaMask:
-    """The mask of :func:`mask_to_dict`, for a slide of this size; it may leave nothing to look at.
+    """The mask of :func:`mask_to_dict`, for a slide of this size; it may leave nothing to scan.
 
     Raises
     ------
     InputError
         When it cannot be read, or belongs to a slide of another size.
     """
-    damaged = InputError("The stored area of this slide cannot be read.", hint="Show the area again, or draw it anew.")
+    damaged = InputError("The stored area of this slide cannot be read.", hint="Show the area again, or redraw it.")
     try:
         rows, columns = (int(v) for v in values["shape"])
         if min(rows, columns) < 1 or rows * columns > MOST_CELLS:
@@ -153,25 +153,25 @@ def mask_from_dict(values: Any, shape_px: tuple[int, int]) -> AreaMask:
     if region != Region(0, 0, *shape_px):
         raise InputError(
             "The stored area belongs to a slide of another size; it is not used.",
-            hint="Show the area again, or draw it anew.",
+            hint="Show the area again, or redraw it.",
         )
     bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=rows * columns)
     return AreaMask(region, cell, bits.reshape(rows, columns).astype(bool))
 
 
 def read_frame(card: Mapping[str, Any], shape: Sequence[int]) -> tuple[Region, tuple[float, float]]:
-    """Region and size of a cell as they were written, where cells of this number fill the region.
+    """Stored region and size of a cell; ``shape`` is the number of cells, which must fill the region.
 
     Raises
     ------
     ValueError, KeyError, TypeError, IndexError
-        When they are not there, or do not fit.
+        When they are missing, or do not fit.
     """
     region = Region(*(int(v) for v in card["region"]))
     cell = (float(card["cell_px"][0]), float(card["cell_px"][1]))
     if region.empty or not all(math.isfinite(side) and side > 0 for side in cell):
         raise ValueError("no area")
-    # a coarse level may begin and end within a pixel of the region
+    # the cells of a coarse level may begin and end within a pixel of the region
     if any(abs(length / side - count) > 1.05 for length, side, count in zip(region.shape, cell, shape, strict=True)):
         raise ValueError("not as many cells as fit")
     return region, cell

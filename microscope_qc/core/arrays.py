@@ -1,4 +1,4 @@
-"""Kinds of numpy arrays, where a signature can say what is in one; ``np.ndarray`` says nothing about its numbers."""
+"""Types of numpy arrays for signatures; ``np.ndarray`` alone says nothing about its numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Flags = NDArray[np.bool_]
 """True or false."""
 Ints = NDArray[np.integer[Any]]
-"""Whole numbers of any size: ids, places."""
+"""Integers of any size: ids, indices."""
 Floats = NDArray[np.floating[Any]]
-"""Numbers of single or double precision."""
+"""Floating-point numbers of single or double precision."""
 Rows = NDArray[np.void]
 """Records with named columns."""

@@ -1,4 +1,4 @@
-"""Where boxes lie: found by place without looking at all of them."""
+"""A spatial index of boxes: finds those in a viewport without checking all of them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 BLOCK = 256
 SMALLEST = 20_000
-"""Below this many boxes, looking at all of them takes less time than asking an index."""
+"""With fewer boxes, checking all of them is faster than an index."""
 
 
 class BoxIndex:
     """Boxes packed into blocks of neighbours (sort-tile-recursive packing: Leutenegger et al., ICDE 1997).
 
-    Blocks hold ids, so that taking boxes out changes nothing here. Boxes that came or moved since wait in a list of
-    their own and are candidates always; when it has grown long the index is packed again.
+    Blocks hold ids, so that removing boxes changes nothing here. Boxes that were added or moved since the last packing
+    are kept in a separate list and are always candidates; when that has become long, the index is packed again.
     """
 
     def __init__(self, ids: np.ndarray, corners: np.ndarray) -> None:
@@ -23,7 +23,7 @@ class BoxIndex:
         self._waiting_count = 0
         self._room = max(4 * BLOCK, count // 8)
         order = np.concatenate([_packed(corners, group) for group in _by_size(corners)])
-        # no block holds large and small boxes: the last one of a group is filled up with its last box
+        # large and small boxes are in separate blocks: the last block of a group is padded with its last box
         self._ids = ids[order]
         starts = np.arange(0, len(order), BLOCK)
         reach = [np.minimum, np.minimum, np.maximum, np.maximum]
@@ -33,18 +33,18 @@ class BoxIndex:
 
     @property
     def worn(self) -> bool:
-        """Whether so many boxes came or moved that packing again is worth its time."""
+        """Whether so many boxes were added or moved that packing again is worthwhile."""
         return self._waiting_count > self._room
 
     def came(self, ids: np.ndarray) -> None:
-        """Take note of boxes that are new or lie elsewhere now."""
+        """Register boxes that were added or moved."""
         self._waiting.append(ids)
         self._waiting_count += len(ids)
 
     def candidates(self, y0: float, x0: float, y1: float, x1: float, *, limit: int) -> np.ndarray | None:
-        """Return ids of boxes that may overlap a viewport, sorted, each once; some may be gone or lie elsewhere now.
+        """Return ids of boxes that may overlap a viewport, sorted, without duplicates; some may be deleted or moved.
 
-        None when there are more than ``limit``: then looking at all boxes is quicker.
+        None when there are more than ``limit``: checking all boxes is then faster.
         """
         low_y, low_x, high_y, high_x = self._around
         blocks = np.flatnonzero((low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0))
@@ -58,7 +58,7 @@ class BoxIndex:
 
 
 def _by_size(corners: np.ndarray) -> list[np.ndarray]:
-    """Places of the usual boxes and of the large ones, which would make every block reach far."""
+    """Indices of the usual boxes and of the large ones, which would make every block large."""
     size = np.maximum(corners[2] - corners[0], corners[3] - corners[1])
     groups: list[np.ndarray] = []
     lowest = 0.0
@@ -71,7 +71,7 @@ def _by_size(corners: np.ndarray) -> list[np.ndarray]:
 
 
 def _packed(corners: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Places of ``group``, neighbours together, as many as fill whole blocks."""
+    """The indices in ``group`` with neighbours together, padded to whole blocks."""
     count = len(group)
     blocks = -(-count // BLOCK)
     strip = BLOCK * int(np.ceil(blocks**0.5))

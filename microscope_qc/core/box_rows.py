@@ -1,4 +1,4 @@
-"""The columns of a box, and what a person can say about one.
+"""The columns of a box, and the review states of a finding.
 
 Boxes are half-open, in full-resolution slide pixels, (y, x).
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class ReviewState(IntEnum):
-    """What a person said about a find."""
+    """The user's verdict on a finding."""
 
     UNREVIEWED = 0
     CONFIRMED = 1
@@ -20,7 +20,7 @@ class ReviewState(IntEnum):
 
     @property
     def word(self) -> str:
-        """The word on screen and in files: unreviewed, confirmed, rejected."""
+        """The state as a word, on screen and in files: unreviewed, confirmed, rejected."""
         return self.name.lower()
 
 
@@ -32,7 +32,7 @@ REJECT_REASONS = {
     "e": "outside the area of interest",
     "x": "other",
 }
-"""Letter to press after N, and the reason it gives."""
+"""Key to press after N, and the reason it stands for."""
 
 BOX_DTYPE = np.dtype(
     [
@@ -42,9 +42,9 @@ BOX_DTYPE = np.dtype(
         ("x0", "f8"),
         ("y1", "f8"),
         ("x1", "f8"),
-        ("confidence", "f4"),  # NaN where a person drew the box
+        ("confidence", "f4"),  # NaN where the user drew the box
         ("state", "u1"),
-        ("run_id", "i4"),  # 0 where a person drew or imported the box
+        ("run_id", "i4"),  # 0 where the user drew or imported the box
         ("chosen", "?"),  # chosen for the SEM
         ("reason", "O"),  # why it was rejected, "" otherwise
         ("note", "O"),
@@ -54,7 +54,7 @@ EDITABLE_COLUMNS = tuple(name for name in BOX_DTYPE.names or () if name != "id")
 
 
 def make_rows(count: int, **columns: Any) -> np.ndarray:
-    """Make ``count`` box rows; columns not given are: no id, unreviewed, drawn by a person, not chosen, no text."""
+    """Make ``count`` box rows; by default without an id, unreviewed, drawn by the user, not chosen, without texts."""
     rows = np.zeros(count, BOX_DTYPE)
     rows["confidence"] = np.nan
     rows["reason"] = ""
@@ -65,7 +65,7 @@ def make_rows(count: int, **columns: Any) -> np.ndarray:
 
 
 def class_counts(rows: np.ndarray, mask: np.ndarray) -> dict[int, int]:
-    """Return how many of the rows that a mask picks each class has; classes without any are left out."""
+    """Return the number of rows selected by a mask per class id, without classes that have none."""
     ids, counts = np.unique(rows["class_id"][mask], return_counts=True)
     return dict(zip(ids.tolist(), counts.tolist(), strict=True))
 

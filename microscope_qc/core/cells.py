@@ -1,15 +1,15 @@
-"""Text that goes into a cell of a table and must stay text, whatever a spreadsheet would make of it."""
+"""Text in table cells that must stay text and never become a spreadsheet formula."""
 
 from __future__ import annotations
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""First characters that make a spreadsheet compute (OWASP, CSV injection), full-width forms included."""
+"""First characters of formulas (OWASP, CSV injection), including the full-width forms."""
 
 
 def escape_cell(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula; :func:`unescape_cell` takes it off.
+    """Put an apostrophe before text that a spreadsheet would read as a formula; :func:`unescape_cell` removes it.
 
-    Text that begins with an apostrophe gets a second one, so that nothing is lost on the way back.
+    Text that begins with an apostrophe gets a second one, so that the original can be restored.
     """
     return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
 
@@ -20,7 +20,7 @@ def unescape_cell(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Drop the control characters that XML and spreadsheets refuse (tab and line ends stay)."""
+    """Remove the control characters that XML and spreadsheets reject, except tabs and line breaks."""
     return "".join(
         c for c in text if (c >= " " and not 0xD800 <= ord(c) <= 0xDFFF and c not in "\ufffe\uffff") or c in "\t\n\r"
     )

@@ -19,7 +19,7 @@ _TEXTS = ("name", "colour", "key", "description")
 
 
 def class_set(name: str) -> tuple[DefectClass, ...]:
-    """Return a set that comes with the program, by its name, or the one in a file ``NAME.classes.json``.
+    """Return a built-in class set by its name, or the one in a file ``NAME.classes.json``.
 
     Raises
     ------
@@ -34,9 +34,9 @@ def class_set(name: str) -> tuple[DefectClass, ...]:
 
 
 def save_class_set(path: Path | str, classes: Iterable[DefectClass]) -> Path:
-    """Write classes in their order (``.classes.json`` is added when it is missing) and return where.
+    """Write classes in their order and return the path (``.classes.json`` is added if it is missing).
 
-    What belongs to one project stays there: numbers and examples.
+    Ids and examples belong to one project, and are not written.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def load_class_set(path: Path | str) -> tuple[DefectClass, ...]:
     Raises
     ------
     InputError
-        When the file is no class set; the sentence says what is wrong.
+        When the file is not a class set; the message says what is wrong.
     """
     path = Path(path)
     try:
@@ -73,12 +73,12 @@ def load_class_set(path: Path | str) -> tuple[DefectClass, ...]:
         raise InputError(f"{path.name} is not valid JSON.", hint=f"Choose a file NAME{SUFFIX}.") from error
     entries = content.get("classes") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not 0 < len(entries) <= MOST_CLASSES:
-        raise InputError(f"{path.name} holds no classes.", hint=f"Choose a file NAME{SUFFIX}.")
+        raise InputError(f"{path.name} contains no classes.", hint=f"Choose a file NAME{SUFFIX}.")
     classes = tuple(_class(entry, number, path) for number, entry in enumerate(entries))
     codes = [defect.code for defect in classes]
     twice = next((code for code in codes if codes.count(code) > 1), None)
     if twice is not None:
-        raise InputError(f"{path.name} lists the class {twice} twice.", hint="Take one of them out.")
+        raise InputError(f"{path.name} lists the class {twice} twice.", hint="Remove one of them.")
     return classes
 
 
@@ -90,10 +90,10 @@ def _class(entry: Any, number: int, path: Path) -> DefectClass:
     weight, size = entry.get("weight", 1.0), entry.get("box_size_um")
     for name, value in texts.items():
         if not isinstance(value, str):
-            raise InputError(f"{path.name}: the {name} of class {code} is no text.", hint="Mend it in the file.")
+            raise InputError(f"{path.name}: the {name} of class {code} is not text.", hint="Correct it there.")
     for name, value in {"weight": weight, "box_size_um": 1.0 if size is None else size}.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-            raise InputError(f"{path.name}: the {name} of class {code} is no number.", hint="Mend it in the file.")
+            raise InputError(f"{path.name}: the {name} of class {code} is not a number.", hint="Correct it there.")
     texts = {"name": code.strip(), "colour": PALETTE[number % len(PALETTE)], **texts}
     side = None if size is None else float(size)
     return DefectClass(code.strip(), **texts, weight=float(weight), position=number, box_size_um=side)

@@ -1,10 +1,10 @@
-"""Defect classes and the class sets that come with the program."""
+"""Defect classes and the built-in class sets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Okabe-Ito first, then Paul Tol's muted set: told apart by colour-blind eyes, and no grey that a micrograph swallows.
+# Okabe-Ito first, then Paul Tol's muted set: safe for colour-blind users, without greys that vanish on a micrograph.
 PALETTE = (
     "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#44AA99", "#AA4499", "#DDCC77",
     "#88CCEE", "#CC6677", "#999933", "#882255", "#117733", "#6699CC",
@@ -15,10 +15,10 @@ PALETTE = (
 class DefectClass:
     """One kind of defect.
 
-    ``id`` is the project's number (0 while it is in no project), ``key`` the digit "1".."9", "0" or "",
-    ``weight`` how bad it is: 1 is usual, larger stands further ahead in "worst first". ``box_size_um`` is the side of
-    the box that one click makes (None: no size of its own). ``example_box`` is the number of a box that shows what is
-    meant (0: none), ``example_picture`` a picture file inside the project's folder that does.
+    ``id`` is its id in the project (0 while it does not belong to one), ``key`` the digit "1".."9", "0" or "",
+    ``weight`` its severity: 1 is normal, larger values come earlier in "worst first". ``box_size_um`` is the side of
+    the box that one click makes (None: the default). ``example_box`` is the id of a box that shows a typical defect
+    (0: none), ``example_picture`` an image file of one inside the project's folder.
     """
 
     code: str
@@ -84,7 +84,7 @@ CLASS_SETS = {"li-ion": LI_ION_CLASSES, "patches": PATCH_CLASSES, "magnet": MAGN
 
 
 def next_colour(used: list[str]) -> str:
-    """Return the first colour of the palette that is not used yet (the palette again from the start when all are)."""
+    """Return the first unused colour of the palette, or continue from its start when all are used."""
     for colour in PALETTE:
         if colour not in used:
             return colour

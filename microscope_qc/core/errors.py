@@ -1,10 +1,10 @@
-"""Errors a person can act on: one clear sentence, and what to do next."""
+"""Errors the user can act on: one clear sentence, and what to do next."""
 
 from __future__ import annotations
 
 
 class MicroscopeQCError(Exception):
-    """Something the person can understand and mend.
+    """A problem that the user can understand and fix.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class MicroscopeQCError(Exception):
 
 
 class InputError(MicroscopeQCError, ValueError):
-    """What the person gave does not fit (a wrong argument, an impossible number)."""
+    """Invalid input from the user (a wrong argument, an impossible number)."""
 
 
 class SlideError(MicroscopeQCError, OSError):
@@ -36,7 +36,7 @@ class ProjectError(MicroscopeQCError, OSError):
 
 
 class ReadOnlyProjectError(ProjectError):
-    """The project is open for reading only; somebody else owns it."""
+    """The project is open for reading only, because another program owns it."""
 
 
 class ExchangeError(MicroscopeQCError, ValueError):
@@ -48,8 +48,8 @@ class ModelError(MicroscopeQCError, ValueError):
 
 
 class RegistrationError(MicroscopeQCError, ValueError):
-    """Marks do not determine where the slide lies on the stage."""
+    """The marks do not determine the position of the slide on the stage."""
 
 
 class Cancelled(Exception):
-    """The person stopped the work."""
+    """The user stopped the work."""

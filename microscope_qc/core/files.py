@@ -1,4 +1,4 @@
-"""Files that are either the old or the new content, never half of one."""
+"""Atomic writing: a file has either its old or its new content, never part of one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WriteError(MicroscopeQCError, OSError):
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; it replaces ``path`` when the block ends without an error.
+    """Yield a temporary path beside ``path``, which replaces ``path`` when the block ends without an error.
 
     Raises
     ------
@@ -49,13 +49,13 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def atomic_write(path: Path | str, content: str | bytes) -> None:
-    """Write text (UTF-8) or bytes to ``path`` at once."""
+    """Write text (UTF-8) or bytes to ``path`` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def write_error(path: Path, error: OSError) -> WriteError:
-    """Turn an operating system error into a sentence for a person."""
+    """Turn an error of the operating system into a message for the user."""
     if error.errno == errno.ENOSPC:
         return WriteError(f"The disk is full; {path.name} was not written.", hint="Free some space and try again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

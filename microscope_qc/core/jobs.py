@@ -1,4 +1,4 @@
-"""Long work as a generator of :class:`Progress`: it stops at the next step when the person says so."""
+"""Long tasks as generators of :class:`Progress`, which stop at the next step when the user cancels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is.
+    """Progress of a job.
 
     ``total`` is 0 while it is not known; ``unit`` names what is counted ("tiles", "files").
     """
@@ -35,13 +35,13 @@ Job = Generator[Progress, None, T]
 
 
 class CancelToken:
-    """Set by the person's thread, read by the worker's."""
+    """Set by the user's thread, read by the worker's."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next step."""
+        """Ask the job to stop at its next step."""
         self._event.set()
 
     @property
@@ -50,18 +50,18 @@ class CancelToken:
         return self._event.is_set()
 
     def raise_if_cancelled(self) -> None:
-        """Raise :class:`Cancelled` when the person asked to stop."""
+        """Raise :class:`Cancelled` if the user has asked to stop."""
         if self._event.is_set():
             raise Cancelled
 
 
 def run_job(job: Job[T], on_progress: Callable[[Progress], None] | None = None, cancel: CancelToken | None = None) -> T:
-    """Drive a job to its end and return its result.
+    """Run a job to its end and return its result.
 
     Raises
     ------
     Cancelled
-        When ``cancel`` was set; the generator is closed first, so that its ``finally`` blocks ran.
+        When ``cancel`` was set; the generator is closed first, so that its ``finally`` blocks have run.
     """
     try:
         while True:
@@ -79,15 +79,15 @@ def run_job(job: Job[T], on_progress: Callable[[Progress], None] | None = None, 
 
 
 class TimeLeft:
-    """Estimates the seconds left from the pace of the last part of the work."""
+    """Estimates the remaining seconds from the speed of the most recent work."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._points: list[tuple[float, float]] = []
 
     def update(self, progress: Progress) -> float | None:
-        """Take a new progress; return the seconds left, or None while nothing can be said."""
-        if progress.total <= 0:  # what is still being loaded says nothing of the pace of the work
+        """Take a new progress; return the remaining seconds, or None while they cannot be estimated."""
+        if progress.total <= 0:  # loading says nothing about the speed of the work
             return None
         now = self._clock()
         if self._points and progress.done < self._points[-1][1]:

@@ -1,4 +1,4 @@
-"""The shape of a defect as somebody drew it, kept beside its box.
+"""The outline of a defect as it was drawn, stored with its box.
 
 Points are (y, x) in full-resolution slide pixels, as boxes are.
 """
@@ -28,10 +28,10 @@ LARGEST_MASK_PX = 400_000_000
 class Outline:
     """One outline.
 
-    ``kind`` says what ``parts`` holds: "polygon" polygons, each its outer ring and then its holes (rings are not closed
+    ``kind`` says what ``parts`` is: "polygon" polygons, each its outer ring and then its holes (rings are not closed
     by repeating the first point); "line" lines, each as its only ring; "ellipse" one ring of centre and radii
     ``((cy, cx), (ry, rx))``, turned by ``angle_deg`` (clockwise on screen); "mask" no parts, but ``mask_px``
-    (y0, x0, height, width) and ``counts``, the run lengths of off and on pixels column by column, as COCO has them.
+    (y0, x0, height, width) and ``counts``, the run lengths of off and on pixels column by column, as in COCO.
     """
 
     kind: str
@@ -62,12 +62,12 @@ class Outline:
 
     @classmethod
     def mask(cls, pixels: np.ndarray, y0: float, x0: float) -> Outline:
-        """Make an outline of the true pixels of a small picture whose corner is at ``y0``, ``x0``."""
+        """Make an outline from the true pixels of a small image whose corner is at ``y0``, ``x0``."""
         return cls("mask", mask_px=(float(y0), float(x0), *pixels.shape), counts=run_lengths(pixels))
 
     @classmethod
     def of_counts(cls, counts: Sequence[int], mask_px: tuple[float, float, int, int]) -> Outline:
-        """Make an outline of run lengths, column by column."""
+        """Make an outline from run lengths, column by column."""
         return cls("mask", mask_px=mask_px, counts=tuple(int(count) for count in counts))
 
     def __post_init__(self) -> None:
@@ -120,13 +120,13 @@ class Outline:
         return min(ys), min(xs), max(ys), max(xs)
 
     def pixels(self) -> np.ndarray:
-        """The mask as a boolean picture of its height and width."""
+        """The mask as a boolean image of its height and width."""
         _, _, height, width = self.mask_px or (0, 0, 0, 0)
         on = np.repeat(np.arange(len(self.counts)) % 2 == 1, self.counts)
         return on.reshape((width, height)).T
 
     def rings(self, *, steps: int = 64) -> list[Ring]:
-        """Outer rings to draw or to write where a format knows polygons only; a mask gives its border."""
+        """Outer rings for drawing and for formats that support only polygons; of a mask, its border."""
         if self.kind == "mask":
             return _borders(self)
         if self.kind != "ellipse":
@@ -139,7 +139,7 @@ class Outline:
         return [tuple(zip(y.tolist(), x.tolist(), strict=True))]
 
     def moved(self, dy: float, dx: float) -> Outline:
-        """Return the outline ``dy``, ``dx`` further down and to the right."""
+        """Return the outline shifted by ``dy`` down and ``dx`` to the right."""
         if self.kind == "mask":
             y, x, height, width = self.mask_px or (0, 0, 0, 0)
             return Outline.of_counts(self.counts, (y + dy, x + dx, height, width))
@@ -150,7 +150,7 @@ class Outline:
         return Outline(self.kind, parts)
 
     def scaled(self, factor_y: float, factor_x: float) -> Outline | None:
-        """Return the outline in a picture of another scale; None where that is no outline of its kind."""
+        """Return the outline in an image of another scale; None where its kind does not allow that."""
         if factor_y == factor_x == 1:
             return self
         if self.kind == "mask" or (self.kind == "ellipse" and self.angle_deg and factor_y != factor_x):
@@ -161,7 +161,7 @@ class Outline:
         return Outline(self.kind, parts, self.angle_deg)
 
     def to_json(self) -> str:
-        """Return the outline as text for the database; numbers come back exactly."""
+        """Return the outline as text for the database; numbers are preserved exactly."""
         value: dict[str, Any] = {"kind": self.kind}
         if self.kind == "mask":
             value |= {"mask_px": self.mask_px, "counts": self.counts}
@@ -178,7 +178,7 @@ class Outline:
         Raises
         ------
         InputError
-            When it is no outline.
+            When it is not an outline.
         """
         try:
             value = json.loads(text)
@@ -189,7 +189,7 @@ class Outline:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError("This is no outline.", hint="Draw it again.") from error
+            raise InputError("This is not an outline.", hint="Draw it again.") from error
 
 
 def _ring(points: Iterable[Sequence[float]], *, closed: bool = False) -> Ring:
@@ -213,7 +213,7 @@ def _mask_problem(mask_px: tuple[float, float, int, int] | None, counts: tuple[i
 
 
 def run_lengths(pixels: np.ndarray) -> tuple[int, ...]:
-    """Run lengths of a boolean picture, off first, column by column."""
+    """Run lengths of a boolean image, off first, column by column."""
     flat = np.asarray(pixels, bool).T.ravel()
     edges = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff(np.concatenate([[0], edges, [len(flat)]])).tolist()
@@ -224,7 +224,7 @@ def _borders(outline: Outline) -> list[Ring]:
     """Outer border of each part of a mask, along the edges of its pixels."""
     y0, x0, _, _ = outline.mask_px or (0, 0, 0, 0)
     padded = np.pad(outline.pixels(), 1).astype(np.int8)
-    # walk with the mask on the right hand: every edge between off and on is one directed step
+    # walk with the mask to the right: every edge between off and on is one directed step
     steps: dict[Point, list[Point]] = {}
     for axis in (0, 1):
         change = np.diff(padded, axis=axis)
@@ -241,7 +241,7 @@ def _borders(outline: Outline) -> list[Ring]:
         here, came = start, (0.0, 0.0)
         while here in steps:
             ends = steps[here]
-            # where two parts touch at a corner, turn right: each part keeps a border of its own
+            # where two parts touch at a corner, turn right, so that each part keeps its own border
             end = max(ends, key=partial(_turn_to, here, came))
             ends.remove(end)
             if not ends:
@@ -252,7 +252,7 @@ def _borders(outline: Outline) -> list[Ring]:
             here, came = end, step
             if here == start:
                 break
-        if signed_area(ring) > 0:  # the border of a hole runs the other way round
+        if signed_area(ring) > 0:  # the border of a hole runs the other way
             rings.append(tuple(ring))
     return rings
 
@@ -264,5 +264,5 @@ def signed_area(ring: Sequence[Point]) -> float:
 
 
 def _turn_to(here: Point, came: Point, end: Point) -> float:
-    """How far to the right the way to ``end`` turns."""
+    """How far to the right the path to ``end`` turns."""
     return came[1] * (end[0] - here[0]) - came[0] * (end[1] - here[1])

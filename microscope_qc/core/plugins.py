@@ -1,10 +1,10 @@
-"""Registries of what the program can do: built in, or brought by other packages through entry points.
+"""Registries of everything that can be added to the program: built in, or in other packages through entry points.
 
 Formats, networks, statistics and panels are found here by name. A built-in is imported when it is first used; entry
-points of the group ``microscope_qc.<group>`` stand beside the built-ins. A plugin that cannot be imported, is not what
-it says, or takes a name that is in use is left out and named in :attr:`Registry.problems`; it never stops the program.
+points of the group ``microscope_qc.<group>`` are added to the built-ins. A plugin that cannot be imported, is not what
+it claims, or takes a name in use is left out and listed in :attr:`Registry.problems`; it never stops the program.
 
-The way zarr-python finds its codecs was the model (``zarr.registry``).
+Modelled on how zarr-python finds its codecs (``zarr.registry``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def certain(found: bool) -> Match:
 
 @dataclass(frozen=True, slots=True)
 class PluginProblem:
-    """A plugin that was left out: which one, the package it came with, and why, as a sentence for the user."""
+    """A plugin that was left out: its name, its package, and the reason as a sentence for the user."""
 
     group: str
     name: str
@@ -56,19 +56,19 @@ class PluginProblem:
 
 
 class Registry(Generic[T]):
-    """Things of one kind, by name, in order: built-ins first, then plugins by name.
+    """Objects of one kind by name, in order: built-ins first, then plugins by name.
 
     Parameters
     ----------
     group
         Entry points of ``microscope_qc.<group>`` are read.
     check
-        Gives the object its type: returns it when it is what the group holds, raises TypeError or ValueError with a
-        reason otherwise.
+        Returns the object with its type if it is what the group contains; raises TypeError or ValueError with a reason
+        otherwise.
     builtin
-        Names and where they stand, as "module:attribute".
+        Names and their locations as "module:attribute".
     what
-        What one of them is called in messages, such as "annotation format".
+        What an object is called in messages, such as "annotation format".
     """
 
     def __init__(
@@ -92,16 +92,16 @@ class Registry(Generic[T]):
         return len(self.names())
 
     def names(self) -> list[str]:
-        """All names; nothing is imported for it, so a plugin that turns out to be unusable is still among them."""
+        """All names, without importing anything; a plugin that is not usable is still among them."""
         return [*self._builtin, *sorted(self._found())]
 
     def get(self, name: str) -> T:
-        """Return the thing of this name, importing it now if need be.
+        """Return the object of this name, importing it if necessary.
 
         Raises
         ------
         InputError
-            When there is none, or it is a plugin that cannot be used.
+            When there is none, or it is a plugin that is not usable.
         """
         if name in self._loaded:
             return self._loaded[name]
@@ -114,12 +114,12 @@ class Registry(Generic[T]):
             raise InputError(f"There is no {self.what} {name!r}.", hint=hint)
         try:
             return self._keep(name, self._honest(name, self._check(plugin.load())))
-        except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises, the program goes on
+        except (Exception, SystemExit) as error:  # third-party code: whatever it raises, the program continues
             problem = self._leave_out(plugin, error)
             raise InputError(f"There is no {self.what} {name!r}.", hint=str(problem)) from error
 
     def drop(self, name: str, error: Exception) -> None:
-        """Leave a plugin out that failed while it was used; a built-in's fault is raised, and not hidden."""
+        """Leave out a plugin that failed in use; the error of a built-in is raised instead."""
         plugin = self._found().get(name)
         if plugin is None:
             raise error
@@ -127,11 +127,11 @@ class Registry(Generic[T]):
         self._leave_out(plugin, error)
 
     def usable(self) -> list[str]:
-        """All names whose things can be used: plugins are imported for it, built-ins are not."""
+        """All names that can be used; plugins are imported to find out, built-ins are not."""
         return [name for name in self.names() if name in self._builtin or self._is_usable(name)]
 
     def items(self) -> list[tuple[str, T]]:
-        """Names and things; plugins that cannot be used are left out."""
+        """Names and objects, without plugins that are not usable."""
         found = []
         for name in self.names():
             try:
@@ -142,17 +142,17 @@ class Registry(Generic[T]):
         return found
 
     def values(self) -> list[T]:
-        """All things; plugins that cannot be used are left out."""
+        """All objects, without plugins that are not usable."""
         return [thing for _, thing in self.items()]
 
     @property
     def problems(self) -> list[PluginProblem]:
-        """The plugins that were left out so far, and why."""
+        """The plugins that were left out so far, with the reasons."""
         self._found()
         return list(self._problems)
 
     def package_of(self, name: str) -> str:
-        """Return the package that brought a name; "" for a built-in."""
+        """Return the package that a name comes from; "" for a built-in."""
         plugin = self._found().get(name)
         return "" if plugin is None else _package(plugin)
 
@@ -189,7 +189,7 @@ class Registry(Generic[T]):
         said = reason if isinstance(reason, str) else _reason(reason)
         problem = PluginProblem(self.group, point.name, _package(point), said)
         self._problems.append(problem)
-        log.warning("%s", problem)  # on the command line it is printed, in the window it stands in the log
+        log.warning("%s", problem)  # printed on the command line, shown in the log of the window
         if not isinstance(reason, str):
             log.info("Where the plugin %s failed:", point.name, exc_info=reason)
         if self._plugins is not None and self._plugins.get(point.name) is point:

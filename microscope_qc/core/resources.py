@@ -1,4 +1,4 @@
-"""Where icons, class sets and bundled models lie, in a wheel and in an editable install alike."""
+"""Finds icons, class sets and bundled models, in a wheel and in an editable install alike."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def resource(*parts: str) -> Path:
     Raises
     ------
     InputError
-        When the installation lacks it.
+        When it is missing from the installation.
     """
     package = Path(__file__).resolve().parent.parent
     for root in (package / "resources", package.parent / "resources"):
         path = root.joinpath(*parts)
         if path.exists():
             return path
-    raise InputError(f"The installation lacks {'/'.join(parts)}.", hint="Install microscope-qc again.")
+    raise InputError(f"{'/'.join(parts)} is missing.", hint="Install microscope-qc again.")

@@ -1,4 +1,4 @@
-"""A child process of the program: started through the command line, listened to on its stderr, ended politely."""
+"""Runs a command of the program in a child process: reads its stderr, and stops it gracefully."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PATIENCE_SECONDS = 15.0
 
 
 class CommandChild:
-    """A command of the program in a process of its own: listened to on its stderr, ended politely.
+    """A command of the program in a child process: its stderr is read, and it is stopped gracefully.
 
     Parameters
     ----------
     arguments
-        The command and what it is given; ``--progress json`` is added.
+        The command and its arguments; ``--progress json`` is added.
     name
-        Of the thread that listens.
+        Name of the thread that reads its stderr.
     """
 
     def __init__(self, arguments: Sequence[str], *, name: str) -> None:
         environment = dict(os.environ, PYTHONIOENCODING="utf-8")
-        # waiting threads that spin would take the processor from the window
+        # waiting threads that spin would take CPU time from the window
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         group: dict[str, Any] = {}
         if sys.platform == "win32":
@@ -58,22 +58,22 @@ class CommandChild:
 
     @property
     def pid(self) -> int:
-        """Number of the process."""
+        """Process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it is still running."""
         return self._process.poll() is None
 
     @property
     def code(self) -> int | None:
-        """Exit code, None while it runs."""
+        """Exit code; None while it is running."""
         return self._process.poll()
 
     @property
     def last_words(self) -> str:
-        """The last sentence it said, or how it ended."""
+        """The last message it printed, or how it ended."""
         self._listener.join(timeout=5)
         if self._sentences:
             return self._sentences[-1]
@@ -83,14 +83,14 @@ class CommandChild:
         return f"the process ended with code {code}."
 
     def wait(self, seconds: float) -> None:
-        """Wait until it ends, but not longer."""
+        """Wait until it ends, for at most ``seconds``."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return
 
     def stop(self) -> None:
-        """Ask it to end, and end it when it does not listen."""
+        """Ask it to end, and kill it if it does not."""
         if self.running:
             if sys.platform == "win32":
                 self._process.send_signal(signal.CTRL_BREAK_EVENT)
@@ -106,7 +106,7 @@ class CommandChild:
 
 
 class Child(CommandChild):
-    """The process that runs the model; it ends with this one."""
+    """The process that runs a model; it ends together with this one."""
 
     def __init__(self, run_folder: Path) -> None:
         super().__init__(["worker", str(run_folder), "--parent", str(os.getpid())], name="detection")

@@ -1,4 +1,4 @@
-"""Opening a slide means opening its project; a slide without one gets one. Asks nothing."""
+"""Opens the project of a slide, and makes one if there is none, without asking the user."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def project_for(
     ----------
     path
         ``NAME.mqc``, or a slide. The project of a slide is ``SLIDE.mqc`` beside it, or in the documents folder when
-        the slide's folder is read-only. A project of that name that is about another slide is left alone: the next free
-        name is taken.
+        the slide's folder is read-only. A project of that name that belongs to another slide is left untouched: the
+        next free name is taken.
     classes
-        Classes of a project that is made here.
+        Classes of a new project.
     program
-        "window" or "command": what others are told about the owner.
+        "window" or "command": what other programs are told about the owner.
 
     Returns
     -------
     Project
-        Open for writing; for reading when somebody else owns it (see its ``owner``) or it cannot be written.
+        Open for writing, or for reading when another program owns it (see its ``owner``) or it cannot be written.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def project_for(
         return _open(place, program=program)
     if not place.exists():
         raise InputError(
-            f"There is no file {place}.", hint="Check the name; a slide that was moved is opened where it is."
+            f"There is no file {place}.", hint="Check the name; open a slide that was moved at its new place."
         )
     for folder in (place.parent, documents_folder()):
         for candidate in _names(folder, slide_stem(place)):
@@ -63,12 +63,12 @@ def project_for(
             continue
     raise ProjectError(
         f"No project can be made for {place.name}: neither its folder nor {documents_folder()} can be written.",
-        hint="Copy the slide to a folder of yours.",
+        hint="Copy the slide to a folder that you can write to.",
     )
 
 
 def documents_folder() -> Path:
-    """Return where projects of slides in read-only folders go."""
+    """Return the folder for projects of slides in read-only folders."""
     import platformdirs
 
     return platformdirs.user_documents_path() / DOCUMENTS_FOLDER
@@ -88,10 +88,10 @@ def _open(folder: Path, *, program: str) -> Project:
 
 
 def _is_about(folder: Path, slide: Path) -> bool:
-    # a project that cannot be read raises: making a second one beside it would hide that from the person
+    # a project that cannot be read raises an error: making a second one beside it would hide that from the user
     with Project.open(folder, write=False) as project:
         records = list(project.slides)
     if not records or any(record.path == slide for record in records):
         return True
-    known = {record.fingerprint for record in records}  # only now is the slide read: that takes a while on a network
+    known = {record.fingerprint for record in records}  # the slide is read last: on a network that takes a while
     return any(scene.fingerprint in known for scene in read_facts(slide))

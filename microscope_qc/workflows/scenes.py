@@ -1,4 +1,4 @@
-"""Small steps that several results share."""
+"""Small steps that several workflows share."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def open_scene(record: SlideRecord) -> Iterator[Mosaic]:
 
 
 def kept(rows: np.ndarray) -> np.ndarray:
-    """Leave out rejected finds."""
+    """Leave out rejected findings."""
     keep: Flags = rows["state"] != ReviewState.REJECTED
     return rows[keep]

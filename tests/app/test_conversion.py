@@ -169,7 +169,7 @@ def test_a_child_that_fails_says_why(session: Any, tmp_path: Path) -> None:
     (tmp_path / "S1.png").write_bytes(b"no picture")
     with pytest.raises(SlideError, match=r"ended early.*S1\.png") as caught:
         run_job(convert_in_child(session.slide, tmp_path / "out.ome.zarr"))
-    assert "goes on from there" in caught.value.hint
+    assert "continue from there" in caught.value.hint
 
 
 def test_another_slide_of_the_same_name_is_not_used(session: Any, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_tiles_of_a_mask() -> None:
         tile = grid[index]
         touches = tile.y0 < 300 and tile.y1 > 200 and tile.x0 < 500 and tile.x1 > 400
         assert (index in mask.tiles(grid)) == touches
-    with pytest.raises(InputError, match="nothing to look at"):
+    with pytest.raises(InputError, match="nothing to scan"):
         mask_from(np.zeros((3, 3), bool), region=Region(0, 0, 3, 3), cell_px=(1, 1))
 
 

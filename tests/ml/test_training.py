@@ -104,7 +104,7 @@ def test_wrong_settings(coco: Path, tmp_path: Path, change: dict, words: str) ->
 
 def test_a_finished_model_is_not_overwritten(coco: Path, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(InputError, match="holds a model already"):
+    with pytest.raises(InputError, match="already contains a model"):
         run_job(train(coco, tmp_path, **SMALL))
 
 

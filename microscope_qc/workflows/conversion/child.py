@@ -1,4 +1,4 @@
-"""A conversion beside the window: where the copy goes, what it takes, and the child process that makes it."""
+"""A conversion from the window: where the copy goes, how large it is, and the child process that writes it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from microscope_qc.workflows.open import documents_folder
 
 SUFFIX = ".ome.zarr"
 LEVELS_SHARE = 4 / 3
-"""Pixels of a pyramid against those of its full resolution."""
+"""Ratio of all pixels of a pyramid to those of its full resolution."""
 WRITING_SHARE = 0.75
-"""Share of a conversion's time until everything is written; reading it back takes the rest (measured)."""
+"""Share of a conversion's time for writing; the rest is for reading back (measured)."""
 LOOK_SECONDS = 0.2
 MOST_NAMES = 99
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionPlan:
-    """What a conversion would do.
+    """Where a conversion would write, and how much.
 
-    ``decoded_bytes`` are the pixels of full resolution, ``needed_bytes`` the most that the copy may take; it is usually
-    less. ``copy`` describes a copy of the slide that lies there already.
+    ``decoded_bytes`` is the size of the full-resolution pixels, ``needed_bytes`` an upper limit for the copy, which is
+    usually smaller. ``copy`` describes a copy of the slide that already exists there.
     """
 
     out: Path
@@ -43,7 +43,7 @@ class ConversionPlan:
 
 
 def plan_conversion(slide: SlideRecord, mosaic: Mosaic) -> ConversionPlan:
-    """Look where a copy would go and whether there is one (may take a while on a network drive).
+    """Find the place for a copy, and whether it exists already (may take a while on a network drive).
 
     It goes beside the slide, or into the documents folder when the slide's folder is read-only.
 
@@ -58,8 +58,8 @@ def plan_conversion(slide: SlideRecord, mosaic: Mosaic) -> ConversionPlan:
     folder = next((f for f in (slide.path.parent, documents_folder()) if _writable(f)), None)
     if folder is None:
         raise SlideError(
-            f"There is no place for a copy of {slide.name}: its folder and {documents_folder()} are read-only.",
-            hint="Convert it with “microscope-qc convert” to a folder of yours.",
+            f"There is nowhere to put a copy of {slide.name}: its folder and {documents_folder()} are read-only.",
+            hint="Convert it with “microscope-qc convert” to a folder that you can write to.",
         )
     names = [f"{stem}{SUFFIX}", *(f"{stem} ({number}){SUFFIX}" for number in range(2, MOST_NAMES))]
     out, copy = folder / names[-1], None
@@ -76,10 +76,10 @@ def plan_conversion(slide: SlideRecord, mosaic: Mosaic) -> ConversionPlan:
 
 
 def read_copy(path: Path, slide: SlideRecord) -> SceneFacts | None:
-    """What the project stores about a copy of a slide; None where ``path`` holds something else."""
+    """What the project stores about a copy of a slide; None where ``path`` is something else."""
     try:
         facts = read_facts(path, scene=slide.scene)[0]
-    except (MicroscopeQCError, OSError):  # whatever lies there, it is not a copy that can be used
+    except (MicroscopeQCError, OSError):  # whatever is there, it is not a usable copy
         return None
     return facts if facts.fingerprint == slide.fingerprint else None
 
@@ -90,13 +90,13 @@ def convert_in_child(slide: SlideRecord, out: Path) -> Job[SceneFacts]:
     Returns
     -------
     Job[SceneFacts]
-        Yields the child's own progress; returns what the project stores about the copy. Closing it stops the child;
-        the next conversion to the same place goes on from there, unless :func:`discard_unfinished` was called.
+        Yields the child's progress; returns what the project stores about the copy. Closing it stops the child; the
+        next conversion to the same place continues from there, unless :func:`discard_unfinished` was called.
 
     Raises
     ------
     SlideError
-        When the child ended early, with the last sentence it said, or the copy is not the slide.
+        When the child ended early, with its last message, or the copy differs from the slide.
     """
     arguments = ["convert", str(slide.path), str(out), "--keep"]
     if slide.scene is not None:
@@ -108,7 +108,7 @@ def convert_in_child(slide: SlideRecord, out: Path) -> Job[SceneFacts]:
 
 
 def discard_unfinished(out: Path) -> None:
-    """Delete what a stopped conversion has left to be continued."""
+    """Delete what a stopped conversion left for being continued."""
     from microscope_qc.slides.pyramid.part import part_folder
 
     shutil.rmtree(part_folder(out), ignore_errors=True)
@@ -125,16 +125,16 @@ def _follow(start: Callable[[], CommandChild], slide: SlideRecord, out: Path) ->
     if child.code != 0:
         raise SlideError(
             f"The conversion of {slide.name} ended early: {child.last_words}",
-            hint="Started again, it goes on from there.",
+            hint="Start it again to continue from there.",
         )
     facts = read_copy(out, slide)
     if facts is None:
-        raise SlideError(f"{out.name} was written, but its pixels are not those of {slide.name}.", hint="Delete it.")
+        raise SlideError(f"{out.name} was written, but its pixels differ from {slide.name}.", hint="Delete it.")
     return facts
 
 
 def _as_one(status: Mapping[str, Any]) -> Progress:
-    """Writing and checking on one scale, so that the time left is that of the whole conversion."""
+    """Writing and checking on one scale, so that the remaining time is that of the whole conversion."""
     part = Progress(status.get("done") or 0, status.get("total") or 0)
     unit, note = str(status.get("unit") or ""), str(status.get("note") or "")
     if unit == "tiles":

@@ -1,4 +1,4 @@
-"""Copy a slide of any format into OME-Zarr pyramids, without losing a grey value."""
+"""Copies a slide of any format into lossless OME-Zarr pyramids."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ def convert(
 ) -> Job[list[Path]]:
     """Write every scene of a slide, or one of them, as an OME-Zarr 0.5 pyramid.
 
-    A conversion that was killed, or whose source went away, is continued by the next one of the same slide to the same
-    place. Places of the slide that cannot be read are filled, and told by
+    A conversion that was killed, or whose source was disconnected, is continued by the next one of the same slide to
+    the same place. Places of the slide that cannot be read are filled and listed by
     :func:`~microscope_qc.slides.pyramid.write.damaged_places`.
 
     Parameters
     ----------
     out_path
-        Folder to make. Several scenes make ``OUT_<scene>.ome.zarr`` each.
+        Folder to write. Several scenes become ``OUT_<scene>.ome.zarr`` each.
     scene
         Name of the only scene to convert.
     pixel_size_um
-        Size of a pixel, over what the file says.
+        Pixel size that replaces the one in the file.
     verify
         Read everything back at the end and compare it with what was written.
     resume
         Continue where an earlier conversion stopped; False starts again.
     keep_stopped
-        Let the next conversion continue also when this job is closed; without it, closing leaves nothing behind.
+        Let the next conversion continue even when this job is closed; otherwise closing leaves nothing behind.
 
     Returns
     -------
     Job[list of Path]
-        Yields progress in tiles of the scene at work, then in files while it verifies, and returns the folders written.
+        Yields progress in tiles of the current scene, then in files while verifying; returns the folders written.
 
     Raises
     ------
     SlideError
-        When the slide cannot be read, or more than 5 % of it.
+        When the slide, or more than 5 % of it, cannot be read.
     WriteError
-        When the disk is full or read-only, or does not hold what was written; what was there before stays.
+        When the disk is full or read-only, or did not store what was written; what was there before stays.
     """
     source, out = Path(slide_path), Path(out_path)
     with open_slide(source, pixel_size_um=pixel_size_um) as slide:
@@ -106,17 +106,17 @@ def _convert_scene(source: Path, mosaic: Mosaic, target: Path, resuming: Resumin
 
 
 def _check_apart(source: Path, target: Path) -> None:
-    """Refuse to write a slide over itself, into itself, or over the folder it lies in."""
+    """Refuse to write a slide over itself, into itself, or over the folder that contains it."""
     try:
         here, there = source.resolve(), target.resolve()
     except (OSError, RuntimeError) as error:
-        raise WriteError(f"{target} cannot be written: its links lead nowhere.", hint="Choose another name.") from error
+        raise WriteError(f"{target} cannot be written: it is a broken link.", hint="Choose another name.") from error
     if here == there or here in there.parents or there in here.parents:
         raise InputError(f"{source.name} cannot be converted into itself.", hint="Choose another name.")
 
 
 def _state(source: Path) -> dict[str, int]:
-    """What changes when somebody writes to the slide."""
+    """What changes when the slide is written to."""
     facts = source.stat()
     return {"bytes": facts.st_size, "modified_ns": facts.st_mtime_ns}
 

@@ -1,4 +1,4 @@
-"""Cutting pictures out of slides, with the boxes that lie in them."""
+"""Cuts images out of slides, with the boxes that are in them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from microscope_qc.exchange.document import Box
 from microscope_qc.slides import Mosaic
 
 SMALLEST_SHARE = 0.3
-"""A box of which less lies in a picture is not annotated there."""
+"""A box with a smaller share inside an image is not annotated there."""
 _FILLS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One picture: a region of the slide, which may reach over its end, and the picture's height and width."""
+    """One image: a region of the slide, which may reach beyond its edge, and the height and width of the image."""
 
     region: Region
     shape: tuple[int, int]
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Pixels of the picture per pixel of the slide, (y, x)."""
+        """Pixels of the image per pixel of the slide, (y, x)."""
         height, width = self.region.shape
         return self.shape[0] / height, self.shape[1] / width
 
@@ -44,14 +44,14 @@ def plan_tiles(
     background: float,
     rng: np.random.Generator,
 ) -> list[Cut]:
-    """Choose the tiles of a slide that hold one of ``boxes``, and a share of those without any of ``others``.
+    """Choose the tiles of a slide that contain any of ``boxes``, and a share of those without any of ``others``.
 
     Parameters
     ----------
     side, overlap
-        In the slide's pixels; ``tile_px`` is the side of the picture.
+        In the slide's pixels; ``tile_px`` is the side of the image.
     boxes, others
-        Corners (N, 4); tiles that hold only ``others`` are neither shown nor taken for background.
+        Corners (N, 4); tiles that contain only ``others`` are used neither as examples nor as background.
     """
     tiles = padded_tiles(shape_px, side, overlap) if pad else list(TileGrid(Region(0, 0, *shape_px), side, overlap))
     full = [tile for tile in tiles if overlapping(boxes, tile).any()]
@@ -66,7 +66,7 @@ def plan_tiles(
 
 
 def padded_tiles(shape_px: tuple[int, int], side: int, overlap: int) -> list[Region]:
-    """Tiles of equal distance and size; the last ones of a row and a column may reach over the slide's end."""
+    """Tiles of equal spacing and size; the last ones of a row and a column may reach beyond the slide."""
     starts = []
     for length in shape_px:
         count = max(1, -(-(length - overlap) // (side - overlap)))
@@ -75,12 +75,12 @@ def padded_tiles(shape_px: tuple[int, int], side: int, overlap: int) -> list[Reg
 
 
 def overlapping(boxes: np.ndarray, region: Region) -> np.ndarray:
-    """Boolean (n,): which boxes reach into the region."""
+    """Boolean (n,): which boxes overlap the region."""
     return (boxes[:, 0] < region.y1) & (boxes[:, 2] > region.y0) & (boxes[:, 1] < region.x1) & (boxes[:, 3] > region.x0)
 
 
 def read_cut(mosaic: Mosaic, cut: Cut) -> np.ndarray:
-    """Read a picture, (h, w, 3) uint8; what lies over the slide's end is black."""
+    """Read an image, (h, w, 3) uint8; what is beyond the slide is black."""
     inside = cut.region.clip((mosaic.shape[0], mosaic.shape[1]))
     if inside == cut.region:
         return mosaic.read_scaled(cut.region, cut.shape)
@@ -98,12 +98,12 @@ def clipped_boxes(
     visible: float = SMALLEST_SHARE,
     details: tuple[dict[int, dict[str, Any]], dict[int, Outline]] = ({}, {}),
 ) -> list[Box]:
-    """Boxes in pixels of the picture, cut at its border; a box that is cut leaves its outline behind.
+    """Boxes in pixels of the image, clipped at its border; a clipped box loses its outline.
 
     Parameters
     ----------
     visible
-        Share of a box that must lie in the picture, unless it fills half of the picture.
+        Share of a box that must be in the image, unless it fills half of the image.
     details
         Attributes and outlines by box id.
     """

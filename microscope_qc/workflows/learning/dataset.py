@@ -1,4 +1,4 @@
-"""Training pictures cut from projects: what a user confirmed or drew, with some background."""
+"""Cuts training images from projects: what the user confirmed or drew, and some background."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ LAYOUTS = ("around", "tiles")
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """What was cut.
+    """The images that were cut.
 
-    ``unreviewed`` counts pictures in which findings wait for a judgement: a model learns them as background.
+    ``unreviewed`` counts images with unreviewed findings, which a model learns as background.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class DatasetSummary:
 
 
 def trusted(rows: np.ndarray) -> np.ndarray:
-    """Boxes a user confirmed, or drew and did not reject."""
+    """Boxes that the user confirmed, or drew and did not reject."""
     drawn = np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
     keep: Flags = (rows["state"] == ReviewState.CONFIRMED) | drawn
     return rows[keep]
@@ -72,36 +72,36 @@ def make_dataset(
     format: str = "coco",
     classes: Collection[str] | None = None,
 ) -> Job[DatasetSummary]:
-    """Cut pictures into ``out/images`` with their boxes beside them (COCO: ``out/annotations.json``).
+    """Cut images into ``out/images``, with their boxes beside them (COCO: ``out/annotations.json``).
 
     Parameters
     ----------
     tile_px
-        Side of a picture.
+        Side of an image.
     pixel_size_um
-        Pixel size of the pictures; None takes each slide's own.
+        Pixel size of the images; None takes each slide's own.
     background
-        Share of pictures without a defect; those of rejected findings come first, as they are what a model confuses.
+        Share of images without a defect; those of rejected findings come first, because models confuse them.
     seed
-        The same seed cuts the same pictures.
+        The same seed cuts the same images.
     layout
-        "around": a picture around every box, the box anywhere in it. "tiles": the slide in equal tiles, of which those
-        with boxes are taken and some of the others.
+        "around": an image around every box, with the box anywhere in it. "tiles": the slide in equal tiles; those with
+        boxes and some of the others are taken.
     overlap_px
-        How far neighbouring tiles overlap, in pixels of the pictures.
+        Overlap of neighbouring tiles, in pixels of the images.
     pad
-        Tiles at the slide's end reach over it and are filled up with black; otherwise they are moved back inside.
+        Tiles at the edge of the slide reach beyond it and are padded with black; otherwise they are moved inside.
     visible
-        A box of which a smaller share lies in a picture is not annotated there.
+        A box with a smaller share inside an image is not annotated there.
     format
         Name of any annotation format.
     classes
-        Codes of the classes to annotate; None takes all. Findings of the others are not background either.
+        Codes of the classes to annotate; None takes all. Findings of other classes are not background either.
 
     Raises
     ------
     InputError
-        When nothing was confirmed or drawn, or ``out`` holds pictures already.
+        When nothing was confirmed or drawn, or ``out`` already contains images.
     """
     cutting = Cutting(tile_px, pixel_size_um, background, layout, overlap_px, pad, visible)
     dataset = _Dataset(_new_folder(Path(out)), FORMATS.get(format), cutting, classes)
@@ -115,12 +115,12 @@ def make_dataset(
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How pictures are cut out of a slide; the parameters are those of :func:`make_dataset`.
+    """How images are cut out of a slide; for the parameters see :func:`make_dataset`.
 
     Raises
     ------
     InputError
-        When no picture can be cut so.
+        When images cannot be cut like this.
     """
 
     tile_px: int
@@ -133,17 +133,17 @@ class Cutting:
 
     def __post_init__(self) -> None:
         if not 32 <= self.tile_px <= 8192:
-            raise InputError(f"Pictures of {self.tile_px} px cannot be cut.", hint="Choose a side from 32 to 8192.")
+            raise InputError(f"Images of {self.tile_px} px cannot be cut.", hint="Choose a side from 32 to 8192.")
         if self.pixel_size_um is not None and not 1e-4 < self.pixel_size_um < 1e4:
-            raise InputError(f"A pixel cannot be {self.pixel_size_um} um large.", hint="Give a size such as 0.5.")
+            raise InputError(f"A pixel size of {self.pixel_size_um} um is not possible.", hint="Give one such as 0.5.")
         if not 0 <= self.background < 1:
             raise InputError("The share of background must be at least 0 and below 1.")
         if self.layout not in LAYOUTS:
-            raise InputError(f"Pictures cannot be cut {self.layout!r}.", hint=f"Choose {' or '.join(LAYOUTS)}.")
+            raise InputError(f"There is no layout {self.layout!r}.", hint=f"Choose {' or '.join(LAYOUTS)}.")
         if not 0 <= self.overlap_px < self.tile_px:
-            raise InputError("Tiles overlap by less than their side.", hint="Choose an overlap from 0 to the side.")
+            raise InputError("The overlap of tiles must be less than their side.", hint="Choose a smaller overlap.")
         if not 0 <= self.visible <= 1:
-            raise InputError("The share of a box that must be visible is from 0 to 1.")
+            raise InputError("The visible share of a box must be from 0 to 1.")
 
     def plan(self, rows: np.ndarray, record: SlideRecord, rng: np.random.Generator) -> list[Cut]:
         """Choose the regions of a slide to cut.
@@ -151,7 +151,7 @@ class Cutting:
         Raises
         ------
         InputError
-            When a pixel size is asked for and the slide's own is not known.
+            When a pixel size is requested and the slide's own is unknown.
         """
         side = self._side(record)
         if self.layout == "around":
@@ -169,7 +169,7 @@ class Cutting:
         )
 
     def _side(self, record: SlideRecord) -> int:
-        """Side of a picture in the slide's pixels."""
+        """Side of an image in the slide's pixels."""
         if self.pixel_size_um is None:
             return self.tile_px
         if record.pixel_size_um is None:
@@ -179,12 +179,12 @@ class Cutting:
         return max(8, round(self.tile_px * self.pixel_size_um / record.pixel_size_um[1]))
 
     def pixel_size_of(self, record: SlideRecord) -> tuple[float, float] | None:
-        """Pixel size (y, x) of a slide's pictures in um."""
+        """Pixel size (y, x) of a slide's images in um."""
         return (self.pixel_size_um, self.pixel_size_um) if self.pixel_size_um else record.pixel_size_um
 
 
 class _Dataset:
-    """The pictures written so far, and what lies in them."""
+    """The images written so far, and their boxes."""
 
     def __init__(self, out: Path, known: AnnotationFormat, cutting: Cutting, classes: Collection[str] | None) -> None:
         self._out, self._format, self._cutting, self._classes = out, known, cutting, classes
@@ -193,14 +193,14 @@ class _Dataset:
         self._unreviewed = 0
 
     def add_classes(self, project: Project) -> None:
-        """Take over the classes that are asked for and not there yet."""
+        """Add the requested classes that are still missing."""
         listed = {cls.code for cls in self._document.classes}
         for cls in project.classes:
             if cls.code not in listed and (self._classes is None or cls.code in self._classes):
                 self._document.classes.append(cls)
 
     def add_slide(self, project: Project, record: SlideRecord, seed: int) -> Iterator[Progress]:
-        """Cut the pictures of a slide; none where nothing is confirmed or drawn."""
+        """Cut the images of a slide; none where nothing is confirmed or drawn."""
         everything = project.boxes.rows(record.id, shown=False)
         rows = _set_aside(everything, project, self._classes)
         if len(trusted(rows)) == 0:
@@ -234,9 +234,9 @@ class _Dataset:
         """
         if not self._counts:
             raise InputError(
-                "Nothing in these projects is confirmed or drawn by a user."
+                "Nothing in these projects was confirmed or drawn."
                 if self._classes is None
-                else f"No finding of {', '.join(sorted(self._classes)) or 'no class'} is confirmed or drawn by a user.",
+                else f"No finding of {', '.join(sorted(self._classes)) or 'any class'} was confirmed or drawn.",
                 hint="Confirm some findings in the gallery first.",
             )
         self._format.write(_annotations_place(self._out, self._format), self._document)
@@ -257,7 +257,7 @@ def _new_folder(out: Path) -> Path:
 
 
 def _set_aside(rows: np.ndarray, project: Project, classes: Collection[str] | None) -> np.ndarray:
-    """Rows in which findings of classes nobody asked for wait for a judgement: no example, and no background."""
+    """Rows in which findings of other classes are unreviewed, so that they are neither examples nor background."""
     if classes is None:
         return rows
     wanted = [cls.id for cls in project.classes if cls.code in classes]
@@ -269,16 +269,16 @@ def _set_aside(rows: np.ndarray, project: Project, classes: Collection[str] | No
 
 def _annotations_place(out: Path, known: AnnotationFormat) -> Path:
     if known.name == "yolo":
-        return out  # makes its folder "labels" beside "images" itself
+        return out  # the format makes its folder "labels" beside "images"
     if known.name == "labelme":
-        return out / "images"  # LabelMe looks for its files beside the pictures
+        return out / "images"  # LabelMe expects its files beside the images
     return out / "annotations" if known.is_folder else out / f"annotations{known.suffix}"
 
 
 def plan_cuts(
     rows: np.ndarray, shape_px: tuple[int, int], side: int, tile_px: int, *, background: float, rng: np.random.Generator
 ) -> list[Cut]:
-    """Choose regions: every trusted box lies whole in at least one (as far as it fits), then background."""
+    """Choose regions: every trusted box is completely inside at least one if it fits, then background."""
     good, scale = coordinates(trusted(rows)), tile_px / side
     other = coordinates(rows[rows["state"] == ReviewState.UNREVIEWED])
     regions: list[Region] = []
@@ -307,7 +307,7 @@ def plan_cuts(
 
 
 def _around(box: np.ndarray, shape_px: tuple[int, int], side: int, rng: np.random.Generator) -> Region:
-    """Square region with the box somewhere inside, moved into the slide."""
+    """Square region with the box somewhere inside it, moved into the slide."""
     starts, stops = [], []
     for axis in (0, 1):
         low, high, limit = float(box[axis]), float(box[axis + 2]), shape_px[axis]
@@ -336,5 +336,5 @@ def _write_picture(path: Path, picture: np.ndarray) -> None:
 
     coded, data = cv2.imencode(".png", picture[..., ::-1])
     if not coded:
-        raise InputError(f"The picture {path.name} cannot be coded as PNG.")
+        raise InputError(f"The image {path.name} cannot be encoded as PNG.")
     atomic_write(path, data.tobytes())

@@ -1,4 +1,4 @@
-"""Measure a model on annotated slides: tiles, merging and default confidence as in detection."""
+"""Measures a model on annotated images: tiles, merging and default confidence as in detection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from microscope_qc.ml.tasks.kinds import TASKS
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured: the model's card, the data set, how many pictures it has, and the figures."""
+    """The result: the model's card, the data set, the number of images, and the metrics."""
 
     card: ModelCard
     dataset: str
@@ -25,19 +25,19 @@ class Evaluation:
     report: Report
 
     def document(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
+        """Everything, as values that JSON can store."""
         about = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
         return {**about, "classes": self.card.classes, **self.report.document()}
 
     def words(self) -> list[str]:
-        """Lines for a user."""
+        """Lines to show the user."""
         return TASKS.get(self.card.task).words(self.report)
 
 
 def evaluate(
     model: str | Path, dataset: Path | str, *, confidence: float | None = None, iou: float = 0.5, device: str = "auto"
 ) -> Job[Evaluation]:
-    """Compare what a model finds with a data set.
+    """Compare the findings of a model with a data set.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def evaluate(
     confidence
         Threshold; the model's default when it is None.
     iou
-        Overlap from which a box counts as found.
+        Smallest overlap at which a box counts as found.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Train a model from annotated pictures."""
+"""Trains a model on annotated images."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def train(
     Parameters
     ----------
     dataset, validation
-        COCO or Pascal VOC folders. Without a validation set a part of the data set is set aside.
+        COCO or Pascal VOC folders. Without a validation set, part of the data set is held out.
     network
-        Name of a network that can be trained for the task; the task's default without it.
+        Name of a network that can be trained for the task; None takes the task's default.
     out
-        Folder of the model.
+        Folder for the model.
     trained_on
-        One line for people about the data.
+        One line about the data, for the user.
     overwrite
         Replace a finished model in ``out``.
     **settings
@@ -44,14 +44,14 @@ def train(
     Raises
     ------
     InputError
-        When the task or a setting is wrong, or ``out`` holds a model already.
+        When the task or a setting is wrong, or ``out`` already contains a model.
     ModelError
         When the data set cannot be used.
     """
     chosen = _settings(_network(task, network), settings)
     target = Path(out)
     if (target / CARD_NAME).exists() and not overwrite:
-        raise InputError(f"{target} holds a model already.", hint="Choose another folder, or add --overwrite.")
+        raise InputError(f"{target} already contains a model.", hint="Choose another folder, or add --overwrite.")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
     yield Progress(0, 0, "steps", "reading the data set")
@@ -59,7 +59,7 @@ def train(
     held = None if validation is None else load_dataset(validation)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
-    yield Progress(0, 0, "steps", "loading pictures")
+    yield Progress(0, 0, "steps", "loading images")
     from microscope_qc.ml.training.loop import train_network
 
     return (
@@ -98,12 +98,12 @@ def _settings(network: str, settings: dict[str, Any]) -> TrainSettings:
 
 
 def common_pixel_size(dataset: Dataset) -> float | None:
-    """Pixel size that all pictures of a data set share, None when none of them has one.
+    """Pixel size that all images of a data set share, None when none of them has one.
 
     Raises
     ------
     ModelError
-        When only some have one, or they differ by more than 5 %: the model's must be chosen then.
+        When only some have one, or they differ by more than 5 %: then the user must choose the model's.
     """
     from microscope_qc.slides import open_slide
 
@@ -118,5 +118,5 @@ def common_pixel_size(dataset: Dataset) -> float | None:
     if not known:
         return None
     if len(known) < len(sizes) or max(known) > 1.05 * min(known):
-        raise ModelError("The pictures differ in pixel size.", hint="Choose the model's with --pixel-size.")
+        raise ModelError("The images differ in pixel size.", hint="Choose the model's with --pixel-size.")
     return sorted(known)[len(known) // 2]

@@ -1,7 +1,7 @@
-"""The sample: a drawn slide whose defects are known, taken through the whole program.
+"""The sample: a drawn slide with known defects, taken through the whole program.
 
-:func:`sample` draws a slide and makes a project of it; :func:`demo` goes on: detection, stage marks, the worst finds
-chosen, every export, and precision and recall against the truth.
+:func:`sample` draws a slide and makes a project from it; :func:`demo` continues with detection, stage marks, choosing
+the worst findings, every export, and precision and recall against the truth.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PROJECT_NAME = "project.mqc"
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo made. Precision and recall: same class, IoU 0.5, all finds shown at the default confidence."""
+    """Results of the demo. Precision and recall: same class, IoU 0.5, all findings shown at the default confidence."""
 
     project: Path
     slide: str
@@ -49,16 +49,16 @@ class DemoResult:
 
 
 def sample_folder() -> Path:
-    """Where the sample lies when the person names no folder: below their documents."""
+    """Default folder of the sample, in the user's documents."""
     from platformdirs import user_documents_path
 
     return user_documents_path() / "Microscope QC" / "Sample"
 
 
 def sample(out: Path, *, size: int = 4096, seed: int = DEMO_SEED) -> Job[Path]:
-    """Draw a slide of ``size`` x ``size`` px into ``out`` and make a project of it; return the project's path.
+    """Draw a slide of ``size`` x ``size`` px into ``out`` and make a project from it; return the project's path.
 
-    What is already there is kept: a project made earlier is returned untouched.
+    What is already there is kept: an existing project is returned unchanged.
     """
     from microscope_qc.workflows.samples import synth
 
@@ -78,12 +78,12 @@ def demo(
 ) -> Job[DemoResult]:
     """Make the sample in ``out``, find its defects, choose the worst and write every export.
 
-    Repeated on the same folder it keeps the slide, the project and everything a person has judged in it.
+    When repeated in the same folder, it keeps the slide, the project and everything the user has reviewed in it.
 
     Raises
     ------
     InputError
-        When ``out`` holds something else.
+        When ``out`` contains something else.
     """
     from microscope_qc.workflows.detection.run import detect
     from microscope_qc.workflows.samples import synth
@@ -121,7 +121,7 @@ def demo(
 
 
 def choose_worst(project: Project, slide_id: int, count: int) -> list[int]:
-    """Choose the worst ``count`` of the finds that are shown for the SEM; return their ids."""
+    """Choose the worst ``count`` of the findings that are shown for the SEM; return their ids."""
     from microscope_qc.analysis.ranking import worst_first
 
     rows = project.boxes.rows(slide_id)
@@ -135,9 +135,9 @@ def choose_worst(project: Project, slide_id: int, count: int) -> list[int]:
 
 
 def place_simulated_marks(project: Project, slide_id: int, *, seed: int, noise_um: float = 1.5) -> None:
-    """Place three marks with the stage positions a slightly turned sample would have, and fit the alignment.
+    """Place three marks with the stage positions that a slightly rotated sample would have, and fit the alignment.
 
-    The stage's y axis points up, the slide's down; ``noise_um`` is the standard deviation of reading a position.
+    The stage's y axis points up, the slide's down; ``noise_um`` is the standard deviation of a stage reading.
     """
     from microscope_qc.workflows.stage.stage import fit_registration
 
@@ -177,7 +177,7 @@ def write_results(project: Project, slide_id: int, out: Path) -> Job[list[Path]]
 
 
 def score_against_truth(project: Project, slide_id: int, truth_file: Path) -> dict[str, Any]:
-    """Precision and recall of all finds shown against the truth of a drawn slide (same class, IoU 0.5)."""
+    """Precision and recall of all findings shown against the truth of a drawn slide (same class, IoU 0.5)."""
     from microscope_qc.analysis.scoring import precision_recall
 
     truth = json.loads(truth_file.read_text(encoding="utf-8"))
@@ -194,7 +194,7 @@ def score_against_truth(project: Project, slide_id: int, truth_file: Path) -> di
 
 
 def _named(job: Job[T], title: str) -> Job[T]:
-    """Put the step's name before the note of its progress."""
+    """Put a title before the notes of a job's progress."""
     while True:
         try:
             step = next(job)

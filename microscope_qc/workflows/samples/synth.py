@@ -1,4 +1,4 @@
-"""Draw a synthetic slide into an OME-Zarr pyramid, with its truth beside it as COCO; or write a virtual slide."""
+"""Draws a synthetic slide into an OME-Zarr pyramid, with its truth as COCO beside it; or writes a virtual slide."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def truth_path(out: Path) -> Path:
 
 
 def written_by(out: Path) -> list[Path]:
-    """The files that :func:`make` leaves for ``out``: a virtual slide has no truth."""
+    """The files that :func:`make` writes for ``out``; a virtual slide has no truth."""
     return [out] if is_virtual(out) else [out, truth_path(out)]
 
 
@@ -52,24 +52,24 @@ def make(
     seed: int = 0,
     defects: int | None = None,
 ) -> Job[Path]:
-    """Draw a slide tile by tile; the same seed gives the same slide, whatever its size in memory.
+    """Draw a slide tile by tile; the same seed gives the same slide.
 
     Parameters
     ----------
     kind
         "electrode", "magnet" or "particles".
     out
-        Folder of the OME-Zarr; a name ending with ``.virtual.json`` makes a virtual slide, which may be far larger, is
-        computed where it is read and has no truth.
+        Folder of the OME-Zarr; a name that ends with ``.virtual.json`` makes a virtual slide, which may be much larger,
+        is computed where it is read, and has no truth.
     shape
         Height and width in pixels.
     defects
-        How many defects are drawn; None takes 150 on 8192 x 8192, scaled by the area.
+        Number of defects; None takes 150 per 8192 x 8192 pixels, scaled by the area.
 
     Returns
     -------
     Job[Path]
-        Yields progress in tiles and returns ``out``; the truth lies in :func:`truth_path`.
+        Yields progress in tiles and returns ``out``; the truth is at :func:`truth_path`.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def make(
         return _virtual(kind, target, shape, seed, defects)
     count = default_defects(shape) if defects is None else defects
     _check(kind, shape, seed, count)
-    yield Progress(0, 0, "tiles", "laying out the specimen")
+    yield Progress(0, 0, "tiles", "preparing the specimen")
     slide = _draw(kind, shape, seed, count)
     yield from write_ome_zarr(
         target,
@@ -134,9 +134,7 @@ def _draw(kind: str, shape: tuple[int, int], seed: int, defects: int) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
-        raise InputError(
-            f"Slides of the kind {kind} cannot be drawn by this version.", hint="Choose electrode."
-        ) from error
+        raise InputError(f"This version cannot draw slides of the kind {kind}.", hint="Choose electrode.") from error
     return slide_type(shape, seed=seed, defects=defects)
 
 
