@@ -53,3 +53,11 @@ def real_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"MICROSCOPE_QC_DATA names {folder}, which is not there")
     return path
+
+
+@pytest.fixture(scope="session")
+def installed_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder in which the example of another package is installed; tests/example_package.py uses it."""
+    import example_package
+
+    return example_package.install(tmp_path_factory.mktemp("example"))

@@ -105,7 +105,7 @@ def _networks(args: argparse.Namespace) -> int:
     from microscope_qc.ml.architectures.base import networks_of
     from microscope_qc.ml.tasks.kinds import TASKS
 
-    by_task = {name: networks_of(name) for name in TASKS}
+    by_task = {name: networks_of(name) for name in TASKS.usable()}
     if args.json:
         print_json({
             name: [

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from label_toys import CELL, CLASSES, EDGES, band_model, install, use
+from example_package import use
+from label_toys import CELL, CLASSES, EDGES, band_model
 
 from microscope_qc.core.errors import ModelError, ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
@@ -27,7 +28,6 @@ from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.run import prepare_run
 
 SIDE = 208
-TESTS = Path(__file__).resolve().parent.parent
 
 
 def picture(side: int = SIDE) -> np.ndarray:
@@ -45,13 +45,11 @@ def truth(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def packages(installed_example: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which the other package is installed, for child processes too."""
-    folder = install(tmp_path / "packages")
-    use(folder, monkeypatch)
-    path = os.pathsep.join([str(folder), str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
-    monkeypatch.setenv("PYTHONPATH", path)
-    return folder
+    use(installed_example, monkeypatch)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(installed_example), os.environ.get("PYTHONPATH", "")]))
+    return installed_example
 
 
 @pytest.fixture
@@ -131,15 +129,8 @@ def test_cells_are_written_and_read_where_they_lie(tmp_path: Path) -> None:
 
 
 def test_without_the_other_package_its_models_are_not_run(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="task segment cannot be run over slides"):
+    with pytest.raises(ModelError, match="task bands cannot be run over slides"):
         open_task(band_model(tmp_path / "m"))
-
-
-def test_the_command_line_lists_what_another_package_brings(packages: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "microscope_qc", "models", "--networks"], capture_output=True, text=True, check=True
-    )
-    assert "segment: labels every place\n  bands        Bands of grey; can be run, not trained" in done.stdout
 
 
 @pytest.mark.parametrize("lattice", [0.0, 8.0])
