@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -109,3 +109,18 @@ def done(args: argparse.Namespace, entry: LogEntry | None, document: Mapping[str
         print_json({**document, "step": None if entry is None else {"number": entry.id, "title": entry.title}})
     else:
         print(f"{entry.title}." if entry is not None else "Nothing had to be changed.")
+
+
+def change(args: argparse.Namespace, act: Callable[[Project], object], **document: object) -> int:
+    """Open ``args.project`` for writing, change it by one command, and say what was done; return the exit code."""
+    from microscope_qc.project import Project
+
+    with Project.open(args.project) as project:
+        entry = step(project, lambda: act(project))
+    done(args, entry, document)
+    return 0
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Return those of some arguments that were given."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}

@@ -18,6 +18,7 @@ from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
 from microscope_qc.project.events import ProjectEvents
 from microscope_qc.project.migrations import make_tables, migrate, version_of
 from microscope_qc.project.owner import OwnerLock
+from microscope_qc.project.parts.bookmarks import Bookmarks
 from microscope_qc.project.parts.boxes import Boxes
 from microscope_qc.project.parts.classes import Classes
 from microscope_qc.project.parts.details import Attributes, Outlines
@@ -50,6 +51,7 @@ class Project:
         self.events: ProjectEvents = store.events
         self.settings = Settings(store)
         self.filters = Filters(store, self.settings)
+        self.bookmarks = Bookmarks(self.settings)
         self.history = History(store)
         self.slides = Slides(store)
         tables = Tables(store, self.slides)

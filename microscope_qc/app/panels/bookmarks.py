@@ -25,9 +25,9 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.panels.spec import PanelSpec
-from microscope_qc.app.session.slide_view import LONGEST_NAME, Bookmark
 from microscope_qc.app.widgets.parts import EmptyPage, column_of
 from microscope_qc.core.wording import place_text, zoom_text
+from microscope_qc.project.parts.bookmarks import LONGEST_NAME, Bookmark
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context

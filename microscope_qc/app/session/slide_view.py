@@ -17,6 +17,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from microscope_qc.app.session.seen_map import SeenMap
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.wording import degrees_text, metric_text, number_text
+from microscope_qc.project.parts.bookmarks import LONGEST_NAME, MOST_BOOKMARKS, Bookmark, too_many, view_setting
 from microscope_qc.slides.display import DisplaySettings
 
 if TYPE_CHECKING:
@@ -27,36 +28,6 @@ log = logging.getLogger(__name__)
 
 SAVE_MS = 1000
 REPAINT_MS = 30
-MOST_BOOKMARKS = 999
-LONGEST_NAME = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Bookmark:
-    """A named view: its middle in slide pixels and its zoom in screen points per slide pixel."""
-
-    name: str
-    y: float
-    x: float
-    zoom: float
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Bookmark:
-        """A bookmark from stored values.
-
-        Raises
-        ------
-        InputError
-            When they are none.
-        """
-        try:
-            name = str(values["name"])[:LONGEST_NAME]
-            y, x, zoom = (float(values[key]) for key in ("y", "x", "zoom"))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError("A stored bookmark cannot be read.") from error
-        if not (math.isfinite(y) and math.isfinite(x) and 0 < zoom < math.inf):
-            raise InputError("A stored bookmark lies nowhere.")
-        return cls(name, y, x, zoom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +141,7 @@ class SlideView(QObject):
         for slide_id, state in self._states.items():
             try:
                 if state.view_dirty:
-                    project.settings.set(f"view:{slide_id}", _view_to_dict(state))
+                    project.settings.set(view_setting(slide_id), _view_to_dict(state))
                     state.view_dirty = False
                 if state.seen_dirty:
                     project.settings.set(f"seen:{slide_id}", state.seen.to_dict())
@@ -233,7 +204,7 @@ class SlideView(QObject):
         if self._slide_id is None:
             raise InputError("No slide is open.", hint="Open a slide first.")
         if len(self._state.bookmarks) >= MOST_BOOKMARKS:
-            raise InputError(f"A slide has at most {MOST_BOOKMARKS} bookmarks.", hint="Delete some first.")
+            raise too_many()
         self._state.bookmarks.append(bookmark)
         self._bookmarks_touched()
         return len(self._state.bookmarks) - 1
@@ -328,21 +299,15 @@ def _view_to_dict(state: _State) -> dict[str, Any]:
 
 def _stored_view(project: Project, slide_id: int) -> tuple[DisplaySettings, list[Bookmark], bool]:
     """What the project holds; an entry that cannot be read counts as not set, the rest is kept."""
-    stored = project.settings.get(f"view:{slide_id}", {})
+    stored = project.settings.get(view_setting(slide_id), {})
     stored = stored if isinstance(stored, dict) else {}
-    display, bookmarks = DisplaySettings(), []
+    display = DisplaySettings()
     try:
         if "display" in stored:
             display = DisplaySettings.from_dict(stored["display"])
     except InputError as error:
         log.warning("display of slide %s: %s", slide_id, error)
-    entries = stored.get("bookmarks", [])
-    for entry in entries[:MOST_BOOKMARKS] if isinstance(entries, list) else []:
-        try:
-            bookmarks.append(Bookmark.from_dict(entry))
-        except InputError as error:
-            log.warning("bookmark of slide %s: %s", slide_id, error)
-    return display, bookmarks, stored.get("no_conversion") is True
+    return display, project.bookmarks.of_slide(slide_id), stored.get("no_conversion") is True
 
 
 def _load(project: Project, slide_id: int, shape: tuple[int, int]) -> _State:

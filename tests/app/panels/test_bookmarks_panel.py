@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QLineEdit
 from microscope_qc.app.base.settings import Settings
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.dialogs.go_to import GoToDialog, parse_position
-from microscope_qc.app.session.slide_view import Bookmark
+from microscope_qc.project.parts.bookmarks import Bookmark
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microscope_qc.app.session.seen_map import SeenMap
-from microscope_qc.app.session.slide_view import Bookmark, Measurement
+from microscope_qc.app.session.slide_view import Measurement
 from microscope_qc.core.errors import InputError
+from microscope_qc.project.parts.bookmarks import Bookmark
 from microscope_qc.slides.display import ChannelView, DisplaySettings
 
 DARK = DisplaySettings((ChannelView(window=(5.0, 99.0), gamma=2.0),), (1.1, 1.0, 0.9))
