@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import struct
 import zipfile
 from pathlib import Path
 
@@ -70,10 +69,12 @@ def write_bigwarp(path: Path | str, targets: TargetList) -> Path:
 
 
 def write_useq(path: Path | str, targets: TargetList) -> Path:
-    """useq-schema MDASequence as YAML: stage positions in um (JSON text is valid YAML)."""
+    """useq-schema MDASequence as YAML: stage positions in um."""
+    import yaml
+
     positions = []
     for target in targets.targets:
-        position = {
+        position: dict[str, float | str] = {
             "x": round(target.stage_x_mm * 1000, 3),
             "y": round(target.stage_y_mm * 1000, 3),
             "name": _label(target),
@@ -81,9 +82,9 @@ def write_useq(path: Path | str, targets: TargetList) -> Path:
         if targets.stage_z_mm is not None:
             position["z"] = round(targets.stage_z_mm * 1000, 3)
         positions.append(position)
-    lines = ["axis_order: p", "stage_positions:" if positions else "stage_positions: []"]
-    lines += [f"- {json.dumps(position, ensure_ascii=False)}" for position in positions]
-    atomic_write(path, "\n".join(lines) + "\n")
+    root = {"axis_order": "p", "stage_positions": positions}
+    # one position per line: mappings that hold no others are written in braces
+    atomic_write(path, yaml.safe_dump(root, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000))
     return Path(path)
 
 
@@ -130,30 +131,45 @@ def write_micromanager(path: Path | str, targets: TargetList) -> Path:
 
 
 def write_imagej(path: Path | str, targets: TargetList) -> Path:
-    """ImageJ ROI set (.zip): one rectangle per defect, in slide pixels.
+    """ImageJ ROI set (.zip): one rectangle per finding, in slide pixels.
 
-    Layout of ``ij.io.RoiDecoder``: big-endian, header of 64 bytes, a second one of 64 with the place of the name. Sides
-    beyond 16 bits are kept as floating point sides (sub-pixel rectangle).
+    The sides are kept as floating point numbers (sub-pixel rectangle), which have room for a large slide.
     """
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for target in targets.targets:
-            name = _label(target).replace("/", "_").replace("\\", "_")
-            archive.writestr(f"{name}.roi", _roi(target, name))
+            name = _roi_name(target)
+            entry = zipfile.ZipInfo(f"{name}.roi")  # without the time of writing: equal lists make equal files
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, _roi(target, name), zipfile.ZIP_DEFLATED)
     return Path(path)
 
 
+def _roi_name(target: Target) -> str:
+    """Label as a file name; a ROI counts two bytes per character, so a character that takes four is left out."""
+    return "".join("_" if c in "/\\" else c for c in _label(target) if ord(c) < 0x10000)
+
+
 def _roi(target: Target, name: str) -> bytes:
+    from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
+
     left, top = target.x_px - target.width_px / 2, target.y_px - target.height_px / 2
-    whole = [round(v) for v in (top, left, top + target.height_px, left + target.width_px)]
-    encoded = name.encode("utf-16-be")
-    header = bytearray(64)
-    struct.pack_into(">4sHBB4h", header, 0, b"Iout", 228, 1, 0, *(max(-32768, min(32767, v)) for v in whole))
-    struct.pack_into(">4f", header, 18, left, top, target.width_px, target.height_px)
-    struct.pack_into(">h", header, 50, 128)  # sub-pixel resolution: the four floats above count
-    struct.pack_into(">i", header, 60, 64)  # where the second header begins
-    second = bytearray(64)
-    struct.pack_into(">ii", second, 16, 64 + 64, len(encoded) // 2)
-    return bytes(header) + bytes(second) + encoded
+    whole = [
+        max(-32768, min(32767, round(side))) for side in (left, top, left + target.width_px, top + target.height_px)
+    ]
+    roi = ImagejRoi(
+        roitype=ROI_TYPE.RECT,
+        options=ROI_OPTIONS.SUB_PIXEL_RESOLUTION,
+        name=name,
+        left=whole[0],
+        top=whole[1],
+        right=whole[2],
+        bottom=whole[3],
+        xd=left,
+        yd=top,
+        widthd=target.width_px,
+        heightd=target.height_px,
+    )
+    return roi.tobytes()
 
 
 SERIALEM = StageFormat("nav", "SerialEM navigator", ".nav", unit_of_its_own(write_nav))

@@ -15,6 +15,8 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.wording import bytes_text
 
 LARGEST_BYTES = 512 * 1024 * 1024
+LARGEST_YAML_CHARACTERS = 200_000
+"""YAML is read a hundred times more slowly than JSON; it holds names of classes, not findings."""
 LARGEST_DEPTH = 200
 LARGEST_PICTURE_PX = 64_000_000
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
@@ -91,6 +93,35 @@ def _check_depth(value: Any, path: Path) -> None:
 def too_deep(path: Path) -> ExchangeError:
     """Say that a file is nested more deeply than an annotation file ever is."""
     return ExchangeError(f"{path.name} is nested too deeply to be an annotation file.", hint="Choose another file.")
+
+
+def read_yaml(path: Path) -> Any:
+    """YAML as dictionaries, lists and text; None where it is empty.
+
+    Raises
+    ------
+    ExchangeError
+        When it is too large, not YAML, repeats parts of itself by aliases, or is nested more deeply than
+        :data:`LARGEST_DEPTH`.
+    """
+    from yaml import YAMLError
+
+    from microscope_qc.exchange.yaml_text import parse
+
+    text = read_text(path)
+    if len(text) > LARGEST_YAML_CHARACTERS:
+        raise ExchangeError(
+            f"{path.name} has {len(text) / 1e6:.1f} MB; YAML files up to {LARGEST_YAML_CHARACTERS / 1e6} MB are read.",
+            hint="Keep only the class names in it.",
+        )
+    try:
+        return parse(text, deepest=LARGEST_DEPTH)
+    except RecursionError as error:
+        raise too_deep(path) from error
+    except (YAMLError, ValueError) as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f"line {mark.line + 1}: {problem}" if mark is not None else str(problem or "unreadable characters")
+        raise ExchangeError(f"{path.name} is not YAML that can be read ({where}).", hint="Correct the file.") from error
 
 
 def read_xml(path: Path) -> Any:

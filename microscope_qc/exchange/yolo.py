@@ -6,8 +6,6 @@ line), ``obj.names`` or ``data.yaml``.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -19,10 +17,11 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.core.plugins import Match
 from microscope_qc.exchange.document import Box, Document
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import files_of, picture_beside, read_text
+from microscope_qc.exchange.loading import expect, files_of, picture_beside, read_text, read_yaml
 from microscope_qc.exchange.shapes import Sides, outline_of, whole
 from microscope_qc.exchange.voc import unique_stems
 
+MOST_CLASSES = 100_000
 _NAME_FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
 _NO_LABELS = {"classes.txt", "train.txt", "val.txt", "test.txt", "readme.txt"}
 
@@ -35,6 +34,8 @@ def write(path: Path, document: Document) -> list[Path]:
     ExchangeError
         When a picture's size is not known.
     """
+    import yaml
+
     codes = document.class_codes()
     written = []
     for stem, image in zip(unique_stems(document), document.images, strict=True):
@@ -49,8 +50,8 @@ def write(path: Path, document: Document) -> list[Path]:
         written.append(target)
     one_line = [" ".join(code.split()) for code in codes]
     atomic_write(path / "classes.txt", "".join(f"{code}\n" for code in one_line))
-    names = "".join(f"  {number}: {json.dumps(code, ensure_ascii=False)}\n" for number, code in enumerate(one_line))
-    atomic_write(path / "data.yaml", f"path: .\ntrain: images\nval: images\nnames:\n{names}")
+    about = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(one_line))}
+    atomic_write(path / "data.yaml", yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=1000))
     return [*written, path / "classes.txt", path / "data.yaml"]
 
 
@@ -90,42 +91,40 @@ def _class_codes(folder: Path) -> list[str]:
             if not file.is_file():
                 continue
             if file.suffix == ".yaml":
-                return _names_of_yaml(read_text(file))
+                return _names_of_yaml(file)
             lines = [line.strip() for line in read_text(file).splitlines()]
             return lines[: max((i for i, line in enumerate(lines) if line), default=-1) + 1]
     return []
 
 
-def _names_of_yaml(text: str) -> list[str]:
-    """``names`` of an Ultralytics data file: a mapping, a list of lines, or a list in brackets."""
-    start = re.search(r"^names\s*:(.*)$", text, re.MULTILINE)
-    if start is None:
+def _names_of_yaml(file: Path) -> list[str]:
+    """``names`` of an Ultralytics data file: a list, or a mapping from class numbers; empty where it has none.
+
+    Raises
+    ------
+    ExchangeError
+        When it is not YAML, or its names are neither.
+    """
+    root = read_yaml(file)
+    names = root.get("names") if isinstance(root, dict) else None
+    if names is None or names == "":
         return []
-    inline = start.group(1).split("#")[0].strip()
-    if inline.startswith("["):
-        return [part.strip().strip("\"'") for part in inline.strip("[]").split(",") if part.strip()]
-    names: dict[int, str] = {}
-    for line in text[start.end() :].splitlines()[1:]:
-        found = re.match(r"\s+(\d+)\s*:\s*(.*)$|\s*-\s+(.*)$", line)
-        if found is None:
-            if line.strip():
-                break
-            continue
-        number = int(found.group(1)) if found.group(1) is not None else len(names)
-        if number > 100_000:
-            break
-        value = (found.group(2) if found.group(1) is not None else found.group(3)).strip()
-        names[number] = _unquoted(value)
-    return [names.get(number, "") for number in range(max(names, default=-1) + 1)]
-
-
-def _unquoted(value: str) -> str:
-    if value.startswith('"'):
-        try:
-            return str(json.loads(value))
-        except ValueError:
-            pass
-    return value.strip("\"'")
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    expect(names, dict, file, "names")
+    for name in names.values():
+        expect(name, str, file, "a class name")
+    try:
+        numbered = {int(number): name for number, name in names.items()}
+    except ValueError as error:
+        raise ExchangeError(
+            f"{file.name}: names must go by class number.", hint="Write one line for each: 0: scratch"
+        ) from error
+    if any(not 0 <= number < MOST_CLASSES for number in numbered):
+        raise ExchangeError(
+            f"{file.name}: a class number is not between 0 and {MOST_CLASSES - 1}.", hint="Correct the class numbers."
+        )
+    return [numbered.get(number, "").strip() for number in range(max(numbered, default=-1) + 1)]
 
 
 def _read_file(file: Path, codes: list[str], sizes: Mapping[str, tuple[int, int]], document: Document) -> None:
@@ -144,13 +143,14 @@ def _read_file(file: Path, codes: list[str], sizes: Mapping[str, tuple[int, int]
     for number, parts in enumerate(lines, start=1):
         if len(parts) < 5:
             raise ExchangeError(
-                f"{file.name}, line {number}: five numbers are needed, {len(parts)} are there.", hint="Mend the line."
+                f"{file.name}, line {number}: five numbers are needed, {len(parts)} are there.",
+                hint="Correct the line.",
             )
         try:
             values = [float(part) for part in parts]
             class_number = int(parts[0])
         except ValueError as error:
-            raise ExchangeError(f"{file.name}, line {number}: not a number.", hint="Mend the line.") from error
+            raise ExchangeError(f"{file.name}, line {number}: not a number.", hint="Correct the line.") from error
         code = codes[class_number] if 0 <= class_number < len(codes) else f"class {class_number}"
         outline, score = None, None
         sides: Sides

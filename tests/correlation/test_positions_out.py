@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import struct
 import zipfile
 
 import numpy as np
 import pytest
+import yaml
 from openpyxl import Workbook, load_workbook
 
 from microscope_qc.core.boxes import make_rows
@@ -89,7 +91,6 @@ def test_serialem_items_have_one_point_in_um(targets, tmp_path):
 
 
 def test_epma_bigwarp_useq_micromanager(targets, tmp_path):
-    yaml = pytest.importorskip("yaml")
     for name in ("epma", "bigwarp", "useq", "micromanager"):
         stage_format(name).write(tmp_path / name, targets)
     epma = (tmp_path / "epma").read_text().splitlines()
@@ -104,16 +105,58 @@ def test_epma_bigwarp_useq_micromanager(targets, tmp_path):
     assert manager[2]["DevicePositions"]["array"][0]["Position_um"]["array"][0] == pytest.approx(12510, abs=1)
 
 
+def test_useq_is_yaml_whatever_a_class_is_called(targets, tmp_path):
+    names = ["4 no: #1", "7 - *x", "12 裂纹 {a, b}"]
+    renamed = [
+        dataclasses.replace(t, class_code=n.split(" ", 1)[1]) for t, n in zip(targets.targets, names, strict=True)
+    ]
+    listed = dataclasses.replace(targets, targets=tuple(renamed), stage_z_mm=-1.5)
+    stage_format("useq").write(tmp_path / "a.yaml", listed)
+    root = yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8"))
+    assert root["axis_order"] == "p"
+    for position, target in zip(root["stage_positions"], renamed, strict=True):
+        assert position == {
+            "x": pytest.approx(target.stage_x_mm * 1000, abs=6e-4),
+            "y": pytest.approx(target.stage_y_mm * 1000, abs=6e-4),
+            "name": f"{target.defect_id} {target.class_code}",
+            "z": -1500.0,
+        }
+    stage_format("useq").write(tmp_path / "b.yaml", dataclasses.replace(targets, targets=()))
+    assert yaml.safe_load((tmp_path / "b.yaml").read_text()) == {"axis_order": "p", "stage_positions": []}
+
+
+def roi(data: bytes) -> tuple[tuple[int, ...], tuple[float, ...], str]:
+    """Whole sides (top, left, bottom, right), exact ones (x, y, width, height) and name, as ij.io.RoiDecoder reads."""
+    assert data[:4] == b"Iout" and struct.unpack_from(">h", data, 4)[0] >= 223 and data[6] == 1, "a rectangle"
+    assert struct.unpack_from(">h", data, 48)[0] == 0, "no subtype"
+    assert struct.unpack_from(">h", data, 50)[0] & 128, "the exact sides count"
+    second = struct.unpack_from(">i", data, 60)[0]
+    start, length = struct.unpack_from(">ii", data, second + 16)
+    name = data[start : start + 2 * length].decode("utf-16-be")
+    assert len(data) == start + 2 * length
+    return struct.unpack_from(">4h", data, 8), struct.unpack_from(">4f", data, 18), name
+
+
 def test_imagej_rois_hold_the_boxes(targets, tmp_path):
     stage_format("imagej").write(tmp_path / "a.zip", targets)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         names = archive.namelist()
-        data = archive.read(names[0])
-    assert len(names) == 3 and names[0] == "4 AOP.roi" and data[:4] == b"Iout"
-    assert struct.unpack_from(">4h", data, 8) == (100, 200, 120, 240)
-    second = struct.unpack_from(">i", data, 60)[0]
-    start, length = struct.unpack_from(">ii", data, second + 16)
-    assert data[start : start + 2 * length].decode("utf-16-be") == "4 AOP"
+        found = [roi(archive.read(name)) for name in names]
+    assert names[0] == "4 AOP.roi" and len(names) == 3
+    assert found[0] == ((100, 200, 120, 240), (200, 100, 40, 20), "4 AOP")
+    assert found[1][2] + ".roi" == names[1]
+
+
+def test_imagej_rois_on_a_large_slide_and_of_any_class(targets, tmp_path):
+    far = dataclasses.replace(targets.targets[0], x_px=120_000.25, y_px=90_000.5, class_code="a/b\\裂😀")
+    for name in ("a.zip", "b.zip"):
+        stage_format("imagej").write(tmp_path / name, dataclasses.replace(targets, targets=(far,)))
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        (name,) = archive.namelist()
+        whole, exact, label = roi(archive.read(name))
+    assert label == "4 a_b_裂" and name == "4 a_b_裂.roi"
+    assert whole == (32767,) * 4 and exact == pytest.approx((120_000.25 - 20, 90_000.5 - 10, 40, 20), abs=0.01)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
 def test_no_check_leaves_the_error_empty(tmp_path):
