@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Models": {
         "detect": ("detection", "find defects on a project's slide"),
         "batch": ("detection", "find defects on all slides of projects, on several machines"),
+        "mask": ("masks", "where detections scan a slide: as a picture, and from one"),
         "compare": ("detection", "what two detections of a slide both found, and what only one did"),
         "models": ("learning", "list the bundled models, or the networks there are"),
         "train": ("learning", "train a model from annotated pictures"),

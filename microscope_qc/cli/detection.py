@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from microscope_qc.cli.learning import share_processor
 
 if TYPE_CHECKING:
+    from microscope_qc.core.geometry import Region
+    from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
     from microscope_qc.workflows.detection.area import Look
     from microscope_qc.workflows.detection.batch import BatchResult
     from microscope_qc.workflows.detection.run import DetectResult
@@ -85,6 +88,11 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     ).add_mutually_exclusive_group()
     where.add_argument("--everything", action="store_true", help="look at resin and empty area too, without a mask")
     where.add_argument("--drawn", action="store_true", help="look only at the regions that were drawn in the window")
+    where.add_argument(
+        "--mask", type=Path, metavar="FILE",
+        help="scan only where this PNG or TIFF is not 0, laid over the whole slide (nearest pixel); for several slides "
+        "a folder with one for each, called as the slide",
+    )  # fmt: skip
     where.add_argument("--no-mask", action="store_true", help="leave the mask aside: look where there is material")
 
 
@@ -93,6 +101,15 @@ def _kind(args: argparse.Namespace) -> str | None:
     from microscope_qc.workflows.detection.area import CHANGED, DRAWN
 
     return DRAWN if args.drawn else None if args.everything or args.no_mask else CHANGED
+
+
+def _look(args: argparse.Namespace, project: Project, slide: SlideRecord, region: Region | None) -> Look:
+    """Where to look, as the flags say."""
+    from microscope_qc.workflows.detection.area import chosen_look, file_look
+
+    if args.mask is not None:
+        return file_look(args.mask, slide, region=region)
+    return chosen_look(project, slide, kind=_kind(args), region=region)
 
 
 def _region(text: str) -> tuple[int, int, int, int]:
@@ -107,13 +124,12 @@ def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.geometry import Region
     from microscope_qc.project import Project
-    from microscope_qc.workflows.detection.area import chosen_look
     from microscope_qc.workflows.detection.run import detect
 
     with Project.open(Path(args.project)) as project:
         slide = project.slides.named(args.slide)
         region = None if args.region is None else Region(*args.region)
-        look = chosen_look(project, slide, kind=_kind(args), region=region)
+        look = _look(args, project, slide, region)
         if look.words and not args.json:
             print(f"{slide.name}: {look.words}", flush=True)
         job = detect(
@@ -147,16 +163,18 @@ def _detect(args: argparse.Namespace) -> int:
 def _batch(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.errors import InputError, MicroscopeQCError
-    from microscope_qc.workflows.detection.batch import batch
+    from microscope_qc.workflows.detection.batch import batch, require_mask_for_each
 
     if args.workers is not None and args.workers < 1:
         raise InputError("There must be at least one worker.")
     share_processor()
+    if args.mask is not None:
+        require_mask_for_each(args.projects, args.mask)
     if not args.json:
         _print_looks(args)
     job = batch(
         args.projects, args.model, scheduler=args.scheduler, workers=args.workers, device=args.device,
-        fresh=args.fresh, everything=args.everything, area=_kind(args),
+        fresh=args.fresh, everything=args.everything, area=_kind(args), mask=args.mask,
     )  # fmt: skip
     with _says_what_is_kept():
         done = run(job, args)
@@ -197,13 +215,12 @@ def _print_looks(args: argparse.Namespace) -> None:
     """Say where it will look before hours are spent; what cannot be opened is said by the batch itself."""
     from microscope_qc.core.errors import MicroscopeQCError
     from microscope_qc.project import Project
-    from microscope_qc.workflows.detection.area import chosen_look
 
     for path in args.projects:
         with contextlib.suppress(MicroscopeQCError), Project.open(Path(path), write=False) as project:
             for slide in project.slides:
                 with contextlib.suppress(MicroscopeQCError):
-                    look = chosen_look(project, slide, kind=_kind(args))
+                    look = _look(args, project, slide, None)
                     if look.words:
                         print(f"{project.path.name}, {slide.name}: {look.words}", flush=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.area_mask import AreaMask, mask_from_dict, mask_to_dict
@@ -12,9 +13,13 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.wording import share_text
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
+from microscope_qc.workflows.detection.mask_pictures import picture_for, read_mask_picture
 
 CHANGED, DRAWN = KINDS = ("changed", "drawn")
 """What the program found, as the person changed it; and regions that the person drew."""
+
+FILE = "file"
+"""The mask comes from a picture."""
 
 Masks = dict[str, AreaMask | None]
 
@@ -105,3 +110,23 @@ def chosen_look(project: Project, slide: SlideRecord, *, kind: str | None, regio
     where = "where the project's mask says" if kind == CHANGED else "at the regions drawn in the project"
     said = f"Looks only {where}: {share_text(share)} of {place}."
     return Look(mask, kind, share, " ".join([said, *unused]))
+
+
+def file_look(path: Path | str, slide: SlideRecord, *, region: Region | None = None) -> Look:
+    """Where to scan a slide as a picture says: the file itself, or the one of the slide's name in a folder.
+
+    Raises
+    ------
+    NothingToLookAt
+        When it leaves nothing of the region to look at.
+    InputError
+        When it cannot be used for this slide.
+    """
+    picture = picture_for(path, slide.name)
+    mask = read_mask_picture(picture, slide.shape_px)
+    place = "the slide" if region is None else "the region"
+    share = mask.share(region or mask.region)
+    if share == 0:
+        hint = "Choose another region or mask."
+        raise NothingToLookAt(f"The mask {picture.name} leaves nothing of {place} to scan on {slide.name}.", hint=hint)
+    return Look(mask, FILE, share, f"Scans only where {picture.name} says: {share_text(share)} of {place}.")

@@ -21,7 +21,7 @@ from microscope_qc.project.records import RunRecord
 from microscope_qc.project.runs.journal import read_status, write_status
 from microscope_qc.project.runs.run_lock import RunLock
 from microscope_qc.project.runs.speed import Starts
-from microscope_qc.workflows.detection.area import CHANGED, Look, NothingToLookAt, chosen_look
+from microscope_qc.workflows.detection.area import CHANGED, Look, NothingToLookAt, chosen_look, file_look
 from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.run import DetectResult, prepare_run, result_of
 
@@ -106,6 +106,7 @@ def batch(
     fresh: bool = False,
     everything: bool = False,
     area: str | None = CHANGED,
+    mask: Path | str | None = None,
     client: Client | None = None,
 ) -> Job[BatchResult]:
     """Run a model over all slides of projects, on all workers of a cluster.
@@ -117,6 +118,8 @@ def batch(
     area
         Which mask stored with the projects says where to look, see
         :func:`microscope_qc.workflows.detection.area.chosen_look`; with ``everything`` none does.
+    mask
+        Picture that says where to look instead, or a folder of such with the names of the slides.
     scheduler
         Address of a running dask scheduler; without it a cluster is started on this computer, reachable from it alone.
         The workers must see slides and models under the same paths.
@@ -136,6 +139,8 @@ def batch(
     """
     if not projects:
         raise InputError("No project was named.", hint="Name at least one project.")
+    if mask is not None:
+        require_mask_for_each(projects, Path(mask))
     began = time.monotonic()
     kind = None if everything else area
     done = BatchResult([], 0.0, 0)
@@ -157,7 +162,7 @@ def batch(
                     title = f"{slide.name}{_of(', slide', place, len(project.slides))}"
                     title += _of(" of project" if len(project.slides) > 1 else ", project", number, len(projects))
                     try:
-                        look = chosen_look(project, slide, kind=kind)
+                        look = chosen_look(project, slide, kind=kind) if mask is None else file_look(mask, slide)
                         result = yield from _one(own, project, slide.id, look, options, title=title, **at_once)
                     except (InputError, SlideError) as error:  # of this slide; what is wrong with the model ends it all
                         done.left_out.append(LeftOut(project.path, slide.name, error))
@@ -167,6 +172,25 @@ def batch(
     if done.left_out and not done.slides:
         raise done.left_out[0].error
     return replace(done, seconds=time.monotonic() - began, workers=count)
+
+
+def require_mask_for_each(projects: Sequence[Path | str], mask: Path) -> None:
+    """Refuse one picture for several slides: it would fit those of the same proportion and be wrong on all but one.
+
+    Raises
+    ------
+    InputError
+        When there are several slides and no folder of masks.
+    """
+    count = 0
+    for path in projects if not mask.is_dir() else ():
+        with suppress(MicroscopeQCError), Project.open(Path(path), write=False) as project:
+            count += len(project.slides)
+    if count > 1:
+        raise InputError(
+            f"{mask.name} is one mask, and there are {count} slides.",
+            hint="Name a folder that holds one mask for each slide, called as the slide.",
+        )
 
 
 def _one(

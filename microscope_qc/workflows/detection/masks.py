@@ -1,0 +1,87 @@
+"""Scan masks of a project's slides: which there are, into a picture, and from one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.jobs import Job
+from microscope_qc.project import Project
+from microscope_qc.project.records import RunRecord, SlideRecord
+from microscope_qc.project.runs.mask_files import has_mask, read_mask
+from microscope_qc.slides import Mosaic
+from microscope_qc.workflows.detection.area import area_setting, masks_to_dict, stored_masks
+
+
+def stored_mask(project: Project, slide: SlideRecord, kind: str) -> AreaMask | None:
+    """Return a mask of a slide that is stored with a project, None where there is none.
+
+    Raises
+    ------
+    InputError
+        When it cannot be used.
+    """
+    masks, problems = stored_masks(project, slide)
+    if kind in problems:
+        raise problems[kind]
+    return masks[kind]
+
+
+def store_mask(project: Project, slide: SlideRecord, kind: str, mask: AreaMask | None) -> None:
+    """Keep another mask of a kind for a slide, or none; like other settings it is no part of undo."""
+    masks, _ = stored_masks(project, slide)
+    project.settings.set(area_setting(slide.id), masks_to_dict({**masks, kind: mask}))
+
+
+def run_mask(run: RunRecord) -> AreaMask | None:
+    """Return the mask of a detection, over the part of the slide it was about.
+
+    Returns
+    -------
+    AreaMask or None
+        None when everything was scanned.
+
+    Raises
+    ------
+    InputError
+        When it ended before it was settled where to scan.
+    ProjectError
+        When the mask is damaged.
+    """
+    if not has_mask(run.folder):
+        hint = "Continue it first, or choose another."
+        raise InputError(f"Run {run.id} ended before it was settled where it scans.", hint=hint)
+    mask, region = read_mask(run.folder), run.plan.region
+    if mask is None and region is not None:
+        import numpy as np
+
+        return AreaMask(region, (float(region.shape[0]), float(region.shape[1])), np.ones((1, 1), bool))
+    return mask
+
+
+def material_mask(mosaic: Mosaic, model: str | Path | None) -> Job[AreaMask | None]:
+    """Find where a slide shows material, as a detection does that is told nothing else.
+
+    Parameters
+    ----------
+    model
+        Name or folder of the model of that detection; None stands for one that reads the slide's own pixels.
+
+    Returns
+    -------
+    AreaMask or None
+        None where nothing is surely resin or empty: everything is scanned then.
+    """
+    from microscope_qc.ml.library import load_card, model_folder
+    from microscope_qc.ml.tiling import slide_scale
+    from microscope_qc.slides.material import material_job
+
+    model_um = None if model is None else load_card(model_folder(model)).pixel_size_um
+    if model_um is not None and mosaic.pixel_size_um is None:
+        raise InputError("The pixel size of the slide is not known.", hint="Enter it first, or leave --model out.")
+    height, width = mosaic.shape
+    return (
+        yield from material_job(mosaic, Region(0, 0, height, width), scale=slide_scale(model_um, mosaic.pixel_size_um))
+    )
