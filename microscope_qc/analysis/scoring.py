@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.geometry import iou_matrix
+from microscope_qc.core.matching import match_by_score
 
 
 def precision_recall(
@@ -41,28 +41,13 @@ def precision_recall(
         ``false_positives``, ``missed``, and ``classes`` with the same for each class code.
     """
     names = list(dict.fromkeys([*truth_codes, *codes]))
-    find_codes, true_codes = np.array(codes, object), np.array(truth_codes, object)
     boxes, true_boxes = np.reshape(finds, (-1, 4)), np.reshape(truth, (-1, 4))
-    per_class = {}
-    hits = 0
-    for name in names:
-        mine, theirs = np.flatnonzero(find_codes == name), np.flatnonzero(true_codes == name)
-        matched = _matches(boxes[mine], np.asarray(scores)[mine], true_boxes[theirs], iou)
-        hits += matched
-        per_class[name] = _counts(matched, len(mine), len(theirs))
-    return {**_counts(hits, len(boxes), len(true_boxes)), "iou": iou, "classes": per_class}
-
-
-def _matches(finds: np.ndarray, scores: np.ndarray, truth: np.ndarray, iou: float) -> int:
-    if len(finds) == 0 or len(truth) == 0:
-        return 0
-    free = np.ones(len(truth), bool)
-    for index in np.argsort(-scores, kind="stable"):
-        overlap = np.where(free, iou_matrix(finds[index : index + 1], truth)[0], -1.0)
-        best = int(np.argmax(overlap))
-        if overlap[best] >= iou:
-            free[best] = False
-    return int((~free).sum())
+    numbers = {name: number for number, name in enumerate(names)}
+    classes = np.array([numbers[c] for c in codes], int), np.array([numbers[c] for c in truth_codes], int)
+    matched, _ = match_by_score(boxes, np.asarray(scores), true_boxes, iou=iou, classes=classes)
+    hits, found, true = (np.bincount(of, minlength=len(names)) for of in (classes[0][matched], *classes))
+    per_class = {name: _counts(int(hits[i]), int(found[i]), int(true[i])) for name, i in numbers.items()}
+    return {**_counts(len(matched), len(boxes), len(true_boxes)), "iou": iou, "classes": per_class}
 
 
 def _counts(hits: int, found: int, true: int) -> dict[str, Any]:

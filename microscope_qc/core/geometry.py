@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from microscope_qc.core.arrays import Floats, Ints
+from microscope_qc.core.arrays import Flags, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,26 @@ class TileGrid:
         y0, x0 = ys[index // len(xs)], xs[index % len(xs)]
         return Region(y0, x0, min(y0 + self.tile_px, self.region.y1), min(x0 + self.tile_px, self.region.x1))
 
+    def near(self, marked: np.ndarray, boxes: np.ndarray, *, margin_px: float) -> Flags:
+        """Whether a marked tile comes nearer than ``margin_px`` to each box: counted in a summed-area table.
+
+        Parameters
+        ----------
+        marked : (rows, columns) ndarray of bool
+        boxes : (N, 4) ndarray
+            y0, x0, y1, x1.
+        """
+        summed = np.zeros((self.rows + 1, self.columns + 1), np.int64)
+        np.cumsum(np.cumsum(marked, axis=0), axis=1, out=summed[1:, 1:])
+        ranges = []
+        for axis, starts in enumerate(self.starts):
+            first = np.searchsorted(starts + self.tile_px, boxes[:, axis] - margin_px, side="right")
+            stop = np.searchsorted(starts, boxes[:, axis + 2] + margin_px, side="left")
+            ranges.append((first, np.maximum(first, stop)))
+        (y0, y1), (x0, x1) = ranges
+        found: Flags = summed[y1, x1] - summed[y0, x1] - summed[y1, x0] + summed[y0, x0] > 0
+        return found
+
 
 @lru_cache(maxsize=64)
 def _starts(start: int, stop: int, tile: int, overlap: int, lattice: float) -> tuple[int, ...]:
@@ -127,18 +147,6 @@ def _starts(start: int, stop: int, tile: int, overlap: int, lattice: float) -> t
         if not starts or place > starts[-1]:
             starts.append(place)
     return tuple(starts)
-
-
-def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of every box of ``a`` (N, 4) with every box of ``b`` (M, 4), boxes as y0, x0, y1, x1."""
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
-    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)
-    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
-    union = area_a[:, None] + area_b[None, :] - intersection
-    share: Floats = np.divide(intersection, union, out=np.zeros_like(intersection, dtype=float), where=union > 0)
-    return share
 
 
 def touching_pairs(boxes: np.ndarray, *, margin_px: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags, Floats, Ints
 from microscope_qc.core.geometry import TileGrid, touching_pairs
+from microscope_qc.core.matching import areas, connected_groups, intersections
 
 CANDIDATE_DTYPE = np.dtype(
     [
@@ -147,15 +148,7 @@ def _union(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarra
         return rows
     involved, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
     first, second = numbers[: len(first)], numbers[len(first) :]
-    group = np.arange(len(involved))
-    while True:
-        lowest = np.minimum(group[first], group[second])
-        before = group.copy()
-        np.minimum.at(group, first, lowest)
-        np.minimum.at(group, second, lowest)
-        group = group[group]
-        if (group == before).all():
-            break
+    group = connected_groups(len(involved), first, second)
     members = rows[involved]
     order = np.lexsort((-members["confidence"], group))
     starts = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
@@ -174,10 +167,11 @@ def _suppress_twins(rows: np.ndarray, settings: MergeSettings) -> np.ndarray:
     rank = np.empty(len(rows), np.int64)
     rank[order] = np.arange(len(rows))
     # compared in the order of the tiles, where neighbours lie near each other in memory
-    first, second = touching_pairs(_boxes(rows))
+    boxes = _boxes(rows)
+    first, second = touching_pairs(boxes)
     swap = rank[first] > rank[second]
     first, second = np.where(swap, second, first), np.where(swap, first, second)
-    twins = _are_twins(rows, first, second, settings)
+    twins = _are_twins(boxes, rows["label"], first, second, settings)
     strong, weak = rank[first[twins]], rank[second[twins]]
     by_strength = np.argsort(strong, kind="stable")
     keep = bytearray(b"\1") * len(rows)
@@ -201,18 +195,15 @@ def _strongest_first(rows: np.ndarray) -> Ints:
     return order
 
 
-def _are_twins(rows: np.ndarray, strong: np.ndarray, weak: np.ndarray, settings: MergeSettings) -> Flags:
+def _are_twins(boxes: np.ndarray, label: np.ndarray, strong: Ints, weak: Ints, settings: MergeSettings) -> Flags:
     """Whether the weaker box of each pair shows what the stronger one shows."""
-    y0, x0, y1, x1, label = (np.ascontiguousarray(rows[name]) for name in ("y0", "x0", "y1", "x1", "label"))
-    area = (y1 - y0) * (x1 - x0)
-    height = np.minimum(y1[strong], y1[weak]) - np.maximum(y0[strong], y0[weak])
-    width = np.minimum(x1[strong], x1[weak]) - np.maximum(x0[strong], x0[weak])
-    intersection = height * width
+    area, label = areas(boxes), np.ascontiguousarray(label)
+    common = intersections(boxes[strong], boxes[weak])
     weak_area = area[weak]
-    union = np.maximum(area[strong] + weak_area - intersection, 1e-9)
+    union = np.maximum(area[strong] + weak_area - common, 1e-9)
     same: Flags = label[strong] == label[weak]
-    twins: Flags = intersection > union * np.where(same, settings.iou, settings.across_iou)
-    within: Flags = intersection > settings.inside * np.maximum(weak_area, 1e-9)
+    twins: Flags = common > union * np.where(same, settings.iou, settings.across_iou)
+    within: Flags = common > settings.inside * np.maximum(weak_area, 1e-9)
     return twins | (same & within)
 
 
@@ -222,14 +213,13 @@ class SeamMerger:
     def __init__(self, grid: TileGrid, settings: MergeSettings | None = None) -> None:
         self._grid = grid
         self._settings = settings or MergeSettings()
-        self._tops, self._lefts = grid.starts
-        self._open = np.ones((len(self._tops), len(self._lefts)), bool)
+        self._open = np.ones((grid.rows, grid.columns), bool)
         self._waiting = np.zeros(0, CANDIDATE_DTYPE)
         self._new: list[np.ndarray] = []
 
     def add(self, tile: int, candidates: np.ndarray) -> None:
         """Take the candidates of a finished tile (a tile that is given twice counts once)."""
-        place = divmod(tile, len(self._lefts))
+        place = divmod(tile, self._grid.columns)
         if self._open[place]:
             self._open[place] = False
             self._new.append(candidates)
@@ -246,13 +236,11 @@ class SeamMerger:
         first, second = touching_pairs(boxes, margin_px=margin)
         # fragments may be two margins apart; the third is for tiles that are read on whole pixels of a coarser level.
         # With less, a group that was given out could have grown later, and a resumed run would count other groups
-        blocked = self._touch_open_tiles(boxes, 3 * margin)
-        while True:  # a group is blocked when one of its members is
-            spread = blocked[first] | blocked[second]
-            if (blocked[first] == spread).all() and (blocked[second] == spread).all():
-                break
-            np.logical_or.at(blocked, first, spread)
-            np.logical_or.at(blocked, second, spread)
+        touched = self._grid.near(self._open, boxes, margin_px=3 * margin)
+        group = connected_groups(len(boxes), first, second)
+        stopped = np.zeros(len(boxes), bool)
+        stopped[group[touched]] = True
+        blocked = stopped[group]  # a group is blocked when one of its members is
         ready, self._waiting = self._waiting[~blocked], self._waiting[blocked]
         return merge_candidates(ready, self._grid, self._settings)
 
@@ -265,15 +253,3 @@ class SeamMerger:
     def _take_new(self) -> None:
         self._waiting = np.concatenate([self._waiting, *self._new])
         self._new.clear()
-
-    def _touch_open_tiles(self, boxes: np.ndarray, margin: float) -> np.ndarray:
-        """Whether an unfinished tile comes within the margin of each box: counted in a summed-area table."""
-        summed = np.zeros((self._open.shape[0] + 1, self._open.shape[1] + 1), np.int64)
-        np.cumsum(np.cumsum(self._open, axis=0), axis=1, out=summed[1:, 1:])
-        ranges = []
-        for axis, starts in enumerate((self._tops, self._lefts)):
-            first = np.searchsorted(starts + self._grid.tile_px, boxes[:, axis] - margin, side="right")
-            stop = np.searchsorted(starts, boxes[:, axis + 2] + margin, side="left")
-            ranges.append((first, np.maximum(first, stop)))
-        (y0, y1), (x0, x1) = ranges
-        return summed[y1, x1] - summed[y0, x1] - summed[y1, x0] + summed[y0, x0] > 0

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microscope_qc.core.geometry import Region, TileGrid, iou_matrix, touching_pairs
+from microscope_qc.core.geometry import Region, TileGrid, touching_pairs
+from microscope_qc.core.matching import iou_matrix
 from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings, SeamMerger, _near, merge_candidates
 from microscope_qc.ml.quick_torchvision import torchvision
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from learning_toys import draw, untrained_model
 
-from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
+from microscope_qc.core.matching import iou_matrix
 from microscope_qc.ml.architectures.loading import load_task
 from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.engine import run_model

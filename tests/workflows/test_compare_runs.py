@@ -11,7 +11,8 @@ from PIL import Image
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.geometry import Region, TileGrid, iou_matrix
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.matching import iou_matrix
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JOURNAL_NAME, JournalWriter, write_status
@@ -170,7 +171,8 @@ def test_matching_is_that_of_one_pair_at_a_time(seed: int, counts: tuple[int, in
         corner = rng.integers(0, 12, (count, 2)) * 2.0  # a crowd: most boxes have several rivals, many tie
         sides.append(np.concatenate([corner, corner + rng.integers(2, 6, (count, 2)) * 2.0], axis=1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microscope_qc.workflows.detection.compare.STRIP", 7)  # many strips
+        patch.setattr("microscope_qc.core.matching._DENSE", 0)
+        patch.setattr("microscope_qc.core.matching._STRIP", 7)  # many strips
         found = compare_finds(np.arange(counts[0]), sides[0], np.arange(counts[1]) + 1000, sides[1], iou=iou)
 
     overlap = iou_matrix(*sides) if all(counts) else np.zeros(counts)

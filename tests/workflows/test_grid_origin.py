@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from microscope_qc.core.geometry import iou_matrix
 from microscope_qc.core.jobs import run_job
+from microscope_qc.core.matching import iou_matrix
 from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
 from microscope_qc.ml.cards import read_card
 from microscope_qc.ml.engine.pipeline import Pipeline, TileRecord

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.geometry import iou_matrix
+from microscope_qc.core.matching import match_by_overlap, match_by_score
 
 
 @dataclass
@@ -45,13 +45,13 @@ class Tally:
     def hits(self, *, iou: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Confidence, label and whether it hit, of every find of every picture, strongest first.
 
-        Greedy within a class: the strongest find takes the free true box it overlaps most (Everingham et al.,
-        IJCV 88 (2010) 303).
+        Matched within a class, the strongest first (:func:`match_by_score`).
         """
-        parts = [
-            (score, label, _match(boxes, label, truth, truth_label, iou=iou))
-            for (boxes, label, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True)
-        ]
+        parts = []
+        for (boxes, label, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True):
+            hit = np.zeros(len(boxes), bool)
+            hit[match_by_score(boxes, score, truth, iou=iou, classes=(label, truth_label))[0]] = True
+            parts.append((score, label, hit))
         if not parts:
             return np.zeros(0), np.zeros(0, int), np.zeros(0, bool)
         score, label, hit = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -118,34 +118,11 @@ class Tally:
         for (all_boxes, labels, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True):
             shown = score >= confidence
             boxes, label = all_boxes[shown], labels[shown]
-            overlap = iou_matrix(boxes, truth)
-            free_find, free_truth = np.ones(len(boxes), bool), np.ones(len(truth), bool)
-            for flat in np.argsort(-overlap, axis=None, kind="stable"):
-                row, column = divmod(int(flat), max(len(truth), 1))
-                if overlap[row, column] < iou:
-                    break
-                if free_find[row] and free_truth[column]:
-                    free_find[row] = free_truth[column] = False
-                    table[truth_label[column], label[row]] += 1
-            table[:count, count] += np.bincount(truth_label[free_truth], minlength=count)
-            table[count, :count] += np.bincount(label[free_find], minlength=count)
+            found, there = match_by_overlap(boxes, truth, iou=iou)
+            np.add.at(table, (truth_label[there], label[found]), 1)
+            table[:count, count] += np.bincount(np.delete(truth_label, there), minlength=count)
+            table[count, :count] += np.bincount(np.delete(label, found), minlength=count)
         return table
-
-
-def _match(
-    boxes: np.ndarray, label: np.ndarray, truth: np.ndarray, truth_label: np.ndarray, *, iou: float
-) -> np.ndarray:
-    hit = np.zeros(len(boxes), bool)
-    for code in np.unique(label):
-        finds, candidates = np.flatnonzero(label == code), np.flatnonzero(truth_label == code)
-        overlap = iou_matrix(boxes[finds], truth[candidates])
-        for row, find in enumerate(finds):
-            if overlap.shape[1]:
-                best = int(np.argmax(overlap[row]))
-                if overlap[row, best] >= iou:
-                    hit[find] = True
-                    overlap[:, best] = -1
-    return hit
 
 
 def average_precision(hit: np.ndarray, truths: int, *, eleven: bool = False) -> float:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from microscope_qc.core.boxes import BoxFilter, coordinates
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.geometry import Region, touching_pairs
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.matching import match_by_overlap
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
 from microscope_qc.workflows.detection.coverage import Looked, read_looked
-
-STRIP = 2_000
-"""So many boxes of the first run are matched at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def compare_finds(
         Where the two runs looked; everywhere without it.
     """
     ids = first_ids.astype(np.int64), second_ids.astype(np.int64)
-    one, other = _matches(first, second, iou)
+    one, other = match_by_overlap(first, second, iou=iou)
     within = [np.ones(len(first) + len(second), bool)] * 2
     if looked is not None:
         within = [area.perhaps(np.concatenate([first, second])) for area in looked]
@@ -132,57 +129,3 @@ def _without(count: int, taken: np.ndarray) -> np.ndarray:
     left = np.ones(count, bool)
     left[taken] = False
     return np.flatnonzero(left)
-
-
-def _matches(first: np.ndarray, second: np.ndarray, iou: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of boxes that belong together, each used once, in the order of their overlap."""
-    one, other, overlap = (np.concatenate(part) for part in zip(*_rivals(first, second, iou), strict=True))
-    order = np.lexsort((other, one, -overlap))
-    one, other = one[order], other[order]
-    # taking the best pair that is left, again and again, is the same as taking all pairs at once that are the best
-    # left for both of their boxes
-    left, taken = np.arange(len(one)), []
-    free = np.ones(len(first), bool), np.ones(len(second), bool)
-    while len(left):
-        best = _is_first(one[left]) & _is_first(other[left])
-        chosen = left[best]
-        taken.append(chosen)
-        free[0][one[chosen]] = False
-        free[1][other[chosen]] = False
-        left = left[free[0][one[left]] & free[1][other[left]]]
-    order = np.sort(np.concatenate(taken)) if taken else left
-    return one[order], other[order]
-
-
-def _rivals(first: np.ndarray, second: np.ndarray, iou: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs (index, index, overlap) that may belong together, a strip of the slide at a time.
-
-    Among crowds most boxes touch dozens of others: all pairs at once would take a lot of memory, and single steps so
-    long that a window which has this done in a thread would stand still.
-    """
-    yield np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    order = np.argsort(first[:, 0], kind="stable")
-    tops = np.argsort(second[:, 0], kind="stable")
-    sorted_tops = second[tops, 0]
-    tallest = float((second[:, 2] - second[:, 0]).max(initial=0.0))
-    for start in range(0, len(order), STRIP):
-        own = order[start : start + STRIP]
-        low, high = first[own, 0].min() - tallest, first[own, 2].max()
-        near = tops[np.searchsorted(sorted_tops, low) : np.searchsorted(sorted_tops, high)]
-        boxes = np.concatenate([first[own], second[near]])
-        before, behind = touching_pairs(boxes)
-        across = (before < len(own)) & (behind >= len(own))
-        before, behind = before[across], behind[across]
-        a, b = boxes[before], boxes[behind]
-        shared = np.prod(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), axis=1)
-        together = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1)
-        overlap = shared / np.maximum(together - shared, 1e-9)
-        keep = overlap >= iou
-        yield own[before[keep]], near[behind[keep] - len(own)], overlap[keep]
-
-
-def _is_first(numbers: np.ndarray) -> np.ndarray:
-    """Whether each number stands for the first time."""
-    first = np.zeros(len(numbers), bool)
-    first[np.unique(numbers, return_index=True)[1]] = True
-    return first

@@ -40,7 +40,9 @@ class Looked:
             inside &= (y >= self.region.y0) & (y < self.region.y1) & (x >= self.region.x0) & (x < self.region.x1)
         if self.mask is not None:
             inside &= self.mask.at(y, x)
-        return inside if self.missing is None else inside & ~self._near_missing(boxes)
+        if self.grid is None or self.missing is None:
+            return inside
+        return inside & ~self.grid.near(self.missing, boxes, margin_px=self.reach_px)
 
     def perhaps(self, boxes: np.ndarray) -> np.ndarray:
         """Which boxes reach into where the run was to look."""
@@ -51,19 +53,6 @@ class Looked:
         if self.mask is not None:
             inside &= self.mask.touches(dict(zip(("y0", "x0", "y1", "x1"), boxes.T, strict=True)))
         return inside
-
-    def _near_missing(self, boxes: np.ndarray) -> np.ndarray:
-        import cv2
-
-        assert self.grid is not None and self.missing is not None
-        summed = cv2.integral(self.missing.view(np.uint8))
-        ranges = []
-        for axis, starts in enumerate(self.grid.starts):
-            first = np.searchsorted(starts + self.grid.tile_px, boxes[:, axis] - self.reach_px, side="right")
-            stop = np.searchsorted(starts, boxes[:, axis + 2] + self.reach_px, side="left")
-            ranges.append((first, np.maximum(first, stop)))
-        (y0, y1), (x0, x1) = ranges
-        return summed[y1, x1] - summed[y0, x1] - summed[y1, x0] + summed[y0, x0] > 0
 
 
 def read_looked(run: RunRecord) -> Looked:

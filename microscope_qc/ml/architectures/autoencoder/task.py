@@ -12,6 +12,7 @@ from torch.nn import functional
 from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import touching_pairs
+from microscope_qc.core.matching import connected_groups
 from microscope_qc.ml.architectures.autoencoder.network import Autoencoder, SquaredErrors
 from microscope_qc.ml.cards import AnomalySettings, ModelCard
 from microscope_qc.ml.heap import keep_freed_memory
@@ -91,14 +92,10 @@ class AnomalyTask(SlidingTask):
 
 def _joined(boxes: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
     """Boxes that touch and are similarly sure become the one around them, as sure as the surest of them."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     rows = np.array(boxes, np.float64).reshape(-1, 6)
     first, second = touching_pairs(rows[:, :4])
     one, other = rows[first, 4], rows[second, 4]
     alike = np.minimum(one, other) >= _ALIKE * np.maximum(one, other)
-    links = coo_array((alike[alike], (first[alike], second[alike])), shape=(len(rows), len(rows)))
-    count, group = connected_components(links, directed=False)
-    members = [rows[group == number] for number in range(count)]
+    group = connected_groups(len(rows), first[alike], second[alike])
+    members = [rows[group == number] for number in range(int(group.max(initial=-1)) + 1)]
     return [(*own[:, :2].min(axis=0), *own[:, 2:4].max(axis=0), own[:, 4].max(), own[0, 5]) for own in members]
