@@ -138,7 +138,7 @@ def _detect(args: argparse.Namespace) -> int:
         )  # fmt: skip
         with _says_what_is_kept():
             result = run(job, args)
-        confidence = project.filters.current.min_confidence
+        confidence = project.inclusion.current.confidence_limit
     if args.json:
         print_json({
             "run": result.run_id, "slide": slide.name, "model": args.model, "state": result.state,
@@ -260,7 +260,7 @@ def _compare(args: argparse.Namespace) -> int:
             raise InputError(f"There are no two detections on {slide.name}.", hint="Detect with another model first.")
         runs = [project.runs.by_id(number) for number in numbers]
         slide = project.slides.by_id(runs[0].slide_id)
-        confidence = project.filters.current.min_confidence if args.confidence is None else args.confidence
+        confidence = project.inclusion.current.confidence_limit if args.confidence is None else args.confidence
         found = compare_runs(project, *numbers, iou=args.iou, min_confidence=confidence)
     counts = {
         name: len(getattr(found, name))

@@ -43,8 +43,9 @@ def _register_export(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser(
         "export",
         help="write a project's boxes as annotations, or another file about it",
-        description="Write every find that is shown (rejected ones too, with their state) as annotations; or the "
-        "report, the marked overview, the history, or what a plugin adds. Stage positions are written by stage export.",
+        description="Write every finding that counts (rejected ones too, with their state) as annotations; or the "
+        "report, the marked overview, the history, or what a plugin adds. The confidence limit and the runs that are "
+        "switched on decide what counts; filters of the window do not. Stage positions are written by stage export.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("path", type=Path, metavar="PATH", help="file, or folder for formats with one file per slide")
@@ -53,8 +54,11 @@ def _register_export(subparsers: Any, names: list[str]) -> None:
     parser.add_argument(
         "--state", choices=["unreviewed", "confirmed", "rejected"], action="append", help="only finds of this state"
     )
-    parser.add_argument("--selected", action="store_true", help="only finds chosen for the SEM")
-    parser.add_argument("--rejected", action="store_true", help="rejected finds too, in report and overview")
+    parser.add_argument("--selected", action="store_true", help="only findings chosen for the SEM")
+    parser.add_argument(
+        "--shown", action="store_true", help="only what the filter shows that was left on in the window"
+    )
+    parser.add_argument("--rejected", action="store_true", help="rejected findings too, in report and overview")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(handler=_export)
 
@@ -168,7 +172,9 @@ def _export(args: argparse.Namespace) -> int:
     states = None if args.state is None else tuple(ReviewState[word.upper()] for word in args.state)
     with Project.open(args.project, write=False) as project:
         slide_id = None if args.slide is None else project.slides.named(args.slide).id
-        options = ExportOptions(slide_id, states, chosen_only=args.selected, rejected=args.rejected)
+        options = ExportOptions(
+            slide_id, states, chosen_only=args.selected, shown_only=args.shown, rejected=args.rejected
+        )
         done = run(export_named(args.format).write(project, args.path, options), args)
     if args.json:
         print_json({"files": done.files, **done.facts})

@@ -1,4 +1,4 @@
-"""Which boxes are shown, counted and exported."""
+"""Which boxes a view shows; what counts in numbers, reports and exports is the :mod:`inclusion`."""
 
 from __future__ import annotations
 
@@ -28,18 +28,17 @@ NO_FACTS = BoxFacts()
 
 @dataclass(frozen=True, slots=True)
 class BoxFilter:
-    """Which boxes are shown, counted and exported. None means all.
+    """Which of the boxes that count a view shows. None means all.
 
-    The confidence range never hides what a person drew or judged. ``hidden_runs`` are the detections switched off.
-    ``text`` is looked for in note, reason, class code and attributes, upper and lower case alike. ``size_um`` is the
-    range of the longer side; a slide whose pixel size is not known shows nothing then. ``found_by`` holds the runs
-    whose finds are shown, and 0 for what a person drew or imported. ``facts`` are those of the slide it is used on.
+    The confidence range never hides what a user drew or judged. ``text`` is looked for in note, reason, class code and
+    attributes, upper and lower case alike. ``size_um`` is the range of the longer side; a slide whose pixel size is not
+    known shows nothing then. ``found_by`` holds the runs whose findings are shown, and 0 for what a user drew or
+    imported. ``facts`` are those of the slide it is used on.
     """
 
     min_confidence: float = 0.0
     class_ids: frozenset[int] | None = None
     states: frozenset[ReviewState] | None = None
-    hidden_runs: frozenset[int] = field(default_factory=frozenset)
     only_chosen: bool = False
     text: str = ""
     max_confidence: float = 1.0
@@ -50,16 +49,14 @@ class BoxFilter:
     def mask(self, rows: np.ndarray, *, facts: BoxFacts | None = None) -> Flags:
         """Boolean mask of the rows that are shown; ``facts`` of the slide they lie on (else those of the filter)."""
         facts = self.facts if facts is None else facts
-        confidence = rows["confidence"]  # NaN (a person's box) compares false: kept
+        confidence = rows["confidence"]  # NaN (a user's box) compares false: kept
         keep: Flags = ~((confidence < np.float32(self.min_confidence)) | (confidence > np.float32(self.max_confidence)))
-        # what a person has judged stays in sight, whatever the model thought of it
+        # what a user has judged stays in sight, whatever the model thought of it
         keep |= rows["state"] != ReviewState.UNREVIEWED
         if self.class_ids is not None:
             keep &= np.isin(rows["class_id"], list(self.class_ids))
         if self.states is not None:
             keep &= np.isin(rows["state"], [int(state) for state in self.states])
-        if self.hidden_runs:
-            keep &= ~np.isin(rows["run_id"], list(self.hidden_runs))
         if self.found_by is not None:
             keep &= np.isin(rows["run_id"], list(self.found_by))
         if self.only_chosen:

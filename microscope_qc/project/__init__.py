@@ -1,6 +1,16 @@
 """The project on disk: slides, classes, boxes, runs, marks and the history of every command."""
 
 from microscope_qc.project.project import SUFFIX, Project
-from microscope_qc.project.records import Change, LogEntry, Mark, RegistrationRecord, RunRecord, SlideRecord
+from microscope_qc.project.records import (
+    AreaRecord,
+    Change,
+    LogEntry,
+    Mark,
+    RegistrationRecord,
+    RunRecord,
+    SlideRecord,
+)
 
-__all__ = ["SUFFIX", "Change", "LogEntry", "Mark", "Project", "RegistrationRecord", "RunRecord", "SlideRecord"]
+__all__ = [
+    "SUFFIX", "AreaRecord", "Change", "LogEntry", "Mark", "Project", "RegistrationRecord", "RunRecord", "SlideRecord",
+]  # fmt: skip

@@ -18,7 +18,7 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.project import backups
 from microscope_qc.project.database import DATABASE_NAME, Database
 from microscope_qc.project.deltas import unpack
-from microscope_qc.project.loading import find_slide
+from microscope_qc.project.loading import area_content, find_slide
 from microscope_qc.project.owner import OwnerLock
 from microscope_qc.project.runs.plan import PLAN_NAME, plan_of, write_plan
 from microscope_qc.project.schema import DETAILS
@@ -226,6 +226,50 @@ def _drop_unreadable(connection: Connection) -> str:
     return "They were taken out; the boxes are as they were."
 
 
+def _unreadable_areas(connection: Connection) -> list[int]:
+    """Declared areas that say nothing, or of classes that are not there."""
+    classes = set(connection.execute(text("SELECT id FROM classes")).scalars())
+    found = []
+    for number, outline, ids in connection.execute(text("SELECT id, outline, classes FROM areas")):
+        try:
+            known = area_content(outline, ids)[1] & classes
+        except (ValueError, RecursionError):
+            known = frozenset()
+        if not known:
+            found.append(int(number))
+    return found
+
+
+def _look_areas(connection: Connection) -> str | None:
+    count = len(_unreadable_areas(connection))
+    return f"{count} declared areas cannot be read, or their classes are gone." if count else None
+
+
+def _drop_areas(connection: Connection) -> str:
+    for number in _unreadable_areas(connection):
+        connection.execute(text("DELETE FROM areas WHERE id = :n"), {"n": number})
+    _settle_history(connection)
+    return "They were taken out and count in no density; declare them again."
+
+
+def _drop_lost_areas(connection: Connection) -> str:
+    connection.execute(text("DELETE FROM areas WHERE slide_id NOT IN (SELECT id FROM slides)"))
+    _settle_history(connection)
+    return "They were taken out."
+
+
+def _drop_run_classes(connection: Connection) -> str:
+    connection.execute(text(f"DELETE FROM run_classes WHERE {_LOST_LABEL}"))  # noqa: S608 - a constant
+    _settle_history(connection)
+    return "They were taken out; what these runs scanned does not count for those classes."
+
+
+def _reset_limit(connection: Connection) -> str:
+    connection.execute(text("DELETE FROM inclusion"))
+    connection.execute(text("INSERT INTO inclusion (id, confidence_limit) VALUES (1, 0.0)"))
+    return "It is 0 now: every finding counts. Set it again."
+
+
 def _damaged_step(connection: Connection) -> int:
     rows = connection.execute(text("SELECT id, changes FROM log WHERE kind = 'command' ORDER BY id DESC"))
     for number, payload in rows:
@@ -251,6 +295,7 @@ def _cut_history(connection: Connection) -> str:
 
 
 _SIZELESS = "y0 >= y1 OR x0 >= x1 OR abs(y0) > 1e15 OR abs(x0) > 1e15 OR abs(y1) > 1e15 OR abs(x1) > 1e15"
+_LOST_LABEL = "run_id NOT IN (SELECT id FROM runs) OR class_id NOT IN (SELECT id FROM classes)"
 _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], str]]] = [
     (
         _say("SELECT count(*) FROM boxes WHERE slide_id NOT IN (SELECT id FROM slides)", "{} boxes lie on no slide."),
@@ -286,6 +331,29 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
         )
     ),
     (_look_details, _drop_unreadable),
+    (
+        _say(
+            "SELECT count(*) = 0 OR min(id) <> 1 OR max(id) <> 1 OR min(confidence_limit) NOT BETWEEN 0 AND 1"
+            " FROM inclusion",
+            "The confidence limit is missing or is none.",
+        ),
+        _reset_limit,
+    ),
+    (
+        _say(
+            "SELECT count(*) FROM areas WHERE slide_id NOT IN (SELECT id FROM slides)",
+            "{} declared areas lie on no slide.",
+        ),
+        _drop_lost_areas,
+    ),
+    (_look_areas, _drop_areas),
+    (
+        _say(
+            f"SELECT count(*) FROM run_classes WHERE {_LOST_LABEL}",  # noqa: S608
+            "{} labels of runs name a run or a class that is not there.",
+        ),
+        _drop_run_classes,
+    ),
     (_look_history, _cut_history),
 ]
 

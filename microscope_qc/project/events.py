@@ -18,5 +18,7 @@ class ProjectEvents(SignalGroup):
     runs_changed = Signal()
     registrations_changed = Signal()
     history_changed = Signal(object)
+    inclusion_changed = Signal()
+    areas_changed = Signal()
     filter_changed = Signal()
     saved_filters_changed = Signal()

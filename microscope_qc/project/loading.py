@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,9 +16,11 @@ from sqlalchemy import Connection, Row, Table, select
 
 from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, ReviewState
 from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.inclusion import Inclusion
+from microscope_qc.core.outline import Outline
 from microscope_qc.project import schema
 from microscope_qc.project.database import driver
-from microscope_qc.project.records import Mark, RegistrationRecord, RunRecord, SlideRecord
+from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
 from microscope_qc.project.runs.plan import plan_of
 
 
@@ -161,6 +164,48 @@ def registrations(connection: Connection, ids: Collection[int] | None = None) ->
     ]
 
 
+def areas(connection: Connection, ids: Collection[int] | None = None) -> list[AreaRecord]:
+    """Return areas declared complete, oldest first: all, or those with ``ids``; what cannot be read is left out."""
+    found = []
+    for r in _rows(connection, schema.areas, ids):
+        with contextlib.suppress(ValueError, RecursionError):  # “check” names it
+            found.append(AreaRecord(r.id, r.slide_id, *area_content(r.outline, r.classes), r.user, r.declared))
+    return found
+
+
+def area_content(outline: str, classes: str) -> tuple[Outline, frozenset[int]]:
+    """Outline and class ids of an area as they are stored.
+
+    Raises
+    ------
+    ValueError
+        When they cannot be read.
+    """
+    numbers = json.loads(classes)
+    if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+        raise ValueError("no list of classes")
+    shape = Outline.from_json(outline)
+    if shape.kind != "polygon":
+        raise ValueError("no polygon")
+    return shape, frozenset(numbers)
+
+
+def run_classes(connection: Connection, ids: Collection[int] | None = None) -> list[RunClass]:
+    """Return which class each label of a run's model stands for: all, or those with ``ids``."""
+    return [
+        RunClass(r.id, r.slide_id, r.run_id, r.label, r.class_id) for r in _rows(connection, schema.run_classes, ids)
+    ]
+
+
+def confidence_limit(connection: Connection) -> float:
+    """Return the confidence from which findings count; 0 where it is missing or damaged."""
+    stored = connection.execute(select(schema.inclusion.c.confidence_limit)).scalar()
+    try:
+        return Inclusion(float(stored or 0.0)).confidence_limit
+    except ValueError:
+        return 0.0
+
+
 def settings(connection: Connection) -> dict[str, Any]:
     """Return the settings; one that cannot be read counts as not set."""
     result = {}
@@ -173,7 +218,7 @@ def settings(connection: Connection) -> dict[str, Any]:
 
 
 def filter_to_json(box_filter: BoxFilter) -> dict[str, Any]:
-    """Return a filter as JSON; which runs are shown is stored with the runs."""
+    """Return a filter as JSON."""
 
     def listed(values: Iterable[int] | None) -> list[int] | None:
         return None if values is None else sorted(int(value) for value in values)

@@ -63,13 +63,19 @@ class CommandLog:
         with self._database.begin() as connection:
             return deltas_of(connection, entry)
 
-    def amended(self, connection: Connection, entry: LogEntry | None, deltas: Sequence[Delta]) -> LogEntry | None:
-        """Take a further change of the same rows into the newest entry; None where it is another one."""
+    def goes_on(self, entry: LogEntry | None) -> bool:
+        """Whether an entry is the newest step, so that a further change can be taken into it."""
         newest = self.undo_entry
-        if entry is None or newest is None or newest.id != entry.id or self.redo_entry is not None:
+        return entry is not None and newest is not None and newest.id == entry.id and self.redo_entry is None
+
+    def amended(
+        self, connection: Connection, entry: LogEntry | None, deltas: Sequence[Delta], *, title: str
+    ) -> LogEntry | None:
+        """Take a further change of the same rows into the newest entry; None where it is another one."""
+        if entry is None or not self.goes_on(entry):
             return None
         both = joined(deltas_of(connection, entry), deltas)
-        return None if both is None else amend(connection, entry, both)
+        return None if both is None else amend(connection, entry, both, title=title)
 
 
 def append(
@@ -135,9 +141,9 @@ def note_step(connection: Connection, entry: LogEntry, *, undo: bool) -> None:
     connection.execute(insert(trail).values(log_id=entry.id, time=now(), user=user_name(), action=action))
 
 
-def amend(connection: Connection, entry: LogEntry, deltas: Sequence[Delta]) -> LogEntry:
+def amend(connection: Connection, entry: LogEntry, deltas: Sequence[Delta], *, title: str) -> LogEntry:
     """Let an entry stand for other changes of the same rows, made now."""
-    return mark(connection, entry, changes=pack(deltas), time=now())
+    return mark(connection, entry, changes=pack(deltas), time=now(), title=title)
 
 
 def drop_redo(connection: Connection) -> None:

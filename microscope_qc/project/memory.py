@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 
 from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.project import loading, schema
 from microscope_qc.project.deltas import Columns, Delta
-from microscope_qc.project.records import Mark, RegistrationRecord, RunRecord, SlideRecord
+from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
 
 Attempt = Callable[..., None]
 """Calls a function with its arguments and keeps what it raises: the fault of one listener stops no other one."""
@@ -79,7 +80,9 @@ class Memory:
         self.marks: Records[Mark] = Records()
         self.runs: Records[RunRecord] = Records()
         self.registrations: Records[RegistrationRecord] = Records()
-        self.hidden_runs: frozenset[int] = frozenset()
+        self.areas: Records[AreaRecord] = Records()
+        self.run_classes: Records[RunClass] = Records()
+        self.inclusion = Inclusion()
         self.settings: dict[str, Any] = {}
         self.filter = BoxFilter()
         self.tables: dict[int, BoxTable] = {}
@@ -90,13 +93,15 @@ class Memory:
             "slides": (self.slides, partial(loading.slides, folder=folder)),
             "classes": (self.classes, loading.classes),
             "marks": (self.marks, loading.marks),
+            "areas": (self.areas, loading.areas),
+            "run_classes": (self.run_classes, loading.run_classes),
             "runs": (self.runs, partial(loading.runs, folder=folder)),
             "registrations": (self.registrations, loading.registrations),
         }
 
     def load(self, connection: Connection) -> None:
         """Read records and settings, and forget the details of boxes; the tables of boxes stay as they are."""
-        self.renew(connection, dict.fromkeys(self._known))
+        self.renew(connection, dict.fromkeys((*self._known, "inclusion")))
         self.settings = loading.settings(connection)
         self.filter = loading.filter_from_json(self.settings.get("filter"))
         for known in (*self.details.values(), self.attribute_texts):
@@ -111,7 +116,10 @@ class Memory:
                 records.replace(read(connection))
             else:
                 records.renew(ids, read(connection, ids=ids))
-        self.hidden_runs = frozenset(run.id for run in self.runs if not run.shown)
+        limit = self.inclusion.confidence_limit
+        if "inclusion" in touched:
+            limit = loading.confidence_limit(connection)
+        self.inclusion = Inclusion(limit, frozenset(run.id for run in self.runs if not run.shown))
 
     def follow_details(self, delta: Delta) -> None:
         """Bring attributes or outlines up to what was committed."""

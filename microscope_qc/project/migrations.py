@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -15,6 +17,7 @@ from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path
 from microscope_qc.project import schema
 from microscope_qc.project.database import CHECK_HINT, Database
+from microscope_qc.project.old_run_classes import classes_of_old_runs
 from microscope_qc.project.owner import now
 
 
@@ -36,7 +39,44 @@ def _attributes_outlines_and_trail(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _attributes_outlines_and_trail}
+def _inclusion_areas_and_run_classes(connection: Connection) -> None:
+    for statement in (
+        "CREATE TABLE inclusion (id INTEGER NOT NULL PRIMARY KEY, confidence_limit FLOAT NOT NULL)",
+        "CREATE TABLE areas (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, slide_id INTEGER NOT NULL, "
+        "outline VARCHAR NOT NULL, classes VARCHAR NOT NULL, user VARCHAR NOT NULL, declared VARCHAR NOT NULL, "
+        "FOREIGN KEY(slide_id) REFERENCES slides (id))",
+        "CREATE TABLE run_classes (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, slide_id INTEGER NOT NULL, "
+        "run_id INTEGER NOT NULL, label INTEGER NOT NULL, class_id INTEGER NOT NULL, "
+        "FOREIGN KEY(slide_id) REFERENCES slides (id), FOREIGN KEY(run_id) REFERENCES runs (id), "
+        "FOREIGN KEY(class_id) REFERENCES classes (id))",
+    ):
+        connection.exec_driver_sql(statement)
+    _limit_out_of_filter(connection)
+    for run_id, slide_id, label, class_id in classes_of_old_runs(connection):
+        connection.exec_driver_sql(
+            "INSERT INTO run_classes (run_id, slide_id, label, class_id) VALUES (?, ?, ?, ?)",
+            (run_id, slide_id, label, class_id),
+        )
+
+
+def _limit_out_of_filter(connection: Connection) -> None:
+    """The filter's lower limit of the confidence counted for every number: it becomes that of the inclusion."""
+    stored = connection.exec_driver_sql("SELECT value FROM settings WHERE key = 'filter'").scalar()
+    try:
+        known = json.loads(stored or "{}")
+        limit = min(max(float(known.get("min_confidence", 0.0)), 0.0), 1.0)
+    except (ValueError, TypeError, AttributeError):  # a filter that cannot be read hid nothing
+        known, limit = None, 0.0
+    connection.exec_driver_sql("INSERT INTO inclusion VALUES (1, ?)", (limit if math.isfinite(limit) else 0.0,))
+    if known:
+        value = json.dumps(known | {"min_confidence": 0.0})
+        connection.exec_driver_sql("UPDATE settings SET value = ? WHERE key = 'filter'", (value,))
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {
+    1: _attributes_outlines_and_trail,
+    2: _inclusion_areas_and_run_classes,
+}
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 
 
@@ -51,6 +91,7 @@ def make_tables(database: Database, classes: Sequence[DefectClass]) -> None:
             "program": f"microscope-qc {__version__}",
         }
         connection.execute(insert(schema.meta), [{"key": key, "value": value} for key, value in about.items()])
+        connection.execute(insert(schema.inclusion), {"id": 1, "confidence_limit": 0.0})
         if classes:
             connection.execute(insert(schema.classes), [class_row(c, position=i) for i, c in enumerate(classes)])
 

@@ -18,12 +18,14 @@ from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
 from microscope_qc.project.events import ProjectEvents
 from microscope_qc.project.migrations import make_tables, migrate, version_of
 from microscope_qc.project.owner import OwnerLock
+from microscope_qc.project.parts.areas import Areas
 from microscope_qc.project.parts.bookmarks import Bookmarks
 from microscope_qc.project.parts.boxes import Boxes
 from microscope_qc.project.parts.classes import Classes
 from microscope_qc.project.parts.details import Attributes, Outlines
 from microscope_qc.project.parts.filters import Filters
 from microscope_qc.project.parts.history import History
+from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.marks import Marks
 from microscope_qc.project.parts.registrations import Registrations
 from microscope_qc.project.parts.runs import Runs
@@ -53,6 +55,7 @@ class Project:
         self.filters = Filters(store, self.settings)
         self.bookmarks = Bookmarks(self.settings)
         self.history = History(store)
+        self.inclusion = InclusionPart(store)
         self.slides = Slides(store)
         tables = Tables(store, self.slides)
         self.attributes = Attributes(store, tables)
@@ -64,9 +67,11 @@ class Project:
             attributes=self.attributes,
             outlines=self.outlines,
             filters=self.filters,
+            inclusion=self.inclusion,
         )
-        self.classes = Classes(store, self.boxes)
+        self.areas = Areas(store, self.slides)
         self.runs = Runs(store, self.slides, self.boxes)
+        self.classes = Classes(store, boxes=self.boxes, runs=self.runs, areas=self.areas)
         self.marks = Marks(store, self.slides)
         self.registrations = Registrations(store, self.slides)
 

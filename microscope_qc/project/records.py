@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.core.outline import Outline
 from microscope_qc.project.runs.plan import RunPlan
 
 
@@ -49,6 +50,29 @@ class RegistrationRecord:
     slide_id: int
     name: str
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AreaRecord:
+    """An area that a user declared complete: every defect of ``class_ids`` within ``outline`` is marked."""
+
+    id: int
+    slide_id: int
+    outline: Outline
+    class_ids: frozenset[int]
+    user: str
+    declared: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunClass:
+    """The class that a label of a run's model stands for."""
+
+    id: int
+    slide_id: int
+    run_id: int
+    label: int
+    class_id: int
 
 
 RUN_STATES = ("running", "finished", "stopped", "failed")

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raise by one with every change of the tables, and add the step to :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -104,6 +104,22 @@ attributes = _detail("attributes")
 outlines = _detail("outlines")
 DETAILS = (attributes.name, outlines.name)
 
+# one row, whose id is 1; runs that are switched off say so themselves
+inclusion = Table("inclusion", metadata, _id(), Column("confidence_limit", Float, nullable=False))
+
+# what a user declared complete: every defect of these classes in the outline is marked
+areas = Table(
+    "areas",
+    metadata,
+    _id(),
+    _slide(),
+    Column("outline", String, nullable=False),  # JSON, see core/outline.py
+    Column("classes", String, nullable=False),  # JSON list of class ids
+    Column("user", String, nullable=False),
+    Column("declared", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 runs = Table(
     "runs",
     metadata,
@@ -116,6 +132,18 @@ runs = Table(
     Column("finished", String),
     Column("shown", Boolean, nullable=False),
     Column("found", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# which class each label of a run's model is in the project, so that it is known what the run could find
+run_classes = Table(
+    "run_classes",
+    metadata,
+    _id(),
+    _slide(),
+    Column("run_id", Integer, ForeignKey("runs.id"), nullable=False),
+    Column("label", Integer, nullable=False),
+    Column("class_id", Integer, ForeignKey("classes.id"), nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -24,6 +24,8 @@ _SIGNAL_OF = {
     "classes": "classes_changed",
     "marks": "marks_changed",
     "runs": "runs_changed",
+    "run_classes": "runs_changed",
+    "areas": "areas_changed",
     "registrations": "registrations_changed",
 }
 
@@ -64,7 +66,9 @@ class PendingCommand:
                     if self.drops_redo and store.log.redo_entry is not None:
                         log.drop_redo(connection)
                     stored = [delta for delta in self.deltas if self.kind == "command" or delta.table != "boxes"]
-                    self.entry = store.log.amended(connection, self.amends, stored) or log.append(
+                    self.entry = store.log.amended(
+                        connection, self.amends, stored, title=self.title
+                    ) or log.append(
                         connection, title=self.title, kind=self.kind, deltas=stored,
                         slide_id=self.slide_id, run_id=self.run_id,
                     )  # fmt: skip
@@ -140,7 +144,7 @@ class Store:
             with self.database.begin() as connection:
                 rows = loading.boxes(connection, slide_id)
             errors.attempt(table.reset, rows)
-        for signal in (*_SIGNAL_OF.values(), "filter_changed"):
+        for signal in (*dict.fromkeys(_SIGNAL_OF.values()), "inclusion_changed", "filter_changed"):
             errors.attempt(getattr(self.events, signal).emit)
         errors.attempt(self.events.history_changed.emit, None)
         errors.raise_first()
@@ -230,12 +234,12 @@ class Store:
         """
         ids = {table: set(numbers) for table, numbers in (touched or {}).items()}
         for delta in deltas:
-            if delta.table in _SIGNAL_OF:
+            if delta.table in _SIGNAL_OF or delta.table == "inclusion":
                 ids.setdefault(delta.table, set()).update(delta.ids.tolist())
             if len(delta.after["id"]):
                 newest = int(delta.after["id"].max())
                 self._given_ids[delta.table] = max(newest, self._given_ids.get(delta.table, 0))
-        hidden = self.memory.hidden_runs
+        counted = self.memory.inclusion
         if ids:
             with self.database.begin() as connection:
                 self.memory.renew(connection, ids)
@@ -249,10 +253,10 @@ class Store:
         if beside:
             heard = np.concatenate([np.zeros(0, np.int64), *(delta.ids for delta in told)])
             self.memory.touch_boxes(beside, heard, errors.attempt)
-        for table in sorted(ids):
-            errors.attempt(getattr(self.events, _SIGNAL_OF[table]).emit)
-        if self.memory.hidden_runs != hidden:
-            errors.attempt(self.events.filter_changed.emit)
+        for signal in sorted({_SIGNAL_OF[table] for table in ids.keys() & _SIGNAL_OF.keys()}):
+            errors.attempt(getattr(self.events, signal).emit)
+        if self.memory.inclusion != counted:
+            errors.attempt(self.events.inclusion_changed.emit)
         errors.attempt(self.events.history_changed.emit, entry)
         errors.raise_first()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from microscope_qc.core.boxes import BoxFilter
-from microscope_qc.core.wording import confidence_text, count_text, pixel_size_text, slide_extent_text, things
+from microscope_qc.core.wording import confidence_text, count_text, pixel_size_text, plural, slide_extent_text, things
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 
 
 def shown_words(project: Project) -> str:
-    """What the project's filter shows: ``shown: confidence >= 0.40, classes ACP, COP``."""
+    """What the view filter shows of what counts: ``shown: classes ACP, COP, chosen for the SEM``."""
     known: BoxFilter = project.filters.current
     parts = []
     if known.min_confidence > 0:
@@ -19,20 +19,30 @@ def shown_words(project: Project) -> str:
     if known.size_um is not None:
         parts.append(f"{known.size_um[0]:g} to {known.size_um[1]:g} µm")
     if known.found_by is not None:
-        finders = ["a person" if run == 0 else f"detection {run}" for run in sorted(known.found_by)]
+        finders = ["a user" if run == 0 else f"detection {run}" for run in sorted(known.found_by)]
         parts.append(f"found by {' or '.join(finders) or 'nobody'}")
     if known.class_ids is not None:
         codes = [cls.code for cls in project.classes if cls.id in known.class_ids]
         parts.append(f"classes {', '.join(codes) or 'none'}")
     if known.states is not None:
         parts.append(" or ".join(state.word for state in sorted(known.states)) or "no state")
-    if known.hidden_runs:
-        parts.append(f"without {things(len(known.hidden_runs), 'switched-off detection')}")
     if known.only_chosen:
         parts.append("chosen for the SEM")
     if known.text:
         parts.append(f"text “{known.text}”")
-    return "shown: " + (", ".join(parts) if parts else "all finds")
+    return "shown: " + (", ".join(parts) if parts else "all findings that count")
+
+
+def included_words(project: Project) -> str:
+    """What counts: ``included: confidence ≥ 0.40 or judged, without 1 detection that is switched off``."""
+    known = project.inclusion.current
+    parts = []
+    if known.confidence_limit > 0:
+        parts.append(f"confidence ≥ {confidence_text(known.confidence_limit)} or judged")
+    if known.hidden_runs:
+        hidden = len(known.hidden_runs)
+        parts.append(f"without {things(hidden, 'detection')} that {plural(hidden, 'is', 'are')} switched off")
+    return "included: " + (", ".join(parts) if parts else "all findings")
 
 
 def size_words(slide: SlideRecord) -> str:

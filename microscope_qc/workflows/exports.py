@@ -35,6 +35,8 @@ class ExportOptions:
         Only findings of these review states.
     chosen_only
         Only findings that are chosen for the SEM.
+    shown_only
+        Only findings that the view filter shows, of those that count.
     rejected
         Rejected findings too, where they are left out otherwise.
     """
@@ -42,6 +44,7 @@ class ExportOptions:
     slide_id: int | None = None
     states: tuple[ReviewState, ...] | None = None
     chosen_only: bool = False
+    shown_only: bool = False
     rejected: bool = False
 
     def given(self) -> list[str]:
@@ -194,7 +197,13 @@ def _of_format(known: AnnotationFormat) -> Export:
 
         slides = None if options.slide_id is None else [options.slide_id]
         done = yield from export_boxes(
-            project, path, known.name, slide_ids=slides, states=options.states, chosen_only=options.chosen_only
+            project,
+            path,
+            known.name,
+            slide_ids=slides,
+            states=options.states,
+            chosen_only=options.chosen_only,
+            shown=options.shown_only,
         )
         where = done.files[0] if len(done.files) == 1 else f"{len(done.files)} files in {_folder(done.files) or path}"
         words = f"{things(done.boxes, 'box', 'boxes')} of {things(done.slides, 'slide')} written to {where}"
@@ -206,7 +215,7 @@ def _of_format(known: AnnotationFormat) -> Export:
         known.title,
         known.suffix,
         run,
-        takes=("slide_id", "states", "chosen_only"),
+        takes=("slide_id", "states", "chosen_only", "shown_only"),
         is_folder=known.is_folder,
     )
 

@@ -159,7 +159,7 @@ def review_and_export(project_path: Path, out: Path, truth: Path) -> None:
         for path in run_job(write_results(project, slide.id, out)):
             print(f"wrote {path.name}")
         score = score_against_truth(project, slide.id, truth)
-        limit = project.filters.current.min_confidence
+        limit = project.inclusion.current.confidence_limit
         print(
             f"{len(project.boxes.rows(slide.id))} finds at confidence {limit:.2f} and above: "
             f"precision {score['precision']:.3f}, recall {score['recall']:.3f}"

@@ -10,7 +10,7 @@ from microscope_qc.project import Project
 def rows(path, name="S1"):
     """Rows of a slide by number."""
     with Project.open(path, write=False) as project:
-        table = project.boxes.rows(project.slides.named(name).id, shown=False)
+        table = project.boxes.rows(project.slides.named(name).id, every=True)
         return {int(row["id"]): dict(zip(table.dtype.names, map(str, row), strict=True)) for row in table}
 
 

@@ -96,7 +96,6 @@ def test_confidence_hides_unreviewed_finds_only():
     rows = make_rows(4, id=[1, 2, 3, 4], confidence=[0.2, 0.8, 0.2, np.nan], run_id=[1, 1, 1, 0])
     rows["state"][2] = ReviewState.CONFIRMED
     assert BoxFilter(min_confidence=0.5).mask(rows).tolist() == [False, True, True, True]
-    assert BoxFilter(hidden_runs=frozenset({1})).mask(rows).tolist() == [False, False, False, True]
     assert BoxFilter(states=frozenset({ReviewState.CONFIRMED})).mask(rows).tolist() == [False, False, True, False]
     rows["note"][1] = "near the Foil"
     assert BoxFilter(text="foil").mask(rows).tolist() == [False, True, False, False]

@@ -274,7 +274,7 @@ def state_of(project: Project) -> dict[str, Any]:
         "runs": [[run.id, run.state, run.found, run.shown] for run in project.runs],
         "history": [entry.title for entry in project.history.entries(500) if not entry.undone],
         "undo": project.history.undo_title if project.history.can_undo else "",
-        "confidence": round(project.filters.current.min_confidence, 6),
+        "confidence": round(project.inclusion.current.confidence_limit, 6),
     }
 
 

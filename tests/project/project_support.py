@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -12,7 +13,10 @@ from microscope_qc.core.boxes import BOX_DTYPE, ReviewState, make_rows
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project, schema
 
-CONTENT = ("slides", "classes", "boxes", "attributes", "outlines", "runs", "marks", "registrations")
+CONTENT = (
+    "slides", "classes", "boxes", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes", "marks",
+    "registrations",
+)  # fmt: skip
 
 
 def some_rows(count: int, *, seed: int = 0, class_id: int = 1, **columns: Any) -> np.ndarray:
@@ -35,6 +39,8 @@ def stored(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
             result[name] = {row[number]: dict(zip(columns, row, strict=True)) for row in map(tuple, rows.all())}
     for row in result["runs"].values():
         row.pop("found")  # counts what a run brought, whatever became of it
+    for row in result["areas"].values():
+        row.pop("declared")  # a time: it differs where the same is done on a copy
     return result
 
 
@@ -63,6 +69,13 @@ def assert_memory_is_stored(project: Project) -> None:
     )
     marks = {mark.id: mark.name for slide in project.slides for mark in project.marks.of_slide(slide.id)}
     assert marks == {number: row["name"] for number, row in in_database["marks"].items()}
+    assert project.inclusion.current.confidence_limit == in_database["inclusion"][1]["confidence_limit"]
+    assert {area.id: (area.slide_id, area.outline.to_json(), sorted(area.class_ids)) for area in project.areas} == {
+        n: (row["slide_id"], row["outline"], json.loads(row["classes"])) for n, row in in_database["areas"].items()
+    }
+    for run in project.runs:
+        labels = [row for row in in_database["run_classes"].values() if row["run_id"] == run.id]
+        assert project.runs.classes_of(run.id) == {row["label"]: row["class_id"] for row in labels}
     assert {run.id: run.shown for run in project.runs} == {n: row["shown"] for n, row in in_database["runs"].items()}
 
 
@@ -70,9 +83,11 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
     """One edit that depends on the project and ``rng`` only, so that it can be done again on a copy."""
     slide = rng.choice(project.slides)
     ids = project.boxes.table(slide.id).rows["id"].tolist()
-    kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size"]
+    kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size", "limit", "declare"]
     if ids:
         kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
+    if project.areas:
+        kinds.append("withdraw")
     if len(project.classes) > 3:
         kinds.append("merge")
     kind = rng.choice(kinds)
@@ -94,6 +109,14 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
         project.classes.reorder(ids_of_classes)
     elif kind == "merge":
         project.classes.merge([rng.choice(project.classes[1:]).id], into=project.classes[0].id)
+    elif kind == "limit":
+        project.inclusion.set_limit(rng.random())
+    elif kind == "declare":
+        y, x = rng.random() * 60, rng.random() * 100
+        wanted = rng.choice([None, [rng.choice(project.classes).id]])
+        project.areas.declare(slide.id, [(y, x), (y, x + 9), (y + rng.random() * 9, x)], wanted)
+    elif kind == "withdraw":
+        project.areas.remove(rng.choice(project.areas).id)
     elif kind == "describe":
         project.attributes.edit(chosen, {rng.choice("ab"): rng.choice([None, rng.random(), "Ü"])})
     elif kind == "outline":

@@ -188,7 +188,7 @@ def test_box_size_and_examples_of_a_class(project: Project, drawn: list[int]) ->
 
 
 def test_filters_are_saved_by_name(project: Project, drawn: list[int]) -> None:
-    sharp = BoxFilter(0.2, frozenset({1}), frozenset({ReviewState.CONFIRMED}), frozenset(), True, "x", 0.7, (5, 9),
+    sharp = BoxFilter(0.2, frozenset({1}), frozenset({ReviewState.CONFIRMED}), True, "x", 0.7, (5, 9),
                       frozenset({0, 3}))  # fmt: skip
     project.filters.save("Überprüfen", sharp)
     project.filters.save(" all ", BoxFilter())
@@ -213,15 +213,15 @@ def test_what_is_shown_looks_at_size_codes_and_attributes(project: Project, draw
     project.slides.set_pixel_size(first.id, 0.5)
     project.boxes.add(second.id, make_rows(1, class_id=2, y0=0, x0=0, y1=9, x1=9))
     project.filters.set(BoxFilter(text="AL"))
-    assert project.boxes.rows()["id"].tolist() == drawn[:1]
+    assert project.boxes.rows(shown=True)["id"].tolist() == drawn[:1]
     project.attributes.edit(drawn[1:2], {"x": "metal"})
-    assert project.boxes.rows(first.id)["id"].tolist() == drawn[:2]
+    assert project.boxes.rows(first.id, shown=True)["id"].tolist() == drawn[:2]
     other = project.boxes.facts(second.id)
     project.filters.set(BoxFilter(text="aop", facts=other))
     assert project.filters.current.facts != other, "what is known of one slide is not kept with the filter"
-    assert len(project.boxes.rows(first.id)) == 0 and len(project.boxes.rows(second.id)) == 1
+    assert len(project.boxes.rows(first.id, shown=True)) == 0 and len(project.boxes.rows(second.id, shown=True)) == 1
     project.filters.set(BoxFilter(size_um=(9.99, 10.01)))
-    assert project.boxes.rows()["id"].tolist() == drawn[:1], "20 px at 0.5 um"
+    assert project.boxes.rows(shown=True)["id"].tolist() == drawn[:1], "20 px at 0.5 um"
 
 
 def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int], tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_version_1_keeps_everything_and_its_history(old: Path, project: Project)
         rows = renewed.boxes.table(slide).rows
         assert rows["id"].tolist() == [1, 2, 4, 5]
         assert rows["state"].tolist() == [ReviewState.REJECTED, ReviewState.REJECTED, 0, 0]
-        assert set(rows["note"]) == {"Überprüft", ""} and renewed.filters.current.min_confidence == 0.25
+        assert set(rows["note"]) == {"Überprüft", ""} and renewed.inclusion.current.confidence_limit == 0.25
         assert [defect.code for defect in renewed.classes] == ["ACP", "AOP", "old"]
         assert renewed.classes[0].box_size_um is None and renewed.classes[0].example_picture == ""
         while renewed.history.can_undo:  # steps whose rows lack the new columns
@@ -64,7 +64,7 @@ def test_version_1_keeps_everything_and_its_history(old: Path, project: Project)
         renewed.attributes.edit([1], {"material": "Al₂O₃"})
         renewed.outlines.set(1, Outline.polygon([(0, 0), (0, 9), (5, 3)]))
         assert renewed.check() == []
-    (copy,) = old.glob("before-version-2-*.sqlite")
+    (copy,) = old.glob("before-version-3-*.sqlite")
     with contextlib.closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM boxes").fetchone() == (4,)
         assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)

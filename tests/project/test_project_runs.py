@@ -59,15 +59,15 @@ def test_a_run_is_switched_off_and_on(project: Project) -> None:
     project.runs.add_findings(run.id, some_rows(3))
     project.boxes.add(slide, some_rows(1))
     heard: list[str] = []
-    project.events.filter_changed.connect(lambda: heard.append("filter"))
+    project.events.inclusion_changed.connect(lambda: heard.append("inclusion"))
     project.events.runs_changed.connect(lambda: heard.append("runs"))
     project.runs.show(run.id, False)
-    assert sorted(heard) == ["filter", "runs"]
-    assert project.filters.current.hidden_runs == {run.id}
-    assert len(project.boxes.rows()) == 1 and len(project.boxes.rows(shown=False)) == 4
+    assert sorted(heard) == ["inclusion", "runs"]
+    assert project.inclusion.current.hidden_runs == {run.id}
+    assert len(project.boxes.rows()) == 1 and len(project.boxes.rows(every=True)) == 4
     assert project.history.undo_title == f"Hide run {run.id}"
     project.history.undo()
-    assert project.filters.current.hidden_runs == frozenset() and len(project.boxes.rows()) == 4
+    assert project.inclusion.current.hidden_runs == frozenset() and len(project.boxes.rows()) == 4
 
 
 def test_finds_leave_what_can_be_redone(project: Project) -> None:
@@ -114,7 +114,7 @@ def test_a_slide_with_a_run_that_goes_on_is_not_removed(project: Project) -> Non
         project.slides.remove(slide)
     project.runs.finish(run.id, "finished")
     project.slides.remove(slide)
-    assert list(project.runs) == [] and len(project.boxes.rows(shown=False)) == 0
+    assert list(project.runs) == [] and len(project.boxes.rows(every=True)) == 0
     project.history.undo()
     assert [r.id for r in project.runs] == [run.id] and len(project.boxes.table(slide)) == 3
     assert_memory_is_stored(project)

@@ -20,6 +20,7 @@ import pytest
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.core.jobs import run_job
 from microscope_qc.correlation.registration import Registration
 from microscope_qc.project import Project
@@ -165,14 +166,15 @@ def run_in_words(run: Any) -> dict[str, Any]:
     }
 
 
-def filter_in_words(box_filter: BoxFilter) -> dict[str, Any]:
+def filter_in_words(box_filter: BoxFilter, *, counted: Inclusion) -> dict[str, Any]:
+    """Version 0.1 had one filter for what is shown and for what counts."""
     size = box_filter.size_um
     return {
-        "min_confidence": box_filter.min_confidence,
+        "min_confidence": max(box_filter.min_confidence, counted.confidence_limit),
         "max_confidence": box_filter.max_confidence,
         "class_ids": box_filter.class_ids and sorted(box_filter.class_ids),
         "states": box_filter.states and sorted(state.word for state in box_filter.states),
-        "hidden_runs": sorted(box_filter.hidden_runs),
+        "hidden_runs": sorted(counted.hidden_runs),
         "found_by": box_filter.found_by and sorted(box_filter.found_by),
         "only_chosen": box_filter.only_chosen,
         "size_um": size and [limit if math.isfinite(limit) else None for limit in size],
@@ -199,8 +201,10 @@ def in_words(project: Project) -> dict[str, Any]:
         "alignments": [[a.id, a.slide_id, a.name, a.data] for a in alignments_of(project)],
         "runs": [run_in_words(run) for run in runs_of(project)],
         "settings": {key: project.settings.get(key) for key in EXPECTED["settings"]},
-        "filter": filter_in_words(project.filters.current),
-        "saved_filters": {name: filter_in_words(known) for name, known in project.filters.saved.items()},
+        "filter": filter_in_words(project.filters.current, counted=project.inclusion.current),
+        "saved_filters": {
+            name: filter_in_words(known, counted=Inclusion()) for name, known in project.filters.saved.items()
+        },
         "history": history_in_words(project),
         "undo": project.history.undo_title,
         "redo": project.history.redo_title,
@@ -214,6 +218,7 @@ def expected_in_words() -> dict[str, Any]:
         {key: value for key, value in slide.items() if key != "mean_colour"} for slide in EXPECTED["slides"]
     ]
     words["alignments"] = [[a["id"], a["slide"], a["name"], a["data"]] for a in EXPECTED["alignments"]]
+    words["settings"] = EXPECTED["settings"] | {"filter": EXPECTED["settings"]["filter"] | {"min_confidence": 0.0}}
     words["runs"] = [{key: value for key, value in run.items() if key != "heat"} for run in EXPECTED["runs"]]
     return words
 
@@ -274,6 +279,15 @@ def test_nothing_is_to_be_mended_but_the_slide_that_is_gone(old: Project) -> Non
     assert old.read_only is False
     (said,) = old.check()
     assert "S1 lost" in said
+
+
+def test_what_counted_counts_and_runs_know_their_classes(old: Project) -> None:
+    assert old.inclusion.current == Inclusion(0.25, frozenset({3}))
+    assert old.filters.current.min_confidence == 0.0 and old.areas.of(ELECTRODE) == []
+    codes = {defect.id: defect.code for defect in classes_of(old)}
+    for run in runs_of(old):
+        found = {label: codes[number] for label, number in old.runs.classes_of(run.id).items()}
+        assert found == dict(enumerate(RUNS[run.id]["card"]["classes"]))
 
 
 def test_slides_are_found_beside_the_project_with_their_pixels(old: Project, folder: Path) -> None:

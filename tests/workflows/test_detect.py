@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -63,7 +62,7 @@ def test_a_child_finds_and_a_killed_one_is_continued(project: Project, model: Pa
             break
     assert result.state == "finished" and result.tiles == 9 and steps[-1].done == 9
     assert result.finds == project.runs.by_id(result.run_id).found == len(found(project)) > 10
-    assert project.filters.current.min_confidence == pytest.approx(0.3)
+    assert project.inclusion.current.confidence_limit == pytest.approx(0.3)
     assert result.shown == len(project.boxes.rows(slide))
     assert {row["class_id"] for row in project.boxes.table(slide).rows} <= {c.id for c in project.classes}
     assert project.classes.by_code("NEW").name == "NEW", "the model's unknown class was made"
@@ -177,11 +176,11 @@ def test_a_journal_from_elsewhere_does_no_harm(project: Project, model: Path) ->
     assert len(read_journal(run.folder)[0]) == 2
 
 
-def test_a_person_who_moved_the_threshold_keeps_it(project: Project, model: Path) -> None:
-    project.filters.set(replace(project.filters.current, min_confidence=0.77))
+def test_a_user_who_moved_the_limit_keeps_it(project: Project, model: Path) -> None:
+    project.inclusion.set_limit(0.77)
     run = prepare_run(project, project.slides[0].id, model)
     RunIntake(project, run)
-    assert project.filters.current.min_confidence == pytest.approx(0.77)
+    assert project.inclusion.current.confidence_limit == pytest.approx(0.77)
 
 
 def test_what_a_model_needs(project: Project, model: Path, tmp_path: Path) -> None:

@@ -66,8 +66,9 @@ def test_a_dry_run_changes_nothing(project, other, tmp_path):
     assert len(other.boxes.rows()) == 0 and not other.history.can_undo
 
 
-def test_exports_hold_what_is_shown(project, tmp_path):
-    project.filters.set(BoxFilter(min_confidence=0.65))
+def test_exports_hold_what_counts(project, tmp_path):
+    project.inclusion.set_limit(0.65)
+    project.filters.set(BoxFilter(states=frozenset({ReviewState.CONFIRMED})))
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
     annotations = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["annotations"]
     # what a person drew or judged stays, whatever the confidence
@@ -78,6 +79,7 @@ def test_exports_hold_what_is_shown(project, tmp_path):
     result = run_job(export_boxes(project, tmp_path / "out.json", "coco", states=[ReviewState.CONFIRMED]))
     assert result.boxes == 2
     assert run_job(export_boxes(project, tmp_path / "out.json", "coco", chosen_only=True)).boxes == 3
+    assert run_job(export_boxes(project, tmp_path / "out.json", "coco", shown=True)).boxes == 2
     with pytest.raises(InputError, match="docx"):
         run_job(export_boxes(project, tmp_path / "out", "docx"))
 
@@ -219,7 +221,7 @@ def test_tiles_in_any_format_show_the_boxes_where_they_say(name, pad, project, t
     slide = np.asarray(Image.open(tmp_path / "S1.png"))
     corners = {"y0": [76, 200, 380], "x0": [150, 395, 560], "y1": [90, 230, 399], "x1": [170, 418, 599]}
     project.boxes.add(project.slides[0].id, make_rows(3, class_id=project.classes[0].id, **corners))
-    good = trusted(project.boxes.rows(shown=False))
+    good = trusted(project.boxes.rows(every=True))
     code_of = {cls.id: cls.code for cls in project.classes}
     project.close()
     out = tmp_path / "set"

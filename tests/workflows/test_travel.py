@@ -84,7 +84,7 @@ def test_every_format_has_the_order_unit_and_height(project, tmp_path):
     slide = project.slides[0]
     store_marks(project, slide.id, read_marks(tmp_path / "marks.csv"))
     fit_registration(project, slide.id, name="R1")
-    project.boxes.edit(project.boxes.rows(slide.id, shown=False)["id"], chosen=True)
+    project.boxes.edit(project.boxes.rows(slide.id, every=True)["id"], chosen=True)
     found = {}
     for order in ORDERS:
         options = StageOptions(order=order, unit="um", stage_z_mm=1.25)
@@ -93,7 +93,7 @@ def test_every_format_has_the_order_unit_and_height(project, tmp_path):
             lines = list(csv.DictReader(file))
         assert {line["stage_z_um"] for line in lines} == {"1250.0"}
         found[order] = [int(line["defect_id"]) for line in lines]
-    rows, _ = travel_rows(project.boxes.rows(slide.id, shown=False))
+    rows, _ = travel_rows(project.boxes.rows(slide.id, every=True))
     assert found["number"] == sorted(rows["id"].tolist())
     assert found["short"] != found["number"] and sorted(found["short"]) == found["number"]
     # the first mark is at the lower right: the nearest finding is visited first

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from microscope_qc.app.base.signals import link
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.inclusion import Inclusion
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -120,7 +121,10 @@ class Comparison(QObject):
             self._again = True
             return
         table, known, runs = self._session.table, self._session.project.filters.current, self.runs
-        sure = BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(table.rows)
+        limit = Inclusion(self._session.inclusion.confidence_limit).mask(table.rows, rejected=True)
+        sure = limit & BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(
+            table.rows
+        )
         # copies: the table may change while another thread compares
         ids, run_ids, corners = table.rows["id"].copy(), table.rows["run_id"].copy(), table.corners.copy()
         generation = self._generation

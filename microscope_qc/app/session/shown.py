@@ -1,4 +1,4 @@
-"""Which boxes of the slide on screen pass the filter, kept up to date box by box."""
+"""Which boxes of the slide on screen count and pass the filter, kept up to date box by box."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from psygnal import Signal
 
 from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable, ReviewState
+from microscope_qc.core.inclusion import Inclusion
 
 if TYPE_CHECKING:
     from microscope_qc.project import Project
@@ -17,7 +18,7 @@ STATES = len(ReviewState)
 
 
 class ShownBoxes:
-    """The filter's answer for every row of one slide's table; asking costs nothing until something changes.
+    """The answer for every row of one slide's table; asking costs nothing until something changes.
 
     Whoever holds it says which slide is on screen (:meth:`show`) and what has changed (:meth:`forget`,
     :meth:`follow`).
@@ -63,7 +64,7 @@ class ShownBoxes:
 
     def passes(self, rows: np.ndarray, *, limited: bool = True) -> np.ndarray:
         """One boolean for each of some rows of the slide on screen; without the limit where ``limited`` is False."""
-        passing = self._filter().mask(rows)
+        passing = self._inclusion().mask(rows, rejected=True) & self._filter().mask(rows)
         if limited and self.limited and self._limit is not None:
             ids, last = rows["id"], len(self._limit) - 1
             passing &= self._limit[np.minimum(ids, last)] & (ids <= last)
@@ -128,13 +129,19 @@ class ShownBoxes:
         total = self.counts().sum(axis=1)
         return {number: int(total[number]) for number in np.flatnonzero(total).tolist()}
 
+    def _inclusion(self) -> Inclusion:
+        if self._project is None:
+            return Inclusion()
+        known = self._project.inclusion.current
+        return replace(known, hidden_runs=frozenset()) if self.limited else known
+
     def _filter(self) -> BoxFilter:
         project, slide_id = self._project, self._slide_id
         if project is None or slide_id is None:
             return BoxFilter()
         known = project.filters.current
         if self.limited:
-            known = replace(known, hidden_runs=frozenset(), found_by=None)
+            known = replace(known, found_by=None)
         if known.text or known.size_um is not None:  # the facts are gathered from all boxes
             return replace(known, facts=project.boxes.facts(slide_id))
         return known

@@ -19,11 +19,12 @@ from microscope_qc.core.arrays import Flags, Rows
 from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.inclusion import Inclusion
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.project import Project
-    from microscope_qc.project.records import SlideRecord
+    from microscope_qc.project.records import LogEntry, SlideRecord
     from microscope_qc.slides import Mosaic
 
 TOOLS = ("select", "draw", "mark", "measure", "length", "grey")
@@ -46,7 +47,9 @@ class SessionState:
     mosaic_changed: ClassVar[Signal] = Signal()  # the pixels of the slide are there (or mosaic_error says why not)
     slides_changed: ClassVar[Signal] = Signal()  # list of slides, their names, places or pixel sizes
     classes_changed: ClassVar[Signal] = Signal()
-    filter_changed: ClassVar[Signal] = Signal()
+    inclusion_changed: ClassVar[Signal] = Signal()  # which boxes count; filter_changed follows
+    areas_changed: ClassVar[Signal] = Signal()
+    filter_changed: ClassVar[Signal] = Signal()  # which boxes are shown, for whatever reason
     boxes_changed: ClassVar[Signal] = Signal(BoxChange)  # of the slide on screen
     marks_changed: ClassVar[Signal] = Signal()
     runs_changed: ClassVar[Signal] = Signal()
@@ -158,30 +161,39 @@ class SessionState:
         return self._table if self._table is not None else self._empty
 
     @property
+    def inclusion(self) -> Inclusion:
+        """Which boxes count; others are not shown either."""
+        return Inclusion() if self.project is None else self.project.inclusion.current
+
+    def set_confidence_limit(self, limit: float, *, amends: LogEntry | None = None) -> LogEntry | None:
+        """Change from which confidence findings count; see :meth:`~.InclusionPart.set_limit`."""
+        return None if self.project is None else self.project.inclusion.set_limit(limit, amends=amends)
+
+    @property
     def filter(self) -> BoxFilter:
-        """Which boxes of the slide on screen are shown."""
+        """Which of the boxes that count are shown of the slide on screen."""
         if self.project is None:
             return BoxFilter()
         known = self.project.filters.current
         return known if self.slide is None else replace(known, facts=self.project.boxes.facts(self.slide.id))
 
     def set_filter(self, **changes: object) -> None:
-        """Change fields of the project's filter, e.g. ``set_filter(min_confidence=0.4)``."""
+        """Change fields of the project's filter, e.g. ``set_filter(text="foil")``."""
         if self.project is not None:
             self.project.filters.set(replace(self.project.filters.current, **changes))  # type: ignore[arg-type]
 
     def clear_filter(self) -> None:
-        """Show all findings again (but those of detections that are switched off)."""
+        """Show all findings again that count."""
         self.shown.limit(None)
         if self.project is not None:
             self.project.filters.set(BoxFilter())
 
     @property
     def filter_active(self) -> bool:
-        """Whether the filter may hide findings (detections switched off do not count)."""
+        """Whether the filter may hide findings that count."""
         if self.project is None:
             return False
-        return self.shown.limited or replace(self.project.filters.current, hidden_runs=frozenset()) != BoxFilter()
+        return self.shown.limited or self.project.filters.current != BoxFilter()
 
     def shown_rows(self) -> Rows:
         """Rows of the slide on screen that pass the filter (a copy that cannot be written to, sorted by id)."""
@@ -254,9 +266,11 @@ class SessionState:
             self._take_classes()
         elif name == "slides_changed":
             self._take_slides()
-        elif name == "filter_changed":
+        elif name in ("filter_changed", "inclusion_changed"):
             self.shown.forget()
         getattr(self, name).emit()
+        if name == "inclusion_changed":
+            self.filter_changed.emit()
 
     def _on_table_changed(self, change: BoxChange) -> None:
         self.shown.follow(change)

@@ -158,10 +158,11 @@ class ExportButtons(QWidget):
             self.buttons[kind.id].setEnabled(not reason)
             self.buttons[kind.id].setToolTip(reason)
         rows = self._session.table.rows
-        passing = self._session.filter.mask(rows)  # what is shown may be less: a comparison limits no export
+        # what is shown may be less: neither filter nor comparison limits an export
+        passing = self._session.inclusion.mask(rows, rejected=True)
         rejected = int(np.count_nonzero(passing & (rows["state"] == ReviewState.REJECTED)))
         text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen finding')}. "
-        text += f"The others: the {things(int(np.count_nonzero(passing)), 'finding')} that the filter shows"
+        text += f"The others: the {things(int(np.count_nonzero(passing)), 'finding')} that count"
         text += f" (the report without the {rejected} rejected)." if rejected else "."
         self.what.setText(text)
 

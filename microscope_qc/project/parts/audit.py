@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -24,7 +25,8 @@ from microscope_qc.project.store import Store
 COLUMNS = ("time", "user", "step", "what", "action", "in_force", "slide", "item", "change", "before", "after")
 _NOUNS = {
     "boxes": "box", "classes": "class", "slides": "slide", "marks": "mark", "registrations": "alignment",
-    "runs": "run", "attributes": "attributes of box", "outlines": "outline of box",
+    "runs": "run", "areas": "declared area", "run_classes": "label of a run", "attributes": "attributes of box",
+    "outlines": "outline of box",
 }  # fmt: skip
 _LONGEST_CELL = 4000
 _STATES = {"dropped": "no", "kept": "yes", "made": "yes", "run": "yes"}
@@ -54,7 +56,8 @@ def _change(delta: Delta, number: int, old: int | None, new: int | None, codes: 
     after = "" if new is None else _text(delta.table, delta.after, new, codes, empty=both)
     side, place = (delta.before, old) if new is None else (delta.after, new)
     slide = int(side["slide_id"][place]) if "slide_id" in side else None
-    return Change(f"{_NOUNS.get(delta.table, delta.table)} {number}", kind, before, after, slide)
+    item = "confidence limit" if delta.table == "inclusion" else f"{_NOUNS.get(delta.table, delta.table)} {number}"
+    return Change(item, kind, before, after, slide)
 
 
 def export(store: Store, path: Path | str) -> int:
@@ -122,8 +125,10 @@ def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *,
         value: Any = column[place]
         if isinstance(value, np.generic):
             value = value.item()
-        if table == "boxes" and name == "class_id":
+        if table in ("boxes", "run_classes") and name == "class_id":
             name, value = "class", codes.get(value, f"class {value}")  # noqa: PLW2901
+        elif table == "areas" and name == "classes":
+            value = ", ".join(codes.get(number, f"class {number}") for number in json.loads(value))
         elif table == "boxes" and name == "state":
             value = ReviewState(value).word
         elif value is None or value == "" or (isinstance(value, float) and math.isnan(value)):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.box_filter import BoxFacts
 from microscope_qc.core.boxes import BOX_DTYPE, EDITABLE_COLUMNS, BoxTable, ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
@@ -17,6 +18,7 @@ from microscope_qc.project.parts.box_rows import SIDES, assign, check_rows, diff
 from microscope_qc.project.parts.class_rows import new_class_rows
 from microscope_qc.project.parts.details import Attributes, Ids, Outlines, attributes_to_json
 from microscope_qc.project.parts.filters import Filters
+from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.parts.tables import Tables
 from microscope_qc.project.records import LogEntry
@@ -35,6 +37,7 @@ class Boxes:
         attributes: Attributes,
         outlines: Outlines,
         filters: Filters,
+        inclusion: InclusionPart,
     ) -> None:
         self._store = store
         self._slides = slides
@@ -42,6 +45,7 @@ class Boxes:
         self._attributes = attributes
         self._outlines = outlines
         self._filters = filters
+        self._inclusion = inclusion
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -55,19 +59,23 @@ class Boxes:
         """
         return self._tables.table(slide_id)
 
-    def rows(self, slide_id: int | None = None, *, shown: bool = True) -> np.ndarray:
-        """Return copies of the box rows of one slide, or of all slides one after the other.
+    def rows(self, slide_id: int | None = None, *, shown: bool = False, every: bool = False) -> np.ndarray:
+        """Return copies of the box rows of one slide, or of all slides one after the other: those that count.
+
+        Rejected ones are among them, as they count as such.
 
         Parameters
         ----------
         shown
-            Leave out what the project's filter hides.
+            Of those that count only what the view filter shows.
+        every
+            Also those that do not count.
         """
         wanted = [slide.id for slide in self._slides] if slide_id is None else [slide_id]
         parts = []
         for number in wanted:
             rows = self.table(number).rows
-            parts.append(rows[self.shown(number)] if shown else rows)
+            parts.append(rows if every else rows[self.shown(number) if shown else self.included(number)])
         return np.concatenate([np.zeros(0, BOX_DTYPE), *parts])
 
     def slide_of(self, box_id: int) -> int:
@@ -85,11 +93,16 @@ class Boxes:
         codes = {defect.id: defect.code for defect in self._store.memory.classes}
         return BoxFacts(self._slides.by_id(slide_id).pixel_size_um, codes, self._attributes.texts(slide_id))
 
-    def shown(self, slide_id: int) -> np.ndarray:
-        """Boolean for each row of a slide's table: whether the project's filter shows it."""
+    def included(self, slide_id: int) -> Flags:
+        """Boolean for each row of a slide's table: whether it counts; rejected ones do, as such."""
+        return self._inclusion.current.mask(self.table(slide_id).rows, rejected=True)
+
+    def shown(self, slide_id: int) -> Flags:
+        """Boolean for each row of a slide's table: whether it counts and the view filter shows it."""
         known = self._filters.current
         needed = known.text or known.size_um is not None  # the facts are gathered from all boxes
-        return known.mask(self.table(slide_id).rows, facts=self.facts(slide_id) if needed else None)
+        rows = self.table(slide_id).rows
+        return self.included(slide_id) & known.mask(rows, facts=self.facts(slide_id) if needed else None)
 
     # -- adding -----------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,10 @@ from microscope_qc.core.defect_class import DefectClass, next_colour
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import schema
 from microscope_qc.project.deltas import Delta, box_columns
+from microscope_qc.project.parts.areas import Areas
 from microscope_qc.project.parts.boxes import Boxes
 from microscope_qc.project.parts.class_rows import EDITABLE, KEYS, clean_class, edit_title, new_class_rows
+from microscope_qc.project.parts.runs import Runs
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.store import Store
 
@@ -27,9 +29,11 @@ class Classes(RecordPart[DefectClass]):
     table = "classes"
     noun = "class"
 
-    def __init__(self, store: Store, boxes: Boxes) -> None:
+    def __init__(self, store: Store, *, boxes: Boxes, runs: Runs, areas: Areas) -> None:
         super().__init__(store, store.memory.classes)
         self._boxes = boxes
+        self._runs = runs
+        self._areas = areas
 
     def by_code(self, code: str) -> DefectClass:
         """Return the class with a short code.
@@ -110,6 +114,8 @@ class Classes(RecordPart[DefectClass]):
         deltas: list[Delta] = []
         for slide_id, rows in self._rows_of_classes([row["id"]]):
             deltas += self._boxes.deleting(slide_id, rows) if target is None else [_moved(slide_id, rows, target.id)]
+        moved = {class_id: move_to}
+        deltas += [*self._areas.following(moved), *self._runs.following(moved)]
         count = _box_count(deltas)
         boxes = f" and {'move' if target else 'delete'} its {count} boxes" if count else ""
         to = f" to {target.code}" if target and count else ""
@@ -125,6 +131,8 @@ class Classes(RecordPart[DefectClass]):
             raise InputError("Merging needs at least two classes.")
         found = self._rows_of_classes([row["id"] for row in rows])
         deltas = [_moved(slide_id, boxes, into) for slide_id, boxes in found]
+        moved = dict.fromkeys(others, into)
+        deltas += [*self._areas.following(moved), *self._runs.following(moved)]
         count, codes = _box_count(deltas), ", ".join(row["code"] for row in rows)
         title = f"Merge {codes} into {target.code}" + (f" ({count} boxes)" if count else "")
         self._store.commit(title, [*deltas, Delta.deleted("classes", rows)])

@@ -1,4 +1,4 @@
-"""Which boxes are shown, and filters kept by name; like settings they are no part of undo."""
+"""Which boxes views show, and filters kept by name; like settings they are not part of undo."""
 
 from __future__ import annotations
 
@@ -26,14 +26,11 @@ class Filters:
 
     @property
     def current(self) -> BoxFilter:
-        """Which boxes are shown; ``hidden_runs`` are the runs that are switched off (see :meth:`Runs.show`)."""
-        return replace(self._store.memory.filter, hidden_runs=self._store.memory.hidden_runs)
+        """Which of the boxes that count are shown."""
+        return self._store.memory.filter
 
     def set(self, new: BoxFilter) -> None:
-        """Change what is shown; kept with the project, in memory only when it is open for reading.
-
-        ``hidden_runs`` is not taken over: detections are switched with :meth:`Runs.show`.
-        """
+        """Change what is shown; kept with the project, in memory only when it is open for reading."""
         if not self._store.read_only:
             self._settings.set(_KEY, loading.filter_to_json(new))
         self._store.memory.filter = replace(new, facts=NO_FACTS)  # they belong to one slide
@@ -41,7 +38,7 @@ class Filters:
 
     @property
     def saved(self) -> dict[str, BoxFilter]:
-        """The saved filters by name, sorted; which detections are switched on is not part of them."""
+        """The saved filters by name, sorted."""
         stored = self._settings.get(_SAVED_KEY, {})
         return {name: loading.filter_from_json(stored[name]) for name in sorted(stored, key=str.casefold)}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 from sqlalchemy import select, update
@@ -96,6 +98,49 @@ class Runs(RecordPart[RunRecord]):
         self._store.follow([delta], entry, touched={"runs": [run_id]})
         return rows["id"].copy()
 
+    def classes_of(self, run_id: int) -> dict[int, int]:
+        """Return the class that each label of a run's model stands for; a label whose class is gone has none."""
+        return {known.label: known.class_id for known in self._store.memory.run_classes if known.run_id == run_id}
+
+    def know_classes(self, run_id: int, class_of: Mapping[int, int]) -> None:
+        """Store which class each label of a run's model stands for, for labels that have none yet.
+
+        What is stored follows when classes are merged or deleted.
+        """
+        self._store.require_writable()
+        run, known = self.by_id(run_id), self.classes_of(run_id)
+        first = self._store.next_id("run_classes")
+        new = [(label, class_id) for label, class_id in sorted(class_of.items()) if label not in known]
+        rows = [
+            {"id": number, "slide_id": run.slide_id, "run_id": run_id, "label": int(label), "class_id": int(class_id)}
+            for number, (label, class_id) in enumerate(new, first)
+        ]
+        if rows:
+            delta = Delta.inserted("run_classes", rows)
+            with self._store.database.begin() as connection:
+                delta.apply(connection)
+            self._store.follow([delta], None)
+
+    def following(self, moved: Mapping[int, int | None]) -> list[Delta]:
+        """Deltas for classes that go: labels of runs that stood for them stand for what takes their place, or nothing.
+
+        Parameters
+        ----------
+        moved
+            For each class that goes, the class that its boxes get; None where they go too.
+        """
+        deltas = []
+        for known in self._store.memory.run_classes:
+            if known.class_id not in moved:
+                continue
+            target = moved[known.class_id]
+            row = asdict(known)
+            if target is None:
+                deltas.append(Delta.deleted("run_classes", [row]))
+            else:
+                deltas.append(Delta.edited("run_classes", row, {"class_id": target}))
+        return deltas
+
     def finish(self, run_id: int, state: str) -> RunRecord:
         """Store how a run ended ("finished", "stopped", "failed"), or that it goes on ("running")."""
         self._store.require_writable()
@@ -135,7 +180,9 @@ class Runs(RecordPart[RunRecord]):
             raise InputError(f"Run {run_id} is just running.", hint="Stop it first.")
         rows = self._boxes.table(run.slide_id).rows
         mine = rows[rows["run_id"] == run_id]
-        deltas = [*self._boxes.deleting(run.slide_id, mine), Delta.deleted("runs", [row])]
+        labels = [asdict(known) for known in self._store.memory.run_classes if known.run_id == run_id]
+        deltas = [*self._boxes.deleting(run.slide_id, mine), Delta.deleted("run_classes", labels)]
+        deltas.append(Delta.deleted("runs", [row]))
         title = f"Delete run {run_id} with {things(len(mine), 'finding')}"
         self._store.commit(title, deltas, slide_id=run.slide_id, run_id=run_id)
 

@@ -149,7 +149,7 @@ class Slides(RecordPart[SlideRecord]):
         return self.by_id(slide_id)
 
     def remove(self, slide_id: int) -> None:
-        """Take a slide with its boxes, marks, alignments and runs out of the project (one step of undo).
+        """Take a slide with all that is on it out of the project: boxes, marks, runs ... (one step of undo).
 
         The slide's file and the folders of its runs stay where they are.
         """
@@ -185,7 +185,7 @@ class Slides(RecordPart[SlideRecord]):
         return {"path": str(path), "relative_path": relative}
 
 
-_BELONGINGS = ("attributes", "outlines", "marks", "registrations", "runs")
+_BELONGINGS = ("attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from microscope_qc.core.boxes import BoxFilter, coordinates
+from microscope_qc.core.boxes import coordinates
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.core.matching import match_by_overlap
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
@@ -42,7 +43,7 @@ def compare_runs(
     iou
         Overlap (intersection over union) from which two boxes are the same find.
     min_confidence
-        Weaker finds that nobody has judged are left out; the project's filter without it.
+        Weaker finds that nobody has judged are left out; the project's confidence limit without it.
 
     Raises
     ------
@@ -54,9 +55,9 @@ def compare_runs(
     runs = project.runs.by_id(first), project.runs.by_id(second)
     if runs[0].slide_id != runs[1].slide_id:
         raise InputError("The two detections are on different slides.", hint="Choose two of the same slide.")
-    least = project.filters.current.min_confidence if min_confidence is None else min_confidence
+    least = project.inclusion.current.confidence_limit if min_confidence is None else min_confidence
     rows = project.boxes.table(runs[0].slide_id).rows
-    rows = rows[BoxFilter(min_confidence=least).mask(rows)]
+    rows = rows[Inclusion(least).mask(rows, rejected=True)]
     common_area(*runs)
     sides = [rows[rows["run_id"] == run.id] for run in runs]
     (one, ids), (other, other_ids) = ((coordinates(side), side["id"]) for side in sides)

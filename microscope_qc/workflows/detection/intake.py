@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -99,19 +99,27 @@ class RunIntake:
         return self._project.runs.add_findings(self._run.id, rows)
 
     def _class_ids(self, plan: RunPlan) -> np.ndarray:
+        # a label that has a class keeps it, whatever that is called now
+        class_of = self._project.runs.classes_of(self._run.id)
         known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
-        names = plan.class_names or plan.classes
-        wanted = [known.get(code) or DefectClass(code, name) for code, name in zip(plan.classes, names, strict=True)]
-        ids = self._project.classes.ensure(wanted)
-        return np.array([ids[code] for code in plan.classes], np.int32)
+        named = zip(plan.classes, plan.class_names or plan.classes, strict=True)
+        missing = {
+            label: known.get(code) or DefectClass(code, name)
+            for label, (code, name) in enumerate(named)
+            if label not in class_of
+        }
+        ids = self._project.classes.ensure(missing.values())
+        new = {label: ids[defect.code] for label, defect in missing.items()}
+        self._project.runs.know_classes(self._run.id, new)
+        class_of |= new
+        return np.array([class_of[label] for label in range(len(plan.classes))], np.int32)
 
     def _suggest_confidence(self, plan: RunPlan) -> None:
         # the model's threshold is taken over as long as the user has not moved away from the last suggestion
         project = self._project
         suggested = plan.confidence
-        if abs(project.filters.current.min_confidence - float(project.settings.get(_CONFIDENCE_KEY, 0.0))) < 1e-6:
-            if project.filters.current.min_confidence != suggested:
-                project.filters.set(replace(project.filters.current, min_confidence=suggested))
+        if abs(project.inclusion.current.confidence_limit - float(project.settings.get(_CONFIDENCE_KEY, 0.0))) < 1e-6:
+            project.inclusion.set_limit(suggested, suggested_by=plan.title)
             project.settings.set(_CONFIDENCE_KEY, suggested)
 
 

@@ -29,7 +29,7 @@ from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 
 CANDIDATE_CONFIDENCE = 0.05
-"""Finds down to this confidence are kept; the filter hides the weak ones."""
+"""Finds down to this confidence are kept; those below the project's confidence limit do not count."""
 
 _POLL_SECONDS = 0.2
 _ending: dict[Path, threading.Thread] = {}
@@ -39,7 +39,7 @@ _ending: dict[Path, threading.Thread] = {}
 class DetectResult:
     """What a detection did.
 
-    ``finds`` counts all finds of the run, ``shown`` those the project's filter shows; ``seconds`` is what this took,
+    ``finds`` counts all finds of the run, ``shown`` those of them that count; ``seconds`` is what this took,
     ``seconds_before`` what the starts of the run before this one took; ``share_skipped`` is the share of tiles in resin
     and empty area; ``status`` is what the child said last (speed, device, notes), see
     :func:`microscope_qc.ml.engine.engine.run_model`.
@@ -314,7 +314,7 @@ def result_of(project: Project, run_id: int, started: float, *, computed: bool =
         tiles=len(run.plan.grid()),
         finds=len(rows),
         seconds=time.monotonic() - started,
-        shown=int(project.filters.current.mask(rows, facts=project.boxes.facts(run.slide_id)).sum()),
+        shown=int(project.inclusion.current.mask(rows, rejected=True).sum()),
         damaged_tiles=len(read_tile_errors(run.folder)),
         state=run.state,
         share_skipped=float(status.get("share_skipped") or 0.0),

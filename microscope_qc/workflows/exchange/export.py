@@ -33,9 +33,10 @@ def selected_rows(
     *,
     states: Iterable[ReviewState] | None = None,
     chosen_only: bool = False,
+    shown: bool = False,
 ) -> np.ndarray:
-    """Box rows of a slide that are shown, further narrowed to review states and to the chosen ones."""
-    rows = project.boxes.rows(slide_id)
+    """Box rows of a slide that count, narrowed to review states, the chosen ones, and what the view filter shows."""
+    rows = project.boxes.rows(slide_id, shown=shown)
     if states is not None:
         rows = rows[np.isin(rows["state"], [int(state) for state in states])]
     return rows[rows["chosen"]] if chosen_only else rows
@@ -47,8 +48,9 @@ def make_document(
     slide_ids: Iterable[int] | None = None,
     states: Iterable[ReviewState] | None = None,
     chosen_only: bool = False,
+    shown: bool = False,
 ) -> Document:
-    """Shown boxes of a project as a document; pictures are named after the slides' files."""
+    """Boxes of a project that count as a document, see :func:`selected_rows`; pictures have names of slide files."""
     wanted = None if slide_ids is None else set(slide_ids)
     states = None if states is None else tuple(states)
     code_of = {cls.id: cls.code for cls in project.classes}
@@ -61,7 +63,7 @@ def make_document(
         if name in used:
             name = slide.name
         used.add(name)
-        rows = selected_rows(project, slide.id, states=states, chosen_only=chosen_only)
+        rows = selected_rows(project, slide.id, states=states, chosen_only=chosen_only, shown=shown)
         attributes, outlines = project.attributes.of_slide(slide.id), project.outlines.of_slide(slide.id)
         boxes = [_box(row, code_of, attributes, outlines) for row in rows]
         document.images.append(ImageEntry(name, slide.shape_px, slide.pixel_size_um, boxes))
@@ -97,8 +99,9 @@ def export_boxes(
     slide_ids: Iterable[int] | None = None,
     states: Iterable[ReviewState] | None = None,
     chosen_only: bool = False,
+    shown: bool = False,
 ) -> Job[ExportSummary]:
-    """Write every box that is shown in an annotation format.
+    """Write every box that counts in an annotation format; with ``shown`` only what the view filter shows.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def export_boxes(
     """
     known = FORMATS.get(format)
     yield Progress(0, 2, "steps", "collecting boxes")
-    document = make_document(project, slide_ids=slide_ids, states=states, chosen_only=chosen_only)
+    document = make_document(project, slide_ids=slide_ids, states=states, chosen_only=chosen_only, shown=shown)
     yield Progress(1, 2, "steps", f"writing {known.title}")
     files = known.write(path, document)
     yield Progress(2, 2, "steps")

@@ -201,7 +201,7 @@ class _Dataset:
 
     def add_slide(self, project: Project, record: SlideRecord, seed: int) -> Iterator[Progress]:
         """Cut the images of a slide; none where nothing is confirmed or drawn."""
-        everything = project.boxes.rows(record.id, shown=False)
+        everything = project.boxes.rows(record.id, every=True)
         rows = _set_aside(everything, project, self._classes)
         if len(trusted(rows)) == 0:
             return
@@ -209,7 +209,7 @@ class _Dataset:
         details = project.attributes.of_slide(record.id), project.outlines.of_slide(record.id)
         code_of = {cls.id: cls.code for cls in project.classes}
         waiting = everything[(everything["state"] == ReviewState.UNREVIEWED) & ~np.isnan(everything["confidence"])]
-        waiting = waiting[project.filters.current.mask(waiting, facts=project.boxes.facts(record.id))]
+        waiting = waiting[project.inclusion.current.mask(waiting)]
         with open_scene(record) as mosaic:
             for number, cut in enumerate(cuts):
                 yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")

@@ -9,7 +9,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import count_text, things
 from microscope_qc.project import Project
-from microscope_qc.project.wording import shown_words, size_words
+from microscope_qc.project.wording import included_words, size_words
 from microscope_qc.workflows.scenes import kept, open_scene
 
 
@@ -45,13 +45,13 @@ def write_overview(
     rows = shown if rejected else kept(shown)
     total = len(rows)
     if selected:
-        everything = project.boxes.rows(record.id, shown=False)
+        everything = project.boxes.rows(record.id, every=True)
         everything = everything if rejected else kept(everything)
         rows = everything[everything["chosen"]]
         if len(rows) == 0:
             raise InputError(f"No defect of {record.name} is chosen.", hint="Choose some in the gallery first.")
     marked = f"{count_text(len(rows))} chosen of {things(total, 'finding')}" if selected else things(total, "finding")
-    words = [marked, size_words(record), shown_words(project), f"{datetime.now():%Y-%m-%d}"]
+    words = [marked, size_words(record), included_words(project), f"{datetime.now():%Y-%m-%d}"]
     with open_scene(record) as mosaic:
         return (
             yield from overview.write_overview(

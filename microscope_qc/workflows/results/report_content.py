@@ -20,7 +20,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import size_text
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
-from microscope_qc.project.wording import shown_words, size_words
+from microscope_qc.project.wording import included_words, size_words
 from microscope_qc.reports.content import Column, GalleryItem, ModelWords, ReportClass, ReportContent, SlideContent
 from microscope_qc.reports.crops import crop, jpeg
 from microscope_qc.slides import Mosaic
@@ -64,7 +64,7 @@ def collect(project: Project, *, gallery: int = 60, rejected: bool = False) -> J
         title=project.name,
         date=f"{datetime.now():%Y-%m-%d %H:%M}",
         software=f"microscope-qc {__version__}",
-        shown=shown_words(project) + (", rejected ones in maps and gallery" if rejected else ""),
+        shown=included_words(project) + (", rejected ones in maps and gallery" if rejected else ""),
         total=numbers["total"],
         columns=tuple(Column(name, s.heading, s.unit, s.digits) for name, s in STATISTICS.items()),
         classes=tuple(ReportClass(cls.code, cls.name, cls.colour) for cls in occurring),

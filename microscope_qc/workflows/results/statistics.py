@@ -7,11 +7,11 @@ from typing import Any
 from microscope_qc.analysis.registry import STATISTICS
 from microscope_qc.analysis.statistics import slide_statistics
 from microscope_qc.project import Project
-from microscope_qc.project.wording import shown_words
+from microscope_qc.project.wording import included_words
 
 
 def project_statistics(project: Project) -> dict[str, Any]:
-    """Statistics of each slide and of all together, of what the filter shows.
+    """Statistics of each slide and of all together, of what counts.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def project_statistics(project: Project) -> dict[str, Any]:
         slides.append({"slide": record.name, "shape_px": list(record.shape_px), **found})
     return {
         "project": project.name,
-        "shown": shown_words(project).removeprefix("shown: "),
+        "shown": included_words(project).removeprefix("included: "),
         "slides": slides,
         "total": _total(slides),
     }

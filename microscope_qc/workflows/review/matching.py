@@ -61,7 +61,7 @@ def matching(project: Project, query: Query | None, *, hidden: bool = False) -> 
     Parameters
     ----------
     hidden
-        Also those that the project does not show: of runs switched off, below its confidence limit.
+        Also those that do not count: of runs switched off, below its confidence limit.
     """
     slides = []
     left_out = 0
@@ -71,9 +71,9 @@ def matching(project: Project, query: Query | None, *, hidden: bool = False) -> 
         if query is not None:
             fit = query.mask(FieldRows(rows, slide.name, project.boxes.facts(slide.id)))
         if not hidden and fit.any():
-            shown = project.boxes.shown(slide.id)
-            left_out += int(np.count_nonzero(fit & ~shown))
-            fit = fit & shown
+            counted = project.boxes.included(slide.id)
+            left_out += int(np.count_nonzero(fit & ~counted))
+            fit = fit & counted
         if fit.any():
             slides.append((slide, rows[fit]))
     return Matches(tuple(slides), left_out)

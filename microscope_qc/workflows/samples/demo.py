@@ -114,7 +114,7 @@ def demo(
             defects=score["true_positives"] + score["missed"],
             precision=score["precision"] or 0.0,
             recall=score["recall"] or 0.0,
-            confidence=project.filters.current.min_confidence,
+            confidence=project.inclusion.current.confidence_limit,
             seconds=time.monotonic() - started,
             files=(*files, truth),
         )

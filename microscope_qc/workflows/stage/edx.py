@@ -51,11 +51,11 @@ def import_edx(
     spectra = read_spectra(path)
     yield Progress(1, 3, "steps", "matching with defects")
     fitted = aligned = None
-    rows = kept(project.boxes.rows(slide_id, shown=False))
+    rows = kept(project.boxes.rows(slide_id, every=True))
     known = [r for r in project.registrations if slide_id is None or r.slide_id == slide_id]
     if registration is not None or known:
         aligned_id, _, fitted = find_registration(project, registration, slide_id=slide_id)
-        aligned = kept(project.boxes.rows(aligned_id, shown=False))
+        aligned = kept(project.boxes.rows(aligned_id, every=True))
     found = match_spectra(spectra, rows, fitted, rows_aligned=aligned)
     yield Progress(2, 3, "steps", f"keeping {len(found.matched)} compositions")
     if found.matched:

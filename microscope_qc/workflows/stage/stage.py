@@ -202,7 +202,7 @@ def export_stage(
     yield Progress(0, 2, "steps", "stage positions")
     slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
     slide = project.slides.by_id(slide_id)
-    rows = project.boxes.rows(slide_id, shown=False)
+    rows = project.boxes.rows(slide_id, every=True)
     targets = travel_list(
         slide,
         rows,

@@ -227,7 +227,7 @@ def test_two_detections_are_compared(compared: RunDetails, session: Any) -> None
 
 def test_the_confidence_counts_before_finds_are_matched(qtbot: Any, compared: RunDetails, session: Any) -> None:
     comparison = compared.comparison
-    session.set_filter(min_confidence=0.5)
+    session.set_confidence_limit(0.5)
     # the second find of the new one is too weak now: the old one alone has it
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 1, FIRST: 2, SECOND: 1})
     assert [y for y, _ in shown_places(session)] == [100, 300, 500, 900]

@@ -139,7 +139,7 @@ def test_a_click_centres_the_canvas_and_the_selection_of_others_shows_here(
 def test_the_confidence_slider_hides_at_once_and_everywhere(gallery: GalleryDock, session: Any, project: Any) -> None:
     everything = len(gallery.model.ids)
     gallery.header.confidence.setValue(60)
-    assert project.filters.current.min_confidence == pytest.approx(0.60)
+    assert project.inclusion.current.confidence_limit == pytest.approx(0.60)
     shown = session.shown_rows()
     assert 0 < len(shown) < everything
     assert sorted(gallery.model.ids) == sorted(shown["id"].tolist())
@@ -147,6 +147,14 @@ def test_the_confidence_slider_hides_at_once_and_everywhere(gallery: GalleryDock
     gallery.header.confidence.setValue(5)
     assert len(gallery.model.ids) == everything
     assert gallery.header.confidence_value.text() == "all"
+    assert project.history.undo_title == "Confidence limit 0.00 put back", "soon after each other: one step"
+    gallery.header.confidence.setSliderDown(True)
+    for hundredths in (10, 20, 30):
+        gallery.header.confidence.setValue(hundredths)
+    gallery.header.confidence.setSliderDown(False)
+    assert project.history.undo_title == "Confidence limit 0.30 (was 0.00)"
+    project.history.undo()
+    assert gallery.header.confidence.value() == 5 and len(gallery.model.ids) == everything
 
 
 def test_the_order_stays_while_reviewing_until_sorted_again(gallery: GalleryDock, session: Any) -> None:
@@ -295,11 +303,11 @@ def test_search_looks_into_notes(gallery: GalleryDock, session: Any) -> None:
 
 
 def test_an_empty_gallery_says_what_to_do_next(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
-    session.set_filter(min_confidence=0.99)
+    session.set_confidence_limit(0.99)
     qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.empty, timeout=60000)
     assert "12 findings are hidden" in gallery.empty.text.text() and "0.99" in gallery.empty.text.text()
     gallery.empty.button.click()
-    assert session.filter.min_confidence == 0.0
+    assert session.inclusion.confidence_limit == 0.0
     qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.view, timeout=60000)
     session.set_filter(text="nowhere")
     qtbot.waitUntil(lambda: gallery.pages.currentWidget() is gallery.empty, timeout=60000)

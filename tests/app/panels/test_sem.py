@@ -235,10 +235,11 @@ def test_annotations_and_overview_are_written_beside_the_open_project(
     qtbot: Any, dock: SemDock, session: Any, asked: dict[str, Path]
 ) -> None:
     choose(session)
-    session.set_filter(min_confidence=0.5)
+    session.set_confidence_limit(0.5)
+    session.set_filter(text="nowhere")
     dock.refresh()
-    shown = len(session.shown_rows())
-    assert f"the {shown} findings that the filter shows" in dock.exports.what.text()
+    shown = len(session.project.boxes.rows())
+    assert f"the {shown} findings that count" in dock.exports.what.text()
     for kind in ("coco", "geojson", "voc", "overview", "report"):
         with qtbot.waitSignal(dock.exports.exported, timeout=60000):
             dock.exports.buttons[kind].click()

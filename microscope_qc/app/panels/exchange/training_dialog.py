@@ -87,7 +87,7 @@ class TrainingDialog(QDialog):
 
         if self._project is None:
             return {}
-        rows = trusted(self._project.boxes.rows(shown=False))
+        rows = trusted(self._project.boxes.rows(every=True))
         numbers, counts = np.unique(rows["class_id"], return_counts=True)
         return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
 

@@ -284,14 +284,15 @@ class FilterHint(QWidget):
             return
         colours = theme.current()
         self._icon.setPixmap(theme.icon("filter-outline", colours.warning).pixmap(16, 16))
-        total = len(self._session.table)
+        total = int(self._session.inclusion.mask(self._session.table.rows, rejected=True).sum())
         shown = int(self._session.shown.counts().sum())
         comparing = self._session.shown.limited
         self.words.setText(
             f"{'Comparison' if comparing else 'Filter'}: {count_text(shown)} of {count_text(total)} shown"
         )
-        rest = "Canvas, gallery, table and counts leave the others out; exports go by the filter alone."
-        self.words.setToolTip(rest if comparing else "Canvas, gallery, table, counts and exports leave the others out.")
+        self.words.setToolTip(
+            "Canvas, gallery, table and their counts leave the others out; statistics, report and exports do not."
+        )
 
 
 class _Range(QWidget):
@@ -330,7 +331,5 @@ class _Range(QWidget):
 
 
 def _same(one: BoxFilter, other: BoxFilter) -> bool:
-    """Whether two filters show the same, whatever detections are switched on."""
-    from dataclasses import replace
-
-    return replace(one, hidden_runs=frozenset()) == replace(other, hidden_runs=frozenset())
+    """Whether two filters show the same."""
+    return one == other

@@ -1,10 +1,11 @@
-"""The bar over the gallery: order, filters, counts. It writes the project's filter, which everybody shares."""
+"""The bar over the gallery: order, view filters, counts, and the confidence limit, which is the project's."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
@@ -18,12 +19,19 @@ from microscope_qc.app.session.orders import ORDERS
 from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.class_chip import colour_icon
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import BoxFilter, ReviewState, class_counts
+from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text
+
+if TYPE_CHECKING:
+    from microscope_qc.project.records import LogEntry
 
 LOWEST_CONFIDENCE = 5
 """In hundredths: detection keeps finds down to 0.05."""
 SIDES = (80, 224)
+SAME_STEP_S = 1.5
+"""Turns of the wheel within so many seconds are one step of the history."""
 
 
 class Choice(NamedTuple):
@@ -129,6 +137,8 @@ class GalleryHeader(QWidget):
         self.states = ChoiceButton("state")
         self.confidence = QSlider(Qt.Orientation.Horizontal)
         self.confidence_value = QLabel()
+        self._limit_entry: LogEntry | None = None
+        self._limit_set = 0.0
         self.more = FilterButton(session)
         self.saved = SavedFilters(session)
         self.search = QLineEdit()
@@ -153,7 +163,7 @@ class GalleryHeader(QWidget):
         self.order.activated.connect(lambda: self._model.set_order(self.order.currentData()))
         self.sort_again.setText("Sort again")
         self.sort_again.clicked.connect(self._model.sort_again)
-        self.classes.setToolTip("Show only some classes, here, on the slide and in exports")
+        self.classes.setToolTip("Show only some classes, here and on the slide; numbers and reports stay the same")
         self.classes.values_changed.connect(lambda values: self._session.set_filter(class_ids=values))
         self.states.setToolTip("Show only finds that were judged, or not judged yet")
         self.states.values_changed.connect(lambda values: self._session.set_filter(states=values))
@@ -161,8 +171,10 @@ class GalleryHeader(QWidget):
         self.confidence.setPageStep(5)
         self.confidence.setFixedWidth(120)
         self.confidence.setToolTip(
-            "Hides unreviewed finds the model is less sure of. What a person drew or judged stays in sight."
+            "Unreviewed findings of which a model is less sure do not count: not on the slide, not in any number, "
+            "report or export. What a user drew or judged always counts."
         )
+        self.confidence.sliderPressed.connect(self._on_confidence_taken)
         self.confidence.valueChanged.connect(self._on_confidence_moved)
         self.confidence_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
         self.search.setPlaceholderText("Search")
@@ -214,10 +226,23 @@ class GalleryHeader(QWidget):
             else "Everything is in order."
         )
 
+    def _on_confidence_taken(self) -> None:
+        self._limit_entry = None  # another drag is another step of the history
+
     def _on_confidence_moved(self, hundredths: int) -> None:
         self._show_confidence(hundredths)
-        # at the left end nothing is hidden, not even what an import brought with less than 0.05
-        self._session.set_filter(min_confidence=0.0 if hundredths <= LOWEST_CONFIDENCE else hundredths / 100)
+        if time.monotonic() - self._limit_set > SAME_STEP_S and not self.confidence.isSliderDown():
+            self._limit_entry = None  # the wheel or a key, after a while
+        self._limit_set = time.monotonic()
+        # at the left end everything counts, also what an import brought with less than 0.05
+        limit = 0.0 if hundredths <= LOWEST_CONFIDENCE else hundredths / 100
+        try:
+            entry = self._session.set_confidence_limit(limit, amends=self._limit_entry)
+        except MicroscopeQCError as error:
+            self._session.notice.emit(str(error))
+            self.refresh()
+        else:
+            self._limit_entry = entry or self._limit_entry
 
     def _show_confidence(self, hundredths: int) -> None:
         self.confidence_value.setText("all" if hundredths <= LOWEST_CONFIDENCE else f"{hundredths / 100:.2f}")
@@ -225,7 +250,7 @@ class GalleryHeader(QWidget):
     def refresh(self) -> None:
         """Show the filter as it is, and soon how many finds that makes."""
         shown = self._session.filter
-        hundredths = max(LOWEST_CONFIDENCE, round(shown.min_confidence * 100))
+        hundredths = max(LOWEST_CONFIDENCE, round(self._session.inclusion.confidence_limit * 100))
         with QSignalBlocker(self.confidence), QSignalBlocker(self.search), QSignalBlocker(self.chosen):
             self.confidence.setValue(hundredths)
             if self.search.text() != shown.text:
@@ -234,9 +259,10 @@ class GalleryHeader(QWidget):
         self._show_confidence(hundredths)
         self.more.refresh()
         has_project = self._session.project is not None
-        filters = (self.classes, self.states, self.confidence, self.more, self.saved, self.search, self.chosen)
+        filters = (self.classes, self.states, self.more, self.saved, self.search, self.chosen)
         for widget in (self.order, *filters, self.crop_size):
             widget.setEnabled(has_project)
+        self.confidence.setEnabled(self._session.can_write)  # it changes what counts for everybody
         if self.classes.differs([item.id for item in self._session.classes], shown.class_ids) or self.states.differs(
             list(ReviewState), shown.states
         ):
@@ -250,11 +276,15 @@ class GalleryHeader(QWidget):
         self._show_classes(rows, shown)
         self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
 
+    def _counted(self, rows: np.ndarray) -> Flags:
+        return self._session.inclusion.mask(rows, rejected=True)
+
     def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:
         if shown.states is None:
             counts = self._session.shown.counts().sum(axis=0)
         else:
-            counts = np.bincount(rows["state"][_without(shown, states=True).mask(rows)], minlength=len(ReviewState))
+            passing = self._counted(rows) & _without(shown, states=True).mask(rows)
+            counts = np.bincount(rows["state"][passing], minlength=len(ReviewState))
         self.states.show_choices(
             [Choice(state, state.word, state.word, int(counts[state])) for state in ReviewState], shown.states
         )
@@ -263,7 +293,7 @@ class GalleryHeader(QWidget):
         if shown.class_ids is None:
             count_of = self._session.shown.class_counts()
         else:
-            count_of = class_counts(rows, _without(shown, classes=True).mask(rows))
+            count_of = class_counts(rows, self._counted(rows) & _without(shown, classes=True).mask(rows))
         self.classes.show_choices(
             [
                 Choice(item.id, f"{item.code}  {item.name}", item.code, count_of.get(item.id, 0), item.colour)

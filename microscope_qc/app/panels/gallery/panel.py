@@ -15,7 +15,6 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import FindingView
 from microscope_qc.app.widgets.parts import EmptyPage
 from microscope_qc.app.widgets.review_keys import ReviewKeys
-from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.wording import plural, things
 
 SIDE_PX = 112
@@ -35,16 +34,20 @@ def emptiness(session: Session) -> Emptiness:
     """Why the gallery is empty (asked only when it is)."""
     if session.slide is None:
         return Emptiness.NOTHING_OPEN
-    rows, shown = session.table.rows, session.filter
+    rows, counted = session.table.rows, session.inclusion
     if len(rows) == 0:
         return Emptiness.NO_FINDS
-    if shown.min_confidence > 0 and BoxFilter(hidden_runs=shown.hidden_runs).mask(rows).any():
-        rest = replace(shown, min_confidence=0.0)
-        if rest.mask(rows).any():
-            return Emptiness.CONFIDENCE
-    if shown.hidden_runs and not BoxFilter(hidden_runs=shown.hidden_runs).mask(rows).any():
+    if not replace(counted, confidence_limit=0.0).mask(rows, rejected=True).any():
         return Emptiness.RUNS
+    if counted.confidence_limit > 0 and _below_limit(session):
+        return Emptiness.CONFIDENCE
     return Emptiness.FILTER
+
+
+def _below_limit(session: Session) -> int:
+    """How many findings the filter would show if the confidence limit were 0."""
+    counted = replace(session.inclusion, confidence_limit=0.0).mask(session.table.rows, rejected=True)
+    return int(np.count_nonzero(counted & session.filter.mask(session.table.rows)))
 
 
 class GalleryDock(QWidget):
@@ -106,7 +109,7 @@ class GalleryDock(QWidget):
         self._why = emptiness(self._session)
         rows = self._session.table.rows
         count = things(len(rows), "find")
-        confidence = f"{self._session.filter.min_confidence:.2f}"
+        confidence = f"{self._session.inclusion.confidence_limit:.2f}"
         says = {
             Emptiness.NOTHING_OPEN: ("Open a slide: its finds appear here as crops, the worst first.", "Open a slide…"),
             Emptiness.NO_FINDS: (
@@ -124,9 +127,7 @@ class GalleryDock(QWidget):
         self.pages.setCurrentWidget(self.empty)
 
     def _hidden_by_confidence(self) -> str:
-        rows, shown = self._session.table.rows, self._session.filter
-        rest = replace(shown, min_confidence=0.0)
-        count = int(np.count_nonzero(rest.mask(rows)))
+        count = _below_limit(self._session)
         return f"{things(count, 'finding')} {plural(count, 'is', 'are')}"
 
     def _on_empty_clicked(self) -> None:
@@ -136,7 +137,7 @@ class GalleryDock(QWidget):
         elif self._why is Emptiness.NO_FINDS:
             self.detect_requested.emit()
         elif self._why is Emptiness.CONFIDENCE:
-            self._session.set_filter(min_confidence=0.0)
+            self._session.set_confidence_limit(0.0)
         elif self._why is Emptiness.RUNS and project is not None:
             for run in project.runs:
                 if not run.shown:

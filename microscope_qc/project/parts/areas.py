@@ -1,0 +1,136 @@
+"""Areas that users declared complete: what was looked at there, for which classes, by whom and when."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from microscope_qc.core.arrays import Floats
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.geometry import Region
+from microscope_qc.core.outline import Outline
+from microscope_qc.project.deltas import Delta
+from microscope_qc.project.owner import now, user_name
+from microscope_qc.project.parts.sequence import RecordPart
+from microscope_qc.project.parts.slides import Slides
+from microscope_qc.project.records import AreaRecord, SlideRecord
+from microscope_qc.project.store import Store
+
+_NAMED = 6
+"""So many classes are named in the history; more are counted."""
+
+
+class Areas(RecordPart[AreaRecord]):
+    """The declared areas of a project, oldest first."""
+
+    table = "areas"
+    noun = "declared area"
+
+    def __init__(self, store: Store, slides: Slides) -> None:
+        super().__init__(store, store.memory.areas)
+        self._slides = slides
+
+    def of(self, slide_id: int) -> list[AreaRecord]:
+        """Return the areas of a slide, oldest first."""
+        return [area for area in self if area.slide_id == slide_id]
+
+    def declare(
+        self,
+        slide_id: int,
+        outline: Region | Floats | Sequence[tuple[float, float]],
+        class_ids: Iterable[int] | None = None,
+    ) -> AreaRecord:
+        """Declare an area complete: every defect of these classes in it is marked (undoable).
+
+        Parameters
+        ----------
+        outline
+            A rectangle, or the corners of a polygon, shape (N, 2): y, x in full-resolution pixels. What lies beyond
+            the slide does not count.
+        class_ids
+            None for all classes that the project has now; classes made later are not among them.
+
+        Raises
+        ------
+        InputError
+            When there is no such slide or class, no class at all, or the outline encloses nothing of the slide.
+        """
+        self._store.require_writable()
+        slide = self._slides.by_id(slide_id)
+        shape = _outline(outline, slide)
+        known = [defect.id for defect in self._store.memory.classes]
+        wanted = sorted(set(known if class_ids is None else map(int, class_ids)))
+        unknown = [number for number in wanted if number not in known]
+        if unknown:
+            raise InputError(f"There is no class {unknown[0]} in {self._store.name}.")
+        if not wanted:
+            raise InputError("An area is complete for at least one class.", hint="Make or choose a class first.")
+        number = self._store.next_id("areas")
+        row = {
+            "id": number,
+            "slide_id": slide_id,
+            "outline": shape.to_json(),
+            "classes": json.dumps(wanted),
+            "user": user_name(),
+            "declared": now(),
+        }
+        title = f"Declare an area of {slide.name} complete for {self._words(wanted)}"
+        self._store.commit(title, [Delta.inserted("areas", [row])], slide_id=slide_id)
+        return self.by_id(number)
+
+    def remove(self, area_id: int) -> None:
+        """Take a declaration back (undoable)."""
+        self._store.require_writable()
+        row = self._row(area_id)
+        title = f"Remove the declared area {area_id} of {self._slides.by_id(row['slide_id']).name}"
+        self._store.commit(title, [Delta.deleted("areas", [row])], slide_id=row["slide_id"])
+
+    def following(self, moved: Mapping[int, int | None]) -> list[Delta]:
+        """Deltas for classes that go: an area is complete for the class that takes their place, or for one less.
+
+        Parameters
+        ----------
+        moved
+            For each class that goes, the class that its boxes get; None where they go too.
+        """
+        deltas = []
+        for area in self:
+            if area.class_ids.isdisjoint(moved):
+                continue
+            row = self._row(area.id)
+            left = {now for number in area.class_ids if (now := moved.get(number, number)) is not None}
+            if left:
+                deltas.append(Delta.edited("areas", row, {"classes": json.dumps(sorted(left))}))
+            else:
+                deltas.append(Delta.deleted("areas", [row]))
+        return deltas
+
+    def _words(self, class_ids: Sequence[int]) -> str:
+        classes = self._store.memory.classes
+        if len(class_ids) == len(classes):
+            return "all classes" if len(class_ids) > 1 else classes[0].code
+        if len(class_ids) > _NAMED:
+            return f"{len(class_ids)} classes"
+        return ", ".join(defect.code for defect in classes if defect.id in class_ids)
+
+
+def _outline(given: Region | Floats | Sequence[tuple[float, float]], slide: SlideRecord) -> Outline:
+    import shapely
+
+    if isinstance(given, Region):
+        corners = [(given.y0, given.x0), (given.y0, given.x1), (given.y1, given.x1), (given.y1, given.x0)]
+        points = np.array(corners, float)
+    else:
+        points = np.asarray(given, float)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise InputError("An outline is a list of points y, x.")
+    outline = Outline.polygon([(y, x) for y, x in points.tolist()])
+    height, width = slide.shape_px
+    ring = shapely.make_valid(shapely.Polygon([(x, y) for y, x in outline.parts[0][0]]))
+    inside = shapely.area(shapely.intersection(ring, shapely.box(0, 0, width, height)))
+    if not math.isfinite(inside) or inside <= 0:
+        raise InputError(f"The outline encloses nothing of {slide.name}.", hint="Draw it again, around a part of it.")
+    return outline
