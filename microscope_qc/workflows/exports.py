@@ -1,4 +1,4 @@
-"""What leaves a project as a file: the kinds of export, and the registry of those that are no format.
+"""What leaves a project as a file: what an export is, and the registry of those that are not a format.
 
 The command line lists them in its help: nothing heavy is imported.
 """
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job
 from microscope_qc.core.plugins import Registry
+from microscope_qc.workflows.stage.options import StageOptions
 
 if TYPE_CHECKING:
     from microscope_qc.core.boxes import ReviewState
+    from microscope_qc.correlation.stage_format import StageFormat
     from microscope_qc.exchange.format import AnnotationFormat
     from microscope_qc.project import Project
 
@@ -39,6 +41,8 @@ class ExportOptions:
         Only findings that the view filter shows, of those that count.
     rejected
         Rejected findings too, where they are left out otherwise.
+    stage
+        How stage positions are written.
     """
 
     slide_id: int | None = None
@@ -46,6 +50,7 @@ class ExportOptions:
     chosen_only: bool = False
     shown_only: bool = False
     rejected: bool = False
+    stage: StageOptions = field(default_factory=StageOptions)
 
     def given(self) -> list[str]:
         """Names of the options that are not as they are by themselves."""
@@ -152,12 +157,19 @@ def _an_export(thing: object) -> Export:
     return thing
 
 
+STAGE = "stage:"
+"""Before the name of a stage format: some are called as annotation formats are."""
 _HERE = "microscope_qc.workflows.results.exports"
 
 EXPORTS: Registry[Export] = Registry(
     "exports",
     _an_export,
-    {"report": f"{_HERE}:REPORT", "overview": f"{_HERE}:OVERVIEW", "history": f"{_HERE}:HISTORY"},
+    {
+        "report": f"{_HERE}:REPORT",
+        "overview": f"{_HERE}:OVERVIEW",
+        "drive-sheet": f"{_HERE}:DRIVE_SHEET",
+        "history": f"{_HERE}:HISTORY",
+    },
     what="export",
 )
 
@@ -173,8 +185,16 @@ def export_names() -> list[str]:
     return [*formats, *EXPORTS.usable()]
 
 
+def everything() -> list[Export]:
+    """Every export there is: annotation formats, stage formats, and the others."""
+    from microscope_qc.correlation.registry import STAGE_FORMATS
+
+    positions = (f"{STAGE}{name}" for name, _ in STAGE_FORMATS.items())
+    return [export_named(name) for names in (positions, export_names()) for name in names]
+
+
 def export_named(name: str) -> Export:
-    """Return the export of this name; every annotation format is one.
+    """Return the export of this name; annotation formats are exports, and so are stage formats, as "stage:csv".
 
     Raises
     ------
@@ -183,6 +203,10 @@ def export_named(name: str) -> Export:
     """
     from microscope_qc.exchange.registry import FORMATS
 
+    if name.startswith(STAGE):
+        from microscope_qc.correlation.registry import STAGE_FORMATS
+
+        return _of_stage_format(STAGE_FORMATS.get(name.removeprefix(STAGE)))
     if name in FORMATS:
         return _of_format(FORMATS.get(name))
     if name in EXPORTS:
@@ -217,6 +241,27 @@ def _of_format(known: AnnotationFormat) -> Export:
         run,
         takes=("slide_id", "states", "chosen_only", "shown_only"),
         is_folder=known.is_folder,
+    )
+
+
+def write_positions(project: Project, path: Path, format: str, options: ExportOptions) -> Job[Written]:
+    """Write stage positions, or the drive sheet, with the newest alignment of the slide."""
+    from microscope_qc.core.wording import things
+    from microscope_qc.workflows.stage.stage import export_stage
+
+    done = yield from export_stage(project, path, format=format, slide_id=options.slide_id, options=options.stage)
+    return Written((done.path,), f"{things(done.positions, 'position')} written to {done.path}")
+
+
+def _of_stage_format(known: StageFormat) -> Export:
+    return Export(
+        f"{STAGE}{known.name}",
+        known.title,
+        known.suffix,
+        lambda project, path, options: write_positions(project, path, known.name, options),
+        takes=("slide_id", "stage"),
+        needs="marks" if known.marks_only else "travel list",
+        file_name="positions",
     )
 
 

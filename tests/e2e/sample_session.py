@@ -130,7 +130,7 @@ class Session:
 
     def export(self) -> None:
         self.person.export("coco", self.out / "finds.json")
-        self.person.export("coordinates_csv", self.out / "places.csv")
+        self.person.export("stage:csv", self.out / "places.csv")
         self.tell("export")
 
 

@@ -104,7 +104,7 @@ def test_a_real_slide_from_the_desktop_to_the_exports(
     out.mkdir()
     person.export("geojson", out / "finds.geojson")
     person.export("voc", out / "voc")
-    person.export("coordinates_csv", out / "places.csv")
+    person.export("stage:csv", out / "places.csv")
     person.export("overview", out / "overview.png")
 
     rows = session.table.get(boxes)

@@ -221,17 +221,17 @@ class Person:
         self.click(dock.align)
         self.wait_until(lambda: dock.registration is not None, "the alignment")
 
-    def export(self, kind: str, path: Path) -> None:
+    def export(self, name: str, path: Path) -> None:
         """Press an export button of the SEM dock and answer its file dialog; ``path`` is where the file will be."""
-        from microscope_qc.app.widgets.export_kinds import BUTTONS
+        from microscope_qc.workflows.exports import export_named
 
         panel = self.window.docks["sem"].content.exports
-        is_folder = next(known.is_folder for known in BUTTONS if known.id == kind)
+        is_folder = export_named(name).is_folder
         written: list[Any] = []
         panel.exported.connect(written.append)
         with self.answering_file_dialog(path.parent if is_folder else path):
-            self.click(panel.buttons[kind])
-        self.wait_until(lambda: written or "not written" in panel.done.text(), f"the export {kind}")
+            self.click(panel.buttons[name])
+        self.wait_until(lambda: written or "not written" in panel.done.text(), f"the export {name}")
         panel.exported.disconnect(written.append)
         assert written, panel.done.text()
         found = Path(written[0])

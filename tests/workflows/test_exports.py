@@ -12,13 +12,32 @@ from microscope_qc.core import plugins
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Progress, run_job
+from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.workflows import exports
-from microscope_qc.workflows.exports import EXPORTS, Export, ExportOptions, Written, export_named, export_names
+from microscope_qc.workflows.exports import (
+    EXPORTS,
+    Export,
+    ExportOptions,
+    Written,
+    everything,
+    export_named,
+    export_names,
+)
+from microscope_qc.workflows.stage.options import StageOptions
+from microscope_qc.workflows.stage.stage import fit_registration
+
+
+def align(project):
+    """Give the first slide an alignment."""
+    slide = project.slides[0].id
+    for name, y, x, stage_x, stage_y in (("A", 0, 0, 10, 20), ("B", 0, 600, 10.3, 20), ("C", 400, 0, 10, 19.8)):
+        project.marks.add(slide, name, y_px=y, x_px=x, stage_x_mm=stage_x, stage_y_mm=stage_y)
+    fit_registration(project, slide, name="R1")
 
 
 def test_every_annotation_format_is_an_export(project, tmp_path):
-    assert export_names() == [*FORMATS, "report", "overview", "history"]
+    assert export_names() == [*FORMATS, "report", "overview", "drive-sheet", "history"]
     for name in FORMATS:
         export = export_named(name)
         path = tmp_path / name / f"out{'' if export.is_folder else export.suffix}"
@@ -29,12 +48,27 @@ def test_every_annotation_format_is_an_export(project, tmp_path):
 
 
 def test_the_others_write_what_they_say(project, tmp_path):
+    with pytest.raises(InputError, match="no alignment yet"):
+        run_job(export_named("drive-sheet").write(project, tmp_path / "early.html"))
+    align(project)
     for name in EXPORTS:
         export = export_named(name)
         assert export.name == name
         done = run_job(export.write(project, tmp_path / f"{name}{export.suffix}"))
         assert [file.suffix for file in done.files] == [export.suffix] and str(done.files[0]) in done.words
     assert (tmp_path / "history.csv").read_text(encoding="utf-8-sig").count("\n") > 2
+
+
+def test_stage_formats_are_exports_too(project, tmp_path):
+    align(project)
+    names = [export.name for export in everything()]
+    assert names == [*(f"stage:{name}" for name in STAGE_FORMATS), *export_names()]
+    assert export_named("stage:bigwarp").needs == "marks" and export_named("stage:nav").needs == "travel list"
+    for unit, x in (("mm", "10.015"), ("um", "10015.0")):
+        options = ExportOptions(project.slides[0].id, stage=StageOptions("number", unit))
+        done = run_job(export_named("stage:csv").write(project, tmp_path / "a.csv", options))
+        assert done.words.startswith("2 positions written to ")
+        assert (tmp_path / "a.csv").read_text().splitlines()[1].split(",")[2] == x
 
 
 def test_an_option_that_is_not_taken_is_refused_not_ignored(project, tmp_path):
@@ -81,7 +115,7 @@ def test_those_of_other_packages_stand_beside_them(project, tmp_path, monkeypatc
     assert {problem.name: problem.reason for problem in own.problems} == {
         "coco": "coco is the name of an annotation format.",
         "needy": "it needs 'a holiday', which is none of project, findings, chosen, marks, travel list.",
-        "wrong": "there is no option colour; there are chosen_only, rejected, slide_id, states.",
+        "wrong": "there is no option colour; there are chosen_only, rejected, slide_id, stage, states.",
     }
     run_job(export_named("count").write(project, tmp_path / "n.txt"))
     assert (tmp_path / "n.txt").read_text() == "8"

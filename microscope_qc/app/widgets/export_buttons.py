@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.export_kinds import BUTTONS, ExportKind, job_of, other_kinds, why_not
+from microscope_qc.app.widgets.export_kinds import BUTTONS, file_name, job_of, other_exports, why_not
 from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.app.widgets.stage_choice import StageChoice
 from microscope_qc.core.boxes import ReviewState
@@ -34,26 +34,27 @@ from microscope_qc.core.wording import things
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.base.settings import Settings
+    from microscope_qc.workflows.exports import Export
 
 log = logging.getLogger(__name__)
 
 FOLDER = "export_folder"
 
-AskPath = Callable[[QWidget, ExportKind, Path], "Path | None"]
+AskPath = Callable[[QWidget, "Export", Path], "Path | None"]
 """Asks where to write: parent, what, and the path that is offered."""
 
 
-def ask_path_dialog(parent: QWidget, kind: ExportKind, offered: Path) -> Path | None:
+def ask_path_dialog(parent: QWidget, export: Export, offered: Path) -> Path | None:
     """Ask with the system's file dialog."""
-    if kind.is_folder:
-        chosen = QFileDialog.getExistingDirectory(parent, f"Folder for {kind.title}", str(offered.parent))
+    if export.is_folder:
+        chosen = QFileDialog.getExistingDirectory(parent, f"Folder for {export.title}", str(offered.parent))
         return Path(chosen) / offered.name if chosen else None
-    patterns = " ".join(f"*{suffix}" for suffix in (kind.suffix, *kind.also))
-    chosen, _ = QFileDialog.getSaveFileName(parent, kind.text, str(offered), f"{kind.title} ({patterns})")
+    patterns = " ".join(f"*{suffix}" for suffix in (export.suffix, *export.also))
+    chosen, _ = QFileDialog.getSaveFileName(parent, export.title, str(offered), f"{export.title} ({patterns})")
     if not chosen:
         return None
     path = Path(chosen)
-    return path if path.suffix else path.with_suffix(kind.suffix)
+    return path if path.suffix else path.with_suffix(export.suffix)
 
 
 class ExportButtons(QWidget):
@@ -100,13 +101,13 @@ class ExportButtons(QWidget):
     def _build(self) -> None:
         grid = QGridLayout()
         grid.setSpacing(6)
-        for place, kind in enumerate(BUTTONS):
-            button = QPushButton(kind.text)
-            button.setIcon(theme.icon(kind.icon))
+        for place, known in enumerate(BUTTONS):
+            button = QPushButton(known.text)
+            button.setIcon(theme.icon(known.icon))
             button.setAutoDefault(False)
-            button.clicked.connect(lambda _=False, kind=kind: self.export(kind))
+            button.clicked.connect(lambda _=False, name=known.name: self.export(name))
             grid.addWidget(button, place // 2, place % 2)
-            self.buttons[kind.id] = button
+            self.buttons[known.name] = button
         menu = QMenu(self.other)
         menu.aboutToShow.connect(lambda: self._fill_menu(menu))
         self.other.setMenu(menu)
@@ -131,10 +132,10 @@ class ExportButtons(QWidget):
     def _fill_menu(self, menu: QMenu) -> None:
         menu.clear()
         aligned, chosen = self._state()
-        for kind in other_kinds():
-            action = menu.addAction(f"{kind.text} ({kind.suffix})")
-            action.setEnabled(not why_not(kind, self._session, aligned=aligned, chosen=chosen))
-            action.triggered.connect(lambda _=False, kind=kind: self.export(kind))
+        for export in other_exports():
+            action = menu.addAction(f"{export.title} ({export.suffix})")
+            action.setEnabled(not why_not(export, self._session, aligned=aligned, chosen=chosen))
+            action.triggered.connect(lambda _=False, name=export.name: self.export(name))
 
     def _state(self) -> tuple[bool, int]:
         """Whether the slide is aligned, and how many findings are to be visited."""
@@ -151,12 +152,14 @@ class ExportButtons(QWidget):
 
     def refresh(self) -> None:
         """Say what would be written, and grey what cannot be."""
+        from microscope_qc.workflows.exports import export_named
+
         self.stage.refresh()
         aligned, chosen = self._state()
-        for kind in BUTTONS:
-            reason = why_not(kind, self._session, aligned=aligned, chosen=chosen)
-            self.buttons[kind.id].setEnabled(not reason)
-            self.buttons[kind.id].setToolTip(reason)
+        for name, button in self.buttons.items():
+            reason = why_not(export_named(name), self._session, aligned=aligned, chosen=chosen)
+            button.setEnabled(not reason)
+            button.setToolTip(reason)
         rows = self._session.table.rows
         # what is shown may be less: neither filter nor comparison limits an export
         passing = self._session.inclusion.mask(rows, rejected=True)
@@ -166,30 +169,33 @@ class ExportButtons(QWidget):
         text += f" (the report without the {rejected} rejected)." if rejected else "."
         self.what.setText(text)
 
-    def export(self, kind: ExportKind) -> None:
-        """Ask where, then write in the background."""
-        if kind.stage_format and not self.stage.commit():
+    def export(self, name: str) -> None:
+        """Ask where, then write the export of this name in the background."""
+        from microscope_qc.workflows.exports import export_named
+
+        export = export_named(name)
+        if "stage" in export.takes and not self.stage.commit():
             return
         project, slide = self._session.project, self._session.slide
         aligned, chosen = self._state()
-        reason = why_not(kind, self._session, aligned=aligned, chosen=chosen)
+        reason = why_not(export, self._session, aligned=aligned, chosen=chosen)
         if reason or project is None or slide is None:
             self._session.notice.emit(reason)
             return
         stored = project.settings.get(FOLDER, "")
         folder = Path(stored) if stored and _is_worth_keeping(Path(stored)) else project.path.parent
-        stem = f"{Path(slide.name).name.split('.')[0]}-{kind.file_name or kind.id}"
-        name = stem if kind.is_folder else stem + kind.suffix
-        path = self._ask_path(self, kind, folder / name)
+        stem = f"{Path(slide.name).name.split('.')[0]}-{file_name(export)}"
+        offered = stem if export.is_folder else stem + export.suffix
+        path = self._ask_path(self, export, folder / offered)
         if path is not None and not _can_be_written(path.parent):
             self._say(f"Nothing can be written to {path.parent}. Choose another folder.", folder=False)
-            path = self._ask_path(self, kind, project.path.parent / name)
+            path = self._ask_path(self, export, project.path.parent / offered)
         if path is None:
             return
         if self._session.can_write and _is_worth_keeping(path.parent):
             project.settings.set(FOLDER, str(path.parent))
         self._jobs.run(
-            job_of(kind, self._session, path, self.stage.options()),
+            job_of(export, self._session, path, self.stage.options()),
             f"Writing {path.name}",
             on_done=lambda _result: self._on_done(path),
             on_failed=lambda error: self._on_failed(path, error),

@@ -1,4 +1,4 @@
-"""Report, marked overview and history as exports."""
+"""Report, marked overview, drive sheet, stage positions and history as exports."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import things
 from microscope_qc.project import Project
-from microscope_qc.workflows.exports import Export, ExportOptions, Written
+from microscope_qc.workflows.exports import Export, ExportOptions, Written, write_positions
 from microscope_qc.workflows.results.report import write_overview, write_report
+from microscope_qc.workflows.stage.stage import SHEET
 
 
 def _report(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
@@ -39,5 +40,13 @@ OVERVIEW = Export(
     takes=("slide_id", "chosen_only", "rejected"),
     needs="chosen",
     also=(".tif",),
+)
+DRIVE_SHEET = Export(
+    "drive-sheet",
+    "Drive sheet",
+    ".html",
+    lambda project, path, options: write_positions(project, path, SHEET, options),
+    takes=("slide_id", "stage"),
+    needs="travel list",
 )
 HISTORY = Export("history", "History as a table", ".csv", _history, needs="project")

@@ -19,7 +19,7 @@ from microscope_qc.app.base.settings import Settings
 from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.sem.marks import LEFT_OUT, NAME, RESIDUAL, STAGE_X, STAGE_Y
 from microscope_qc.app.panels.sem.panel import SemDock
-from microscope_qc.app.widgets.export_kinds import COCO, OVERVIEW, other_kinds
+from microscope_qc.app.widgets.export_kinds import other_exports
 
 pytestmark = pytest.mark.window
 
@@ -52,10 +52,10 @@ def no_save() -> None:
 
 @pytest.fixture
 def dock(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path, asked: dict[str, Path]) -> Any:
-    def ask(_parent: Any, kind: Any, offered: Path) -> Path:
-        asked[kind.id] = tmp_path / "out" / offered.name
-        asked[kind.id].parent.mkdir(exist_ok=True)
-        return asked[kind.id]
+    def ask(_parent: Any, export: Any, offered: Path) -> Path:
+        asked[export.name] = tmp_path / "out" / offered.name
+        asked[export.name].parent.mkdir(exist_ok=True)
+        return asked[export.name]
 
     made = SemDock(session, jobs, settings, save=no_save, ask_path=ask)
     qtbot.addWidget(made)
@@ -177,7 +177,7 @@ def test_undo_takes_the_alignment_away(dock: SemDock, session: Any, project: Any
     assert dock.registration is not None
     project.history.undo()
     dock.refresh()
-    assert dock.registration is None and not dock.exports.buttons["coordinates_csv"].isEnabled()
+    assert dock.registration is None and not dock.exports.buttons["stage:csv"].isEnabled()
 
 
 def test_the_travel_list_leaves_rejected_findings_out_and_a_click_goes_there(dock: SemDock, session: Any) -> None:
@@ -203,7 +203,7 @@ def test_a_mark_is_deleted(dock: SemDock, session: Any, project: Any) -> None:
 
 def test_exports_that_cannot_be_written_say_why(dock: SemDock, session: Any) -> None:
     dock.refresh()
-    button = dock.exports.buttons["coordinates_csv"]
+    button = dock.exports.buttons["stage:csv"]
     assert not button.isEnabled() and "Choose findings" in button.toolTip()
     choose(session)
     dock.refresh()
@@ -217,17 +217,17 @@ def test_coordinates_are_written_in_the_order_of_the_list(
     choose(session, 6)
     place(dock, session, PLACES)
     dock.align.click()
-    for kind in ("drive_sheet", "coordinates_csv", "coordinates_xlsx"):
+    for kind in ("drive-sheet", "stage:csv", "stage:xlsx"):
         with qtbot.waitSignal(dock.exports.exported, timeout=60000):
             dock.exports.buttons[kind].click()
-    with asked["coordinates_csv"].open(newline="") as file:
+    with asked["stage:csv"].open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["defect_id"]) for row in rows] == dock.travel.rows["id"].tolist()
     assert float(rows[0]["stage_x_mm"]) == pytest.approx(dock.travel.targets[0].stage_x_mm, abs=1e-5)
-    assert asked["coordinates_xlsx"].stat().st_size > 1000
-    sheet = asked["drive_sheet"].read_text(encoding="utf-8")
+    assert asked["stage:xlsx"].stat().st_size > 1000
+    sheet = asked["drive-sheet"].read_text(encoding="utf-8")
     assert "M1" in sheet and rows[0]["stage_x_mm"][:6] in sheet
-    assert dock.exports.done.text() == f"Written: {asked['coordinates_xlsx'].name}"
+    assert dock.exports.done.text() == f"Written: {asked['stage:xlsx'].name}"
     assert dock.exports.open_folder.isVisible()
 
 
@@ -257,7 +257,7 @@ def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, sett
     dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=lambda *_: blocked / "x.json")
     qtbot.addWidget(dialog)
     dialog.show()
-    dialog.exports.export(COCO)
+    dialog.exports.export("coco")
     qtbot.waitUntil(lambda: "was not written" in dialog.exports.done.text(), timeout=60000)
     assert not dialog.exports.open_folder.isVisible()
 
@@ -278,16 +278,16 @@ def test_a_folder_that_takes_nothing_is_asked_for_again_and_not_remembered(
     dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=ask)
     qtbot.addWidget(dialog)
     with qtbot.waitSignal(dialog.exports.exported, timeout=60000):
-        dialog.exports.export(COCO)
+        dialog.exports.export("coco")
     assert offered == [project.path.parent, project.path.parent]
-    dialog.exports.export(COCO)
+    dialog.exports.export("coco")
     assert offered[2] == good, "the folder that took a file is offered"
     project.settings.set("export_folder", tmp_path.anchor)
     dialog = ExportDialog(
         session, jobs, settings, save=no_save, ask_path=lambda _parent, _kind, path: offered.append(path.parent)
     )
     qtbot.addWidget(dialog)
-    dialog.exports.export(COCO)
+    dialog.exports.export("coco")
     assert offered[-1] == project.path.parent, "the top of the disk is not offered"
 
 
@@ -303,9 +303,9 @@ def test_a_mark_placed_before_the_panel_is_there_still_asks(qtbot: Any, dock: Se
 def test_no_answer_writes_nothing(qtbot: Any, session: Any, jobs: Any, settings: Settings) -> None:
     dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=lambda *_: None)
     qtbot.addWidget(dialog)
-    dialog.exports.export(COCO)
+    dialog.exports.export("coco")
     assert jobs.history == []
-    dialog.exports.export(OVERVIEW)
+    dialog.exports.export("overview")
     assert "Choose findings" in session.seen.notices[-1]
 
 
@@ -315,12 +315,12 @@ def test_every_other_format_is_offered(qtbot: Any, dock: SemDock, session: Any, 
     dock.align.click()
     menu = dock.exports.other.menu()
     menu.aboutToShow.emit()
-    assert len(menu.actions()) == len(other_kinds()) >= 8
+    assert len(menu.actions()) == len(other_exports()) >= 8
     assert all(action.isEnabled() for action in menu.actions())
-    for kind in other_kinds():
+    for export in other_exports():
         with qtbot.waitSignal(dock.exports.exported, timeout=60000):
-            dock.exports.export(kind)
-        assert asked[kind.id].exists(), kind.id
+            dock.exports.export(export.name)
+        assert asked[export.name].exists(), export.name
 
 
 def test_name_column_is_text_and_numbers_stand_right(dock: SemDock, session: Any) -> None:
