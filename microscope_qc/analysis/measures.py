@@ -48,6 +48,8 @@ def _covered(rows: np.ndarray) -> float:
 
 MEDIAN = Statistic("median_um", "Median of the longer side", "Median", "um", lambda sample: _quantile(sample, 0.5))
 MEAN = Statistic("mean_um", "Mean of the longer side", "Mean", "um", _mean)
-Q90 = Statistic("q90_um", "Longer side that 90 % stay below", "90 % below", "um", lambda sample: _quantile(sample, 0.9))
-LARGEST = Statistic("largest_um", "Largest longer side", "Largest", "um", lambda sample: _quantile(sample, 1.0))
+Q90 = Statistic(
+    "q90_um", "90th percentile of the longer side", "90 % below", "um", lambda sample: _quantile(sample, 0.9)
+)
+LARGEST = Statistic("largest_um", "Maximum of the longer side", "Largest", "um", lambda sample: _quantile(sample, 1.0))
 BOX_AREA = Statistic("box_area_percent", "Share of the area under boxes", "Under boxes", "%", _box_area, digits=2)

@@ -10,6 +10,7 @@ import pytest
 
 from microscope_qc.app.base.slide_files import slide_filter
 from microscope_qc.app.commands.exchange import annotation_filter
+from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
 from microscope_qc.app.shell.main_window import MainWindow
 
@@ -40,3 +41,17 @@ def test_it_offers_what_the_package_brings(window: MainWindow, project, tmp_path
     assert "Lines of boxes" in titles
     qtbot.waitUntil(lambda: dialog.format.itemText(0) == "Lines of boxes (as the file says)", timeout=20_000)
     dialog.reject()
+
+    rows = project.boxes.rows()
+    project.boxes.edit(rows["id"][:1], note="a scratch?")
+    out = tmp_path / "notes.txt"
+    exports = ExportDialog(
+        window.session, window.jobs, window.settings, window, save=lambda: None, ask_path=lambda *_: out
+    ).exports
+    menu = exports.other.menu()
+    menu.aboutToShow.emit()
+    offered = {action.text(): action for action in menu.actions()}
+    assert {"Notes (.txt)", "Lines of boxes (.boxes)", "Lines of x and y (.xy)"} <= set(offered)
+    with qtbot.waitSignal(exports.exported):
+        offered["Notes (.txt)"].trigger()
+    assert out.read_text() == f"{rows['id'][0]} a scratch?\n"

@@ -59,4 +59,4 @@ class SSDArchitecture(Architecture[SSDSettings]):
 
 
 LIGHT = SSDArchitecture("ssd", "Single-shot detector on a light residual network", SSDSettings)
-TINY = SSDArchitecture("ssd-tiny", "The same, tiny: for a first try on a slow machine", TinySSDSettings)
+TINY = SSDArchitecture("ssd-tiny", "Tiny single-shot detector: for a first try on a slow machine", TinySSDSettings)
