@@ -1,4 +1,4 @@
-"""The card that lies beside a model's weights and says what the model is for. No torch in here."""
+"""The card beside a model's weights, which describes the model. No torch in here."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ WEIGHTS_NAME = "weights.safetensors"
 
 
 class WindowSettings(BaseModel):
-    """How a model of windows, a classifier or an anomaly model, scans a slide.
+    """How a window classifier or an anomaly model scans a slide.
 
     Attributes
     ----------
     window_px, stride_px
         Side of a window and distance between windows, in pixels of the model's size.
     scales
-        Every window is scanned this many times larger too (an image pyramid); 1 is the model's own size.
+        Windows are also scanned this many times larger (an image pyramid); 1 is the model's own size.
     cam_share
-        A finding's box holds what is above this share of the strongest place of the window's map: its class
-        activations, or the errors of an anomaly model.
+        A finding's box encloses what is above this share of the maximum of the window's map: its class activations, or
+        the errors of an anomaly model.
     shared
         Whether neighbouring windows share their features where the network allows it; they then see a little beyond
-        their border, where alone they would see padding.
+        their border, instead of padding.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -46,7 +46,7 @@ class WindowSettings(BaseModel):
             raise ValueError("windows leave gaps: their stride is larger than they are")
         distinct = len(set(self.scales)) == len(self.scales)
         if self.scales[0] != 1 or min(self.scales) < 1 or max(self.scales) > 16 or not distinct:
-            raise ValueError("scales begin with 1, differ, and are at most 16")
+            raise ValueError("scales must begin with 1, be different, and be at most 16")
         return self
 
 
@@ -58,7 +58,7 @@ class AnomalySettings(BaseModel):
     threshold
         The error at which the confidence is 0.5.
     spread
-        How much more error takes it from 0.5 to 0.73, and three times as much to 0.95.
+        How much more error raises the confidence from 0.5 to 0.73; three times as much raises it to 0.95.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -68,30 +68,30 @@ class AnomalySettings(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What a model finds, on which pixels, and how well.
+    """What a model finds, at which pixel size, and how well.
 
     Attributes
     ----------
     task, architecture
-        Names in the registries of tasks and networks; there may be no code for them here.
+        Names in the registries of tasks and networks; they may be unknown to this program.
     classes
         Short codes; a candidate's label is an index into them.
     pixel_size_um
-        Pixel size the model works at; None where pictures are taken as they are.
+        Pixel size the model works at; None where pictures are used as they are.
     tile_px, overlap_px
         Side and overlap of tiles, in pixels of the model's size.
     mean, std
         Normalisation of red, green and blue (0 to 1).
     confidence
-        Findings below it are hidden at first.
+        Findings below it are initially hidden.
     trained_on
-        One line for users.
+        One line for the user.
     network
         Settings of the architecture.
     windows
         How a classifier or an anomaly model scans a slide; None for other tasks.
     anomaly
-        What an anomaly model takes for out of the ordinary; None for other tasks.
+        Which errors of an anomaly model are anomalous; None for other tasks.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -135,7 +135,7 @@ def read_card(folder: Path) -> ModelCard:
     Raises
     ------
     ModelError
-        When there is none, or it is not what it should be.
+        When there is none, or it is invalid.
     """
     path = folder / CARD_NAME
     try:
@@ -154,7 +154,7 @@ def read_card(folder: Path) -> ModelCard:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ModelError(
-            f"The model card {path} is not right: {where + ': ' if where else ''}{first['msg']}.",
+            f"The model card {path} is invalid: {where + ': ' if where else ''}{first['msg']}.",
             hint="Copy the model again.",
         ) from error
 

@@ -1,4 +1,4 @@
-"""Which processor does the work, and in which precision."""
+"""Chooses the device and the precision."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
     Raises
     ------
     InputError
-        When the computer does not have it.
+        When this computer does not have it.
     """
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -33,16 +33,16 @@ def choose_device(wanted: str = "auto") -> torch.device:
 
 
 def use_threads(*, share: int | None = None) -> None:
-    """Let torch use every processor core this process may run on, or as many as OMP_NUM_THREADS says.
+    """Let torch use every CPU core this process may run on, or as many as OMP_NUM_THREADS says.
 
-    On cores that are busy with something else more threads are slower than one, because each step waits for the last of
-    them: a training step of small crops took 0.06 s with one thread, and up to 3 s with two.
+    On cores that are busy with something else, several threads are slower than one, because each step waits for the
+    last of them: a training step with small crops took 0.06 s with one thread, and up to 3 s with two.
 
     Parameters
     ----------
     share
-        So many processes do the same on this computer, and each takes its part of the cores. OMP_NUM_THREADS is not
-        heeded then: dask sets it to 1 for every worker, whatever the user said.
+        Number of processes that do the same on this computer; each takes its share of the cores. OMP_NUM_THREADS is
+        then ignored: dask sets it to 1 for every worker, whatever the user set.
     """
     said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if share is None and said.isdecimal() and int(said) > 0:
@@ -57,7 +57,7 @@ def use_threads(*, share: int | None = None) -> None:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether 16-bit arithmetic is built into the processor; emulated it is several times slower than 32 bits."""
+    """Whether the device has native 16-bit arithmetic; emulated, it is several times slower than 32 bits."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = getattr(torch.cpu, "get_capabilities", None)
@@ -72,12 +72,12 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def graphics_cards() -> int:
-    """How many graphics cards can compute."""
+    """Number of GPUs that torch can use."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory is what was lacking, of the graphics card or of the computer."""
+    """Whether the GPU or the computer ran out of memory."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     words = ("out of memory", "can't allocate memory", "could not create a primitive", "not enough memory")

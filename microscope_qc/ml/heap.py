@@ -1,6 +1,6 @@
-"""Memory that passes over large tiles use again and again stays with the process. No torch in here.
+"""Keeps the memory that passes over large tiles use again and again in the process. No torch in here.
 
-torch keeps freed memory for graphics cards only; on a processor it leaves that to the C library.
+torch keeps freed memory only for GPUs; on a CPU it leaves that to the C library.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _NEVER = (1 << 31) - 1
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed, in one heap for all threads, for a process that does nothing but compute.
+    """Let glibc keep freed memory, in one heap for all threads, for a process that only computes.
 
-    Each layer of a pass over a large tile asks for tens of megabytes that the one before has just given back. Given
-    back to the system, they come again as pages that are cleared one by one while the other threads wait: 90,000 times
-    for 16 tiles of 1216 px, a tenth of the time on two cores.
+    Each layer of a pass over a large tile allocates tens of megabytes that the layer before has just freed. Returned to
+    the system, they come back as pages that are cleared one by one while the other threads wait: 90,000 times for 16
+    tiles of 1216 px, a tenth of the time on two cores.
     """
     if sys.platform != "linux":
         return

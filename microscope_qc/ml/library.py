@@ -1,4 +1,4 @@
-"""Find models: bundled ones by name, a user's own by folder. No torch in here."""
+"""Finds models: bundled ones by name, the user's own by folder. No torch in here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def model_folder(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.suffix.lower() in _PICKLES:
         raise ModelError(
-            f"{path.name} is a pickle, which could run any program on this computer; it is not opened.",
+            f"{path.name} is a pickle, which could run any code on this computer; it is not opened.",
             hint="Use a model folder with model.json and weights.safetensors.",
         )
     if path.is_file():
@@ -60,7 +60,7 @@ def model_folder(name_or_path: str | Path) -> Path:
 
 
 def load_card(name_or_path: str | Path) -> ModelCard:
-    """Card of a model that can be used, as far as its task is known.
+    """Card of a model, checked against what its task needs where the task is known.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def load_card(name_or_path: str | Path) -> ModelCard:
             TASKS.get(card.task).check(card)
         except ValueError as error:
             raise ModelError(
-                f"The model card {folder / CARD_NAME} is not right: {error}.", hint="Copy the model again."
+                f"The model card {folder / CARD_NAME} is invalid: {error}.", hint="Copy the model again."
             ) from error
     return card
 

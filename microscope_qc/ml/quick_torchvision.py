@@ -1,9 +1,9 @@
-"""torchvision, imported without torch's compiler, which it asks for one function of its own.
+"""Imports torchvision without torch's compiler, from which it needs only one function.
 
-Importing both took 2.2 to 2.7 s, torchvision alone takes 0.2 to 0.3 s, on two cores after torch itself (2.9 s): without
-this every detection would begin two seconds later. Only the RoI layers call that function, when they must compute in a
-fixed order, and then they get the real one: while torchvision is imported, the compiler's module is one that loads the
-real one when something is wanted of it.
+Importing both took 2.2 to 2.7 s, torchvision alone takes 0.2 to 0.3 s, on two cores after torch itself (2.9 s): every
+detection would start two seconds later. Only the RoI layers call that function, when they must be deterministic, and
+then they get the real one: while torchvision is imported, the compiler's module is replaced by one that loads the real
+one at the first access.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _NAME = "torch._dynamo.utils"
 
 
 class _Later(ModuleType):
-    """Stands for the compiler's module until more is wanted of it than its answer to a call."""
+    """Replaces the compiler's module until one of its functions is called or another attribute is needed."""
 
     @staticmethod
     def is_compile_supported(device_type: str) -> bool:
-        """Ask the real one."""
+        """Call the real function."""
         return bool(importlib.import_module(_NAME).is_compile_supported(device_type))
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # the import system's own questions
+        if name.startswith("__"):  # accessed by the import system
             raise AttributeError(name)
         if sys.modules.get(_NAME) is self:
             del sys.modules[_NAME]

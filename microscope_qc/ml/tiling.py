@@ -1,4 +1,4 @@
-"""Tiles at the model's pixel size, laid over slides of any pixel size. No torch in here."""
+"""Tiles at the model's pixel size, on slides of any pixel size. No torch in here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.merge import CANDIDATE_DTYPE, MergeSettings
 
 VALID_SHARE = 0.45
-"""Share of the overlap, from a tile's inner border on, in which the neighbouring tile knows better (measured).
+"""Share of the overlap, from a tile's inner border on, in which the neighbouring tile is more reliable (measured).
 
-Half would give every place to one tile alone; the rest leaves room for boxes that two tiles see a little differently.
+With one half, every place would belong to exactly one tile; less leaves room for boxes that two tiles see a little
+differently.
 """
 
 
@@ -29,14 +30,14 @@ def tile_size(tile_px: int, overlap_px: int, *, scale: tuple[float, float]) -> t
 
 
 def lattice(stride_px: int, overlap_px: int, *, scale: tuple[float, float]) -> tuple[float, float]:
-    """Where tiles may begin: multiples of this (y, x) in full-resolution pixels, 0 for anywhere.
+    """Where tiles may start: multiples of this (y, x) in full-resolution pixels, 0 for anywhere.
 
     Parameters
     ----------
     stride_px
-        Of the network, in model pixels; 0 where it does not matter.
+        Stride of the network, in model pixels; 0 where it does not matter.
     overlap_px
-        Of the tiles, in full-resolution pixels; half of it must remain wherever a tile is moved to.
+        Overlap of the tiles, in full-resolution pixels; at least half of it must remain when tiles are moved.
     """
     steps = (stride_px * scale[0], stride_px * scale[1])
     return steps if 2 * max(steps) <= overlap_px + 1 else (0.0, 0.0)
@@ -49,16 +50,16 @@ def model_tile_shape(tile: Region, scale: tuple[float, float]) -> tuple[int, int
 
 
 def to_slide(found: np.ndarray, tile: Region, *, shape: tuple[int, int], index: int) -> np.ndarray:
-    """Candidates of a tile from the tile's model pixels to full-resolution slide pixels.
+    """Convert candidates from the tile's model pixels to full-resolution slide pixels.
 
     Parameters
     ----------
     found : ndarray of CANDIDATE_DTYPE
-        In the tile's own pixels.
+        In the tile's pixels.
     shape : (height, width)
         The tile's size in model pixels.
     index : int
-        Number of the tile.
+        Index of the tile.
     """
     height, width = tile.shape
     placed = found.astype(CANDIDATE_DTYPE, copy=True)
@@ -66,7 +67,7 @@ def to_slide(found: np.ndarray, tile: Region, *, shape: tuple[int, int], index: 
         ("y0", height / shape[0], tile.y0), ("y1", height / shape[0], tile.y0),
         ("x0", width / shape[1], tile.x0), ("x1", width / shape[1], tile.x0),
     ):  # fmt: skip
-        # hundredths of a pixel are what the journal keeps
+        # the journal stores hundredths of a pixel
         placed[name] = np.round(found[name] * factor + start, 2)
     placed["confidence"] = np.round(found["confidence"], 4)
     placed["tile"] = index
@@ -74,9 +75,9 @@ def to_slide(found: np.ndarray, tile: Region, *, shape: tuple[int, int], index: 
 
 
 def own_part(tile: Region, grid: TileGrid, *, share: float) -> tuple[float, float, float, float]:
-    """Part of a tile (y0, x0, y1, x1) without ``share`` of what it shares with each neighbour; with 0.5 they just meet.
+    """Part of a tile (y0, x0, y1, x1) without ``share`` of its overlap with each neighbour; with 0.5 they just meet.
 
-    Where a tile has no neighbour its part ends with the grid's region.
+    Where a tile has no neighbour, its part ends with the grid's region.
     """
     outer = grid.region
     lows, highs = [], []
@@ -96,12 +97,12 @@ def own_part(tile: Region, grid: TileGrid, *, share: float) -> tuple[float, floa
 
 
 def in_valid_area(rows: np.ndarray, tile: Region, *, grid: TileGrid) -> np.ndarray:
-    """Which candidates of a tile, in slide pixels, are the tile's own to tell: those with their middle in its share.
+    """Which candidates of a tile, in slide pixels, the tile reports: those with their centre in its own part.
 
-    What lies nearer to an inner border lies further inside the neighbouring tile, and is seen there with more around
-    it. Of something longer than the overlap, which no tile sees whole, both parts reach beyond the middle of the
-    overlap and are kept, to be joined. Left to one tile, a finding is no likelier at a seam than elsewhere: the number
-    of findings depends less on where the grid begins.
+    What is close to an inner border is further inside the neighbouring tile, and is seen there with more context. Of
+    something longer than the overlap, which no tile sees completely, both parts reach beyond the middle of the overlap
+    and are kept, to be joined. As each finding is left to one tile, findings are not more likely at seams than
+    elsewhere, and their number depends less on where the grid starts.
     """
     y0, x0, y1, x1 = own_part(tile, grid, share=VALID_SHARE)
     y, x = (rows["y0"] + rows["y1"]) / 2, (rows["x0"] + rows["x1"]) / 2
@@ -110,5 +111,5 @@ def in_valid_area(rows: np.ndarray, tile: Region, *, grid: TileGrid) -> np.ndarr
 
 
 def merge_settings(scale: tuple[float, float]) -> MergeSettings:
-    """How candidates of a model at this scale are merged: the border zone is six of the model's pixels."""
+    """How candidates of a model at this scale are merged: the border zone is six model pixels wide."""
     return MergeSettings(border_px=6.0 * float(np.sqrt(scale[0] * scale[1])))

@@ -1,4 +1,4 @@
-"""Weights as safetensors; nothing here runs code from a file."""
+"""Weights as safetensors, which cannot run code from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from microscope_qc.core.files import atomic_path
 
 
 def save_weights(state: dict[str, Tensor], path: Path, *, half: bool = True) -> None:
-    """Write a network's state; ``half`` stores floating point numbers in 16 bits."""
+    """Write a network's state; ``half`` stores floating-point numbers in 16 bits."""
     tensors = {}
     for name, value in state.items():
         tensor = value.detach().cpu().contiguous()
@@ -26,12 +26,12 @@ def save_weights(state: dict[str, Tensor], path: Path, *, half: bool = True) -> 
 
 
 def fits_half(name: str, tensor: Tensor) -> bool:
-    """Whether 16 bits hold a tensor of a network's state; running variances may exceed them."""
+    """Whether a tensor of a network's state fits into 16 bits; running variances may exceed them."""
     return tensor.dtype == torch.float32 and "running_" not in name
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Fill a network with weights.
+    """Load weights into a network.
 
     Raises
     ------

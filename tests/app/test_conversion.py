@@ -195,7 +195,7 @@ def test_a_folder_that_cannot_be_written_sends_it_to_the_documents(
     documents.mkdir()
     assert plan_conversion(session.slide, session.mosaic).out == documents / "S1.ome.zarr"
     writable[documents] = False
-    with pytest.raises(SlideError, match="no place"):
+    with pytest.raises(SlideError, match="nowhere"):
         plan_conversion(session.slide, session.mosaic)
 
 

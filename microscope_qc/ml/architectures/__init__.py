@@ -1,1 +1,1 @@
-"""Networks: what each is, how it is built, trained and run over tiles; one folder for each family."""
+"""Networks: what each is, and how it is built, trained and run over tiles; one folder per family."""

@@ -1,6 +1,6 @@
-"""What an architecture is, and the registry of all there are.
+"""The base class of architectures, and their registry.
 
-The command line lists them in its help: neither torch nor numpy is imported here, nor by the modules named here.
+The command line lists them in its help: neither this module nor the ones it registers import torch or numpy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class NetworkSettings(BaseModel):
-    """Settings of a network; a model's card keeps them, so their values are checked like any other untrusted input."""
+    """Settings of a network, stored in a model's card, so their values are checked like any untrusted data."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -38,16 +38,16 @@ class Architecture(ABC, Generic[S]):
     """A kind of network.
 
     An instance is registered in the group ``microscope_qc.architectures`` under its name. Its module is imported for
-    every list of networks: torch is imported in the methods.
+    every list of networks, so it imports torch only inside methods.
 
     Attributes
     ----------
     name
-        What cards and the command line call it.
+        Its name in cards and on the command line.
     task
         Name of the task it is for, see :data:`microscope_qc.ml.tasks.kinds.TASKS`.
     title
-        A line for users.
+        One line for the user.
     settings
         Class of its settings.
     """
@@ -59,11 +59,11 @@ class Architecture(ABC, Generic[S]):
 
     @abstractmethod
     def stride_px(self, settings: S) -> int:
-        """Coarsest stride, in model pixels: the network answers alike where pictures begin at multiples of it."""
+        """Coarsest stride, in model pixels: shifting the input by multiples of it shifts the output alike."""
 
     @abstractmethod
     def build(self, settings: S, classes: int) -> nn.Module:
-        """Make an untrained network for so many classes, background not counted."""
+        """Make an untrained network for a number of classes, not counting background."""
 
     @abstractmethod
     def task_of(
@@ -75,12 +75,12 @@ class Architecture(ABC, Generic[S]):
         threshold: float,
         scale: tuple[float, float],
     ) -> Task:
-        """Make what the engine runs over tiles.
+        """Make the task that the engine runs over tiles.
 
         Parameters
         ----------
         network
-            As :meth:`build` made it, with the model's weights; it may be changed.
+            From :meth:`build`, with the model's weights; may be modified.
         threshold
             Lowest confidence of a candidate.
         scale
@@ -88,12 +88,12 @@ class Architecture(ABC, Generic[S]):
         """
 
     def recipe(self, settings: TrainSettings, dataset: Dataset) -> Recipe[Any] | None:
-        """How it is trained on a data set; None where this program cannot train it.
+        """Make the recipe for training on a data set; None where this program cannot train it.
 
         Raises
         ------
         ModelError
-            When the data set or the settings do not suit it.
+            When the data set or the settings are not suitable.
         """
         return None
 
@@ -103,12 +103,12 @@ class Architecture(ABC, Generic[S]):
         return type(self).recipe is not Architecture.recipe
 
     def checked(self, values: Mapping[str, object]) -> S:
-        """Its settings from plain values; what is not named has its default.
+        """Make its settings from plain values; missing ones have their defaults.
 
         Raises
         ------
         ModelError
-            When a value is not known or does not fit.
+            When a value is unknown or invalid.
         """
         try:
             return self.settings.model_validate(dict(values))
@@ -171,12 +171,12 @@ def build_network(name: str, values: Mapping[str, object], *, classes: int) -> n
     values
         Settings that differ from the network's defaults.
     classes
-        Number of classes, background not counted.
+        Number of classes, not counting background.
 
     Raises
     ------
     ModelError
-        When the network or one of its settings is not known.
+        When the network or one of its settings is unknown.
     """
     kind = architecture(name)
     return kind.build(kind.checked(values), classes)

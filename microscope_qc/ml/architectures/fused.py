@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it: the same results with less memory traffic."""
+"""Folds batch normalisation into the convolution before it: the same results with less memory traffic."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def fused(network: nn.Module) -> nn.Module:
     """Copy of a network for inference, with every normalisation that directly follows a convolution folded into it.
 
-    Names of modules stay; a folded normalisation is replaced by one that does nothing. The network's modules must be
-    used in the order in which they are defined, as torchvision's and those of this package are.
+    Module names stay the same; a folded normalisation is replaced by an identity. The network must use its modules in
+    the order in which they are defined, as those of torchvision and of this package do.
 
-    ``torch.fx.experimental.optimization.fuse`` does the same to networks that can be traced, but what it gives back is
-    a graph without the network's own methods.
+    ``torch.fx.experimental.optimization.fuse`` does the same for networks that can be traced, but returns a graph
+    without the network's own methods.
     """
     folded = copy.deepcopy(network).eval()
     for module in list(folded.modules()):

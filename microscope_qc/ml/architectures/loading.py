@@ -1,4 +1,4 @@
-"""Models as the engine runs them: weights in a network, on a device."""
+"""Loads models for the engine: weights in a network, on a device."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_task(
     Raises
     ------
     ModelError
-        When there is no code for its task or network, they do not belong together, or card and weights do not fit.
+        When its task or network is unknown, they do not belong together, or card and weights do not match.
     InputError
         When the computer does not have the device.
     """
@@ -44,11 +44,11 @@ def open_task(
 
     card = load_card(model)
     if card.task not in TASKS:
-        raise ModelError(f"Models for the task {card.task} cannot be run over slides by this version.")
+        raise ModelError(f"This version cannot run models for the task {card.task} over slides.")
     kind = architecture(card.architecture)
     if kind.task != card.task:
         raise ModelError(
-            f"The card of {card.name} is not right: {kind.name} is not a network that {TASKS.get(card.task).does}."
+            f"The card of {card.name} is invalid: {kind.name} is not a network that {TASKS.get(card.task).does}."
         )
     network = kind.build(kind.checked(card.network), len(card.classes))
     load_weights(network, model_folder(model) / WEIGHTS_NAME)

@@ -1,4 +1,4 @@
-"""How a network is trained: what a recipe must say, and what a user may choose. No torch at import."""
+"""How a network is trained: the interface of recipes, and the user's settings. No torch at import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ B = TypeVar("B")
 
 
 class TrainSettings(BaseModel):
-    """Settings of a training; they are kept in the model's card.
+    """Settings of a training; they are stored in the model's card.
 
     Attributes
     ----------
@@ -31,15 +31,15 @@ class TrainSettings(BaseModel):
     network_settings
         Fields of the network's settings that differ from its defaults.
     epochs
-        Passes over the data set; a recipe says how many steps that are.
+        Passes over the data set; the recipe says how many steps one pass takes.
     pixel_size_um
-        Pixel size the model works at; None: the data set's own.
+        Pixel size the model works at; None takes the data set's own.
     crop_px, tile_px, overlap_px
-        Side of training crops; side and overlap of tiles afterwards; model pixels.
+        Side of training crops, and side and overlap of the trained model's tiles, in model pixels.
     validation_share
-        Part set aside when no validation set is given.
+        Share that is held out when no validation set is given.
     patience
-        Validations without progress after which training ends.
+        Number of validations without improvement after which training ends.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -62,9 +62,9 @@ class TrainSettings(BaseModel):
 
 
 class Recipe(ABC, Generic[B]):
-    """How one network is trained on one data set; ``B`` is what a step learns from.
+    """How one network is trained on one data set; ``B`` is the type of a batch.
 
-    The training loop asks for everything in here and knows nothing else of the network.
+    The training loop knows the network only through this interface.
 
     Attributes
     ----------
@@ -76,45 +76,45 @@ class Recipe(ABC, Generic[B]):
 
     @abstractmethod
     def batch(self, step: int) -> B:
-        """What a step learns from; the same for the same step, so that an interrupted training goes on as it was."""
+        """The batch of a step; always the same for the same step, so that an interrupted training continues exactly."""
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: B, turn: int) -> dict[str, Tensor]:
-        """Losses by name, each with its weight; their sum is what the optimiser number ``turn`` makes smaller."""
+        """Weighted losses by name; optimiser number ``turn`` minimises their sum."""
 
     @abstractmethod
     def optimisers(self, network: nn.Module) -> list[Optimizer]:
-        """Optimisers that take turns in every step, each with the parameters it changes; all at their highest rate.
+        """Optimisers that take turns in every step, each with its parameters and its peak learning rate.
 
-        A network that plays against another has two; one that only remembers, see :meth:`fit_once`, has none, and is
-        not trained in steps at all.
+        An adversarial network has two; one that only memorises, see :meth:`fit_once`, has none, and is not trained in
+        steps at all.
         """
 
     def schedule(self, optimiser: Optimizer, steps: int) -> LRScheduler:
-        """How the learning rate changes over all steps: by default a linear warm-up, then half a cosine."""
+        """Learning rate schedule over all steps: by default a linear warm-up, then half a cosine."""
         from microscope_qc.ml.architectures.schedule import warm_up_and_cosine
 
         return warm_up_and_cosine(optimiser, steps)
 
     def fit_once(self, network: nn.Module) -> Job[None]:
-        """What is learned in one go before the first step; it must be in the network's state afterwards."""
+        """Learn what is learned before the first step, and leave it in the network's state."""
         yield from ()
 
     @abstractmethod
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
-        """Measure a network as it stands; it may be in training mode, and is left in it."""
+        """Measure a network in its current state; it may be in training mode, and stays in it."""
 
     @abstractmethod
     def score(self, report: Report) -> float:
-        """One number for a report: the weights with the highest are kept."""
+        """Score of a report: the weights with the highest score are kept."""
 
     @abstractmethod
     def finish(self, network: nn.Module, dataset: Dataset) -> Job[ModelCard]:
-        """Bring the best network to what is stored: calibrate it, choose thresholds.
+        """Prepare the best network for storing: calibrate it, choose thresholds.
 
         Returns
         -------
         Job[ModelCard]
             The card, as far as the recipe knows it; the loop fills in name, metrics, default confidence, fingerprint
-            and what it knows of the training.
+            and its own facts about the training.
         """

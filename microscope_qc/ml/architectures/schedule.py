@@ -1,4 +1,4 @@
-"""Learning rates over a training."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 WARM_UP = 0.06
-"""Share of the steps over which the rate rises."""
+"""Share of the steps used for the warm-up."""
 _FIRST, _LAST = 0.05, 0.01
 
 

@@ -1,4 +1,4 @@
-"""In which tiles a model goes over a slide. No torch in here."""
+"""The tiles in which a model scans a slide. No torch in here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microscope_qc.ml.tiling import lattice, tile_size
 
 
 def tile_grid(card: ModelCard, region: Region, *, scale: tuple[float, float]) -> TileGrid:
-    """Tiles in which a model goes over a region of a slide, in full-resolution pixels.
+    """Tiles in which a model scans a region of a slide, in full-resolution pixels.
 
     Parameters
     ----------
@@ -21,10 +21,10 @@ def tile_grid(card: ModelCard, region: Region, *, scale: tuple[float, float]) ->
     Raises
     ------
     ModelError
-        When there is no code for the model's task or network.
+        When the model's task or network is unknown.
     """
     if card.task not in TASKS:
-        raise ModelError(f"Models for the task {card.task} cannot be run over slides by this version.")
+        raise ModelError(f"This version cannot run models for the task {card.task} over slides.")
     kind = architecture(card.architecture)
     side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
     stride_px = kind.stride_px(kind.checked(card.network)) if TASKS.get(card.task).on_lattice else 0

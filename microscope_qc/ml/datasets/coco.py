@@ -16,7 +16,7 @@ _LARGEST_BYTES = 2 << 30
 
 
 def find_coco(root: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """COCO documents of a folder (not below slides), or the one document that ``root`` is."""
+    """COCO documents in a folder (not inside slides), or the single document ``root``."""
     if root.is_file():
         return [(root, _read(root))] if root.suffix.lower() == ".json" else []
     folders = [root, root / "annotations"]
@@ -44,7 +44,7 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
     Raises
     ------
     ModelError
-        When a document is not what COCO says it should be.
+        When a document is not valid COCO.
     """
     classes: list[str] = []
     pictures: list[AnnotatedImage] = []
@@ -52,7 +52,7 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
         try:
             pictures += _pictures(file, document, classes)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{file.name} is not a proper COCO file ({error!r}).", hint="Export it again.") from error
+            raise ModelError(f"{file.name} is not a valid COCO file ({error!r}).", hint="Export it again.") from error
     return Dataset(classes, pictures, full_names(classes))
 
 
@@ -91,7 +91,7 @@ def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[
 
 
 def find_picture(folder: Path, file_name: str) -> Path | None:
-    """Find a picture by its name alone: paths from inside a file are never followed out of the data set's folder."""
+    """Find a picture by its name alone: paths in a file are never followed out of the data set's folder."""
     name = file_name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     if not name or name in (".", ".."):
         return None

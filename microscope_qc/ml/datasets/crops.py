@@ -1,4 +1,4 @@
-"""Random crops for training: around defects, with clutter in between, changed the way microscopes change pictures."""
+"""Random crops for training: around defects and elsewhere, with augmentations that resemble microscope variation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from microscope_qc.core.geometry import Region
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 
-VISIBLE_SHARE = 0.4  # a defect cut off by the crop counts from this share on; with less of it nothing is asked there
+VISIBLE_SHARE = 0.4  # a defect cut by the crop counts from this share on; with less of it the place is ignored
 BACKGROUND_SHARE = 0.25
 
 
@@ -34,7 +34,7 @@ class _Loaded:
 def model_shape(
     picture: AnnotatedImage, pixel_size_um: tuple[float, float] | None, model_um: float | None
 ) -> tuple[int, int]:
-    """Size of a picture's part at the model's pixel size (unchanged where either size is unknown)."""
+    """Size of part of a picture at the model's pixel size (unchanged where either pixel size is unknown)."""
     y0, x0, y1, x1 = picture.area
     if pixel_size_um is None or model_um is None:
         return y1 - y0, x1 - x0
@@ -45,7 +45,7 @@ def model_shape(
 
 
 def load_scaled(picture: AnnotatedImage, model_um: float | None) -> _Loaded:
-    """Decode a picture at the model's pixel size, in strips, so that the full resolution never lies in memory."""
+    """Decode a picture at the model's pixel size, in strips, so that memory never holds its full resolution."""
     from microscope_qc.slides import open_slide
 
     with open_slide(picture.path) as slide:
@@ -69,13 +69,13 @@ class CropSampler:
     ----------
     dataset : Dataset
     side : int
-        Height and width of the crops, model pixels; less where no picture is that large.
+        Height and width of the crops in model pixels; less where no picture is that large.
     model_um : float or None
-        The model's pixel size; None takes pictures as they are.
+        The model's pixel size; None uses pictures as they are.
     stride_px : int
         The side of smaller crops is a multiple of it.
     seed : int
-        Same seed and step, same crops: training goes on after an interruption as if there had been none.
+        The same seed and step give the same crops, so that an interrupted training continues exactly.
     """
 
     def __init__(self, dataset: Dataset, *, side: int, model_um: float | None, seed: int, stride_px: int) -> None:
@@ -87,7 +87,7 @@ class CropSampler:
         rows = np.concatenate([np.arange(len(p.labels)) for p in self._pictures])
         labels = np.concatenate([p.labels for p in self._pictures])
         self._defects = np.stack([owners, rows], axis=1)
-        # rare classes are shown more often than they occur, though not as often as common ones
+        # rare classes are sampled more often than they occur, but not as often as common ones
         counts = np.bincount(labels, minlength=1).astype(float)
         weights = 1 / np.sqrt(counts[labels])
         self._weights = weights / weights.sum() if len(labels) else weights
@@ -101,7 +101,7 @@ class CropSampler:
         return [self._draw(rng) for _ in range(count)]
 
     def sample_pixels(self, count: int = 64) -> np.ndarray:
-        """Unchanged pixels (n, 3) from all over, for the normalisation."""
+        """Unaugmented pixels (n, 3) from everywhere, for the normalisation."""
         rng = np.random.default_rng([self._seed, 2])
         parts = []
         for index in rng.choice(len(self._pictures), count, p=self._areas):
@@ -130,7 +130,7 @@ class CropSampler:
         self, picture: _Loaded, start: np.ndarray, scale: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         matrix = np.array([[scale, 0, -start[1] * scale], [0, scale, -start[0] * scale]])
-        # the half pixel keeps pixel middles on pixel middles
+        # the half pixel maps pixel centres to pixel centres
         matrix[:, 2] += 0.5 * scale - 0.5
         y0, x0 = np.maximum(np.floor(start).astype(int) - 2, 0)
         y1, x1 = np.ceil(start + self.side / scale).astype(int) + 2
@@ -149,7 +149,7 @@ class CropSampler:
 
 
 def _start(middle: float, source_side: float, length: int) -> float:
-    """First pixel of a crop around ``middle`` that stays inside the picture, or holds it all when it is small."""
+    """First pixel of a crop around ``middle`` that stays inside the picture, or contains all of a small picture."""
     if length <= source_side:
         return (length - source_side) / 2
     return float(np.clip(middle - source_side / 2, 0, length - source_side))
@@ -160,7 +160,7 @@ def _augment(
 ) -> TrainingCrop:
     side = pixels.shape[0]
     boxes, ignore = boxes.copy(), ignore.copy()
-    # layers run in any direction on a slide, so quarter turns are as natural as mirror images
+    # layers have any direction on a slide, so quarter turns are as natural as mirror images
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
         for group in (boxes, ignore):

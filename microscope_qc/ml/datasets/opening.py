@@ -1,4 +1,4 @@
-"""Find out what a data set on disk is and read it with the reader that fits."""
+"""Opens any data set with the right reader."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def load_dataset(path: Path | str) -> Dataset:
         annotations = find_voc(root) if root.is_dir() else []
         if not annotations:
             raise ModelError(
-                f"{root} holds no annotations.",
+                f"{root} contains no annotations.",
                 hint="A COCO .json beside its pictures, or Pascal VOC .xml files, is needed.",
             )
         dataset = load_voc(root, annotations)
     if not dataset.pictures:
         raise ModelError(
-            f"None of the pictures that {root.name} names was found.", hint="Put them beside the annotations."
+            f"None of the pictures that {root.name} lists was found.", hint="Put them beside the annotations."
         )
     return dataset

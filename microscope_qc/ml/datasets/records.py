@@ -1,4 +1,4 @@
-"""Annotated pictures, whatever format the annotations are in."""
+"""Annotated pictures, independent of the annotation format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AnnotatedImage:
     Attributes
     ----------
     path : Path
-        Anything `microscope_qc.slides.open_slide` opens.
+        Anything that `microscope_qc.slides.open_slide` opens.
     shape : (height, width)
         Full-resolution pixels.
     boxes : ndarray, (n, 4)
@@ -27,9 +27,9 @@ class AnnotatedImage:
     labels : ndarray of int, (n,)
         Indices into the data set's classes.
     pixel_size_um : (y, x) or None
-        Overrides what the file says; None leaves it to the file.
+        Replaces the pixel size in the file unless None.
     region : (y0, x0, y1, x1) or None
-        Only this part belongs to the data set.
+        The part that belongs to the data set; None means all.
     """
 
     path: Path
@@ -47,14 +47,14 @@ class AnnotatedImage:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Annotated pictures and the classes they know.
+    """Annotated pictures and their classes.
 
     Attributes
     ----------
     classes : list of str
         Short codes; labels are indices into it.
     names : list of str
-        Full names, as far as the annotations have them, else the codes.
+        Full names where the annotations have them, else the codes.
     """
 
     classes: list[str]
@@ -85,8 +85,8 @@ class Dataset:
         missing = [code for code, count in self.counts().items() if code not in classes and count]
         if missing:
             raise ModelError(
-                f"The model does not know the classes {', '.join(missing)} of this data set.",
-                hint=f"It knows: {', '.join(classes)}.",
+                f"The model does not have the classes {', '.join(missing)} of this data set.",
+                hint=f"It has: {', '.join(classes)}.",
             )
         index = np.array([classes.index(code) if code in classes else -1 for code in self.classes] or [0])
         pictures = [
@@ -97,7 +97,7 @@ class Dataset:
 
 
 def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Set a part aside for validation: whole pictures, or the lower end of the picture when there is only one."""
+    """Hold out a part for validation: whole pictures, or the bottom of the picture if there is only one."""
     if len(dataset.pictures) >= 2:
         order = np.random.default_rng([seed, 17]).permutation(len(dataset.pictures))
         held = max(1, round(share * len(order)))
@@ -113,7 +113,7 @@ def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Datase
 
 
 def _part(picture: AnnotatedImage, region: tuple[int, int, int, int]) -> AnnotatedImage:
-    """Restrict a picture to a region; boxes belong to the part that holds their middle."""
+    """Restrict a picture to a region; boxes belong to the part that contains their centre."""
     middle = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2
     inside = (middle >= region[:2]).all(1) & (middle < region[2:]).all(1)
     return AnnotatedImage(
@@ -122,6 +122,6 @@ def _part(picture: AnnotatedImage, region: tuple[int, int, int, int]) -> Annotat
 
 
 def full_names(classes: list[str]) -> list[str]:
-    """Names of class codes that come with the program; other codes are their own names."""
+    """Names of the built-in class codes; other codes are used as names."""
     known = {defect.code: defect.name for group in CLASS_SETS.values() for defect in group}
     return [known.get(code, code) for code in classes]

@@ -1,4 +1,4 @@
-"""Pascal VOC annotations: one XML file for each picture."""
+"""Pascal VOC annotations: one XML file per picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 
 
 def find_voc(root: Path) -> list[Path]:
-    """XML files in ``root``, or in its first folder whose name says annotations."""
+    """XML files in ``root``, or in its first folder named "annotations" or similar."""
     own = sorted(root.glob("*.xml"))
     if own:
         return own
@@ -65,7 +65,7 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
 def _object(node: Any) -> tuple[str, list[float]]:
     box = node.find("bndbox")
     x0, y0, x1, y1 = (float(box.findtext(name)) for name in ("xmin", "ymin", "xmax", "ymax"))
-    # edges counted from 0, as LabelImg and this program's own export write them
+    # edges counted from 0, as LabelImg and this program's export write them
     return str(node.findtext("name")).strip(), [y0, x0, y1, x1]
 
 

@@ -1,4 +1,4 @@
-"""Run a model over a slide. Importing this costs no torch; running does."""
+"""Runs a model over a slide. Importing this does not import torch; running does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["run_model"]
 def run_model(
     run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
 ) -> Job[dict[str, Any]]:
-    """Child's side of a run; see :func:`microscope_qc.ml.engine.engine.run_model`."""
+    """The child's side of a run; see :func:`microscope_qc.ml.engine.engine.run_model`."""
     from microscope_qc.ml.engine.engine import run_model as run
 
     return run(run_folder, patience_s=patience_s, began=began)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def wanted_tiles(folder: Path, pipeline: Pipeline) -> list[int]:
-    """Tiles that a run scans; where that is not settled yet, the mask is made and kept."""
+    """Tiles that a run scans; a mask that does not exist yet is made and stored."""
     if not has_mask(folder):
         made = None
         if pipeline.plan.skip_empty:

@@ -1,4 +1,4 @@
-"""How many tiles a machine best computes at once: tried once for each model and remembered."""
+"""The best batch size on this computer: measured once per model, then cached."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from microscope_qc.ml.tasks.base import Size, Task
 
 LARGEST = {"cpu": 8, "cuda": 64}
 GAIN = 0.96
-"""A larger batch must take less than this share of the time for each tile."""
+"""A larger batch must need less than this share of the time per tile."""
 TRIAL_S = 5.0
-"""After this long no larger batch is tried."""
+"""Seconds after which no larger batch is tried."""
 FEW_TILES, FEW_BATCH = 24, 4
-"""So few tiles are not worth a trial."""
+"""With fewer tiles a trial is not worthwhile."""
 
 
 def cache_file() -> Path:
-    """Where batch sizes are remembered; the variable MICROSCOPE_QC_CACHE names another folder."""
+    """File with the measured batch sizes; the variable MICROSCOPE_QC_CACHE sets another folder."""
     from platformdirs import user_cache_path
 
     chosen = os.environ.get("MICROSCOPE_QC_CACHE")
@@ -36,14 +36,14 @@ def cache_file() -> Path:
 
 
 def batch_size(task: Task, shape: Size, *, tiles: int) -> int:
-    """Tiles for one forward pass.
+    """Number of tiles for one forward pass.
 
     Parameters
     ----------
     shape
-        Of a tile, in model pixels.
+        Height and width of a tile, in model pixels.
     tiles
-        How many there are to do.
+        Number of tiles of the run.
     """
     if tiles <= FEW_TILES:
         return min(FEW_BATCH, max(1, -(-tiles // stream_count(task.device))))
@@ -56,17 +56,17 @@ def batch_size(task: Task, shape: Size, *, tiles: int) -> int:
     try:
         atomic_write(path, json.dumps(_known(path) | {key: best}, indent=1))
     except WriteError:
-        return best  # it is tried again the next time
+        return best  # not cached: measured again the next time
     return best
 
 
 def by_trial(task: Task, shape: Size) -> int:
-    """The smallest batch at which a tile takes hardly longer than at the best."""
+    """The smallest batch with a time per tile close to the best."""
     (height, width), kind = task.slot(shape)
     values = torch.uint8 if kind().dtype == "uint8" else torch.float32
     each: dict[int, float] = {}
     begun, size = time.monotonic(), 1
-    # all of them, because two may gain nothing where four do
+    # all of them, because four may be faster even if two are not
     while size <= LARGEST.get(task.device.type, 8) and time.monotonic() - begun < TRIAL_S:
         try:
             slots = torch.zeros((size, height, width, 3), dtype=values)
@@ -81,7 +81,7 @@ def by_trial(task: Task, shape: Size) -> int:
 
 
 def _seconds(task: Task, slots: torch.Tensor, shape: Size) -> float:
-    # on the processor its own time, which does not grow when others use it too
+    # CPU time, which does not grow when other programs use the CPU too
     clock = time.process_time if task.device.type == "cpu" else time.perf_counter
     started = clock()
     task.results(task.compute(slots, shape), shape)
@@ -101,7 +101,7 @@ def _key(task: Task, shape: Size) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """What users call the device."""
+    """Name of the device for the user."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()

@@ -1,6 +1,6 @@
-"""The child's side of a run: read tiles, compute, write the journal.
+"""The child's side of a run: reads tiles, computes, writes the journal.
 
-Killed at any time, it goes on later where it was.
+It may be killed at any time, and later continues where it was.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STATUS_SECONDS = 0.5
 
 
 def new_status() -> dict[str, Any]:
-    """What a run says of itself before anything is known."""
+    """Status of a run before anything is known."""
     return {
         "state": "running", "tiles_done": 0, "tiles_total": 0, "tiles_damaged": 0, "tiles_skipped": 0,
         "share_skipped": 0.0, "device": "", "device_name": "", "precision": "", "batch": 0, "seconds": 0.0,
@@ -38,36 +38,36 @@ def new_status() -> dict[str, Any]:
 def run_model(
     run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
 ) -> Job[dict[str, Any]]:
-    """Do what a run's plan says, as far as it is not in the journal yet.
+    """Do what a run's plan says and is not in the journal yet.
 
     Parameters
     ----------
     patience_s
-        How long to wait for another process that still writes this run, such as one whose window was killed.
+        How long to wait for another process that is still writing this run, such as one whose window was killed.
     began
-        When this process began, on the clock of ``time.monotonic``: loading the program is part of what a run takes.
+        When this process started, on the clock of ``time.monotonic``: loading the program counts as part of the run.
 
     Returns
     -------
     Job[dict]
         The last status: state, tiles_done, tiles_total, tiles_damaged, tiles_skipped and share_skipped (resin and
-        empty area), device, device_name, precision, batch, notes (sentences about what had to be changed), message,
-        and of all starts of this run together seconds, tiles_per_s, mm2_per_min, share_computed and share_waited, with
-        starts (what each took, see :class:`microscope_qc.project.runs.speed.Starts`).
+        empty area), device, device_name, precision, batch, notes (sentences about what had to be changed), message;
+        for all starts of this run together seconds, tiles_per_s, mm2_per_min, share_computed and share_waited; and
+        starts (the times of each, see :class:`microscope_qc.project.runs.speed.Starts`).
 
     Raises
     ------
     ModelError, SlideError, ProjectError
-        When model, slide or plan cannot be used, or another process still writes the run.
+        When model, slide or plan cannot be used, or another process is still writing the run.
     OutOfMemory
-        When not even a part of a tile can be computed.
+        When there is not even enough memory for part of a tile.
     """
     folder = Path(run_folder)
     plan = read_plan(folder)
     status = new_status()
     lock, waiting = RunLock(folder), time.monotonic()
     yield from lock.acquire(patience_s=patience_s)
-    began = time.monotonic() - (0.0 if began is None else waiting - began)  # the wait for another one is not its time
+    began = time.monotonic() - (0.0 if began is None else waiting - began)  # without the wait for another process
     try:
         with one_picture_thread():
             yield from _work(folder, plan, status, began)
@@ -133,13 +133,13 @@ def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float) -> 
 
 
 def prepared(folder: Path, pipeline: Pipeline, writer: RunWriter) -> tuple[list[int], list[list[int]]]:
-    """Tiles to scan, and the batches in which they are computed; what must stay the same is kept with the run."""
+    """Tiles to scan, and the batches in which they are computed; what must not change is stored with the run."""
     tiles = wanted_tiles(folder, pipeline)
     wanted = set(tiles)
     writer.skip([tile for tile in range(len(pipeline.grid)) if tile not in wanted])
     batching = read_batching(folder)
     if batching is None:
-        # a run begun before batches were stored computed four tiles at once
+        # runs from before batches were stored computed four tiles at once
         size = 4 if writer.done & wanted else batch_size(pipeline.task, pipeline.shape, tiles=len(tiles))
         compiled = compiling_pays(pipeline.task.device, tiles=len(tiles))
         batching = Batching(size, pipeline.task.precision, compiled)
@@ -150,13 +150,13 @@ def prepared(folder: Path, pipeline: Pipeline, writer: RunWriter) -> tuple[list[
 
 
 def count(status: dict[str, Any], writer: RunWriter, total: int) -> None:
-    """Bring the numbers of tiles up to date."""
+    """Update the numbers of tiles."""
     status.update(tiles_done=len(writer.done), tiles_total=total, tiles_damaged=len(writer.damaged))
 
 
 @contextlib.contextmanager
 def one_picture_thread() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own beside the reader threads and the network's."""
+    """Keep OpenCV from starting threads in addition to the reader threads and those of the network."""
     import cv2
 
     before = cv2.getNumThreads()

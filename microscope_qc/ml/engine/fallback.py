@@ -1,4 +1,4 @@
-"""When memory runs out: half the batch, then half the tile, then the processor, and it is said each time."""
+"""When memory runs out: half the batch, then half the tile, then the CPU; the user is told each time."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class OutOfMemory(MicroscopeQCError, MemoryError):
-    """Not even a part of one tile fits into the computer's memory."""
+    """Not even part of a tile fits into the computer's memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Answers for one slot that was taken apart."""
+    """Outputs for one slot that was computed in parts."""
 
     computed: list[Answers]
     parts: list[Region]
@@ -31,16 +31,16 @@ class Pieces:
 
 
 Computed = list[Answers | Pieces]
-"""Answers for some slots, in the pieces that fitted into memory."""
+"""Outputs for some slots, in the pieces that fitted into memory."""
 
 
-class Ladder:
-    """Computes batches in whatever pieces fit; a step down is kept for the rest of the run.
+class MemoryFallback:
+    """Computes batches in whatever pieces fit into memory; a step down lasts for the rest of the run.
 
     Parameters
     ----------
     tell
-        Takes one sentence for the user at every step down.
+        Called with one sentence for the user at every step down.
     """
 
     def __init__(self, task: Task, tell: Callable[[str], None]) -> None:
@@ -51,14 +51,14 @@ class Ladder:
         self._steps = 0
 
     def compute(self, slots: Tensor, size: Size) -> Computed:
-        """Answers for the slots (B, H, W, 3), in pieces that :meth:`results` puts together again.
+        """Outputs for the slots (B, H, W, 3), in pieces that :meth:`results` joins again.
 
         Raises
         ------
         OutOfMemory
             When nothing helps.
         """
-        # once memory was short, passes beside each other take turns
+        # once memory was short, concurrent passes take turns
         with self._turns if self._in_turn else contextlib.nullcontext():
             return self._computed(slots, size)
 
@@ -80,10 +80,10 @@ class Ladder:
             else:
                 start += most
                 continue
-            # outside the except block: the traceback held the tensors that filled the memory
+            # outside the except block, because the traceback holds the tensors that fill the memory
             with self._turns:
                 self._in_turn = True
-                if steps == self._steps:  # else another pass has stepped down meanwhile
+                if steps == self._steps:  # otherwise another pass has stepped down in the meantime
                     self._steps += 1
                     self._step_down(most, (int(slots.shape[1]), int(slots.shape[2])), str(reason))
         return computed
@@ -101,23 +101,23 @@ class Ladder:
         if most > 1:
             self._most = most // 2
             tiles = "one tile" if self._most == 1 else f"{self._most} tiles"
-            self._tell(f"As {where} was not enough, batches are cut to {tiles}.")
+            self._tell(f"As {where} was not enough, batches are reduced to {tiles}.")
         elif not self._apart and self._task.parts(shape):
             self._apart = True
             self._tell(f"As {where} was not enough, tiles are computed in parts.")
         elif device.type != "cpu":
             self._task.to_cpu()
             self._apart, self._most = False, None
-            self._tell("As the graphics card's memory was not enough, the processor goes on; this is slower.")
+            self._tell("As the graphics card's memory was not enough, the processor continues; this is slower.")
         else:
-            said = reason.splitlines()[0] if reason else "no size is known"
+            said = reason.splitlines()[0] if reason else "size unknown"
             raise OutOfMemory(
                 f"The computer's memory is not enough for this model ({said}).",
-                hint="Close other programs, and start the detection again to go on.",
+                hint="Close other programs, and start the detection again to continue it.",
             )
 
     def results(self, computed: Computed, size: Size) -> list[Found]:
-        """What every slot gave; safe in another thread."""
+        """The result of every slot; may be called in another thread."""
         founds: list[Found] = []
         for piece in computed:
             if isinstance(piece, Pieces):
@@ -132,7 +132,7 @@ class Ladder:
 
 
 def _inside(part: Region, size: Size) -> Size:
-    """How much of a part is not padding."""
+    """Size of a part without padding."""
     return max(0, min(part.y1, size[0]) - part.y0), max(0, min(part.x1, size[1]) - part.x0)
 
 

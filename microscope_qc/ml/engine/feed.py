@@ -1,4 +1,4 @@
-"""Batches of prepared tiles, read by threads into buffers that are used again: never more than a few ahead."""
+"""Batches of prepared tiles, read by threads into reused buffers, never more than a few ahead."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import torch
 
 AHEAD = 2
-"""Batches that are read beside those that are computed."""
+"""Batches that are read while others are computed."""
 STRIP = 4
-"""Most neighbouring tiles that are read at once."""
+"""Maximum number of neighbouring tiles that are read at once."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """Tiles of one forward pass; ``errors`` says why a tile has no pixels (its slot is empty then)."""
+    """Tiles of one forward pass; ``errors`` says why a tile has no pixels (then its slot is empty)."""
 
     tiles: list[int]
     slots: torch.Tensor
@@ -48,13 +48,13 @@ class Feed:
     Parameters
     ----------
     groups
-        Numbers of the tiles of each batch.
+        Indices of the tiles of each batch.
     place
-        The region of a tile, by its number.
+        Gives the region of a tile by its index.
     readers
-        Threads that read.
+        Number of threads that read.
     held
-        Batches that may be held before the first of them is given to :meth:`free`.
+        Number of batches that may be in use before the first of them is passed to :meth:`free`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Feed:
             yield Batch(first.tiles, first.buffer[: len(first.tiles)], errors, first.buffer)
 
     def free(self, batch: Batch) -> None:
-        """Use the buffer of a batch again; its slots must not be looked at any more."""
+        """Release the buffer of a batch for reuse; its slots must not be used any more."""
         self._free.append(batch.buffer)
         self._top_up()
 
@@ -120,7 +120,7 @@ class Feed:
         return {}
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -129,5 +129,5 @@ def _buffer(task: Task, shape: tuple[int, int], tiles: int) -> torch.Tensor:
 
     (height, width), kind = task.slot(shape)
     values = torch.uint8 if kind is np.uint8 else torch.float32
-    # every slot is written whole before it is computed, so nothing need be cleared
+    # every slot is written completely before it is computed, so nothing needs to be cleared
     return torch.empty((tiles, height, width, 3), dtype=values, pin_memory=task.device.type == "cuda")

@@ -1,4 +1,4 @@
-"""A model, a slide and the stages between them: read, compute, make results, each a few batches ahead of the next."""
+"""A model, a slide and the stages between them: read, compute, make results, each a few batches ahead."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READERS = 2
 
 @dataclass(frozen=True, slots=True)
 class TileRecord:
-    """What is kept of a tile: candidates in slide pixels, scores and labels of its cells, or why it was not read."""
+    """Result of a tile: candidates in slide pixels, scores and labels of its cells, or why it could not be read."""
 
     index: int
     candidates: np.ndarray | None = None
@@ -37,21 +37,21 @@ class TileRecord:
 
 
 class Pipeline:
-    """An open slide and a loaded model that work through tiles; to be closed.
+    """An open slide and a loaded model that process tiles; must be closed.
 
     Parameters
     ----------
     plan
-        What a run is asked to do.
+        What the run is asked to do.
     tell
-        Takes sentences for a user: what had to be changed because memory ran out.
+        Called with sentences for the user: what had to be changed because memory ran out.
     """
 
     def __init__(self, plan: RunPlan, *, tell: Callable[[str], None] = lambda sentence: None) -> None:
         from microscope_qc.slides import open_slide
 
         if plan.slide is None:
-            raise ProjectError(f"Run {plan.run_id} does not say which slide it is about.")
+            raise ProjectError(f"Run {plan.run_id} does not say which slide it is for.")
         self.plan = plan
         self.task = load_task(plan)
         self.grid = plan.grid()
@@ -70,7 +70,7 @@ class Pipeline:
 
     @property
     def tile_mm2(self) -> float | None:
-        """Area that one tile adds to the slide, without what it shares with its neighbours."""
+        """Area of one tile in mm2, without the overlap with its neighbours."""
         if self.pixel_size_um is None:
             return None
         region, (pixel_y, pixel_x) = self.grid.region, self.pixel_size_um
@@ -79,7 +79,7 @@ class Pipeline:
     def work(
         self, groups: Sequence[Sequence[int]], take: Callable[[list[TileRecord]], None], *, meter: Meter | None = None
     ) -> Iterator[None]:
-        """Work through batches; ``take`` gets the records of each in a thread, in order; yields after every batch."""
+        """Process batches; ``take`` gets the records of each in a thread, in order; yields after every batch."""
         meter = meter or Meter()
         streams = Streams(lambda slots: self.ladder.compute(slots, self.shape), device=self.task.device)
         feed = Feed(
@@ -92,7 +92,7 @@ class Pipeline:
             nonlocal busy
             feed.free(item.batch)
             seconds = item.seconds / streams.count
-            if self.task.device.type == "cuda":  # launching is not computing: the card says how long it took
+            if self.task.device.type == "cuda":  # launching is not computing: the GPU measures its own time
                 now_busy = self.task.busy_s
                 seconds, busy = now_busy - busy, now_busy
             blocked = sink.put((item.batch.tiles, item.batch.errors, item.answer))
@@ -130,7 +130,7 @@ class Pipeline:
         return records
 
     def close(self) -> None:
-        """Let go of the slide."""
+        """Close the slide."""
         self._slide.close()
 
     def __enter__(self) -> Pipeline:

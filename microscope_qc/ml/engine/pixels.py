@@ -1,4 +1,4 @@
-"""Tiles at the model's pixel size: the nearest level is unpacked once and resampled once. No torch in here."""
+"""Tiles at the model's pixel size: the nearest level is decoded once and resampled once. No torch in here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIECE_PX = 512
 
 
 class TileReader:
-    """Reads tiles of a mosaic at another size; any thread may.
+    """Reads tiles of a mosaic at another size, from any thread.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class TileReader:
     shape
         The same in model pixels.
     cache_bytes
-        Unpacked pieces are kept up to this size, so that neighbouring tiles do not unpack their overlap again.
+        Decoded pieces are cached up to this size, so that neighbouring tiles do not decode their overlap again.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TileReader:
         self._pieces = PieceCache(cache_bytes)
 
     def _origin(self, tile: Region) -> tuple[int, int]:
-        # whole pixels of the level, so that nothing is averaged at odd places; frame() says where that is
+        # whole pixels of the level, so that nothing is averaged at fractional positions; see frame()
         limit = self._mosaic.levels[self._level].shape
         return (
             max(0, min(round(tile.y0 / self._down[0]), limit[0] - self._source[0])),
@@ -60,13 +60,13 @@ class TileReader:
         )
 
     def frame(self, tile: Region) -> Region:
-        """What is really read for a tile, in full-resolution pixels: less than a pixel of the level beside it."""
+        """The region really read for a tile, in full-resolution pixels; less than a pixel of the level off."""
         y, x = self._origin(tile)
         (down_y, down_x), (height, width) = self._down, self._source
         return Region(round(y * down_y), round(x * down_x), round((y + height) * down_y), round((x + width) * down_x))
 
     def strips(self, tiles: Sequence[Region], *, longest: int) -> list[int]:
-        """How many of ``tiles``, from the first on, :meth:`read` can read together; the numbers add up to all."""
+        """Split ``tiles`` into runs that :meth:`read` can read together; returns the length of each run."""
         lengths: list[int] = []
         for index, tile in enumerate(tiles):
             if lengths and lengths[-1] < longest and self._fits(tiles[index - lengths[-1]], tiles[index - 1], tile):
@@ -76,18 +76,18 @@ class TileReader:
         return lengths
 
     def _fits(self, first: Region, before: Region, tile: Region) -> bool:
-        """Whether a tile goes on where ``before`` ends, in the strip of ``first``, with its pixels on the strip's."""
+        """Whether a tile continues ``before`` in the strip of ``first``, aligned with its pixels."""
         (y, x), (y_first, x_first), x_before = self._origin(tile), self._origin(first), self._origin(before)[1]
-        follows = x_before <= x <= x_before + self._source[1]  # between tiles that were left out nothing is read
+        follows = x_before <= x <= x_before + self._source[1]  # nothing is read across tiles that were left out
         return y == y_first and follows and (x - x_first) * self.shape[1] % self._source[1] == 0
 
     def read(self, tiles: Sequence[Region]) -> list[np.ndarray]:
-        """Pixels, uint8 (h, w, 3), of tiles that :meth:`strips` put together.
+        """Pixels, uint8 (h, w, 3), of tiles in one run of :meth:`strips`.
 
         Raises
         ------
         SlideError
-            When a part of them cannot be decoded.
+            When part of them cannot be decoded.
         """
         (height, width), (rows, columns) = self._source, self.shape
         origins = [self._origin(tile) for tile in tiles]
@@ -99,19 +99,19 @@ class TileReader:
 
     def _read(self, region: Region) -> np.ndarray:
         height, width = region.shape
-        if height * width <= PIECE_PX * PIECE_PX // 16:  # far smaller than a piece: not worth one
+        if height * width <= PIECE_PX * PIECE_PX // 16:  # much smaller than a piece: not worth one
             return self._unpack(region)
         try:
             return self._from_pieces(region)
         except (MicroscopeQCError, OSError, ValueError):
-            return self._unpack(region)  # what is damaged in a piece may lie beside the region
+            return self._unpack(region)  # the damaged part of a piece may be outside the region
 
     def _from_pieces(self, region: Region) -> np.ndarray:
-        """Pixels of the level from pieces that are unpacked once."""
+        """Pixels of the level from pieces that are decoded once."""
         height, width = region.shape
         limit = self._mosaic.levels[self._level].shape
         inside = region.clip(limit)
-        # the pieces cover all that lies inside
+        # the pieces cover everything inside the level
         pixels = (np.empty if inside == region else np.zeros)((height, width, 3), np.uint8)
         for row in range(inside.y0 // PIECE_PX, math.ceil(inside.y1 / PIECE_PX)):
             for column in range(inside.x0 // PIECE_PX, math.ceil(inside.x1 / PIECE_PX)):
@@ -126,7 +126,7 @@ class TileReader:
         return pixels
 
     def clear(self) -> None:
-        """Forget what was unpacked."""
+        """Drop all cached pieces."""
         self._pieces.clear()
 
     def _unpack(self, place: Region) -> np.ndarray:
@@ -134,7 +134,7 @@ class TileReader:
 
 
 def resized(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A picture, uint8 (h, w, 3), at another size: averaged over the area each pixel stands for when it is smaller."""
+    """A picture, uint8 (h, w, 3), at another size; when smaller, averaged over the area that each pixel covers."""
     import cv2
 
     height, width = pixels.shape[:2]
@@ -142,7 +142,7 @@ def resized(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if (height, width) == (rows, columns):
         return pixels
     if 2 * height == 3 * rows and 2 * width == 3 * columns:
-        # the step between levels that halve and models at a third: twice as quick as OpenCV's way for any factor
+        # the factor between halving levels and models at a third: twice as fast as OpenCV's general method
         return cv2.transpose(_two_thirds(cv2.transpose(_two_thirds(pixels))))
     method = cv2.INTER_AREA if height >= rows and width >= columns else cv2.INTER_LINEAR
     return cv2.resize(pixels, (columns, rows), interpolation=method)

@@ -1,4 +1,4 @@
-"""Writes what a run found into its folder: maps first, then the journal; a tile counts when all of it is there."""
+"""Writes the results of a run into its folder: maps first, then the journal, so that listed tiles are complete."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Pair = tuple[float, float]
 
 
 class RunWriter:
-    """The one writer of a run; a tile that is done already is not written again.
+    """The only writer of a run; a finished tile is not written again.
 
     Attributes
     ----------
     done, damaged
-        Numbers of the tiles that are finished, and of those among them that could not be read.
+        Indices of the finished tiles, and of those among them that could not be read.
     """
 
     def __init__(self, folder: Path, *, tiles: int) -> None:
@@ -39,11 +39,11 @@ class RunWriter:
         self._lock = threading.Lock()
 
     def keep_maps(self, pipeline: Pipeline) -> None:
-        """Make the maps that the model gives."""
+        """Create the maps that the model produces."""
         self._maps = _Maps(self._folder, pipeline)
 
     def skip(self, tiles: Sequence[int]) -> None:
-        """Count tiles as finished because nothing but resin or emptiness is there."""
+        """Mark tiles as finished because they contain only resin or empty area."""
         new = [tile for tile in tiles if tile not in self.done]
         if new:
             self._journal.empty(new)
@@ -65,7 +65,7 @@ class RunWriter:
                 self.done.add(record.index)
 
     def close(self) -> None:
-        """Bring everything to the disk."""
+        """Flush everything to the disk."""
         try:
             if self._maps is not None:
                 self._maps.flush()
@@ -74,7 +74,7 @@ class RunWriter:
 
 
 class _Maps:
-    """The maps of a run: scores, labels, or none of them."""
+    """The maps of a run: scores, labels, or none."""
 
     def __init__(self, folder: Path, pipeline: Pipeline) -> None:
         task = pipeline.task
@@ -87,7 +87,7 @@ class _Maps:
     def _card(self, cells: CellGrid, classes: tuple[str, ...]) -> MapCard:
         grid: TileGrid = self._grid
         region, cell = grid.region, self._on_slide(cells.cell_px)
-        # cells of the map lie on those of the tiles that begin with the region
+        # cells of the map coincide with those of the tiles that start at the corner of the region
         before = self._on_slide(-cells.start_px % cells.cell_px)
         origin = (region.y0 - before[0], region.x0 - before[1])
         rows, columns = math.ceil((region.y1 - origin[0]) / cell[0]), math.ceil((region.x1 - origin[1]) / cell[1])
@@ -97,7 +97,7 @@ class _Maps:
         return length_px * self._scale[0], length_px * self._scale[1]
 
     def add(self, record: TileRecord) -> None:
-        """Write what a tile gave."""
+        """Write the maps of a tile."""
         if record.frame is None:
             return
         if self._heat is not None and self._cells is not None and record.heat is not None:
@@ -109,7 +109,7 @@ class _Maps:
             self._labels.add(own, record.frame, np.asarray(record.labels), start_px=start, step_px=step)
 
     def flush(self) -> None:
-        """Bring everything to the disk."""
+        """Flush everything to the disk."""
         for written in (self._heat, self._labels):
             if written is not None:
                 written.flush()

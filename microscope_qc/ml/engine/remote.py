@@ -1,6 +1,6 @@
-"""A helper's side of a run that several machines share: compute batches, send what they gave back.
+"""The worker's side of a run on several machines: computes batches and sends back the results.
 
-Helpers write nothing: the owner of the run keeps its journal, so that a helper that is lost loses nothing.
+Workers write nothing: the owner of the run keeps its journal, so that nothing is lost with a worker.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ def compute_batches(
 ) -> tuple[list[TileRecord], list[str], dict[str, Any]]:
     """Compute batches of a run.
 
-    Model and slide stay open for the next call with the same ``key``; another key closes them. ``share`` is how many
-    helpers share this computer; ``compiled`` is what the run's batching says.
+    Model and slide stay open for the next call with the same ``key``; another key closes them. ``share`` is the number
+    of workers on this computer; ``compiled`` comes from the run's batching.
 
     Returns
     -------
     (records, sentences, figures)
-        What the tiles gave; what had to be changed because memory ran out; what :meth:`Meter.sums
-        <microscope_qc.project.runs.speed.Meter.sums>` says, with device, device_name and precision.
+        The results of the tiles; what had to be changed because memory ran out; the result of :meth:`Meter.sums
+        <microscope_qc.project.runs.speed.Meter.sums>` with device, device_name and precision.
     """
     from microscope_qc.ml.engine.batch_size import device_name
     from microscope_qc.ml.engine.engine import one_picture_thread
     from microscope_qc.project.runs.speed import Meter
 
-    with _lock, one_picture_thread():  # one forward pass at a time: two would share the memory of one device
+    with _lock, one_picture_thread():  # one forward pass at a time: two would have to share the device's memory
         pipeline, notes = _pipeline(key, plan, share, compiled)
         before = len(notes)
         records: list[TileRecord] = []
@@ -61,7 +61,7 @@ def _pipeline(key: str, plan: RunPlan, share: int, compiled: bool) -> tuple[Pipe
 
 
 def close() -> None:
-    """Let go of the slide and the model."""
+    """Close the slide and the model."""
     for pipeline, _ in _kept.values():
         pipeline.close()
     _kept.clear()

@@ -1,4 +1,4 @@
-"""The last stage: answers become results and are written, in a thread beside the forward pass. No torch in here."""
+"""The last stage: writes results in a thread while the next batch is computed. No torch in here."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 DEPTH = 4
-"""Batches that may wait to be written before the forward pass waits for them."""
+"""Number of batches that may wait to be written before the forward pass has to wait."""
 
 
 T = TypeVar("T")
 
 
 class Sink(Generic[T]):
-    """Calls ``take`` with every item in a thread of its own, in order, a few behind at most."""
+    """Calls ``take`` with every item in a separate thread, in order, at most a few items behind."""
 
     def __init__(self, take: Callable[[T], None]) -> None:
         self._take = take
@@ -26,14 +26,14 @@ class Sink(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> float:
-        """Hand an item over; return the seconds waited for room. Raises what ``take`` raised before."""
+        """Pass on an item; return the seconds waited for room. Raises earlier errors of ``take``."""
         started = time.perf_counter()
         self._items.put(item)
         self._raise()
         return time.perf_counter() - started
 
     def close(self) -> None:
-        """Wait until everything is taken. Raises what ``take`` raised."""
+        """Wait until all items are processed. Raises errors of ``take``."""
         if self._thread.is_alive():
             self._items.put(None)
             self._thread.join()
@@ -47,7 +47,7 @@ class Sink(Generic[T]):
     def _work(self) -> None:
         failed = False
         while (item := self._items.get()) is not None:
-            if failed:  # nothing after a failure is written, but nobody waits for room for ever either
+            if failed:  # after an error nothing is written, but the queue is emptied so that no thread waits forever
                 continue
             try:
                 self._take(item)

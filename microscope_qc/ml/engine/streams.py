@@ -1,4 +1,4 @@
-"""Several forward passes beside each other on the processor's cores, one on a graphics card."""
+"""Several concurrent forward passes on the cores of a CPU, one on a GPU."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import torch
 from microscope_qc.ml.engine.feed import Batch
 
 MOST_STREAMS = 4
-"""Each holds its own activations in memory; with more cores every stream gets several."""
+"""Each needs memory for its own activations; with more cores every stream gets several."""
 
 
 def stream_count(device: torch.device) -> int:
-    """Forward passes beside each other.
+    """Number of concurrent forward passes.
 
-    Cores that share one pass wait for each other after every layer, and for whichever of them a reader thread has just
-    taken: two passes of one core each take a quarter less of the processor's time than one pass of two cores.
+    Cores that share one pass wait for each other after every layer, and for whichever of them a reader thread is using:
+    two passes with one core each need a quarter less CPU time than one pass with two cores.
     """
     return min(MOST_STREAMS, torch.get_num_threads()) if device.type == "cpu" else 1
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Done(Generic[T]):
-    """A batch, what became of it, and how long that took."""
+    """A batch, its result, and how long it took."""
 
     batch: Batch
     answer: T
@@ -51,12 +51,12 @@ class Done(Generic[T]):
 
 
 class Streams(Generic[T]):
-    """Computes batches; gives them back in order.
+    """Computes batches and returns them in order.
 
     Parameters
     ----------
     compute
-        Called with the slots of a batch, in the thread of a stream.
+        Called with the slots of a batch in the thread of a stream.
     """
 
     def __init__(self, compute: Callable[[torch.Tensor], T], *, device: torch.device) -> None:
@@ -73,7 +73,7 @@ class Streams(Generic[T]):
 
     @property
     def ahead(self) -> int:
-        """Most batches that are held here at a time: one for each stream, and one that waits."""
+        """Maximum number of batches held at a time: one for each stream, and one that waits."""
         return 1 if self._pool is None else self.count + 1
 
     @property
@@ -82,7 +82,7 @@ class Streams(Generic[T]):
         return all(future.done() for future in self._pending)
 
     def put(self, batch: Batch) -> None:
-        """Begin with a batch."""
+        """Start computing a batch."""
         if self._pool is not None:
             self._pending.append(self._pool.submit(self._work, batch))
             return
@@ -91,7 +91,7 @@ class Streams(Generic[T]):
         self._pending.append(done)
 
     def finished(self, *, all_of_them: bool = False) -> Iterator[Done[T]]:
-        """Batches in order, waiting for as many as must be taken away before the next is put."""
+        """Batches in order; waits for as many as must be removed before the next is put."""
         while self._pending and (all_of_them or len(self._pending) >= self.ahead):
             yield self._pending.popleft().result()
 
@@ -101,8 +101,8 @@ class Streams(Generic[T]):
         return Done(batch, answer, time.perf_counter() - started)
 
     def close(self) -> None:
-        """End the threads, after what they are computing."""
+        """Stop the threads after their current batches."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
-            # parts of torch keep one number for the whole program
+            # parts of torch have one number of threads for the whole program
             torch.set_num_threads(self._threads)

@@ -1,1 +1,1 @@
-"""How good a model is."""
+"""Metrics and calibration of models."""

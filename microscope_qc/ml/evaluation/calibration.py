@@ -1,8 +1,8 @@
-"""Make a detector's confidence mean what it says: of the findings with confidence 0.8, four in five are right.
+"""Calibrates a detector's confidence: of the findings with confidence 0.8, four in five should be right.
 
-Focal loss leaves confidences low and uneven between classes, so that one threshold suits no class. Platt scaling
-(Platt, 1999) with one slope for all classes and one offset for each, fitted to the findings on the validation part,
-repairs both. It is linear in the logits, so that a network can take it into its last layer.
+Focal loss gives low confidences that differ between classes, so that one threshold does not suit all of them. Platt
+scaling (Platt, 1999) with one slope for all classes and one offset per class, fitted to the findings on the validation
+part, corrects both. It is linear in the logits, so it can be folded into the last layer of a network.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from torch import Tensor
 
 from microscope_qc.ml.evaluation.detection import Tally
 
-_OFFSET_SPREAD = 1.5  # classes with few findings stay near the others
+_OFFSET_SPREAD = 1.5  # prior that keeps classes with few findings close to the others
 _LARGEST_OFFSET = 6.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Slope for all classes and offset of each: logit -> slope * logit + offset."""
+    """One slope, and one offset per class: logit -> slope * logit + offset."""
 
     slope: float
     offsets: tuple[float, ...]
 
 
 def fit_calibration(tally: Tally) -> Calibration | None:
-    """Fit to a validation tally; None when it holds too little to fit anything.
+    """Fit to a validation tally; None when it has too few findings.
 
     Parameters
     ----------
     tally : Tally
-        Findings down to a low confidence, so that there are wrong ones among them.
+        Findings down to a low confidence, so that wrong ones are included.
     """
     score, label, hit = tally.hits()
     if hit.sum() < 10 or (~hit).sum() < 10:

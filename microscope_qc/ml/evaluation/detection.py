@@ -1,4 +1,4 @@
-"""Finds against truth: precision, recall, average precision, confusion. Boxes are y0, x0, y1, x1."""
+"""Findings against truth: precision, recall, average precision, confusion. Boxes are y0, x0, y1, x1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from microscope_qc.core.matching import match_by_overlap, match_by_score
 
 @dataclass
 class Tally:
-    """Finds and truth of several pictures.
+    """Findings and truth of several pictures.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Tally:
         truth: np.ndarray,
         truth_labels: np.ndarray,
     ) -> None:
-        """Take one picture's finds (n, 4) and truth (m, 4)."""
+        """Add one picture's findings (n, 4) and truth (m, 4)."""
         order = np.argsort(-confidence, kind="stable")
         self._finds.append((np.asarray(boxes, float)[order].reshape(-1, 4), labels[order], confidence[order]))
         self._truth.append((np.asarray(truth, float).reshape(-1, 4), np.asarray(truth_labels, int)))
@@ -59,26 +59,26 @@ class Tally:
         return score[order], label[order], hit[order]
 
     def best_confidence(self, *, iou: float = 0.5) -> float:
-        """Confidence at which F1 is best while precision and recall stay near each other."""
+        """Confidence with the best F1 while precision and recall stay close to each other."""
         score, _, hit = self.hits(iou=iou)
         if not hit.any():
             return 0.5
         good = np.cumsum(hit)
         precision, recall = good / np.arange(1, len(hit) + 1), good / max(self.truths, 1)
         merit = 2 * precision * recall / np.maximum(precision + recall, 1e-9) + np.minimum(precision, recall)
-        merit[np.r_[score[1:] == score[:-1], False]] = -1  # no threshold lies between equal confidences
+        merit[np.r_[score[1:] == score[:-1], False]] = -1  # no threshold is between equal confidences
         best = int(np.argmax(merit))
         below = float(score[best + 1]) if best + 1 < len(score) else 0.0
         return round((float(score[best]) + below) / 2, 4)
 
     def report(self, *, confidence: float, iou: float = 0.5) -> dict[str, Any]:
-        """All figures at one threshold, as plain numbers.
+        """All metrics at one threshold, as plain numbers.
 
         Returns
         -------
         dict
             precision, recall, f1, finds, truth, map50, map50_11 (11-point), map (0.50 to 0.95), per_class, confusion
-            (rows: truth, then nothing there; columns: found as, then not found).
+            (rows: true class, then background; columns: found class, then missed).
         """
         score, label, hit = self.hits(iou=iou)
         truth_label = np.concatenate([labels for _, labels in self._truth] or [np.zeros(0, int)])
@@ -112,7 +112,7 @@ class Tally:
         )
 
     def confusion(self, *, confidence: float, iou: float = 0.5) -> np.ndarray:
-        """Table (classes + 1, classes + 1): true class against the class it was found as, whatever the class."""
+        """Table (classes + 1, classes + 1): true class against found class, matched regardless of class."""
         count = len(self.classes)
         table = np.zeros((count + 1, count + 1), int)
         for (all_boxes, labels, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True):
@@ -126,7 +126,7 @@ class Tally:
 
 
 def average_precision(hit: np.ndarray, truths: int, *, eleven: bool = False) -> float:
-    """Area under the precision-recall curve of finds sorted by falling confidence (0 where nothing is to be found)."""
+    """Area under the precision-recall curve of findings sorted by falling confidence (0 without any truth)."""
     if truths == 0 or len(hit) == 0:
         return 0.0
     good = np.cumsum(hit)

@@ -1,4 +1,4 @@
-"""Run a detector over the annotated slides of a data set, tile by tile, the way detection does."""
+"""Runs a detector over the annotated slides of a data set, tile by tile, as detection does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Finder(Protocol):
 
 
 def detection_report(tally: Tally, *, confidence: float | None = None, iou: float = 0.5) -> Report:
-    """All figures of a tally at one threshold, the best one where none is given."""
+    """All metrics of a tally at one threshold, by default the best one."""
     at = tally.best_confidence(iou=iou) if confidence is None else confidence
     values = tally.report(confidence=at, iou=iou)
     tables = {"confusion": values.pop("confusion")}
@@ -35,14 +35,14 @@ def detection_report(tally: Tally, *, confidence: float | None = None, iou: floa
 
 
 def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Tally]:
-    """Compare what is found with a data set's truth.
+    """Compare findings with the truth of a data set.
 
     Parameters
     ----------
     dataset : Dataset
-        Its labels are indices into the classes of the finder's card.
+        Labels must be indices into the classes of the finder's card.
     batch
-        Tiles read at once.
+        Number of tiles computed at once.
     """
     tally = Tally(list(dataset.classes))
     for number, picture in enumerate(dataset.pictures):

@@ -1,4 +1,4 @@
-"""What was measured of a model, as plain numbers. No torch in here."""
+"""The result of an evaluation as plain numbers. No torch in here."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Figures of a model on a data set.
+    """Metrics of a model on a data set.
 
     Attributes
     ----------
     confidence
-        Threshold they hold for.
+        Threshold that they are for.
     figures
-        One number for each name, such as "precision" or "auroc"; they stand in the curve of a training, too.
+        Single numbers by name, such as "precision" or "auroc"; they are also in the curve of a training.
     per_class
-        The same of each class, by its code.
+        The same for each class, by its code.
     tables
-        What is a table of numbers, such as "confusion".
+        Tables of numbers, such as "confusion".
     """
 
     confidence: float
@@ -28,12 +28,12 @@ class Report:
     tables: Mapping[str, list[list[int]]] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, object]:
-        """What a model's card keeps."""
+        """What is stored in a model's card."""
         kept: dict[str, object] = {**self.figures, "confidence": self.confidence}
         if self.per_class:
             kept["per_class"] = {code: dict(own) for code, own in self.per_class.items()}
         return kept
 
     def document(self) -> dict[str, object]:
-        """Everything, as JSON has it."""
+        """Everything, as values that JSON can store."""
         return self.metrics() | dict(self.tables)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def activation_box(evidence: np.ndarray, side_px: int, *, share: float = 0.45) -> tuple[float, float, float, float]:
-    """Box around what made a network decide: the largest connected part above a share of the strongest place.
+    """Box around what a network's decision is based on: the largest connected part above a share of the maximum.
 
     Parameters
     ----------
@@ -15,12 +15,12 @@ def activation_box(evidence: np.ndarray, side_px: int, *, share: float = 0.45) -
     side_px
         Side of the window.
     share
-        Of the difference between the strongest and the weakest place.
+        Share of the difference between maximum and minimum.
 
     Returns
     -------
     (y0, x0, y1, x1)
-        In pixels of the window; the whole window where the map is even.
+        In pixels of the window; the whole window where the map is constant.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""Anomaly detection: what a network that knows only the normal does not give back as it was."""
+"""Anomaly detection: what a network that knows only normal windows cannot reconstruct."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from microscope_qc.ml.tasks.kinds import TaskKind
 
 
 class AnomalyDetection(TaskKind):
-    """Scores of windows, a map of them, and boxes around what is out of the ordinary."""
+    """Scores of windows, a map of them, and boxes around anomalies."""
 
     name, title, does, model = (
         "anomaly", "Anomaly detection", "finds what is out of the ordinary", "an anomaly model",

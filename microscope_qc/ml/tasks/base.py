@@ -1,6 +1,6 @@
-"""What a model does with tiles, as the engine sees it: prepare pixels, compute, make results. No torch at import.
+"""The interface between models and the engine: prepare pixels, compute, make results. No torch at import.
 
-Detectors, window classifiers and anomaly models are tasks; whatever scores, marks or labels tiles can be one.
+Detectors, window classifiers and anomaly models are tasks; so is anything that boxes, scores or labels places in tiles.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a tile gave.
+    """The result of a tile.
 
     Attributes
     ----------
     candidates : ndarray of CANDIDATE_DTYPE
         In the tile's model pixels; none where the task has no boxes.
     heat : ndarray of float32, (classes, rows, columns), or None
-        Scores of places, one value for each cell of the task's ``heat`` grid.
+        Scores for each cell of the task's ``heat`` grid.
     labels : ndarray of int, (rows, columns), or None
-        What is seen at a place, an index into the card's classes for each cell of the task's ``labels`` grid.
+        Index into the card's classes for each cell of the task's ``labels`` grid.
     """
 
     candidates: np.ndarray
@@ -42,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class CellGrid:
-    """Cells of a tile, in model pixels: the first begins ``start_px`` from the tile's corner, all are ``cell_px``."""
+    """Cells of a tile, in model pixels: the first starts ``start_px`` from the tile's corner, all are ``cell_px``."""
 
     start_px: float
     cell_px: float
@@ -50,16 +50,16 @@ class CellGrid:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a network said about a batch of slots.
+    """The output of a network for a batch of slots.
 
     Attributes
     ----------
     shape
-        Of the slots, (height, width).
+        Height and width of the slots.
     tensors
-        In the computer's memory, complete as soon as the second of ``marks`` has passed.
+        In the computer's memory, complete once the second of ``marks`` has been reached.
     marks
-        Events of a graphics card: when it began and when it ended; None from a processor.
+        Start and end events of a GPU; None on a CPU.
     """
 
     shape: Size
@@ -70,47 +70,47 @@ class Answers:
 class Task(Protocol):
     """A model on a device.
 
-    ``prepare`` is called in reader threads, ``compute`` in the engine's own, ``results`` in the one that writes.
+    ``prepare`` is called in reader threads, ``compute`` in the engine's threads, ``results`` in the writing thread.
     """
 
     card: ModelCard
     heat: CellGrid | None
-    """Cells that it scores; None without scores."""
+    """Grid of the scores; None without scores."""
     labels: CellGrid | None
-    """Cells that it labels; None without labels. Where tiles overlap each tells of its own half."""
+    """Grid of the labels; None without labels. Where tiles overlap, each provides its own half."""
     seams: bool
-    """Whether tiles show their overlap twice, so that candidates beside a border are better left to the neighbour."""
+    """Whether both tiles report findings in their overlap, so that each keeps only those in its own part."""
     busy_s: float
-    """Seconds that a graphics card has computed; a processor's are measured by the engine."""
+    """Seconds that a GPU has computed; those of a CPU are measured by the engine."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes now."""
+        """The device it currently computes on."""
 
     @property
     def precision(self) -> str:
         """ "float32" or "bfloat16"."""
 
     def slot(self, shape: Size) -> tuple[Size, type[np.generic]]:
-        """Size to which a tile of ``shape`` model pixels is padded, and the type of its values."""
+        """Size to which a tile of ``shape`` model pixels is padded, and the dtype of its values."""
 
     def prepare(self, pixels: np.ndarray, slot: np.ndarray) -> None:
-        """Write pixels, uint8 (h, w, 3), into ``slot`` (H, W, 3); what is left of it is padding."""
+        """Write pixels, uint8 (h, w, 3), into ``slot`` (H, W, 3); the rest of it is padding."""
 
     def compute(self, slots: Tensor, size: Size) -> Answers:
-        """Run the network on prepared slots (B, H, W, 3), of which ``size`` is not padding."""
+        """Run the network on prepared slots (B, H, W, 3); ``size`` is their size without padding."""
 
     def results(self, answers: Answers, size: Size) -> list[Found]:
-        """What the pictures gave, from what :meth:`compute` returned."""
+        """The result of each picture, from the output of :meth:`compute`."""
 
     def parts(self, shape: Size) -> list[Region]:
-        """Pieces of a slot of this shape that can be computed one by one; none where it cannot be taken apart."""
+        """Pieces of a slot of this shape that can be computed separately; none where it cannot be divided."""
 
     def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
-        """Put the results of the pieces of one slot together."""
+        """Join the results of the pieces of one slot."""
 
     def compile(self) -> None:
         """Compile the network, where a run is long enough for that."""
 
     def to_cpu(self) -> None:
-        """Move to the processor for good."""
+        """Move to the CPU permanently."""

@@ -1,4 +1,4 @@
-"""Classification: a network tells of windows that slide over a slide what they show."""
+"""Classification: a network classifies windows that are slid over a slide."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Classification(TaskKind):
 
 
 def check_windows(card: ModelCard) -> None:
-    """Check that windows of a card fit into its tiles, and that none is left out between them.
+    """Check that the windows of a card fit into its tiles, and that the tiles cover all windows.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def check_windows(card: ModelCard) -> None:
     if card.tile_px < card.windows.window_px * largest:
         raise ValueError("a tile is smaller than a window")
     if card.overlap_px < (card.windows.window_px - card.windows.stride_px) * largest:
-        raise ValueError("tiles overlap too little: windows between them would be left out")
+        raise ValueError("tiles overlap too little: windows between them would be missed")
 
 
 CLASSIFY = Classification()

@@ -1,6 +1,6 @@
-"""What models are for, and the registry of all tasks there are.
+"""The tasks that models are for, and their registry.
 
-The command line lists them in its help: neither torch nor numpy is imported here, nor by the modules named here.
+The command line lists them in its help: neither this module nor the ones it registers import torch or numpy.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class TaskKind:
-    """What a model is for.
+    """A task that models are for.
 
     An instance is registered in the group ``microscope_qc.tasks`` under its name.
 
     Attributes
     ----------
     name
-        What cards and the command line call it.
+        Its name in cards and on the command line.
     title, does, model
-        For users: "Detection", "finds defects", "a detector".
+        Words for the user: "Detection", "finds defects", "a detector".
     headline
-        The figures of a report that a user sees first, and their words: {"map50": "mAP50"}.
+        The most important metrics of a report, and their names for the user: {"map50": "mAP50"}.
     on_lattice
-        Whether tiles begin at multiples of the network's stride, so that a place is answered for alike wherever the
-        region of a run begins. Windows that slide over tiles have a lattice of their own.
+        Whether tiles start at multiples of the network's stride, so that the result at a place does not depend on where
+        the region of a run starts. Windows slid over tiles have a lattice of their own.
     learns_from_boxes
-        Whether a data set without boxes teaches nothing.
+        Whether a data set without boxes is useless.
     """
 
     name: str
@@ -48,25 +48,25 @@ class TaskKind:
     learns_from_boxes = True
 
     def check(self, card: ModelCard) -> None:
-        """Check what a card of this task must hold.
+        """Check what a card of this task must contain.
 
         Raises
         ------
         ValueError
-            With the reason, when something is missing or does not fit.
+            With the reason, when something is missing or invalid.
         """
 
     def measure(
         self, task: Task, dataset: Dataset, *, confidence: float | None = None, iou: float = 0.5
     ) -> Job[Report]:
-        """Compare what a model finds with a data set, where models of this task can be measured.
+        """Compare the results of a model with a data set, where models of this task can be measured.
 
         Parameters
         ----------
         confidence
-            Threshold; the best one for this data set where it is None.
+            Threshold; None takes the best one for this data set.
         iou
-            Overlap from which a box counts as found, where boxes are what is compared.
+            Smallest overlap at which a box counts as found, where boxes are compared.
         """
         raise NotImplementedError
 
@@ -85,12 +85,12 @@ class TaskKind:
         """
         if not self.measurable:
             raise ModelError(
-                f"Models for the task {self.name} cannot be measured by this version.",
+                f"This version cannot measure models for the task {self.name}.",
                 hint=f"Choose {_either(kind.model for kind in TASKS.values() if kind.measurable)}.",
             )
 
     def words(self, report: Report) -> list[str]:
-        """Lines that tell a user what a report says."""
+        """Lines that summarise a report for the user."""
         return ["  ".join(f"{name} {value:.3f}" for name, value in report.figures.items())]
 
 
@@ -116,7 +116,7 @@ TASKS: Registry[TaskKind] = Registry(
 
 
 def known_models() -> str:
-    """``a detector, a classifier of windows or an anomaly model``: what can be run over slides."""
+    """``a detector, a classifier of windows or an anomaly model``: the models that can be run over slides."""
     return _either(kind.model for kind in TASKS.values())
 
 

@@ -1,4 +1,4 @@
-"""From prepared pixels to a network's answers: what all tasks share."""
+"""From prepared pixels to a network's output: what all tasks have in common."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from microscope_qc.ml.tasks.base import Answers, CellGrid, Size
 log = logging.getLogger(__name__)
 
 WORTH_COMPILING = 5000
-"""Tiles from which on a graphics card makes up for the minute that compiling takes."""
+"""Number of tiles from which a GPU makes up for the minute that compiling takes."""
 
 
 A = TypeVar("A")
 
 
 class OnDevice(Generic[A]):
-    """A network on a device, fed with slots; ``A`` is what it says about a batch before that is read out.
+    """A network on a device, fed with slots; ``A`` is the type of its raw output for a batch.
 
-    On the processor a slot holds normalised numbers in the order of the channels, made where the tile is read, so that
-    the network takes it as it is. A graphics card gets the bytes, a fourth of the traffic, and normalises them.
+    On a CPU a slot contains normalised numbers in channels-last order, prepared where the tile is read, so that the
+    network can use it directly. A GPU gets the bytes, a quarter of the traffic, and normalises them itself.
 
     Attributes
     ----------
     stride
         Sides of slots are multiples of it.
     busy_s
-        Seconds that a graphics card computed; the processor's are the caller's to measure.
+        Seconds that a GPU computed; those of a CPU are measured by the caller.
     """
 
     stride = 32
@@ -52,7 +52,7 @@ class OnDevice(Generic[A]):
         self.busy_s = 0.0
         self._mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(card.std, device=device).view(1, 3, 1, 1) * 255
-        # every value a byte can have, normalised as torch would: (1, 256, 3)
+        # all 256 byte values, normalised as torch would: (1, 256, 3)
         steps = torch.arange(256, dtype=torch.float32).view(256, 1)
         mean, std = (torch.tensor(values) * 255 for values in (card.mean, card.std))
         self._table = np.ascontiguousarray(((steps - mean) / std).numpy()[None])
@@ -64,11 +64,11 @@ class OnDevice(Generic[A]):
         return "bfloat16" if fast_bfloat16(self.device) else "float32"
 
     def compile(self) -> None:
-        """Let torch compile the network; the first pictures of a shape take longer, all others less."""
+        """Compile the network with torch; the first pictures of a shape take longer, all others less time."""
         self._run, self._compiled = torch.compile(self.plain(), dynamic=False), True
 
     def plain(self) -> Callable[[Tensor], object]:
-        """What is run on pictures, as it was written."""
+        """The uncompiled function that is applied to pictures."""
         return self._network
 
     def slot(self, shape: Size) -> tuple[Size, type[np.generic]]:
@@ -105,7 +105,7 @@ class OnDevice(Generic[A]):
         for target, answer in zip(host, answers, strict=True):
             target.copy_(answer, non_blocking=True)
         if self._copying is not None:
-            self._copying.synchronize()  # the slots are filled again as soon as this returns
+            self._copying.synchronize()  # the slots are refilled as soon as this returns
         ended = self._mark()
         return Answers(shape, host, None if begun is None or ended is None else (begun, ended))
 
@@ -117,7 +117,7 @@ class OnDevice(Generic[A]):
         return event
 
     def _normalised(self, slots: Tensor, size: Size) -> Tensor:
-        if self._copying is None:  # bytes that were prepared for a graphics card which has given up
+        if self._copying is None:  # bytes that were prepared for a GPU which has run out of memory
             pictures = slots.float()
         else:
             with torch.cuda.stream(self._copying):
@@ -134,7 +134,7 @@ class OnDevice(Generic[A]):
         return cast(A, self.run(pictures))
 
     def run(self, pictures: Tensor) -> object:
-        """What the network says; as it was written where its compiled form fails."""
+        """Output of the network; falls back to the uncompiled function where the compiled one fails."""
         if not self._compiled:
             return self._run(pictures)
         try:
@@ -147,11 +147,11 @@ class OnDevice(Generic[A]):
             return self._run(pictures)
 
     def read_out(self, said: A) -> tuple[Tensor, ...]:
-        """Leave of what the network says what :meth:`results` needs; on the device."""
+        """Reduce the raw output, on the device, to what :meth:`results` needs."""
         raise NotImplementedError
 
     def fetched(self, answers: Answers) -> list[Tensor]:
-        """The answers' tensors, waiting until they are complete."""
+        """The tensors of the output; waits until they are complete."""
         if answers.marks is not None:
             begun, ended = answers.marks
             ended.synchronize()
@@ -168,8 +168,8 @@ class OnDevice(Generic[A]):
 
 
 def compiling_pays(device: torch.device, *, tiles: int) -> bool:
-    """Whether a run should compile its network first.
+    """Whether compiling the network first is worthwhile for a run.
 
-    On processors it does not: two cores took 73 s to compile the bundled detector, which was no faster then.
+    On CPUs it is not: two cores took 73 s to compile the bundled detector, which was not faster afterwards.
     """
     return device.type == "cuda" and tiles >= WORTH_COMPILING and importlib.util.find_spec("triton") is not None

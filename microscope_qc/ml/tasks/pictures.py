@@ -1,4 +1,4 @@
-"""What a model finds in single pictures, without an engine around it."""
+"""Runs a model on single pictures, without the engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from microscope_qc.ml.tasks.base import Found, Size, Task
 
 
 def find(task: Task, pictures: Sequence[np.ndarray]) -> list[Found]:
-    """Run a task over pictures; those of one size are computed together.
+    """Run a task on pictures; those of equal size are computed together.
 
     Parameters
     ----------

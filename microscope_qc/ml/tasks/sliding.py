@@ -1,7 +1,7 @@
-"""Windows slid over tiles: scores of all windows, their map, and boxes; what classifiers and anomaly models share.
+"""Windows slid over tiles, for classifiers and anomaly models: scores of all windows, their map, and boxes.
 
-Networks give maps whose mean over a window is the window's score. Where windows begin and end with the network's own
-places the maps of a whole tile come from one pass, else those of each window from its own.
+Networks produce maps whose mean over a window is its score. Where windows are aligned with the network's strides, one
+pass gives the maps of a whole tile; otherwise each window needs its own pass.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from microscope_qc.ml.tasks.base import Answers, CellGrid, Found, Size
 from microscope_qc.ml.tasks.on_device import OnDevice
 
 _MOST_WINDOWS = 400
-"""Windows of a tile and scale that may become findings: the strongest."""
+"""Maximum number of windows, the strongest, of a tile and scale that may become findings."""
 _MOST, _IOU = 300, 0.5
 _AT_ONCE = 64
-"""Windows in a forward pass where they cannot share their features."""
+"""Number of windows in a forward pass where they cannot share their features."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one picture gave at one scale: scores (n, rows, columns) of windows, and how to get their maps.
+    """Output for one picture at one scale: scores (n, rows, columns) of windows, and the source of their maps.
 
-    ``place_px`` is the side of a place of the map that all windows share; None where every window has its own.
+    ``place_px`` is the side of a cell of the map that all windows share; None where every window has its own map.
     """
 
     scale: float
@@ -61,9 +61,9 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
     threshold
         Lowest confidence of a candidate.
     stride
-        Of the network: sides of windows that can share their features are multiples of it.
+        Stride of the network; windows can share their features if their sides are multiples of it.
     place_px
-        Side of what one place of the network's maps stands for; the stride is a multiple of it.
+        Side of a cell of the network's maps in pixels; the stride is a multiple of it.
     """
 
     def __init__(
@@ -79,27 +79,27 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         self._run = self.plain()
 
     def maps(self, pictures: Tensor, size: Size) -> Tensor:
-        """Maps (B, n, H / place_px, W / place_px) of pictures, of which ``size`` is not padding."""
+        """Maps (B, n, H / place_px, W / place_px) of pictures; ``size`` is their size without padding."""
         raise NotImplementedError
 
     def confidences(self, found: Scores, size: Size) -> np.ndarray:
-        """How sure the model is of each class, float32 (classes, rows, columns), from the scores of a tile's windows.
+        """Confidence of each class, float32 (classes, rows, columns), from the scores of a tile's windows.
 
-        ``size`` is the tile's, in pixels of the scale.
+        ``size`` is the size of the tile in pixels of the scale.
         """
         raise NotImplementedError
 
     def evidence(self, maps: np.ndarray, label: int) -> np.ndarray:
-        """What speaks for a class at the places of a window, (h, w)."""
+        """Evidence for a class at the places of a window, (h, w)."""
         raise NotImplementedError
 
     def strongest(self, boxes: list[tuple[float, ...]]) -> np.ndarray:
-        """Candidates from boxes (y0, x0, y1, x1, confidence, label); of those that show the same only the strongest."""
+        """Candidates from boxes (y0, x0, y1, x1, confidence, label), with only the strongest of those that overlap."""
         return strongest(boxes)
 
     @property
     def shares(self) -> bool:
-        """Whether windows share their features: they begin and end where the network's places do."""
+        """Whether windows share their features, because they are aligned with the network's strides."""
         fits = self.windows.window_px % self.stride == 0 and self.windows.stride_px % self.stride == 0
         return self.windows.shared and fits
 
@@ -133,7 +133,7 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         return padded.contiguous(memory_format=torch.channels_last)
 
     def starts(self, size: Size, scale: float) -> tuple[np.ndarray, np.ndarray]:
-        """First row and column of every window of a tile, in pixels of the scale; the last one ends with the tile."""
+        """First rows and columns of the windows of a tile, in pixels of the scale; the last ends with the tile."""
         found = []
         for side in _at_scale(size, scale):
             length = -(-side // self.stride) * self.stride if self.shares else side
@@ -187,7 +187,7 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         return Found(self.strongest(boxes), heat)
 
     def _spread(self, share: np.ndarray, scale: Scores, cells: Scores) -> np.ndarray:
-        """Scores of a scale at the cells of the map: those of the nearest window."""
+        """Scores of a scale at the cells of the map, from the nearest windows."""
         if scale is cells:
             return share
         half = self.windows.window_px / 2
@@ -211,21 +211,21 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
             ends = (row == 0, column == 0, row == len(scale.rows) - 1, column == len(scale.columns) - 1)
             box = activation_box(place, side, share=self.windows.cam_share)
             if self.cut(box, ends):
-                continue  # a neighbouring window shows all of it
+                continue  # a neighbouring window shows it completely
             y0, x0, y1, x1 = (min((value + corner[i % 2]) * scale.scale, size[i % 2]) for i, value in enumerate(box))
             if y1 - y0 >= 1 and x1 - x0 >= 1:
                 boxes.append((y0, x0, y1, x1, float(sure[row, column]), label))
         return boxes
 
     def cut(self, box: tuple[float, float, float, float], ends: tuple[bool, ...]) -> bool:
-        """Whether a box is left out as a window's border cuts what it shows, while the next window has room for it."""
+        """Whether a box is dropped because the window's border cuts it, while the next window can show all of it."""
         side, room = self.windows.window_px, self.windows.window_px - self.windows.stride_px
         touches = (box[0] <= 0, box[1] <= 0, box[2] >= side, box[3] >= side)
         fits = (box[2] - box[0] <= room, box[3] - box[1] <= room)
         return any(touch and not end and fits[i % 2] for i, (touch, end) in enumerate(zip(touches, ends, strict=True)))
 
     def parts(self, shape: Size) -> list[Region]:
-        """See :class:`microscope_qc.ml.tasks.base.Task`; halves that hold every window once."""
+        """See :class:`microscope_qc.ml.tasks.base.Task`; halves that contain every window once."""
         if len(self.windows.scales) > 1:
             return []
         side, step = self.windows.window_px, self.windows.stride_px
@@ -261,7 +261,7 @@ def _at_scale(size: Size, scale: float) -> Size:
 
 
 def strongest(boxes: list[tuple[float, ...]]) -> np.ndarray:
-    """Candidates from boxes; of those of a class that overlap only the strongest."""
+    """Candidates from boxes, with only the strongest of those in a class that overlap."""
     from microscope_qc.ml.quick_torchvision import torchvision
 
     values = torch.tensor(boxes, dtype=torch.float32).view(-1, 6)

@@ -1,1 +1,1 @@
-"""Training: the loop and its checkpoints; what a network needs is in its recipe."""
+"""Training: the loop and its checkpoints; what is specific to a network is in its recipe."""

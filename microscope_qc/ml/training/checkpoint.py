@@ -1,4 +1,4 @@
-"""Where training stands, in one file: written at once, read without running code from it."""
+"""The state of a training in one file, written atomically, read without running code from it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the checkpoint of a training folder, None when there is none.
+    """Read the checkpoint of a training folder; None when there is none.
 
     Raises
     ------
     ModelError
-        When it is damaged, or holds more than tensors and plain values.
+        When it is damaged, or contains anything but tensors and plain values.
     """
     path = folder / NAME
     if not path.exists():
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the reader of damaged files fails in many ways, none of which runs their code
+    except Exception as error:  # damaged files fail in many ways, but none of them runs code
         raise ModelError(
             f"The interrupted training in {folder} cannot be continued: its {NAME} is damaged.",
             hint="Delete that file to start again, or choose another folder.",

@@ -1,4 +1,4 @@
-"""Train any network that has a recipe; an interrupted training goes on as if there had been no interruption."""
+"""Trains any network that has a recipe; an interrupted training continues as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from microscope_qc.ml.weights import load_weights, save_weights
 _CHECKPOINT_SECONDS = 60.0
 _LARGEST_GRADIENT = 10.0
 _LONGEST_MEMORY = 0.996
-"""Weight of the past in the average of the weights, in the long run."""
+"""Decay of the moving average of the weights, in the long run."""
 
 
 def train_network(
@@ -43,9 +43,9 @@ def train_network(
     Parameters
     ----------
     dataset, validation : Dataset
-        Without a validation set a part of the data set is set aside.
+        Without a validation set, part of the data set is held out.
     out : Path
-        Model folder: model.json, weights.safetensors, metrics.json, curve.csv; checkpoint.pt while it is unfinished.
+        Model folder: model.json, weights.safetensors, metrics.json, curve.csv; checkpoint.pt while unfinished.
     settings : TrainSettings
     trained_on : str
         One line for the card.
@@ -53,7 +53,7 @@ def train_network(
     Raises
     ------
     ModelError
-        When the network cannot be trained, there is nothing to learn from, or the folder holds another unfinished
+        When the network cannot be trained, there is nothing to learn from, or the folder contains another unfinished
         training.
     """
     needs_boxes = TASKS.get(architecture(settings.network).task).learns_from_boxes
@@ -62,7 +62,7 @@ def train_network(
     if validation is None:
         dataset, validation = split(dataset, share=settings.validation_share, seed=settings.seed)
         if needs_boxes and not all(sum(part.counts().values()) for part in (dataset, validation)):
-            raise ModelError("The data set is too small to set a part aside.", hint="Give a validation set of its own.")
+            raise ModelError("The data set is too small to hold out a part.", hint="Give a separate validation set.")
     else:
         validation = validation.with_classes(dataset.classes)
     out.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class _Best:
 
 
 class _Training:
-    """One training: the network, its recipe and everything that a checkpoint keeps."""
+    """A training: the network, its recipe and everything that a checkpoint stores."""
 
     def __init__(self, dataset: Dataset, validation: Dataset, out: Path, settings: TrainSettings) -> None:
         use_threads()
@@ -96,7 +96,7 @@ class _Training:
         kind = architecture(settings.network)
         recipe = kind.recipe(settings, dataset)
         if recipe is None:
-            raise ModelError(f"The network {kind.name} cannot be trained by this version.")
+            raise ModelError(f"This version cannot train the network {kind.name}.")
         self.recipe = recipe
         self.total = self.recipe.steps_per_epoch * settings.epochs
         torch.manual_seed(settings.seed)
@@ -113,7 +113,7 @@ class _Training:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state of its own, by the names it has in a checkpoint."""
+        """Everything with a state, by its name in a checkpoint."""
         parts: dict[str, Any] = {"network": self.network, "average": self.average}
         for number, (optimiser, schedule) in enumerate(zip(self.optimisers, self.schedules, strict=True)):
             parts |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
@@ -125,7 +125,7 @@ class _Training:
             return
         if state.get("identity") != self._identity():
             raise ModelError(
-                f"{self.out} holds an unfinished training with other data or settings.",
+                f"{self.out} contains an unfinished training with other data or settings.",
                 hint=f"Choose another folder, or delete its {CHECKPOINT_NAME}.",
             )
         for name, part in self._parts().items():
@@ -135,7 +135,7 @@ class _Training:
 
     def _identity(self) -> str:
         fixed = self.settings.model_dump(exclude={"device"})
-        # version 0.1 wrote other checkpoints: its trainings are begun again
+        # version 0.1 wrote other checkpoints: its trainings start again
         return json.dumps([2, fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
 
     def _save(self) -> None:
@@ -151,7 +151,7 @@ class _Training:
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def learn(self) -> Job[None]:
-        """All that is still to be learned, with validation after every epoch that asks for it."""
+        """Do the remaining training, with validation after every epoch that needs it."""
         if self.step == 0:
             yield from self.recipe.fit_once(self.network)
         if self.optimisers:
@@ -181,8 +181,8 @@ class _Training:
             yield Progress(self.step, self.total, "steps", note)
 
     def _one_step(self) -> dict[str, float]:
-        """Let every optimiser take its turn; the losses by name."""
-        # whatever a network draws at random it draws again after an interruption
+        """Let every optimiser take its turn; returns the losses by name."""
+        # a network draws the same random numbers again after an interruption
         torch.manual_seed(int(np.random.SeedSequence((self.settings.seed, self.step)).generate_state(1)[0]))
         self.network.train()
         batch = self.recipe.batch(self.step)
@@ -192,7 +192,7 @@ class _Training:
             total = torch.stack(list(losses.values())).sum()
             if not math.isfinite(float(total.detach())):
                 raise ModelError(
-                    "Training broke down: the loss is not a number.", hint="Use a smaller --learning-rate."
+                    "The training diverged: the loss is not a number.", hint="Use a smaller --learning-rate."
                 )
             self.network.zero_grad(set_to_none=True)
             total.backward()
@@ -218,7 +218,7 @@ class _Training:
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self, trained_on: str) -> Job[ModelCard]:
-        """Write the best model, measured as it is stored."""
+        """Write the best model, measured in its stored form."""
         network = copy.deepcopy(self.network)
         if self.best.state is not None:
             network.load_state_dict(self.best.state)
@@ -246,7 +246,7 @@ class _Training:
 
 @torch.no_grad()
 def _average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
-    """Exponential moving average (Polyak and Juditsky, 1992), quicker at the start; whole numbers are taken over."""
+    """Exponential moving average (Polyak and Juditsky, 1992), faster at the start; integers are copied."""
     count = int(updates)
     share = 1 - min(_LONGEST_MEMORY, (1 + count) / (10 + count))
     for past, now in zip(averaged, current, strict=True):
@@ -257,7 +257,7 @@ def _average(averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Ten
 
 
 def _quietly(job: Job[Any]) -> Job[Any]:
-    """Drive a nested job to its end; training's own progress stays on show, and cancelling works in between."""
+    """Run a nested job; the progress of the training stays visible, and it can be cancelled in between."""
     while True:
         try:
             next(job)

@@ -25,7 +25,7 @@ class AutoencoderSettings(NetworkSettings):
     widths
         Channels after each halving.
     slope
-        Of the rectifiers below zero.
+        Negative slope of the rectifiers.
     """
 
     widths: tuple[Annotated[int, Field(gt=0, le=4096)], ...] = Field(
@@ -35,7 +35,7 @@ class AutoencoderSettings(NetworkSettings):
 
 
 class AutoencoderArchitecture(Architecture[AutoencoderSettings]):
-    """A network that gives back what it has seen often."""
+    """A network that reconstructs what it has often seen."""
 
     name, task, title = "autoencoder", "anomaly", "Convolutional autoencoder"
     settings = AutoencoderSettings
@@ -45,7 +45,7 @@ class AutoencoderArchitecture(Architecture[AutoencoderSettings]):
         return 1 << len(settings.widths)
 
     def build(self, settings: AutoencoderSettings, classes: int) -> Autoencoder:
-        """The same whatever the number of classes."""
+        """See :class:`Architecture`; the number of classes does not matter."""
         from microscope_qc.ml.architectures.autoencoder.network import Autoencoder
 
         return Autoencoder(widths=settings.widths, slope=settings.slope)

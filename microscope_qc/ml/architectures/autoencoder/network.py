@@ -1,6 +1,6 @@
-"""Networks that give back what they have seen often: a fully convolutional autoencoder, and where it fails.
+"""A fully convolutional autoencoder, which reconstructs what it has often seen, and its reconstruction errors.
 
-No layer looks at a whole window, so that the windows of a large picture can be given back in one pass.
+No layer covers a whole window, so the windows of a large picture can be reconstructed in one pass.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 
 class Autoencoder(nn.Module):
-    """Strided convolutions down to few numbers, transposed ones back to the picture.
+    """Strided convolutions down to a small code, transposed ones back to the picture.
 
     Parameters
     ----------
     widths : sequence of int
         Channels after each halving; the encoder of Dong et al.'s convolutional autoencoders without its dense layers.
     slope : float
-        Of the rectifiers below zero.
+        Negative slope of the rectifiers.
 
     Attributes
     ----------
@@ -44,17 +44,17 @@ class Autoencoder(nn.Module):
         self.last = nn.ConvTranspose2d(widths[0], 3, 4, 2, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W), normalised, as the network gives them back."""
+        """Reconstruct normalised pictures (B, 3, H, W)."""
         returned: Tensor = self.last(self.decoder(self.encoder(pictures)))
         return returned
 
 
 class SquaredErrors(nn.Module):
-    """How far an autoencoder's pictures are from those it was given, for inference.
+    """Squared reconstruction errors of an autoencoder, for inference.
 
-    The last transposed convolution is computed as a convolution to the four pixels of each place, which is the same but
-    for rounding and twice as quick on processors (Shi et al., "Real-Time Single Image and Video Super-Resolution Using
-    an Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016); pictures are never put together.
+    The last transposed convolution is computed as a convolution to the four pixels of each place, which is the same
+    except for rounding and twice as fast on CPUs (Shi et al., "Real-Time Single Image and Video Super-Resolution Using
+    an Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016); the reconstruction is never assembled.
     """
 
     def __init__(self, network: Autoencoder) -> None:
@@ -65,19 +65,19 @@ class SquaredErrors(nn.Module):
         self._at_once = self._rectifies_at_once()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Squared differences (B, H / 2, W / 2, 2, 2, 3) at the places of half the size: rows, columns, colours."""
+        """Squared differences (B, H / 2, W / 2, 2, 2, 3): places of half the size, then rows, columns, colours."""
         batch, _, height, width = pictures.shape
         plain = pictures.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not self._at_once
         body = self.body(pictures) if plain else self._rectified(pictures)
         found: Tensor = self.last(body).float().permute(0, 2, 3, 1)
         found = found.reshape(batch, height // 2, width // 2, 2, 6)
         rows = pictures.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 6)
-        for row in (0, 1):  # both at once would be three times slower: one long step for every six numbers
+        for row in (0, 1):  # both at once would be three times slower, with a long stride after every six numbers
             found[..., row, :] -= rows[:, :, row]
         return found.square_().view(batch, height // 2, width // 2, 2, 2, 3)
 
     def _rectified(self, pictures: Tensor) -> Tensor:
-        """What the body gives, each layer rectifying its own numbers: a tenth less of a processor's time."""
+        """Output of the body, with convolution and rectifier in one call: 10 % less CPU time."""
         for layer, rectifier in zip(self.body[::2], self.body[1::2], strict=True):
             weights, place = (layer.weight, layer.bias), (layer.stride, layer.dilation, layer.groups)
             rectify = ("leaky_relu", [rectifier.negative_slope], "")
@@ -92,12 +92,12 @@ class SquaredErrors(nn.Module):
 
     @torch.inference_mode()
     def _rectifies_at_once(self) -> bool:
-        """Whether this torch has what its own compiler uses for that, and it says the same."""
+        """Whether this torch has the function its compiler uses for that, with the same result."""
         picture = torch.linspace(-1, 1, 3 * self.stride**2).view(1, 3, self.stride, self.stride)
         try:
             return torch.allclose(self._rectified(picture), self.body(picture), rtol=1e-3, atol=1e-5)
         except (AttributeError, TypeError, RuntimeError) as error:
-            log.info("layers and rectifiers are computed one after the other: %s", error)
+            log.info("layers and rectifiers are computed separately: %s", error)
             return False
 
 
@@ -105,7 +105,7 @@ class SquaredErrors(nn.Module):
 def _to_four_pixels(layer: nn.ConvTranspose2d) -> nn.Conv2d:
     """A transposed convolution (4 x 4, stride 2, padding 1) as a convolution whose outputs are (row, column, channel).
 
-    The output in row 2 y + a is made from the inputs in the rows y + r with the kernel's row a - 2 r + 1.
+    The output in row 2 y + a is computed from the inputs in rows y + r with the kernel's row a - 2 r + 1.
     """
     inputs, outputs = layer.in_channels, layer.out_channels
     weight = torch.zeros(2, 2, outputs, inputs, 3, 3)

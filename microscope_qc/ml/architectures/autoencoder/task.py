@@ -1,4 +1,4 @@
-"""An autoencoder of normal windows slid over a slide: what it does not give back as it was is out of the ordinary."""
+"""An autoencoder of normal windows, slid over a slide: whatever it cannot reconstruct is anomalous."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from microscope_qc.ml.tasks.base import Size
 from microscope_qc.ml.tasks.sliding import Scores, SlidingTask, strongest
 
 _PLACE_PX = 8
-"""Side of the squares over which errors are averaged before they leave the device; findings are boxed to them."""
+"""Side of the squares over which errors are averaged on the device; the boxes of findings are aligned to them."""
 _ALIKE = 0.5
-"""Share of the surer window's confidence that the other one must have for both to show the same."""
+"""How close, as a share of the higher, the confidences of two windows must be for both to show the same anomaly."""
 
 
 class AnomalyTask(SlidingTask):
@@ -38,10 +38,10 @@ class AnomalyTask(SlidingTask):
 
     def __init__(self, card: ModelCard, network: Autoencoder, *, device: torch.device, threshold: float) -> None:
         if card.anomaly is None or card.windows is None:
-            raise ModelError(f"The card of {card.name} does not say which errors are out of the ordinary.")
+            raise ModelError(f"The card of {card.name} does not say which errors are anomalous.")
         if card.windows.window_px % network.stride:
             raise ModelError(
-                f"The windows of {card.name} ({card.windows.window_px} px) are not those of its network: "
+                f"The windows of {card.name} ({card.windows.window_px} px) do not fit its network: "
                 f"their side must be a multiple of {network.stride} px."
             )
         self.anomaly: AnomalySettings = card.anomaly
@@ -71,7 +71,7 @@ class AnomalyTask(SlidingTask):
         )
         errors = found.values[0] / np.outer(down, across)
         steps: Floats = (errors - self.anomaly.threshold) / self.anomaly.spread
-        return (0.5 + 0.5 * np.tanh(steps / 2))[None].astype(np.float32)  # the logistic function, never overflowing
+        return (0.5 + 0.5 * np.tanh(steps / 2))[None].astype(np.float32)  # the logistic function, without overflow
 
     def evidence(self, maps: np.ndarray, label: int) -> np.ndarray:
         """The errors themselves."""
@@ -79,19 +79,19 @@ class AnomalyTask(SlidingTask):
         return errors
 
     def cut(self, box: tuple[float, float, float, float], ends: tuple[bool, ...]) -> bool:
-        """Never: pieces of the same are joined."""
+        """Never: the pieces of an anomaly are joined."""
         return False
 
     def strongest(self, boxes: list[tuple[float, ...]]) -> np.ndarray:
-        """Candidates from boxes; what lies across windows, and in each seems to end with it, is counted once.
+        """Candidates from boxes; an anomaly that extends over several windows is counted once.
 
-        Boxes of two windows that touch do so where both windows saw the same errors.
+        The boxes of two windows touch where both windows saw the same errors.
         """
         return strongest(_joined(boxes))
 
 
 def _joined(boxes: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
-    """Boxes that touch and are similarly sure become the one around them, as sure as the surest of them."""
+    """Join boxes that touch and have similar confidences; the highest confidence is kept."""
     rows = np.array(boxes, np.float64).reshape(-1, 6)
     first, second = touching_pairs(rows[:, :4])
     one, other = rows[first, 4], rows[second, 4]

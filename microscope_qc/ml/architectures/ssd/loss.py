@@ -1,4 +1,4 @@
-"""What the detector is taught: which default box answers for which defect, and how wrong it was."""
+"""The training targets of the detector, which default box is responsible for which defect, and the loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BoxTarget:
     labels : Tensor, (n,)
         Class indices.
     ignore : Tensor, (m, 4)
-        Places that neither hold nor lack a defect (one cut off by the picture's border, for example).
+        Places that count neither as defect nor as background (a defect cut by the picture's border, for example).
     """
 
     boxes: Tensor
@@ -33,11 +33,11 @@ class BoxTarget:
 
 
 def assign(default: Tensor, levels: list[int], truth: Tensor) -> Tensor:
-    """Choose the default boxes that answer for each defect.
+    """Choose the default boxes that are responsible for each defect.
 
     Adaptive training sample selection, Zhang et al., CVPR 2020: of the nearest default boxes of each level, those whose
-    overlap lies above the mean plus the standard deviation. A thin crack and a round particle both get their share,
-    which no fixed overlap gives them.
+    overlap is above the mean plus the standard deviation. This suits thin cracks as well as round particles, unlike a
+    fixed overlap.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def assign(default: Tensor, levels: list[int], truth: Tensor) -> Tensor:
         & (middle[None, :, 1] < truth[:, None, 3])
     )
     positive = near & inside & (overlap >= mean + spread)
-    best = overlap.argmax(1)  # nobody is left without a teacher: the best box always answers
+    best = overlap.argmax(1)  # every defect gets at least one box: the best
     positive[torch.arange(defects), best] = True
     value = torch.where(positive, overlap, torch.full_like(overlap, -1.0))
     value[torch.arange(defects), best] += 1.0
@@ -99,7 +99,7 @@ def detection_loss(
     targets : list of BoxTarget
         One for each picture.
     box_weight
-        Weight of the boxes against the classes.
+        Weight of the box loss relative to the class loss.
 
     Returns
     -------

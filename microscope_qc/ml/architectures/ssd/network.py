@@ -3,7 +3,7 @@
 Default boxes on a feature pyramid as in Liu et al., "SSD: Single Shot MultiBox Detector" (ECCV 2016) and Lin et al.,
 "Focal Loss for Dense Object Detection" (ICCV 2017), on a light residual backbone that trains from scratch without a
 graphics card.
-One head is shared by all levels, so that every defect teaches every size.
+All levels share one head, so that it learns from defects of every size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AnchorGenerator = torchvision.models.detection.anchor_utils.AnchorGenerator
 BasicBlock = torchvision.models.resnet.BasicBlock
 FeaturePyramidNetwork = torchvision.ops.FeaturePyramidNetwork
 
-PRIOR = 0.01  # share of default boxes that hold a defect at the start: keeps the first steps of the focal loss calm
+PRIOR = 0.01  # initial probability of a defect, which keeps the first steps of the focal loss stable
 _LARGEST_LOG_RATIO = math.log(1000.0 / 16)
 
 
@@ -40,13 +40,13 @@ def _stage(inputs: int, outputs: int, *, blocks: int, stride: int) -> nn.Sequent
 
 
 class SSD(nn.Module):
-    """The network: pictures in, class logits and box offsets for every default box out.
+    """The network: from pictures to class logits and box offsets for every default box.
 
     Parameters
     ----------
     settings : SSDSettings
     classes : int
-        Number of classes, background not counted (each class has its own sigmoid).
+        Number of classes, not counting background (each class has its own sigmoid).
     """
 
     strides = (8, 16, 32, 64)
@@ -63,7 +63,7 @@ class SSD(nn.Module):
         self.stage4 = _stage(three, four, blocks=settings.depths[3], stride=2)
         self.pyramid = FeaturePyramidNetwork([two, three, four], settings.pyramid)
         self.coarsest = _conv(settings.pyramid, settings.pyramid, stride=2)
-        # group normalisation, because the statistics of the levels that share this head differ
+        # group normalisation, because the levels that share this head have different statistics
         tower: list[nn.Module] = []
         for _ in range(settings.tower):
             tower += [
@@ -86,7 +86,7 @@ class SSD(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for block in self.modules():  # residual branches start as nothing: deep nets from scratch learn sooner
+        for block in self.modules():  # residual branches start at zero: deep networks learn sooner from scratch
             if isinstance(block, BasicBlock):
                 nn.init.zeros_(block.bn2.weight)
         for output in (self.classify, self.locate):
@@ -95,7 +95,7 @@ class SSD(nn.Module):
         nn.init.constant_(self.classify.bias, -math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Read a batch.
+        """Apply the network to a batch.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class SSD(nn.Module):
         steps = [[torch.tensor(s, device=device), torch.tensor(s, device=device)] for s in self.strides]
         self._default_boxes.set_cell_anchors(torch.float32, device)
         boxes = self._default_boxes.grid_anchors(grids, steps)
-        # grid_anchors puts the boxes on the corners of the cells; the features stand for their middles
+        # grid_anchors puts the boxes on the corners of the cells; the features belong to their centres
         boxes = [level + stride / 2 for level, stride in zip(boxes, self.strides, strict=True)]
         return torch.cat(boxes), [len(level) for level in boxes]
 
@@ -139,7 +139,7 @@ class SSD(nn.Module):
 def decode(offsets: Tensor, default: Tensor) -> Tensor:
     """Boxes x0, y0, x1, y1 from offsets (..., 4) to default boxes (..., 4), as in Girshick et al. (CVPR 2014).
 
-    torchvision's own way, ``BoxCoder``, is private and takes flat lists only.
+    torchvision's ``BoxCoder`` is private and takes only flat lists.
     """
     size = default[..., 2:] - default[..., :2]
     middle = default[..., :2] + 0.5 * size + offsets[..., :2] * size

@@ -46,7 +46,7 @@ class SSDRecipe(Recipe[list[TrainingCrop]]):
         return self._sampler.batch(step, self._settings.batch)
 
     def losses(self, network: nn.Module, batch: list[TrainingCrop], turn: int) -> dict[str, Tensor]:
-        """Focal loss of the classes, and that of the boxes."""
+        """Focal loss of the classes, and the loss of the boxes."""
         ssd = cast(SSD, network)
         device = ssd.classify.weight.device
         pictures = torch.from_numpy(np.stack([crop.pixels for crop in batch])).to(device)
@@ -65,7 +65,7 @@ class SSDRecipe(Recipe[list[TrainingCrop]]):
         return [torch.optim.AdamW(groups, lr=self._settings.learning_rate)]
 
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
-        """Measured at the confidence that suits the data set best."""
+        """See :class:`Recipe`; measured at the best confidence for the data set."""
         return detection_report((yield from self._tally(network, dataset)))
 
     def score(self, report: Report) -> float:
@@ -97,7 +97,7 @@ class SSDRecipe(Recipe[list[TrainingCrop]]):
 
 
 def _normalisation(pixels: np.ndarray) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and spread of each colour (0 to 1) of uint8 pixels (n, 3)."""
+    """Mean and standard deviation of each colour (0 to 1) of uint8 pixels (n, 3)."""
     values = pixels.astype(float) / 255
     red, green, blue = (round(float(value), 4) for value in values.mean(0))
     mean = (red, green, blue)
@@ -106,7 +106,7 @@ def _normalisation(pixels: np.ndarray) -> tuple[tuple[float, float, float], tupl
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for filters only: decaying normalisations and biases does harm."""
+    """Weight decay for filters only: it harms normalisations and biases."""
     filters = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     return [{"params": filters, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -121,10 +121,10 @@ def _target(crop: TrainingCrop) -> BoxTarget:
 
 @torch.no_grad()
 def apply_calibration(network: SSD, calibration: Calibration) -> None:
-    """Put the scaling into the network's last layer."""
+    """Fold the calibration into the network's last layer."""
     assert network.classify.bias is not None
     bias = network.classify.bias
     offsets = torch.tensor(calibration.offsets, dtype=bias.dtype, device=bias.device)
     network.classify.weight.mul_(calibration.slope)
-    # the layer's outputs go through the kinds of default boxes, and within each through the classes
+    # the layer's outputs are ordered by kind of default box, then by class
     bias.mul_(calibration.slope).add_(offsets.repeat(len(bias) // len(offsets)))

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from microscope_qc.ml.architectures.base import NetworkSettings
 
 STRIDE_PX = 64
-"""Coarsest stride: that of the last level of the pyramid."""
+"""Coarsest stride, of the last level of the pyramid."""
 NORM_GROUPS = 8
 
 Channels = Annotated[int, Field(gt=0, le=4096)]
@@ -47,7 +47,7 @@ class SSDSettings(NetworkSettings):
     @model_validator(mode="after")
     def _consistent(self) -> SSDSettings:
         if self.pyramid % NORM_GROUPS:
-            raise ValueError(f"the channels of the pyramid are a multiple of {NORM_GROUPS}")
+            raise ValueError(f"the channels of the pyramid must be a multiple of {NORM_GROUPS}")
         return self
 
 

@@ -20,9 +20,9 @@ from microscope_qc.ml.tasks.base import Answers, Found, Size
 from microscope_qc.ml.tasks.on_device import OnDevice
 
 MOST_COMPARED = 2000
-"""Strongest boxes of a picture among which overlapping ones are dropped."""
+"""Number of the strongest boxes of a picture that go into non-maximum suppression."""
 MOST = 300
-"""Most candidates of a picture."""
+"""Maximum number of candidates of a picture."""
 _IOU = 0.5
 
 
@@ -45,7 +45,7 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
         self._default: dict[Size, Tensor] = {}
 
     def read_out(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-        """Leave of the network's answers on a graphics card only the strongest, so that little is copied."""
+        """Keep only the strongest outputs on a GPU, so that little is copied."""
         logits, offsets = said
         if logits.device.type == "cpu":
             return logits, offsets
@@ -69,10 +69,10 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
         return founds
 
     def _strongest(self, *picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores, numbers and offsets of one picture's candidates, strongest first."""
+        """Scores, indices and offsets of one picture's candidates, strongest first."""
         if len(picture) == 2:
             logits, offsets = picture
-            # numpy looks through them in this thread alone: the others belong to the network; NaN compares false
+            # numpy uses only this thread: the others belong to the network; NaN compares false
             share = min(max(self._threshold, 1e-6), 1 - 1e-6)
             least = np.log(share / (1 - share)) - 1e-4
             index = torch.from_numpy(np.flatnonzero(logits.numpy().ravel() > least))
@@ -90,7 +90,7 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
         return self._default[shape]
 
     def parts(self, shape: Size) -> list[Region]:
-        """See :class:`microscope_qc.ml.tasks.base.Task`; halves that overlap as tiles do."""
+        """See :class:`microscope_qc.ml.tasks.base.Task`; halves that overlap like tiles."""
         overlap = max(STRIDE_PX, min(self.card.overlap_px, max(shape) // 4) // STRIDE_PX * STRIDE_PX)
         side = -(-(max(shape) + overlap) // (2 * STRIDE_PX)) * STRIDE_PX
         if side >= max(shape) or overlap >= side:
@@ -98,7 +98,7 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
         return list(TileGrid(Region(0, 0, *shape), side, overlap))
 
     def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
-        """See :class:`microscope_qc.ml.tasks.base.Task`; merged as tiles are."""
+        """See :class:`microscope_qc.ml.tasks.base.Task`; merged like tiles."""
         side = max(parts[0].shape)
         grid = TileGrid(Region(0, 0, *shape), side, side - max(parts[1].x0 - parts[0].x0, parts[-1].y0 - parts[0].y0))
         placed = []

@@ -26,14 +26,14 @@ class LightSettings(NetworkSettings):
 
 
 class NoSettings(NetworkSettings):
-    """A published network, in its own size."""
+    """A published network has no settings."""
 
 
 S = TypeVar("S", bound=NetworkSettings)
 
 
 class WindowArchitecture(Architecture[S]):
-    """A classifier of windows: convolutions, one mean over the window, one layer that decides."""
+    """A classifier of windows: convolutions, the mean over the window, one linear layer."""
 
     task = "classify"
 
@@ -52,24 +52,24 @@ class WindowArchitecture(Architecture[S]):
         return WindowTask(card, cast("WindowClassifier", network), device=device, threshold=threshold)
 
 
-class Light(WindowArchitecture[LightSettings]):
-    """Four strided convolutions and one at the end: quick on a processor."""
+class LightArchitecture(WindowArchitecture[LightSettings]):
+    """Four strided convolutions and one at the end: fast on a CPU."""
 
-    name, title, settings = "light", "A few strided convolutions: quick on a processor", LightSettings
+    name, title, settings = "light", "A few strided convolutions: fast on a CPU", LightSettings
 
     def stride_px(self, settings: LightSettings) -> int:
         """See :class:`Architecture`."""
         return 1 << len(settings.widths)
 
     def build(self, settings: LightSettings, classes: int) -> WindowClassifier:
-        """One output more than classes, for windows that show none of them."""
+        """One output more than there are classes, for windows that show none of them."""
         from microscope_qc.ml.architectures.window_classifier.network import light
 
         return light(settings.widths, outputs=classes + 1)
 
 
-class Published(WindowArchitecture[NoSettings]):
-    """A network of torchvision, without its weights."""
+class PublishedArchitecture(WindowArchitecture[NoSettings]):
+    """A torchvision network, without its weights."""
 
     settings = NoSettings
 
@@ -81,13 +81,13 @@ class Published(WindowArchitecture[NoSettings]):
         return 32
 
     def build(self, settings: NoSettings, classes: int) -> WindowClassifier:
-        """One output more than classes, for windows that show none of them."""
+        """One output more than there are classes, for windows that show none of them."""
         from microscope_qc.ml.architectures.window_classifier.network import published
 
         return published(self.name, outputs=classes + 1)
 
 
-LIGHT = Light()
-RESNET18 = Published("resnet18", "ResNet-18")
-RESNET50 = Published("resnet50", "ResNet-50")
-VGG19 = Published("vgg19", "VGG-19")
+LIGHT = LightArchitecture()
+RESNET18 = PublishedArchitecture("resnet18", "ResNet-18")
+RESNET50 = PublishedArchitecture("resnet50", "ResNet-50")
+VGG19 = PublishedArchitecture("vgg19", "VGG-19")

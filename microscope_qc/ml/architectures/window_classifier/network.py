@@ -1,8 +1,8 @@
-"""Networks that tell what a window shows: convolutions, one mean over the window, one layer that decides.
+"""Networks that classify windows: convolutions, the mean over the window, one linear layer.
 
 Every network has that form (global average pooling; Lin et al., "Network In Network", 2014), so that a class activation
-map is the deciding layer applied to every place before the mean is taken (Zhou et al., "Learning Deep Features for
-Discriminative Localization", CVPR 2016), and so that the scores of all windows of a large picture come from one pass.
+map is the linear layer applied to every place before the mean is taken (Zhou et al., "Learning Deep Features for
+Discriminative Localization", CVPR 2016), and the scores of all windows of a large picture come from one pass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class WindowClassifier(nn.Module):
         Pictures (B, 3, H, W) to maps (B, channels, H / stride, W / stride).
     channels, stride : int
     outputs : int
-        Classes, "none of them" included.
+        Number of classes, including "none of them".
     """
 
     def __init__(self, features: nn.Module, *, channels: int, stride: int, outputs: int) -> None:
@@ -43,7 +43,7 @@ class WindowClassifier(nn.Module):
 
 
 def light(widths: Sequence[int], *, outputs: int) -> WindowClassifier:
-    """Strided convolutions of so many channels, with a second one at the last size: quick on a processor."""
+    """Strided convolutions with the given channels, and a second one at the last size: fast on a CPU."""
     layers: list[nn.Module] = []
     inputs = 3
     for width in widths:

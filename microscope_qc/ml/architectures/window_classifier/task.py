@@ -1,4 +1,4 @@
-"""A classifier of windows slid over a slide, with boxes from class activation maps."""
+"""A classifier of windows, slid over a slide, with boxes from class activation maps."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class WindowTask(SlidingTask):
         return cast(WindowClassifier, self._network).maps
 
     def maps(self, pictures: Tensor, size: Size) -> Tensor:
-        """Class maps: their means are logits."""
+        """Class maps, whose means are the logits."""
         return cast(Tensor, self.run(pictures)).float()
 
     def confidences(self, found: Scores, size: Size) -> np.ndarray:
-        """Shares of the classes; the last score is that of "none of them"."""
+        """Probabilities of the classes, without the last score, which is that of "none of them"."""
         exp: Floats = np.exp(found.values - found.values.max(axis=0, keepdims=True))
         shares: Floats = exp / exp.sum(axis=0, keepdims=True)
         return shares.astype(np.float32)[:-1]
