@@ -1,4 +1,4 @@
-"""What is normal, what is odd, and an anomaly model that tells them apart without having been trained."""
+"""Normal and anomalous pictures, and an untrained anomaly model that tells them apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW, STRIDE = 64, 48
 
 
 def waves(seed: int, *, height: int, width: int, spots: tuple[tuple[int, int], ...] = (), side: int = 14) -> np.ndarray:
-    """What is normal, soft waves, uint8 (h, w, 3), and odd squares with their middles at (y, x)."""
+    """Soft waves, which are normal, uint8 (h, w, 3), with anomalous squares centred at (y, x)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     picture = 127 + 15 * np.sin(y / 70 + rng.random() * 6) * np.cos(x / 90) + rng.normal(0, 3, (height, width))
@@ -25,7 +25,7 @@ def waves(seed: int, *, height: int, width: int, spots: tuple[tuple[int, int], .
 
 
 def blurring_autoencoder(folder: Path) -> Path:
-    """A model folder whose weights nobody had to train: it gives back what is left of a picture at a sixteenth."""
+    """A model folder with untrained weights that reconstruct a picture from a sixteenth of its size."""
     settings = {"widths": [3, 3, 3, 3], "slope": 1.0}
     network = build_network("autoencoder", settings, classes=1)
     down, up = torch.tensor([0.25, 0.5, 0.25]), torch.tensor([0.25, 0.75, 0.75, 0.25])

@@ -1,4 +1,4 @@
-"""A model of the network that the example of another package brings."""
+"""A model of the network in the example package."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def draw(seed: int, *, size: int = 192, count: int = 6) -> tuple[np.ndarray, lis
 
 
 def coco_folder(folder: Path, *, pictures: int = 4, size: int = 192) -> Path:
-    """Write pictures with one COCO file beside them."""
+    """Write pictures and a COCO file beside them."""
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
     for number in range(pictures):
@@ -51,7 +51,7 @@ def coco_folder(folder: Path, *, pictures: int = 4, size: int = 192) -> Path:
 def untrained_model(
     folder: Path, *, classes: tuple[str, ...] = ("ACP", "NEW"), tile_px: int = 128, bias: float = -2.0
 ) -> Path:
-    """A model with fixed random weights that says something everywhere (the lower ``bias``, the less)."""
+    """A model with fixed random weights that has findings everywhere (the lower ``bias``, the fewer)."""
     import torch
 
     from microscope_qc.ml.architectures.base import build_network
@@ -74,7 +74,7 @@ def untrained_model(
 
 
 def untrained_classifier(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NEW")) -> Path:
-    """A classifier of windows of 64 px, every 16 px, with fixed random weights: its map is the same every time."""
+    """A classifier of windows of 64 px, every 16 px, with fixed random weights, so that its map is reproducible."""
     import torch
 
     from microscope_qc.ml.architectures.base import build_network
@@ -87,7 +87,7 @@ def untrained_classifier(folder: Path, *, classes: tuple[str, ...] = ("ACP", "NE
     with torch.no_grad():
         for part in network.modules():
             if isinstance(part, torch.nn.BatchNorm2d):
-                part.momentum = 1.0  # one look at noise tells it what is usual
+                part.momentum = 1.0  # one batch of noise sets its statistics
         network.train()(torch.randn(8, 3, 64, 64))
         network.decide.weight.normal_(std=2.0)
     folder.mkdir(parents=True, exist_ok=True)

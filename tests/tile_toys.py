@@ -1,4 +1,4 @@
-"""Slides in memory whose reads can be counted, held up and made to fail."""
+"""Slides in memory whose reads can be counted, delayed and made to fail."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ToyMosaic(Mosaic):
         return part if channel == 0 else part + np.asarray(channel, part.dtype)
 
     def let_through(self, count: int) -> None:
-        """Let reads that wait at the gate go on."""
+        """Let reads that wait at the gate continue."""
         assert self.gate is not None
         for _ in range(count):
             self.gate.release()
@@ -57,7 +57,7 @@ def noise(shape: tuple[int, ...], dtype: type = np.uint8, *, seed: int = 0) -> n
 
 
 def halves(pixels: np.ndarray, count: int) -> list[np.ndarray]:
-    """The picture and ``count`` halved ones; its sides must stay even."""
+    """The picture and ``count`` halved versions of it; its sides must stay even."""
     levels = [pixels]
     for _ in range(count):
         last = levels[-1].astype(np.float64)

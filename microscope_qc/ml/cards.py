@@ -77,7 +77,7 @@ class ModelCard(BaseModel):
     classes
         Short codes; a candidate's label is an index into them.
     pixel_size_um
-        Pixel size the model works at; None where pictures are used as they are.
+        Pixel size the model works at; None where images are used as they are.
     tile_px, overlap_px
         Side and overlap of tiles, in pixels of the model's size.
     mean, std

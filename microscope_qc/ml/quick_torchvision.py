@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 _NAME = "torch._dynamo.utils"
 
 
-class _Later(ModuleType):
+class _LazyCompiler(ModuleType):
     """Replaces the compiler's module until one of its functions is called or another attribute is needed."""
 
     @staticmethod
@@ -35,7 +35,7 @@ class _Later(ModuleType):
 def _import_torchvision() -> ModuleType:
     later = None
     if "torchvision" not in sys.modules and _NAME not in sys.modules:
-        later = sys.modules[_NAME] = _Later(_NAME)
+        later = sys.modules[_NAME] = _LazyCompiler(_NAME)
     try:
         return importlib.import_module("torchvision")
     finally:

@@ -24,7 +24,7 @@ import numpy as np
 
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
-from microscope_qc.ml.engine.engine import one_picture_thread
+from microscope_qc.ml.engine.engine import one_image_thread
 from microscope_qc.ml.engine.pipeline import Pipeline
 from microscope_qc.project.runs.plan import RunPlan, write_plan
 
@@ -128,10 +128,12 @@ def engine(folder: Path) -> None:
 
         def forward() -> None:
             for slots in prepared:
-                pipeline.ladder.compute(slots, pipeline.shape)
+                pipeline.fallback.compute(slots, pipeline.shape)
 
         def beside() -> None:
-            streams = Streams(lambda slots: pipeline.ladder.compute(slots, pipeline.shape), device=pipeline.task.device)
+            streams = Streams(
+                lambda slots: pipeline.fallback.compute(slots, pipeline.shape), device=pipeline.task.device
+            )
             for slots in prepared:
                 streams.put(Batch([], slots, {}, slots))
                 list(streams.finished())
@@ -366,8 +368,8 @@ def against_sahi(folder: Path) -> None:
     from microscope_qc.ml.architectures.loading import open_task
     from microscope_qc.ml.engine.batch_size import by_trial
     from microscope_qc.ml.engine.streams import as_one_stream
-    from microscope_qc.ml.tasks.base import Found
-    from microscope_qc.ml.tasks.pictures import TaskFinder
+    from microscope_qc.ml.tasks.base import TileResult
+    from microscope_qc.ml.tasks.images import TaskFinder
     from microscope_qc.ml.tiling import merge_settings
 
     class Through(DetectionModel):
@@ -444,8 +446,8 @@ def against_sahi(folder: Path) -> None:
         def compute(self, slots: Any, size: Any) -> Any:
             return len(slots)
 
-        def results(self, computed: Any, size: Any) -> list[Found]:
-            return [Found(fixed) for _ in range(computed)]
+        def results(self, computed: Any, size: Any) -> list[TileResult]:
+            return [TileResult(fixed) for _ in range(computed)]
 
     light = tiny_model(folder)
     small = TaskFinder(open_task(light, device="cpu"))
@@ -456,7 +458,7 @@ def against_sahi(folder: Path) -> None:
     ):
         with Pipeline(run_plan(path, model_name, side=side, tile_px=512, overlap_px=128, um=0.9)) as pipeline:
             if "nothing" in name:
-                pipeline.task = pipeline.ladder._task = Nothing(pipeline.task)
+                pipeline.task = pipeline.fallback._task = Nothing(pipeline.task)
             with as_one_stream(pipeline.task.device):
                 size = by_trial(pipeline.task, pipeline.shape)  # as a run does once on every machine
 
@@ -607,7 +609,7 @@ def main() -> None:
     print(f"{device_name(processor)}, {torch.get_num_threads()} threads, bf16 {fast_bfloat16(processor)}", end="; ")
     print(f"load before {os.getloadavg()[0]:.1f}; Python {platform.python_version()}", end=", ")
     print(versions(["torch", "torchvision", "numpy", "opencv-python-headless", "zarr", "tensorstore", "sahi"]))
-    with tempfile.TemporaryDirectory() as temporary, one_picture_thread():
+    with tempfile.TemporaryDirectory() as temporary, one_image_thread():
         for part in arguments.parts or PARTS:
             folder = Path(temporary)
             if arguments.folder is not None:

@@ -1,4 +1,4 @@
-"""Anomaly models: errors of all windows from one pass, map and finds of a slide, memory that runs out, refusals."""
+"""Anomaly models: errors of all windows from one pass, map and findings of a slide, lack of memory, invalid models."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from microscope_qc.ml.architectures.base import build_network
 from microscope_qc.ml.architectures.loading import load_task, open_task
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.engine import run_model
-from microscope_qc.ml.engine.fallback import Ladder
-from microscope_qc.ml.tasks.base import Found
+from microscope_qc.ml.engine.fallback import MemoryFallback
+from microscope_qc.ml.tasks.base import TileResult
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.ml.weights import load_weights
 from microscope_qc.project.runs.heatmap import HeatMap
@@ -35,7 +35,7 @@ from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
 from microscope_qc.project.runs.plan import RunPlan, read_plan
 
 SPOTS = [(60, 70), (150, 200), (330, 90), (420, 430), (215, 560), (585, 300)]
-"""Some lie where windows or tiles end."""
+"""Some are where windows or tiles end."""
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +44,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def slot_of(task: AnomalyTask, picture: np.ndarray, kind: Any = None) -> torch.Tensor:
-    """A picture as the engine hands it to the network."""
+    """A picture as the engine passes it to the network."""
     (height, width), own = task.slot(picture.shape[:2])
     slot = np.zeros((height, width, 3), kind or own)
     task.prepare(picture, slot)
     return torch.from_numpy(slot)[None]
 
 
-def answered(task: AnomalyTask, picture: np.ndarray, kind: Any = None) -> tuple[np.ndarray, Found]:
-    """Scores of all windows as the network gave them, and what came of them."""
+def answered(task: AnomalyTask, picture: np.ndarray, kind: Any = None) -> tuple[np.ndarray, TileResult]:
+    """Scores of all windows from the network, and the result made from them."""
     size = picture.shape[:2]
     computed = task.compute(slot_of(task, picture, kind), size)
     (found,) = task.results(computed, size)
@@ -60,7 +60,7 @@ def answered(task: AnomalyTask, picture: np.ndarray, kind: Any = None) -> tuple[
 
 
 def matched(rows: Sequence[Any], spots: Sequence[tuple[int, int]]) -> list[int]:
-    """How many finds lie around each spot."""
+    """Number of findings around each spot."""
     return [sum(row["y0"] < y < row["y1"] and row["x0"] < x < row["x1"] for row in rows) for y, x in spots]
 
 
@@ -69,9 +69,7 @@ def matched(rows: Sequence[Any], spots: Sequence[tuple[int, int]]) -> list[int]:
     seed=st.integers(0, 9),
 )  # fmt: skip
 @settings(max_examples=20, deadline=None)
-def test_errors_are_those_of_the_pictures_that_the_network_gives_back(
-    height: int, width: int, layers: int, batch: int, seed: int
-) -> None:
+def test_errors_are_those_of_the_reconstruction(height: int, width: int, layers: int, batch: int, seed: int) -> None:
     torch.manual_seed(seed)
     network = build_network("autoencoder", {"widths": [5, 7, 8, 6][:layers]}, classes=1).eval()
     pictures = torch.randn(batch, 3, height * network.stride, width * network.stride)
@@ -84,7 +82,7 @@ def test_errors_are_those_of_the_pictures_that_the_network_gives_back(
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_torch_that_cannot_rectify_at_once_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fused_rectifiers_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(self: SquaredErrors, pictures: torch.Tensor) -> torch.Tensor:
         raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_convolution_pointwise'")
 
@@ -133,15 +131,15 @@ def test_windows_that_share_a_pass_score_as_they_do_alone_but_for_their_borders(
         print(f"\n    shared or alone: scores differ by {difference.mean():.4f}, at most {most:.4f}", end="; ")
         print(f"an odd window's is {odd:.2f}, a normal one's {normal:.4f}")
     assert most < 0.02 < 0.25 * odd
-    assert most > 1e-4, "windows that see beyond their border do not say exactly the same"
+    assert most > 1e-4, "windows that see beyond their border differ slightly"
     for rows in (found.candidates, found_alone.candidates):
         assert matched(rows, SPOTS[:2]) == [1, 1] and len(rows) == 2
-    # what they see beyond their border reaches inwards, and next to nothing of it to their middle
+    # what they see beyond their border has an effect inside, but hardly any at their centre
     maps = [shared.compute(slot_of(shared, picture), (256, 256)).tensors[1][0, 0, :8, 12:20].numpy()]
     maps.append(alone.compute(slot_of(alone, picture), (256, 256)).tensors[1][0, 0, 2, 0].numpy())
     places = np.abs(maps[0] - maps[1])
     assert places.shape == (8, 8) and places[3:5, 3:5].max() < 0.05 * places.max()
-    # one window alone has no neighbours to share with: then there is no difference at all
+    # a single window has no neighbours to share with, so there is no difference
     cut = picture[96:160, 48:112]
     np.testing.assert_allclose(answered(shared, cut)[0], answered(alone, cut)[0], atol=1e-6)
     np.testing.assert_allclose(answered(alone, cut)[0][0, 0], other[2, 1], atol=1e-6)
@@ -156,7 +154,7 @@ def test_windows_at_any_distance_are_computed_one_by_one(model: Path, tmp_path: 
     assert matched(sure, SPOTS[:2]) == [1, 1] and len(sure) == 2
 
 
-def test_what_lies_across_windows_is_counted_once_with_its_whole_length(model: Path) -> None:
+def test_an_anomaly_across_windows_is_counted_once_with_its_whole_length(model: Path) -> None:
     task = open_task(model, device="cpu")
     picture = waves(8, height=256, width=256)
     picture[118:128, 30:230] = 240  # a scratch through five windows
@@ -169,7 +167,7 @@ def test_what_lies_across_windows_is_counted_once_with_its_whole_length(model: P
 
 
 def slide_run(folder: Path, model: Path) -> Path:
-    """A run over a slide of nine tiles that nobody has begun."""
+    """A new run over a slide of nine tiles."""
     folder.mkdir()
     cv2.imwrite(str(folder / "slide.png"), waves(5, height=640, width=640, spots=tuple(SPOTS)))
     card = read_card(model)
@@ -182,19 +180,19 @@ def slide_run(folder: Path, model: Path) -> Path:
     return folder
 
 
-def finds(folder: Path) -> np.ndarray:
-    """Merged finds of a run, the sure ones."""
+def findings(folder: Path) -> np.ndarray:
+    """Merged findings of a run with a high confidence."""
     tiles, _ = read_journal(folder)
     grid = read_plan(folder).grid()
     found = merge_candidates(np.concatenate([rows for _, rows in tiles]), grid)
     return found[found["confidence"] > 0.5]
 
 
-def test_a_slide_gives_its_odd_places_and_a_map_that_survives_a_kill(model: Path, tmp_path: Path) -> None:
+def test_a_slide_gives_its_anomalies_and_a_map_that_survives_a_kill(model: Path, tmp_path: Path) -> None:
     whole = slide_run(tmp_path / "whole", model)
     status = run_job(run_model(whole))
     assert status["state"] == "finished" and status["tiles_done"] == status["tiles_total"] == 9
-    found = finds(whole)
+    found = findings(whole)
     assert matched(found, SPOTS) == [1] * len(SPOTS) and len(found) == len(SPOTS)
     assert (found["y1"] - found["y0"]).max() < 40 and (found["x1"] - found["x0"]).max() < 40
 
@@ -234,9 +232,9 @@ def test_when_memory_runs_out_a_tile_in_parts_gives_the_same(model: Path, monkey
 
     monkeypatch.setattr(AnomalyTask, "compute", small)
     told: list[str] = []
-    ladder = Ladder(task, told.append)
+    fallback = MemoryFallback(task, told.append)
     slots = torch.cat([slot_of(task, picture)] * 2)
-    founds = ladder.results(ladder.compute(slots, (256, 256)), (256, 256))
+    founds = fallback.results(fallback.compute(slots, (256, 256)), (256, 256))
     assert len(told) == 2 and "one tile" in told[0] and "in parts" in told[1]
     for found in founds:
         assert found.heat is not None and whole.heat is not None and found.heat.shape == whole.heat.shape
@@ -244,7 +242,7 @@ def test_when_memory_runs_out_a_tile_in_parts_gives_the_same(model: Path, monkey
         assert matched(found.candidates, SPOTS[:2]) == [1, 1] and len(found.candidates) == 2
 
 
-def test_bytes_prepared_for_a_graphics_card_score_alike_on_the_processor(model: Path) -> None:
+def test_bytes_prepared_for_a_gpu_have_the_same_scores_on_the_cpu(model: Path) -> None:
     task = open_task(model, device="cpu")
     picture = waves(8, height=250, width=243, spots=SPOTS[:2])
     scores, found = answered(task, picture)
@@ -258,7 +256,7 @@ def test_larger_windows_see_larger_things(model: Path, tmp_path: Path) -> None:
     large = changed(model, tmp_path / "m", card={"overlap_px": 64}, scales=[1.0, 4.0])
     single, task = open_task(model, device="cpu"), open_task(large, device="cpu")
     picture = waves(8, height=256, width=256)
-    picture[88:168, 88:168] = 200  # what is even inside is given back well, if it is seen from near
+    picture[88:168, 88:168] = 200  # small windows see it as uniform, which is reconstructed well
     _, found = answered(task, picture)
     _, near = answered(single, picture)
     assert found.heat is not None and near.heat is not None and found.heat.shape == near.heat.shape
@@ -266,7 +264,7 @@ def test_larger_windows_see_larger_things(model: Path, tmp_path: Path) -> None:
     assert task.parts((256, 256)) == [] and len(single.parts((256, 256))) == 4
 
 
-def test_what_cannot_be_an_anomaly_model_is_refused(model: Path, tmp_path: Path) -> None:
+def test_invalid_anomaly_models_are_rejected(model: Path, tmp_path: Path) -> None:
     card = json.loads((model / "model.json").read_text())
     anomaly = card["anomaly"]
     for wrong in (
@@ -278,7 +276,7 @@ def test_what_cannot_be_an_anomaly_model_is_refused(model: Path, tmp_path: Path)
             TASKS.get("anomaly").check(ModelCard.model_validate(card | wrong))
     with pytest.raises(ModelError, match="multiple of 16 px"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "odd", card={"tile_px": 250}, window_px=63))))
-    with pytest.raises(ModelError, match="out of the ordinary"):
+    with pytest.raises(ModelError, match="not a network that finds anomalies"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "light", card={"architecture": "light"}))))
     with pytest.raises(ModelError, match="do not fit"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "widths", card={"network": {"widths": [4, 4, 4, 4]}}))))

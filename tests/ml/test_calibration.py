@@ -1,4 +1,4 @@
-"""Confidences that mean what they say."""
+"""Calibrated confidences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microscope_qc.ml.evaluation.detection import Tally
 
 
 def tally_of(count: int) -> Tally:
-    """Two classes: class 0 is over-confident, class 1 says 0.3 when it is nearly always right."""
+    """Two classes: class 0 is over-confident, class 1 has 0.3 where it is nearly always right."""
     rng = np.random.default_rng(1)
     label = rng.integers(0, 2, count)
     score = np.where(label == 0, rng.uniform(0.4, 0.9, count), rng.uniform(0.1, 0.4, count))
@@ -35,11 +35,11 @@ def test_a_confidence_becomes_the_share_that_is_right() -> None:
         assert said[label == code].mean() == pytest.approx(hit[label == code].mean(), abs=0.03)
 
 
-def test_too_little_to_fit() -> None:
+def test_too_few_findings_to_fit() -> None:
     assert fit_calibration(tally_of(5)) is None
 
 
-def test_the_last_layer_carries_the_scaling() -> None:
+def test_the_calibration_is_folded_into_the_last_layer() -> None:
     torch.manual_seed(2)
     network = build_network("ssd-tiny", {}, classes=3).eval()
     pictures = torch.randn(1, 3, 128, 128)

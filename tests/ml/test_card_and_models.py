@@ -1,4 +1,4 @@
-"""Cards, weights, finding models, and files that are no models."""
+"""Cards, weights, searching for models, and files that are not models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_card_without_weights(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.PKL", "last.ckpt"])
-def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
+def test_pickles_are_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\x80\x04.")
     with pytest.raises(ModelError, match="pickle"):
         load_card(tmp_path / name)
@@ -118,7 +118,7 @@ def test_damaged_cards(model: Path, tmp_path: Path, content: bytes) -> None:
         load_card(folder)
 
 
-def test_unknown_names_and_foreign_files(tmp_path: Path) -> None:
+def test_unknown_names_and_other_files(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model"):
         model_folder("does-not-exist")
     with pytest.raises(ModelError, match="no model"):

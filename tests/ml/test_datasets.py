@@ -1,4 +1,4 @@
-"""Data sets on disk, and the crops taken from them."""
+"""Data sets on disk, and crops taken from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from learning_toys import coco_folder, draw
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.datasets import AnnotatedImage, Dataset, load_dataset, split
-from microscope_qc.ml.datasets.coco import find_picture
+from microscope_qc.ml.datasets.coco import find_image
 from microscope_qc.ml.datasets.crops import CropSampler, load_scaled
 
 VOC = """<annotation><filename>{name}</filename><size><width>192</width><height>192</height><depth>3</depth></size>
@@ -27,21 +27,21 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_coco(coco: Path) -> None:
     data = load_dataset(coco)
     assert data.classes == ["SQ", "DI"]
-    assert len(data.pictures) == 4
+    assert len(data.images) == 4
     assert data.counts() == {"SQ": 12, "DI": 12}
     wanted = [box for code, box in draw(0)[1] if code == "SQ"]
-    picture = next(p for p in data.pictures if p.path.name == "p0.png")
+    picture = next(p for p in data.images if p.path.name == "p0.png")
     np.testing.assert_allclose(sorted(picture.boxes[picture.labels == 0].tolist()), sorted(wanted))
 
 
-def test_names_from_files_are_never_followed_out(coco: Path, tmp_path: Path) -> None:
-    assert find_picture(coco, "../../somewhere/p0.png") == coco / "p0.png"
-    assert find_picture(coco, "C:\\pictures\\p1.png") == coco / "p1.png"
-    assert find_picture(tmp_path, "/etc/passwd") is None
-    assert find_picture(tmp_path, "..") is None
+def test_names_from_files_never_lead_out_of_the_folder(coco: Path, tmp_path: Path) -> None:
+    assert find_image(coco, "../../somewhere/p0.png") == coco / "p0.png"
+    assert find_image(coco, "C:\\pictures\\p1.png") == coco / "p1.png"
+    assert find_image(tmp_path, "/etc/passwd") is None
+    assert find_image(tmp_path, "..") is None
 
 
-def test_voc_corners_are_edges_as_our_own_export_writes_them(coco: Path, tmp_path: Path) -> None:
+def test_voc_corners_are_edges_as_in_our_export(coco: Path, tmp_path: Path) -> None:
     import xml.etree.ElementTree as tree
 
     (tmp_path / "IMAGES").mkdir()
@@ -51,7 +51,7 @@ def test_voc_corners_are_edges_as_our_own_export_writes_them(coco: Path, tmp_pat
     tree.fromstring(VOC.format(name="x"))  # the sample itself is sound
     data = load_dataset(tmp_path)
     assert data.classes == ["DI"]
-    np.testing.assert_allclose(data.pictures[0].boxes, [[21, 11, 50, 30]])
+    np.testing.assert_allclose(data.images[0].boxes, [[21, 11, 50, 30]])
 
 
 @pytest.mark.parametrize(
@@ -75,24 +75,24 @@ def test_damaged_coco(coco: Path, tmp_path: Path, change: dict) -> None:
         load_dataset(tmp_path)
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_missing_data_sets(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no annotations"):
         load_dataset(tmp_path)
     with pytest.raises(ModelError, match="does not exist"):
         load_dataset(tmp_path / "missing")
 
 
-def test_split_leaves_nothing_out_and_nothing_twice(coco: Path) -> None:
+def test_split_uses_everything_exactly_once(coco: Path) -> None:
     data = load_dataset(coco)
     train, held = split(data, share=0.25, seed=3)
-    assert len(train.pictures) == 3 and len(held.pictures) == 1
-    assert {p.path for p in train.pictures} | {p.path for p in held.pictures} == {p.path for p in data.pictures}
-    lone = type(data)(data.classes, data.pictures[:1], data.names)
+    assert len(train.images) == 3 and len(held.images) == 1
+    assert {p.path for p in train.images} | {p.path for p in held.images} == {p.path for p in data.images}
+    lone = type(data)(data.classes, data.images[:1], data.names)
     upper, lower = split(lone, share=0.5, seed=3)
-    assert upper.pictures[0].area == (0, 0, 96, 192) and lower.pictures[0].area == (96, 0, 192, 192)
+    assert upper.images[0].area == (0, 0, 96, 192) and lower.images[0].area == (96, 0, 192, 192)
     assert sum(upper.counts().values()) + sum(lower.counts().values()) == 6
-    assert load_scaled(lower.pictures[0], None).pixels.shape == (96, 192, 3)
-    assert (load_scaled(lower.pictures[0], None).boxes[:, 2] <= 96).all()
+    assert load_scaled(lower.images[0], None).pixels.shape == (96, 192, 3)
+    assert (load_scaled(lower.images[0], None).boxes[:, 2] <= 96).all()
 
 
 def test_crops_keep_boxes_on_their_objects(coco: Path) -> None:
@@ -121,7 +121,7 @@ def test_crops_are_the_same_for_the_same_step(coco: Path) -> None:
         np.testing.assert_array_equal(a.boxes, b.boxes)
 
 
-def test_crops_are_no_larger_than_the_pictures_need(coco: Path) -> None:
+def test_crops_are_not_larger_than_the_pictures_need(coco: Path) -> None:
     assert CropSampler(load_dataset(coco), side=512, model_um=None, seed=5, stride_px=64).side == 192
 
 
@@ -129,11 +129,11 @@ def test_fingerprint_sees_every_box(coco: Path) -> None:
     data = load_dataset(coco)
     before = data.fingerprint()
     assert before == load_dataset(coco).fingerprint()
-    data.pictures[0].boxes[0, 0] += 1
+    data.images[0].boxes[0, 0] += 1
     assert data.fingerprint() != before
 
 
-def test_a_defect_that_is_cut_off_by_the_crop_is_asked_for_only_where_enough_of_it_is_seen(tmp_path: Path) -> None:
+def test_a_defect_cut_by_the_crop_counts_only_where_enough_of_it_is_visible(tmp_path: Path) -> None:
     picture = np.full((128, 512, 3), 120, np.uint8)
     picture[44:84, 100:140] = 20
     cv2.imwrite(str(tmp_path / "p.png"), picture)
@@ -142,7 +142,7 @@ def test_a_defect_that_is_cut_off_by_the_crop_is_asked_for_only_where_enough_of_
     asked = ignored = 0
     for step in range(200):
         for crop in sampler.batch(step, 4):
-            # of a square that is cut along one side the shorter side tells how much is seen
+            # the shorter side of a square that is cut along one side shows how much of it is visible
             for box in crop.boxes:
                 assert min(box[2:] - box[:2]) >= 0.39 * max(box[2:] - box[:2])
             for box in crop.ignore:

@@ -1,4 +1,4 @@
-"""How many processor cores a model takes."""
+"""How many CPU cores a model uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def six_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_every_core_or_what_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     use_threads()
     assert torch.get_num_threads() == 6
     monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda self: [3, 4], raising=False)
@@ -30,7 +30,7 @@ def test_every_core_or_what_this_process_may_use(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("said", "threads"), [("1", 1), ("3", 3), ("2,4", 2), ("all", 6), ("0", 6), ("", 6)])
-def test_who_says_how_many_is_heeded(monkeypatch: pytest.MonkeyPatch, said: str, threads: int) -> None:
+def test_omp_num_threads_is_respected(monkeypatch: pytest.MonkeyPatch, said: str, threads: int) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", said)
     use_threads()
     assert torch.get_num_threads() == threads

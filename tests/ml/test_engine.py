@@ -1,4 +1,4 @@
-"""The child's side of a detection, driven in this process."""
+"""The child's side of a detection, run in this process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def content(folder: Path) -> dict[int, list]:
     return {tile: candidates.tolist() for tile, candidates in tiles}
 
 
-def test_a_run_stopped_anywhere_gives_what_an_undisturbed_one_gives(model: Path, picture: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_anywhere_ends_like_an_uninterrupted_one(model: Path, picture: Path, tmp_path: Path) -> None:
     whole = run_folder(tmp_path / "whole", model, picture)
     status = run_job(run_model(whole))
     expected = content(whole)
@@ -67,7 +67,7 @@ def test_a_run_stopped_anywhere_gives_what_an_undisturbed_one_gives(model: Path,
     assert read_status(parts)["state"] == "stopped"
     journal = parts / JOURNAL_NAME
     lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(lines[:3]) + lines[3][:-9])  # killed while it wrote its fourth tile
+    journal.write_bytes(b"".join(lines[:3]) + lines[3][:-9])  # killed while writing its fourth tile
     status = run_job(run_model(parts))
     assert status["tiles_done"] == 9
     assert content(parts) == expected
@@ -119,7 +119,7 @@ def test_what_cannot_be_used_fails_clearly(
     assert read_status(folder)["message"] == str(caught.value)
 
 
-def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(ProjectError):
         run_job(run_model(tmp_path))
     (tmp_path / "card.json").write_text('{"model": "x"}')
@@ -151,7 +151,7 @@ def test_pictures_are_averaged_whatever_the_factor(shape: tuple[int, int]) -> No
     assert resized(picture, picture.shape[:2]) is picture
 
 
-def test_tiles_of_a_strip_are_those_that_are_read_alone(picture: Path) -> None:
+def test_tiles_read_in_a_strip_equal_those_read_separately(picture: Path) -> None:
     from microscope_qc.slides import open_slide
 
     grid = TileGrid(Region(0, 0, 600, 600), 192, 48)
@@ -159,7 +159,7 @@ def test_tiles_of_a_strip_are_those_that_are_read_alone(picture: Path) -> None:
         reader = TileReader(slide.scene(None), scale=(1.5, 1.5), tile_shape=(192, 192), shape=(128, 128))
         tiles = list(grid)[:4]
         assert reader.strips(tiles, longest=4) == [4] and reader.strips(tiles, longest=2) == [2, 2]
-        assert reader.strips([tiles[0], tiles[1], tiles[3]], longest=4) == [2, 1], "what lies between is not read"
+        assert reader.strips([tiles[0], tiles[1], tiles[3]], longest=4) == [2, 1], "the gap is not read"
         for together, tile in zip(reader.read(tiles), tiles, strict=True):
             (alone,) = reader.read([tile])
             np.testing.assert_array_equal(together, alone)
@@ -170,18 +170,18 @@ def test_tiles_of_a_strip_are_those_that_are_read_alone(picture: Path) -> None:
         assert odd.strips(tiles, longest=4) == [1, 1, 1, 1]
 
 
-def test_what_lies_beside_a_seam_is_the_neighbours() -> None:
+def test_candidates_close_to_a_seam_belong_to_the_neighbour() -> None:
     grid = TileGrid(Region(0, 0, 300, 300), 200, 100)
     rows = np.zeros(4, CANDIDATE_DTYPE)
     rows["y0"], rows["y1"] = 50, 60
     rows["x0"], rows["x1"] = [150, 140, 110, 0], [170, 166, 200, 30]
-    # the right-hand tile begins at 100: what has its middle beyond 155 lies further inside it
+    # the right-hand tile starts at 100: candidates with their centre beyond 155 are further inside it
     assert in_valid_area(rows, grid[0], grid=grid).tolist() == [False, True, True, True]
     rows["x0"], rows["x1"] = [110, 110, 270, 100], [139, 181, 300, 300]
     assert in_valid_area(rows, grid[1], grid=grid).tolist() == [False, True, True, True]
 
 
-def test_what_two_tiles_see_whole_or_in_part_is_told_by_one_at_least() -> None:
+def test_what_two_tiles_see_completely_or_partly_is_reported_by_at_least_one() -> None:
     grid = TileGrid(Region(30, 30, 1000, 1000), 200, 80, (32.0, 32.0))
     assert [int(start) for start in grid.starts[0][:3]] == [0, 128, 256]
     for length in (5, 60, 100, 330):
@@ -193,11 +193,11 @@ def test_what_two_tiles_see_whole_or_in_part_is_told_by_one_at_least() -> None:
                 row["x0"], row["x1"] = max(start, tile.x0), min(start + length, tile.x1)
                 if tile.y0 == 0 and row["x1"][0] > row["x0"][0] and in_valid_area(row, tile, grid=grid)[0]:
                     told.append((float(row["x0"][0]), float(row["x1"][0])))
-            assert told[0][0] == start and told[-1][1] == start + length, "joined, they are whole"
+            assert told[0][0] == start and told[-1][1] == start + length, "together they are complete"
             assert all(left[1] >= right[0] for left, right in itertools.pairwise(told))
 
 
-def test_a_find_beside_a_drawn_area_is_not_taken() -> None:
+def test_a_finding_outside_a_drawn_area_is_dropped() -> None:
     grid = TileGrid(Region(50, 50, 500, 500), 200, 80, (40.0, 40.0))
     rows = np.zeros(2, CANDIDATE_DTYPE)
     rows["y0"], rows["y1"], rows["x0"], rows["x1"] = 60, 70, [41, 45], [51, 59]
@@ -210,7 +210,7 @@ def test_plan_grid() -> None:
     assert len(grid) == 9 and grid[8] == Region(344, 344, 600, 600)
     assert lattice(64, 384, scale=(3.0, 3.0)) == (192.0, 192.0), "of the bundled detector"
     assert lattice(64, 335, scale=(2.6163, 2.6163)) == pytest.approx((167.44, 167.44), abs=0.01)
-    assert lattice(64, 300, scale=(3.0, 3.0)) == (0.0, 0.0), "too little would be left of the overlap"
+    assert lattice(64, 300, scale=(3.0, 3.0)) == (0.0, 0.0), "the remaining overlap would be too small"
     moved = RunPlan(region=[-100, 250, 900, 900], tile_px=256, overlap_px=64, lattice_px=[32.0, 32.0]).grid()
     assert moved.starts[0].tolist() == [-128, 64, 256, 448, 640, 644] and moved.starts[1].tolist() == [
         224,

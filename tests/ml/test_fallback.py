@@ -1,4 +1,4 @@
-"""Memory that runs out at every stage: half the batch, half the tile, the processor, and what is said."""
+"""Memory that runs out at every stage: half the batch, half the tile, the CPU, and what the user is told."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from microscope_qc.ml.architectures.loading import load_task
 from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.engine.batch_size import batch_size, by_trial, cache_file
-from microscope_qc.ml.engine.fallback import Ladder, OutOfMemory
+from microscope_qc.ml.engine.fallback import MemoryFallback, OutOfMemory
 from microscope_qc.ml.engine.streams import stream_count
 from microscope_qc.ml.tasks.on_device import OnDevice, compiling_pays
 from microscope_qc.project.runs.journal import read_journal, read_status
@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_folder(folder: Path, model: Path) -> Path:
-    """A run of nine tiles that nobody has begun."""
+    """A new run of nine tiles."""
     folder.mkdir()
     cv2.imwrite(str(folder / "slide.png"), draw(3, size=640, count=16)[0])
     card = {
@@ -45,7 +45,7 @@ def run_folder(folder: Path, model: Path) -> Path:
 
 
 class Card:
-    """Plays a graphics card with room for so many pixels at once: a run may not hold more until it has left it."""
+    """Simulates a GPU with memory for so many pixels: a run must not hold more until it has left the GPU."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, room: int, processor_room: int = 1 << 60) -> None:
         self.left = False
@@ -61,7 +61,7 @@ class Card:
             move(task)
 
         class Device:
-            """What the ladder asks a device."""
+            """The part of a device that the fallback uses."""
 
             @property
             def type(device) -> str:
@@ -69,16 +69,16 @@ class Card:
 
         monkeypatch.setattr(OnDevice, "compute", compute)
         monkeypatch.setattr(OnDevice, "to_cpu", to_cpu)
-        ladder = Ladder.__init__
+        original = MemoryFallback.__init__
 
-        def ladder_begin(rung: Ladder, task: Any, tell: Any) -> None:
-            ladder(rung, _Played(task, Device()), tell)
+        def begin(fallback: MemoryFallback, task: Any, tell: Any) -> None:
+            original(fallback, _Played(task, Device()), tell)
 
-        monkeypatch.setattr(Ladder, "__init__", ladder_begin)
+        monkeypatch.setattr(MemoryFallback, "__init__", begin)
 
 
 class _Played:
-    """A task whose device is another one than it says."""
+    """A task that reports another device than the one it uses."""
 
     def __init__(self, task: Any, device: Any) -> None:
         self._task, self.device = task, device
@@ -105,7 +105,7 @@ PARTS = 192 * 192  # half a tile and half of the overlap
         (10, ["2 tiles", "one tile", "in parts", "processor"]),
     ],
 )
-def test_a_run_goes_on_when_memory_runs_out(
+def test_a_run_continues_when_memory_runs_out(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, said: list[str]
 ) -> None:
     undisturbed = run_folder(tmp_path / "undisturbed", model)
@@ -120,7 +120,7 @@ def test_a_run_goes_on_when_memory_runs_out(
     assert played.left == ("processor" in said)
     before, after = boxes(undisturbed), boxes(folder)
     assert set(before) == set(after)
-    if "in parts" in said[-1:]:  # parts see less around them; with a network that was trained, see below
+    if "in parts" in said[-1:]:  # parts see less context; for a trained network see below
         return
     for tile, rows in before.items():
         assert len(rows) == len(after[tile])
@@ -129,7 +129,7 @@ def test_a_run_goes_on_when_memory_runs_out(
         np.testing.assert_allclose(after[tile]["confidence"], rows["confidence"], atol=0.01)
 
 
-def test_when_nothing_helps_the_person_is_told(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_nothing_helps_the_user_is_told(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Card(monkeypatch, room=10, processor_room=10)
     folder = run_folder(tmp_path / "run", model)
     with pytest.raises(OutOfMemory, match=r"memory is not enough.*Close other programs"):
@@ -149,10 +149,10 @@ def test_a_trained_detector_finds_the_same_in_parts() -> None:
     slots = torch.zeros((1, 512, 512, 3))
     task.prepare(picture, slots[0].numpy())
     told: list[str] = []
-    ladder = Ladder(task, told.append)
-    (whole,) = ladder.results(ladder.compute(slots, (512, 512)), (512, 512))
-    ladder._apart = True
-    (parts,) = ladder.results(ladder.compute(slots, (512, 512)), (512, 512))
+    fallback = MemoryFallback(task, told.append)
+    (whole,) = fallback.results(fallback.compute(slots, (512, 512)), (512, 512))
+    fallback._apart = True
+    (parts,) = fallback.results(fallback.compute(slots, (512, 512)), (512, 512))
     assert len(whole.candidates) > 5
     corners = [
         np.stack([rows[name] for name in ("y0", "x0", "y1", "x1")], axis=1)
@@ -174,14 +174,14 @@ def test_parts_of_a_tile_cover_it(model: Path) -> None:
     assert task.parts((64, 64)) == []
 
 
-def test_what_lacks_memory_and_what_does_not() -> None:
+def test_which_errors_mean_a_lack_of_memory() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
-def test_a_batch_size_is_tried_once(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_size_is_measured_once(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path / "cache"))
     task = load_task(RunPlan(model=str(model), device="cpu"))
     best = batch_size(task, (TILE, TILE), tiles=1000)
@@ -197,8 +197,8 @@ def test_a_trial_ends_where_memory_does(model: Path, monkeypatch: pytest.MonkeyP
     assert by_trial(task, (TILE, TILE)) <= 2
 
 
-def test_the_smallest_batch_is_taken_that_is_nearly_the_quickest(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    each = {1: 1.0, 2: 0.99, 4: 0.80, 8: 0.79}  # two gain nothing, four do, eight hardly more
+def test_the_smallest_nearly_fastest_batch_is_used(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = {1: 1.0, 2: 0.99, 4: 0.80, 8: 0.79}  # four are faster than two, eight hardly faster than four
     monkeypatch.setattr(
         "microscope_qc.ml.engine.batch_size._seconds", lambda task, slots, shape: len(slots) * each[len(slots)]
     )
@@ -206,7 +206,7 @@ def test_the_smallest_batch_is_taken_that_is_nearly_the_quickest(model: Path, mo
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"x": "y"}', ""])
-def test_a_damaged_memory_of_batch_sizes_is_no_obstacle(
+def test_a_damaged_cache_of_batch_sizes_is_ignored(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     monkeypatch.setenv("MICROSCOPE_QC_CACHE", str(tmp_path))
@@ -215,9 +215,7 @@ def test_a_damaged_memory_of_batch_sizes_is_no_obstacle(
     assert batch_size(load_task(RunPlan(model=str(model), device="cpu")), (TILE, TILE), tiles=1000) == 2
 
 
-def test_a_network_that_cannot_be_compiled_is_run_as_it_was_written(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_cannot_be_compiled_is_run_uncompiled(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def compile(network: Any, **options: Any) -> Any:
         def fails(pictures: torch.Tensor) -> Any:
             calls.append(1)

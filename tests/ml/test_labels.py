@@ -1,4 +1,4 @@
-"""Label maps: written tile by tile, whole after a kill; a task and a network of another package give them."""
+"""Label maps of a task and a network from another package: written tile by tile, complete after a kill."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def picture(side: int = SIDE) -> np.ndarray:
 
 
 def truth(pixels: np.ndarray) -> np.ndarray:
-    """Class of every cell, seen all at once."""
+    """Class of every cell, computed for the whole picture."""
     rows, columns = pixels.shape[0] // CELL, pixels.shape[1] // CELL
     means = pixels[..., 0].astype(np.float32).reshape(rows, CELL, columns, CELL).mean(axis=(1, 3))
     return np.digitize(means, EDGES, right=True)
@@ -66,7 +66,7 @@ def labels_of(folder: Path) -> np.ndarray:
     return found.read()
 
 
-def test_a_killed_run_gives_the_map_of_an_undisturbed_one(project: Project, tmp_path: Path) -> None:
+def test_a_killed_run_gives_the_map_of_an_uninterrupted_one(project: Project, tmp_path: Path) -> None:
     slide = project.slides[0].id
     whole = prepare_run(project, slide, band_model(tmp_path / "quick"), device="cpu", everything=True)
     assert whole.plan.lattice_px == (float(CELL), float(CELL)), "the stride is asked of the architecture"
@@ -85,7 +85,7 @@ def test_a_killed_run_gives_the_map_of_an_undisturbed_one(project: Project, tmp_
     assert 0 < done < 16
     half = labels_of(slow.folder)
     assert (half == -1).any() and (half[half >= 0] == truth(picture())[half >= 0]).all()
-    # the map of its last tile is whole, its line is torn: it is done again
+    # the map of its last tile is complete, but its line is truncated: it is computed again
     journal = slow.folder / JOURNAL_NAME
     journal.write_bytes(journal.read_bytes()[:-5])
     assert run_job(run_model(slow.folder))["tiles_done"] == 16
@@ -108,7 +108,7 @@ def test_at_another_scale_every_place_has_one_label(project: Project, tmp_path: 
     assert (labels == expected).mean() > 0.9, "only at borders between classes it may differ"
 
 
-def test_cells_are_written_and_read_where_they_lie(tmp_path: Path) -> None:
+def test_cells_are_written_and_read_at_their_places(tmp_path: Path) -> None:
     card = MapCard((10.0, 20.0), (5.0, 5.0), (4, 6), ("A", "B"))
     written = LabelMap.create(tmp_path, card)
     both = np.array([[0, 1, 1, 1], [1, 1, 0, 0]])
@@ -120,7 +120,7 @@ def test_cells_are_written_and_read_where_they_lie(tmp_path: Path) -> None:
     assert read.read().tolist() == [[0, 1, 1, 0, 0, 0], [1, 1, 0, 0, 1, 1], [-1] * 6, [-1] * 6]
     assert read.read(Region(15, 24, 21, 36)).tolist() == [[1, 1, 0, 0], [-1] * 4]
     again = LabelMap.create(tmp_path, card)
-    assert again.read().tolist() == read.read().tolist(), "a run that goes on keeps what is there"
+    assert again.read().tolist() == read.read().tolist(), "a continued run keeps what is there"
     assert LabelMap.create(tmp_path, MapCard((0.0, 0.0), (5.0, 5.0), (2, 2), ("A",))).read().tolist() == [[-1, -1]] * 2
     (tmp_path / LABELS_NAME).write_bytes(b"no numbers")
     with pytest.raises(ProjectError, match="label map"):
@@ -129,7 +129,7 @@ def test_cells_are_written_and_read_where_they_lie(tmp_path: Path) -> None:
 
 
 def test_without_the_other_package_its_models_are_not_run(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="task bands cannot be run over slides"):
+    with pytest.raises(ModelError, match="cannot run models for the task bands"):
         open_task(band_model(tmp_path / "m"))
 
 

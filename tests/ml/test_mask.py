@@ -1,4 +1,4 @@
-"""Resin and empty area are left out, a defect never."""
+"""Resin and empty area are skipped, defects never."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from microscope_qc.slides.pixels import Level
 from microscope_qc.slides.pyramid.write import write_ome_zarr
 
 
-class Picture(Mosaic):
-    """An array with a pyramid, and before it so many finer levels that hold nothing and take no memory."""
+class PyramidInMemory(Mosaic):
+    """An array with a pyramid, and ``finer`` empty levels before it that need no memory."""
 
     def __init__(self, pixels: np.ndarray, *, finer: int = 0) -> None:
         height, width = pixels.shape[:2]
@@ -45,11 +45,11 @@ class Picture(Mosaic):
 
 
 def in_resin(picture: np.ndarray, *, margin: int, seed: int = 0) -> np.ndarray:
-    """A picture with resin around it: even, a little brighter to one side, with the camera's noise."""
+    """A picture with resin around it: uniform, a little brighter to one side, with camera noise."""
     height, width = picture.shape[0] + 2 * margin, picture.shape[1] + 2 * margin
     rng = np.random.default_rng(seed)
     slope = np.linspace(58, 70, width, dtype=np.float32)[None, :, None]
-    # a piece of noise again and again: drawing all of it anew took most of the time of these tests
+    # one piece of noise is repeated: drawing all of it took most of the time of these tests
     noise = np.tile(rng.normal(0, 3.0, (521, 523, 3)).astype(np.float32), (height // 521 + 1, width // 523 + 1, 1))
     noise = noise[:height, :width]
     noise += slope
@@ -59,7 +59,7 @@ def in_resin(picture: np.ndarray, *, margin: int, seed: int = 0) -> np.ndarray:
 
 
 def seen(mask: AreaMask | None, boxes: np.ndarray, *, shift: int = 0) -> np.ndarray:
-    """Whether every box (N, 4) lies wholly where one looks."""
+    """Whether every box (N, 4) is completely inside the scanned cells."""
     if mask is None:
         return np.ones(len(boxes), bool)
     inside = []
@@ -71,7 +71,7 @@ def seen(mask: AreaMask | None, boxes: np.ndarray, *, shift: int = 0) -> np.ndar
     return np.array(inside)
 
 
-def test_no_drawn_defect_lies_outside(request: pytest.FixtureRequest) -> None:
+def test_no_drawn_defect_is_outside(request: pytest.FixtureRequest) -> None:
     from microscope_qc.synthetic.electrode import ElectrodeSlide
     from microscope_qc.synthetic.magnet import MagnetSlide
     from microscope_qc.synthetic.particles import ParticleSlide
@@ -84,15 +84,15 @@ def test_no_drawn_defect_lies_outside(request: pytest.FixtureRequest) -> None:
             boxes = np.array([(d.y0, d.x0, d.y1, d.x1) for d in slide.defects], float).reshape(-1, 4)
             margin = 1024 if long else 640
             picture = in_resin(slide.read(0, 0, side, side), margin=margin, seed=seed)
-            mosaic = Picture(picture)
+            mosaic = PyramidInMemory(picture)
             mask = find_material(mosaic, Region(0, 0, *picture.shape[:2]), scale=(3.0, 3.0))
             assert mask is not None and len(boxes) > 3
             assert seen(mask, boxes, shift=margin).all()
-            assert 0.35 < mask.look.mean() < 0.85, "resin around it is left out"
+            assert 0.35 < mask.look.mean() < 0.85, "resin around it is skipped"
             assert set(mosaic.read_levels) == {3}, "only the coarse level was read"
 
 
-def test_no_real_defect_lies_outside(real_data: Path, request: pytest.FixtureRequest) -> None:
+def test_no_real_defect_is_outside(real_data: Path, request: pytest.FixtureRequest) -> None:
     folder = real_data / "detection" / "neu-det"
     files = sorted(folder.rglob("*.xml"))[:: 20 if not request.config.getoption("--long") else 1]
     for start in range(0, len(files) - 15, 16):
@@ -107,18 +107,18 @@ def test_no_real_defect_lies_outside(real_data: Path, request: pytest.FixtureReq
                 boxes.append([y + y0, x + x0, y + y1, x + x1])
         montage = np.vstack([np.hstack(tiles[row * 4 : row * 4 + 4]) for row in range(4)])
         picture = in_resin(montage, margin=512)
-        mask = find_material(Picture(picture), Region(0, 0, *picture.shape[:2]), scale=(1.0, 1.0))
+        mask = find_material(PyramidInMemory(picture), Region(0, 0, *picture.shape[:2]), scale=(1.0, 1.0))
         assert seen(mask, np.array(boxes, float), shift=512).all(), files[start]
 
 
 @pytest.mark.parametrize("spread", [2.0, 0.0])
-def test_a_picture_of_little_contrast_is_looked_at_everywhere(spread: float) -> None:
+def test_a_picture_of_little_contrast_is_scanned_everywhere(spread: float) -> None:
     pixels = np.random.default_rng(1).normal(128, spread, (2048, 2048, 3)).clip(0, 255).astype(np.uint8)
-    assert find_material(Picture(pixels), Region(0, 0, 2048, 2048), scale=(3.0, 3.0)) is None
+    assert find_material(PyramidInMemory(pixels), Region(0, 0, 2048, 2048), scale=(3.0, 3.0)) is None
 
 
-def test_without_a_coarse_level_nothing_is_left_out() -> None:
-    mosaic = Picture(in_resin(np.random.default_rng(0).integers(0, 255, (600, 600, 3), np.uint8), margin=600))
+def test_without_a_coarse_level_nothing_is_skipped() -> None:
+    mosaic = PyramidInMemory(in_resin(np.random.default_rng(0).integers(0, 255, (600, 600, 3), np.uint8), margin=600))
     mosaic.levels = mosaic.levels[:1]
     mosaic.stored_levels = 1
     assert find_material(mosaic, Region(0, 0, *mosaic.shape), scale=(3.0, 3.0)) is None
@@ -138,7 +138,7 @@ def test_tiles_of_a_mask() -> None:
         mask_from(np.zeros((3, 3), bool), region=Region(0, 0, 3, 3), cell_px=(1, 1))
 
 
-def test_a_mask_is_kept_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+def test_a_mask_is_stored_and_a_damaged_one_is_reported(tmp_path: Path) -> None:
     look = np.random.default_rng(0).random((30, 40)) > 0.5
     write_mask(tmp_path, mask_from(look, region=Region(0, 0, 300, 400), cell_px=(10, 10)))
     read = read_mask(tmp_path)
@@ -151,7 +151,7 @@ def test_a_mask_is_kept_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert read_mask(tmp_path) is None
 
 
-def test_a_run_leaves_resin_out_and_says_so(tmp_path: Path) -> None:
+def test_a_run_skips_resin_and_says_so(tmp_path: Path) -> None:
     model = untrained_model(tmp_path / "toy")
     material = np.random.default_rng(2).integers(30, 230, (512, 512, 3), np.uint8)
     material = cv2.resize(material[::8, ::8], (512, 512), interpolation=cv2.INTER_NEAREST)
@@ -188,7 +188,7 @@ def test_a_run_leaves_resin_out_and_says_so(tmp_path: Path) -> None:
         assert len(rows) == (len(answers["all"][tile]) if tile in looked else 0)
 
 
-def test_a_mask_goes_through_a_project_as_text() -> None:
+def test_a_mask_survives_storage_as_text() -> None:
     look = np.random.default_rng(3).random((13, 25)) > 0.5
     mask = AreaMask(Region(0, 0, 1290, 2499), (100.0, 100.0), look)
     again = mask_from_dict(json.loads(json.dumps(mask_to_dict(mask))), (1290, 2499))
@@ -212,7 +212,7 @@ def test_a_mask_goes_through_a_project_as_text() -> None:
         {"region": [5, 5, 5, 5]},
     ],
 )
-def test_a_stored_mask_that_is_damaged_is_named(change: dict) -> None:
+def test_a_stored_mask_that_is_damaged_is_reported(change: dict) -> None:
     mask = AreaMask(Region(0, 0, 1290, 2499), (100.0, 100.0), np.ones((13, 25), bool))
     with pytest.raises(InputError, match="cannot be read"):
         mask_from_dict(mask_to_dict(mask) | change, (1290, 2499))
@@ -221,7 +221,7 @@ def test_a_stored_mask_that_is_damaged_is_named(change: dict) -> None:
             mask_from_dict(nothing, (1290, 2499))
 
 
-def test_a_mask_begins_open_or_empty_with_cells_that_suit_the_slide() -> None:
+def test_a_new_mask_is_full_or_empty_with_cells_that_suit_the_slide() -> None:
     for shape in ((200_000, 200_000), (1200, 1600), (7, 9_000_000), (1, 1)):
         empty, whole = open_mask(shape, look=False), open_mask(shape, look=True)
         assert not empty.look.any() and whole.look.all()
@@ -231,7 +231,7 @@ def test_a_mask_begins_open_or_empty_with_cells_that_suit_the_slide() -> None:
         assert whole.tile_count(grid) == len(grid) and empty.tile_count(grid) == 0
 
 
-def test_the_count_of_tiles_is_that_of_the_tiles() -> None:
+def test_the_number_of_tiles_agrees_with_the_tiles() -> None:
     rng = np.random.default_rng(5)
     for _ in range(20):
         mask = AreaMask(Region(0, 0, 900, 1300), (31.0, 47.0), rng.random((30, 28)) > rng.random())
@@ -243,17 +243,17 @@ def test_the_count_of_tiles_is_that_of_the_tiles() -> None:
             assert (tile in mask.tiles(grid)) == bool(cells.any())
 
 
-def test_looking_for_material_says_how_far_it_is_and_stops_when_asked() -> None:
-    # only the coarse level is there, in many parts: however slow this thread is, they are not all read when it looks
+def test_the_search_for_material_reports_progress_and_stops_when_asked() -> None:
+    # only the coarse level exists, in many parts: however slow this thread is, they are not all read when it checks
     material = np.random.default_rng(0).integers(0, 255, (1536, 1536, 3), np.uint8)
-    mosaic = Picture(in_resin(material, margin=1152), finer=2)
+    mosaic = PyramidInMemory(in_resin(material, margin=1152), finer=2)
     region = Region(0, 0, *mosaic.shape)
     job = material_job(mosaic, region, scale=(1.0, 1.0))
     first = next(job)
     assert 0 < first.done < first.total and first.unit == "parts"
     job.close()
     read = len(mosaic.read_levels)
-    assert read < first.total, "what was not begun is not read any more"
+    assert read < first.total, "parts that were not started are not read"
     mask = find_material(mosaic, region, scale=(1.0, 1.0))
     assert mask is not None and 0.1 < mask.look.mean() < 0.3
 
@@ -261,7 +261,7 @@ def test_looking_for_material_says_how_far_it_is_and_stops_when_asked() -> None:
 def test_boxes_that_reach_into_the_area_belong_to_it() -> None:
     look = np.zeros((4, 6), bool)
     look[1, 2] = True
-    mask = AreaMask(Region(100, 200, 500, 800), (100.0, 100.0), look)  # looks at y 200-300, x 400-500
+    mask = AreaMask(Region(100, 200, 500, 800), (100.0, 100.0), look)  # scans y 200-300, x 400-500
     boxes = [
         (210, 410, 220, 420),
         (290, 490, 310, 510),

@@ -12,10 +12,10 @@ from microscope_qc.ml.architectures.base import build_network
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.architectures.ssd.loss import BoxTarget, assign, detection_loss
 from microscope_qc.ml.architectures.ssd.network import decode
-from microscope_qc.ml.tasks.pictures import TaskFinder, find
+from microscope_qc.ml.tasks.images import TaskFinder, find
 
 
-def test_default_boxes_stand_on_the_middle_of_their_cells() -> None:
+def test_default_boxes_are_centred_on_their_cells() -> None:
     network = build_network("ssd-tiny", {}, classes=2)
     boxes, levels = network.default_boxes(128, 192)
     assert levels == [16 * 24 * 3, 8 * 12 * 3, 4 * 6 * 3, 2 * 3 * 3] and len(boxes) == sum(levels)
@@ -25,7 +25,7 @@ def test_default_boxes_stand_on_the_middle_of_their_cells() -> None:
     assert logits.shape == (1, sum(levels), 2) and offsets.shape == (1, sum(levels), 4)
 
 
-def test_every_defect_is_answered_for_whatever_its_shape() -> None:
+def test_every_defect_gets_a_default_box_whatever_its_shape() -> None:
     network = build_network("ssd-tiny", {}, classes=2)
     default, levels = network.default_boxes(256, 256)
     truth = torch.tensor([[10.0, 10, 16, 16], [40, 60, 240, 70], [100, 100, 220, 230], [3, 100, 9, 250]])
@@ -41,7 +41,7 @@ def test_offsets_of_zero_are_the_default_boxes() -> None:
     assert torch.isfinite(decode(torch.full((1, 4), 1000.0), default)).all()
 
 
-def test_ignored_places_cost_nothing() -> None:
+def test_ignored_places_add_no_loss() -> None:
     network = build_network("ssd-tiny", {}, classes=2)
     default, levels = network.default_boxes(128, 128)
     logits, offsets = torch.zeros(1, len(default), 2), torch.zeros(1, len(default), 4)
@@ -55,7 +55,7 @@ def test_ignored_places_cost_nothing() -> None:
     assert float(sum(free.values())) == 0.0 and float(sum(counted.values())) > 0.0
 
 
-def test_candidates_lie_inside_their_pictures(tmp_path, monkeypatch) -> None:
+def test_candidates_are_inside_their_pictures(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("microscope_qc.ml.architectures.ssd.task.MOST", 50)
     task = open_task(untrained_model(tmp_path / "m", bias=0.0), device="cpu")
     (found,) = find(task, [draw(1, size=128)[0][:90, :70]])
@@ -65,7 +65,7 @@ def test_candidates_lie_inside_their_pictures(tmp_path, monkeypatch) -> None:
     assert (np.diff(rows["confidence"]) <= 0).all() and set(rows["label"].tolist()) <= {0, 1}
 
 
-def test_a_batch_gives_what_single_pictures_give(tmp_path) -> None:
+def test_a_batch_gives_the_same_as_single_pictures(tmp_path) -> None:
     detector = TaskFinder(open_task(untrained_model(tmp_path / "m"), device="cpu", threshold=0.1))
     pictures = [draw(seed, size=128)[0] for seed in range(5)]
     together = detector.find(pictures)

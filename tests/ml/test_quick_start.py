@@ -1,4 +1,4 @@
-"""What a detection need not load before it begins."""
+"""What a detection does not need to load before it starts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ heavy = [name for name in ("torch._dynamo", "torch._inductor", "sympy", "scipy",
          if name in sys.modules]
 assert not heavy, heavy
 
-# a torchvision that wants more of the compiler than today's gets the real one
+# a torchvision that needs more of the compiler than today's gets the real one
 import microscope_qc.ml.quick_torchvision as quick
-later = sys.modules[quick._NAME] = quick._Later(quick._NAME)
+later = sys.modules[quick._NAME] = quick._LazyCompiler(quick._NAME)
 assert later.is_compile_supported is not None and sys.modules[quick._NAME] is later, "nothing is loaded yet"
 from torch._dynamo.utils import counters
 assert counters is sys.modules[quick._NAME].counters and sys.modules[quick._NAME] is not later
 assert isinstance(later.is_compile_supported("cpu"), bool)
 
-# and so does whoever uses it afterwards
+# and so does any code that uses it afterwards
 import torchvision
 torchvision.ops.roi_align(torch.rand(1, 1, 8, 8), torch.tensor([[0, 0, 0, 4.0, 4.0]]), 2)
 levels = {"0": torch.rand(1, 4, 16, 16, requires_grad=True), "1": torch.rand(1, 4, 8, 8)}

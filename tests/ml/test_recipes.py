@@ -1,4 +1,4 @@
-"""The training loop knows no network: it trains whatever has a recipe, as many optimisers as there are."""
+"""The training loop does not know the networks: it trains anything with a recipe and any number of optimisers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from microscope_qc.ml.training.loop import train_network
 
 
 class Pair(nn.Module):
-    """A generator and a critic, with something random in between; or a memory."""
+    """A generator and a critic with a random layer in between, or a memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Pair(nn.Module):
 
 
 class ToyRecipe(Recipe[Tensor]):
-    """What toys have in common; ``scores`` are those of one validation after the other."""
+    """Base of the toys; ``scores`` are those of successive validations."""
 
     scores = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 
@@ -49,7 +49,7 @@ class ToyRecipe(Recipe[Tensor]):
         return torch.randn(5, 4, generator=torch.Generator().manual_seed(step))
 
     def losses(self, network: nn.Module, batch: Tensor, turn: int) -> dict[str, Tensor]:
-        raise AssertionError("nothing takes a turn")
+        raise AssertionError("no optimiser takes a turn")
 
     def optimisers(self, network: nn.Module) -> list[torch.optim.Optimizer]:
         return []
@@ -95,7 +95,7 @@ class Waning(Adversaries):
 
 
 class Memory(ToyRecipe):
-    """No optimiser: everything is learned in one go."""
+    """No optimiser: everything is learned before the first step."""
 
     def fit_once(self, network: nn.Module) -> Job[None]:
         yield Progress(0, 1, "pictures")
@@ -163,7 +163,7 @@ def test_two_optimisers_take_turns_and_an_interrupted_training_ends_the_same(coc
     whole, parts = (load_file(tmp_path / name / WEIGHTS_NAME) for name in ("whole", "parts"))
     start = nn.Module.state_dict(Pair())
     for name, tensor in whole.items():
-        assert torch.equal(tensor, parts[name]), "whatever was drawn at random is drawn again"
+        assert torch.equal(tensor, parts[name]), "the same random numbers are drawn again"
         assert name == "memory" or not torch.equal(tensor.float(), start[name])
 
 
@@ -183,7 +183,7 @@ def test_each_turn_changes_only_its_own(coco: Path, tmp_path: Path, monkeypatch:
         assert torch.equal(critic, next_critic) == (turn == 0)
 
 
-def test_what_is_learned_in_one_go_needs_no_steps(coco: Path, tmp_path: Path) -> None:
+def test_a_network_without_optimisers_needs_no_steps(coco: Path, tmp_path: Path) -> None:
     card = run_job(trained(coco, tmp_path, "memory"))
     assert load_file(tmp_path / WEIGHTS_NAME)["memory"].tolist() == [1.0, 2.0, 3.0]
     assert card.confidence == 0.25 and not (tmp_path / "curve.csv").exists()
@@ -204,7 +204,7 @@ def test_the_best_weights_are_kept_and_patience_ends(
     assert len(rows_of(tmp_path)) == 5 and card.training["best_epoch"] == 2
     kept = load_file(tmp_path / WEIGHTS_NAME)["generator.weight"]
     assert torch.equal(kept, measured[1]) and not torch.equal(kept, measured[4])
-    assert torch.equal(kept, measured[5]), "measured again as they are stored"
+    assert torch.equal(kept, measured[5]), "measured again in their stored form"
 
 
 def test_patience_on_the_command_line(coco: Path, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_patience_on_the_command_line(coco: Path, tmp_path: Path) -> None:
 
 
 def test_a_network_without_a_recipe_is_not_trained(coco: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="none cannot be trained"):
+    with pytest.raises(ModelError, match="cannot train the network none"):
         run_job(trained(coco, tmp_path, "none"))
     known = {task: [kind.name for kind in kinds] for task, kinds in trainable().items()}
     assert known["detect"] == ["ssd", "ssd-tiny"] and "classify" not in known

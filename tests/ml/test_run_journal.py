@@ -1,4 +1,4 @@
-"""The journal: what is written is read, torn lines are not, nonsense is passed over."""
+"""The journal: complete lines are read, truncated and invalid ones are ignored."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_round_trip_with_offsets(tmp_path: Path) -> None:
 
 @given(cut=st.integers(1, 200))
 @settings(max_examples=60, deadline=None)
-def test_torn_last_line(tmp_path_factory, cut: int) -> None:
+def test_truncated_last_line(tmp_path_factory, cut: int) -> None:
     folder = tmp_path_factory.mktemp("run")
     write(folder, 0, 1, 2)
     path = folder / JOURNAL_NAME
@@ -57,14 +57,14 @@ def test_torn_last_line(tmp_path_factory, cut: int) -> None:
     whole = path.read_bytes().count(b"\n")
     tiles, offset = read_journal(folder, 0)
     assert [tile for tile, _ in tiles] == list(range(whole))
-    write(folder, 7)  # the next writer cuts the torn line off
+    write(folder, 7)  # the next writer removes the truncated line
     following, _ = read_journal(folder, offset)
     assert [tile for tile, _ in following] == [7]
 
 
 @given(junk=st.binary(max_size=60))
 @settings(max_examples=60, deadline=None)
-def test_nonsense_is_passed_over(tmp_path_factory, junk: bytes) -> None:
+def test_invalid_lines_are_ignored(tmp_path_factory, junk: bytes) -> None:
     folder = tmp_path_factory.mktemp("run")
     write(folder, 0)
     with (folder / JOURNAL_NAME).open("ab") as file:
@@ -74,7 +74,7 @@ def test_nonsense_is_passed_over(tmp_path_factory, junk: bytes) -> None:
     assert {0, 1} <= {tile for tile, _ in tiles}
 
 
-def test_not_a_number_is_no_candidate(tmp_path: Path) -> None:
+def test_nan_is_not_a_candidate(tmp_path: Path) -> None:
     (tmp_path / JOURNAL_NAME).write_text('{"tile":3,"candidates":[[0,0,NaN,1,0.5,0]]}\n')
     assert read_journal(tmp_path, 0)[0] == []
 

@@ -1,4 +1,4 @@
-"""What a run says of its speed, over all of its starts."""
+"""What a run reports about its speed, over all of its starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from microscope_qc.project.runs.speed import Meter, Starts, figures_of, live_tex
 
 
 class Clock:
-    """A clock that is moved by hand, in place of both of Python's."""
+    """A clock that is moved by hand and replaces both of Python's."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -48,11 +48,11 @@ def test_all_starts_of_a_run_count(clock: Clock) -> None:
     first = one_start(clock, {}, tiles=10, seconds=10)
     assert (first["seconds"], first["tiles_per_s"], first["mm2_per_min"], first["share_waited"]) == (14, 1, 30, 0.5)
     assert [start["starting_s"] for start in first["starts"]] == [4]
-    clock.now += 5000  # over night it was not running
+    clock.now += 5000  # it was not running overnight
     both = one_start(clock, first, tiles=90, seconds=10)
     assert both["seconds"] == 28 and [start["seconds"] for start in both["starts"]] == [14, 14]
     assert (both["tiles_per_s"], both["mm2_per_min"], both["share_computed"]) == (5, 150, 0.5)
-    # one that finds nothing left to do, or fails before it has a slide, takes time but changes no pace
+    # a start that has nothing left to do, or fails before it has a slide, takes time but does not change the speed
     clock.now += 60
     starts = Starts(both, began=clock.now)
     clock.now += 2
@@ -60,7 +60,7 @@ def test_all_starts_of_a_run_count(clock: Clock) -> None:
     assert after["seconds"] == 30 and after["tiles_per_s"] == 5 and after["mm2_per_min"] == 150
 
 
-def test_what_earlier_starts_said_is_not_lost(clock: Clock) -> None:
+def test_notes_of_earlier_starts_are_not_lost(clock: Clock) -> None:
     first = one_start(clock, {}, tiles=4, seconds=1, notes=["As memory was not enough, batches are cut to 2."])
     second = one_start(clock, first, tiles=4, seconds=1, notes=["The processor computes the rest."])
     second["notes"] = ["The processor computes the rest."]
@@ -68,16 +68,16 @@ def test_what_earlier_starts_said_is_not_lost(clock: Clock) -> None:
     assert notes_of({"notes": ["a", "a"]}) == ["a"] and notes_of({}) == []
 
 
-def test_what_is_said_while_it_runs() -> None:
+def test_the_text_while_it_runs() -> None:
     assert live_text({"notes": [], "tiles_per_s": 9.04, "device_name": "Fast card"}) == "9.0 tiles/s on Fast card"
     assert live_text({"notes": ["One.", "Batches are cut."], "tiles_per_s": 31.4}) == "Batches are cut. 31.4 tiles/s"
     assert live_text({}) == ""
 
 
-def test_a_run_begun_before_its_starts_were_kept_goes_on() -> None:
+def test_a_run_from_before_starts_were_stored_can_be_continued() -> None:
     (before,) = starts_of({"seconds": 80.5, "tiles_per_s": 31.0})
     assert before == {"seconds": 80.5}
-    assert figures_of([before]) == {}, "its pace is not known for certain"
+    assert figures_of([before]) == {}, "its speed is not known"
     assert starts_of({}) == []
 
 
@@ -91,7 +91,7 @@ WILD = st.recursive(
 
 
 @given(told=st.dictionaries(st.sampled_from(["starts", "seconds", "notes"]), WILD))
-def test_nonsense_in_a_status_does_no_harm(told: dict[str, Any]) -> None:
+def test_invalid_values_in_a_status_do_no_harm(told: dict[str, Any]) -> None:
     figures = Starts(told).figures({"tiles": 2, "working_s": 1.0, "computed_s": 0.5, "waited_s": 0.1})
     assert figures["seconds"] >= 0 and figures["tiles_per_s"] >= 0
     assert all(isinstance(note, str) for note in notes_of(told))
@@ -123,9 +123,9 @@ def test_a_stopped_and_a_killed_start_are_in_the_record(tmp_path: Path) -> None:
     stopped = read_status(folder)
     (one,) = stopped["starts"]
     assert 4 <= one["tiles"] < 36 and stopped["seconds"] == one["seconds"] > one["starting_s"] > 0
-    killed = run_model(folder)  # killed while it loads: nobody writes an end
+    killed = run_model(folder)  # killed while it loads: no end is written
     assert next(killed).note == "loading the model"
-    assert read_status(folder)["tiles_per_s"] == stopped["tiles_per_s"], "nothing is forgotten meanwhile"
+    assert read_status(folder)["tiles_per_s"] == stopped["tiles_per_s"], "nothing is forgotten in the meantime"
     lost = read_status(folder)
     killed.close()
     (folder / "status.json").write_text(json.dumps(lost))

@@ -1,4 +1,4 @@
-"""Forward passes beside each other: in order, bounded, and ended whatever happens."""
+"""Concurrent forward passes: in order, bounded, and always stopped."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_batches_come_back_in_order_and_few_are_held(threads: int) -> None:
             streams.put(batch(number))
             held.append(number + 1 - len(told))
             for done in streams.finished():
-                assert done.answer == 2 * done.batch.tiles[0]
+                assert done.result == 2 * done.batch.tiles[0]
                 told.append(done.batch.tiles[0])
         told += [done.batch.tiles[0] for done in streams.finished(all_of_them=True)]
     finally:
@@ -53,7 +53,7 @@ def test_batches_come_back_in_order_and_few_are_held(threads: int) -> None:
     assert torch.get_num_threads() == threads, "as before"
 
 
-def test_passes_really_run_beside_each_other() -> None:
+def test_passes_really_run_concurrently() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     both = threading.Barrier(2, timeout=60)
@@ -67,7 +67,7 @@ def test_passes_really_run_beside_each_other() -> None:
         torch.set_num_threads(before)
 
 
-def test_what_a_pass_raises_is_raised_and_the_threads_end(threads: int) -> None:
+def test_errors_of_a_pass_are_raised_and_the_threads_end(threads: int) -> None:
     def compute(slots: torch.Tensor) -> None:
         raise ValueError("broken")
 
@@ -81,7 +81,7 @@ def test_what_a_pass_raises_is_raised_and_the_threads_end(threads: int) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("forward")]
 
 
-def test_a_trial_computes_as_a_stream_does(threads: int) -> None:
+def test_a_trial_computes_like_a_stream(threads: int) -> None:
     with as_one_stream(CPU):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == threads

@@ -1,4 +1,4 @@
-"""Training learns, and an interrupted training ends like an undisturbed one."""
+"""Training learns, and an interrupted training ends like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_the_loss_falls_and_the_model_finds_something(coco: Path, tmp_path: Path
     assert not (out / CHECKPOINT).exists()
     stored = json.loads((out / "metrics.json").read_text())
     measured = run_job(evaluate(out, coco)).document()
-    # the figures in the card are those of the weights as they are stored
+    # the metrics in the card are those of the stored weights
     assert measured["map50"] == pytest.approx(stored["validation"]["map50"], abs=1e-6)
     assert measured["recall"] == pytest.approx(card.metrics["recall"], abs=1e-6)
 
 
-def test_an_interrupted_training_ends_like_an_undisturbed_one(coco: Path, tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(coco: Path, tmp_path: Path) -> None:
     settings = SMALL | {"epochs": 2, "validate_every": 2}
     run_job(train(coco, tmp_path / "whole", validation=coco, **settings))
     first = train(coco, tmp_path / "parts", validation=coco, **settings)
@@ -116,7 +116,7 @@ def test_a_data_set_without_boxes(tmp_path: Path) -> None:
         run_job(train(folder, tmp_path / "m", **SMALL))
 
 
-def test_classes_the_model_does_not_know(coco: Path, tmp_path: Path) -> None:
+def test_classes_the_model_does_not_have(coco: Path, tmp_path: Path) -> None:
     from learning_toys import untrained_model
 
     model = untrained_model(tmp_path / "m", classes=("SQ", "OTHER"))

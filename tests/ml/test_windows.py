@@ -26,8 +26,8 @@ from microscope_qc.ml.cards import ModelCard, WindowSettings, read_card
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.tasks.activation import activation_box
 from microscope_qc.ml.tasks.base import Task
+from microscope_qc.ml.tasks.images import find
 from microscope_qc.ml.tasks.kinds import TASKS
-from microscope_qc.ml.tasks.pictures import find
 from microscope_qc.project.runs.heatmap import HeatMap
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_journal
 from microscope_qc.project.runs.map_card import MapCard
@@ -57,7 +57,7 @@ def test_a_classifier_that_was_trained_for_a_moment_tells_squares_from_discs(mod
     assert (answers == labels).float().mean() > 0.9
 
 
-def test_shared_features_say_what_windows_say_alone_but_for_their_borders(model: Path, tmp_path: Path) -> None:
+def test_shared_features_agree_with_single_windows_except_at_borders(model: Path, tmp_path: Path) -> None:
     shared = open_task(model, device="cpu")
     alone = open_task(changed(model, tmp_path / "alone", shared=False), device="cpu")
     assert shared.shares and not alone.shares
@@ -68,7 +68,7 @@ def test_shared_features_say_what_windows_say_alone_but_for_their_borders(model:
     same = np.concatenate([one, none[0]]).argmax(0) == np.concatenate([other, none[1]]).argmax(0)
     assert same.mean() > 0.9 and np.abs(one - other).mean() < 0.1
 
-    # one window alone has no neighbours to share with: then there is no difference at all
+    # a single window has no neighbours to share with, so there is no difference
     cut = picture[64:128, 80:144]
     np.testing.assert_allclose(scores(shared, cut), scores(alone, cut), atol=1e-5)
     np.testing.assert_allclose(scores(alone, cut)[:, 0, 0], other[:, 4, 5], atol=1e-5)
@@ -109,7 +109,7 @@ def test_boxes_from_activations() -> None:
 
 
 def slide_run(folder: Path, model: Path) -> tuple[Path, list]:
-    """A slide of nine drawn pictures, and a run over it that nobody has begun."""
+    """A slide of nine drawn pictures, and a new run over it."""
     folder.mkdir()
     parts = [draw(20 + number) for number in range(9)]
     picture = np.vstack([np.hstack([parts[3 * row + column][0] for column in range(3)]) for row in range(3)])
@@ -128,7 +128,7 @@ def slide_run(folder: Path, model: Path) -> tuple[Path, list]:
     return folder, truth
 
 
-def test_a_slide_of_windows_gives_finds_and_a_map_that_survives_a_kill(model: Path, tmp_path: Path) -> None:
+def test_a_slide_of_windows_gives_findings_and_a_map_that_survives_a_kill(model: Path, tmp_path: Path) -> None:
     whole, truth = slide_run(tmp_path / "whole", model)
     status = run_job(run_model(whole))
     assert status["state"] == "finished" and status["tiles_done"] == status["tiles_total"] == 9
@@ -169,7 +169,7 @@ def test_a_slide_of_windows_gives_finds_and_a_map_that_survives_a_kill(model: Pa
     np.testing.assert_array_equal(again.read(), values)
 
 
-def test_a_map_is_read_where_it_is_written(tmp_path: Path) -> None:
+def test_a_map_is_read_at_the_places_where_it_was_written(tmp_path: Path) -> None:
     card = MapCard((0.0, 0.0), (10.0, 10.0), (6, 8), ("A", "B"))
     heat = HeatMap.create(tmp_path, card)
     tile = np.zeros((2, 2, 3), np.float32)
@@ -182,9 +182,9 @@ def test_a_map_is_read_where_it_is_written(tmp_path: Path) -> None:
     assert values[3, 6] == 0.75 and np.isnan(values[0]).all() and np.isfinite(values).sum() == 9
     assert read.card.cell_at(35, 59) == (3, 5) and read.card.cell_at(-4, 1e9) == (0, 7)
     again = HeatMap.create(tmp_path, card)
-    assert again.read(label=1)[3, 6] == 0.75, "a continued run goes on with its map"
+    assert again.read(label=1)[3, 6] == 0.75, "a continued run continues its map"
     again.add(Region(0, 40, 30, 80), np.full((2, 1, 2), 0.5), start_px=(10, 10), step_px=(10, 10))
-    assert (read.read(label=0)[:2, 5:8] == 0.5).all(), "no window has its middle at the edge: its neighbour speaks"
+    assert (read.read(label=0)[:2, 5:8] == 0.5).all(), "no window is centred at the edge: its neighbour counts"
     assert np.array_equal(read.picture(99), read.read(), equal_nan=True)
     part = read.excerpt(99, label=1, region=Region(35, 50, 36, 71))
     assert part.bounds_px == (30.0, 50.0, 40.0, 80.0) and np.array_equal(part.scores, values[3:4, 5:8], equal_nan=True)
@@ -227,7 +227,7 @@ def test_every_network_decides_by_the_mean_of_its_maps(name: str) -> None:
         torch.testing.assert_close(maps.mean(dim=(2, 3)), network(pictures), atol=1e-3, rtol=1e-3)
 
 
-def test_what_cannot_be_a_classifier_is_refused(model: Path, tmp_path: Path) -> None:
+def test_invalid_classifiers_are_rejected(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no network named"):
         build_network("alexnet", {}, classes=2)
     with pytest.raises(ModelError, match="wings"):
@@ -236,12 +236,12 @@ def test_what_cannot_be_a_classifier_is_refused(model: Path, tmp_path: Path) -> 
     for wrong in ({"stride_px": 100}, {"scales": [2.0]}, {"scales": [1.0, 8.0]}, {"window_px": 0}):
         with pytest.raises((ValidationError, ValueError)):
             TASKS.get("classify").check(ModelCard.model_validate(card | {"windows": card["windows"] | wrong}))
-    with pytest.raises(ModelError, match="task segment cannot be run over slides"):
+    with pytest.raises(ModelError, match="cannot run models for the task segment"):
         load_task(RunPlan(model=str(changed(model, tmp_path / "segment", card={"task": "segment"}))))
 
 
 class DarkCells(torch.nn.Module):
-    """Class 0 is as sure as a window is dark, in cells of 16 px; no cell sees beyond itself."""
+    """The darker a window, the higher the confidence of class 0, in cells of 16 px that see nothing else."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -253,7 +253,7 @@ class DarkCells(torch.nn.Module):
         return torch.cat([dark, torch.zeros_like(dark)], dim=1)
 
 
-def test_what_a_windows_border_cuts_is_left_to_the_window_that_shows_it_whole() -> None:
+def test_what_the_border_of_a_window_cuts_is_left_to_the_window_that_shows_it_completely() -> None:
     card = ModelCard(
         name="cells", task="classify", architecture="light", classes=["SQ"], class_names=["Square"], tile_px=256,
         overlap_px=48, mean=(0.5, 0.5, 0.5), std=(1, 1, 1), confidence=0.5,
@@ -261,7 +261,7 @@ def test_what_a_windows_border_cuts_is_left_to_the_window_that_shows_it_whole() 
     )  # fmt: skip
     task = WindowTask(card, DarkCells(), device=torch.device("cpu"), threshold=0.5)
     picture = np.full((256, 256, 3), 128, np.uint8)
-    picture[96:128, 112:144] = 30  # windows begin every 16 px: half of them cut it
+    picture[96:128, 112:144] = 30  # windows start every 16 px: half of them cut it
     picture[0:32, 32:64] = 30  # at the tile's end no window shows more of it
     (found,) = find(task, [picture])
     boxes = [[round(float(row[name])) for name in ("y0", "x0", "y1", "x1")] for row in found.candidates]

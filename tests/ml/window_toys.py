@@ -1,4 +1,4 @@
-"""A classifier of windows, trained for a moment on drawn squares and discs."""
+"""A classifier of windows, trained for a few steps on drawn squares and discs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def trained_classifier(folder: Path, *, steps: int = 60, **changes: Any) -> Path
 
 
 def changed(model: Path, folder: Path, *, card: dict | None = None, **windows: Any) -> Path:
-    """The same weights with other windows."""
+    """A copy of the model with other window settings."""
     folder.mkdir()
     data = json.loads((model / "model.json").read_text()) | (card or {})
     data["windows"] |= windows

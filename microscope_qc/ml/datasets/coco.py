@@ -1,4 +1,4 @@
-"""COCO annotations with their pictures or slides beside them."""
+"""COCO annotations with their images or slides beside them."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
         When a document is not valid COCO.
     """
     classes: list[str] = []
-    pictures: list[AnnotatedImage] = []
+    images: list[AnnotatedImage] = []
     for file, document in documents:
         try:
-            pictures += _pictures(file, document, classes)
+            images += _images(file, document, classes)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{file.name} is not a valid COCO file ({error!r}).", hint="Export it again.") from error
-    return Dataset(classes, pictures, full_names(classes))
+    return Dataset(classes, images, full_names(classes))
 
 
-def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[AnnotatedImage]:
+def _images(file: Path, document: dict[str, Any], classes: list[str]) -> list[AnnotatedImage]:
     category: dict[int, int] = {}
     for entry in document.get("categories", []):
         code = str(entry["name"])
@@ -72,12 +72,12 @@ def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[
                 (y, x, y + height, x + width, category[entry["category_id"]])
             )
     found = []
-    for image in document["images"]:
-        path = find_picture(file.parent, str(image["file_name"]))
+    for entry in document["images"]:
+        path = find_image(file.parent, str(entry["file_name"]))
         if path is None:
             continue
-        rows = np.array(boxes.get(image["id"], []), float).reshape(-1, 5)
-        own = image.get("pixel_size_um", size)
+        rows = np.array(boxes.get(entry["id"], []), float).reshape(-1, 5)
+        own = entry.get("pixel_size_um", size)
         pixel = (
             None
             if own is None
@@ -85,13 +85,13 @@ def _pictures(file: Path, document: dict[str, Any], classes: list[str]) -> list[
             if not isinstance(own, list)
             else (float(own[0]), float(own[1]))
         )
-        shape = (int(image["height"]), int(image["width"]))
+        shape = (int(entry["height"]), int(entry["width"]))
         found.append(AnnotatedImage(path, shape, rows[:, :4], rows[:, 4].astype(np.int64), pixel))
     return found
 
 
-def find_picture(folder: Path, file_name: str) -> Path | None:
-    """Find a picture by its name alone: paths in a file are never followed out of the data set's folder."""
+def find_image(folder: Path, file_name: str) -> Path | None:
+    """Find a image by its name alone: paths in a file are never followed out of the data set's folder."""
     name = file_name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     if not name or name in (".", ".."):
         return None

@@ -16,7 +16,7 @@ BACKGROUND_SHARE = 0.25
 
 @dataclass(frozen=True)
 class TrainingCrop:
-    """One training picture, uint8 (side, side, 3), with boxes y0, x0, y1, x1 in its own pixels."""
+    """One training image, uint8 (side, side, 3), with boxes y0, x0, y1, x1 in its own pixels."""
 
     pixels: np.ndarray
     boxes: np.ndarray
@@ -32,10 +32,10 @@ class _Loaded:
 
 
 def model_shape(
-    picture: AnnotatedImage, pixel_size_um: tuple[float, float] | None, model_um: float | None
+    image: AnnotatedImage, pixel_size_um: tuple[float, float] | None, model_um: float | None
 ) -> tuple[int, int]:
-    """Size of part of a picture at the model's pixel size (unchanged where either pixel size is unknown)."""
-    y0, x0, y1, x1 = picture.area
+    """Size of part of a image at the model's pixel size (unchanged where either pixel size is unknown)."""
+    y0, x0, y1, x1 = image.area
     if pixel_size_um is None or model_um is None:
         return y1 - y0, x1 - x0
     return (
@@ -44,34 +44,34 @@ def model_shape(
     )
 
 
-def load_scaled(picture: AnnotatedImage, model_um: float | None) -> _Loaded:
-    """Decode a picture at the model's pixel size, in strips, so that memory never holds its full resolution."""
+def load_scaled(image: AnnotatedImage, model_um: float | None) -> _Loaded:
+    """Decode a image at the model's pixel size, in strips, so that memory never holds its full resolution."""
     from microscope_qc.slides import open_slide
 
-    with open_slide(picture.path) as slide:
+    with open_slide(image.path) as slide:
         mosaic = slide.scene(None)
-        y0, x0, y1, x1 = picture.area
-        height, width = model_shape(picture, picture.pixel_size_um or mosaic.pixel_size_um, model_um)
+        y0, x0, y1, x1 = image.area
+        height, width = model_shape(image, image.pixel_size_um or mosaic.pixel_size_um, model_um)
         scale_y, scale_x = (y1 - y0) / height, (x1 - x0) / width
         pixels = np.empty((height, width, 3), np.uint8)
         for top in range(0, height, 512):
             bottom = min(top + 512, height)
             region = Region(y0 + round(top * scale_y), x0, y0 + round(bottom * scale_y), x1)
             pixels[top:bottom] = mosaic.read_scaled(region, (bottom - top, width))
-    boxes = (picture.boxes - [y0, x0, y0, x0]) / [scale_y, scale_x, scale_y, scale_x]
-    return _Loaded(pixels, boxes, picture.labels)
+    boxes = (image.boxes - [y0, x0, y0, x0]) / [scale_y, scale_x, scale_y, scale_x]
+    return _Loaded(pixels, boxes, image.labels)
 
 
 class CropSampler:
-    """Draws crops from pictures that are held in memory at the model's pixel size.
+    """Draws crops from images that are held in memory at the model's pixel size.
 
     Parameters
     ----------
     dataset : Dataset
     side : int
-        Height and width of the crops in model pixels; less where no picture is that large.
+        Height and width of the crops in model pixels; less where no image is that large.
     model_um : float or None
-        The model's pixel size; None uses pictures as they are.
+        The model's pixel size; None uses images as they are.
     stride_px : int
         The side of smaller crops is a multiple of it.
     seed : int
@@ -80,18 +80,18 @@ class CropSampler:
 
     def __init__(self, dataset: Dataset, *, side: int, model_um: float | None, seed: int, stride_px: int) -> None:
         self._seed = seed
-        self._pictures = [load_scaled(picture, model_um) for picture in dataset.pictures]
-        largest = max(max(picture.pixels.shape[:2]) for picture in self._pictures)
+        self._images = [load_scaled(image, model_um) for image in dataset.images]
+        largest = max(max(image.pixels.shape[:2]) for image in self._images)
         self.side = side = min(side, -(-largest // stride_px) * stride_px)
-        owners = np.repeat(np.arange(len(self._pictures)), [len(p.labels) for p in self._pictures])
-        rows = np.concatenate([np.arange(len(p.labels)) for p in self._pictures])
-        labels = np.concatenate([p.labels for p in self._pictures])
+        owners = np.repeat(np.arange(len(self._images)), [len(p.labels) for p in self._images])
+        rows = np.concatenate([np.arange(len(p.labels)) for p in self._images])
+        labels = np.concatenate([p.labels for p in self._images])
         self._defects = np.stack([owners, rows], axis=1)
         # rare classes are sampled more often than they occur, but not as often as common ones
         counts = np.bincount(labels, minlength=1).astype(float)
         weights = 1 / np.sqrt(counts[labels])
         self._weights = weights / weights.sum() if len(labels) else weights
-        areas = np.array([p.pixels.shape[0] * p.pixels.shape[1] for p in self._pictures], float)
+        areas = np.array([p.pixels.shape[0] * p.pixels.shape[1] for p in self._images], float)
         self._areas = areas / areas.sum()
         self.crops_per_epoch = int(sum(np.ceil(areas / side**2)))
 
@@ -104,8 +104,8 @@ class CropSampler:
         """Unaugmented pixels (n, 3) from everywhere, for the normalisation."""
         rng = np.random.default_rng([self._seed, 2])
         parts = []
-        for index in rng.choice(len(self._pictures), count, p=self._areas):
-            pixels = self._pictures[index].pixels
+        for index in rng.choice(len(self._images), count, p=self._areas):
+            pixels = self._images[index].pixels
             y, x = (int(rng.integers(0, max(1, length - 64))) for length in pixels.shape[:2])
             parts.append(pixels[y : y + 64, x : x + 64].reshape(-1, 3))
         return np.concatenate(parts)
@@ -115,41 +115,41 @@ class CropSampler:
         source_side = self.side / scale
         if len(self._defects) and rng.random() >= BACKGROUND_SHARE:
             owner, row = self._defects[rng.choice(len(self._defects), p=self._weights)]
-            picture = self._pictures[owner]
-            box = picture.boxes[row]
+            image = self._images[owner]
+            box = image.boxes[row]
             room = np.maximum(source_side - (box[2:] - box[:2]), 0) / 2
             middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.9, 0.9, 2) * room
         else:
-            picture = self._pictures[rng.choice(len(self._pictures), p=self._areas)]
-            middle = rng.uniform(0, 1, 2) * picture.pixels.shape[:2]
-        height, width = picture.pixels.shape[:2]
+            image = self._images[rng.choice(len(self._images), p=self._areas)]
+            middle = rng.uniform(0, 1, 2) * image.pixels.shape[:2]
+        height, width = image.pixels.shape[:2]
         start = np.array([_start(m, source_side, length) for m, length in zip(middle, (height, width), strict=True)])
-        return _augment(rng, *self._cut(picture, start, scale))
+        return _augment(rng, *self._cut(image, start, scale))
 
     def _cut(
-        self, picture: _Loaded, start: np.ndarray, scale: float
+        self, image: _Loaded, start: np.ndarray, scale: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         matrix = np.array([[scale, 0, -start[1] * scale], [0, scale, -start[0] * scale]])
         # the half pixel maps pixel centres to pixel centres
         matrix[:, 2] += 0.5 * scale - 0.5
         y0, x0 = np.maximum(np.floor(start).astype(int) - 2, 0)
         y1, x1 = np.ceil(start + self.side / scale).astype(int) + 2
-        part = picture.pixels[y0:y1, x0:x1]
+        part = image.pixels[y0:y1, x0:x1]
         matrix[:, 2] += matrix[:, :2] @ [x0, y0]
         fill = tuple(float(v) for v in part[::8, ::8].reshape(-1, 3).mean(axis=0))
         pixels = cv2.warpAffine(part, matrix, (self.side, self.side), flags=cv2.INTER_LINEAR, borderValue=fill)
-        boxes = (picture.boxes - np.tile(start, 2)) * scale
+        boxes = (image.boxes - np.tile(start, 2)) * scale
         clipped = np.clip(boxes, 0, self.side)
         area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
         visible = np.prod(clipped[:, 2:] - clipped[:, :2], axis=1) / np.maximum(area, 1e-9)
         large = ((clipped[:, 2:] - clipped[:, :2]) >= 4).all(axis=1)
         kept = (visible >= VISIBLE_SHARE) & large
         ignore = (visible > 0) & ~kept
-        return pixels, clipped[kept], picture.labels[kept], clipped[ignore]
+        return pixels, clipped[kept], image.labels[kept], clipped[ignore]
 
 
 def _start(middle: float, source_side: float, length: int) -> float:
-    """First pixel of a crop around ``middle`` that stays inside the picture, or contains all of a small picture."""
+    """First pixel of a crop around ``middle`` that stays inside the image, or contains all of a small image."""
     if length <= source_side:
         return (length - source_side) / 2
     return float(np.clip(middle - source_side / 2, 0, length - source_side))

@@ -16,11 +16,11 @@ def load_dataset(path: Path | str) -> Dataset:
     Raises
     ------
     ModelError
-        When there are no annotations, no pictures or no boxes.
+        When there are no annotations, no images or no boxes.
     """
     root = Path(path)
     if not root.exists():
-        raise ModelError(f"{root} does not exist.", hint="Give a folder with annotations and pictures.")
+        raise ModelError(f"{root} does not exist.", hint="Give a folder with annotations and images.")
     documents = find_coco(root)
     if documents:
         dataset = load_coco(documents)
@@ -29,11 +29,11 @@ def load_dataset(path: Path | str) -> Dataset:
         if not annotations:
             raise ModelError(
                 f"{root} contains no annotations.",
-                hint="A COCO .json beside its pictures, or Pascal VOC .xml files, is needed.",
+                hint="A COCO .json beside its images, or Pascal VOC .xml files, is needed.",
             )
         dataset = load_voc(root, annotations)
-    if not dataset.pictures:
+    if not dataset.images:
         raise ModelError(
-            f"None of the pictures that {root.name} lists was found.", hint="Put them beside the annotations."
+            f"None of the images that {root.name} lists was found.", hint="Put them beside the annotations."
         )
     return dataset

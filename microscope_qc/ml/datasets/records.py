@@ -1,4 +1,4 @@
-"""Annotated pictures, independent of the annotation format."""
+"""Annotated images, independent of the annotation format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microscope_qc.core.errors import ModelError
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """One annotated picture or slide.
+    """One annotated image or slide.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class AnnotatedImage:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Annotated pictures and their classes.
+    """Annotated images and their classes.
 
     Attributes
     ----------
@@ -58,24 +58,24 @@ class Dataset:
     """
 
     classes: list[str]
-    pictures: list[AnnotatedImage]
+    images: list[AnnotatedImage]
     names: list[str] = field(default_factory=list)
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of names, sizes, boxes and classes."""
         digest = hashlib.sha256("\n".join(self.classes).encode())
-        for picture in sorted(self.pictures, key=lambda item: (item.path.name, item.area)):
-            digest.update(f"{picture.path.name} {picture.shape} {picture.area}".encode())
-            digest.update(np.round(picture.boxes, 2).astype("<f8").tobytes() + picture.labels.astype("<i4").tobytes())
+        for image in sorted(self.images, key=lambda item: (item.path.name, item.area)):
+            digest.update(f"{image.path.name} {image.shape} {image.area}".encode())
+            digest.update(np.round(image.boxes, 2).astype("<f8").tobytes() + image.labels.astype("<i4").tobytes())
         return digest.hexdigest()[:32]
 
     def counts(self) -> dict[str, int]:
         """Number of boxes of each class."""
-        labels = np.concatenate([picture.labels for picture in self.pictures] or [np.zeros(0, int)])
+        labels = np.concatenate([image.labels for image in self.images] or [np.zeros(0, int)])
         return dict(zip(self.classes, np.bincount(labels, minlength=len(self.classes)).tolist(), strict=True))
 
     def with_classes(self, classes: list[str]) -> Dataset:
-        """The same pictures with labels as indices into other classes.
+        """The same images with labels as indices into other classes.
 
         Raises
         ------
@@ -89,35 +89,35 @@ class Dataset:
                 hint=f"It has: {', '.join(classes)}.",
             )
         index = np.array([classes.index(code) if code in classes else -1 for code in self.classes] or [0])
-        pictures = [
+        images = [
             AnnotatedImage(p.path, p.shape, p.boxes, index[p.labels].astype(np.int64), p.pixel_size_um, p.region)
-            for p in self.pictures
+            for p in self.images
         ]
-        return Dataset(list(classes), pictures, full_names(classes))
+        return Dataset(list(classes), images, full_names(classes))
 
 
 def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Hold out a part for validation: whole pictures, or the bottom of the picture if there is only one."""
-    if len(dataset.pictures) >= 2:
-        order = np.random.default_rng([seed, 17]).permutation(len(dataset.pictures))
+    """Hold out a part for validation: whole images, or the bottom of the image if there is only one."""
+    if len(dataset.images) >= 2:
+        order = np.random.default_rng([seed, 17]).permutation(len(dataset.images))
         held = max(1, round(share * len(order)))
         chosen = set(order[:held].tolist())
-        train = [picture for i, picture in enumerate(dataset.pictures) if i not in chosen]
-        validation = [picture for i, picture in enumerate(dataset.pictures) if i in chosen]
+        train = [image for i, image in enumerate(dataset.images) if i not in chosen]
+        validation = [image for i, image in enumerate(dataset.images) if i in chosen]
     else:
-        (picture,) = dataset.pictures
-        y0, x0, y1, x1 = picture.area
+        (image,) = dataset.images
+        y0, x0, y1, x1 = image.area
         cut = round(y1 - share * (y1 - y0))
-        train, validation = [_part(picture, (y0, x0, cut, x1))], [_part(picture, (cut, x0, y1, x1))]
+        train, validation = [_part(image, (y0, x0, cut, x1))], [_part(image, (cut, x0, y1, x1))]
     return Dataset(dataset.classes, train, dataset.names), Dataset(dataset.classes, validation, dataset.names)
 
 
-def _part(picture: AnnotatedImage, region: tuple[int, int, int, int]) -> AnnotatedImage:
-    """Restrict a picture to a region; boxes belong to the part that contains their centre."""
-    middle = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2
+def _part(image: AnnotatedImage, region: tuple[int, int, int, int]) -> AnnotatedImage:
+    """Restrict a image to a region; boxes belong to the part that contains their centre."""
+    middle = (image.boxes[:, :2] + image.boxes[:, 2:]) / 2
     inside = (middle >= region[:2]).all(1) & (middle < region[2:]).all(1)
     return AnnotatedImage(
-        picture.path, picture.shape, picture.boxes[inside], picture.labels[inside], picture.pixel_size_um, region
+        image.path, image.shape, image.boxes[inside], image.labels[inside], image.pixel_size_um, region
     )
 
 

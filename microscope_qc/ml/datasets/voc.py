@@ -1,4 +1,4 @@
-"""Pascal VOC annotations: one XML file per picture."""
+"""Pascal VOC annotations: one XML file per image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import ParseError, parse
 
-    pictures_by_stem = _find_pictures(root)
+    images_by_stem = _find_images(root)
     raw: list[tuple[Path, tuple[int, int], list[tuple[str, list[float]]]]] = []
     for file in annotations:
         try:
@@ -49,17 +49,17 @@ def load_voc(root: Path, annotations: list[Path]) -> Dataset:
             ) from error
         except OSError as error:
             raise ModelError(f"{file.name} cannot be read ({error}).") from error
-        path = pictures_by_stem.get(file.stem.lower())
+        path = images_by_stem.get(file.stem.lower())
         if path is not None:
             raw.append((path, shape, objects))
     classes = sorted({code for _, _, objects in raw for code, _ in objects})
-    pictures = []
+    images = []
     for path, shape, objects in raw:
         boxes = np.array([box for _, box in objects], float).reshape(-1, 4)
         labels = np.array([classes.index(code) for code, _ in objects], np.int64)
         proper = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        pictures.append(AnnotatedImage(path, shape, boxes[proper], labels[proper]))
-    return Dataset(classes, pictures, full_names(classes))
+        images.append(AnnotatedImage(path, shape, boxes[proper], labels[proper]))
+    return Dataset(classes, images, full_names(classes))
 
 
 def _object(node: Any) -> tuple[str, list[float]]:
@@ -69,7 +69,7 @@ def _object(node: Any) -> tuple[str, list[float]]:
     return str(node.findtext("name")).strip(), [y0, x0, y1, x1]
 
 
-def _find_pictures(root: Path) -> dict[str, Path]:
+def _find_images(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
         if "valid" in folder.name.lower() and folder != root:

@@ -69,7 +69,7 @@ def run_model(
     yield from lock.acquire(patience_s=patience_s)
     began = time.monotonic() - (0.0 if began is None else waiting - began)  # without the wait for another process
     try:
-        with one_picture_thread():
+        with one_image_thread():
             yield from _work(folder, plan, status, began)
         status["state"] = "finished"
     except GeneratorExit:
@@ -155,7 +155,7 @@ def count(status: dict[str, Any], writer: RunWriter, total: int) -> None:
 
 
 @contextlib.contextmanager
-def one_picture_thread() -> Iterator[None]:
+def one_image_thread() -> Iterator[None]:
     """Keep OpenCV from starting threads in addition to the reader threads and those of the network."""
     import cv2
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.tasks.base import Answers, Found, Size, Task
+from microscope_qc.ml.tasks.base import NetworkOutput, Size, Task, TileResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +25,12 @@ class OutOfMemory(MicroscopeQCError, MemoryError):
 class Pieces:
     """Outputs for one slot that was computed in parts."""
 
-    computed: list[Answers]
+    computed: list[NetworkOutput]
     parts: list[Region]
     shape: Size
 
 
-Computed = list[Answers | Pieces]
+Computed = list[NetworkOutput | Pieces]
 """Outputs for some slots, in the pieces that fitted into memory."""
 
 
@@ -116,19 +116,19 @@ class MemoryFallback:
                 hint="Close other programs, and start the detection again to continue it.",
             )
 
-    def results(self, computed: Computed, size: Size) -> list[Found]:
+    def results(self, computed: Computed, size: Size) -> list[TileResult]:
         """The result of every slot; may be called in another thread."""
-        founds: list[Found] = []
+        results: list[TileResult] = []
         for piece in computed:
             if isinstance(piece, Pieces):
                 parts = [
-                    self._task.results(answer, _inside(part, size))[0]
-                    for answer, part in zip(piece.computed, piece.parts, strict=True)
+                    self._task.results(output, _inside(part, size))[0]
+                    for output, part in zip(piece.computed, piece.parts, strict=True)
                 ]
-                founds.append(self._task.join(parts, piece.parts, piece.shape))
+                results.append(self._task.join(parts, piece.parts, piece.shape))
             else:
-                founds += self._task.results(piece, size)
-        return founds
+                results += self._task.results(piece, size)
+        return results
 
 
 def _inside(part: Region, size: Size) -> Size:

@@ -12,7 +12,7 @@ import numpy as np
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.ml.architectures.loading import load_task
-from microscope_qc.ml.engine.fallback import Computed, Ladder
+from microscope_qc.ml.engine.fallback import Computed, MemoryFallback
 from microscope_qc.ml.engine.feed import Feed
 from microscope_qc.ml.engine.pixels import TileReader
 from microscope_qc.ml.engine.sink import Sink
@@ -55,7 +55,7 @@ class Pipeline:
         self.plan = plan
         self.task = load_task(plan)
         self.grid = plan.grid()
-        self.ladder = Ladder(self.task, tell)
+        self.fallback = MemoryFallback(self.task, tell)
         self._slide = open_slide(plan.slide.path)
         try:
             self.mosaic = self._slide.scene(plan.slide.scene)
@@ -81,7 +81,7 @@ class Pipeline:
     ) -> Iterator[None]:
         """Process batches; ``take`` gets the records of each in a thread, in order; yields after every batch."""
         meter = meter or Meter()
-        streams = Streams(lambda slots: self.ladder.compute(slots, self.shape), device=self.task.device)
+        streams = Streams(lambda slots: self.fallback.compute(slots, self.shape), device=self.task.device)
         feed = Feed(
             self.task, self.reader, groups=groups, place=self.grid.__getitem__, readers=READERS, held=streams.ahead
         )
@@ -95,7 +95,7 @@ class Pipeline:
             if self.task.device.type == "cuda":  # launching is not computing: the GPU measures its own time
                 now_busy = self.task.busy_s
                 seconds, busy = now_busy - busy, now_busy
-            blocked = sink.put((item.batch.tiles, item.batch.errors, item.answer))
+            blocked = sink.put((item.batch.tiles, item.batch.errors, item.result))
             meter.add(tiles=len(item.batch.tiles), computed_s=seconds, waited_s=blocked if streams.idle else 0.0)
 
         meter.start()
@@ -118,7 +118,7 @@ class Pipeline:
 
     def _records(self, tiles: list[int], errors: dict[int, str], computed: Computed) -> list[TileRecord]:
         records = []
-        for index, found in zip(tiles, self.ladder.results(computed, self.shape), strict=True):
+        for index, found in zip(tiles, self.fallback.results(computed, self.shape), strict=True):
             if index in errors:
                 records.append(TileRecord(index, error=errors[index]))
                 continue

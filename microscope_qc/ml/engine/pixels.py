@@ -134,7 +134,7 @@ class TileReader:
 
 
 def resized(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A picture, uint8 (h, w, 3), at another size; when smaller, averaged over the area that each pixel covers."""
+    """A image, uint8 (h, w, 3), at another size; when smaller, averaged over the area that each pixel covers."""
     import cv2
 
     height, width = pixels.shape[:2]

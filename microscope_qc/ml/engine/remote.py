@@ -31,10 +31,10 @@ def compute_batches(
         <microscope_qc.project.runs.speed.Meter.sums>` with device, device_name and precision.
     """
     from microscope_qc.ml.engine.batch_size import device_name
-    from microscope_qc.ml.engine.engine import one_picture_thread
+    from microscope_qc.ml.engine.engine import one_image_thread
     from microscope_qc.project.runs.speed import Meter
 
-    with _lock, one_picture_thread():  # one forward pass at a time: two would have to share the device's memory
+    with _lock, one_image_thread():  # one forward pass at a time: two would have to share the device's memory
         pipeline, notes = _pipeline(key, plan, share, compiled)
         before = len(notes)
         records: list[TileRecord] = []

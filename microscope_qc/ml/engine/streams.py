@@ -46,7 +46,7 @@ class Done(Generic[T]):
     """A batch, its result, and how long it took."""
 
     batch: Batch
-    answer: T
+    result: T
     seconds: float
 
 
@@ -97,8 +97,8 @@ class Streams(Generic[T]):
 
     def _work(self, batch: Batch) -> Done[T]:
         started = time.perf_counter()
-        answer = self._compute(batch.slots)
-        return Done(batch, answer, time.perf_counter() - started)
+        result = self._compute(batch.slots)
+        return Done(batch, result, time.perf_counter() - started)
 
     def close(self) -> None:
         """Stop the threads after their current batches."""

@@ -12,7 +12,7 @@ from microscope_qc.core.matching import match_by_overlap, match_by_score
 
 @dataclass
 class Tally:
-    """Findings and truth of several pictures.
+    """Findings and truth of several images.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Tally:
         truth: np.ndarray,
         truth_labels: np.ndarray,
     ) -> None:
-        """Add one picture's findings (n, 4) and truth (m, 4)."""
+        """Add one image's findings (n, 4) and truth (m, 4)."""
         order = np.argsort(-confidence, kind="stable")
         self._finds.append((np.asarray(boxes, float)[order].reshape(-1, 4), labels[order], confidence[order]))
         self._truth.append((np.asarray(truth, float).reshape(-1, 4), np.asarray(truth_labels, int)))
@@ -43,7 +43,7 @@ class Tally:
         return sum(len(labels) for _, labels in self._truth)
 
     def hits(self, *, iou: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Confidence, label and whether it hit, of every find of every picture, strongest first.
+        """Confidence, label and whether it hit, of every find of every image, strongest first.
 
         Matched within a class, the strongest first (:func:`match_by_score`).
         """

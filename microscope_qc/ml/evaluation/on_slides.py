@@ -18,12 +18,12 @@ from microscope_qc.ml.tiling import in_valid_area, merge_settings, model_tile_sh
 
 
 class Finder(Protocol):
-    """Finds boxes in pictures at its card's pixel size."""
+    """Finds boxes in images at its card's pixel size."""
 
     card: ModelCard
 
-    def find(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Candidates (CANDIDATE_DTYPE) of pictures, uint8 (h, w, 3), in the pixels of each."""
+    def find(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Candidates (CANDIDATE_DTYPE) of images, uint8 (h, w, 3), in the pixels of each."""
 
 
 def detection_report(tally: Tally, *, confidence: float | None = None, iou: float = 0.5) -> Report:
@@ -45,35 +45,35 @@ def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Ta
         Number of tiles computed at once.
     """
     tally = Tally(list(dataset.classes))
-    for number, picture in enumerate(dataset.pictures):
-        yield Progress(number, len(dataset.pictures), "pictures", picture.path.name)
-        found = find_in_picture(finder, picture, batch=batch)
+    for number, image in enumerate(dataset.images):
+        yield Progress(number, len(dataset.images), "pictures", image.path.name)
+        found = find_in_image(finder, image, batch=batch)
         boxes = np.stack([found[name] for name in ("y0", "x0", "y1", "x1")], axis=1)
         tally.add(
             boxes=boxes, labels=found["label"], confidence=found["confidence"],
-            truth=picture.boxes, truth_labels=picture.labels,
+            truth=image.boxes, truth_labels=image.labels,
         )  # fmt: skip
-    yield Progress(len(dataset.pictures), len(dataset.pictures), "pictures")
+    yield Progress(len(dataset.images), len(dataset.images), "pictures")
     return tally
 
 
-def find_in_picture(finder: Finder, picture: AnnotatedImage, *, batch: int = 8) -> np.ndarray:
-    """Merged findings (CANDIDATE_DTYPE) in one picture, in full-resolution pixels."""
+def find_in_image(finder: Finder, image: AnnotatedImage, *, batch: int = 8) -> np.ndarray:
+    """Merged findings (CANDIDATE_DTYPE) in one image, in full-resolution pixels."""
     from microscope_qc.slides import open_slide
 
     card = finder.card
-    with open_slide(picture.path) as slide:
+    with open_slide(image.path) as slide:
         mosaic = slide.scene(None)
-        scale = slide_scale(card.pixel_size_um, picture.pixel_size_um or mosaic.pixel_size_um)
+        scale = slide_scale(card.pixel_size_um, image.pixel_size_um or mosaic.pixel_size_um)
         side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
-        grid = TileGrid(Region(*picture.area), side, overlap)
+        grid = TileGrid(Region(*image.area), side, overlap)
         tiles = list(grid)
         found = [np.zeros(0, CANDIDATE_DTYPE)]
         for start in range(0, len(tiles), batch):
             part = tiles[start : start + batch]
-            pictures = [mosaic.read_scaled(tile, model_tile_shape(tile, scale)) for tile in part]
-            for offset, rows in enumerate(finder.find(pictures)):
-                shape = pictures[offset].shape[:2]
+            images = [mosaic.read_scaled(tile, model_tile_shape(tile, scale)) for tile in part]
+            for offset, rows in enumerate(finder.find(images)):
+                shape = images[offset].shape[:2]
                 placed = to_slide(rows, part[offset], shape=(shape[0], shape[1]), index=start + offset)
                 found.append(placed[in_valid_area(placed, part[offset], grid=grid)])
     return merge_candidates(np.concatenate(found), grid, merge_settings(scale))

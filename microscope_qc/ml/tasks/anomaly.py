@@ -11,7 +11,7 @@ class AnomalyDetection(TaskKind):
     """Scores of windows, a map of them, and boxes around anomalies."""
 
     name, title, does, model = (
-        "anomaly", "Anomaly detection", "finds what is out of the ordinary", "an anomaly model",
+        "anomaly", "Anomaly detection", "finds anomalies", "an anomaly model",
     )  # fmt: skip
     learns_from_boxes = False
 

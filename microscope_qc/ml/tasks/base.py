@@ -22,7 +22,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TileResult:
     """The result of a tile.
 
     Attributes
@@ -49,7 +49,7 @@ class CellGrid:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class NetworkOutput:
     """The output of a network for a batch of slots.
 
     Attributes
@@ -97,16 +97,16 @@ class Task(Protocol):
     def prepare(self, pixels: np.ndarray, slot: np.ndarray) -> None:
         """Write pixels, uint8 (h, w, 3), into ``slot`` (H, W, 3); the rest of it is padding."""
 
-    def compute(self, slots: Tensor, size: Size) -> Answers:
+    def compute(self, slots: Tensor, size: Size) -> NetworkOutput:
         """Run the network on prepared slots (B, H, W, 3); ``size`` is their size without padding."""
 
-    def results(self, answers: Answers, size: Size) -> list[Found]:
-        """The result of each picture, from the output of :meth:`compute`."""
+    def results(self, output: NetworkOutput, size: Size) -> list[TileResult]:
+        """The result of each image, from the output of :meth:`compute`."""
 
     def parts(self, shape: Size) -> list[Region]:
         """Pieces of a slot of this shape that can be computed separately; none where it cannot be divided."""
 
-    def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
+    def join(self, results: Sequence[TileResult], parts: Sequence[Region], shape: Size) -> TileResult:
         """Join the results of the pieces of one slot."""
 
     def compile(self) -> None:

@@ -25,7 +25,7 @@ class Detection(TaskKind):
     ) -> Job[Report]:
         """Precision, recall, F1, average precision and confusion of boxes; see :class:`TaskKind`."""
         from microscope_qc.ml.evaluation.on_slides import detection_report, tally_dataset
-        from microscope_qc.ml.tasks.pictures import TaskFinder
+        from microscope_qc.ml.tasks.images import TaskFinder
 
         tally = yield from tally_dataset(TaskFinder(task), dataset)
         return detection_report(tally, confidence=confidence, iou=iou)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.devices import autocast, fast_bfloat16, is_out_of_memory
-from microscope_qc.ml.tasks.base import Answers, CellGrid, Size
+from microscope_qc.ml.tasks.base import CellGrid, NetworkOutput, Size
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +64,11 @@ class OnDevice(Generic[A]):
         return "bfloat16" if fast_bfloat16(self.device) else "float32"
 
     def compile(self) -> None:
-        """Compile the network with torch; the first pictures of a shape take longer, all others less time."""
+        """Compile the network with torch; the first images of a shape take longer, all others less time."""
         self._run, self._compiled = torch.compile(self.plain(), dynamic=False), True
 
     def plain(self) -> Callable[[Tensor], object]:
-        """The uncompiled function that is applied to pictures."""
+        """The uncompiled function that is applied to images."""
         return self._network
 
     def slot(self, shape: Size) -> tuple[Size, type[np.generic]]:
@@ -92,22 +92,22 @@ class OnDevice(Generic[A]):
         slot[:, width:] = 0
 
     @torch.inference_mode()
-    def compute(self, slots: Tensor, size: Size) -> Answers:
+    def compute(self, slots: Tensor, size: Size) -> NetworkOutput:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""
         begun = self._mark()
-        pictures = self._normalised(slots, size) if slots.dtype == torch.uint8 else slots.to(self.device)
+        images = self._normalised(slots, size) if slots.dtype == torch.uint8 else slots.to(self.device)
         with autocast(self.device):
-            answers = self.read_out(self._forward(pictures.permute(0, 3, 1, 2), size))
+            output = self.read_out(self._forward(images.permute(0, 3, 1, 2), size))
         shape = (int(slots.shape[1]), int(slots.shape[2]))
         if self.device.type == "cpu":
-            return Answers(shape, list(answers))
-        host = [torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True) for answer in answers]
-        for target, answer in zip(host, answers, strict=True):
-            target.copy_(answer, non_blocking=True)
+            return NetworkOutput(shape, list(output))
+        host = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in output]
+        for target, tensor in zip(host, output, strict=True):
+            target.copy_(tensor, non_blocking=True)
         if self._copying is not None:
             self._copying.synchronize()  # the slots are refilled as soon as this returns
         ended = self._mark()
-        return Answers(shape, host, None if begun is None or ended is None else (begun, ended))
+        return NetworkOutput(shape, host, None if begun is None or ended is None else (begun, ended))
 
     def _mark(self) -> torch.cuda.Event | None:
         if self.device.type != "cuda":
@@ -118,45 +118,45 @@ class OnDevice(Generic[A]):
 
     def _normalised(self, slots: Tensor, size: Size) -> Tensor:
         if self._copying is None:  # bytes that were prepared for a GPU which has run out of memory
-            pictures = slots.float()
+            images = slots.float()
         else:
             with torch.cuda.stream(self._copying):
                 raw = slots.to(self.device, non_blocking=True)
             torch.cuda.current_stream(self.device).wait_stream(self._copying)
             raw.record_stream(torch.cuda.current_stream(self.device))
-            pictures = raw.float()
-        pictures = (pictures - self._mean.view(1, 1, 1, 3)) / self._std.view(1, 1, 1, 3)
-        pictures[:, size[0] :] = 0
-        pictures[:, :, size[1] :] = 0
-        return pictures
+            images = raw.float()
+        images = (images - self._mean.view(1, 1, 1, 3)) / self._std.view(1, 1, 1, 3)
+        images[:, size[0] :] = 0
+        images[:, :, size[1] :] = 0
+        return images
 
-    def _forward(self, pictures: Tensor, size: Size) -> A:
-        return cast(A, self.run(pictures))
+    def _forward(self, images: Tensor, size: Size) -> A:
+        return cast(A, self.run(images))
 
-    def run(self, pictures: Tensor) -> object:
+    def run(self, images: Tensor) -> object:
         """Output of the network; falls back to the uncompiled function where the compiled one fails."""
         if not self._compiled:
-            return self._run(pictures)
+            return self._run(images)
         try:
-            return self._run(pictures)
+            return self._run(images)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             log.warning("the compiled network failed and is not used: %s", error)
             self._run, self._compiled = self.plain(), False
-            return self._run(pictures)
+            return self._run(images)
 
     def read_out(self, said: A) -> tuple[Tensor, ...]:
         """Reduce the raw output, on the device, to what :meth:`results` needs."""
         raise NotImplementedError
 
-    def fetched(self, answers: Answers) -> list[Tensor]:
+    def fetched(self, output: NetworkOutput) -> list[Tensor]:
         """The tensors of the output; waits until they are complete."""
-        if answers.marks is not None:
-            begun, ended = answers.marks
+        if output.marks is not None:
+            begun, ended = output.marks
             ended.synchronize()
             self.busy_s += begun.elapsed_time(ended) / 1000
-        return answers.tensors
+        return output.tensors
 
     def to_cpu(self) -> None:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""

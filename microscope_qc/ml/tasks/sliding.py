@@ -19,7 +19,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.ml.cards import ModelCard, WindowSettings
 from microscope_qc.ml.tasks.activation import activation_box
-from microscope_qc.ml.tasks.base import Answers, CellGrid, Found, Size
+from microscope_qc.ml.tasks.base import CellGrid, NetworkOutput, Size, TileResult
 from microscope_qc.ml.tasks.on_device import OnDevice
 
 _MOST_WINDOWS = 400
@@ -31,7 +31,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Output for one picture at one scale: scores (n, rows, columns) of windows, and the source of their maps.
+    """Output for one image at one scale: scores (n, rows, columns) of windows, and the source of their maps.
 
     ``place_px`` is the side of a cell of the map that all windows share; None where every window has its own map.
     """
@@ -78,8 +78,8 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         self._threshold = threshold
         self._run = self.plain()
 
-    def maps(self, pictures: Tensor, size: Size) -> Tensor:
-        """Maps (B, n, H / place_px, W / place_px) of pictures; ``size`` is their size without padding."""
+    def maps(self, images: Tensor, size: Size) -> Tensor:
+        """Maps (B, n, H / place_px, W / place_px) of images; ``size`` is their size without padding."""
         raise NotImplementedError
 
     def confidences(self, found: Scores, size: Size) -> np.ndarray:
@@ -113,23 +113,23 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         """The tensors of all scales, one after the other."""
         return tuple(tensor for pair in said for tensor in pair)
 
-    def _forward(self, pictures: Tensor, size: Size) -> list[tuple[Tensor, Tensor]]:
-        answers = []
+    def _forward(self, images: Tensor, size: Size) -> list[tuple[Tensor, Tensor]]:
+        output = []
         for scale in self.windows.scales:
-            shown = pictures
+            shown = images
             if scale != 1:
-                smaller = _at_scale((int(pictures.shape[2]), int(pictures.shape[3])), scale)
-                shown = functional.interpolate(pictures, size=smaller, mode="area")
+                smaller = _at_scale((int(images.shape[2]), int(images.shape[3])), scale)
+                shown = functional.interpolate(images, size=smaller, mode="area")
             shown = self._padded(shown)
             places, seen = self.starts(size, scale), _at_scale(size, scale)
-            answers.append(self._shared(shown, *places, seen) if self.shares else self._alone(shown, *places, seen))
-        return answers
+            output.append(self._shared(shown, *places, seen) if self.shares else self._alone(shown, *places, seen))
+        return output
 
-    def _padded(self, pictures: Tensor) -> Tensor:
-        height, width = self.slot((int(pictures.shape[2]), int(pictures.shape[3])))[0]
-        if (height, width) == tuple(pictures.shape[2:]):
-            return pictures
-        padded = functional.pad(pictures, (0, width - pictures.shape[3], 0, height - pictures.shape[2]))
+    def _padded(self, images: Tensor) -> Tensor:
+        height, width = self.slot((int(images.shape[2]), int(images.shape[3])))[0]
+        if (height, width) == tuple(images.shape[2:]):
+            return images
+        padded = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
         return padded.contiguous(memory_format=torch.channels_last)
 
     def starts(self, size: Size, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -142,17 +142,17 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
             found.append(regular if regular[-1] == last else np.append(regular, last))
         return found[0], found[1]
 
-    def _shared(self, pictures: Tensor, rows: np.ndarray, columns: np.ndarray, size: Size) -> tuple[Tensor, Tensor]:
-        maps = self.maps(pictures, size)
+    def _shared(self, images: Tensor, rows: np.ndarray, columns: np.ndarray, size: Size) -> tuple[Tensor, Tensor]:
+        maps = self.maps(images, size)
         coarse = maps if self.place_px == self.stride else functional.avg_pool2d(maps, self.stride // self.place_px)
         means = functional.avg_pool2d(coarse, self.windows.window_px // self.stride, stride=1)
         down, across = (torch.from_numpy(starts // self.stride).to(maps.device) for starts in (rows, columns))
         return means.index_select(2, down).index_select(3, across), maps
 
-    def _alone(self, pictures: Tensor, rows: np.ndarray, columns: np.ndarray, size: Size) -> tuple[Tensor, Tensor]:
+    def _alone(self, images: Tensor, rows: np.ndarray, columns: np.ndarray, size: Size) -> tuple[Tensor, Tensor]:
         side = self.windows.window_px
-        windows = [pictures[:, :, y : y + side, x : x + side] for y in rows for x in columns]
-        batch = len(pictures)
+        windows = [images[:, :, y : y + side, x : x + side] for y in rows for x in columns]
+        batch = len(images)
         per_pass = max(1, _AT_ONCE // batch)
         seen = (min(size[0], side), min(size[1], side))
         parts = []
@@ -163,20 +163,20 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
         maps = maps.view(len(rows), len(columns), batch, *maps.shape[1:]).permute(2, 0, 1, 3, 4, 5).contiguous()
         return maps.mean(dim=(4, 5)).permute(0, 3, 1, 2), maps
 
-    def results(self, answers: Answers, size: Size) -> list[Found]:
+    def results(self, output: NetworkOutput, size: Size) -> list[TileResult]:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""
-        arrays = [tensor.numpy() for tensor in self.fetched(answers)]
-        founds = []
-        for picture in range(len(arrays[0])):
+        arrays = [tensor.numpy() for tensor in self.fetched(output)]
+        results = []
+        for image in range(len(arrays[0])):
             scores = []
             for number, scale in enumerate(self.windows.scales):
                 rows, columns = self.starts(size, scale)
-                values, maps = arrays[2 * number][picture], arrays[2 * number + 1][picture]
+                values, maps = arrays[2 * number][image], arrays[2 * number + 1][image]
                 scores.append(Scores(scale, rows, columns, values, maps, self.place_px if self.shares else None))
-            founds.append(self._found(scores, size))
-        return founds
+            results.append(self._found(scores, size))
+        return results
 
-    def _found(self, scores: list[Scores], size: Size) -> Found:
+    def _found(self, scores: list[Scores], size: Size) -> TileResult:
         heat: np.ndarray | None = None
         boxes: list[tuple[float, ...]] = []
         for scale in scores:
@@ -184,7 +184,7 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
             spread = self._spread(share, scale, scores[0])
             heat = spread if heat is None else np.maximum(heat, spread)
             boxes += self._boxes(share, scale, size)
-        return Found(self.strongest(boxes), heat)
+        return TileResult(self.strongest(boxes), heat)
 
     def _spread(self, share: np.ndarray, scale: Scores, cells: Scores) -> np.ndarray:
         """Scores of a scale at the cells of the map, from the nearest windows."""
@@ -238,22 +238,22 @@ class SlidingTask(OnDevice[list[tuple[Tensor, Tensor]]]):
             return []
         return [Region(y0, x0, y1, x1) for y0, y1 in ranges[0] for x0, x1 in ranges[1]]
 
-    def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
+    def join(self, results: Sequence[TileResult], parts: Sequence[Region], shape: Size) -> TileResult:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""
         step = self.windows.stride_px
-        heats = [found.heat for found in founds if found.heat is not None]
+        heats = [found.heat for found in results if found.heat is not None]
         rows = max(part.y0 // step + heat.shape[1] for part, heat in zip(parts, heats, strict=True))
         columns = max(part.x0 // step + heat.shape[2] for part, heat in zip(parts, heats, strict=True))
         heat = np.zeros((len(heats[0]), rows, columns), np.float32)
         boxes: list[tuple[float, ...]] = []
-        for found, part, own in zip(founds, parts, heats, strict=True):
+        for found, part, own in zip(results, parts, heats, strict=True):
             y, x = part.y0 // step, part.x0 // step
             heat[:, y : y + own.shape[1], x : x + own.shape[2]] = own
             for row in found.candidates:
                 y0, y1 = row["y0"] + part.y0, row["y1"] + part.y0
                 x0, x1 = row["x0"] + part.x0, row["x1"] + part.x0
                 boxes.append((y0, x0, y1, x1, row["confidence"], row["label"]))
-        return Found(self.strongest(boxes), heat)
+        return TileResult(self.strongest(boxes), heat)
 
 
 def _at_scale(size: Size, scale: float) -> Size:

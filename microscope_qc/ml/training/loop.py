@@ -228,8 +228,8 @@ class _Training:
         load_weights(network, self.out / WEIGHTS_NAME)
         report: Report = yield from _quietly(self.recipe.validate(network, self.validation))
         training = {
-            "settings": self.settings.model_dump(), "pictures": len(self.dataset.pictures),
-            "boxes": self.dataset.counts(), "validation_pictures": len(self.validation.pictures),
+            "settings": self.settings.model_dump(), "pictures": len(self.dataset.images),
+            "boxes": self.dataset.counts(), "validation_images": len(self.validation.images),
             "best_epoch": self.best.epoch, "minutes": round(self.seconds / 60, 1),
         } | draft.training  # fmt: skip
         known = {

@@ -61,10 +61,10 @@ def evaluate(
     kind = TASKS.get(card.task)
     kind.require_measurable()
     data = load_dataset(dataset).with_classes(card.classes)
-    yield Progress(0, len(data.pictures), "pictures", "loading the model")
+    yield Progress(0, len(data.images), "pictures", "loading the model")
     from microscope_qc.ml.devices import use_threads
 
     use_threads()
     at = card.confidence if confidence is None else confidence
     report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
-    return Evaluation(card, str(dataset), len(data.pictures), report)
+    return Evaluation(card, str(dataset), len(data.images), report)

@@ -108,7 +108,7 @@ def common_pixel_size(dataset: Dataset) -> float | None:
     from microscope_qc.slides import open_slide
 
     sizes: list[float | None] = []
-    for picture in dataset.pictures:
+    for picture in dataset.images:
         size = picture.pixel_size_um
         if size is None:
             with open_slide(picture.path) as slide:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.merge import CANDIDATE_DTYPE
-from microscope_qc.ml.tasks.base import Answers, CellGrid, Found, Size
+from microscope_qc.ml.tasks.base import CellGrid, NetworkOutput, Size, TileResult
 from microscope_qc.ml.tasks.on_device import OnDevice
 from microscope_qc_example.architecture import CELL, EDGES, BandSettings
 
@@ -25,9 +25,9 @@ class GreyBands(nn.Module):
         self.pause_s = settings.pause_s
         self.edges = nn.Parameter(torch.tensor(EDGES) / 255, requires_grad=False)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         time.sleep(self.pause_s)
-        grey = functional.avg_pool2d(pictures.float().mean(dim=1, keepdim=True), CELL)[:, 0]
+        grey = functional.avg_pool2d(images.float().mean(dim=1, keepdim=True), CELL)[:, 0]
         return torch.bucketize(grey, self.edges.float())
 
 
@@ -40,13 +40,13 @@ class BandTask(OnDevice[Tensor]):
     def read_out(self, said: Tensor) -> tuple[Tensor, ...]:
         return (said,)
 
-    def results(self, answers: Answers, size: Size) -> list[Found]:
-        (labels,) = self.fetched(answers)
+    def results(self, output: NetworkOutput, size: Size) -> list[TileResult]:
+        (labels,) = self.fetched(output)
         rows, columns = (-(-side // CELL) for side in size)
-        return [Found(np.zeros(0, CANDIDATE_DTYPE), labels=own[:rows, :columns].numpy()) for own in labels]
+        return [TileResult(np.zeros(0, CANDIDATE_DTYPE), labels=own[:rows, :columns].numpy()) for own in labels]
 
     def parts(self, shape: Size) -> list[Region]:
         return []
 
-    def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
+    def join(self, results: Sequence[TileResult], parts: Sequence[Region], shape: Size) -> TileResult:
         raise AssertionError("it is never taken apart")

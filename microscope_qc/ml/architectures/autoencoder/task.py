@@ -51,9 +51,9 @@ class AnomalyTask(SlidingTask):
         errors = SquaredErrors(network)
         super().__init__(card, errors, device=device, threshold=threshold, stride=network.stride, place_px=place_px)
 
-    def maps(self, pictures: Tensor, size: Size) -> Tensor:
+    def maps(self, images: Tensor, size: Size) -> Tensor:
         """Squared errors averaged over squares of ``place_px``; padding has none."""
-        errors = cast(Tensor, self.run(pictures))  # (B, H / 2, W / 2, 2, 2, 3)
+        errors = cast(Tensor, self.run(images))  # (B, H / 2, W / 2, 2, 2, 3)
         for axis, side in ((1, size[0]), (2, size[1])):
             whole, odd = divmod(side, 2)
             if odd:

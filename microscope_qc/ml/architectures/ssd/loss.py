@@ -15,7 +15,7 @@ CANDIDATES_PER_LEVEL = 9
 
 @dataclass(frozen=True)
 class BoxTarget:
-    """Defects of one picture.
+    """Defects of one image.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class BoxTarget:
     labels : Tensor, (n,)
         Class indices.
     ignore : Tensor, (m, 4)
-        Places that count neither as defect nor as background (a defect cut by the picture's border, for example).
+        Places that count neither as defect nor as background (a defect cut by the image's border, for example).
     """
 
     boxes: Tensor
@@ -97,7 +97,7 @@ def detection_loss(
     levels : list of int
         Number of default boxes at each level.
     targets : list of BoxTarget
-        One for each picture.
+        One for each image.
     box_weight
         Weight of the box loss relative to the class loss.
 

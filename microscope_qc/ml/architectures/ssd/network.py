@@ -40,7 +40,7 @@ def _stage(inputs: int, outputs: int, *, blocks: int, stride: int) -> nn.Sequent
 
 
 class SSD(nn.Module):
-    """The network: from pictures to class logits and box offsets for every default box.
+    """The network: from images to class logits and box offsets for every default box.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ class SSD(nn.Module):
         assert self.classify.bias is not None
         nn.init.constant_(self.classify.bias, -math.log((1 - PRIOR) / PRIOR))
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the network to a batch.
 
         Parameters
         ----------
-        pictures : Tensor, (B, 3, H, W)
+        images : Tensor, (B, 3, H, W)
             Normalised; H and W multiples of 64.
 
         Returns
@@ -107,7 +107,7 @@ class SSD(nn.Module):
         (Tensor, Tensor)
             Class logits (B, N, classes) and box offsets (B, N, 4) in float32 for the N boxes of :meth:`default_boxes`.
         """
-        first = self.stage2(self.stage1(self.stem(pictures)))
+        first = self.stage2(self.stage1(self.stem(images)))
         second = self.stage3(first)
         third = self.stage4(second)
         levels = list(self.pyramid({"8": first, "16": second, "32": third}).values())

@@ -24,7 +24,7 @@ from microscope_qc.ml.evaluation.calibration import Calibration, fit_calibration
 from microscope_qc.ml.evaluation.detection import Tally
 from microscope_qc.ml.evaluation.on_slides import detection_report, tally_dataset
 from microscope_qc.ml.evaluation.report import Report
-from microscope_qc.ml.tasks.pictures import TaskFinder
+from microscope_qc.ml.tasks.images import TaskFinder
 
 _CANDIDATE_CONFIDENCE = 0.05
 
@@ -49,11 +49,11 @@ class SSDRecipe(Recipe[list[TrainingCrop]]):
         """Focal loss of the classes, and the loss of the boxes."""
         ssd = cast(SSD, network)
         device = ssd.classify.weight.device
-        pictures = torch.from_numpy(np.stack([crop.pixels for crop in batch])).to(device)
-        pictures = pictures.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+        images = torch.from_numpy(np.stack([crop.pixels for crop in batch])).to(device)
+        images = images.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (self._mean, self._std))
         with autocast(device):
-            logits, offsets = ssd((pictures - mean) / std)
+            logits, offsets = ssd((images - mean) / std)
         if self._default is None:
             self._default = ssd.default_boxes(self._sampler.side, self._sampler.side)
         default, levels = self._default

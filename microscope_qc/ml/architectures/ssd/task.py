@@ -16,13 +16,13 @@ from microscope_qc.ml.architectures.ssd.network import SSD, decode
 from microscope_qc.ml.architectures.ssd.settings import STRIDE_PX
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.quick_torchvision import torchvision
-from microscope_qc.ml.tasks.base import Answers, Found, Size
+from microscope_qc.ml.tasks.base import NetworkOutput, Size, TileResult
 from microscope_qc.ml.tasks.on_device import OnDevice
 
 MOST_COMPARED = 2000
-"""Number of the strongest boxes of a picture that go into non-maximum suppression."""
+"""Number of the strongest boxes of a image that go into non-maximum suppression."""
 MOST = 300
-"""Maximum number of candidates of a picture."""
+"""Maximum number of candidates of a image."""
 _IOU = 0.5
 
 
@@ -54,31 +54,31 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
         place = (index // logits.shape[2])[..., None].expand(-1, -1, 4)
         return values, index, offsets.gather(1, place)
 
-    def results(self, answers: Answers, size: Size) -> list[Found]:
+    def results(self, output: NetworkOutput, size: Size) -> list[TileResult]:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""
-        default = self._default_boxes(answers.shape)
-        founds = []
-        for picture in zip(*self.fetched(answers), strict=True):
-            scores, index, offsets = self._strongest(*picture)
+        default = self._default_boxes(output.shape)
+        results = []
+        for image in zip(*self.fetched(output), strict=True):
+            scores, index, offsets = self._strongest(*image)
             if len(scores) == 0:  # most tiles of a good slide
-                founds.append(Found(np.zeros(0, CANDIDATE_DTYPE)))
+                results.append(TileResult(np.zeros(0, CANDIDATE_DTYPE)))
                 continue
             boxes = decode(offsets, default[index // self._ssd.classes])
             answer = choose(boxes, scores, index % self._ssd.classes, size=size, iou=_IOU, most=MOST)
-            founds.append(Found(_rows(*answer)))
-        return founds
+            results.append(TileResult(_rows(*answer)))
+        return results
 
-    def _strongest(self, *picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores, indices and offsets of one picture's candidates, strongest first."""
-        if len(picture) == 2:
-            logits, offsets = picture
+    def _strongest(self, *image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, indices and offsets of one image's candidates, strongest first."""
+        if len(image) == 2:
+            logits, offsets = image
             # numpy uses only this thread: the others belong to the network; NaN compares false
             share = min(max(self._threshold, 1e-6), 1 - 1e-6)
             least = np.log(share / (1 - share)) - 1e-4
             index = torch.from_numpy(np.flatnonzero(logits.numpy().ravel() > least))
             scores, offsets = logits.flatten()[index].sigmoid(), offsets[index // self._ssd.classes]
         else:
-            values, index, offsets = picture
+            values, index, offsets = image
             scores = values.sigmoid()
         order = torch.argsort(scores, descending=True, stable=True)[:MOST_COMPARED]
         order = order[scores[order] > self._threshold]
@@ -97,12 +97,12 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
             return []
         return list(TileGrid(Region(0, 0, *shape), side, overlap))
 
-    def join(self, founds: Sequence[Found], parts: Sequence[Region], shape: Size) -> Found:
+    def join(self, results: Sequence[TileResult], parts: Sequence[Region], shape: Size) -> TileResult:
         """See :class:`microscope_qc.ml.tasks.base.Task`; merged like tiles."""
         side = max(parts[0].shape)
         grid = TileGrid(Region(0, 0, *shape), side, side - max(parts[1].x0 - parts[0].x0, parts[-1].y0 - parts[0].y0))
         placed = []
-        for number, (found, part) in enumerate(zip(founds, parts, strict=True)):
+        for number, (found, part) in enumerate(zip(results, parts, strict=True)):
             rows = found.candidates.copy()
             for name, start in (("y0", part.y0), ("y1", part.y0), ("x0", part.x0), ("x1", part.x0)):
                 rows[name] += start
@@ -110,13 +110,13 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
             placed.append(rows)
         merged = merge_candidates(np.concatenate(placed), grid)
         merged["tile"] = 0
-        return Found(merged)
+        return TileResult(merged)
 
 
 def choose(
     boxes: Tensor, scores: Tensor, labels: Tensor, *, size: tuple[int, int], iou: float, most: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Clip boxes (n, 4) as x0, y0, x1, y1 to a picture of ``size`` and drop the weaker of those that overlap.
+    """Clip boxes (n, 4) as x0, y0, x1, y1 to a image of ``size`` and drop the weaker of those that overlap.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 Every network has that form (global average pooling; Lin et al., "Network In Network", 2014), so that a class activation
 map is the linear layer applied to every place before the mean is taken (Zhou et al., "Learning Deep Features for
-Discriminative Localization", CVPR 2016), and the scores of all windows of a large picture come from one pass.
+Discriminative Localization", CVPR 2016), and the scores of all windows of a large image come from one pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class WindowClassifier(nn.Module):
     Parameters
     ----------
     features : nn.Module
-        Pictures (B, 3, H, W) to maps (B, channels, H / stride, W / stride).
+        Images (B, 3, H, W) to maps (B, channels, H / stride, W / stride).
     channels, stride : int
     outputs : int
         Number of classes, including "none of them".
@@ -31,14 +31,14 @@ class WindowClassifier(nn.Module):
         self.stride = stride
         self.decide = nn.Linear(channels, outputs)
 
-    def maps(self, pictures: Tensor) -> Tensor:
+    def maps(self, images: Tensor) -> Tensor:
         """Class activation maps, (B, outputs, H / stride, W / stride): their means are the logits."""
         weight = self.decide.weight[:, :, None, None]
-        return nn.functional.conv2d(self.features(pictures), weight, self.decide.bias)
+        return nn.functional.conv2d(self.features(images), weight, self.decide.bias)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Logits (B, outputs) of windows (B, 3, H, W), normalised."""
-        logits: Tensor = self.decide(self.features(pictures).mean(dim=(2, 3)))
+        logits: Tensor = self.decide(self.features(images).mean(dim=(2, 3)))
         return logits
 
 

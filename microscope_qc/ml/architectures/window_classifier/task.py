@@ -32,12 +32,12 @@ class WindowTask(SlidingTask):
         super().__init__(card, folded, device=device, threshold=threshold, stride=stride, place_px=stride)
 
     def plain(self) -> Callable[[Tensor], object]:
-        """Class maps of pictures."""
+        """Class maps of images."""
         return cast(WindowClassifier, self._network).maps
 
-    def maps(self, pictures: Tensor, size: Size) -> Tensor:
+    def maps(self, images: Tensor, size: Size) -> Tensor:
         """Class maps, whose means are the logits."""
-        return cast(Tensor, self.run(pictures)).float()
+        return cast(Tensor, self.run(images)).float()
 
     def confidences(self, found: Scores, size: Size) -> np.ndarray:
         """Probabilities of the classes, without the last score, which is that of "none of them"."""

@@ -10,25 +10,27 @@ from hypothesis import strategies as st
 from microscope_qc.ml.evaluation.detection import Tally, average_precision
 
 
-def tally_of(finds: list[tuple], truth: list[tuple], classes: tuple[str, ...] = ("A", "B")) -> Tally:
+def tally_of(findings: list[tuple], truth: list[tuple], classes: tuple[str, ...] = ("A", "B")) -> Tally:
     tally = Tally(list(classes))
-    boxes = np.array([f[:4] for f in finds], float).reshape(-1, 4)
+    boxes = np.array([f[:4] for f in findings], float).reshape(-1, 4)
     tally.add(
-        boxes=boxes, labels=np.array([f[4] for f in finds], int), confidence=np.array([f[5] for f in finds], float),
+        boxes=boxes,
+        labels=np.array([f[4] for f in findings], int),
+        confidence=np.array([f[5] for f in findings], float),
         truth=np.array([t[:4] for t in truth], float).reshape(-1, 4),
         truth_labels=np.array([t[4] for t in truth], int),
     )  # fmt: skip
     return tally
 
 
-def test_a_second_find_of_the_same_defect_is_wrong() -> None:
+def test_a_second_finding_of_the_same_defect_is_wrong() -> None:
     tally = tally_of([(0, 0, 10, 10, 0, 0.9), (0, 0, 10, 9, 0, 0.8)], [(0, 0, 10, 10, 0)])
     report = tally.report(confidence=0.5)
     assert (report["precision"], report["recall"]) == (0.5, 1.0)
     assert tally.report(confidence=0.85)["precision"] == 1.0
 
 
-def test_another_class_is_wrong_and_stands_in_the_confusion() -> None:
+def test_another_class_is_wrong_and_is_in_the_confusion() -> None:
     report = tally_of([(0, 0, 10, 10, 1, 0.9)], [(0, 0, 10, 10, 0)]).report(confidence=0.5)
     assert report["precision"] == report["recall"] == report["map50"] == 0.0
     assert report["confusion"] == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
@@ -40,7 +42,7 @@ def test_overlap_counts_from_the_threshold_on() -> None:
     assert tally.report(confidence=0.5, iou=0.51)["recall"] == 0.0
 
 
-def test_nothing_found_and_nothing_there() -> None:
+def test_no_findings_and_no_truth() -> None:
     assert tally_of([], []).report(confidence=0.5)["f1"] == 0.0
     assert tally_of([], [(0, 0, 1, 1, 0)]).report(confidence=0.5)["recall"] == 0.0
     assert tally_of([(0, 0, 1, 1, 0, 0.9)], []).report(confidence=0.5)["precision"] == 0.0
@@ -55,8 +57,8 @@ def test_average_precision_by_hand() -> None:
 
 
 def test_best_confidence_separates_hits_from_the_rest() -> None:
-    finds = [(i * 20, 0, i * 20 + 10, 10, 0, 0.9 - i * 0.1) for i in range(4)]
-    tally = tally_of(finds, [(i * 20, 0, i * 20 + 10, 10, 0) for i in range(3)])
+    findings = [(i * 20, 0, i * 20 + 10, 10, 0, 0.9 - i * 0.1) for i in range(4)]
+    tally = tally_of(findings, [(i * 20, 0, i * 20 + 10, 10, 0) for i in range(3)])
     assert 0.6 < tally.best_confidence() <= 0.7
 
 
@@ -66,15 +68,15 @@ box = st.tuples(coordinate, coordinate, st.integers(1, 20), st.integers(1, 20), 
 )
 
 
-@given(truth=st.lists(box, max_size=8), finds=st.lists(box, max_size=10), seed=st.integers(0, 1000))
-def test_the_same_as_the_scoring_of_a_project(truth: list, finds: list, seed: int) -> None:
+@given(truth=st.lists(box, max_size=8), findings=st.lists(box, max_size=10), seed=st.integers(0, 1000))
+def test_the_same_as_the_scoring_of_a_project(truth: list, findings: list, seed: int) -> None:
     from microscope_qc.analysis.scoring import precision_recall
 
-    scores = np.random.default_rng(seed).permutation(len(finds)) / 20 + 0.1
-    tally = tally_of([(*f, s) for f, s in zip(finds, scores, strict=True)], truth)
+    scores = np.random.default_rng(seed).permutation(len(findings)) / 20 + 0.1
+    tally = tally_of([(*f, s) for f, s in zip(findings, scores, strict=True)], truth)
     report = tally.report(confidence=0.0)
     other = precision_recall(
-        np.array([f[:4] for f in finds], float).reshape(-1, 4), ["AB"[f[4]] for f in finds], scores,
+        np.array([f[:4] for f in findings], float).reshape(-1, 4), ["AB"[f[4]] for f in findings], scores,
         np.array([t[:4] for t in truth], float).reshape(-1, 4), ["AB"[t[4]] for t in truth],
     )  # fmt: skip
     assert report["precision"] == pytest.approx(other["precision"] or 0.0)
@@ -85,14 +87,14 @@ def test_the_same_as_pycocotools() -> None:
     coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
     rng = np.random.default_rng(3)
     truth = [(y, x, y + 12, x + 12, int(rng.integers(0, 2))) for y in range(0, 200, 25) for x in range(0, 200, 25)]
-    finds = []
+    findings = []
     for y0, x0, y1, x1, label in truth:
         if rng.random() < 0.8:
             dy, dx = rng.normal(0, 2, 2)
-            finds.append((y0 + dy, x0 + dx, y1 + dy, x1 + dx, label, float(rng.uniform(0.4, 1))))
+            findings.append((y0 + dy, x0 + dx, y1 + dy, x1 + dx, label, float(rng.uniform(0.4, 1))))
         if rng.random() < 0.3:
-            finds.append((y0 + 13, x0, y1 + 13, x1, label, float(rng.uniform(0.1, 0.8))))
-    report = tally_of(finds, truth).report(confidence=0.0)
+            findings.append((y0 + 13, x0, y1 + 13, x1, label, float(rng.uniform(0.1, 0.8))))
+    report = tally_of(findings, truth).report(confidence=0.0)
     reference = coco.COCO()
     reference.dataset = {
         "images": [{"id": 1}], "categories": [{"id": 0, "name": "A"}, {"id": 1, "name": "B"}],
@@ -105,13 +107,13 @@ def test_the_same_as_pycocotools() -> None:
     results = reference.loadRes(
         [
             {"image_id": 1, "category_id": f[4], "bbox": [f[1], f[0], f[3] - f[1], f[2] - f[0]], "score": f[5]}
-            for f in finds
+            for f in findings
         ]
     )
     judge = cocoeval.COCOeval(reference, results, "bbox")
     judge.evaluate()
     judge.accumulate()
     judge.summarize()
-    # COCO reads the curve at 101 points, this program integrates it
+    # COCO samples the curve at 101 points, this program integrates it
     assert report["map50"] == pytest.approx(judge.stats[1], abs=0.01)
     assert report["map"] == pytest.approx(judge.stats[0], abs=0.01)
