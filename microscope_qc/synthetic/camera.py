@@ -11,23 +11,23 @@ from microscope_qc.synthetic.fields import Waves, coarse_axes, refine, tile_nois
 
 FIELD_HEIGHT_PX = 1040
 FIELD_WIDTH_PX = 1388
-# Pixels a blur may look beyond a region.
+# How many pixels beyond a region a blur may need.
 BLUR_MARGIN_PX = 8
 _NOISE_TILE_PX = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """A quarter of a camera field: the piece that is always rendered as a whole, so that tiling cannot matter.
+class FieldQuarter:
+    """A quarter of a camera field, always rendered as a whole, so that the result does not depend on tiling.
 
     Attributes
     ----------
     row, column : int
-        Number of the unit.
+        Index of the quarter.
     y0, x0, y1, x1 : int
-        Its pixels on the slide.
+        Its place on the slide.
     offset_y, offset_x : int
-        Stage error of its field: the scene pixel shown at slide pixel (y, x) is (y + offset_y, x + offset_x).
+        Stage error of its field: slide pixel (y, x) shows scene pixel (y + offset_y, x + offset_x).
     """
 
     row: int
@@ -41,7 +41,7 @@ class Unit:
 
 
 class Camera:
-    """Optical and electronic picture formation of a stitched mosaic."""
+    """Optical and electronic image formation of a stitched mosaic."""
 
     def __init__(self, shape: tuple[int, int], rng: np.random.Generator, *, seed: int) -> None:
         self._shape = shape
@@ -60,18 +60,18 @@ class Camera:
         self._noise = noise
         self._dirt = 1 + 0.004 * tile_noise(noise_rng, (FIELD_HEIGHT_PX // 4, FIELD_WIDTH_PX // 4), scale=(5, 5))
 
-    def units(self, y0: int, x0: int, y1: int, x1: int) -> list[Unit]:
-        """Units that a region of the slide touches."""
+    def units(self, y0: int, x0: int, y1: int, x1: int) -> list[FieldQuarter]:
+        """The quarters that intersect a region of the slide."""
         high, wide = FIELD_HEIGHT_PX // 2, FIELD_WIDTH_PX // 2
         rows = range((y0 + self._origin[0]) // high, (y1 - 1 + self._origin[0]) // high + 1)
         columns = range((x0 + self._origin[1]) // wide, (x1 - 1 + self._origin[1]) // wide + 1)
         return [self._unit(row, column) for row in rows for column in columns]
 
-    def _unit(self, row: int, column: int) -> Unit:
+    def _unit(self, row: int, column: int) -> FieldQuarter:
         y = row * (FIELD_HEIGHT_PX // 2) - self._origin[0]
         x = column * (FIELD_WIDTH_PX // 2) - self._origin[1]
         stage = self._field_rng(row // 2, column // 2).integers(-1, 2, 2)
-        return Unit(
+        return FieldQuarter(
             row, column, max(y, 0), max(x, 0), min(y + FIELD_HEIGHT_PX // 2, self._shape[0]),
             min(x + FIELD_WIDTH_PX // 2, self._shape[1]), int(stage[0]), int(stage[1]),
         )  # fmt: skip
@@ -79,17 +79,17 @@ class Camera:
     def _field_rng(self, row: int, column: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, 32, row, column])
 
-    def unit_at(self, y: float, x: float) -> Unit:
-        """The unit that shows a slide position."""
+    def unit_at(self, y: float, x: float) -> FieldQuarter:
+        """The quarter that shows a slide position."""
         return self.units(int(y), int(x), int(y) + 1, int(x) + 1)[0]
 
-    def expose(self, unit: Unit, scene: np.ndarray) -> np.ndarray:
-        """Photograph a scene.
+    def expose(self, unit: FieldQuarter, scene: np.ndarray) -> np.ndarray:
+        """Take a picture of a scene.
 
         Parameters
         ----------
-        unit : Unit
-            Where the scene lies.
+        unit : FieldQuarter
+            Where the scene is.
         scene : ndarray, float32, (height + 2 * BLUR_MARGIN_PX, width + 2 * BLUR_MARGIN_PX, 3)
             Reflectance in 0 .. 255 with a margin on all sides.
 
@@ -115,9 +115,9 @@ class Camera:
         return cv2.convertScaleAbs(np.maximum(image, 0, out=image))
 
     def _illumination(
-        self, unit: Unit, axes: tuple[np.ndarray, np.ndarray], height: int, width: int
+        self, unit: FieldQuarter, axes: tuple[np.ndarray, np.ndarray], height: int, width: int
     ) -> list[np.ndarray]:
-        """Light per colour channel: slow unevenness, shading and gain of the field, dirt in the light path."""
+        """Light per colour channel: slow variation, shading and gain of the field, dirt in the light path."""
         field_rng = self._field_rng(unit.row // 2, unit.column // 2)
         field_rng.integers(-1, 2, 2)
         gain = self._gain * (1 + 0.011 * field_rng.standard_normal())

@@ -1,4 +1,4 @@
-"""Electrode coatings as tileable pictures: packed NMC spheres and flaky graphite, painted particle by particle."""
+"""Electrode coatings as tileable images: packed NMC spheres and flaky graphite, painted particle by particle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def outlines(rng: np.random.Generator, centre: np.ndarray, half_axes: np.ndarray
 
 
 def _paint_all(labels: np.ndarray, shapes: np.ndarray, numbers: np.ndarray, *, wrap_rows: bool = False) -> None:
-    """Fill outlines (n, corners, 2) one after the other into a label picture that tiles along x (and y if asked)."""
+    """Fill outlines (n, corners, 2) one after the other into a label image that tiles along x (and optionally y)."""
     size = np.array([labels.shape[1], labels.shape[0]])
     points = np.round(shapes * (1 << _SHIFT)).astype(np.int32)
     low, high = shapes.min(axis=1) < 0, shapes.max(axis=1) >= size
@@ -101,7 +101,7 @@ def pack_spheres(
 def paint_spheres(
     rng: np.random.Generator, spheres: np.ndarray, shape: tuple[int, int], *, wrap_rows: bool = False
 ) -> np.ndarray:
-    """Label picture of slightly irregular spheres: 0 between them, else number of the sphere plus one."""
+    """Label image of slightly irregular spheres: 0 between them, else the index of the sphere plus one."""
     labels = np.zeros(shape, np.int32)
     # Spheres pressed by calendering are not perfectly round.
     size = spheres[:, 2:] * rng.uniform(0.9, 1.1, (len(spheres), 2))
@@ -157,7 +157,7 @@ def anode_coating(rng: np.random.Generator, height: int, length: int) -> np.ndar
     centre = np.stack([rng.uniform(-6, height + 6, count), rng.uniform(0, length, count)], axis=1)
     long_half = np.clip(rng.lognormal(np.log(20), 0.42, count), 8, 48)
     half_axes = np.stack([long_half, long_half * np.clip(rng.lognormal(np.log(0.40), 0.3, count), 0.18, 0.85)], axis=1)
-    # The last leaf painted lies on top: small ones late keep the large ones from hiding everything.
+    # Flakes painted later are on top: small ones come late, so that large ones do not hide everything.
     order = np.argsort(-half_axes.prod(axis=1) * rng.lognormal(0, 0.7, count))
     centre, half_axes = centre[order], half_axes[order]
     angle = rng.normal(0, 0.30, count)
@@ -169,7 +169,7 @@ def anode_coating(rng: np.random.Generator, height: int, length: int) -> np.ndar
     out = shapes - middle
     around = out * (1 + gap / np.hypot(out[..., 0], out[..., 1])[..., None])
     around[pore] = out[pore] * 0.62
-    # Each flake is painted after the dark gap around it; pores have the gap colour only.
+    # Each flake is painted after the dark gap around it; pores have only the gap colour.
     both = np.stack([middle + around, shapes], axis=1).reshape(-1, *shapes.shape[1:])
     numbers = np.stack([np.zeros(count, np.int64), np.arange(1, count + 1)], axis=1).reshape(-1)
     drawn = np.stack([np.ones(count, bool), ~pore], axis=1).reshape(-1)
@@ -197,7 +197,7 @@ def _leaf_streaks(rng: np.random.Generator, labels: np.ndarray, angle: np.ndarra
     chosen = np.digitize(angle, (-0.15, 0.15))[labels]
     streak = straight.copy()
     for number, slope in ((0, -0.30), (2, 0.30)):
-        # Rows must move with the column; a whole number of turns per length keeps the picture tileable.
+        # Rows shift with the column; a whole number of turns per length keeps the image tileable.
         turns = max(1, round(abs(slope) * length / height)) * np.sign(slope)
         shifted = straight[(rows - np.round(columns * turns * height / length).astype(int)) % height, columns]
         np.copyto(streak, shifted, where=chosen == number)

@@ -9,10 +9,10 @@ import numpy as np
 
 from microscope_qc.synthetic.anode_defects import ANODE_KINDS
 from microscope_qc.synthetic.cathode_defects import CATHODE_KINDS
-from microscope_qc.synthetic.kinds import Kind
+from microscope_qc.synthetic.kinds import ObjectKind
 from microscope_qc.synthetic.lookalikes import LOOKALIKE_KINDS
 from microscope_qc.synthetic.mosaic import SyntheticSlide, composite, scratch_overlay
-from microscope_qc.synthetic.placement import Occupancy, Placed, candidates, clear_of_resin, make_canvas, place
+from microscope_qc.synthetic.placement import Occupancy, PlacedObject, candidates, clear_of_resin, make_grid, place
 from microscope_qc.synthetic.process_defects import PROCESS_KINDS
 from microscope_qc.synthetic.shapes import Stamp
 from microscope_qc.synthetic.stack import RESIN_TILE_PX, STACKS, resin_tile, stack_atlas, stack_length
@@ -30,7 +30,7 @@ DEFECTS_PER_PX = 150 / 8192**2
 EDGE_GAP_PX = 30.0
 MUTUAL_GAP_PX = 42.0
 LEAST_SIDE_PX = 24
-FLATTEST = 0.22  # boxes flatter than this are a matter of taste, so none is drawn
+FLATTEST = 0.22  # flatter boxes are ambiguous, so none is drawn
 _SCRATCH_TILE_PX = 1024
 
 
@@ -42,16 +42,16 @@ class ElectrodeSlide(SyntheticSlide):
     shape : (height, width)
         Size in pixels.
     seed : int
-        Same seed and shape, same slide.
+        The same seed and shape give the same slide.
     defects : int, optional
-        Number of defects; by default 150 per 8192 x 8192 pixels, at least 1. Fewer are drawn where there is no room.
+        Number of defects; by default 150 per 8192 x 8192 pixels, at least 1. Fewer are drawn if there is no room.
     draw_defects : bool
-        False leaves the planned defects out of the picture (they stay in `defects`), for checking boxes.
+        False leaves the planned defects out of the image (they stay in `defects`), for checking boxes.
 
     Notes
     -----
-    The plan holds only the objects' places; pictures are drawn region by region. Layers come from one unrolled stack of
-    particle-by-particle painted coatings that is bent into the winding.
+    The plan stores only the places of the objects; images are drawn region by region. Layers come from one unrolled
+    stack of coatings, painted particle by particle, that is bent into the winding.
     """
 
     codes = tuple(SHARES)
@@ -74,17 +74,17 @@ class ElectrodeSlide(SyntheticSlide):
         self._scratches = scratch_overlay(np.random.default_rng([self.seed, 4]), size=_SCRATCH_TILE_PX, count=28)
         planned = list(self._plan_defects(np.random.default_rng([self.seed, 5]), wanted))
         lookalikes = self._plan_lookalikes(np.random.default_rng([self.seed, 6]))
-        # What bends its surroundings is drawn first, since it shows the undisturbed specimen shifted.
+        # Defects that bend their surroundings are drawn first, because they show the undisturbed specimen shifted.
         planned.sort(key=lambda item: -item.kind.margin_px)
         bending = [item for item in planned if item.kind.margin_px > 50]
         others = planned[len(bending) :]
         self._objects = [*bending, *lookalikes, *others] if draw_defects else lookalikes
         boxes = [(item.y0, item.x0, item.y0 + item.height, item.x0 + item.width) for item in self._objects]
-        self._canvases = np.array(boxes, dtype=np.int64).reshape(-1, 4)
+        self._grids = np.array(boxes, dtype=np.int64).reshape(-1, 4)
 
-    def _plan_defects(self, rng: np.random.Generator, wanted: int) -> Iterator[Placed]:
+    def _plan_defects(self, rng: np.random.Generator, wanted: int) -> Iterator[PlacedObject]:
         taken = Occupancy(MUTUAL_GAP_PX)
-        kinds: dict[str, list[Kind]] = {code: [] for code in SHARES}
+        kinds: dict[str, list[ObjectKind]] = {code: [] for code in SHARES}
         for kind in (*ANODE_KINDS, *CATHODE_KINDS, *PROCESS_KINDS):
             kinds[kind.code].append(kind)
         queue = _quota(rng, wanted)
@@ -100,8 +100,8 @@ class ElectrodeSlide(SyntheticSlide):
                     break
 
     def _try_place(
-        self, rng: np.random.Generator, kind: Kind, taken: Occupancy, *, key: tuple[int, ...]
-    ) -> Placed | None:
+        self, rng: np.random.Generator, kind: ObjectKind, taken: Occupancy, *, key: tuple[int, ...]
+    ) -> PlacedObject | None:
         for attempt in range(6):
             half = kind.size(rng)
             ys, xs, windings = candidates(self.winding, rng, kind, shape=self.shape, half_across=half[0], count=24)
@@ -135,7 +135,7 @@ class ElectrodeSlide(SyntheticSlide):
         gap = EDGE_GAP_PX
         return y0 >= gap and x0 >= gap and y1 <= self.shape[0] - gap and x1 <= self.shape[1] - gap
 
-    def _visible_box(self, item: Placed) -> tuple[float, float, float, float] | None:
+    def _visible_box(self, item: PlacedObject) -> tuple[float, float, float, float] | None:
         visible = self._stamp(item, planning=True).visible
         rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
         least, most = sorted((len(rows), len(columns)))
@@ -146,9 +146,9 @@ class ElectrodeSlide(SyntheticSlide):
             float(item.y0 + rows[-1] + 1), float(item.x0 + columns[-1] + 1),
         )  # fmt: skip
 
-    def _plan_lookalikes(self, rng: np.random.Generator) -> list[Placed]:
+    def _plan_lookalikes(self, rng: np.random.Generator) -> list[PlacedObject]:
         boxes = np.array([[d.y0, d.x0, d.y1, d.x1] for d in self.defects]).reshape(-1, 4)
-        items: list[Placed] = []
+        items: list[PlacedObject] = []
         for group, kind in enumerate(LOOKALIKE_KINDS):
             count = int(rng.poisson(kind.share * self.shape[0] * self.shape[1] / 1e6))
             half = kind.size(rng)
@@ -165,9 +165,9 @@ class ElectrodeSlide(SyntheticSlide):
                 items.append(place(self.winding, kind, y=float(y), x=float(x), number=int(winding), half=half, key=key))
         return items
 
-    def _stamp(self, item: Placed, *, planning: bool = False) -> Stamp:
+    def _stamp(self, item: PlacedObject, *, planning: bool = False) -> Stamp:
         sample = _blank if planning else self._specimen
-        return item.kind.draw(np.random.default_rng(item.key), make_canvas(self.winding, item, sample), item.half)
+        return item.kind.draw(np.random.default_rng(item.key), make_grid(self.winding, item, sample), item.half)
 
     def _specimen(self, depth: np.ndarray, along: np.ndarray, winding: np.ndarray | int) -> np.ndarray:
         """Undisturbed layers at layer coordinates: float32 (h, w, 3)."""
@@ -185,7 +185,7 @@ class ElectrodeSlide(SyntheticSlide):
         return pixels.astype(np.float32)
 
     def scene(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
-        """The polished cell before the microscope: float32 (height, width, 3), reflectance 0 .. 255."""
+        """The polished cell without the microscope: float32 (height, width, 3), reflectance 0 .. 255."""
         position = self.winding.region(y0, x0, height, width)
         scene = self._specimen(position.depth_px, position.along_px, position.winding)
         rows, columns = np.arange(y0, y0 + height), np.arange(x0, x0 + width)
@@ -193,7 +193,7 @@ class ElectrodeSlide(SyntheticSlide):
             resin = resin_tile(self.seed)[np.ix_(rows % RESIN_TILE_PX, columns % RESIN_TILE_PX)]
             soft = cv2.blur(position.resin.astype(np.float32), (3, 3))
             scene += (resin - scene) * soft[..., None]
-        b = self._canvases
+        b = self._grids
         for index in np.flatnonzero((b[:, 0] < y0 + height) & (b[:, 2] > y0) & (b[:, 1] < x0 + width) & (b[:, 3] > x0)):
             item = self._objects[index]
             stamp = self._stamp(item)
@@ -208,7 +208,7 @@ def _blank(depth: np.ndarray, along: np.ndarray, winding: int) -> np.ndarray:
 
 
 def _quota(rng: np.random.Generator, wanted: int) -> list[str]:
-    """Class of each defect: shares kept exactly up to rounding, in random order."""
+    """Class of each defect: exact shares up to rounding, in random order."""
     total = sum(SHARES.values())
     exact = {code: wanted * share / total for code, share in SHARES.items()}
     counts = {code: int(value) for code, value in exact.items()}

@@ -1,4 +1,4 @@
-"""Slides without layers: one tileable texture everywhere, with defects and look-alikes scattered over it."""
+"""Slides without layers: one tileable texture with defects and look-alikes scattered over it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from microscope_qc.synthetic.kinds import Kind
+from microscope_qc.synthetic.kinds import ObjectKind
 from microscope_qc.synthetic.mosaic import SyntheticSlide, composite, scratch_overlay
-from microscope_qc.synthetic.placement import Occupancy, Placed
-from microscope_qc.synthetic.shapes import Canvas, Stamp
+from microscope_qc.synthetic.placement import Occupancy, PlacedObject
+from microscope_qc.synthetic.shapes import PixelGrid, Stamp
 from microscope_qc.synthetic.truth import TrueDefect
 
 EDGE_GAP_PX = 30.0
@@ -19,7 +19,7 @@ _SCRATCH_TILE_PX = 1024
 
 
 class FlatSlide(SyntheticSlide):
-    """A slide of one material; subclasses give the texture and the kinds of objects.
+    """A slide of one material; subclasses define the texture and the kinds of objects.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ class FlatSlide(SyntheticSlide):
         As for `ElectrodeSlide`.
     """
 
-    kinds: Sequence[Kind] = ()
-    lookalikes: Sequence[Kind] = ()
+    kinds: Sequence[ObjectKind] = ()
+    lookalikes: Sequence[ObjectKind] = ()
     defects_per_px: float = 150 / 8192**2
 
     def __init__(
@@ -43,18 +43,18 @@ class FlatSlide(SyntheticSlide):
         others = self._plan_lookalikes(np.random.default_rng([self.seed, 6]))
         self._objects = [*others, *planned] if draw_defects else others
         boxes = [(item.y0, item.x0, item.y0 + item.height, item.x0 + item.width) for item in self._objects]
-        self._canvases = np.array(boxes, dtype=np.int64).reshape(-1, 4)
+        self._grids = np.array(boxes, dtype=np.int64).reshape(-1, 4)
 
     @abstractmethod
     def texture(self) -> np.ndarray:
         """The tileable texture: uint8 (height, width, 3)."""
 
-    def _plan(self, rng: np.random.Generator, wanted: int) -> list[Placed]:
+    def _plan(self, rng: np.random.Generator, wanted: int) -> list[PlacedObject]:
         taken = Occupancy(MUTUAL_GAP_PX)
         shares = np.array([kind.share for kind in self.kinds])
-        items: list[Placed] = []
+        items: list[PlacedObject] = []
         for number in range(wanted):
-            # The first ones go round all kinds, so that a slide with room for them shows every class.
+            # The first ones cycle through all kinds, so that a slide with enough room shows every class.
             order = number % len(self.kinds) if number < 2 * len(self.kinds) else -1
             for attempt in range(40):
                 chosen = order if attempt < 20 and order >= 0 else int(rng.choice(len(shares), p=shares / shares.sum()))
@@ -77,9 +77,9 @@ class FlatSlide(SyntheticSlide):
                 break
         return items
 
-    def _plan_lookalikes(self, rng: np.random.Generator) -> list[Placed]:
+    def _plan_lookalikes(self, rng: np.random.Generator) -> list[PlacedObject]:
         boxes = np.array([[d.y0, d.x0, d.y1, d.x1] for d in self.defects]).reshape(-1, 4)
-        items: list[Placed] = []
+        items: list[PlacedObject] = []
         for group, kind in enumerate(self.lookalikes):
             for number in range(int(rng.poisson(kind.share * self.shape[0] * self.shape[1] / 1e6))):
                 item = _put(kind, rng, self.shape, key=(self.seed, 8, group, number))
@@ -88,19 +88,19 @@ class FlatSlide(SyntheticSlide):
                     items.append(item)
         return items
 
-    def _stamp(self, item: Placed) -> Stamp:
+    def _stamp(self, item: PlacedObject) -> Stamp:
         y, x = np.mgrid[: item.height, : item.width].astype(np.float32)
         y += np.float32(item.y0 - item.y)
         x += np.float32(item.x0 - item.x)
-        canvas = Canvas(y=y, x=x, t=y, s=x, depth_px=np.zeros_like(y), sample=_no_layers)
-        return item.kind.draw(np.random.default_rng(item.key), canvas, item.half)
+        grid = PixelGrid(y=y, x=x, t=y, s=x, depth_px=np.zeros_like(y), sample=_no_layers)
+        return item.kind.draw(np.random.default_rng(item.key), grid, item.half)
 
     def scene(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
-        """The polished surface before the microscope: float32 (height, width, 3), reflectance 0 .. 255."""
+        """The polished surface without the microscope: float32 (height, width, 3), reflectance 0 .. 255."""
         texture = self.texture()
         rows, columns = np.arange(y0, y0 + height), np.arange(x0, x0 + width)
         scene = texture[np.ix_(rows % texture.shape[0], columns % texture.shape[1])].astype(np.float32)
-        b = self._canvases
+        b = self._grids
         for index in np.flatnonzero((b[:, 0] < y0 + height) & (b[:, 2] > y0) & (b[:, 1] < x0 + width) & (b[:, 3] > x0)):
             item = self._objects[index]
             stamp = self._stamp(item)
@@ -110,11 +110,11 @@ class FlatSlide(SyntheticSlide):
         return scene
 
 
-def _put(kind: Kind, rng: np.random.Generator, shape: tuple[int, int], *, key: tuple[int, ...]) -> Placed:
+def _put(kind: ObjectKind, rng: np.random.Generator, shape: tuple[int, int], *, key: tuple[int, ...]) -> PlacedObject:
     half = kind.size(rng)
     y, x = float(rng.uniform(0, shape[0])), float(rng.uniform(0, shape[1]))
     high, wide = int(half[0] * kind.reach + kind.margin_px) + 2, int(half[1] * kind.reach + kind.margin_px) + 2
-    return Placed(
+    return PlacedObject(
         kind=kind, y=y, x=x, half=half, key=key, winding=0, normal=(1.0, 0.0),
         y0=round(y) - high, x0=round(x) - wide, height=2 * high + 1, width=2 * wide + 1,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One kind of drawn object: how large, where, and by which function."""
+"""Kinds of drawn objects: their size, their places, and the function that draws them."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microscope_qc.synthetic.shapes import Canvas, Stamp
+from microscope_qc.synthetic.shapes import PixelGrid, Stamp
 
-Draw = Callable[[np.random.Generator, Canvas, tuple[float, float]], Stamp]
+Draw = Callable[[np.random.Generator, PixelGrid, tuple[float, float]], Stamp]
 Size = Callable[[np.random.Generator], tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A way an object can look.
+class ObjectKind:
+    """One appearance of an object.
 
     Attributes
     ----------
     code : str
-        Class code, or "" for a look-alike that is no defect.
+        Class code, or "" for a look-alike that is not a defect.
     share : float
-        Weight among the kinds of the same class.
+        Relative frequency among the kinds of the same class.
     places : tuple of (start, stop, side)
-        Allowed middles across the repeat unit, pixels. With side 0 the object's half height is kept free at both ends.
+        Allowed centres across the repeat unit, pixels. With side 0, half the object's height is kept free at both ends.
         Empty: anywhere inside the roll; ((-1, -1, 0),) : in the resin.
     size : callable
-        rng -> half extents (across, along the layer) in pixels that the drawing stays within.
+        rng -> half extents (across, along the layer) in pixels, which the drawing does not exceed.
     draw : callable
-        (rng, canvas, half extents) -> Stamp.
+        (rng, grid, half extents) -> Stamp.
     margin_px : float
-        Canvas needed beyond the half extents.
+        Margin of the grid beyond the half extents.
     reach : float
-        Factor by which the outline may leave its half extents.
+        Factor by which the outline may exceed its half extents.
     exact : bool
-        Follow the bent layers pixel by pixel instead of taking them as straight under the object.
+        Follow the bent layers pixel by pixel instead of treating them as straight under the object.
     """
 
     code: str
@@ -51,7 +51,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class SizeRange:
-    """Half extents drawn log-uniformly; an object of this class, unlike a closure, travels to other processes.
+    """Half extents drawn log-uniformly; unlike a closure, it can be pickled for other processes.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What every synthetic slide shares: reading regions from units that are always rendered whole and kept for a while."""
+"""The base of all synthetic slides: regions are read from units that are always rendered whole and then cached."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from concurrent.futures import Future
 import cv2
 import numpy as np
 
-from microscope_qc.synthetic.camera import BLUR_MARGIN_PX, FIELD_HEIGHT_PX, FIELD_WIDTH_PX, Camera, Unit
+from microscope_qc.synthetic.camera import BLUR_MARGIN_PX, FIELD_HEIGHT_PX, FIELD_WIDTH_PX, Camera, FieldQuarter
 from microscope_qc.synthetic.truth import TrueDefect
 
 _CACHE_BYTES = 256 * 2**20
 
 
 class SyntheticSlide(ABC):
-    """A slide rendered on demand; any region has the same pixels however it is cut.
+    """A slide rendered on demand; pixels do not depend on the region in which they are read.
 
     Parameters
     ----------
     shape : (height, width)
         Size in full-resolution pixels.
     seed : int
-        Same seed, same slide.
+        The same seed gives the same slide.
 
     Attributes
     ----------
@@ -81,14 +81,14 @@ class SyntheticSlide(ABC):
             out[top - y0 : bottom - y0, left - x0 : right - x0] = pixels
         return out
 
-    def _unit_pixels(self, unit: Unit) -> np.ndarray:
+    def _unit_pixels(self, unit: FieldQuarter) -> np.ndarray:
         key = (unit.row, unit.column)
         with self._lock:
             future = self._kept.get(key)
             mine = future is None
             if future is None:
                 future = self._kept[key] = Future()
-                # Two rows of units serve a reader that goes along the slide in strips of chunks.
+                # Two rows of units suffice for a reader that goes along the slide in strips of chunks.
                 limit = 2 * (2 * self.shape[1] // FIELD_WIDTH_PX + 2)
                 limit = max(8, min(limit, _CACHE_BYTES * 4 // (FIELD_HEIGHT_PX * FIELD_WIDTH_PX * 3)))
                 while len(self._kept) > limit:
@@ -105,7 +105,7 @@ class SyntheticSlide(ABC):
                 raise
         return future.result()
 
-    def _render(self, unit: Unit) -> np.ndarray:
+    def _render(self, unit: FieldQuarter) -> np.ndarray:
         y0 = unit.y0 + unit.offset_y - BLUR_MARGIN_PX
         x0 = unit.x0 + unit.offset_x - BLUR_MARGIN_PX
         height, width = unit.y1 - unit.y0 + 2 * BLUR_MARGIN_PX, unit.x1 - unit.x0 + 2 * BLUR_MARGIN_PX
@@ -114,11 +114,11 @@ class SyntheticSlide(ABC):
 
     @abstractmethod
     def scene(self, y0: int, x0: int, height: int, width: int) -> np.ndarray:
-        """The specimen before the microscope: float32 (height, width, 3), reflectance 0 .. 255."""
+        """The specimen without the microscope: float32 (height, width, 3), reflectance 0 .. 255."""
 
 
 def composite(scene: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, *, at: tuple[int, int]) -> None:
-    """Lay a patch over a scene in place.
+    """Blend a patch over a scene in place.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def composite(scene: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, *, at: tupl
     alpha : ndarray, float32, (h, w)
     rgb : ndarray, float32, (h, w, 3)
     at : (y, x)
-        Position of the patch in the scene; parts outside are cut off.
+        Position of the patch in the scene; parts outside are clipped.
     """
     y, x = at
     top, left = max(y, 0), max(x, 0)
@@ -140,18 +140,18 @@ def composite(scene: np.ndarray, alpha: np.ndarray, rgb: np.ndarray, *, at: tupl
 
 def scratch_overlay(rng: np.random.Generator, *, size: int, count: int) -> np.ndarray:
     """Fine polishing scratches as a tileable brightness overlay, float32 (size, size)."""
-    canvas = np.zeros((size, size), np.float32)
+    grid = np.zeros((size, size), np.float32)
     angle = rng.uniform(0, np.pi)
     for _ in range(count):
         turn = angle + rng.normal(0, 0.5)
         length = rng.uniform(0.1, 0.7) * size
         y, x = rng.uniform(0, size, 2)
-        line = np.zeros_like(canvas)
+        line = np.zeros_like(grid)
         dy, dx = np.sin(turn) * length / 2, np.cos(turn) * length / 2
         for sy in (-size, 0, size):
             for sx in (-size, 0, size):
                 start = (round((x - dx + sx) * 8), round((y - dy + sy) * 8))
                 stop = (round((x + dx + sx) * 8), round((y + dy + sy) * 8))
                 cv2.line(line, start, stop, 1.0, 1, cv2.LINE_AA, 3)
-        canvas += line * rng.normal(0, 5.0)
-    return canvas
+        grid += line * rng.normal(0, 5.0)
+    return grid

@@ -1,4 +1,4 @@
-"""Synthetic polished section of round particles in resin; cracked particles are the defects."""
+"""Synthetic polished section of round particles in resin, with cracked particles as defects."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from microscope_qc.synthetic.coatings import edge_depth, grain_texture, pack_spheres, paint_spheres
 from microscope_qc.synthetic.fields import patch_noise, tile_noise
 from microscope_qc.synthetic.flat import FlatSlide
-from microscope_qc.synthetic.kinds import Kind, SizeRange
+from microscope_qc.synthetic.kinds import ObjectKind, SizeRange
 from microscope_qc.synthetic.pool import built_once
 from microscope_qc.synthetic.shapes import (
-    Canvas,
+    PixelGrid,
     Stamp,
     blob,
     cover,
@@ -45,20 +45,20 @@ def particle_texture(variant: int) -> np.ndarray:
     return np.repeat(np.clip(value + 0.5, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def draw_whole(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:
+def draw_whole(rng: np.random.Generator, grid: PixelGrid, half: tuple[float, float]) -> Stamp:
     """A large intact particle."""
-    depth = blob(rng, canvas.t, canvas.s, half=half, lobes=0.03)
-    grain = 0.55 * patch_noise(rng, canvas.shape, scale=2.6) + 0.45 * patch_noise(rng, canvas.shape, scale=5)
+    depth = blob(rng, grid.t, grid.s, half=half, lobes=0.03)
+    grain = 0.55 * patch_noise(rng, grid.shape, scale=2.6) + 0.45 * patch_noise(rng, grid.shape, scale=5)
     value = rng.normal(176, 6) + 7 * grain - 55 * np.exp(-np.maximum(depth, 0) / 1.2)
-    value -= 60 * np.clip(2 * (patch_noise(rng, canvas.shape, scale=4) - 2.0), 0, 1)
+    value -= 60 * np.clip(2 * (patch_noise(rng, grid.shape, scale=4) - 2.0), 0, 1)
     stamp = Stamp(cover(depth), paint(value, _GREY), depth > -1)
-    put_under(stamp, cover(depth + 3), paint(np.full(canvas.shape, 56.0), _GREY))
+    put_under(stamp, cover(depth + 3), paint(np.full(grid.shape, 56.0), _GREY))
     return stamp
 
 
-def draw_cracked(rng: np.random.Generator, canvas: Canvas, half: tuple[float, float]) -> Stamp:
-    """A particle broken by cycling: wide, jagged cracks from the middle to the surface."""
-    stamp = draw_whole(rng, canvas, half)
+def draw_cracked(rng: np.random.Generator, grid: PixelGrid, half: tuple[float, float]) -> Stamp:
+    """A particle broken by cycling: wide, jagged cracks from the centre to the surface."""
+    stamp = draw_whole(rng, grid, half)
     inside = stamp.visible.astype(np.float32)
     middle = rng.uniform(-0.2, 0.2, 2) * half[0]
     first = rng.uniform(0, 2 * math.pi)
@@ -66,9 +66,9 @@ def draw_cracked(rng: np.random.Generator, canvas: Canvas, half: tuple[float, fl
     for number in range(count):
         turn = first + 2 * math.pi * number / count + rng.uniform(-0.5, 0.5)
         tip = np.array([math.sin(turn), math.cos(turn)]) * half[0] * 1.1
-        distance, along = path_distance(canvas.t, canvas.s, wander(rng, middle, tip, bend=0.12, steps=8))
-        width = rng.uniform(1.4, 2.6) * (0.7 + 0.7 * along) + 0.5 * patch_noise(rng, canvas.shape, scale=7)
-        lay_over(stamp, 0.95 * cover(width - distance) * inside, paint(np.full(canvas.shape, 42.0), _GREY))
+        distance, along = path_distance(grid.t, grid.s, wander(rng, middle, tip, bend=0.12, steps=8))
+        width = rng.uniform(1.4, 2.6) * (0.7 + 0.7 * along) + 0.5 * patch_noise(rng, grid.shape, scale=7)
+        lay_over(stamp, 0.95 * cover(width - distance) * inside, paint(np.full(grid.shape, 42.0), _GREY))
     return stamp
 
 
@@ -79,8 +79,8 @@ class ParticleSlide(FlatSlide):
     """
 
     codes = ("CRK",)
-    kinds = (Kind("CRK", 1.0, (), SizeRange(30, 70), draw_cracked),)
-    lookalikes = (Kind("", 5.0, (), SizeRange(30, 66), draw_whole),)
+    kinds = (ObjectKind("CRK", 1.0, (), SizeRange(30, 70), draw_cracked),)
+    lookalikes = (ObjectKind("", 5.0, (), SizeRange(30, 66), draw_whole),)
 
     def texture(self) -> np.ndarray:
         """Intact particles."""

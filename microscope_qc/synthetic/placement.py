@@ -1,4 +1,4 @@
-"""Where objects go: candidates in the right layer, clear of the slide's edge, of resin and of each other."""
+"""Places for objects: in the right layer, clear of the slide's edge, of resin and of each other."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from microscope_qc.synthetic.kinds import Kind
-from microscope_qc.synthetic.shapes import Canvas
+from microscope_qc.synthetic.kinds import ObjectKind
+from microscope_qc.synthetic.shapes import PixelGrid
 from microscope_qc.synthetic.winding import PERIOD_PX, Winding
 
 _BORDER_PX = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """An object with its place; its picture is drawn again from `key` whenever it is needed.
+class PlacedObject:
+    """An object with its place; its image is drawn again from `key` whenever it is needed.
 
     Attributes
     ----------
-    kind : Kind
+    kind : ObjectKind
     y, x : float
-        Middle, scene pixels.
+        Centre in scene pixels.
     half : (float, float)
         Half extents across and along the layer.
     key : tuple of int
-        Seed of its picture.
+        Seed of its image.
     winding : int
-        Repeat unit of its middle.
+        Repeat unit of its centre.
     normal : (float, float)
         Unit vector (y, x) across the layers.
     y0, x0, height, width : int
-        Canvas in scene pixels.
+        Its grid in scene pixels.
     """
 
-    kind: Kind
+    kind: ObjectKind
     y: float
     x: float
     half: tuple[float, float]
@@ -49,9 +49,15 @@ class Placed:
 
 
 def candidates(
-    winding: Winding, rng: np.random.Generator, kind: Kind, *, shape: tuple[int, int], half_across: float, count: int
+    winding: Winding,
+    rng: np.random.Generator,
+    kind: ObjectKind,
+    *,
+    shape: tuple[int, int],
+    half_across: float,
+    count: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Random middles for a kind: y, x, winding number; those that miss their layer are left out."""
+    """Random centres for a kind: y, x, winding number; those outside their layer are dropped."""
     y, x = rng.uniform(0, shape[0], count), rng.uniform(0, shape[1], count)
     in_resin = bool(kind.places) and kind.places[0][0] < 0
     if kind.places and not in_resin:
@@ -72,14 +78,21 @@ def candidates(
 
 
 def place(
-    winding: Winding, kind: Kind, *, y: float, x: float, number: int, half: tuple[float, float], key: tuple[int, ...]
-) -> Placed:
-    """Fix an object at a place: works out its canvas."""
+    winding: Winding,
+    kind: ObjectKind,
+    *,
+    y: float,
+    x: float,
+    number: int,
+    half: tuple[float, float],
+    key: tuple[int, ...],
+) -> PlacedObject:
+    """Place an object and determine its grid."""
     down, right = winding.normal(np.array(y), np.array(x))
     across, along = half[0] * kind.reach + kind.margin_px, half[1] * kind.reach + 8
     high = int(abs(down) * across + abs(right) * along) + 2
     wide = int(abs(right) * across + abs(down) * along) + 2
-    return Placed(
+    return PlacedObject(
         kind,
         y,
         x,
@@ -94,17 +107,17 @@ def place(
     )
 
 
-def clear_of_resin(winding: Winding, placed: Placed) -> bool:
-    """No resin under the canvas of an object."""
+def clear_of_resin(winding: Winding, placed: PlacedObject) -> bool:
+    """Whether there is no resin under an object."""
     y = np.linspace(placed.y0, placed.y0 + placed.height, 7)[:, None]
     x = np.linspace(placed.x0, placed.x0 + placed.width, 7)[None, :]
     return not winding.at(*np.broadcast_arrays(y, x)).resin.any()
 
 
-def make_canvas(
-    winding: Winding, placed: Placed, sample: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-) -> Canvas:
-    """Pixel grid of a placed object; `sample(depth, along, winding number)` reads the undisturbed specimen."""
+def make_grid(
+    winding: Winding, placed: PlacedObject, sample: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+) -> PixelGrid:
+    """Pixel grid of a placed object; `sample(depth, along, winding number)` gives the undisturbed specimen."""
     y, x = np.mgrid[: placed.height, : placed.width].astype(np.float32)
     y += np.float32(placed.y0 - placed.y)
     x += np.float32(placed.x0 - placed.x)
@@ -123,23 +136,23 @@ def make_canvas(
     def shifted(across: np.ndarray, sideways: np.ndarray) -> np.ndarray:
         return sample(depth + across, along + sideways, placed.winding)
 
-    return Canvas(y=y, x=x, t=depth - middle_depth, s=along - middle_along, depth_px=depth, sample=shifted)
+    return PixelGrid(y=y, x=x, t=depth - middle_depth, s=along - middle_along, depth_px=depth, sample=shifted)
 
 
 class Occupancy:
-    """Boxes already taken, with a gap kept around them."""
+    """Occupied boxes, with a gap around them."""
 
     def __init__(self, gap_px: float) -> None:
         self._gap = gap_px
         self._boxes = np.empty((0, 4))
 
     def is_free(self, y0: float, x0: float, y1: float, x1: float) -> bool:
-        """Whether a box keeps the gap to all boxes."""
+        """Whether a box keeps the gap to all occupied boxes."""
         b, gap = self._boxes, self._gap
         return not bool(
             np.any((b[:, 0] < y1 + gap) & (b[:, 2] > y0 - gap) & (b[:, 1] < x1 + gap) & (b[:, 3] > x0 - gap))
         )
 
     def add(self, y0: float, x0: float, y1: float, x1: float) -> None:
-        """Take a box."""
+        """Mark a box as occupied."""
         self._boxes = np.vstack([self._boxes, [y0, x0, y1, x1]])

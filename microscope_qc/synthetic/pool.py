@@ -1,4 +1,4 @@
-"""Texture pools: slow to paint, shared by all readers of a slide."""
+"""Cache for textures, which are slow to paint and shared by all readers of a slide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def built_once(build: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """Keep the last two results of `build(*key)`; threads that ask meanwhile wait instead of painting it again."""
+    """Cache the last two results of `build(*key)`; concurrent callers wait instead of painting them again."""
     lock = threading.Lock()
     keep = lru_cache(maxsize=2)(build)
 

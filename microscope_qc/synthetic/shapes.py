@@ -1,4 +1,4 @@
-"""Shapes of small objects as signed depths on pixel grids, and the patch they are painted on."""
+"""Shapes of small objects as signed depths on pixel grids."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _DIRECTIONS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Canvas:
-    """Pixel grid around the middle of an object.
+class PixelGrid:
+    """Coordinates of the pixels around the centre of an object.
 
     Attributes
     ----------
     y, x : ndarray, float32, (h, w)
-        Offsets from the middle along the slide axes, pixels.
+        Offsets from the centre along the slide axes, pixels.
     t, s : ndarray, float32, (h, w)
         Offsets across and along the layer, pixels (equal to y, x where there are no layers).
     depth_px : ndarray, float32, (h, w)
-        Position across the repeat unit (see `winding`), continuous over the canvas.
+        Position across the repeat unit (see `winding`), continuous over the grid.
     sample : callable
         (shift across, shift along) in pixels -> the undisturbed specimen at the shifted places, float32 (h, w, 3).
     """
@@ -47,7 +47,7 @@ class Canvas:
 
 @dataclass(slots=True)
 class Stamp:
-    """What an object paints: opacity, colour, and which pixels an expert would call part of it.
+    """A drawn object: opacity, colour, and which pixels an expert would count as part of it.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ def blob(rng: np.random.Generator, a: np.ndarray, b: np.ndarray, *, half: tuple[
     """
     cos, sin = math.cos(angle), math.sin(angle)
     v, u = (a * cos - b * sin) / half[0], (a * sin + b * cos) / half[1]
-    # The outline depends on the direction only: a table spares a cosine per pixel and order.
+    # The outline depends only on the direction: a table saves one cosine per pixel and order.
     turns = np.linspace(-np.pi, np.pi, _DIRECTIONS, endpoint=False)
     outline = np.ones(_DIRECTIONS)
     for order in range(2, orders):
@@ -111,7 +111,7 @@ def shard(rng: np.random.Generator, a: np.ndarray, b: np.ndarray, *, half: tuple
 
 
 def facets(rng: np.random.Generator, a: np.ndarray, b: np.ndarray, *, reach: float, count: int) -> np.ndarray:
-    """Index of the nearest of `count` random seeds within `reach` of the middle."""
+    """Index of the nearest of `count` random seeds within `reach` of the centre."""
     best = np.full(a.shape, np.inf, np.float32)
     index = np.zeros(a.shape, np.int32)
     for number, (v, u) in enumerate(rng.uniform(-reach, reach, (count, 2)).tolist()):
@@ -169,7 +169,7 @@ def paint(value: np.ndarray, tint: tuple[float, float, float]) -> np.ndarray:
 
 
 def lay_over(stamp: Stamp, alpha: np.ndarray, rgb: np.ndarray) -> None:
-    """Paint on top of a stamp in place, extending its opacity."""
+    """Paint over a stamp in place, extending its opacity."""
     total = alpha + stamp.alpha * (1 - alpha)
     weight = (alpha / np.maximum(total, 1e-6))[..., None]
     stamp.rgb += (rgb - stamp.rgb) * weight
@@ -184,9 +184,9 @@ def put_under(stamp: Stamp, alpha: np.ndarray, rgb: np.ndarray) -> None:
     stamp.alpha = total
 
 
-def within_coating(canvas: Canvas) -> np.ndarray:
-    """Signed depth of the coating under the middle of the canvas (positive inside), large if there is none."""
-    middle = canvas.depth_px[canvas.shape[0] // 2, canvas.shape[1] // 2]
+def within_coating(grid: PixelGrid) -> np.ndarray:
+    """Signed depth of the coating at the centre of the grid (positive inside), large if there is none."""
+    middle = grid.depth_px[grid.shape[0] // 2, grid.shape[1] // 2]
     spans = [LAYERS_PX[name] for name in COATINGS]
     low, high = next((span for span in spans if span[0] <= middle < span[1]), (-1e6, 1e6))
-    return np.minimum(canvas.depth_px - low, high - canvas.depth_px)
+    return np.minimum(grid.depth_px - low, high - grid.depth_px)

@@ -1,4 +1,4 @@
-"""The unrolled layer stack: one tileable picture of all layers, from which any winding is bent."""
+"""The unrolled layer stack: one tileable image of all layers, which is bent into the windings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def foil_texture(rng: np.random.Generator, shape: tuple[int, int], *, rgb: tuple
 
 
 def stack_length(shape: tuple[int, int]) -> int:
-    """How long the unrolled stack of a slide is: small slides need not wait for a long one to be painted."""
+    """Length of a slide's unrolled stack; shorter for small slides, so that less has to be painted."""
     return SHORT_STACK_LENGTH_PX if max(shape) <= SHORT_STACK_LENGTH_PX else STACK_LENGTH_PX
 
 
@@ -71,7 +71,7 @@ def _edges(rng: np.random.Generator, length: int) -> dict[str, tuple[np.ndarray,
                 2.4 * periodic_curve(rng, length, scale=260) + 1.6 * periodic_curve(rng, length, scale=22)
                 for _ in range(2)
             ]
-            # The side on the foil reaches under it: the foil, painted later, is pressed into the particles.
+            # The coating reaches under the foil, which is painted later, as if pressed into the particles.
             upper = rough[0] if name.endswith("_a") else np.full(length, -8.0, np.float32)
             lower = rough[1] if name.endswith("_b") else np.full(length, 8.0, np.float32)
             edges[name] = (start + upper, stop + lower)
@@ -120,7 +120,7 @@ def stack_atlas(variant: int, length: int) -> np.ndarray:
     variant : int
         Chooses particles and textures.
     length : int
-        Pixels along the layers after which the picture repeats; a multiple of 4.
+        Pixels along the layers after which the image repeats; a multiple of 4.
 
     Returns
     -------
@@ -134,5 +134,5 @@ def stack_atlas(variant: int, length: int) -> np.ndarray:
 
 @built_once
 def resin_tile(variant: int) -> np.ndarray:
-    """A tileable piece of embedding resin, float32 (RESIN_TILE_PX, RESIN_TILE_PX, 3)."""
+    """A tile of embedding resin, float32 (RESIN_TILE_PX, RESIN_TILE_PX, 3)."""
     return resin_texture(np.random.default_rng([variant, 78]), (RESIN_TILE_PX, RESIN_TILE_PX))

@@ -1,4 +1,4 @@
-"""What was drawn where: the ground truth of a synthetic slide, and its COCO form."""
+"""The ground truth of a synthetic slide, and its COCO document."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def coco_truth(slide: SlideWithTruth, file_name: str) -> dict[str, Any]:
     Parameters
     ----------
     slide : ElectrodeSlide, MagnetSlide or ParticleSlide
-        The slide; every class it knows is listed, also one without a defect.
+        The slide; all its classes are listed, even those without a defect.
     file_name : str
-        Name to write for the image.
+        File name of the image in the document.
 
     Returns
     -------

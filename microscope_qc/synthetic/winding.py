@@ -1,4 +1,4 @@
-"""Geometry of the wound cell: where in the layer stack a slide pixel lies."""
+"""Geometry of the wound cell: the place of slide pixels in the layer stack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from microscope_qc.synthetic.fields import Waves, coarse_axes, refine
 
-# Layers of one repeat unit from inside to outside, [start, stop) in pixels of 0.3 um; between them lie thin resin gaps.
+# Layers of one repeat unit from inside to outside, [start, stop) in pixels of 0.3 um, separated by thin resin gaps.
 LAYERS_PX: dict[str, tuple[int, int]] = {
     "separator_a": (5, 55),
     "cathode_a": (63, 263),
@@ -24,8 +24,8 @@ PERIOD_PX = 1083
 
 
 @dataclass(frozen=True, slots=True)
-class Pocket:
-    """A resin-filled opening between two windings: it pushes the layers beside it apart."""
+class ResinPocket:
+    """A resin-filled opening between two windings, which pushes the layers beside it apart."""
 
     boundary: int
     theta: float
@@ -40,7 +40,7 @@ class LayerPosition:
     Attributes
     ----------
     winding : ndarray of int
-        Number of the repeat unit; 0 and above is the resin outside the roll.
+        Index of the repeat unit; 0 and above is the resin outside the roll.
     depth_px : ndarray
         Position across the repeat unit, 0 .. PERIOD_PX.
     along_px : ndarray
@@ -73,12 +73,12 @@ class Winding:
         self._end = float(reach.max() - share * np.ptp(reach))
         self._pockets = self._make_pockets(rng, depth_px=float(np.ptp(reach)), length_px=float(max(shape)))
 
-    def _make_pockets(self, rng: np.random.Generator, *, depth_px: float, length_px: float) -> list[Pocket]:
+    def _make_pockets(self, rng: np.random.Generator, *, depth_px: float, length_px: float) -> list[ResinPocket]:
         windings = int(depth_px / PERIOD_PX)
         count = round(windings * length_px / 14_000)
         span = length_px / self._radius
         return [
-            Pocket(
+            ResinPocket(
                 boundary=-int(rng.integers(1, windings + 1)),
                 theta=float(rng.uniform(-0.5, 0.5) * span),
                 half_length=float(rng.uniform(250, 700) / self._radius),
@@ -88,15 +88,15 @@ class Winding:
         ]
 
     def _raw(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Angle from the slide's middle and depth before the pockets (outer end at 0)."""
+        """Angle from the slide's centre, and depth without the pockets (outer end at 0)."""
         dy, dx = y - self._centre[0], x - self._centre[1]
         theta = np.arctan2(dx, dy) - self.tilt
         theta = np.mod(theta + np.pi, 2 * np.pi) - np.pi
         depth = np.hypot(dy, dx) - PERIOD_PX * theta / (2 * np.pi) + self._waviness_px * self._waves(y, x)
         return theta, self._side * depth - self._end
 
-    def _near(self, theta: np.ndarray, depth: np.ndarray) -> list[Pocket]:
-        """Pockets that are felt in the range of some positions."""
+    def _near(self, theta: np.ndarray, depth: np.ndarray) -> list[ResinPocket]:
+        """Pockets that affect a range of positions."""
         if not theta.size:
             return []
         low, high = float(theta.min()), float(theta.max())
@@ -109,7 +109,7 @@ class Winding:
             and inner < pocket.boundary * PERIOD_PX < outer
         ]
 
-    def _finish(self, theta: np.ndarray, depth: np.ndarray, pockets: list[Pocket]) -> LayerPosition:
+    def _finish(self, theta: np.ndarray, depth: np.ndarray, pockets: list[ResinPocket]) -> LayerPosition:
         resin = depth >= 0
         for pocket in pockets:
             offset = depth - pocket.boundary * PERIOD_PX
@@ -122,7 +122,7 @@ class Winding:
         turns = np.floor(depth / PERIOD_PX)
         winding = turns.astype(np.int32)
         depth_px = depth - turns * PERIOD_PX
-        # One radius per winding keeps the texture undistorted; the jump between windings lies in a resin gap.
+        # One radius per winding keeps the texture undistorted; the jump between windings is in a resin gap.
         along = (theta * self.middle_radius(winding)).astype(depth.dtype)
         return LayerPosition(winding, depth_px, along, resin)
 
@@ -145,7 +145,7 @@ class Winding:
         return down / length, right / length
 
     def middle_radius(self, winding: np.ndarray | int) -> np.ndarray:
-        """Signed radius of the middle of a repeat unit, pixels: `along_px` is this times the angle."""
+        """Signed radius of the middle of a repeat unit in pixels; `along_px` is this times the angle."""
         return np.asarray(self._side * (self._end + (np.asarray(winding) + 0.5) * PERIOD_PX))
 
     def innermost(self, shape: tuple[int, int]) -> int:
