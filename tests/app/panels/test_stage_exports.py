@@ -19,12 +19,14 @@ from test_sem import PLACES, choose, no_save, place
 from microscope_qc.app.base.settings import Settings
 from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.sem.panel import SemDock
-from microscope_qc.app.widgets.export_kinds import BUTTONS, other_kinds
+from microscope_qc.app.widgets.export_kinds import BUTTONS, other_exports
 from microscope_qc.cli import main
 from microscope_qc.correlation.registry import STAGE_FORMATS
 
 pytestmark = pytest.mark.window
-KINDS = {kind.stage_format: kind for kind in (*BUTTONS, *other_kinds()) if kind.stage_format}
+SHEET = "sheet"
+NAMES = (*STAGE_FORMATS.names(), SHEET)
+"""What the command line calls them."""
 
 
 @pytest.fixture
@@ -36,8 +38,13 @@ def settings() -> Settings:
 def dock(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path) -> Iterator[SemDock]:
     """The panel on six chosen findings, one of them rejected and two hidden by the view filter, aligned."""
     (tmp_path / "window").mkdir()
+    files = {export_name(name): file_of(name) for name in NAMES}
     made = SemDock(
-        session, jobs, settings, save=no_save, ask_path=lambda _parent, kind, _path: tmp_path / "window" / name_of(kind)
+        session,
+        jobs,
+        settings,
+        save=no_save,
+        ask_path=lambda _parent, export, _path: tmp_path / "window" / files[export.name],
     )
     qtbot.addWidget(made)
     made.resize(400, 900)
@@ -47,29 +54,34 @@ def dock(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path
     session.judging.reject(ids[2:3], "duplicate")
     place(made, session, PLACES)
     made.align.click()
-    session.set_filter(min_confidence=0.5)
+    session.set_filter(text="nowhere")
     made.refresh()
     assert len(made.travel.rows) == 6 and len(session.shown_rows()) < 12
     yield made
     made.close_crops()
 
 
-def name_of(kind: Any) -> str:
-    return f"{kind.stage_format}{kind.suffix}"
+def export_name(name: str) -> str:
+    """What the window calls a format."""
+    return "drive-sheet" if name == SHEET else f"stage:{name}"
+
+
+def file_of(name: str) -> str:
+    return f"{name}{'.html' if name == SHEET else STAGE_FORMATS.get(name).suffix}"
 
 
 def click_export(qtbot: Any, dock: SemDock, name: str) -> None:
     """Press the button of a format, or its line in the menu of other formats."""
-    kind = KINDS[name]
+    wanted = export_name(name)
     with qtbot.waitSignal(dock.exports.exported, timeout=60_000):
-        if kind.id in dock.exports.buttons:
-            qtbot.mouseClick(dock.exports.buttons[kind.id], Qt.MouseButton.LeftButton)
+        if wanted in dock.exports.buttons:
+            qtbot.mouseClick(dock.exports.buttons[wanted], Qt.MouseButton.LeftButton)
             return
         menu = dock.exports.other.menu()
         assert isinstance(menu, QMenu)
         menu.popup(dock.exports.other.mapToGlobal(dock.exports.other.rect().bottomLeft()))
-        (action,) = (action for action in menu.actions() if action.text() == f"{kind.text} ({kind.suffix})")
-        qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(action).center())
+        place = [export.name for export in other_exports()].index(wanted)
+        qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(menu.actions()[place]).center())
 
 
 def pick(qtbot: Any, box: Any, name: str) -> None:
@@ -99,20 +111,21 @@ def without_the_time(path: Path) -> Any:
 
 def command_line(project: Any, folder: Path, name: str, *options: str) -> Path:
     folder.mkdir(exist_ok=True)
-    target = folder / name_of(KINDS[name])
+    target = folder / file_of(name)
     arguments = ["stage", "export", str(project.path), str(target), "--registration", "R1", "--format", name, *options]
     assert main([*arguments, "--progress", "none"]) == 0
     return target
 
 
 def test_every_format_is_offered_in_the_window() -> None:
-    assert set(KINDS) == {*STAGE_FORMATS.names(), "sheet"}
+    offered = {button.name for button in BUTTONS} | {export.name for export in other_exports()}
+    assert offered >= {export_name(name) for name in NAMES}
 
 
 def test_untouched_the_window_writes_what_the_command_line_writes(
     qtbot: Any, dock: SemDock, project: Any, tmp_path: Path, capsys: Any
 ) -> None:
-    for name in KINDS:
+    for name in NAMES:
         click_export(qtbot, dock, name)
         written = command_line(project, tmp_path / "command", name)
         assert without_the_time(tmp_path / "window" / written.name) == without_the_time(written), name
@@ -129,7 +142,7 @@ def test_order_unit_and_height_are_those_of_the_command_line(
     pick(qtbot, dock.exports.stage.unit, "um")
     dock.exports.stage.height_mm.setFocus()
     qtbot.keyClicks(dock.exports.stage.height_mm, "12,5")  # and straight on to a button, without Return
-    for name in KINDS:
+    for name in NAMES:
         click_export(qtbot, dock, name)
         options = ["--order", "worst", "--unit", "um", "--stage-z", "12.5"]
         written = command_line(project, tmp_path / "command", name, *options)
@@ -146,7 +159,7 @@ def test_marks_leave_without_any_chosen_finding(
 ) -> None:
     session.judging.choose(session.table.rows["id"], False)
     dock.refresh()
-    assert not dock.exports.buttons["coordinates_csv"].isEnabled()
+    assert not dock.exports.buttons["stage:csv"].isEnabled()
     click_export(qtbot, dock, "bigwarp")
     written = command_line(project, tmp_path / "command", "bigwarp")
     assert (tmp_path / "window" / written.name).read_bytes() == written.read_bytes()
@@ -178,7 +191,7 @@ def test_the_height_belongs_to_its_slide(
 
 def test_what_is_not_a_height_stops_the_export(qtbot: Any, dock: SemDock, session: Any, tmp_path: Path) -> None:
     qtbot.keyClicks(dock.exports.stage.height_mm, "12.5.1")
-    qtbot.mouseClick(dock.exports.buttons["coordinates_csv"], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.exports.buttons["stage:csv"], Qt.MouseButton.LeftButton)
     assert "is not a stage height" in session.seen.notices[-1]
     assert list((tmp_path / "window").iterdir()) == [] and dock.exports.stage.height_mm.text() == ""
 
