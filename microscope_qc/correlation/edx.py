@@ -211,7 +211,7 @@ def _stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class SpectrumMatch:
     """A spectrum and its defect; ``by`` is "label" or "position"."""
 
     label: str
@@ -224,7 +224,7 @@ class Match:
 class Matching:
     """What belongs together, what could be several defects, and what belongs to none with the reason."""
 
-    matched: tuple[Match, ...]
+    matched: tuple[SpectrumMatch, ...]
     ambiguous: dict[str, tuple[int, ...]]
     unmatched: dict[str, str]
 
@@ -256,13 +256,13 @@ def match_spectra(
         Rows of the slide that the alignment is about; None takes ``rows``.
     """
     known = {int(number) for number in rows["id"]}
-    matched: list[Match] = []
+    matched: list[SpectrumMatch] = []
     ambiguous: dict[str, tuple[int, ...]] = {}
     unmatched: dict[str, str] = {}
     for spectrum in spectra:
         number = defect_number(spectrum.label)
         if number in known and number is not None:
-            matched.append(Match(spectrum.label, number, "label", spectrum))
+            matched.append(SpectrumMatch(spectrum.label, number, "label", spectrum))
             continue
         if spectrum.stage_mm is None or registration is None:
             missing = "no stage position" if spectrum.stage_mm is None else "no alignment to place it with"
@@ -271,7 +271,7 @@ def match_spectra(
             continue
         near = _near(spectrum.stage_mm, rows if rows_aligned is None else rows_aligned, registration)
         if len(near) == 1:
-            matched.append(Match(spectrum.label, near[0], "position", spectrum))
+            matched.append(SpectrumMatch(spectrum.label, near[0], "position", spectrum))
         elif near:
             ambiguous[spectrum.label] = tuple(near)
         else:
@@ -289,7 +289,7 @@ def _near(stage_mm: tuple[float, float], rows: np.ndarray, registration: Registr
     return [int(number) for number in rows["id"][np.hypot(dy, dx) <= radius_um]]
 
 
-def as_json(match: Match, source: str) -> dict[str, Any]:
+def as_json(match: SpectrumMatch, source: str) -> dict[str, Any]:
     """What the project keeps of a match."""
     spectrum = match.spectrum
     return {

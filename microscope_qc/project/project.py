@@ -29,7 +29,7 @@ from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.marks import Marks
 from microscope_qc.project.parts.registrations import Registrations
 from microscope_qc.project.parts.runs import Runs
-from microscope_qc.project.parts.settings import Settings
+from microscope_qc.project.parts.settings import StoredSettings
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.parts.tables import Tables
 from microscope_qc.project.scenes import SceneFacts, read_facts
@@ -51,7 +51,7 @@ class Project:
         self.path = path
         self.name: str = store.name
         self.events: ProjectEvents = store.events
-        self.settings = Settings(store)
+        self.settings = StoredSettings(store)
         self.filters = Filters(store, self.settings)
         self.bookmarks = Bookmarks(self.settings)
         self.history = History(store)

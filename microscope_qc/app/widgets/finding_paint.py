@@ -37,7 +37,7 @@ class Badge(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class BoxStyle:
     """What a crop is painted with."""
 
     colour: QColor
@@ -45,8 +45,8 @@ class Look:
     line_px: float = 2.0
 
     @classmethod
-    def of(cls, row: np.void, colour: str, *, line_px: float = 2.0) -> Look:
-        """Look of a box row."""
+    def of(cls, row: np.void, colour: str, *, line_px: float = 2.0) -> BoxStyle:
+        """Style of a box row."""
         return cls(QColor(colour), ReviewState(int(row["state"])), line_px)
 
 
@@ -68,7 +68,7 @@ def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: CropImag
 
 
 def paint_box(
-    painter: QPainter, target: QRectF, spec: CropSpec, box: tuple[float, float, float, float], look: Look
+    painter: QPainter, target: QRectF, spec: CropSpec, box: tuple[float, float, float, float], style: BoxStyle
 ) -> QRectF:
     """Outline of a box over its crop: solid confirmed, dashed unreviewed, thin grey rejected; returns where it is."""
     height, width = spec.region.shape
@@ -83,12 +83,12 @@ def paint_box(
     # lines along the pixels are crisper and many times faster without smoothing
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    rejected = look.state is ReviewState.REJECTED
-    width_px = 1.0 if rejected else look.line_px
+    rejected = style.state is ReviewState.REJECTED
+    width_px = 1.0 if rejected else style.line_px
     painter.setPen(QPen(HALO, width_px + 2.0))
     painter.drawRect(rect)
-    pen = QPen(QColor(200, 200, 200) if rejected else look.colour, width_px)
-    if look.state is ReviewState.UNREVIEWED:
+    pen = QPen(QColor(200, 200, 200) if rejected else style.colour, width_px)
+    if style.state is ReviewState.UNREVIEWED:
         pen.setDashPattern([4.0, 2.5])
     painter.setPen(pen)
     painter.drawRect(rect)
@@ -239,7 +239,7 @@ class FindingDelegate(QStyledItemDelegate):
         picture = QRectF(
             body.left() + PADDING - 1 + (body.width() - side - 2 * PADDING + 2) / 2, body.top() + PADDING, side, side
         )
-        self._paint_picture(painter, picture, row, Look.of(row, found.colour))
+        self._paint_picture(painter, picture, row, BoxStyle.of(row, found.colour))
         if selected:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -253,18 +253,18 @@ class FindingDelegate(QStyledItemDelegate):
         self._paint_caption(painter, caption, row, palette.color(role), found.code, QColor(found.colour))
         painter.restore()
 
-    def _paint_picture(self, painter: QPainter, picture: QRectF, row: np.void, look: Look) -> None:
+    def _paint_picture(self, painter: QPainter, picture: QRectF, row: np.void, style: BoxStyle) -> None:
         spec = self.spec(row)
-        rejected = look.state is ReviewState.REJECTED
+        rejected = style.state is ReviewState.REJECTED
         painter.save()
         painter.setClipRect(picture)
         painter.setOpacity(0.45 if rejected else 1.0)
         paint_crop(painter, picture, spec, self._crops.get(spec))
-        paint_box(painter, picture, spec, box_of(row), look)
+        paint_box(painter, picture, spec, box_of(row), style)
         painter.restore()
         radius = 10.0 if self._side >= 112 else 8.0
         corner = QPointF(picture.right() - radius - 4, picture.top() + radius + 4)
-        if look.state is ReviewState.CONFIRMED:
+        if style.state is ReviewState.CONFIRMED:
             paint_badge(painter, corner, radius, Badge.CONFIRMED)
         elif rejected:
             paint_badge(painter, corner, radius, Badge.REJECTED)

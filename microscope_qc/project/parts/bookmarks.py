@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from microscope_qc.core.errors import InputError
-from microscope_qc.project.parts.settings import Settings
+from microscope_qc.project.parts.settings import StoredSettings
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def view_setting(slide_id: int) -> str:
 class Bookmarks:
     """The bookmarks of a project, slide by slide."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StoredSettings) -> None:
         self._settings = settings
 
     def of_slide(self, slide_id: int) -> list[Bookmark]:

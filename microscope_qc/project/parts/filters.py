@@ -10,7 +10,7 @@ from microscope_qc.core.box_filter import NO_FACTS
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import loading
-from microscope_qc.project.parts.settings import Settings
+from microscope_qc.project.parts.settings import StoredSettings
 from microscope_qc.project.store import Store
 
 _KEY, _SAVED_KEY = "filter", "saved_filters"
@@ -20,7 +20,7 @@ LONGEST_NAME = 100
 class Filters:
     """The filter that is on, and the saved ones."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: StoredSettings) -> None:
         self._store = store
         self._settings = settings
 

@@ -10,7 +10,7 @@ from microscope_qc.project import schema
 from microscope_qc.project.store import Store
 
 
-class Settings:
+class StoredSettings:
     """JSON values by key, read once and written at once."""
 
     def __init__(self, store: Store) -> None:

@@ -30,7 +30,7 @@ PURE = ("ff0000", "00ff00", "0000ff")
 
 
 @dataclass(frozen=True)
-class Image:
+class MultiscaleImage:
     """One multiscale image of a folder."""
 
     name: str
@@ -86,7 +86,7 @@ class Image:
         return tuple(colours) == PURE
 
 
-def find_images(root: Path) -> list[Image]:
+def find_images(root: Path) -> list[MultiscaleImage]:
     """The images of a folder: the one at its root, or those its layout lists.
 
     Raises
@@ -191,7 +191,7 @@ def _inside(root: Path, folder: Path, name: str) -> Path:
     return folder.joinpath(*parts.parts)
 
 
-def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -> Image:
+def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -> MultiscaleImage:
     damaged = SlideError(f"{root.name} has damaged OME-Zarr metadata.", hint="Export it again as OME-Zarr 0.4 or 0.5.")
     ome = _ome(attributes)
     multiscales = _dicts(ome.get("multiscales"))
@@ -210,7 +210,7 @@ def _image(root: Path, folder: Path, attributes: Mapping[str, Any], name: str) -
     if isinstance(filled, list) and filled:
         # stored by this program's writer when parts of the source slide could not be read
         notes += (f"{things(len(filled), 'damaged place')} of its source, filled with background",)
-    return Image(
+    return MultiscaleImage(
         name=name or str(first.get("name") or ""),
         axes=axes,
         level_folders=folders,

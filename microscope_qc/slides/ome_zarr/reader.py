@@ -14,7 +14,7 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.plugins import Match
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape, downsample_of
-from microscope_qc.slides.ome_zarr.metadata import Image, find_images
+from microscope_qc.slides.ome_zarr.metadata import MultiscaleImage, find_images
 from microscope_qc.slides.pixels import Level
 from microscope_qc.slides.slide_reader import SlideReader
 
@@ -40,7 +40,7 @@ def open_ome_zarr(path: Path) -> Slide:
     return Slide(path, format="ome-zarr", scenes=scenes)
 
 
-def _scene(path: Path, image: Image) -> OmeZarrMosaic:
+def _scene(path: Path, image: MultiscaleImage) -> OmeZarrMosaic:
     arrays = []
     for folder in image.level_folders:
         array = _open_array(path, folder, complete=image.complete)
@@ -56,7 +56,7 @@ def _scene(path: Path, image: Image) -> OmeZarrMosaic:
 class OmeZarrMosaic(Mosaic):
     """A multiscale image; missing chunks are read as the fill value unless all are known to have been stored."""
 
-    def __init__(self, path: Path, image: Image, arrays: Sequence[StoredArray]) -> None:
+    def __init__(self, path: Path, image: MultiscaleImage, arrays: Sequence[StoredArray]) -> None:
         y_axis, x_axis = image.axes.index("y"), image.axes.index("x")
         shapes = [checked_shape(path, (array.shape[y_axis], array.shape[x_axis])) for array in arrays]
         order = sorted(range(len(arrays)), key=lambda i: -shapes[i][0] * shapes[i][1])

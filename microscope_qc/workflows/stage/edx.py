@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.correlation.edx import Match, as_json, match_spectra, read_spectra
+from microscope_qc.correlation.edx import SpectrumMatch, as_json, match_spectra, read_spectra
 from microscope_qc.project import Project
 from microscope_qc.workflows.scenes import kept
 from microscope_qc.workflows.stage.stage import find_registration
@@ -21,7 +21,7 @@ class EdxImport:
     """What was matched, and what was not."""
 
     spectra: int
-    matched: tuple[Match, ...]
+    matched: tuple[SpectrumMatch, ...]
     ambiguous: dict[str, tuple[int, ...]]
     unmatched: dict[str, str]
 

@@ -11,7 +11,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crops import CropImage, CropProvider, CropSpec
-from microscope_qc.app.widgets.finding_paint import HALO, Look, box_of, paint_box, paint_crop
+from microscope_qc.app.widgets.finding_paint import HALO, BoxStyle, box_of, paint_box, paint_crop
 from microscope_qc.core.wording import class_of, metric_text, round_length
 
 CONTEXT = 1.2
@@ -100,8 +100,8 @@ class BigCrop(QWidget):
             paint_crop(painter, target, spec, crop)
         else:
             self._paint_last(painter, target, spec)
-        look = Look.of(row, class_of(self._model.classes, row).colour, line_px=2.5)
-        paint_box(painter, target, spec, box_of(row), look)
+        style = BoxStyle.of(row, class_of(self._model.classes, row).colour, line_px=2.5)
+        paint_box(painter, target, spec, box_of(row), style)
         pixel_size = self._session.pixel_size_um
         if pixel_size is not None:
             paint_scale_bar(painter, target, target.width() / spec.region.shape[1] / pixel_size[1])
