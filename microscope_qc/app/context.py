@@ -1,4 +1,4 @@
-"""What panels, commands and dialogs get to work with, instead of reaching into the window."""
+"""What panels, commands and dialogs work with, instead of reaching into the window."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ W = TypeVar("W", bound=QWidget)
 
 
 class Navigator(Protocol):
-    """What the window does for those inside it."""
+    """What the window offers to its panels, commands and dialogs."""
 
     @property
     def window(self) -> QWidget:
@@ -32,21 +32,21 @@ class Navigator(Protocol):
         """Open slides or projects."""
 
     def show_panel(self, name: str) -> QWidget | None:
-        """Open a panel and return its content; None when it is not installed, which is said."""
+        """Open a panel and return its content; None, with a notice, if it is not installed."""
 
     def show_canvas(self) -> None:
-        """Have the canvas in the middle, in another workspace if need be."""
+        """Show the canvas in the middle, switching the workspace if needed."""
 
     def show_page(self) -> None:
-        """Have in the middle what belongs there: welcome page, canvas or review page."""
+        """Show the page that belongs in the middle: welcome page, canvas or review page."""
 
     def use_workspace(self, name: str) -> None:
-        """Go to a workspace; the one before is remembered as it is."""
+        """Switch to a workspace; the arrangement of the one before is remembered."""
 
     def only(self, kind: type[W], make: Callable[[], W]) -> W:
-        """Return the window's one widget of a kind, such as a dialog that stays open; ``make`` makes it the first time.
+        """Return the window's one widget of a kind, such as a dialog that stays open; ``make`` creates it.
 
-        Made with the window or something in it as its parent, it lives as long as the window.
+        Its parent must be the window or something in it, so that it lives as long as the window.
         """
 
     def trigger(self, action_id: str) -> None:
@@ -56,20 +56,20 @@ class Navigator(Protocol):
         """Actions for a context menu."""
 
     def refresh_actions(self, *_: object) -> None:
-        """Enable and disable actions now, put them into words soon."""
+        """Enable and disable actions now, and update their texts soon."""
 
     def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> bool:
-        """Offer a step in the message bar; False when the bar shows an error, which a question must not take away."""
+        """Offer a step in the message bar; False while the bar shows an error, which a question must not replace."""
 
     def save_settings(self) -> None:
-        """Write the settings; a failure is said, not raised."""
+        """Save the settings; a failure is shown, not raised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One window: its session, its jobs, its canvas, its settings, its errors, and what it does for others.
+    """One window: its session, jobs, canvas, settings, errors, and what it offers to others.
 
-    ``errors`` takes what went wrong; it also keeps the log.
+    ``errors`` collects errors and keeps the log.
     """
 
     session: Session

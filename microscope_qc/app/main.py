@@ -11,7 +11,7 @@ from microscope_qc.core.errors import InputError
 
 
 def require_display() -> None:
-    """Say so when there is no screen to draw on.
+    """Raise an error if there is no display.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def require_display() -> None:
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise InputError(
             "There is no display to open a window on.",
-            hint="Log in with a desktop, or use the commands that “microscope-qc --help” lists.",
+            hint="Log in to a desktop session, or use the commands listed by “microscope-qc --help”.",
         )
 
 
@@ -43,7 +43,7 @@ def run(paths: Sequence[str]) -> int:
     window.jobs.call(load_opening)
     if paths:
         QTimer.singleShot(0, lambda: window.navigator.open_paths(paths))
-    # Ctrl C in the terminal closes the window properly; Python looks at signals only between its own steps
+    # Ctrl C in the terminal closes the window properly; Python handles signals only between its own instructions
     signal.signal(signal.SIGINT, lambda *_: window.close())
     awake = QTimer()
     awake.timeout.connect(lambda: None)
@@ -52,5 +52,5 @@ def run(paths: Sequence[str]) -> int:
 
 
 def load_opening() -> None:
-    """Load what the first opening of a slide needs: that takes a second, while the user chooses one."""
+    """Import what opening the first slide needs: that takes a second, while the user chooses one."""
     import microscope_qc.workflows.open  # noqa: F401

@@ -1,4 +1,4 @@
-"""Slides without overview levels: the offer, the conversion in a child process, the copy taken into use."""
+"""Slides without overview levels: the offer, the conversion in a child process, and use of the copy."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtB
     assert not bar.isVisible()
     assert [handle.title for handle in offers.jobs.running] == ["Converting S1"]
     offers.propose()
-    assert offers.notices[-1] == "S1 is being converted already."
+    assert offers.notices[-1] == "S1 is already being converted."
     qtbot.waitUntil(lambda: bar.isVisible() or not offers.jobs.running, timeout=120_000)
     assert (tmp_path / "S1.ome.zarr").is_dir(), offers.notices
     qtbot.waitUntil(bar.isVisible)
@@ -101,7 +101,7 @@ def test_offered_converted_used_and_undone(offers: Any, session: Any, qtbot: QtB
     assert project.history.undo_title == "Use the fast copy of S1"
     session.undoing.undo()
     assert session.slide.path == tmp_path / "S1.png"
-    qtbot.waitUntil(lambda: bar.isVisible() and "lies there already" in bar.text)
+    qtbot.waitUntil(lambda: bar.isVisible() and "already a fast copy" in bar.text)
     QTest.mouseClick(bar.accept_button, LEFT)
     assert session.slide.path == tmp_path / "S1.ome.zarr"
 

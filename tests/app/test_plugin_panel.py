@@ -122,7 +122,7 @@ def test_those_that_cannot_be_used_are_named_and_the_window_lives(window: MainWi
     assert window.message_bar.isVisible()
     said = window.message_bar.text
     for name, reason in (
-        ("clashing", "there is an action edit.undo already."),
+        ("clashing", "there is already an action edit.undo already."),
         ("nowhere", "its area is 'middle', not one of left, right, bottom."),
         ("unseen", "there is no icon 'no-such-icon'."),
         ("label", "not a PanelSpec."),

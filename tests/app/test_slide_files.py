@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from microscope_qc.app.base.slide_files import slide_filter, the_slide
+from microscope_qc.app.base.slide_files import slide_filter, containing_slide
 
 
 def test_the_filter_shows_every_kind_of_slide() -> None:
@@ -28,4 +28,4 @@ def test_the_filter_shows_every_kind_of_slide() -> None:
     ],
 )
 def test_a_file_inside_a_store_stands_for_the_store(chosen: str, meant: str) -> None:
-    assert the_slide(Path(chosen)) == Path(meant)
+    assert containing_slide(Path(chosen)) == Path(meant)

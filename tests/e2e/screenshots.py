@@ -132,7 +132,7 @@ class Studio:
 
     def welcome(self, project: Path) -> None:
         """The page at the start, with recent projects."""
-        self.window.looks.use("light")
+        self.window.theme_switcher.use("light")
         for name in ("Cell 46 anode", "Cell 46 cathode"):
             other = project.parent / f"{name}.mqc"
             other.mkdir()
@@ -189,7 +189,7 @@ class Studio:
 
     def review(self) -> None:
         """One find large, in the dark theme."""
-        self.window.looks.use("dark")
+        self.window.theme_switcher.use("dark")
         self.window.workspaces.use("review")
         self._select_among(3, 9, zoom=0.6)
         self._shoot("review")
@@ -199,7 +199,7 @@ class Studio:
         from qtpy.QtCore import QPoint, QRect, QSize, Qt
         from qtpy.QtGui import QImage, QPainter
 
-        self.window.looks.use("light")
+        self.window.theme_switcher.use("light")
         self.window.navigator.open_paths([_large_project(folder)])
         self.person.wait_until(lambda: "Large" in self.window.windowTitle(), "the large slide")
         self.person.wait_for_slide()

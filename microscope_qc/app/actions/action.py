@@ -21,17 +21,17 @@ class Action:
     menu
         A path such as "View/Theme"; "" keeps the action out of menus, palette and shortcut page.
     run
-        Does it.
+        Called when the action is triggered.
     shortcuts
-        Its keys until the user changes them.
+        Default keys.
     when
-        Gives "" when it can be done, otherwise a sentence that says why not.
+        Returns "" when it can be done, otherwise a sentence that says why not.
     group
-        Counts up where the menu draws a line.
+        Number of its group in the menu; a line is drawn between groups.
     checked
-        Makes it a switch: whether it is on.
+        Makes the action checkable; returns whether it is checked.
     words
-        Its text as long as that depends on something; ``text`` stands where it gives "".
+        Returns a text that depends on the state of the window; ``text`` is used when it returns "".
     """
 
     id: str

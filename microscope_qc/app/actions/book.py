@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FAULTY = "This action does not work; the log says why."
+FAULTY = "This action does not work; see the log for the reason."
 WORDS_MS = 30
-"""Texts and tooltips follow this long after something changed: several changes are put into words once."""
+"""Delay before texts and tooltips follow a change, so that several changes cause one update."""
 
 
 class ActionBook(QObject):
@@ -64,7 +64,7 @@ class ActionBook(QObject):
         return FAULTY if entry.id in self._faulty else self._ask(entry, entry.when, FAULTY)
 
     def _ask(self, entry: Action, question: Callable[[Context], T], otherwise: T) -> T:
-        """Ask an action about itself; one that fails is told once and cannot be used: the others go on."""
+        """Call a function of an action; if it fails, that is reported once and only this action is disabled."""
         try:
             return question(self._context)
         except Exception as error:  # it may have come with a plugin
@@ -75,7 +75,7 @@ class ActionBook(QObject):
     # -- keys --------------------------------------------------------------------------------------------------------
 
     def shortcuts(self, entry: Action) -> list[str]:
-        """The keys of an action: the user's, else the table's that the user gave to no other action."""
+        """Keys of an action: the user's own, else those defaults that the user gave to no other action."""
         changed = self._context.settings.shortcuts
         if entry.id in changed:
             return changed[entry.id]
@@ -83,12 +83,12 @@ class ActionBook(QObject):
         return [key for key in entry.shortcuts if not given or same_key(key) not in given]
 
     def native_keys(self, entry: Action, between: str = "   ") -> str:
-        """The keys of an action as this computer writes them."""
+        """Keys of an action in the notation of this platform."""
         native = QKeySequence.SequenceFormat.NativeText
         return between.join(QKeySequence(text).toString(native) for text in self.shortcuts(entry))
 
     def apply_shortcuts(self) -> None:
-        """Take the keys again (the user changed them)."""
+        """Apply the keys, also after the user changed them."""
         for entry in self.entries:
             self.actions[entry.id].setShortcuts([QKeySequence(text) for text in self.shortcuts(entry)])
         self.refresh()
@@ -96,18 +96,18 @@ class ActionBook(QObject):
     # -- what can be done now ----------------------------------------------------------------------------------------
 
     def refresh_soon(self, *_: object) -> None:
-        """Enable and disable actions now, put them into words after the event that is being handled."""
+        """Enable and disable actions now, and update their texts after the event that is being handled."""
         self.enable()
         if not self._words.isActive():
             self._words.start()
 
     def enable(self) -> None:
-        """Enable what can be done now: at once, for a key may follow within milliseconds."""
+        """Enable what can be done now: at once, because a key press may follow within milliseconds."""
         for entry in self.entries:
             self.actions[entry.id].setEnabled(not self.why_not(entry))
 
     def refresh(self) -> None:
-        """Enable what can be done now and say at the rest why not."""
+        """Enable what can be done now, and explain in the tooltips of the others why not."""
         for entry in self.entries:
             action = self.actions[entry.id]
             reason = self.why_not(entry)
@@ -125,7 +125,7 @@ class ActionBook(QObject):
             action.setToolTip(words)
 
     def refresh_icons(self) -> None:
-        """Make the icons in the colours of the theme."""
+        """Update the icons to the colours of the theme."""
         for entry in self.entries:
             self.actions[entry.id].setIcon(theme.icon(entry.icon))
 

@@ -13,7 +13,7 @@ from microscope_qc.app.actions.action import Action
 log = logging.getLogger(__name__)
 
 MENUS = ("File", "Edit", "View", "Slide", "Detect", "Review", "SEM", "Models", "Help")
-"""Menus in their order; one that is not among them stands before the last."""
+"""Menus in order; any other menu is placed before the last one."""
 
 FIXED_KEYS: tuple[tuple[str, str], ...] = (
     ("Space (hold)", "Pan"),
@@ -21,8 +21,8 @@ FIXED_KEYS: tuple[tuple[str, str], ...] = (
     ("Ctrl + drag", "Select an area"),
     ("Shift + click", "Add to the selection"),
     ("Drag (several selected)", "Move them together"),
-    ("Click (drawing)", "A box of the size that its class has"),
-    ("Shift + drag (measuring)", "Turn in steps of 15°"),
+    ("Click (drawing)", "A box of the default size of its class"),
+    ("Shift + drag (measuring)", "Rotate in steps of 15°"),
     ("Ctrl + arrows", "Move the selection by 1 px (with Shift by 10 px)"),
 )
 """Gestures that are not actions, for the shortcut page."""
@@ -39,19 +39,19 @@ class ActionTable:
         self._owners: dict[str, str] = {}  # of keys
 
     def register(self, actions: Iterable[Action]) -> None:
-        """Add actions: all of them or, where an id is taken, none.
+        """Add actions: all of them, or none if an id is taken.
 
-        A key that another action has already is taken off the new one: a key on two actions would do neither.
+        A key that another action already has is removed from the new one: Qt would trigger neither of the two.
 
         Raises
         ------
         ValueError
-            Naming the id that is taken.
+            If an id is taken; the message names it.
         """
         new: dict[str, Action] = {}
         for action in actions:
             if action.id in self._actions or action.id in new:
-                raise ValueError(f"there is an action {action.id} already")
+                raise ValueError(f"there is already an action {action.id}")
             new[action.id] = action
         for action in new.values():
             self._actions[action.id] = self._with_free_keys(action)
@@ -63,7 +63,7 @@ class ActionTable:
             if owner == action.id:
                 free.append(key)
             else:
-                log.warning("%s does not get the key %s: %s has it", action.id, key, owner)
+                log.warning("%s does not get the key %s, which %s already has", action.id, key, owner)
         return replace(action, shortcuts=tuple(free)) if len(free) < len(action.shortcuts) else action
 
     def __iter__(self) -> Iterator[Action]:
@@ -86,5 +86,5 @@ class ActionTable:
 
 
 def same_key(text: str) -> str:
-    """One spelling for each key."""
+    """Return a key in one spelling, so that keys can be compared."""
     return QKeySequence(text).toString(QKeySequence.SequenceFormat.PortableText)

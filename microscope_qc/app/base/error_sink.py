@@ -1,4 +1,4 @@
-"""Where errors that nobody caught end up, and what is logged."""
+"""Collects uncaught errors and log records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def original_error(error: BaseException) -> BaseException:
 
 
 class ErrorSink(QObject):
-    """Catches what nobody caught: the window stays alive and the user hears about it.
+    """Catches uncaught errors, so that the window stays open and the user is told.
 
     ``user_error`` carries a :class:`MicroscopeQCError`; ``program_error`` the sentence and the traceback of anything
     else. ``log`` keeps what the program logs.
@@ -47,7 +47,7 @@ class ErrorSink(QObject):
         threading.excepthook = lambda args: self.take(args.exc_value) if args.exc_value is not None else None
 
     def uninstall(self) -> None:
-        """Give the hooks back, and stop listening to what is logged."""
+        """Restore the previous hooks and stop collecting log records."""
         self.log.close()
         sys.excepthook, threading.excepthook = self._before
 

@@ -30,7 +30,7 @@ SLICE_S = 0.008
 
 
 class JobState(Enum):
-    """How a job stands; the word is what the user reads."""
+    """State of a job; the value is the word shown to the user."""
 
     RUNNING = "running"
     RETURNED = "done"
@@ -42,7 +42,7 @@ _Ending = tuple[JobState, Any, BaseException | None]
 
 
 class JobHandle(QObject):
-    """One piece of long work: what is known about it, and the button that stops it."""
+    """One long-running job: its progress, how it ended, and a way to stop it."""
 
     changed = Signal()
     ended = Signal()
@@ -87,7 +87,7 @@ class JobHandle(QObject):
             self.changed.emit()
 
     def finish(self, state: JobState, *, result: Any = None, error: BaseException | None = None) -> None:
-        """Take the ending (window's thread)."""
+        """Record how the job ended (window's thread)."""
         self.refresh()
         self.state, self.result, self.error, self.seconds_left = state, result, error, None
         self.changed.emit()
@@ -100,7 +100,7 @@ class JobRunner(QObject):
     started = Signal(object)  # JobHandle
     changed = Signal(object)
     ended = Signal(object)
-    failed = Signal(object)  # JobHandle, when nobody asked for on_failed
+    failed = Signal(object)  # JobHandle, when it has no on_failed callback
     _arrived = Signal(object)  # a callable from a worker, to be run in the window's thread
 
     def __init__(self, parent: QObject | None = None, *, workers: int = 3) -> None:
@@ -123,7 +123,7 @@ class JobRunner(QObject):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be started any more."""
+        """Whether :meth:`close` was called: no more jobs can be started."""
         return self._closed
 
     def run(
@@ -165,7 +165,7 @@ class JobRunner(QObject):
     ) -> JobHandle:
         """Drive a generator in the window's thread, a few milliseconds at a time.
 
-        For jobs that write to the project. Every step must be short: it may look, never wait.
+        For jobs that write to the project. Every step must be short: it may poll, never wait.
         """
         handle = self._begin(title)
         slices = _Slices(self, handle, job, lambda ending: self._end(handle, ending, on_done, on_failed, on_cancelled))
@@ -297,7 +297,7 @@ class _Slices(QObject):
             except Exception as error:  # becomes the job's ending and is shown
                 self._finish(JobState.FAILED, error=error)
                 return
-            # a step that brought nothing new was a look at a child process: look again at the next tick, not at once
+            # a step without news has polled a child process: poll again at the next tick, not at once
             idle = progress == self._last
             self._last = progress
             self._handle.take(progress)
@@ -308,7 +308,7 @@ class _Slices(QObject):
         self._timer.stop()
         try:
             self._job.close()
-        except Exception as closing:  # its clean-up failed: that is what the user must hear
+        except Exception as closing:  # its clean-up failed: the user must be told
             state, error = JobState.FAILED, error or closing
         self._on_end((state, result, error))
         self.deleteLater()

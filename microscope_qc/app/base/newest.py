@@ -1,4 +1,4 @@
-"""Work of which only the newest matters, done in a thread."""
+"""Work in a thread where only the newest request counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class NewestWork(QObject):
-    """One thread; what was asked for before under the same name is not begun, and its result is dropped."""
+    """One thread; a new request replaces an earlier one of the same name, whose result is dropped."""
 
     _finished = Signal(str, int, object, object)
 
@@ -24,23 +24,23 @@ class NewestWork(QObject):
         self._finished.connect(self._on_finished, Qt.ConnectionType.QueuedConnection)
 
     def ask(self, name: str, work: Callable[[], T], take: Callable[[T], None]) -> None:
-        """Do ``work`` in the thread and give its result to ``take`` in this one, unless something newer is asked."""
+        """Run ``work`` in the thread and pass its result to ``take`` in this one, unless a newer request came in."""
         serial = self._serials.get(name, 0) + 1
         self._serials[name] = serial
         self._takers[name] = take
         self._pool.submit(self._do, name, serial, work)
 
     def busy(self, name: str) -> bool:
-        """Whether a result is still to come."""
+        """Whether a result is pending."""
         return name in self._takers
 
     def forget(self, name: str) -> None:
-        """Drop what was asked for."""
+        """Drop a pending request."""
         self._serials[name] = self._serials.get(name, 0) + 1
         self._takers.pop(name, None)
 
     def close(self) -> None:
-        """Wait for the thread; no result comes any more."""
+        """Wait for the thread; no more results are delivered."""
         for name in list(self._serials):
             self.forget(name)
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -51,7 +51,7 @@ class NewestWork(QObject):
         result, error = None, None
         try:
             result = work()
-        except BaseException as problem:  # told in the window's thread, where errors are shown
+        except BaseException as problem:  # raised again in the window's thread, where errors are shown
             error = problem
         self._finished.emit(name, serial, result, error)
 

@@ -1,4 +1,4 @@
-"""Panels that count and list come up to date once after many changes, and only while they are seen."""
+"""Panels are updated once after many changes, and only while they are visible."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QWidget
 
 
 class Refresh(QObject):
-    """Calls ``refresh`` some time after :meth:`soon`, however often that was said; a hidden widget waits until shown.
+    """Calls ``refresh`` once after any number of calls of :meth:`soon`; a hidden widget waits until it is shown.
 
-    Nothing that is seen stays out of date: the time does not start again with every change.
+    Further changes do not restart the timer, so that a visible widget never stays out of date.
     """
 
     def __init__(self, widget: QWidget, refresh: Callable[[], object], *, after_ms: int = 0) -> None:
@@ -27,28 +27,28 @@ class Refresh(QObject):
 
     @property
     def due(self) -> bool:
-        """Whether what the widget says may be out of date."""
+        """Whether the widget may be out of date."""
         return self._due
 
     def soon(self, *_: object) -> None:
-        """Something changed."""
+        """Refresh after the next delay, because something changed."""
         self._due = True
         if self._widget.isVisible() and not self._timer.isActive():
             self._timer.start()
 
     def now(self) -> None:
-        """Come up to date at once, seen or not."""
+        """Refresh at once, visible or not."""
         self._timer.stop()
         self._due = False
         self._refresh()
 
     def catch_up(self) -> None:
-        """Come up to date at once if something changed."""
+        """Refresh at once if something changed."""
         if self._due:
             self.now()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: the widget is shown: with what is true now."""
+        """Qt: refresh the widget when it is shown."""
         if event.type() == QEvent.Type.Show:
             self.catch_up()
         return False

@@ -1,6 +1,6 @@
 """What the window remembers between starts: theme, shortcuts, recent projects, workspaces.
 
-One small file; unreadable, it is set aside and never blocks the start.
+One small file. If it cannot be read, it is set aside; it never blocks the start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RECENT = 12
 
 
 class Settings(BaseModel):
-    """The settings file; unknown fields of a newer version are dropped, wrong ones make the file unreadable."""
+    """Contents of the settings file; unknown fields of a newer version are dropped, invalid ones make it unreadable."""
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
 
@@ -38,7 +38,7 @@ class Settings(BaseModel):
     position_unit: str = ""  # of the dialog that goes to a position
     stage_order: Literal["short", "worst", "number"] = "short"  # of the travel list
     stage_unit: Literal["mm", "um"] = "mm"  # of coordinate tables and drive sheet
-    judge_zoom: float = Field(default=0.5, ge=0.01, le=4.0)  # screen pixels per slide pixel from which a look counts
+    judge_zoom: float = Field(default=0.5, ge=0.01, le=4.0)  # screen pixels per slide pixel from which an area counts as viewed
 
     def add_recent(self, path: Path) -> None:
         """Put a project first in the list of recent ones."""
@@ -47,7 +47,7 @@ class Settings(BaseModel):
 
 
 def apply_cache_limit(settings: Settings) -> None:
-    """Keep as many decoded tiles as the settings say."""
+    """Limit the cache of decoded tiles as the settings say."""
     from microscope_qc.slides.tile_cache import default_limit, shared_cache
 
     wanted = settings.cache_mb

@@ -1,4 +1,4 @@
-"""Looks: light and dark, icons, and the distances everything keeps."""
+"""Light and dark theme, icons, and spacing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication
 from superqt.fonticon import icon as font_icon
 
 STEP = 8
-"""The grid: distances are multiples of it, half of it inside a row."""
+"""Spacing in pixels: layouts use multiples of it, and half of it within a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,21 @@ def current() -> Colours:
 
 
 def apply_theme(app: QApplication, choice: str) -> Colours:
-    """Give the whole application the colours of a theme."""
+    """Apply a theme to the whole application."""
     colours = DARK if is_dark(choice) else LIGHT
     app.setStyle("Fusion")
     palette = _palette(colours)
     app.setPalette(palette)
-    # the boxes and rings to tick would be as dark as what lies around them
+    # check boxes and radio buttons would be as dark as their surroundings
     palette.setColor(QPalette.ColorRole.Base, QColor(colours.line if colours is DARK else colours.base))
     for kind in ("QCheckBox", "QRadioButton"):
-        app.setPalette(palette, kind)  # type: ignore[arg-type,unused-ignore]  # it takes str, whatever it says
+        app.setPalette(palette, kind)  # type: ignore[arg-type,unused-ignore]  # it takes a str, despite its annotation
     app.setStyleSheet(_style_sheet(colours))
     return colours
 
 
 def icon(name: str, colour: str = "") -> QIcon:
-    """An icon of the one set, e.g. ``icon("content-copy")``; it follows the theme, and is pale where it is disabled."""
+    """An icon of the set, e.g. ``icon("content-copy")``; it follows the theme and is pale when disabled."""
     if not name:
         return QIcon()
     if (name, colour) not in _ICONS:
@@ -106,14 +106,14 @@ def icon(name: str, colour: str = "") -> QIcon:
 
 
 def has_icon(name: str) -> bool:
-    """Whether the set of icons has one of this name."""
+    """Whether the icon set has an icon of this name."""
     from fonticon_mdi7 import MDI7
 
     return hasattr(MDI7, name.replace("-", "_"))
 
 
 class _ThemedEngine(QIconEngine):
-    """Paints a glyph in the colour the theme has when it is painted."""
+    """Paints a glyph in the colour of the current theme."""
 
     def __init__(self, name: str, colour: str) -> None:
         super().__init__()
@@ -125,11 +125,11 @@ class _ThemedEngine(QIconEngine):
         self._icon().paint(painter, rect, Qt.AlignmentFlag.AlignCenter, mode, state)
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
-        """Qt: a picture of the icon."""
+        """Qt: the icon as a pixmap."""
         return self._icon().pixmap(size, mode, state)
 
     def clone(self) -> QIconEngine:
-        """Qt: another one like this."""
+        """Qt: return a copy."""
         copy = _ThemedEngine(self._name, self._colour)
         _ENGINES.append(copy)
         return copy
@@ -146,7 +146,7 @@ class _ThemedEngine(QIconEngine):
 
 
 _ICONS: dict[tuple[str, str], QIcon] = {}
-_ENGINES: list[_ThemedEngine] = []  # Qt holds them without a reference that Python knows of
+_ENGINES: list[_ThemedEngine] = []  # kept here, because Python does not know of Qt's references to them
 
 
 def _palette(c: Colours) -> QPalette:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from microscope_qc.app.canvas.canvas import Canvas
     from microscope_qc.app.session.session import Session
 
-LOOK_MS = 700
+STILL_MS = 700
 """A view that stays this long has been looked at."""
 
 
-class LookWatch(QObject):
+class ViewedWatch(QObject):
     """Marks a view as seen when it stands still on screen, sharp and near enough."""
 
     def __init__(self, session: Session, canvas: Canvas, settings: Settings) -> None:
@@ -23,7 +23,7 @@ class LookWatch(QObject):
         self._session, self._canvas, self._settings = session, canvas, settings
         self._still = QTimer(self)
         self._still.setSingleShot(True)
-        self._still.setInterval(LOOK_MS)
+        self._still.setInterval(STILL_MS)
         self._still.timeout.connect(self._on_still)
         canvas.view_changed.connect(self._still.start)
         canvas.thumbnail_ready.connect(lambda *_: self._still.start())  # a slide that is just there

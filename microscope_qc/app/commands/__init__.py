@@ -1,1 +1,1 @@
-"""What the actions do that belong to no panel, by subject; each module registers its own in ``ACTIONS``."""
+"""Actions that belong to no panel, by subject; each module lists its own in ``ACTIONS``."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def put_findings(session: Session, ids: np.ndarray) -> None:
-    """Copy findings of the slide on screen; a table alone where they are too many to be pasted."""
+    """Copy findings of the slide on screen; only as a table if there are too many to paste."""
     from microscope_qc.app.panels.table import as_text
 
     data = QMimeData()

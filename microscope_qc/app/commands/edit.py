@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.context import Context
 
 DUPLICATE_POINTS = 16
-"""How far on screen copies lie from their originals."""
+"""Offset of copies from their originals, in points on the screen."""
 
 # -- undo --------------------------------------------------------------------------------------------------------------
 
@@ -55,7 +55,7 @@ def _redo_words(context: Context) -> str:
 
 
 def copy(context: Context) -> None:
-    """Put the selected findings on the clipboard as table and boxes, or the length of the line that was measured."""
+    """Put the selected findings on the clipboard as table and boxes, or the measured length."""
     session = context.session
     if session.slide_view.measurement is not None and (session.tool == "length" or not len(session.selection)):
         copy_length(context)
@@ -74,7 +74,7 @@ def _cut(context: Context) -> None:
 
 
 def _paste(context: Context) -> None:
-    """Put the findings of the clipboard where the mouse is."""
+    """Paste the findings on the clipboard at the mouse."""
     y, x = context.canvas.place_under_mouse()
     context.session.editing.paste(clipboard.findings(), y=y, x=x)
 
@@ -121,7 +121,7 @@ def _select_all(context: Context) -> None:
 
 
 def _select_none(context: Context) -> None:
-    """Give a gesture up, else the measured line, else the tool, else select nothing."""
+    """Cancel a gesture, else remove the measured line, else put the tool away, else clear the selection."""
     session = context.session
     if context.canvas.give_up():
         return
@@ -134,14 +134,14 @@ def _select_none(context: Context) -> None:
 
 
 def _use_tool(tool: str, context: Context) -> None:
-    """Take up a tool; the tool in hand is put away by its own key."""
+    """Choose a tool; choosing the current one again puts it away."""
     session = context.session
     session.set_tool("select" if tool == session.tool else tool)
     context.navigator.refresh_actions()
     context.canvas.setFocus()
 
 
-def _in_hand(tool: str, context: Context) -> bool:
+def _is_current(tool: str, context: Context) -> bool:
     return context.session.tool == tool
 
 
@@ -157,7 +157,7 @@ def _tool(name: str, text: str, key: str, icon: str, tooltip: str, *, writes: bo
         when=writing_slide if writes else with_slide,
         group=4,
         toolbar=True,
-        checked=partial(_in_hand, name),
+        checked=partial(_is_current, name),
     )
 
 
@@ -183,7 +183,7 @@ ACTIONS = (
         "content-copy",
         when=_copyable,
         group=1,
-        tooltip="As a table for other programs, as boxes for pasting; the measured length while a line is there",
+        tooltip="As a table for other programs and as boxes for pasting; or the measured length, if there is a line",
     ),
     Action("edit.cut", "Cut findings", "Edit", _cut, ("Ctrl+X",), "content-cut", when=selected, group=1),
     Action(
@@ -218,7 +218,7 @@ ACTIONS = (
         when=with_slide,
         group=2,
     ),
-    Action("edit.select_none", "Select nothing", "Edit", _select_none, ("Esc",), "select-off", group=2),
+    Action("edit.select_none", "Clear the selection", "Edit", _select_none, ("Esc",), "select-off", group=2),
     _tool(
         "select",
         "Select and move",
@@ -231,7 +231,7 @@ ACTIONS = (
         "Draw boxes",
         "B",
         "vector-square-plus",
-        "Drag a box around a defect; a click makes one where the class has a size of its own",
+        "Drag a box around a defect; a click makes one if the class has a default size",
         writes=True,
     ),
     _tool(
@@ -239,7 +239,7 @@ ACTIONS = (
         "Place a mark",
         "M",
         "map-marker-plus-outline",
-        "Click a point that you will find again in the SEM",
+        "Click a point that you will recognise in the SEM",
         writes=True,
     ),
     _tool(
@@ -247,7 +247,7 @@ ACTIONS = (
         "Measure a length",
         "L",
         "arrow-expand-horizontal",
-        "Drag from end to end; Shift turns in steps of 15°; Ctrl C copies it, Esc takes it away",
+        "Drag from end to end; Shift snaps to steps of 15°; Ctrl C copies the length, Esc removes the line",
     ),
     Action("edit.copy_length", "Copy measured length", "", copy_length, (), "content-copy", when=_measured),
 )

@@ -1,4 +1,4 @@
-"""What goes in and out: findings as annotations, training pictures, the history."""
+"""Import and export: annotations, training pictures, the history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from microscope_qc.workflows.exchange.importing import ImportPlan, ImportSummary, PendingImport
 
 WRITTEN_AT_ONCE = 5000
-"""Fewer findings are written before the eye notices; more are written by a worker."""
+"""Fewer findings than this are written at once; more are written by a worker."""
 
 # -- in ----------------------------------------------------------------------------------------------------------------
 
@@ -48,41 +48,41 @@ def _import_folder(context: Context) -> None:
 
 
 def import_from(context: Context, path: Path) -> ImportDialog | None:
-    """Show what a file or folder holds, and take it in when the user says so."""
+    """Show what a file or folder contains, and import it when the user accepts."""
     from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
 
     project = context.session.project
     if project is None:
         return None
     dialog = ImportDialog(context.session, context.jobs, path, context.navigator.window)
-    dialog.accepted.connect(lambda: _take_in(context, project, dialog.plan))
+    dialog.accepted.connect(lambda: _carry_out(context, project, dialog.plan))
     dialog.finished.connect(dialog.deleteLater)
     dialog.open()
     return dialog
 
 
-def _take_in(context: Context, project: Project, plan: ImportPlan | None) -> None:
+def _carry_out(context: Context, project: Project, plan: ImportPlan | None) -> None:
     from microscope_qc.workflows.exchange.importing import carry_out, prepare
 
     session, jobs = context.session, context.jobs
     if plan is None or session.project is not project:
         return
     if plan.summary.boxes < WRITTEN_AT_ONCE or jobs.running:
-        # a detection that brings findings may not wait for a lock
-        _say_taken(context, carry_out(project, plan))
+        # a running detection adds findings and must not wait for a lock
+        _say_imported(context, carry_out(project, plan))
         return
     pending = prepare(project, plan)
     jobs.run(
         _write_job(pending),
         plan.title,
-        on_done=lambda _: _say_taken(context, pending.finish()) if session.project is project else None,
+        on_done=lambda _: _say_imported(context, pending.finish()) if session.project is project else None,
         on_cancelled=pending.command.give_up,
     )
     context.navigator.refresh_actions()
 
 
-def _say_taken(context: Context, summary: ImportSummary) -> None:
-    words = f"{things(summary.boxes, 'finding')} taken in."
+def _say_imported(context: Context, summary: ImportSummary) -> None:
+    words = f"{things(summary.boxes, 'finding')} imported."
     if summary.new_classes:
         words += f" {things(len(summary.new_classes), 'new class', 'new classes')}."
     context.session.notice.emit(words)
@@ -92,7 +92,7 @@ def _say_taken(context: Context, summary: ImportSummary) -> None:
 
 
 def _export(context: Context) -> None:
-    """Everything that can be written from the shown findings."""
+    """Open the dialog with everything that can be written."""
     from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 
     window, save = context.navigator.window, context.navigator.save_settings

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_project, writing
-from microscope_qc.app.base.slide_files import slide_filter, the_slide
+from microscope_qc.app.base.slide_files import slide_filter, containing_slide
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AHEAD_MS = 1500
-"""A slide's project is opened after its first picture, but not later than this."""
+"""A slide's project is opened once the slide is on screen, but after this time at the latest."""
 
 # -- opening -----------------------------------------------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ def open_paths(context: Context, paths: Iterable[str | Path]) -> None:
 
     The first project or slide is opened; further slides are added to its project.
     """
-    places = [the_slide(Path(path)) for path in paths]
+    places = [containing_slide(Path(path)) for path in paths]
     if not places:
         return
     first, rest = places[0], places[1:]
@@ -64,7 +64,7 @@ def open_paths(context: Context, paths: Iterable[str | Path]) -> None:
 
 
 def _look_ahead(context: Context, path: Path, *, then: Callable[[], None]) -> None:
-    """Show a slide's picture before its project: that takes a fingerprint of the slide, which may take seconds."""
+    """Show a slide before its project is opened: that needs a fingerprint of the slide, which may take seconds."""
     canvas, session = context.canvas, context.session
     waiting = QTimer(canvas, singleShot=True, interval=AHEAD_MS)
 
@@ -81,7 +81,7 @@ def _look_ahead(context: Context, path: Path, *, then: Callable[[], None]) -> No
     waiting.timeout.connect(lambda: canvas.thumbnail_ready.disconnect(shown))
     waiting.timeout.connect(then)
     waiting.start()
-    # whatever is wrong with the slide is said by the opening itself
+    # opening the project reports what is wrong with the slide
     context.jobs.call(lambda: _first_scene(path), on_done=on_opened, on_failed=go_on)
 
 
@@ -95,9 +95,9 @@ def _opening_failed(context: Context, error: BaseException) -> None:
 def _take_project(context: Context, project: Project, further: list[Path]) -> None:
     session = context.session
     if session.project is not None and session.project.path == project.path:
-        # opened twice in one window: the second opening could only read
+        # opened twice in one window: the second one could only read
         project.close()
-        session.notice.emit(f"{session.project.name} is open already.")
+        session.notice.emit(f"{session.project.name} is already open.")
     else:
         session.set_project(project)
         context.settings.add_recent(project.path)
@@ -130,11 +130,11 @@ def _open_sample(context: Context) -> None:
 def _add_slide(context: Context) -> None:
     """Ask for slides to add."""
     chosen, _ = QFileDialog.getOpenFileNames(context.navigator.window, "Add slides", _folder(context), slide_filter())
-    add_slides(context, [the_slide(Path(path)) for path in chosen])
+    add_slides(context, [containing_slide(Path(path)) for path in chosen])
 
 
 def add_slides(context: Context, paths: list[Path]) -> None:
-    """Add slides to the open project one after the other, one step of undo each; a bad one stops no other."""
+    """Add slides to the open project one by one, one undo step each; one that fails does not stop the others."""
     session = context.session
     project = session.project
     if not paths or project is None:
@@ -169,8 +169,8 @@ def add_slides(context: Context, paths: list[Path]) -> None:
 
 
 def dropped(context: Context, paths: list[Path]) -> None:
-    """Files were dropped on the window: a project is opened, slides are added or opened."""
-    places = [the_slide(path) for path in paths]
+    """Open or add files that were dropped on the window: a project is opened, slides are added or opened."""
+    places = [containing_slide(path) for path in paths]
     projects = [path for path in places if path.suffix.lower() == ".mqc"]
     if projects:
         open_paths(context, projects[:1])
@@ -183,7 +183,7 @@ def dropped(context: Context, paths: list[Path]) -> None:
 def _close_project(context: Context) -> None:
     """Close the project; everything is saved already."""
     if context.jobs.running:
-        raise InputError("Something is still running on this project.", hint="Wait for it, or stop it first.")
+        raise InputError("A task is still running on this project.", hint="Wait for it, or stop it first.")
     context.session.set_project(None)
 
 
@@ -206,7 +206,7 @@ def _open_project(path: Path) -> Project:
 
     project = project_for(path, program="window")
     try:
-        for slide in project.slides:  # here and now: the window would stand still for them
+        for slide in project.slides:  # in this thread: reading them later would freeze the window
             project.boxes.table(slide.id)
     except BaseException:
         project.close()

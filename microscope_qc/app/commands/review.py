@@ -1,4 +1,4 @@
-"""Judging by menus and keys, wherever the keyboard is."""
+"""Judging by menus and keys, wherever the focus is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _confirm(context: Context) -> None:
 
 
 def ask_reason(context: Context) -> None:
-    """Ask over the canvas for the reason, reject, go on."""
+    """Ask for the reason on the canvas, reject, and go on."""
 
     def make() -> RejectStrip:
         strip = RejectStrip(context.canvas)
@@ -33,7 +33,7 @@ def _unreview(context: Context) -> None:
 
 
 def _choose(context: Context) -> None:
-    """Choose for the SEM, or leave out when all are chosen."""
+    """Choose for the SEM, or take the choice back if all are chosen."""
     session = context.session
     ids = session.selection.ids
     if len(ids):
@@ -82,7 +82,7 @@ def _class_key(digit: str) -> Action:
         (digit,),
         when=writing,
         group=2,
-        tooltip="Class of the selection, else class to draw",
+        tooltip="Sets the class of the selection, or the class to draw",
         words=partial(_class_words, digit),
     )
 
@@ -127,13 +127,13 @@ ACTIONS = (
     ),
     Action(
         "review.similar",
-        "Same for all like this…",
+        "Same for similar findings…",
         "Review",
         _same_for_similar,
         REVIEW_KEYS["review.similar"],
         "content-duplicate",
         when=selected,
-        tooltip="Shows which findings it would touch first",
+        tooltip="First shows which findings would change",
     ),
     Action(
         "review.next",

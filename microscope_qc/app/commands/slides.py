@@ -1,4 +1,4 @@
-"""The slide on screen: pixel size, facts, neighbours."""
+"""The slide on screen: pixel size, facts, next and previous."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def _ask_pixel_size(context: Context, line_px: float | None) -> None:
 
 
 def take_line(context: Context, length_px: float) -> None:
-    """A line was drawn along a scale bar: ask how long that is."""
+    """Ask how long the line is that was drawn along a scale bar."""
     context.session.set_tool("select")
     _ask_pixel_size(context, length_px)
 
 
 def ask_pixel_size_once(context: Context) -> None:
-    """Offer to give the pixel size of the slide on screen, where its file does not say it and nobody was asked yet."""
+    """Offer once to set the pixel size of the slide on screen, if its file does not give it."""
     session, navigator = context.session, context.navigator
     project, slide = session.project, session.slide
     if project is None or slide is None or session.mosaic is None or project.read_only:
@@ -53,10 +53,10 @@ def ask_pixel_size_once(context: Context) -> None:
     asked = project.settings.get(ASKED, [])
     if slide.pixel_size_um is not None or slide.id in asked:
         return
-    # a question must not take an error away; it comes when the slide is shown again
+    # a question must not replace an error; it is asked when the slide is shown again
     if navigator.ask(
-        f"The file does not say how large a pixel of {slide.name} is.",
-        "Sizes in µm and detections need it: give a number, or draw along the scale bar.",
+        f"The file of {slide.name} does not say how large a pixel is.",
+        "Sizes in µm and detections need it: enter a number, or draw along the scale bar.",
         "Set pixel size…",
         lambda: navigator.trigger("slide.pixel_size"),
     ):
@@ -91,7 +91,7 @@ def _step(context: Context, step: int) -> None:
 
 
 def _remove(context: Context) -> None:
-    """Take the slide out of the project, after saying what goes with it."""
+    """Remove the slide from the project, after saying what goes with it."""
     project, slide = context.session.project, context.session.slide
     if project is None or slide is None:
         return
@@ -101,7 +101,7 @@ def _remove(context: Context) -> None:
     box.setWindowTitle("Remove slide")
     box.setText(f"Remove {slide.name} from the project?")
     box.setInformativeText(
-        f"{findings} and {marks} go with it. The slide's file stays where it is. Undo brings all of it back."
+        f"{findings} and {marks} will be removed with it. The slide's file is not deleted. Undo brings everything back."
     )
     remove = box.addButton("Remove slide", QMessageBox.ButtonRole.AcceptRole)
     box.addButton(QMessageBox.StandardButton.Cancel)

@@ -1,4 +1,4 @@
-"""The actions of all commands, for the table of a window."""
+"""The actions of all commands."""
 
 from __future__ import annotations
 

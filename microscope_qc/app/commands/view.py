@@ -1,4 +1,4 @@
-"""Where the canvas looks, and what stands on it."""
+"""What the canvas shows: position, zoom, legend and viewed areas."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def _go_to(context: Context) -> None:
 
 
 def _toggle_veil(context: Context) -> None:
-    """Veil what has not been looked at on the overview map, or lift the veil."""
+    """Dim what has not been viewed on the overview map, or stop doing so."""
     view = context.session.slide_view
     view.set_veil(not view.veil)
     if view.veil:
         context.session.notice.emit(
-            f"{share_text(view.seen.share).capitalize()} of this slide has been looked at near enough to judge."
+            f"{share_text(view.seen.share).capitalize()} of this slide has been viewed closely enough to judge."
         )
 
 
@@ -59,7 +59,7 @@ def _veiled(context: Context) -> bool:
 
 
 def _toggle_legend(context: Context) -> None:
-    """Show what colours and lines mean, or not."""
+    """Show or hide what colours and lines mean."""
     settings = context.settings
     settings.legend = not settings.legend
     context.canvas.legend.set_wanted(settings.legend)
@@ -73,7 +73,7 @@ def _with_legend(context: Context) -> bool:
 
 def _forget_seen(context: Context) -> None:
     context.session.slide_view.forget_seen()
-    context.session.notice.emit("Forgotten: nothing of this slide counts as looked at.")
+    context.session.notice.emit("Nothing of this slide counts as viewed any more.")
 
 
 ACTIONS = (
@@ -108,7 +108,7 @@ ACTIONS = (
     Action("view.go_to", "Go to position…", "View", _go_to, ("G",), "crosshairs-gps", when=with_slide),
     Action(
         "view.veil",
-        "Veil what has not been looked at",
+        "Dim what has not been viewed",
         "View",
         _toggle_veil,
         ("Shift+V",),
@@ -116,7 +116,7 @@ ACTIONS = (
         when=with_slide,
         group=3,
         checked=_veiled,
-        tooltip="On the overview map; what was on screen for a moment, near enough to judge, counts as looked at",
+        tooltip="On the overview map; what was on screen for a moment, large enough to judge, counts as viewed",
     ),
     Action(
         "view.legend",
@@ -132,7 +132,7 @@ ACTIONS = (
     ),
     Action(
         "view.forget_seen",
-        "Forget what was looked at",
+        "Forget what was viewed",
         "View",
         _forget_seen,
         (),

@@ -34,9 +34,9 @@ _SPACES = "\u2009\u00a0\u202f'’"
 
 
 def parse_position(text: str) -> tuple[float, float, str] | None:
-    """Two numbers x, y and their unit ("um", "mm", "px", "" where none stands there); None when it is no position.
+    """Two numbers x, y and their unit ("um", "mm", "px", or "" without one); None if it is not a position.
 
-    Takes what people paste: "12.5, 33", "12,5; 33,1", "x 8 310  y 12 044 px", two cells of a table.
+    Accepts what users paste: "12.5, 33", "12,5; 33,1", "x 8 310  y 12 044 px", two cells of a table.
     """
     found = {_plain_unit(unit) for unit in _UNIT.findall(text)}
     if len(found) > 1:
@@ -126,7 +126,7 @@ class GoToDialog(QDialog):
         return self._place
 
     def accept(self) -> None:
-        """Qt: go there, with this unit the next time too."""
+        """Qt: accept the position, and remember its unit."""
         if self._place is not None:
             self._settings.position_unit = str(self.unit.currentData())
             super().accept()
@@ -134,7 +134,7 @@ class GoToDialog(QDialog):
     # -- numbers and places ------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        """The place in the unit chosen."""
+        """Show the position in the chosen unit."""
         if self._place is None:
             self._on_text_changed(self.field.text())
             return
@@ -154,21 +154,21 @@ class GoToDialog(QDialog):
         parsed = parse_position(text)
         self._place = None
         if parsed is None:
-            self._say("Two numbers: x, then y." if text.strip() else "")
+            self._say("Enter two numbers: x, then y." if text.strip() else "")
             return
         x, y, unit = parsed
         if unit and not self._use(unit):
-            self._say(f"A position in {unit.replace('um', 'µm')} cannot be found on this slide.")
+            self._say(f"Positions in {unit.replace('um', 'µm')} are not known on this slide.")
             return
         place = self._place_of(x, y)
         if not (0 <= place[0] <= self._shape[0] and 0 <= place[1] <= self._shape[1]):
-            self._say("This lies outside the slide.")
+            self._say("This is outside the slide.")
             return
         self._place = place
         self._say("")
 
     def _use(self, unit: str) -> bool:
-        """Take a unit that was pasted with the numbers."""
+        """Select a unit that was pasted with the numbers."""
         now = str(self.unit.currentData())
         if unit == now or (unit == "mm" and now.startswith("stage:")):
             return True
@@ -221,6 +221,6 @@ def _stages(session: Session) -> dict[str, Registration]:
         if record.slide_id == session.slide.id:
             try:
                 stages[record.name] = Registration.from_dict(record.data)
-            except RegistrationError:  # the SEM panel says so; here it is simply not offered
+            except RegistrationError:  # the SEM panel says so; here it is not offered
                 continue
     return stages

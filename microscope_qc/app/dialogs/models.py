@@ -31,7 +31,7 @@ class ModelsDialog(QDialog):
             label.setWordWrap(True)
             inner.addWidget(label)
         if not cards:
-            inner.addWidget(QLabel("There is no model on this computer. A training makes one."))
+            inner.addWidget(QLabel("There is no model on this computer yet. Training makes one."))
         inner.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)

@@ -28,7 +28,7 @@ def match_score(words: str, text: str) -> int:
 
 
 class CommandPalette(QFrame):
-    """A popup over the top of the window."""
+    """A popup at the top of the window."""
 
     def __init__(self, book: ActionBook, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
@@ -51,7 +51,7 @@ class CommandPalette(QFrame):
         self.line.installEventFilter(self)
 
     def popup(self) -> None:
-        """Open in the middle of the window's upper part."""
+        """Open at the top of the window, centred."""
         parent = self.parentWidget()
         assert parent is not None
         colours = theme.current()
@@ -70,7 +70,7 @@ class CommandPalette(QFrame):
     def _fill(self, words: str) -> None:
         offered = [entry for entry in self._book.entries if entry.menu]
         scored = [(match_score(words, f"{entry.menu} {self._text(entry)}"), entry) for entry in offered]
-        # what can be done now stands first
+        # what can be done now comes first
         scored.sort(key=lambda pair: (bool(self._book.why_not(pair[1])), -pair[0]))
         self.items.clear()
         for score, entry in scored:

@@ -1,4 +1,4 @@
-"""What a user may set for every project: looks, memory for tiles, and what counts as looked at."""
+"""Settings for all projects: theme, memory for tiles, and what counts as viewed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from microscope_qc.app.base.settings import apply_cache_limit
 if TYPE_CHECKING:
     from microscope_qc.app.base.settings import Settings
 
-THEMES = (("system", "As the system"), ("light", "Light"), ("dark", "Dark"))
+THEMES = (("system", "System"), ("light", "Light"), ("dark", "Dark"))
 LEAST_MB, MOST_MB = 32, 1_000_000
 
 
 class SettingsDialog(QDialog):
-    """Every change is taken at once; Close only closes.
+    """Changes take effect at once; Close only closes the dialog.
 
     Parameters
     ----------
     use_theme
-        Takes "system", "light" or "dark".
+        Called with "system", "light" or "dark".
     save
         Writes the settings.
     """
@@ -54,7 +54,7 @@ class SettingsDialog(QDialog):
         for name, words in THEMES:
             self.theme.addItem(words, name)
         self.theme.setCurrentIndex(self.theme.findData(settings.theme))
-        self.own_memory = QCheckBox("Set by hand")
+        self.own_memory = QCheckBox("Set manually")
         self.memory = QSpinBox()
         self.memory.setRange(LEAST_MB, MOST_MB)
         self.memory.setSuffix(" MB")
@@ -75,10 +75,10 @@ class SettingsDialog(QDialog):
         form.setHorizontalSpacing(2 * theme.STEP)
         form.setVerticalSpacing(theme.STEP)
         form.addRow("Theme", self.theme)
-        form.addRow("Memory for pixels", memory)
-        form.addRow("", _quiet("Unpacked pixels that canvas, gallery and thumbnails keep at hand."))
-        form.addRow("Looked at from", self.judge)
-        form.addRow("", _quiet("Of full size: what was on screen smaller than this does not count as looked at."))
+        form.addRow("Memory for image data", memory)
+        form.addRow("", _quiet("Decoded pixels that canvas, gallery and thumbnails keep for reuse."))
+        form.addRow("Counts as viewed from", self.judge)
+        form.addRow("", _quiet("Of full size: what was shown smaller than this does not count as viewed."))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)

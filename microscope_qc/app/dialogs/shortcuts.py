@@ -1,4 +1,4 @@
-"""The page of keys; a double-click changes one."""
+"""The dialog of keyboard shortcuts; a double-click changes one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ShortcutsDialog(QDialog):
         self, book: ActionBook, settings: Settings, save: Callable[[], None], parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Keys")
+        self.setWindowTitle("Keyboard shortcuts")
         self.resize(560, 620)
         self._book, self._settings, self._save = book, settings, save
         self._search = QLineEdit()
@@ -58,7 +58,7 @@ class ShortcutsDialog(QDialog):
         hint = QLabel("Double-click a row to change its key.")
         hint.setProperty("quiet", True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        reset = QPushButton("Restore all")
+        reset = QPushButton("Restore defaults")
         reset.setAutoDefault(False)
         buttons.addButton(reset, QDialogButtonBox.ButtonRole.ResetRole)
         reset.clicked.connect(self._on_reset_clicked)

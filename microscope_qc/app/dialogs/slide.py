@@ -71,7 +71,7 @@ class PixelSizeDialog(QDialog):
             form.addRow("Size of a pixel", self.number)
         else:
             self.number.setValue(100.0)
-            form.addRow(f"The line is {count_text(round(line_px))} px long. It stands for", self.number)
+            form.addRow(f"The line is {count_text(round(line_px))} px long. In reality it is", self.number)
         words = QLabel("Sizes in µm and detections need it. The microscope usually writes it into the file.")
         words.setWordWrap(True)
         words.setProperty("quiet", True)
@@ -101,7 +101,7 @@ class PixelSizeDialog(QDialog):
 
 
 class SlideInfoDialog(QDialog):
-    """What the file says."""
+    """Facts from the slide's file."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)

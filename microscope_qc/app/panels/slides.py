@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.base.slide_files import slide_filter, the_slide
+from microscope_qc.app.base.slide_files import slide_filter, containing_slide
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
@@ -234,7 +234,7 @@ def locate(context: Context, slide_id: int) -> None:
     chosen, _ = QFileDialog.getOpenFileName(window, f"Where is {slide.path.name}?", start, slide_filter())
     if not chosen:
         return
-    place = the_slide(Path(chosen))
+    place = containing_slide(Path(chosen))
     context.session.notice.emit(f"Looking whether {place.name} is {slide.name} …")
     context.jobs.call(
         lambda: read_facts(place, scene=slide.scene)[0],

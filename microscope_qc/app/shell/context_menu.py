@@ -1,4 +1,4 @@
-"""The menu on the canvas."""
+"""Context menu of the canvas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slides without overview levels: what that means, a conversion in the background, and the copy taken into use."""
+"""Slides without overview levels: the offer to convert, the conversion in the background, and use of the copy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class OfferBar(QFrame):
-    """One sentence or two, the next step and a way to put it off; it stands above the canvas and waits."""
+    """A sentence or two above the canvas, with a button for the next step and one that puts it off."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,21 +61,21 @@ class OfferBar(QFrame):
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The sentences shown."""
         return self._text.text()
 
     def offer(
         self, words: str, button: str, accept: Callable[[], None], later: Callable[[], None] = lambda: None
     ) -> None:
-        """Say something and offer a step."""
+        """Show a text and offer a step."""
         self._accept, self._later = accept, later
         self._text.setText(words)
         self.accept_button.setText(button)
-        self.refresh_look()
+        self.refresh_theme()
         self.show()
 
-    def refresh_look(self) -> None:
-        """Take the colours of the theme."""
+    def refresh_theme(self) -> None:
+        """Apply the colours of the theme."""
         colours = theme.current()
         self._icon.setPixmap(theme.icon("layers-triple-outline", colours.accent).pixmap(20, 20))
         self.setStyleSheet(
@@ -99,7 +99,7 @@ class Conversions(QObject):
         session.mosaic_changed.connect(self._on_mosaic_changed)
 
     def action(self) -> Action:
-        """Return the action that offers it whatever the slide is like."""
+        """Return the action that offers a conversion, whether or not the slide needs one."""
         return Action(
             "slide.convert",
             "Convert to a fast copy…",
@@ -108,7 +108,7 @@ class Conversions(QObject):
             (),
             "layers-triple-outline",
             when=with_slide,
-            tooltip="An OME-Zarr pyramid beside the slide, made in the background without losing a value",
+            tooltip="A lossless OME-Zarr pyramid next to the slide, written in the background",
         )
 
     # -- offering ----------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class Conversions(QObject):
             self.propose(asked=False)
 
     def propose(self, *, asked: bool = True) -> None:
-        """Offer to convert the slide on screen; ``asked`` when the user wants it, whatever the slide is like."""
+        """Offer to convert the slide on screen; ``asked`` if the user requested it, needed or not."""
         project, slide, mosaic = self._session.project, self._session.slide, self._session.mosaic
         if project is None or slide is None:
             return
@@ -132,7 +132,7 @@ class Conversions(QObject):
             self._session.notice.emit("The slide is not open yet.")
         elif _key(project, slide) in self._running:
             if asked:
-                self._session.notice.emit(f"{slide.name} is being converted already.")
+                self._session.notice.emit(f"{slide.name} is already being converted.")
         else:
             self._jobs.call(
                 lambda: plan_conversion(slide, mosaic),
@@ -151,7 +151,7 @@ class Conversions(QObject):
             return
         later = self.bar.hide if asked else self._session.slide_view.refuse_conversion
         if plan.copy is not None and not project.read_only:
-            words = f"A fast copy of {slide.name} lies there already: {plan.out.name}."
+            words = f"There is already a fast copy of {slide.name}: {plan.out.name}."
             self.bar.offer(words, "Use it", partial(self.use, project, slide.id, plan.copy), later)
             return
         self.bar.offer(
@@ -176,16 +176,16 @@ class Conversions(QObject):
         handle.ended.connect(lambda: self._running.pop(key, None))
 
     def _on_stopped(self, slide: SlideRecord, plan: ConversionPlan) -> None:
-        # only when the user stopped it: a conversion that the window's end stops goes on at the next start
+        # only if the user stopped it: a conversion interrupted by closing the window goes on at the next start
         self._jobs.call(lambda: discard_unfinished(plan.out))
-        self._session.notice.emit(f"The conversion of {slide.name} was stopped; nothing of it is left.")
+        self._session.notice.emit(f"The conversion of {slide.name} was stopped; the unfinished copy was deleted.")
 
     def _on_converted(self, project: Project, slide: SlideRecord, facts: SceneFacts) -> None:
-        self._session.notice.emit(f"{slide.name} is converted: {facts.path}")
+        self._session.notice.emit(f"{slide.name} has been converted: {facts.path}")
         if project is self._session.project and not project.read_only:
             self.bar.offer(
-                f"{slide.name} is converted: {facts.path.name}. The project can use this copy from now on: findings, "
-                "marks and judgements stay as they are, and the slide's own file is not touched.",
+                f"{slide.name} has been converted: {facts.path.name}. The project can use this copy from now on: findings, "
+                "marks and judgements stay as they are, and the original file is not changed.",
                 "Use it",
                 partial(self.use, project, slide.id, facts),
             )
@@ -193,7 +193,7 @@ class Conversions(QObject):
     def use(self, project: Project, slide_id: int, facts: SceneFacts) -> None:
         """Point the project's slide at a converted copy (can be undone)."""
         if project is not self._session.project:
-            self._session.notice.emit("The project of this slide is not open any more.")
+            self._session.notice.emit("The project of this slide is no longer open.")
             return
         slide = project.slides.by_id(slide_id)
         project.slides.relocate(slide_id, facts.path, facts=facts, title=f"Use the fast copy of {slide.name}")
@@ -201,16 +201,16 @@ class Conversions(QObject):
 
 
 def plan_words(name: str, plan: ConversionPlan, *, asked: bool) -> str:
-    """What a conversion means, in plain words and numbers."""
+    """Explain a conversion in plain words and numbers."""
     size = f"{bytes_text(plan.decoded_bytes)} of pixels"
     space = f"needs up to {bytes_text(plan.needed_bytes)} in {plan.out.parent}, {bytes_text(plan.free_bytes)} are free"
     if plan.free_bytes < plan.needed_bytes:
         space += " – this may not be enough"
     if asked:
-        return f"A copy of {name} as an OME-Zarr pyramid shows at once at every zoom ({size}). It {space}."
+        return f"A copy of {name} as an OME-Zarr pyramid is shown at once at every zoom ({size}). It {space}."
     return (
-        f"{name} has no overview levels: far views are rough and slow to come, since {size} would have to be read. "
-        f"A converted copy shows at once at every zoom. It {space}."
+        f"{name} has no overview levels: zoomed out it is coarse and slow, because {size} would have to be read. "
+        f"A converted copy is shown at once at every zoom. It {space}."
     )
 
 

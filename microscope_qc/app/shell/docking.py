@@ -1,4 +1,4 @@
-"""The panels around the canvas; each is built when it is first seen."""
+"""The panels around the canvas; each is built when it is first shown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReadsCrops(Protocol):
 
 
 class LazyDock(QDockWidget):
-    """A panel whose content is made when it is first seen."""
+    """A panel whose content is made when it is first shown."""
 
     built = Signal(str)
 
@@ -50,19 +50,19 @@ class LazyDock(QDockWidget):
         layout.setSpacing(0)
         self.setWidget(self._holder)
         if spec.area == "bottom":
-            self.setTitleBarWidget(QWidget(self))  # the tabs say it already, and a low screen needs the room
+            self.setTitleBarWidget(QWidget(self))  # the tabs show the title already, and low screens need the space
         self.visibilityChanged.connect(self._on_visibility_changed)
         self.hide()
 
     def build(self) -> QWidget:
-        """The content, made now if need be; a panel that fails says so and leaves the window alive."""
+        """Return the content, made now if needed; a panel that fails says so, and the window stays usable."""
         if self.content is None:
             layout = self._holder.layout()
             assert layout is not None
             try:
                 self.content = self.spec.factory(self._context, self._holder)
-            except Exception as error:  # the panel alone is lost, and the user hears why
-                self.content = QLabel(f"{self.spec.title} could not be opened.\nThe log says why.")
+            except Exception as error:  # only this panel is lost, and the user is told why
+                self.content = QLabel(f"{self.spec.title} could not be opened.\nSee the log for the reason.")
                 self.content.setAlignment(Qt.AlignmentFlag.AlignCenter)
                 self._context.errors.take(error)
             layout.addWidget(self.content)
@@ -75,7 +75,7 @@ class LazyDock(QDockWidget):
 
 
 def built_in_panels(registry: Registry[PanelSpec], table: ActionTable) -> list[PanelSpec]:
-    """Return the program's own panels, after taking their actions into the table."""
+    """Return the built-in panels, after registering their actions in the table."""
     panels = [registry.get(name) for name in registry if not registry.package_of(name)]
     for spec in panels:
         table.register(spec.actions)
@@ -83,7 +83,7 @@ def built_in_panels(registry: Registry[PanelSpec], table: ActionTable) -> list[P
 
 
 def plugin_panels(registry: Registry[PanelSpec], table: ActionTable) -> tuple[list[PanelSpec], list[PluginProblem]]:
-    """Return the panels that other packages bring, after taking their actions, and those that are left out."""
+    """Return the panels of other packages, after registering their actions, and those that are left out."""
     panels, clashing = [], []
     for name, spec in registry.items():
         package = registry.package_of(name)

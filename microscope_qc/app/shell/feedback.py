@@ -1,4 +1,4 @@
-"""What the window says: toasts that fade, and a bar for what went wrong and what to do."""
+"""Messages of the window: toasts that fade, and a bar for errors and what to do about them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Toast(QFrame):
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The sentence shown."""
         return self._label.text()
 
     def say(self, words: str) -> None:
@@ -76,14 +76,14 @@ class Toast(QFrame):
             self.move((parent.width() - self.width()) // 2, parent.height() - self.height() - 40)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay in the middle when the parent changes size."""
+        """Stay centred when the parent changes size."""
         if event.type() == QEvent.Type.Resize:
             self._place()
         return False
 
 
 class MessageBar(QFrame):
-    """What happened, what to do, and a fold with the details."""
+    """What happened, what to do, and details that can be unfolded."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -124,25 +124,25 @@ class MessageBar(QFrame):
 
     @property
     def text(self) -> str:
-        """What it says, without the details."""
+        """The message shown, without the details."""
         return self._text.text()
 
     @property
     def shows_error(self) -> bool:
-        """Whether it says that something went wrong, and the user has not closed it yet."""
+        """Whether it shows an error that the user has not closed yet."""
         return self.isVisible() and self._offer.isHidden()
 
     def show_error(self, error: MicroscopeQCError, *, details: str = "") -> None:
-        """Say what the user can repair."""
+        """Show an error that the user can do something about."""
         self._show(error.message, error.hint, details=details, severe=False)
 
     def show_program_error(self, sentence: str, details: str) -> None:
-        """Say that the program has a fault."""
-        hint = "Your work up to here is saved. The details can be copied for a report."
+        """Show an error of the program itself."""
+        hint = "Your work so far is saved. The details can be copied for a report."
         self._show(sentence, hint, details=details, severe=True)
 
     def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> None:
-        """Offer the next step, without standing in the way."""
+        """Offer the next step without blocking anything."""
         self._action = action
         self._show(message, hint, details="", severe=False)
         self._offer.setText(button)

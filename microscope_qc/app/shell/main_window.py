@@ -18,7 +18,7 @@ from microscope_qc.app.base.jobs import JobHandle, JobRunner
 from microscope_qc.app.base.key_guard import KeyGuard
 from microscope_qc.app.base.settings import Settings, apply_cache_limit, load_settings, save_settings
 from microscope_qc.app.canvas.canvas import Canvas
-from microscope_qc.app.canvas.seen_watch import LookWatch
+from microscope_qc.app.canvas.seen_watch import ViewedWatch
 from microscope_qc.app.commands import files, slides
 from microscope_qc.app.commands.table import ACTIONS
 from microscope_qc.app.context import Context
@@ -29,7 +29,7 @@ from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
-from microscope_qc.app.shell.looks import Looks
+from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.navigator import WindowNavigator
 from microscope_qc.app.shell.own_actions import own_actions
 from microscope_qc.app.shell.pages import Pages
@@ -42,7 +42,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 log = logging.getLogger(__name__)
 
 IN_VIEW_MENU = "layers"
-"""The panel that is switched on and off in the View menu itself; the others in its menu Panels."""
+"""The panel that is listed in the View menu itself; the others are in its submenu Panels."""
 
 
 class MainWindow(QMainWindow):
@@ -66,11 +66,11 @@ class MainWindow(QMainWindow):
         apply_cache_limit(settings)
         app = QApplication.instance()
         assert isinstance(app, QApplication)
-        self.looks = Looks(app, settings, self._save_settings, self)
+        self.theme_switcher = ThemeSwitcher(app, settings, self._save_settings, self)
         self.jobs = JobRunner(self)
         self.session = Session(self.jobs)
         self.canvas = Canvas(self.session)
-        LookWatch(self.session, self.canvas, settings)
+        ViewedWatch(self.session, self.canvas, settings)
         self.offer_bar = OfferBar()
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = False
@@ -103,13 +103,13 @@ class MainWindow(QMainWindow):
         self.toast = Toast(middle)
 
     def _build_context(self) -> None:
-        """The context, and what is made with it: panels, actions, workspaces."""
+        """Make the context, and what depends on it: panels, actions, workspaces."""
         navigator = self.navigator = WindowNavigator(self, self.session, self.settings, self.pages, self.message_bar)
         context = self.context = Context(self.session, self.jobs, self.canvas, self.settings, self.errors, navigator)
         registry, table = panel_registry(), ActionTable()
         panels = built_in_panels(registry, table)
         table.register(ACTIONS)
-        table.register((self.conversions.action(), *own_actions(navigator, self.looks)))
+        table.register((self.conversions.action(), *own_actions(navigator, self.theme_switcher)))
         further, problems = plugin_panels(registry, table)
         self.book = ActionBook(self, table, context)
         self.docks = {spec.name: LazyDock(spec, context, self) for spec in (*panels, *further)}
@@ -138,15 +138,15 @@ class MainWindow(QMainWindow):
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, tools)
         self.workspaces.bars.append(tools)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
-        self.looks.follow(
+        self.theme_switcher.follow(
             self.book.refresh_icons,
             self.welcome.refresh,
             self.status.refresh_icons,
-            self.offer_bar.refresh_look,
-            self.read_only_bar.refresh_look,
+            self.offer_bar.refresh_theme,
+            self.read_only_bar.refresh_theme,
             lambda: self.canvas.picture.set_background(theme.current().canvas),
         )
-        self.looks.apply()
+        self.theme_switcher.apply()
 
     def _listen(self, app: QApplication) -> None:
         session, context = self.session, self.context
@@ -222,7 +222,7 @@ class MainWindow(QMainWindow):
 
     def _on_tool_changed(self, tool: str) -> None:
         if tool == "mark":
-            self.navigator.show_panel("sem")  # it asks for the stage position of what is placed
+            self.navigator.show_panel("sem")  # it asks for the stage position of the mark
         self.book.refresh_soon()
 
     def _on_measurement_changed(self) -> None:
@@ -248,7 +248,7 @@ class MainWindow(QMainWindow):
     # -- Qt's events -------------------------------------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Qt: the first time, catch errors from here on."""
+        """Qt: start catching errors."""
         super().showEvent(event)
         self.errors.install()
 
@@ -262,7 +262,7 @@ class MainWindow(QMainWindow):
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         event.acceptProposedAction()
         if paths:
-            # after the drop: an error message must not hold the other program's drag
+            # after the drop: an error message must not block the other program's drag
             QTimer.singleShot(0, lambda: files.dropped(self.context, paths))
 
     def closeEvent(self, event: QCloseEvent) -> None:

@@ -1,4 +1,4 @@
-"""What the window does for panels, commands and dialogs, as its context offers it; and for its own actions."""
+"""What the window offers to panels, commands and dialogs through its context, and to its own actions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ W = TypeVar("W", bound=QWidget)
 class WindowNavigator:
     """A :class:`~microscope_qc.app.context.Navigator`.
 
-    Actions, panels and workspaces are made with the context, which holds the navigator: they come with :meth:`take`.
+    Actions, panels and workspaces need the context, which holds the navigator: :meth:`take` adds them later.
     """
 
     context: Context
@@ -41,7 +41,7 @@ class WindowNavigator:
         self._only: dict[type[QWidget], QWidget] = {}
 
     def take(self, context: Context, book: ActionBook, docks: Mapping[str, LazyDock], workspaces: Workspaces) -> None:
-        """Take what was made with the context."""
+        """Add what was made with the context."""
         self.context, self.book, self.docks, self.workspaces = context, book, docks, workspaces
 
     @property
@@ -56,7 +56,7 @@ class WindowNavigator:
         open_paths(self.context, paths)
 
     def show_panel(self, name: str) -> QWidget | None:
-        """Open a panel and return its content; None when it is not installed, which is said."""
+        """Open a panel and return its content; None, with a notice, if it is not installed."""
         dock = self.docks.get(name)
         if dock is None:
             self._session.notice.emit("This panel is not installed.")
@@ -69,20 +69,20 @@ class WindowNavigator:
         return content
 
     def show_canvas(self) -> None:
-        """Have the canvas in the middle, in another workspace if need be."""
+        """Show the canvas in the middle, switching the workspace if needed."""
         if self._pages.currentWidget() is not self._pages.canvas:
             self.workspaces.use("annotate")
 
     def show_page(self) -> None:
-        """Have in the middle what belongs there: welcome page, canvas or review page."""
+        """Show the page that belongs in the middle: welcome page, canvas or review page."""
         self._pages.show_for(self.workspaces.current)
 
     def use_workspace(self, name: str) -> None:
-        """Go to a workspace; the one before is remembered as it is."""
+        """Switch to a workspace; the arrangement of the one before is remembered."""
         self.workspaces.use(name)
 
     def only(self, kind: type[W], make: Callable[[], W]) -> W:
-        """Return the window's one widget of a kind; ``make`` makes it the first time."""
+        """Return the window's one widget of a kind; ``make`` creates it the first time."""
         found = self._only.get(kind)
         if not isinstance(found, kind):
             found = self._only[kind] = make()
@@ -99,20 +99,20 @@ class WindowNavigator:
         return [self.book.actions[action_id] for action_id in action_ids]
 
     def refresh_actions(self, *_: object) -> None:
-        """Enable and disable actions now, put them into words soon."""
+        """Enable and disable actions now, and update their texts soon."""
         self.book.refresh_soon()
 
     # -- saying and keeping ------------------------------------------------------------------------------------------
 
     def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> bool:
-        """Offer a step in the message bar; False when the bar shows an error, which a question must not take away."""
+        """Offer a step in the message bar; False while the bar shows an error, which a question must not replace."""
         if self._message_bar.shows_error:
             return False
         self._message_bar.ask(message, hint, button, action)
         return True
 
     def save_settings(self) -> None:
-        """Write the settings; a failure is said, not raised."""
+        """Save the settings; a failure is shown, not raised."""
         words = save_settings(self._settings)
         if words:
             self._session.notice.emit(words)

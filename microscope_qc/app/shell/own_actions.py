@@ -11,7 +11,7 @@ from microscope_qc import __version__
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.context import Context
 from microscope_qc.app.dialogs.palette import CommandPalette
-from microscope_qc.app.shell.looks import Looks
+from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.navigator import WindowNavigator
 
 
@@ -30,11 +30,11 @@ def _show_shortcuts(navigator: WindowNavigator, context: Context) -> None:
     ShortcutsDialog(navigator.book, context.settings, navigator.save_settings, navigator.window).exec()
 
 
-def _show_settings(looks: Looks, context: Context) -> None:
+def _show_settings(switcher: ThemeSwitcher, context: Context) -> None:
     from microscope_qc.app.dialogs.settings import SettingsDialog
 
     navigator = context.navigator
-    SettingsDialog(context.settings, use_theme=looks.use, save=navigator.save_settings, parent=navigator.window).exec()
+    SettingsDialog(context.settings, use_theme=switcher.use, save=navigator.save_settings, parent=navigator.window).exec()
 
 
 def _use_workspace(name: str, context: Context) -> None:
@@ -45,8 +45,8 @@ def _reset_workspace(navigator: WindowNavigator, _context: Context) -> None:
     navigator.workspaces.reset()
 
 
-def _use_theme(looks: Looks, choice: str, _context: Context) -> None:
-    looks.use(choice)
+def _use_theme(switcher: ThemeSwitcher, choice: str, _context: Context) -> None:
+    switcher.use(choice)
 
 
 def _quit(context: Context) -> None:
@@ -64,7 +64,7 @@ def _show_about(context: Context) -> None:
     )
 
 
-def own_actions(navigator: WindowNavigator, looks: Looks) -> tuple[Action, ...]:
+def own_actions(navigator: WindowNavigator, switcher: ThemeSwitcher) -> tuple[Action, ...]:
     """Return the actions that need more of the window than its context offers."""
     shortcuts = partial(_show_shortcuts, navigator)
     return (
@@ -80,14 +80,14 @@ def own_actions(navigator: WindowNavigator, looks: Looks) -> tuple[Action, ...]:
         ),
         Action("edit.shortcuts", "Change shortcuts…", "Edit", shortcuts, (), "keyboard-settings-outline", group=3),
         Action(
-            "edit.settings", "Settings…", "Edit", partial(_show_settings, looks), ("Ctrl+,",), "cog-outline", group=3
+            "edit.settings", "Settings…", "Edit", partial(_show_settings, switcher), ("Ctrl+,",), "cog-outline", group=3
         ),
         _workspace("annotate", "Annotate workspace", "Ctrl+1", "draw"),
         _workspace("review", "Review workspace", "Ctrl+2", "check-all"),
         _workspace("sem", "SEM workspace", "Ctrl+3", "microscope"),
-        _theme(looks, "system", "Theme of the system", ""),
-        _theme(looks, "light", "Light", "white-balance-sunny"),
-        _theme(looks, "dark", "Dark", "weather-night"),
+        _theme(switcher, "system", "System theme", ""),
+        _theme(switcher, "light", "Light", "white-balance-sunny"),
+        _theme(switcher, "dark", "Dark", "weather-night"),
         Action(
             "view.reset",
             "Reset this workspace",
@@ -97,7 +97,7 @@ def own_actions(navigator: WindowNavigator, looks: Looks) -> tuple[Action, ...]:
             "restore",
             group=8,
         ),
-        Action("help.shortcuts", "Keys", "Help", shortcuts, ("?",), "keyboard-outline"),
+        Action("help.shortcuts", "Keyboard shortcuts", "Help", shortcuts, ("?",), "keyboard-outline"),
         Action("help.about", "About microscope-qc", "Help", _show_about, (), "information-outline"),
     )
 
@@ -106,5 +106,5 @@ def _workspace(name: str, text: str, key: str, icon: str) -> Action:
     return Action(f"view.{name}", text, "View", partial(_use_workspace, name), (key,), icon, group=5)
 
 
-def _theme(looks: Looks, choice: str, text: str, icon: str) -> Action:
-    return Action(f"theme.{choice}", text, "View/Theme", partial(_use_theme, looks, choice), icon=icon, group=7)
+def _theme(switcher: ThemeSwitcher, choice: str, text: str, icon: str) -> Action:
+    return Action(f"theme.{choice}", text, "View/Theme", partial(_use_theme, switcher, choice), icon=icon, group=7)

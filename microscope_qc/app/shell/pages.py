@@ -1,4 +1,4 @@
-"""What stands in the middle of the window: welcome page, canvas or review page."""
+"""The page in the middle of the window: welcome page, canvas or review page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Pages(QStackedWidget):
-    """Asks for no more room than the page in sight needs (Qt: than the largest page needs, seen or not)."""
+    """Asks only for the space that the visible page needs; Qt would ask for that of the largest page."""
 
     def __init__(self, session: Session, welcome: WelcomePage, canvas: Canvas) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class Pages(QStackedWidget):
         self.addWidget(canvas)
 
     def minimumSizeHint(self) -> QSize:
-        """Qt: what the page in sight needs."""
+        """Qt: what the visible page needs."""
         page = self.currentWidget()
         return super().minimumSizeHint() if page is None else page.minimumSizeHint()
 
     def show_for(self, workspace: str) -> None:
-        """Welcome page without a project, else the page of the workspace."""
+        """Show the welcome page without a project, else the page of the workspace."""
         if self._session.project is None and self._session.ahead is not None:
             self.setCurrentWidget(self.canvas)
         elif self._session.project is None:

@@ -1,4 +1,4 @@
-"""A second opener's window: who writes since when, whether there is something newer, and the way to write oneself."""
+"""Bar of a window that opened a project read-only: who is writing, what is new, and how to start writing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from microscope_qc.project.database import DATABASE_NAME
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
-LOOK_MS = 4000
+CHECK_MS = 4000
 
 Stamp = tuple[int, ...]
 
 
 class ReadOnlyBar(QFrame):
-    """Stands over the slide while the project is open for reading only.
+    """Shown above the slide while the project is open for reading only.
 
     Parameters
     ----------
     open_for_writing
-        Takes the project's folder: closes it and opens it again.
+        Called with the project's folder; closes the project and opens it again.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class ReadOnlyBar(QFrame):
         self._session, self._open_for_writing = session, open_for_writing
         self._stamp: Stamp = ()
         self._owned = False
-        self._looking = False
+        self._checking = False
         self._icon = QLabel()
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.newest = QPushButton("Show the newest")
-        self.newest.setToolTip("Read again what was changed since")
+        self.newest = QPushButton("Show changes")
+        self.newest.setToolTip("Read the changes made since then")
         self.write = QPushButton("Open for writing")
         for button in (self.newest, self.write):
             button.setAutoDefault(False)
@@ -59,13 +59,13 @@ class ReadOnlyBar(QFrame):
         self.newest.clicked.connect(self._on_newest_clicked)
         self.write.clicked.connect(self._on_write_clicked)
         self._timer = QTimer(self)
-        self._timer.setInterval(LOOK_MS)
-        self._timer.timeout.connect(self.look)
+        self._timer.setInterval(CHECK_MS)
+        self._timer.timeout.connect(self.check)
         link(self, session.project_changed, self._on_project_changed)
         self._on_project_changed()
 
-    def refresh_look(self) -> None:
-        """Take the colours of the theme."""
+    def refresh_theme(self) -> None:
+        """Apply the colours of the theme."""
         colours = theme.current()
         self._icon.setPixmap(theme.icon("pencil-lock-outline", colours.warning).pixmap(18, 18))
         self.setStyleSheet(
@@ -80,7 +80,7 @@ class ReadOnlyBar(QFrame):
         self._timer.stop()
         if project is None or not reading:
             return
-        self.refresh_look()
+        self.refresh_theme()
         self._stamp = stamp_of(project.path)
         self._owned = self._session.refresh_owner()
         self._show(newer=False)
@@ -92,8 +92,8 @@ class ReadOnlyBar(QFrame):
             return
         words = f"{project.name} is open for reading. {self._session.why_not_write().removeprefix('Read only: ')}"
         if not self._owned:
-            words = f"{project.name} is open for reading. Nobody writes to it now."
-        self.words.setText(words[0] + words[1:] + ("  There is something newer." if newer else ""))
+            words = f"{project.name} is open for reading. Nobody is writing to it now."
+        self.words.setText(words[0] + words[1:] + ("  There are newer changes." if newer else ""))
         self.newest.setEnabled(newer)
         self.newest.setProperty("primary", newer)
         self.newest.style().unpolish(self.newest)
@@ -101,24 +101,24 @@ class ReadOnlyBar(QFrame):
         self.write.setEnabled(not self._owned)
         self.write.setToolTip("" if not self._owned else self._session.why_not_write())
 
-    def look(self) -> None:
-        """Look in the background whether somebody still writes, and whether there is something newer."""
+    def check(self) -> None:
+        """Check in the background whether someone is still writing, and whether there are newer changes."""
         project, jobs = self._session.project, self._session.jobs
-        if project is None or self._looking:
+        if project is None or self._checking:
             return
         if jobs is None:
-            self._on_looked(project.path, self._session.refresh_owner(), stamp_of(project.path))
+            self._on_checked(project.path, self._session.refresh_owner(), stamp_of(project.path))
             return
-        self._looking = True
+        self._checking = True
         session, place = self._session, project.path
         jobs.call(
             lambda: (session.refresh_owner(), stamp_of(place)),
-            on_done=lambda found: self._on_looked(place, *found),
-            on_failed=lambda _error: self._on_looked(place, True, self._stamp),
+            on_done=lambda found: self._on_checked(place, *found),
+            on_failed=lambda _error: self._on_checked(place, True, self._stamp),
         )
 
-    def _on_looked(self, place: Path, owned: bool, stamp: Stamp) -> None:
-        self._looking = False
+    def _on_checked(self, place: Path, owned: bool, stamp: Stamp) -> None:
+        self._checking = False
         project = self._session.project
         if project is None or project.path != place or not project.read_only:
             return
@@ -139,7 +139,7 @@ class ReadOnlyBar(QFrame):
 
 
 def stamp_of(folder: Path) -> Stamp:
-    """Changes whenever something was committed: size and time of the database and its log."""
+    """Return size and time of the database and its log, which change with every commit."""
     parts: list[int] = []
     for name in (DATABASE_NAME, f"{DATABASE_NAME}-wal"):
         with contextlib.suppress(OSError):

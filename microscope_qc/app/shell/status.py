@@ -1,4 +1,4 @@
-"""The line at the bottom: where the mouse is, how near the view is, what runs."""
+"""The line at the bottom: mouse position, zoom and running jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StatusLine(QStatusBar):
         self._session, self._canvas, self._jobs = session, canvas, jobs
         self.setSizeGripEnabled(False)
         self._position, self._micro, self._zoom, self._size = QLabel(), QLabel(), QLabel(), QLabel()
-        # widths stay while numbers change: nothing jumps under the mouse; what is always there comes first
+        # fixed widths, so that nothing jumps while numbers change; what is always shown comes first
         for label, widest in (
             (self._zoom, "8 888 %"),
             (self._size, "8.888 µm/px"),
@@ -63,11 +63,11 @@ class StatusLine(QStatusBar):
         self.refresh()
 
     def refresh_icons(self) -> None:
-        """Take the colours of the theme."""
+        """Apply the colours of the theme."""
         self._stop.setIcon(theme.icon("stop-circle-outline"))
 
     def refresh(self) -> None:
-        """Zoom and pixel size."""
+        """Show zoom and pixel size."""
         if self._session.slide is None:
             for label in (self._position, self._micro, self._zoom, self._size):
                 label.setText("")

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from microscope_qc.app.base.settings import Settings
 
 DOES = (
-    ("annotate", "magnify-scan", "Find", "A model looks at the whole slide and marks what may be a defect."),
+    ("annotate", "magnify-scan", "Find", "A model scans the whole slide and marks possible defects."),
     (
         "review",
         "check-all",
         "Judge",
-        "You confirm or reject finding after finding, the worst first, with one key each.",
+        "You confirm or reject the findings one by one, worst first, with a single key.",
     ),
     (
         "sem",
         "microscope",
         "Drive there",
-        "Three marks align the slide with the SEM stage; the list leads to each defect.",
+        "Three marks align the slide with the SEM stage; the list takes you to each defect.",
     ),
 )
 PICTURE_WIDTH = 280
@@ -166,7 +166,7 @@ class WelcomePage(QWidget):
         return grid
 
     def refresh(self) -> None:
-        """Read recent projects and theme again."""
+        """Show the recent projects in the colours of the theme."""
         for label, name in self._icons:
             label.setPixmap(theme.icon(name, theme.current().accent).pixmap(22, 22))
         self.recent.clear()
@@ -181,13 +181,13 @@ class WelcomePage(QWidget):
             self.recent.addItem(item)
         empty = self.recent.count() == 0
         lines = self.recent.count() * max(self.recent.sizeHintForRow(0), 1)
-        self.recent.setMaximumHeight(lines + 2 * self.recent.frameWidth())  # no empty paper below the last one
+        self.recent.setMaximumHeight(lines + 2 * self.recent.frameWidth())  # no empty space below the last one
         self.recent.setVisible(not empty)
         self._recent_title.setVisible(not empty)
 
 
 def _picture(name: str) -> Screenshot | None:
-    """One of the bundled pictures of the window; None where an installation goes without."""
+    """One of the bundled pictures of the window; None if the installation lacks it."""
     try:
         picture = Screenshot(resource("welcome", f"{name}.png"))
     except InputError:

@@ -1,4 +1,4 @@
-"""Three arrangements of one project, each kept as it was left."""
+"""Three arrangements of the panels, each remembered as it was left."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 TITLES = {"annotate": "Annotate", "review": "Review", "sem": "SEM"}
 TIPS = {
-    "annotate": "Large picture, classes, detection and gallery",
-    "review": "One finding after the other, nothing else",
+    "annotate": "Slide, classes, detection and gallery",
+    "review": "One finding at a time, nothing else",
     "sem": "Marks, alignment and the list of places to visit",
 }
 LAYOUT_VERSION = 5
 SEM_WIDTH = 464
-"""Every column of the marks and of the travel list is seen."""
+"""Wide enough for every column of the marks and of the travel list."""
 
 
 class Workspaces:
@@ -33,7 +33,7 @@ class Workspaces:
     Parameters
     ----------
     show_page
-        Has in the middle what belongs there.
+        Shows the page that belongs in the middle.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Workspaces:
         self._shown = False
         self.buttons = WorkspaceButtons(window)
         self.buttons.chosen = self.use
-        self.bars: list[QWidget] = [self.buttons]  # seen only where there is a project
+        self.bars: list[QWidget] = [self.buttons]  # visible only with a project
 
     def use(self, name: str) -> None:
-        """Go to a workspace; the one before is remembered as it is."""
+        """Switch to a workspace; the arrangement of the one before is remembered."""
         if name not in WORKSPACES or name == self.current:
             return
         self.remember()
@@ -66,7 +66,7 @@ class Workspaces:
             self._show_page()
 
     def show_or_hide(self) -> None:
-        """Panels only where there is a project: the welcome page stands alone."""
+        """Show panels only with a project: the welcome page has none."""
         with_project = self._session.project is not None
         if with_project and not self._shown:
             self._show()
@@ -75,7 +75,7 @@ class Workspaces:
             self._shown = False
             for dock in self._docks.values():
                 dock.hide()
-        # after the layout was remembered or taken up: the tool bar belongs to it
+        # after the layout was saved or restored: the tool bar is part of it
         for bar in self.bars:
             bar.setVisible(with_project)
 
@@ -91,12 +91,12 @@ class Workspaces:
             self._arrange(name)
             return
         for dock in self._docks.values():
-            if self._window.dockWidgetArea(dock) == Qt.DockWidgetArea.NoDockWidgetArea:  # newer than the arrangement
+            if self._window.dockWidgetArea(dock) == Qt.DockWidgetArea.NoDockWidgetArea:  # not part of the saved arrangement
                 self._place(dock)
                 dock.hide()
 
     def remember(self) -> None:
-        """Keep the arrangement of the workspace on screen."""
+        """Remember the arrangement of the current workspace."""
         if self._shown:
             state = self._window.saveState(LAYOUT_VERSION)
             self._settings.layouts = {
@@ -105,7 +105,7 @@ class Workspaces:
             }
 
     def reset(self) -> None:
-        """Back to how this workspace was at first."""
+        """Restore the default arrangement of this workspace."""
         layouts = dict(self._settings.layouts)
         layouts.pop(self.current, None)
         self._settings.layouts = layouts
@@ -113,7 +113,7 @@ class Workspaces:
         self._show_page()
 
     def _give_corner(self, name: str) -> None:
-        """The panels at the right go to the very bottom, since they need the height; in review the strip is wide."""
+        """Let the panels at the right reach the bottom, as they need the height; in review the strip takes the width."""
         area = AREAS["bottom"] if name == "review" else AREAS["right"]
         self._window.setCorner(Qt.Corner.BottomRightCorner, area)
 
@@ -178,5 +178,5 @@ class WorkspaceButtons(QWidget):
             row.addWidget(button)
 
     def check(self, name: str) -> None:
-        """Show which workspace is on screen."""
+        """Mark the current workspace."""
         self.buttons[name].setChecked(True)

@@ -203,14 +203,14 @@ def test_a_reader_is_told_who_writes_and_sees_what_is_new(
     assert not card.confirm_button.isEnabled() and owner["user"] in card.confirm_button.toolTip()
     assert not card.attributes.add_button.isEnabled() and card.note.isReadOnly()
     session.judging.set_note(np.array([first]), "new")
-    bar.look()
+    bar.check()
     assert "newer" in bar.words.text()
     QTest.mouseClick(bar.newest, LEFT)
     assert reader.table.get([first])[0]["note"] == "new"
     assert not bar.newest.isEnabled()
     session.set_project(None)
-    bar.look()
-    assert bar.write.isEnabled() and "Nobody writes" in bar.words.text()
+    bar.check()
+    assert bar.write.isEnabled() and "Nobody is writing" in bar.words.text()
     QTest.mouseClick(bar.write, LEFT)
     assert opened == [project.path]
     bar.close()

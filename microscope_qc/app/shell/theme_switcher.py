@@ -1,4 +1,4 @@
-"""The theme of the window, and who has to follow it."""
+"""The theme of the window, and the parts that follow it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.settings import Settings
 
 
-class Looks(QObject):
-    """Light, dark, or as the system is.
+class ThemeSwitcher(QObject):
+    """Switches between light, dark and the theme of the system.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ class Looks(QObject):
         self._followers += refresh
 
     def use(self, choice: str) -> None:
-        """Follow the system, or be light or dark."""
+        """Use "light", "dark" or "system" from now on."""
         self._settings.theme = choice  # type: ignore[assignment]  # pydantic checks it
         self._save()
         self.apply()
 
     def apply(self) -> None:
-        """Give everything the colours of the theme."""
+        """Apply the theme to the application and everything that follows it."""
         theme.apply_theme(self._app, self._settings.theme)
         for refresh in self._followers:
             refresh()
