@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from microscope_qc.app.base.error_sink import ErrorSink
     from microscope_qc.app.base.jobs import JobRunner
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.canvas.canvas import Canvas
     from microscope_qc.app.session.session import Session
 
@@ -75,6 +75,6 @@ class Context:
     session: Session
     jobs: JobRunner
     canvas: Canvas
-    settings: Settings
+    settings: AppSettings
     errors: ErrorSink
     navigator: Navigator

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QTreeWidgetItem, QW
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_slide
-from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.dialogs.shortcuts import ShortcutsDialog
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.shell.main_window import MainWindow
@@ -112,7 +112,7 @@ def window(tmp_path_factory: pytest.TempPathFactory, qapp: object) -> Iterator[M
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MICROSCOPE_QC_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
         patch.setattr(plugins, "_entry_points", lambda group: found if group == "microscope_qc.panels" else ())
-        made = MainWindow(Settings(layouts={"annotate": earlier_arrangement()}))
+        made = MainWindow(AppSettings(layouts={"annotate": earlier_arrangement()}))
         made.show()
         yield made
         made.close()
@@ -122,7 +122,7 @@ def test_those_that_cannot_be_used_are_named_and_the_window_lives(window: MainWi
     assert window.message_bar.isVisible()
     said = window.message_bar.text
     for name, reason in (
-        ("clashing", "there is already an action edit.undo already."),
+        ("clashing", "there is already an action edit.undo."),
         ("nowhere", "its area is 'middle', not one of left, right, bottom."),
         ("unseen", "there is no icon 'no-such-icon'."),
         ("label", "not a PanelSpec."),

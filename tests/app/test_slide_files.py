@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from microscope_qc.app.base.slide_files import slide_filter, containing_slide
+from microscope_qc.app.base.slide_files import containing_slide, slide_filter
 
 
 def test_the_filter_shows_every_kind_of_slide() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from qtpy.QtGui import QColor, QImage
 
-from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.shell import welcome
 from microscope_qc.core.errors import InputError
 
@@ -34,7 +34,7 @@ def test_pictures_that_are_there_are_shown_and_others_left_out(
         return tmp_path / parts[1]
 
     monkeypatch.setattr(welcome, "resource", find)
-    page: Any = welcome.WelcomePage(Settings())
+    page: Any = welcome.WelcomePage(AppSettings())
     qtbot.addWidget(page)
     page.resize(1366, 700)
     with qtbot.waitExposed(page):

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 RECENT = 12
 
 
-class Settings(BaseModel):
+class AppSettings(BaseModel):
     """Contents of the settings file; unknown fields of a newer version are dropped, invalid ones make it unreadable."""
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
@@ -38,7 +38,9 @@ class Settings(BaseModel):
     position_unit: str = ""  # of the dialog that goes to a position
     stage_order: Literal["short", "worst", "number"] = "short"  # of the travel list
     stage_unit: Literal["mm", "um"] = "mm"  # of coordinate tables and drive sheet
-    judge_zoom: float = Field(default=0.5, ge=0.01, le=4.0)  # screen pixels per slide pixel from which an area counts as viewed
+    judge_zoom: float = Field(
+        default=0.5, ge=0.01, le=4.0
+    )  # screen pixels per slide pixel from which an area counts as viewed
 
     def add_recent(self, path: Path) -> None:
         """Put a project first in the list of recent ones."""
@@ -46,7 +48,7 @@ class Settings(BaseModel):
         self.recent = [text, *(item for item in self.recent if item != text)][:RECENT]
 
 
-def apply_cache_limit(settings: Settings) -> None:
+def apply_cache_limit(settings: AppSettings) -> None:
     """Limit the cache of decoded tiles as the settings say."""
     from microscope_qc.slides.tile_cache import default_limit, shared_cache
 
@@ -65,13 +67,13 @@ def settings_path() -> Path:
     return config_folder() / "settings.json"
 
 
-def load_settings() -> tuple[Settings, str]:
+def load_settings() -> tuple[AppSettings, str]:
     """Read the settings; returns them and a sentence for the user ("" when all is well)."""
     path = settings_path()
     try:
-        return Settings.model_validate_json(path.read_text(encoding="utf-8")), ""
+        return AppSettings.model_validate_json(path.read_text(encoding="utf-8")), ""
     except FileNotFoundError:
-        return Settings(), ""
+        return AppSettings(), ""
     except (OSError, ValueError, ValidationError) as error:
         log.warning("settings unreadable: %s", error)
         aside = path.with_suffix(".unreadable.json")
@@ -79,11 +81,11 @@ def load_settings() -> tuple[Settings, str]:
             path.replace(aside)
         except OSError as moving:
             log.warning("cannot set them aside: %s", moving)
-            return Settings(), f"The settings could not be read; defaults are used. The file is {path}."
-        return Settings(), f"The settings could not be read; defaults are used. The old file is now {aside.name}."
+            return AppSettings(), f"The settings could not be read; defaults are used. The file is {path}."
+        return AppSettings(), f"The settings could not be read; defaults are used. The old file is now {aside.name}."
 
 
-def save_settings(settings: Settings) -> str:
+def save_settings(settings: AppSettings) -> str:
     """Write the settings at once; returns a sentence for the user when that fails, "" otherwise."""
     try:
         atomic_write(settings_path(), settings.model_dump_json(indent=1))

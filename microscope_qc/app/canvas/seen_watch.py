@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer
 
 if TYPE_CHECKING:
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.canvas.canvas import Canvas
     from microscope_qc.app.session.session import Session
 
@@ -15,10 +15,10 @@ STILL_MS = 700
 """A view that stays this long has been looked at."""
 
 
-class ViewedWatch(QObject):
+class SeenWatch(QObject):
     """Marks a view as seen when it stands still on screen, sharp and near enough."""
 
-    def __init__(self, session: Session, canvas: Canvas, settings: Settings) -> None:
+    def __init__(self, session: Session, canvas: Canvas, settings: AppSettings) -> None:
         super().__init__(canvas)
         self._session, self._canvas, self._settings = session, canvas, settings
         self._still = QTimer(self)

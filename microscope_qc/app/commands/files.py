@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_project, writing
-from microscope_qc.app.base.slide_files import slide_filter, containing_slide
+from microscope_qc.app.base.slide_files import containing_slide, slide_filter
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 

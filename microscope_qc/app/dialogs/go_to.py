@@ -23,7 +23,7 @@ from microscope_qc.core.errors import RegistrationError
 from microscope_qc.core.wording import count_text
 
 if TYPE_CHECKING:
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.canvas.view import View
     from microscope_qc.app.session.session import Session
     from microscope_qc.correlation.registration import Registration
@@ -78,7 +78,7 @@ def _number(text: str) -> float | None:
 class GoToDialog(QDialog):
     """One field for x and y; the unit is remembered."""
 
-    def __init__(self, session: Session, view: View, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, view: View, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Go to position")
         self._settings = settings

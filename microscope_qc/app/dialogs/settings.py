@@ -22,7 +22,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.settings import apply_cache_limit
 
 if TYPE_CHECKING:
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
 
 THEMES = (("system", "System"), ("light", "Light"), ("dark", "Dark"))
 LEAST_MB, MOST_MB = 32, 1_000_000
@@ -41,7 +41,7 @@ class SettingsDialog(QDialog):
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AppSettings,
         *,
         use_theme: Callable[[str], None],
         save: Callable[[], None],

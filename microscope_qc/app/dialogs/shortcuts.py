@@ -27,14 +27,14 @@ from microscope_qc.app.base import theme
 if TYPE_CHECKING:
     from microscope_qc.app.actions.action import Action
     from microscope_qc.app.actions.book import ActionBook
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
 
 
 class ShortcutsDialog(QDialog):
     """All keys by menu, with a filter."""
 
     def __init__(
-        self, book: ActionBook, settings: Settings, save: Callable[[], None], parent: QWidget | None = None
+        self, book: ActionBook, settings: AppSettings, save: Callable[[], None], parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keyboard shortcuts")

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
-from microscope_qc.app.base.slide_files import slide_filter, containing_slide
+from microscope_qc.app.base.slide_files import containing_slide, slide_filter
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError

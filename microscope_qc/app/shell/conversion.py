@@ -184,8 +184,8 @@ class Conversions(QObject):
         self._session.notice.emit(f"{slide.name} has been converted: {facts.path}")
         if project is self._session.project and not project.read_only:
             self.bar.offer(
-                f"{slide.name} has been converted: {facts.path.name}. The project can use this copy from now on: findings, "
-                "marks and judgements stay as they are, and the original file is not changed.",
+                f"{slide.name} has been converted: {facts.path.name}. The project can use this copy from now on: "
+                "findings, marks and judgements stay as they are, and the original file is not changed.",
                 "Use it",
                 partial(self.use, project, slide.id, facts),
             )

@@ -16,9 +16,9 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.error_sink import ErrorSink
 from microscope_qc.app.base.jobs import JobHandle, JobRunner
 from microscope_qc.app.base.key_guard import KeyGuard
-from microscope_qc.app.base.settings import Settings, apply_cache_limit, load_settings, save_settings
+from microscope_qc.app.base.settings import AppSettings, apply_cache_limit, load_settings, save_settings
 from microscope_qc.app.canvas.canvas import Canvas
-from microscope_qc.app.canvas.seen_watch import ViewedWatch
+from microscope_qc.app.canvas.seen_watch import SeenWatch
 from microscope_qc.app.commands import files, slides
 from microscope_qc.app.commands.table import ACTIONS
 from microscope_qc.app.context import Context
@@ -29,12 +29,12 @@ from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
-from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.navigator import WindowNavigator
 from microscope_qc.app.shell.own_actions import own_actions
 from microscope_qc.app.shell.pages import Pages
 from microscope_qc.app.shell.read_only import ReadOnlyBar
 from microscope_qc.app.shell.status import StatusLine
+from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.welcome import WelcomePage
 from microscope_qc.app.shell.workspaces import Workspaces
 from microscope_qc.core.errors import MicroscopeQCError
@@ -48,7 +48,7 @@ IN_VIEW_MENU = "layers"
 class MainWindow(QMainWindow):
     """One window, one project."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: AppSettings | None = None) -> None:
         super().__init__()
         self.setObjectName("mainWindow")
         self.setDockOptions(
@@ -70,7 +70,7 @@ class MainWindow(QMainWindow):
         self.jobs = JobRunner(self)
         self.session = Session(self.jobs)
         self.canvas = Canvas(self.session)
-        ViewedWatch(self.session, self.canvas, settings)
+        SeenWatch(self.session, self.canvas, settings)
         self.offer_bar = OfferBar()
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = False

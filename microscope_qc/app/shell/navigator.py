@@ -10,7 +10,7 @@ from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from microscope_qc.app.actions.book import ActionBook
-from microscope_qc.app.base.settings import Settings, save_settings
+from microscope_qc.app.base.settings import AppSettings, save_settings
 from microscope_qc.app.commands.files import open_paths
 from microscope_qc.app.context import Context
 from microscope_qc.app.session.session import Session
@@ -34,7 +34,7 @@ class WindowNavigator:
     workspaces: Workspaces
 
     def __init__(
-        self, window: QMainWindow, session: Session, settings: Settings, pages: Pages, message_bar: MessageBar
+        self, window: QMainWindow, session: Session, settings: AppSettings, pages: Pages, message_bar: MessageBar
     ) -> None:
         self._window, self._session, self._settings = window, session, settings
         self._pages, self._message_bar = pages, message_bar

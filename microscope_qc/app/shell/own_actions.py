@@ -11,8 +11,8 @@ from microscope_qc import __version__
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.context import Context
 from microscope_qc.app.dialogs.palette import CommandPalette
-from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.navigator import WindowNavigator
+from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 
 
 def palette_of(navigator: WindowNavigator) -> CommandPalette:
@@ -34,7 +34,9 @@ def _show_settings(switcher: ThemeSwitcher, context: Context) -> None:
     from microscope_qc.app.dialogs.settings import SettingsDialog
 
     navigator = context.navigator
-    SettingsDialog(context.settings, use_theme=switcher.use, save=navigator.save_settings, parent=navigator.window).exec()
+    SettingsDialog(
+        context.settings, use_theme=switcher.use, save=navigator.save_settings, parent=navigator.window
+    ).exec()
 
 
 def _use_workspace(name: str, context: Context) -> None:

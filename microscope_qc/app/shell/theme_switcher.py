@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.base.settings import AppSettings
 
 
 class ThemeSwitcher(QObject):
@@ -20,7 +20,7 @@ class ThemeSwitcher(QObject):
         Writes the settings.
     """
 
-    def __init__(self, app: QApplication, settings: Settings, save: Callable[[], None], parent: QObject) -> None:
+    def __init__(self, app: QApplication, settings: AppSettings, save: Callable[[], None], parent: QObject) -> None:
         super().__init__(parent)
         self._app, self._settings, self._save = app, settings, save
         self._followers: list[Callable[[], object]] = []

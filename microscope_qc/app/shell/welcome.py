@@ -23,7 +23,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.resources import resource
 
 if TYPE_CHECKING:
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
 
 DOES = (
     ("annotate", "magnify-scan", "Find", "A model scans the whole slide and marks possible defects."),
@@ -79,7 +79,7 @@ class WelcomePage(QWidget):
     sample_requested = Signal()
     recent_chosen = Signal(str)
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(self, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._settings = settings
         self._icons: list[tuple[QLabel, str]] = []

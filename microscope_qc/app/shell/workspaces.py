@@ -13,7 +13,7 @@ from microscope_qc.app.panels.spec import WORKSPACES
 from microscope_qc.app.shell.docking import AREAS, LazyDock
 
 if TYPE_CHECKING:
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.session import Session
 
 TITLES = {"annotate": "Annotate", "review": "Review", "sem": "SEM"}
@@ -41,7 +41,7 @@ class Workspaces:
         window: QMainWindow,
         docks: Mapping[str, LazyDock],
         session: Session,
-        settings: Settings,
+        settings: AppSettings,
         *,
         show_page: Callable[[], None],
     ) -> None:
@@ -91,7 +91,9 @@ class Workspaces:
             self._arrange(name)
             return
         for dock in self._docks.values():
-            if self._window.dockWidgetArea(dock) == Qt.DockWidgetArea.NoDockWidgetArea:  # not part of the saved arrangement
+            if (
+                self._window.dockWidgetArea(dock) == Qt.DockWidgetArea.NoDockWidgetArea
+            ):  # not part of the saved arrangement
                 self._place(dock)
                 dock.hide()
 
@@ -113,7 +115,7 @@ class Workspaces:
         self._show_page()
 
     def _give_corner(self, name: str) -> None:
-        """Let the panels at the right reach the bottom, as they need the height; in review the strip takes the width."""
+        """Let the right panels reach the bottom, as they need the height; in review the strip takes the width."""
         area = AREAS["bottom"] if name == "review" else AREAS["right"]
         self._window.setCorner(Qt.Corner.BottomRightCorner, area)
 

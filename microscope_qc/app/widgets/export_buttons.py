@@ -33,7 +33,7 @@ from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.workflows.exports import Export
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class ExportButtons(QWidget):
         self,
         session: Session,
         jobs: JobRunner,
-        settings: Settings,
+        settings: AppSettings,
         parent: QWidget | None = None,
         *,
         save: Callable[[], None],

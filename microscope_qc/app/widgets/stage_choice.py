@@ -16,7 +16,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.workflows.stage.options import UNITS, StageOptions
 
 if TYPE_CHECKING:
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.session import Session
 
 HEIGHTS = "stage_z_mm"
@@ -44,7 +44,7 @@ class StageChoice(QWidget):
     """The unit of coordinate tables and drive sheet, and the height that every format with a place for it gets."""
 
     def __init__(
-        self, session: Session, settings: Settings, parent: QWidget | None = None, *, save: Callable[[], None]
+        self, session: Session, settings: AppSettings, parent: QWidget | None = None, *, save: Callable[[], None]
     ) -> None:
         super().__init__(parent)
         self._session, self._settings, self._save = session, settings, save

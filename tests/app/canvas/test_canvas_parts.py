@@ -71,7 +71,7 @@ def test_unreadable_settings_never_block_the_start(
 def test_settings_that_cannot_be_written_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MICROSCOPE_QC_CONFIG_DIR", str(tmp_path / "file" / "below"))
-    assert "could not be saved" in settings_module.save_settings(settings_module.Settings())
+    assert "could not be saved" in settings_module.save_settings(settings_module.AppSettings())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit
 
-from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.dialogs.go_to import GoToDialog, parse_position
 from microscope_qc.project.parts.bookmarks import Bookmark
@@ -112,7 +112,7 @@ def test_any_text_is_a_position_or_none(text: str) -> None:
 
 
 def test_the_unit_is_remembered_and_the_place_kept(session: Any, qtbot: Any) -> None:
-    settings = Settings()
+    settings = AppSettings()
     dialog = GoToDialog(session, View(300.0, 400.0, 1.0, 800, 600), settings)
     qtbot.addWidget(dialog)
     assert dialog.field.text() == "200.0, 150.0"
@@ -140,7 +140,7 @@ def test_stage_positions_go_to_the_slide(session: Any, qtbot: Any) -> None:
     stage = np.stack([marks[:, 1] * 0.5e-3 + 20, 60 - marks[:, 0] * 0.5e-3], axis=1)
     made = fit(marks, stage, pixel_size_um=(0.5, 0.5))
     session.project.registrations.save(session.slide.id, "R1", made.to_dict())
-    dialog = GoToDialog(session, View(300.0, 400.0, 1.0, 800, 600), Settings(position_unit="stage:R1"))
+    dialog = GoToDialog(session, View(300.0, 400.0, 1.0, 800, 600), AppSettings(position_unit="stage:R1"))
     qtbot.addWidget(dialog)
     assert dialog.unit.currentData() == "stage:R1"
     assert dialog.place_px() == (300.0, 400.0)

@@ -15,7 +15,7 @@ pytest.importorskip("qtpy")
 from panels_support import PIXEL_UM
 from qtpy.QtCore import Qt
 
-from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.sem.marks import LEFT_OUT, NAME, RESIDUAL, STAGE_X, STAGE_Y
 from microscope_qc.app.panels.sem.panel import SemDock
@@ -41,9 +41,9 @@ def asked(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings() -> AppSettings:
     """Settings of a window."""
-    return Settings()
+    return AppSettings()
 
 
 def no_save() -> None:
@@ -51,7 +51,7 @@ def no_save() -> None:
 
 
 @pytest.fixture
-def dock(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path, asked: dict[str, Path]) -> Any:
+def dock(qtbot: Any, session: Any, jobs: Any, settings: AppSettings, tmp_path: Path, asked: dict[str, Path]) -> Any:
     def ask(_parent: Any, export: Any, offered: Path) -> Path:
         asked[export.name] = tmp_path / "out" / offered.name
         asked[export.name].parent.mkdir(exist_ok=True)
@@ -251,7 +251,9 @@ def test_annotations_and_overview_are_written_beside_the_open_project(
     session.judging.confirm(session.table.rows["id"][:1])  # the window's own project is still there to write to
 
 
-def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path) -> None:
+def test_a_failed_export_is_a_sentence(
+    qtbot: Any, session: Any, jobs: Any, settings: AppSettings, tmp_path: Path
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=lambda *_: blocked / "x.json")
@@ -263,7 +265,7 @@ def test_a_failed_export_is_a_sentence(qtbot: Any, session: Any, jobs: Any, sett
 
 
 def test_a_folder_that_takes_nothing_is_asked_for_again_and_not_remembered(
-    qtbot: Any, session: Any, project: Any, jobs: Any, settings: Settings, tmp_path: Path
+    qtbot: Any, session: Any, project: Any, jobs: Any, settings: AppSettings, tmp_path: Path
 ) -> None:
     good = tmp_path / "good"
     good.mkdir()
@@ -300,7 +302,7 @@ def test_a_mark_placed_before_the_panel_is_there_still_asks(qtbot: Any, dock: Se
     assert dock.table.currentIndex().column() == STAGE_X
 
 
-def test_no_answer_writes_nothing(qtbot: Any, session: Any, jobs: Any, settings: Settings) -> None:
+def test_no_answer_writes_nothing(qtbot: Any, session: Any, jobs: Any, settings: AppSettings) -> None:
     dialog = ExportDialog(session, jobs, settings, save=no_save, ask_path=lambda *_: None)
     qtbot.addWidget(dialog)
     dialog.exports.export("coco")

@@ -9,15 +9,15 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from microscope_qc.app.base.settings import Settings, load_settings, save_settings
+from microscope_qc.app.base.settings import AppSettings, load_settings, save_settings
 from microscope_qc.app.dialogs.settings import SettingsDialog
 from microscope_qc.slides.tile_cache import default_limit, shared_cache
 
 
 @pytest.fixture
-def opened(qtbot: Any) -> Iterator[tuple[SettingsDialog, Settings, list[str]]]:
+def opened(qtbot: Any) -> Iterator[tuple[SettingsDialog, AppSettings, list[str]]]:
     """The dialog on settings of its own; the shared cache gets its limit back."""
-    settings, themes = Settings(), []
+    settings, themes = AppSettings(), []
     dialog = SettingsDialog(settings, use_theme=themes.append, save=lambda: save_settings(settings))
     qtbot.addWidget(dialog)
     dialog.show()

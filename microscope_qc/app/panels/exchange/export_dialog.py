@@ -14,7 +14,7 @@ from microscope_qc.app.widgets.export_buttons import AskPath, ExportButtons
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.session.session import Session
 
 
@@ -27,7 +27,7 @@ class ExportDialog(QDialog):
         self,
         session: Session,
         jobs: JobRunner,
-        settings: Settings,
+        settings: AppSettings,
         parent: QWidget | None = None,
         *,
         save: Callable[[], None],

@@ -34,7 +34,7 @@ from microscope_qc.workflows.stage.options import ORDERS
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
-    from microscope_qc.app.base.settings import Settings
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.correlation.registration import Registration
     from microscope_qc.project.records import Mark, RegistrationRecord
 
@@ -61,7 +61,7 @@ class SemDock(QWidget):
         self,
         session: Session,
         jobs: JobRunner,
-        settings: Settings,
+        settings: AppSettings,
         parent: QWidget | None = None,
         *,
         save: Callable[[], None],
