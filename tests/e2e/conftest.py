@@ -1,4 +1,4 @@
-"""The window of a story: one for each process, with settings of its own."""
+"""The window of a story: one per process, with its own settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from window_driver import Person
+    from window_driver import User
 
 
 def has_display() -> bool:
@@ -25,20 +25,20 @@ def display() -> None:
 
 
 @pytest.fixture(scope="module")
-def person(display: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Person]:
-    """Somebody in front of a freshly started window."""
+def user(display: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[User]:
+    """A user at a freshly started window."""
     request.getfixturevalue("qapp")
     before = os.environ.get("MICROSCOPE_QC_CONFIG_DIR")
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(tmp_path_factory.mktemp("config"))
     from qtpy.QtTest import QTest
-    from window_driver import Person
+    from window_driver import User
 
     from microscope_qc.app.shell.main_window import MainWindow
 
     window = MainWindow()
     window.show()
     assert QTest.qWaitForWindowExposed(window, 60_000)
-    yield Person(window)
+    yield User(window)
     window.close()
     if before is None:
         del os.environ["MICROSCOPE_QC_CONFIG_DIR"]

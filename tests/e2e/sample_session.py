@@ -1,7 +1,7 @@
-"""Child of the sample story: a person's session in the real window, every act told on stdout when it is done.
+"""Child of the sample story: a user's session in the real window; each completed act is reported on stdout.
 
 ``python sample_session.py OUT SIZE SEED`` with MICROSCOPE_QC_SAMPLE_DIR and MICROSCOPE_QC_CONFIG_DIR set. After the
-last act it goes on living, until it is killed.
+last act it keeps running until it is killed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
-from window_driver import CTRL, KEY, LEFT, SHIFT, Person, stage_position, state_of
+from window_driver import CTRL, KEY, LEFT, SHIFT, User, stage_position, state_of
 
 from microscope_qc.core.boxes import ReviewState
 
@@ -26,18 +26,18 @@ BOX = (300.0, 420.0, 380.0, 560.0)
 FEWEST = 6
 
 
-class Session:
-    """The acts, in their order."""
+class SampleStory:
+    """The acts, in order."""
 
-    def __init__(self, person: Person, out: Path) -> None:
-        self.person = person
-        self.window = person.window
-        self.session = person.session
+    def __init__(self, user: User, out: Path) -> None:
+        self.user = user
+        self.window = user.window
+        self.session = user.session
         self.out = out
         self.drawn = 0
 
     def tell(self, act: str, **facts: Any) -> None:
-        """Acknowledge an act: from here on it must survive anything."""
+        """Report an act as done: from here on it must survive anything."""
         project = self.session.project
         state = None if project is None else state_of(project)
         print(json.dumps({"act": act, **facts, "state": state}), flush=True)
@@ -55,20 +55,20 @@ class Session:
     def open_sample(self) -> None:
         assert self.window.pages.currentWidget() is self.window.welcome
         QTest.mouseClick(self.window.welcome.sample_button, LEFT)
-        self.person.wait_until(lambda: self.session.project is not None, "the sample to be drawn", patience_s=240)
-        self.person.wait_for_slide()
+        self.user.wait_until(lambda: self.session.project is not None, "the sample to be drawn", patience_s=240)
+        self.user.wait_for_slide()
         self.tell("open", project=str(self.session.project.path))
 
     def draw_undo_redo(self) -> None:
-        self.person.press(KEY.Key_F, SHIFT)
-        self.drawn = self.person.draw_box(*BOX)
+        self.user.press(KEY.Key_F, SHIFT)
+        self.drawn = self.user.draw_box(*BOX)
         count = len(self.session.table)
-        self.person.press(KEY.Key_Z, CTRL)
+        self.user.press(KEY.Key_Z, CTRL)
         assert self.drawn not in self.session.table
         assert "Undone: Draw" in self.window.toast.text
-        self.person.press(KEY.Key_Z, CTRL | SHIFT)
+        self.user.press(KEY.Key_Z, CTRL | SHIFT)
         assert self.drawn in self.session.table and len(self.session.table) == count
-        self.person.press(KEY.Key_V)
+        self.user.press(KEY.Key_V)
         assert self.session.tool == "select"
         self.tell("draw", box=self.drawn)
 
@@ -76,67 +76,67 @@ class Session:
         dock = self.window.navigator.show_panel("detect")
         dock.models.list.setCurrentText(DETECTOR)
         assert dock.card is not None and dock.card.name == DETECTOR, f"{DETECTOR} is not among the models"
-        self.person.click(dock.start)
+        self.user.click(dock.start)
         assert dock.running
-        self.person.wait_until(lambda: not dock.running, "the detection", patience_s=240)
+        self.user.wait_until(lambda: not dock.running, "the detection", patience_s=240)
         assert dock.story.text().startswith("Done"), dock.story.text()
-        self.tell("detect", finds=self.session.project.runs[-1].found)
+        self.tell("detect", findings=self.session.project.runs[-1].found)
 
     def review(self) -> None:
         gallery = self.window.navigator.show_panel("gallery")
         view, slider = gallery.view, gallery.header.confidence
         while len(gallery.model.ids) < FEWEST and slider.value() > slider.minimum():
-            self.person.press(KEY.Key_PageDown, on=slider)
+            self.user.press(KEY.Key_PageDown, on=slider)
             QTest.qWait(1)
-        assert len(gallery.model.ids) >= FEWEST, "too few finds to review"
-        self.person.click_cell(view, 0)
+        assert len(gallery.model.ids) >= FEWEST, "too few findings to review"
+        self.user.click_cell(view, 0)
         assert self.session.selection.current == gallery.model.ids[0]
         confirmed = [self._judge(view, choose=number < 2) for number in range(3)]
         rejected = [self._judge(view, reason=letter) for letter in (KEY.Key_F, KEY.Key_D)]
         while self.session.selection.current != confirmed[-1]:
-            self.person.press(KEY.Key_Left, on=view)
-        self.person.press(KEY.Key_4, on=view)
-        self.person.press(KEY.Key_S, on=view)
+            self.user.press(KEY.Key_Left, on=view)
+        self.user.press(KEY.Key_4, on=view)
+        self.user.press(KEY.Key_S, on=view)
         self.tell("review", confirmed=confirmed, rejected=rejected, relabelled=confirmed[-1])
 
     def _judge(self, view: Any, *, choose: bool = False, reason: KEY | None = None) -> int:
-        """Judge the current find, which moves on; the box drawn by hand needs no judgement."""
+        """Judge the current finding, which moves on to the next; the box drawn by hand needs no judgement."""
         if self.session.selection.current == self.drawn:
-            self.person.press(KEY.Key_Right, on=view)
+            self.user.press(KEY.Key_Right, on=view)
         current = self.session.selection.current
         assert self.session.table.get([current])["state"][0] == ReviewState.UNREVIEWED
         if choose:
-            self.person.press(KEY.Key_S, on=view)
+            self.user.press(KEY.Key_S, on=view)
         if reason is None:
-            self.person.press(KEY.Key_Return, on=view)
+            self.user.press(KEY.Key_Return, on=view)
         else:
-            self.person.press(KEY.Key_N, on=view)
-            self.person.press_focused(reason)
+            self.user.press(KEY.Key_N, on=view)
+            self.user.press_focused(reason)
         assert self.session.table.get([current])["state"][0] != ReviewState.UNREVIEWED
         return int(current)
 
     def place_marks_and_align(self) -> None:
-        self.person.press(KEY.Key_3, CTRL)
+        self.user.press(KEY.Key_3, CTRL)
         assert self.window.workspaces.current == "sem"
-        self.person.wait_until(self.window.docks["sem"].isVisible, "the SEM panel")
-        self.person.press(KEY.Key_F, SHIFT)
+        self.user.wait_until(self.window.docks["sem"].isVisible, "the SEM panel")
+        self.user.press(KEY.Key_F, SHIFT)
         height, width = self.session.slide.shape_px
         size_um = self.session.pixel_size_um
         for y, x in ((0.08, 0.1), (0.12, 0.9), (0.9, 0.15)):
-            self.person.place_mark(y * height, x * width, lambda y, x: stage_position(y, x, size_um))
-        self.person.press(KEY.Key_V)
-        self.person.align()
+            self.user.place_mark(y * height, x * width, lambda y, x: stage_position(y, x, size_um))
+        self.user.press(KEY.Key_V)
+        self.user.align()
         self.tell("align")
 
     def export(self) -> None:
-        self.person.export("coco", self.out / "finds.json")
-        self.person.export("stage:csv", self.out / "places.csv")
+        self.user.export("coco", self.out / "findings.json")
+        self.user.export("stage:csv", self.out / "places.csv")
         self.tell("export")
 
 
 def main() -> int:
-    """Run the session; 1 when an act failed, otherwise until somebody kills it."""
-    faulthandler.dump_traceback_later(600, exit=True)  # a hang says where, and ends
+    """Run the story; returns 1 when an act failed, otherwise runs until it is killed."""
+    faulthandler.dump_traceback_later(600, exit=True)  # a hang shows where, and ends
     out, size, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     app = QApplication(sys.argv[:1])
     from microscope_qc.app.shell.main_window import MainWindow
@@ -149,7 +149,7 @@ def main() -> int:
 
     def begin() -> None:
         try:
-            Session(Person(window), out).run()
+            SampleStory(User(window), out).run()
         except BaseException:
             sys.excepthook = sys.__excepthook__
             import traceback

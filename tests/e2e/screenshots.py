@@ -1,7 +1,7 @@
 """Pictures of the window for the README: ``python -m tests.e2e.screenshots OUT_DIR [--project PROJECT.mqc]``.
 
 Opens the real window on a project (a demo of 4096 x 4096 px is made without one) and writes PNGs of 1600 x 1000 px.
-Where there is no screen it starts itself again on a virtual one.
+Without a screen it restarts itself on a virtual one.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QImage
     from qtpy.QtWidgets import QWidget
 
-    from tests.e2e.window_driver import Person
+    from tests.e2e.window_driver import User
 
 WIDTH, HEIGHT = 1600, 1000
 DEMO_SIZE = 4096
 WELCOME, WELCOME_WIDTH = ("annotate", "review", "sem"), 560
-"""Shown small on the welcome page, which has them from a folder ``welcome`` beside OUT_DIR."""
+"""Shown small on the welcome page, which loads them from the folder ``welcome`` beside OUT_DIR."""
 STILL = 10
-"""So many looks at the window without a change, and it stands still."""
+"""The window is still after this many pictures without a change."""
 
 
 def main() -> int:
@@ -51,7 +51,7 @@ def main() -> int:
         _place_slides(project, copy)
         try:
             take(copy, args.out)
-        except Exception:  # the window has put its own hook in the interpreter's place
+        except Exception:  # the window has replaced the interpreter's hook
             traceback.print_exc()
             return 1
     return 0
@@ -83,7 +83,7 @@ def _demo(out: Path) -> Path:
 
 
 def _place_slides(source: Path, copy: Path) -> None:
-    """The copy finds its slides where they are."""
+    """Point the slides of the copy to where they are."""
     from microscope_qc.project import Project
 
     with Project.open(source, write=False) as project:
@@ -99,7 +99,7 @@ def take(project: Path, out: Path) -> None:
     from qtpy.QtTest import QTest
     from qtpy.QtWidgets import QApplication
 
-    from tests.e2e.window_driver import Person
+    from tests.e2e.window_driver import User
 
     app = QApplication.instance() or QApplication(sys.argv[:1])
     app.setApplicationName("microscope-qc")
@@ -109,8 +109,8 @@ def take(project: Path, out: Path) -> None:
     window.setGeometry(0, 0, WIDTH, HEIGHT)
     window.show()
     QTest.qWaitForWindowExposed(window, 60_000)
-    person = Person(window)
-    studio = Studio(person, out)
+    user = User(window)
+    studio = Studio(user, out)
     studio.welcome(project)
     studio.open(project)
     studio.annotate()
@@ -122,12 +122,12 @@ def take(project: Path, out: Path) -> None:
 
 
 class Studio:
-    """Sets each scene, waits until everything is in the picture and stands still, and takes it."""
+    """Sets up each scene, waits until everything is drawn and still, and takes the picture."""
 
-    def __init__(self, person: Person, out: Path) -> None:
-        self.person = person
-        self.window = person.window
-        self.session = person.session
+    def __init__(self, user: User, out: Path) -> None:
+        self.user = user
+        self.window = user.window
+        self.session = user.session
         self.out = out
 
     def welcome(self, project: Path) -> None:
@@ -142,18 +142,18 @@ class Studio:
         self._shoot("welcome")
 
     def open(self, project: Path) -> None:
-        """Open the project; some of its worst finds are judged already."""
+        """Open the project; some of its worst findings are judged already."""
         self.window.navigator.open_paths([project])
-        self.person.wait_until(lambda: self.session.project is not None, "the project")
-        self.person.wait_for_slide()
+        self.user.wait_until(lambda: self.session.project is not None, "the project")
+        self.user.wait_for_slide()
         gallery = self.window.navigator.show_panel("gallery")
-        self.person.wait_until(lambda: len(gallery.model.ids) > 12, "the finds")
+        self.user.wait_until(lambda: len(gallery.model.ids) > 12, "the findings")
         ids = [number for number in gallery.model.ids if self.session.table.get([number])["state"][0] == 0]
         self.session.judging.confirm(np.array([ids[0], ids[1], ids[3]]))
         self.session.judging.reject(np.array(ids[2:3]), "out of focus")
 
     def annotate(self) -> None:
-        """Large canvas with several finds and their names, the gallery at its top."""
+        """Large canvas with several findings and their names, the gallery at its top."""
         self.window.workspaces.use("annotate")
         self._select_among(4, 11, zoom=0.6)
         self._shoot("annotate")
@@ -172,7 +172,7 @@ class Studio:
         gallery.content.header.crop_size.setValue(112)
 
     def sem(self) -> None:
-        """Marks, alignment, and the list of the chosen finds."""
+        """Marks, alignment, and the list of the chosen findings."""
         from qtpy.QtCore import Qt
 
         self.window.workspaces.use("sem")
@@ -180,7 +180,7 @@ class Studio:
         self.window.resizeDocks([self.window.docks["sem"]], [410], Qt.Orientation.Horizontal)
         self.session.set_filter(only_chosen=True)
         travel = self.window.navigator.show_panel("sem").travel
-        self.person.wait_until(lambda: len(travel.rows) > 0 and travel.targets, "the travel list")
+        self.user.wait_until(lambda: len(travel.rows) > 0 and travel.targets, "the travel list")
         self.session.selection.set([int(travel.rows["id"][2])])
         self._still(self.window)
         self.window.canvas.fit_slide()
@@ -188,7 +188,7 @@ class Studio:
         self.session.set_filter(only_chosen=False)
 
     def review(self) -> None:
-        """One find large, in the dark theme."""
+        """One finding large, in the dark theme."""
         self.window.theme_switcher.use("dark")
         self.window.workspaces.use("review")
         self._select_among(3, 9, zoom=0.6)
@@ -201,8 +201,8 @@ class Studio:
 
         self.window.theme_switcher.use("light")
         self.window.navigator.open_paths([_large_project(folder)])
-        self.person.wait_until(lambda: "Large" in self.window.windowTitle(), "the large slide")
-        self.person.wait_for_slide()
+        self.user.wait_until(lambda: "Large" in self.window.windowTitle(), "the large slide")
+        self.user.wait_for_slide()
         self.window.workspaces.use("annotate")
         canvas = self.window.canvas
         row = self.session.table.rows[0]
@@ -227,7 +227,7 @@ class Studio:
         self._keep("large", sheet)
 
     def _select_among(self, first: int, last: int, *, zoom: float) -> None:
-        """Select one of the worst finds, that with the most other classes around it, and look there."""
+        """Select and show one of the worst findings, the one with the most other classes around it."""
         canvas, table = self.window.canvas, self.session.table
         canvas.zoom_to(zoom)
         rows = self.session.shown_rows()
@@ -245,7 +245,7 @@ class Studio:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def _still(self, target: QWidget) -> QImage:
-        """Wait until tiles, crops and toasts are done and the picture stands still; gives the picture."""
+        """Wait until tiles, crops and toasts are done and the picture is still; returns it."""
         from microscope_qc.app.widgets.crops import CropProvider
 
         window = self.window
@@ -253,7 +253,7 @@ class Studio:
         providers = window.findChildren(CropProvider)
         pictures: list[QImage] = []
 
-        def stands() -> bool:
+        def is_still() -> bool:
             picture = target.grab().toImage()  # painting is what asks for tiles and crops
             busy = (
                 (window.session.mosaic is not None and window.canvas.isVisible() and not canvas.complete)
@@ -266,7 +266,7 @@ class Studio:
             pictures.append(picture)
             return len(pictures) > STILL
 
-        self.person.wait_until(stands, "the picture to stand still")
+        self.user.wait_until(is_still, "the picture to be still")
         return pictures[-1]
 
     def _shoot(self, name: str, widget: QWidget | None = None, *, high: int = HEIGHT) -> None:
@@ -294,7 +294,7 @@ def _save_small(picture: Image.Image, path: Path) -> None:
 
 
 def _large_project(folder: Path) -> Path:
-    """A drawn slide of 200,000 x 170,000 px with boxes in crowds, as finds come."""
+    """A drawn slide of 200,000 x 170,000 px with boxes in clusters, like real findings."""
     from microscope_qc.core.boxes import make_rows
     from microscope_qc.project import Project
     from microscope_qc.slides.virtual.reader import write_virtual

@@ -1,4 +1,4 @@
-"""The whole way by commands alone: exit codes, one JSON document on stdout, and a sentence where the input is bad."""
+"""The whole workflow by commands alone: exit codes, one JSON document on stdout, one sentence for bad input."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_from_a_slide_to_every_result(slide: Path, tmp_path: Path) -> None:
 
 def check_annotations(project: Path, tmp_path: Path, *, shown: int) -> None:
     """COCO and VOC hold what is shown."""
-    coco_file, voc_folder = tmp_path / "finds.json", tmp_path / "voc"
+    coco_file, voc_folder = tmp_path / "findings.json", tmp_path / "voc"
     summary = document("export", project, coco_file, "--format", "coco")
     assert summary["boxes"] == shown and Path(summary["files"][0]) == coco_file
     coco = json.loads(coco_file.read_text(encoding="utf-8"))
@@ -137,9 +137,9 @@ def check_stage(project: Path, tmp_path: Path) -> None:
     assert fitted["rotation_deg"] == pytest.approx(-3.0, abs=1e-2)
     places = tmp_path / "places.csv"
     assert "chosen" in refused("stage", "export", project, places, "--registration", "R1", "--format", "csv")
-    with Project.open(project) as opened:  # choosing is done by a person, in the window
+    with Project.open(project) as opened:  # a user chooses in the window
         rows = opened.boxes.rows()[:3].copy()
-        opened.boxes.edit(rows["id"], title="Choose 3 finds for the SEM", chosen=True)
+        opened.boxes.edit(rows["id"], title="Choose 3 findings for the SEM", chosen=True)
     written = document("stage", "export", project, places, "--registration", "R1", "--format", "csv")
     assert written["positions"] == len(rows)
     with places.open(newline="", encoding="utf-8") as file:
@@ -170,7 +170,7 @@ def check_summaries(project: Path, tmp_path: Path, *, shown: int) -> None:
 # -- bad input -------------------------------------------------------------------------------------------------------
 
 
-def test_files_that_are_no_slides(tmp_path: Path) -> None:
+def test_files_that_are_not_slides(tmp_path: Path) -> None:
     empty, letter = tmp_path / "empty.tif", tmp_path / "letter.czi"
     empty.write_bytes(b"")
     letter.write_bytes(b"Dear colleague, these are no pixels. " * 50)

@@ -1,4 +1,4 @@
-"""Real micrographs through the window: opened, boxed, marked, exported; the files say what the pixels say."""
+"""Real micrographs through the window: opened, boxed, marked and exported; the files agree with the pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from window_driver import Person
+    from window_driver import User
 
 pytestmark = [pytest.mark.window, pytest.mark.story, pytest.mark.timeout(900)]
 
@@ -21,7 +21,7 @@ Truth = tuple[np.ndarray, tuple[float, float]]
 
 
 def read_czi(path: Path) -> Truth:
-    """Pixels as czifile gives them (red first), pixel size (y, x) in um as Zeiss' own library tells it."""
+    """Pixels as czifile reads them (red first), pixel size (y, x) in um as Zeiss' own library reads it."""
     import czifile
     from pylibCZIrw import czi
 
@@ -33,7 +33,7 @@ def read_czi(path: Path) -> Truth:
 
 
 def read_svs(path: Path) -> Truth:
-    """Pixels and pixel size as tifffile tells them."""
+    """Pixels and pixel size as tifffile reads them."""
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
@@ -61,67 +61,67 @@ def slide(request: pytest.FixtureRequest, real_data: Path, tmp_path: Path) -> tu
 
 
 @pytest.fixture
-def closing(person: Person) -> Iterator[None]:
+def closing(user: User) -> Iterator[None]:
     """Close the project when the test is over, however it ends."""
     yield
-    person.session.set_project(None)
+    user.session.set_project(None)
 
 
 def test_a_real_slide_from_the_desktop_to_the_exports(
-    person: Person, closing: None, slide: tuple[Path, Truth], tmp_path: Path
+    user: User, closing: None, slide: tuple[Path, Truth], tmp_path: Path
 ) -> None:
     from window_driver import KEY, SHIFT, stage_position
 
     path, (pixels, size_um) = slide
     height, width = pixels.shape[:2]
-    window, session = person.window, person.session
+    window, session = user.window, user.session
 
-    person.drop(path)
-    person.wait_until(lambda: session.project is not None, "the project of the slide")
-    person.wait_for_slide()
+    user.drop(path)
+    user.wait_until(lambda: session.project is not None, "the project of the slide")
+    user.wait_for_slide()
     project = session.project
     assert project.path == path.with_suffix(".mqc") and project.path.is_dir()
     assert session.slide.shape_px == (height, width)
     assert session.pixel_size_um == pytest.approx(size_um, rel=1e-3)
-    check_picture(person, pixels)
+    check_picture(user, pixels)
 
-    person.press(KEY.Key_F, SHIFT)
+    user.press(KEY.Key_F, SHIFT)
     boxes = [
-        person.draw_box(0.20 * height, 0.25 * width, 0.32 * height, 0.45 * width),
-        person.draw_box(0.60 * height, 0.55 * width, 0.75 * height, 0.70 * width),
+        user.draw_box(0.20 * height, 0.25 * width, 0.32 * height, 0.45 * width),
+        user.draw_box(0.60 * height, 0.55 * width, 0.75 * height, 0.70 * width),
     ]
-    person.press(KEY.Key_3)  # the box just drawn is selected: it changes its class
-    person.press(KEY.Key_S)
+    user.press(KEY.Key_3)  # the box just drawn is selected: it changes its class
+    user.press(KEY.Key_S)
     assert session.table.get(boxes)["chosen"].tolist() == [False, True]
 
     window.navigator.trigger("view.sem")
-    person.wait_until(window.docks["sem"].isVisible, "the SEM panel")
-    person.press(KEY.Key_F, SHIFT)
+    user.wait_until(window.docks["sem"].isVisible, "the SEM panel")
+    user.press(KEY.Key_F, SHIFT)
     for y, x in ((0.1, 0.1), (0.1, 0.9), (0.9, 0.12)):
-        person.place_mark(y * height, x * width, lambda y, x: stage_position(y, x, size_um))
-    person.align()
+        user.place_mark(y * height, x * width, lambda y, x: stage_position(y, x, size_um))
+    user.align()
     out = tmp_path / "out"
     out.mkdir()
-    person.export("geojson", out / "finds.geojson")
-    person.export("voc", out / "voc")
-    person.export("stage:csv", out / "places.csv")
-    person.export("overview", out / "overview.png")
+    user.export("geojson", out / "findings.geojson")
+    user.export("voc", out / "voc")
+    user.export("stage:csv", out / "places.csv")
+    user.export("overview", out / "overview.png")
 
     rows = session.table.get(boxes)
     codes = [session.class_of(int(row["class_id"])).code for row in rows]
     keys = [session.class_of(int(row["class_id"])).key for row in rows]
     assert keys == ["1", "3"]
-    check_geojson(out / "finds.geojson", path.name, rows, codes, size_um)
+    check_geojson(out / "findings.geojson", path.name, rows, codes, size_um)
     check_voc(out, path.name, rows, codes, (height, width))
     check_places(out / "places.csv", rows[1], size_um)
     check_overview(out / "overview.png", pixels, rows[1])
 
 
-def check_picture(person: Person, pixels: np.ndarray) -> None:
-    """What is on screen at full size are the slide's pixels, where the view says they are."""
-    canvas = person.window.canvas
+def check_picture(user: User, pixels: np.ndarray) -> None:
+    """At full size the screen shows the slide's pixels, where the view says they are."""
+    canvas = user.window.canvas
     y, x, half = pixels.shape[0] // 2, pixels.shape[1] // 2, 60
-    person.window.navigator.trigger("view.full_size")
+    user.window.navigator.trigger("view.full_size")
     view = canvas.view
     canvas.go_to(y + 0.5 * (view.height % 2), x + 0.5 * (view.width % 2))  # screen pixels on slide pixels
     expected = pixels[y - half : y + half, x - half : x + half].astype(float)
@@ -133,11 +133,11 @@ def check_picture(person: Person, pixels: np.ndarray) -> None:
         return float(np.abs(middle - expected).mean())
 
     assert np.std(expected) > 5, "a flat place would prove nothing"
-    person.wait_until(lambda: difference() < 1.5, "the slide's own pixels on screen")
+    user.wait_until(lambda: difference() < 1.5, "the slide's own pixels on screen")
 
 
 def check_geojson(path: Path, name: str, rows: Any, codes: list[str], size_um: tuple[float, float]) -> None:
-    """Corners, class and sizes in um, by the library that others read it with."""
+    """Corners, class and sizes in um, read back by another library."""
     import geojson
 
     read = geojson.loads(path.read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ def check_voc(out: Path, name: str, rows: Any, codes: list[str], shape: tuple[in
 
 
 def check_places(path: Path, row: Any, size_um: tuple[float, float]) -> None:
-    """The chosen box alone, where the stage has it."""
+    """Only the chosen box is listed, at its stage position."""
     from window_driver import stage_position
 
     with path.open(newline="", encoding="utf-8") as file:
@@ -179,7 +179,7 @@ def check_places(path: Path, row: Any, size_um: tuple[float, float]) -> None:
 
 
 def check_overview(path: Path, pixels: np.ndarray, row: Any) -> None:
-    """The slide lies in the picture, and is marked where the chosen box is and nowhere else."""
+    """The picture contains the slide, marked where the chosen box is and nowhere else."""
     import cv2
 
     page = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
@@ -194,7 +194,7 @@ def check_overview(path: Path, pixels: np.ndarray, row: Any) -> None:
     part = page[top - y :, left - x :][:height, :width].astype(float)
     assert part.shape == small.shape, "the whole slide is in the picture"
     changed = np.abs(part - small).max(axis=2) > 60
-    ys, xs = np.nonzero(changed[: int(0.9 * height)])  # the scale bar stands below
+    ys, xs = np.nonzero(changed[: int(0.9 * height)])  # the scale bar is below
     middle = (row["y0"] + row["y1"]) / 2 * scale, (row["x0"] + row["x1"]) / 2 * scale
     reach = 1.5 * max(row["y1"] - row["y0"], row["x1"] - row["x0"]) * scale
     near = np.hypot(ys - middle[0], xs - middle[1]) < reach

@@ -1,4 +1,4 @@
-"""The main job, on the drawn sample: a person's hour in the window, the process killed, and everything still there."""
+"""The main job, on the drawn sample: a user works in the window, the process is killed, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.project import Project
 
 if TYPE_CHECKING:
-    from window_driver import Person
+    from window_driver import User
 
 pytestmark = [pytest.mark.window, pytest.mark.story, pytest.mark.timeout(900)]
 
@@ -30,7 +30,7 @@ Acts = dict[str, dict[str, Any]]
 
 
 def live_until_killed(folder: Path) -> Acts:
-    """Run the session in a process of its own and kill it right after its last act; returns what each act told."""
+    """Run the session in a process of its own and kill it right after its last act; returns what each act reported."""
     for name in ("sample", "config", "out"):
         (folder / name).mkdir()
     environment = {
@@ -63,7 +63,7 @@ def live_until_killed(folder: Path) -> Acts:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory, display: None) -> tuple[Acts, Path]:
-    """What the person whose window was killed had done, and the folder of it."""
+    """What the user had done before the window was killed, and the folder."""
     folder = tmp_path_factory.mktemp("story")
     return live_until_killed(folder), folder
 
@@ -93,7 +93,7 @@ def test_everything_is_there_after_a_kill(story: tuple[Acts, Path]) -> None:
         assert [mark.name for mark in project.marks.of_slide(project.slides[0].id)] == ["M1", "M2", "M3"]
         assert [record.name for record in project.registrations] == ["R1"]
         assert [(run.state, run.shown) for run in project.runs] == [("finished", True)]
-        assert project.runs[0].found == acts["detect"]["finds"] > 0
+        assert project.runs[0].found == acts["detect"]["findings"] > 0
 
 
 def test_the_exports_are_right(story: tuple[Acts, Path]) -> None:
@@ -107,7 +107,7 @@ def test_the_exports_are_right(story: tuple[Acts, Path]) -> None:
         size_um = project.slides[0].pixel_size_um
     assert set(state["boxes"]) >= {str(number) for number in shown}
 
-    coco = json.loads((folder / "out" / "finds.json").read_text(encoding="utf-8"))
+    coco = json.loads((folder / "out" / "findings.json").read_text(encoding="utf-8"))
     names = {category["id"]: category["name"] for category in coco["categories"]}
     assert {entry["id"] for entry in coco["annotations"]} == set(shown)
     assert (coco["images"][0]["height"], coco["images"][0]["width"]) == (SIZE, SIZE)
@@ -130,37 +130,37 @@ def test_the_exports_are_right(story: tuple[Acts, Path]) -> None:
         assert line["class"] == codes[int(row["class_id"])]
 
 
-def test_a_new_window_goes_on_where_the_killed_one_stopped(story: tuple[Acts, Path], person: Person) -> None:
+def test_a_new_window_goes_on_where_the_killed_one_stopped(story: tuple[Acts, Path], user: User) -> None:
     from window_driver import CTRL, KEY, SHIFT, state_of
 
     acts, _ = story
-    window, session = person.window, person.session
+    window, session = user.window, user.session
     window.navigator.open_paths([acts["open"]["project"]])
-    person.wait_until(lambda: session.project is not None, "the project")
-    person.wait_for_slide()
+    user.wait_until(lambda: session.project is not None, "the project")
+    user.wait_for_slide()
     project = session.project
     assert not project.read_only
     before = state_of(project)
     assert before == acts["last"]["state"]
 
     gallery = window.navigator.show_panel("gallery")
-    person.wait_until(lambda: set(acts["review"]["confirmed"]) <= set(gallery.model.ids), "the finds in the gallery")
+    user.wait_until(lambda: set(acts["review"]["confirmed"]) <= set(gallery.model.ids), "the findings in the gallery")
     assert len(window.canvas.boxes.rows) == len(session.shown_rows()) > 0
     window.navigator.trigger("view.sem")
     dock = window.navigator.show_panel("sem")
-    person.wait_until(lambda: dock.registration is not None, "the alignment")
+    user.wait_until(lambda: dock.registration is not None, "the alignment")
     assert sorted(dock.travel.rows["id"].tolist()) == sorted(acts["review"]["confirmed"])
 
-    person.press(KEY.Key_Z, CTRL)
+    user.press(KEY.Key_Z, CTRL)
     assert list(project.registrations) == [], "the last act was the alignment"
     undone = 1
     while project.history.can_undo:
-        person.press(KEY.Key_Z, CTRL)
+        user.press(KEY.Key_Z, CTRL)
         undone += 1
     rows = session.table.rows
     assert undone > 15 and project.marks.of_slide(session.slide.id) == []
     assert not rows["chosen"].any() and not (rows["state"][rows["run_id"] > 0]).any()
     for _ in range(undone):
-        person.press(KEY.Key_Z, CTRL | SHIFT)
+        user.press(KEY.Key_Z, CTRL | SHIFT)
     assert state_of(project) == before
     session.set_project(None)

@@ -1,4 +1,4 @@
-"""A person at the real window: mouse and keys go to its widgets, and every wait is for something that can be seen."""
+"""A user at the real window: mouse and keys go to its widgets, and every wait is for something visible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOMENT_MS = 15
 MOST_CLICKS = 40
 
 
-class Person:
+class User:
     """Does things to a window. Positions on the slide are y, x in full-resolution pixels."""
 
     def __init__(self, window: MainWindow) -> None:
@@ -36,12 +36,12 @@ class Person:
         self.session = window.session
 
     def wait_until(self, condition: Callable[[], Any], what: str, *, patience_s: float = PATIENCE_S) -> None:
-        """Let the window work until something is so.
+        """Let the window work until a condition holds.
 
         Raises
         ------
         TimeoutError
-            Naming what did not come, and what the window said instead.
+            Naming what did not happen, and what the window shows instead.
         """
         end = time.monotonic() + patience_s
         while not condition():
@@ -62,29 +62,29 @@ class Person:
         QTest.keyClick(target, key, keys)
 
     def have_keyboard(self) -> None:
-        """Bring the window to the front: shortcuts are for the window that has the keyboard."""
+        """Bring the window to the front: shortcuts go to the active window."""
         if not self.window.isActiveWindow():
             self.window.activateWindow()
             self.wait_until(self.window.isActiveWindow, "the window to come to the front")
 
     def press_focused(self, key: Qt.Key, keys: Qt.KeyboardModifier = NONE) -> None:
-        """Press a key wherever the keyboard is."""
+        """Press a key wherever the focus is."""
         target = QApplication.focusWidget()
-        assert target is not None, "nothing has the keyboard"
+        assert target is not None, "nothing has the focus"
         QTest.keyClick(target, key, keys)
 
     def type_focused(self, text: str) -> None:
-        """Type wherever the keyboard is."""
+        """Type wherever the focus is."""
         target = QApplication.focusWidget()
         assert isinstance(target, QLineEdit), f"{target!r} takes no text"
         QTest.keyClicks(target, text)
 
     def point(self, y: float, x: float) -> QPoint:
-        """Where a slide position is on the canvas; it must be in sight."""
+        """Where a slide position is on the canvas; it must be visible."""
         native = self.window.canvas.picture.native
         sx, sy = self.window.canvas.view.to_screen(y, x)
         place = QPoint(round(sx), round(sy))
-        assert native.rect().contains(place), f"y {y}, x {x} is not in sight"
+        assert native.rect().contains(place), f"y {y}, x {x} is not visible"
         return place
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -101,13 +101,13 @@ class Person:
         QTest.mouseClick(self.window.canvas.picture.native, LEFT, NONE, self.point(y, x))
 
     def click(self, widget: QWidget) -> None:
-        """Click a button; it is scrolled into sight first, as a person would."""
+        """Click a button, after scrolling to it as a user would."""
         parent = widget.parentWidget()
         while parent is not None:
             if isinstance(parent, QScrollArea):
                 parent.ensureWidgetVisible(widget)
             parent = parent.parentWidget()
-        self.wait_until(widget.isVisible, f"{_name(widget)} to be in sight")
+        self.wait_until(widget.isVisible, f"{_name(widget)} to be visible")
         self.wait_until(widget.isEnabled, f"{_name(widget)} to be usable ({widget.toolTip()})")
         QTest.mouseClick(widget, LEFT, NONE, widget.rect().center())
 
@@ -129,7 +129,7 @@ class Person:
 
     @contextmanager
     def answering_file_dialog(self, path: Path) -> Iterator[None]:
-        """Type a file into the file dialog that opens meanwhile, or go to a folder, and accept it."""
+        """Answer the file dialog that opens inside the block: type a file, or go to a folder, and accept."""
         problems: list[str] = []
         clicks: list[QFileDialog] = []
         timer = QTimer(self.window)
@@ -161,7 +161,7 @@ class Person:
         yield
         timer.stop()
         timer.deleteLater()
-        assert clicks and not problems, problems or "no file dialog came"
+        assert clicks and not problems, problems or "no file dialog opened"
 
     # -- what stories have in common ---------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Person:
         return made[0]
 
     def place_mark(self, y: float, x: float, stage: Callable[[float, float], tuple[float, float]]) -> None:
-        """Click a mark on the slide and type what the stage shows there (``stage`` takes y, x and gives x, y in mm)."""
+        """Click a mark on the slide and type the stage position there (``stage`` takes y, x and gives x, y in mm)."""
         project, slide = self.session.project, self.session.slide
         assert project is not None and slide is not None
         count = len(project.marks.of_slide(slide.id))
@@ -239,7 +239,7 @@ class Person:
         assert right, f"{found} was written instead of {path}"
 
     def wait_for_crops(self, *providers: Any) -> None:
-        """Wait until no crop is being read any more."""
+        """Wait until all crops are read."""
         self.wait_until(lambda: all(crops.waiting == 0 for crops in providers), "the crops")
 
 
@@ -255,7 +255,7 @@ def _name(widget: QWidget) -> str:
 
 
 def state_of(project: Project) -> dict[str, Any]:
-    """Everything a person can see of a project, as it would be written in JSON."""
+    """Everything a user can see of a project, as JSON values."""
     boxes = {}
     for slide in project.slides:
         for row in project.boxes.table(slide.id).rows:
@@ -279,7 +279,7 @@ def state_of(project: Project) -> dict[str, Any]:
 
 
 def stage_position(y: float, x: float, pixel_size_um: tuple[float, float]) -> tuple[float, float]:
-    """Where a slightly turned sample lies on a stage whose y axis points up: x, y in mm."""
+    """Stage position x, y in mm of a slightly rotated sample, on a stage whose y axis points up."""
     angle = np.radians(7.5)
     u, v = x * pixel_size_um[1] / 1000, -y * pixel_size_um[0] / 1000
     return 42.0 + u * np.cos(angle) - v * np.sin(angle), 17.5 + u * np.sin(angle) + v * np.cos(angle)
