@@ -162,7 +162,7 @@ def test_a_project_closed_meanwhile_is_left_alone(offers: Any, session: Any, qtb
     offers._on_converted(project, slide, facts)
     assert not bar.isVisible()
     offers.use(project, slide.id, facts)
-    assert "not open any more" in offers.notices[-1]
+    assert "no longer open" in offers.notices[-1]
 
 
 def test_a_child_that_fails_says_why(session: Any, tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ def _choose(context: Context) -> None:
 
 
 def _same_for_similar(context: Context) -> None:
-    """Preview, then judge all findings like this one."""
-    from microscope_qc.app.widgets.apply_to_similar import SameDialog
+    """Preview the findings similar to this one, then judge them."""
+    from microscope_qc.app.widgets.apply_to_similar import SimilarDialog
 
-    SameDialog(context.session, context.navigator.window).exec()
+    SimilarDialog(context.session, context.navigator.window).exec()
 
 
 def _next(context: Context) -> None:

@@ -1,6 +1,6 @@
-"""Where detections look on each slide, as a user changed or drew it.
+"""The scan area of detections on each slide, as a user changed or drew it.
 
-Kept with the project, one entry per slide; not part of undo. Changes are written after a moment; a project that is open
+Kept with the project, one entry per slide; not part of undo. Changes are saved after a moment; a project that is open
 for reading keeps them for as long as it is open.
 """
 
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 SAVE_MS = 1000
 AT_ONCE = 1 << 20
-"""Masks of more cells are put into text by another thread."""
+"""Masks with more cells are serialised in another thread."""
 
 
 class AreaMasks(QObject):
-    """The masks of the slide on screen; ``changed`` is sent when another slide comes on screen too.
+    """The masks of the slide on screen; ``changed`` is also sent when another slide is shown.
 
-    ``leaving`` comes before that: what is set then still belongs to the slide before.
+    ``leaving`` is sent before that: what is set then still belongs to the previous slide.
     """
 
     leaving = Signal()
@@ -54,7 +54,7 @@ class AreaMasks(QObject):
         self._on_slide_changed()
 
     def get(self, kind: str) -> AreaMask | None:
-        """A mask of the slide on screen, None where the user made none."""
+        """A mask of the slide on screen, None if the user made none."""
         return None if self._slide_id is None else self._masks.get((self._slide_id, kind))
 
     def set(self, kind: str, mask: AreaMask | None) -> None:
@@ -69,13 +69,13 @@ class AreaMasks(QObject):
         self.changed.emit()
 
     def save(self) -> None:
-        """Write now what is not stored yet; what cannot be written is kept in memory and said."""
+        """Save now what is not stored yet; what cannot be saved is kept in memory, and the user is told."""
         self._save.stop()
         for slide_id in sorted(self._dirty):
             self._store(slide_id, self._entry(slide_id))
 
     def _on_save(self) -> None:
-        """As :meth:`save`, but large masks become text elsewhere."""
+        """As :meth:`save`, but large masks are serialised in another thread."""
         jobs = self._session.jobs
         for slide_id in sorted(self._dirty):
             masks = self._of(slide_id)
@@ -103,7 +103,7 @@ class AreaMasks(QObject):
             project.settings.set(area_setting(slide_id), entry)
         except MicroscopeQCError as error:
             log.warning("area of slide %s not stored: %s", slide_id, error)
-            self._session.notice.emit(f"Where detections look on this slide could not be stored: {error}")
+            self._session.notice.emit(f"The scan area of this slide could not be saved: {error}")
             return
         self._dirty.discard(slide_id)
 
@@ -118,7 +118,7 @@ class AreaMasks(QObject):
             self._masks.clear()
             self._dirty.clear()
             self._project = project
-        if slide is not None and here == self._slide_id:  # the same one, but its file has another size now
+        if slide is not None and here == self._slide_id:  # the same slide, but its file has a different size now
             for kind in KINDS:
                 self._masks.pop((slide.id, kind), None)
         self._slide_id = here
@@ -129,7 +129,7 @@ class AreaMasks(QObject):
         self.changed.emit()
 
     def _load(self, project: Project, slide: SlideRecord) -> None:
-        """What the project holds; a mask that cannot be used counts as none, and the user hears why."""
+        """Load the stored masks; one that cannot be used counts as none, and the user is told why."""
         masks, problems = stored_masks(project, slide)
         self._masks |= {(slide.id, kind): mask for kind, mask in masks.items()}
         for error in problems.values():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 FEW = 500
 NUDGES_S = 1.0
-"""Nudges that follow each other this quickly are undone together."""
+"""Nudges within this time of each other are undone together."""
 
 
 class BoxEditing:
@@ -43,12 +43,12 @@ class BoxEditing:
     # -- clipboard ---------------------------------------------------------------------------------------------------
 
     def copied(self, ids: np.ndarray) -> CopiedBoxes:
-        """What goes on the clipboard.
+        """Return what goes on the clipboard.
 
         Raises
         ------
         InputError
-            When there are too many to be taken along.
+            If there are too many to copy.
         """
         session, project = self._session, self._project()
         if len(ids) > MOST:
@@ -57,7 +57,7 @@ class BoxEditing:
         slide = session.slide
         assert slide is not None
         numbers = rows["id"].tolist()
-        if len(numbers) <= FEW:  # what the other boxes of the slide have is not read
+        if len(numbers) <= FEW:  # do not read those of all other boxes of the slide
             attributes = {number: found for number in numbers if (found := project.attributes.get(number))}
             outlines = {number: shape for number in numbers if (shape := project.outlines.get(number)) is not None}
         else:
@@ -73,17 +73,17 @@ class BoxEditing:
         )
 
     def cut(self, ids: np.ndarray) -> None:
-        """Delete what was copied."""
+        """Delete boxes that were copied."""
         if len(ids):
             self._project().boxes.delete(ids, title=f"Cut {things(len(ids), 'finding')}")
 
     def paste(self, copied: CopiedBoxes, *, y: float, x: float) -> np.ndarray:
-        """Put copied boxes around a place of the slide on screen, inside it, and select them; returns their ids.
+        """Paste copied boxes around a position of the slide on screen, inside it, and select them; returns their ids.
 
         Raises
         ------
         InputError
-            When the project has none of their classes or they are larger than the slide.
+            If the project lacks one of their classes, or they do not fit on the slide.
         """
         session, project = self._session, self._project()
         slide = session.slide
@@ -92,7 +92,7 @@ class BoxEditing:
         lost = sorted({code for code in copied.codes if code not in by_code})
         if lost:
             raise InputError(
-                f"This project has no class {', '.join(lost[:5])}.",
+                f"This project does not have the class {', '.join(lost[:5])}.",
                 hint="Add it in the panel Classes, then paste again.",
             )
         placed = copied.around(y, x, pixel_size_um=session.pixel_size_um)
@@ -110,14 +110,14 @@ class BoxEditing:
         return made
 
     def duplicate(self, ids: np.ndarray, *, dy_px: float, dx_px: float) -> None:
-        """Copies beside the originals (inside the slide), selected."""
+        """Add copies next to the originals (inside the slide), and select them."""
         if len(ids) == 0:
             return
         rows = self._session.table.get(ids)
         corners = np.stack([rows[name] for name in ("y0", "x0", "y1", "x1")], axis=1)
         shift = np.round([dy_px, dx_px])
         back = self._into_slide(corners + np.tile(shift, 2))
-        if any(back):  # at the slide's end the copies lie on the other side
+        if any(back):  # at the edge of the slide the copies go to the other side
             shift = -shift
             back = self._into_slide(corners + np.tile(shift, 2))
         made = self._project().boxes.duplicate(
@@ -142,7 +142,7 @@ class BoxEditing:
             x0=x0,
             y1=y1,
             x1=x1,
-            state=ReviewState.CONFIRMED,  # drawn by a user: nobody has to confirm it again
+            state=ReviewState.CONFIRMED,  # drawn by a user: it needs no confirmation
         )
         code = session.class_of(session.draw_class_id).code
         box_id = int(project.boxes.add(slide.id, rows, title=f"Draw {code}")[0])
@@ -155,7 +155,7 @@ class BoxEditing:
         self._project().boxes.edit([box_id], title=title, y0=y0, x0=x0, y1=y1, x1=x1)
 
     def click_size_px(self) -> tuple[float, float] | None:
-        """Height and width of the box that one click makes; None where the class to draw has no size of its own."""
+        """Height and width of the box that one click makes; None if the class to draw has no default size."""
         session = self._session
         size_um = session.class_of(session.draw_class_id).box_size_um
         if size_um is None or session.pixel_size_um is None:
@@ -163,7 +163,7 @@ class BoxEditing:
         return max(1.0, round(size_um / session.pixel_size_um[0])), max(1.0, round(size_um / session.pixel_size_um[1]))
 
     def click_box(self, y: float, x: float) -> Box | None:
-        """The box that a click at a place makes, as far as it lies on the slide; None where there is none."""
+        """The box that a click at a position makes, clipped to the slide; None if a click makes none."""
         size, slide = self.click_size_px(), self._session.slide
         if size is None or slide is None:
             return None
@@ -173,7 +173,7 @@ class BoxEditing:
         return box if box[2] > box[0] and box[3] > box[1] else None
 
     def nudge(self, ids: np.ndarray, dy_px: float, dx_px: float) -> None:
-        """Move boxes a little; steps that follow each other quickly are one entry of the history."""
+        """Move boxes a little; steps in quick succession are one entry of the history."""
         project, now = self._project(), time.monotonic()
         last, self._nudged = self._nudged, None
         goes_on = last is not None and last[0] is project and now - last[3] <= NUDGES_S and np.array_equal(last[2], ids)
@@ -183,7 +183,7 @@ class BoxEditing:
     def move_by(self, ids: np.ndarray, dy_px: float, dx_px: float, *, amends: LogEntry | None = None) -> bool:
         """Move boxes together, as far as all of them stay on the slide; returns whether they moved.
 
-        ``amends`` is the command before, where this one goes on with it.
+        ``amends`` is the previous command, if this one continues it.
         """
         if len(ids) == 0:
             return False
@@ -203,7 +203,7 @@ class BoxEditing:
         return True
 
     def possible_move(self, rows: np.ndarray, dy_px: float, dx_px: float) -> tuple[float, float]:
-        """How far boxes can be moved together; what lies beyond the slide's end already may only come back."""
+        """How far boxes can be moved together; those beyond the edge of the slide can only move back."""
         slide = self._session.slide
         if slide is None or len(rows) == 0:
             return 0.0, 0.0
@@ -214,7 +214,7 @@ class BoxEditing:
         )
 
     def _into_slide(self, corners: np.ndarray) -> tuple[float, float]:
-        """The move that brings all of some boxes onto the slide, where there is one."""
+        """The move that brings all of some boxes onto the slide."""
         slide = self._session.slide
         assert slide is not None
         low, high = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)

@@ -1,6 +1,6 @@
-"""Boxes on the clipboard, beside the table that other programs take.
+"""Boxes on the clipboard, in addition to the table for other programs.
 
-What comes back may have been put there by another window or another program: it is checked like an untrusted file.
+The content may come from another window or program: it is checked like an untrusted file.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from microscope_qc.core.outline import Outline
 MIME_TYPE = "application/x-microscope-qc-boxes+json"
 MOST = 100_000
 LARGEST = 64 * 2**20
-NOT_OURS = "The clipboard holds no findings."
+NOT_OURS = "There are no findings on the clipboard."
 
 
 @dataclass(frozen=True, slots=True)
 class CopiedBoxes:
-    """Boxes as they lay on their slide.
+    """Boxes at their positions on their slide.
 
-    ``corners`` is (N, 4) y0, x0, y1, x1 in pixels of that slide; ``attributes`` and ``outlines`` belong to places.
+    ``corners`` is (N, 4) y0, x0, y1, x1 in pixels of that slide; ``attributes`` and ``outlines`` are by index.
     """
 
     corners: np.ndarray
@@ -40,7 +40,7 @@ class CopiedBoxes:
         return len(self.corners)
 
     def to_json(self) -> bytes:
-        """For the clipboard."""
+        """Serialise for the clipboard."""
         return json.dumps(
             {
                 "version": 1,
@@ -55,12 +55,12 @@ class CopiedBoxes:
 
     @classmethod
     def from_json(cls, content: bytes) -> CopiedBoxes:
-        """From the clipboard.
+        """Read from the clipboard.
 
         Raises
         ------
         InputError
-            When it is anything else than what :meth:`to_json` wrote.
+            If it is not what :meth:`to_json` writes.
         """
         try:
             if len(content) > LARGEST:
@@ -82,7 +82,7 @@ class CopiedBoxes:
         return cls(corners, codes, notes, size, attributes, outlines)
 
     def around(self, y: float, x: float, *, pixel_size_um: tuple[float, float] | None) -> CopiedBoxes:
-        """The same boxes with the middle of all at a place of a slide; on another pixel size they keep their um."""
+        """The same boxes centred on a position of a slide; at another pixel size they keep their size in um."""
         factor = (1.0, 1.0)
         if self.pixel_size_um is not None and pixel_size_um is not None:
             factor = tuple(old / new for old, new in zip(self.pixel_size_um, pixel_size_um, strict=True))  # type: ignore[assignment]
@@ -100,7 +100,7 @@ class CopiedBoxes:
         return CopiedBoxes(corners, self.codes, self.notes, pixel_size_um, self.attributes, outlines)
 
     def moved(self, dy: float, dx: float) -> CopiedBoxes:
-        """The same boxes elsewhere."""
+        """The same boxes, moved."""
         outlines = {place: outline.moved(dy, dx) for place, outline in self.outlines.items()}
         corners = self.corners + np.array([dy, dx, dy, dx])
         return CopiedBoxes(corners, self.codes, self.notes, self.pixel_size_um, self.attributes, outlines)
@@ -108,12 +108,12 @@ class CopiedBoxes:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("not a text")
+        raise TypeError("not text")
     return value
 
 
 def _sizes(values: Sequence[float]) -> tuple[float, float]:
     y, x = (float(value) for value in values)
     if not (0 < y < math.inf and 0 < x < math.inf):
-        raise ValueError("no pixel size")
+        raise ValueError("not a pixel size")
     return y, x

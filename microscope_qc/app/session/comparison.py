@@ -1,4 +1,4 @@
-"""Two detections of the slide on screen beside each other: what both found, what only one of them did."""
+"""Comparison of two detections of the slide on screen: what both found, and what only one of them found."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 BOTH, FIRST, SECOND = PARTS = ("both", "first", "second")
 BESIDE = "beside"
-"""What one of the two found where the other did not look."""
+"""What one of the two found outside the scan area of the other."""
 _NUMBERS = {BOTH: 1, FIRST: 2, SECOND: 3}
 _TWIN = 4
 """The second detection's box of a finding that both have."""
 _BESIDE = 5, 6
 """Findings of the first and of the second detection that are not compared."""
 LATER_MS = 150
-"""Findings are matched again this long after the confidence or the findings have changed."""
+"""Delay before findings are matched again after the confidence or the findings changed."""
 
 
 class Comparison(QObject):
-    """Matches the findings of two detections in the background and shows the parts a user wants to see.
+    """Matches the findings of two detections in the background and shows the parts that the user chose.
 
-    Of a finding that both have, the box of the first detection is shown. What is compared follows the confidence
+    For a finding that both have, the box of the first detection is shown. What is compared follows the confidence
     range: a finding that is too weak to be shown in the second detection was found by the first alone. Findings
-    outside the other detection's scan area are not compared; they are counted, and shown when a user wants to see them.
+    outside the other detection's scan area are not compared; they are counted, and shown on request.
     """
 
     changed = Signal()
@@ -48,7 +48,7 @@ class Comparison(QObject):
         self.found: tuple[int, int] | None = None
         self.beside: tuple[int, int] = (0, 0)
         self._same_area = True
-        self._part_of: np.ndarray | None = None  # a number for each id: 0 is in no part
+        self._part_of: np.ndarray | None = None  # a number for each id: 0 is not in any part
         self._generation = 0
         self._busy = self._again = self._applying = False
         self._soon = QTimer(self)
@@ -63,7 +63,7 @@ class Comparison(QObject):
 
     @property
     def partial(self) -> bool:
-        """Whether one of the two looked where the other did not: only what both looked at is compared."""
+        """Whether the scan areas differ: only what both scanned is compared."""
         return not self._same_area or any(self.beside)
 
     @property
@@ -77,7 +77,7 @@ class Comparison(QObject):
         Raises
         ------
         InputError
-            When there is no such detection, or they have no area in common.
+            If there is no such detection, or they have no scan area in common.
         """
         from microscope_qc.workflows.detection.compare import common_area
 
@@ -96,7 +96,7 @@ class Comparison(QObject):
         self._match()
 
     def end(self) -> None:
-        """Show everything again that passes the filter."""
+        """End the comparison: show everything that passes the filter again."""
         if self.runs is None:
             return
         self._generation += 1
@@ -181,7 +181,7 @@ class Comparison(QObject):
     def _on_filter_changed(self) -> None:
         if self.runs is None or self._applying:
             return
-        if self._part_of is not None and not self._session.shown.limited:  # the user asked for everything
+        if self._part_of is not None and not self._session.shown.limited:  # the user chose to see everything
             self.end()
         else:
             self._soon.start()

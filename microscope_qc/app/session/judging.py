@@ -1,4 +1,4 @@
-"""What a user says of findings: whether they are defects, of which class, and whether the SEM visits them."""
+"""Judgements of findings: whether they are defects, their class, and whether the SEM visits them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Judging:
         return self._session.project
 
     def confirm(self, ids: np.ndarray) -> None:
-        """They are defects."""
+        """Confirm findings: they are defects."""
         if len(ids):
             judging.confirm(self._project(), ids)
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
-        """They are none, because of ``reason``."""
+        """Reject findings: they are not defects, because of ``reason``."""
         if len(ids):
             judging.reject(self._project(), ids, reason)
 
@@ -43,32 +43,32 @@ class Judging:
             judging.unreview(self._project(), ids)
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
-        """Give another class."""
+        """Change the class of findings."""
         if len(ids):
             judging.relabel(self._project(), ids, class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
-        """Put findings on the SEM travel list or take them off."""
+        """Add findings to the SEM travel list, or remove them."""
         if len(ids):
             judging.choose(self._project(), ids, chosen)
 
     def set_note(self, ids: np.ndarray, note: str) -> None:
-        """Write a note."""
+        """Set the note of findings."""
         if len(ids):
             judging.set_note(self._project(), ids, note)
 
     # -- the selection -----------------------------------------------------------------------------------------------
 
     def confirm_and_next(self) -> None:
-        """Confirm the selection, then go to the finding that followed it."""
+        """Confirm the selection, then go to the next finding."""
         self._and_next(self.confirm)
 
     def reject_and_next(self, reason: str) -> None:
-        """Reject the selection, then go to the finding that followed it."""
+        """Reject the selection, then go to the next finding."""
         self._and_next(lambda ids: self.reject(ids, reason))
 
     def _and_next(self, judge: Callable[[np.ndarray], None]) -> None:
-        """With several selected the selection stays, so that the user sees what was judged."""
+        """Keep a selection of several, so that the user sees what was judged."""
         ids = self._session.selection.ids
         if len(ids) == 0:
             self._session.notice.emit("Select a finding first.")
@@ -83,7 +83,7 @@ class Judging:
             self._navigation.select_and_centre(following)
 
     def press_class_key(self, key: str) -> None:
-        """Give the class with this digit to the selection, or draw with it when nothing is selected."""
+        """Set the class with this digit for the selection, or as the class to draw when nothing is selected."""
         session = self._session
         wanted = next((item for item in session.classes if item.key == key), None)
         if wanted is None:

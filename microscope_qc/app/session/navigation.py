@@ -1,4 +1,4 @@
-"""Going to findings: next and previous in the order of review, and to those that a history entry or a table names."""
+"""Going to findings: next and previous in review order, or those of a history entry or table row."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Navigation:
-    """Selects findings and has the canvas centre them.
+    """Selects findings and asks the canvas to centre them.
 
-    ``order`` gives the ids in the order of review: by id until a view sorts them otherwise.
+    ``order`` returns the ids in review order: by id until a view sorts them differently.
     """
 
     def __init__(self, session: SessionState) -> None:
@@ -25,17 +25,17 @@ class Navigation:
         self.order: Callable[[], np.ndarray] = self.by_id
 
     def by_id(self) -> np.ndarray:
-        """Ids of the shown findings, as they were made."""
+        """Ids of the shown findings, oldest first."""
         return self._session.shown_rows()["id"].copy()
 
     # -- along the order of review -----------------------------------------------------------------------------------
 
     def next(self) -> None:
-        """Select the next finding of the order and centre it."""
+        """Select the next finding in review order and centre it."""
         self._step(+1)
 
     def previous(self) -> None:
-        """Select the finding before and centre it."""
+        """Select the previous finding and centre it."""
         self._step(-1)
 
     def _step(self, step: int) -> None:
@@ -52,7 +52,7 @@ class Navigation:
         self.select_and_centre(int(order[target]))
 
     def after_current(self) -> int | None:
-        """The finding that follows the current one (asked before a judgement that may hide the current one)."""
+        """The finding after the current one (asked for before a judgement that may hide the current one)."""
         current = self._session.selection.current
         order = np.asarray(self.order(), np.int64)
         place = np.flatnonzero(order == (-1 if current is None else current))
@@ -63,7 +63,7 @@ class Navigation:
     # -- to certain ones ---------------------------------------------------------------------------------------------
 
     def select_and_centre(self, box_id: int) -> None:
-        """Select one box, on another slide if need be, and centre it."""
+        """Select one box, on another slide if needed, and centre it."""
         session = self._session
         if box_id in session.table:
             session.selection.set([box_id], current=box_id)
@@ -81,7 +81,7 @@ class Navigation:
                 continue
             self._go_to(slide_id, box_ids)
             return
-        self._session.notice.emit("These findings do not exist any more.")
+        self._session.notice.emit("These findings no longer exist.")
 
     def _go_to(self, slide_id: int | None, box_ids: Iterable[int]) -> None:
         session = self._session

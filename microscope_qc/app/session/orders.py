@@ -1,4 +1,4 @@
-"""The orders a gallery can have. No Qt."""
+"""The sort orders of the gallery. No Qt."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ORDERS = {
     "position": "By position",
     "newest": "Newest first",
 }
-"""Name of an order and what it is called on screen."""
+"""Name of an order, and its text on screen."""
 
 BAND_UM = 200.0
-"""Reading order goes in bands of this height; exact y would jump left and right at each finding."""
+"""Height of the bands of reading order; with exact y the order would jump left and right."""
 
 
 def columns_of(table: BoxTable) -> dict[str, np.ndarray]:
-    """Copies of the columns that orders look at: a thread may sort them while the table changes."""
+    """Copies of the columns that orders need: a thread may sort them while the table changes."""
     rows, corners = table.rows, table.corners.copy()
     columns = dict(zip(("y0", "x0", "y1", "x1"), corners, strict=True))
     return columns | {name: rows[name].copy() for name in ("id", "class_id", "confidence")}
@@ -54,7 +54,7 @@ def order_rows(
     if name == "largest":
         longest = np.maximum((rows["y1"] - rows["y0"]) * size_y, (rows["x1"] - rows["x0"]) * size_x)
         return np.lexsort((rows["id"], -longest))
-    # what a user drew has no confidence; nobody is surer than a user
+    # what a user drew has no confidence and counts as most certain
     confidence = np.where(np.isnan(rows["confidence"]), 2.0, rows["confidence"])
     if name == "most_confident":
         return np.lexsort((rows["id"], -confidence))
@@ -65,4 +65,4 @@ def order_rows(
         return np.lexsort((rows["id"], rows["x0"] + rows["x1"], band))
     if name == "newest":
         return np.argsort(-rows["id"], kind="stable")
-    raise ValueError(f"no order {name}")
+    raise ValueError(f"unknown order {name}")

@@ -1,4 +1,4 @@
-"""Opening the pixels of slides, in the background where there is a runner for it."""
+"""Opening the pixels of slides, in the background if there is a job runner."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class SlidePixels:
-    """Opens each slide of a project once, and answers for the slide that was asked for last.
+    """Opens each slide of a project once, and reports only on the slide that was requested last.
 
     Parameters
     ----------
     on_opened, on_failed
-        Take the mosaic of that slide, or why it cannot be opened.
+        Called with the mosaic of that slide, or with the reason why it cannot be opened.
     """
 
     def __init__(self, on_opened: Callable[[Mosaic], None], on_failed: Callable[[MicroscopeQCError], None]) -> None:
@@ -28,7 +28,7 @@ class SlidePixels:
         self._asked = 0
 
     def open(self, slide: SlideRecord, jobs: JobRunner | None) -> None:
-        """Open a slide, at once without a runner; what is still on its way for another one is not told any more."""
+        """Open a slide, at once without a runner; results for slides requested earlier are not reported."""
         self.leave()
         if slide.id in self._opened:
             self._on_opened(self._opened[slide.id])
@@ -58,19 +58,19 @@ class SlidePixels:
             take(mosaic)
 
     def keep(self, slide_id: int, mosaic: Mosaic) -> None:
-        """Take the mosaic of a slide that was opened elsewhere."""
+        """Keep the mosaic of a slide that was opened elsewhere."""
         self._opened[slide_id] = mosaic
 
     def leave(self) -> None:
-        """Tell nothing of what is still on its way."""
+        """Do not report on slides that are still being opened."""
         self._asked += 1
 
     def forget(self, slide_id: int) -> None:
-        """Open a slide again when it is shown next: its file is another one, or it is gone."""
+        """Open a slide again when it is next shown: its file changed, or it was removed."""
         self._opened.pop(slide_id, None)
 
     def forget_all(self) -> None:
-        """Another project comes: a slide of the one before that is still on its way must not pass for one of it."""
+        """Forget all slides for a new project: one of the old project must not be taken for one of the new."""
         self.leave()
         self._opened = {}
 

@@ -1,4 +1,4 @@
-"""Ids in an order, and where each one stands. No Qt."""
+"""Ids in an order, and the position of each. No Qt."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 class Places:
-    """Box ids in review order; looking an id up, adding and taking out cost little however many there are."""
+    """Box ids in review order; looking up, adding and removing ids is fast, however many there are."""
 
     def __init__(self, ids: np.ndarray | Sequence[int] = (), by_id: np.ndarray | None = None) -> None:
-        """Take ids in their order; ``by_id`` is their argsort where it was made already (in a worker)."""
+        """Take ids in order; ``by_id`` is their argsort, if a worker has computed it already."""
         self.ids = np.asarray(ids, np.int64)
         self._by_id = np.argsort(self.ids) if by_id is None else by_id
 
@@ -19,7 +19,7 @@ class Places:
         return len(self.ids)
 
     def of(self, ids: np.ndarray) -> np.ndarray:
-        """Where each of some ids stands, -1 for one that is not there."""
+        """Positions of some ids, -1 for those that are not in the list."""
         wanted = np.asarray(ids, np.int64)
         if len(self.ids) == 0:
             return np.full(len(wanted), -1, np.int64)
@@ -28,7 +28,7 @@ class Places:
         return np.where(self.ids[found] == wanted, found, -1)
 
     def append(self, ids: np.ndarray) -> None:
-        """Put new ids behind the others."""
+        """Append new ids."""
         new = np.asarray(ids, np.int64)
         start = len(self.ids)
         order = np.argsort(new)
@@ -37,7 +37,7 @@ class Places:
         self.ids = np.concatenate([self.ids, new])
 
     def remove(self, places: np.ndarray) -> None:
-        """Take out what stands at some places."""
+        """Remove the ids at some positions."""
         keep = np.ones(len(self.ids), bool)
         keep[places] = False
         self.ids = self.ids[keep]

@@ -1,4 +1,4 @@
-"""The findings of the slide on screen in review order: one list that gallery, review page and "next" share."""
+"""The findings of the slide on screen in review order: one list shared by gallery, review page and "next"."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
 BOX_ID = int(Qt.ItemDataRole.UserRole)
 LIVE_SORT_MS = 250
-"""Findings that come while nobody reviews are sorted in at most this often."""
+"""New findings are sorted in at most this often, while nobody is reviewing."""
 AT_ONCE = 5_000
-"""More findings than this are sorted in a thread; until it is done the order before stays on screen."""
+"""More findings than this are sorted in a thread; the previous order stays on screen until it is done."""
 ONE_BY_ONE = 50
 
 
 class FindingModel(QAbstractListModel):
-    """Ids of the shown findings, in an order that stays put while a user reviews.
+    """Ids of the shown findings, in an order that does not change while a user reviews.
 
     Sorting happens when the filter, the order, the classes or the slide change, and on :meth:`sort_again`. A finding
     that is judged keeps its place, even if the filter would now hide it. New findings are sorted in while nobody has
-    reviewed anything since the last sort; afterwards they are put behind the others.
+    reviewed anything since the last sort; after that they are appended.
 
-    Whoever acts on the order (a key, "next") gets the one that is true now: a sort under way is then done at once.
+    Whatever acts on the order (a key, "next") gets the current one: a sort in progress is then finished at once.
     """
 
     order_changed = Signal()
@@ -52,7 +52,7 @@ class FindingModel(QAbstractListModel):
         self._work = NewestWork("gallery", self)
         self._came: list[np.ndarray] = []  # while a sort is under way
         self._gone = False
-        self.taking_out = False  # views choose another current cell then: that is no wish of a user
+        self.taking_out = False  # views then choose another current cell, which is not a choice of the user
         self._live = QTimer(self)
         self._live.setSingleShot(True)
         self._live.setInterval(LIVE_SORT_MS)
@@ -66,11 +66,11 @@ class FindingModel(QAbstractListModel):
         self._on_project_changed()
         self.sort_again()
 
-    # -- what views ask ----------------------------------------------------------------------------------------------
+    # -- for the views -----------------------------------------------------------------------------------------------
 
     @property
     def ids(self) -> list[int]:
-        """Box ids in the order that is true now (read it, do not change it)."""
+        """Box ids in the current order (read only)."""
         self.settle()
         if self._list is None:
             self._list = self._places.ids.tolist()
@@ -78,7 +78,7 @@ class FindingModel(QAbstractListModel):
 
     @property
     def count(self) -> int:
-        """How many findings stand in the list that is on screen."""
+        """Number of findings in the list on screen."""
         return len(self._places)
 
     @property
@@ -93,53 +93,53 @@ class FindingModel(QAbstractListModel):
 
     @property
     def appended(self) -> int:
-        """How many new findings stand behind the sorted ones."""
+        """Number of new findings appended to the sorted ones."""
         return self._appended
 
     @property
     def stale(self) -> bool:
-        """Whether judgements or new findings came since the last sort."""
+        """Whether there were judgements or new findings since the last sort."""
         return bool(self._appended or self._changed)
 
     @property
     def sorting(self) -> bool:
-        """Whether another order is on its way."""
+        """Whether a sort is in progress."""
         return self._work.busy("sort")
 
     def order_ids(self) -> np.ndarray:
-        """Ids in their order, those a later edit removed left out."""
+        """Ids in order, without those removed by a later edit."""
         self.settle()
         return self._places.ids
 
     def id_at(self, row: int) -> int:
-        """The finding at a place on screen."""
+        """The finding at a position on screen."""
         return int(self._places.ids[row])
 
     def ids_between(self, first: int, last: int) -> np.ndarray:
-        """The findings from one place on screen to another, both included."""
+        """The findings from one position on screen to another, both included."""
         return self._places.ids[first : last + 1]
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
-        """Sorted places on screen of those of some findings that are shown."""
+        """Sorted positions on screen of some findings; those not shown are left out."""
         found = self._places.of(ids)
         return np.sort(found[found >= 0])
 
     def row_of(self, box_id: int | None) -> int | None:
-        """Place of a finding on screen, or None when it is not shown."""
+        """Position of a finding on screen, or None if it is not shown."""
         place = -1 if box_id is None else int(self._places.of(np.array([box_id]))[0])
         return None if place < 0 else place
 
     def box(self, box_id: int) -> np.void | None:
-        """Row of a box in the table, or None when it is gone."""
+        """Row of a box in the table, or None if it was deleted."""
         table = self._session.table
         return table.get([box_id])[0] if box_id in table else None
 
     def rowCount(self, parent: Index = NOWHERE) -> int:
-        """Qt: how many findings."""
+        """Qt: number of findings."""
         return 0 if parent.isValid() else len(self._places)
 
     def data(self, index: Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
-        """Qt: id, words for a screen reader, tooltip."""
+        """Qt: id, text for a screen reader, tooltip."""
         if not index.isValid() or not 0 <= index.row() < len(self._places):
             return None
         box_id = self.id_at(index.row())
@@ -163,7 +163,7 @@ class FindingModel(QAbstractListModel):
         self.order_changed.emit()
 
     def sort_again(self) -> None:
-        """Compute the order from what is shown now: at once for few findings, else in a thread."""
+        """Sort what is shown now: at once for few findings, else in a thread."""
         self._live.stop()
         self._classes = {item.id: item for item in self._session.classes}
         self._reviewing = False
@@ -188,7 +188,7 @@ class FindingModel(QAbstractListModel):
         self.stale_changed.emit()
 
     def settle(self) -> None:
-        """Finish a sort that is under way, here and now: somebody is about to act on the order."""
+        """Finish a sort in progress at once, because something is about to act on the order."""
         if self.sorting:
             self._sort_now()
 
@@ -210,7 +210,7 @@ class FindingModel(QAbstractListModel):
     def _on_sorted(self, made: tuple[Places, float]) -> None:
         places, took = made
         self._live.setInterval(max(self._live.interval(), round(4_000 * took)))
-        if self._gone:  # some went while the thread was at it
+        if self._gone:  # some were deleted in the meantime
             places.remove(np.flatnonzero(~self._session.table.has(places.ids)))
         came, self._came = self._came, []
         self._take(places)
@@ -228,7 +228,7 @@ class FindingModel(QAbstractListModel):
         self.stale_changed.emit()
 
     def start_review(self) -> None:
-        """From now on nothing moves until the next sort."""
+        """Keep the order as it is until the next sort."""
         if self._live.isActive():
             self.sort_again()
         self.settle()
@@ -243,12 +243,12 @@ class FindingModel(QAbstractListModel):
         self.order_changed.emit()
 
     def _on_slide_changed(self) -> None:
-        """Nothing of the slide before stays on screen while the findings of this one are sorted."""
+        """Show nothing of the previous slide while the findings of this one are sorted."""
         self._take(Places())
         self.sort_again()
 
     def _on_slides_changed(self) -> None:
-        # a pixel size that was set or a place that changed: sizes in µm read differently
+        # a pixel size or a path changed: the texts with sizes in µm change too
         self._repaint_all()
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
@@ -278,7 +278,7 @@ class FindingModel(QAbstractListModel):
             self.stale_changed.emit()
 
     def _append(self, ids: np.ndarray) -> None:
-        """Put those of some findings that are shown and not in the list yet behind the others."""
+        """Append those of some findings that are shown and not in the list yet."""
         table = self._session.table
         ids = ids[table.has(ids)]
         ids = ids[(self._places.of(ids) < 0) & self._session.shown_mask()[table.rows_of(ids)]] if len(ids) else ids
@@ -329,6 +329,6 @@ def sorted_places(
     classes: list[DefectClass],
     pixel_size_um: tuple[float, float] | None,
 ) -> Places:
-    """The shown ones of some boxes in the order called ``name`` (any thread)."""
+    """The shown boxes in the order called ``name`` (any thread)."""
     shown = columns if mask.all() else {column: values[mask] for column, values in columns.items()}
     return Places(shown["id"][order_rows(shown, name, classes=classes, pixel_size_um=pixel_size_um)])

@@ -1,4 +1,4 @@
-"""The score map of a detection: read in the background, again and again while the detection goes on."""
+"""The score map of a detection: read in the background, repeatedly while the detection is running."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import RunRecord
 
 LONGEST_PX = 1536
-"""About as many as the canvas has: more would take longer to reach the graphics card, and nobody would see them."""
+"""About as many as the canvas has: more would take longer to upload and could not be seen."""
 AGAIN_MS = 1000
 LATER_MS = 120
 FINER_FROM_POINTS = 2.0
-"""Joined cells that are larger on screen are read one by one where the canvas looks."""
+"""Joined cells larger than this on screen are read one by one in the visible part."""
 NO_MAP = (
-    "This detection keeps no score map: its model marks findings only. Models that judge the slide piece by piece do."
+    "This detection has no score map: its model only marks findings. Models that score the slide tile by tile have one."
 )
 SELECT = "Select a detection."
 
@@ -36,7 +36,7 @@ class ScorePicture:
     """Pixels (rows, columns, 4) uint8 over the slide, places in full-resolution slide pixels.
 
     ``origin_px``, ``cell_px`` (y, x): corner of the first pixel and size of each. ``bounds_px``: y0, x0, y1, x1 of what
-    is shown of them; the outer cells reach beyond the area that was looked at. ``joined``: each is several cells.
+    is shown of them; the outer cells extend beyond the scan area. ``joined``: each is several cells.
     """
 
     pixels: np.ndarray
@@ -48,7 +48,7 @@ class ScorePicture:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What was found in a run's folder: the classes of its map, None where it has none, and the picture asked for."""
+    """What was read from a run's folder: the classes of its map, None without a map, and the picture asked for."""
 
     classes: tuple[str, ...] | None
     picture: ScorePicture | None = None
@@ -56,9 +56,9 @@ class _Reading:
 
 
 class ScoreMap(QObject):
-    """Which detection's scores are shown over the slide, of which class and how strongly.
+    """The detection whose scores are shown over the slide, for which class and how opaque.
 
-    ``changed``: something is to be drawn otherwise. ``state_changed``: another detection, or whether it has a map.
+    ``changed``: redraw. ``state_changed``: another detection, or whether it has a map.
     """
 
     changed = Signal()
@@ -90,7 +90,7 @@ class ScoreMap(QObject):
 
     @property
     def there(self) -> bool:
-        """Whether the detection has a map, as far as is known."""
+        """Whether the detection is known to have a map."""
         return self.run is not None and not self.why_not
 
     @property
@@ -99,7 +99,7 @@ class ScoreMap(QObject):
         return self.wanted and self.there and self.whole is not None
 
     def show_run(self, run: RunRecord | None, *, live: bool = False) -> None:
-        """Take another detection; ``live`` while it goes on, and its map grows."""
+        """Show another detection; ``live`` while it is running and its map grows."""
         same = run is not None and self.run is not None and run.folder == self.run.folder
         same_pace = live == self._live
         self.run, self._live = run, live
@@ -127,12 +127,12 @@ class ScoreMap(QObject):
             self.read()
 
     def set_strength(self, strength: float) -> None:
-        """How strongly the layer is drawn, 0 to 1."""
+        """Set the opacity of the layer, 0 to 1."""
         self.strength = min(max(strength, 0.0), 1.0)
         self.changed.emit()
 
-    def look(self, bounds: Bounds, zoom: float) -> None:
-        """Where the canvas looks: y0, x0, y1, x1 in slide pixels, and screen points per slide pixel."""
+    def set_view(self, bounds: Bounds, zoom: float) -> None:
+        """Set the visible part of the slide: y0, x0, y1, x1 in slide pixels, and screen points per slide pixel."""
         self._view = (bounds, zoom)
         if self.shown and self.whole is not None and self.whole.joined:
             self._closer.start()
@@ -140,7 +140,7 @@ class ScoreMap(QObject):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def read(self) -> None:
-        """Look into the folder of the detection, in the background."""
+        """Read the folder of the detection in the background."""
         run = self.run
         if run is None or self._jobs.closed:
             return
@@ -184,7 +184,7 @@ class ScoreMap(QObject):
             self.read()
 
     def _read_detail(self) -> None:
-        """Single cells where the canvas looks, when the map as a whole joins them and that can be seen."""
+        """Read single cells in the visible part, if the whole map joins them and the difference is visible."""
         run, whole = self.run, self.whole
         if run is None or whole is None or self._view is None or not self.wanted or self._jobs.closed:
             return
@@ -224,7 +224,7 @@ class ScoreMap(QObject):
 def _read(
     run: RunRecord, label: int | None, *, wanted: bool, region: Region | None = None, top: float | None = None
 ) -> _Reading:
-    """Read and colour what a run's folder holds by now (any thread)."""
+    """Read and colour what a run's folder contains so far (any thread)."""
     from microscope_qc.project.runs.heatmap import HeatMap
 
     found = HeatMap.open(run.folder)

@@ -1,4 +1,4 @@
-"""What of a slide has been looked at, as a coarse grid."""
+"""The parts of a slide that have been viewed, as a coarse grid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELLS = 256
 
 
 class SeenMap:
-    """A grid of square cells over a slide; a cell is seen when its middle was looked at.
+    """A grid of square cells over a slide; a cell counts as seen when its middle was viewed.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class SeenMap:
 
     @property
     def share(self) -> float:
-        """Part of the slide that has been looked at, 0 to 1."""
+        """Share of the slide that has been viewed, 0 to 1."""
         return float(self.cells.mean())
 
     def mark(self, y0: float, x0: float, y1: float, x1: float) -> bool:
@@ -50,7 +50,7 @@ class SeenMap:
         return True
 
     def clear(self) -> None:
-        """Nothing has been looked at."""
+        """Mark everything as not seen."""
         self.cells[:] = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,23 +59,23 @@ class SeenMap:
         return {"shape": list(self.cells.shape), "cells": base64.b64encode(packed).decode("ascii")}
 
     def take_dict(self, values: dict[str, Any]) -> None:
-        """Take the cells of :meth:`to_dict`.
+        """Restore the cells from :meth:`to_dict`.
 
         Raises
         ------
         InputError
-            When they are not cells of a grid of this size.
+            If they are not the cells of a grid of this size.
         """
         try:
             if list(values["shape"]) != list(self.cells.shape):
-                raise InputError("What has been looked at belongs to a slide of another size.")
+                raise InputError("The stored viewed areas belong to a slide of another size.")
             size = (self.cells.size + 7) // 8
             packed = zlib.decompressobj().decompress(base64.b64decode(values["cells"], validate=True), size + 1)
             if len(packed) != size:
-                raise InputError("What has been looked at cannot be read.")
+                raise InputError("The stored viewed areas cannot be read.")
         except (KeyError, TypeError, ValueError, zlib.error, binascii.Error) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError("What has been looked at cannot be read.") from error
+            raise InputError("The stored viewed areas cannot be read.") from error
         bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=self.cells.size)
         self.cells[:] = bits.reshape(self.cells.shape).astype(np.bool_)

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 
 class Selection:
-    """The selected boxes of the slide on screen; ``current`` is the one the defect card describes."""
+    """The selected boxes of the slide on screen; ``current`` is the one described on the finding panel."""
 
     changed: ClassVar[Signal] = Signal()
 
@@ -39,12 +39,12 @@ class Selection:
         self.changed.emit()
 
     def toggle(self, box_id: int) -> None:
-        """Add a box to the selection or take it out."""
+        """Add a box to the selection, or remove it."""
         if box_id in self:
             self.set(self.ids[self.ids != box_id])
         else:
             self.set(np.append(self.ids, box_id), current=box_id)
 
     def clear(self) -> None:
-        """Select nothing."""
+        """Clear the selection."""
         self.set(np.empty(0, np.int64))

@@ -1,4 +1,4 @@
-"""One window's state with what its user can do: edit, judge, navigate, undo.
+"""The state of one window and what its user can do: edit, judge, navigate, undo.
 
 Views listen to the signals of the state and call the commands here; no view calls another view.
 """
@@ -31,7 +31,7 @@ class Session(SessionState):
 
     @property
     def findings(self) -> FindingModel:
-        """The shown findings in the order of review, which "next" follows from here on; made when first asked for."""
+        """The shown findings in review order, which "next" then follows; created on first use."""
         if self._findings is None:
             from microscope_qc.app.session.review_order import FindingModel
 

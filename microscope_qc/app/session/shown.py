@@ -18,9 +18,9 @@ STATES = len(ReviewState)
 
 
 class ShownBoxes:
-    """The answer for every row of one slide's table; asking costs nothing until something changes.
+    """Whether each row of one slide's table is shown, cached until something changes.
 
-    Whoever holds it says which slide is on screen (:meth:`show`) and what has changed (:meth:`forget`,
+    Its owner says which slide is on screen (:meth:`show`) and what has changed (:meth:`forget`,
     :meth:`follow`).
     """
 
@@ -38,7 +38,7 @@ class ShownBoxes:
         self._limit_of: BoxTable | None = None
 
     def show(self, project: Project | None, slide_id: int | None, table: BoxTable) -> None:
-        """Answer for another slide: its project's filter, its boxes."""
+        """Switch to another slide: its project's filter, its boxes."""
         self._project, self._slide_id, self._table = project, slide_id, table
         self.forget()
 
@@ -48,9 +48,9 @@ class ShownBoxes:
         return self._limit is not None and self._limit_of is self._table
 
     def limit(self, ids: np.ndarray | None) -> None:
-        """Of the boxes on this slide that pass the filter show only these, whatever detections are switched off.
+        """Show only these of the boxes that pass the filter on this slide, even if their detections are switched off.
 
-        None lifts it. Exports do not follow it: it belongs to the window, not to the project.
+        None removes the limit. It does not apply to exports: it belongs to the window, not to the project.
         """
         if ids is None and self._limit is None:
             return
@@ -63,7 +63,7 @@ class ShownBoxes:
         self.limit_changed.emit()
 
     def passes(self, rows: np.ndarray, *, limited: bool = True) -> np.ndarray:
-        """One boolean for each of some rows of the slide on screen; without the limit where ``limited`` is False."""
+        """One boolean for each of some rows of the slide on screen; ``limited=False`` ignores the limit."""
         passing = self._inclusion().mask(rows, rejected=True) & self._filter().mask(rows)
         if limited and self.limited and self._limit is not None:
             ids, last = rows["id"], len(self._limit) - 1
@@ -71,11 +71,11 @@ class ShownBoxes:
         return passing
 
     def forget(self) -> None:
-        """The filter or what it looks at has changed as a whole."""
+        """Recompute everything: the filter or its data changed as a whole."""
         self._mask = self._rows = self._counts = None
 
     def follow(self, change: BoxChange) -> None:
-        """Boxes of the table have changed."""
+        """Update the boxes of the table that changed."""
         self._rows = self._counts = None
         mask, table = self._mask, self._table
         if mask is None:
@@ -95,11 +95,11 @@ class ShownBoxes:
             self._ids = np.insert(self._ids, before, change.ids)
             self._mask = np.insert(mask, before, answers)
         else:
-            self._mask = mask.copy()  # somebody may be looking through the one before
+            self._mask = mask.copy()  # the old array may be in use elsewhere
             self._mask[places] = answers
 
     def mask(self) -> np.ndarray:
-        """One boolean for each row of the table. Read it, do not write to it."""
+        """One boolean for each row of the table. Read only."""
         rows = self._table.rows
         if self._mask is None or len(self._mask) != len(rows):
             self._ids = np.ascontiguousarray(rows["id"])
@@ -107,7 +107,7 @@ class ShownBoxes:
         return self._mask
 
     def rows(self) -> np.ndarray:
-        """The rows that are shown: a copy for all who ask, which cannot be written to."""
+        """The rows that are shown: one shared copy, read-only."""
         if self._rows is None:
             rows, mask = self._table.rows, self.mask()
             self._rows = rows[mask] if len(rows) else np.zeros(0, BOX_DTYPE)
@@ -115,7 +115,7 @@ class ShownBoxes:
         return self._rows
 
     def counts(self) -> np.ndarray:
-        """How many boxes of each class id and state are shown, shape (classes, states): one count for all who ask."""
+        """How many boxes of each class id and state are shown, shape (classes, states): counted once."""
         if self._counts is None:
             table, mask = self._table, self.mask()
             keys = (table.class_ids * STATES + table.states)[mask]
@@ -125,7 +125,7 @@ class ShownBoxes:
         return self._counts
 
     def class_counts(self) -> dict[int, int]:
-        """How many boxes of each class are shown; classes without any are left out."""
+        """Number of shown boxes of each class; classes without any are left out."""
         total = self.counts().sum(axis=1)
         return {number: int(total[number]) for number in np.flatnonzero(total).tolist()}
 
@@ -142,6 +142,6 @@ class ShownBoxes:
         known = project.filters.current
         if self.limited:
             known = replace(known, found_by=None)
-        if known.text or known.size_um is not None:  # the facts are gathered from all boxes
+        if known.text or known.size_um is not None:  # these need facts about all boxes
             return replace(known, facts=project.boxes.facts(slide_id))
         return known

@@ -1,6 +1,6 @@
-"""How a user looks at a slide: brightness and contrast, bookmarks, what has been looked at, the measured line.
+"""How a slide is shown to the user: brightness and contrast, bookmarks, viewed areas, the measured line.
 
-Kept with the project, one entry per slide; not part of undo. Changes are written together after a moment; a project
+Kept with the project, one entry per slide; not part of undo. Changes are saved together after a moment; a project
 that is open for reading keeps them for as long as it is open.
 """
 
@@ -49,14 +49,14 @@ class Measurement:
         return math.hypot((self.y1 - self.y0) * pixel_size_um[0], (self.x1 - self.x0) * pixel_size_um[1])
 
     def angle_deg(self, pixel_size_um: tuple[float, float] | None = None) -> float:
-        """Slope against the horizontal in degrees, above -90 up to 90: positive where it rises to the right."""
+        """Angle to the horizontal in degrees, above -90 up to 90: positive if the line rises to the right."""
         sy, sx = pixel_size_um or (1.0, 1.0)
         angle = math.degrees(math.atan2((self.y0 - self.y1) * sy, (self.x1 - self.x0) * sx))
         turned = angle - 180.0 if angle > 90.0 else angle + 180.0 if angle <= -90.0 else angle
         return turned + 0.0  # no -0
 
     def words(self, pixel_size_um: tuple[float, float] | None) -> str:
-        """Length and angle as they stand at the line."""
+        """Length and angle as they are shown at the line."""
         pixels, angle = f"{number_text(self.length_px, 1)} px", degrees_text(self.angle_deg(pixel_size_um))
         if pixel_size_um is None:
             return f"{pixels}   {angle}"
@@ -65,7 +65,7 @@ class Measurement:
 
 @dataclass(slots=True)
 class _State:
-    """What is known about one slide; the flags say what the project does not hold yet."""
+    """The view state of one slide; the flags say what is not saved in the project yet."""
 
     seen: SeenMap
     display: DisplaySettings = field(default_factory=DisplaySettings)
@@ -76,15 +76,15 @@ class _State:
 
 
 class SlideView(QObject):
-    """The state of the slide on screen; whoever holds it says which slide that is (:meth:`show`).
+    """The view state of the slide on screen; its owner says which slide that is (:meth:`show`).
 
     ``display_changed`` carries the new :class:`DisplaySettings`, at most once per screen refresh while something is
-    dragged. The other signals carry nothing. All of them are also sent when another slide comes on screen.
+    dragged. The other signals carry nothing. All of them are also sent when another slide is shown.
 
     Parameters
     ----------
     say
-        Takes a sentence for the user.
+        Called with a sentence for the user.
     """
 
     display_changed = Signal(object)
@@ -115,7 +115,7 @@ class SlideView(QObject):
     # -- the slide on screen -----------------------------------------------------------------------------------------
 
     def show(self, project: Project | None, slide: SlideRecord | None) -> None:
-        """Take another slide; what is not stored yet of the one before is stored first."""
+        """Switch to another slide, after saving what is not stored yet of the previous one."""
         self.save()
         if project is not self._project:
             self._states.clear()
@@ -133,7 +133,7 @@ class SlideView(QObject):
             signal.emit()
 
     def save(self) -> None:
-        """Write now what is not stored yet; what cannot be written is kept in memory and said once."""
+        """Save now what is not stored yet; what cannot be saved is kept in memory, and the user is told once."""
         self._save.stop()
         project = self._project
         if project is None or project.read_only:
@@ -148,7 +148,7 @@ class SlideView(QObject):
                     state.seen_dirty = False
             except MicroscopeQCError as error:
                 log.warning("view of slide %s not stored: %s", slide_id, error)
-                self._say(f"How this slide is shown could not be stored: {error}")
+                self._say(f"The display of this slide could not be saved: {error}")
                 return
 
     def _touch(self, *, seen: bool = False) -> None:
@@ -158,7 +158,7 @@ class SlideView(QObject):
             self._state.seen_dirty = True
         else:
             self._state.view_dirty = True
-        if not self._save.isActive():  # not restarted: a long drag is stored while it goes on
+        if not self._save.isActive():  # not restarted: a long drag is saved while it lasts
             self._save.start()
 
     # -- brightness and contrast -------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class SlideView(QObject):
         return self._state.display
 
     def set_display(self, display: DisplaySettings) -> None:
-        """Show it otherwise."""
+        """Change how the slide on screen is shown."""
         if self._slide_id is None or display == self._state.display:
             return
         self._state.display = display
@@ -231,32 +231,32 @@ class SlideView(QObject):
         self._touch()
         self.bookmarks_changed.emit()
 
-    # -- what has been looked at -------------------------------------------------------------------------------------
+    # -- viewed areas -----------------------------------------------------------------------------------------------
 
     @property
     def seen(self) -> SeenMap:
-        """What of the slide on screen has been looked at; changed only through this object."""
+        """The viewed areas of the slide on screen; changed only through this object."""
         return self._state.seen
 
     def mark_seen(self, y0: float, x0: float, y1: float, x1: float) -> None:
-        """A rectangle in slide pixels has been looked at."""
+        """Mark a rectangle in slide pixels as viewed."""
         if self._slide_id is not None and self._state.seen.mark(y0, x0, y1, x1):
             self._touch(seen=True)
             self.seen_changed.emit()
 
     def forget_seen(self) -> None:
-        """Nothing of this slide has been looked at."""
+        """Mark nothing of this slide as viewed."""
         self._state.seen.clear()
         self._touch(seen=True)
         self.seen_changed.emit()
 
     @property
     def veil(self) -> bool:
-        """Whether what has not been looked at is veiled on the map."""
+        """Whether what has not been viewed is dimmed on the map."""
         return self._veil
 
     def set_veil(self, shown: bool) -> None:
-        """Show or hide the veil."""
+        """Dim what has not been viewed on the map, or not."""
         if shown != self._veil:
             self._veil = shown
             self.veil_changed.emit(shown)
@@ -265,7 +265,7 @@ class SlideView(QObject):
 
     @property
     def measurement(self) -> Measurement | None:
-        """The line that was measured last; it goes with the slide and is not stored."""
+        """The line that was measured last; it is dropped with the slide and not saved."""
         return self._measurement
 
     def set_measurement(self, measurement: Measurement | None) -> None:
@@ -280,7 +280,7 @@ class SlideView(QObject):
         return self._state.no_conversion
 
     def refuse_conversion(self) -> None:
-        """Do not offer it again for this slide."""
+        """Do not offer a conversion of this slide again."""
         self._state.no_conversion = True
         self._touch()
 

@@ -1,6 +1,6 @@
-"""What a window is looking at: project, slide and pixels, selection, tool, class to draw, and what the filter shows.
+"""The state of a window: project, slide and pixels, selection, tool, class to draw, and what the filter shows.
 
-Views hold this to listen and to ask; the commands of a user stand above it, in :mod:`session`. All of it lives in the
+Views listen to it and read it; the user's commands are built on it, in :mod:`session`. All of it belongs to the
 window's thread.
 """
 
@@ -33,8 +33,8 @@ TOOLS = ("select", "draw", "mark", "measure", "length", "grey")
 class SessionState:
     """The evented state of one window.
 
-    Signals named like those of :class:`~microscope_qc.project.events.ProjectEvents` tell of the open project, whichever
-    that is.
+    Signals named like those of :class:`~microscope_qc.project.events.ProjectEvents` report on whichever project is
+    open.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class SessionState:
     tool_changed: ClassVar[Signal] = Signal(str)
     draw_class_changed: ClassVar[Signal] = Signal(int)
     centre_requested: ClassVar[Signal] = Signal(int)  # box id; the canvas goes there
-    area_requested: ClassVar[Signal] = Signal(tuple)  # y0, x0, y1, x1; the canvas brings it into sight
+    area_requested: ClassVar[Signal] = Signal(tuple)  # y0, x0, y1, x1; the canvas brings it into view
     line_drawn: ClassVar[Signal] = Signal(float)  # length in slide pixels, by the tool "measure"
     mark_placed: ClassVar[Signal] = Signal(float, float)  # y, x in slide pixels
     notice: ClassVar[Signal] = Signal(str)  # a short sentence for a toast
@@ -70,7 +70,7 @@ class SessionState:
         self.project: Project | None = None
         self.slide: SlideRecord | None = None
         self.mosaic: Mosaic | None = None
-        self.ahead: Mosaic | None = None  # on screen while its project is still being made
+        self.ahead: Mosaic | None = None  # on screen while its project is still being created
         self.mosaic_error: MicroscopeQCError | None = None
         self.selection = Selection()
         self.tool = "select"
@@ -86,7 +86,7 @@ class SessionState:
     # -- project and slide -------------------------------------------------------------------------------------------
 
     def set_project(self, project: Project | None) -> None:
-        """Show another project (the one before is closed) and its first slide."""
+        """Show another project (the previous one is closed) and the slide it was left on."""
         if self.project is not None:
             self._leave_project(self.project)
         self.project = project
@@ -107,7 +107,7 @@ class SessionState:
         if self.slide is not None and not project.read_only:
             project.settings.set("last_slide", self.slide.id)
         self.show_slide(None)
-        self.slide_view.show(None, None)  # what could not be stored cannot be later either
+        self.slide_view.show(None, None)  # what could not be saved cannot be saved later either
         self._pixels.forget_all()
         self.ahead = None
         self.project = None
@@ -126,7 +126,7 @@ class SessionState:
             self.slide = self.project.slides.by_id(slide_id)
             self._table = self.project.boxes.table(slide_id)
             self._table.changed.connect(self._on_table_changed)
-        # before anybody hears of the slide: whoever does finds what is shown of it, and how
+        # before the signal: its listeners need what is shown of the slide, and how
         self.shown.show(self.project, None if self.slide is None else self.slide.id, self.table)
         self.slide_view.show(self.project, self.slide)
         self.slide_changed.emit()
@@ -139,7 +139,7 @@ class SessionState:
         self._pixels.open(slide, self.jobs)
 
     def shows_ahead(self, slide: SlideRecord) -> bool:
-        """Whether the pixels of a slide are on screen since before there was a project."""
+        """Whether the pixels of a slide were shown before its project was opened."""
         ahead = self.ahead
         if ahead is None or ahead.path.absolute() != slide.path.absolute() or slide.scene not in (None, ahead.name):
             return False
@@ -162,16 +162,16 @@ class SessionState:
 
     @property
     def inclusion(self) -> Inclusion:
-        """Which boxes count; others are not shown either."""
+        """Which boxes count; the others are not shown either."""
         return Inclusion() if self.project is None else self.project.inclusion.current
 
     def set_confidence_limit(self, limit: float, *, amends: LogEntry | None = None) -> LogEntry | None:
-        """Change from which confidence findings count; see :meth:`~.InclusionPart.set_limit`."""
+        """Set the confidence from which findings count; see :meth:`~.InclusionPart.set_limit`."""
         return None if self.project is None else self.project.inclusion.set_limit(limit, amends=amends)
 
     @property
     def filter(self) -> BoxFilter:
-        """Which of the boxes that count are shown of the slide on screen."""
+        """The filter of the boxes that count, with what it needs of the slide on screen."""
         if self.project is None:
             return BoxFilter()
         known = self.project.filters.current
@@ -205,11 +205,11 @@ class SessionState:
 
     @property
     def classes(self) -> list[DefectClass]:
-        """Classes of the project, in their order."""
+        """Classes of the project, in order."""
         return list(self.project.classes) if self.project is not None else []
 
     def class_of(self, class_id: int) -> DefectClass:
-        """The class with this number; one that is gone shows as "?"."""
+        """The class with this id; a deleted one is shown as "?"."""
         for defect_class in self.classes:
             if defect_class.id == class_id:
                 return defect_class
@@ -224,19 +224,19 @@ class SessionState:
 
     @property
     def can_write(self) -> bool:
-        """Whether there is a project that this window owns."""
+        """Whether this window may change the open project."""
         return self.project is not None and not self.project.read_only
 
     def why_not_write(self) -> str:
-        """Why nothing can be changed here, "" when it can: actions and buttons say it."""
+        """Why nothing can be changed, "" if it can; shown by actions and buttons."""
         if self.project is None:
             return "Open a slide or a project first."
         if self.project.is_writing:
-            return "A large step is just being written; wait a moment."
+            return "A large change is being written; wait a moment."
         return "" if self.can_write else f"Read only: {self._owner_words}."
 
     def refresh_owner(self) -> bool:
-        """Look again who writes a project open for reading (a small file is read); True while somebody does."""
+        """Check who is writing to a project open for reading (reads a small file); True while someone is."""
         owner = self.project.owner if self.project is not None and self.project.read_only else None
         self._owner_words = owner_words(owner)
         return owner is not None
@@ -244,9 +244,9 @@ class SessionState:
     # -- tools -------------------------------------------------------------------------------------------------------
 
     def set_tool(self, tool: str) -> None:
-        """Take up "select", "draw", "mark", "measure" (a line along a scale bar), "length" or "grey" (a grey place)."""
+        """Choose "select", "draw", "mark", "measure" (a line along a scale bar), "length" or "grey" (a grey area)."""
         if tool not in TOOLS:
-            raise ValueError(f"no tool {tool!r}")
+            raise ValueError(f"unknown tool {tool!r}")
         if tool != self.tool:
             self.tool = tool
             self.tool_changed.emit(tool)
@@ -260,7 +260,7 @@ class SessionState:
     # -- what the project says ---------------------------------------------------------------------------------------
 
     def _on_project_event(self, event: EmissionInfo) -> None:
-        """Come up to date, then tell under the same name."""
+        """Update the state, then send the signal of the same name."""
         name = event.signal.name
         if name == "classes_changed":
             self._take_classes()
@@ -307,8 +307,8 @@ class SessionState:
 def owner_words(owner: dict[str, Any] | None) -> str:
     """Who writes a project, and since when."""
     if owner is None:
-        return "its folder cannot be written"
+        return "its folder is not writable"
     place = "window" if owner.get("program") == "window" else "command"
     since = str(owner.get("since", ""))[:16].replace("T", " ")
-    who = f"{owner.get('user', 'somebody')} on {owner.get('host', 'another machine')} writes to it"
+    who = f"{owner.get('user', 'someone')} on {owner.get('host', 'another machine')} is writing to it"
     return f"{who} (in a {place})" + (f" since {since}" if since else "")

@@ -1,4 +1,4 @@
-"""Undo and redo in the window: what was done is said, shown and selected; large steps do not stop the window."""
+"""Undo and redo in the window: the change is named, shown and selected; large steps do not block the window."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGE = 20_000
-"""Steps of more boxes are written by a worker while the project takes no other command."""
+"""Steps with more boxes are written by a worker; the project accepts no other command meanwhile."""
 
 
 class Undoing:
-    """Takes steps back and does them again."""
+    """Undoes and redoes commands."""
 
     def __init__(self, session: SessionState) -> None:
         self._session = session
 
     def undo(self) -> None:
-        """Take the last command back, say which, and go there."""
+        """Undo the last command, name it, and show where it was."""
         self.step(undo=True)
 
     def redo(self) -> None:
-        """Do the command that was taken back again."""
+        """Redo the command that was undone last."""
         self.step(undo=False)
 
     def step(self, *, undo: bool) -> None:
-        """Take the last command back (or do it again), say which, and go there.
+        """Undo the last command (or redo it), name it, and show where it was.
 
         Raises
         ------
         MicroscopeQCError
-            When it is not possible now, or never.
+            If it is not possible now, or not at all.
         """
         session = self._session
         project = session.project
@@ -93,7 +93,7 @@ class Undoing:
         self._go_to(entry, before)
 
     def _places(self, entry: LogEntry) -> np.ndarray:
-        """(N, 4) corners of the boxes of a history entry, as they lie now."""
+        """(N, 4) current corners of the boxes of a history entry."""
         project = self._session.project
         if entry.slide_id is None or project is None or all(slide.id != entry.slide_id for slide in project.slides):
             return np.empty((0, 4))
@@ -101,7 +101,7 @@ class Undoing:
         return coordinates(table.get(ids[table.has(ids)]))
 
     def _go_to(self, entry: LogEntry, before: np.ndarray) -> None:
-        """Select what a step brought or changed, and bring what it touched into sight: also where boxes are gone."""
+        """Select what a step added or changed, and bring all it touched into view, also where it removed boxes."""
         session = self._session
         if entry.slide_id is not None and (session.slide is None or entry.slide_id != session.slide.id):
             if session.project is None or all(slide.id != entry.slide_id for slide in session.project.slides):

@@ -1,4 +1,4 @@
-"""\"Same for all like this\": shows what it would judge before it does."""
+"""Judge similar findings the same way: shows them before it does."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from microscope_qc.core.wording import class_of, confidence_text, things
 SIZE_PX = QSize(760, 520)
 
 
-def like_this(session: Session, box_id: int) -> np.ndarray:
-    """Ids of the shown unreviewed findings of the same class that are at least as clear a case as ``box_id``.
+def similar_findings(session: Session, box_id: int) -> np.ndarray:
+    """Ids of the shown unreviewed findings of the same class that are at least as clear-cut as ``box_id``.
 
-    After a rejection these are the findings the model is no surer of; otherwise those it is at least as sure of. The
-    finding itself is among them while it is unreviewed.
+    After a rejection these are those with at most its confidence; otherwise those with at least its confidence. The
+    finding itself is included while it is unreviewed.
     """
     this = session.table.get([box_id])[0]
     rows = session.shown_rows()
@@ -36,18 +36,18 @@ def like_this(session: Session, box_id: int) -> np.ndarray:
     return rows["id"][like]
 
 
-class SameDialog(QDialog):
+class SimilarDialog(QDialog):
     """Count, rule and crops; nothing is judged before the button is pressed."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("sameDialog")
-        self.setWindowTitle("Same for all like this")
+        self.setObjectName("similarDialog")
+        self.setWindowTitle("Same for similar findings")
         self._session = session
         model = session.findings
         current = session.selection.current
         this = None if current is None else model.box(current)
-        self.ids = np.empty(0, np.int64) if current is None or this is None else like_this(session, current)
+        self.ids = np.empty(0, np.int64) if current is None or this is None else similar_findings(session, current)
         self._rejecting = this is not None and this["state"] == ReviewState.REJECTED
         self._reason = "" if this is None else str(this["reason"])
         self.rule = QLabel()
@@ -84,8 +84,8 @@ class SameDialog(QDialog):
             side = "at most" if self._rejecting else "at least"
             rule += f", confidence {side} {confidence_text(float(this['confidence']))}"
         if self._alone:
-            return f"<b>No other finding is like this one.</b><br>{rule}"
-        return f"<b>{verb} {things(len(self.ids), 'finding')} at once?</b><br>{rule}. One undo takes it back."
+            return f"<b>There are no similar findings.</b><br>{rule}"
+        return f"<b>{verb} {things(len(self.ids), 'finding')} at once?</b><br>{rule}. One undo reverts it."
 
     def _on_accepted(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A view of equal cells that computes where each one lies: a million of them need no layout."""
+"""A view of equal cells that computes the position of each: a million of them need no layout."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MANY_RANGES = 500
 
 
 class GridView(QAbstractItemView):
-    """Cells of one size, row by row from left to right; with ``one_row`` side by side without end.
+    """Cells of one size, row by row from left to right; with ``one_row`` all in a single row.
 
-    Qt's own list lays all its cells out anew whenever one comes or goes: 20 ms with 100,000 of them.
+    Qt's own list lays out all cells again whenever one is added or removed: 20 ms with 100,000 of them.
     """
 
     def __init__(self, parent: QWidget | None = None, *, one_row: bool = False) -> None:
@@ -42,7 +42,7 @@ class GridView(QAbstractItemView):
         else:
             self.setHorizontalScrollBarPolicy(unused)
 
-    # -- where cells lie ---------------------------------------------------------------------------------------------
+    # -- positions of cells ------------------------------------------------------------------------------------------
 
     def cell_size(self) -> QSize:
         """Size of one cell."""
@@ -56,12 +56,12 @@ class GridView(QAbstractItemView):
             self.viewport().update()
 
     def count(self) -> int:
-        """How many cells there are."""
+        """Number of cells."""
         model = self.model()
         return 0 if model is None else model.rowCount(self.rootIndex())
 
     def columns(self) -> int:
-        """Cells side by side."""
+        """Number of cells in a row."""
         return max(1, self.count()) if self._one_row else max(1, self.viewport().width() // self._cell.width())
 
     def rows_in(self, area: QRect) -> Iterator[int]:
@@ -76,17 +76,17 @@ class GridView(QAbstractItemView):
             yield from range(line * columns + start, min(line * columns + end + 1, count))
 
     def rect_of(self, row: int) -> QRect:
-        """Where the cell of a model row lies, in the viewport's pixels."""
+        """The rectangle of a model row's cell, in pixels of the viewport."""
         line, column = divmod(row, self.columns())
         width, height = self._cell.width(), self._cell.height()
         return QRect(column * width - self.horizontalOffset(), line * height - self.verticalOffset(), width, height)
 
     def visualRect(self, index: Index) -> QRect:
-        """Qt: where a cell lies."""
+        """Qt: the rectangle of a cell."""
         return self.rect_of(index.row()) if index.isValid() else QRect()
 
     def indexAt(self, point: QPoint) -> QModelIndex:
-        """Qt: what lies at a place."""
+        """Qt: the cell at a position."""
         row = next(iter(self.rows_in(QRect(point, QSize(1, 1)))), None)
         model = self.model()
         return QModelIndex() if row is None or model is None else model.index(row, 0, self.rootIndex())
@@ -100,7 +100,7 @@ class GridView(QAbstractItemView):
         return 0 if self._one_row else self.verticalScrollBar().value()
 
     def isIndexHidden(self, index: Index) -> bool:
-        """Qt: nothing is."""
+        """Qt: no cell is hidden."""
         return False
 
     def updateGeometries(self) -> None:
@@ -116,10 +116,10 @@ class GridView(QAbstractItemView):
         bar.setRange(0, max(0, whole - shown))
 
     def scrollTo(self, index: Index, hint: QAbstractItemView.ScrollHint = _Hint.EnsureVisible) -> None:
-        """Qt: bring a cell into sight."""
+        """Qt: bring a cell into view."""
         if not index.isValid():
             return
-        self.updateGeometries()  # cells that have just come are reachable
+        self.updateGeometries()  # so that cells that were just added can be reached
         rect, page = self.visualRect(index), self.viewport().rect()
         bar = self.horizontalScrollBar() if self._one_row else self.verticalScrollBar()
         low, high = (rect.left(), rect.right() + 1) if self._one_row else (rect.top(), rect.bottom() + 1)
@@ -132,7 +132,7 @@ class GridView(QAbstractItemView):
             bar.setValue(bar.value() + min(low, high - size))
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
-        """Qt: move what is painted already."""
+        """Qt: move what has already been painted."""
         self.viewport().scroll(dx, dy)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -144,7 +144,7 @@ class GridView(QAbstractItemView):
     # -- choosing ----------------------------------------------------------------------------------------------------
 
     def moveCursor(self, action: QAbstractItemView.CursorAction, modifiers: Qt.KeyboardModifier) -> QModelIndex:
-        """Qt: where an arrow key leads."""
+        """Qt: the cell that an arrow key leads to."""
         model, count = self.model(), self.count()
         if model is None or count == 0:
             return QModelIndex()
@@ -175,7 +175,7 @@ class GridView(QAbstractItemView):
             chosen.select(selection, flags)
 
     def visualRegionForSelection(self, selection: QItemSelection) -> QRegion:
-        """Qt: what is painted anew when a selection changes: of cells in sight only."""
+        """Qt: what is repainted when a selection changes: visible cells only."""
         page = self.viewport().rect()
         if selection.count() > MANY_RANGES:
             return QRegion(page)
@@ -189,7 +189,7 @@ class GridView(QAbstractItemView):
     # -- painting ----------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Qt: the cells in sight."""
+        """Qt: paint the visible cells."""
         model, chosen, delegate = self.model(), self.selectionModel(), self.itemDelegate()
         if model is None or delegate is None:
             return
@@ -216,7 +216,7 @@ class GridView(QAbstractItemView):
         painter.end()
 
     def dataChanged(self, top_left: Index, bottom_right: Index, roles: Sequence[int] = ()) -> None:
-        """Qt: paint the cells that changed, where they are in sight."""
+        """Qt: repaint the cells that changed, if they are visible."""
         first, last = top_left.row(), bottom_right.row()
         if first == last:
             self.viewport().update(self.rect_of(first))
@@ -233,7 +233,7 @@ class GridView(QAbstractItemView):
             model.rowsRemoved.connect(self._on_rows_removed)
 
     def rowsInserted(self, parent: Index, start: int, end: int) -> None:
-        """Qt: cells came; what stands before them stays as it is painted."""
+        """Qt: cells were added; those before them are not repainted."""
         super().rowsInserted(parent, start, end)
         self.updateGeometries()
         for row in self.rows_in(self.viewport().rect()):

@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 
 
 def suggest_code(name: str, taken: set[str]) -> str:
-    """Short code for a name: initials of three words, else the first letters; a number where that is taken.
+    """Short code for a name: initials of three words, else the first letters; with a number if that is taken.
 
     ``"Anode hollow space"`` -> ``"AHS"``, ``"Scratch"`` -> ``"SCR"``.
     """
@@ -26,7 +26,7 @@ def suggest_code(name: str, taken: set[str]) -> str:
 
 
 def chip_icon(colour: str) -> QIcon:
-    """The chip, the same in a selected row: Qt would tint it there."""
+    """The chip as an icon that looks the same in a selected row, where Qt would tint it."""
     chip = colour_chip(colour)
     icon = QIcon(chip)
     for mode in (QIcon.Mode.Selected, QIcon.Mode.Disabled):

@@ -1,4 +1,4 @@
-"""Lists of crops: the gallery's, the strip of the review page, the preview of "same for all"."""
+"""Lists of crops: the gallery's, the strip of the review page, the preview of similar findings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_WAITING = 2000
 
 
 class CropView(GridView):
-    """Cells that show finds; it never reads pixels itself."""
+    """Cells that show findings; it never reads pixels itself."""
 
     def __init__(self, session: Session, parent: QWidget | None = None, *, one_row: bool = False) -> None:
         super().__init__(parent, one_row=one_row)
@@ -78,13 +78,13 @@ class CropView(GridView):
             self._repaint.start()
 
     def _repaint_arrived(self) -> None:
-        """Paint the cells in sight whose pictures have come."""
+        """Repaint the visible cells whose pictures have arrived."""
         arrived, self._arrived = self._arrived, set()
         waiting = self.delegate.waiting
         if arrived <= waiting.keys():
             for spec in arrived:
                 self.viewport().update(self.rect_of(waiting.pop(spec)))
-        else:  # pictures that are shown already come anew: in another brightness
+        else:  # pictures already on screen arrive again, with another brightness
             waiting.clear()
             self.viewport().update()
         if len(waiting) > MOST_WAITING:
@@ -93,71 +93,71 @@ class CropView(GridView):
 
 
 class FindingView(CropView):
-    """The finds in review order; selection is the session's."""
+    """The findings in review order; the selection is the session's."""
 
     def __init__(self, session: Session, parent: QWidget | None = None, *, one_row: bool = False) -> None:
         super().__init__(session, parent, one_row=one_row)
-        self._finds: FindingModel = session.findings
-        self.setModel(self._finds)
+        self._findings: FindingModel = session.findings
+        self.setModel(self._findings)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self._syncing = False
-        self._finds.modelReset.connect(self._show_selection)
-        self._finds.rowsInserted.connect(self._show_selection)
-        self._finds.rowsRemoved.connect(self._show_selection)
+        self._findings.modelReset.connect(self._show_selection)
+        self._findings.rowsInserted.connect(self._show_selection)
+        self._findings.rowsRemoved.connect(self._show_selection)
         link(self, session.selection.changed, self._show_selection)
         self.selectionModel().selectionChanged.connect(self._on_view_selection_changed)
         self._show_selection()
 
     def _on_view_selection_changed(self, *_: object) -> None:
-        """Somebody clicked or moved in this view."""
-        if self._syncing or self._finds.taking_out:
+        """Take over what the user selected in this view."""
+        if self._syncing or self._findings.taking_out:
             return
         chosen = self.selectionModel().selection()
-        parts = [self._finds.ids_between(part.top(), part.bottom()) for part in chosen]  # type: ignore[attr-defined]
+        parts = [self._findings.ids_between(part.top(), part.bottom()) for part in chosen]  # type: ignore[attr-defined]
         ids = np.concatenate([np.empty(0, np.int64), *parts])
         current = self.currentIndex().data(BOX_ID) if self.currentIndex().isValid() else None
-        self._finds.start_review()
+        self._findings.start_review()
         self._session.selection.set(ids, current=current if current in ids else None)
         if self._session.selection.current is not None:
             self._session.centre_requested.emit(self._session.selection.current)
 
     def _show_selection(self, *_: object) -> None:
-        """Show the session's selection, as few ranges."""
-        rows = self._finds.rows_of(self._session.selection.ids)
-        at = self._finds.row_of(self._session.selection.current)
+        """Show the session's selection, as few ranges as possible."""
+        rows = self._findings.rows_of(self._session.selection.ids)
+        at = self._findings.row_of(self._session.selection.current)
         self._syncing = True
         try:
             selection = QItemSelection()
             if len(rows):
                 for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
-                    selection.select(self._finds.index(int(run[0]), 0), self._finds.index(int(run[-1]), 0))
+                    selection.select(self._findings.index(int(run[0]), 0), self._findings.index(int(run[-1]), 0))
             model = self.selectionModel()
             model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
             if at is not None:
-                index = self._finds.index(at, 0)
+                index = self._findings.index(at, 0)
                 model.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
                 self.show_current(index)
         finally:
             self._syncing = False
 
     def show_current(self, index: QModelIndex) -> None:
-        """Bring the current find into sight."""
+        """Bring the current finding into view."""
         self.scrollTo(index, QAbstractItemView.ScrollHint.EnsureVisible)
 
 
 class StripView(FindingView):
-    """One row of finds with the current one near the left, so that the next ones are in sight."""
+    """One row of findings with the current one near the left, so that the next ones are visible."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(session, parent, one_row=True)
 
     def set_side(self, side: int) -> None:
-        """Show crops of another size, and be just as high as they are."""
+        """Show crops of another size, and adapt the height to them."""
         super().set_side(side)
         self.setFixedHeight(self.cell_size().height() + self.horizontalScrollBar().sizeHint().height() + 4)
 
     def show_current(self, index: QModelIndex) -> None:
-        """Leave one judged find in sight at the left."""
+        """Keep one judged finding visible at the left."""
         self.updateGeometries()
         self.horizontalScrollBar().setValue(max(0, (index.row() - 1) * self.cell_size().width()))
 
@@ -181,7 +181,7 @@ class _Ids(QAbstractListModel):
 
 
 class CropList(CropView):
-    """A fixed list of finds, to look at."""
+    """A fixed list of findings, for viewing only."""
 
     def __init__(self, session: Session, ids: Sequence[int], parent: QWidget) -> None:
         super().__init__(session, parent)

@@ -1,4 +1,4 @@
-"""Crops for gallery and review: read by worker threads, kept in a bounded cache, never waited for."""
+"""Crops for gallery and review: read by worker threads and kept in a bounded cache; the window never waits for them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 CONTEXT = 0.6
 """Margin around a box as a share of its longer side."""
 MIN_SIDE_PX = 40
-"""A smaller region would show pixels as bricks and no surroundings."""
+"""A smaller region would show single pixels and no surroundings."""
 DISPLAY_MS = 120
-"""Crops follow brightness and contrast this long after the hand rests: the canvas goes first."""
+"""Crops follow brightness and contrast after this delay: the canvas goes first."""
 SIZES_PX = (128, 192, 256, 384, 512, 768, 1024, 1600, 2400)
-"""Crops are read in these sizes, so that moving the size slider finds most of them in the cache."""
+"""Crops are read in these sizes, so that most of them are in the cache when the size slider moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class CropSpec:
         context: float = CONTEXT,
         within: tuple[int, int] | None = None,
     ) -> CropSpec:
-        """Region of the picture's proportions that holds a box (y0, x0, y1, x1) with its surroundings.
+        """Region with the picture's proportions that contains a box (y0, x0, y1, x1) and its surroundings.
 
-        ``within`` is the slide's shape: the region is moved to lie on the slide where it can, and the box then stands
-        off its middle. Without it the box is always in the middle.
+        ``within`` is the slide's shape: the region is moved onto the slide if possible, and the box is then
+        off centre. Without it the box is always in the middle.
         """
         y0, x0, y1, x1 = box
         margin = 2.0 * context * max(y1 - y0, x1 - x0, 1.0)
@@ -77,12 +77,12 @@ class CropSpec:
 
 
 def _moved(start: int, length: int, limit: int) -> int:
-    """Start of a stretch moved into [0, limit); one that is longer than that lies around it."""
+    """Start of an interval moved into [0, limit); one that is longer is centred on it."""
     return min(max(start, 0), limit - length) if length <= limit else (limit - length) // 2
 
 
 def _picture_shape(region_shape: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
-    """Never more pixels than the region has: the painter enlarges more cheaply than a reader."""
+    """Never more pixels than the region has: enlarging is cheaper in the painter than in the reader."""
     longest = next((size for size in SIZES_PX if size >= max(wanted)), SIZES_PX[-1])
     scale = min(1.0, longest / max(region_shape))
     return max(1, round(region_shape[0] * scale)), max(1, round(region_shape[1] * scale))
@@ -94,12 +94,12 @@ class Readable(Protocol):
     def read_scaled(
         self, region_level0: Region, shape: tuple[int, int], /, *, display: DisplaySettings | None = None
     ) -> np.ndarray:
-        """As :meth:`Mosaic.read_scaled`, with a person's display settings."""
+        """As :meth:`Mosaic.read_scaled`, with the user's display settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class CropImage:
-    """A picture, or the reason why there is none."""
+    """A picture, or the reason why it is missing."""
 
     image: QImage | None
     error: str = ""
@@ -108,14 +108,14 @@ class CropImage:
 class CropProvider(QObject):
     """Reads crops of one slide at a time.
 
-    :meth:`get` answers from the cache or returns None and reads in the background; ``ready`` then gives the specs
-    that arrived. What was asked for last is read first; requests made in the same turn of the event loop keep their
+    :meth:`get` answers from the cache or returns None and reads in the background; ``ready`` then carries the specs
+    that arrived. The latest requests are read first; requests made in the same turn of the event loop keep their
     order. A change of the slide starts a new generation: replies of an older one are dropped.
 
     Parameters
     ----------
     source_of
-        What reads a slide: its tiles, through the cache that canvas and gallery share.
+        Makes the reader of a slide: by default its tiles, through the cache shared by canvas and gallery.
     """
 
     ready = Signal(object)
@@ -158,27 +158,27 @@ class CropProvider(QObject):
         self._new_pass.setSingleShot(True)
         self._new_pass.timeout.connect(self._on_new_pass)
         self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
-        # a bound method would be disconnected before the signal comes
+        # a bound method would be disconnected before the signal is sent
         self.destroyed.connect(lambda: self._stop())  # noqa: PLW0108
 
     @property
     def generation(self) -> int:
-        """Counts the slides shown so far."""
+        """Number of changes of the slide or its display so far."""
         return self._generation
 
     @property
     def cached_bytes(self) -> int:
-        """Memory the cached pictures take."""
+        """Memory used by the cached pictures."""
         return self._cache_bytes
 
     @property
     def waiting(self) -> int:
-        """Requests that were not answered yet."""
+        """Number of unanswered requests."""
         with self._condition:
             return len(self._wanted)
 
     def set_mosaic(self, mosaic: Mosaic | None) -> None:
-        """Show another slide (or none): forgets the cache, the requests and the replies still on their way."""
+        """Show another slide (or none): drops the cache, the requests and pending replies."""
         with self._condition:
             if mosaic is self._mosaic:
                 return
@@ -194,7 +194,7 @@ class CropProvider(QObject):
         self._take_display()
 
     def follow(self, slide_view: SlideView) -> None:
-        """Show crops as the slide is shown: brightness, contrast, channels, white balance."""
+        """Show crops with the display settings of the slide: brightness, contrast, channels, white balance."""
         self._slide_view = slide_view
         slide_view.display_changed.connect(self._on_display_changed)
         self._take_display()
@@ -219,7 +219,7 @@ class CropProvider(QObject):
             self._reading.clear()
         self._old = set(self._cache)
         if self._old:
-            self.ready.emit(list(self._old))  # whoever shows one asks for it again
+            self.ready.emit(list(self._old))  # views that show one request it again
 
     def get(self, spec: CropSpec) -> CropImage | None:
         """Crop from the cache, or None after asking the workers for it. Window's thread; never waits."""
@@ -233,14 +233,14 @@ class CropProvider(QObject):
         return None
 
     def forget_waiting(self) -> None:
-        """Drop the requests nobody has started on (the view scrolled away)."""
+        """Drop the requests that no worker has started (the view scrolled away)."""
         with self._condition:
             for spec in [spec for spec in self._wanted if spec not in self._reading]:
                 del self._wanted[spec]
             self._queue.clear()
 
     def close(self) -> None:
-        """Stop the workers and wait for the reads under way."""
+        """Stop the workers and wait for reads in progress."""
         self._stop()
         for thread in self._threads:
             thread.join()
@@ -293,7 +293,9 @@ class CropProvider(QObject):
             how = {} if display is None else {"display": display}
             try:
                 crop = CropImage(to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
-            except Exception as error:  # a worker must outlive any unreadable tile; the cell says what happened
+            except (
+                Exception
+            ) as error:  # a worker must survive any unreadable tile; the cell shows that it cannot be read
                 logger.info("crop %s: %s", spec.region, error)
                 crop = CropImage(None, str(error) or type(error).__name__)
             with self._condition:
@@ -304,7 +306,7 @@ class CropProvider(QObject):
             if first:
                 try:
                     self._arrived.emit()
-                except RuntimeError:  # the window went away between the read and the reply
+                except RuntimeError:  # the window was closed between the read and the reply
                     return
 
     @Slot()
@@ -340,7 +342,7 @@ def _size(crop: CropImage) -> int:
 
 
 def to_image(pixels: np.ndarray) -> QImage:
-    """Return RGB pixels (h, w, 3) as a picture with memory of its own."""
+    """Return RGB pixels (h, w, 3) as a picture that owns its memory."""
     pixels = np.ascontiguousarray(pixels, dtype=np.uint8)
     height, width = pixels.shape[:2]
     image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)

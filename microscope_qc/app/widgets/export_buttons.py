@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 FOLDER = "export_folder"
 
 AskPath = Callable[[QWidget, "Export", Path], "Path | None"]
-"""Asks where to write: parent, what, and the path that is offered."""
+"""Asks where to write; called with the parent, the export, and the suggested path."""
 
 
 def ask_path_dialog(parent: QWidget, export: Export, offered: Path) -> Path | None:
@@ -58,14 +58,14 @@ def ask_path_dialog(parent: QWidget, export: Export, offered: Path) -> Path | No
 
 
 class ExportButtons(QWidget):
-    """One button per export, what it would write, and where the last one went.
+    """One button per export, a summary of what it would write, and where the last one was written.
 
     Parameters
     ----------
     settings, save
-        What the window remembers of the stage, and how that is written to disk.
+        What the window remembers about the stage, and how that is saved.
     ask_path
-        Takes the place of the file dialog in tests.
+        Replaces the file dialog in tests.
     """
 
     exported = Signal(object)  # path
@@ -151,7 +151,7 @@ class ExportButtons(QWidget):
             self.refresh()
 
     def refresh(self) -> None:
-        """Say what would be written, and grey what cannot be."""
+        """Show what would be written, and disable what cannot be."""
         from microscope_qc.workflows.exports import export_named
 
         self.stage.refresh()
@@ -211,7 +211,7 @@ class ExportButtons(QWidget):
         if isinstance(error, MicroscopeQCError):
             self._say(f"{path.name} was not written. {error}", folder=False)
             return
-        self._say(f"{path.name} was not written: {error}. The log says more.", folder=False)
+        self._say(f"{path.name} was not written: {error}. See the log for details.", folder=False)
         log.error("export failed", exc_info=error)
 
     def _say(self, text: str, *, folder: bool) -> None:
@@ -229,5 +229,5 @@ def _can_be_written(folder: Path) -> bool:
 
 
 def _is_worth_keeping(folder: Path) -> bool:
-    """Whether the next export is to go there, too: the top of a disk is where a file dialog ends up by mistake."""
+    """Whether to suggest the folder for the next export: the root of a disk is usually chosen by mistake."""
     return _can_be_written(folder) and folder != folder.parent

@@ -1,4 +1,4 @@
-"""Which exports the window offers, and the jobs that write them, as the command line does. No widgets.
+"""The exports that the window offers, and the jobs that write them as the command line does. No widgets.
 
 A job runs in a worker thread and opens the project for reading there: the window's project belongs to its own thread,
 and every edit is on disk before a user can press a button.

@@ -1,4 +1,4 @@
-"""How one find looks: crop with the box on it, badges, caption."""
+"""Painting of one finding: crop with its box, badges, caption."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHOSEN = QColor("#F0E442")
 HALO = QColor(0, 0, 0, 170)
 PADDING = 4
 CELLS_KEPT = 200
-"""Cells are kept as they were drawn: moving on from one find to the next draws two anew, not all in sight."""
+"""Drawn cells are cached: going from one finding to the next draws two cells, not all that are visible."""
 
 
 class Badge(Enum):
@@ -38,7 +38,7 @@ class Badge(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BoxStyle:
-    """What a crop is painted with."""
+    """How a box is painted over its crop."""
 
     colour: QColor
     state: ReviewState
@@ -56,7 +56,7 @@ def box_of(row: np.void) -> tuple[float, float, float, float]:
 
 
 def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: CropImage | None) -> None:
-    """Draw the picture into ``target``; a calm grey field while it is on its way, the reason where there is none."""
+    """Draw the picture into ``target``; a grey field while it is being read, a message if it cannot be read."""
     if crop is not None and crop.image is not None:
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
         painter.drawImage(target, crop.image)
@@ -70,7 +70,7 @@ def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: CropImag
 def paint_box(
     painter: QPainter, target: QRectF, spec: CropSpec, box: tuple[float, float, float, float], style: BoxStyle
 ) -> QRectF:
-    """Outline of a box over its crop: solid confirmed, dashed unreviewed, thin grey rejected; returns where it is."""
+    """Outline of a box over its crop: solid confirmed, dashed unreviewed, thin grey rejected; returns its rectangle."""
     height, width = spec.region.shape
     scale_y, scale_x = target.height() / max(height, 1), target.width() / max(width, 1)
     y0, x0, y1, x1 = box
@@ -174,7 +174,7 @@ class FindingDelegate(QStyledItemDelegate):
         return QSize(self._side + 2 * PADDING + 4, self._side + 2 * PADDING + 2 * line + 6)
 
     def spec(self, row: np.void) -> CropSpec:
-        """What is read for a box at the present size."""
+        """What to read for a box at the current size."""
         side = round(self._side * self.ratio)
         return CropSpec.around(box_of(row), shape_px=(side, side))
 
@@ -205,18 +205,18 @@ class FindingDelegate(QStyledItemDelegate):
         painter.drawPixmap(place.topLeft(), drawn)
 
     def _key(self, row: np.void, option: QStyleOptionViewItem, at: int, *, selected: bool, hovered: bool) -> Hashable:
-        """All that a cell is drawn from: a cell is drawn anew when one of it differs."""
+        """Everything a cell is drawn from: it is drawn again when any of it differs."""
         spec = self.spec(row)
         crop = self._crops.get(spec)
         if crop is None:
             self.waiting[spec] = at
         image = None if crop is None else 0 if crop.image is None else crop.image.cacheKey()
-        values = tuple(str(value) for value in row.item())  # as text: no confidence is not equal to itself
-        look = class_of(self._model.classes, row)
+        values = tuple(str(value) for value in row.item())  # as text: NaN, for no confidence, is not equal to itself
+        found = class_of(self._model.classes, row)
         size, font = option.rect.size(), option.font.key()
         ink = option.palette.color(QPalette.ColorRole.Text).rgba()
         cell = (size.width(), size.height(), self._side, self.ratio, font, ink, theme.current().accent)
-        return values, image, look.code, look.colour, self._session.pixel_size_um, selected, hovered, cell
+        return values, image, found.code, found.colour, self._session.pixel_size_um, selected, hovered, cell
 
     def _paint_cell(
         self, painter: QPainter, option: QStyleOptionViewItem, cell: QRect, row: np.void, *, selected: bool,

@@ -1,4 +1,4 @@
-"""Widgets that change the project: disabled with the reason where this window may only read."""
+"""Widgets that change the project: disabled, with the reason, if this window may only read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TIP = "tipWhenEnabled"
 
 
 def allow(session: Session, *widgets: QWidget, unless: str = "") -> bool:
-    """Enable widgets where the project can be written, else say in their tooltips why not.
+    """Enable widgets if the project can be changed, else say in their tooltips why not.
 
-    ``unless`` is a further reason against them. Returns whether they are enabled now.
+    ``unless`` is another reason to disable them. Returns whether they are enabled now.
     """
     reason = session.why_not_write() or unless
     for widget in widgets:

@@ -1,4 +1,4 @@
-"""Small parts that several docks are put together from."""
+"""Small parts shared by several panels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EmptyPage(QWidget):
 
 
 def heading(text: str) -> QLabel:
-    """Title of a part of a dock."""
+    """Title of a section of a panel."""
     label = QLabel(text)
     font = QFont(label.font())
     font.setBold(True)
@@ -48,7 +48,7 @@ def sentence(text: str = "") -> QLabel:
 
 
 def note(text: str = "") -> QLabel:
-    """Text of less weight that wraps."""
+    """Smaller text that wraps."""
     label = sentence(text)
     font = QFont(label.font())
     font.setPointSizeF(max(7.0, font.pointSizeF() - 0.5))
@@ -71,7 +71,7 @@ def column_of(*parts: QWidget | QLayout | int) -> QVBoxLayout:
 
 
 def scrolled(content: QLayout, parent: QWidget) -> QScrollArea:
-    """Put content into a frame that scrolls up and down only, so that a dock fits a low screen."""
+    """Put content into a frame that scrolls vertically, so that a panel fits on a small screen."""
     body = QWidget()
     content.setContentsMargins(12, 8, 12, 12)
     body.setLayout(content)

@@ -1,4 +1,4 @@
-"""The keys of a review, the same in gallery and review page, and the strip that names the reasons."""
+"""The keys of a review, shared by gallery and review page, and the strip of reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from microscope_qc.app.base.settings import load_settings
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.apply_to_similar import SameDialog
+from microscope_qc.app.widgets.apply_to_similar import SimilarDialog
 from microscope_qc.core.boxes import REJECT_REASONS
 from microscope_qc.core.errors import MicroscopeQCError
 
@@ -24,7 +24,7 @@ REVIEW_KEYS = {
     "review.next": ("Right",),
     "review.previous": ("Left",),
 }
-"""Keys that the actions of a review have until the user changes them, by the action's id."""
+"""Default keys of the review actions, by the action's id."""
 CLASS_KEYS = "1234567890"
 """Digits that a class can have; the action of each is ``class.DIGIT``."""
 HINTS = (
@@ -33,14 +33,14 @@ HINTS = (
     ("1–9, 0", "class"),
     ("S", "SEM"),
     ("U", "unreviewed"),
-    ("E", "same for all like this"),
+    ("E", "same for similar"),
     ("← →", "previous, next"),
 )
 """Key and word, as shown at the bottom of the review page."""
 
 
 class RejectStrip(QFrame):
-    """Shows the reasons with their letters over the bottom of a view; a letter or a click answers."""
+    """Shows the reasons with their letters over the bottom of a view; a letter or a click chooses one."""
 
     chosen = Signal(str)
     closed = Signal()
@@ -66,7 +66,7 @@ class RejectStrip(QFrame):
         self.hide()
 
     def popup(self) -> None:
-        """Open along the parent's lower edge and take the keyboard."""
+        """Open along the parent's lower edge and take the focus."""
         parent = self.parentWidget()
         assert parent is not None
         self._back_to = parent.window().focusWidget() or parent
@@ -88,18 +88,18 @@ class RejectStrip(QFrame):
             self.closed.emit()
 
     def event(self, event: QEvent) -> bool:
-        """Qt: letters belong to this strip while it is open, whatever shortcuts the window has."""
+        """Qt: letters belong to this strip while it is open, not to the window's shortcuts."""
         if event.type() == QEvent.Type.ShortcutOverride:
             event.accept()
             return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Qt: answer."""
+        """Qt: choose a reason, or close."""
         self.take_key(event)
 
     def take_key(self, event: QKeyEvent) -> None:
-        """A letter chooses, anything else goes back."""
+        """Choose by a letter; any other key closes the strip."""
         reason = REJECT_REASONS.get(event.text().lower())
         if reason is not None:
             self._choose(reason)
@@ -107,7 +107,7 @@ class RejectStrip(QFrame):
             self._close()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        """Qt: looking elsewhere answers "not now"."""
+        """Qt: losing the focus closes the strip."""
         super().focusOutEvent(event)
         if self.isVisible():
             self.hide()
@@ -120,9 +120,9 @@ class ReviewKeys(QObject):
     Parameters
     ----------
     widget
-        Whose keys are watched (it has the focus).
+        The widget whose keys are watched (it has the focus).
     host
-        Over whose lower edge the reasons appear.
+        The widget over whose lower edge the reasons appear.
     """
 
     def __init__(self, session: Session, widget: QWidget, host: QWidget) -> None:
@@ -132,7 +132,7 @@ class ReviewKeys(QObject):
         self._host = host
         self.strip = RejectStrip(host)
         self.strip.chosen.connect(self.reject)
-        self.dialog: SameDialog | None = None
+        self.dialog: SimilarDialog | None = None
         self._by_action: dict[str, Callable[[], None]] = {
             "review.next": self.next_,
             "review.previous": self.previous,
@@ -140,7 +140,7 @@ class ReviewKeys(QObject):
             "review.reject": self.ask_reason,
             "review.choose": self.choose,
             "review.unreview": self.unreview,
-            "review.similar": self.same_for_all,
+            "review.similar": self.judge_similar,
             **{f"class.{digit}": partial(self.relabel, digit) for digit in CLASS_KEYS},
         }
         self._usual = {**REVIEW_KEYS, **{f"class.{digit}": (digit,) for digit in CLASS_KEYS}}
@@ -149,7 +149,7 @@ class ReviewKeys(QObject):
         widget.installEventFilter(self)
 
     def load_keys(self) -> None:
-        """Take the keys of the actions, and what the user changed of them."""
+        """Load the keys of the actions, as the user may have changed them."""
         changed = load_settings()[0].shortcuts
         self._commands = {}
         for action_id, command in self._by_action.items():
@@ -165,7 +165,7 @@ class ReviewKeys(QObject):
             self.load_keys()
         if kind not in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress) or not isinstance(event, QKeyEvent):
             return False
-        if self.strip.isVisible():  # the view may have kept the keyboard
+        if self.strip.isVisible():  # the view may have kept the focus
             event.accept()
             if kind == QEvent.Type.KeyPress:
                 self.strip.take_key(event)
@@ -186,7 +186,7 @@ class ReviewKeys(QObject):
             self._session.notice.emit(str(error))
 
     def _have_selection(self) -> bool:
-        """Without a selection the first finding becomes current, and the key is not lost on something unseen."""
+        """Without a selection make the first finding current, so that no key acts on something unseen."""
         if len(self._session.selection):
             self._model.start_review()
             return True
@@ -199,7 +199,7 @@ class ReviewKeys(QObject):
         self._session.navigation.next()
 
     def previous(self) -> None:
-        """Go to the finding before."""
+        """Go to the previous finding."""
         self._model.start_review()
         self._session.navigation.previous()
 
@@ -219,23 +219,23 @@ class ReviewKeys(QObject):
         self._do(lambda: self._session.judging.reject_and_next(reason))
 
     def relabel(self, digit: str) -> None:
-        """Give the class of a digit key."""
+        """Set the class of a digit key."""
         if self._have_selection():
             self._session.judging.press_class_key(digit)
 
     def choose(self) -> None:
-        """Put the selection on the travel list; off it when all of it is there already."""
+        """Add the selection to the travel list; remove it if all of it is there already."""
         if self._have_selection():
             rows = self._session.table.get(self._session.selection.ids)
             self._session.judging.choose(self._session.selection.ids, not bool(rows["chosen"].all()))
 
     def unreview(self) -> None:
-        """Take the judgement back."""
+        """Set the selection back to unreviewed."""
         if self._have_selection():
             self._session.judging.unreview(self._session.selection.ids)
 
-    def same_for_all(self) -> None:
-        """Preview, then judge all findings like the current one."""
+    def judge_similar(self) -> None:
+        """Preview the findings similar to the current one, then judge them."""
         if self._have_selection():
-            self.dialog = SameDialog(self._session, self._host)
+            self.dialog = SimilarDialog(self._session, self._host)
             self.dialog.open()

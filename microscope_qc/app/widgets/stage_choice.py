@@ -1,7 +1,7 @@
-"""Unit and height of the stage for what is written of stage positions.
+"""Unit and height of the stage for stage positions that are written.
 
 The unit belongs to the microscope and is remembered with the window. The height belongs to a mounted sample: it is
-remembered with its slide, and never taken over to another one.
+remembered with its slide, and never used for another one.
 """
 
 from __future__ import annotations

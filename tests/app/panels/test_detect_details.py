@@ -165,11 +165,11 @@ def test_where_the_canvas_looks_closely_single_cells_are_read(
     details.score_panel.switch.click()
     qtbot.waitUntil(lambda: scores.shown)
     assert scores.whole.joined and scores.whole.cell_px == (400.0, 400.0)
-    scores.look((210.0, 310.0, 260.0, 380.0), 8.0)
+    scores.set_view((210.0, 310.0, 260.0, 380.0), 8.0)
     qtbot.waitUntil(lambda: scores.detail is not None)
     assert not scores.detail.joined and scores.detail.bounds_px == (100.0, 200.0, 300.0, 400.0)
     assert scores.detail.pixels[1, 1].tolist() == scale_colours()[-1].tolist()
-    scores.look((0.0, 0.0, 1200.0, 1600.0), 0.001)
+    scores.set_view((0.0, 0.0, 1200.0, 1600.0), 0.001)
     qtbot.waitUntil(lambda: scores.detail is None)
 
 

@@ -31,7 +31,7 @@ def test_position_reads_in_bands() -> None:
 
 
 def test_an_unknown_order_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no order"):
+    with pytest.raises(ValueError, match="unknown order"):
         order_rows(make_rows(1), "by colour")
 
 

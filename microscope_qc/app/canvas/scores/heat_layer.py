@@ -157,7 +157,7 @@ class HeatLayer(QObject):
 
     def _on_view_changed(self) -> None:
         view = self._canvas.view
-        self._scores.look(view.bounds, view.zoom)
+        self._scores.set_view(view.bounds, view.zoom)
         if self._scores.shown:
             self._place()
 
