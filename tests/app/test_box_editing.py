@@ -261,7 +261,7 @@ def test_pasting_words_says_what_to_do(window: MainWindow) -> None:
     copied = CopiedBoxes(np.array([[0.0, 0, 5, 5]]), ("XYZ",), ("",), None, {}, {})
     data.setData(MIME_TYPE, copied.to_json())
     QApplication.clipboard().setMimeData(data)
-    with pytest.raises(InputError, match="no class XYZ"):
+    with pytest.raises(InputError, match="not have the class XYZ"):
         window.session.editing.paste(clipboard.findings(), y=10, x=10)
     assert len(rows(window)) == 8
 

@@ -1,1 +1,1 @@
-"""The picture: pixels, boxes, marks and the tools on them. Nothing else in the window imports napari."""
+"""The canvas: pixels, boxes, marks and the tools on them. Nothing else in the window imports napari."""

@@ -1,4 +1,4 @@
-"""The canvas: picture, boxes, overlay and overview held together, and where they look."""
+"""The canvas: puts picture, boxes, overlay and overview together, and sets their view."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Canvas(QWidget):
         self._on_slide_changed()
 
     def close_canvas(self) -> None:
-        """Stop everything that runs behind the picture (before the window goes)."""
+        """Stop everything in the background (before the window is closed)."""
         for signal, slot in self._heard:
             signal.disconnect(slot)
         self.session.slide_view.display_changed.disconnect(self._on_display_changed)
@@ -106,26 +106,26 @@ class Canvas(QWidget):
         self.input.close()
         self.picture.close()
 
-    # -- looking -----------------------------------------------------------------------------------------------------
+    # -- the view ----------------------------------------------------------------------------------------------------
 
     @property
     def view(self) -> View:
-        """Where the canvas looks."""
+        """The visible part of the slide."""
         native = self.picture.native
         if (self.tools.view.width, self.tools.view.height) != (native.width(), native.height()):
             self.tools.view = self.tools.view.resized(native.width(), native.height())
         return self.tools.view
 
     def set_view(self, view: View) -> None:
-        """Look elsewhere."""
+        """Show another part of the slide."""
         self.tools.view = self._held(view)
-        self.picture.look(self.tools.view)
-        self.boxes.look(self.tools.view)
+        self.picture.set_view(self.tools.view)
+        self.boxes.set_view(self.tools.view)
         self.update_later()
         self.view_changed.emit()
 
     def _held(self, view: View) -> View:
-        """Keep some of the slide in sight, whatever the hand does."""
+        """Keep some of the slide visible, wherever the user pans."""
         slide = self.session.slide
         if slide is None:
             return view
@@ -151,7 +151,7 @@ class Canvas(QWidget):
             self.set_view(self.view.fitted(*(float(value) for value in box), margin=3.0))
 
     def place_under_mouse(self) -> tuple[float, float]:
-        """Slide y, x under the mouse; the middle of what is in sight while the mouse is elsewhere."""
+        """Slide y, x under the mouse; the middle of the view while the mouse is elsewhere."""
         view, mouse = self.view, self.input.hand
         return (view.y, view.x) if mouse is None else view.to_slide(mouse.x, mouse.y)
 
@@ -161,7 +161,7 @@ class Canvas(QWidget):
         self.set_view(view.zoomed(factor, view.width / 2, view.height / 2, least=self._least_zoom()))
 
     def zoom_at(self, factor: float, place: QPointF) -> None:
-        """Zoom about a place on screen, which stays where it is."""
+        """Zoom about a point on screen, which stays in place."""
         self.set_view(self.view.zoomed(factor, place.x(), place.y(), least=self._least_zoom()))
 
     def zoom_to(self, zoom: float) -> None:
@@ -173,7 +173,7 @@ class Canvas(QWidget):
         self.set_view(self.view.centred(y, x))
 
     def show_box(self, box_id: int) -> None:
-        """Centre a box; zoom only when it would be too small to judge or larger than the canvas."""
+        """Centre a box; zoom only if it would be too small to judge or larger than the canvas."""
         if box_id not in self.session.table:
             return
         row = self.session.table.get([box_id])[0]
@@ -185,7 +185,7 @@ class Canvas(QWidget):
         self.set_view(view)
 
     def show_area(self, area: Box) -> None:
-        """Bring a rectangle into sight: where it is in sight and not tiny the view stays as it is."""
+        """Bring a rectangle into view; if it is visible and not tiny, the view does not change."""
         y0, x0, y1, x1 = area
         view = self.view
         top, left, bottom, right = view.bounds
@@ -198,12 +198,12 @@ class Canvas(QWidget):
         self.set_view(moved)
 
     def give_up(self) -> bool:
-        """Drop the gesture that is under way; returns whether there was one."""
+        """Cancel the current gesture; returns whether there was one."""
         self.update_later()
         return self.tools.cancel()
 
     def update_later(self, *_: object) -> None:
-        """Redraw once, however often this is asked before the next frame."""
+        """Redraw once, however often this is called before the next frame."""
         if not self._refresh.isActive():
             self._refresh.start()
 
@@ -215,10 +215,10 @@ class Canvas(QWidget):
         self.overlay.update()
         self.overview.set_view(view)
 
-    # -- the session speaks ------------------------------------------------------------------------------------------
+    # -- signals of the session --------------------------------------------------------------------------------------
 
     def _on_project_changed(self) -> None:
-        self._kept.clear()  # its slides have the same numbers
+        self._kept.clear()  # another project's slides have the same ids
 
     def _on_slide_changed(self) -> None:
         if self._shown_slide is not None:
@@ -242,7 +242,7 @@ class Canvas(QWidget):
             self.fit_slide()
 
     def show_ahead(self, mosaic: Mosaic | None) -> None:
-        """Show a slide that no project has yet; None takes it away."""
+        """Show a slide before its project is open; None removes it."""
         from microscope_qc.slides.display import DisplaySettings
 
         self.session.ahead = mosaic
@@ -264,7 +264,7 @@ class Canvas(QWidget):
                     self._on_thumbnail_ready(*self._thumbnail)
             else:
                 self.picture.show_mosaic(mosaic, self.session.slide_view.display)
-            self.picture.look(self.view)
+            self.picture.set_view(self.view)
         self.update_later()
 
     def _on_thumbnail_ready(self, mosaic: Mosaic, pixels: np.ndarray) -> None:
@@ -272,7 +272,7 @@ class Canvas(QWidget):
         if mosaic is self.session.mosaic:
             self.overview.set_thumbnail(pixels)
             self._place_overview()
-            self.picture.look(self.view)
+            self.picture.set_view(self.view)
             self.update_later()
         self.thumbnail_ready.emit(mosaic, pixels)
 
@@ -286,7 +286,7 @@ class Canvas(QWidget):
         self.update_later()
 
     def _on_boxes_ready(self) -> None:
-        """Boxes that were prepared in the background are there."""
+        """Show boxes that were prepared in the background."""
         self.picture.redraw()
         self.update_later()
 

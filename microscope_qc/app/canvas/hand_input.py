@@ -1,4 +1,4 @@
-"""Mouse and keys on the canvas: taken before napari takes them, and given to the tools."""
+"""Mouse and keys on the canvas: taken before napari does, and passed to the tools."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ ARROWS = {
 }
 
 
-class Looking(Protocol):
-    """What the hand moves: where the canvas looks."""
+class Viewport(Protocol):
+    """What mouse and keys move: the visible part of the slide."""
 
     @property
     def view(self) -> View:
-        """Where it looks."""
+        """The visible part."""
 
     def set_view(self, view: View) -> None:
-        """Look elsewhere."""
+        """Show another part."""
 
     def zoom_at(self, factor: float, place: QPointF) -> None:
-        """Zoom about a place on screen."""
+        """Zoom about a point on screen."""
 
     def fit_selection(self) -> None:
         """Show the selected boxes with their surroundings."""
@@ -68,9 +68,9 @@ class HandInput(QObject):
     box_activated = Signal(int)
     resized = Signal()
 
-    def __init__(self, looking: Looking, session: Session, tools: Tools, hover: HoverCard, native: QWidget) -> None:
+    def __init__(self, viewport: Viewport, session: Session, tools: Tools, hover: HoverCard, native: QWidget) -> None:
         super().__init__(native)
-        self._looking, self._session, self._tools, self._hover = looking, session, tools, hover
+        self._viewport, self._session, self._tools, self._hover = viewport, session, tools, hover
         self._native = native
         self.hand: Hand | None = None
         self._space = False
@@ -79,11 +79,11 @@ class HandInput(QObject):
         native.installEventFilter(self)
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._native.removeEventFilter(self)
 
     def set_cursor(self, name: str) -> None:
-        """Show a mouse pointer, by its name in ``CURSORS``."""
+        """Show a mouse cursor, by its name in ``CURSORS``."""
         self._native.setCursor(CURSORS[name])
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -108,7 +108,7 @@ class HandInput(QObject):
             return True
         if isinstance(event, QNativeGestureEvent):
             if event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
-                self._looking.zoom_at(1.0 + event.value(), event.position())
+                self._viewport.zoom_at(1.0 + event.value(), event.position())
             return True
         if kind in {QEvent.Type.KeyPress, QEvent.Type.KeyRelease} and isinstance(event, QKeyEvent):
             return self._on_key(event, pressed=kind == QEvent.Type.KeyPress)
@@ -117,7 +117,7 @@ class HandInput(QObject):
     def _on_mouse(self, event: QMouseEvent) -> bool:
         if self._session.slide is None:
             return True
-        looking, tools = self._looking, self._tools
+        viewport, tools = self._viewport, self._tools
         kind = event.type()
         hand = self.hand = _hand(event)
         button = event.button()
@@ -128,11 +128,11 @@ class HandInput(QObject):
             elif button in {Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton}:
                 tools.press(hand, pan=self._space or button == Qt.MouseButton.MiddleButton)
         elif kind == QEvent.Type.MouseMove:
-            before = looking.view
+            before = viewport.view
             tools.move(hand)
-            if looking.view is not before:
-                looking.set_view(looking.view)
-            y, x = looking.view.to_slide(hand.x, hand.y)
+            if viewport.view is not before:
+                viewport.set_view(viewport.view)
+            y, x = viewport.view.to_slide(hand.x, hand.y)
             self.cursor_moved.emit(y, x)
         elif kind == QEvent.Type.MouseButtonRelease and button != Qt.MouseButton.RightButton:
             tools.release(hand)
@@ -144,14 +144,14 @@ class HandInput(QObject):
             self._hover.leave()
         self.set_cursor("open-hand" if self._space and not tools.gesture else tools.cursor(hand))
         if tools.gesture or kind != QEvent.Type.MouseMove:
-            looking.update_later()
+            viewport.update_later()
         return True
 
     def _on_double_click(self, hand: Hand) -> None:
         hit = self._tools.box_at(hand) if self._session.tool == "select" else None
         if hit is not None:
             self._session.selection.set([hit], current=hit)
-            self._looking.fit_selection()
+            self._viewport.fit_selection()
             self.box_activated.emit(hit)
         else:
             self._tools.press(hand)
@@ -168,7 +168,7 @@ class HandInput(QObject):
             return
         delta = event.angleDelta().y() or event.angleDelta().x()
         if delta:
-            self._looking.zoom_at(WHEEL_STEP**delta, event.position())
+            self._viewport.zoom_at(WHEEL_STEP**delta, event.position())
 
     def _on_key(self, event: QKeyEvent, *, pressed: bool) -> bool:
         key = event.key()

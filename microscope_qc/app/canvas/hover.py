@@ -1,4 +1,4 @@
-"""The card that tells about a find when the mouse rests on it."""
+"""The card that describes a finding when the mouse rests on it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 AFTER_MS = 450
 AWAY = 18
-"""Distance from the mouse, in screen points: the find under it stays in sight."""
+"""Distance from the mouse, in screen points: the finding under it stays visible."""
 WIDEST = 300
 LONGEST_NOTE = 160
 
 
 class HoverCard(QWidget):
-    """Class, confidence, size, state and note of one find; the mouse goes through it."""
+    """Class, confidence, size, state and note of one finding; the mouse goes through it."""
 
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
@@ -45,11 +45,11 @@ class HoverCard(QWidget):
 
     @property
     def words(self) -> str:
-        """What it says, as rich text."""
+        """The text shown, as rich text."""
         return self._label.text()
 
     def over(self, box_id: int | None, place: QPoint) -> None:
-        """The mouse is over a find (or none) at a place of the canvas."""
+        """Follow the mouse over a finding (or none) at a position of the canvas."""
         self._place = place
         if box_id is None:
             self.leave()
@@ -61,7 +61,7 @@ class HoverCard(QWidget):
             self._move()
 
     def leave(self) -> None:
-        """The mouse is over no find, or does something else."""
+        """Hide: the mouse is not over a finding, or does something else."""
         self.box_id = None
         self._soon.stop()
         self.hide()
@@ -106,7 +106,7 @@ class HoverCard(QWidget):
             self.setGeometry(beside(self._place, self.rect(), parent.rect()))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Qt: the ground."""
+        """Qt: draw the background."""
         colours = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -119,7 +119,7 @@ class HoverCard(QWidget):
 
 
 def beside(place: QPoint, card: QRect, room: QRect) -> QRect:
-    """Where a card stands beside a point: right below it, else on the sides where there is room, never over it."""
+    """Position of a card next to a point: to the lower right, else on the sides with space, never over the point."""
     x = place.x() + AWAY
     if x + card.width() > room.right():
         x = place.x() - AWAY - card.width()
@@ -127,6 +127,6 @@ def beside(place: QPoint, card: QRect, room: QRect) -> QRect:
     if y + card.height() > room.bottom():
         y = place.y() - AWAY - card.height()
     found = QRect(x, y, card.width(), card.height())
-    if x < room.left():  # beside the point there is no room at all: above or below it
+    if x < room.left():  # no space to the left or right: above or below the point
         found.moveLeft(max(room.left(), min(place.x(), room.right() - card.width())))
     return found

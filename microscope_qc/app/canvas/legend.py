@@ -1,4 +1,4 @@
-"""What colours and lines on the canvas mean: a small plate in its corner."""
+"""What colours and lines on the canvas mean: a small legend in its corner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDEST = 250
 EDGE = 12
 SWATCH = 22
 LATER_MS = 200
-"""Which classes are present is looked up this often while finds change."""
+"""The classes present are looked up at most this often while findings change."""
 STATES = (("confirmed", Qt.PenStyle.SolidLine, 2.0), ("unreviewed", Qt.PenStyle.DashLine, 2.0))
 
 
@@ -45,12 +45,12 @@ class Legend(QWidget):
         self.hide()
 
     def set_wanted(self, wanted: bool) -> None:
-        """Show it, or not."""
+        """Show or hide the legend."""
         self.wanted = wanted
         self.look_up()
 
     def look_up(self) -> None:
-        """Find out which classes are shown."""
+        """Look up which classes are shown."""
         session = self._session
         if not self.wanted or session.slide is None:
             self.hide()
@@ -64,7 +64,7 @@ class Legend(QWidget):
         self.update()
 
     def place(self) -> None:
-        """Stand in the lower right corner: the map is above it, the scale bar on the left."""
+        """Move to the lower right corner: the map is above it, the scale bar on the left."""
         parent = self.parentWidget()
         size = self.sizeHint()
         self.resize(size)
@@ -72,7 +72,7 @@ class Legend(QWidget):
             self.move(parent.width() - size.width() - EDGE, parent.height() - size.height() - EDGE)
 
     def sizeHint(self) -> QSize:
-        """Qt: as large as what it says."""
+        """Qt: large enough for its text."""
         metrics = QFontMetricsF(self._font())
         words = [f"{item.code}  {item.name}" for item in self.classes] + [name for name, _, _ in STATES]
         width = max((metrics.horizontalAdvance(text) for text in words), default=0) + SWATCH + 32
@@ -80,7 +80,7 @@ class Legend(QWidget):
         return QSize(round(min(width, WIDEST)), round(lines * self._line() + 22))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Qt: draw it; it is asked to with every frame of what lies below."""
+        """Qt: draw, from a pixmap, since every frame of the canvas below asks for it."""
         key = (tuple(self.classes), self.more, self.size(), theme.current(), self.devicePixelRatioF(), self._font())
         if key != self._drawn_key:
             self._drawn, self._drawn_key = self._draw(), key
@@ -132,7 +132,7 @@ class Legend(QWidget):
         return pixmap
 
     def _words(self, painter: QPainter, font: QFont, colour: str, x: float, y: float, words: str) -> float:
-        """Draw a text, cut short where it does not fit; returns where it ends."""
+        """Draw a text, elided if it does not fit; returns its right end."""
         metrics = QFontMetricsF(font)
         text = metrics.elidedText(words, Qt.TextElideMode.ElideRight, max(0.0, self.width() - x - 10))
         painter.setFont(font)

@@ -1,4 +1,4 @@
-"""Text and tools above the picture: short codes, handles, the box under the hand, marks, scale bar."""
+"""Text and tools above the slide: short codes, handles, the box being dragged, marks, scale bar."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Overlay(QWidget):
         painter.end()
 
     def forget_tags(self) -> None:
-        """Classes have changed."""
+        """Redraw the short codes, because classes have changed."""
         self._tags.clear()
 
     def _paint_codes(self, painter: QPainter) -> None:
@@ -152,11 +152,11 @@ class Overlay(QWidget):
         self._plate(painter, line, measured.words(self._session.pixel_size_um))
 
     def _plate(self, painter: QPainter, line: QLineF, words: str) -> None:
-        """Words on a dark ground beside the middle of a line, where they do not lie on it and stay in sight."""
+        """Draw a text on a dark ground next to the middle of a line, without covering it, inside the canvas."""
         metrics = QFontMetricsF(self._tag_font)
         size = QSizeF(metrics.horizontalAdvance(words) + 16, metrics.height() + 8)
         length = line.length() or 1.0
-        normal = QPointF(line.dy(), -line.dx()) / length  # square to the line; the side that looks up
+        normal = QPointF(line.dy(), -line.dx()) / length  # perpendicular to the line, on its upper side
         if normal.y() > 0 or (normal.y() == 0 and normal.x() < 0):
             normal = -normal
         away = abs(normal.x()) * size.width() / 2 + abs(normal.y()) * size.height() / 2 + 10
@@ -207,5 +207,5 @@ class Overlay(QWidget):
 
 
 def _readable(colour: QColor) -> QColor:
-    """The colour, light enough to be read on a dark ground."""
+    """The colour, light enough to read on a dark ground."""
     return QColor.fromHslF(max(0.0, colour.hslHueF()), colour.hslSaturationF(), max(colour.lightnessF(), 0.62))

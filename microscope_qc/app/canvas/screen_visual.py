@@ -1,4 +1,4 @@
-"""What all of the canvas's own visuals share: they are placed in screen points, without the scene's transform."""
+"""Base of the canvas's own visuals: they are placed in screen points, without the scene's transform."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 from vispy.visuals import Visual
 
 TWO_TRIANGLES = ((0, 1), (2, 1), (2, 3), (0, 1), (2, 3), (0, 3))
-"""Corners (x, y) of a rectangle's two triangles, as places in left, top, right, bottom."""
+"""Corners (x, y) of a rectangle's two triangles, as indices into left, top, right, bottom."""
 
 
 class ScreenVisual(Visual):  # type: ignore[misc]  # vispy has no types
-    """Its vertex shader has the canvas's width and height in screen points as ``u_size``."""
+    """Its vertex shader gets the canvas's width and height in screen points as ``u_size``."""
 
     def __init__(self, vertex_shader: str, fragment_shader: str) -> None:
-        # by name: a scene's node has further bases
+        # by name, because a scene's node has more bases
         Visual.__init__(self, vertex_shader, fragment_shader)
 
     def _prepare_frame(self, view: Any) -> bool:
-        """Called before every frame; whether there is anything to draw."""
+        """Prepare the next frame; returns whether there is anything to draw."""
         raise NotImplementedError
 
     def _prepare_transforms(self, view: Any) -> None:
-        """Places come as the shader needs them; the scene's transform is not asked."""
+        """Positions already are what the shader needs; the scene's transform is not used."""
 
     def _prepare_draw(self, view: Any) -> bool | None:
         if not self._prepare_frame(view):

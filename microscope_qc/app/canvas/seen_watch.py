@@ -1,4 +1,4 @@
-"""Notes which parts of a slide a person has looked at: near enough to judge, and for long enough."""
+"""Records which parts of a slide the user has viewed: closely enough to judge, and for long enough."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 STILL_MS = 700
-"""A view that stays this long has been looked at."""
+"""A view that does not change for this long counts as viewed."""
 
 
 class SeenWatch(QObject):
-    """Marks a view as seen when it stands still on screen, sharp and near enough."""
+    """Marks a view as seen when it stays on screen, sharp and large enough."""
 
     def __init__(self, session: Session, canvas: Canvas, settings: AppSettings) -> None:
         super().__init__(canvas)
@@ -26,7 +26,7 @@ class SeenWatch(QObject):
         self._still.setInterval(STILL_MS)
         self._still.timeout.connect(self._on_still)
         canvas.view_changed.connect(self._still.start)
-        canvas.thumbnail_ready.connect(lambda *_: self._still.start())  # a slide that is just there
+        canvas.thumbnail_ready.connect(lambda *_: self._still.start())  # a slide that was just opened
 
     def _on_still(self) -> None:
         canvas = self._canvas
@@ -35,7 +35,7 @@ class SeenWatch(QObject):
         view = canvas.view
         if view.zoom * canvas.devicePixelRatioF() < self._settings.judge_zoom * 0.999:
             return
-        if not canvas.picture.complete:  # what is still blurred has not been seen
+        if not canvas.picture.complete:  # what is still blurred does not count
             self._still.start()
             return
         self._session.slide_view.mark_seen(*view.bounds)

@@ -1,8 +1,8 @@
 """napari inside the window: its viewer without its frame, and a mosaic in it.
 
 The mosaic itself is drawn as tiles (:mod:`tile_layer`): a multiscale layer of napari cuts out and uploads the whole
-viewport anew for every step. A small layer of the whole slide lies below, so that napari's own list of layers shows and
-hides the slide.
+viewport again for every step. A small layer of the whole slide is below, so that napari's own list of layers shows
+and hides the slide.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ TELL_NAPARI_MS = 100
 PREVIEW_PX = 384
 BASE_PX = COARSEST_PX
 QUICK_TILES = 16
-"""Where the coarsest level takes more reads than this, a preview from samples is shown first."""
+"""If the coarsest level takes more reads than this, a preview from samples is shown first."""
 LARGEST_TEXTURE_PX = 8192
 
 
 class SlidePicture(QObject):
     """Owns napari's viewer model and its Qt view.
 
-    ``read_failed`` carries the error of a place that cannot be decoded. ``thumbnail_ready`` carries the mosaic and its
-    small picture (h, w, 3) uint8; it comes again when that gets better or is shown otherwise.
+    ``read_failed`` carries the error of a region that cannot be decoded. ``thumbnail_ready`` carries the mosaic and its
+    thumbnail (h, w, 3) uint8; it is sent again when that gets sharper or its display changes.
     """
 
     read_failed = Signal(object)
@@ -93,7 +93,7 @@ class SlidePicture(QObject):
         self._serial = 0
         self._planes: list[np.ndarray] = []  # of the base, one per channel; only the reader touches them
         self._background = (0.0, 0.0, 0.0)
-        # napari looks with every frame what its layers must show now, for 4 ms: ten times a second is enough
+        # napari checks with every frame what its layers must show, for 4 ms: ten times a second is enough
         self.widget.canvas._scene_canvas.events.draw.disconnect(self.widget.canvas.on_draw)
         self._tell_napari = QTimer(self, singleShot=True, interval=TELL_NAPARI_MS)
         self._tell_napari.timeout.connect(self._on_tell_napari)
@@ -103,7 +103,7 @@ class SlidePicture(QObject):
         self._layers_ready.connect(self._on_layers_ready, Qt.ConnectionType.QueuedConnection)
 
     def set_background(self, colour: str) -> None:
-        """Colour around the slide."""
+        """Set the colour around the slide."""
         self.model.canvas.background_color_override = colour
         rgb = QColor(colour)
         self._background = (rgb.redF(), rgb.greenF(), rgb.blueF())
@@ -112,12 +112,12 @@ class SlidePicture(QObject):
     def _make_current(self, _event: object = None) -> None:
         self.widget.canvas._scene_canvas.set_current()
 
-    def look(self, view: View) -> None:
+    def set_view(self, view: View) -> None:
         """Point the camera at a view, and fetch what it shows."""
         self._view = view
-        self.tiles.look(view, self.native.devicePixelRatioF())
+        self.tiles.set_view(view, self.native.devicePixelRatioF())
         self.redraw()
-        # what a person has put there moves along; all of ours is placed by the view
+        # layers that the user added move along; all of ours are placed by the view
         if any(layer is not self._base for layer in self.model.layers):
             self._move_scene(view)
             if not self._tell_napari.isActive():
@@ -151,7 +151,7 @@ class SlidePicture(QObject):
 
     @property
     def complete(self) -> bool:
-        """Whether all that is in sight is as sharp as it gets."""
+        """Whether all that is visible is as sharp as it gets."""
         return self._base_pixels is not None and self.tiles.complete
 
     def show_mosaic(self, mosaic: Mosaic | None, display: DisplaySettings | None = None) -> None:
@@ -159,7 +159,7 @@ class SlidePicture(QObject):
         self._make_current()
         self._base_pixels = None
         if self._base is not None and self._base in self.model.layers:
-            self._put_into_layer(np.zeros((1, 1, 3), np.uint8), [1e-6, 1e-6], self._base.name)  # nothing to be seen
+            self._put_into_layer(np.zeros((1, 1, 3), np.uint8), [1e-6, 1e-6], self._base.name)  # invisible
         self._serial += 1
         self._display = display
         source = None
@@ -171,7 +171,7 @@ class SlidePicture(QObject):
             self._in_background(lambda: self._read_base(source))
 
     def set_display(self, display: DisplaySettings | None) -> None:
-        """Show the slide with other settings; what is in sight is rendered anew in the background."""
+        """Show the slide with other settings; what is visible is rendered again in the background."""
         source = self.source
         if source is None or display == self._display:
             return
@@ -183,7 +183,7 @@ class SlidePicture(QObject):
 
     def _on_read_error(self, mosaic: Mosaic, error: MicroscopeQCError) -> None:
         source = self.source
-        if source is not None and source.mosaic is mosaic:  # not of a slide that was left
+        if source is not None and source.mosaic is mosaic:  # not of a slide that is no longer shown
             self.read_failed.emit(error)
 
     def layers_panel(self, parent: QWidget) -> QWidget:
@@ -191,22 +191,22 @@ class SlidePicture(QObject):
         from napari._qt.qt_resources import get_stylesheet
         from napari.resources._icons import _theme_path, build_theme_svgs
 
-        look = "dark" if parent.palette().window().color().lightness() < 128 else "light"
-        build_theme_svgs(look, "builtin")
-        QDir.addSearchPath(f"theme_{look}", str(_theme_path(look)))
-        self.model.theme = look
+        mode = "dark" if parent.palette().window().color().lightness() < 128 else "light"
+        build_theme_svgs(mode, "builtin")
+        QDir.addSearchPath(f"theme_{mode}", str(_theme_path(mode)))
+        self.model.theme = mode
         panel = QWidget()
         column = QVBoxLayout(panel)
         column.setContentsMargins(0, 0, 0, 0)
         controls = self.widget.controls
-        for layer in self.model.layers:  # it knows only layers that are added after it
+        for layer in self.model.layers:  # it knows only layers that are added later
             if layer not in controls.widgets:
                 controls._add(SimpleNamespace(value=layer))
         self.widget.layers.setMinimumHeight(120)
         column.addWidget(self.widget.layers, 1)
         column.addWidget(controls)
-        panel.setStyleSheet(get_stylesheet(look))
-        area = QScrollArea(parent)  # its controls are taller than many screens have room for
+        panel.setStyleSheet(get_stylesheet(mode))
+        area = QScrollArea(parent)  # its controls are taller than many screens
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setWidget(panel)
@@ -219,16 +219,16 @@ class SlidePicture(QObject):
         def guarded() -> None:
             try:
                 work()
-            except Exception:  # nobody asks this thread for a result: the log is where it can be found
+            except Exception:  # nothing waits for a result of this thread: the error goes to the log
                 log.exception("the overview cannot be shown")
 
         self._reader.submit(guarded)
 
     def _read_base(self, source: TileSource) -> None:
-        """The whole slide, first roughly where that takes less (reader thread)."""
+        """Read the whole slide, first as a rough preview if that is faster (reader thread)."""
         try:
             for planes in _pictures(source):
-                if self.source is not source:  # the person has gone on to another slide
+                if self.source is not source:  # the user has gone to another slide
                     return
                 self._planes = planes
                 self._render_base(source)
@@ -236,7 +236,7 @@ class SlidePicture(QObject):
             self._on_read_error(source.mosaic, error)
 
     def _render_base(self, source: TileSource) -> None:
-        """Colours of the whole slide (reader thread)."""
+        """Render the whole slide (reader thread)."""
         if self.source is not source or not self._planes:
             return
         pixels = render(source.mosaic, self._planes, self._display)
@@ -255,9 +255,9 @@ class SlidePicture(QObject):
             self._warming.start()
 
     def _warm_layers(self) -> None:
-        """What napari's first layer loads takes seconds: the slide is on screen meanwhile."""
+        """Import what napari's first layer needs: that takes seconds, while the slide is on screen already."""
         import pint
-        import scipy.ndimage  # noqa: F401 - for the small pictures in the list of layers
+        import scipy.ndimage  # noqa: F401 - for the thumbnails in the list of layers
 
         _ = pint.get_application_registry().pixel
         self._layers_ready.emit()
@@ -275,7 +275,7 @@ class SlidePicture(QObject):
         self._put_into_layer(pixels, factor, source.mosaic.name or "Slide")
 
     def _put_into_layer(self, pixels: np.ndarray, factor: list[float], name: str) -> None:
-        """The layer stays from slide to slide: napari collects garbage for a third of a second when one is removed."""
+        """Show pixels in the layer, which is kept for all slides: removing one takes napari a third of a second."""
         place = [0.5 * value for value in factor]
         base = self._base
         if base is not None and base in self.model.layers:
@@ -289,10 +289,10 @@ class SlidePicture(QObject):
             scale=factor,
             translate=place,
             interpolation2d="linear",
-            blending="translucent_no_depth",  # at the same depth some drivers would let it win over the tiles
+            blending="translucent_no_depth",  # at the same depth some drivers would draw it over the tiles
         )
         self.model.layers.move(self.model.layers.index(base), 0)
-        # the tiles draw this picture too, wherever they have nothing sharper
+        # the tiles draw this picture too, where they have nothing sharper
         self.widget.canvas.layer_to_visual[base].node.draw = _draw_nothing
         base.events.visible.connect(self._show_as_base)
         base.events.opacity.connect(self._show_as_base)
@@ -300,15 +300,15 @@ class SlidePicture(QObject):
         self._show_as_base()
 
     def _show_as_base(self, _event: object = None) -> None:
-        """Tiles are shown and hidden with the layer of the whole slide, just above it."""
+        """Show and hide the tiles with the layer of the whole slide, just above it."""
         base = self._base
         if base is None:
             order, opacity = 0.5, 1.0
-        elif base not in self.model.layers:  # the person removed it
+        elif base not in self.model.layers:  # the user removed it
             order, opacity = 0.5, 0.0
         else:
             order, opacity = self.model.layers.index(base) + 0.5, base.opacity if base.visible else 0.0
-        self.tiles.set_look(opacity=opacity, background=self._background, order=order)
+        self.tiles.set_appearance(opacity=opacity, background=self._background, order=order)
 
     def close(self) -> None:
         """Stop reading; the widget can be deleted afterwards."""
@@ -326,13 +326,13 @@ class SlidePicture(QObject):
 
 
 def _draw_nothing() -> None:
-    """In place of what draws a layer that others draw."""
+    """Draw nothing: the layer is drawn by the tiles."""
 
 
 def _pictures(source: TileSource) -> Iterator[list[np.ndarray]]:
     """Pictures of the whole slide, one array per channel, each better than the last.
 
-    A slide without a coarse level is shown from samples only: it is not read as a whole.
+    A slide without a coarse level is shown from samples only and never read as a whole.
     """
     from microscope_qc.slides.preview import needs_conversion, sparse_preview
 
@@ -352,7 +352,7 @@ def _pictures(source: TileSource) -> Iterator[list[np.ndarray]]:
 
 
 def _no_longer_than(longest_px: int, pixels: np.ndarray) -> np.ndarray:
-    """The same picture, made smaller if need be."""
+    """The picture, made smaller if needed."""
     import cv2
 
     height, width = pixels.shape[:2]

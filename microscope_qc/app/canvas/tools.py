@@ -1,6 +1,6 @@
-"""What the hand does on the canvas: select, draw, move, resize, mark, pan.
+"""Mouse gestures on the canvas: select, draw, move, resize, mark, pan.
 
-Pure of Qt: points on screen come in, slide rectangles and calls of the session go out.
+No Qt: points on screen come in, slide rectangles and calls of the session go out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 CLICK_POINTS = 4
 """Moves shorter than this on screen are clicks."""
 HANDLE_POINTS = 6
-"""Reach of a handle on screen."""
+"""Half the size of a handle on screen, for the mouse."""
 MIN_BOX_PX = 2.0
 GREY_POINTS = 6
-"""Radius on screen of the place that the white balance is taken from."""
+"""Radius on screen of the area that the white balance is taken from."""
 TURN_DEG = 15
 
 Box = tuple[float, float, float, float]
@@ -34,7 +34,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """A press, move or release: where on screen, and which keys are held."""
+    """A press, move or release of the mouse: its position on screen, and the keys held."""
 
     x: float
     y: float
@@ -45,7 +45,7 @@ class Hand:
 class Tools:
     """The state of one gesture.
 
-    ``ghost`` is the box under the hand and ``band`` the selection rectangle, both in slide pixels; ``view`` may be
+    ``ghost`` is the box being dragged and ``band`` the selection rectangle, both in slide pixels; ``view`` may be
     changed by a gesture (panning).
     """
 
@@ -66,15 +66,15 @@ class Tools:
         self._shift = (0.0, 0.0)
         self._grip: tuple[int, int] = (0, 0)
 
-    # -- what lies under the hand ------------------------------------------------------------------------------------
+    # -- what is under the mouse -------------------------------------------------------------------------------------
 
     def box_at(self, hand: Hand) -> int | None:
-        """Shown box at a point on screen; a small one is easier to hit than it is to see."""
+        """Shown box at a point on screen, with a margin, so that small boxes are easy to hit."""
         y, x = self.view.to_slide(hand.x, hand.y)
         return self._boxes.at(y, x, margin_px=3.0 / self.view.zoom)
 
     def editable_box(self) -> Box | None:
-        """The one selected box, when it may be edited and is large enough on screen for handles."""
+        """The one selected box, if it may be edited and is large enough on screen for handles."""
         selection = self._session.selection
         if len(selection) != 1 or not self._session.can_write or selection.current is None:
             return None
@@ -86,7 +86,7 @@ class Tools:
         return box if side >= 2 * HANDLE_POINTS else None
 
     def handle_at(self, hand: Hand) -> tuple[int, int] | None:
-        """Handle under the hand as (-1, 0, 1) for top, middle, bottom and the same for left and right."""
+        """Handle under the mouse as (-1, 0, 1) for top, middle, bottom and the same for left to right."""
         box = self.editable_box()
         if box is None:
             return None
@@ -96,7 +96,7 @@ class Tools:
         return None
 
     def cursor(self, hand: Hand) -> str:
-        """Name of the mouse pointer: "arrow", "cross", "move", "hand" or "resize-" with the handle's direction."""
+        """Name of the mouse cursor: "arrow", "cross", "move", "hand" or "resize-" with the handle's direction."""
         if self.gesture == "pan":
             return "hand"
         if self.gesture in {"move", "move-all"}:
@@ -121,7 +121,7 @@ class Tools:
     # -- the gesture -------------------------------------------------------------------------------------------------
 
     def press(self, hand: Hand, *, pan: bool = False) -> None:
-        """A button goes down; ``pan`` for the middle button or with Space held."""
+        """Begin a gesture with a button; ``pan`` for the middle button or with Space held."""
         self._start = self._last = hand
         self._hit = None
         if pan:
@@ -141,7 +141,7 @@ class Tools:
             self.gesture = tool
 
     def move(self, hand: Hand) -> None:
-        """The hand moves with the button down."""
+        """Continue the gesture: the mouse moves with the button down."""
         if self.gesture == "press" and self._moved(hand):
             self._begin_drag()
         if self.gesture == "pan":
@@ -162,7 +162,7 @@ class Tools:
         self._last = hand
 
     def release(self, hand: Hand) -> None:
-        """The button goes up: the gesture becomes one command."""
+        """Finish the gesture: it becomes one command."""
         gesture, self.gesture = self.gesture, ""
         ghost, band, line, shift = self.ghost, self.band, self.line, self._shift
         hidden = self._boxes.hidden_id
@@ -192,7 +192,7 @@ class Tools:
             self._session.editing.move(hidden, *ghost, resized=gesture == "resize")
 
     def cancel(self) -> bool:
-        """Give the gesture up; returns whether there was one."""
+        """Cancel the gesture; returns whether there was one."""
         running = bool(self.gesture)
         if self.gesture == "length":
             self._session.slide_view.set_measurement(None)
@@ -201,7 +201,7 @@ class Tools:
         return running
 
     def _measured(self, hand: Hand) -> Measurement:
-        """The line from the press to the hand; with Shift at a multiple of 15 degrees on screen."""
+        """The line from the press to the mouse; with Shift at a multiple of 15 degrees on screen."""
         dx, dy = hand.x - self._start.x, hand.y - self._start.y
         if hand.shift:
             angle = round(math.degrees(math.atan2(dy, dx)) / TURN_DEG) * TURN_DEG
@@ -243,7 +243,7 @@ class Tools:
         self._take_box(self._edited)
 
     def _draw_click(self, hand: Hand) -> None:
-        """Make a box of the size that the class has; without one, or on a box of this class, select."""
+        """Draw a box of the default size of the class; without one, or on a box of this class, select."""
         session = self._session
         self._hit = self.box_at(hand)
         same = self._hit is not None and session.table.get([self._hit])["class_id"][0] == session.draw_class_id
@@ -276,13 +276,13 @@ class Tools:
         return min(ya, yb), min(xa, xb), max(ya, yb), max(xa, xb)
 
     def _drag_px(self, hand: Hand) -> tuple[float, float]:
-        """Whole slide pixels from the press to the hand, y and x."""
+        """Whole slide pixels from the press to the mouse, y and x."""
         ya, xa = self.view.to_slide(self._start.x, self._start.y)
         yb, xb = self.view.to_slide(hand.x, hand.y)
         return float(round(yb - ya)), float(round(xb - xa))
 
     def _clipped(self, box: Box) -> Box:
-        """Whole pixels inside the slide: a drawn box means pixels."""
+        """Round to whole pixels inside the slide."""
         height, width = self._session.slide.shape_px if self._session.slide is not None else (0, 0)
         y0, x0, y1, x1 = (float(round(value)) for value in box)
         return min(max(y0, 0), height), min(max(x0, 0), width), min(max(y1, 0), height), min(max(x1, 0), width)
@@ -308,7 +308,7 @@ class Tools:
 
 
 def handle_places(box: Box, view: View) -> list[tuple[int, int, float, float]]:
-    """The eight handles of a box: vertical and horizontal side, and screen x, y. Corners first: they win when small."""
+    """The eight handles of a box: vertical and horizontal side, and screen x, y; corners first, as they matter most."""
     left, top = view.to_screen(box[0], box[1])
     right, bottom = view.to_screen(box[2], box[3])
     xs = {-1: left, 0: (left + right) / 2, 1: right}

@@ -1,4 +1,4 @@
-"""Where the canvas looks: slide pixels to screen points and back, and a nice length for the scale bar."""
+"""The view of the canvas: slide pixels to screen points and back, and a round length for the scale bar."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from microscope_qc.core.wording import metric_text, number_text, round_length
 
 MAX_ZOOM = 64.0
-"""Screen points per slide pixel; nearer shows nothing but single pixels."""
+"""Largest zoom, in screen points per slide pixel; beyond it there are only single pixels to see."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is on screen.
+    """The visible part of a slide.
 
     ``y``, ``x``: slide position at the middle of the canvas, in full-resolution pixels. ``zoom``: screen points per
     slide pixel. ``width``, ``height``: of the canvas in screen points.
@@ -48,15 +48,15 @@ class View:
         return out
 
     def resized(self, width: int, height: int) -> View:
-        """The same place on a canvas of another size."""
+        """The same position on a canvas of another size."""
         return View(self.y, self.x, self.zoom, max(1, width), max(1, height))
 
     def panned(self, dx: float, dy: float) -> View:
-        """Moved so that the picture follows the hand by ``dx``, ``dy`` screen points."""
+        """Moved so that the slide follows the mouse by ``dx``, ``dy`` screen points."""
         return View(self.y - dy / self.zoom, self.x - dx / self.zoom, self.zoom, self.width, self.height)
 
     def zoomed(self, factor: float, screen_x: float, screen_y: float, *, least: float) -> View:
-        """Zoomed about a point on screen, which stays where it is."""
+        """Zoomed about a point on screen, which stays in place."""
         zoom = min(max(self.zoom * factor, least), MAX_ZOOM)
         y, x = self.to_slide(screen_x, screen_y)
         return View(
@@ -68,20 +68,20 @@ class View:
         )
 
     def fitted(self, y0: float, x0: float, y1: float, x1: float, *, margin: float = 1.05) -> View:
-        """Looking at a rectangle, with a margin around it."""
+        """Fitted to a rectangle, with a margin around it."""
         height, width = max(y1 - y0, 1e-6) * margin, max(x1 - x0, 1e-6) * margin
         zoom = min(self.width / width, self.height / height, MAX_ZOOM)
         return View((y0 + y1) / 2, (x0 + x1) / 2, zoom, self.width, self.height)
 
     def centred(self, y: float, x: float) -> View:
-        """Looking at another place at the same zoom."""
+        """Centred on another position at the same zoom."""
         return View(y, x, self.zoom, self.width, self.height)
 
 
 def scale_bar(
     view: View, pixel_size_um: tuple[float, float] | None, *, longest_points: float = 160
 ) -> tuple[float, str]:
-    """Length of the scale bar on screen and the words beside it, in um or mm, or in px without a pixel size."""
+    """Length of the scale bar on screen and its label, in um or mm, or in px without a pixel size."""
     if pixel_size_um is None:
         length = max(1.0, round_length(longest_points / view.zoom))
         return length * view.zoom, f"{number_text(length)} px"

@@ -70,7 +70,7 @@ def test_frames_tell_class_and_state() -> None:
     scene = prepare(snapshot(table), view)
     for place, box_id in enumerate(scene.ids.tolist()):
         row = table.get([box_id])[0]
-        colour, style = scene.records["a_look"][scene.dots + place]
+        colour, style = scene.records["a_style"][scene.dots + place]
         if row["state"] == ReviewState.REJECTED:
             assert (colour, style) == (packed_colour("#b8b8b8"), packed_style(1, 0, 1, 0.85))
         else:
@@ -102,8 +102,8 @@ def test_a_dot_has_the_colour_found_most_often_and_grows_with_the_number() -> No
     colours = np.array([10.0, 20.0, 30.0])
     y = np.array([0.5, 0.6, 0.7, 8.0])
     dots = density(y, np.full(4, 0.5), np.array([1, 2, 1, 0]), colours=colours, zoom=1.0)
-    assert dots["a_look"][:, 0].tolist() == [20.0, 10.0]
-    assert dots["a_look"][0, 1] > dots["a_look"][1, 1]
+    assert dots["a_style"][:, 0].tolist() == [20.0, 10.0]
+    assert dots["a_style"][0, 1] > dots["a_style"][1, 1]
     assert dots["a_rect"][0].tolist() == [3.5, 3.5, 3.5, 3.5]
 
 

@@ -50,7 +50,7 @@ def shown(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 def look(canvas: Canvas, y: float, x: float, zoom: float, qtbot: QtBot) -> None:
     view = canvas.view
     canvas.tools.view = View(y, x, zoom, view.width, view.height)
-    canvas.picture.look(canvas.tools.view)
+    canvas.picture.set_view(canvas.tools.view)
     canvas.update_later()
     qtbot.waitUntil(lambda: canvas.picture.complete, timeout=60_000)
 

@@ -97,7 +97,7 @@ def test_a_score_map_is_switched_on_where_there_is_one(qtbot: Any, details: RunD
     warm(with_map)
     details.runs.setCurrentItem(details.runs.topLevelItem(0))
     qtbot.waitUntil(lambda: scores.run == without and not scores._busy)
-    assert not panel.switch.isEnabled() and "keeps no score map" in panel.switch.toolTip()
+    assert not panel.switch.isEnabled() and "has no score map" in panel.switch.toolTip()
     assert not panel.classes.isVisible()
 
     details.runs.setCurrentItem(details.runs.topLevelItem(1))

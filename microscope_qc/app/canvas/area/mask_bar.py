@@ -1,4 +1,4 @@
-"""The bar above the canvas while a person changes where a detection looks."""
+"""The bar above the canvas while the user edits the scan area of a detection."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 SLIDER_STEPS = 200
 TOOLS = (
-    ("brush", True, "brush", "Add area", "Paint over what is to be looked at (the right button leaves it out)"),
-    ("brush", False, "eraser", "Leave out", "Paint over what is to be left out (the right button adds it)"),
-    ("rectangle", True, "selection-drag", "Add rectangle", "Drag a rectangle that is to be looked at"),
-    ("rectangle", False, "selection-remove", "Leave rectangle out", "Drag a rectangle that is to be left out"),
+    ("brush", True, "brush", "Add area", "Paint over what should be scanned (the right button leaves it out)"),
+    ("brush", False, "eraser", "Leave out", "Paint over what should be left out (the right button adds it)"),
+    ("rectangle", True, "selection-drag", "Add rectangle", "Drag a rectangle that should be scanned"),
+    ("rectangle", False, "selection-remove", "Leave rectangle out", "Drag a rectangle that should be left out"),
 )
 
 
 class MaskBar(QFrame):
-    """Tools, the width of the brush, and the ways back; ``back_requested`` asks for what there was at first."""
+    """Tools, brush width, undo and redo; ``back_requested`` asks for the initial mask."""
 
     back_requested = Signal()
 
@@ -47,7 +47,7 @@ class MaskBar(QFrame):
         self.words.setTextFormat(Qt.TextFormat.RichText)
         self.words.setWordWrap(True)
         self.words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.done = _button("Done", "Everything is kept (Esc)")
+        self.done = _button("Done", "All changes are kept (Esc)")
         self.done.setProperty("primary", True)
         self.done.clicked.connect(editing.finish)
         self.tools: dict[tuple[str, bool], QToolButton] = {}
@@ -62,7 +62,7 @@ class MaskBar(QFrame):
         self.hide()
 
     def begin(self, *, back: str, tip: str) -> None:
-        """Show the bar; ``back`` is what the button for the beginning says."""
+        """Show the bar; ``back`` is the text of the button that restores the initial mask."""
         self.back.setText(back)
         self.back.setToolTip(tip)
         colours = theme.current()
@@ -108,7 +108,7 @@ class MaskBar(QFrame):
         self.slider.setRange(0, SLIDER_STEPS)
         self.slider.setFixedWidth(96)
         self.slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.slider.setToolTip("How wide the brush is (Shift and the wheel)")
+        self.slider.setToolTip("Width of the brush (Shift and the wheel)")
         self.slider.valueChanged.connect(self._on_slid)
         self.width_um.setLocale(QLocale.c())
         self.width_um.setSuffix(" µm")

@@ -1,4 +1,4 @@
-"""Changing where a detection looks with mouse and keys; while that goes on the canvas' own tools rest."""
+"""Editing the scan area of a detection with mouse and keys; meanwhile the canvas' own tools are inactive."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from microscope_qc.app.canvas.canvas import Canvas
 
 LARGEST_SHARE = 0.25
-"""Of the slide's longer side that the brush may be wide."""
+"""Largest width of the brush, as a share of the slide's longer side."""
 FIRST_SHARE = 0.06
-"""Of the height of the canvas that the brush is wide at first."""
+"""Initial width of the brush, as a share of the height of the canvas."""
 WHEEL_STEP = 1.0012
 KEYS = {QKeySequence.StandardKey.Undo: "undo", QKeySequence.StandardKey.Redo: "redo"}
 
@@ -29,8 +29,8 @@ KEYS = {QKeySequence.StandardKey.Undo: "undo", QKeySequence.StandardKey.Redo: "r
 class MaskEditing(QObject):
     """A brush and rectangles on the canvas, from :meth:`begin` to :meth:`finish`.
 
-    ``changed`` comes after every step, ``tool_changed`` when brush, rectangle or their effect change. When the person
-    is done or goes elsewhere, ``ending`` comes while what was painted is still there, and ``finished`` after that.
+    ``changed`` is sent after every step, ``tool_changed`` when brush, rectangle or their effect change. When the user
+    is done or goes elsewhere, ``ending`` is sent while the painted mask is still there, and ``finished`` after that.
     """
 
     changed = Signal()
@@ -51,20 +51,20 @@ class MaskEditing(QObject):
         self._start = self._last = QPointF()
         self._hand = MaskHand(self._native)
         canvas.view_changed.connect(self._hand.update)
-        # whoever takes up another tool, goes to another slide or leaves the canvas is done here
+        # choosing another tool, another slide or another page ends the editing
         for signal in (canvas.session.tool_changed, canvas.session.slide_changed, canvas.session.project_changed):
             signal.connect(self._on_elsewhere)
         canvas.destroyed.connect(self._forget)
 
     @property
     def active(self) -> bool:
-        """Whether the mask is being changed."""
+        """Whether the mask is being edited."""
         return self.paint is not None
 
     # -- from beginning to end ---------------------------------------------------------------------------------------
 
     def begin(self, mask: AreaMask, *, tool: str, add: bool) -> None:
-        """Let the person change a mask, which is shown from now on."""
+        """Show a mask and let the user edit it."""
         self.finish()
         slide, um = self._canvas.session.slide, self._canvas.session.pixel_size_um
         if slide is None or um is None:
@@ -91,10 +91,10 @@ class MaskEditing(QObject):
         self.changed.emit()
 
     def finish(self) -> None:
-        """The person is done: mouse and keys belong to the canvas again."""
+        """End the editing: mouse and keys belong to the canvas again."""
         if self.paint is None or self._ending:
             return
-        self._ending = True  # whoever is told may hide the mask, and that ends it too
+        self._ending = True  # a listener may hide the mask, which ends the editing too
         self._drop_stroke()
         self.ending.emit()
         self.paint, self._ending = None, False
@@ -116,10 +116,10 @@ class MaskEditing(QObject):
         for signal in (session.tool_changed, session.slide_changed, session.project_changed):
             signal.disconnect(self._on_elsewhere, missing_ok=True)
 
-    # -- what the bar says -------------------------------------------------------------------------------------------
+    # -- commands of the bar -----------------------------------------------------------------------------------------
 
     def set_tool(self, tool: str, *, add: bool) -> None:
-        """Take up "brush" or "rectangle", to add area or to leave it out."""
+        """Choose "brush" or "rectangle", to add area or to leave it out."""
         self.tool, self.add = tool, add
         self.tool_changed.emit()
         self._show_hand(None)
@@ -131,17 +131,17 @@ class MaskEditing(QObject):
         self._hand.update()
 
     def undo(self) -> None:
-        """Take the last step back."""
+        """Undo the last step."""
         if self.paint is not None:
             self._after_step(self.paint.undo())
 
     def redo(self) -> None:
-        """Do the step that was taken back again."""
+        """Redo the last step that was undone."""
         if self.paint is not None:
             self._after_step(self.paint.redo())
 
     def replace(self, mask: AreaMask) -> None:
-        """Go back to what the program found, or to nothing; one step, which can be undone."""
+        """Replace the mask, by the one the program found or an empty one; one step, which can be undone."""
         if self.paint is not None and mask.look.shape == self.paint.look.shape:
             self._drop_stroke()
             self._after_step(self.paint.replace(mask.look))
@@ -154,7 +154,7 @@ class MaskEditing(QObject):
     # -- mouse and keys ----------------------------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take what belongs to painting before the canvas does; panning and zooming stay with the canvas."""
+        """Take the events of painting before the canvas does; panning and zooming stay with the canvas."""
         kind = event.type()
         if isinstance(event, QKeyEvent):
             return self._on_key(watched, event)
@@ -223,7 +223,7 @@ class MaskEditing(QObject):
             self.changed.emit()
 
     def _draw(self, place: QPointF) -> None:
-        """The hand goes on with the button down."""
+        """Continue the stroke with the button down."""
         um = self._canvas.session.pixel_size_um
         if self.paint is None or um is None:
             return
@@ -264,7 +264,7 @@ class MaskEditing(QObject):
 
     def _on_wheel(self, event: QWheelEvent) -> bool:
         if self._button != Qt.MouseButton.NoButton:
-            return True  # the picture must not move under a stroke
+            return True  # the slide must not move during a stroke
         if not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             return False
         delta = event.angleDelta().y() or event.angleDelta().x()
@@ -283,7 +283,7 @@ class MaskEditing(QObject):
         if not what:
             return False
         if event.type() == QEvent.Type.ShortcutOverride:
-            event.accept()  # Qt sends it as a plain key press then, not as the project's undo
+            event.accept()  # Qt then sends it as a plain key press, not as the project's undo
         elif event.type() == QEvent.Type.KeyPress:
             if what == "escape":
                 if not self._drop_stroke():
@@ -293,7 +293,7 @@ class MaskEditing(QObject):
         return True
 
     def _on_focus_changed(self, before: QWidget | None, now: QWidget | None) -> None:
-        """Wherever the focus is, the keys of painting are painting's; a field for text keeps its own."""
+        """Watch the keys wherever the focus is, except in a text field, which needs them itself."""
         if before is not None and before is not self._native:
             before.removeEventFilter(self)
         if now is not None and now is not self._native and not isinstance(now, TEXT_FIELDS):

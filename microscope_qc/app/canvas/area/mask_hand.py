@@ -1,4 +1,4 @@
-"""The brush or the rectangle under the hand while a mask is changed."""
+"""The brush or the rectangle at the mouse while a mask is edited."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MaskHand(QWidget):
         self.hide()
 
     def begin(self, canvas: Canvas) -> None:
-        """Show what is under the hand."""
+        """Show brush or rectangle on a canvas."""
         self._canvas = canvas
         parent = self.parentWidget()
         if parent is not None:
@@ -45,7 +45,7 @@ class MaskHand(QWidget):
         self.stackUnder(canvas.overview)
 
     def end(self) -> None:
-        """Show nothing."""
+        """Stop showing them."""
         self.hide()
         parent = self.parentWidget()
         if parent is not None:
@@ -53,7 +53,7 @@ class MaskHand(QWidget):
         self._canvas = None
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay as large as the canvas."""
+        """Keep the size of the canvas."""
         if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
             self.setGeometry(watched.rect())
         return False
@@ -85,7 +85,7 @@ class MaskHand(QWidget):
                 painter.drawRect(rect)
 
     def _sign(self, painter: QPainter, place: QPointF) -> None:
-        """A plus or a minus beside the pointer: never colour alone."""
+        """Draw a plus or a minus next to the cursor, so that it is not shown by colour alone."""
         across, down = QPointF(SIGN_POINTS, 0), QPointF(0, SIGN_POINTS)
         for pen in (QPen(HALO, 5), QPen(ADDS if self.adds else LEAVES_OUT, 2)):
             painter.setPen(pen)

@@ -1,4 +1,4 @@
-"""Where a detection looks, over the slide: what is left out lies under a grey, hatched veil, the rest is clear."""
+"""The scan area of a detection over the slide: what is left out is covered by a grey, hatched veil."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ORDER = 910_000
 """Above every picture and every map, below the boxes."""
 LARGEST_TEXTURE = 4096
-"""Finer cells than fit into it are drawn together."""
+"""Finer cells than fit into it are merged for drawing."""
 HATCH_POINTS = 14.0
 EDGE_POINTS = 1.5
 
@@ -45,14 +45,14 @@ uniform float u_phase;  // the hatching stays where it is on the slide
 uniform float u_hatch;
 varying vec2 v_place;
 varying vec2 v_cell;
-float looked_at(vec2 cell) {
+float scanned(vec2 cell) {
     if (cell.x < 0.0 || cell.y < 0.0 || cell.x >= u_count.x || cell.y >= u_count.y) return 0.0;
     return step(0.5, texture2D(u_cells, (floor(cell) + 0.5) / u_count).r);
 }
 void main() {
-    float here = looked_at(v_cell);
-    float around = looked_at(v_cell + vec2(u_edge.x, 0.0)) + looked_at(v_cell - vec2(u_edge.x, 0.0))
-        + looked_at(v_cell + vec2(0.0, u_edge.y)) + looked_at(v_cell - vec2(0.0, u_edge.y));
+    float here = scanned(v_cell);
+    float around = scanned(v_cell + vec2(u_edge.x, 0.0)) + scanned(v_cell - vec2(u_edge.x, 0.0))
+        + scanned(v_cell + vec2(0.0, u_edge.y)) + scanned(v_cell - vec2(0.0, u_edge.y));
     if (here > 0.5) {
         if (around > 3.5) discard;
         gl_FragColor = vec4(0.05, 0.06, 0.07, 0.75);
@@ -67,7 +67,7 @@ void main() {
 
 
 class VeilVisual(ScreenVisual):
-    """Cells as one texture in one rectangle, cut to the view."""
+    """Cells as one texture in one rectangle, clipped to the view."""
 
     def __init__(self) -> None:
         ScreenVisual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
@@ -85,18 +85,18 @@ class VeilVisual(ScreenVisual):
         self.freeze()
 
     def set_cells(self, cells: np.ndarray) -> None:
-        """Show other cells, (rows, columns) uint8: 255 where it is looked."""
+        """Show other cells, (rows, columns) uint8: 255 where it is scanned."""
         self._texture.set_data(np.ascontiguousarray(cells))
         self.shared_program["u_count"] = (float(cells.shape[1]), float(cells.shape[0]))
         self.update()
 
     def put_cells(self, row: int, column: int, cells: np.ndarray) -> None:
-        """Change some cells of those that are shown."""
+        """Change some of the cells shown."""
         self._texture.set_data(np.ascontiguousarray(cells), offset=(row, column))
         self.update()
 
     def set_place(self, place: np.ndarray, cells: np.ndarray, *, edge: tuple[float, float], phase: float) -> None:
-        """Left, top, right, bottom in screen points from the middle of the canvas, and the same in cells."""
+        """Set left, top, right, bottom in screen points from the middle of the canvas, and the same in cells."""
         vertices = np.zeros(6, VERTEX_DTYPE)
         for corner, (x, y) in enumerate(TWO_TRIANGLES):
             vertices["a_place"][corner] = place[x], place[y]
@@ -115,7 +115,7 @@ Veil = create_visual_node(VeilVisual)
 
 
 class MaskLayer(QObject):
-    """Shows a mask on a canvas; what lies beside the mask is left out too."""
+    """Shows a mask on a canvas; everything outside the mask is left out too."""
 
     def __init__(self, canvas: Canvas) -> None:
         super().__init__(canvas)
@@ -128,7 +128,7 @@ class MaskLayer(QObject):
 
     @property
     def mask(self) -> AreaMask | None:
-        """What is shown, None while nothing is; cells that were changed by :meth:`change` are not in it."""
+        """The mask shown, or None; it does not contain the cells changed by :meth:`change`."""
         return self._mask
 
     def show(self, mask: AreaMask, slide_shape_px: tuple[int, int]) -> None:
@@ -144,7 +144,7 @@ class MaskLayer(QObject):
         self._canvas.picture.redraw()
 
     def change(self, look: np.ndarray, cells: Cells) -> None:
-        """Show what became of some cells of the mask; ``look`` holds all of them."""
+        """Show changes of some cells of the mask; ``look`` holds all cells."""
         if self._mask is None or look.shape != self._mask.look.shape:
             return
         step = self._step
@@ -154,7 +154,7 @@ class MaskLayer(QObject):
         self._canvas.picture.redraw()
 
     def hide(self) -> None:
-        """Show nothing."""
+        """Show no mask."""
         if self._mask is not None:
             self._mask = None
             self._veil.visible = False
@@ -172,9 +172,9 @@ class MaskLayer(QObject):
 
 
 def veil_place(view: View, slide_shape_px: tuple[int, int], mask: AreaMask) -> tuple[np.ndarray, np.ndarray]:
-    """Left, top, right, bottom of what is seen of a slide: in screen points from the middle, and in cells of a mask.
+    """Left, top, right, bottom of the visible part of a slide: in screen points from the middle, and in mask cells.
 
-    It is cut to the view in double precision: far beyond the screen single precision would shift the cells on it.
+    It is clipped to the view in double precision: single precision far off the screen would shift the cells on it.
     """
     y0, x0, y1, x1 = view.bounds
     height, width = slide_shape_px
@@ -185,7 +185,7 @@ def veil_place(view: View, slide_shape_px: tuple[int, int], mask: AreaMask) -> t
 
 
 def _bytes(look: np.ndarray, step: int) -> np.ndarray:
-    """255 where it is looked, with ``step`` cells along each side drawn as one."""
+    """255 where it is scanned, with ``step`` cells along each side drawn as one."""
     cells = look.astype(np.uint8) * 255
     for axis in (0, 1):
         if step > 1:

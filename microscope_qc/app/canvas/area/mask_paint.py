@@ -1,6 +1,6 @@
-"""Painting where a detection looks: a brush and rectangles on coarse cells, with undo. Pure of Qt.
+"""Painting the scan area of a detection: a brush and rectangles on coarse cells, with undo. No Qt.
 
-Places come in full-resolution slide pixels. What a stroke costs depends on the cells under it, not on the slide.
+Positions are in full-resolution slide pixels. The cost of a stroke depends on the cells under it, not on the slide.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ HALF_DIAGONAL = math.sqrt(0.5)
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Which cells of a part a step turned over, eight to a byte."""
+    """Which cells of a part a step flipped, eight to a byte."""
 
     cells: Cells
     turned: np.ndarray
 
 
 class MaskPaint:
-    """A mask while a person changes it."""
+    """A mask that is being edited."""
 
     def __init__(self, mask: AreaMask) -> None:
         self._region, self._cell = mask.region, mask.cell_px
@@ -39,12 +39,12 @@ class MaskPaint:
 
     @property
     def mask(self) -> AreaMask:
-        """What it is now; later changes do not reach it."""
+        """The current mask; later changes do not affect it."""
         return AreaMask(self._region, self._cell, self.look.copy())
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
+        """Whether there is a step to undo."""
         return bool(self._done)
 
     @property
@@ -60,7 +60,7 @@ class MaskPaint:
     # -- a stroke ----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """What is changed from here to :meth:`end` is one step."""
+        """Begin a step: it contains all changes until :meth:`end`."""
         self._before, self._touched = self.look.copy(), None
 
     def brush(
@@ -68,8 +68,8 @@ class MaskPaint:
     ) -> Cells | None:
         """Draw a round brush from ``start`` to ``end`` (y, x); ``radius_px`` is that of the brush, (y, x).
 
-        A cell is painted when its middle lies under the brush; the cells that the brush's middle goes through always
-        are.
+        A cell is painted if its middle is under the brush; the cells on the path of the brush's middle are always
+        painted.
         """
         radius = tuple(max(r, HALF_DIAGONAL * cell) for r, cell in zip(radius_px, self._cell, strict=True))
         low = [min(a, b) - r for a, b, r in zip(start, end, radius, strict=True)]
@@ -88,13 +88,13 @@ class MaskPaint:
         return self._put(cells, under, add=add)
 
     def rectangle(self, y0: float, x0: float, y1: float, x1: float, *, add: bool) -> Cells | None:
-        """Fill a rectangle: every cell that it touches is added, only what lies in it by half is left out."""
+        """Fill a rectangle: cells are added if it touches them, and left out if at least half of them is inside."""
         half = 0.0 if add else 0.5
         low = [min(a, b) + half * side for a, b, side in zip((y0, x0), (y1, x1), self._cell, strict=True)]
         high = [max(a, b) - half * side for a, b, side in zip((y0, x0), (y1, x1), self._cell, strict=True)]
         middle = ((y0 + y1) / 2, (x0 + x1) / 2)
         for axis in (0, 1):
-            if low[axis] > high[axis]:  # smaller than a cell: the one it lies in
+            if low[axis] > high[axis]:  # smaller than a cell: the one it is in
                 low[axis] = high[axis] = middle[axis]
         cells = self._cells(low, high)
         if cells is None:
@@ -102,7 +102,7 @@ class MaskPaint:
         return self._put(cells, np.ones(self.look[cells].shape, bool), add=add)
 
     def end(self) -> bool:
-        """The stroke is finished; returns whether it changed anything."""
+        """Finish the stroke; returns whether it changed anything."""
         before, touched = self._before, self._touched
         self._before = self._touched = None
         if before is None or touched is None:
@@ -116,7 +116,7 @@ class MaskPaint:
         return True
 
     def drop(self) -> Cells | None:
-        """Give up the stroke that is under way."""
+        """Cancel the current stroke."""
         before, touched = self._before, self._touched
         self._before = self._touched = None
         if before is None or touched is None:
@@ -127,7 +127,7 @@ class MaskPaint:
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def replace(self, look: np.ndarray) -> Cells | None:
-        """Take other cells of the same number, as one step; None when they are the same."""
+        """Replace all cells, as one step; None if they are the same."""
         self.begin()
         everything = (slice(0, self.look.shape[0]), slice(0, self.look.shape[1]))
         self.look[:] = look
@@ -135,11 +135,11 @@ class MaskPaint:
         return everything if self.end() else None
 
     def undo(self) -> Cells | None:
-        """Take the last step back."""
+        """Undo the last step."""
         return self._turn(self._done, self._undone)
 
     def redo(self) -> Cells | None:
-        """Do the step that was taken back again."""
+        """Redo the last step that was undone."""
         return self._turn(self._undone, self._done)
 
     def _turn(self, source: list[_Step], target: list[_Step]) -> Cells | None:
@@ -158,7 +158,7 @@ class MaskPaint:
         return self._region.y0, self._region.x0
 
     def _cells(self, low: list[float], high: list[float]) -> Cells | None:
-        """Cells from one place to another, both in it; None where they lie beside the mask."""
+        """Cells from one position to another, both included; None if they are outside the mask."""
         parts = []
         for axis in (0, 1):
             side, corner, count = self._cell[axis], self._corner[axis], self.look.shape[axis]
@@ -182,10 +182,10 @@ class MaskPaint:
 
 
 def _under_brush(y: np.ndarray, dy: float, dx: float) -> tuple[np.ndarray, np.ndarray]:
-    """First and last x of every row under a circle of radius 1 that goes from (0, 0) to (dy, dx); inf where none is.
+    """First and last x of every row under a circle of radius 1 moved from (0, 0) to (dy, dx); inf if none is.
 
-    What the circle goes over is convex, so that one stretch of each row lies in it: that of the circle at both ends and
-    of the band between them. A test of every cell takes ten times as long.
+    The swept area is convex, so that it covers one interval of each row: the union of the circles at both ends and
+    the band between them. Testing every cell takes ten times as long.
     """
     lefts, rights = [], []
     for end_y, end_x in ((0.0, 0.0), (dy, dx)):
@@ -196,7 +196,7 @@ def _under_brush(y: np.ndarray, dy: float, dx: float) -> tuple[np.ndarray, np.nd
     length = math.hypot(dy, dx)
     if length > 0:
         low, high = np.full(len(y), -np.inf), np.full(len(y), np.inf)
-        # no further from the line than 1, and beside it rather than before its start or behind its end
+        # at most 1 from the line, and next to it rather than before its start or beyond its end
         for slope, near, far in (
             (dy, y * dx - length, y * dx + length), (dx, -y * dy, length**2 - y * dy),
         ):  # fmt: skip

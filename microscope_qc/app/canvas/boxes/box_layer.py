@@ -1,4 +1,4 @@
-"""The boxes that are shown: drawn by scenes prepared around the view, mended in place when single boxes change."""
+"""The boxes that are shown: drawn by scenes prepared around the view, patched in place when single boxes change."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 FEW = 6_000
-"""So many boxes are prepared at once; more of them in a thread."""
+"""Up to this many boxes are prepared at once; more of them in a thread."""
 FAR_MARGIN = 0.25
-"""Around views of many boxes less is prepared: there it is the screen that is full."""
-MENDED_UP_TO = 256
+"""Around views of many boxes less is prepared, because they fill the screen."""
+PATCHED_UP_TO = 256
 LABELS_UP_TO = 200
 LABEL_FROM_PX = 14.0
 NOTHING = np.empty(0, np.int64)
@@ -31,7 +31,7 @@ NOTHING = np.empty(0, np.int64)
 class BoxLayer:
     """Draws the shown boxes of a session's slide into a vispy scene.
 
-    ``on_ready`` is called when something that was prepared in the background waits for a frame.
+    ``on_ready`` is called when something prepared in the background is ready for the next frame.
     """
 
     def __init__(self, session: Session, scene: object, *, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -46,11 +46,11 @@ class BoxLayer:
         self._scene: Scene | None = None
         self._selected: Scene | None = None
         self._stale = self._selected_stale = True
-        self._changed_since: list[np.ndarray] = []  # while the thread prepares from what was there before
+        self._changed_since: list[np.ndarray] = []  # while the thread is preparing from older rows
         self._hidden: int | None = None
         self._shift = (0.0, 0.0)
 
-    # -- what is there -----------------------------------------------------------------------------------------------
+    # -- shown boxes -------------------------------------------------------------------------------------------------
 
     @property
     def rows(self) -> np.ndarray:
@@ -59,15 +59,15 @@ class BoxLayer:
 
     @property
     def preparing(self) -> bool:
-        """Whether what is in sight is still being prepared."""
+        """Whether what is visible is still being prepared."""
         return self._work.busy("scene") or self._work.busy("selected")
 
     def at(self, y: float, x: float, *, margin_px: float) -> int | None:
-        """Id of the smallest shown box at a place."""
+        """Id of the smallest shown box at a position."""
         return self._session.table.at(y, x, among=self._session.shown_mask(), margin_px=margin_px)
 
     def enclosed(self, region: Region) -> np.ndarray:
-        """Ids of the shown boxes whose middle lies in a region."""
+        """Ids of the shown boxes whose middle is in a region."""
         table = self._session.table
         near = table.inside(region.y0, region.x0, region.y1, region.x1)
         near = near[self._session.shown_mask()[near]]
@@ -77,7 +77,7 @@ class BoxLayer:
         return table.rows["id"][near[keep]]
 
     def labelled(self, view: View) -> np.ndarray:
-        """Rows of the boxes that get their short code: few in view, and large enough."""
+        """Rows of the boxes that are labelled with their short code: if they are few, and large enough."""
         scene, table = self._scene, self._session.table
         nothing = np.empty(0, BOX_DTYPE)
         if scene is None:
@@ -97,11 +97,11 @@ class BoxLayer:
     # -- what changed ------------------------------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Prepare anew (filter or classes changed)."""
+        """Prepare again (filter or classes changed)."""
         self._stale = self._selected_stale = True
 
     def clear(self) -> None:
-        """Another slide: nothing of the one before is drawn any more."""
+        """Draw nothing, for another slide."""
         self._work.forget("scene")
         self._work.forget("selected")
         self._scene = self._selected = None
@@ -112,22 +112,22 @@ class BoxLayer:
         self.reload()
 
     def change(self, change: BoxChange) -> None:
-        """Boxes came, went or changed: a few are mended where they are drawn, more are prepared anew."""
+        """Follow changed boxes: a few are patched in place, for more the scene is prepared again."""
         self._selected_stale = True
-        # the thread looks at rows where they were: those that came or went since have moved the others
+        # the thread uses old row numbers: boxes added or removed since have shifted them
         misled = change.kind != "updated" and self._work.busy("scene")
-        if change.kind == "reset" or len(change.ids) > MENDED_UP_TO or misled:
+        if change.kind == "reset" or len(change.ids) > PATCHED_UP_TO or misled:
             self._stale = True
         else:
-            self._mend(change.ids)
+            self._patch(change.ids)
 
     def restyle(self) -> None:
-        """The selection changed."""
+        """Follow a changed selection."""
         self._selected_stale = True
 
     @property
     def hidden_id(self) -> int | None:
-        """The box under the hand: the overlay draws it."""
+        """The box that is being dragged: the overlay draws it."""
         return self._hidden
 
     @hidden_id.setter
@@ -135,31 +135,31 @@ class BoxLayer:
         if box_id == self._hidden:
             return
         before, self._hidden = self._hidden, box_id
-        self._mend(np.array([item for item in (before, box_id) if item is not None], np.int64))
+        self._patch(np.array([item for item in (before, box_id) if item is not None], np.int64))
         self._selected_stale = True
 
     def shift_selected(self, dy: float, dx: float) -> None:
-        """Draw the selection elsewhere: several boxes follow the hand."""
+        """Draw the selection shifted while several boxes are dragged."""
         self._shift = (dy, dx)
-        self.look(self._view)
+        self.set_view(self._view)
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def look(self, view: View) -> None:
-        """Draw for a view from the next frame on."""
+    def set_view(self, view: View) -> None:
+        """Draw another view from the next frame on."""
         self._view = view
         if self._scene is not None:
-            self._frames.look(*self._scene.offset(view))
+            self._frames.set_view(*self._scene.offset(view))
         if self._selected is not None:
             x, y, zoom = self._selected.offset(view)
-            self._marked.look(x - self._shift[1], y - self._shift[0], zoom)
+            self._marked.set_view(x - self._shift[1], y - self._shift[0], zoom)
 
     def refresh(self, view: View) -> bool:
-        """Prepare what ``view`` needs, or have it prepared; returns whether something was uploaded."""
+        """Prepare what ``view`` needs, here or in the thread; returns whether something was uploaded."""
         uploaded = self._refresh_scene(view)
         uploaded |= self._refresh_selected(view)
         if uploaded:
-            self.look(view)
+            self.set_view(view)
         return uploaded
 
     def close(self) -> None:
@@ -170,13 +170,13 @@ class BoxLayer:
         scene = self._scene
         if scene is not None and not self._stale and scene.serves(view):
             if self._expected(view) > FEW and not scene.serves(view, margin=FAR_MARGIN / 2):
-                self._ask(view)  # ahead of the hand
+                self._ask(view)  # ahead of the user
             return False
         if self._expected(view) > FEW:
             self._ask(view)
             return False
         places = self._session.table.inside(*widened(view.bounds, MARGIN))
-        if len(places) > 3 * FEW:  # they do not lie evenly: this is a crowd
+        if len(places) > 3 * FEW:  # they are unevenly distributed: this is a cluster
             self._ask(view)
             return False
         self._work.forget("scene")
@@ -186,7 +186,7 @@ class BoxLayer:
         return True
 
     def _ask(self, view: View) -> None:
-        """Have a view prepared; while another one is, that one is shown first: the hand sees something all the way."""
+        """Prepare a view in the thread; one in progress is finished first, so that something is always drawn."""
         if self._work.busy("scene"):
             return
         snapshot, hidden = self._snapshot(), self._hidden
@@ -204,8 +204,8 @@ class BoxLayer:
         self._changed_since = []
         self._show(*made)
         if since:
-            self._mend(np.unique(np.concatenate(since)))
-        self.look(self._view)
+            self._patch(np.unique(np.concatenate(since)))
+        self.set_view(self._view)
         self._on_ready()
 
     def _show(self, scene: Scene, vertices: np.ndarray) -> None:
@@ -237,7 +237,7 @@ class BoxLayer:
 
     def _on_selected(self, made: Scene) -> None:
         self._take_selected(made)
-        self.look(self._view)
+        self.set_view(self._view)
         self._on_ready()
 
     def _take_selected(self, scene: Scene) -> None:
@@ -248,7 +248,7 @@ class BoxLayer:
         return Snapshot.of(self._session.table, self._session.shown_mask(), self._session.classes)
 
     def _expected(self, view: View) -> float:
-        """About how many boxes lie around a view, if they lay evenly."""
+        """Expected number of boxes around a view, if they were evenly distributed."""
         count, slide = len(self._session.table), self._session.slide
         if count <= FEW or slide is None:
             return count
@@ -257,13 +257,13 @@ class BoxLayer:
         inside_y, inside_x = max(0.0, min(y1, height) - max(y0, 0.0)), max(0.0, min(x1, width) - max(x0, 0.0))
         return count * inside_y * inside_x / max(1.0, float(height) * width)
 
-    # -- mending -----------------------------------------------------------------------------------------------------
+    # -- patching ----------------------------------------------------------------------------------------------------
 
-    def _mend(self, ids: np.ndarray) -> None:
+    def _patch(self, ids: np.ndarray) -> None:
         """Draw a few boxes as they are now, without touching the others."""
         if self._work.busy("scene"):
             self._changed_since.append(ids)
-            if sum(map(len, self._changed_since)) > 8 * MENDED_UP_TO:
+            if sum(map(len, self._changed_since)) > 8 * PATCHED_UP_TO:
                 self._stale = True
         scene = self._scene
         if scene is None or self._stale:
@@ -274,9 +274,9 @@ class BoxLayer:
         drawn = {int(box_id): int(at) for box_id, at in zip(there, rows, strict=True) if mask[at]}
         snapshot = self._snapshot()
         for box_id in ids.tolist():
-            self._mend_one(scene, snapshot, box_id, drawn.get(box_id))
+            self._patch_one(scene, snapshot, box_id, drawn.get(box_id))
 
-    def _mend_one(self, scene: Scene, snapshot: Snapshot, box_id: int, at: int | None) -> None:
+    def _patch_one(self, scene: Scene, snapshot: Snapshot, box_id: int, at: int | None) -> None:
         hidden = box_id == self._hidden
         record = None if hidden or at is None else self._record(scene, snapshot, at)
         place = scene.place_of(box_id)
@@ -284,7 +284,7 @@ class BoxLayer:
             was_dot = place is None and scene.dots > 0
             is_dot = at is not None and scene.touches(snapshot.corners[:, at])
             if not hidden and (was_dot or is_dot):
-                self._stale = True  # one of many in a dot: they are counted anew
+                self._stale = True  # one of many in a dot: they are counted again
             if place is None:
                 return
             scene.records[place] = np.zeros(1, FRAME_DTYPE)[0]
@@ -298,7 +298,7 @@ class BoxLayer:
         self._frames.put(place, scene.records[place : place + 1])
 
     def _record(self, scene: Scene, snapshot: Snapshot, at: int) -> np.ndarray | None:
-        """Frame of one box, None where it is not drawn as one."""
+        """Frame of one box, None if it is not drawn as a frame."""
         corners = snapshot.corners[:, at]
         y0, x0, y1, x1 = corners
         if max(y1 - y0, x1 - x0) * scene.zoom < scene.frame_from_px or not scene.touches(corners):

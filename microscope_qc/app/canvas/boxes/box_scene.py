@@ -1,6 +1,6 @@
-"""What is drawn of the boxes around a view: frames for those that can be seen as boxes, dots where they lie dense.
+"""How the boxes around a view are drawn: as frames if they are large enough, as dots where they are dense.
 
-Nothing here knows of Qt or OpenGL: it runs in the window's thread when boxes are few, in a worker when they are many.
+No Qt or OpenGL here: it runs in the window's thread for few boxes, in a worker for many.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from microscope_qc.core.boxes import BoxTable, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 
 DOT_BELOW_PX = 5.0
-"""Boxes smaller than this on screen become dots, one per cell, so that a full slide shows where finds are dense."""
+"""Boxes smaller than this on screen become dots, one per cell, so that a full slide shows where findings are dense."""
 CELL_PX = 7.0
 MOST_FRAMES = 30_000
 ROOM_PX = 150.0
-"""Where boxes have less of the screen than this each, on average, the smaller ones become dots: lines over lines tell
-nothing."""
+"""If boxes have less of the screen than this each, on average, the smaller ones become dots: overlapping lines cannot
+be told apart."""
 MANY_SELECTED = 5000
-"""Selected boxes that are drawn one by one; of more, the smaller ones become dots."""
+"""Number of selected boxes that are drawn one by one; of more, the smaller ones become dots."""
 MARGIN = 0.5
 """Prepared around the view, as a share of its size, so that small pans upload nothing."""
 REJECTED_COLOUR = packed_colour("#b8b8b8")
@@ -41,9 +41,9 @@ Area = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Boxes as they are now, without copying them: who works with it in a thread may see an edit half made.
+    """Boxes as they are now, without copying them: a thread that uses it may see an edit half done.
 
-    ``corners`` is (4, N) y0, x0, y1, x1; ``class_ids`` is sorted, ``colours`` belong to it.
+    ``corners`` is (4, N) y0, x0, y1, x1; ``class_ids`` is sorted, ``colours`` are in its order.
     """
 
     ids: np.ndarray
@@ -64,13 +64,13 @@ class Snapshot:
         return cls(rows["id"], table.corners, table.class_ids, table.states, shown, ids, colours)
 
     def overlapping(self, area: Area) -> np.ndarray:
-        """Places of all boxes that overlap an area, by looking at each (an index belongs to the window's thread)."""
+        """Row numbers of all boxes that overlap an area, by testing each (the index belongs to the window's thread)."""
         low_y, low_x, high_y, high_x = self.corners
         y0, x0, y1, x1 = area
         return np.flatnonzero((low_y < y1) & (high_y > y0) & (low_x < x1) & (high_x > x0))
 
     def kinds(self, places: Ints) -> Ints:
-        """Places in :attr:`class_ids`; its length for a class that is gone, one more for what was rejected."""
+        """Positions in :attr:`class_ids`; its length for a deleted class, one more for rejected findings."""
         wanted = self.classes[places]
         count = len(self.class_ids)
         found: Ints = np.searchsorted(self.class_ids, wanted)
@@ -87,10 +87,10 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Scene:
-    """Frames and dots that hold for every view inside ``area`` at about ``zoom``.
+    """Frames and dots that are valid for every view inside ``area`` at about ``zoom``.
 
-    ``records`` starts with ``dots`` dots; ``ids`` are those of the frames behind them, in order, then come those that
-    were appended. A frame that was taken out has no size.
+    ``records`` starts with ``dots`` dots; ``ids`` are those of the frames after them, in order, followed by those that
+    were appended. A removed frame has no size.
     """
 
     origin: tuple[float, float]  # y, x
@@ -100,10 +100,10 @@ class Scene:
     dots: int
     ids: np.ndarray
     frame_from_px: float = DOT_BELOW_PX
-    places: dict[int, int] = field(default_factory=dict)  # of frames that came later: id -> place in records
+    places: dict[int, int] = field(default_factory=dict)  # of appended frames: id -> position in records
 
     def serves(self, view: View, *, margin: float = 0.0) -> bool:
-        """Whether a view is inside, with so much of its size to spare on every side, and its zoom is close."""
+        """Whether a view is inside, with a margin as a share of its size, and its zoom is close."""
         if not 0.8 < view.zoom / self.zoom < 1.25:
             return False
         y0, x0, y1, x1 = widened(view.bounds, margin)
@@ -115,7 +115,7 @@ class Scene:
         return bool(y0 < self.area[2] and y1 > self.area[0] and x0 < self.area[3] and x1 > self.area[1])
 
     def place_of(self, box_id: int) -> int | None:
-        """Place of a box's frame in ``records``."""
+        """Position of a box's frame in ``records``."""
         if box_id in self.places:
             return self.places[box_id]
         found = int(np.searchsorted(self.ids, box_id))
@@ -124,24 +124,24 @@ class Scene:
         return None
 
     def append(self, box_id: int, record: np.ndarray) -> int:
-        """Add the frame of a box that was not there; returns its place."""
+        """Add the frame of a new box; returns its position."""
         place = self.places[box_id] = len(self.records)
         self.records = np.append(self.records, record)
         return place
 
     def ids_at(self, places: Ints) -> Ints:
-        """Ids of the boxes whose frames stand at places in ``records``."""
+        """Ids of the boxes whose frames are at some positions in ``records``."""
         later = np.array(list(self.places), np.int64)
         ids: Ints = np.concatenate([self.ids, later])
         return ids[places - self.dots]
 
     def offset(self, view: View) -> tuple[float, float, float]:
-        """What :meth:`FramesVisual.look` needs."""
+        """Arguments of :meth:`FramesVisual.set_view`."""
         return view.x - self.origin[1], view.y - self.origin[0], view.zoom
 
 
 def widened(bounds: Area, margin: float) -> Area:
-    """A rectangle with a share of its size more on every side."""
+    """A rectangle enlarged by a share of its size on every side."""
     y0, x0, y1, x1 = bounds
     dy, dx = (y1 - y0) * margin, (x1 - x0) * margin
     return y0 - dy, x0 - dx, y1 + dy, x1 + dx
@@ -155,12 +155,12 @@ def prepare(
     places: np.ndarray | None = None,
     hidden: int | None = None,
 ) -> Scene:
-    """What is drawn around a view.
+    """Prepare what is drawn around a view.
 
     Parameters
     ----------
     places
-        Boxes that overlap the view with its margin, where they are known already.
+        Boxes that overlap the view with its margin, if they are known already.
     hidden
         Id of a box that is not drawn.
     """
@@ -194,7 +194,7 @@ def prepare(
 
 
 def _most_frames(y0: np.ndarray, x0: np.ndarray, y1: np.ndarray, x1: np.ndarray, *, area: Area, zoom: float) -> int:
-    """As many frames as the part of the screen where boxes lie has room for."""
+    """Number of frames that the part of the screen with boxes has room for."""
     if len(y0) == 0:
         return MOST_FRAMES
     height = min(float(y1.max()), area[2]) - max(float(y0.min()), area[0])
@@ -203,7 +203,7 @@ def _most_frames(y0: np.ndarray, x0: np.ndarray, y1: np.ndarray, x1: np.ndarray,
 
 
 def density(y: np.ndarray, x: np.ndarray, kinds: np.ndarray, *, colours: np.ndarray, zoom: float) -> np.ndarray:
-    """One dot per occupied cell, larger where more finds lie, in the colour of the kind found most often there."""
+    """One dot per occupied cell, larger for more findings, in the colour of the most frequent kind."""
     if len(y) == 0:
         return np.empty(0, FRAME_DTYPE)
     cell_px = CELL_PX / zoom
@@ -219,7 +219,7 @@ def density(y: np.ndarray, x: np.ndarray, kinds: np.ndarray, *, colours: np.ndar
     cell = unique // count
     firsts = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]])
     total = np.add.reduceat(counts, firsts)
-    # the commonest kind of a cell: the largest of count and kind in one number
+    # the most frequent kind of a cell: the largest of count and kind in one number
     top = np.maximum.reduceat(counts * count + unique % count, firsts) % count
     centre_y = (cell[firsts] // columns + first_row + 0.5) * cell_px
     centre_x = (cell[firsts] % columns + first_column + 0.5) * cell_px
@@ -228,7 +228,7 @@ def density(y: np.ndarray, x: np.ndarray, kinds: np.ndarray, *, colours: np.ndar
 
 
 def prepare_selected(snapshot: Snapshot, view: View, places: np.ndarray, *, margin: float = MARGIN) -> Scene:
-    """The selected boxes at ``places`` around a view: white with a dark halo; dots where many are small."""
+    """Prepare the selected boxes at ``places`` around a view: white with a dark halo; dots if many are small."""
     area = widened(view.bounds, margin)
     y0, x0, y1, x1 = (side[places] for side in snapshot.corners)
     keep = (y0 < area[2]) & (y1 > area[0]) & (x0 < area[3]) & (x1 > area[1]) & snapshot.shown[places]

@@ -1,7 +1,7 @@
 """Outlines of constant width on screen for thousands of boxes in one draw call.
 
-Every box is a frame of eight vertices that all carry the whole box. Width, place and zoom are applied on the graphics
-card: panning and zooming upload nothing, and one box is changed by uploading its eight vertices.
+Every box is a frame of eight vertices that all carry the whole box. Width, position and zoom are applied on the
+graphics card: panning and zooming upload nothing, and one box is changed by uploading its eight vertices.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from microscope_qc.app.canvas.screen_visual import ScreenVisual
 FRAME_DTYPE = np.dtype(
     [
         ("a_rect", "f4", 4),  # x0, y0, x1, y1 in slide pixels from the origin of the set
-        ("a_look", "f4", 2),  # colour and style, each packed into a whole number
+        ("a_style", "f4", 2),  # colour and style, each packed into a whole number
     ]
 )
 CORNERS = 8
 STEP = 2048
-"""Room is made for so many frames at a time: a few more or fewer need no other buffers."""
+"""Buffers grow by this many frames at a time, so that a few more or fewer need no new ones."""
 SPARE = 256
 
-# places come relative to an origin near the view and are moved by what lies between the two, computed in double
-# precision: far from the slide's corner single precision would be off by a screen pixel at the nearest zoom
+# positions are relative to an origin near the view and shifted by the offset between the two, computed in double
+# precision: far from the slide's corner single precision would be off by a screen pixel at the highest zoom
 VERTEX_SHADER = """
 attribute vec4 a_rect;
-attribute vec2 a_look;
+attribute vec2 a_style;
 attribute float a_corner;  // 0..3 around the outer side, 4..7 around the inner
 uniform vec2 u_size;
 uniform vec3 u_view;  // x, y of the view's middle from the origin of the set; zoom
@@ -50,16 +50,16 @@ void main() {
     vec2 here = (own - u_view.xy) * u_view.z;
     vec2 there = (opposite - u_view.xy) * u_view.z;
     vec2 inwards = vec2(1.0 - 2.0 * right, 1.0 - 2.0 * low);
-    float total = part(a_look.y, 1.0, 16.0) + 1.0;
-    float outset = part(a_look.y, 256.0, 64.0) * 0.25;
+    float total = part(a_style.y, 1.0, 16.0) + 1.0;
+    float outset = part(a_style.y, 256.0, 64.0) * 0.25;
     vec2 reach = min(vec2(total), 0.5 * abs(there - here) + outset);
     vec2 moved = here + inwards * (reach * inner - outset);
     gl_Position = vec4(2.0 * moved.x / u_size.x, -2.0 * moved.y / u_size.y, 0.0, 1.0);
-    v_colour = vec4(part(a_look.x, 65536.0, 256.0) / 255.0, part(a_look.x, 256.0, 256.0) / 255.0,
-                    part(a_look.x, 1.0, 256.0) / 255.0, part(a_look.y, 16384.0, 16.0) / 15.0);
+    v_colour = vec4(part(a_style.x, 65536.0, 256.0) / 255.0, part(a_style.x, 256.0, 256.0) / 255.0,
+                    part(a_style.x, 1.0, 256.0) / 255.0, part(a_style.y, 16384.0, 16.0) / 15.0);
     v_place = moved - min(here, there);
     v_across = inner * max(reach.x, reach.y);
-    v_style = vec2(total, part(a_look.y, 16.0, 16.0));
+    v_style = vec2(total, part(a_style.y, 16.0, 16.0));
 }
 """
 
@@ -70,14 +70,14 @@ varying float v_across;
 varying vec2 v_style;
 void main() {
     if (v_style.y > 0.0 && mod(v_place.x + v_place.y, v_style.y) > 0.58 * v_style.y) discard;
-    // one dark point around every line: it shows on bright and on dark material
+    // a dark edge around every line, so that it shows on bright and dark material
     gl_FragColor = v_across < 1.0 ? vec4(0.0, 0.0, 0.0, 0.55 * v_colour.a) : v_colour;
 }
 """
 
 
 def packed_colour(colour: str) -> float:
-    """``#rrggbb`` as the number that the shader takes apart; anything else is grey."""
+    """``#rrggbb`` as the number that the shader unpacks; anything else is grey."""
     try:
         return float(int(colour.lstrip("#"), 16) & 0xFFFFFF)
     except ValueError:
@@ -85,16 +85,16 @@ def packed_colour(colour: str) -> float:
 
 
 def packed_style(width: float, dash: float, outset: float, alpha: float = 1.0) -> float:
-    """Width and dash in whole screen points up to 15 (dash 0 is solid), outset in quarters up to 15.75."""
+    """Pack width and dash in whole screen points up to 15 (dash 0 is solid), outset in quarters up to 15.75."""
     return width + 16 * dash + 256 * round(4 * outset) + 16384 * round(15 * alpha)
 
 
 def frame_records(rects: np.ndarray, colours: np.ndarray | float, styles: np.ndarray | float) -> np.ndarray:
-    """Records of frames from (N, 4) x0, y0, x1, y1 and what :func:`packed_colour` and :func:`packed_style` gave."""
+    """Records of frames from (N, 4) x0, y0, x1, y1 and values of :func:`packed_colour` and :func:`packed_style`."""
     records = np.empty(len(rects), FRAME_DTYPE)
     records["a_rect"] = rects
-    records["a_look"][:, 0] = colours
-    records["a_look"][:, 1] = styles
+    records["a_style"][:, 0] = colours
+    records["a_style"][:, 1] = styles
     return records
 
 
@@ -105,7 +105,7 @@ def frame_indices(count: int) -> np.ndarray:
 
 
 def frame_vertices(records: np.ndarray) -> np.ndarray:
-    """Vertices of frames, and of room for some more behind them: frames of no size, which are not seen."""
+    """Vertices of frames, and of some spare ones after them, which have no size and are invisible."""
     capacity = -(-(len(records) + SPARE) // STEP) * STEP
     vertices = np.zeros((capacity, CORNERS), FRAME_DTYPE)
     vertices[: len(records)] = records[:, None]
@@ -113,14 +113,14 @@ def frame_vertices(records: np.ndarray) -> np.ndarray:
 
 
 class _Template:
-    """Indices and corner numbers, made once for the most frames there were."""
+    """Indices and corner numbers, computed once for the largest number of frames so far."""
 
     def __init__(self) -> None:
         self.indices = frame_indices(4 * STEP)
         self.corners = np.tile(np.arange(CORNERS, dtype=np.float32), 4 * STEP)
 
     def of(self, capacity: int) -> tuple[np.ndarray, np.ndarray]:
-        """For so many frames."""
+        """Return those for a number of frames."""
         if len(self.corners) < CORNERS * capacity:
             self.indices = frame_indices(capacity * 3 // 2)
             self.corners = np.tile(np.arange(CORNERS, dtype=np.float32), capacity * 3 // 2)
@@ -131,7 +131,7 @@ _template = _Template()
 
 
 class FramesVisual(ScreenVisual):
-    """All frames given with :meth:`set_frames`."""
+    """Draws the frames of :meth:`set_frames`."""
 
     def __init__(self) -> None:
         ScreenVisual.__init__(self, VERTEX_SHADER, FRAGMENT_SHADER)
@@ -149,11 +149,11 @@ class FramesVisual(ScreenVisual):
 
     @property
     def room(self) -> int:
-        """Frames that can be put at places behind those that are shown."""
+        """Number of frames that can be added after those shown."""
         return self._capacity - self._count
 
     def set_frames(self, records: np.ndarray, vertices: np.ndarray | None = None) -> None:
-        """Show the frames of :func:`frame_records`, and no others; ``vertices`` where they were made in a worker."""
+        """Show only the frames of :func:`frame_records`; ``vertices`` if a worker has computed them."""
         vertices = frame_vertices(records) if vertices is None else vertices
         self._count = len(records)
         capacity = len(vertices) // CORNERS
@@ -163,21 +163,21 @@ class FramesVisual(ScreenVisual):
             self._corners.set_data(corners)
             self._index_buffer.set_data(indices)
             self._buffer.set_data(vertices)
-            self.shared_program.bind(self._buffer)  # vispy's views of a buffer keep the size it had
+            self.shared_program.bind(self._buffer)  # vispy's views of a buffer keep its old size
         else:
             self._buffer.set_data(vertices)
         self.update()
 
     def put(self, place: int, records: np.ndarray) -> None:
-        """Show other frames from ``place`` on, among those that are shown or right behind them."""
+        """Replace frames from ``place`` on, among those shown or right after them."""
         if place + len(records) > self._capacity:
             raise ValueError("no room for these frames")
         self._count = max(self._count, place + len(records))
         self._buffer.set_subdata(np.repeat(records, CORNERS), offset=CORNERS * place)
         self.update()
 
-    def look(self, x: float, y: float, zoom: float) -> None:
-        """Where the view's middle is from the origin of the set, and its zoom."""
+    def set_view(self, x: float, y: float, zoom: float) -> None:
+        """Set the view's middle relative to the origin of the set, and its zoom."""
         if (x, y, zoom) != self._view:
             self._view = (x, y, zoom)
             self.update()

@@ -1,4 +1,4 @@
-"""The small map in the corner of the canvas: where on the slide the view is, the finds, what has been looked at.
+"""The overview map in the corner of the canvas: the visible part of the slide, findings, viewed areas.
 
 Click or drag to go elsewhere.
 """
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 LONGEST = QSize(216, 160)
 AT_ONCE = 20_000
-"""More finds are counted in another thread."""
+"""More findings than this are counted in another thread."""
 DOTS_EVERY_MS = 200
-"""A hundred thousand finds are counted anew this often while they change."""
+"""Findings are counted again at most this often while they change."""
 
 
 class OverviewMap(QWidget):
@@ -55,7 +55,7 @@ class OverviewMap(QWidget):
         self.veil_button.setIcon(theme.icon("eye-check-outline", "#ffffff"))
         self.veil_button.setCursor(Qt.CursorShape.ArrowCursor)
         self.veil_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.veil_button.setToolTip("Veil what has not been looked at yet")
+        self.veil_button.setToolTip("Dim what has not been viewed yet")
         self.veil_button.setStyleSheet(
             "QToolButton { background: rgba(16, 18, 20, 190); border: none; border-radius: 4px; padding: 0; }"
             "QToolButton:hover { background: rgba(70, 76, 84, 230); }"
@@ -69,7 +69,7 @@ class OverviewMap(QWidget):
         self._on_seen_changed()
         self.hide()
 
-    # -- finds and what has been looked at ---------------------------------------------------------------------------
+    # -- findings and viewed areas -----------------------------------------------------------------------------------
 
     def _dots_later(self, *_: object) -> None:
         if not self._dots_soon.isActive():
@@ -120,14 +120,14 @@ class OverviewMap(QWidget):
     def _say(self) -> None:
         share = share_text(self._session.slide_view.seen.share)
         self.setToolTip(
-            f"Click or drag to go there\n{things(self._count, 'finding')} shown, {share} of the slide looked at near "
-            "enough to judge"
+            f"Click or drag to go there\n{things(self._count, 'finding')} shown, {share} of the slide viewed "
+            "closely enough to judge"
         )
 
     # -- the map -----------------------------------------------------------------------------------------------------
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Qt: the button stays in its corner; dots are as large as before."""
+        """Qt: keep the button in its corner and the size of the dots."""
         self.veil_button.move(
             self.width() - self.veil_button.width() - 3, self.height() - self.veil_button.height() - 3
         )
@@ -135,7 +135,7 @@ class OverviewMap(QWidget):
         self._dots_later()
 
     def set_slide(self, shape: tuple[int, int] | None) -> None:
-        """Take the size of another slide; without one the map hides."""
+        """Take the size of another slide; without one the map is hidden."""
         self._pixmap = QPixmap()
         self._dots = QImage()
         self._dots_later()
@@ -147,7 +147,7 @@ class OverviewMap(QWidget):
         self.fit_into(parent.size() if parent is not None else LONGEST * 5)
 
     def fit_into(self, canvas: QSize) -> None:
-        """Stay small against the canvas."""
+        """Stay small compared to the canvas."""
         longest = QSize(min(LONGEST.width(), canvas.width() // 5), min(LONGEST.height(), canvas.height() // 4))
         size = QSize(self._slide_shape[1], self._slide_shape[0]).scaled(longest, Qt.AspectRatioMode.KeepAspectRatio)
         self.setFixedSize(max(size.width(), 24) + 2, max(size.height(), 24) + 2)
@@ -164,13 +164,13 @@ class OverviewMap(QWidget):
         self.update()
 
     def set_view(self, view: View) -> None:
-        """Show where the canvas looks."""
+        """Show the visible part of the slide."""
         self._view = view
         self._show_or_hide()
         self.update()
 
     def _show_or_hide(self) -> None:
-        """A map helps only where part of the slide is out of sight; over the whole slide it hides some of it."""
+        """Hide the map when the whole slide is visible: then it only covers part of it."""
         y0, x0, y1, x1 = self._view.bounds
         whole = y0 <= 0 and x0 <= 0 and y1 >= self._slide_shape[0] and x1 >= self._slide_shape[1]
         self.setVisible(not whole and not self._pixmap.isNull())
@@ -203,7 +203,7 @@ class OverviewMap(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Go to the place under the mouse."""
+        """Go to the position under the mouse."""
         self._choose(event.position())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -225,5 +225,5 @@ def _draw(
     shape_px: tuple[int, int],
     grid: tuple[int, int],
 ) -> QImage:
-    """Dots of the shown ones of some boxes (any thread)."""
+    """Dots of the shown boxes (any thread)."""
     return dots_image({name: column[mask] for name, column in columns.items()}, colours, shape_px, grid=grid)

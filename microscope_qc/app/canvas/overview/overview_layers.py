@@ -1,4 +1,4 @@
-"""What lies over the small map: finds as dots in the colours of their classes, a veil over what nobody looked at."""
+"""Layers of the overview map: findings as dots in the colours of their classes, a veil over what was not viewed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from qtpy.QtGui import QImage
 from microscope_qc.core.boxes import ReviewState
 
 DOT_POINTS = 3
-"""Side of a dot on screen; finds that share one mix their colours."""
+"""Side of a dot on screen; findings that share a dot mix their colours."""
 REJECTED = (150, 150, 150)
 SINGLE = 0.72
-"""How much of the map one find covers up; every further one leaves that share of the rest."""
+"""Opacity of one finding; each further one covers the same share of what is left."""
 VEIL = (245, 247, 250, 135)
 
 
@@ -24,7 +24,7 @@ def dots_image(
     *,
     grid: tuple[int, int],
 ) -> QImage:
-    """Finds as an image of ``grid`` (rows, columns) cells, whatever their number.
+    """Findings as an image of ``grid`` (rows, columns) cells, however many there are.
 
     Parameters
     ----------

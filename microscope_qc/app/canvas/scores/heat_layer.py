@@ -1,4 +1,4 @@
-"""The score map over the slide: coloured cells between the picture and the boxes, and the scale that explains them."""
+"""The score map over the slide: coloured cells between the slide and the boxes, and their colour scale."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class ScoresVisual(ScreenVisual):
         self.update()
 
     def set_strength(self, strength: float) -> None:
-        """How strongly they cover what is below."""
+        """Set the opacity of the cells."""
         self.shared_program["u_strength"] = float(strength)
         self.update()
 
     def set_parts(self, places: np.ndarray, cells: np.ndarray) -> None:
-        """Rectangles (N, 4) left, top, right, bottom from the middle of the canvas, and what they show of the cells."""
+        """Set rectangles (N, 4) left, top, right, bottom from the middle of the canvas, and the cells they show."""
         vertices = np.zeros((MOST_PARTS, 6), VERTEX_DTYPE)
         for corner, (x, y) in enumerate(TWO_TRIANGLES):
             for name, sides in (("a_place", places), ("a_cell", cells)):
@@ -96,7 +96,7 @@ Scores = create_visual_node(ScoresVisual)
 
 
 def parts_around(outer: Bounds, inner: Bounds | None) -> list[Bounds]:
-    """Rectangles y0, x0, y1, x1 that cover ``outer`` but for ``inner``."""
+    """Rectangles y0, x0, y1, x1 that cover ``outer`` without ``inner``."""
     if inner is None:
         return [outer]
     y0, x0 = max(outer[0], inner[0]), max(outer[1], inner[1])
@@ -111,9 +111,9 @@ def parts_around(outer: Bounds, inner: Bounds | None) -> list[Bounds]:
 
 
 def placed(picture: ScorePicture, parts: list[Bounds], view: View) -> tuple[np.ndarray, np.ndarray]:
-    """Where parts of a slide stand on screen, and which cells they show; cut to the view.
+    """Positions of parts of a slide on screen, and the cells they show; clipped to the view.
 
-    Far beyond the edge of the screen single precision would shift the cells that are on it.
+    Single precision far off the screen would shift the cells on it.
     """
     cut = [(max(a, e), max(b, f), min(c, g), min(d, h)) for a, b, c, d in parts for e, f, g, h in [view.bounds]]
     seen = np.array([part for part in cut if part[2] > part[0] and part[3] > part[1]]).reshape(-1, 4)
@@ -142,7 +142,7 @@ class HeatLayer(QObject):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the scores as they are."""
+        """Show the current scores."""
         scores = self._scores
         pictures = [scores.whole, scores.detail] if scores.shown else [None, None]
         for number, (layer, picture) in enumerate(zip(self._layers, pictures, strict=True)):
@@ -171,7 +171,7 @@ class HeatLayer(QObject):
 
 
 class ScoreScale(QWidget):
-    """A small plate: colours from the lowest to the highest score, and whose scores they are."""
+    """A small colour scale from the lowest to the highest score, and whose scores they are."""
 
     def __init__(self, scores: ScoreMap, parent: QWidget) -> None:
         super().__init__(parent)
@@ -182,7 +182,7 @@ class ScoreScale(QWidget):
         self.hide()
 
     def refresh(self) -> None:
-        """Say what is shown, or hide."""
+        """Describe what is shown, or hide."""
         scores = self._scores
         self.setVisible(scores.shown)
         if not scores.shown:
@@ -196,25 +196,25 @@ class ScoreScale(QWidget):
         self.update()
 
     def place(self) -> None:
-        """Stand in the lower left corner, above the scale bar."""
+        """Move to the lower left corner, above the scale bar."""
         parent = self.parentWidget()
         if parent is not None:
             self.move(EDGE, parent.height() - self.height() - ABOVE_SCALE_BAR)
 
     def sizeHint(self) -> QSize:
-        """Qt: as large as what it says."""
+        """Qt: large enough for its text."""
         metrics = QFontMetricsF(self._font())
-        width = max(SCALE_POINTS, metrics.horizontalAdvance(self.title), metrics.horizontalAdvance(_NOT_LOOKED) + 16)
+        width = max(SCALE_POINTS, metrics.horizontalAdvance(self.title), metrics.horizontalAdvance(_NOT_SCANNED) + 16)
         return QSize(round(min(width, 260)) + 20, round(3 * metrics.height() + 36))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: follow the canvas's size."""
+        """Qt: follow the size of the canvas."""
         if event.type() == QEvent.Type.Resize:
             self.place()
         return False
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Qt: draw it."""
+        """Qt: draw."""
         colours, font = theme.current(), self._font()
         metrics = QFontMetricsF(font)
         painter = QPainter(self)
@@ -244,7 +244,7 @@ class ScoreScale(QWidget):
         painter.drawText(QPointF(right - metrics.horizontalAdvance(self.high), y + metrics.ascent()), self.high)
         y += metrics.height() + 3
         painter.setPen(QColor(colours.quiet))
-        painter.drawText(QPointF(left, y + metrics.ascent()), _NOT_LOOKED)
+        painter.drawText(QPointF(left, y + metrics.ascent()), _NOT_SCANNED)
         painter.end()
 
     def _font(self) -> QFont:
@@ -253,4 +253,4 @@ class ScoreScale(QWidget):
         return font
 
 
-_NOT_LOOKED = "no colour: not looked at"
+_NOT_SCANNED = "no colour: not scanned"

@@ -1,4 +1,4 @@
-"""Places in one large texture, given to the tiles that were drawn last."""
+"""Slots of one large texture, used for the tiles that were drawn most recently."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microscope_qc.app.canvas.tiles.tile_plan import TileId
 
 @dataclass(slots=True)
 class Slot:
-    """Where a tile lies, and with which display settings (``serial``) it was rendered."""
+    """Where a tile is stored, and with which display settings (``serial``) it was rendered."""
 
     number: int
     serial: int
@@ -19,12 +19,12 @@ class Slot:
 
 
 class Atlas:
-    """``capacity`` slots; the tile that was not drawn for longest gives way."""
+    """``capacity`` slots; the least recently drawn tile is replaced first."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.version = 0
-        """Goes up with every change of what lies where."""
+        """Incremented with every change of the slots."""
         self._tiles: OrderedDict[TileId, Slot] = OrderedDict()
         self._free = list(range(capacity - 1, -1, -1))
 
@@ -35,22 +35,22 @@ class Atlas:
         return tile in self._tiles
 
     def get(self, tile: TileId) -> Slot | None:
-        """Where a tile lies, None when it is not there."""
+        """Slot of a tile, or None."""
         return self._tiles.get(tile)
 
     def serial(self, tile: TileId) -> int:
-        """Serial of the display settings a tile was rendered with, -1 when it is not there."""
+        """Serial of the display settings a tile was rendered with, -1 if it has no slot."""
         slot = self._tiles.get(tile)
         return -1 if slot is None else slot.serial
 
     def touch(self, tiles: Iterable[TileId]) -> None:
-        """These tiles are drawn now."""
+        """Mark tiles as drawn now."""
         for tile in tiles:
             if tile in self._tiles:
                 self._tiles.move_to_end(tile)
 
     def put(self, tile: TileId, *, serial: int, shape: tuple[int, int], keep: Collection[TileId] = ()) -> int | None:
-        """Slot for a tile's pixels; None when all slots hold tiles of ``keep``."""
+        """Return a slot for a tile's pixels; None if all slots hold tiles of ``keep``."""
         slot = self._tiles.get(tile)
         if slot is None:
             number = self._free.pop() if self._free else self._taken_from_oldest(keep)
@@ -63,7 +63,7 @@ class Atlas:
         return slot.number
 
     def keep_only(self, tiles: Collection[TileId]) -> None:
-        """Forget all other tiles."""
+        """Drop all other tiles."""
         for tile in [tile for tile in self._tiles if tile not in tiles]:
             self._free.append(self._tiles.pop(tile).number)
         self.version += 1

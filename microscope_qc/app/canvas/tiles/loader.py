@@ -1,4 +1,4 @@
-"""Threads that fetch and render tiles for the newest view; knows neither Qt nor OpenGL."""
+"""Threads that fetch and render tiles for the newest view. No Qt or OpenGL here."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 MOST_THREADS = 4
 AHEAD_SHARE = 4
-"""What is fetched ahead for one view fills at most this part of the cache."""
+"""What is fetched ahead for one view fills at most one part in so many of the cache."""
 
 
 def thread_count() -> int:
-    """Readers that keep a slow drive busy without taking the processor from the window."""
+    """Number of readers that keep a slow drive busy without slowing down the window."""
     return min(MOST_THREADS, 2 * (os.cpu_count() or 1))
 
 
@@ -47,7 +47,7 @@ class LoadedTile:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the newest view shows, and how."""
+    """Slide and display settings of the newest view."""
 
     source: TileSource
     display: DisplaySettings | None
@@ -63,12 +63,12 @@ class _Reading:
 
 
 class TileLoader:
-    """Fetches tiles in the order they were asked for; a new view drops what has not begun.
+    """Fetches tiles in the order of the requests; a new view drops those that have not been started.
 
     Parameters
     ----------
     on_ready
-        Called from a reader thread when there is something to :meth:`take` again.
+        Called from a reader thread when there are new results to :meth:`take`.
     """
 
     def __init__(self, on_ready: Callable[[], None], *, threads: int | None = None) -> None:
@@ -98,9 +98,9 @@ class TileLoader:
         display: DisplaySettings | None = None,
         serial: int = 0,
     ) -> None:
-        """Fetch ``wanted`` in this order, then ``ahead`` into the cache only; all that was asked before is dropped.
+        """Fetch ``wanted`` in this order, then ``ahead`` into the cache only; earlier requests are dropped.
 
-        ``serial`` goes up with the display settings: of results with another one only those still wanted are kept.
+        ``serial`` is incremented with the display settings: results with another one are kept only if still wanted.
         """
         with self._condition:
             view = _View(source, display, serial)
@@ -123,7 +123,7 @@ class TileLoader:
             self._condition.notify_all()
 
     def clear(self) -> None:
-        """Fetch nothing any more and forget the results."""
+        """Stop fetching and drop the results."""
         with self._condition:
             self._view = None
             self._wanted.clear()
@@ -133,7 +133,7 @@ class TileLoader:
                 reading.cancel.cancel()
 
     def take(self, most_bytes: int) -> list[LoadedTile]:
-        """Results since the last call, oldest first, at least one and together at most ``most_bytes``."""
+        """Return results since the last call, oldest first, at least one and together at most ``most_bytes``."""
         taken: list[LoadedTile] = []
         size = 0
         with self._condition:
@@ -147,18 +147,18 @@ class TileLoader:
 
     @property
     def has_ready(self) -> bool:
-        """Whether results wait to be taken."""
+        """Whether there are results to take."""
         with self._condition:
             return bool(self._ready)
 
     @property
     def busy(self) -> bool:
-        """Whether something is being fetched or waits to be."""
+        """Whether something is being fetched or waiting."""
         with self._condition:
             return bool(self._wanted or self._ahead or self._readings)
 
     def close(self) -> None:
-        """Stop and wait for the reads under way."""
+        """Stop and wait for reads in progress."""
         with self._condition:
             self._stopped = True
             self._condition.notify_all()
@@ -177,8 +177,8 @@ class TileLoader:
                 else:
                     loaded = self._load(reading)
             except Cancelled:
-                pass  # the person looks elsewhere
-            except Exception:  # a reader must outlive any surprise; the place is shown as damaged
+                pass  # the user has moved on
+            except Exception:  # a reader must survive any error; the tile is shown as damaged
                 log.exception("tile %s of %s", reading.tile, reading.view.source.mosaic.path)
                 loaded = None if reading.ahead else self._damaged(reading)
             self._finish(reading, loaded)
@@ -211,7 +211,7 @@ class TileLoader:
         view = reading.view
         try:
             pixels = view.source.picture(*reading.tile, display=view.display, cancel=reading.cancel)
-        except MicroscopeQCError:  # the source has told it
+        except MicroscopeQCError:  # the source has reported it
             return self._damaged(reading)
         return LoadedTile(view.source, reading.tile, view.serial, pixels)
 
@@ -228,7 +228,7 @@ class TileLoader:
                 try:
                     pixels = source.tile(*reading.tile, channel, cancel=reading.cancel)
                     size += pixels.nbytes * source.cost(reading.tile[0])
-                except MicroscopeQCError:  # the source has told it
+                except MicroscopeQCError:  # the source has reported it
                     continue
         with self._condition:
             self._ahead_bytes += size

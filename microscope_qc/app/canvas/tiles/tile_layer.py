@@ -1,4 +1,4 @@
-"""The slide on screen: fetches what the view needs, keeps it in one texture and draws it, without ever waiting."""
+"""The slide on screen: fetches the tiles of the view, keeps them in one texture and draws them, without waiting."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from microscope_qc.slides.tile_cache import TILE_PX, TileSource, shared_cache
 
 FRAME_MS = 16
 FRAME_BYTES = 6 << 20
-"""Handed to the graphics card per frame: eight tiles."""
+"""Uploaded to the graphics card per frame: eight tiles."""
 SMALLEST_ATLAS = 32
 SPARE = 1.25
-"""Slots for every tile that can be in sight, for the coarse ones below them, and for some that were just left."""
+"""Slots for every visible tile, for the coarse ones below them, and for some that have just gone out of view."""
 BASE_SLOTS = 4
-"""Set aside for the picture of the whole slide, which is at most two tiles high and wide."""
+"""Reserved for the picture of the whole slide, which is at most two tiles high and wide."""
 NOTHING = Plan(0, (), (), ())
 
 
 class TileLayer(QObject):
-    """Tiles of one slide in a vispy scene. Everything here runs in the window's thread; reading does not.
+    """Tiles of one slide in a vispy scene. Everything but the reading runs in the window's thread.
 
-    ``settled`` says that all of the view has become sharp.
+    ``settled`` is sent when the whole view has become sharp.
     """
 
     settled = Signal()
@@ -54,7 +54,7 @@ class TileLayer(QObject):
         self._drawn: list[TileId] = []
         self._drawn_state: tuple[Any, ...] = ()
         self._unpainted_bytes = 0
-        self._look = (1.0, (0.0, 0.0, 0.0))
+        self._appearance = (1.0, (0.0, 0.0, 0.0))
         self._order = 0.5
         self._was_complete = False
         self.loader = TileLoader(self._arrived.emit)
@@ -73,7 +73,7 @@ class TileLayer(QObject):
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def set_source(self, source: TileSource | None, display: DisplaySettings | None = None) -> None:
-        """Show another slide, or none; tiles of the one before go at once."""
+        """Show another slide, or none; tiles of the previous one are dropped at once."""
         self.loader.clear()
         self.source = source
         self._base = None
@@ -87,32 +87,32 @@ class TileLayer(QObject):
             self._soon.start()
 
     def set_base(self, pixels: np.ndarray) -> None:
-        """Picture of the whole slide, (h, w, 3) uint8, drawn where no tile is there yet."""
+        """Set the picture of the whole slide, (h, w, 3) uint8, drawn where there is no tile yet."""
         self._base = pixels[: 2 * TILE_PX, : 2 * TILE_PX]
         self._upload_base()
         self.atlas.version += 1
         self._redraw()
 
     def set_display(self, display: DisplaySettings | None) -> None:
-        """Render what is in sight anew; what is drawn stays until its successor is there."""
+        """Render what is visible again; what is drawn stays until it is replaced."""
         self._display = display
         self._serial += 1
         self.atlas.keep_only(set(self._drawn))
         self._was_complete = False
         self._soon.start()
 
-    def look(self, view: View, pixel_ratio: float) -> None:
+    def set_view(self, view: View, pixel_ratio: float) -> None:
         """Draw and fetch what a view shows."""
         self._view, self._pixel_ratio = view, pixel_ratio
         self._make_room(view, pixel_ratio)
         if self.source is not None and not self._soon.isActive():
             self._soon.start()
 
-    def set_look(self, *, opacity: float, background: tuple[float, float, float], order: float) -> None:
-        """How strongly tiles are drawn (0 hides them), over which colour, and where among the layers."""
-        self._look, self._order = (opacity, background), order
+    def set_appearance(self, *, opacity: float, background: tuple[float, float, float], order: float) -> None:
+        """Set the opacity of the tiles (0 hides them), the colour behind them, and their order among the layers."""
+        self._appearance, self._order = (opacity, background), order
         if self._visual is not None:
-            self._visual.set_look(opacity=opacity, background=background)
+            self._visual.set_appearance(opacity=opacity, background=background)
             self._visual.visible = opacity > 0
             if self._visual.order != order:
                 self._visual.order = order
@@ -120,13 +120,13 @@ class TileLayer(QObject):
 
     @property
     def complete(self) -> bool:
-        """Whether everything in sight is as sharp as it gets."""
+        """Whether everything visible is as sharp as it gets."""
         if self.source is None or self._soon.isActive() or self._planned_view is not self._view:
             return False
         return all(self.atlas.serial(tile) == self._serial for tile in self.plan.sharp)
 
     def close(self) -> None:
-        """Join the readers."""
+        """Stop and wait for the readers."""
         self._soon.stop()
         self._frame.stop()
         self.loader.close()
@@ -136,7 +136,7 @@ class TileLayer(QObject):
     # -- fetching ----------------------------------------------------------------------------------------------------
 
     def _make_room(self, view: View, pixel_ratio: float) -> None:
-        """A texture with slots for all tiles a canvas of this size can show; it only ever grows."""
+        """Make a texture with slots for all tiles a canvas of this size can show; it never shrinks."""
         across = math.ceil(view.width * pixel_ratio / (TILE_PX / 2)) + 1
         down = math.ceil(view.height * pixel_ratio / (TILE_PX / 2)) + 1
         needed = max(SMALLEST_ATLAS, math.ceil(SPARE * across * down))
@@ -155,8 +155,8 @@ class TileLayer(QObject):
         shared_cache().count_elsewhere(rows * columns * TILE_PX * TILE_PX * 4)
         self._drawn, self._drawn_state = [], ()
         self._upload_base()
-        opacity, background = self._look
-        self.set_look(opacity=opacity, background=background, order=self._order)
+        opacity, background = self._appearance
+        self.set_appearance(opacity=opacity, background=background, order=self._order)
 
     def _on_plan(self) -> None:
         source, view = self.source, self._view
@@ -166,7 +166,7 @@ class TileLayer(QObject):
         self.plan, self._planned_view = plan, view
         serial = self.atlas.serial
         missing = [tile for tile in plan.sharp if serial(tile) != self._serial]
-        # while settings change quickly, tiles that were left out longest come first
+        # while settings change quickly, the tiles with the oldest settings come first
         missing.sort(key=serial)
         coarse = [tile for tile in plan.coarse if serial(tile) != self._serial] if missing else []
         ahead = [tile for tile in plan.ahead if serial(tile) != self._serial]
@@ -180,7 +180,7 @@ class TileLayer(QObject):
 
     def _on_frame(self) -> None:
         if self._unpainted_bytes >= FRAME_BYTES:
-            return  # the next frame goes on where this one ended
+            return  # the next frame continues
         self._since_frame.restart()
         keep = {*self._drawn, *self.plan.sharp, *self.plan.coarse}
         for loaded in self.loader.take(FRAME_BYTES - self._unpainted_bytes):
@@ -217,7 +217,7 @@ class TileLayer(QObject):
             self._visual.update()
 
     def _next_vertices(self) -> np.ndarray | None:
-        """Vertices for the frame that is drawn now, None when they are those of the last one."""
+        """Vertices for the frame that is drawn now, None if they are those of the last one."""
         self._unpainted_bytes = 0
         if self.loader.has_ready:
             self._on_arrived()
@@ -267,7 +267,7 @@ def _table(rows: list[Any], columns: int) -> np.ndarray:
 
 
 def _base_parts(full: tuple[int, int], base: np.ndarray) -> list[tuple[Any, int, tuple[int, int]]]:
-    """Place on the slide (x0, y0, x1, y1), number of the slot and (w, h) of each part of the whole picture."""
+    """Position on the slide (x0, y0, x1, y1), number of the slot and (w, h) of each part of the whole picture."""
     height, width = base.shape[:2]
     per_y, per_x = full[0] / height, full[1] / width
     parts = []

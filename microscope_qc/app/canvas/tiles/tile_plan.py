@@ -1,6 +1,6 @@
-"""Which tiles a view needs, in which order they are fetched, and which of those that are there are drawn.
+"""Which tiles a view needs, the order in which they are fetched, and which of the loaded ones are drawn.
 
-Nothing here knows Qt or OpenGL.
+No Qt or OpenGL here.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 TileId = tuple[int, int, int]  # level, row, column
 
 COARSER_BY = 2
-"""Levels between the sharp tiles and the coarse ones that are fetched before them: one of those covers sixteen."""
+"""Levels between the sharp tiles and the coarse ones fetched before them: a coarse one covers sixteen sharp ones."""
 AHEAD_COST = 4
-"""Tiles made from more of the file's tiles than this are not fetched ahead."""
+"""Tiles that need more tiles of the file than this are not fetched ahead."""
 FEW_TILES = 4
 MOST_READS = 4096
-"""Tiles of the file that one view may cost: a gigapixel, a few seconds."""
+"""Tiles of the file that may be read for one view: a gigapixel, a few seconds."""
 READS_OF_WHOLE = 128
-"""Tiles of the file that a view of the whole slide may cost; a slide without coarse levels is not read as a whole."""
+"""Tiles of the file that may be read for the whole slide; one without coarse levels is not read as a whole."""
 
 Bounds = tuple[float, float, float, float]
 
@@ -36,7 +36,7 @@ class Plan:
     """What a view needs.
 
     ``sharp``: tiles at the level of the screen, from the middle outwards; ``coarse``: those fetched before them;
-    ``ahead``: those a person may need next, likeliest first.
+    ``ahead``: those that may be needed next, most likely first.
     """
 
     level: int
@@ -46,7 +46,7 @@ class Plan:
 
 
 def make_plan(source: TileSource, view: View, *, pixel_ratio: float = 1.0, before: View | None = None) -> Plan:
-    """Plan for a view; ``before`` is the view it came from."""
+    """Plan for a view; ``before`` is the previous view."""
     scale = 1.0 / (view.zoom * pixel_ratio)
     level = source.level_for(scale)
     last = len(source.levels) - 1
@@ -77,7 +77,7 @@ def tiles_in(source: TileSource, level: int, bounds: Bounds) -> list[TileId]:
 
 
 def bounds_of(source: TileSource, tile: TileId) -> Bounds:
-    """Rectangle of a tile in full-resolution pixels, cut at the slide's edge."""
+    """Rectangle of a tile in full-resolution pixels, clipped at the slide's edge."""
     level, row, column = tile
     (down_y, down_x), (height, width) = source.downsample(level), source.shape(0)
     region = source.region(level, row, column)
@@ -90,7 +90,7 @@ def bounds_of(source: TileSource, tile: TileId) -> Bounds:
 
 
 def from_the_middle(source: TileSource, tiles: list[TileId], view: View) -> list[TileId]:
-    """Tiles in the order of their distance from the middle of the view."""
+    """Tiles sorted by their distance from the middle of the view."""
 
     def distance(tile: TileId) -> float:
         down_y, down_x = source.downsample(tile[0])
@@ -102,7 +102,7 @@ def from_the_middle(source: TileSource, tiles: list[TileId], view: View) -> list
 
 
 def _ahead(source: TileSource, level: int, view: View, before: View | None, sharp: list[TileId]) -> list[TileId]:
-    """The ring around the view, those the motion goes to first, and the next levels; zooming turns the order round."""
+    """The ring around the view, first in the direction of motion, and the next levels, first after a zoom."""
     down_y, down_x = source.downsample(level)
     y0, x0, y1, x1 = view.bounds
     wide = (y0 - TILE_PX * down_y, x0 - TILE_PX * down_x, y1 + TILE_PX * down_y, x1 + TILE_PX * down_x)
@@ -117,7 +117,7 @@ def _ahead(source: TileSource, level: int, view: View, before: View | None, shar
     ring = sorted(from_the_middle(source, ring, view), key=away)
     coarser = tiles_in(source, level + 1, view.bounds) if level + 1 < len(source.levels) else []
     finer: list[TileId] = []
-    if level > 0:  # a person zooms in to less than what is in sight
+    if level > 0:  # zooming in shows only part of the current view
         middle = (view.y + y0) / 2, (view.x + x0) / 2, (view.y + y1) / 2, (view.x + x1) / 2
         finer = from_the_middle(source, tiles_in(source, level - 1, middle), view)
     zoomed = 1.0 if before is None else view.zoom / before.zoom
@@ -128,9 +128,9 @@ def _ahead(source: TileSource, level: int, view: View, before: View | None, shar
 
 
 def tiles_to_draw(source: TileSource, plan: Plan, has: Callable[[TileId], bool]) -> list[TileId]:
-    """Tiles that are there, coarse ones first, so that sharper ones are painted over them.
+    """Loaded tiles, coarse ones first, so that sharper ones are drawn over them.
 
-    Where a sharp tile is not there yet, coarser ones stand in for it, and finer ones where they were left over.
+    Where a sharp tile is missing, coarser ones are drawn instead, and finer ones if there are some left.
     """
     chosen: set[TileId] = set()
     for tile in plan.sharp:

@@ -15,14 +15,14 @@ from microscope_qc.slides.tile_cache import TILE_PX
 VERTEX_DTYPE = np.dtype(
     [
         ("a_place", "f4", 2),  # screen points from the middle of the canvas, x to the right, y down
-        ("a_texel", "f4", 2),  # place in the texture, in its pixels
+        ("a_texel", "f4", 2),  # position in the texture, in its pixels
         ("a_inside", "f4", 4),  # first x, y and last x, y that belong to the tile, in the texture's pixels
-        ("a_whole", "f4"),  # 1 where single slide pixels are seen: they are drawn as squares
+        ("a_whole", "f4"),  # 1 where single slide pixels are visible: they are drawn as squares
     ]
 )
 
-# places are computed for the view in double precision and sent relative to its middle: 200,000 px away from the
-# slide's corner single precision, through the scene's transform, is off by a screen pixel at the nearest zoom
+# positions are computed for the view in double precision and relative to its middle: 200,000 px away from the
+# slide's corner single precision, through the scene's transform, is off by a screen pixel at the highest zoom
 VERTEX_SHADER = """
 attribute vec2 a_place;
 attribute vec2 a_texel;
@@ -84,14 +84,14 @@ def tile_vertices(places: np.ndarray, corners: np.ndarray, sizes: np.ndarray, *,
 
 
 class TilesVisual(ScreenVisual):
-    """Draws what ``prepare`` gives for every frame.
+    """Draws what ``prepare`` returns for every frame.
 
     Parameters
     ----------
     rows, columns
         Slots of the texture.
     prepare
-        Called before every frame: vertices of :func:`tile_vertices`, or None when they have not changed.
+        Called before every frame; returns vertices of :func:`tile_vertices`, or None if they have not changed.
     """
 
     def __init__(self, rows: int, columns: int, prepare: Callable[[], np.ndarray | None]) -> None:
@@ -126,8 +126,8 @@ class TilesVisual(ScreenVisual):
         x, y = self.corner(slot)
         self._texture.set_data(np.ascontiguousarray(pixels), offset=(y, x))
 
-    def set_look(self, *, opacity: float, background: tuple[float, float, float]) -> None:
-        """How strongly tiles are drawn over which colour."""
+    def set_appearance(self, *, opacity: float, background: tuple[float, float, float]) -> None:
+        """Set the opacity of the tiles and the colour behind them."""
         self.shared_program["u_opacity"] = float(opacity)
         self.shared_program["u_background"] = background
 
@@ -135,7 +135,7 @@ class TilesVisual(ScreenVisual):
         vertices = self._prepare()
         if vertices is not None:
             count = len(vertices) // 4
-            room = np.zeros(4 * max(count, self._count), VERTEX_DTYPE)  # what was drawn before becomes empty
+            room = np.zeros(4 * max(count, self._count), VERTEX_DTYPE)  # clears what was drawn before
             room[: len(vertices)] = vertices
             if len(room):
                 self._buffer.set_subdata(room, 0)
