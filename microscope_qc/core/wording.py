@@ -182,6 +182,14 @@ def slide_extent_text(shape_px: tuple[int, int], pixel_size_um: tuple[float, flo
     return f"{significant_text(width)} × {significant_text(height)} mm"
 
 
+def area_text(area_px: float, pixel_size_um: tuple[float, float] | None) -> str:
+    """An area in mm², a small one in µm²; in px² while the pixel size (y, x) is unknown."""
+    if pixel_size_um is None:
+        return f"{number_text(area_px)} px²"
+    um2 = area_px * pixel_size_um[0] * pixel_size_um[1]
+    return f"{significant_text(um2)} µm²" if um2 < 1000 else f"{significant_text(um2 / 1e6)} mm²"
+
+
 def pixel_size_text(pixel_size_um: tuple[float, float], digits: int = 4) -> str:
     """``0.3 µm``, or ``0.3 × 0.25 µm`` (x before y) where pixels are not square."""
     y, x = (significant_text(size, digits) for size in pixel_size_um)

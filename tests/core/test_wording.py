@@ -13,6 +13,7 @@ from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import (
     NARROW_SPACE,
+    area_text,
     bytes_text,
     confidence_text,
     count_text,
@@ -228,3 +229,11 @@ def test_a_finding_in_words() -> None:
     ]  # fmt: skip
     assert tooltip(row, {}, None).startswith("?  No class")
     assert (confidence_text(math.nan), confidence_text(1.0)) == ("drawn", "1.00")
+
+
+def test_an_area_is_said_in_the_unit_that_suits_it() -> None:
+    assert area_text(1920000, (0.5, 0.5)) == "0.48 mm²"
+    assert area_text(8192 * 8192, (0.3, 0.25)) == "5.03 mm²"
+    assert area_text(3996, (0.5, 0.5)) == "999 µm²" and area_text(4000, (0.5, 0.5)) == "0.001 mm²"
+    assert area_text(1920000, None) == f"1{NARROW_SPACE}920{NARROW_SPACE}000 px²"
+    assert area_text(0, (0.5, 0.5)) == "0 µm²"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QLineF, QPointF, QRectF, QSizeF, Qt
@@ -32,6 +33,8 @@ class Overlay(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self._session, self._boxes, self._tools = session, boxes, tools
         self.view = View()
+        self.further: list[Callable[[QPainter, View], None]] = []
+        """Draw what tools of their own have to show, above the codes."""
         self._tags: dict[tuple[str, str, float], QPixmap] = {}
         font = QFont(self.font())
         font.setPointSizeF(max(8.0, font.pointSizeF() - 1))
@@ -45,6 +48,8 @@ class Overlay(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_codes(painter)
+        for paint in self.further:
+            paint(painter, self.view)
         self._paint_marks(painter)
         self._paint_measurement(painter)
         self._paint_hand(painter)

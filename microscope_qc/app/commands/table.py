@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.commands import edit, exchange, files, models, review, slides, view
+from microscope_qc.app.commands import areas, edit, exchange, files, models, review, slides, view
 
 ACTIONS: tuple[Action, ...] = (
     *files.ACTIONS,
@@ -12,5 +12,6 @@ ACTIONS: tuple[Action, ...] = (
     *view.ACTIONS,
     *slides.ACTIONS,
     *review.ACTIONS,
+    *areas.ACTIONS,
     *models.ACTIONS,
 )

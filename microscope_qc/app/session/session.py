@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microscope_qc.app.session.box_editing import BoxEditing
+from microscope_qc.app.session.declaring import AreaDeclaring
 from microscope_qc.app.session.judging import Judging
 from microscope_qc.app.session.navigation import Navigation
 from microscope_qc.app.session.state import SessionState
@@ -25,6 +26,7 @@ class Session(SessionState):
         super().__init__(jobs)
         self.navigation = Navigation(self)
         self.editing = BoxEditing(self)
+        self.declaring = AreaDeclaring(self)
         self.judging = Judging(self, self.navigation)
         self.undoing = Undoing(self)
         self._findings: FindingModel | None = None

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import LogEntry, SlideRecord
     from microscope_qc.slides import Mosaic
 
-TOOLS = ("select", "draw", "mark", "measure", "length", "grey")
+# measure: a line along a scale bar; grey: a grey place for the white balance; area: what is declared complete
+TOOLS = ("select", "draw", "mark", "measure", "length", "grey", "area")
 
 
 class SessionState:
@@ -244,7 +245,7 @@ class SessionState:
     # -- tools -------------------------------------------------------------------------------------------------------
 
     def set_tool(self, tool: str) -> None:
-        """Choose "select", "draw", "mark", "measure" (a line along a scale bar), "length" or "grey" (a grey area)."""
+        """Choose a tool: one of ``TOOLS``."""
         if tool not in TOOLS:
             raise ValueError(f"unknown tool {tool!r}")
         if tool != self.tool:

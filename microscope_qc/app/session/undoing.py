@@ -93,10 +93,12 @@ class Undoing:
         self._go_to(entry, before)
 
     def _places(self, entry: LogEntry) -> np.ndarray:
-        """(N, 4) current corners of the boxes of a history entry."""
+        """(N, 4) current corners of the boxes of a history entry; without boxes, those of declared areas."""
         project = self._session.project
         if entry.slide_id is None or project is None or all(slide.id != entry.slide_id for slide in project.slides):
             return np.empty((0, 4))
+        if not entry.box_count:
+            return np.array([area.outline.bounds for area in project.areas.of(entry.slide_id)]).reshape(-1, 4)
         table, ids = project.boxes.table(entry.slide_id), np.array(entry.box_ids, np.int64)
         return coordinates(table.get(ids[table.has(ids)]))
 
@@ -110,6 +112,9 @@ class Undoing:
         ids = np.array(entry.box_ids, np.int64)
         session.selection.set(ids[session.table.has(ids)])
         touched = np.concatenate([before, self._places(entry)])
+        if not entry.box_count:  # of all declared areas only those that came or went
+            places, times = np.unique(touched, axis=0, return_counts=True)
+            touched = places[times % 2 == 1]
         if len(touched):
             low, high = touched[:, :2].min(axis=0), touched[:, 2:].max(axis=0)
             session.area_requested.emit((*low.tolist(), *high.tolist()))

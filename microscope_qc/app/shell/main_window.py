@@ -17,6 +17,7 @@ from microscope_qc.app.base.error_sink import ErrorSink
 from microscope_qc.app.base.jobs import JobHandle, JobRunner
 from microscope_qc.app.base.key_guard import KeyGuard
 from microscope_qc.app.base.settings import AppSettings, apply_cache_limit, load_settings, save_settings
+from microscope_qc.app.canvas.area.area_tool import AreaTool
 from microscope_qc.app.canvas.canvas import Canvas
 from microscope_qc.app.canvas.seen_watch import SeenWatch
 from microscope_qc.app.commands import files, slides
@@ -71,6 +72,7 @@ class MainWindow(QMainWindow):
         self.session = Session(self.jobs)
         self.canvas = Canvas(self.session)
         SeenWatch(self.session, self.canvas, settings)
+        AreaTool(self.canvas)
         self.offer_bar = OfferBar()
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = False
@@ -184,6 +186,7 @@ class MainWindow(QMainWindow):
         self.workspaces.use(self.settings.workspace if self.settings.workspace in ("annotate", "sem") else "annotate")
         self.workspaces.show_or_hide()
         self.canvas.legend.set_wanted(self.settings.legend)
+        self.session.declaring.show(self.settings.declared_areas)
         self._on_place_changed()
         if self._problems:
             self.errors.take(MicroscopeQCError("\n".join(str(problem) for problem in self._problems)))
