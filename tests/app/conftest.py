@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 1200, 1600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever lies in this folder needs Qt and a screen; installers/test.py reads the mark here."""
+    """Everything in this folder needs Qt and a screen; installers/test.py reads the mark here."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.window)
@@ -74,7 +74,7 @@ def the_window(tmp_path_factory: pytest.TempPathFactory, qapp: object) -> Iterat
 
 @pytest.fixture
 def project(tmp_path: Path, slide_files: list[Path]) -> Project:
-    """A project of two slides with a pixel size and eight finds on the first."""
+    """A project of two slides with a pixel size and eight findings on the first."""
     from microscope_qc.project import Project
 
     made = Project.create(tmp_path / "P.mqc", slides=slide_files)

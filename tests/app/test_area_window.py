@@ -74,13 +74,13 @@ def dock(window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> I
     made.models._list_models = lambda: [CARD]
     made.models.refresh()
     area = made.area
-    area.hide_look()
+    area.hide_area()
     area.whole.setChecked(True)
     area.leave_out.setChecked(True)
     window.canvas.fit_slide()
     qtbot.waitUntil(lambda: window.canvas.picture.complete)
     yield made
-    area.hide_look()
+    area.hide_area()
     area.whole.setChecked(True)
 
 
@@ -105,8 +105,8 @@ def press(window: MainWindow, key: Qt.Key, keys: Any = NONE) -> None:
 
 def shown(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> AreaMask:
     """Press the button and wait for the mask."""
-    if not dock.area.show_look.isChecked():
-        dock.area.show_look.click()
+    if not dock.area.show_area.isChecked():
+        dock.area.show_area.click()
     qtbot.waitUntil(lambda: dock.area.view.layer.mask is not None)
     return dock.area.view.layer.mask
 
@@ -121,7 +121,7 @@ def changing(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> Any:
 
 
 def at(mask: Any, y: float, x: float) -> bool:
-    """Whether a place is looked at."""
+    """Whether a place is scanned."""
     return bool(mask.look[int(y // mask.cell_px[0]), int(x // mask.cell_px[1])])
 
 
@@ -149,12 +149,12 @@ def test_resin_lies_under_a_veil_and_material_is_clear(window: MainWindow, dock:
     resin, material = pixel(window, 200, 300), pixel(window, 1000, 1500)
     mask = shown(window, dock, qtbot)
     assert not at(mask, 200, 300) and at(mask, 1000, 1500) and 0.35 < mask.look.mean() < 0.75
-    assert f"<b>{100 * mask.look.mean():.0f} %</b> of the slide will be looked at" in dock.area.estimate.text()
+    assert f"<b>{100 * mask.look.mean():.0f} %</b> of the slide will be scanned" in dock.area.estimate.text()
     tiles = dock.area.times.tiles(None, mask)
     assert f"{tiles} tiles" in dock.area.estimate.text() and tiles < dock.area.times.tiles(None)
     assert np.abs(pixel(window, 200, 300) - resin).max() > 12
     np.testing.assert_allclose(pixel(window, 1000, 1500), material, atol=1)
-    dock.area.show_look.click()
+    dock.area.show_area.click()
     np.testing.assert_allclose(pixel(window, 200, 300), resin, atol=1)
     assert dock.area.choice().mask is None, "what the program finds by itself need not be told"
 
@@ -336,7 +336,7 @@ def test_a_detection_is_told_what_is_shown(
     assert (told().mask, calls[-1].everything, calls[-1].region) == (None, False, None)
     dock.area.leave_out.setChecked(False)
     assert (told().mask, calls[-1].everything) == (None, True)
-    assert dock.area.show_look.toolTip() == "Nothing is left out."
+    assert dock.area.show_area.toolTip() == "Nothing is left out."
     dock.area.leave_out.setChecked(True)
     found = shown(window, dock, qtbot)
     dock.area.visible.setChecked(True)
@@ -376,9 +376,9 @@ def test_it_is_there_at_the_next_start_and_only_for_its_own_slide(
         return session.project.settings.get(f"area:{first}")
 
     qtbot.waitUntil(lambda: session.mosaic is not None)
-    dock.area.show_look.setChecked(True)
+    dock.area.show_area.setChecked(True)
     changing(window, dock, qtbot)
-    QTest.mouseClick(dock.area.view.bar.back, LEFT)  # what the program found is looked up anew
+    QTest.mouseClick(dock.area.view.bar.back, LEFT)  # what the program found is searched again
     qtbot.waitUntil(lambda: dock.area.masks.get("changed") is None and dock.area.view.active)
     qtbot.waitUntil(lambda: "changed" not in stored())
 
@@ -415,7 +415,7 @@ def test_what_leaves_nothing_cannot_be_started(window: MainWindow, dock: DetectD
     assert not editing.paint.look.any()
     kept(dock, qtbot)
     assert not dock.start.isEnabled()
-    assert dock.start.toolTip() == "Nothing of the slide is left to look at: add area first."
+    assert dock.start.toolTip() == "Nothing of the slide is left to scan: add area first."
     assert dock.area.view.bar.words.text() == dock.start.toolTip()
     QTest.mouseClick(dock.area.view.bar.tools["brush", True], LEFT)
     drag(window, (1000, 1500), (1000, 1600))
@@ -429,7 +429,7 @@ def test_without_a_pixel_size_the_button_says_why(
     shown(window, dock, qtbot)
     project.slides.set_pixel_size(project.slides[0].id, None)
     assert dock.area.view.layer.mask is None and not dock.area.change.isEnabled()
-    assert dock.area.change.toolTip() == "Type the pixel size first."
+    assert dock.area.change.toolTip() == "Enter the pixel size first."
     dock.area.view.editing.begin(
         AreaMask(Region(0, 0, 9, 9), (9.0, 9.0), np.ones((1, 1), bool)), tool="brush", add=True
     )
@@ -480,20 +480,20 @@ def test_a_detection_shows_where_it_looked(
         place = [line.id for line in dock.runs.runs].index(run.id)
         dock.runs.setCurrentItem(dock.runs.topLevelItem(place))
         heard.clear()
-        dock.looked.click()
+        dock.past_area.click()
         qtbot.waitUntil(lambda: bool(heard))
 
     dock.runs.refresh()
     look_at(some)
-    assert layer.mask is not None and heard == ["This detection looked at 25 % of its area."]
+    assert layer.mask is not None and heard == ["This detection scanned 25 % of its area."]
     np.testing.assert_array_equal(layer.mask.look, look)
-    dock.looked.click()
+    dock.past_area.click()
     assert layer.mask is None
     look_at(damaged)
-    assert "damaged" in heard[0] and layer.mask is None and not dock.looked.isChecked()
+    assert "damaged" in heard[0] and layer.mask is None and not dock.past_area.isChecked()
     look_at(fresh)
-    assert heard == ["This detection has not begun to look."] and not dock.looked.isChecked()
+    assert heard == ["This detection has not started scanning."] and not dock.past_area.isChecked()
     look_at(everything)
-    assert heard == ["This detection looked at everything in its area."]
+    assert heard == ["This detection scanned everything in its area."]
     shown(window, dock, qtbot)
-    assert not dock.looked.isChecked() and at(layer.mask, 1400, 1500), "now it is what the next one will see"
+    assert not dock.past_area.isChecked() and at(layer.mask, 1400, 1500), "now it is what the next one will see"

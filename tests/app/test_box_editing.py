@@ -59,7 +59,7 @@ def rest_at(window: MainWindow, y: float, x: float) -> None:
 
 
 def near(window: MainWindow) -> None:
-    """Look at the first finds at two screen points per pixel."""
+    """Look at the first findings at two screen points per pixel."""
     window.canvas.set_view(window.canvas.view.fitted(250, 60, 450, 600))
 
 
@@ -178,7 +178,7 @@ def test_nudges_in_quick_succession_are_undone_together(
     press(window, Qt.Key.Key_Down, CTRL)
     click(window, 330, 290)
     press(window, Qt.Key.Key_Down, CTRL)
-    assert len(project.history.entries()) == count + 3, "later, and another find"
+    assert len(project.history.entries()) == count + 3, "later, and another finding"
     press(window, Qt.Key.Key_Z, CTRL)
     press(window, Qt.Key.Key_Z, CTRL)
     assert corners(rows(window)[0]) == [start[0], start[1] + 5, start[2], start[3] + 5]
@@ -327,7 +327,7 @@ def test_undo_goes_where_a_box_was_that_is_gone(window: MainWindow) -> None:
     assert left < 1400 < 1500 < right
     view = window.canvas.view
     press(window, Qt.Key.Key_Z, CTRL | SHIFT)
-    assert window.canvas.view == view  # it is in sight already: nothing jumps
+    assert window.canvas.view == view  # it is visible already: nothing jumps
     assert window.session.selection.ids.tolist() == [rows(window)[-1]["id"]]
 
 
@@ -404,10 +404,10 @@ def test_an_edit_mends_one_frame_and_prepares_nothing_anew(window: MainWindow) -
     session.set_filter(min_confidence=0.5)
     window.canvas._on_refresh()
     assert layer._scene is not scene
-    assert len(drawn(window)) == 5  # what was judged stays in sight
+    assert len(drawn(window)) == 5  # what was judged stays visible
 
 
-def test_a_hundred_thousand_finds_are_prepared_in_the_background(
+def test_a_hundred_thousand_findings_are_prepared_in_the_background(
     window: MainWindow, project: Project, qtbot: QtBot
 ) -> None:
     rng = np.random.default_rng(0)

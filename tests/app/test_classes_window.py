@@ -50,7 +50,7 @@ def test_the_manager_stays_open_and_every_view_follows(window: MainWindow) -> No
 def test_a_large_import_is_written_by_a_worker(
     window: MainWindow, qtbot: QtBot, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "finds.json"
+    path = tmp_path / "findings.json"
     run_job(export_boxes(project, path, "coco"))
     monkeypatch.setattr(exchange, "WRITTEN_AT_ONCE", 0)
     dialog = exchange.import_from(window.context, path)

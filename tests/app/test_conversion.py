@@ -45,7 +45,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def offers(session: Any, qtbot: QtBot) -> Iterator[Any]:
-    """The conversions of that session, their bar on screen, the slide shown anew."""
+    """The conversions of that session, their bar on screen, and the slide shown again."""
     from microscope_qc.app.base.jobs import JobRunner
 
     jobs, bar = JobRunner(), OfferBar()

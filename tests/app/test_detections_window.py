@@ -1,4 +1,4 @@
-"""Score map and comparison in the window, as a person sees them."""
+"""Score map and comparison in the window, as a user sees them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.window
 
 
 def a_run(window: MainWindow, count: int = 0, *, shift_px: float = 0.0) -> Any:
-    """A finished run over the first slide with finds in a raster."""
+    """A finished run over the first slide with findings in a raster."""
     project = window.session.project
     slide = project.slides[0]
     run = project.runs.start(slide.id, RunPlan(model="net", region=[0, 0, *slide.shape_px]))
@@ -46,7 +46,7 @@ def pixel(window: MainWindow, y: float, x: float) -> np.ndarray:
     return np.array(image.pixelColor(round(left * ratio), round(top * ratio)).getRgb()[:3], float)
 
 
-def test_scores_lie_over_the_slide_where_it_was_looked_at(window: MainWindow, qtbot: QtBot) -> None:
+def test_scores_lie_over_the_slide_where_it_was_scanned(window: MainWindow, qtbot: QtBot) -> None:
     run = a_run(window)
     heat = HeatMap.create(run.folder, MapCard((0.0, 0.0), (100.0, 100.0), (12, 16), ("ACP",)))
     values = np.full((1, 6, 16), 0.0, np.float32)
@@ -56,7 +56,7 @@ def test_scores_lie_over_the_slide_where_it_was_looked_at(window: MainWindow, qt
     details = window.navigator.show_panel("detect").run_details
     window.canvas.fit_slide()
     qtbot.waitUntil(lambda: window.canvas.picture.complete, timeout=60_000)
-    places = {"high": (450, 250), "low": (150, 1250), "not looked at": (950, 650)}
+    places = {"high": (450, 250), "low": (150, 1250), "not scanned": (950, 650)}
     before = {name: pixel(window, *place) for name, place in places.items()}
     details.scores.read()
     qtbot.waitUntil(details.score_panel.switch.isEnabled)
@@ -64,7 +64,7 @@ def test_scores_lie_over_the_slide_where_it_was_looked_at(window: MainWindow, qt
     qtbot.waitUntil(lambda: details.scores.shown)
     details.score_panel.strength.setValue(50)
     scale = scale_colours().astype(float)
-    for name, share in (("high", scale[-1, :3]), ("low", scale[0, :3]), ("not looked at", before["not looked at"])):
+    for name, share in (("high", scale[-1, :3]), ("low", scale[0, :3]), ("not scanned", before["not scanned"])):
         np.testing.assert_allclose(pixel(window, *places[name]), (before[name] + share) / 2, atol=3, err_msg=name)
     (layer,) = [child for child in window.canvas.children() if type(child).__name__ == "HeatLayer"]
     assert layer.scale.isVisible() and (layer.scale.title, layer.scale.low, layer.scale.high) == (
@@ -96,7 +96,7 @@ def test_a_detail_is_drawn_instead_of_what_lies_below_it() -> None:
                                  (400_000.25 + 12.5) / 4, (500_000.5 + 9.375) / 2]  # fmt: skip
 
 
-def test_a_hundred_thousand_finds_are_compared_while_the_window_answers(window: MainWindow, qtbot: QtBot) -> None:
+def test_a_hundred_thousand_findings_are_compared_while_the_window_answers(window: MainWindow, qtbot: QtBot) -> None:
     from qtpy.QtCore import QTimer
 
     count = 100_000
@@ -112,7 +112,7 @@ def test_a_hundred_thousand_finds_are_compared_while_the_window_answers(window: 
     assert strip.isVisible() and "…" in strip.first.text()
     beats.clear()
     qtbot.waitUntil(lambda: details.comparison.counts is not None, timeout=60_000)
-    assert len(beats) > 3, "other events were handled while finds were matched"
+    assert len(beats) > 3, "other events were handled while findings were matched"
     clock.stop()
     assert details.comparison.counts == {"both": count, "first": 0, "second": 0}
     assert len(window.session.shown_rows()) == count

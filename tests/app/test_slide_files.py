@@ -1,4 +1,4 @@
-"""What file dialogs show of slides, and what a file inside a folder stands for."""
+"""What file dialogs show of slides, and which slide a file inside a folder belongs to."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_escape_gives_a_drag_up(window: MainWindow) -> None:
     assert len(rows(window)) == 8
 
 
-def test_delete_and_undo_brings_the_find_back_and_goes_there(window: MainWindow) -> None:
+def test_delete_and_undo_brings_the_finding_back_and_goes_there(window: MainWindow) -> None:
     click(window, 330, 140)
     gone = int(rows(window)["id"][0])
     press(window, Qt.Key.Key_Delete)
@@ -157,7 +157,7 @@ def test_delete_and_undo_brings_the_find_back_and_goes_there(window: MainWindow)
     assert "Delete" in window.toast.text
 
 
-def test_the_filter_hides_at_once_and_hidden_finds_cannot_be_hit(window: MainWindow) -> None:
+def test_the_filter_hides_at_once_and_hidden_findings_cannot_be_hit(window: MainWindow) -> None:
     window.session.set_filter(min_confidence=0.5)
     assert len(window.canvas.boxes.rows) == 4
     click(window, 330, 140)
@@ -294,7 +294,7 @@ def test_slides_are_read_in_the_background_and_a_bad_one_stops_no_other(
     assert window.session.slide.name == "B"
 
 
-def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
+def test_findings_are_read_in_the_background_and_taken_in_as_one_step(
     window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from microscope_qc.core.jobs import run_job
@@ -302,7 +302,7 @@ def test_finds_are_read_in_the_background_and_taken_in_as_one_step(
 
     project = window.session.project
     first = project.slides[0].id
-    path = tmp_path / "finds.json"
+    path = tmp_path / "findings.json"
     run_job(export_boxes(project, path, "coco"))
     before = len(project.boxes.table(first))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
@@ -359,7 +359,7 @@ def test_a_slide_is_on_screen_before_its_project(
     window.navigator.open_paths([slide])
     qtbot.waitUntil(lambda: window.session.mosaic is not None, timeout=60_000)
     assert seen_first == [True]
-    assert window.canvas.picture.source.mosaic is window.session.mosaic, "its pixels were read anew"
+    assert window.canvas.picture.source.mosaic is window.session.mosaic, "its pixels were read again"
     assert window.docks["classes"].isVisible()
     assert window.tools.isVisible()
     window.session.set_project(None)
@@ -394,7 +394,7 @@ def test_workspaces_show_their_panels_and_remember(window: MainWindow) -> None:
     assert window.docks["classes"].isVisible()
 
 
-def test_twenty_thousand_finds_are_shown(window: MainWindow, project: Project, qtbot: QtBot) -> None:
+def test_twenty_thousand_findings_are_shown(window: MainWindow, project: Project, qtbot: QtBot) -> None:
     rng = np.random.default_rng(0)
     count = 20_000
     y, x = rng.uniform(0, 1150, count), rng.uniform(0, 1550, count)
@@ -433,7 +433,7 @@ def test_a_layer_of_a_persons_own_lies_where_the_slide_lies(window: MainWindow, 
             qtbot.waitUntil(lambda: not canvas.picture._tell_napari.isActive())
             world = native._map_canvas2world((100, 50), native.view)
             assert world[-2:] == pytest.approx(canvas.view.to_slide(100, 50), abs=1e-3 + 0.01 / canvas.view.zoom)
-        layers.remove(canvas.picture._base)  # a person may do that too
+        layers.remove(canvas.picture._base)  # a user may do that too
         canvas.go_to(500, 400)
         rect = native.view.camera.rect
         assert (rect.center[1], rect.center[0]) == pytest.approx((canvas.view.y, canvas.view.x))

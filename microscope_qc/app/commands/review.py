@@ -56,10 +56,10 @@ def _previous(context: Context) -> None:
 
 
 def _write_note(context: Context) -> None:
-    from microscope_qc.app.panels.finding.panel import CardDock
+    from microscope_qc.app.panels.finding.panel import FindingDock
 
     card = context.navigator.show_panel("card")
-    if isinstance(card, CardDock):
+    if isinstance(card, FindingDock):
         card.note.setFocus()
         card.note.selectAll()
 

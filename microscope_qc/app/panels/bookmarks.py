@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MENU = "View/Bookmarks"
 IN_MENU = 30
-"""So many bookmarks stand in the menu; the panel has them all."""
+"""Number of bookmarks in the menu; the panel lists all."""
 
 
 class BookmarksDock(QWidget):
@@ -113,13 +113,13 @@ class BookmarksDock(QWidget):
             self.items.setCurrentRow(min(max(row, 0), len(bookmarks) - 1))
         self.items.blockSignals(False)
         if self._session.slide is None:
-            self.empty.say("Views of a slide that you want to come back to stand here.")
+            self.empty.say("Views of a slide that you want to come back to are listed here.")
         else:
-            self.empty.say("Views that you want to come back to stand here.", "Add this view…")
+            self.empty.say("Views that you want to come back to are listed here.", "Add this view…")
         self._stack.setCurrentIndex(1 if bookmarks or self._deleted else 0)
         self.put_back.setVisible(self._deleted is not None)
         if self._deleted is not None:
-            self.put_back.setText(f"Put “{self._deleted[1].name}” back")
+            self.put_back.setText(f"Restore “{self._deleted[1].name}”")
         self._enable()
 
     def _enable(self) -> None:
@@ -127,7 +127,7 @@ class BookmarksDock(QWidget):
             button.setEnabled(self.items.currentRow() >= 0)
 
     def words_of(self, bookmark: Bookmark) -> str:
-        """Where a bookmark lies and how near it is."""
+        """Position and zoom of a bookmark."""
         place = place_text(bookmark.y, bookmark.x, self._session.pixel_size_um)
         return f"{place}, {zoom_text(bookmark.zoom * self.devicePixelRatioF())}"
 
@@ -142,7 +142,7 @@ class BookmarksDock(QWidget):
             self._fill()
 
     def delete_current(self) -> None:
-        """Delete the bookmark that is selected; a button puts it back."""
+        """Delete the selected bookmark; a button restores it."""
         row = self.items.currentRow()
         if row >= 0:
             self._deleted = row, self._view.bookmarks[row]
@@ -154,7 +154,7 @@ class BookmarksDock(QWidget):
             self._view.restore_bookmark(row, bookmark)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: Delete in the list deletes a bookmark, not the selected finds."""
+        """Qt: Delete in the list deletes a bookmark, not the selected findings."""
         if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Delete:
             if event.type() == QEvent.Type.ShortcutOverride:
                 event.accept()
@@ -166,7 +166,7 @@ class BookmarksDock(QWidget):
 
 
 def add_bookmark(context: Context) -> None:
-    """Keep the view on screen under a name."""
+    """Save the view on screen under a name."""
     view, kept = context.canvas.view, context.session.slide_view
     proposal = f"Place {len(kept.bookmarks) + 1}"
     name, accepted = QInputDialog.getText(context.navigator.window, "Add bookmark", "Name of this view", text=proposal)
@@ -176,7 +176,7 @@ def add_bookmark(context: Context) -> None:
 
 
 def go_to_bookmark(context: Context, bookmark: Bookmark) -> None:
-    """Look at a bookmark."""
+    """Show the view of a bookmark."""
     canvas = context.canvas
     context.navigator.show_canvas()
     view = canvas.view
@@ -217,7 +217,7 @@ ACTIONS = (
         "bookmark-plus-outline",
         when=with_slide,
         group=1,
-        tooltip="Keeps the view on screen under a name",
+        tooltip="Saves the view on screen under a name",
     ),
     Action("bookmark.list", "Bookmarks", MENU, _open, (), "bookmark-multiple-outline", when=with_slide, group=1),
 )

@@ -1,4 +1,4 @@
-"""What was done, newest first: who, when, what, and below what was there before and after."""
+"""The history, newest first: who changed what and when, and the values before and after."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SHOWN = 300
 DETAILS = 30
 ENTRY = Qt.ItemDataRole.UserRole
-UNDO_WORDS = {"dropped": "undone, then replaced", "kept": "cannot be undone any more", "run": "detection"}
+UNDO_WORDS = {"dropped": "undone, then replaced", "kept": "can no longer be undone", "run": "detection"}
 
 FIELD_WORDS = {
     "y0": "top", "y1": "bottom", "x0": "left", "x1": "right", "key": "digit key", "box_size_um": "box size in µm",
@@ -50,7 +50,7 @@ Index = QModelIndex | QPersistentModelIndex
 
 
 class HistoryDock(QWidget):
-    """The list of undo and the trail of who did what. ``export_requested`` asks for it as a table."""
+    """The undo list and the record of all changes. ``export_requested`` asks for it as a table."""
 
     export_requested = Signal()
 
@@ -111,7 +111,7 @@ class HistoryDock(QWidget):
         return button
 
     def sizeHint(self) -> QSize:
-        """Qt: room for eight steps and their story."""
+        """Qt: room for eight steps and their details."""
         return QSize(276, 420)
 
     def _fill(self) -> None:
@@ -126,15 +126,15 @@ class HistoryDock(QWidget):
             self._redo.setToolTip(f"Redo: {steps.redo_title}" if steps.can_redo else "Nothing to redo.")
         self._list([] if project is None else project.history.entries(SHOWN))
         self.hint.setText(
-            "Double-click a step to show its finds."
+            "Double-click a step to show its findings."
             if self._entries
             else "Every change is listed here: who made it, when, and what was there before."
         )
         self._show_details()
 
     def _list(self, entries: list[LogEntry]) -> None:
-        """List these entries: after an edit there is one more at the top, after undo one has changed."""
-        kept = self._entry() if self.items.currentRow() > 0 else None  # at the top it stays at the newest
+        """List entries, reusing rows: after an edit there is one more at the top, after undo one has changed."""
+        kept = self._entry() if self.items.currentRow() > 0 else None  # at the top the newest stays selected
         self.items.blockSignals(True)
         known = {entry.id: place for place, entry in enumerate(self._entries)}
         new = next((place for place, entry in enumerate(entries) if entry.id in known), len(entries))
@@ -209,7 +209,7 @@ class HistoryDock(QWidget):
 
 
 class _TwoLines(QStyledItemDelegate):
-    """What was done, and below it in quieter letters when and by whom."""
+    """What was done, and below it, less prominent, when and by whom."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """Qt: all rows have one size."""
@@ -244,10 +244,10 @@ class _TwoLines(QStyledItemDelegate):
 
 
 def second_line(entry: LogEntry) -> str:
-    """``2026-11-20 21:04 · anna · 3 finds``, and what became of it."""
+    """``2026-11-20 21:04 · anna · 3 findings``, and whether it was undone."""
     words = [clock(entry.time), entry.user]
     if entry.box_count:
-        words.append(things(entry.box_count, "find"))
+        words.append(things(entry.box_count, "finding"))
     state = "undone" if entry.undone else UNDO_WORDS.get(entry.kind, "")
     return " · ".join([*words, state] if state else words)
 
@@ -255,7 +255,7 @@ def second_line(entry: LogEntry) -> str:
 def story(entry: LogEntry, changes: list[Change], codes: Mapping[int, str]) -> str:
     """What a step changed, as rich text: a line for each row, each field with its value before and after.
 
-    ``codes`` are those of the classes by number.
+    ``codes`` are the class codes by id.
     """
     colours = theme.current()
     when = f"<span style='color:{colours.quiet}'>{escape(second_line(entry))}</span>"
@@ -265,10 +265,10 @@ def story(entry: LogEntry, changes: list[Change], codes: Mapping[int, str]) -> s
             f"<p style='margin:4px 0'>{escape(_named(change.item, codes))}: {_fields(change, colours.quiet)}</p>"
         )
     if len(changes) > DETAILS:
-        rest = f"{count_text(entry.box_count)} finds in all" if entry.box_count > DETAILS else "and more"
+        rest = f"{count_text(entry.box_count)} findings in total" if entry.box_count > DETAILS else "and more"
         lines.append(f"<p style='color:{colours.quiet}'>… {rest}. The CSV table lists every one.</p>")
     if not changes and entry.kind == "run":
-        lines.append(f"<p style='color:{colours.quiet}'>{things(entry.box_count, 'find')} found.</p>")
+        lines.append(f"<p style='color:{colours.quiet}'>{things(entry.box_count, 'finding')} found.</p>")
     return "".join(lines)
 
 
@@ -287,7 +287,7 @@ def _fields(change: Change, quiet: str) -> str:
 
 
 def _parts(text: str) -> dict[str, str]:
-    """``class=ACP; note=two; words`` -> its fields: a new one begins where a name and "=" follow the semicolon."""
+    """``class=ACP; note=two; words`` -> its fields: a new one starts where a name and "=" follow a semicolon."""
     parts = re.split(r"; (?=\w+=)", text) if text else []
     return {name: value for name, _, value in (part.partition("=") for part in parts)}
 
@@ -306,7 +306,7 @@ def _short(value: str) -> str:
 
 
 def _named(item: str, codes: Mapping[int, str]) -> str:
-    """``class 3`` -> ``Class CRP`` where there is one now."""
+    """``class 3`` -> ``Class CRP`` if that class exists."""
     kind, _, number = item.rpartition(" ")
     if kind == "class" and number.isdigit() and int(number) in codes:
         number = codes[int(number)]

@@ -1,4 +1,4 @@
-"""Long work with its story: what runs, how far it is, how it ended."""
+"""Long-running jobs: what is running, its progress, and how it ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class JobsDock(QWidget):
     def __init__(self, jobs: JobRunner, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._rows: dict[JobHandle, JobRow] = {}
-        self._empty = QLabel("Detections, imports, exports and reports show here what they did.")
+        self._empty = QLabel("Detections, imports, exports and reports are listed here.")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._empty.setWordWrap(True)
         self._empty.setProperty("quiet", True)
@@ -68,7 +68,7 @@ class JobsDock(QWidget):
 
 
 class JobRow(QWidget):
-    """Title, bar, words, and a button that stops it."""
+    """Title, progress bar, status, and a button that stops the job."""
 
     def __init__(self, handle: JobHandle, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -112,7 +112,7 @@ class JobRow(QWidget):
 
 
 def show_bar(bar: QProgressBar, handle: JobHandle) -> None:
-    """Set a progress bar to a job; without a total it moves to and fro while the job runs."""
+    """Set a progress bar to a job; without a total it moves back and forth while the job runs."""
     if handle.state is JobState.RUNNING and handle.progress.total <= 0:
         bar.setRange(0, 0)
         return

@@ -1,4 +1,4 @@
-"""napari's own list of layers and their controls, for those who put layers of their own beside the slide."""
+"""napari's own list of layers and their controls, for users who add their own layers to the slide."""
 
 from __future__ import annotations
 

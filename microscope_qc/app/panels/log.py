@@ -1,4 +1,4 @@
-"""What the program wrote down, for a report."""
+"""The log of the program, for a bug report."""
 
 from __future__ import annotations
 

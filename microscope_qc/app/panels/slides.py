@@ -1,4 +1,4 @@
-"""Slides of the project with their pictures and counts."""
+"""Slides of the project with their thumbnails and counts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PICTURE_PX = 160
 
 
 class SlidesDock(QWidget):
-    """A click shows a slide."""
+    """Lists the slides; a click shows one."""
 
     def __init__(self, context: Context, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,7 +61,7 @@ class SlidesDock(QWidget):
         self.add_button = QPushButton("Add slide…")
         self.add_button.clicked.connect(lambda: context.navigator.trigger("file.add_slide"))
         self.locate_button = QPushButton("Locate…")
-        self.locate_button.setToolTip("Say where the slide lies now")
+        self.locate_button.setToolTip("Say where the slide is now")
         self.locate_button.setProperty("primary", True)
         self.locate_button.clicked.connect(lambda: locate(context, self._current_id()))
         row = QHBoxLayout()
@@ -73,7 +73,7 @@ class SlidesDock(QWidget):
         column.setSpacing(0)
         column.addWidget(self.items, 1)
         column.addLayout(row)
-        self._counts: dict[int, tuple[int, int]] = {}  # shown, and of those not reviewed yet
+        self._counts: dict[int, tuple[int, int]] = {}  # shown, and those not reviewed yet
         self._watched: set[int] = set()
         self._due = Refresh(self, self._refresh_texts, after_ms=150)
         session = self._session
@@ -118,7 +118,7 @@ class SlidesDock(QWidget):
         self.add_button.setToolTip("" if self._session.can_write else "Open a project for writing first.")
         self._due.now()
         self._show_current()
-        QTimer.singleShot(600, self._ask_for_pictures)  # the slide on screen goes first
+        QTimer.singleShot(600, self._ask_for_pictures)  # the slide on screen comes first
 
     def _on_boxes_changed(self, _change: object) -> None:
         if self._session.slide is not None:
@@ -133,13 +133,13 @@ class SlidesDock(QWidget):
         self._due.soon()
 
     def _count(self, slide_id: int) -> tuple[int, int]:
-        """How many findings of a slide are shown, and how many of those were not reviewed yet."""
+        """Number of shown findings of a slide, and of those not reviewed yet."""
         project, session = self._session.project, self._session
         assert project is not None
         if slide_id not in self._counts:
             table = project.boxes.table(slide_id)
             here = session.slide is not None and session.slide.id == slide_id
-            if slide_id not in self._watched:  # undo and imports change slides that are not on screen too
+            if slide_id not in self._watched:  # undo and imports also change slides that are not on screen
                 self._watched.add(slide_id)
                 link(self, table.changed, partial(self._on_slide_boxes_changed, slide_id))
             if here:
@@ -209,7 +209,7 @@ class SlidesDock(QWidget):
             self._context.jobs.call(
                 partial(read_picture, slide),
                 on_done=partial(self._take_picture, slide.id),
-                on_failed=lambda error: None,  # the slide says so itself when it is opened
+                on_failed=lambda error: None,  # the error is shown when the slide is opened
             )
 
     def _take_picture(self, slide_id: int, pixels: np.ndarray | None) -> None:
@@ -223,7 +223,7 @@ class SlidesDock(QWidget):
 
 
 def locate(context: Context, slide_id: int) -> None:
-    """Ask where a slide lies now."""
+    """Ask where a slide is now."""
     project = context.session.project
     if project is None or slide_id == 0:
         return
@@ -235,7 +235,7 @@ def locate(context: Context, slide_id: int) -> None:
     if not chosen:
         return
     place = containing_slide(Path(chosen))
-    context.session.notice.emit(f"Looking whether {place.name} is {slide.name} …")
+    context.session.notice.emit(f"Checking whether {place.name} is {slide.name} …")
     context.jobs.call(
         lambda: read_facts(place, scene=slide.scene)[0],
         on_done=lambda facts: _relocate(context, project, slide_id, facts),
@@ -244,19 +244,19 @@ def locate(context: Context, slide_id: int) -> None:
 
 def _relocate(context: Context, project: Project, slide_id: int, facts: SceneFacts) -> None:
     if project is not context.session.project or not any(record.id == slide_id for record in project.slides):
-        return  # closed, or the slide was removed, meanwhile
+        return  # closed, or the slide was removed, in the meantime
     try:
         project.slides.relocate(slide_id, facts.path, facts=facts)
     except InputError as error:
         answer = QMessageBox.question(
-            context.navigator.window, "Another slide", f"{error}\n\nUse it all the same? The boxes stay where they are."
+            context.navigator.window, "Another slide", f"{error}\n\nUse it anyway? The boxes keep their positions."
         )
         if answer == QMessageBox.StandardButton.Yes:
             project.slides.relocate(slide_id, facts.path, facts=facts, force=True)
 
 
 def read_picture(slide: SlideRecord) -> np.ndarray | None:
-    """Small picture of a slide (worker thread); None where reading it would take long."""
+    """Thumbnail of a slide (worker thread); None if reading it would take long."""
     from microscope_qc.app.session.pixels import open_mosaic
     from microscope_qc.core.geometry import Region
     from microscope_qc.slides.preview import needs_conversion
@@ -264,7 +264,7 @@ def read_picture(slide: SlideRecord) -> np.ndarray | None:
 
     mosaic = open_mosaic(slide)
     if needs_conversion(mosaic):
-        return None  # it comes when the slide is opened
+        return None  # it is made when the slide is opened
     height, width = mosaic.shape
     factor = PICTURE_PX / max(height, width)
     return TileSource(mosaic).read_scaled(

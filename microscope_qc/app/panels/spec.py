@@ -1,6 +1,6 @@
-"""What a panel is to the window, and which panels there are: built in, or brought by other packages.
+"""The specification of a panel, and the installed panels: built in, or from other packages.
 
-A package brings a panel by an entry point of the group ``microscope_qc.panels`` that names its :class:`PanelSpec`.
+A package adds a panel by an entry point of the group ``microscope_qc.panels`` that names its :class:`PanelSpec`.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ BUILT_IN = {
     "jobs": f"{_HERE}.jobs:PANEL",
     "log": f"{_HERE}.log:PANEL",
 }
-"""Panels in the order in which they share a place on screen."""
+"""Panels in order; those that share a place are tabbed in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelSpec:
-    """One panel: where it stands, in which workspaces it is seen at first, what it adds to the table of actions.
+    """One panel: its area, the workspaces that show it by default, and its actions.
 
     Parameters
     ----------
     area
         One of ``AREAS``.
     factory
-        Makes the content when the panel is first seen. It gets the window's context and the parent of the content.
+        Makes the content when the panel is first shown, from the window's context and the parent of the content.
     workspaces
         Some of ``WORKSPACES``.
     tab_with
-        Names the panel that it shares its place with.
+        Name of the panel that it shares its place with.
     """
 
     name: str

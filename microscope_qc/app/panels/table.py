@@ -1,4 +1,4 @@
-"""All shown finds as a table that can be sorted."""
+"""All shown findings as a sortable table."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
 COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Note")
 ONE_BY_ONE = 50
-"""More finds that come or go make the list anew."""
+"""If more findings are added or removed, the list is made again."""
 FEW = 8
 NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE = range(len(COLUMNS))
 
 
-class FindsTableModel(QAbstractTableModel):
-    """The shown rows in the chosen order; cells are made when they are looked at."""
+class FindingsTableModel(QAbstractTableModel):
+    """The shown rows in the chosen order; cells are made on demand."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,7 +62,7 @@ class FindsTableModel(QAbstractTableModel):
         self.reload()
 
     def reload(self) -> None:
-        """Take the shown rows anew."""
+        """Read the shown rows again."""
         self.beginResetModel()
         project = self._session.project
         self._runs = {} if project is None else {run.id: run.plan.title for run in project.runs}
@@ -70,9 +70,9 @@ class FindsTableModel(QAbstractTableModel):
         self.endResetModel()
 
     def follow(self, change: BoxChange) -> bool:
-        """Take a change of some finds over without listing all anew; False when that is not possible.
+        """Follow a change of some findings without reloading; False if that is not possible.
 
-        Changed finds keep their place until the table is sorted again.
+        Changed findings keep their place until the table is sorted again.
         """
         self._row = None
         if change.kind == "updated":
@@ -94,7 +94,7 @@ class FindsTableModel(QAbstractTableModel):
         shown = self._session.shown_mask()[table.rows_of(ids)]
         there = np.isin(ids, self._ids) if len(ids) > ONE_BY_ONE else np.array([self._has(number) for number in ids])
         if not np.array_equal(shown, there):
-            return False  # the filter now shows others
+            return False  # the filter now shows other rows
         places = self.places_of(ids)
         if len(places):
             last = self.index(int(places.max()), len(COLUMNS) - 1)
@@ -114,8 +114,8 @@ class FindsTableModel(QAbstractTableModel):
         return True
 
     def places_of(self, ids: np.ndarray) -> np.ndarray:
-        """Where those of some finds that are listed stand."""
-        if len(ids) <= FEW:  # looking for each is quicker than sorting all
+        """Row numbers of those of some findings that are listed."""
+        if len(ids) <= FEW:  # searching for each is faster than sorting all
             found = [np.flatnonzero(self._ids == number) for number in ids]
             return np.concatenate([np.empty(0, np.int64), *found])
         return np.flatnonzero(np.isin(self._ids, ids))
@@ -124,7 +124,7 @@ class FindsTableModel(QAbstractTableModel):
         return bool((self._ids == box_id).any())
 
     def _row_at(self, place: int) -> np.void | None:
-        """The find at a place; None when it has gone and the list does not know yet."""
+        """The finding in a row; None if it was deleted and the list does not know yet."""
         number = int(self._ids[place])
         if self._row is None or self._row[0] != number:
             table = self._session.table
@@ -135,11 +135,11 @@ class FindsTableModel(QAbstractTableModel):
 
     @property
     def ids(self) -> np.ndarray:
-        """Ids in the order on screen. Read it, do not write to it."""
+        """Ids in the order on screen (read only)."""
         return self._ids
 
     def rowCount(self, parent: Index = NOWHERE) -> int:
-        """Qt: number of finds."""
+        """Qt: number of findings."""
         return 0 if parent.isValid() else len(self._ids)
 
     def columnCount(self, parent: Index = NOWHERE) -> int:
@@ -147,7 +147,7 @@ class FindsTableModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(COLUMNS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Qt: titles of the columns."""
+        """Qt: column titles."""
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
@@ -206,7 +206,7 @@ class FindsTableModel(QAbstractTableModel):
         return rounded_text(max(sides[0] * size[0], sides[1] * size[1]))
 
     def _found_by(self, run_id: int) -> str:
-        return "person" if run_id == 0 else self._runs.get(run_id, f"detection {run_id}")
+        return "user" if run_id == 0 else self._runs.get(run_id, f"detection {run_id}")
 
     def _chip(self, colour: str) -> QIcon:
         if colour not in self._chips:
@@ -214,7 +214,7 @@ class FindsTableModel(QAbstractTableModel):
         return self._chips[colour]
 
     def _sorted(self) -> np.ndarray:
-        """Ids of the shown finds in the chosen order."""
+        """Ids of the shown findings in the chosen order."""
         column, order = self._sort
         rows, mask = self._session.table.rows, self._session.shown_mask()
 
@@ -246,13 +246,13 @@ class FindsTableModel(QAbstractTableModel):
 
 
 def _ranks(numbers: np.ndarray, text_of: Callable[[int], str]) -> np.ndarray:
-    """For each number the place of its text among the texts: there are few of them."""
+    """The rank of each number's text among the few different texts."""
     known, which = np.unique(numbers, return_inverse=True)
     return _text_ranks([text_of(number).casefold() for number in known.tolist()])[which]
 
 
 def _text_ranks(texts: list[str]) -> np.ndarray:
-    """For each text its place among the different ones."""
+    """The rank of each text among the different ones."""
     place = {text: number for number, text in enumerate(sorted(set(texts)))}
     return np.array([place[text] for text in texts], np.int64)
 
@@ -264,12 +264,12 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
 
 
 class TableDock(QWidget):
-    """The table, and a line that says how many are shown."""
+    """The table, and a line with the number of findings shown."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.model = FindsTableModel(session, self)
+        self.model = FindingsTableModel(session, self)
         self.view = QTableView()
         self.view.setModel(self.model)
         self.view.setSortingEnabled(True)
@@ -303,7 +303,7 @@ class TableDock(QWidget):
         self.show_all.setText("Show all")
         self.show_all.setIcon(theme.icon("filter-off-outline"))
         self.show_all.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.show_all.setToolTip("Take the filter away")
+        self.show_all.setToolTip("Remove the filter")
         self.show_all.clicked.connect(session.clear_filter)
         last.addWidget(self.show_all)
         last.addStretch(1)
@@ -343,16 +343,18 @@ class TableDock(QWidget):
 
     def _count(self) -> None:
         shown, total = self.model.rowCount(), len(self._session.table)
-        words = f"{count_text(shown)} finds" if shown == total else (
-            f"{count_text(shown)} of {count_text(total)} finds pass the filter"
+        words = f"{count_text(shown)} findings" if shown == total else (
+            f"{count_text(shown)} of {count_text(total)} findings pass the filter"
         )  # fmt: skip
         self.show_all.setVisible(self._session.filter_active)
-        self._counts.setText(words if self._session.slide is not None else "Open a slide: its finds are listed here.")
+        self._counts.setText(
+            words if self._session.slide is not None else "Open a slide: its findings are listed here."
+        )
 
     def _take_selection(self) -> None:
         selection = self.view.selectionModel()
         if selection is None or self._taking or self._due.due:
-            return  # the list that comes brings the selection along
+            return  # the next reload shows the selection
         self._taking = True
         places = np.sort(self.model.places_of(self._session.selection.ids))
         wanted = QItemSelection()
@@ -388,7 +390,7 @@ class TableDock(QWidget):
 
 
 def as_text(session: Session, ids: np.ndarray) -> str:
-    """Finds as tab-separated lines with a title line, for a spreadsheet."""
+    """Findings as tab-separated lines with a header line, for a spreadsheet."""
     size = session.pixel_size_um
     unit = "um" if size is not None else "px"
     scale = size if size is not None else (1.0, 1.0)
@@ -408,7 +410,7 @@ def as_text(session: Session, ids: np.ndarray) -> str:
 
 
 def _harmless(cell: str) -> str:
-    """A cell that a spreadsheet does not take for a formula."""
+    """A cell that a spreadsheet does not interpret as a formula."""
     text = cell.strip()
     number = text.replace(".", "", 1).lstrip("-").replace("e", "").isdigit()
     return f"'{text}" if text[:1] in "=+-@" and not number else text

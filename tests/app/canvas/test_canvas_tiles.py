@@ -56,7 +56,7 @@ def look(canvas: Canvas, y: float, x: float, zoom: float, qtbot: QtBot) -> None:
 
 
 def screen(canvas: Canvas) -> np.ndarray:
-    """What is drawn, (h, w, 3), without what lies over it."""
+    """What is drawn, (h, w, 3), without what is over it."""
     image = canvas.picture.native.grabFramebuffer().convertToFormat(canvas_format())
     raw = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return raw[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
@@ -78,7 +78,7 @@ def compare(canvas: Canvas, mosaic: ToyMosaic, *, margin: int = 3) -> float:
     left, top = view.to_screen(0, 0)
     right, bottom = view.to_screen(*mosaic.shape)
     inside[max(0, int(top) + margin) : int(bottom) - margin, max(0, int(left) + margin) : int(right) - margin] = True
-    assert inside.sum() > 5000, "too little of the slide is in sight"
+    assert inside.sum() > 5000, "too little of the slide is visible"
     return float(np.abs(picture.astype(float) - expected)[inside].mean())
 
 
@@ -169,7 +169,7 @@ def test_display_settings_render_what_is_in_sight_anew(
     window.session.slide_view.set_display(DisplaySettings((ChannelView(window=(0, 125)),)))
     qtbot.waitUntil(lambda: set(np.unique(screen(canvas))) == {204}, timeout=60_000)
     qtbot.waitUntil(lambda: canvas.picture.complete, timeout=60_000)
-    assert len(mosaic.reads) == reads, "what is in sight lies in the cache"
+    assert len(mosaic.reads) == reads, "what is visible is in the cache"
     qtbot.waitUntil(lambda: 204 in thumbnails, timeout=60_000)
     window.session.slide_view.set_display(DisplaySettings())
     qtbot.waitUntil(lambda: set(np.unique(screen(canvas))) == {100}, timeout=60_000)

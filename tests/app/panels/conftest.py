@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from panels_support import PIXEL_UM, finds, write_picture
+from panels_support import PIXEL_UM, findings, write_picture
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,14 +30,14 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Any]:
-    """Two slides; twelve finds on the first."""
+    """Two slides; twelve findings on the first."""
     from microscope_qc.project import Project
 
     slides = [write_picture(tmp_path / f"S{number}.png", seed=number) for number in (1, 2)]
     made = Project.create(tmp_path / "t.mqc", slides=slides)
     for slide in made.slides:
         made.slides.set_pixel_size(slide.id, PIXEL_UM)
-    made.boxes.add(made.slides[0].id, finds(made.classes), title="Import")
+    made.boxes.add(made.slides[0].id, findings(made.classes), title="Import")
     yield made
     made.close()
 

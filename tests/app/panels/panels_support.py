@@ -1,4 +1,4 @@
-"""Pictures and finds for the tests of the docks."""
+"""Pictures and findings for the tests of the docks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def write_picture(path: Path, *, seed: int = 0, side: int | None = None) -> Path
     return path
 
 
-def finds(classes: list[Any], *, count: int = 12, seed: int = 0, run_id: int = 0) -> np.ndarray:
-    """Unreviewed finds with falling confidence, all over the picture."""
+def findings(classes: list[Any], *, count: int = 12, seed: int = 0, run_id: int = 0) -> np.ndarray:
+    """Unreviewed findings with falling confidence, all over the picture."""
     rng = np.random.default_rng(seed)
     y, x = rng.uniform(20, SHAPE[0] - 100, count), rng.uniform(20, SHAPE[1] - 100, count)
     return make_rows(

@@ -1,4 +1,4 @@
-"""Bookmarks in their panel, and positions as people write them."""
+"""Bookmarks in their panel, and positions as users write them."""
 
 from __future__ import annotations
 

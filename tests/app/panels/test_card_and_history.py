@@ -1,4 +1,4 @@
-"""The card of one find and of many; the history that tells who did what."""
+"""The card of one finding and of many; the history that tells who did what."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from microscope_qc.app.panels.finding.attributes import merged, parsed
-from microscope_qc.app.panels.finding.panel import CardDock
+from microscope_qc.app.panels.finding.panel import FindingDock
 from microscope_qc.app.panels.history import HistoryDock
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.shell.read_only import ReadOnlyBar
@@ -23,9 +23,9 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def card(session: Any, qtbot: Any) -> CardDock:
+def card(session: Any, qtbot: Any) -> FindingDock:
     """The card, shown."""
-    made = CardDock(session)
+    made = FindingDock(session)
     qtbot.addWidget(made)
     made.show()
     return made
@@ -37,11 +37,11 @@ def steps(session: Any) -> int:
 
 
 def ids_of(session: Any, count: int) -> list[int]:
-    """The first finds."""
+    """The first findings."""
     return [int(number) for number in session.table.rows["id"][:count]]
 
 
-def test_an_attribute_is_added_changed_and_taken_away(card: CardDock, session: Any, qtbot: Any) -> None:
+def test_an_attribute_is_added_changed_and_taken_away(card: FindingDock, session: Any, qtbot: Any) -> None:
     (first,) = ids_of(session, 1)
     session.selection.set([first])
     rows = card.attributes
@@ -65,7 +65,7 @@ def test_an_attribute_is_added_changed_and_taken_away(card: CardDock, session: A
     qtbot.waitUntil(lambda: not rows.fields)
 
 
-def test_what_was_typed_belongs_to_the_find_it_was_typed_for(card: CardDock, session: Any, qtbot: Any) -> None:
+def test_what_was_typed_belongs_to_the_finding_it_was_typed_for(card: FindingDock, session: Any, qtbot: Any) -> None:
     first, second = ids_of(session, 2)
     session.project.attributes.edit([first, second], {"phase": "oxide"})
     session.selection.set([first])
@@ -77,7 +77,7 @@ def test_what_was_typed_belongs_to_the_find_it_was_typed_for(card: CardDock, ses
     assert session.project.attributes.get(second) == {"phase": "oxide"}
 
 
-def test_many_finds_show_mixed_and_change_in_one_step(card: CardDock, session: Any, qtbot: Any) -> None:
+def test_many_findings_show_mixed_and_change_in_one_step(card: FindingDock, session: Any, qtbot: Any) -> None:
     many = ids_of(session, 4)
     session.project.attributes.edit(many[:2], {"phase": "oxide", "lab": "A"})
     session.project.attributes.edit(many[2:], {"phase": "metal"})
@@ -106,7 +106,7 @@ def test_many_finds_show_mixed_and_change_in_one_step(card: CardDock, session: A
     assert steps(session) == before + 4
 
 
-def test_leaving_a_mixed_attribute_changes_nothing(card: CardDock, session: Any) -> None:
+def test_leaving_a_mixed_attribute_changes_nothing(card: FindingDock, session: Any) -> None:
     first, second = ids_of(session, 2)
     session.project.attributes.edit([first], {"phase": "oxide"})
     session.selection.set([first, second])
@@ -191,7 +191,7 @@ def test_a_reader_is_told_who_writes_and_sees_what_is_new(
     opened: list[Path] = []
     reader = Session()
     reader.set_project(Project.open(project.path, write=False))
-    bar, card = ReadOnlyBar(reader, open_for_writing=opened.append), CardDock(reader)
+    bar, card = ReadOnlyBar(reader, open_for_writing=opened.append), FindingDock(reader)
     for widget in (bar, card):
         qtbot.addWidget(widget)
         widget.show()

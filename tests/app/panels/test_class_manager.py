@@ -173,21 +173,21 @@ def test_several_rows_are_moved_together(manager: ClassManager, session: Any) ->
     assert codes(session)[:5] == [start[0], start[1], start[2], start[3], start[4]]
 
 
-def test_a_merge_says_how_many_finds_move_and_is_one_step(manager: ClassManager, session: Any) -> None:
+def test_a_merge_says_how_many_findings_move_and_is_one_step(manager: ClassManager, session: Any) -> None:
     a, b, c = session.classes[:3]
     manager.list.choose([a.id, b.id], current=a.id)
-    before, finds = steps(session), len(session.table)
+    before, findings = steps(session), len(session.table)
 
     def look(dialog: MergeDialog) -> None:
         dialog.into.setCurrentIndex(dialog.into.findData(b.id))
         assert dialog.moving() == 4
-        assert "4 finds" in dialog.words.text() and dialog.crops is not None
+        assert "4 findings" in dialog.words.text() and dialog.crops is not None
         dialog.accept()
 
     answer(MergeDialog, look)
     click(manager.merge_button)
     assert a.code not in codes(session)
-    assert len(session.table) == finds
+    assert len(session.table) == findings
     assert int((session.table.rows["class_id"] == b.id).sum()) == 8
     assert steps(session) == before + 1
     click(manager.undo)
@@ -196,7 +196,9 @@ def test_a_merge_says_how_many_finds_move_and_is_one_step(manager: ClassManager,
 
 
 @pytest.mark.parametrize("delete", [False, True])
-def test_deleting_a_class_in_use_asks_where_its_finds_go(manager: ClassManager, session: Any, *, delete: bool) -> None:
+def test_deleting_a_class_in_use_asks_where_its_findings_go(
+    manager: ClassManager, session: Any, *, delete: bool
+) -> None:
     first, second = session.classes[:2]
     manager.show_class(first.id)
 

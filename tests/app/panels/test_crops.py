@@ -147,7 +147,7 @@ def test_a_reply_from_the_slide_before_is_dropped(qtbot: Any, provider: CropProv
     crop = wait_for(qtbot, provider, spec(0))
     assert crop.image.pixelColor(0, 0).red() == 200
     assert arrived == [spec(0)]
-    assert old.read == [0], "what nobody waits for any more must not be read"
+    assert old.read == [0], "what is no longer needed must not be read"
 
 
 def test_the_cache_stays_within_its_bytes(qtbot: Any) -> None:

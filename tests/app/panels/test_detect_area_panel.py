@@ -54,7 +54,7 @@ def test_an_interrupted_detection_is_continued_only_over_its_own_area(
     assert fake.resumed == [project.runs[0].id] and len(fake.calls) == 1
     dock.cancel()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
-    dock.area.masks.set("changed", part(rows=5))  # the same area, painted anew
+    dock.area.masks.set("changed", part(rows=5))  # the same area, painted again
     assert dock.start.text() == "Continue"
     fake.endless = False
     dock.start.click()
@@ -69,15 +69,15 @@ def test_the_time_is_that_of_the_tiles_in_the_area(dock: DetectDock) -> None:  #
     dock.refresh()
     assert "takes at most about <b>0:35</b> (35 tiles)" in dock.area.estimate.text()
     dock.area.masks.set("changed", part(rows=3, columns=16))  # two rows of seven tiles reach into it
-    assert dock.area.estimate.text().startswith("<b>25 %</b> of the slide will be looked at: about <b>0:14</b>")
+    assert dock.area.estimate.text().startswith("<b>25 %</b> of the slide will be scanned: about <b>0:14</b>")
     dock.area.viewport = lambda: (0.0, 0.0, 600.0, 1600.0)
     dock.area.visible.setChecked(True)
     dock.refresh()
-    assert dock.area.estimate.text().startswith("<b>50 %</b> of the visible area will be looked at")
+    assert dock.area.estimate.text().startswith("<b>50 %</b> of the visible area will be scanned")
     dock.area.viewport = lambda: (600.0, 0.0, 1200.0, 1600.0)
     dock.refresh()
     assert not dock.start.isEnabled()
-    assert dock.start.toolTip() == "Nothing of the visible area is left to look at: add area first."
+    assert dock.start.toolTip() == "Nothing of the visible area is left to scan: add area first."
     dock.begin()
     assert not dock.running
 
@@ -111,11 +111,11 @@ def test_looking_for_resin_that_fails_says_why_and_can_be_repeated(
         dock.refresh()
         assert finder.finding(card) and "Looking for resin" in dock.area.estimate.text()
         qtbot.waitUntil(lambda: not finder.finding(card))
-    assert "could not be looked for: The slide's file is damaged. Copy it again." in dock.area.estimate.text()
+    assert "could not be found: The slide's file is damaged. Copy it again." in dock.area.estimate.text()
     assert not finder.known(card)
     finder.find(card)
     qtbot.waitUntil(lambda: finder.known(card))
-    assert finder.mask(card) is None and "Nothing here is surely resin." in dock.area.estimate.text()
+    assert finder.mask(card) is None and "Nothing here is clearly resin." in dock.area.estimate.text()
 
 
 def test_what_was_found_for_one_project_is_not_kept_for_another(

@@ -54,7 +54,7 @@ def add_run(
 
 
 def warm(run: Any, *, score: float = 0.5, row: int = 2, column: int = 3, label: int = 1) -> HeatMap:
-    """A map of which the upper half was looked at; one cell has a score."""
+    """A map whose upper half was scanned; one cell has a score."""
     heat = HeatMap.create(run.folder, CELLS)
     values = np.zeros((2, 6, 16), np.float32)
     values[label, row, column] = score
@@ -78,7 +78,7 @@ def details(qtbot: Any, session: Any, jobs: Any) -> RunDetails:
 # -- score map ---------------------------------------------------------------------------------------------------------
 
 
-def test_colours_follow_the_scores_and_leave_out_what_nobody_looked_at() -> None:
+def test_colours_follow_the_scores_and_leave_out_what_was_not_scanned() -> None:
     scores = np.array([[0.0, 0.05, 0.1], [np.nan, 0.2, 0.19]], np.float32)
     assert scale_top(scores) == 0.2 and scale_top(np.full((2, 2), np.nan)) == 0.05 and scale_top(scores * 4) == 1.0
     pixels = coloured(scores, top=0.2)
@@ -187,7 +187,7 @@ def compared(qtbot: Any, details: RunDetails, project: Any, session: Any) -> Run
     details.runs.setCurrentItem(details.runs.topLevelItem(1))
     details.compare.fill()
     (action,) = details.compare.menu().actions()
-    assert action.text().startswith("new, ") and action.text().endswith("(3 finds)")
+    assert action.text().startswith("new, ") and action.text().endswith("(3 findings)")
     action.trigger()
     qtbot.waitUntil(lambda: details.comparison.counts is not None)
     strip = CompareStrip(details.comparison)
@@ -206,7 +206,7 @@ def test_two_detections_are_compared(compared: RunDetails, session: Any) -> None
     strip, comparison = compared.strip, compared.comparison
     assert comparison.counts == {BOTH: 2, FIRST: 2, SECOND: 1} and comparison.found == (4, 3)
     assert [chip.text() for chip in strip.chips.values()] == ["Both  2", "Only A  2", "Only B  1"]
-    assert strip.first.text() == "A   old: 4 finds" and strip.second.text() == "B   new: 3 finds"
+    assert strip.first.text() == "A   old: 4 findings" and strip.second.text() == "B   new: 3 findings"
     assert [compared.runs.topLevelItem(i).text(0) for i in range(2)] == ["B   new", "A   old"]
     assert [y for y, _ in shown_places(session)] == [100, 300, 500, 700, 900], "nothing of others, twins once"
     assert session.filter_active
@@ -225,10 +225,10 @@ def test_two_detections_are_compared(compared: RunDetails, session: Any) -> None
     assert compared.runs.topLevelItem(1).text(0) == "old"
 
 
-def test_the_confidence_counts_before_finds_are_matched(qtbot: Any, compared: RunDetails, session: Any) -> None:
+def test_the_confidence_counts_before_findings_are_matched(qtbot: Any, compared: RunDetails, session: Any) -> None:
     comparison = compared.comparison
     session.set_confidence_limit(0.5)
-    # the second find of the new one is too weak now: the old one alone has it
+    # the second finding of the new one is too weak now: the old one alone has it
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 1, FIRST: 2, SECOND: 1})
     assert [y for y, _ in shown_places(session)] == [100, 300, 500, 900]
     weak = session.table.rows["id"][session.table.rows["y0"] == 700]
@@ -262,7 +262,7 @@ def test_only_what_both_looked_at_is_compared(qtbot: Any, details: RunDetails, p
     assert [y for y, _ in shown_places(session)] == [100, 300]
     strip = CompareStrip(details.comparison)
     qtbot.addWidget(strip)
-    assert strip.first.text().endswith(": 2 finds + 2 where only A looked")
+    assert strip.first.text().endswith(": 2 findings + 2 where only A scanned")
     details.runs.setCurrentItem(details.runs.topLevelItem(0))
     details.compare.fill()
     details.compare.menu().actions()[0].trigger()  # with the second
@@ -270,11 +270,11 @@ def test_only_what_both_looked_at_is_compared(qtbot: Any, details: RunDetails, p
     assert [run.id for run in details.comparison.runs] == [first.id, second.id], "the one before goes on"
 
 
-def test_finds_where_the_other_did_not_look_are_counted_and_shown_when_asked(
+def test_findings_where_the_other_did_not_scan_are_counted_and_shown_when_asked(
     qtbot: Any, details: RunDetails, project: Any, session: Any
 ) -> None:
     first, second = add_run(project, FIRST_BOXES), add_run(project, SECOND_BOXES)
-    upper = np.arange(12)[:, None] < np.full(16, 6)  # the second looked at the upper half
+    upper = np.arange(12)[:, None] < np.full(16, 6)  # the second scanned the upper half
     write_mask(second.folder, AreaMask(Region(0, 0, *SHAPE), (100.0, 100.0), upper))
     details.comparison.start(first.id, second.id)
     comparison, strip = details.comparison, CompareStrip(details.comparison)
@@ -282,8 +282,8 @@ def test_finds_where_the_other_did_not_look_are_counted_and_shown_when_asked(
     strip.show()
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 2, FIRST: 1, SECOND: 0})
     assert comparison.beside == (1, 1) and comparison.found == (3, 2)
-    assert strip.first.text().endswith(": 3 finds + 1 where only A looked")
-    assert strip.second.text().endswith(": 2 finds + 1 where only B looked")
+    assert strip.first.text().endswith(": 3 findings + 1 where only A scanned")
+    assert strip.second.text().endswith(": 2 findings + 1 where only B scanned")
     assert [y for y, _ in shown_places(session)] == [100, 300, 500], "what cannot be compared is not shown"
     assert strip.beside.isVisible() and strip.beside.text() == "Not compared  2" and not strip.beside.isChecked()
     strip.beside.click()
@@ -296,7 +296,7 @@ def test_finds_where_the_other_did_not_look_are_counted_and_shown_when_asked(
     (second.folder / "mask.json").write_text('{"everything": false}')
     comparison.start(first.id, second.id)
     qtbot.waitUntil(lambda: not comparison.active)
-    assert "is damaged" in session.seen.notices[-1], "where it looked is not guessed"
+    assert "is damaged" in session.seen.notices[-1], "its scan area is not guessed"
 
 
 def test_nothing_to_compare_with_is_said(details: RunDetails, project: Any) -> None:
@@ -337,7 +337,7 @@ def test_the_page_says_what_was_done_and_goes_to_damaged_tiles(
         "Area: whole slide, 0.48 mm²",
         "Tiles: 12 of 12 done, 25 % of them empty and left out",
         "Damaged: 2 tiles could not be read: No. 6, 12",
-        "Finds: 4",
+        "Findings: 4",
         "Time: 1:20 since the last start",
         "Speed: 31.0 tiles/s, 20.1 mm²/min",
         "Computing: 97 % of the time; 2 % waiting for slide and disk",
@@ -373,7 +373,7 @@ def test_the_page_follows_a_detection_under_way(qtbot: Any, details: RunDetails,
 def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     run = add_run(project)
     assert dict(lines_of(run, RunFacts(), shape_px=None)) == {
-        "Model": "net", "Area": "x 0–1\u202f600, y 0–1\u202f200 px, 0.48 mm²", "Finds": "0",
+        "Model": "net", "Area": "x 0–1\u202f600, y 0–1\u202f200 px, 0.48 mm²", "Findings": "0",
     }  # fmt: skip
     starts = [{"seconds": 60.2, "notes": ["Batches are cut."]}, {"seconds": 3600, "working_s": 3580, "tiles": 7,
               "computed_s": 1, "waited_s": 1}, {"seconds": None}]  # fmt: skip
@@ -386,12 +386,12 @@ def test_a_run_that_says_little_or_nonsense_has_a_page(project: Any) -> None:
     assert dict(lines_of(run, RunFacts(only), shape_px=None))["Time"] == "59:40"
     tiles = RunFacts({"tiles_done": 8, "tiles_total": 8, "tiles_skipped": 2, "share_skipped": 0.25})
     assert dict(lines_of(run, tiles, shape_px=None))["Tiles"].endswith("25 % of them empty and left out")
-    run.settings["area"] = "a mask of a person"
+    run.settings["area"] = "a mask of a user"
     told = dict(lines_of(run, tiles, shape_px=None))["Tiles"]
     assert told == "8 of 8 done, 25 % of them outside the chosen area and left out"
     shares = {"share_computed": 0.5, "share_waited": 0.2}
     said = dict(lines_of(run, RunFacts(shares), shape_px=None))["Computing"]
-    assert said == "50 % of the time; 20 % waiting for slide and disk, 30 % working out the finds"
+    assert said == "50 % of the time; 20 % waiting for slide and disk, 30 % working out the findings"
     assert area_text(replace(run, plan=RunPlan()), SHAPE) == "whole slide"
     (run.folder / "status.json").write_text("[1, 2")
     assert read_facts(run.folder, RunPlan()) == RunFacts()
@@ -417,7 +417,7 @@ def test_a_real_classifier_of_windows_leaves_a_map_and_a_page(
     details.score_panel.switch.click()
     about.fold.click()
     qtbot.waitUntil(lambda: scores.shown and "Speed" in about.values)
-    assert scores.whole.bounds_px == (100, 200, 500, 840), "cut to the area that was looked at"
+    assert scores.whole.bounds_px == (100, 200, 500, 840), "cut to the area that was scanned"
     assert scores.whole.pixels[..., 3].all() and len(np.unique(scores.whole.pixels[..., 1])) > 10
     assert scores.classes == ("ACP", "NEW")
     assert "Area: x 200–840, y 100–500 px, 0.064 mm²" in about.text

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("qtpy")
-from panels_support import PIXEL_UM, SHAPE, finds
+from panels_support import PIXEL_UM, SHAPE, findings
 
 from microscope_qc.app.panels.detect.pace import USUAL_START_S, remember, remember_start, seconds_for, tiles_per_second
 from microscope_qc.app.panels.detect.panel import DetectDock
@@ -28,7 +28,7 @@ CARD = SimpleNamespace(
 
 
 class FakeDetect:
-    """Brings two finds per tile; ``fail_at`` raises there; ``endless`` goes on until it is stopped."""
+    """Brings two findings per tile; ``fail_at`` raises there; ``endless`` goes on until it is stopped."""
 
     def __init__(self) -> None:
         self.calls: list[SimpleNamespace] = []
@@ -62,7 +62,7 @@ class FakeDetect:
                 if tile == self.fail_at:
                     state = "failed"
                     raise ModelError("The model's weights are missing.", hint="Copy the model again.")
-                project.runs.add_findings(run.id, finds(project.classes, count=2, seed=tile, run_id=run.id))
+                project.runs.add_findings(run.id, findings(project.classes, count=2, seed=tile, run_id=run.id))
                 tile += 1
                 yield Progress(min(tile, 9) if self.endless else tile, 10, "tiles")
             state = "finished"
@@ -98,7 +98,7 @@ def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, p
     assert dock.running and dock.stop.isVisible() and not dock.start.isVisible()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert len(session.table) == before + 20
-    assert "Done: 20 finds in 0:03" in dock.story.text()
+    assert "Done: 20 findings in 0:03" in dock.story.text()
     assert project.runs[-1].state == "finished"
     call = fake.calls[0]
     assert (call.model, call.region, call.fresh) == ("test-net", None, False)
@@ -115,17 +115,17 @@ def test_a_finished_detection_is_done_anew_only_when_asked(qtbot: Any, dock: Det
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
 
 
-def test_finds_and_time_left_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
+def test_findings_and_time_left_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
     fake.endless = True
     dock.start.click()
-    qtbot.waitUntil(lambda: "finds so far" in dock.story.text() and "%" in dock.story.text(), timeout=60000)
+    qtbot.waitUntil(lambda: "findings so far" in dock.story.text() and "%" in dock.story.text(), timeout=60000)
     assert dock.progress.bar.isVisible() and dock.progress.bar.value() > 0
     assert dock.runs.topLevelItem(0).text(0).endswith(", detecting")
     dock.cancel()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
 
 
-def test_stopping_keeps_the_finds_and_offers_to_continue(
+def test_stopping_keeps_the_findings_and_offers_to_continue(
     qtbot: Any, dock: DetectDock, session: Any, project: Any, fake: FakeDetect
 ) -> None:
     fake.endless = True
@@ -137,7 +137,7 @@ def test_stopping_keeps_the_finds_and_offers_to_continue(
     assert fake.closed == 1 and project.runs[-1].state == "stopped"
     assert len(session.table) > before
     assert dock.story.text().startswith("Stopped.")
-    assert dock.start.text() == "Continue" and dock.start_anew.isVisible()
+    assert dock.start.text() == "Continue" and dock.start_over.isVisible()
     fake.endless = False
     dock.start.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
@@ -160,7 +160,7 @@ def test_a_failure_is_a_sentence_and_the_dock_lives(
     assert dock.story.text() == "The model's weights are missing. Copy the model again."
     assert project.runs[-1].state == "failed"
     fake.fail_at = None
-    dock.start_anew.click()
+    dock.start_over.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert fake.calls[-1].fresh is True
     assert "Done" in dock.story.text()
@@ -241,7 +241,7 @@ def test_the_time_to_load_counts(qtbot: Any, dock: DetectDock, session: Any, fak
     fake.job = job  # type: ignore[method-assign]
     dock.start.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
-    assert "in 1:00 (2:05 with the starts before)" in dock.story.text()
+    assert "in 1:00 (2:05 including earlier starts)" in dock.story.text()
     # the last start says what this computer does now: 35 tiles at 2 tiles/s, and 21 s to load
     assert "about <b>0:38</b> (35 tiles)" in dock.area.estimate.text()
     remember_start(float("nan"))
@@ -253,7 +253,7 @@ def test_pace_and_device_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fa
     def job(project: Any, run: Any) -> Any:
         try:
             while True:
-                yield ChildProgress(3, 10, "tiles", "2 new finds; 31 tiles/s on <card>", "31 tiles/s on <card>")
+                yield ChildProgress(3, 10, "tiles", "2 new findings; 31 tiles/s on <card>", "31 tiles/s on <card>")
         finally:
             project.runs.finish(run.id, "stopped")
 
@@ -264,7 +264,7 @@ def test_pace_and_device_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fa
     qtbot.waitUntil(lambda: not dock.running)
 
 
-def test_the_tick_hides_and_shows_the_finds_of_a_run(qtbot: Any, dock: DetectDock, session: Any) -> None:
+def test_the_tick_hides_and_shows_the_findings_of_a_run(qtbot: Any, dock: DetectDock, session: Any) -> None:
     from qtpy.QtCore import Qt
 
     before = len(session.shown_rows())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panels_support import finds
+from panels_support import findings
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMenu
@@ -37,7 +37,7 @@ def type_into(spin: Any, text: str) -> None:
 
 
 def longest_um(session: Any) -> np.ndarray:
-    """Longer sides of all finds."""
+    """Longer sides of all findings."""
     rows = session.table.rows
     return np.maximum(rows["y1"] - rows["y0"], rows["x1"] - rows["x0"]) * 0.5
 
@@ -74,7 +74,7 @@ def test_sizes_need_a_pixel_size(button: FilterButton, session: Any, project: An
 
 def test_finders_are_ticked(button: FilterButton, session: Any, project: Any, tmp_path: Path) -> None:
     run = project.runs.start(session.slide.id, RunPlan(model="models/tiny"))
-    project.runs.add_findings(run.id, finds(project.classes, count=3, seed=5, run_id=run.id))
+    project.runs.add_findings(run.id, findings(project.classes, count=3, seed=5, run_id=run.id))
     button.panel.refresh()
     boxes = button.panel.finders
     assert "tiny" in boxes[run.id].text() and "(3)" in boxes[run.id].text()

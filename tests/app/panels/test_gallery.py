@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("qtpy")
-from panels_support import finds
+from panels_support import findings
 from qtpy.QtCore import QItemSelectionModel, QPoint, Qt
 from qtpy.QtTest import QTest
 
@@ -104,7 +104,7 @@ def test_back_to_unreviewed_and_off_the_travel_list(gallery: GalleryDock, sessio
 def test_the_first_key_selects_before_it_judges(gallery: GalleryDock, session: Any) -> None:
     press(gallery, KEY.Key_Return)
     assert session.selection.current == gallery.model.ids[0]
-    assert not session.table.rows["state"].any(), "nothing may be judged that was not in sight as current"
+    assert not session.table.rows["state"].any(), "nothing may be judged that was not visible as current"
 
 
 def test_several_are_judged_at_once_and_undone_at_once(gallery: GalleryDock, session: Any, project: Any) -> None:
@@ -133,7 +133,7 @@ def test_a_click_centres_the_canvas_and_the_selection_of_others_shows_here(
     session.selection.set([gallery.model.ids[4], gallery.model.ids[5]])
     selected = [i.row() for i in gallery.view.selectionModel().selectedRows()]
     assert selected == [4, 5]
-    assert len(session.seen.centred) == 1, "showing a selection is no wish to go there"
+    assert len(session.seen.centred) == 1, "showing a selection is not a request to go there"
 
 
 def test_the_confidence_slider_hides_at_once_and_everywhere(gallery: GalleryDock, session: Any, project: Any) -> None:
@@ -162,23 +162,23 @@ def test_the_order_stays_while_reviewing_until_sorted_again(gallery: GalleryDock
     ids = list(gallery.model.ids)
     press(gallery, KEY.Key_Right, KEY.Key_Return, KEY.Key_Return)
     press(gallery, KEY.Key_3)
-    assert gallery.model.ids == ids, "judged and relabelled finds keep their place"
+    assert gallery.model.ids == ids, "judged and relabelled findings keep their place"
     assert gallery.header.sort_again.isEnabled()
     gallery.header.sort_again.click()
     assert sorted(gallery.model.ids) == sorted(ids[2:])
     assert not gallery.header.sort_again.isEnabled()
 
 
-def test_new_finds_are_sorted_in_before_a_review_and_put_behind_during_one(
+def test_new_findings_are_sorted_in_before_a_review_and_put_behind_during_one(
     qtbot: Any, gallery: GalleryDock, session: Any, project: Any
 ) -> None:
     slide = session.slide.id
-    early = project.boxes.add(slide, finds(project.classes, count=5, seed=3)).tolist()
+    early = project.boxes.add(slide, findings(project.classes, count=5, seed=3)).tolist()
     qtbot.waitUntil(lambda: set(early) <= set(gallery.model.ids), timeout=60000)
     assert not gallery.header.sort_again.isEnabled()
     press(gallery, KEY.Key_Right, KEY.Key_Right)
     ids, current = list(gallery.model.ids), session.selection.current
-    late = project.boxes.add(slide, finds(project.classes, count=5, seed=4)).tolist()
+    late = project.boxes.add(slide, findings(project.classes, count=5, seed=4)).tolist()
     assert gallery.model.ids[: len(ids)] == ids
     assert set(gallery.model.ids[len(ids) :]) == set(late)
     assert session.selection.current == current
@@ -314,7 +314,7 @@ def test_an_empty_gallery_says_what_to_do_next(qtbot: Any, gallery: GalleryDock,
     gallery.empty.button.click()
     assert len(gallery.model.ids) == 12
     session.show_slide(session.project.slides[1].id)
-    qtbot.waitUntil(lambda: "No finds yet" in gallery.empty.text.text(), timeout=60000)
+    qtbot.waitUntil(lambda: "No findings yet" in gallery.empty.text.text(), timeout=60000)
     with qtbot.waitSignal(gallery.detect_requested):
         gallery.empty.button.click()
 
@@ -335,15 +335,15 @@ def test_a_read_only_project_says_so_and_stays(
     from microscope_qc.core.errors import ReadOnlyProjectError
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise ReadOnlyProjectError("Somebody else owns this project.", hint="Ask them.")
+        raise ReadOnlyProjectError("Someone else owns this project.", hint="Ask them.")
 
     monkeypatch.setattr(session.project.boxes, "edit", refuse)
     press(gallery, KEY.Key_Right, KEY.Key_Return)
-    assert session.seen.notices[-1] == "Somebody else owns this project. Ask them."
+    assert session.seen.notices[-1] == "Someone else owns this project. Ask them."
     assert not session.table.rows["state"].any()
 
 
-def test_removed_finds_leave_and_come_back_with_undo(
+def test_removed_findings_leave_and_come_back_with_undo(
     qtbot: Any, gallery: GalleryDock, session: Any, project: Any
 ) -> None:
     ids = list(gallery.model.ids)

@@ -97,7 +97,7 @@ def test_a_cell_out_of_sight_is_brought_there(qtbot: Any) -> None:
         assert view.viewport().rect().contains(view.visualRect(index))
     before = view.verticalScrollBar().value()
     view.scrollTo(view.model().index(4, 0))
-    assert view.verticalScrollBar().value() == before, "what is in sight stays where it is"
+    assert view.verticalScrollBar().value() == before, "what is visible stays where it is"
 
 
 def test_clicks_with_shift_and_control_choose_ranges_and_single_cells(qtbot: Any) -> None:

@@ -1,4 +1,4 @@
-"""An import is looked at before it is done; training pictures are cut from a dialog."""
+"""An import is previewed before it is done; training pictures are cut from a dialog."""
 
 from __future__ import annotations
 

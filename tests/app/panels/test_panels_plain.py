@@ -94,7 +94,7 @@ def test_a_share_is_said_with_as_many_digits_as_it_has() -> None:
     def words(share: float, tiles: int = 62, seconds: float | None = 31.0) -> str:
         return share_words(tiles, share, area="slide", seconds=seconds)
 
-    assert words(0.1, 0) == "Nothing of the slide will be looked at."
-    assert words(0.621) == "<b>62 %</b> of the slide will be looked at: about <b>0:31</b> (62 tiles)."
-    assert words(1.0, 1, None) == "<b>All</b> of the slide will be looked at: 1 tile."
+    assert words(0.1, 0) == "Nothing of the slide will be scanned."
+    assert words(0.621) == "<b>62 %</b> of the slide will be scanned: about <b>0:31</b> (62 tiles)."
+    assert words(1.0, 1, None) == "<b>All</b> of the slide will be scanned: 1 tile."
     assert "<b>0.4 %</b>" in words(0.004) and "<b>99.9 %</b>" in words(0.99999) and "Under 0.1 %" in words(1e-5)

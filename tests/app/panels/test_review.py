@@ -1,4 +1,4 @@
-"""The review page: the same finds, the same keys."""
+"""The review page: the same findings, the same keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pane(qtbot: Any, session: Any) -> Any:
     made.close_crops()
 
 
-def test_it_starts_with_the_first_find_and_judges_by_keyboard(qtbot: Any, pane: ReviewPane, session: Any) -> None:
+def test_it_starts_with_the_first_finding_and_judges_by_keyboard(qtbot: Any, pane: ReviewPane, session: Any) -> None:
     ids = list(pane.model.ids)
     assert session.selection.current == ids[0]
     QTest.keyClick(pane.strip, KEY.Key_Return)
@@ -75,7 +75,7 @@ def test_the_wheel_shows_more_of_the_surroundings(pane: ReviewPane, session: Any
     assert pane.picture.context < 100
 
 
-def test_a_click_on_the_map_goes_to_the_nearest_find(pane: ReviewPane, session: Any) -> None:
+def test_a_click_on_the_map_goes_to_the_nearest_finding(pane: ReviewPane, session: Any) -> None:
     target = session.table.rows[7]
     place = pane.map._place()
     assert place is not None

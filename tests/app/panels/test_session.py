@@ -1,4 +1,4 @@
-"""What the window is looking at, whatever comes in between."""
+"""The state of the window, also when events interleave."""
 
 from __future__ import annotations
 

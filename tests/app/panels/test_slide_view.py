@@ -1,4 +1,4 @@
-"""How a slide is looked at: kept with the project, one slide apart from the other, never in the way."""
+"""How a slide is viewed: kept with the project, separately for each slide, without getting in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes of the project: the list beside the slide, and the manager."""
+"""Classes of the project: the list next to the slide, and the class manager."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def manage_classes(context: Context, class_id: int = 0) -> None:
-    """Open the class manager beside the slide, at a class when one is given."""
+    """Open the class manager next to the slide, at a class if one is given."""
     from microscope_qc.app.panels.classes.manager import ClassManager
 
     manager = context.navigator.only(ClassManager, lambda: ClassManager(context.session, context.navigator.window))

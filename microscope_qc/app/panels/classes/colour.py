@@ -1,4 +1,4 @@
-"""Choosing a class's colour: the palette that colour-blind eyes tell apart first, any other colour after it."""
+"""Choosing the colour of a class: a colour-blind safe palette first, then any other colour."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ColourButton(QPushButton):
         column = QVBoxLayout(page)
         column.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
         column.setSpacing(theme.STEP)
-        words = QLabel("Told apart by colour-blind eyes")
+        words = QLabel("Colour-blind safe palette")
         words.setProperty("quiet", True)
         column.addWidget(words)
         grid = QGridLayout()
@@ -64,7 +64,7 @@ class ColourButton(QPushButton):
         self.setMenu(menu)
 
     def show_colour(self, colour: str, used: Mapping[str, str]) -> None:
-        """Show a colour; ``used`` says which class has which colour already, by ``#RRGGBB``."""
+        """Show a colour; ``used`` maps the colours in use, ``#RRGGBB``, to their classes."""
         self.colour, self._used = colour, {key.upper(): code for key, code in used.items()}
         self.setIcon(_bar_icon(colour))
         self.setText(f" {colour.upper()}")
@@ -108,7 +108,7 @@ def _swatch_icon(colour: str, *, chosen: bool, taken: bool) -> QIcon:
     painter.setPen(QPen(QColor(theme.current().text), 2) if chosen else QPen(QColor(0, 0, 0, 90), 1))
     painter.drawRoundedRect(2, 2, 18, 18, 4, 4)
     if taken and not chosen:
-        # a dot that shows on every colour of the palette
+        # a dot that is visible on every colour of the palette
         painter.setPen(QPen(QColor(0, 0, 0, 160), 1))
         painter.setBrush(QColor("#ffffff"))
         painter.drawEllipse(8, 8, 6, 6)

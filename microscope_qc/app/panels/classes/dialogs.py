@@ -1,4 +1,4 @@
-"""Questions about classes in use: where the finds go when one is deleted, what a merge would do."""
+"""Questions about classes in use: what happens to their findings on deletion, what a merge would do."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ MARGIN = 2 * theme.STEP
 
 
 class DeleteClassDialog(QDialog):
-    """Says what the deletion touches, and asks where the finds go."""
+    """Says what the deletion affects, and asks what to do with the findings."""
 
     def __init__(
         self, item: DefectClass, count: int, classes: Sequence[DefectClass], parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(f"Delete class {item.code}")
-        finds = f"{things(count, 'finding')} {plural(count, 'has', 'have')}"
-        text = QLabel(f"{finds} the class {item.code}, {item.name}, over all slides of the project.")
+        findings = f"{things(count, 'finding')} {plural(count, 'has', 'have')}"
+        text = QLabel(f"{findings} the class {item.code}, {item.name}, on all slides of the project.")
         text.setWordWrap(True)
         text.setMinimumWidth(340)
         many = "it" if count == 1 else "them"
@@ -59,7 +59,7 @@ class DeleteClassDialog(QDialog):
         self.target.setEnabled(can_move)
         (self.move_button if can_move else self.delete_button).setChecked(True)
         self.move_button.toggled.connect(self.target.setEnabled)
-        hint = QLabel("One undo brings the class and its finds back.")
+        hint = QLabel("One undo restores the class and its findings.")
         hint.setProperty("quiet", True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         buttons.addButton("Delete class", QDialogButtonBox.ButtonRole.AcceptRole)
@@ -73,12 +73,12 @@ class DeleteClassDialog(QDialog):
         column.setAlignment(self.target, Qt.AlignmentFlag.AlignLeft)
 
     def move_to(self) -> int | None:
-        """Class that takes the finds over, None when they go too."""
+        """Class that the findings get, None if they are deleted too."""
         return int(self.target.currentData()) if self.move_button.isChecked() else None
 
 
 class MergeDialog(QDialog):
-    """Which class stays, what each has now and would have then, and crops of the finds that change."""
+    """Which class stays, the counts now and after the merge, and crops of the findings that change."""
 
     def __init__(
         self, session: Session, class_ids: Sequence[int], counts: Mapping[int, int], parent: QWidget | None = None
@@ -95,7 +95,7 @@ class MergeDialog(QDialog):
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.table = QTreeWidget()
-        self.table.setHeaderLabels(["Class", "Name", "Finds now", "After"])
+        self.table.setHeaderLabels(["Class", "Name", "Findings now", "After"])
         self.table.setRootIsDecorated(False)
         self.table.setIconSize(QSize(14, 14))
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -134,7 +134,7 @@ class MergeDialog(QDialog):
         return int(self.into.currentData())
 
     def moving(self) -> int:
-        """How many finds change their class."""
+        """Number of findings that change their class."""
         return sum(self._counts.get(item.id, 0) for item in self._items if item.id != self.target_id())
 
     def _show(self) -> None:
@@ -144,14 +144,14 @@ class MergeDialog(QDialog):
         moving = self.moving()
         verb = "changes" if moving == 1 else "change"
         self.words.setText(
-            f"{things(moving, 'find')} over all slides {verb} to {target.code}; "
-            f"{codes} {'goes' if len(going) == 1 else 'go'}. One undo takes it back."
+            f"{things(moving, 'finding')} on all slides {verb} to {target.code}; "
+            f"{codes} {plural(len(going), 'is', 'are')} removed. One undo reverts it."
         )
         self.table.clear()
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for item in self._items:
             now = self._counts.get(item.id, 0)
-            after = count_text(now + moving) if item is target else "goes"
+            after = count_text(now + moving) if item is target else "removed"
             row = QTreeWidgetItem([item.code, item.name, count_text(now), after])
             row.setIcon(0, chip_icon(item.colour))
             for place in (2, 3):
@@ -167,7 +167,7 @@ class MergeDialog(QDialog):
         self.crops_words.setText(
             f"{'All' if shown == len(ids) else f'{shown} of'} {count_text(len(ids))} that change on this slide:"
             if len(ids)
-            else "None of them lies on this slide."
+            else "None of them is on this slide."
         )
         if len(ids):
             self.crops = CropList(self._session, ids[:MOST_SHOWN].tolist(), self)

@@ -1,4 +1,4 @@
-"""The find that shows what a class means: its crop, and the choice among the finds of the class."""
+"""The finding that shows what a class means: its crop, and how to choose one."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class ExampleField(QWidget):
         self.crop.setWordWrap(True)
         self.crop.setProperty("quiet", True)
         self.choose = QPushButton(theme.icon("image-search-outline"), "Choose…")
-        self.take_selected = QPushButton(theme.icon("cursor-default-outline"), "Selected find")
+        self.take_selected = QPushButton(theme.icon("cursor-default-outline"), "Selected finding")
         self.go_there = QPushButton(theme.icon("crosshairs-gps"), "Go there")
         self.remove = QPushButton(theme.icon("close"), "No example")
-        self.choose.setToolTip("Choose among the finds of this class on the slide on screen")
-        self.take_selected.setToolTip("Take the find that is selected on the slide")
+        self.choose.setToolTip("Choose among the findings of this class on the slide on screen")
+        self.take_selected.setToolTip("Take the finding that is selected on the slide")
         title = QLabel("Example")
         column = QVBoxLayout()
         column.setSpacing(theme.STEP // 2)
@@ -83,7 +83,7 @@ class ExampleField(QWidget):
         project = self._session.project
         if item.example_box == 0 or project is None:
             self._shown = None
-            self._say("No example yet.\nChoose a find that shows what is meant.")
+            self._say("No example yet.\nChoose a finding that shows what is meant.")
             return
         if self._shown == (item.id, item.example_box):
             return
@@ -91,7 +91,7 @@ class ExampleField(QWidget):
         try:
             slide_id = project.boxes.slide_of(item.example_box)
         except InputError:
-            self._say("The find that was the example is gone.")
+            self._say("The finding that was the example has been deleted.")
             return
         slide = next(slide for slide in project.slides if slide.id == slide_id)
         row = project.boxes.table(slide_id).get([item.example_box])[0]
@@ -102,9 +102,9 @@ class ExampleField(QWidget):
         item, session = self._item, self._session
         there = item is not None and item.example_box != 0
         of_class = item is not None and bool((session.table.rows["class_id"] == item.id).any())
-        allow(session, self.choose, unless="" if of_class else "This class has no find on this slide.")
+        allow(session, self.choose, unless="" if of_class else "This class has no findings on this slide.")
         fitting = self._selected() is not None
-        allow(session, self.take_selected, unless="" if fitting else "Select a find of this class first.")
+        allow(session, self.take_selected, unless="" if fitting else "Select a finding of this class first.")
         allow(session, self.remove, unless="" if there else "There is no example.")
         self.go_there.setEnabled(there)
 
@@ -177,7 +177,7 @@ class ExampleField(QWidget):
 
 
 class ExamplePicker(QDialog):
-    """Crops of the finds of a class on the slide on screen, the clearest first."""
+    """Crops of the findings of a class on the slide on screen, most confident first."""
 
     def __init__(self, session: Session, item: DefectClass, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -187,8 +187,8 @@ class ExamplePicker(QDialog):
         order = np.argsort(-np.nan_to_num(rows["confidence"], nan=2.0), kind="stable")[:MOST_SHOWN]
         ids = rows["id"][order].tolist()
         words = QLabel(
-            f"{count_text(len(rows))} finds on this slide"
-            + (f", the {MOST_SHOWN} clearest of them" if len(rows) > MOST_SHOWN else "")
+            f"{count_text(len(rows))} findings on this slide"
+            + (f", the {MOST_SHOWN} most confident of them" if len(rows) > MOST_SHOWN else "")
             + ". Double-click one."
         )
         words.setProperty("quiet", True)
@@ -211,7 +211,7 @@ class ExamplePicker(QDialog):
         self.resize(680, 460)
 
     def chosen_id(self) -> int:
-        """The find that is chosen, 0 for none."""
+        """The chosen finding, 0 for none."""
         found = self.crops.selectionModel().selectedRows()
         return int(found[0].data(BOX_ID)) if found else 0
 

@@ -26,7 +26,7 @@ LARGEST_UM = 100_000.0
 
 
 class ClassForm(QWidget):
-    """``edited`` carries the changed fields as the project takes them."""
+    """``edited`` carries the changed fields, as arguments for the project."""
 
     edited = Signal(object)
 
@@ -49,7 +49,7 @@ class ClassForm(QWidget):
         self.box_size.setToolTip("Side of the box that one click makes")
         self.weight.setRange(0.0, 100.0)
         self.weight.setSingleStep(0.25)
-        self.weight.setToolTip("1 is usual; a heavier class stands further ahead in “worst first”")
+        self.weight.setToolTip("1 is the default; a class with a larger weight comes earlier in “worst first”")
         for spin in (self.box_size, self.weight):
             spin.setKeyboardTracking(False)
             spin.setFixedWidth(96)
@@ -84,7 +84,7 @@ class ClassForm(QWidget):
         weight = QHBoxLayout()
         weight.setSpacing(theme.STEP)
         weight.addWidget(self.weight)
-        usual = QLabel("more stands further ahead")
+        usual = QLabel("larger comes earlier in “worst first”")
         usual.setProperty("quiet", True)
         weight.addWidget(usual, 1)
         for words, part in (
@@ -104,7 +104,7 @@ class ClassForm(QWidget):
         return self._item
 
     def show_class(self, item: DefectClass, classes: Sequence[DefectClass]) -> None:
-        """Show a class; ``classes`` are all of them (who has which key and colour)."""
+        """Show a class; ``classes`` are all of them, whose keys and colours are taken."""
         same = self._item is not None and self._item.id == item.id
         self._item = item
         others = [other for other in classes if other.id != item.id]
@@ -128,16 +128,16 @@ class ClassForm(QWidget):
         self.key.setCurrentIndex(max(0, self.key.findData(item.key)))
         free = [digit for digit in "1234567890" if digit not in holder and digit != item.key]
         self.key_note.setText(f"free: {' '.join(free)}" if free else "all digits are taken")
-        self.key.setToolTip("A digit that another class has is taken over from it")
+        self.key.setToolTip("A digit of another class is taken from it")
 
     def keep(self) -> None:
-        """Take over what was typed and not finished (another class is about to be shown)."""
+        """Take over what was typed but not finished, before another class is shown."""
         self._text_edited("code", self.code)
         self._text_edited("name", self.name)
         self._description_edited()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """A description is finished when the person goes on."""
+        """Qt: a description is finished when it loses the focus."""
         if watched is self.description and event.type() == QEvent.Type.FocusOut:
             self._description_edited()
         return False
@@ -162,7 +162,7 @@ class ClassForm(QWidget):
 
 
 class ClassColumn(QWidget):
-    """A form with what stands below it, aligned at the top."""
+    """A form with what is below it, aligned at the top."""
 
     def __init__(self, *parts: QWidget) -> None:
         super().__init__()

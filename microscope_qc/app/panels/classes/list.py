@@ -12,18 +12,18 @@ from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import count_text, rounded_text
 
-KEY, CODE, NAME, SIZE, FINDS = range(5)
+KEY, CODE, NAME, SIZE, FINDINGS = range(5)
 ID = Qt.ItemDataRole.UserRole
 
 
 class ClassList(QTreeWidget):
-    """``reordered`` carries the ids in the order a person dragged them to."""
+    """``reordered`` carries the ids in the order the user dragged them to."""
 
     reordered = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setHeaderLabels(["Key", "Code", "Name", "Box µm", "Finds"])
+        self.setHeaderLabels(["Key", "Code", "Name", "Box µm", "Findings"])
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
         self.setAlternatingRowColors(True)
@@ -34,18 +34,18 @@ class ClassList(QTreeWidget):
         header = self.header()
         header.setStretchLastSection(False)
         header.setMinimumSectionSize(24)
-        for place in (KEY, CODE, SIZE, FINDS):
+        for place in (KEY, CODE, SIZE, FINDINGS):
             header.setSectionResizeMode(place, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        for place in (SIZE, FINDS):
+        for place in (SIZE, FINDINGS):
             self.headerItem().setTextAlignment(place, right)
 
     def show_classes(self, classes: Sequence[DefectClass], counts: Mapping[int, int]) -> None:
-        """Show the classes; what was chosen stays chosen."""
+        """Show the classes, and keep the selection."""
         chosen, current = self.chosen_ids(), self.current_id()
         with QSignalBlocker(self):
-            # rows stay while their order does: this may be called from within a click on one of them
+            # rows are kept if their order is the same: this may be called from within a click on one of them
             if self.order() != [item.id for item in classes]:
                 self.clear()
                 for item in classes:
@@ -60,13 +60,13 @@ class ClassList(QTreeWidget):
         self.choose(chosen, current=current)
 
     def show_counts(self, counts: Mapping[int, int]) -> None:
-        """Say how many finds each class has over all slides."""
+        """Show how many findings each class has on all slides."""
         for row in self._rows():
             count = counts.get(int(row.data(0, ID)), 0)
-            row.setText(FINDS, count_text(count) if count else "–")
+            row.setText(FINDINGS, count_text(count) if count else "–")
 
     def choose(self, ids: Sequence[int], *, current: int | None = None) -> None:
-        """Select classes, the first one when none of them is there; emits nothing."""
+        """Select classes, or the first one if none of them exists; emits nothing."""
         rows = {int(row.data(0, ID)): row for row in self._rows()}
         there = [number for number in ids if number in rows] or list(rows)[:1]
         if not there:
@@ -84,27 +84,27 @@ class ClassList(QTreeWidget):
         return None if row is None else int(row.data(0, ID))
 
     def chosen_ids(self) -> list[int]:
-        """Selected classes in their order."""
+        """Selected classes in order."""
         return [int(row.data(0, ID)) for row in self._rows() if row.isSelected()]
 
     def order(self) -> list[int]:
-        """All classes in their order."""
+        """All classes in order."""
         return [int(row.data(0, ID)) for row in self._rows()]
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Qt: put the selected classes where they are let go; the project then shows them there."""
+        """Qt: move the selected classes to where they are dropped, through the project."""
         place = event.position().toPoint()
         index = self.indexAt(place)
         target = self.topLevelItemCount()
         if index.isValid():
             middle = self.visualRect(index).center().y()
             target = index.row() + (place.y() > middle)
-        event.setDropAction(Qt.DropAction.IgnoreAction)  # Qt must not take the rows out itself
+        event.setDropAction(Qt.DropAction.IgnoreAction)  # Qt must not remove the rows itself
         event.accept()
         self.move_to(target)
 
     def move_to(self, target: int) -> None:
-        """Put the selected classes before the row ``target``."""
+        """Move the selected classes before the row ``target``."""
         order, moving = self.order(), self.chosen_ids()
         before = [number for number in order[:target] if number not in moving]
         after = [number for number in order[target:] if number not in moving]
@@ -127,6 +127,6 @@ def _row(item: DefectClass) -> QTreeWidgetItem:
     row = QTreeWidgetItem()
     row.setData(0, ID, item.id)
     row.setFlags(row.flags() & ~Qt.ItemFlag.ItemIsDropEnabled)
-    for place in (SIZE, FINDS):
+    for place in (SIZE, FINDINGS):
         row.setTextAlignment(place, right)
     return row

@@ -1,4 +1,4 @@
-"""Everything about the classes of a project in one window: every change is kept at once and is one step of undo."""
+"""Everything about the classes of a project in one window: every change is saved at once and is one undo step."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ COUNT_MS = 250
 
 
 class ClassManager(QDialog):
-    """List, fields and example of the classes; it stays open beside the slide and follows undo.
+    """List, fields and example of the classes; it stays open next to the slide and follows undo.
 
     Parameters
     ----------
     ask_open, ask_save
-        Take the place of the file dialogs in tests: each gives a path, "" for none.
+        Replace the file dialogs in tests: each returns a path, "" for none.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ClassManager(QDialog):
 
     def _build_buttons(self) -> None:
         self.add_button = self._button("Add", "plus", self.add, "Add a class at the end")
-        self.up = self._button("", "arrow-up", partial(self.list.move_by, -1), "Move up (rows can be dragged, too)")
+        self.up = self._button("", "arrow-up", partial(self.list.move_by, -1), "Move up (rows can also be dragged)")
         self.down = self._button("", "arrow-down", partial(self.list.move_by, 1), "Move down")
         self.merge_button = self._button("Merge…", "call-merge", self.merge, "Make one class of several")
         self.delete_button = self._button("Delete…", "delete-outline", self.delete, "")
@@ -156,7 +156,7 @@ class ClassManager(QDialog):
         middle.addLayout(left, 5)
         middle.addWidget(line)
         middle.addWidget(self.pages, 4)
-        hint = QLabel("Every change is kept at once; undo takes it back.")
+        hint = QLabel("Every change is saved at once; undo reverts it.")
         hint.setProperty("quiet", True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.close)
@@ -185,7 +185,7 @@ class ClassManager(QDialog):
         self._show_chosen()
 
     def refresh(self) -> None:
-        """Show the classes as they are."""
+        """Show the current classes."""
         project = self._session.project
         self._counts = {} if project is None else project.classes.box_counts()
         self.list.show_classes(self._session.classes, self._counts)
@@ -197,12 +197,12 @@ class ClassManager(QDialog):
             self._soon.start()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Qt: count anew what changed while it was closed."""
+        """Qt: update the counts that changed while it was closed."""
         super().showEvent(event)
         self.refresh()
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Qt: count no more."""
+        """Qt: stop counting."""
         self._soon.stop()
         super().hideEvent(event)
 
@@ -220,8 +220,8 @@ class ClassManager(QDialog):
         if not self._session.classes:
             self.pages.setCurrentWidget(self.empty)
         elif len(chosen) > 1:
-            finds = things(sum(self._counts.get(number, 0) for number in chosen), "find")
-            self.several.setText(f"{len(chosen)} classes with {finds}.\nMerge makes one class of them.")
+            findings = things(sum(self._counts.get(number, 0) for number in chosen), "finding")
+            self.several.setText(f"{len(chosen)} classes with {findings}.\nMerge makes one class of them.")
             self.pages.setCurrentWidget(self.several)
         elif current is not None:
             item = self._session.class_of(current)
@@ -255,12 +255,12 @@ class ClassManager(QDialog):
         redo = project.history.redo_title if project is not None and project.history.can_redo else ""
         for button, title, verb in ((self.undo, undo, "Undo"), (self.redo, redo, "Redo")):
             button.setEnabled(bool(title))
-            button.setToolTip(f"{verb}: {title}" if title else "Nothing to do here.")
+            button.setToolTip(f"{verb}: {title}" if title else f"Nothing to {verb.lower()}.")
 
     # -- changing ----------------------------------------------------------------------------------------------------
 
     def add(self) -> None:
-        """Add a class and begin with its name."""
+        """Add a class and start editing its name."""
         project = self._session.project
         if project is None:
             return
@@ -271,13 +271,13 @@ class ClassManager(QDialog):
         self.form.name.selectAll()
 
     def delete(self) -> None:
-        """Delete the chosen class; with finds, ask what becomes of them."""
+        """Delete the chosen class; if it has findings, ask what to do with them."""
         class_id = self.list.current_id()
         if class_id is not None:
             delete_class(self._session, class_id, self)
 
     def merge(self) -> None:
-        """Make one class of the chosen ones (of all that a person may add, while only one is chosen)."""
+        """Make one class of the chosen ones; with only one chosen, say how to choose more."""
         project, chosen = self._session.project, self.list.chosen_ids()
         if project is None:
             return
@@ -300,16 +300,16 @@ class ClassManager(QDialog):
         have = {item.code for item in self._session.classes}
         missing = [item.code for item in classes if item.code not in have]
         if not missing:
-            self._session.notice.emit(f"All classes of {title} are here already.")
+            self._session.notice.emit(f"All classes of {title} are already here.")
             return
         self._saying(lambda: project.classes.take(classes, title=f"Add class set {title}"))
         rest = len(classes) - len(missing)
         self._session.notice.emit(
-            f"{things(len(missing), 'class', 'classes')} added" + (f"; {rest} were here already." if rest else ".")
+            f"{things(len(missing), 'class', 'classes')} added" + (f"; {rest} were already here." if rest else ".")
         )
 
     def load(self) -> None:
-        """Add the classes of a file."""
+        """Add classes from a file."""
         chosen = self._ask_open()
         if chosen:
             self._saying(lambda: self.take(load_class_set(chosen), Path(chosen).name.removesuffix(SUFFIX)))
@@ -323,7 +323,7 @@ class ClassManager(QDialog):
             )
 
     def _ask_open_dialog(self) -> str:
-        return QFileDialog.getOpenFileName(self, "Add classes of a file", "", f"Class sets (*{SUFFIX} *.json)")[0]
+        return QFileDialog.getOpenFileName(self, "Add classes from a file", "", f"Class sets (*{SUFFIX} *.json)")[0]
 
     def _ask_save_dialog(self) -> str:
         return QFileDialog.getSaveFileName(self, "Save these classes", f"classes{SUFFIX}", f"Class sets (*{SUFFIX})")[0]
@@ -345,7 +345,7 @@ class ClassManager(QDialog):
             self.form.show_class(self._session.class_of(item.id), self._session.classes)
 
     def _saying(self, change: Callable[..., object]) -> bool:
-        """Do something; what a person can mend is said in this window. Returns whether it was done."""
+        """Make a change; errors that the user can correct are shown in this window. Returns whether it was made."""
         try:
             change()
         except MicroscopeQCError as error:
@@ -360,7 +360,7 @@ class ClassManager(QDialog):
 
 
 def delete_class(session: Session, class_id: int, parent: QWidget) -> None:
-    """Delete a class; with finds, ask what becomes of them."""
+    """Delete a class; if it has findings, ask what to do with them."""
     project = session.project
     if project is None or project.read_only:
         return

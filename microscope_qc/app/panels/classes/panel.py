@@ -1,4 +1,4 @@
-"""Classes of the project: colour, code, name, key and how many finds are shown; one row adds another."""
+"""Classes of the project: colour, code, name, key and number of shown findings; the last row adds a class."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KEY, CODE, NAME, COUNT = range(4)
 class ClassesDock(QWidget):
     """A click chooses the class to draw with; a double-click edits.
 
-    ``manage_requested`` asks for the class manager, at a class or (0) at none.
+    ``manage_requested`` asks for the class manager, at a class or at none (0).
     """
 
     manage_requested = Signal(int)
@@ -115,7 +115,7 @@ class ClassesDock(QWidget):
         return row
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Refresh the free colour when the person begins a new class."""
+        """Qt: refresh the free colour when the user begins a new class."""
         if event.type() == QEvent.Type.FocusIn:
             self._show_colour()
         return False
@@ -147,7 +147,7 @@ class ClassesDock(QWidget):
             if row is not None:
                 count = shown.get(row.data(0, Qt.ItemDataRole.UserRole), 0)
                 row.setText(COUNT, count_text(count) if count else "")
-                row.setToolTip(COUNT, f"{count_text(count)} finds shown on this slide")
+                row.setToolTip(COUNT, f"{count_text(count)} findings shown on this slide")
 
     def _on_draw_class_changed(self, class_id: int) -> None:
         self.tree.blockSignals(True)
@@ -168,7 +168,7 @@ class ClassesDock(QWidget):
         class_id = int(row.data(0, Qt.ItemDataRole.UserRole))
         menu = QMenu(self)
         menu.addAction(theme.icon("pencil-outline"), "Edit…", lambda: self.manage_requested.emit(class_id))
-        menu.addAction(theme.icon("select-all"), "Select its finds", lambda: self._select(class_id))
+        menu.addAction(theme.icon("select-all"), "Select its findings", lambda: self._select(class_id))
         delete = menu.addAction(
             theme.icon("delete-outline"), "Delete…", lambda: delete_class(self._session, class_id, self)
         )
@@ -201,7 +201,7 @@ class ClassesDock(QWidget):
         self._session.notice.emit(f"Class {made.code} added{key}.")
 
     def _show_new_fields(self, name: str) -> None:
-        """Code and colour of a new class take the place only while it is being named."""
+        """Show code and colour of a new class only while it is being named."""
         for widget in (self.new_code, self.new_colour):
             widget.setVisible(bool(name))
         self.manage_button.setVisible(not name)

@@ -1,4 +1,4 @@
-"""Detections: which model, where, how long, and what became of them."""
+"""Detections: model, scan area, time, and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the selected detection did: where, how many tiles and finds, how fast, on what; a fold below the list."""
+"""Facts about the selected detection: area, tiles, findings, speed and device, in a section that can be unfolded."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ AGAIN_MS = 1000
 MOST_NAMED = 6
 """Numbers of damaged tiles that are listed; the button goes to all of them."""
 REST = 0.05
-"""A smaller share of the time is not spoken of."""
+"""A smaller share of the time is not mentioned."""
 PRECISIONS = {"bfloat16": "16-bit precision", "float16": "16-bit precision", "float32": "32-bit precision"}
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedTile:
-    """A tile that could not be read: its number from 1 on, where it lies, and what was said."""
+    """A tile that could not be read: its number, starting at 1, its position, and the error."""
 
     number: int
     place: Region
@@ -48,14 +48,14 @@ class DamagedTile:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What lies in a run's folder: its last status, and the damaged tiles in their order."""
+    """What a run's folder contains: its last status, and the damaged tiles in order."""
 
     status: dict[str, Any] = field(default_factory=dict)
     damaged: tuple[DamagedTile, ...] = ()
 
 
 def read_facts(folder: Path, plan: RunPlan, *, known: RunFacts | None = None) -> RunFacts:
-    """Read a run's folder (any thread); the journal only when there are other damaged tiles than ``known``."""
+    """Read a run's folder (any thread); the journal only if the damaged tiles differ from ``known``."""
     from microscope_qc.project.runs.journal import read_status, read_tile_errors
 
     status = read_status(folder)
@@ -66,7 +66,7 @@ def read_facts(folder: Path, plan: RunPlan, *, known: RunFacts | None = None) ->
         return RunFacts(status, known.damaged)
     try:
         grid = plan.grid()
-    except ProjectError:  # a run of another program: it says no places
+    except ProjectError:  # a run of another program, without positions
         return RunFacts(status)
     errors = read_tile_errors(folder)
     tiles = (DamagedTile(tile + 1, grid[tile], errors[tile]) for tile in sorted(errors) if 0 <= tile < len(grid))
@@ -91,7 +91,7 @@ def area_text(run: RunRecord, shape_px: tuple[int, int] | None) -> str:
 
 
 def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | None) -> list[tuple[str, str]]:
-    """Name and value of each line; what is not known is left out."""
+    """Name and value of each line; unknown values are left out."""
     status = facts.status
     lines = [("Model", run.plan.title), ("Area", area_text(run, shape_px))]
     done, total = status.get("tiles_done"), status.get("tiles_total")
@@ -104,7 +104,7 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
         numbers = ", ".join(count_text(tile.number) for tile in facts.damaged[:MOST_NAMED])
         more = ", …" if len(facts.damaged) > MOST_NAMED else ""
         lines.append(("Damaged", f"{things(len(facts.damaged), 'tile')} could not be read: No. {numbers}{more}"))
-    lines.append(("Finds", count_text(run.found)))
+    lines.append(("Findings", count_text(run.found)))
     lines.append(("Time", time_text(status)))
     lines += _speed_lines(status)
     where = [str(status.get("device_name") or status.get("device") or "")]
@@ -118,7 +118,7 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
 
 
 def time_text(status: dict[str, Any]) -> str:
-    """``2:05 in 3 starts, 0:20 of it before the first tiles``; "" where it is not known."""
+    """``2:05 in 3 starts, 0:20 of it before the first tiles``; "" if it is not known."""
     starts = starts_of(status)
     seconds = sum(start["seconds"] for start in starts)
     if not seconds:
@@ -137,14 +137,16 @@ def _speed_lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Speed", f"{rounded_text(float(status['tiles_per_s']))} tiles/s{area}"))
     if status.get("share_computed") is not None:
         computed, waited = float(status["share_computed"]), float(status.get("share_waited") or 0)
-        rest = 1 - computed - waited  # what is left of a loop that reads, computes and turns scores into finds
+        rest = 1 - computed - waited  # the rest of a loop that reads, computes and turns scores into findings
         words = f"{percent_text(computed)} of the time; {percent_text(waited)} waiting for slide and disk"
-        lines.append(("Computing", words + (f", {percent_text(rest)} working out the finds" if rest >= REST else "")))
+        lines.append(
+            ("Computing", words + (f", {percent_text(rest)} working out the findings" if rest >= REST else ""))
+        )
     return lines
 
 
 class RunAbout(QWidget):
-    """The fold. Files are read in the background, and again every second while the detection goes on."""
+    """The section. Files are read in the background, and again every second while the detection is running."""
 
     def __init__(self, session: Session, jobs: JobRunner, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -181,11 +183,11 @@ class RunAbout(QWidget):
 
     @property
     def text(self) -> str:
-        """All that it says."""
+        """The whole text."""
         return "\n".join(f"{name}: {label.text()}" for name, label in self.values.items())
 
     def show_run(self, run: RunRecord | None, *, live: bool = False) -> None:
-        """Speak of another detection; ``live`` while it goes on."""
+        """Show another detection; ``live`` while it is running."""
         same = run is not None and self._run is not None and run.folder == self._run.folder
         changed = not same or live != self._live or run != self._run
         self._run, self._live = run, live
@@ -198,7 +200,7 @@ class RunAbout(QWidget):
             self.read()
 
     def read(self) -> None:
-        """Look into the folder, in the background; nothing is read while the fold is closed."""
+        """Read the folder in the background, unless the section is folded."""
         run = self._run
         if run is None or not self._opened or self._jobs.closed:
             return

@@ -1,4 +1,4 @@
-"""Where a detection looks, and how long that takes."""
+"""The scan area of a detection, and how long it takes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QPushButton, QRadioButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
-from microscope_qc.app.panels.detect.area_editor import LookFinder, LookView
-from microscope_qc.app.panels.detect.choice import AreaChoice, AreaNames, Beginnings
+from microscope_qc.app.panels.detect.area_editor import MaterialFinder, ScanAreaView
+from microscope_qc.app.panels.detect.choice import AreaChoice, AreaNames, InitialMasks
 from microscope_qc.app.panels.detect.estimate import Estimate
 from microscope_qc.app.session.area_masks import AreaMasks
 from microscope_qc.app.session.session import Session
@@ -22,7 +22,7 @@ from microscope_qc.core.geometry import Region
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
 
-LEAVE_OUT_TIP = "What is surely flat on a coarse picture of the slide is skipped"
+LEAVE_OUT_TIP = "What is clearly flat on a coarse picture of the slide is skipped"
 
 Viewport = Callable[[], tuple[float, float, float, float]]
 
@@ -33,9 +33,9 @@ class AreaSection(QWidget):
     Parameters
     ----------
     card
-        Gives the card of the chosen model.
+        Returns the card of the chosen model.
     viewport
-        Gives the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
+        Returns the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
     """
 
     changed = Signal()
@@ -52,14 +52,14 @@ class AreaSection(QWidget):
         super().__init__(parent)
         self._session, self._card, self.viewport = session, card, viewport
         self.masks = AreaMasks(session, self)
-        self.finder = LookFinder(session, jobs, self)
+        self.finder = MaterialFinder(session, jobs, self)
         self.times = Estimate(session, card)
-        self._begin, self._names = Beginnings(session), AreaNames()
-        self.view: LookView | None = None
+        self._initial, self._names = InitialMasks(session), AreaNames()
+        self.view: ScanAreaView | None = None
         self.whole, self.visible = QRadioButton("Whole slide"), QRadioButton("Visible area")
         self.drawn = QRadioButton("Drawn regions")
         self.leave_out = QCheckBox("Leave out resin and empty area")
-        self.show_look = QPushButton("Show where it will look…")
+        self.show_area = QPushButton("Show scan area…")
         self.change = QPushButton("Change…")
         self.estimate = sentence()
         self._change_when_found = False
@@ -72,31 +72,31 @@ class AreaSection(QWidget):
     def _build(self) -> None:
         self.whole.setChecked(True)
         self.leave_out.setChecked(True)
-        self.show_look.setCheckable(True)
-        where, look = QFlowLayout(), QFlowLayout()
+        self.show_area.setCheckable(True)
+        where, show = QFlowLayout(), QFlowLayout()
         group = QButtonGroup(self)
         for button in (self.whole, self.visible, self.drawn):
             group.addButton(button)
             where.addWidget(button)
             button.toggled.connect(self._on_choice)
-        for press in (self.show_look, self.change):
+        for press in (self.show_area, self.change):
             press.hide()
-            look.addWidget(press)
+            show.addWidget(press)
         self.leave_out.toggled.connect(self._on_choice)
-        self.show_look.toggled.connect(self._on_show_toggled)
+        self.show_area.toggled.connect(self._on_show_toggled)
         self.change.clicked.connect(self._on_change_clicked)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addLayout(where)
         column.addWidget(self.leave_out)
-        column.addLayout(look)
+        column.addLayout(show)
         column.addWidget(self.estimate)
 
-    def show_on(self, view: LookView) -> None:
-        """Show and change the area on a canvas."""
+    def show_on(self, view: ScanAreaView) -> None:
+        """Show and edit the area on a canvas."""
         self.view = view
-        self.show_look.show()
+        self.show_area.show()
         self.change.show()
         view.painted.connect(self._on_painted)
         view.back_requested.connect(self._on_back_requested)
@@ -106,11 +106,11 @@ class AreaSection(QWidget):
     # -- what is chosen ----------------------------------------------------------------------------------------------
 
     def region(self) -> Region | None:
-        """Rectangle to look at, None for the whole slide."""
+        """Rectangle to scan, None for the whole slide."""
         return self.in_view() if self.visible.isChecked() else None
 
     def in_view(self) -> Region | None:
-        """What the canvas shows, cut to the slide; None when there is no canvas or it shows nothing of the slide."""
+        """The visible part of the slide; None without a canvas, or if it shows nothing of the slide."""
         if self.viewport is None or self._session.slide is None:
             return None
         y0, x0, y1, x1 = self.viewport()
@@ -119,7 +119,7 @@ class AreaSection(QWidget):
         return None if region.empty else region
 
     def choice(self) -> AreaChoice:
-        """What a detection that begins now is told."""
+        """The area for a detection that starts now."""
         if self.view is not None:
             self.view.catch_up()
         if self.drawn.isChecked():
@@ -128,16 +128,16 @@ class AreaSection(QWidget):
             return AreaChoice(self.region(), everything=True)
         mask = self.masks.get("changed")
         if mask is None and self.visible.isChecked():
-            # found on the whole slide: what is seen on the canvas counts, not what a part of it would give
+            # found on the whole slide, as shown on the canvas, not on the visible part alone
             mask = self.finder.mask(self._card())
         return AreaChoice(self.region(), mask=mask)
 
     def key(self) -> str | None:
-        """How the settings of a detection name the chosen area beside its rectangle."""
+        """Name of the chosen area in the settings of a detection, in addition to its rectangle."""
         return self._names.of(self.choice())
 
-    def look(self) -> AreaMask | None:
-        """The mask that says where it will look; None while that is not known, or nothing is left out."""
+    def scan_mask(self) -> AreaMask | None:
+        """The mask of what will be scanned; None while it is not known, or if nothing is left out."""
         if self.drawn.isChecked():
             return self._drawn()
         if not self.leave_out.isChecked():
@@ -145,43 +145,43 @@ class AreaSection(QWidget):
         return self.masks.get("changed") or self._found()
 
     def why_not(self) -> str:
-        """Why nothing can be detected there; "" when it can."""
-        mask = self.look()
+        """Why nothing can be detected there; "" if it can."""
+        mask = self.scan_mask()
         if mask is None or self.times.tiles(self.region(), mask) != 0:
             return ""
         if self.drawn.isChecked():
             return "Draw a region first."
         place = "the visible area" if self.visible.isChecked() else "the slide"
-        return f"Nothing of {place} is left to look at: add area first."
+        return f"Nothing of {place} is left to scan: add area first."
 
     def _drawn(self) -> AreaMask:
-        return self.masks.get("drawn") or self._begin.mask(look=False)
+        return self.masks.get("drawn") or self._initial.mask(look=False)
 
     def _found(self) -> AreaMask | None:
-        """What the program found, None while that is not known."""
+        """The mask that the program found, None while it is not known."""
         card = self._card()
-        return (self.finder.mask(card) or self._begin.mask(look=True)) if self.finder.known(card) else None
+        return (self.finder.mask(card) or self._initial.mask(look=True)) if self.finder.known(card) else None
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def refresh(self, *, running: bool) -> None:
-        """Show what can be chosen, where it would look and the time that takes."""
+        """Show what can be chosen, the scan area and the time it takes."""
         in_view, why_not = self.in_view(), self._why_not_shown()
         self.visible.setEnabled(in_view is not None and not running)
         self.visible.setToolTip("" if in_view is not None else "No part of the slide is in view.")
         for choice in (self.whole, self.drawn):
             choice.setEnabled(not running)
         self.leave_out.setEnabled(not running and not self.drawn.isChecked())
-        tip = "Drawn regions are looked at all over" if self.drawn.isChecked() else LEAVE_OUT_TIP
+        tip = "Drawn regions are scanned completely" if self.drawn.isChecked() else LEAVE_OUT_TIP
         self.leave_out.setToolTip(tip)
-        shown = self.show_look.isChecked()
-        self.show_look.setText("Hide where it will look" if shown else "Show where it will look…")
-        self.show_look.setEnabled(shown or not why_not)
-        self.show_look.setToolTip(why_not or "What is left out lies under a grey veil")
+        shown = self.show_area.isChecked()
+        self.show_area.setText("Hide scan area" if shown else "Show scan area…")
+        self.show_area.setEnabled(shown or not why_not)
+        self.show_area.setToolTip(why_not or "What is left out is covered by a grey veil")
         self.change.setText("Draw regions…" if self.drawn.isChecked() else "Change…")
         self.change.setEnabled(not why_not and not running)
         self.change.setToolTip(why_not or "Add area and leave area out with a brush or by rectangles, on the slide")
-        self._show_look()
+        self._show_area()
         self.estimate.setVisible(not running)
         if not running:
             words = self._words()
@@ -196,17 +196,17 @@ class AreaSection(QWidget):
         if self._card() is None:
             return "No model is installed."
         if slide.pixel_size_um is None:
-            return "Type the pixel size first."
+            return "Enter the pixel size first."
         if self._session.mosaic is None:
             error = self._session.mosaic_error
-            return str(error) if error is not None else "The slide is just being opened."
+            return str(error) if error is not None else "The slide is being opened."
         return "" if self.drawn.isChecked() or self.leave_out.isChecked() else "Nothing is left out."
 
-    def _show_look(self) -> None:
+    def _show_area(self) -> None:
         view = self.view
-        if view is None or not self.show_look.isChecked():
+        if view is None or not self.show_area.isChecked():
             return
-        mask = None if self._why_not_shown() else self.look()
+        mask = None if self._why_not_shown() else self.scan_mask()
         if mask is not None:
             view.show(mask)
             return
@@ -215,19 +215,19 @@ class AreaSection(QWidget):
             self.finder.find(self._card())
 
     def _words(self) -> str:
-        mask, finder, card = self.look(), self.finder, self._card()
+        mask, finder, card = self.scan_mask(), self.finder, self._card()
         if mask is None and finder.finding(card):
             return "Looking for resin and empty area …"
         how = ""
         if mask is not None and not self.drawn.isChecked():
             changed = self.masks.get("changed") is not None
-            how = "That is the area as you changed it." if changed else ""
-            how = "Nothing here is surely resin." if not changed and finder.mask(card) is None else how
+            how = "This is the area as you changed it." if changed else ""
+            how = "Nothing here is clearly resin." if not changed and finder.mask(card) is None else how
         at_most = self.leave_out.isChecked()
         words = self.times.words(self.region(), mask, at_most=at_most, in_view=self.in_view(), how=how)
         return f"{finder.problem} {words}".strip()
 
-    # -- what a person does ------------------------------------------------------------------------------------------
+    # -- what the user does ------------------------------------------------------------------------------------------
 
     def _on_choice(self, on: bool) -> None:
         sender = self.sender()
@@ -244,21 +244,21 @@ class AreaSection(QWidget):
             self.view.hide()
         self.changed.emit()
 
-    def hide_look(self) -> None:
-        """Something else is to be shown over the slide."""
+    def hide_area(self) -> None:
+        """Hide the area, to show something else over the slide."""
         self.finish_changing()
-        self.show_look.setChecked(False)
+        self.show_area.setChecked(False)
 
     def finish_changing(self) -> None:
-        """End changing the area; everything that was painted is kept."""
+        """End editing the area; everything that was painted is kept."""
         self._change_when_found = False
         if self.view is not None:
             self.view.finish()
 
     def _on_change_clicked(self) -> None:
         self.finish_changing()
-        self.show_look.setChecked(True)
-        mask = self.look()
+        self.show_area.setChecked(True)
+        mask = self.scan_mask()
         if mask is not None and self.view is not None:
             self._changing = "drawn" if self.drawn.isChecked() else "changed"
             self.view.change(mask, rectangles=self.drawn.isChecked())
@@ -267,11 +267,11 @@ class AreaSection(QWidget):
 
     def _on_found(self) -> None:
         if self.finder.problem:
-            self.show_look.setChecked(False)
+            self.show_area.setChecked(False)
         self.changed.emit()
         if self._change_when_found:
             self._change_when_found = False
-            if self.look() is not None:
+            if self.scan_mask() is not None:
                 self._on_change_clicked()
 
     def _on_painted(self, mask: AreaMask) -> None:
@@ -286,16 +286,16 @@ class AreaSection(QWidget):
         if self.view is None:
             return
         if self._changing == "drawn":
-            self.view.replace(self._begin.mask(look=False))
+            self.view.replace(self._initial.mask(look=False))
         elif (found := self._found()) is not None:
             self.view.replace(found)
         else:
-            # what the person changed was kept from an earlier start: find anew what the program sees
+            # the user's changes are from an earlier session: find again what the program would leave out
             self.view.finish()
             self.masks.set("changed", None)
             self._on_change_clicked()
 
     def _on_leaving(self) -> None:
-        """Another slide comes on screen: what was painted belongs to the one before."""
+        """Hide the mask before another slide is shown: what was painted belongs to the previous one."""
         if self.view is not None:
             self.view.hide()

@@ -1,4 +1,4 @@
-"""Where a detection would look: found in the background, shown over the slide, and changed there."""
+"""The scan area of a detection: found in the background, shown over the slide, and edited there."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAINTED_MS = 60
-"""What was painted is counted and kept so long after the hand rests."""
+"""What was painted is counted and kept after this delay."""
 
 Place = tuple[int, tuple[int, int], tuple[float, float]]
-"""Slide, its size, and the model's pixels on it: what the program finds depends on nothing else."""
+"""Slide, its size, and the model's pixels on it: the result depends on nothing else."""
 
 
-class LookFinder(QObject):
-    """Asks the program where it sees material, once for every slide and model; ``changed`` when that is known."""
+class MaterialFinder(QObject):
+    """Finds material, once for every slide and model; ``changed`` is sent when the result is known."""
 
     changed = Signal()
 
@@ -47,20 +47,20 @@ class LookFinder(QObject):
         return slide.id, slide.shape_px, slide_scale(card.pixel_size_um, slide.pixel_size_um)
 
     def known(self, card: Any | None) -> bool:
-        """Whether it is known for the slide on screen."""
+        """Whether the result is known for the slide on screen."""
         return self._place(card) in self._found
 
     def finding(self, card: Any | None) -> bool:
-        """Whether it is being found out."""
+        """Whether the search is running."""
         return self._place(card) in self._finding
 
     def mask(self, card: Any | None) -> AreaMask | None:
-        """What was found; None while it is not known, and where nothing is left out."""
+        """The mask found; None while it is not known, or if nothing is left out."""
         place = self._place(card)
         return None if place is None else self._found.get(place)
 
     def find(self, card: Any | None) -> None:
-        """Find it out in the background."""
+        """Find material in the background."""
         place, mosaic = self._place(card), self._session.mosaic
         if place is None or mosaic is None or place in self._found or place in self._finding:
             return
@@ -84,26 +84,26 @@ class LookFinder(QObject):
 
         def fail(error: BaseException) -> None:
             if not isinstance(error, MicroscopeQCError):
-                log.error("looking for material failed", exc_info=error)
-            end(f"Resin and empty area could not be looked for: {error}")
+                log.error("finding material failed", exc_info=error)
+            end(f"Resin and empty area could not be found: {error}")
 
         self._jobs.run(
             material_job(mosaic, Region(0, 0, *place[1]), scale=place[2]),
             f"Looking for resin on {slide.name if slide is not None else ''}".strip(),
             on_done=take,
             on_failed=fail,
-            on_cancelled=lambda: end("Stopped. Where it would look is not known."),
+            on_cancelled=lambda: end("Stopped. The scan area is not known."),
         )
 
     def _on_project_changed(self) -> None:
         self._found, self._finding, self.problem = {}, set(), ""
 
 
-class LookView(QObject):
-    """A mask over the canvas, and a person who changes it there.
+class ScanAreaView(QObject):
+    """Shows a mask over the canvas and lets the user edit it.
 
-    ``painted`` carries what the mask has become, a moment after the hand rests; ``back_requested`` asks for what there
-    was at first; ``finished`` comes when the person is done.
+    ``painted`` carries the edited mask, shortly after each change; ``back_requested`` asks for the initial mask;
+    ``finished`` is sent when the user is done.
     """
 
     painted = Signal(object)
@@ -135,52 +135,52 @@ class LookView(QObject):
 
     @property
     def active(self) -> bool:
-        """Whether the person is changing a mask."""
+        """Whether a mask is being edited."""
         return self.editing.active
 
     def show(self, mask: AreaMask) -> None:
-        """Show a mask over the slide on screen; while one is being changed, that one stays."""
+        """Show a mask over the slide on screen, unless one is being edited."""
         slide = self._canvas.session.slide
         if slide is not None and not self.active and self.layer.mask is not mask:
             self.layer.show(mask, slide.shape_px)
 
     def hide(self) -> None:
-        """Show none."""
+        """Show no mask."""
         self.finish()
         self.layer.hide()
 
     def change(self, mask: AreaMask, *, rectangles: bool) -> None:
-        """Let the person change a mask: regions by rectangles, what was found by a brush."""
+        """Let the user edit a mask: drawn regions by rectangles, a mask that was found by a brush."""
         if rectangles:
-            self.bar.begin(back="Remove all regions", tip="Begin anew with nothing to look at")
+            self.bar.begin(back="Remove all regions", tip="Start again with an empty area")
         else:
-            self.bar.begin(back="Back to what the program found", tip="Takes all of your changes away")
+            self.bar.begin(back="Back to what the program found", tip="Discards all your changes")
         self.editing.begin(mask, tool="rectangle" if rectangles else "brush", add=rectangles)
         self._told = True
         if not self.active:
             self.bar.hide()
 
     def replace(self, mask: AreaMask) -> None:
-        """Put a whole mask in place of the one that is being changed, as one step."""
+        """Replace the mask that is being edited, as one step."""
         paint = self.editing.paint
         if paint is not None and paint.look.shape == mask.look.shape:
             self.editing.replace(mask)
-        elif paint is not None:  # of another model: it has other cells
+        elif paint is not None:  # of another model, with other cells
             self.change(mask, rectangles=self.editing.tool == "rectangle")
             self._on_changed()
 
     def catch_up(self) -> None:
-        """Tell now what was painted."""
+        """Send what was painted now."""
         if not self._told:
             self._soon.stop()
             self._tell()
 
     def finish(self) -> None:
-        """End changing; everything that was painted is kept."""
+        """End the editing; everything that was painted is kept."""
         self.editing.finish()
 
     def say(self, words: str) -> None:
-        """What the bar says."""
+        """Set the text of the bar."""
         self.bar.words.setText(words)
 
     def _on_changed(self) -> None:

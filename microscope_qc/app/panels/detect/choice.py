@@ -1,4 +1,4 @@
-"""What is chosen for a detection, and the masks that a choice begins with."""
+"""The area chosen for a detection, and the masks that editing starts with."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AreaChoice:
-    """What is chosen, as a detection is told: see :func:`microscope_qc.workflows.detection.run.prepare_run`."""
+    """The chosen area, as passed to :func:`microscope_qc.workflows.detection.run.prepare_run`."""
 
     region: Region | None = None
     everything: bool = False
     mask: AreaMask | None = None
 
 
-class Beginnings:
-    """Masks of the slide on screen that look everywhere or nowhere; the same object until another slide comes."""
+class InitialMasks:
+    """Full and empty masks of the slide on screen; the same object until another slide is shown."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._made: dict[bool, AreaMask] = {}
 
     def mask(self, *, look: bool) -> AreaMask:
-        """Everywhere or nowhere."""
+        """Return the full or the empty mask."""
         shape = self._session.slide.shape_px if self._session.slide is not None else (1, 1)
         if look not in self._made or self._made[look].region.shape != shape:
             self._made[look] = open_mask(shape, look=look)
@@ -37,13 +37,13 @@ class Beginnings:
 
 
 class AreaNames:
-    """How the settings of a detection name an area; worked out once for a mask."""
+    """Names of areas in the settings of a detection; computed once per mask."""
 
     def __init__(self) -> None:
         self._named: tuple[AreaMask | None, str | None] = (None, None)
 
     def of(self, choice: AreaChoice) -> str | None:
-        """The name of a choice, None where the program looks for material by itself."""
+        """The name of a choice, None if the program finds material by itself."""
         from microscope_qc.workflows.detection.run import area_key
 
         if choice.mask is None:

@@ -50,20 +50,20 @@ class CompareButton(QPushButton):
         return [] if selected is None else [run for run in self._runs.runs if run.id != selected.id]
 
     def refresh(self, *_: object) -> None:
-        """Say why there is nothing to choose, if so."""
+        """Enable the button, or say why there is nothing to choose."""
         others = self.others()
         self.setEnabled(bool(others))
         reason = (
             "Select a detection." if self._runs.selected_run() is None else "There is no other detection to compare."
         )
-        self.setToolTip("Shows what both detections found, and what only one of them did" if others else reason)
+        self.setToolTip("Shows what both detections found, and what only one of them found" if others else reason)
 
     def fill(self) -> None:
-        """Make the menu anew."""
+        """Fill the menu again."""
         menu = self.menu()
         menu.clear()
         for run in self.others():
-            action = menu.addAction(f"{run_words(run)}  ({things(run.found, 'find')})".replace("&", "&&"))
+            action = menu.addAction(f"{run_words(run)}  ({things(run.found, 'finding')})".replace("&", "&&"))
             action.triggered.connect(partial(self._compare, run.id))
 
     def _compare(self, other: int, _checked: bool = False) -> None:
@@ -81,7 +81,7 @@ class CompareButton(QPushButton):
 
 
 class CompareStrip(QFrame):
-    """Which detections are compared, how many finds both and only one have, and the end of it."""
+    """Names the detections that are compared, counts common and single findings, and ends the comparison."""
 
     def __init__(self, comparison: Comparison, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -90,7 +90,7 @@ class CompareStrip(QFrame):
         self.first, self.second = QElidingLabel(), QElidingLabel()
         self.chips = {part: QPushButton() for part in (BOTH, FIRST, SECOND)}
         self.beside = QPushButton()
-        self.beside.setToolTip("Finds that lie where only one of the two looked. Press to show or hide them.")
+        self.beside.setToolTip("Findings where only one of the two scanned. Press to show or hide them.")
         self.end = QPushButton("End comparison")
         self.end.clicked.connect(comparison.end)
         words = QVBoxLayout()
@@ -113,29 +113,29 @@ class CompareStrip(QFrame):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the comparison as it is, or nothing."""
+        """Show the current comparison, or hide."""
         state = self._comparison
         if state.runs is None:
             self.hide()
             return
-        self._refresh_look()
+        self._refresh_theme()
         found = state.found or (None, None)
         alike = state.runs[0].plan.title == state.runs[1].plan.title
         for letter, label, run, count, beside in zip(
             "AB", (self.first, self.second), state.runs, found, state.beside, strict=True
         ):
             name = run_words(run) if alike else run.plan.title
-            words = "…" if count is None else things(count, "find")
+            words = "…" if count is None else things(count, "finding")
             if beside:
-                words += f" + {count_text(beside)} where only {letter} looked"
+                words += f" + {count_text(beside)} where only {letter} scanned"
             elif state.partial:
-                words += " where both looked"
+                words += " where both scanned"
             label.setText(f"{letter}   {name}: {words}")
             label.setToolTip(f"{letter}: {run_words(run)}: {words}")
         names = {BOTH: "Both", FIRST: "Only A", SECOND: "Only B"}
         tips = {
-            BOTH: "Finds of A that B has at the same place, half of the area or more in common; drawn as A has them",
-            FIRST: "Finds of A that B does not have", SECOND: "Finds of B that A does not have",
+            BOTH: "Findings of A that B has in the same place, with at least half of the area in common; drawn as in A",
+            FIRST: "Findings of A that B does not have", SECOND: "Findings of B that A does not have",
         }  # fmt: skip
         for part, chip in self.chips.items():
             number = "…" if state.counts is None else count_text(state.counts[part])
@@ -151,17 +151,17 @@ class CompareStrip(QFrame):
         self.show()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Qt: take another theme."""
+        """Qt: follow a change of the theme."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self._comparison.active:
-            self._refresh_look()
+            self._refresh_theme()
 
-    def _refresh_look(self) -> None:
+    def _refresh_theme(self) -> None:
         colours = theme.current()
-        look = (
+        style = (
             f"#compareStrip {{ background: {colours.base}; border: none; border-left: 4px solid {colours.accent};"
             f" border-bottom: 1px solid {colours.line}; }} #compareStrip QLabel {{ background: transparent; }}"
             f" #compareStrip QPushButton[segment='true'] {{ border: 1px solid {colours.line}; }}"
         )
-        if self.styleSheet() != look:
-            self.setStyleSheet(look)
+        if self.styleSheet() != style:
+            self.setStyleSheet(style)

@@ -1,4 +1,4 @@
-"""What can be done with the selected detection: compare it, lay its scores over the slide, read what it did."""
+"""What can be done with the selected detection: compare it, show its scores over the slide, read about it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RunDetails(QWidget):
-    """Stands below a list of detections and follows its selection."""
+    """Shown below a list of detections; follows its selection."""
 
     def __init__(self, session: Session, jobs: JobRunner, runs: RunList, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,7 +42,7 @@ class RunDetails(QWidget):
         self._on_run_selected(runs.selected_run())
 
     def show_on(self, canvas: Canvas) -> None:
-        """Let a canvas draw the score map, and stand the strip of the comparison above it."""
+        """Draw the score map on a canvas, and show the strip of the comparison above it."""
         from microscope_qc.app.canvas.scores.heat_layer import HeatLayer
 
         HeatLayer(canvas, self.scores)

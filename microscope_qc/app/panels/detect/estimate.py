@@ -1,4 +1,4 @@
-"""How much of an area will be looked at, and how long that takes."""
+"""How much of an area will be scanned, and how long that takes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LONG_S = 600.0
 
 
 def grid_of(card: ModelCard, slide: SlideRecord, region: Region | None) -> TileGrid:
-    """Tiles in which a model goes over an area (None: the whole slide).
+    """Tiles in which a model scans an area (None: the whole slide).
 
     Raises
     ------
     ModelError
-        When there is no code for the model's task or network.
+        If there is no code for the model's task or network.
     """
     scale = slide_scale(card.pixel_size_um, slide.pixel_size_um)
     return tile_grid(card, region or Region(0, 0, *slide.shape_px), scale=scale)
 
 
 class Estimate:
-    """Counts tiles for the slide on screen and the chosen model, and puts them into words."""
+    """Counts tiles for the slide on screen and the chosen model, and describes area and time."""
 
     def __init__(self, session: Session, card: Callable[[], ModelCard | None]) -> None:
         self._session, self._card = session, card
@@ -47,11 +47,11 @@ class Estimate:
             return None
         try:
             return grid_of(card, slide, region)
-        except ModelError:  # its network comes with another package; starting it says so
+        except ModelError:  # its network is in another package; starting it says so
             return None
 
     def tiles(self, region: Region | None, mask: AreaMask | None = None) -> int | None:
-        """Tiles of an area, or those that a mask touches; None while model or pixel size is missing."""
+        """Tiles of an area, or those that a mask touches; None without model or pixel size."""
         grid = self._grid(region)
         if grid is None or mask is None:
             return None if grid is None else len(grid)
@@ -62,16 +62,16 @@ class Estimate:
     def words(
         self, region: Region | None, mask: AreaMask | None, *, at_most: bool, in_view: Region | None, how: str = ""
     ) -> str:
-        """Share and time of an area; "" while they cannot be told.
+        """Share and time of an area; "" while they are not known.
 
         Parameters
         ----------
         mask
-            Where it is looked, None where that is not known or everything is.
+            What will be scanned, None if it is not known or everything will be.
         at_most
-            Whether something of the area will be left out that is not known yet.
+            Whether some of the area will be left out, which is not known yet.
         in_view
-            What is offered instead where the whole slide takes long.
+            Area to suggest instead if the whole slide takes long.
         how
             A sentence about the mask.
         """
@@ -92,18 +92,18 @@ class Estimate:
 
 
 def time_words(tiles: int, *, area: str, seconds: float | None, at_most: bool) -> str:
-    """How long an area takes; ``at_most`` where some of it will be left out."""
+    """How long an area takes; ``at_most`` if some of it will be left out."""
     if seconds is None:
-        return f"The {area} has {things(tiles, 'tile')}. How long that takes is not known before the first tiles."
+        return f"The {area} has {things(tiles, 'tile')}. How long it takes is known after the first tiles."
     most = "at most " if at_most else ""
     return f"The {area} takes {most}about <b>{duration_text(seconds)}</b> ({things(tiles, 'tile')})."
 
 
 def share_words(tiles: int, share: float, *, area: str, seconds: float | None) -> str:
-    """How much of an area (0 to 1) will be looked at, and how long that takes."""
+    """How much of an area (0 to 1) will be scanned, and how long that takes."""
     if tiles == 0:
-        return f"Nothing of the {area} will be looked at."
-    words = f"<b>{share_text(share).capitalize()}</b> of the {area} will be looked at"
+        return f"Nothing of the {area} will be scanned."
+    words = f"<b>{share_text(share).capitalize()}</b> of the {area} will be scanned"
     if seconds is None:
         return f"{words}: {things(tiles, 'tile')}."
     return f"{words}: about <b>{duration_text(seconds)}</b> ({things(tiles, 'tile')})."

@@ -1,4 +1,4 @@
-"""Choosing the model: those of the installation and the person's own, and what each was trained on."""
+"""Choosing the model: those of the installation and the user's own, and what each was trained on."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def load_model(folder: str) -> ModelCard:
 
 
 def choose_folder(parent: QWidget) -> str:
-    """Ask for a folder; "" when the person gives none."""
+    """Ask for a folder; "" if the user chooses none."""
     return QFileDialog.getExistingDirectory(parent, "Folder of a model")
 
 
 class ModelChooser(QWidget):
-    """List of models, a button for one's own, and "about this model" in one line."""
+    """List of models, a button for one's own models, and one line about the chosen one."""
 
     changed = Signal()
 
@@ -65,13 +65,13 @@ class ModelChooser(QWidget):
         self._load_model = load
         self._ask_folder = ask_folder
         self._cards: list[ModelCard] = []
-        self._arguments: list[str] = []  # what the workflow finds each model by
+        self._arguments: list[str] = []  # what the workflow identifies each model by
         self._problem = ""
         self.list = QComboBox()
-        self.list.setToolTip("The network that looks for defects")
+        self.list.setToolTip("The model that detects defects")
         self.list.currentIndexChanged.connect(self._on_chosen)
         self.other = QPushButton("Other…")
-        self.other.setToolTip("Use a model of your own: the folder that training made")
+        self.other.setToolTip("Use your own model: the folder that training created")
         self.other.clicked.connect(self._on_other_clicked)
         self.about = note()
         row = QHBoxLayout()
@@ -93,7 +93,7 @@ class ModelChooser(QWidget):
 
     @property
     def argument(self) -> str:
-        """What the workflow finds the chosen model by: its name, or its folder."""
+        """What the workflow identifies the chosen model by: its name or its folder."""
         place = self.list.currentIndex()
         return self._arguments[place] if 0 <= place < len(self._arguments) else ""
 
@@ -121,7 +121,7 @@ class ModelChooser(QWidget):
         self._on_chosen()
 
     def use_own(self, folder: str) -> None:
-        """Use a model of the person's own, and remember it in the project."""
+        """Use a model of the user's own, and remember it in the project."""
         try:
             self._load_model(folder)
         except MicroscopeQCError as error:
@@ -151,7 +151,7 @@ class ModelChooser(QWidget):
     def _on_chosen(self, _place: int = 0) -> None:
         card = self.card
         if card is None:
-            self.about.setText(self._problem or "No model is installed. Choose one of your own, or train one.")
+            self.about.setText(self._problem or "No model is installed. Choose your own, or train one.")
             self.about.setToolTip("")
         else:
             trained = str(card.trained_on or "").strip().rstrip(".")
@@ -163,6 +163,6 @@ class ModelChooser(QWidget):
 def _tooltip(card: ModelCard) -> str:
     lines = [f"finds: {', '.join(card.classes)}" if card.classes else ""]
     if card.pixel_size_um:
-        lines.append(f"looks at {card.pixel_size_um:g} µm per px")
+        lines.append(f"works at {card.pixel_size_um:g} µm per px")
     lines += [f"{name}: {value:.2f}" for name, value in (card.metrics or {}).items() if isinstance(value, float)]
     return "\n".join(line for line in lines if line)

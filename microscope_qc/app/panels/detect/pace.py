@@ -1,5 +1,5 @@
-"""How fast a model was on this computer and how long it took to load, so that the time of a detection can be said
-before it starts.
+"""How fast a model was on this computer and how long it took to load, to estimate the time of a detection before it
+starts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 FILE = "detection_speed.json"
 START = "\nstart"
-"""What the time to load is kept under: no model has such a name."""
+"""Key of the time to load; no model has such a name."""
 USUAL_START_S = 8.0
-"""Until it was measured."""
+"""Assumed until it has been measured."""
 
 
 def speed_key(card: Any) -> str:
-    """What the pace of a model is kept under."""
+    """Key of the pace of a model."""
     return str(getattr(card, "fingerprint", "") or card.name)
 
 
@@ -50,7 +50,7 @@ def tiles_per_second(model: str) -> float | None:
 
 
 def seconds_for(tiles: int, model: str) -> float | None:
-    """How long a detection of so many tiles takes, with the time to load; None before the first measurement."""
+    """Estimated time of a detection of some tiles, including the time to load; None before the first measurement."""
     known = _load()
     pace, start = (known.get(_key(name), 0.0) for name in (model, START))
     return (start if start > 0 else USUAL_START_S) + tiles / pace if pace > 0 else None

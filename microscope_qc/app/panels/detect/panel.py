@@ -1,4 +1,4 @@
-"""The detection dock: which model, where, how long it takes, and what it found so far."""
+"""The detection panel: model, area, time, and what was found so far."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from microscope_qc.app.panels.detect.models import (
     load_model,
 )
 from microscope_qc.app.panels.detect.pace import speed_key
-from microscope_qc.app.panels.detect.past_area import LookedButton
+from microscope_qc.app.panels.detect.past_area import PastAreaButton
 from microscope_qc.app.panels.detect.pixel_size import PixelSizeRow
 from microscope_qc.app.panels.detect.progress import DetectProgress
 from microscope_qc.app.panels.detect.runs import RunList
@@ -60,9 +60,9 @@ class DetectDock(QWidget):
     Parameters
     ----------
     viewport
-        Gives the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
+        Returns the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
     detect, resume, models, load_model, choose_folder
-        Take the place of ``workflows.detect.detect`` and ``resume``, ``ml.models.list_models``, ``ml.models.load_card``
+        Replace ``workflows.detect.detect`` and ``resume``, ``ml.models.list_models``, ``ml.models.load_card``
         and the folder dialog in tests.
     """
 
@@ -92,11 +92,11 @@ class DetectDock(QWidget):
         self.progress = DetectProgress(session, jobs)
         self.story = self.progress.story
         self.start = QPushButton("Start")
-        self.start_anew = QPushButton("Start anew")
+        self.start_over = QPushButton("Start over")
         self.stop = QPushButton("Stop")
         self.runs = RunList(session)
         self.run_details = RunDetails(session, jobs, self.runs)
-        self.looked = LookedButton(session, jobs, self.runs, self.area)
+        self.past_area = PastAreaButton(session, jobs, self.runs, self.area)
         self.continue_run = QPushButton("Continue this one")
         self._build()
         for signal in (
@@ -117,33 +117,33 @@ class DetectDock(QWidget):
         self.area.changed.connect(self.refresh)
         self.start.setProperty("primary", "true")
         self.start.clicked.connect(self._on_start_clicked)
-        self.start_anew.clicked.connect(lambda: self.begin(fresh=True))
-        self.start_anew.setToolTip("Does not continue the interrupted detection of the same model and area")
+        self.start_over.clicked.connect(lambda: self.begin(fresh=True))
+        self.start_over.setToolTip("Does not continue the interrupted detection of the same model and area")
         self.stop.clicked.connect(self.cancel)
         self.progress.began.connect(self._on_began)
         self.progress.advanced.connect(self._on_progress)
         self.progress.ended.connect(self._on_ended)
-        self.stop.setToolTip("What was found so far stays; you can continue later")
+        self.stop.setToolTip("What was found so far is kept; you can continue later")
         self.stop.hide()
         self.continue_run.clicked.connect(self._on_continue_clicked)
         self.runs.continue_possible.connect(self._on_continue_possible)
         self._on_continue_possible(None)
         buttons = QHBoxLayout()
-        for press in (self.start, self.start_anew, self.stop):
+        for press in (self.start, self.start_over, self.stop):
             buttons.addWidget(press)
         buttons.addStretch(1)
         below = QFlowLayout()
-        for press in (self.continue_run, self.looked):
+        for press in (self.continue_run, self.past_area):
             below.addWidget(press)
         content = column_of(
             heading("Model"), self.models, 6, heading("Area"), self.area, self.pixel_row, 6,
             heading("Detections on this slide"),
         )  # fmt: skip
         content.addWidget(self.runs, 1)
-        content.addWidget(note("The tick shows and hides the finds of a detection."))
+        content.addWidget(note("The check box shows and hides the findings of a detection."))
         content.addLayout(below)
         content.addWidget(self.run_details)
-        foot = column_of(buttons, self.progress)  # in sight on a low screen too
+        foot = column_of(buttons, self.progress)  # visible on a low screen too
         foot.setContentsMargins(12, 6, 12, 8)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -152,17 +152,17 @@ class DetectDock(QWidget):
         column.addLayout(foot)
 
     def show_on(self, canvas: Canvas) -> None:
-        """Show where detections look on a canvas, and let a person change it there."""
-        from microscope_qc.app.panels.detect.area_editor import LookView
+        """Show the scan area on a canvas, and let the user edit it there."""
+        from microscope_qc.app.panels.detect.area_editor import ScanAreaView
 
-        self.area.show_on(LookView(canvas))
-        self.looked.show()
+        self.area.show_on(ScanAreaView(canvas))
+        self.past_area.show()
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     @property
     def running(self) -> bool:
-        """Whether a detection started here is under way."""
+        """Whether a detection started here is running."""
         return self.progress.running
 
     @property
@@ -171,7 +171,7 @@ class DetectDock(QWidget):
         return self.models.card
 
     def on_view_changed(self) -> None:
-        """The canvas looks elsewhere: say the new time soon."""
+        """Update the estimate soon, because the canvas shows another part."""
         if not self.running and self.isVisible():
             self._view_soon.start(VIEW_MS)
 
@@ -186,17 +186,17 @@ class DetectDock(QWidget):
         left = before is not None and not finished
         self.start.setText("Detect again" if finished else "Continue" if left else "Start")
         self.start.setEnabled(not why_not)
-        tip = "Goes on where this detection was interrupted" if left else ""
-        tip = "Switches the finds of the detection before off; its tick brings them back" if finished else tip
+        tip = "Continues where this detection was interrupted" if left else ""
+        tip = "Hides the findings of the previous detection; its check box shows them again" if finished else tip
         self.start.setToolTip(why_not or tip)
         self.start.setVisible(not self.running)
-        self.start_anew.setVisible(left and not self.running)
-        self.start_anew.setEnabled(not why_not)
-        selected = self.runs.selected_run()  # the list has spoken before the detection was over
+        self.start_over.setVisible(left and not self.running)
+        self.start_over.setEnabled(not why_not)
+        selected = self.runs.selected_run()  # the list sent its signal before the detection ended
         self._on_continue_possible(selected if selected is not None and self.runs.can_continue(selected) else None)
 
     def _why_not(self) -> str:
-        """Why detection cannot start; "" when it can."""
+        """Why a detection cannot start; "" if it can."""
         if self._session.slide is None:
             return "Open a slide first."
         if not self._session.can_write:
@@ -204,13 +204,13 @@ class DetectDock(QWidget):
         if self.card is None:
             return "No model is installed."
         if self._session.slide.pixel_size_um is None:
-            return "Type the pixel size first."
+            return "Enter the pixel size first."
         if self._session.slide.missing:
             return "The slide file was moved away."
         return "A detection is running." if self.running else self.area.why_not()
 
     def _run_before(self) -> RunRecord | None:
-        """The newest run of the same model that looks at the same area."""
+        """The newest run of the same model on the same area."""
         card, slide = self.card, self._session.slide
         if card is None or slide is None or self.running:
             return None
@@ -222,7 +222,7 @@ class DetectDock(QWidget):
                 return run
         return None
 
-    # -- what a person does ------------------------------------------------------------------------------------------
+    # -- what the user does ------------------------------------------------------------------------------------------
 
     def begin(self, *, fresh: bool = False) -> None:
         """Start (or continue) the detection that is chosen."""
@@ -241,7 +241,7 @@ class DetectDock(QWidget):
         )  # fmt: skip
 
     def go_on(self, run: RunRecord) -> None:
-        """Continue a certain detection, over its own area, whatever is chosen now."""
+        """Continue a detection on its own area, whatever is chosen now."""
         slide = self._session.slide
         if self.running or slide is None or run.slide_id != slide.id:
             return
@@ -258,7 +258,7 @@ class DetectDock(QWidget):
             self.begin(fresh=before is not None)
 
     def cancel(self) -> None:
-        """Stop; what was found stays."""
+        """Stop; what was found is kept."""
         self.progress.cancel()
         self.stop.setEnabled(False)
 

@@ -1,4 +1,4 @@
-"""Where a detection looked, shown over the slide."""
+"""The scan area of a past detection, shown over the slide."""
 
 from __future__ import annotations
 
@@ -23,50 +23,50 @@ if TYPE_CHECKING:
     from microscope_qc.project.runs.plan import RunPlan
 
 
-class LookedButton(QPushButton):
+class PastAreaButton(QPushButton):
     """Shows and hides the mask of the selected detection."""
 
     def __init__(
         self, session: Session, jobs: JobRunner, runs: RunList, area: AreaSection, parent: QWidget | None = None
     ) -> None:
-        super().__init__("Show where it looked", parent)
+        super().__init__("Show its scan area", parent)
         self._session, self._jobs, self._area = session, jobs, area
         self._run: RunRecord | None = None
         self.setCheckable(True)
         self.hide()
         self.toggled.connect(self._on_toggled)
         runs.run_selected.connect(self._on_run_selected)
-        area.show_look.toggled.connect(self._on_look_toggled)
+        area.show_area.toggled.connect(self._on_area_toggled)
         self._on_run_selected(runs.selected_run())
 
     def _on_run_selected(self, run: RunRecord | None) -> None:
         other = (run.id if run is not None else None) != (self._run.id if self._run is not None else None)
         self._run = run
         self.setEnabled(run is not None)
-        self.setToolTip("What it left out lies under a grey veil" if run is not None else "Select a detection.")
+        self.setToolTip("What it left out is covered by a grey veil" if run is not None else "Select a detection.")
         if other and self.isChecked():
             self.setChecked(False)
 
-    def _on_look_toggled(self, shown: bool) -> None:
+    def _on_area_toggled(self, shown: bool) -> None:
         if shown:
             self.setChecked(False)
 
     def _on_toggled(self, shown: bool) -> None:
-        self.setText("Hide where it looked" if shown else "Show where it looked")
+        self.setText("Hide its scan area" if shown else "Show its scan area")
         view = self._area.view
         if view is None:
             return
         if not shown:
-            if not self._area.show_look.isChecked():
+            if not self._area.show_area.isChecked():
                 view.hide()
             return
         run = self._run
         if run is None:
             self.setChecked(False)
             return
-        self._area.hide_look()
+        self._area.hide_area()
         self._jobs.call(
-            lambda: looked_at(run.folder, run.plan),
+            lambda: scan_area_of(run.folder, run.plan),
             on_done=lambda made: self._on_read(run, *made),
             on_failed=lambda error: self._on_failed(run, error),
         )
@@ -88,27 +88,27 @@ class LookedButton(QPushButton):
         self._session.notice.emit(str(error))
 
 
-def looked_at(folder: Path, plan: RunPlan) -> tuple[AreaMask | None, str]:
-    """What a detection looks at, None where nothing need be shown, and how to say it.
+def scan_area_of(folder: Path, plan: RunPlan) -> tuple[AreaMask | None, str]:
+    """Return the scan area of a detection, None if there is nothing to show, and a sentence about it.
 
     Raises
     ------
     ProjectError
-        When its mask is damaged, or its plan says nothing of tiles.
+        If its mask is damaged, or its plan has no tiles.
     """
     if not has_mask(folder):
-        return None, "This detection has not begun to look."
+        return None, "This detection has not started scanning."
     grid = plan.grid()
     mask = read_mask(folder)
     if mask is None:
         whole = AreaMask(grid.region, (float(grid.region.shape[0]), float(grid.region.shape[1])), np.ones((1, 1), bool))
-        return whole, "This detection looked at everything in its area."
+        return whole, "This detection scanned everything in its area."
     share = share_text(mask.share(grid.region))
-    return within(mask, grid.region), f"This detection looked at {share} of its area."
+    return within(mask, grid.region), f"This detection scanned {share} of its area."
 
 
 def within(mask: AreaMask, region: Region) -> AreaMask:
-    """A mask without the cells beside a region."""
+    """A mask without the cells outside a region."""
     look = np.zeros_like(mask.look)
     parts = []
     for axis, (start, stop) in enumerate(((region.y0, region.y1), (region.x0, region.x1))):

@@ -1,4 +1,4 @@
-"""The question for the pixel size, where a slide does not say it."""
+"""The question for the pixel size, if a slide does not give it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 
 
 class PixelSizeRow(QWidget):
-    """A number and a button; seen only where the slide on screen has no pixel size."""
+    """A number and a button; visible only if the slide on screen has no pixel size."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -23,19 +23,19 @@ class PixelSizeRow(QWidget):
         self.number.setRange(0.0, 1000.0)
         self.number.setSingleStep(0.05)
         self.number.setSuffix(" µm per px")
-        self.number.setSpecialValueText("type it")
+        self.number.setSpecialValueText("enter it")
         self.button = QPushButton("Set")
         self.button.clicked.connect(self._on_set)
         line = QHBoxLayout()
         line.addWidget(self.number, 1)
         line.addWidget(self.button)
-        text = sentence("This slide does not say its pixel size. Detection needs it: the model knows defects by size.")
+        text = sentence("This slide does not give its pixel size. Detection needs it: the model knows defects by size.")
         column = column_of(text, line)
         column.setContentsMargins(0, 4, 0, 4)
         self.setLayout(column)
 
     def refresh(self) -> None:
-        """Ask, or not."""
+        """Show or hide the question."""
         slide = self._session.slide
         self.setVisible(slide is not None and slide.pixel_size_um is None)
         self.button.setEnabled(self._session.can_write)

@@ -1,4 +1,4 @@
-"""A detection under way: how far it is, what it has found, how long it will take, how it ended; its pace for later."""
+"""A running detection: progress, findings so far, time left, how it ended; and its pace for later estimates."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FEWEST_TILES = 4
-"""Fewer tiles say nothing about the pace."""
+"""Fewer tiles are not enough to measure the pace."""
 
 
 class DetectProgress(QWidget):
-    """Bar and story of one detection after another. ``ended`` comes however it ended, also where it could not begin."""
+    """Bar and story of one detection after another. ``ended`` is sent however it ended, even if it could not start."""
 
     began = Signal()
     advanced = Signal()
@@ -39,7 +39,7 @@ class DetectProgress(QWidget):
         super().__init__(parent)
         self._session, self._jobs = session, jobs
         self._handle: JobHandle | None = None
-        self._finds_before = 0
+        self._count_before = 0
         self._clock = (0.0, -1.0)
         self._key = ""
         self.bar = QProgressBar()
@@ -60,13 +60,13 @@ class DetectProgress(QWidget):
 
     @property
     def found(self) -> int:
-        """Finds that came since the detection began."""
-        return max(0, len(self._session.table) - self._finds_before)
+        """Number of findings added since the detection started."""
+        return max(0, len(self._session.table) - self._count_before)
 
     def run(self, job: Callable[[], Job[Any]], title: str, *, pace_key: str) -> None:
         """Run a detection; its pace will be kept under ``pace_key``."""
         self._key = pace_key
-        self._finds_before = len(self._session.table)
+        self._count_before = len(self._session.table)
         self._clock = (time.monotonic(), -1.0)
         self.bar.setRange(0, 0)
         self.bar.show()
@@ -84,13 +84,13 @@ class DetectProgress(QWidget):
         self.began.emit()
 
     def cancel(self) -> None:
-        """Stop; what was found stays."""
+        """Stop; what was found is kept."""
         if self._handle is not None:
             self._handle.cancel()
             self.story.setText("Stopping …")
 
     def refresh(self) -> None:
-        """Say how it stands."""
+        """Show the progress."""
         handle = self._handle
         if handle is None:
             return
@@ -101,13 +101,13 @@ class DetectProgress(QWidget):
         words = [progress_text(progress.fraction)]
         if handle.seconds_left is not None:
             words.append(f"{duration_text(handle.seconds_left)} left")
-        words.append(f"{things(self.found, 'find')} so far")
+        words.append(f"{things(self.found, 'finding')} so far")
         tiles = f"{count_text(int(progress.done))} of {count_text(int(progress.total))} {progress.unit or 'tiles'}"
         told = escape(str(getattr(progress, "told", "")))  # pace, device and what had to be changed
         self.story.setText(f"<b>{',  '.join(words)}</b><br>{tiles}" + (f"<br>{told}" if told else ""))
 
     def _measure(self, result: Any = None) -> None:
-        """Remember the pace for the next estimate: what the detection says of itself, else what was seen from here."""
+        """Remember the pace for the next estimate: as reported by the detection, else as measured here."""
         handle = self._handle
         if handle is None:
             return
@@ -120,7 +120,7 @@ class DetectProgress(QWidget):
         elif done >= 0 and tiles >= FEWEST_TILES and seconds > 0:
             remember(self._key, tiles / seconds)
         starts = starts_of(status) if isinstance(status, dict) else []
-        if starts and self._clock[1] >= 0:  # else it was finished before, and nothing was started
+        if starts and self._clock[1] >= 0:  # else it was already finished, and nothing was started
             remember_start(starts[-1].get("starting_s", 0.0))
 
     def _on_changed(self) -> None:
@@ -144,19 +144,19 @@ class DetectProgress(QWidget):
         time_text = f" in {duration_text(taken)}" if isinstance(taken, int | float) else ""
         before = getattr(result, "seconds_before", None)
         if time_text and before:
-            time_text += f" ({duration_text(taken + before)} with the starts before)"
-        self._end(f"Done: {things(count, 'find')}{time_text}. Judge them in the gallery, worst first.")
+            time_text += f" ({duration_text(taken + before)} including earlier starts)"
+        self._end(f"Done: {things(count, 'finding')}{time_text}. Judge them in the gallery, worst first.")
 
     def _on_cancelled(self) -> None:
         self._measure()
-        self._end("Stopped. What was found stays; Continue goes on from here.")
+        self._end("Stopped. What was found is kept; Continue resumes from here.")
 
     def _on_failed(self, error: BaseException) -> None:
         if isinstance(error, MicroscopeQCError):
             self._end(str(error))
         else:
             log.error("detection failed", exc_info=error)
-            self._end(f"The detection failed ({error}). What was found stays; the log says more.")
+            self._end(f"The detection failed ({error}). What was found is kept; see the log for details.")
 
     def _end(self, text: str) -> None:
         self._handle = None
@@ -167,7 +167,7 @@ class DetectProgress(QWidget):
 
 
 def _told(status: dict[str, Any]) -> float:
-    """The pace that a detection says of itself: that of its last start, where that had enough to do; else 0."""
+    """The pace that a detection reports: that of its last start, if it had enough to do; else 0."""
     last = starts_of(status)[-1:]
     if last and last[0].get("tiles", 0) >= FEWEST_TILES and last[0]["working_s"] > 0:
         return float(last[0]["tiles"] / last[0]["working_s"])

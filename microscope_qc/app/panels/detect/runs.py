@@ -1,4 +1,4 @@
-"""The detections of a slide: switched on and off with their finds, continued when they were interrupted."""
+"""The detections of a slide: their findings are shown or hidden, and interrupted ones are continued."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ WORDS = {"running": "interrupted", "finished": "finished", "stopped": "stopped",
 
 
 class RunList(QTreeWidget):
-    """One line per detection of the slide on screen; the tick shows and hides its finds."""
+    """One line per detection of the slide on screen; its check box shows and hides its findings."""
 
-    continue_possible = Signal(object)  # the selected run when it can be continued, else None
+    continue_possible = Signal(object)  # the selected run if it can be continued, else None
     run_selected = Signal(object)  # the selected run (None without any), again whenever something about it changes
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -31,7 +31,7 @@ class RunList(QTreeWidget):
         self._running_id: int | None = None
         self._ticking = False
         self._letters: dict[int, str] = {}
-        self.setHeaderLabels(["Found by", "Finds", "Started"])
+        self.setHeaderLabels(["Found by", "Findings", "Started"])
         self.setIndentation(0)
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
@@ -58,29 +58,29 @@ class RunList(QTreeWidget):
         return [run for run in reversed(project.runs) if run.slide_id == slide.id]
 
     def set_running(self, run_id: int | None) -> None:
-        """Say which run is being made right now; it is selected when it begins."""
+        """Set which run is in progress; it is selected when it starts."""
         if run_id != self._running_id:
             self._running_id = run_id
             self.refresh(select=run_id)
 
     def set_letters(self, letters: dict[int, str]) -> None:
-        """Letters of the detections that are compared, by run."""
+        """Set the letters of the detections that are compared, by run."""
         if letters != self._letters:
             self._letters = letters
             self.refresh()
 
     @property
     def running_id(self) -> int | None:
-        """The run that is being made right now."""
+        """The run that is in progress."""
         return self._running_id
 
     def can_continue(self, run: RunRecord) -> bool:
-        """Whether a run was interrupted and is not under way."""
+        """Whether a run was interrupted and is not in progress."""
         return run.state != "finished" and run.id != self._running_id and self._session.can_write
 
     def refresh(self, *, select: int | None = None) -> None:
-        """Show the runs as they are; the newest is selected unless a person or ``select`` says otherwise."""
-        if self._ticking:  # Qt is still inside the item that is ticked: clearing now would free it under Qt's feet
+        """Show the current runs; the newest is selected unless the user or ``select`` chose another."""
+        if self._ticking:  # Qt is still inside the item that was checked: clearing now would free it while in use
             QTimer.singleShot(0, self, self.refresh)
             return
         before, runs = self.selected_run(), self.runs
@@ -108,11 +108,11 @@ class RunList(QTreeWidget):
         item.setCheckState(0, Qt.CheckState.Checked if run.shown else Qt.CheckState.Unchecked)
         item.setSizeHint(0, QSize(0, self.fontMetrics().height() + 8))
         item.setTextAlignment(1, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
-        lines = [run.plan.title, f"started {when}", things(run.found, "find"), state]
+        lines = [run.plan.title, f"started {when}", things(run.found, "finding"), state]
         region = run.plan.region
         if region is not None:
             lines.insert(2, f"y {region.y0}–{region.y1}, x {region.x0}–{region.x1} px")
-        lines.append("The tick shows and hides its finds.")
+        lines.append("The check box shows and hides its findings.")
         for column in range(self.columnCount()):
             item.setToolTip(column, "\n".join(lines))
         return item

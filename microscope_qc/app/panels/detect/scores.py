@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ScorePanel(QWidget):
-    """On and off, class, strength; only the switch is seen while it is off, greyed with its reason without a map."""
+    """Switch, class and opacity; only the switch is visible while it is off; disabled, with a reason, without a map."""
 
     def __init__(self, scores: ScoreMap, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -24,8 +24,8 @@ class ScorePanel(QWidget):
         self.strength = QSlider(Qt.Orientation.Horizontal)
         self.strength.setRange(5, 100)
         self.strength.setValue(round(100 * scores.strength))
-        self.strength.setToolTip("How strongly the colours cover the slide")
-        self._labels = QLabel("Class"), QLabel("Strength")
+        self.strength.setToolTip("Opacity of the colours over the slide")
+        self._labels = QLabel("Class"), QLabel("Opacity")
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(theme.STEP)
@@ -44,7 +44,7 @@ class ScorePanel(QWidget):
         """Show what the selected detection has."""
         scores = self._scores
         self.switch.setEnabled(scores.there)
-        tip = "What the model thinks of every place it looked at, from 0 to 1, as colours below the finds"
+        tip = "The model's score for every place it scanned, from 0 to 1, as colours below the findings"
         self.switch.setToolTip(scores.why_not or tip)
         with QSignalBlocker(self.switch):
             self.switch.setChecked(scores.wanted and scores.there)

@@ -30,7 +30,7 @@ def _open(context: Context) -> None:
 
 
 def auto_contrast(context: Context) -> None:
-    """Black and white at the darkest and brightest 0.1 % of the channels that are shown."""
+    """Set black and white to the darkest and brightest 0.1 % of the channels that are shown."""
     from microscope_qc.slides.histogram import histogram
 
     session = context.session
@@ -73,7 +73,7 @@ ACTIONS = (
         "contrast-circle",
         when=with_slide,
         group=2,
-        tooltip="Black, white, gamma, channels, white balance; for looking only",
+        tooltip="Black, white, gamma, channels, white balance; for display only",
     ),
     Action(
         "view.auto_contrast",
@@ -85,10 +85,12 @@ ACTIONS = (
         when=with_slide,
         group=2,
     ),
-    Action("view.reset_display", "Show as the file says", "View", _reset, (), "restore", when=with_slide, group=2),
+    Action(
+        "view.reset_display", "Reset brightness and contrast", "View", _reset, (), "restore", when=with_slide, group=2
+    ),
     Action(
         "view.grey_place",
-        "Pick a grey place for the white balance",
+        "Pick a grey area for the white balance",
         "",
         _pick_grey_place,
         (),

@@ -1,4 +1,4 @@
-"""The histogram with its two limits, dragged by hand."""
+"""The histogram with two limits that can be dragged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.slides.histogram import Histogram
 
 HANDLE = 7.0
-"""Half the width of a handle on screen; a press anywhere takes the nearer one."""
+"""Half the width of a handle on screen; a press anywhere takes the nearest one."""
 FOOT = 16
 BANDS = ("#c8423a", "#2c9a58", "#3a70c8")
 
@@ -19,7 +19,7 @@ BANDS = ("#c8423a", "#2c9a58", "#3a70c8")
 class HistogramView(QWidget):
     """Counts on a logarithmic scale, the limits and the curve between them.
 
-    ``limits_dragged`` carries black and white in the picture's values, while the hand moves.
+    ``limits_dragged`` carries black and white in pixel values, while the mouse moves.
     """
 
     limits_dragged = Signal(float, float)
@@ -38,7 +38,7 @@ class HistogramView(QWidget):
         self._words = ""
 
     def sizeHint(self) -> QSize:
-        """Qt: what it likes to have."""
+        """Qt: the preferred size."""
         return QSize(240, 128)
 
     def say(self, words: str) -> None:
@@ -52,7 +52,7 @@ class HistogramView(QWidget):
         self._fit_axis()
         self.update()
 
-    def set_look(self, limits: tuple[float, float], gamma: float) -> None:
+    def set_curve(self, limits: tuple[float, float], gamma: float) -> None:
         """Show other limits and another curve."""
         self._limits, self._gamma = limits, gamma
         if self._held is None:
@@ -73,7 +73,7 @@ class HistogramView(QWidget):
         return QRectF(self.rect()).adjusted(HANDLE + 1, 4, -HANDLE - 1, -FOOT)
 
     def place_of(self, value: float) -> float:
-        """Where a value stands, in points from the left edge."""
+        """Position of a value, in points from the left edge."""
         plot, (low, high) = self._plot, self._axis
         return plot.left() + (value - low) / (high - low) * plot.width()
 
@@ -91,19 +91,19 @@ class HistogramView(QWidget):
             return
         x = event.position().x()
         low, high = (self.place_of(value) for value in self._limits)
-        # where both stand at one place, the hand's side says which one is meant
+        # if both are at the same place, the side of the mouse decides
         self._held = int(x > (low + high) / 2)
         self._drag(x)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Qt: follow the hand."""
+        """Qt: follow the mouse."""
         if self._held is not None:
             self._drag(event.position().x())
         near = any(abs(event.position().x() - self.place_of(value)) <= HANDLE for value in self._limits)
         self.setCursor(Qt.CursorShape.SizeHorCursor if near or self._held is not None else Qt.CursorShape.ArrowCursor)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Qt: let go."""
+        """Qt: release the limit."""
         if self._held is not None:
             self._held = None
             self._fit_axis()

@@ -1,4 +1,4 @@
-"""Brightness and contrast: what is shown as black and white, per channel, live. Models never see it."""
+"""Brightness and contrast: what is shown as black and white, per channel, live. Models do not use it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class DisplayDock(QWidget):
         self.channels.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         for box in (self.black, self.white, self.gamma):
             box.setKeyboardTracking(False)
-            box.setMinimumWidth(64)  # the widest number it takes would make the dock wider than its place
+            box.setMinimumWidth(64)  # the widest number would make the panel too wide
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.gamma.setRange(*GAMMA_ENDS)
         self.gamma.setDecimals(2)
@@ -86,9 +86,9 @@ class DisplayDock(QWidget):
         self.gamma_slider.setRange(-GAMMA_STEPS, GAMMA_STEPS)
         self.gamma_slider.setToolTip("To the left dark tones become lighter, to the right deeper")
         self.auto.setToolTip("Black and white at the darkest and brightest 0.1 % of the slide")
-        self.reset.setToolTip("Everything as the file says")
+        self.reset.setToolTip("Reset everything to the values of the file")
         self.pick_grey.setCheckable(True)
-        self.pick_grey.setToolTip("Then click a place on the slide that is grey in truth")
+        self.pick_grey.setToolTip("Then click an area of the slide that is really grey")
         self.auto_grey.setToolTip("Makes the average of the slide grey")
         self.no_balance.setToolTip("The colours of the file")
         limits = QGridLayout()
@@ -121,7 +121,7 @@ class DisplayDock(QWidget):
         several = column_of(self.channels, self.colour)
         several.setContentsMargins(0, 0, 0, 0)
         self._several.setLayout(several)
-        self._hint = note("For looking only: detections always see the file's own values.")
+        self._hint = note("For display only: detections always use the values of the file.")
         self._hint.setProperty("quiet", True)
         column = column_of(self._several, self.histogram, limits, buttons, self._balance, self._hint)
         column.setSpacing(theme.STEP)
@@ -154,7 +154,7 @@ class DisplayDock(QWidget):
         self.empty.button.clicked.connect(self.open_requested)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Qt: count now what was not counted while nobody looked."""
+        """Qt: compute the histogram, which waits while the panel is hidden."""
         super().showEvent(event)
         self._ask_histogram()
 
@@ -189,7 +189,7 @@ class DisplayDock(QWidget):
             for channel in self._mosaic.channels:
                 item = QListWidgetItem(channel.name)
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-                item.setToolTip("Tick: shown. Double-click: colour.")
+                item.setToolTip("Check box: shown or hidden. Double-click: colour.")
                 self.channels.addItem(item)
             self.channels.setCurrentRow(0)
         rows = min(len(self._mosaic.channels), 5)
@@ -228,24 +228,24 @@ class DisplayDock(QWidget):
     # -- showing what is set -----------------------------------------------------------------------------------------
 
     @property
-    def _look(self) -> ChannelView:
+    def _channel(self) -> ChannelView:
         return self._view.display.channel(self.channel)
 
     def _limits(self) -> tuple[float, float] | None:
         known = self._histograms.get(self.channel)
-        return self._look.window or (known.own_window if known is not None else None)
+        return self._channel.window or (known.own_window if known is not None else None)
 
     def refresh(self) -> None:
-        """Show what is set now."""
+        """Show the current settings."""
         mosaic = self._mosaic
         if mosaic is None:
             return
-        known, limits, look = self._histograms.get(self.channel), self._limits(), self._look
+        known, limits, shown = self._histograms.get(self.channel), self._limits(), self._channel
         widgets = (self.black, self.white, self.gamma, self.gamma_slider, self.channels)
         blockers = [QSignalBlocker(widget) for widget in widgets]
         self._show_limits(known, limits)
-        self.gamma.setValue(look.gamma)
-        self.gamma_slider.setValue(round(math.log(look.gamma) / math.log(GAMMA_ENDS[1]) * GAMMA_STEPS))
+        self.gamma.setValue(shown.gamma)
+        self.gamma_slider.setValue(round(math.log(shown.gamma) / math.log(GAMMA_ENDS[1]) * GAMMA_STEPS))
         for index, channel in enumerate(mosaic.channels):
             item, view = self.channels.item(index), self._view.display.channel(index)
             if item is not None:
@@ -271,7 +271,7 @@ class DisplayDock(QWidget):
             box.setSingleStep(max(1.0, span // 256) if known.whole_numbers else span / 256)
             box.setRange(min(known.edges[0], limits[0]) - 100 * span, max(known.edges[-1], limits[1]) + 100 * span)
             box.setValue(value)
-        self.histogram.set_look(limits, self._look.gamma)
+        self.histogram.set_curve(limits, self._channel.gamma)
 
     def _on_display_changed(self, _display: DisplaySettings) -> None:
         self.refresh()
@@ -283,7 +283,7 @@ class DisplayDock(QWidget):
 
     def _set_window(self, black: float, white: float) -> None:
         if black < white:
-            self._set(replace(self._look, window=(black, white)))
+            self._set(replace(self._channel, window=(black, white)))
 
     def _on_black_changed(self, black: float) -> None:
         limits = self._limits()
@@ -296,7 +296,7 @@ class DisplayDock(QWidget):
             self._set_window(min(limits[0], white - self.white.singleStep()), white)
 
     def _set_gamma(self, gamma: float) -> None:
-        self._set(replace(self._look, gamma=gamma))
+        self._set(replace(self._channel, gamma=gamma))
 
     def _on_slider_moved(self, place: int) -> None:
         self._set_gamma(round(GAMMA_ENDS[1] ** (place / GAMMA_STEPS), 2))
@@ -320,11 +320,11 @@ class DisplayDock(QWidget):
     def _on_colour_clicked(self) -> None:
         if self._mosaic is None:
             return
-        now = self._look.colour or self._mosaic.channels[self.channel].colour
+        now = self._channel.colour or self._mosaic.channels[self.channel].colour
         name = self._mosaic.channels[self.channel].name
         chosen = QColorDialog.getColor(QColor(now), self, f"Colour of {name}")
         if chosen.isValid():
-            self._set(replace(self._look, colour=chosen.name()))
+            self._set(replace(self._channel, colour=chosen.name()))
 
     # -- white balance -----------------------------------------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class DisplayDock(QWidget):
     def _on_pick_clicked(self, checked: bool) -> None:
         self._session.set_tool("grey" if checked else "select")
         if checked:
-            self._session.notice.emit("Click a place on the slide that is grey in truth.")
+            self._session.notice.emit("Click an area of the slide that is really grey.")
 
     def _on_tool_changed(self, tool: str) -> None:
         self.pick_grey.setChecked(tool == "grey")
@@ -357,7 +357,7 @@ class DisplayDock(QWidget):
         if mosaic is not self._mosaic:
             return
         if factors is None:
-            self._session.notice.emit("This place is too dark or too bright to tell. Pick one of a middle grey.")
+            self._session.notice.emit("This area is too dark or too bright. Pick one of a medium grey.")
         else:
             self._set_balance(factors)
 

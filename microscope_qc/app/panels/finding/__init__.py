@@ -1,4 +1,4 @@
-"""What is known about the selected finding."""
+"""Panel with the details of the selected finding."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def _make(context: Context, parent: QWidget) -> QWidget:
-    from microscope_qc.app.panels.finding.panel import CardDock
+    from microscope_qc.app.panels.finding.panel import FindingDock
 
-    return CardDock(context.session, parent)
+    return FindingDock(context.session, parent)
 
 
-PANEL = PanelSpec("card", "Defect", "card-text-outline", "right", _make, ("annotate",))
+PANEL = PanelSpec("card", "Finding", "card-text-outline", "right", _make, ("annotate",))

@@ -1,4 +1,4 @@
-"""Free attributes of the selected finds: a row for each name, "mixed" where they differ."""
+"""Free attributes of the selected findings: a row for each name, "mixed" where they differ."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 MOST_COMPARED = 5000
-"""Attributes of more finds are not compared: that would be felt at every click."""
+"""Attributes of more findings are not compared: that would slow down every click."""
 MIXED = "mixed"
 NAME_WIDTH = 84
 
 
 class AttributeRows(QWidget):
-    """Shows, changes, adds and removes attributes; every change is one command for all selected finds."""
+    """Shows, changes, adds and removes attributes; every change is one command for all selected findings."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,7 +51,7 @@ class AttributeRows(QWidget):
         self.add_button.clicked.connect(self.add)
         self.new_value.returnPressed.connect(self.add)
         self.new_name.returnPressed.connect(self.new_value.setFocus)
-        self.too_many = QLabel(f"Attributes are shown for up to {count_text(MOST_COMPARED)} finds.")
+        self.too_many = QLabel(f"Attributes are shown for up to {count_text(MOST_COMPARED)} findings.")
         self.too_many.setProperty("quiet", True)
         self.too_many.setWordWrap(True)
         new = QHBoxLayout()
@@ -66,8 +66,8 @@ class AttributeRows(QWidget):
         column.addWidget(self.too_many)
         column.addLayout(new)
 
-    def show_finds(self, ids: np.ndarray) -> None:
-        """Show what some finds of the slide on screen have."""
+    def show_findings(self, ids: np.ndarray) -> None:
+        """Show the attributes of some findings of the slide on screen."""
         project, slide = self._session.project, self._session.slide
         self.keep()
         self._ids = ids.copy()
@@ -96,7 +96,7 @@ class AttributeRows(QWidget):
             field.setModified(False)
             some = counts[name] < len(self._ids)
             field.setPlaceholderText(MIXED if value is _Mixed else "")
-            part = f"{count_text(counts[name])} of {count_text(len(self._ids))} finds have it"
+            part = f"{count_text(counts[name])} of {count_text(len(self._ids))} findings have it"
             field.setToolTip(f"{words}\n{part}".strip() if some else words)
 
     def _make_rows(self, names: list[str]) -> None:
@@ -112,7 +112,7 @@ class AttributeRows(QWidget):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setProperty("quiet", True)
             remover.setIcon(theme.icon("close"))
-            remover.setToolTip(f"Take {name} away")
+            remover.setToolTip(f"Remove {name}")
             field.editingFinished.connect(lambda name=name: self._on_edited(name))
             remover.clicked.connect(lambda _=False, name=name: self._change({name: None}))
             for column, part in enumerate((label, field, remover)):
@@ -120,7 +120,7 @@ class AttributeRows(QWidget):
             self._names[name], self.fields[name], self.removers[name] = label, field, remover
 
     def keep(self) -> None:
-        """Take over what was typed and not finished."""
+        """Take over what was typed but not finished."""
         for name in list(self.fields):
             self._on_edited(name)
 
@@ -160,11 +160,11 @@ class AttributeRows(QWidget):
 
 
 class _Mixed:
-    """Stands for values that differ."""
+    """Marker for values that differ."""
 
 
 def merged(attributes: Mapping[int, Mapping[str, Any]], count: int) -> tuple[dict[str, Any], dict[str, int]]:
-    """Values of all names (the marker of "mixed" where they differ or some lack it), and how many finds have each."""
+    """Values of all names (the marker of "mixed" if they differ or some lack it), and how many findings have each."""
     values: dict[str, Any] = {}
     counts: dict[str, int] = {}
     for having in attributes.values():
@@ -176,12 +176,12 @@ def merged(attributes: Mapping[int, Mapping[str, Any]], count: int) -> tuple[dic
 
 
 def parsed(text: str) -> str | int | float:
-    """A number where the text is one as a person writes it, else the text."""
+    """A number if the text is one as users write it, else the text."""
     try:
         number = float(text.replace(",", "."))
     except ValueError:
         return text
-    # "007" and "1e5" are rather names than numbers
+    # "007" and "1e5" are names rather than numbers
     if not math.isfinite(number) or not text.replace(",", ".").lstrip("-").replace(".", "", 1).isdigit():
         return text
     if text.lstrip("-").startswith("0") and text.lstrip("-")[1:2].isdigit():

@@ -1,4 +1,4 @@
-"""The find in hand: class, confidence, size, state, note, history."""
+"""The selected finding: class, confidence, size, state, note, history."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 NOTE_AFTER_MS = 900
-"""A note is one command: it is kept when the person has stopped typing or goes on."""
+"""A note is one command: it is saved when the user stops typing or goes on."""
 
 
-class CardDock(QWidget):
+class FindingDock(QWidget):
     """Describes the selection and changes it."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -79,7 +79,7 @@ class CardDock(QWidget):
         self._history.setTextFormat(Qt.TextFormat.RichText)
         self._history.setProperty("quiet", True)
         self._history.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._empty = QLabel("Click a find to see it here:\nits class, size, state and history.")
+        self._empty = QLabel("Click a finding to see it here:\nits class, size, state and history.")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._empty.setWordWrap(True)
         self._empty.setProperty("quiet", True)
@@ -171,7 +171,7 @@ class CardDock(QWidget):
     def _on_selection_changed(self) -> None:
         self.keep_note()
         if self.isVisible():
-            self._due.now()  # what is typed next belongs to the find that is selected now
+            self._due.now()  # what is typed next belongs to the finding that is now selected
         else:
             self._due.soon()
 
@@ -196,7 +196,7 @@ class CardDock(QWidget):
         else:
             self._show_many(rows)
         self._show_note(rows)
-        self.attributes.show_finds(ids)
+        self.attributes.show_findings(ids)
 
     def _show_one(self, row: np.void) -> None:
         size = self._session.pixel_size_um
@@ -224,12 +224,12 @@ class CardDock(QWidget):
         self._place.setText("–")
         self._found_by.setText(", ".join(dict.fromkeys(self._finder(int(run)) for run in np.unique(rows["run_id"]))))
         self._history.setText(
-            f"<b>{count_text(len(rows))} finds selected.</b> What you do here is done to all of them."
+            f"<b>{count_text(len(rows))} findings selected.</b> What you do here applies to all of them."
         )
 
     def _finder(self, run_id: int) -> str:
         if run_id == 0:
-            return "person"
+            return "user"
         runs = self._session.project.runs if self._session.project is not None else []
         return next((run.plan.title for run in runs if run.id == run_id), "model")
 
@@ -261,7 +261,7 @@ class CardDock(QWidget):
         self._note_timer.start()
 
     def keep_note(self) -> None:
-        """Write a changed note to the finds it was typed for."""
+        """Save a changed note to the findings it was typed for."""
         if not self._note_dirty:
             return
         self._note_dirty = False

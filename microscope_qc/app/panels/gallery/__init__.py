@@ -32,7 +32,7 @@ def _focus_filter(context: Context) -> None:
 
 
 def _switch_focus(context: Context) -> None:
-    """From the canvas to the gallery and back."""
+    """Move the focus from the canvas to the gallery, or back."""
     if context.canvas.picture.native.hasFocus():
         gallery = context.navigator.show_panel("gallery")
         if gallery is not None:
@@ -63,7 +63,7 @@ ACTIONS = (
         "filter-off-outline",
         when=_filtered,
         group=4,
-        tooltip="Takes the filter away",
+        tooltip="Removes the filter",
     ),
     Action(
         "view.switch", "Canvas or gallery", "View", _switch_focus, ("Tab",), "swap-horizontal", when=with_slide, group=4

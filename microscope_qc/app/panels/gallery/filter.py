@@ -1,4 +1,4 @@
-"""The filters that need more than a list: ranges of confidence and size, who found it; and filters kept by name."""
+"""Filters that need more than a list: ranges of confidence and size, and the finder; and saved filters."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text
 
-BY_PERSON = 0
+BY_USER = 0
 LARGEST_UM = 1_000_000.0
 COUNT_MS = 60
 
 AskName = Callable[[QWidget, str], str]
-"""Asks for the name of a filter, offering one; "" for none."""
+"""Asks for the name of a filter, suggesting one; "" for none."""
 
 
 def ask_name_dialog(parent: QWidget, offered: str) -> str:
@@ -45,7 +45,7 @@ def ask_name_dialog(parent: QWidget, offered: str) -> str:
 
 
 class FilterPanel(QWidget):
-    """Confidence from–to, size from–to, found by; every change is taken at once."""
+    """Confidence from–to, size from–to, found by; every change takes effect at once."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,7 +58,7 @@ class FilterPanel(QWidget):
         self.fault = QLabel()
         self.fault.setProperty("error", True)
         self.fault.hide()
-        self.clear = QPushButton("Show all finds")
+        self.clear = QPushButton("Show all findings")
         self.clear.setAutoDefault(False)
         self.clear.clicked.connect(session.clear_filter)
         grid = QGridLayout()
@@ -80,7 +80,7 @@ class FilterPanel(QWidget):
         self.size_range.changed.connect(self._on_size_changed)
 
     def refresh(self) -> None:
-        """Show the filter as it is."""
+        """Show the current filter."""
         shown = self._session.filter
         self.fault.hide()
         self.confidence.show_range(shown.min_confidence, shown.max_confidence)
@@ -96,7 +96,7 @@ class FilterPanel(QWidget):
         rows, project = self._session.table.rows, self._session.project
         numbers, counts = np.unique(rows["run_id"], return_counts=True)
         found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-        names = {BY_PERSON: "a person or an import"}
+        names = {BY_USER: "user or import"}
         if project is not None:
             names |= {run.id: f"{run.plan.title}, {run.started[:10]}" for run in project.runs if run.id in found}
         if list(names) != list(self.finders):
@@ -124,7 +124,7 @@ class FilterPanel(QWidget):
             self._session.set_filter(size_um=None if whole else (low, high))
 
     def _fits(self, low: float, high: float) -> bool:
-        self.fault.setText("The smaller number comes first.")
+        self.fault.setText("The first number must be the smaller one.")
         self.fault.setVisible(low > high)
         return low <= high
 
@@ -132,11 +132,11 @@ class FilterPanel(QWidget):
         ticked = frozenset(number for number, box in self.finders.items() if box.isChecked())
         everything = len(ticked) == len(self.finders) or not ticked
         self._session.set_filter(found_by=None if everything else ticked)
-        self.refresh()  # nothing ticked means all
+        self.refresh()  # nothing checked means all
 
 
 class FilterButton(QToolButton):
-    """Opens the panel; marked while a range or a finder hides something."""
+    """Opens the panel; shows when a range or a finder hides something."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -156,7 +156,7 @@ class FilterButton(QToolButton):
         self.setToolTip("Filter by confidence, size and who found it")
 
     def refresh(self) -> None:
-        """Say in a word what the panel's part of the filter does."""
+        """Show in a word what the panel's part of the filter does."""
         shown = self._session.filter
         words = []
         if shown.size_um is not None:
@@ -172,7 +172,7 @@ class FilterButton(QToolButton):
 
 
 class SavedFilters(QToolButton):
-    """Menu of the filters kept by name."""
+    """Menu of the saved filters."""
 
     def __init__(self, session: Session, parent: QWidget | None = None, *, ask_name: AskName | None = None) -> None:
         super().__init__(parent)
@@ -186,10 +186,10 @@ class SavedFilters(QToolButton):
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setAutoRaise(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setToolTip("Filters kept by name")
+        self.setToolTip("Saved filters")
 
     def fill(self) -> None:
-        """Make the menu anew."""
+        """Fill the menu again."""
         menu, project = self.menu(), self._session.project
         menu.clear()
         menu.setToolTipsVisible(True)
@@ -200,13 +200,13 @@ class SavedFilters(QToolButton):
             action.setCheckable(True)
             action.setChecked(_same(now, kept))
         if not saved:
-            menu.addAction("No filter was saved yet").setEnabled(False)
+            menu.addAction("No filter has been saved yet").setEnabled(False)
         menu.addSeparator()
         reason = self._session.why_not_write()
         save = menu.addAction(theme.icon("content-save-outline"), "Save this filter as…", self.save)
         save.setEnabled(not reason)
         save.setToolTip(reason or "Class, state, confidence, size, found by, text, chosen")
-        show_all = menu.addAction(theme.icon("filter-off-outline"), "Show all finds", self._session.clear_filter)
+        show_all = menu.addAction(theme.icon("filter-off-outline"), "Show all findings", self._session.clear_filter)
         show_all.setEnabled(self._session.filter_active)
         if saved:
             delete = menu.addMenu(theme.icon("delete-outline"), "Delete")
@@ -215,7 +215,7 @@ class SavedFilters(QToolButton):
                 delete.addAction(name.replace("&", "&&"), partial(self._delete, name))
 
     def save(self) -> None:
-        """Keep the present filter under a name."""
+        """Save the current filter under a name."""
         project = self._session.project
         if project is None:
             return
@@ -246,7 +246,7 @@ class SavedFilters(QToolButton):
 
 
 class FilterHint(QWidget):
-    """``Filter: 12 of 60 finds`` with a button that shows all again; hidden while nothing is filtered."""
+    """``Filter: 12 of 60 shown`` with a button that shows all again; hidden while nothing is filtered."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -257,7 +257,7 @@ class FilterHint(QWidget):
         self.clear.setText("Show all")
         self.clear.setIcon(theme.icon("filter-off-outline"))
         self.clear.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.clear.setToolTip("Take the filter away")
+        self.clear.setToolTip("Remove the filter")
         self.clear.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.clear.clicked.connect(session.clear_filter)
         row = QHBoxLayout(self)

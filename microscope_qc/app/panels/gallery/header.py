@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import LogEntry
 
 LOWEST_CONFIDENCE = 5
-"""In hundredths: detection keeps finds down to 0.05."""
+"""In hundredths: detection keeps findings down to 0.05."""
 SIDES = (80, 224)
 SAME_STEP_S = 1.5
-"""Turns of the wheel within so many seconds are one step of the history."""
+"""Turns of the wheel within this many seconds are one step of the history."""
 
 
 class Choice(NamedTuple):
@@ -40,12 +40,12 @@ class Choice(NamedTuple):
     value: Hashable
     text: str
     short: str
-    finds: int
+    count: int
     colour: str = ""
 
 
 class _StayingMenu(QMenu):
-    """Stays open while several lines are ticked."""
+    """Stays open while several lines are checked."""
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         action = self.actionAt(event.position().toPoint())
@@ -56,7 +56,7 @@ class _StayingMenu(QMenu):
 
 
 class ChoiceButton(QToolButton):
-    """A button with a menu of lines to tick; nothing ticked, or everything, means all."""
+    """A button with a menu of lines to check; none checked, or all, means all."""
 
     values_changed = Signal(object)  # frozenset of values, or None for all
 
@@ -70,7 +70,7 @@ class ChoiceButton(QToolButton):
         self.setMenu(_StayingMenu(self))
 
     def show_choices(self, choices: Iterable[Choice], values: frozenset[Hashable] | None) -> None:
-        """Show other lines, counts or ticks; emits nothing."""
+        """Show other lines, counts or check marks; emits nothing."""
         new = list(choices)
         if new == self._choices and values == self._values:
             return
@@ -88,14 +88,14 @@ class ChoiceButton(QToolButton):
                 action.setData(choice.value)
                 action.triggered.connect(self._on_ticked)
         for action, choice in zip(self._lines(), new, strict=True):
-            action.setText(f"{choice.text}\t{count_text(choice.finds)}")
+            action.setText(f"{choice.text}\t{count_text(choice.count)}")
             action.setChecked(values is not None and choice.value in values)
             if choice.colour:
                 action.setIcon(colour_icon(choice.colour))
         self._show_text()
 
     def differs(self, values: list[Any], ticked: frozenset[Any] | None) -> bool:
-        """Whether other lines or ticks than these are shown."""
+        """Whether other lines or check marks than these are shown."""
         return [choice.value for choice in self._choices] != values or self._values != ticked
 
     def _lines(self) -> list[QAction]:
@@ -103,12 +103,12 @@ class ChoiceButton(QToolButton):
 
     def _show_text(self) -> None:
         if self._values is None:
-            total = sum(choice.finds for choice in self._choices)
+            total = sum(choice.count for choice in self._choices)
             self.setText(f"{self._label}: all {count_text(total)} ")
             return
         ticked = [choice for choice in self._choices if choice.value in self._values]
         if len(ticked) == 1:
-            self.setText(f"{ticked[0].short} {count_text(ticked[0].finds)} ")
+            self.setText(f"{ticked[0].short} {count_text(ticked[0].count)} ")
         else:
             self.setText(
                 f"{self._label}: {', '.join(choice.short for choice in ticked[:2])}{' …' if len(ticked) > 2 else ''} "
@@ -145,7 +145,7 @@ class GalleryHeader(QWidget):
         self.chosen = QToolButton()
         self.crop_size = QSlider(Qt.Orientation.Horizontal)
         self._build()
-        # what the person moved is shown at once; counting 100,000 rows again and again would be felt
+        # what the user moves is shown at once; counting 100,000 rows each time would be slow
         self._due = Refresh(self, self._count, after_ms=40)
         for signal in (session.filter_changed, session.classes_changed, session.slide_changed, session.project_changed):
             link(self, signal, self.refresh)
@@ -165,7 +165,7 @@ class GalleryHeader(QWidget):
         self.sort_again.clicked.connect(self._model.sort_again)
         self.classes.setToolTip("Show only some classes, here and on the slide; numbers and reports stay the same")
         self.classes.values_changed.connect(lambda values: self._session.set_filter(class_ids=values))
-        self.states.setToolTip("Show only finds that were judged, or not judged yet")
+        self.states.setToolTip("Show only findings that were judged, or not judged yet")
         self.states.values_changed.connect(lambda values: self._session.set_filter(states=values))
         self.confidence.setRange(LOWEST_CONFIDENCE, 100)
         self.confidence.setPageStep(5)
@@ -209,7 +209,7 @@ class GalleryHeader(QWidget):
         self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def minimumSizeHint(self) -> QSize:
-        """Qt: the bar gives way before it makes the window wider than the screen."""
+        """Qt: let the bar shrink rather than make the window wider than the screen."""
         return QSize(360, super().minimumSizeHint().height())
 
     def _on_order_changed(self) -> None:
@@ -221,7 +221,7 @@ class GalleryHeader(QWidget):
         self.sort_again.setEnabled(self._model.stale)
         self.sort_again.setText(f"Sort again ({count_text(new)} new)" if new else "Sort again")
         self.sort_again.setToolTip(
-            "New finds stand at the end and judged ones keep their place until you sort again."
+            "New findings are at the end and judged ones keep their place until you sort again."
             if self._model.stale
             else "Everything is in order."
         )
@@ -248,7 +248,7 @@ class GalleryHeader(QWidget):
         self.confidence_value.setText("all" if hundredths <= LOWEST_CONFIDENCE else f"{hundredths / 100:.2f}")
 
     def refresh(self) -> None:
-        """Show the filter as it is, and soon how many finds that makes."""
+        """Show the current filter, and soon the counts."""
         shown = self._session.filter
         hundredths = max(LOWEST_CONFIDENCE, round(self._session.inclusion.confidence_limit * 100))
         with QSignalBlocker(self.confidence), QSignalBlocker(self.search), QSignalBlocker(self.chosen):
@@ -262,7 +262,7 @@ class GalleryHeader(QWidget):
         filters = (self.classes, self.states, self.more, self.saved, self.search, self.chosen)
         for widget in (self.order, *filters, self.crop_size):
             widget.setEnabled(has_project)
-        self.confidence.setEnabled(self._session.can_write)  # it changes what counts for everybody
+        self.confidence.setEnabled(self._session.can_write)  # it changes what counts for all users
         if self.classes.differs([item.id for item in self._session.classes], shown.class_ids) or self.states.differs(
             list(ReviewState), shown.states
         ):

@@ -1,4 +1,4 @@
-"""The gallery: every shown find as a crop, worst first, judged by keyboard."""
+"""The gallery: every shown finding as a crop, worst first, judged by keyboard."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SIDE_PX = 112
 
 
 class Emptiness(Enum):
-    """Why there is nothing to see, and with it what to do next."""
+    """Why the gallery is empty, which decides what to suggest."""
 
     NOTHING_OPEN = "nothing open"
-    NO_FINDS = "no finds"
+    NO_FINDINGS = "no findings"
     CONFIDENCE = "hidden by confidence"
     RUNS = "hidden runs"
     FILTER = "hidden by the filter"
@@ -36,7 +36,7 @@ def emptiness(session: Session) -> Emptiness:
         return Emptiness.NOTHING_OPEN
     rows, counted = session.table.rows, session.inclusion
     if len(rows) == 0:
-        return Emptiness.NO_FINDS
+        return Emptiness.NO_FINDINGS
     if not replace(counted, confidence_limit=0.0).mask(rows, rejected=True).any():
         return Emptiness.RUNS
     if counted.confidence_limit > 0 and _below_limit(session):
@@ -51,7 +51,7 @@ def _below_limit(session: Session) -> int:
 
 
 class GalleryDock(QWidget):
-    """Header, crops, and the page that says what to do while there are none."""
+    """Header, crops, and a page that says what to do when there are none."""
 
     detect_requested = Signal()
     open_requested = Signal()
@@ -108,12 +108,12 @@ class GalleryDock(QWidget):
             return
         self._why = emptiness(self._session)
         rows = self._session.table.rows
-        count = things(len(rows), "find")
+        count = things(len(rows), "finding")
         confidence = f"{self._session.inclusion.confidence_limit:.2f}"
         says = {
-            Emptiness.NOTHING_OPEN: ("Open a slide: its finds appear here as crops, the worst first.", "Open a slide…"),
-            Emptiness.NO_FINDS: (
-                "No finds yet. Run a detection, or draw boxes on the slide (B).",
+            Emptiness.NOTHING_OPEN: ("Open a slide: its findings appear here as crops, worst first.", "Open a slide…"),
+            Emptiness.NO_FINDINGS: (
+                "No findings yet. Run a detection, or draw boxes on the slide (B).",
                 "Run a detection…",
             ),
             Emptiness.CONFIDENCE: (
@@ -134,7 +134,7 @@ class GalleryDock(QWidget):
         project = self._session.project
         if self._why is Emptiness.NOTHING_OPEN:
             self.open_requested.emit()
-        elif self._why is Emptiness.NO_FINDS:
+        elif self._why is Emptiness.NO_FINDINGS:
             self.detect_requested.emit()
         elif self._why is Emptiness.CONFIDENCE:
             self._session.set_confidence_limit(0.0)

@@ -1,4 +1,4 @@
-"""The large picture of one find, and the small map that says where on the slide it lies."""
+"""The large picture of one finding, and the small map that shows where it is on the slide."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTEXT_RANGE = (0.15, 12.0)
 
 
 def paint_scale_bar(painter: QPainter, target: QRectF, px_per_um: float) -> None:
-    """White bar with a dark rim at the lower left, about a fifth of the picture long."""
+    """White bar with a dark rim at the lower left, about a fifth of the picture wide."""
     length_um = round_length(target.width() * 0.22 / px_per_um)
     text = metric_text(length_um)
     left, bottom = target.left() + 16, target.bottom() - 18
@@ -39,7 +39,7 @@ def paint_scale_bar(painter: QPainter, target: QRectF, px_per_um: float) -> None
 
 
 class BigCrop(QWidget):
-    """The current find with its surroundings; the wheel shows more or less of them."""
+    """The current finding with its surroundings; the wheel shows more or less of them."""
 
     def __init__(
         self, session: Session, model: FindingModel, crops: CropProvider, parent: QWidget | None = None
@@ -70,7 +70,7 @@ class BigCrop(QWidget):
         self.set_context((self._context + 0.5) * 1.2 ** (-event.angleDelta().y() / 120) - 0.5)
 
     def spec(self, row: np.void) -> CropSpec:
-        """What is read for a box."""
+        """What to read for a box."""
         ratio = self.devicePixelRatioF()
         size = (max(1, round(self.height() * ratio)), max(1, round(self.width() * ratio)))
         slide = self._session.slide
@@ -86,7 +86,7 @@ class BigCrop(QWidget):
         row = None if current is None else self._model.box(current)
         if row is None:
             painter.setPen(QColor(190, 190, 190))
-            hint = "Press → for the first find." if self._model.count else "No finds to review."
+            hint = "Press → for the first finding." if self._model.count else "No findings to review."
             painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter), hint)
             return
         spec = self.spec(row)
@@ -110,7 +110,7 @@ class BigCrop(QWidget):
             self._read_ahead(current)
 
     def _paint_last(self, painter: QPainter, target: QRectF, spec: CropSpec) -> None:
-        """While a zoom step is read, the picture before is stretched into place."""
+        """Stretch the previous picture into place while a zoom step is read."""
         assert self._last is not None
         old, crop = self._last
         scale_y, scale_x = target.height() / spec.region.shape[0], target.width() / spec.region.shape[1]
@@ -123,7 +123,7 @@ class BigCrop(QWidget):
         paint_crop(painter, place, old, crop)
 
     def _read_ahead(self, current: int | None) -> None:
-        """Ask for the next find's picture, so that it is there when the person goes on."""
+        """Request the picture of the next finding, so that it is ready when the user goes on."""
         place = self._model.row_of(current)
         if place is not None and place + 1 < self._model.count:
             row = self._model.box(self._model.id_at(place + 1))
@@ -140,7 +140,7 @@ def _overlap(a: CropSpec, b: CropSpec) -> bool:
 
 
 class SlideMap(QWidget):
-    """The whole slide, small, with a ring where the current find lies; a click there selects the nearest find."""
+    """The whole slide, small, with a ring around the current finding; a click selects the nearest finding."""
 
     place_clicked = Signal(float, float)  # y, x in slide pixels
 
@@ -191,7 +191,7 @@ class SlideMap(QWidget):
             painter.drawEllipse(centre, 7, 7)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Qt: say which place of the slide was clicked."""
+        """Qt: report the position on the slide that was clicked."""
         place = self._place()
         if place is not None and place.contains(event.position()) and self._session.slide is not None:
             scale = self._session.slide.shape_px[1] / place.width()

@@ -1,4 +1,4 @@
-"""The review page: one find large, where it lies, what is known about it, and the next ones. Nothing else."""
+"""The review page: one large finding, its position, its details, and the next ones. Nothing else."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ReviewPane(QWidget):
         self.strip.crops.close()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Qt: start with the first find when none is current."""
+        """Qt: start with the first finding if none is current."""
         super().showEvent(event)
         if self._session.selection.current is None and self.model.count:
             self._session.selection.set(self.model.order_ids()[:1])
@@ -151,7 +151,7 @@ class ReviewPane(QWidget):
         self.progress.setText(f"{where}<br>{count_text(judged)} of {count_text(len(ids))} judged")
 
     def _on_place_clicked(self, y: float, x: float) -> None:
-        """Select the shown find that is nearest to a place of the slide."""
+        """Select the shown finding that is nearest to a position on the slide."""
         rows = self._session.shown_rows()
         if len(rows):
             distance = np.hypot((rows["y0"] + rows["y1"]) / 2 - y, (rows["x0"] + rows["x1"]) / 2 - x)

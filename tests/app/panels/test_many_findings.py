@@ -1,4 +1,4 @@
-"""Panels at many finds: sorted in a thread, counted later, hidden ones left alone, and never wrong once they rest."""
+"""Panels with many findings: sorted in a thread, counted later, hidden ones left alone, and never wrong in the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("qtpy")
 from hypothesis import given
 from hypothesis import strategies as st
-from panels_support import finds
+from panels_support import findings
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.window
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Sorts go to the thread whatever their number, and wait there while ``held`` is cleared."""
+    """All sorts go to the thread, and wait there while ``held`` is cleared."""
     free = threading.Event()
     free.set()
     plain = review_order.sorted_places
@@ -113,7 +113,7 @@ def test_what_comes_and_goes_during_a_sort_is_not_lost(
     session.set_filter(min_confidence=0.05)
     gone = on_screen(gallery)[:2]
     session.editing.delete(np.array(gone))
-    came = project.boxes.add(session.slide.id, finds(project.classes, count=4, seed=9)).tolist()
+    came = project.boxes.add(session.slide.id, findings(project.classes, count=4, seed=9)).tolist()
     assert not set(gone) & set(on_screen(gallery))
     held.set()
     qtbot.waitUntil(lambda: not gallery.model.sorting, timeout=60_000)
@@ -121,7 +121,7 @@ def test_what_comes_and_goes_during_a_sort_is_not_lost(
     qtbot.waitUntil(lambda: on_screen(gallery) == wanted(session), timeout=60_000)
 
 
-def test_nothing_of_another_slide_stays_while_its_finds_are_sorted(
+def test_nothing_of_another_slide_stays_while_its_findings_are_sorted(
     gallery: GalleryDock, session: Any, held: Any
 ) -> None:
     held.clear()
@@ -143,7 +143,7 @@ def test_columns_are_sorted_as_rows_are(order: list[int], name: str) -> None:
     from microscope_qc.core.defect_class import DefectClass
 
     classes = [DefectClass(str(n), str(n), "#000000", id=n, weight=float(n)) for n in (1, 2, 3)]
-    rows = finds(classes, count=8)
+    rows = findings(classes, count=8)
     rows["id"] = np.array(order) + 1
     table = BoxTable(rows)
     by_rows = order_rows(table.rows, name, classes=classes, pixel_size_um=(0.5, 0.5))
@@ -171,7 +171,7 @@ def test_a_hidden_panel_waits_and_is_right_when_it_is_shown(qtbot: Any) -> None:
 
 
 class Panels:
-    """Everything that counts or lists finds, seen."""
+    """Everything that counts or lists findings, seen."""
 
     def __init__(self, qtbot: Any, session: Any) -> None:
         self.session = session
@@ -216,7 +216,7 @@ class Panels:
 
 
 def edits(session: Any, project: Any, rng: np.random.Generator) -> None:
-    """One thing a person may do."""
+    """One thing a user may do."""
     ids = session.table.rows["id"]
     some = rng.permutation(ids)[: rng.integers(1, 4)]
     kind = rng.integers(0, 12)
@@ -239,7 +239,7 @@ def edits(session: Any, project: Any, rng: np.random.Generator) -> None:
     elif kind == 8:
         session.clear_filter()
     elif kind == 9:
-        project.boxes.add(session.slide.id, finds(project.classes, count=7, seed=int(rng.integers(0, 99))))
+        project.boxes.add(session.slide.id, findings(project.classes, count=7, seed=int(rng.integers(0, 99))))
     elif kind == 10:
         session.undoing.undo()
     else:
@@ -267,7 +267,7 @@ def test_when_the_window_rests_nothing_that_is_shown_is_out_of_date(
     panels.gallery.close_crops()
 
 
-def test_the_table_follows_single_finds_as_if_it_were_read_anew(qtbot: Any, session: Any, project: Any) -> None:
+def test_the_table_follows_single_findings_as_if_it_were_read_again(qtbot: Any, session: Any, project: Any) -> None:
     table, rng = TableDock(session), np.random.default_rng(4)
     qtbot.addWidget(table)
     table.show()
@@ -281,13 +281,13 @@ def test_the_table_follows_single_finds_as_if_it_were_read_anew(qtbot: Any, sess
         assert table.model.ids.tolist() == session.shown_rows()["id"].tolist()
         row = int(np.flatnonzero(table.model.ids == session.table.rows["id"][0])[0])
         assert table.model.index(row, 0).data() == str(session.table.rows["id"][0])
-    assert resets == [], "nothing was listed anew"
+    assert resets == [], "nothing was listed again"
     assert [index.row() for index in table.view.selectionModel().selectedRows()] == [
         place for place, number in enumerate(table.model.ids) if number in session.selection.ids
     ]
 
 
-def test_a_find_that_the_filter_hides_once_it_is_judged_leaves_the_table(qtbot: Any, session: Any) -> None:
+def test_a_finding_that_the_filter_hides_once_it_is_judged_leaves_the_table(qtbot: Any, session: Any) -> None:
     table = TableDock(session)
     qtbot.addWidget(table)
     table.show()

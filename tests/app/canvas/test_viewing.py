@@ -1,4 +1,4 @@
-"""Map, what has been looked at, measuring, positions and bookmarks, by real mouse and key events."""
+"""Map, viewed areas, measuring, positions and bookmarks, by real mouse and key events."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_measured_line_goes_with_its_slide_and_stays_with_other_tools(window: 
     np.testing.assert_array_equal(session.table.rows["y0"], before)
 
 
-def test_what_stays_in_sight_near_enough_has_been_looked_at(window: MainWindow, qtbot: QtBot) -> None:
+def test_what_stays_visible_and_large_enough_counts_as_viewed(window: MainWindow, qtbot: QtBot) -> None:
     view = window.session.slide_view
     window.canvas.zoom_to(0.3)
     window.canvas.go_to(600, 800)
@@ -108,7 +108,7 @@ def test_the_veil_is_switched_on_the_map(window: MainWindow, qtbot: QtBot) -> No
     qtbot.waitUntil(lambda: "8 findings shown" in overview.toolTip())
 
 
-def test_dots_stand_at_the_finds_in_their_colours() -> None:
+def test_dots_stand_at_the_findings_in_their_colours() -> None:
     rows = make_rows(3, class_id=[1, 2, 2], y0=[0, 90, 90], y1=[10, 100, 100], x0=[0, 190, 190], x1=[10, 200, 200])
     rows["state"][1] = ReviewState.REJECTED
     image = dots_image(rows, {1: (255, 0, 0), 2: (0, 0, 250)}, (100, 200), grid=(10, 20))
@@ -121,7 +121,7 @@ def test_dots_stand_at_the_finds_in_their_colours() -> None:
     assert image.pixelColor(5, 5).alpha() == 0
 
 
-def test_a_hundred_thousand_finds_fit_the_map() -> None:
+def test_a_hundred_thousand_findings_fit_the_map() -> None:
     rng = np.random.default_rng(0)
     y, x = rng.uniform(0, 1e5, 100_000), rng.uniform(0, 2e5, 100_000)
     rows = make_rows(100_000, class_id=rng.integers(0, 30, 100_000), y0=y - 9, y1=y + 9, x0=x - 9, x1=x + 9)
@@ -130,7 +130,7 @@ def test_a_hundred_thousand_finds_fit_the_map() -> None:
     assert all(image.pixelColor(i, j).alpha() > 200 for i in range(0, 70, 9) for j in range(0, 50, 9))
 
 
-def test_many_finds_are_counted_elsewhere_and_only_the_newest_count_is_shown(
+def test_many_findings_are_counted_elsewhere_and_only_the_newest_count_is_shown(
     window: MainWindow, project: Any, qtbot: QtBot
 ) -> None:
     overview = window.canvas.overview
