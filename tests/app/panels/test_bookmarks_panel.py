@@ -129,7 +129,7 @@ def test_the_unit_is_remembered_and_the_place_kept(session: Any, qtbot: Any) -> 
     dialog.field.setText("99999, 3")
     assert "outside" in dialog.words.text()
     dialog.field.setText("1 mm, 2 mm")
-    assert "cannot be found" in dialog.words.text()
+    assert "not known on this slide" in dialog.words.text()
     dialog.accept()  # nothing to go to: stays open, raises nothing
 
 

@@ -272,7 +272,7 @@ def test_an_example_is_chosen_among_the_crops_of_the_class(manager: ClassManager
     session.editing.delete(np.array([example]))
     manager.show_class(session.classes[1].id)
     manager.show_class(first.id)
-    assert "gone" in manager.example.crop.text()
+    assert "has been deleted" in manager.example.crop.text()
 
 
 def test_a_reader_sees_everything_and_is_told_who_writes(

@@ -89,7 +89,7 @@ def dock(qtbot: Any, session: Any, jobs: Any, fake: FakeDetect) -> DetectDock:
 
 def test_it_says_what_the_model_knows(dock: DetectDock) -> None:
     assert dock.models.about.text() == "Trained on drawn examples. For your slides: label about 50, then train."
-    assert "35 tiles" in dock.area.estimate.text() and "not known" in dock.area.estimate.text()
+    assert "35 tiles" in dock.area.estimate.text() and "known after the first tiles" in dock.area.estimate.text()
 
 
 def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, project: Any, fake: FakeDetect) -> None:

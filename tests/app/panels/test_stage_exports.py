@@ -16,7 +16,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMenu
 from test_sem import PLACES, choose, no_save, place
 
-from microscope_qc.app.base.settings import Settings
+from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.sem.panel import SemDock
 from microscope_qc.app.widgets.export_kinds import BUTTONS, other_exports
@@ -30,12 +30,12 @@ NAMES = (*STAGE_FORMATS.names(), SHEET)
 
 
 @pytest.fixture
-def settings() -> Settings:
-    return Settings()
+def settings() -> AppSettings:
+    return AppSettings()
 
 
 @pytest.fixture
-def dock(qtbot: Any, session: Any, jobs: Any, settings: Settings, tmp_path: Path) -> Iterator[SemDock]:
+def dock(qtbot: Any, session: Any, jobs: Any, settings: AppSettings, tmp_path: Path) -> Iterator[SemDock]:
     """The panel on six chosen findings, one of them rejected and two hidden by the view filter, aligned."""
     (tmp_path / "window").mkdir()
     files = {export_name(name): file_of(name) for name in NAMES}
@@ -136,7 +136,7 @@ def test_untouched_the_window_writes_what_the_command_line_writes(
 
 
 def test_order_unit_and_height_are_those_of_the_command_line(
-    qtbot: Any, dock: SemDock, project: Any, settings: Settings, tmp_path: Path, capsys: Any
+    qtbot: Any, dock: SemDock, project: Any, settings: AppSettings, tmp_path: Path, capsys: Any
 ) -> None:
     pick(qtbot, dock.route, "worst")
     pick(qtbot, dock.exports.stage.unit, "um")
@@ -166,7 +166,7 @@ def test_marks_leave_without_any_chosen_finding(
 
 
 def test_the_height_belongs_to_its_slide(
-    qtbot: Any, dock: SemDock, session: Any, jobs: Any, project: Any, settings: Settings, tmp_path: Path
+    qtbot: Any, dock: SemDock, session: Any, jobs: Any, project: Any, settings: AppSettings, tmp_path: Path
 ) -> None:
     field = dock.exports.stage.height_mm
     qtbot.keyClicks(field, "7.125")
@@ -197,7 +197,7 @@ def test_what_is_not_a_height_stops_the_export(qtbot: Any, dock: SemDock, sessio
 
 
 def test_two_places_that_show_a_choice_agree(
-    qtbot: Any, dock: SemDock, session: Any, jobs: Any, settings: Settings
+    qtbot: Any, dock: SemDock, session: Any, jobs: Any, settings: AppSettings
 ) -> None:
     saved: list[str] = []
     dialog = ExportDialog(session, jobs, settings, save=lambda: saved.append(settings.stage_unit))

@@ -40,7 +40,7 @@ class Choice(NamedTuple):
     value: Hashable
     text: str
     short: str
-    count: int
+    findings: int
     colour: str = ""
 
 
@@ -88,7 +88,7 @@ class ChoiceButton(QToolButton):
                 action.setData(choice.value)
                 action.triggered.connect(self._on_ticked)
         for action, choice in zip(self._lines(), new, strict=True):
-            action.setText(f"{choice.text}\t{count_text(choice.count)}")
+            action.setText(f"{choice.text}\t{count_text(choice.findings)}")
             action.setChecked(values is not None and choice.value in values)
             if choice.colour:
                 action.setIcon(colour_icon(choice.colour))
@@ -103,12 +103,12 @@ class ChoiceButton(QToolButton):
 
     def _show_text(self) -> None:
         if self._values is None:
-            total = sum(choice.count for choice in self._choices)
+            total = sum(choice.findings for choice in self._choices)
             self.setText(f"{self._label}: all {count_text(total)} ")
             return
         ticked = [choice for choice in self._choices if choice.value in self._values]
         if len(ticked) == 1:
-            self.setText(f"{ticked[0].short} {count_text(ticked[0].count)} ")
+            self.setText(f"{ticked[0].short} {count_text(ticked[0].findings)} ")
         else:
             self.setText(
                 f"{self._label}: {', '.join(choice.short for choice in ticked[:2])}{' …' if len(ticked) > 2 else ''} "
