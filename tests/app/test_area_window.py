@@ -1,4 +1,4 @@
-"""Where a detection looks: shown over the slide and changed there, by real mouse and key events."""
+"""The scan area of a detection: shown over the slide and edited there, by real mouse and key events."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_it_offers_what_the_package_brings(window: MainWindow, project, tmp_path
     dialog = ImportDialog(window.session, window.jobs, tmp_path / "in.boxes", window)
     titles = [dialog.format.itemText(place) for place in range(dialog.format.count())]
     assert "Lines of boxes" in titles
-    qtbot.waitUntil(lambda: dialog.format.itemText(0) == "Lines of boxes (as the file says)", timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.format.itemText(0) == "Lines of boxes (detected)", timeout=20_000)
     dialog.reject()
 
     rows = project.boxes.rows()

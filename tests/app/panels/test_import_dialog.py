@@ -69,7 +69,7 @@ def test_the_dry_run_says_everything_and_writes_nothing(open_dialog: Any, sessio
     dialog = open_dialog(path)
     assert "COCO" in dialog.format.currentText()
     words = dialog.summary.text()
-    for said in ("4 finds", "S1 3", "S2 1", "Riss", "1 find is here already", "outside", "elsewhere.png"):
+    for said in ("4 findings", "S1 3", "S2 1", "Riss", "1 finding is already here", "outside", "elsewhere.png"):
         assert said in words, said
     assert dialog.chooser(first.code).currentData() == first.code
     assert dialog.chooser("geometry").currentData() == geometry.code
@@ -89,11 +89,11 @@ def test_names_are_mapped_or_left_out(open_dialog: Any, session: Any, qtbot: Any
     dialog = open_dialog(coco(tmp_path / "labels.json", boxes))
     chooser = dialog.chooser("kratzer")
     chooser.setCurrentIndex(chooser.findData(target.code))
-    assert not dialog.take.isEnabled()  # what it says is not true any more
+    assert not dialog.take.isEnabled()  # what it says is out of date
     other = dialog.chooser("dreck")
     other.setCurrentIndex(other.findData(LEAVE_OUT))
     qtbot.waitUntil(dialog.take.isEnabled)
-    assert "1 find would" in dialog.summary.text() and "left out" in dialog.summary.text()
+    assert "1 finding would" in dialog.summary.text() and "left out" in dialog.summary.text()
     summary = carry_out(session.project, dialog.plan)
     assert summary.new_classes == ()
     assert int((session.table.rows["class_id"] == target.id).sum()) == 1
@@ -137,9 +137,9 @@ def test_training_pictures_of_some_classes_are_cut_in_tiles(
     qtbot.addWidget(dialog)
     dialog.show()
     assert dialog.chosen_classes() == [first.code, second.code, third.code]
-    assert "12 finds" in dialog.words.text() and not dialog.overlap.isEnabled()
+    assert "12 findings" in dialog.words.text() and not dialog.overlap.isEnabled()
     dialog.classes.item(1).setCheckState(Qt.CheckState.Unchecked)
-    assert "8 finds" in dialog.words.text()
+    assert "8 findings" in dialog.words.text()
     dialog.layout_choice.setCurrentIndex(dialog.layout_choice.findData(TILES))
     dialog.tile.setValue(400)
     dialog.overlap.setValue(64)

@@ -138,7 +138,7 @@ def test_three_marks_are_aligned_and_the_expected_error_is_said(dock: SemDock, s
     dock.align.click()
     stored = project.registrations[-1]
     assert stored.name == "R1" and stored.slide_id == session.slide.id
-    assert "Expected error (95 %) over the travel list" in dock.result.text()
+    assert "Expected error (95 %) on the travel list" in dock.result.text()
     assert "Rotation" in dock.result.text() and "10.00°" in dock.result.text()
     assert dock.marks.data(dock.marks.index(0, RESIDUAL)) == "0.0"
     assert dock.marks.data(dock.marks.index(0, LEFT_OUT)) == "–", "three marks allow no leaving out"

@@ -1,4 +1,4 @@
-"""File > Export: everything that can be written, and the way to training pictures."""
+"""File > Export: everything that can be written, and a button for training pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ExportDialog(QDialog):
-    """File > Export: the same buttons by themselves. ``training_requested`` asks for training pictures instead."""
+    """File > Export: the export buttons in a dialog. ``training_requested`` asks for training pictures instead."""
 
     training_requested = Signal()
 

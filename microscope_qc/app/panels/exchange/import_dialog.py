@@ -1,4 +1,4 @@
-"""Taking annotations in: what the file holds, which class each name gets, what would happen; then one step of undo."""
+"""Importing annotations: contents of the file, a class for each name, a preview; then one undo step."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ MOST_LINES = 6
 class ImportDialog(QDialog):
     """Reads in a worker, shows a dry run, and changes the project only when its button is pressed.
 
-    ``accept`` closes the dialog; :attr:`plan` then holds what is to be carried out.
+    ``accept`` closes the dialog; :attr:`plan` is then the import to carry out.
     """
 
     def __init__(self, session: Session, jobs: JobRunner, path: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("importDialog")
-        self.setWindowTitle("Import finds")
+        self.setWindowTitle("Import findings")
         self._session, self._jobs, self._path = session, jobs, path
         self._project = session.project
         self._read: ReadAnnotations | None = None
@@ -59,7 +59,7 @@ class ImportDialog(QDialog):
         self.format = QComboBox()
         self.slide = QComboBox()
         self.mapping = QTreeWidget()
-        self.duplicates = QCheckBox("Leave out finds that are here already")
+        self.duplicates = QCheckBox("Leave out findings that already exist")
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.summary.setTextFormat(Qt.TextFormat.PlainText)
@@ -85,15 +85,15 @@ class ImportDialog(QDialog):
     def _fill(self) -> None:
         from microscope_qc.exchange.registry import FORMATS
 
-        self.format.addItem("as the file says", "auto")
+        self.format.addItem("detect from the file", "auto")
         for known in FORMATS.values():
             self.format.addItem(known.title, known.name)
         slides = self._project.slides if self._project is not None else []
         if len(slides) > 1:
-            self.slide.addItem("by the pictures' names", None)
+            self.slide.addItem("by the names of the pictures", None)
         for record in slides:
             self.slide.addItem(record.name, record.name)
-        self.mapping.setHeaderLabels(["In the file", "Finds", "Class here"])
+        self.mapping.setHeaderLabels(["In the file", "Findings", "Class here"])
         self.mapping.headerItem().setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.mapping.setRootIsDecorated(False)
         self.mapping.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -116,7 +116,7 @@ class ImportDialog(QDialog):
         for box in (self.format, self.slide):
             box.setMinimumWidth(220)
             box.setSizePolicy(box.sizePolicy().Policy.Fixed, box.sizePolicy().Policy.Fixed)
-        hint = QLabel("Nothing has been written yet. The import is one step of undo.")
+        hint = QLabel("Nothing has been written yet. The import is one undo step.")
         hint.setProperty("quiet", True)
         column = QVBoxLayout(self)
         column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
@@ -157,7 +157,7 @@ class ImportDialog(QDialog):
 
         self._read = read
         if self.format.currentData() == "auto":
-            self.format.setItemText(0, f"{FORMATS.get(read.format).title} (as the file says)")
+            self.format.setItemText(0, f"{FORMATS.get(read.format).title} (detected)")
         self.mapping.clear()
         self._plan()
 
@@ -207,7 +207,7 @@ class ImportDialog(QDialog):
             self._fill_mapping(plan.summary)
         self._say("\n".join(words_of(plan.summary)))
         self.take.setEnabled(plan.summary.boxes > 0 and not self._soon.isActive())
-        self.take.setText(f"Import {things(plan.summary.boxes, 'find')}" if plan.summary.boxes else "Import")
+        self.take.setText(f"Import {things(plan.summary.boxes, 'finding')}" if plan.summary.boxes else "Import")
 
     def _say(self, words: str, *, error: bool = False) -> None:
         self.summary.setStyleSheet(f"color: {theme.current().error};" if error else "")
@@ -240,7 +240,7 @@ class ImportDialog(QDialog):
             self._plan_soon()
 
     def _guess(self, name: str) -> str:
-        """Class of this code, or of this name: other tools write either."""
+        """The class with this code or name: other tools write either."""
         wanted = name.strip().casefold()
         for item in self._session.classes:
             if name == item.code:
@@ -251,7 +251,7 @@ class ImportDialog(QDialog):
         return NEW
 
     def chooser(self, name: str) -> QComboBox:
-        """The list that says which class a name of the file gets."""
+        """The list that chooses the class for a name in the file."""
         for place in range(self.mapping.topLevelItemCount()):
             row = self.mapping.topLevelItem(place)
             if row is not None and row.text(0) == name:
@@ -261,7 +261,7 @@ class ImportDialog(QDialog):
         raise KeyError(name)
 
     def class_map(self) -> dict[str, str | None]:
-        """What the person chose, as the import takes it."""
+        """The user's choices, as an argument for the import."""
         chosen: dict[str, str | None] = {}
         for place in range(self.mapping.topLevelItemCount()):
             row = self.mapping.topLevelItem(place)
@@ -273,15 +273,17 @@ class ImportDialog(QDialog):
 
 
 def words_of(summary: ImportSummary) -> list[str]:
-    """What an import would do (or did), a line for each thing a person should know."""
+    """What an import would do (or did), one line for each fact."""
     lines = []
     places = ", ".join(f"{name} {count_text(count)}" for name, count in summary.slides.items() if count)
-    lines.append(f"{things(summary.boxes, 'find')} would be taken in" + (f" ({places})." if places else "."))
+    lines.append(f"{things(summary.boxes, 'finding')} would be imported" + (f" ({places})." if places else "."))
     if summary.new_classes:
         lines.append(f"New classes: {_listed(list(summary.new_classes))}.")
     if summary.duplicates:
         verb = "is" if summary.duplicates == 1 else "are"
-        lines.append(f"{things(summary.duplicates, 'find')} {verb} here already, of the same class at the same place.")
+        lines.append(
+            f"{things(summary.duplicates, 'finding')} {verb} already here, with the same class in the same place."
+        )
     lines += [f"{count_text(count)} left out: {reason}." for reason, count in summary.skipped.items()]
     if summary.unmatched:
         name, reason = next(iter(summary.unmatched.items()))
@@ -289,11 +291,11 @@ def words_of(summary: ImportSummary) -> list[str]:
         lines.append(f"{things(len(summary.unmatched), 'picture')} without a slide here: {name} ({reason}){more}.")
     details = [
         things(count, one)
-        for count, one in ((summary.outlines, "outline"), (summary.attributes, "find with attributes"))
+        for count, one in ((summary.outlines, "outline"), (summary.attributes, "finding with attributes"))
         if count
     ]
     if summary.attributes > 1:
-        details[-1] = f"{count_text(summary.attributes)} finds with attributes"
+        details[-1] = f"{count_text(summary.attributes)} findings with attributes"
     if details:
         lines.append(f"With {' and '.join(details)}.")
     return lines

@@ -1,4 +1,4 @@
-"""Training pictures: how they are cut, which classes, in which format; counted before anything is written."""
+"""Training pictures: layout, classes and format; with counts before anything is written."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 AROUND, TILES = "around", "tiles"
 
 AskFolder = Callable[[QWidget, Path], str]
-"""Asks in which folder the new one is made; "" for none."""
+"""Asks for the parent of the new folder; "" for none."""
 
 
 def ask_folder_dialog(parent: QWidget, offered: Path) -> str:
@@ -62,7 +62,7 @@ class TrainingDialog(QDialog):
         self.layout_choice, self.format = QComboBox(), QComboBox()
         self.tile, self.overlap = QSpinBox(), QSpinBox()
         self.visible, self.background = QSpinBox(), QSpinBox()
-        self.pad = QCheckBox("Fill tiles at the slide's end up with black")
+        self.pad = QCheckBox("Pad tiles at the edge of the slide with black")
         self.classes = QListWidget()
         self.folder = QLineEdit()
         self.browse = QPushButton("Folder…")
@@ -82,7 +82,7 @@ class TrainingDialog(QDialog):
         self._refresh()
 
     def _count(self) -> dict[int, int]:
-        """Finds a person stands for, by class, over all slides."""
+        """Findings confirmed or drawn by a user, by class, on all slides."""
         from microscope_qc.workflows.learning.dataset import trusted
 
         if self._project is None:
@@ -94,7 +94,7 @@ class TrainingDialog(QDialog):
     def _fill(self) -> None:
         from microscope_qc.exchange.registry import FORMATS
 
-        self.layout_choice.addItem("One around each find", AROUND)
+        self.layout_choice.addItem("One around each finding", AROUND)
         self.layout_choice.addItem("The slide in equal tiles", TILES)
         for known in FORMATS.values():
             self.format.addItem(known.title, known.name)
@@ -119,7 +119,7 @@ class TrainingDialog(QDialog):
             row.setCheckState(Qt.CheckState.Checked if count else Qt.CheckState.Unchecked)
             if not count:
                 row.setFlags(row.flags() & ~Qt.ItemFlag.ItemIsEnabled)
-                row.setToolTip("No find of this class is confirmed or drawn.")
+                row.setToolTip("No finding of this class is confirmed or drawn.")
             self.classes.addItem(row)
         if self._project is not None:
             self.folder.setText(str(_free(self._project.path.parent / f"{self._project.name}-training")))
@@ -139,8 +139,8 @@ class TrainingDialog(QDialog):
         form.addRow("Side", self.tile)
         form.addRow("Overlap", self.overlap)
         form.addRow("", self.pad)
-        form.addRow("Least visible", _with(self.visible, "of a box, else it is not annotated"))
-        form.addRow("Background", _with(self.background, "of the pictures show no find"))
+        form.addRow("Minimum visible", _with(self.visible, "of a box, else it is not annotated"))
+        form.addRow("Background", _with(self.background, "of the pictures show no finding"))
         form.addRow("Classes", self.classes)
         form.addRow("Format", self.format)
         form.addRow("New folder", place)
@@ -154,7 +154,7 @@ class TrainingDialog(QDialog):
         self.setMinimumWidth(520)
 
     def chosen_classes(self) -> list[str]:
-        """Codes of the classes that are ticked."""
+        """Codes of the classes that are checked."""
         rows = [self.classes.item(place) for place in range(self.classes.count())]
         return [
             str(row.data(Qt.ItemDataRole.UserRole))
@@ -173,19 +173,19 @@ class TrainingDialog(QDialog):
         reason = self._why_not(count)
         self.cut.setEnabled(not reason)
         self.words.setText(
-            reason or f"{things(count, 'find')} that a person confirmed or drew, over all slides of the project."
+            reason or f"{things(count, 'finding')} that a user confirmed or drew, on all slides of the project."
         )
 
     def _why_not(self, count: int) -> str:
         if not self._counts:
-            return "Nothing is confirmed or drawn yet: confirm some finds in the gallery first."
+            return "Nothing is confirmed or drawn yet: confirm some findings in the gallery first."
         if not count:
-            return "Tick a class."
+            return "Check at least one class."
         folder = Path(self.folder.text().strip())
         if not self.folder.text().strip() or not folder.parent.is_dir():
-            return "Choose a folder that can be made."
+            return "Choose a folder that can be created."
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            return f"{folder.name} is there already and not empty: choose a new name."
+            return f"{folder.name} already exists and is not empty: choose a new name."
         return ""
 
     def _on_browse_clicked(self) -> None:
@@ -229,7 +229,7 @@ def _said(summary: DatasetSummary) -> str:
     )
     if summary.unreviewed:
         verb = "holds" if summary.unreviewed == 1 else "hold"
-        words += f" {count_text(summary.unreviewed)} {verb} finds that nobody has judged."
+        words += f" {count_text(summary.unreviewed)} {verb} findings that have not been judged."
     return words
 
 
@@ -244,7 +244,7 @@ def _with(spin: QSpinBox, words: str) -> QHBoxLayout:
 
 
 def _free(folder: Path) -> Path:
-    """The folder, with a number where there is one already."""
+    """The folder, with a number if it already exists."""
     candidate, number = folder, 2
     while candidate.exists():
         candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1

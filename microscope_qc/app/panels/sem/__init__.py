@@ -1,4 +1,4 @@
-"""Marks, alignment with the SEM's stage, and the list of places to visit."""
+"""Marks, alignment with the SEM's stage, and the travel list."""
 
 from __future__ import annotations
 

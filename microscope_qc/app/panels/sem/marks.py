@@ -1,4 +1,4 @@
-"""Table of marks: where they lie on the slide, and what the SEM's stage said there."""
+"""Table of marks: their positions on the slide, and the SEM's stage positions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 COLUMNS = ("Mark", "X mm", "Y mm", "Off µm", "Left out µm", "x px", "y px")
 NAME, STAGE_X, STAGE_Y, RESIDUAL, LEFT_OUT, X_PX, Y_PX = range(7)
 TIPS = {
-    STAGE_X: "Stage X: read it off the SEM with the mark in the cross-hairs",
-    STAGE_Y: "Stage Y: read it off the SEM with the mark in the cross-hairs",
-    RESIDUAL: "Distance between the fitted and the measured place of the mark. Not the accuracy of the alignment.",
-    LEFT_OUT: "How far off the alignment would be here without this mark. A large number shows a wrong mark.",
+    STAGE_X: "Stage X: read it from the SEM with the mark in the cross-hairs",
+    STAGE_Y: "Stage Y: read it from the SEM with the mark in the cross-hairs",
+    RESIDUAL: "Distance between the fitted and the measured position of the mark. Not the accuracy of the alignment.",
+    LEFT_OUT: "Error of the alignment here when made without this mark. A large value indicates a wrong mark.",
 }
 SUSPICIOUS_UM = 10.0
 NOWHERE = QModelIndex()
@@ -49,7 +49,7 @@ class MarksModel(QAbstractTableModel):
         return [mark for mark in self._marks if mark.stage_x_mm is not None and mark.stage_y_mm is not None]
 
     def show(self, marks: list[Mark], registration: Registration | None) -> None:
-        """Show marks and what is known of them."""
+        """Show marks and their residuals."""
         self._fitted = {}
         if registration is not None:
             values = zip(registration.residuals_um.tolist(), registration.loo_um.tolist(), strict=True)
@@ -117,14 +117,14 @@ class MarksModel(QAbstractTableModel):
             return number_text(value)
         if column in (STAGE_X, STAGE_Y):
             stage = mark.stage_x_mm if column == STAGE_X else mark.stage_y_mm
-            return ("" if editing else "type it") if stage is None else f"{stage:.4f}"
+            return ("" if editing else "enter it") if stage is None else f"{stage:.4f}"
         value = self._number(mark, column)
         return number_text(value, 1)
 
     def setData(
         self, index: QModelIndex | QPersistentModelIndex, value: Any, role: int = int(Qt.ItemDataRole.EditRole)
     ) -> bool:
-        """Qt: a person typed something."""
+        """Qt: take what the user typed."""
         project = self._session.project
         if role != int(Qt.ItemDataRole.EditRole) or not index.isValid() or project is None:
             return False
@@ -142,6 +142,6 @@ class MarksModel(QAbstractTableModel):
             self._session.notice.emit(str(error))
             return False
         except ValueError:
-            self._session.notice.emit(f"“{text}” is not a position in mm. Type a number such as 12.3456.")
+            self._session.notice.emit(f"“{text}” is not a position in mm. Enter a number such as 12.3456.")
             return False
         return True

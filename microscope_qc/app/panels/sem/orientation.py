@@ -1,4 +1,4 @@
-"""Two marks fit a slide in two ways: both are drawn, and the person says which one the SEM shows."""
+"""Two marks fit a slide in two ways: both are drawn, and the user chooses the one that the SEM shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARGIN = 16
 
 
 class OrientationPicture(QAbstractButton):
-    """How the slide lies on the stage (x to the right, y upwards) under one alignment."""
+    """The slide on the stage (x to the right, y upwards) under one alignment."""
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -92,7 +92,7 @@ class OrientationPicture(QAbstractButton):
             _paint_mark(painter, place(xy), name)
 
     def _paint_corner(self, painter: QPainter, quad: QPolygonF) -> None:
-        """A dot marks the slide's upper left corner, so that turning and mirroring show without a picture."""
+        """Mark the slide's upper left corner with a dot, which shows rotation and mirroring without a picture."""
         painter.setPen(QPen(QColor("black"), 1))
         painter.setBrush(QColor("#E69F00"))
         painter.drawEllipse(quad.at(0), 4, 4)
@@ -112,7 +112,7 @@ def _paint_mark(painter: QPainter, at: QPointF, name: str) -> None:
 
 
 class OrientationChoice(QWidget):
-    """Both pictures side by side; nothing is chosen until the person does."""
+    """Both pictures side by side; nothing is chosen until the user does."""
 
     chosen = Signal(bool)  # mirrored
 
@@ -132,7 +132,7 @@ class OrientationChoice(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(
             sentence(
-                "These marks fit both ways. Drive to a third place you know and choose the picture that is right "
+                "These marks fit both ways. Drive to a third place you know and choose the correct picture "
                 "(stage X to the right, Y upwards; the dot is the slide’s upper left corner), or place a third mark."
             )
         )
@@ -140,11 +140,11 @@ class OrientationChoice(QWidget):
 
     @property
     def mirror(self) -> bool | None:
-        """The answer, None while there is none."""
+        """The choice, or None."""
         return True if self.mirrored.isChecked() else False if self.plain.isChecked() else None
 
     def forget(self) -> None:
-        """Ask again: the marks have changed."""
+        """Clear the choice, because the marks have changed."""
         self._group.setExclusive(False)
         self.plain.setChecked(False)
         self.mirrored.setChecked(False)

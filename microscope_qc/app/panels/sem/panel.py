@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "R1"
 THUMBNAIL_PX = 512
 ADVICE = (
-    "Place 4 to 6 marks near the corners on things you will find again, then type what the SEM’s stage shows on them. "
-    "A sample that was mounted again needs a new alignment."
+    "Place 4 to 6 marks near the corners on features you will recognise, then enter the stage position that the SEM shows "
+    "for each. A sample that was mounted again needs a new alignment."
 )
 
 
@@ -52,7 +52,7 @@ class SemDock(QWidget):
     Parameters
     ----------
     settings, save
-        What the window remembers of the stage, and how that is written to disk.
+        What the window remembers about the stage, and how that is saved.
     """
 
     gallery_requested = Signal()
@@ -122,7 +122,7 @@ class SemDock(QWidget):
         self.align.setProperty("primary", "true")
         self.align.clicked.connect(self._on_align_clicked)
         self.name.setEditable(True)
-        self.name.setToolTip("Name of the alignment; it stands in the exports")
+        self.name.setToolTip("Name of the alignment; exports contain it")
         self.name.setMaximumWidth(120)
         self.choice.chosen.connect(lambda _mirror: self._show_align_button())
         for key, text in ORDERS.items():
@@ -158,20 +158,20 @@ class SemDock(QWidget):
         self.crops.close()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Qt: come up to date."""
+        """Qt: refresh the panel."""
         super().showEvent(event)
         self.refresh()
-        if self._unasked is not None:  # a mark was placed before this panel came up
+        if self._unasked is not None:  # a mark was placed before this panel was shown
             QTimer.singleShot(0, self, self._ask_stage_position)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
     def _refresh_soon(self, *_: object) -> None:
-        if self.isVisible() and not self._soon.isActive():  # else it comes up to date when it is shown
+        if self.isVisible() and not self._soon.isActive():  # else it is refreshed when it is shown
             self._soon.start(0)
 
     def refresh(self) -> None:
-        """Show marks, alignment and travel list as they are."""
+        """Show the current marks, alignment and travel list."""
         self._soon.stop()
         project, slide = self._session.project, self._session.slide
         marks = project.marks.of_slide(slide.id) if project is not None and slide is not None else []
@@ -182,7 +182,7 @@ class SemDock(QWidget):
         missing = len(marks) - len(self.marks.complete)
         text = ADVICE if len(marks) < 3 else ""
         if marks and missing:
-            text = f"{things(missing, 'mark')} without a stage position: type what the SEM’s stage shows. " + text
+            text = f"{things(missing, 'mark')} without a stage position: enter what the SEM’s stage shows. " + text
         self.marks_note.setText(text.strip())
         self.marks_note.setVisible(bool(text))
         self._try_both()
@@ -191,11 +191,11 @@ class SemDock(QWidget):
         self._show_travel()
         self._show_align_button()
         self.place.setEnabled(slide is not None and self._session.can_write)
-        self.place.setToolTip("" if self.place.isEnabled() else "Open a slide of a project that you may change.")
+        self.place.setToolTip("" if self.place.isEnabled() else "Open a slide in a project that you can edit.")
         self.delete.setEnabled(bool(marks) and self._session.can_write)
 
     def _load_registration(self) -> None:
-        """Take the newest alignment of the slide (undo may have taken one away)."""
+        """Load the newest alignment of the slide (undo may have removed one)."""
         project, slide = self._session.project, self._session.slide
         found = [r for r in project.registrations if r.slide_id == slide.id] if project and slide else []
         stored = found[-1] if found else None
@@ -215,7 +215,7 @@ class SemDock(QWidget):
         self.name.setCurrentText(names[-1])
 
     def _try_both(self) -> None:
-        """Find out whether the marks leave the orientation open, and fit both if they do."""
+        """Check whether the marks leave the orientation open, and fit both if they do."""
         from microscope_qc.core.errors import RegistrationError
         from microscope_qc.correlation.registration import fit
 
@@ -254,7 +254,7 @@ class SemDock(QWidget):
 
     def _why_not_align(self) -> str:
         if not self._session.can_write:
-            return "Open a slide of a project that you may change."
+            return "Open a slide in a project that you can edit."
         if self._session.pixel_size_um is None:
             return "The slide’s pixel size is not known. Set it first (Slide menu)."
         if len(self.marks.complete) < 2:
@@ -277,10 +277,10 @@ class SemDock(QWidget):
         rows, _ = travel_rows(self._session.table.rows)
         slide = self._session.slide
         if len(rows):
-            places, where = _centres(rows), "over the travel list"
+            places, where = _centres(rows), "on the travel list"
         else:
             height, width = slide.shape_px if slide is not None else (1, 1)
-            places, where = np.array([[0, 0], [0, width], [height, 0], [height, width]], float), "over the slide"
+            places, where = np.array([[0, 0], [0, width], [height, 0], [height, width]], float), "on the slide"
         html = alignment_html(
             self.registration, name=self._stored.name if self._stored else "", places_px=places, places=where
         )
@@ -313,12 +313,12 @@ class SemDock(QWidget):
             if outside:
                 text += f" {things(outside, 'finding')} outside the marks (orange): the error grows quickly there."
         if rejected:
-            text += f" {things(rejected, 'chosen finding')} left out because rejected."
+            text += f" {things(rejected, 'chosen finding')} left out, because rejected."
         self.travel_note.setText(text)
         self.travel_table.setVisible(len(rows) > 0)
         self.exports.refresh()
 
-    # -- what a person does ------------------------------------------------------------------------------------------
+    # -- what the user does ------------------------------------------------------------------------------------------
 
     def _on_place_clicked(self, checked: bool) -> None:
         self._session.set_tool("mark" if checked else "select")
@@ -377,7 +377,7 @@ class SemDock(QWidget):
             self._ask_stage_position()
 
     def _ask_stage_position(self) -> None:
-        """Let the person type where the stage stood on the mark that was placed last."""
+        """Ask for the stage position of the mark that was placed last."""
         rows = [row for row, mark in enumerate(self.marks.marks) if mark.id == self._unasked]
         self._unasked = None
         if rows:

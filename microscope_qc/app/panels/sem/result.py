@@ -1,4 +1,4 @@
-"""An alignment in words of the lab."""
+"""A description of an alignment."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
 
 MODELS = {
-    "rigid": "moved and turned",
-    "similarity": "moved, turned and scaled",
-    "affine": "moved, turned, scaled and sheared",
+    "rigid": "shift and rotation",
+    "similarity": "shift, rotation and scale",
+    "affine": "shift, rotation, scale and shear",
 }
 
 
 def expected_error(registration: Registration, yx_px: np.ndarray) -> str:
-    """Expected error (95 %) over places of the slide, e.g. ``3.1 to 5.4 µm``."""
+    """Expected error (95 %) at positions on the slide, e.g. ``3.1 to 5.4 µm``."""
     radii = registration.r95_um(yx_px) if len(yx_px) else np.empty(0)
     radii = radii[np.isfinite(radii)]
     if len(radii) == 0:
-        return "cannot be said: no check possible with these marks"
+        return "unknown: no check possible with these marks"
     low, high = rounded_text(float(radii.min())), rounded_text(float(radii.max()))
     return f"{high} µm" if low == high else f"{low} to {high} µm"
 
 
 def alignment_html(registration: Registration, *, name: str, places_px: np.ndarray, places: str) -> str:
-    """Table of what a person must know, then the warnings.
+    """Table of the results, then the warnings.
 
     Parameters
     ----------
     places_px
-        (n, 2) y, x of the places the expected error is given for, and ``places`` what they are called.
+        (n, 2) y, x of the positions for which the expected error is given; ``places`` is their name.
     """
     freedom = registration.degrees_of_freedom
     checks = things(freedom, "degree of freedom", "degrees of freedom") if freedom > 0 else "no check possible"

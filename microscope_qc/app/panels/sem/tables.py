@@ -1,4 +1,4 @@
-"""How the tables of the SEM dock look."""
+"""Appearance of the tables in the SEM panel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 
 def plain_table(table: QTableView) -> None:
-    """Whole lines, no grid, no line numbers."""
+    """Select whole rows; no grid, no row numbers."""
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     table.setAlternatingRowColors(True)
@@ -23,13 +23,13 @@ def plain_table(table: QTableView) -> None:
 
 
 def fit_table(table: QTableView, *, rows: tuple[int, int]) -> None:
-    """Columns as wide as their content, and as high as the lines need between a least and a most."""
+    """Fit the columns to their content, and the height to the rows between a minimum and a maximum."""
     header = table.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
     model, metrics = table.model(), table.fontMetrics()
     for column in range(model.columnCount()):
         title = str(model.headerData(column, Qt.Orientation.Horizontal) or "")
-        # Qt's own measure keeps room for a sort arrow that these tables never show
+        # Qt's own size includes a sort arrow, which these tables never show
         header.resizeSection(column, max(table.sizeHintForColumn(column) + 4, metrics.horizontalAdvance(title) + 16))
     lines = min(max(model.rowCount(), rows[0]), rows[1])
     bar = table.horizontalScrollBar().sizeHint().height()
