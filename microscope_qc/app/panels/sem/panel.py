@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "R1"
 THUMBNAIL_PX = 512
 ADVICE = (
-    "Place 4 to 6 marks near the corners on features you will recognise, then enter the stage position that the SEM shows "
-    "for each. A sample that was mounted again needs a new alignment."
+    "Place 4 to 6 marks near the corners on features you will recognise, then enter the stage position that the SEM "
+    "shows for each. A sample that was mounted again needs a new alignment."
 )
 
 
