@@ -75,7 +75,7 @@ def test_keys_places_and_icons_are_those_that_users_know(the_window: MainWindow)
         assert bool(entry.tooltip) == bool(before[entry.id]["tooltip"]), entry.id
 
 
-def test_menus_and_tool_bar_stand_in_their_order(the_window: MainWindow) -> None:
+def test_menus_and_tool_bar_are_in_order(the_window: MainWindow) -> None:
     book = the_window.book
     bar = [action.text().replace("&", "") for action in the_window.menuBar().actions()]
     assert bar == list(MENUS)
@@ -111,7 +111,7 @@ def does(_context: object) -> None:
     """Nothing."""
 
 
-def test_groups_stand_together_whoever_registers_them() -> None:
+def test_groups_stay_together_whoever_registers_them() -> None:
     table = ActionTable()
     table.register((Action("b", "B", "View", does, group=1), Action("c", "C", "Help", does)))
     table.register((Action("a", "A", "View", does), Action("d", "D", "View", does, group=1)))

@@ -144,7 +144,7 @@ def pixel(window: MainWindow, y: float, x: float) -> np.ndarray:
     return np.mean(colours, axis=0)
 
 
-def test_resin_lies_under_a_veil_and_material_is_clear(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> None:
+def test_resin_is_covered_by_a_veil_and_material_is_clear(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> None:
     assert "The whole slide" in dock.area.estimate.text()
     resin, material = pixel(window, 200, 300), pixel(window, 1000, 1500)
     mask = shown(window, dock, qtbot)
@@ -213,7 +213,7 @@ def test_ctrl_z_is_the_brush_s_wherever_the_focus_is(
     assert not editing.active
 
 
-def test_escape_gives_up_the_stroke_first(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> None:
+def test_escape_cancels_the_stroke_first(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> None:
     before = shown(window, dock, qtbot)
     editing = changing(window, dock, qtbot)
     native = window.canvas.picture.native
@@ -229,7 +229,7 @@ def test_escape_gives_up_the_stroke_first(window: MainWindow, dock: DetectDock, 
     assert not editing.active
 
 
-def test_looking_around_goes_on_while_the_area_is_changed(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> None:
+def test_panning_and_zooming_work_while_the_area_is_edited(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> None:
     shown(window, dock, qtbot)
     editing = changing(window, dock, qtbot)
     canvas, native = window.canvas, window.canvas.picture.native
@@ -460,9 +460,7 @@ def test_a_stored_area_that_cannot_be_used_is_said(
     assert dock.area.masks.get("changed") is None and dock.area.masks.get("drawn") is not None
 
 
-def test_a_detection_shows_where_it_looked(
-    window: MainWindow, dock: DetectDock, qtbot: QtBot, project: Project
-) -> None:
+def test_a_detection_shows_its_scan_area(window: MainWindow, dock: DetectDock, qtbot: QtBot, project: Project) -> None:
     heard: list[str] = []
     window.session.notice.connect(heard.append)
     plan = RunPlan(model="test-net", region=[0, 0, *SHAPE], tile_px=384, overlap_px=0)
@@ -496,4 +494,4 @@ def test_a_detection_shows_where_it_looked(
     look_at(everything)
     assert heard == ["This detection scanned everything in its area."]
     shown(window, dock, qtbot)
-    assert not dock.past_area.isChecked() and at(layer.mask, 1400, 1500), "now it is what the next one will see"
+    assert not dock.past_area.isChecked() and at(layer.mask, 1400, 1500), "now it is the area of the next one"

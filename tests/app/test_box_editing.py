@@ -59,7 +59,7 @@ def rest_at(window: MainWindow, y: float, x: float) -> None:
 
 
 def near(window: MainWindow) -> None:
-    """Look at the first findings at two screen points per pixel."""
+    """Show the first findings at two screen points per pixel."""
     window.canvas.set_view(window.canvas.view.fitted(250, 60, 450, 600))
 
 
@@ -134,7 +134,7 @@ def test_boxes_stay_on_the_slide_when_several_are_moved(window: MainWindow) -> N
     assert after["x0"][1] == 150
 
 
-def test_escape_gives_up_a_move_of_several(window: MainWindow) -> None:
+def test_escape_cancels_a_move_of_several(window: MainWindow) -> None:
     near(window)
     click(window, 330, 140)
     click(window, 330, 290, SHIFT)
@@ -225,7 +225,7 @@ def test_cut_boxes_come_back_where_they_are_pasted(window: MainWindow) -> None:
     assert corners(rows(window)[-1]) == [0, 0, 60, 80]  # pushed onto the slide
 
 
-def test_a_duplicate_lies_beside_its_original(window: MainWindow) -> None:
+def test_a_duplicate_is_next_to_its_original(window: MainWindow) -> None:
     click(window, 330, 140)
     press(window, Qt.Key.Key_J, CTRL)
     made = rows(window)[-1]
@@ -248,7 +248,7 @@ def test_a_duplicate_lies_beside_its_original(window: MainWindow) -> None:
         b'"attributes": {"7": {}}, "outlines": {}}',
     ],
 )  # fmt: skip
-def test_what_a_stranger_put_on_the_clipboard_is_refused(content: bytes) -> None:
+def test_what_another_program_put_on_the_clipboard_is_refused(content: bytes) -> None:
     with pytest.raises(InputError, match="no findings"):
         CopiedBoxes.from_json(content)
 
@@ -383,7 +383,7 @@ def drawn(window: MainWindow) -> set[int]:
     return set(scene.ids_at(places).tolist())
 
 
-def test_an_edit_mends_one_frame_and_prepares_nothing_anew(window: MainWindow) -> None:
+def test_an_edit_patches_one_frame_and_prepares_nothing_again(window: MainWindow) -> None:
     session, layer = window.session, window.canvas.boxes
     window.canvas._on_refresh()
     scene = layer._scene

@@ -83,7 +83,7 @@ def test_the_history_is_written_as_a_table(
     assert any(line["what"] == "Import 8 boxes" and line["user"] for line in lines)
 
 
-def test_the_filter_is_said_at_the_bottom_and_taken_away(window: MainWindow) -> None:
+def test_the_filter_is_shown_at_the_bottom_and_removed(window: MainWindow) -> None:
     assert not window.book.actions["view.show_all"].isEnabled()
     window.session.set_filter(min_confidence=0.5)
     hint = window.status.filter_hint

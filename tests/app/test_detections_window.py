@@ -81,7 +81,7 @@ def test_scores_lie_over_the_slide_where_it_was_scanned(window: MainWindow, qtbo
     assert not layer.scale.isVisible()
 
 
-def test_a_detail_is_drawn_instead_of_what_lies_below_it() -> None:
+def test_a_detail_is_drawn_instead_of_what_is_below_it() -> None:
     outer, inner = (0.0, 0.0, 100.0, 80.0), (20.0, -10.0, 50.0, 30.0)
     parts = parts_around(outer, inner)
     assert sum((y1 - y0) * (x1 - x0) for y0, x0, y1, x1 in parts) == 100 * 80 - 30 * 30

@@ -83,7 +83,9 @@ def test_another_slide_is_asked_about(
     assert used == (answer == QMessageBox.StandardButton.Yes)
 
 
-def test_a_file_that_is_no_slide(context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot) -> None:
+def test_a_file_that_is_not_a_slide(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
     choose(monkeypatch, tmp_path / "broken.png")
     project = context.session.project

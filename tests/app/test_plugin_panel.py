@@ -1,4 +1,4 @@
-"""A panel that another package brings: seen in menus, palette and shortcut page, and opened like any other.
+"""A panel of another package: in menus, palette and shortcut page, and opened like any other.
 
 What such a package needs is all here: a :class:`PanelSpec` named by an entry point of ``microscope_qc.panels``. Those
 that cannot be used are named and left out, and the window opens all the same.
@@ -136,7 +136,7 @@ def test_those_that_cannot_be_used_are_named_and_the_window_lives(window: MainWi
     assert list(window.docks)[-2:] == ["broken", "porosity"]
 
 
-def test_its_action_stands_in_a_menu_the_palette_and_the_page_of_keys(window: MainWindow) -> None:
+def test_its_action_is_in_a_menu_the_palette_and_the_shortcuts(window: MainWindow) -> None:
     titles = [action.text().replace("&", "") for action in window.menuBar().actions()]
     assert titles[-2:] == ["Statistics", "Help"]
     action = window.book.actions["porosity.count"]

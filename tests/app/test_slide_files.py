@@ -27,5 +27,5 @@ def test_the_filter_shows_every_kind_of_slide() -> None:
         ("a/plain/.zgroup", "a/plain"),
     ],
 )
-def test_a_file_inside_a_store_stands_for_the_store(chosen: str, meant: str) -> None:
+def test_a_file_inside_a_store_means_the_store(chosen: str, meant: str) -> None:
     assert containing_slide(Path(chosen)) == Path(meant)

@@ -133,7 +133,7 @@ def test_a_handle_resizes_and_the_middle_moves_one_command_each(window: MainWind
     assert rows(window)[0]["x0"] == pytest.approx(moved["x0"] + 1)
 
 
-def test_escape_gives_a_drag_up(window: MainWindow) -> None:
+def test_escape_cancels_a_drag(window: MainWindow) -> None:
     window.session.set_tool("draw")
     native = window.canvas.picture.native
     QTest.mousePress(native, LEFT, NONE, point(window, 700, 400))
@@ -240,7 +240,7 @@ def test_confirm_reject_and_the_order_of_review(window: MainWindow) -> None:
     assert rows(window)["state"][1] == ReviewState.UNREVIEWED
 
 
-def test_letters_typed_into_a_field_are_no_shortcuts(window: MainWindow, qtbot: QtBot) -> None:
+def test_letters_typed_into_a_field_are_not_shortcuts(window: MainWindow, qtbot: QtBot) -> None:
     card = window.navigator.show_panel("card")
     click(window, 330, 140)
     card.note.setFocus()
@@ -417,7 +417,7 @@ def test_twenty_thousand_findings_are_shown(window: MainWindow, project: Project
     assert window.session.selection.current == nearest["id"]
 
 
-def test_a_layer_of_a_persons_own_lies_where_the_slide_lies(window: MainWindow, qtbot: QtBot) -> None:
+def test_a_layer_of_the_user_is_where_the_slide_is(window: MainWindow, qtbot: QtBot) -> None:
     canvas = window.canvas
     layers, native = canvas.picture.model.layers, canvas.picture.widget.canvas
     qtbot.waitUntil(lambda: len(layers) == 1, timeout=60_000)
@@ -464,7 +464,7 @@ def test_the_sample_made_before_is_opened_again(
     assert [handle.title for handle in window.jobs.history[before:]] == [f"Open {demo.PROJECT_NAME}"]
 
 
-def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_in_sight(window: MainWindow, qtbot: QtBot) -> None:
+def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_visible(window: MainWindow, qtbot: QtBot) -> None:
     window.workspaces.use("sem")
     window.workspaces.reset()
     assert window.docks["sem"].isVisible()

@@ -42,7 +42,7 @@ def snapshot(table: BoxTable, shown: np.ndarray | None = None) -> Snapshot:
 
 @settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 9), st.floats(0.01, 20), st.floats(-500, 4500), st.floats(-500, 4500))
-def test_every_box_in_sight_is_a_frame_or_part_of_a_dot(count: int, seed: int, zoom: float, y: float, x: float) -> None:
+def test_every_visible_box_is_a_frame_or_part_of_a_dot(count: int, seed: int, zoom: float, y: float, x: float) -> None:
     table = some(count, seed)
     view = View(y, x, zoom, 800, 500)
     scene = prepare(snapshot(table), view)

@@ -1,4 +1,4 @@
-"""What a view needs, who fetches it in which order, and what gives way; no window, no OpenGL, no clock."""
+"""The tiles a view needs, the order of fetching, and what is replaced; no window, no OpenGL, no clock."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_tiles_come_from_the_middle_outwards_and_coarse_ones_before() -> None:
 
 
 @pytest.mark.parametrize(("dy", "dx"), [(0, 300), (0, -300), (300, 0), (-300, 0)])
-def test_what_lies_in_the_direction_of_motion_is_fetched_first(dy: int, dx: int) -> None:
+def test_tiles_in_the_direction_of_motion_are_fetched_first(dy: int, dx: int) -> None:
     before = View(4096, 4096, 1.0, 1000, 1000)
     plan = make_plan(PYRAMID, View(4096 + dy, 4096 + dx, 1.0, 1000, 1000), before=before)
     _, row, column = plan.ahead[0]
@@ -197,7 +197,7 @@ def test_a_read_of_a_view_that_came_back_is_not_lost(one: Reader) -> None:
     assert {item.tile for item in one.results(1)} == {(0, 0, 0)}
 
 
-def test_the_view_comes_before_what_lies_ahead_and_that_only_fills_the_cache(one: Reader) -> None:
+def test_the_view_comes_before_tiles_ahead_and_those_only_fill_the_cache(one: Reader) -> None:
     mosaic = ToyMosaic(noise((512, 512 * 20)), gated=True)
     source = source_of(mosaic, megabytes=2)  # a quarter of it: two tiles ahead
     one.loader.show(source, [(0, 0, 1), (0, 0, 2)], ahead=[(0, 0, column) for column in (3, 0, 4, 5, 6)])
@@ -227,7 +227,7 @@ def test_another_slide_drops_the_results_of_the_one_before() -> None:
     assert not any(thread.is_alive() for thread in reader.loader._threads)
 
 
-def test_reading_a_made_tile_stops_when_nobody_looks_there(one: Reader) -> None:
+def test_reading_a_computed_tile_stops_when_it_is_out_of_view(one: Reader) -> None:
     mosaic = ToyMosaic(noise((512 * 8, 512 * 8)), gated=True)
     source = source_of(mosaic)
     one.loader.show(source, [(2, 0, 0)])

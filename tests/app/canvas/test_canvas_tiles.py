@@ -1,4 +1,4 @@
-"""What is on screen are the slide's pixels, at their places, at every zoom, without seams, and of no other slide."""
+"""The screen shows the slide's pixels in their places, at every zoom, without seams, and of no other slide."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_damaged_tile_is_seen_and_said(
     assert "damaged" in window.message_bar.text
 
 
-def test_display_settings_render_what_is_in_sight_anew(
+def test_display_settings_render_what_is_visible_again(
     window: MainWindow, shown: Callable[[ToyMosaic], Canvas], qtbot: QtBot
 ) -> None:
     mosaic = ToyMosaic(*halves(np.full((HEIGHT, WIDTH), 100, np.uint8), 3))

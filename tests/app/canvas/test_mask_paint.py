@@ -42,7 +42,7 @@ rectangles = st.tuples(st.just("rectangle"), places, places, places, places, st.
 
 
 @given(st.lists(brushes | rectangles, max_size=8))
-def test_whatever_was_painted_can_be_undone_and_done_again(steps: list[Any]) -> None:
+def test_everything_painted_can_be_undone_and_redone(steps: list[Any]) -> None:
     paint = made()
     states = [paint.look.copy()]
     for step in steps:
@@ -62,7 +62,7 @@ def test_whatever_was_painted_can_be_undone_and_done_again(steps: list[Any]) -> 
 
 
 @given(places, places, places, places, st.floats(15, 300))
-def test_a_cell_is_painted_when_its_middle_lies_under_the_brush(
+def test_a_cell_is_painted_when_its_middle_is_under_the_brush(
     y0: float, x0: float, y1: float, x1: float, radius: float
 ) -> None:
     paint = made()
@@ -92,7 +92,7 @@ def test_pixels_that_are_not_square_get_a_brush_that_is_round_in_micrometres() -
     assert (rows.min(), rows.max() + 1) == (10, 20) and (columns.min(), columns.max() + 1) == (10, 30)
 
 
-def test_a_rectangle_adds_what_it_touches_and_leaves_out_what_lies_in_it() -> None:
+def test_a_rectangle_adds_what_it_touches_and_leaves_out_what_is_inside() -> None:
     paint = made()
     strokes(paint, ("rectangle", 95.0, 395.0, 121.0, 441.0, True))
     assert paint.look[9:13, 19:23].all() and paint.look.sum() == 16
@@ -104,7 +104,7 @@ def test_a_rectangle_adds_what_it_touches_and_leaves_out_what_lies_in_it() -> No
     assert not paint.look[0].any(), "beside the slide nothing happens"
 
 
-def test_a_stroke_that_is_given_up_leaves_nothing() -> None:
+def test_a_stroke_that_is_cancelled_leaves_nothing() -> None:
     paint = made(look=True)
     paint.begin()
     paint.brush((100, 100), (200, 600), radius_px=(30, 30), add=False)

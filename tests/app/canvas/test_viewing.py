@@ -42,7 +42,7 @@ def press(window: MainWindow, key: Qt.Key, keys: Any = NONE) -> None:
     QTest.keyClick(window.canvas.picture.native, key, keys)
 
 
-def test_a_length_is_measured_copied_and_taken_away(window: MainWindow) -> None:
+def test_a_length_is_measured_copied_and_removed(window: MainWindow) -> None:
     session = window.session
     press(window, Qt.Key.Key_L)
     assert session.tool == "length"
@@ -108,7 +108,7 @@ def test_the_veil_is_switched_on_the_map(window: MainWindow, qtbot: QtBot) -> No
     qtbot.waitUntil(lambda: "8 findings shown" in overview.toolTip())
 
 
-def test_dots_stand_at_the_findings_in_their_colours() -> None:
+def test_dots_are_at_the_findings_in_their_colours() -> None:
     rows = make_rows(3, class_id=[1, 2, 2], y0=[0, 90, 90], y1=[10, 100, 100], x0=[0, 190, 190], x1=[10, 200, 200])
     rows["state"][1] = ReviewState.REJECTED
     image = dots_image(rows, {1: (255, 0, 0), 2: (0, 0, 250)}, (100, 200), grid=(10, 20))
@@ -148,7 +148,7 @@ def test_many_findings_are_counted_elsewhere_and_only_the_newest_count_is_shown(
     qtbot.waitUntil(lambda: overview._dots.pixelColor(*middle).alpha() == 0)
 
 
-def test_the_veil_lies_where_nobody_looked() -> None:
+def test_the_veil_covers_what_was_not_viewed() -> None:
     cells = np.zeros((4, 6), bool)
     cells[1, 2] = True
     image = veil_image(cells)

@@ -101,7 +101,7 @@ def test_another_slide_has_its_own(dock: Any, session: Any, qtbot: Any) -> None:
         ("", None),
     ],
 )
-def test_positions_as_people_write_them(text: str, expected: tuple | None) -> None:
+def test_positions_as_users_write_them(text: str, expected: tuple | None) -> None:
     assert parse_position(text) == (None if expected is None else pytest.approx(expected))
 
 

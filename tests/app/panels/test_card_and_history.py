@@ -1,4 +1,4 @@
-"""The card of one finding and of many; the history that tells who did what."""
+"""The card of one finding and of many; the history that says who did what."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_what_a_detection_says_of_its_pace_counts(qtbot: Any, dock: DetectDock, 
     assert tiles_per_second("abc") == 2.5
 
 
-def test_looking_for_resin_that_fails_says_why_and_can_be_repeated(
+def test_finding_resin_that_fails_says_why_and_can_be_repeated(
     qtbot: Any, dock: DetectDock, session: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
 ) -> None:  # fmt: skip
     finder, card = dock.area.finder, dock.card

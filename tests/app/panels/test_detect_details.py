@@ -155,7 +155,7 @@ def test_a_damaged_map_says_so(qtbot: Any, details: RunDetails, project: Any) ->
     assert not details.score_panel.switch.isEnabled()
 
 
-def test_where_the_canvas_looks_closely_single_cells_are_read(
+def test_when_zoomed_in_single_cells_are_read(
     qtbot: Any, details: RunDetails, project: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("microscope_qc.app.session.score_map.LONGEST_PX", 4)
@@ -254,7 +254,7 @@ def test_what_ends_a_comparison(qtbot: Any, compared: RunDetails, session: Any, 
     assert len(session.shown_rows()) == 12 + 3
 
 
-def test_only_what_both_looked_at_is_compared(qtbot: Any, details: RunDetails, project: Any, session: Any) -> None:
+def test_only_what_both_scanned_is_compared(qtbot: Any, details: RunDetails, project: Any, session: Any) -> None:
     first, second = add_run(project, FIRST_BOXES), add_run(project, FIRST_BOXES, region=[0, 0, 400, 1600])
     add_run(project, FIRST_BOXES, region=[400, 0, 800, 1600])
     details.comparison.start(first.id, second.id)

@@ -107,7 +107,7 @@ def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, p
     assert dock.runs.topLevelItem(0).text(1) == "20"
 
 
-def test_a_finished_detection_is_done_anew_only_when_asked(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
+def test_a_finished_detection_is_repeated_only_when_asked(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
     dock.start.click()
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     dock.start.click()
@@ -264,7 +264,7 @@ def test_pace_and_device_are_said_while_it_runs(qtbot: Any, dock: DetectDock, fa
     qtbot.waitUntil(lambda: not dock.running)
 
 
-def test_the_tick_hides_and_shows_the_findings_of_a_run(qtbot: Any, dock: DetectDock, session: Any) -> None:
+def test_the_check_box_hides_and_shows_the_findings_of_a_run(qtbot: Any, dock: DetectDock, session: Any) -> None:
     from qtpy.QtCore import Qt
 
     before = len(session.shown_rows())
@@ -277,7 +277,7 @@ def test_the_tick_hides_and_shows_the_findings_of_a_run(qtbot: Any, dock: Detect
     assert len(session.shown_rows()) == before + 20
 
 
-def test_a_model_of_ones_own_is_remembered(
+def test_a_model_of_the_users_own_is_remembered(
     qtbot: Any, session: Any, jobs: Any, tmp_path: Any, fake: FakeDetect
 ) -> None:
     own = tmp_path / "my-net"

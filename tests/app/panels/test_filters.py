@@ -82,7 +82,7 @@ def test_finders_are_ticked(button: FilterButton, session: Any, project: Any, tm
     assert session.filter.found_by == frozenset({run.id})
     assert len(session.shown_rows()) == 3
     boxes[run.id].click()
-    assert session.filter.found_by is None  # nothing ticked means all
+    assert session.filter.found_by is None  # nothing checked means all
     assert boxes[0].isChecked() and boxes[run.id].isChecked()
 
 

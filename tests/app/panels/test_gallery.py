@@ -237,7 +237,7 @@ def test_another_slide_starts_a_new_generation_of_crops(qtbot: Any, gallery: Gal
     assert gallery.model.ids == []
 
 
-def test_same_for_all_shows_what_it_would_touch_first(
+def test_judging_similar_findings_shows_them_first(
     qtbot: Any, gallery: GalleryDock, session: Any, project: Any
 ) -> None:
     session.set_filter(class_ids=frozenset([session.classes[0].id]))
@@ -256,9 +256,7 @@ def test_same_for_all_shows_what_it_would_touch_first(
     assert len(titles(project)) == before + 1
 
 
-def test_same_for_all_after_a_rejection_takes_those_the_model_is_less_sure_of(
-    gallery: GalleryDock, session: Any
-) -> None:
+def test_similar_to_a_rejected_finding_are_those_with_less_confidence(gallery: GalleryDock, session: Any) -> None:
     session.set_filter(class_ids=frozenset([session.classes[0].id]))
     gallery.model.set_order("most_confident")
     ids = list(gallery.model.ids)
@@ -272,7 +270,7 @@ def test_same_for_all_after_a_rejection_takes_those_the_model_is_less_sure_of(
     assert set(session.table.get(ids[1:])["reason"].tolist()) == {"preparation artefact"}
 
 
-def test_cancelling_same_for_all_changes_nothing(gallery: GalleryDock, session: Any, project: Any) -> None:
+def test_cancelling_similar_findings_changes_nothing(gallery: GalleryDock, session: Any, project: Any) -> None:
     press(gallery, KEY.Key_Right, KEY.Key_E)
     before = len(titles(project))
     gallery.keys.dialog.reject()
@@ -319,7 +317,7 @@ def test_an_empty_gallery_says_what_to_do_next(qtbot: Any, gallery: GalleryDock,
         gallery.empty.button.click()
 
 
-def test_keys_that_the_person_changed_are_kept_to(gallery: GalleryDock, session: Any, own_settings: Path) -> None:
+def test_keys_that_the_user_changed_are_used(gallery: GalleryDock, session: Any, own_settings: Path) -> None:
     own_settings.mkdir(exist_ok=True)
     (own_settings / "settings.json").write_text(json.dumps({"shortcuts": {"review.confirm": ["K"]}}))
     gallery.keys.load_keys()

@@ -48,7 +48,7 @@ def chosen(view: GridView) -> list[int]:
     return sorted(index.row() for index in view.selectionModel().selectedRows())
 
 
-def test_every_place_belongs_to_the_cell_that_lies_there(qtbot: Any) -> None:
+def test_every_place_belongs_to_the_cell_at_that_place(qtbot: Any) -> None:
     view = shown(qtbot, 1000)
     view.verticalScrollBar().setValue(333)
     model = view.model()
@@ -60,7 +60,7 @@ def test_every_place_belongs_to_the_cell_that_lies_there(qtbot: Any) -> None:
     assert list(view.rows_in(QRect(0, 0, 1, 1))) == [333 // 40 * view.columns()]
 
 
-def test_only_cells_in_sight_are_painted_and_one_that_changed_alone(qtbot: Any) -> None:
+def test_only_visible_cells_are_painted_and_one_that_changed_alone(qtbot: Any) -> None:
     view = shown(qtbot, 100_000)
     assert set(view.delegate.rows) == set(range(4 * view.columns()))
     view.delegate.rows.clear()
@@ -89,7 +89,7 @@ def test_cells_that_come_and_go_are_seen(qtbot: Any) -> None:
     assert view.verticalScrollBar().maximum() == 1000 // view.columns() * 40 - view.viewport().height()
 
 
-def test_a_cell_out_of_sight_is_brought_there(qtbot: Any) -> None:
+def test_a_cell_out_of_view_is_scrolled_to(qtbot: Any) -> None:
     view = shown(qtbot, 1000)
     for row in (999, 500, 3):
         index = view.model().index(row, 0)

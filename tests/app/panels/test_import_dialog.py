@@ -108,7 +108,7 @@ def test_duplicates_are_left_out_when_asked(open_dialog: Any, session: Any, qtbo
     qtbot.waitUntil(lambda: dialog.take.isEnabled() and "Import 1" in dialog.take.text())
 
 
-def test_a_file_that_is_none_says_why(open_dialog: Any, tmp_path: Path) -> None:
+def test_a_broken_file_says_why(open_dialog: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text("{]")
     dialog = open_dialog(path, fails=True)

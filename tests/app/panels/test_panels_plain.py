@@ -18,7 +18,7 @@ from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.geometry import Region
 
 
-def test_what_a_person_drew_counts_as_most_confident() -> None:
+def test_what_a_user_drew_counts_as_most_confident() -> None:
     rows = make_rows(3, id=[1, 2, 3], confidence=[0.2, np.nan, 0.9])
     assert order_rows(rows, "most_confident").tolist() == [1, 2, 0]
     assert order_rows(rows, "least_confident").tolist() == [0, 2, 1]
@@ -43,7 +43,7 @@ def test_stage_positions_take_point_and_comma(text: str, value: float | None) ->
 
 
 @pytest.mark.parametrize("text", ["abc", "1.2.3", "nan", "inf"])
-def test_what_is_no_position_is_refused(text: str) -> None:
+def test_what_is_not_a_position_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_mm(text)
 

@@ -100,7 +100,7 @@ def test_gallery_and_page_are_one_list(qtbot: Any, pane: ReviewPane, session: An
     gallery.close_crops()
 
 
-def test_a_page_that_is_gone_listens_no_more(qtbot: Any, session: Any) -> None:
+def test_a_closed_page_no_longer_listens(qtbot: Any, session: Any) -> None:
     made = ReviewPane(session)
     made.show()
     made.close_crops()

@@ -88,7 +88,7 @@ def test_everything_a_project_tells_is_told_under_the_same_name(session: Any, pr
     assert told == []
 
 
-def test_the_state_is_held_without_the_commands(session: Any) -> None:
+def test_the_state_works_without_the_commands(session: Any) -> None:
     assert isinstance(session, SessionState)
     assert not any(hasattr(SessionState(), name) for name in ("judging", "editing", "navigation", "undoing"))
 

@@ -41,7 +41,7 @@ def test_memory_is_set_by_hand_and_given_back(opened: tuple) -> None:
     assert shared_cache().limit == default_limit()
 
 
-def test_theme_and_looks_are_taken_at_once(opened: tuple) -> None:
+def test_theme_and_zoom_take_effect_at_once(opened: tuple) -> None:
     dialog, settings, themes = opened
     dialog.theme.setCurrentIndex(dialog.theme.findData("dark"))
     assert themes == ["dark"]

@@ -172,7 +172,7 @@ def test_the_map_of_what_was_seen_survives_json(height: int, width: int, views: 
 
 
 @given(st.dictionaries(st.sampled_from(["shape", "cells"]), st.lists(st.integers(0, 9)) | st.text(max_size=30)))
-def test_cells_from_strangers_are_refused(values: dict) -> None:
+def test_cells_from_untrusted_files_are_refused(values: dict) -> None:
     with pytest.raises(InputError):
         SeenMap((100, 100)).take_dict(values)
 
