@@ -12,6 +12,7 @@ import numpy as np
 from qtpy.QtCore import Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
@@ -27,7 +28,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.export_kinds import BUTTONS, file_name, job_of, other_exports, why_not
 from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.app.widgets.stage_choice import StageChoice
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import BoxFilter, ReviewState
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
 
@@ -87,6 +88,7 @@ class ExportButtons(QWidget):
         self.buttons: dict[str, QPushButton] = {}
         self.what = note()
         self.stage = StageChoice(session, settings, save=save)
+        self.only_shown = QCheckBox("Only what is shown")
         self.done = sentence()
         self.open_folder = QPushButton("Open folder")
         self.other = QPushButton("Other format")
@@ -101,6 +103,7 @@ class ExportButtons(QWidget):
     def _build(self) -> None:
         grid = QGridLayout()
         grid.setSpacing(6)
+        self.only_shown.toggled.connect(self.refresh)
         for place, known in enumerate(BUTTONS):
             button = QPushButton(known.text)
             button.setIcon(theme.icon(known.icon))
@@ -126,6 +129,7 @@ class ExportButtons(QWidget):
         column.setSpacing(6)
         column.addWidget(self.what)
         column.addWidget(self.stage)
+        column.addWidget(self.only_shown)
         column.addLayout(grid)
         column.addLayout(last)
 
@@ -160,14 +164,34 @@ class ExportButtons(QWidget):
             reason = why_not(export_named(name), self._session, aligned=aligned, chosen=chosen)
             button.setEnabled(not reason)
             button.setToolTip(reason)
+        self._refresh_shown()
+        self.what.setText(self._what(chosen))
+
+    def _refresh_shown(self) -> None:
+        """Offer to leave out what the view filter hides, where it hides something."""
+        session = self._session
+        why = "" if session.project is None or session.project.filters.current != BoxFilter() else "No filter is on."
+        if not why and not session.can_write:
+            why = "The filter of a project that is open for reading is not stored, so no export can use it."
+        self.only_shown.setEnabled(session.project is not None and not why)
+        if why:
+            self.only_shown.setChecked(False)
+        tip = "Annotations leave out what the filter hides; report, overview and stage files are the same either way"
+        self.only_shown.setToolTip(why or tip)
+
+    def _what(self, chosen: int) -> str:
+        """What would be written of the slide on screen."""
         rows = self._session.table.rows
-        # what is shown may be less: neither filter nor comparison limits an export
-        passing = self._session.inclusion.mask(rows, rejected=True)
-        rejected = int(np.count_nonzero(passing & (rows["state"] == ReviewState.REJECTED)))
+        counted = self._session.inclusion.mask(rows, rejected=True)
+        rejected = int(np.count_nonzero(counted & (rows["state"] == ReviewState.REJECTED)))
+        count = things(int(np.count_nonzero(counted)), "finding")
         text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen finding')}. "
-        text += f"The others: the {things(int(np.count_nonzero(passing)), 'finding')} that count"
-        text += f" (the report without the {rejected} rejected)." if rejected else "."
-        self.what.setText(text)
+        without = f" (the report without the {rejected} rejected)" if rejected else ""
+        if not self.only_shown.isChecked():
+            return f"{text}The others: the {count} that count{without}."
+        # a comparison shows less than the filter does; it limits no export
+        shown = things(int(np.count_nonzero(counted & self._session.filter.mask(rows))), "finding")
+        return f"{text}Annotations: the {shown} that the filter shows, of {count} that count{without}."
 
     def export(self, name: str) -> None:
         """Ask where, then write the export of this name in the background."""
@@ -195,7 +219,7 @@ class ExportButtons(QWidget):
         if self._session.can_write and _is_worth_keeping(path.parent):
             project.settings.set(FOLDER, str(path.parent))
         self._jobs.run(
-            job_of(export, self._session, path, self.stage.options()),
+            job_of(export, self._session, path, self.stage.options(), shown_only=self.only_shown.isChecked()),
             f"Writing {path.name}",
             on_done=lambda _result: self._on_done(path),
             on_failed=lambda error: self._on_failed(path, error),

@@ -70,8 +70,10 @@ def why_not(export: Export, session: Session, *, aligned: bool, chosen: int) -> 
     return ""
 
 
-def job_of(export: Export, session: Session, path: Path, stage: StageOptions) -> Job[Written]:
-    """Job that writes an export to ``path``.
+def job_of(
+    export: Export, session: Session, path: Path, stage: StageOptions, *, shown_only: bool = False
+) -> Job[Written]:
+    """Job that writes an export to ``path``; with ``shown_only`` without what the view filter hides.
 
     Everything that belongs to the window's thread is read here; the generator may run in another thread.
     """
@@ -81,7 +83,10 @@ def job_of(export: Export, session: Session, path: Path, stage: StageOptions) ->
     if project is None or slide is None:
         raise ValueError("nothing is open")
     options = ExportOptions(
-        slide_id=slide.id if about_the_slide(export) else None, chosen_only=export.needs == "chosen", stage=stage
+        slide_id=slide.id if about_the_slide(export) else None,
+        chosen_only=export.needs == "chosen",
+        shown_only=shown_only,
+        stage=stage,
     )
     return _reading(project.path, path, export, options.only(export.takes))
 
