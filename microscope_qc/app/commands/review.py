@@ -127,7 +127,7 @@ ACTIONS = (
     ),
     Action(
         "review.similar",
-        "Same for similar findings…",
+        "Apply to similar findings…",
         "Review",
         _same_for_similar,
         REVIEW_KEYS["review.similar"],

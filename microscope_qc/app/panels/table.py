@@ -33,7 +33,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.core.boxes import BoxChange
-from microscope_qc.core.wording import confidence_text, count_text, number_text, rounded_text, state_text
+from microscope_qc.core.wording import confidence_text, count_text, number_text, rounded_text, state_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -342,10 +342,13 @@ class TableDock(QWidget):
         self._take_selection()
 
     def _count(self) -> None:
-        shown, total = self.model.rowCount(), len(self._session.table)
-        words = f"{count_text(shown)} findings" if shown == total else (
-            f"{count_text(shown)} of {count_text(total)} findings pass the filter"
-        )  # fmt: skip
+        shown = self.model.rowCount()
+        total = int(np.count_nonzero(self._session.inclusion.mask(self._session.table.rows, rejected=True)))
+        words = things(shown, "finding")
+        if self._session.shown.limited:
+            words += " in the comparison"
+        elif shown != total:
+            words = f"{count_text(shown)} of {things(total, 'finding')} pass the filter"
         self.show_all.setVisible(self._session.filter_active)
         self._counts.setText(
             words if self._session.slide is not None else "Open a slide: its findings are listed here."

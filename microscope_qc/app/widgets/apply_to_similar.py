@@ -42,7 +42,7 @@ class SimilarDialog(QDialog):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("similarDialog")
-        self.setWindowTitle("Same for similar findings")
+        self.setWindowTitle("Apply to similar findings")
         self._session = session
         model = session.findings
         current = session.selection.current

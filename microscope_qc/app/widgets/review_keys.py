@@ -33,7 +33,7 @@ HINTS = (
     ("1–9, 0", "class"),
     ("S", "SEM"),
     ("U", "unreviewed"),
-    ("E", "same for similar"),
+    ("E", "apply to similar"),
     ("← →", "previous, next"),
 )
 """Key and word, as shown at the bottom of the review page."""

@@ -142,3 +142,20 @@ def test_gallery_and_table_follow_the_same_filter(session: Any, qtbot: Any) -> N
     QTest.mouseClick(table.show_all, LEFT)
     assert len(gallery.model.ids) == 12
     gallery.close_crops()
+
+
+def test_the_table_counts_only_findings_above_the_confidence_limit(session: Any, qtbot: Any) -> None:
+    table = TableDock(session)
+    qtbot.addWidget(table)
+    table.resize(1366, 240)
+    table.show()
+    confidence = np.sort(session.table.rows["confidence"])
+    session.set_confidence_limit(float(confidence[4:6].mean()))
+    qtbot.waitUntil(lambda: table.model.rowCount() == 7)
+    assert table._counts.text() == "7 findings", "those below the limit are not hidden by the filter"
+    wide = float(np.sort(longest_um(session))[-1])
+    session.set_filter(size_um=(0.0, wide - 1e-3))
+    shown = len(session.shown_rows())
+    assert 0 < shown < 7
+    qtbot.waitUntil(lambda: table.model.rowCount() == shown)
+    assert table._counts.text() == f"{shown} of 7 findings pass the filter"

@@ -83,7 +83,7 @@ class ClassesDock(QWidget):
 
     def _new_row(self) -> QHBoxLayout:
         self.new_name = QLineEdit()
-        self.new_name.setPlaceholderText("New class: its name")
+        self.new_name.setPlaceholderText("New class name")
         self.new_code = QLineEdit()
         self.new_code.setPlaceholderText("Code")
         self.new_code.setFixedWidth(56)

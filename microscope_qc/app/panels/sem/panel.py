@@ -313,7 +313,7 @@ class SemDock(QWidget):
             if outside:
                 text += f" {things(outside, 'finding')} outside the marks (orange): the error grows quickly there."
         if rejected:
-            text += f" {things(rejected, 'chosen finding')} left out, because rejected."
+            text += f" {things(rejected, 'chosen finding')} left out (rejected)."
         self.travel_note.setText(text)
         self.travel_table.setVisible(len(rows) > 0)
         self.exports.refresh()
