@@ -43,12 +43,15 @@ def newest(window: MainWindow) -> str:
 def rest_at(window: MainWindow, y: float, x: float) -> None:
     """Move the mouse to a slide position."""
     native, place = window.canvas.picture.native, point(window, y, x)
-    if (mouse := window.canvas.input.hand) is not None and (round(mouse.x), round(mouse.y)) == (place.x(), place.y()):
+    if (mouse := window.canvas.input.pointer) is not None and (round(mouse.x), round(mouse.y)) == (
+        place.x(),
+        place.y(),
+    ):
         QTest.mouseMove(native, place + QPoint(3, 3))
     QTest.mouseMove(native, place)
 
     def arrived() -> bool:
-        mouse = window.canvas.input.hand
+        mouse = window.canvas.input.pointer
         return mouse is not None and (round(mouse.x), round(mouse.y)) == (place.x(), place.y())
 
     for _ in range(2000):

@@ -11,11 +11,11 @@ from qtpy.QtCore import QPointF, Qt, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
-from microscope_qc.app.canvas.hand_input import HandInput
 from microscope_qc.app.canvas.hover import HoverCard
 from microscope_qc.app.canvas.legend import Legend
 from microscope_qc.app.canvas.overlay import Overlay
 from microscope_qc.app.canvas.overview.overview import OverviewMap
+from microscope_qc.app.canvas.pointer_input import PointerInput
 from microscope_qc.app.canvas.slide_picture import SlidePicture
 from microscope_qc.app.canvas.tools import Box, Tools
 from microscope_qc.app.canvas.view import View
@@ -65,7 +65,7 @@ class Canvas(QWidget):
         self._thumbnail: tuple[Mosaic, np.ndarray] | None = None
         self._kept: dict[int, View] = {}
         self._shown_slide: int | None = None
-        self.input = HandInput(self, session, self.tools, self.hover, native)
+        self.input = PointerInput(self, session, self.tools, self.hover, native)
         self.input.cursor_moved.connect(self.cursor_moved)
         self.input.menu_requested.connect(self.menu_requested)
         self.input.box_activated.connect(self.box_activated)
@@ -152,7 +152,7 @@ class Canvas(QWidget):
 
     def place_under_mouse(self) -> tuple[float, float]:
         """Slide y, x under the mouse; the middle of the view while the mouse is elsewhere."""
-        view, mouse = self.view, self.input.hand
+        view, mouse = self.view, self.input.pointer
         return (view.y, view.x) if mouse is None else view.to_slide(mouse.x, mouse.y)
 
     def zoom_by(self, factor: float) -> None:
@@ -197,7 +197,7 @@ class Canvas(QWidget):
             moved = view.fitted(*area, margin=6.0 if side < SMALLEST_POINTS else 1.3)
         self.set_view(moved)
 
-    def give_up(self) -> bool:
+    def cancel_gesture(self) -> bool:
         """Cancel the current gesture; returns whether there was one."""
         self.update_later()
         return self.tools.cancel()

@@ -52,7 +52,7 @@ class Overlay(QWidget):
             paint(painter, self.view)
         self._paint_marks(painter)
         self._paint_measurement(painter)
-        self._paint_hand(painter)
+        self._paint_gesture(painter)
         self._paint_scale_bar(painter)
         painter.end()
 
@@ -115,7 +115,7 @@ class Overlay(QWidget):
             tag = self._tag(mark.name, MARK_COLOUR.name())
             painter.drawPixmap(QPointF(x + 12, y - tag.height() / tag.devicePixelRatio() - 2), tag)
 
-    def _paint_hand(self, painter: QPainter) -> None:
+    def _paint_gesture(self, painter: QPainter) -> None:
         if self._tools.band is not None:
             painter.setPen(QPen(WHITE, 1, Qt.PenStyle.DashLine))
             painter.setBrush(QColor(255, 255, 255, 28))

@@ -33,7 +33,7 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class Pointer:
     """A press, move or release of the mouse: its position on screen, and the keys held."""
 
     x: float
@@ -58,8 +58,8 @@ class Tools:
         self.line: Box | None = None  # start and end of a measured line, y, x each
         # "", "press", "pan", "draw", "mark", "measure", "length", "grey", "band", "move", "move-all" or "resize"
         self.gesture = ""
-        self._start = Hand(0, 0)
-        self._last = Hand(0, 0)
+        self._start = Pointer(0, 0)
+        self._last = Pointer(0, 0)
         self._hit: int | None = None
         self._edited: Box = (0, 0, 0, 0)
         self._edited_rows = np.empty(0, BOX_DTYPE)
@@ -68,9 +68,9 @@ class Tools:
 
     # -- what is under the mouse -------------------------------------------------------------------------------------
 
-    def box_at(self, hand: Hand) -> int | None:
+    def box_at(self, pointer: Pointer) -> int | None:
         """Shown box at a point on screen, with a margin, so that small boxes are easy to hit."""
-        y, x = self.view.to_slide(hand.x, hand.y)
+        y, x = self.view.to_slide(pointer.x, pointer.y)
         return self._boxes.at(y, x, margin_px=3.0 / self.view.zoom)
 
     def editable_box(self) -> Box | None:
@@ -85,23 +85,23 @@ class Tools:
         side = max(box[2] - box[0], box[3] - box[1]) * self.view.zoom
         return box if side >= 2 * HANDLE_POINTS else None
 
-    def handle_at(self, hand: Hand) -> tuple[int, int] | None:
+    def handle_at(self, pointer: Pointer) -> tuple[int, int] | None:
         """Handle under the mouse as (-1, 0, 1) for top, middle, bottom and the same for left to right."""
         box = self.editable_box()
         if box is None:
             return None
         for vertical, horizontal, x, y in handle_places(box, self.view):
-            if abs(hand.x - x) <= HANDLE_POINTS and abs(hand.y - y) <= HANDLE_POINTS:
+            if abs(pointer.x - x) <= HANDLE_POINTS and abs(pointer.y - y) <= HANDLE_POINTS:
                 return vertical, horizontal
         return None
 
-    def cursor(self, hand: Hand) -> str:
+    def cursor(self, pointer: Pointer) -> str:
         """Name of the mouse cursor: "arrow", "cross", "move", "hand" or "resize-" with the handle's direction."""
         if self.gesture == "pan":
             return "hand"
         if self.gesture in {"move", "move-all"}:
             return "move"
-        handle = self.handle_at(hand) if self.gesture in {"", "press"} else None
+        handle = self.handle_at(pointer) if self.gesture in {"", "press"} else None
         if self.gesture == "resize":
             handle = self._grip
         if handle is not None:
@@ -113,79 +113,79 @@ class Tools:
             return "resize-fall" if vertical == horizontal else "resize-rise"
         if self._session.tool != "select":
             return "cross"
-        hit = self.box_at(hand)
+        hit = self.box_at(pointer)
         if hit is not None and hit in self._session.selection and self._session.can_write:
             return "move"
         return "arrow"
 
     # -- the gesture -------------------------------------------------------------------------------------------------
 
-    def press(self, hand: Hand, *, pan: bool = False) -> None:
+    def press(self, pointer: Pointer, *, pan: bool = False) -> None:
         """Begin a gesture with a button; ``pan`` for the middle button or with Space held."""
-        self._start = self._last = hand
+        self._start = self._last = pointer
         self._hit = None
         if pan:
             self.gesture = "pan"
             return
-        handle = self.handle_at(hand)
+        handle = self.handle_at(pointer)
         box = self.editable_box()
-        if handle is not None and box is not None and not hand.ctrl:
+        if handle is not None and box is not None and not pointer.ctrl:
             self.gesture, self._grip, self._edited = "resize", handle, box
             self._take_box(box)
             return
         tool = self._session.tool
-        if tool == "select" or hand.ctrl:
-            self._hit = None if hand.ctrl else self.box_at(hand)
-            self.gesture = "band" if hand.ctrl else "press"
+        if tool == "select" or pointer.ctrl:
+            self._hit = None if pointer.ctrl else self.box_at(pointer)
+            self.gesture = "band" if pointer.ctrl else "press"
         else:
             self.gesture = tool
 
-    def move(self, hand: Hand) -> None:
+    def move(self, pointer: Pointer) -> None:
         """Continue the gesture: the mouse moves with the button down."""
-        if self.gesture == "press" and self._moved(hand):
+        if self.gesture == "press" and self._moved(pointer):
             self._begin_drag()
         if self.gesture == "pan":
-            self.view = self.view.panned(hand.x - self._last.x, hand.y - self._last.y)
+            self.view = self.view.panned(pointer.x - self._last.x, pointer.y - self._last.y)
         elif self.gesture == "draw":
-            self.ghost = self._clipped(self._dragged(hand))
+            self.ghost = self._clipped(self._dragged(pointer))
         elif self.gesture == "band":
-            self.band = self._dragged(hand)
+            self.band = self._dragged(pointer)
         elif self.gesture == "measure":
-            self.line = (*self.view.to_slide(self._start.x, self._start.y), *self.view.to_slide(hand.x, hand.y))
-        elif self.gesture == "length" and self._moved(hand):
-            self._session.slide_view.set_measurement(self._measured(hand))
+            self.line = (*self.view.to_slide(self._start.x, self._start.y), *self.view.to_slide(pointer.x, pointer.y))
+        elif self.gesture == "length" and self._moved(pointer):
+            self._session.slide_view.set_measurement(self._measured(pointer))
         elif self.gesture in {"move", "resize"}:
-            self.ghost = self._edited_box(hand)
+            self.ghost = self._edited_box(pointer)
         elif self.gesture == "move-all":
-            self._shift = self._session.editing.possible_move(self._edited_rows, *self._drag_px(hand))
+            self._shift = self._session.editing.possible_move(self._edited_rows, *self._drag_px(pointer))
             self._boxes.shift_selected(*self._shift)
-        self._last = hand
+        self._last = pointer
 
-    def release(self, hand: Hand) -> None:
+    def release(self, pointer: Pointer) -> None:
         """Finish the gesture: it becomes one command."""
         gesture, self.gesture = self.gesture, ""
         ghost, band, line, shift = self.ghost, self.band, self.line, self._shift
         hidden = self._boxes.hidden_id
         self._drop()
         if gesture == "press":
-            self._click(hand)
+            self._click(pointer)
         elif gesture == "draw":
-            if ghost is not None and self._moved(hand) and _large_enough(ghost):
+            if ghost is not None and self._moved(pointer) and _large_enough(ghost):
                 self._session.editing.draw(*ghost)
-            elif not self._moved(hand):
-                self._draw_click(hand)
+            elif not self._moved(pointer):
+                self._draw_click(pointer)
         elif gesture == "mark":
-            y, x = self.view.to_slide(hand.x, hand.y)
+            y, x = self.view.to_slide(pointer.x, pointer.y)
             self._session.mark_placed.emit(y, x)
         elif gesture == "grey":
-            y, x = self.view.to_slide(hand.x, hand.y)
+            y, x = self.view.to_slide(pointer.x, pointer.y)
             self._session.slide_view.grey_place_picked.emit(y, x, GREY_POINTS / self.view.zoom)
         elif gesture == "length":
-            self._session.slide_view.set_measurement(self._measured(hand) if self._moved(hand) else None)
-        elif gesture == "measure" and line is not None and self._moved(hand):
+            self._session.slide_view.set_measurement(self._measured(pointer) if self._moved(pointer) else None)
+        elif gesture == "measure" and line is not None and self._moved(pointer):
             self._session.line_drawn.emit(math.hypot(line[2] - line[0], line[3] - line[1]))
         elif gesture == "band" and band is not None:
-            self._select_band(band, add=hand.shift)
+            self._select_band(band, add=pointer.shift)
         elif gesture == "move-all":
             self._session.editing.move_by(self._edited_rows["id"].copy(), *shift)
         elif gesture in {"move", "resize"} and ghost is not None and ghost != self._edited and hidden is not None:
@@ -200,10 +200,10 @@ class Tools:
         self._drop()
         return running
 
-    def _measured(self, hand: Hand) -> Measurement:
+    def _measured(self, pointer: Pointer) -> Measurement:
         """The line from the press to the mouse; with Shift at a multiple of 15 degrees on screen."""
-        dx, dy = hand.x - self._start.x, hand.y - self._start.y
-        if hand.shift:
+        dx, dy = pointer.x - self._start.x, pointer.y - self._start.y
+        if pointer.shift:
             angle = round(math.degrees(math.atan2(dy, dx)) / TURN_DEG) * TURN_DEG
             uy, ux = math.sin(math.radians(angle)), math.cos(math.radians(angle))
             along = dx * ux + dy * uy
@@ -225,8 +225,8 @@ class Tools:
         self._boxes.hidden_id = self._session.selection.current
         self._boxes.restyle()
 
-    def _moved(self, hand: Hand) -> bool:
-        return max(abs(hand.x - self._start.x), abs(hand.y - self._start.y)) >= CLICK_POINTS
+    def _moved(self, pointer: Pointer) -> bool:
+        return max(abs(pointer.x - self._start.x), abs(pointer.y - self._start.y)) >= CLICK_POINTS
 
     def _begin_drag(self) -> None:
         selection = self._session.selection
@@ -242,23 +242,23 @@ class Tools:
         self.gesture = "move"
         self._take_box(self._edited)
 
-    def _draw_click(self, hand: Hand) -> None:
+    def _draw_click(self, pointer: Pointer) -> None:
         """Draw a box of the default size of the class; without one, or on a box of this class, select."""
         session = self._session
-        self._hit = self.box_at(hand)
+        self._hit = self.box_at(pointer)
         same = self._hit is not None and session.table.get([self._hit])["class_id"][0] == session.draw_class_id
-        box = None if same or hand.shift else session.editing.click_box(*self.view.to_slide(hand.x, hand.y))
+        box = None if same or pointer.shift else session.editing.click_box(*self.view.to_slide(pointer.x, pointer.y))
         if box is not None:
             session.editing.draw(*box)
         else:
-            self._click(hand)
+            self._click(pointer)
 
-    def _click(self, hand: Hand) -> None:
+    def _click(self, pointer: Pointer) -> None:
         selection = self._session.selection
         if self._hit is None:
-            if not hand.shift:
+            if not pointer.shift:
                 selection.clear()
-        elif hand.shift:
+        elif pointer.shift:
             selection.toggle(self._hit)
         else:
             selection.set([self._hit], current=self._hit)
@@ -270,15 +270,15 @@ class Tools:
             ids = np.union1d(ids, self._session.selection.ids)
         self._session.selection.set(ids)
 
-    def _dragged(self, hand: Hand) -> Box:
+    def _dragged(self, pointer: Pointer) -> Box:
         ya, xa = self.view.to_slide(self._start.x, self._start.y)
-        yb, xb = self.view.to_slide(hand.x, hand.y)
+        yb, xb = self.view.to_slide(pointer.x, pointer.y)
         return min(ya, yb), min(xa, xb), max(ya, yb), max(xa, xb)
 
-    def _drag_px(self, hand: Hand) -> tuple[float, float]:
+    def _drag_px(self, pointer: Pointer) -> tuple[float, float]:
         """Whole slide pixels from the press to the mouse, y and x."""
         ya, xa = self.view.to_slide(self._start.x, self._start.y)
-        yb, xb = self.view.to_slide(hand.x, hand.y)
+        yb, xb = self.view.to_slide(pointer.x, pointer.y)
         return float(round(yb - ya)), float(round(xb - xa))
 
     def _clipped(self, box: Box) -> Box:
@@ -287,8 +287,8 @@ class Tools:
         y0, x0, y1, x1 = (float(round(value)) for value in box)
         return min(max(y0, 0), height), min(max(x0, 0), width), min(max(y1, 0), height), min(max(x1, 0), width)
 
-    def _edited_box(self, hand: Hand) -> Box:
-        dy, dx = self._drag_px(hand)
+    def _edited_box(self, pointer: Pointer) -> Box:
+        dy, dx = self._drag_px(pointer)
         y0, x0, y1, x1 = self._edited
         if self.gesture == "move":
             height, width = self._session.slide.shape_px if self._session.slide is not None else (y1, x1)

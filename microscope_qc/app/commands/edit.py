@@ -123,7 +123,7 @@ def _select_all(context: Context) -> None:
 def _select_none(context: Context) -> None:
     """Cancel a gesture, else remove the measured line, else put the tool away, else clear the selection."""
     session = context.session
-    if context.canvas.give_up():
+    if context.canvas.cancel_gesture():
         return
     if session.slide_view.measurement is not None:
         session.slide_view.set_measurement(None)

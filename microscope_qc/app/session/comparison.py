@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import RunRecord
 
 BOTH, FIRST, SECOND = PARTS = ("both", "first", "second")
-BESIDE = "beside"
+UNCOMPARED = "uncompared"
 """What one of the two found outside the scan area of the other."""
 _NUMBERS = {BOTH: 1, FIRST: 2, SECOND: 3}
 _TWIN = 4
 """The second detection's box of a finding that both have."""
-_BESIDE = 5, 6
+_UNCOMPARED = 5, 6
 """Findings of the first and of the second detection that are not compared."""
 LATER_MS = 150
 """Delay before findings are matched again after the confidence or the findings changed."""
@@ -46,7 +46,7 @@ class Comparison(QObject):
         self.shown_parts: set[str] = set(PARTS)
         self.counts: dict[str, int] | None = None
         self.found: tuple[int, int] | None = None
-        self.beside: tuple[int, int] = (0, 0)
+        self.uncompared: tuple[int, int] = (0, 0)
         self._same_area = True
         self._part_of: np.ndarray | None = None  # a number for each id: 0 is not in any part
         self._generation = 0
@@ -64,7 +64,7 @@ class Comparison(QObject):
     @property
     def partial(self) -> bool:
         """Whether the scan areas differ: only what both scanned is compared."""
-        return not self._same_area or any(self.beside)
+        return not self._same_area or any(self.uncompared)
 
     @property
     def active(self) -> bool:
@@ -91,7 +91,7 @@ class Comparison(QObject):
         self.runs = runs
         self.shown_parts = set(PARTS)
         self.counts = self.found = self._part_of = None
-        self.beside = (0, 0)
+        self.uncompared = (0, 0)
         self.changed.emit()
         self._match()
 
@@ -106,7 +106,7 @@ class Comparison(QObject):
         self.changed.emit()
 
     def show_part(self, part: str, shown: bool) -> None:
-        """Show or hide what both found (``BOTH``), one of them alone (``FIRST``, ``SECOND``), or ``BESIDE``."""
+        """Show or hide what both found (``BOTH``), one of them alone (``FIRST``, ``SECOND``), or ``UNCOMPARED``."""
         wanted = self.shown_parts | {part} if shown else self.shown_parts - {part}
         if wanted != self.shown_parts:
             self.shown_parts = wanted
@@ -157,16 +157,16 @@ class Comparison(QObject):
         if part_of is None:
             self.changed.emit()
             return
-        wanted = np.zeros(_BESIDE[-1] + 1, bool)
+        wanted = np.zeros(_UNCOMPARED[-1] + 1, bool)
         wanted[[_NUMBERS[part] for part in self.shown_parts if part in _NUMBERS]] = True
-        wanted[list(_BESIDE)] = BESIDE in self.shown_parts
+        wanted[list(_UNCOMPARED)] = UNCOMPARED in self.shown_parts
         self._limit(np.flatnonzero(wanted[part_of]))
         rows = self._session.table.rows
         ids = rows["id"][self._session.shown.passes(rows, limited=False)]
         counts = np.bincount(part_of[ids[ids < len(part_of)]], minlength=len(wanted)).tolist()
         self.counts = {part: counts[number] for part, number in _NUMBERS.items()}
         self.found = self.counts[BOTH] + self.counts[FIRST], counts[_TWIN] + self.counts[SECOND]
-        self.beside = counts[_BESIDE[0]], counts[_BESIDE[1]]
+        self.uncompared = counts[_UNCOMPARED[0]], counts[_UNCOMPARED[1]]
         self.changed.emit()
 
     def _limit(self, ids: np.ndarray | None) -> None:
@@ -217,5 +217,5 @@ def _parts(
     part_of[found.both[:, 1]] = _TWIN
     part_of[found.only_first] = _NUMBERS[FIRST]
     part_of[found.only_second] = _NUMBERS[SECOND]
-    part_of[found.beside_first], part_of[found.beside_second] = _BESIDE
+    part_of[found.beside_first], part_of[found.beside_second] = _UNCOMPARED
     return part_of

@@ -281,17 +281,21 @@ def test_findings_where_the_other_did_not_scan_are_counted_and_shown_when_asked(
     qtbot.addWidget(strip)
     strip.show()
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 2, FIRST: 1, SECOND: 0})
-    assert comparison.beside == (1, 1) and comparison.found == (3, 2)
+    assert comparison.uncompared == (1, 1) and comparison.found == (3, 2)
     assert strip.first.text().endswith(": 3 findings + 1 where only A scanned")
     assert strip.second.text().endswith(": 2 findings + 1 where only B scanned")
     assert [y for y, _ in shown_places(session)] == [100, 300, 500], "what cannot be compared is not shown"
-    assert strip.beside.isVisible() and strip.beside.text() == "Not compared  2" and not strip.beside.isChecked()
-    strip.beside.click()
+    assert (
+        strip.uncompared.isVisible()
+        and strip.uncompared.text() == "Not compared  2"
+        and not strip.uncompared.isChecked()
+    )
+    strip.uncompared.click()
     assert [y for y, _ in shown_places(session)] == [100, 300, 500, 700, 900]
     write_mask(second.folder, None)
     comparison.start(first.id, second.id)
     qtbot.waitUntil(lambda: comparison.counts == {BOTH: 2, FIRST: 2, SECOND: 1})
-    assert not strip.beside.isVisible() and not comparison.partial
+    assert not strip.uncompared.isVisible() and not comparison.partial
 
     (second.folder / "mask.json").write_text('{"everything": false}')
     comparison.start(first.id, second.id)

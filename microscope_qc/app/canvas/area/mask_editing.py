@@ -9,7 +9,7 @@ from qtpy.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from microscope_qc.app.base.key_guard import TEXT_FIELDS
-from microscope_qc.app.canvas.area.mask_hand import MaskHand
+from microscope_qc.app.canvas.area.brush_cursor import BrushCursor
 from microscope_qc.app.canvas.area.mask_layer import MaskLayer
 from microscope_qc.app.canvas.area.mask_paint import Cells, MaskPaint
 from microscope_qc.core.area_mask import AreaMask
@@ -49,8 +49,8 @@ class MaskEditing(QObject):
         self._button = Qt.MouseButton.NoButton
         self._passing = self._space = self._ending = False
         self._start = self._last = QPointF()
-        self._hand = MaskHand(self._native)
-        canvas.view_changed.connect(self._hand.update)
+        self._cursor = BrushCursor(self._native)
+        canvas.view_changed.connect(self._cursor.update)
         # choosing another tool, another slide or another page ends the editing
         for signal in (canvas.session.tool_changed, canvas.session.slide_changed, canvas.session.project_changed):
             signal.connect(self._on_elsewhere)
@@ -70,7 +70,7 @@ class MaskEditing(QObject):
         if slide is None or um is None:
             return
         self._canvas.session.set_tool("select")
-        self._canvas.give_up()
+        self._canvas.cancel_gesture()
         self.paint = MaskPaint(mask)
         self.tool, self.add = tool, add
         smallest = min(side * size for side, size in zip(mask.cell_px, um, strict=True))
@@ -83,7 +83,7 @@ class MaskEditing(QObject):
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         app.focusChanged.connect(self._on_focus_changed)
-        self._hand.begin(self._canvas)
+        self._cursor.begin(self._canvas)
         self._canvas.hover.leave()
         self._native.setFocus()
         self._native.setCursor(Qt.CursorShape.CrossCursor)
@@ -104,7 +104,7 @@ class MaskEditing(QObject):
         app.focusChanged.disconnect(self._on_focus_changed)
         self._on_focus_changed(app.focusWidget(), None)
         self._button, self._passing, self._space = Qt.MouseButton.NoButton, False, False
-        self._hand.end()
+        self._cursor.end()
         self._native.setCursor(Qt.CursorShape.ArrowCursor)
         self.finished.emit()
 
@@ -122,13 +122,13 @@ class MaskEditing(QObject):
         """Choose "brush" or "rectangle", to add area or to leave it out."""
         self.tool, self.add = tool, add
         self.tool_changed.emit()
-        self._show_hand(None)
+        self._show_cursor(None)
 
     def set_brush(self, width_um: float) -> None:
         """Make the brush wider or narrower."""
         self.brush_um = min(max(width_um, self.limits_um[0]), self.limits_um[1])
         self.tool_changed.emit()
-        self._hand.update()
+        self._cursor.update()
 
     def undo(self) -> None:
         """Undo the last step."""
@@ -165,8 +165,8 @@ class MaskEditing(QObject):
         if isinstance(event, QWheelEvent):
             return self._on_wheel(event)
         if kind == QEvent.Type.Leave:
-            self._hand.place = None
-            self._hand.update()
+            self._cursor.place = None
+            self._cursor.update()
         elif kind == QEvent.Type.FocusOut:
             self._space = False
         elif kind == QEvent.Type.Hide:
@@ -201,7 +201,7 @@ class MaskEditing(QObject):
         if self._button != Qt.MouseButton.NoButton:
             self._draw(place)
         else:
-            self._show_hand(place)
+            self._show_cursor(place)
         self._native.setCursor(Qt.CursorShape.CrossCursor)
         self._canvas.hover.leave()
         self._canvas.cursor_moved.emit(*self._canvas.view.to_slide(place.x(), place.y()))
@@ -218,7 +218,7 @@ class MaskEditing(QObject):
                 self._layer.change(self.paint.look, cells)
         self._button = Qt.MouseButton.NoButton
         changed = self.paint.end()
-        self._show_hand(place)
+        self._show_cursor(place)
         if changed:
             self.changed.emit()
 
@@ -233,7 +233,7 @@ class MaskEditing(QObject):
             if cells is not None:
                 self._layer.change(self.paint.look, cells)
         self._last = place
-        self._show_hand(place)
+        self._show_cursor(place)
 
     @property
     def _adds(self) -> bool:
@@ -243,14 +243,14 @@ class MaskEditing(QObject):
     def _slide(self, place: QPointF) -> tuple[float, float]:
         return self._canvas.view.to_slide(place.x(), place.y())
 
-    def _show_hand(self, place: QPointF | None) -> None:
-        hand = self._hand
-        hand.place = place if place is not None else hand.place
-        hand.brush_um = self.brush_um if self.tool == "brush" else 0.0
-        hand.adds = self._adds
+    def _show_cursor(self, place: QPointF | None) -> None:
+        cursor = self._cursor
+        cursor.place = place if place is not None else cursor.place
+        cursor.brush_um = self.brush_um if self.tool == "brush" else 0.0
+        cursor.adds = self._adds
         dragging = self.tool == "rectangle" and self._button != Qt.MouseButton.NoButton
-        hand.corner = self._start if dragging else None
-        hand.update()
+        cursor.corner = self._start if dragging else None
+        cursor.update()
 
     def _drop_stroke(self) -> bool:
         if self.paint is None or self._button == Qt.MouseButton.NoButton:
@@ -259,7 +259,7 @@ class MaskEditing(QObject):
         cells = self.paint.drop()
         if cells is not None:
             self._layer.change(self.paint.look, cells)
-        self._show_hand(None)
+        self._show_cursor(None)
         return True
 
     def _on_wheel(self, event: QWheelEvent) -> bool:
@@ -269,7 +269,7 @@ class MaskEditing(QObject):
             return False
         delta = event.angleDelta().y() or event.angleDelta().x()
         self.set_brush(self.brush_um * WHEEL_STEP**delta)
-        self._show_hand(None)
+        self._show_cursor(None)
         return True
 
     def _on_key(self, watched: QObject, event: QKeyEvent) -> bool:

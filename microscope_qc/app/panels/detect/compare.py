@@ -11,7 +11,7 @@ from superqt import QElidingLabel
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.panels.detect.runs import RunList
-from microscope_qc.app.session.comparison import BESIDE, BOTH, FIRST, SECOND, Comparison
+from microscope_qc.app.session.comparison import BOTH, FIRST, SECOND, UNCOMPARED, Comparison
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text, things
 
@@ -89,8 +89,8 @@ class CompareStrip(QFrame):
         self._comparison = comparison
         self.first, self.second = QElidingLabel(), QElidingLabel()
         self.chips = {part: QPushButton() for part in (BOTH, FIRST, SECOND)}
-        self.beside = QPushButton()
-        self.beside.setToolTip("Findings where only one of the two scanned. Press to show or hide them.")
+        self.uncompared = QPushButton()
+        self.uncompared.setToolTip("Findings where only one of the two scanned. Press to show or hide them.")
         self.end = QPushButton("End comparison")
         self.end.clicked.connect(comparison.end)
         words = QVBoxLayout()
@@ -102,7 +102,7 @@ class CompareStrip(QFrame):
         row.setContentsMargins(12, 4, theme.STEP, 4)
         row.setSpacing(theme.STEP)
         row.addLayout(words, 1)
-        for part, chip in (*self.chips.items(), (BESIDE, self.beside)):
+        for part, chip in (*self.chips.items(), (UNCOMPARED, self.uncompared)):
             chip.setCheckable(True)
             chip.setProperty("segment", True)
             chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -121,13 +121,13 @@ class CompareStrip(QFrame):
         self._refresh_theme()
         found = state.found or (None, None)
         alike = state.runs[0].plan.title == state.runs[1].plan.title
-        for letter, label, run, count, beside in zip(
-            "AB", (self.first, self.second), state.runs, found, state.beside, strict=True
+        for letter, label, run, count, uncompared in zip(
+            "AB", (self.first, self.second), state.runs, found, state.uncompared, strict=True
         ):
             name = run_words(run) if alike else run.plan.title
             words = "…" if count is None else things(count, "finding")
-            if beside:
-                words += f" + {count_text(beside)} where only {letter} scanned"
+            if uncompared:
+                words += f" + {count_text(uncompared)} where only {letter} scanned"
             elif state.partial:
                 words += " where both scanned"
             label.setText(f"{letter}   {name}: {words}")
@@ -144,10 +144,10 @@ class CompareStrip(QFrame):
             chip.setEnabled(state.counts is not None)
             with QSignalBlocker(chip):
                 chip.setChecked(part in state.shown_parts)
-        self.beside.setText(f"Not compared  {count_text(sum(state.beside))}")
-        self.beside.setVisible(any(state.beside))
-        with QSignalBlocker(self.beside):
-            self.beside.setChecked(BESIDE in state.shown_parts)
+        self.uncompared.setText(f"Not compared  {count_text(sum(state.uncompared))}")
+        self.uncompared.setVisible(any(state.uncompared))
+        with QSignalBlocker(self.uncompared):
+            self.uncompared.setChecked(UNCOMPARED in state.shown_parts)
         self.show()
 
     def changeEvent(self, event: QEvent) -> None:

@@ -10,7 +10,7 @@ from qtpy.QtGui import QKeyEvent, QMouseEvent, QNativeGestureEvent, QWheelEvent
 from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.canvas.hover import HoverCard
-from microscope_qc.app.canvas.tools import Hand, Tools
+from microscope_qc.app.canvas.tools import Pointer, Tools
 from microscope_qc.app.canvas.view import View
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Viewport(Protocol):
         """Redraw soon."""
 
 
-class HandInput(QObject):
+class PointerInput(QObject):
     """Watches the widget that napari draws on.
 
     ``cursor_moved`` carries slide y, x (NaN when the mouse has left), ``menu_requested`` a global position,
@@ -72,7 +72,7 @@ class HandInput(QObject):
         super().__init__(native)
         self._viewport, self._session, self._tools, self._hover = viewport, session, tools, hover
         self._native = native
-        self.hand: Hand | None = None
+        self.pointer: Pointer | None = None
         self._space = False
         native.setMouseTracking(True)
         native.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -94,7 +94,7 @@ class HandInput(QObject):
             return False
         if kind == QEvent.Type.Leave:
             self.cursor_moved.emit(math.nan, math.nan)
-            self.hand = None
+            self.pointer = None
             self._hover.leave()
             return False
         if kind == QEvent.Type.FocusOut:
@@ -119,46 +119,46 @@ class HandInput(QObject):
             return True
         viewport, tools = self._viewport, self._tools
         kind = event.type()
-        hand = self.hand = _hand(event)
+        pointer = self.pointer = _pointer(event)
         button = event.button()
         if kind == QEvent.Type.MouseButtonPress:
             self._native.setFocus()
             if button == Qt.MouseButton.RightButton:
-                self._on_right_click(hand, event)
+                self._on_right_click(pointer, event)
             elif button in {Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton}:
-                tools.press(hand, pan=self._space or button == Qt.MouseButton.MiddleButton)
+                tools.press(pointer, pan=self._space or button == Qt.MouseButton.MiddleButton)
         elif kind == QEvent.Type.MouseMove:
             before = viewport.view
-            tools.move(hand)
+            tools.move(pointer)
             if viewport.view is not before:
                 viewport.set_view(viewport.view)
-            y, x = viewport.view.to_slide(hand.x, hand.y)
+            y, x = viewport.view.to_slide(pointer.x, pointer.y)
             self.cursor_moved.emit(y, x)
         elif kind == QEvent.Type.MouseButtonRelease and button != Qt.MouseButton.RightButton:
-            tools.release(hand)
+            tools.release(pointer)
         elif kind == QEvent.Type.MouseButtonDblClick and button == Qt.MouseButton.LeftButton:
-            self._on_double_click(hand)
+            self._on_double_click(pointer)
         if kind == QEvent.Type.MouseMove and not tools.gesture and event.buttons() == Qt.MouseButton.NoButton:
-            self._hover.over(tools.box_at(hand), event.position().toPoint())
+            self._hover.over(tools.box_at(pointer), event.position().toPoint())
         else:
             self._hover.leave()
-        self.set_cursor("open-hand" if self._space and not tools.gesture else tools.cursor(hand))
+        self.set_cursor("open-hand" if self._space and not tools.gesture else tools.cursor(pointer))
         if tools.gesture or kind != QEvent.Type.MouseMove:
             viewport.update_later()
         return True
 
-    def _on_double_click(self, hand: Hand) -> None:
-        hit = self._tools.box_at(hand) if self._session.tool == "select" else None
+    def _on_double_click(self, pointer: Pointer) -> None:
+        hit = self._tools.box_at(pointer) if self._session.tool == "select" else None
         if hit is not None:
             self._session.selection.set([hit], current=hit)
             self._viewport.fit_selection()
             self.box_activated.emit(hit)
         else:
-            self._tools.press(hand)
+            self._tools.press(pointer)
 
-    def _on_right_click(self, hand: Hand, event: QMouseEvent) -> None:
+    def _on_right_click(self, pointer: Pointer, event: QMouseEvent) -> None:
         self._tools.cancel()
-        hit = self._tools.box_at(hand)
+        hit = self._tools.box_at(pointer)
         if hit is not None and hit not in self._session.selection:
             self._session.selection.set([hit], current=hit)
         self.menu_requested.emit(event.globalPosition().toPoint())
@@ -189,9 +189,9 @@ class HandInput(QObject):
         return True
 
 
-def _hand(event: QMouseEvent) -> Hand:
+def _pointer(event: QMouseEvent) -> Pointer:
     place, keys = event.position(), event.modifiers()
-    return Hand(
+    return Pointer(
         place.x(),
         place.y(),
         shift=bool(keys & Qt.KeyboardModifier.ShiftModifier),

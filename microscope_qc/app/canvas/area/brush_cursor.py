@@ -16,7 +16,7 @@ ADDS, LEAVES_OUT = QColor("#ffffff"), QColor("#ffb000")
 SIGN_POINTS = 5.0
 
 
-class MaskHand(QWidget):
+class BrushCursor(QWidget):
     """A transparent sheet over the canvas; the mouse goes through it.
 
     ``place`` is where the mouse is, ``corner`` where a rectangle began; ``brush_um`` is 0 without a brush.
