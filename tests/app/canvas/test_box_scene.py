@@ -18,6 +18,7 @@ from microscope_qc.app.canvas.view import View
 from microscope_qc.app.session.shown import ShownBoxes
 from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable, ReviewState, make_rows
 from microscope_qc.core.defect_class import LI_ION_CLASSES
+from microscope_qc.core.inclusion import Inclusion
 
 CLASSES = [replace(item, id=number) for number, item in enumerate(LI_ION_CLASSES, start=3)]
 SIDE = 4000
@@ -131,8 +132,8 @@ def test_vertices_leave_room_for_frames_that_come() -> None:
 )
 def test_the_shown_boxes_follow_every_change(steps: list[tuple[str, int]]) -> None:
     table = some(60, 6)
-    known = BoxFilter(min_confidence=0.4, class_ids=frozenset({3, 4, 5, 6, 7}))
-    project = SimpleNamespace(filters=SimpleNamespace(current=known))
+    counts, known = Inclusion(confidence_limit=0.4), BoxFilter(class_ids=frozenset({3, 4, 5, 6, 7}))
+    project = SimpleNamespace(filters=SimpleNamespace(current=known), inclusion=SimpleNamespace(current=counts))
     shown = ShownBoxes()
     shown.show(project, 1, table)  # type: ignore[arg-type]
 
@@ -163,8 +164,9 @@ def test_the_shown_boxes_follow_every_change(steps: list[tuple[str, int]]) -> No
             table.reset(some(40, seed).rows.copy())
         if shown._mask is not None:  # it has followed, not started again
             assert np.array_equal(shown._ids, table.rows["id"])
-        assert np.array_equal(shown.mask(), known.mask(table.rows))
-        assert shown.rows()["id"].tolist() == table.rows["id"][known.mask(table.rows)].tolist()
+        expected = counts.mask(table.rows, rejected=True) & known.mask(table.rows)
+        assert np.array_equal(shown.mask(), expected)
+        assert shown.rows()["id"].tolist() == table.rows["id"][expected].tolist()
     with pytest.raises(ValueError, match="read-only"):
         shown.rows()["x0"] = 1
 
