@@ -187,7 +187,7 @@ def test_whole_slide_and_view_ask_nothing_and_say_what_they_did(window: MainWind
     QTest.mouseClick(bar.whole, LEFT)
     assert areas(window)[0].outline.bounds == (0, 0, *SHAPE)
     assert "all of S1, 0.48 mm²" in window.toast.text and "Undo takes it back" in window.toast.text
-    window.canvas.set_view(window.canvas.view.fitted(100, 200, 500, 700))
+    window.canvas.set_view(window.canvas.view.fitted(101.3, 203.7, 503.9, 700.1))
     QTest.mouseClick(bar.view, LEFT)
     y0, x0, y1, x1 = window.canvas.view.bounds
     bounds = areas(window)[1].outline.bounds
@@ -256,6 +256,16 @@ def test_declared_areas_are_outlined_and_can_be_hidden(window: MainWindow, tool:
     qtbot.waitUntil(lambda: greens() == 0)
     window.book.trigger("view.areas")
     qtbot.waitUntil(lambda: greens() > 0)
+
+
+def test_undo_shows_where_the_area_was(window: MainWindow, project: Project, qtbot: QtBot) -> None:
+    window.session.declaring.declare([(50, 50), (50, 150), (150, 150)])
+    window.session.declaring.declare([(900, 1300), (900, 1500), (1100, 1500)])
+    window.canvas.set_view(window.canvas.view.fitted(0, 0, 200, 200))
+    window.session.undoing.undo()
+    y0, x0, y1, x1 = window.canvas.view.bounds
+    assert y0 <= 900 and x0 <= 1300 and y1 >= 1100 and x1 >= 1500
+    assert window.canvas.view.zoom > 1.2, "the other area is not shown with it"
 
 
 def test_what_was_only_viewed_is_never_declared(window: MainWindow, project: Project, qtbot: QtBot) -> None:
