@@ -1,1 +1,1 @@
-"""Order, numbers and scores: what the finds say about a slide and a model about the finds."""
+"""Numbers about findings, in which order they are judged, and how well they agree with the truth."""

@@ -11,7 +11,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """A density with all that belongs to it.
+    """A density with its count, area and interval.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Density:
     interval
         Lower and upper limit per mm2, two-sided 95 %.
     sections
-        Slides that it is made of.
+        Number of slides that it is pooled from.
     """
 
     count: int
@@ -70,7 +70,7 @@ def pooled_density(counts: Sequence[int], areas_mm2: Sequence[float]) -> Density
     Parameters
     ----------
     counts, areas_mm2
-        One of each for every section; areas greater than 0.
+        One of each per section; areas greater than 0.
 
     Notes
     -----

@@ -26,7 +26,7 @@ def _mean(sample: Sample) -> Measured | None:
 
 
 def _box_area(sample: Sample) -> Measured | None:
-    """What boxes cover of the area, in percent; where boxes overlap is counted once."""
+    """Share of the area that boxes cover, in percent; overlaps are counted once."""
     if sample.pixel_size_um is None or not sample.area_mm2:
         return None
     rows = sample.rows_in_area
@@ -36,7 +36,7 @@ def _box_area(sample: Sample) -> Measured | None:
 
 
 def _covered(rows: np.ndarray) -> float:
-    """Area of all boxes together. Only those that meet another are joined: 100,000 would take 13 s."""
+    """Area of all boxes together. Only boxes that meet another are joined: joining 100,000 takes 13 s."""
     import shapely
 
     boxes = shapely.box(rows["x0"], rows["y0"], rows["x1"], rows["y1"])

@@ -1,4 +1,4 @@
-"""Which find a person should look at first."""
+"""The order in which findings are to be judged."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def worst_first(
     """Order box rows from worst to least.
 
     Without limits: class weight, then size, then confidence. With limits (class id to the longest side in um that is
-    still allowed), finds beyond their limit come first, by how far they exceed it.
+    still allowed), findings beyond their limit come first, by how far they exceed it.
 
     Returns
     -------
     ndarray
-        Row numbers, worst first; equal finds stay in the order of their ids.
+        Row numbers, worst first; equal findings stay in the order of their ids.
     """
     numbers, which = np.unique(rows["class_id"], return_inverse=True)
     weight_of = {cls.id: cls.weight for cls in classes}
     weight = np.array([weight_of.get(number, 1.0) for number in numbers.tolist()], float)[which]
     size = size_um(rows, pixel_size_um)
-    confidence = np.nan_to_num(rows["confidence"].astype(float), nan=1.0)  # a person was sure
+    confidence = np.nan_to_num(rows["confidence"].astype(float), nan=1.0)  # drawn by a user, who was sure
     keys = [rows["id"], -confidence, -size, -weight]
     if not limits:
         # weight and size as one number: what rounding makes equal is told apart by the keys themselves

@@ -1,4 +1,4 @@
-"""What a statistic is, and the registry of all there are.
+"""What a statistic is, and the registry of statistics.
 
 A statistic is one number about the findings of a slide, of one class or of all. It sees plain values only, so it can be
 worked out by hand in a test.
@@ -55,7 +55,7 @@ class Measured:
     Attributes
     ----------
     n
-        Number of findings it was worked out from.
+        Number of findings it was computed from.
     interval
         Where the true value lies with 95 % confidence, for a number that estimates one.
     """
@@ -78,11 +78,11 @@ class Statistic:
     title
         For users: "Median of the longer side".
     heading
-        As short as the head of a column: "Median".
+        Short, for the head of a column: "Median".
     unit
-        As it stands in files: "um", "%", "1/mm2"; "" for a plain number.
+        As written in files: "um", "%", "1/mm2"; "" for a plain number.
     of
-        Works it out; None where it is not known.
+        Computes it; None where it is not known.
     digits
         Decimals that users read.
     """
@@ -114,7 +114,7 @@ def _a_statistic(thing: object) -> Statistic:
     if not thing.name or not thing.title or not thing.heading:
         raise ValueError("it has no name, title or heading")
     if not callable(thing.of):
-        raise TypeError("what works it out is not a function")
+        raise TypeError("what computes it is not a function")
     return thing
 
 
@@ -135,12 +135,12 @@ STATISTICS: Registry[Statistic] = Registry(
 
 
 def measured(sample: Sample) -> dict[str, MeasuredJson]:
-    """Work out every statistic; one of a plugin that fails is named and left out from then on."""
+    """Compute every statistic; one of a plugin that fails is named and left out from then on."""
     found = {}
     for name, statistic in STATISTICS.items():
         try:
             found[name] = _as_json(statistic, statistic.of(sample))
-        except Exception as error:  # somebody else's code: whatever it raises, the other numbers are wanted
+        except Exception as error:  # a plugin may raise anything; the other numbers are still wanted
             STATISTICS.drop(name, error)
     return found
 

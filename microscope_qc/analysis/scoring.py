@@ -1,4 +1,4 @@
-"""How well finds agree with the truth."""
+"""How well findings agree with the truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microscope_qc.core.matching import match_by_score
 
 
 def precision_recall(
-    finds: np.ndarray,
+    findings: np.ndarray,
     codes: Sequence[str],
     scores: np.ndarray,
     truth: np.ndarray,
@@ -19,15 +19,15 @@ def precision_recall(
     *,
     iou: float = 0.5,
 ) -> dict[str, Any]:
-    """Match finds with the truth and count.
+    """Match findings with the truth and count.
 
-    Finds are taken strongest first; each takes the free true box of its own class that it overlaps most, if the
+    Findings are taken strongest first; each takes the free true box of its own class that it overlaps most, if the
     intersection over union is at least ``iou`` (the rule of the PASCAL VOC challenge, Everingham et al., IJCV 88 (2010)
     303, with each true box taken once).
 
     Parameters
     ----------
-    finds, truth
+    findings, truth
         (N, 4) and (M, 4) boxes y0, x0, y1, x1.
     codes, truth_codes
         Their classes.
@@ -41,7 +41,7 @@ def precision_recall(
         ``false_positives``, ``missed``, and ``classes`` with the same for each class code.
     """
     names = list(dict.fromkeys([*truth_codes, *codes]))
-    boxes, true_boxes = np.reshape(finds, (-1, 4)), np.reshape(truth, (-1, 4))
+    boxes, true_boxes = np.reshape(findings, (-1, 4)), np.reshape(truth, (-1, 4))
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array([numbers[c] for c in codes], int), np.array([numbers[c] for c in truth_codes], int)
     matched, _ = match_by_score(boxes, np.asarray(scores), true_boxes, iou=iou, classes=classes)

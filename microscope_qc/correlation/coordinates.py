@@ -1,4 +1,4 @@
-"""Stage coordinates as CSV, XLSX and JSON sidecar, for people and for any instrument."""
+"""Stage coordinates as CSV, XLSX and JSON sidecar, for any instrument and to be read."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PER_MM = {"mm": 1.0, "um": 1000.0}
 
 
 def columns(unit: str = "mm") -> list[str]:
-    """Column names; the unit of the stage stands in its names."""
+    """Column names; those of the stage carry its unit."""
     stage = [f"stage_{axis}_{unit}" for axis in "xyz"]
     rest = ["r95_um", "box_w_um", "box_h_um", "px_x", "px_y", "specimen_x_um", "specimen_y_um", "registration_id"]
     return ["defect_id", "class", *stage, *rest]
 
 
 def values(target: Target, targets: TargetList, unit: str = "mm") -> list[Any]:
-    """Values of one line in the order of :func:`columns`; None where something is not known."""
+    """Values of one row in the order of :func:`columns`; None where a value is not known."""
     factor = PER_MM[unit]
     digits = 6 if unit == "mm" else 3  # a nanometre
     z = targets.stage_z_mm
@@ -117,7 +117,7 @@ def _fill(sheet: Any, names: list[str], lines: list[list[Any]], formats: dict[st
 
 
 def alignment_facts(targets: TargetList) -> list[tuple[str, Any]]:
-    """What a person needs to judge the coordinates, as pairs of words and value."""
+    """What a user needs to judge the coordinates, as pairs of title and value."""
     fitted = targets.registration
     facts: list[tuple[str, Any]] = [
         ("Slide", targets.slide_name),

@@ -1,4 +1,4 @@
-"""Tables of EDX compositions, as instruments and people write them, and which defect each line belongs to.
+"""Tables of EDX compositions, written by instruments or by hand, and the defect that each line belongs to.
 
 Two layouts are read: one line per spectrum with a column per element, and blocks of lines per spectrum with the columns
 ``Element``, ``Wt%``, ``Atomic %`` below the spectrum's name (the layout of AZtec's tables).
@@ -199,7 +199,7 @@ def _element_columns(row: Sequence[str]) -> dict[int, tuple[str, str]]:
 
 
 def _stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:
-    """Place and factor to mm of stage x and y; [] when they are not both there."""
+    """Place and factor to mm of stage x and y; [] where one of them is missing."""
     found: list[tuple[int, float]] = []
     for axis in "xy":
         for place, word in enumerate(words):
@@ -222,7 +222,7 @@ class SpectrumMatch:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What belongs together, what could be several defects, and what belongs to none with the reason."""
+    """Spectra with one defect, those that fit several, and those that fit none, with the reason."""
 
     matched: tuple[SpectrumMatch, ...]
     ambiguous: dict[str, tuple[int, ...]]
@@ -253,7 +253,7 @@ def match_spectra(
     registration
         Alignment for positions; None matches by label only.
     rows_aligned
-        Rows of the slide that the alignment is about; None takes ``rows``.
+        Rows of the slide that the alignment belongs to; None takes ``rows``.
     """
     known = {int(number) for number in rows["id"]}
     matched: list[SpectrumMatch] = []
@@ -266,7 +266,7 @@ def match_spectra(
             continue
         if spectrum.stage_mm is None or registration is None:
             missing = "no stage position" if spectrum.stage_mm is None else "no alignment to place it with"
-            reason = f"no defect {number}" if number is not None else "no defect's number"
+            reason = f"no defect {number}" if number is not None else "no defect number"
             unmatched[spectrum.label] = f"{reason}, {missing}"
             continue
         near = _near(spectrum.stage_mm, rows if rows_aligned is None else rows_aligned, registration)
@@ -290,7 +290,7 @@ def _near(stage_mm: tuple[float, float], rows: np.ndarray, registration: Registr
 
 
 def as_json(match: SpectrumMatch, source: str) -> dict[str, Any]:
-    """What the project keeps of a match."""
+    """A match as the project stores it."""
     spectrum = match.spectrum
     return {
         "label": spectrum.label,

@@ -1,4 +1,4 @@
-"""Position lists in documented formats of other programs. Nothing here was tried on an instrument.
+"""Position lists in documented formats of other programs. None of them has been tried on an instrument.
 
 SerialEM navigator (autodoc text, um), Probe for EPMA digitised positions (mm), BigWarp landmarks, useq-schema sequences
 (um), Micro-Manager 2 position lists (um), ImageJ ROI sets (slide pixels).
@@ -19,7 +19,7 @@ from microscope_qc.correlation.targets import Target, TargetList
 
 
 def _label(target: Target) -> str:
-    """Defect number and class without what the formats use themselves."""
+    """Defect number and class without the characters that the formats use themselves."""
     code = "".join(c for c in printable(target.class_code) if c.isprintable() and c not in '"[]=')
     return f"{target.defect_id} {code}".strip()
 
@@ -83,7 +83,7 @@ def write_useq(path: Path | str, targets: TargetList) -> Path:
             position["z"] = round(targets.stage_z_mm * 1000, 3)
         positions.append(position)
     root = {"axis_order": "p", "stage_positions": positions}
-    # one position per line: mappings that hold no others are written in braces
+    # one position per line: innermost mappings are written in braces
     atomic_write(path, yaml.safe_dump(root, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000))
     return Path(path)
 
@@ -138,7 +138,7 @@ def write_imagej(path: Path | str, targets: TargetList) -> Path:
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for target in targets.targets:
             name = _roi_name(target)
-            entry = zipfile.ZipInfo(f"{name}.roi")  # without the time of writing: equal lists make equal files
+            entry = zipfile.ZipInfo(f"{name}.roi")  # without the time of writing, so that equal lists give equal files
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, _roi(target, name), zipfile.ZIP_DEFLATED)
     return Path(path)

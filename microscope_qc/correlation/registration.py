@@ -1,4 +1,4 @@
-"""Where the slide lies on the stage of another microscope, from marks seen in both, and how well that is known.
+"""Position of the slide on the stage of another microscope, from marks seen in both, and its uncertainty.
 
 The chain is slide pixel -> specimen um -> stage. Specimen coordinates run to the right and up (the slide's y is flipped
 here, and only here), so that "mirrored" means that the specimen's sense of rotation changes, not that a picture has
@@ -54,7 +54,7 @@ class Registration:
     sigma_um : float or None
         Error of locating a mark along one axis; None when no degree of freedom is left.
     residuals_um, loo_um : ndarray, shape (n,)
-        Distance at each mark, and at each mark when it is left out of the fit (NaN where that says nothing).
+        Distance at each mark, and at each mark when it is left out of the fit (NaN where that cannot be computed).
     """
 
     model: str
@@ -78,12 +78,12 @@ class Registration:
 
     @property
     def degrees_of_freedom(self) -> int:
-        """Measured numbers less fitted ones; with 0 no check is possible."""
+        """Measured numbers minus fitted ones; with 0 no check is possible."""
         return 2 * self.n - PARAMETERS[self.model]
 
     @property
     def check_possible(self) -> bool:
-        """Whether the marks contradict each other at all when one of them is wrong."""
+        """Whether a wrong mark would show as a contradiction between the marks."""
         return self.degrees_of_freedom > 0
 
     @property
@@ -125,7 +125,7 @@ class Registration:
         return np.stack([-y / self.pixel_size_um[0], x / self.pixel_size_um[1]], axis=1)
 
     def r95_um(self, yx_px: np.ndarray) -> np.ndarray:
-        """Radius (n,) in um around a stage position that holds the true place with 95 %; NaN when not known."""
+        """Radius (n,) in um around a stage position that holds the true place with 95 % confidence, or NaN."""
         points = specimen_um(yx_px, self.pixel_size_um)
         if self.sigma_um is None:
             return np.full(len(points), np.nan)
@@ -145,7 +145,7 @@ class Registration:
             lengths: Floats = np.einsum("ij,jk,ik->i", h, np.linalg.inv(design.T @ design), h)
             return 2 * lengths
         turning: Floats = ((points - centre) ** 2).sum(axis=1) / spread
-        # a rigid map has one number less to get wrong away from the centre: the scale
+        # a rigid map has no scale to get wrong away from the centre
         return 2 / self.n + (1 if self.model == "rigid" else 2) * turning
 
     def outside_marks(self, yx_px: np.ndarray) -> Flags:
@@ -160,7 +160,7 @@ class Registration:
             return np.ones(len(points), bool)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON values, with units in the names."""
+        """All values for JSON, with units in the names."""
         return {
             "version": 1,
             "model": self.model,
@@ -262,9 +262,9 @@ def fit(
         "auto": rigid with two marks, similarity with three to five, affine from six on if it predicts left-out marks
         better.
     mirror
-        Whether the stage shows the specimen mirrored; None tries both and keeps the better one. Two marks cannot tell.
+        Whether the stage shows the specimen mirrored; None tries both and keeps the better one. Two marks do not say.
     repeatability_um
-        How well the stage comes back to a position (root mean square length).
+        How well the stage returns to a position (root mean square length).
 
     Raises
     ------
@@ -320,7 +320,7 @@ def _checked(marks_px: Any, stage_mm: Any, pixel_size_um: tuple[float, float]) -
         raise RegistrationError("Every mark needs a place on the slide and on the stage.", hint="Complete the marks.")
     if len(marks) < 2:
         raise RegistrationError(
-            f"{things(len(marks), 'mark')} cannot say how the slide lies on the stage.",
+            f"{things(len(marks), 'mark')} cannot tell how the slide lies on the stage.",
             hint="Place at least three marks near the corners.",
         )
     if not (np.isfinite(marks).all() and np.isfinite(stage).all()):
@@ -334,11 +334,11 @@ def _checked(marks_px: Any, stage_mm: Any, pixel_size_um: tuple[float, float]) -
 
 
 def _choose_model(model: str, count: int, narrow: bool, mirror: bool | None) -> str:
-    """Return the model of the table, "auto" when left-out marks must decide."""
+    """Return the model for this many marks, "auto" where left-out marks must decide."""
     if model not in ("auto", *PARAMETERS):
         raise RegistrationError(f"There is no model {model!r}.", hint="Choose auto, rigid, similarity or affine.")
     if model == "affine" and (count < 3 or narrow):
-        raise RegistrationError("An affine map needs three marks that do not lie on a line.", hint="Add a mark aside.")
+        raise RegistrationError("An affine map needs three marks that do not lie on a line.", hint="Add one beside it.")
     if mirror is None and model != "affine" and (count == 2 or narrow):
         if count == 2:
             raise RegistrationError(

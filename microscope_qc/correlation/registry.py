@@ -1,4 +1,4 @@
-"""The registry of formats in which stage positions leave."""
+"""The registry of formats for stage positions."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def stage_format(name: str) -> StageFormat:
     Raises
     ------
     InputError
-        When there is none.
+        When there is no such format.
     """
     return STAGE_FORMATS.get(name)

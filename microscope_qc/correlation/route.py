@@ -1,4 +1,4 @@
-"""A short way through the places to visit."""
+"""A short route through the places to visit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ MAX_IMPROVED = 400
 
 
 def short_route(points: np.ndarray, *, start: np.ndarray | None = None) -> np.ndarray:
-    """Order (n,) of points (n, 2) that makes an open way short: nearest neighbour, then 2-opt.
+    """Order (n,) of points (n, 2) that makes a short open route: nearest neighbour, then 2-opt.
 
     Parameters
     ----------
     start
-        Where the way begins, e.g. the first mark; None begins at the first point.
+        Where the route begins, e.g. the first mark; None begins at the first point.
     """
     points = np.asarray(points, float)
     count = len(points)
@@ -33,7 +33,7 @@ def short_route(points: np.ndarray, *, start: np.ndarray | None = None) -> np.nd
 
 
 def route_length(points: np.ndarray, order: np.ndarray, *, start: np.ndarray | None = None) -> float:
-    """Length of the way, in the unit of the points."""
+    """Length of the route, in the unit of the points."""
     way = np.asarray(points, float)[order]
     if start is not None:
         way = np.vstack([np.asarray(start, float), way])
@@ -41,14 +41,14 @@ def route_length(points: np.ndarray, order: np.ndarray, *, start: np.ndarray | N
 
 
 def two_opt(points: np.ndarray, order: np.ndarray, start: np.ndarray | None) -> np.ndarray:
-    """Turn stretches of an open way round as long as that shortens it: the beginning stays, the end is free.
+    """Reverse stretches of an open route until none shortens it any more: the start stays, the end is free.
 
     Parameters
     ----------
     order
-        Way to improve, as numbers of points.
+        Route to improve, as numbers of points.
     start
-        Where the way begins; None begins at the first point of ``order``, which stays first.
+        Where the route begins; None begins at the first point of ``order``, which stays first.
 
     Notes
     -----
@@ -67,7 +67,7 @@ def two_opt(points: np.ndarray, order: np.ndarray, start: np.ndarray | None) -> 
             beyond = np.vstack([ends[1:], ends[-1:]])
             now = np.hypot(*(after - here)) + np.hypot(*(beyond - ends).T)
             turned = np.hypot(*(ends - here).T) + np.hypot(*(beyond - after).T)
-            turned[-1] = np.hypot(*(ends[-1] - here))  # the way ends there: no leg beyond it
+            turned[-1] = np.hypot(*(ends[-1] - here))  # the route ends there: no leg beyond it
             gain = now - turned
             best = int(np.argmax(gain))
             if gain[best] > 1e-9:

@@ -19,7 +19,7 @@ def apply_map(matrix: Floats, points: Floats) -> Floats:
 
 
 def narrowness(points: np.ndarray) -> float:
-    """Spread across over spread along, 0 for points on a line."""
+    """Smaller over larger spread (0 to 1); 0 for points on a line."""
     values = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
     return float(values[1] / values[0])
 
@@ -48,7 +48,7 @@ def solve_handed(model: str, points: np.ndarray, target: np.ndarray, mirror: boo
 
 
 def leave_one_out(model: str, points: np.ndarray, target: np.ndarray, mirror: bool) -> np.ndarray:
-    """Distance (n,) in um at each mark when it takes no part in the fit."""
+    """Distance (n,) in um at each mark when it is left out of the fit."""
     result = np.empty(len(points))
     for left_out in range(len(points)):
         keep = np.arange(len(points)) != left_out

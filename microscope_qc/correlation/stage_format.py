@@ -29,7 +29,7 @@ class StageFormat:
     writer
         The function behind :meth:`write`.
     takes_unit
-        Whether it writes in the unit that is asked for; the others have theirs.
+        Whether it writes in the unit that is asked for; the others have a fixed unit.
     marks_only
         Whether it holds the marks of the alignment, and so needs no position.
     """

@@ -1,4 +1,4 @@
-"""The places to drive to: chosen defects with their stage positions."""
+"""Places to visit on the stage: chosen defects with their stage positions."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def read_brush(values: Any, shape_px: tuple[int, int]) -> Outline:
     Raises
     ------
     ValueError
-        When they do not unpack to a picture of this size, or it is larger than a mask is.
+        When they do not unpack to a picture of this size, or it is larger than any mask.
     """
     height, width = shape_px
     if height * width > LARGEST_PICTURE_PX:

@@ -1,7 +1,7 @@
 """COCO object detection JSON.
 
-``bbox`` is [x, y, width, height] in full-resolution pixels; category names are the class codes; ``score`` stands where
-a model made the box; ``attributes`` hold state, reason, note and choice. Coinciding boxes stay separate annotations.
+``bbox`` is [x, y, width, height] in full-resolution pixels; category names are the class codes; ``score`` is there
+where a model made the box; ``attributes`` hold state, reason, note and choice. Coinciding boxes stay separate.
 """
 
 from __future__ import annotations
@@ -160,14 +160,14 @@ def _sides(bbox: list[Any]) -> tuple[Any, Any, Any, Any]:
     x, y, width, height = bbox
     try:
         if float(width) < 0 or float(height) < 0:
-            return y, x, y, x  # counted as having no area
+            return y, x, y, x  # counted as "no area"
         return y, x, float(y) + float(height), float(x) + float(width)
     except (TypeError, ValueError):
         return None, None, None, None
 
 
 def _outline(segmentation: Any) -> tuple[Sides, Outline | None]:
-    """Sides and outline of polygons or of a mask; a rectangle is a box and needs none."""
+    """Sides and outline of polygons or of a mask; a rectangle is a box and needs no outline."""
     if isinstance(segmentation, dict):
         return outline_of(lambda: read_mask(segmentation))
     if not isinstance(segmentation, list) or not segmentation:

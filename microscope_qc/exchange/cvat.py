@@ -198,7 +198,7 @@ def _outline(shape: Any) -> Outline:
     if shape.tag in ("polygon", "polyline"):
         points = [pair.split(",") for pair in shape.get("points", "").split(";")]
         return polygon_or_line(points, closed=shape.tag == "polygon")
-    names = sorted({key[1:] for key in shape.keys() if key[0] in "xy" and key[1:2] in "tb"})  # noqa: SIM118 - no dict
+    names = sorted({key[1:] for key in shape.keys() if key[0] in "xy" and key[1:2] in "tb"})  # noqa: SIM118 - not a dict
     return Outline.lines([[(float(shape.get(f"y{name}")), float(shape.get(f"x{name}"))) for name in names]])
 
 

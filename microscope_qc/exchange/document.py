@@ -25,8 +25,8 @@ LONGEST_ATTRIBUTES = 10_000
 class Box:
     """One marked defect: half-open, (y, x), in full-resolution pixels of its picture.
 
-    ``score`` is None where a person drew the box. ``attributes`` holds what the file said besides, ``outline`` the
-    shape where it was more than a box.
+    ``score`` is None where a user drew the box. ``attributes`` holds whatever else the file says, ``outline`` the
+    shape where it is more than a box.
     """
 
     class_code: str
@@ -48,7 +48,7 @@ class Box:
 class ImageEntry:
     """One picture and its boxes. ``name`` is a file name without folders.
 
-    ``named`` is False where the file does not say which picture it is about.
+    ``named`` is False where the file does not say which picture it describes.
     """
 
     name: str
@@ -62,7 +62,7 @@ class ImageEntry:
 class Document:
     """Pictures, boxes and classes of one annotation file or folder.
 
-    ``skipped`` counts what could not be taken over, by reason ("no area", "coordinates are no numbers", ...).
+    ``skipped`` counts what could not be read, by reason ("no area", "coordinates are not numbers", ...).
     """
 
     images: list[ImageEntry] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Document:
         return list(codes)
 
     def image(self, name: str, shape_px: tuple[int, int] | None = None) -> ImageEntry:
-        """Return the picture of this name, made when it is new."""
+        """Return the picture of this name; it is added if it is new."""
         name = base_name(name)
         if len(self._by_name) != len(self.images):
             self._by_name = {entry.name: entry for entry in self.images}
@@ -116,9 +116,9 @@ def box_problem(code: object, sides: tuple[Any, Any, Any, Any]) -> str:
     try:
         values = [float(side) for side in sides]
     except (TypeError, ValueError, OverflowError):
-        return "coordinates are no numbers"
+        return "coordinates are not numbers"
     if any(isinstance(side, bool) for side in sides) or not all(math.isfinite(value) for value in values):
-        return "coordinates are no numbers"
+        return "coordinates are not numbers"
     if max(map(abs, values)) > LARGEST_PX:
         return "coordinates are too large"
     if values[0] == values[2] or values[1] == values[3]:
@@ -174,7 +174,7 @@ def base_name(name: object) -> str:
 
 
 def json_text(root: dict[str, Any]) -> str:
-    """JSON with one line per item of the lists: people can read it, and it is written without json's slow indenting."""
+    """JSON with one line per item of the lists: readable, and written without json's slow indentation."""
     parts = []
     for key, value in root.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -195,7 +195,7 @@ def plain_number(value: float) -> int | float:
 
 
 def rgb_of(colour: str) -> tuple[int, int, int]:
-    """``"#E69F00"`` -> (230, 159, 0); black when it is no colour."""
+    """``"#E69F00"`` -> (230, 159, 0); black where it is not a colour."""
     try:
         number = int(colour.lstrip("#"), 16)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an annotation format is, and what it sees of a file when it is asked whether the file is one of its own.
+"""What an annotation format is, and what it is given of a file to recognise it.
 
 The command line lists the formats in its help, without numpy: nothing that needs it is imported at the top.
 """
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Candidate:
-    """A file that formats are asked about; it is read and parsed once for all of them.
+    """A file whose format is wanted; it is read and parsed once for all formats.
 
     Raises
     ------
     ExchangeError
-        Where the file is damaged: then it is of no format, and the sentence says what is wrong with it.
+        Where the file is damaged: it then has no format, and the message says what is wrong with it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,7 +32,7 @@ class Candidate:
 
     @cached_property
     def text(self) -> str:
-        """The text of the file."""
+        """Decoded as UTF-8 or UTF-16."""
         from microscope_qc.exchange.loading import read_text
 
         return read_text(self.path)
@@ -53,7 +53,7 @@ class Candidate:
 
 
 class Reader(Protocol):
-    """Reads a file or a folder; what is wrong with it is an ``ExchangeError`` of one sentence that names the file."""
+    """Reads a file or a folder; an ``ExchangeError`` of one sentence names the file and what is wrong with it."""
 
     def __call__(self, path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
         """See :meth:`AnnotationFormat.read`."""
@@ -81,7 +81,7 @@ class AnnotationFormat:
     also
         Further suffixes of files that it reads.
     loses
-        What it has no place for, in words for users.
+        What it cannot hold, in words for users.
     """
 
     name: str

@@ -161,7 +161,7 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document) -> No
     metadata = metadata if isinstance(metadata, dict) else {}
     points = list(_points(geometry.get("coordinates")))
     if not points:
-        document.skipped["coordinates are no numbers"] += 1
+        document.skipped["coordinates are not numbers"] += 1
         return
     xs, ys = zip(*points, strict=True)
     sides: Sides = (min(ys), min(xs), max(ys), max(xs))

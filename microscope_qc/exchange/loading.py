@@ -1,4 +1,4 @@
-"""Reading files of strangers: sizes are looked at first, and whatever is wrong becomes one sentence."""
+"""Reading untrusted files: sizes are checked first, and whatever is wrong becomes one sentence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     ExchangeError
-        When it is missing, too large or no text.
+        When it is missing, too large or not text.
     """
     try:
         size = path.stat().st_size
@@ -54,11 +54,11 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     ExchangeError
-        When it is no JSON or nested more deeply than :data:`LARGEST_DEPTH`.
+        When it is not JSON or nested more deeply than :data:`LARGEST_DEPTH`.
     """
     text = read_text(path)
     try:
-        # a call for every object lets other threads have their turn: a large file would stop the window for seconds
+        # a call per object lets other threads run: without it a large file would freeze the window for seconds
         value = json.loads(text, object_hook=_as_it_is)
     except RecursionError as error:
         raise too_deep(path) from error
@@ -130,7 +130,7 @@ def read_xml(path: Path) -> Any:
     Raises
     ------
     ExchangeError
-        When it is no XML or tries to make the parser expand or fetch something.
+        When it is not XML or tries to make the parser expand or fetch something.
     """
     from xml.etree.ElementTree import ParseError
 
@@ -155,7 +155,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     ExchangeError
-        When it has no header or is no CSV.
+        When it has no header or is not CSV.
     """
     text = read_text(path)
     header = text.split("\n", 1)[0]
@@ -172,7 +172,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def expect(value: Any, kind: type | tuple[type, ...], path: Path, what: str) -> Any:
-    """Return ``value`` when it is of the kind, else say what is wrong in the file."""
+    """Return ``value`` if it has the wanted type; otherwise say what is wrong with the file."""
     if not isinstance(value, kind) or isinstance(value, bool):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         words = {dict: "an object", list: "a list", str: "text", int: "a number", float: "a number"}
@@ -190,7 +190,7 @@ def _short(value: Any) -> str:
 
 
 def size_of(width: Any, height: Any) -> tuple[int, int] | None:
-    """(h, w) of numbers in a file, None when they are no size."""
+    """(h, w) of numbers in a file, None where they are not a size."""
     try:
         shape = int(float(height)), int(float(width))
     except (TypeError, ValueError, OverflowError):
@@ -204,7 +204,7 @@ def files_of(path: Path, suffix: str) -> list[Path]:
     Raises
     ------
     ExchangeError
-        When there is none.
+        When there are no such files.
     """
     if path.is_dir():
         found = sorted(p for p in _walk(path, 3) if p.suffix.lower() == suffix and p.is_file())
@@ -245,7 +245,7 @@ def picture_in_text(text: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        When it is none, or larger than a mask is.
+        When it is not a picture, or is larger than any mask.
     """
     import base64
 

@@ -1,4 +1,4 @@
-"""The registry of annotation formats, and which of them a file has."""
+"""The registry of annotation formats, and detection of a file's format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from microscope_qc.core.plugins import Match, Registry
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
 
 _FOLDER_ORDER = (".xml", ".json", ".geojson", ".txt", ".csv")
-"""A folder is what its first file of these is: text and tables lie beside many other things."""
+"""The first of these that a folder holds decides: text files and tables are there for many other reasons."""
 _MOST_FILES = 20
 
 
@@ -19,7 +19,7 @@ def _a_format(thing: object) -> AnnotationFormat:
     if not thing.name or not thing.title:
         raise ValueError("it has no name or title")
     if not all(suffix.startswith(".") and suffix == suffix.lower() for suffix in thing.suffixes):
-        raise ValueError("a suffix begins with a dot and is in small letters")
+        raise ValueError("a suffix must begin with a dot and be in lower case")
     if not (callable(thing.reader) and callable(thing.writer) and callable(thing.recognises)):
         raise TypeError("it does not read, write and recognise files")
     return thing
@@ -56,7 +56,7 @@ def detect_format(path: Path | str) -> AnnotationFormat:
     Raises
     ------
     ExchangeError
-        When it is of none of them, or damaged.
+        When it has none of them, or is damaged.
     """
     path = Path(path)
     if not path.exists():
@@ -64,8 +64,8 @@ def detect_format(path: Path | str) -> AnnotationFormat:
     found = _of_folder(path) if path.is_dir() else _of_file(path)
     if found is None:
         raise ExchangeError(
-            f"{path.name} is in no annotation format that can be read.",
-            hint=f"These can: {', '.join(known.title for known in FORMATS.values())}.",
+            f"{path.name} is not in an annotation format that can be read.",
+            hint=f"Formats that can be read: {', '.join(known.title for known in FORMATS.values())}.",
         )
     return found
 
@@ -86,7 +86,7 @@ def _of_folder(folder: Path) -> AnnotationFormat | None:
 
 
 def _of_file(file: Path) -> AnnotationFormat | None:
-    """The format that fits best; of those that fit alike, the one that is listed first."""
+    """The format that matches best; among equals the first in the list."""
     candidate, best, match = Candidate(file), None, Match.NONE
     for name, known in FORMATS.items():
         if file.suffix.lower() not in known.suffixes:
@@ -95,7 +95,7 @@ def _of_file(file: Path) -> AnnotationFormat | None:
             fits = known.recognises(candidate)
         except ExchangeError:
             raise
-        except Exception as error:  # somebody else's code: whatever it raises, the other formats are asked
+        except Exception as error:  # a plugin may raise anything; the other formats are still asked
             FORMATS.drop(name, error)
             continue
         if fits > match:

@@ -1,7 +1,7 @@
 """Outlines and free attributes on their way through annotation formats.
 
-A format that has no place for an outline gets its nearest shape, and the exact one in an extension beside it that other
-programs ignore. The extension counts only while the shape agrees with it to one pixel: somebody may have moved it.
+A format that cannot hold an outline gets the nearest shape it has, and beside it the exact one in an extension that
+other programs ignore. The extension counts only while the shape agrees with it to one pixel: it may have been moved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SAME_PX = 1e-6
 
 
 def outline_of(make: Callable[[], Outline]) -> tuple[Sides, Outline | None]:
-    """Sides and outline of a shape of a stranger; no sides when its numbers make none."""
+    """Sides and outline of a shape from an untrusted file; no sides where its numbers do not make a shape."""
     try:
         outline = make()
         return outline.bounds, outline
@@ -44,7 +44,7 @@ def polygon_or_line(points: Iterable[Any], *, closed: bool = True) -> Outline:
 
 
 def whole(sides: Sides) -> Sides:
-    """What is a whole pixel up to the rounding of decimal fractions was one."""
+    """Round sides that are whole pixels but for the rounding of decimal fractions."""
     try:
         return tuple(float(round(s)) if abs(s - round(s)) < _SAME_PX else s for s in sides)  # type: ignore[return-value]
     except (TypeError, ValueError, OverflowError):
@@ -108,7 +108,7 @@ def from_extension(text: Any, sides: Sides, outline: Outline | None = None) -> t
         if agrees and value["outline"] is not None:
             return (exact[0], exact[1], exact[2], exact[3]), Outline.from_json(json.dumps(value["outline"]))
     except (TypeError, ValueError, KeyError, OverflowError, RecursionError):
-        pass  # no extension, or somebody wrote into it: the shape itself counts
+        pass  # no extension, or it was edited: the shape itself counts
     return sides, outline
 
 
@@ -118,7 +118,7 @@ def attributes_text(attributes: dict[str, Any]) -> str:
 
 
 def attributes_from(text: Any) -> dict[str, Any]:
-    """Attributes of JSON text; none where it is something else."""
+    """Attributes of JSON text; empty where it is something else."""
     try:
         value = json.loads(text) if isinstance(text, str) and text else text
     except (ValueError, RecursionError):

@@ -76,7 +76,7 @@ def _region(box: Box) -> dict[str, Any]:
 
 
 def _native(outline: Outline) -> dict[str, Any] | None:
-    """Shape of VIA for an outline, None where it has none."""
+    """VIA's shape for an outline, None where it has none."""
     if is_plain_polygon(outline) or is_plain_line(outline):
         ys, xs = ([plain_number(side) for side in sides] for sides in zip(*outline.parts[0][0], strict=True))
         name = "polygon" if outline.kind == "polygon" else "polyline"
@@ -178,7 +178,7 @@ def _rectangle(shape: dict[str, Any]) -> Sides:
     except (TypeError, ValueError, KeyError):
         return NO_SIDES
     if width < 0 or height < 0:
-        return y, x, y, x  # counted as having no area
+        return y, x, y, x  # counted as "no area"
     return y, x, y + height, x + width
 
 

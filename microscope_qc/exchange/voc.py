@@ -1,11 +1,11 @@
 """Pascal VOC, one XML file per picture.
 
-The corners are whole numbers in the convention of LabelImg, which wrote most VOC files one meets: ``xmin``, ``ymin``
+The corners are whole numbers in the convention of LabelImg, which wrote most VOC files in use: ``xmin``, ``ymin``
 are the left and upper edge and ``xmax``, ``ymax`` the right and lower edge of the box, counted from 0 at the
 picture's corner, so that ``xmax - xmin`` is the width. (The original VOC challenge counted pixels from 1, both ends
 included; a program that expects this is off by one pixel at the left and the top.) Sub-pixel corners are rounded to
-the nearest edge; the exact ones, with state, note and score, stand in a ``microscope_qc`` element that other programs
-ignore, and are taken over again only while they agree with ``bndbox`` as far as rounding allows.
+the nearest edge; the exact ones, with state, note and score, are in a ``microscope_qc`` element that other programs
+ignore, and are read back only while they agree with ``bndbox`` as far as rounding allows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write(path: Path, document: Document) -> list[Path]:
 
 
 def unique_stems(document: Document) -> list[str]:
-    """File names without suffix for the pictures, no two alike even where case does not count."""
+    """File names without suffix for the pictures, all different even where case is ignored."""
     stems: list[str] = []
     used: set[str] = set()
     for image in document.images:
@@ -165,7 +165,7 @@ def _read_object(entry: Any, image: ImageEntry, document: Document) -> None:
 
 
 def _exact(text: str | None, whole: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Exact corners, as long as nobody has moved the box since."""
+    """Exact corners, unless the box has been moved since."""
     try:
         exact = tuple(float(part) for part in (text or "").split())
         agrees = len(exact) == 4 and all(abs(a - float(b)) <= ROUNDING_PX for a, b in zip(exact, whole, strict=True))

@@ -23,7 +23,7 @@ class TextLoader(yaml.BaseLoader):  # type: ignore[misc]  # the package has no t
         self._left = deepest
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse what a short file could grow by without limit."""
+        """Refuse aliases and deep nesting, which let a short file grow without limit."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not read", self.peek_event().start_mark)
         if self._left == 0:

@@ -1,6 +1,6 @@
 """YOLO: one text file per picture, one line per box: class number, then centre and size as shares of the picture.
 
-A sixth number is the confidence, as Ultralytics writes predictions. Class names stand in ``classes.txt`` (one per
+A sixth number is the confidence, as Ultralytics writes predictions. Class names are in ``classes.txt`` (one per
 line), ``obj.names`` or ``data.yaml``.
 """
 
@@ -84,7 +84,7 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
 
 
 def _class_codes(folder: Path) -> list[str]:
-    """Class names by number; empty when no list lies in the folder, beside it or one below."""
+    """Class names by number; empty where no list is in the folder, its parent or its subfolders."""
     for place in (folder, folder.parent, *(p for p in sorted(folder.iterdir()) if p.is_dir())):
         for name in _NAME_FILES:
             file = place / name
@@ -118,7 +118,7 @@ def _names_of_yaml(file: Path) -> list[str]:
         numbered = {int(number): name for number, name in names.items()}
     except ValueError as error:
         raise ExchangeError(
-            f"{file.name}: names must go by class number.", hint="Write one line for each: 0: scratch"
+            f"{file.name}: names must be listed by class number.", hint="Write one line for each: 0: scratch"
         ) from error
     if any(not 0 <= number < MOST_CLASSES for number in numbered):
         raise ExchangeError(

@@ -45,7 +45,7 @@ sides = st.sampled_from([0.1, 1.0, 1.0 + 1e-12, 3.0, 1e6, 1e15])
 @given(
     st.lists(st.tuples(st.sampled_from([1, 2, 3, 9]), sides, sides, st.sampled_from([0.1, 0.5, np.nan])), max_size=30)
 )
-def test_worst_first_is_the_order_of_the_keys_one_by_one(boxes):
+def test_worst_first_sorts_by_the_keys_in_turn(boxes):
     rows = rows_of(*((class_id, 0, 0, height, width, sure) for class_id, height, width, sure in boxes))
     weight = {1: 1.0, 2: 2.0}
 
@@ -81,7 +81,7 @@ def test_statistics_count_states_and_leave_rejected_out_of_densities():
     assert (second["code"], second["size_um"]["q50"]) == ("B", 15.0)
 
 
-def test_nothing_known_is_none_not_zero():
+def test_what_is_not_known_is_none_not_zero():
     found = slide_statistics(make_rows(0), CLASSES, None)
     assert found["per_mm2"] is None and found["size_um"] is None and found["reviewed_share"] is None
     assert found["classes"] == []
@@ -95,8 +95,8 @@ def test_the_histogram_loses_no_size(sizes):
 
 def test_each_true_box_is_found_once_and_only_in_its_class():
     truth = np.array([[0, 0, 10, 10], [100, 100, 110, 110]], float)
-    finds = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [100, 100, 110, 110], [300, 0, 310, 10]], float)
-    score = precision_recall(finds, ["A", "A", "A", "A"], np.array([0.5, 0.9, 0.8, 0.7]), truth, ["A", "B"])
+    findings = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [100, 100, 110, 110], [300, 0, 310, 10]], float)
+    score = precision_recall(findings, ["A", "A", "A", "A"], np.array([0.5, 0.9, 0.8, 0.7]), truth, ["A", "B"])
     assert (score["true_positives"], score["false_positives"], score["missed"]) == (1, 3, 1)
     assert score["precision"] == pytest.approx(0.25) and score["recall"] == pytest.approx(0.5)
     assert score["classes"]["B"]["precision"] is None and score["classes"]["B"]["recall"] == 0.0
@@ -112,12 +112,12 @@ def test_recall_agrees_with_pycocotools(seed, capsys):
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, 900, (40, 2))
     truth = np.hstack([corner, corner + rng.uniform(20, 80, (40, 2))])
-    finds = np.vstack([truth[:30] + rng.normal(0, 6, (30, 4)), rng.permutation(truth)[:10] + 200])
-    finds = np.hstack([np.minimum(finds[:, :2], finds[:, 2:] - 1), finds[:, 2:]])
+    findings = np.vstack([truth[:30] + rng.normal(0, 6, (30, 4)), rng.permutation(truth)[:10] + 200])
+    findings = np.hstack([np.minimum(findings[:, :2], findings[:, 2:] - 1), findings[:, 2:]])
     true_codes, codes = rng.choice(["A", "B"], 40), np.append(rng.choice(["A", "B"], 10), rng.choice(["A", "B"], 30))
     codes[:30] = np.where(rng.random(30) < 0.8, true_codes[:30], codes[:30])
     scores = rng.random(40)
-    mine = precision_recall(finds, list(codes), scores, truth, list(true_codes), iou=0.5)
+    mine = precision_recall(findings, list(codes), scores, truth, list(true_codes), iou=0.5)
 
     def annotations(boxes, names):
         return [
@@ -134,7 +134,7 @@ def test_recall_agrees_with_pycocotools(seed, capsys):
         "annotations": annotations(truth, true_codes),
     }  # fmt: skip
     coco.createIndex()
-    results = coco.loadRes([{**a, "score": s} for a, s in zip(annotations(finds, codes), scores, strict=True)])
+    results = coco.loadRes([{**a, "score": s} for a, s in zip(annotations(findings, codes), scores, strict=True)])
     run = COCOeval(coco, results, "bbox")
     run.params.iouThrs, run.params.maxDets = np.array([0.5]), [100]
     run.params.areaRng, run.params.areaRngLbl = [[0, 1e10]], ["all"]

@@ -17,14 +17,14 @@ def test_the_exact_interval_of_a_count_is_garwoods():
 
 
 @given(st.integers(0, 2000))
-def test_at_its_limits_the_count_is_just_as_unlikely_as_the_level_says(count):
+def test_at_its_limits_the_count_is_as_unlikely_as_the_level_says(count):
     low, high = poisson_interval(count)
     assert poisson.cdf(count, high) == pytest.approx(0.025)
     if count:
         assert poisson.sf(count - 1, low) == pytest.approx(0.025)
 
 
-def test_a_density_is_its_count_on_its_area():
+def test_a_density_is_count_by_area():
     found = density(20, 4.0)
     assert (found.count, found.area_mm2, found.per_mm2, found.sections) == (20, 4.0, 5.0, 1)
     assert found.interval == pytest.approx(tuple(limit / 4 for limit in poisson_interval(20)))
@@ -62,7 +62,7 @@ def test_the_pooled_interval_is_that_of_a_fitted_model():
         assert pooled_density(counts.tolist(), areas.tolist()).interval == pytest.approx(tuple(expected))
 
 
-def test_the_pooled_interval_holds_what_it_promises():
+def test_the_pooled_interval_has_its_nominal_coverage():
     """Sections whose true densities scatter, variance four times the mean: nominal 95 %."""
     rng = np.random.default_rng(1)
     hits, trials = 0, 1000

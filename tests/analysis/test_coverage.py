@@ -1,4 +1,4 @@
-"""The area that densities are divided by, against counts that are made in another way."""
+"""The area that densities are divided by, against independent counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def mask(region: Region, look: np.ndarray) -> AreaMask:
 
 
 def counted(coverage: SlideCoverage, class_id: int, per_px: int = 8) -> float:
-    """Area of a class by looking at many points of every pixel, one by one."""
+    """Area of a class by testing many points of every pixel, one by one."""
     step = (np.arange(HEIGHT * per_px) + 0.5) / per_px, (np.arange(WIDTH * per_px) + 0.5) / per_px
     y, x = np.meshgrid(*step, indexing="ij")
     inside = np.zeros(y.shape, bool)
@@ -50,7 +50,7 @@ def counted(coverage: SlideCoverage, class_id: int, per_px: int = 8) -> float:
     return float(inside.mean()) * HEIGHT * WIDTH
 
 
-def test_a_region_counts_as_far_as_it_lies_on_the_slide():
+def test_a_region_counts_where_it_lies_on_the_slide():
     coverage = SlideCoverage(SHAPE, [Scan(1, frozenset({ONE}), Region(-10, 70, 30, 90))])
     assert coverage.of_class(ONE).size_px == 30 * 10
     assert coverage.of_class(TWO).size_px == 0
@@ -169,7 +169,7 @@ def test_any_area_is_what_counting_points_gives(runs, areas):
 
 
 @given(st.lists(scans(), max_size=3), st.lists(declared(), max_size=3))
-def test_area_and_points_say_the_same_of_what_classes_have_in_common(runs, areas):
+def test_area_and_points_agree_about_what_classes_have_in_common(runs, areas):
     area = SlideCoverage(SHAPE, runs, areas).of_all([ONE, TWO, THREE])
     y, x = np.meshgrid((np.arange(4 * HEIGHT) + 0.5) / 4, (np.arange(4 * WIDTH) + 0.5) / 4, indexing="ij")
     share = area.holds(y.ravel(), x.ravel()).mean()
@@ -177,7 +177,7 @@ def test_area_and_points_say_the_same_of_what_classes_have_in_common(runs, areas
 
 
 @given(st.lists(declared(), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
-def test_polygons_cover_each_cell_as_clipping_them_says(areas, seed):
+def test_the_cover_of_each_cell_agrees_with_clipping(areas, seed):
     rng = np.random.default_rng(seed)
     edges = tuple(np.r_[0, np.sort(rng.uniform(0, limit, 6)), limit] for limit in SHAPE)
     rings = [shapely.Polygon([(x, y) for y, x in area.outline.parts[0][0]]) for area in areas]

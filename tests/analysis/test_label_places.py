@@ -18,7 +18,7 @@ def test_a_label_keeps_off_what_is_taken() -> None:
     assert x + 30 <= 200 or y >= 200 or y + 12 <= 150, "beside the rectangle that is taken"
 
 
-def test_labels_of_one_place_stand_beside_each_other() -> None:
+def test_labels_of_one_place_lie_beside_each_other() -> None:
     placer = LabelPlacer(400, 400)
     placed = [placer.place(200, 200, 8, (30, 12), 3) for _ in range(6)]
     for (x, y), (other_x, other_y) in pairwise(sorted(placed)):

@@ -1,4 +1,4 @@
-"""Statistics by name: those that are built in, against numbers worked out otherwise, and those of other packages."""
+"""Statistics by name: built-in ones against independent computations, and those of other packages."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_what_is_not_known_is_none(sample, names):
     json.dumps(found, allow_nan=False)
 
 
-def test_every_built_in_says_what_it_is():
+def test_every_built_in_statistic_describes_itself():
     for name, statistic in STATISTICS.items():
         assert statistic.name == name
         assert statistic.title and statistic.heading
@@ -88,7 +88,7 @@ ENDLESS = Statistic("endless", "Endless", "Endless", "", lambda sample: Measured
 NUMBER = 7
 
 
-def test_those_of_other_packages_stand_beside_them_and_one_that_fails_is_named(monkeypatch, caplog):
+def test_statistics_of_other_packages_are_listed_and_one_that_fails_is_named(monkeypatch, caplog):
     points = tuple(
         EntryPoint(name, f"{__name__}:{name.upper()}", "") for name in ("share", "broken", "endless", "number")
     )

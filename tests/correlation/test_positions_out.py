@@ -53,7 +53,7 @@ def test_csv_has_the_columns_and_values(targets, tmp_path):
     assert rows[1]["class"].startswith("'=") and first["registration_id"] == "'=R1"
 
 
-def test_the_unit_stands_in_the_names(targets, tmp_path):
+def test_column_names_carry_the_unit(targets, tmp_path):
     stage_format("csv").write(tmp_path / "a.csv", targets, unit="um")
     head, line = (tmp_path / "a.csv").read_text().splitlines()[:2]
     assert "stage_x_um" in head and "stage_x_mm" not in head
@@ -190,7 +190,7 @@ def test_wide_tables_with_units_and_positions(tmp_path):
     assert spectra[1].stage_mm == (10.11, 19.945)
 
 
-def test_matching_by_label_then_position_and_never_by_guess(targets):
+def test_matching_by_label_then_position_and_never_by_guessing(targets):
     rows = make_rows(3, id=[4, 7, 9], class_id=1, y0=[100, 900, 900], x0=[200, 100, 110])
     rows["y1"], rows["x1"] = rows["y0"] + 20, rows["x0"] + 40
     stage = targets.registration.to_stage(np.array([[110.0, 220.0], [910.0, 130.0], [3000.0, 3000.0]]))

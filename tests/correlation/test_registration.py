@@ -1,4 +1,4 @@
-"""Marks to stage: known maps are found again, errors are what they are said to be."""
+"""Marks to stage: known maps are recovered, and errors are what they are said to be."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def stage_of(marks_px, *, angle_deg=12.0, scale=1.0, mirror=False, shift_mm=(31.
     size=st.floats(0.05, 5),
     aspect=st.floats(0.5, 2),
 )
-def test_finds_any_turned_scaled_mirrored_map_again(angle, scale, mirror, shift, count, size, aspect):
+def test_recovers_any_turned_scaled_mirrored_map(angle, scale, mirror, shift, count, size, aspect):
     marks, pixel = CORNERS[:count], (size, size * aspect)
     map_of = dict(angle_deg=angle, scale=scale, mirror=mirror, shift_mm=shift, pixel=pixel)
     fitted = fit(marks, stage_of(marks, **map_of), pixel)
@@ -71,7 +71,7 @@ def test_mirrored_marks_are_seen_as_mirrored_and_fit():
 
 @pytest.mark.parametrize(("count", "model"), [(2, "rigid"), (3, "similarity"), (5, "similarity"), (6, "affine")])
 def test_expected_error_agrees_with_simulation(count, model):
-    """Errors at a far point over many simulated placings of the marks, against the formula at the true sigma."""
+    """Errors at a far point over many simulated placements of the marks, against the formula at the true sigma."""
     rng = np.random.default_rng(count)
     sigma_um, far = 4.0, np.array([[8100.0, 8000.0]])
     truth = stage_of(CORNERS[:count])
@@ -141,7 +141,7 @@ def test_affine_is_taken_from_six_marks_only_when_it_predicts_better():
     assert models.count("similarity") > 25
 
 
-def test_a_swapped_mark_is_warned_of():
+def test_a_swapped_mark_gives_a_warning():
     stage = stage_of(CORNERS[:4])[[1, 0, 2, 3]]
     fitted = fit(CORNERS[:4], stage, PIXEL)
     assert any("do not fit well" in warning for warning in fitted.warnings)

@@ -10,7 +10,7 @@ from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.correlation.stage_format import StageFormat
 
 
-def test_every_built_in_says_what_it_is():
+def test_every_built_in_format_describes_itself():
     for name, known in STAGE_FORMATS.items():
         assert known.name == name
     assert [known.name for known in STAGE_FORMATS.values() if known.takes_unit] == ["csv", "xlsx"]
@@ -26,7 +26,7 @@ MINE = StageFormat("mine", "Mine", ".my", write, takes_unit=True)
 DOTLESS = StageFormat("dotless", "Dotless", "my", write)
 
 
-def test_those_of_other_packages_stand_beside_them(monkeypatch, tmp_path):
+def test_formats_of_other_packages_are_listed(monkeypatch, tmp_path):
     points = tuple(EntryPoint(name, f"{__name__}:{name.upper()}", "") for name in ("dotless", "mine"))
     monkeypatch.setattr(plugins, "_entry_points", lambda group: points)
     own = plugins.Registry("stage_formats", registry._a_format, STAGE_FORMATS._builtin, what="stage format")

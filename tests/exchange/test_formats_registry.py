@@ -48,14 +48,14 @@ def test_a_file_is_known_by_its_content(tmp_path, file, content, name):
     path = tmp_path / file
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     if name is None:
-        with pytest.raises(ExchangeError, match="no annotation format that can be read") as raised:
+        with pytest.raises(ExchangeError, match="not in an annotation format that can be read") as raised:
             detect_format(path)
         assert all(known.title in raised.value.hint for known in FORMATS.values())
     else:
         assert detect_format(path).name == name
 
 
-def test_a_folder_is_what_its_first_file_says(tmp_path):
+def test_a_folder_has_the_format_of_its_first_file(tmp_path):
     for name, text in (("notes.csv", "a\n"), ("classes.txt", "ACP\n"), ("labels/a.txt", "0 0 0 0 0\n")):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ def test_a_folder_is_what_its_first_file_says(tmp_path):
     assert detect_format(tmp_path).name == "voc"
 
 
-def test_every_built_in_says_what_it_is():
+def test_every_built_in_format_describes_itself():
     for name, known in FORMATS.items():
         assert known.name == name
     assert [known.name for known in FORMATS.values() if known.is_folder] == ["voc", "yolo", "labelme"]
@@ -98,7 +98,7 @@ BROKEN = AnnotationFormat("broken", "Broken", ".json", read, write, lambda file:
 CAPITAL = AnnotationFormat("capital", "Capital", ".CSV", read, write, lambda file: Match.CERTAIN)
 
 
-def test_those_of_other_packages_stand_beside_them_and_one_that_fails_is_named(monkeypatch, tmp_path):
+def test_formats_of_other_packages_are_listed_and_one_that_fails_is_named(monkeypatch, tmp_path):
     points = tuple(EntryPoint(name, f"{__name__}:{name.upper()}", "") for name in ("mine", "broken", "capital"))
     monkeypatch.setattr(plugins, "_entry_points", lambda group: points)
     own = plugins.Registry("annotation_formats", registry._a_format, FORMATS._builtin, what="annotation format")
@@ -113,7 +113,7 @@ def test_those_of_other_packages_stand_beside_them_and_one_that_fails_is_named(m
                 detect_format(tmp_path / name)
     assert {problem.name: problem.reason for problem in own.problems} == {
         "broken": "AttributeError: 'Candidate' object has no attribute 'no_such_thing'.",
-        "capital": "a suffix begins with a dot and is in small letters.",
+        "capital": "a suffix must begin with a dot and be in lower case.",
     }
     assert own.usable() == [*FORMATS._builtin, "mine"]
     (tmp_path / "only.my").write_text("mine")

@@ -1,4 +1,4 @@
-"""Outlines and free attributes: what goes out comes back in, and strangers' shapes are kept."""
+"""Outlines and free attributes: what is written is read back, and shapes of other programs are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ sides = st.integers(0, 800).map(float) | st.floats(0, 800, allow_subnormal=False
 
 @st.composite
 def rings(draw):
-    """A ring around a point: never flat, never closed by its first point."""
+    """A ring around a point: never flat, and not closed by repeating its first point."""
     cy, cx, count = draw(st.floats(100, 700)), draw(st.floats(100, 700)), draw(st.integers(3, 9))
     radius = draw(st.floats(5, 90))
     turns = [2 * math.pi * number / count for number in range(count)]
@@ -181,7 +181,7 @@ def test_labelme_masks_and_circles(tmp_path):
     assert mask.outline == Outline.mask(pixels > 0, 10, 20)
     assert (mask.y0, mask.x0, mask.y1, mask.x1) == (10, 20, 12, 23), "LabelMe names the last pixel, not the edge"
     assert circle.outline == Outline.ellipse(60, 50, 5, 5)
-    assert document.skipped == {"coordinates are no numbers": 1}
+    assert document.skipped == {"coordinates are not numbers": 1}
 
 
 def test_pictures_that_would_fill_the_memory_are_not_unpacked(tmp_path):
@@ -203,7 +203,7 @@ def test_pictures_that_would_fill_the_memory_are_not_unpacked(tmp_path):
     tracemalloc.start()
     for name, file, count in (("labelme", "a.json", 2), ("label-studio", "b.json", 1), ("cvat", "c.xml", 1)):
         document = FORMATS.get(name).read(tmp_path / file)
-        assert document.box_count == 0 and document.skipped == {"coordinates are no numbers": count}
+        assert document.box_count == 0 and document.skipped == {"coordinates are not numbers": count}
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
 
@@ -221,7 +221,7 @@ def test_cvat_masks_go_row_by_row_and_turned_boxes_about_their_centre(tmp_path):
     mask, turned = document.images[0].boxes
     assert mask.outline.pixels().tolist() == [[False, True, True], [False, False, True]]
     assert (turned.y0, turned.x0, turned.y1, turned.x1) == pytest.approx((12, 18, 32, 22))
-    assert turned.outline.kind == "polygon" and document.skipped == {"coordinates are no numbers": 1}
+    assert turned.outline.kind == "polygon" and document.skipped == {"coordinates are not numbers": 1}
 
 
 def test_label_studio_turned_rectangles_and_brushes(tmp_path):
@@ -248,7 +248,7 @@ def test_label_studio_turned_rectangles_and_brushes(tmp_path):
     brushed, turned = document.images[0].boxes
     assert brushed.outline == Outline.mask(np.ones((3, 4), bool), 5, 10)
     assert (turned.y0, turned.x0, turned.y1, turned.x1) == (10, 13, 16, 15)
-    assert document.skipped == {"coordinates are no numbers": 1}
+    assert document.skipped == {"coordinates are not numbers": 1}
 
 
 def test_real_polygons_keep_their_points(real_data):

@@ -1,4 +1,4 @@
-"""Every registered format: what goes out comes back in."""
+"""Every registered format: what is written is read back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.registry import FORMATS, detect_format
 
 SHAPE = (9000, 12000)
-# no control characters: XML has no place for them, and a class code or note has no use for them
+# no control characters: XML cannot hold them, and a class code or note does not need them
 text = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="\ufffe\uffff"),
     max_size=20,
@@ -155,7 +155,7 @@ def test_voc_corners_follow_labelimg_and_an_edit_there_counts(tmp_path):
     assert (box.y0, box.x0, box.y1, box.x1) == (10, 15, 31, 40)
 
 
-def test_csv_cells_are_no_formulas(tmp_path):
+def test_csv_cells_are_not_formulas(tmp_path):
     target = tmp_path / "out.csv"
     FORMATS.get("csv").write(target, document_of([Box("=1+1", 1, 2, 3, 4, note="@SUM(A1)")]))
     line = target.read_text(encoding="utf-8").splitlines()[1]

@@ -1,4 +1,4 @@
-"""Class names in the YAML file of a YOLO dataset: every way people write them, and files that mean harm."""
+"""Class names in the YAML file of a YOLO dataset: the usual ways to write them, and hostile files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def classes_of(folder, text: str) -> list[str]:
         "%YAML 1.2\n---\nnames: !!python/tuple [no, 007, crack]\n...\n",
     ],
 )
-def test_names_as_people_write_them(tmp_path, text):
+def test_names_as_they_are_usually_written(tmp_path, text):
     assert classes_of(tmp_path, text) == ["no", "007", "crack"]
 
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, text, words):
     assert "data.yaml" in str(raised.value)
 
 
-def test_nothing_is_made_of_a_tag(tmp_path):
+def test_tags_make_no_objects(tmp_path):
     (tmp_path / "a.yaml").write_text("a: !!python/object/apply:os.system ['exit 3']\nb: !!int 3\n")
     assert read_yaml(tmp_path / "a.yaml") == {"a": ["exit 3"], "b": "3"}
 

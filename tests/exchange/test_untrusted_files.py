@@ -1,4 +1,4 @@
-"""Files of strangers: real tools' files count right, broken ones give one sentence."""
+"""Untrusted files: files of real tools are counted right, broken ones give one sentence."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ def test_any_json_is_read_or_refused(name, value, tmp_path_factory):
     ("sides", "reason"),
     [
         ((0, 0, 0, 5), "no area"),
-        ((0, 0, float("nan"), 5), "coordinates are no numbers"),
-        ((0, 0, "1e999", 5), "coordinates are no numbers"),
-        ((0, 0, None, 5), "coordinates are no numbers"),
-        ((0, 0, True, 5), "coordinates are no numbers"),
+        ((0, 0, float("nan"), 5), "coordinates are not numbers"),
+        ((0, 0, "1e999", 5), "coordinates are not numbers"),
+        ((0, 0, None, 5), "coordinates are not numbers"),
+        ((0, 0, True, 5), "coordinates are not numbers"),
         ((0, 0, 1e12, 5), "coordinates are too large"),
     ],
 )
-def test_impossible_boxes_are_counted_not_taken(sides, reason):
+def test_impossible_boxes_are_counted_not_added(sides, reason):
     document = Document()
     image = ImageEntry("a")
     document.take(image, "ACP", sides)
@@ -168,7 +168,7 @@ def test_negative_sizes_and_missing_classes_in_coco(tmp_path):
 
 
 def raw_boxes(place, name):
-    """Boxes of a format in the plainest way, as (picture, x0, y0, x1, y1); other shapes are left out."""
+    """Boxes of a format, read as plainly as possible: (picture, x0, y0, x1, y1); other shapes are left out."""
     files = sorted(file for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file())
     if name == "yolo":
         for file in (f for f in files if f.suffix == ".txt" and f.stem != "classes"):
@@ -225,7 +225,7 @@ def test_real_boxes_lie_where_the_file_says(real_data, place, name):
         same = [box for box in found if box[0] == picture.rsplit("/", 1)[-1] and np.allclose(box[1:], edges, atol=1e-5)]
         assert same, (picture, edges)
         found.remove(same[0])
-    assert len(found) == document.box_count - len(expected), "what is left are other shapes"
+    assert len(found) == document.box_count - len(expected), "the others have other shapes"
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.xml", "a.csv", "a.txt", "a.geojson"])
@@ -237,7 +237,7 @@ def test_a_file_that_would_fill_the_memory_is_not_read(name, tmp_path):
         detect_format(path).read(path, sizes={"a": (10, 10)})
 
 
-def test_the_window_has_its_turns_while_a_large_file_is_read(tmp_path, monkeypatch):
+def test_the_window_can_respond_while_a_large_file_is_read(tmp_path, monkeypatch):
     path = tmp_path / "large.json"
     path.write_text(json.dumps([{"bbox": [1, 2, 3, 4], "of": {"id": number}} for number in range(100_000)]))
     text, begun = read_text(path), threading.Event()
