@@ -11,18 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from microscope_qc.analysis.registry import STATISTICS
 from microscope_qc.core import plugins
-from microscope_qc.correlation.registry import STAGE_FORMATS
-from microscope_qc.exchange.registry import FORMATS
-from microscope_qc.ml.architectures.base import ARCHITECTURES
-from microscope_qc.ml.tasks.kinds import TASKS
-from microscope_qc.slides.registry import READERS
-from microscope_qc.workflows.exports import EXPORTS
+from microscope_qc.workflows.plugins import REGISTRIES
 
 SOURCE = Path(__file__).with_name("example_plugin")
-REGISTRIES = (ARCHITECTURES, TASKS, READERS, FORMATS, STAGE_FORMATS, STATISTICS, EXPORTS)
-"""All but the panels, which a window finds anew."""
 
 
 def installer() -> list[str]:

@@ -6,8 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from microscope_qc.core.errors import InputError
+
+if TYPE_CHECKING:
+    from microscope_qc.core.plugins import PluginProblem
 
 
 def require_display() -> None:
@@ -40,7 +44,7 @@ def run(paths: Sequence[str]) -> int:
 
     window = MainWindow()
     window.show()
-    window.jobs.call(load_opening)
+    window.jobs.call(load_opening, on_done=window.name_left_out)
     if paths:
         QTimer.singleShot(0, lambda: window.navigator.open_paths(paths))
     # Ctrl C in the terminal closes the window properly; Python handles signals only between its own instructions
@@ -51,6 +55,15 @@ def run(paths: Sequence[str]) -> int:
     return int(app.exec())
 
 
-def load_opening() -> None:
-    """Import what opening the first slide needs: that takes a second, while the user chooses one."""
+def load_opening() -> list[PluginProblem]:
+    """Import what opening the first slide needs: that takes a second, while the user chooses one.
+
+    Returns
+    -------
+    list of PluginProblem
+        The plugins that were left out; panels are not among them.
+    """
     import microscope_qc.workflows.open  # noqa: F401
+    from microscope_qc.workflows.plugins import left_out
+
+    return left_out()

@@ -51,5 +51,9 @@ class RegistrationError(MicroscopeQCError, ValueError):
     """The marks do not determine the position of the slide on the stage."""
 
 
+class PluginError(MicroscopeQCError, RuntimeError):
+    """What another package brought has failed."""
+
+
 class Cancelled(Exception):
     """The user stopped the work."""

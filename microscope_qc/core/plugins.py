@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from microscope_qc.core.errors import InputError
+from microscope_qc.core.errors import Cancelled, InputError, MicroscopeQCError, PluginError
 
 T = TypeVar("T")
 
@@ -81,6 +83,7 @@ class Registry(Generic[T]):
         self._loaded: dict[str, T] = {}
         self._plugins: dict[str, EntryPoint] | None = None
         self._problems: list[PluginProblem] = []
+        self._lock = threading.RLock()
 
     def __contains__(self, name: object) -> bool:
         return name in self._builtin or name in self._found()
@@ -125,6 +128,29 @@ class Registry(Generic[T]):
             raise error
         self._loaded.pop(name, None)
         self._leave_out(plugin, error)
+
+    @contextmanager
+    def in_use(self, name: str) -> Iterator[None]:
+        """Run code of a thing: what goes wrong in a plugin beyond sentences for the user is said to be its fault.
+
+        Raises
+        ------
+        PluginError
+            When a plugin raises anything but a ``MicroscopeQCError``.
+        """
+        try:
+            yield
+        except (MicroscopeQCError, Cancelled):
+            raise
+        except Exception as error:
+            plugin = self._found().get(name)
+            if plugin is None:
+                raise
+            log.info("Where the plugin %s failed:", name, exc_info=error)
+            raise PluginError(
+                f"The {self.what} {name} of {_package(plugin)} failed: {_reason(error)}",
+                hint=f"The log of the window says more; those who made {_package(plugin)} may want to see it.",
+            ) from error
 
     def usable(self) -> list[str]:
         """All names that can be used; plugins are imported to find out, built-ins are not."""
@@ -174,26 +200,32 @@ class Registry(Generic[T]):
         return thing
 
     def _found(self) -> dict[str, EntryPoint]:
-        if self._plugins is None:
-            self._plugins = {}
-            for point in sorted(_entry_points(self.group), key=lambda point: (point.name, _package(point))):
-                if point.name in self._builtin:
-                    self._leave_out(point, f"{point.name} is the name of a built-in {self.what}.")
-                elif point.name in self._plugins:
-                    self._leave_out(point, f"{_package(self._plugins[point.name])} uses the same name.")
-                else:
-                    self._plugins[point.name] = point
-        return self._plugins
+        with self._lock:
+            if self._plugins is None:
+                found: dict[str, EntryPoint] = {}
+                for point in sorted(_entry_points(self.group), key=lambda point: (point.name, _package(point))):
+                    if point.name in self._builtin:
+                        self._leave_out(point, f"{point.name} is the name of a built-in {self.what}.")
+                    elif point.name in found:
+                        self._leave_out(point, f"{_package(found[point.name])} uses the same name.")
+                    else:
+                        found[point.name] = point
+                self._plugins = found
+            return self._plugins
 
     def _leave_out(self, point: EntryPoint, reason: str | BaseException) -> PluginProblem:
         said = reason if isinstance(reason, str) else _reason(reason)
         problem = PluginProblem(self.group, point.name, _package(point), said)
-        self._problems.append(problem)
+        with self._lock:
+            if self._plugins is not None and self._plugins.get(point.name) is point:
+                # another thread may be going through the old ones
+                self._plugins = {name: other for name, other in self._plugins.items() if other is not point}
+            elif any((known.name, known.package) == (problem.name, problem.package) for known in self._problems):
+                return problem  # another thread was first
+            self._problems.append(problem)
         log.warning("%s", problem)  # printed on the command line, shown in the log of the window
         if not isinstance(reason, str):
             log.info("Where the plugin %s failed:", point.name, exc_info=reason)
-        if self._plugins is not None and self._plugins.get(point.name) is point:
-            del self._plugins[point.name]
         return problem
 
 

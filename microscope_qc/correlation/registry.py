@@ -37,14 +37,3 @@ STAGE_FORMATS: Registry[StageFormat] = Registry(
     },
     what="stage format",
 )
-
-
-def stage_format(name: str) -> StageFormat:
-    """Return the format of this name.
-
-    Raises
-    ------
-    InputError
-        When there is no such format.
-    """
-    return STAGE_FORMATS.get(name)

@@ -136,7 +136,12 @@ class Export:
         if ignored:
             words = ", ".join(name.replace("_", " ") for name in ignored)
             raise InputError(f"{self.title} takes no such option: {words}.", hint="Leave it out.")
-        return self.run(project, Path(path), options)
+        return _run(self, project, Path(path), options)
+
+
+def _run(export: Export, project: Project, path: Path, options: ExportOptions) -> Job[Written]:
+    with EXPORTS.in_use(export.name):
+        return (yield from export.run(project, path, options))
 
 
 def _an_export(thing: object) -> Export:

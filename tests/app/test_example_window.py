@@ -10,6 +10,7 @@ import pytest
 
 from microscope_qc.app.base.slide_files import slide_filter
 from microscope_qc.app.commands.exchange import annotation_filter
+from microscope_qc.app.main import load_opening
 from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
 from microscope_qc.app.shell.main_window import MainWindow
@@ -30,6 +31,9 @@ def window(installed_example: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_it_offers_what_the_package_brings(window: MainWindow, project, tmp_path: Path, qtbot) -> None:
     assert "*.rawgrey" in slide_filter() and "*.boxes" in annotation_filter()
     assert not window.message_bar.isVisible(), "its panel is sound"
+    window.name_left_out(load_opening())
+    for name in ("liar", "csv", "broken"):
+        assert f"The plugin {name} of microscope-qc-example is left out: " in window.message_bar.text
     window.session.set_project(project)
     window.navigator.trigger("elongation.measure")
     words = window.docks["elongation"].content.words.text()

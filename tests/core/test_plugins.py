@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from microscope_qc.core import plugins
-from microscope_qc.core.errors import InputError
+from microscope_qc.core.errors import Cancelled, InputError, PluginError
 from microscope_qc.core.plugins import Registry
 
 
@@ -87,6 +89,33 @@ def test_one_that_fails_in_use_is_left_out_from_then_on(registry, caplog):
     assert str(tools.problems[1]) in caplog.messages
     with pytest.raises(ZeroDivisionError):
         tools.drop("hammer", ZeroDivisionError("blunt"))
+
+
+def test_what_goes_wrong_in_a_plugin_is_said_to_be_its_fault(registry):
+    tools = registry(("saw", f"{__name__}:SAW"))
+    with pytest.raises(PluginError) as said, tools.in_use("saw"):
+        1 / 0  # noqa: B018
+    assert said.value.message == f"The tool saw of {__name__} failed: ZeroDivisionError: division by zero."
+    assert said.value.hint
+    for name, error in (("hammer", ZeroDivisionError), ("saw", InputError), ("saw", Cancelled), ("axe", KeyError)):
+        with pytest.raises(error) as raised, tools.in_use(name):
+            raise error("so")
+        assert type(raised.value) is error
+
+
+def test_threads_name_a_plugin_once(registry):
+    points = [(f"tool{number:02}", f"no_such_module_{number}:x") for number in range(40)]
+    tools = registry(*points, ("saw", f"{__name__}:SAW"))
+    start = threading.Barrier(4)
+
+    def look() -> list[str]:
+        start.wait()
+        return tools.usable()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [future.result() for future in [pool.submit(look) for _ in range(4)]]
+    assert found == [["hammer", "saw"]] * 4
+    assert sorted(problem.name for problem in tools.problems) == [name for name, _ in points]
 
 
 def test_a_name_in_use_stays_with_whoever_had_it(registry):

@@ -19,7 +19,7 @@ from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.correlation.edx import defect_number, match_spectra, read_spectra
 from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import fit
-from microscope_qc.correlation.registry import STAGE_FORMATS, stage_format
+from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.correlation.targets import TargetList, make_targets
 
 CLASSES = [DefectClass("AOP", "Anode oxide particle", id=1), DefectClass('=cmd|"x', "Evil", id=2)]
@@ -36,7 +36,7 @@ def targets() -> TargetList:
 
 
 def test_csv_has_the_columns_and_values(targets, tmp_path):
-    stage_format("csv").write(tmp_path / "a.csv", targets)
+    STAGE_FORMATS.get("csv").write(tmp_path / "a.csv", targets)
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert ",".join(rows[0]) == (
@@ -54,14 +54,14 @@ def test_csv_has_the_columns_and_values(targets, tmp_path):
 
 
 def test_column_names_carry_the_unit(targets, tmp_path):
-    stage_format("csv").write(tmp_path / "a.csv", targets, unit="um")
+    STAGE_FORMATS.get("csv").write(tmp_path / "a.csv", targets, unit="um")
     head, line = (tmp_path / "a.csv").read_text().splitlines()[:2]
     assert "stage_x_um" in head and "stage_x_mm" not in head
     assert float(line.split(",")[2]) == pytest.approx(10110, abs=1)
 
 
 def test_xlsx_is_a_table_for_excel(targets, tmp_path):
-    stage_format("xlsx").write(tmp_path / "a.xlsx", targets)
+    STAGE_FORMATS.get("xlsx").write(tmp_path / "a.xlsx", targets)
     book = load_workbook(tmp_path / "a.xlsx")
     sheet = book["Coordinates"]
     assert sheet.freeze_panes == "A2" and sheet.max_row == 4
@@ -72,7 +72,7 @@ def test_xlsx_is_a_table_for_excel(targets, tmp_path):
 
 
 def test_the_sidecar_repeats_the_map(targets, tmp_path):
-    stage_format("json").write(tmp_path / "a.json", targets)
+    STAGE_FORMATS.get("json").write(tmp_path / "a.json", targets)
     root = json.loads((tmp_path / "a.json").read_text())
     matrix = np.array(root["registration"]["matrix_slide_px_xy_to_stage_mm"])
     first = root["defects"][0]
@@ -82,7 +82,7 @@ def test_the_sidecar_repeats_the_map(targets, tmp_path):
 
 
 def test_serialem_items_have_one_point_in_um(targets, tmp_path):
-    stage_format("nav").write(tmp_path / "a.nav", targets)
+    STAGE_FORMATS.get("nav").write(tmp_path / "a.nav", targets)
     text = (tmp_path / "a.nav").read_text()
     assert text.startswith("AdocVersion = 2.00\n")
     assert text.count("[Item = ") == 3 == text.count("NumPts = 1")
@@ -92,7 +92,7 @@ def test_serialem_items_have_one_point_in_um(targets, tmp_path):
 
 def test_epma_bigwarp_useq_micromanager(targets, tmp_path):
     for name in ("epma", "bigwarp", "useq", "micromanager"):
-        stage_format(name).write(tmp_path / name, targets)
+        STAGE_FORMATS.get(name).write(tmp_path / name, targets)
     epma = (tmp_path / "epma").read_text().splitlines()
     assert epma[:3] == ["0,0,0,0"] * 3
     cells = next(csv.reader([epma[3]]))
@@ -111,7 +111,7 @@ def test_useq_is_yaml_whatever_a_class_is_called(targets, tmp_path):
         dataclasses.replace(t, class_code=n.split(" ", 1)[1]) for t, n in zip(targets.targets, names, strict=True)
     ]
     listed = dataclasses.replace(targets, targets=tuple(renamed), stage_z_mm=-1.5)
-    stage_format("useq").write(tmp_path / "a.yaml", listed)
+    STAGE_FORMATS.get("useq").write(tmp_path / "a.yaml", listed)
     root = yaml.safe_load((tmp_path / "a.yaml").read_text(encoding="utf-8"))
     assert root["axis_order"] == "p"
     for position, target in zip(root["stage_positions"], renamed, strict=True):
@@ -121,7 +121,7 @@ def test_useq_is_yaml_whatever_a_class_is_called(targets, tmp_path):
             "name": f"{target.defect_id} {target.class_code}",
             "z": -1500.0,
         }
-    stage_format("useq").write(tmp_path / "b.yaml", dataclasses.replace(targets, targets=()))
+    STAGE_FORMATS.get("useq").write(tmp_path / "b.yaml", dataclasses.replace(targets, targets=()))
     assert yaml.safe_load((tmp_path / "b.yaml").read_text()) == {"axis_order": "p", "stage_positions": []}
 
 
@@ -138,7 +138,7 @@ def roi(data: bytes) -> tuple[tuple[int, ...], tuple[float, ...], str]:
 
 
 def test_imagej_rois_hold_the_boxes(targets, tmp_path):
-    stage_format("imagej").write(tmp_path / "a.zip", targets)
+    STAGE_FORMATS.get("imagej").write(tmp_path / "a.zip", targets)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         names = archive.namelist()
         found = [roi(archive.read(name)) for name in names]
@@ -150,7 +150,7 @@ def test_imagej_rois_hold_the_boxes(targets, tmp_path):
 def test_imagej_rois_on_a_large_slide_and_of_any_class(targets, tmp_path):
     far = dataclasses.replace(targets.targets[0], x_px=120_000.25, y_px=90_000.5, class_code="a/b\\裂😀")
     for name in ("a.zip", "b.zip"):
-        stage_format("imagej").write(tmp_path / name, dataclasses.replace(targets, targets=(far,)))
+        STAGE_FORMATS.get("imagej").write(tmp_path / name, dataclasses.replace(targets, targets=(far,)))
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         (name,) = archive.namelist()
         whole, exact, label = roi(archive.read(name))
@@ -171,7 +171,7 @@ def test_no_check_leaves_the_error_empty(tmp_path):
 
 def test_unknown_formats_are_refused():
     with pytest.raises(InputError, match="oxford"):
-        stage_format("oxford")
+        STAGE_FORMATS.get("oxford")
 
 
 @pytest.mark.parametrize(

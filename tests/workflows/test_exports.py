@@ -112,11 +112,11 @@ def test_those_of_other_packages_stand_beside_them(project, tmp_path, monkeypatc
     own = plugins.Registry("exports", exports._an_export, EXPORTS._builtin, what="export")
     monkeypatch.setattr(exports, "EXPORTS", own)
     assert export_names()[-2:] == ["history", "count"]
-    assert {problem.name: problem.reason for problem in own.problems} == {
-        "coco": "coco is the name of an annotation format.",
-        "needy": "it needs 'a holiday', which is none of project, findings, chosen, marks, travel list.",
-        "wrong": "there is no option colour; there are chosen_only, rejected, slide_id, stage, states.",
-    }
+    reasons = {problem.name: problem.reason for problem in own.problems}
+    assert reasons.keys() == {"coco", "needy", "wrong"}
+    assert reasons["coco"] == "coco is the name of an annotation format."
+    assert reasons["needy"].startswith("it needs 'a holiday', which is none of project, findings, chosen, ")
+    assert reasons["wrong"].startswith("there is no option colour; there are chosen_only, ")
     run_job(export_named("count").write(project, tmp_path / "n.txt"))
     assert (tmp_path / "n.txt").read_text() == "8"
     with pytest.raises(InputError, match="There is no export 'wrong'"):

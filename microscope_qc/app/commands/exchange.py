@@ -112,6 +112,9 @@ def training_pictures(context: Context) -> None:
 
 def _export_history(context: Context) -> None:
     """Write the history as a table."""
+    from microscope_qc.app.widgets.export_kinds import writing
+    from microscope_qc.workflows.exports import export_named
+
     session = context.session
     project = session.project
     if project is None:
@@ -122,11 +125,10 @@ def _export_history(context: Context) -> None:
     if not chosen:
         return
     target = Path(chosen) if Path(chosen).suffix else Path(chosen).with_suffix(".csv")
-    place = project.path
     context.jobs.run(
-        _history_job(place, target),
+        writing(project.path, target, export_named("history")),
         f"Writing {target.name}",
-        on_done=lambda lines: session.notice.emit(f"Written: {target.name}, {things(lines, 'line')}."),
+        on_done=lambda _done: session.notice.emit(f"Written: {target.name}"),
     )
 
 
@@ -138,14 +140,6 @@ def _folder(context: Context) -> str:
 def _write_job(pending: PendingImport) -> Job[None]:
     yield Progress(0, 0, "", "writing")
     pending.write()
-
-
-def _history_job(place: Path, target: Path) -> Job[int]:
-    from microscope_qc.project import Project
-
-    yield Progress(0, 0, "", f"writing {target.name}")
-    with Project.open(place, write=False) as reader:
-        return reader.history.export(target)
 
 
 ACTIONS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.welcome import WelcomePage
 from microscope_qc.app.shell.workspaces import Workspaces
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.plugins import PluginProblem
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ class MainWindow(QMainWindow):
         self.docks = {spec.name: LazyDock(spec, context, self) for spec in (*panels, *further)}
         self.workspaces = Workspaces(self, self.docks, self.session, self.settings, show_page=navigator.show_page)
         navigator.take(context, self.book, self.docks, self.workspaces)
-        self._problems = problems
+        self._panel_problems, self._problems = problems, list[PluginProblem]()
 
     def _build_bars(self) -> None:
         bar = self.menuBar()
@@ -188,8 +190,7 @@ class MainWindow(QMainWindow):
         self.canvas.legend.set_wanted(self.settings.legend)
         self.session.declaring.show(self.settings.declared_areas)
         self._on_place_changed()
-        if self._problems:
-            self.errors.take(MicroscopeQCError("\n".join(str(problem) for problem in self._problems)))
+        self.name_left_out(self._panel_problems)
 
     def _save_settings(self) -> None:
         self.navigator.save_settings()
@@ -231,6 +232,12 @@ class MainWindow(QMainWindow):
     def _on_measurement_changed(self) -> None:
         self.canvas.update_later()
         self.book.refresh_soon()
+
+    def name_left_out(self, problems: Sequence[PluginProblem]) -> None:
+        """Say which plugins cannot be used: these, and those that were named before."""
+        self._problems += problems
+        if problems:
+            self.errors.take(MicroscopeQCError("\n".join(str(problem) for problem in self._problems)))
 
     # -- saying things -----------------------------------------------------------------------------------------------
 

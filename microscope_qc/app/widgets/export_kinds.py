@@ -88,10 +88,11 @@ def job_of(
         shown_only=shown_only,
         stage=stage,
     )
-    return _reading(project.path, path, export, options.only(export.takes))
+    return writing(project.path, path, export, options.only(export.takes))
 
 
-def _reading(place: Path, path: Path, export: Export, options: ExportOptions) -> Job[Written]:
+def writing(place: Path, path: Path, export: Export, options: ExportOptions | None = None) -> Job[Written]:
+    """Job that writes an export of the project at ``place`` to ``path``."""
     from microscope_qc.project import Project
 
     with Project.open(place, write=False) as reader:

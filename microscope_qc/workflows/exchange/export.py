@@ -114,6 +114,7 @@ def export_boxes(
     yield Progress(0, 2, "steps", "collecting boxes")
     document = make_document(project, slide_ids=slide_ids, states=states, chosen_only=chosen_only, shown=shown)
     yield Progress(1, 2, "steps", f"writing {known.title}")
-    files = known.write(path, document)
+    with FORMATS.in_use(known.name):
+        files = known.write(path, document)
     yield Progress(2, 2, "steps")
     return ExportSummary(tuple(files), document.box_count, len(document.images), known.loses)

@@ -152,7 +152,8 @@ def read_annotations(path: Path, *, sizes: dict[str, tuple[int, int]], format: s
         When the file cannot be read.
     """
     known = detect_format(path) if format == "auto" else FORMATS.get(format)
-    return ReadAnnotations(path, known.name, known.read(path, sizes=sizes))
+    with FORMATS.in_use(known.name):
+        return ReadAnnotations(path, known.name, known.read(path, sizes=sizes))
 
 
 def take_in(

@@ -14,7 +14,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import plural
 from microscope_qc.correlation.registration import Registration, fit
-from microscope_qc.correlation.registry import stage_format
+from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.project import Project
 from microscope_qc.workflows.stage.options import StageOptions
 from microscope_qc.workflows.stage.travel import travel_list
@@ -197,7 +197,7 @@ def export_stage(
     InputError
         When there is no such format or alignment, or nothing is chosen.
     """
-    known = None if format == SHEET else stage_format(format)
+    known = None if format == SHEET else STAGE_FORMATS.get(format)
     path = Path(path)
     yield Progress(0, 2, "steps", "stage positions")
     slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
@@ -220,7 +220,8 @@ def export_stage(
         yield from write_sheet(slide, targets, path, unit=options.unit)
     else:
         yield Progress(1, 2, "steps", f"writing {known.title}")
-        known.write(path, targets, unit=options.unit)
+        with STAGE_FORMATS.in_use(known.name):
+            known.write(path, targets, unit=options.unit)
     yield Progress(2, 2, "steps")
     radii = [target.r95_um for target in targets.targets if target.r95_um is not None]
     return StageExport(
