@@ -33,7 +33,7 @@ def register(subparsers: Any) -> None:
 
     export = commands.add_parser(
         "export",
-        help="write the chosen defects' stage positions",
+        help="write the chosen findings' stage positions",
         description="Write the stage positions of the findings chosen for the SEM (rejected ones are left out).",
     )
     export.add_argument("project", type=Path, metavar="PROJECT.mqc")
@@ -45,7 +45,7 @@ def register(subparsers: Any) -> None:
         "--order",
         choices=ORDERS,
         default=default.order,
-        help="short: a short way from the first mark; worst: worst first; number: by number (default %(default)s)",
+        help="short: a short route from the first mark; worst: worst first; number: by number (default %(default)s)",
     )
     export.add_argument(
         "--unit", choices=UNITS, default=default.unit, help="of the stage in tables (default %(default)s)"
@@ -58,8 +58,8 @@ def register(subparsers: Any) -> None:
     commands = edx.add_subparsers(required=True, metavar="COMMAND")
     imported = commands.add_parser(
         "import",
-        help="match compositions with defects",
-        description="Read a table of compositions (CSV or XLSX) and match its lines with defects: by their number, "
+        help="match compositions with findings",
+        description="Read a table of compositions (CSV or XLSX) and match its lines with findings: by their number, "
         "then by stage position within the expected error. Ambiguous lines are listed, never guessed.",
     )
     imported.add_argument("project", type=Path, metavar="PROJECT.mqc")
@@ -143,7 +143,7 @@ def _export(args: argparse.Namespace) -> int:
     error = "not known (no check possible)" if result.largest_r95_um is None else f"{result.largest_r95_um:.1f} um"
     print(f"{result.positions} positions written to {result.path}; largest expected error (95 %): {error}")
     if result.outside_marks:
-        print(f"{result.outside_marks} of them lie outside the marks.")
+        print(f"{result.outside_marks} of them are outside the marks.")
     return 0
 
 
@@ -158,11 +158,11 @@ def _edx(args: argparse.Namespace) -> int:
     if args.json:
         print_json(summary(result))
         return 0
-    print(f"{len(result.matched)} of {result.spectra} spectra matched with defects")
+    print(f"{len(result.matched)} of {result.spectra} spectra matched with findings")
     for match in result.matched:
-        print(f"  {match.label}: defect {match.box_id} ({match.by})")
+        print(f"  {match.label}: finding {match.box_id} ({match.by})")
     for label, ids in result.ambiguous.items():
-        print(f"  {label}: could be defect {', '.join(map(str, ids))}; name it in the table")
+        print(f"  {label}: could be finding {', '.join(map(str, ids))}; name it in the table")
     for label, reason in result.unmatched.items():
         print(f"  {label}: {reason}")
     return 0

@@ -30,7 +30,7 @@ def values(target: Target, targets: TargetList, unit: str = "mm") -> list[Any]:
     digits = 6 if unit == "mm" else 3  # a nanometre
     z = targets.stage_z_mm
     return [
-        target.defect_id,
+        target.finding_id,
         target.class_code,
         round(target.stage_x_mm * factor, digits),
         round(target.stage_y_mm * factor, digits),
@@ -131,7 +131,7 @@ def alignment_facts(targets: TargetList) -> list[tuple[str, Any]]:
             "Error of locating a mark (1 sigma)",
             "no check possible" if fitted.sigma_um is None else f"{fitted.sigma_um:.1f} um",
         ),
-        ("Defects outside the marks", sum(target.outside_marks for target in targets.targets)),
+        ("Findings outside the marks", sum(target.outside_marks for target in targets.targets)),
     ]
     return facts + [("Note", warning) for warning in fitted.warnings]
 

@@ -52,7 +52,7 @@ def read_spectra(path: Path | str) -> list[Spectrum]:
     if not spectra:
         raise ExchangeError(
             f"{path.name} holds no composition.",
-            hint="It needs a column for the defect's number and one for each element, such as 'Ni at%'.",
+            hint="It needs a column for the finding's number and one for each element, such as 'Ni at%'.",
         )
     return spectra
 
@@ -212,7 +212,7 @@ def _stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:
 
 @dataclass(frozen=True, slots=True)
 class SpectrumMatch:
-    """A spectrum and its defect; ``by`` is "label" or "position"."""
+    """A spectrum and its finding; ``by`` is "label" or "position"."""
 
     label: str
     box_id: int
@@ -229,8 +229,8 @@ class Matching:
     unmatched: dict[str, str]
 
 
-def defect_number(label: str) -> int | None:
-    """Defect id in a label: "12", "D12", "#12", "defect 012", "12 AOP"; not in "Spectrum 12", which counts spectra."""
+def finding_number(label: str) -> int | None:
+    """Number of a finding in a label ("12", "D12", "#12", "defect 012", "12 AOP"); "Spectrum 12" counts spectra."""
     match = re.fullmatch(
         r"(?:defect|d|id|nr\.?|no\.?|#)?[\s_#:-]*0*(\d{1,15})(?:\s+\S+)?", label.strip(), re.IGNORECASE
     )
@@ -244,7 +244,7 @@ def match_spectra(
     *,
     rows_aligned: np.ndarray | None = None,
 ) -> Matching:
-    """Match by label first, then by stage position: the one defect whose box lies within the expected error.
+    """Match by label first, then by stage position: the one finding whose box is within the expected error.
 
     Parameters
     ----------
@@ -260,13 +260,13 @@ def match_spectra(
     ambiguous: dict[str, tuple[int, ...]] = {}
     unmatched: dict[str, str] = {}
     for spectrum in spectra:
-        number = defect_number(spectrum.label)
+        number = finding_number(spectrum.label)
         if number in known and number is not None:
             matched.append(SpectrumMatch(spectrum.label, number, "label", spectrum))
             continue
         if spectrum.stage_mm is None or registration is None:
             missing = "no stage position" if spectrum.stage_mm is None else "no alignment to place it with"
-            reason = f"no defect {number}" if number is not None else "no defect number"
+            reason = f"no finding {number}" if number is not None else "no number of a finding"
             unmatched[spectrum.label] = f"{reason}, {missing}"
             continue
         near = _near(spectrum.stage_mm, rows if rows_aligned is None else rows_aligned, registration)
@@ -275,7 +275,7 @@ def match_spectra(
         elif near:
             ambiguous[spectrum.label] = tuple(near)
         else:
-            unmatched[spectrum.label] = "no defect within the expected error"
+            unmatched[spectrum.label] = "no finding within the expected error"
     return Matching(tuple(matched), ambiguous, unmatched)
 
 

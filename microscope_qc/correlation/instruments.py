@@ -19,9 +19,9 @@ from microscope_qc.correlation.targets import Target, TargetList
 
 
 def _label(target: Target) -> str:
-    """Defect number and class without the characters that the formats use themselves."""
+    """Number and class of a finding without the characters that the formats use themselves."""
     code = "".join(c for c in printable(target.class_code) if c.isprintable() and c not in '"[]=')
-    return f"{target.defect_id} {code}".strip()
+    return f"{target.finding_id} {code}".strip()
 
 
 def write_nav(path: Path | str, targets: TargetList) -> Path:
@@ -31,7 +31,7 @@ def write_nav(path: Path | str, targets: TargetList) -> Path:
     for target in targets.targets:
         x_um, y_um = target.stage_x_mm * 1000, target.stage_y_mm * 1000
         lines += [
-            f"[Item = {target.defect_id}]",
+            f"[Item = {target.finding_id}]",
             "Color = 0",
             f"StageXYZ = {x_um:.3f} {y_um:.3f} {z_um:.3f}",
             "NumPts = 1",

@@ -34,9 +34,9 @@ from microscope_qc.correlation.solving import (
 
 PARAMETERS = {"rigid": 3, "similarity": 4, "affine": 6}
 RADIUS_95 = 1.73
-"""95 % of a two-dimensional normal error lies within 1.73 of its root mean square length."""
+"""95 % of two-dimensional normal errors are within 1.73 times their root mean square length."""
 NARROW = 0.03
-"""Marks whose spread across is below this share of their spread along lie on a line."""
+"""Marks whose spread across is below this share of their spread along count as marks on a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Registration:
         return 2 / self.n + (1 if self.model == "rigid" else 2) * turning
 
     def outside_marks(self, yx_px: np.ndarray) -> Flags:
-        """Boolean (n,): which slide pixels lie outside the hull of the marks, where errors grow quickly."""
+        """Boolean (n,): which slide pixels are outside the hull of the marks, where errors grow quickly."""
         points = np.atleast_2d(np.asarray(yx_px, float))
         try:
             from scipy.spatial import Delaunay, QhullError
@@ -329,7 +329,7 @@ def _checked(marks_px: Any, stage_mm: Any, pixel_size_um: tuple[float, float]) -
         raise RegistrationError("The slide's pixel size is not known.", hint="Enter it first.")
     for what, places in (("slide", marks), ("stage", stage)):
         if np.ptp(places, axis=0).max() <= 1e-9:
-            raise RegistrationError(f"All marks lie at one place on the {what}.", hint="Place them at the corners.")
+            raise RegistrationError(f"All marks are at one place on the {what}.", hint="Place them at the corners.")
     return marks, stage
 
 
@@ -346,7 +346,7 @@ def _choose_model(model: str, count: int, narrow: bool, mirror: bool | None) -> 
                 hint="Say which one it is, or place a third mark away from the line between them.",
             )
         raise RegistrationError(
-            "The marks lie almost on a line, so they cannot tell whether the stage shows the slide mirrored.",
+            "The marks are almost on a line, so they cannot tell whether the stage shows the slide mirrored.",
             hint="Place one more mark away from that line.",
         )
     if model != "auto":
@@ -377,7 +377,7 @@ def _warnings(
         if not narrow and (sign < 0) != (np.linalg.det(matrix[:, :2]) < 0):
             found.append("The three marks contradict the orientation: look for two marks that are swapped.")
     if narrow:
-        found.append("The marks lie almost on a line: positions away from it are uncertain.")
+        found.append("The marks are almost on a line: positions away from it are uncertain.")
     if residuals.mean() > 5 or residuals.max() > 10:
         found.append(
             f"The marks do not fit well: {residuals.mean():.1f} um on average, {residuals.max():.1f} um at most."

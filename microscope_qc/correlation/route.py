@@ -53,7 +53,7 @@ def two_opt(points: np.ndarray, order: np.ndarray, start: np.ndarray | None) -> 
     Notes
     -----
     2-opt after G. A. Croes, "A method for solving traveling-salesman problems", Operations Research 6 (1958) 791; a
-    stretch that reaches to the end has no leg behind it.
+    stretch that reaches the end has no leg after it.
     """
     nodes = np.vstack([points[order[0]] if start is None else np.asarray(start, float), points])
     way = np.concatenate([[0], order + 1])

@@ -1,4 +1,4 @@
-"""Least squares between two sets of points in the plane, with either handedness."""
+"""Least squares between two sets of points in the plane, mirrored or not."""
 
 from __future__ import annotations
 

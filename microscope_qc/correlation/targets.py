@@ -1,4 +1,4 @@
-"""Places to visit on the stage: chosen defects with their stage positions."""
+"""Places to visit on the stage: chosen findings with their stage positions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from microscope_qc.correlation.registration import Registration
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One defect to visit; positions are those of its box's centre.
+    """One finding to visit; positions are those of its box's centre.
 
     ``r95_um`` is None when the marks allow no check. ``specimen_*`` run from the slide's upper left corner to the right
     and down, as on screen.
     """
 
-    defect_id: int
+    finding_id: int
     class_code: str
     class_name: str
     colour: str
@@ -67,7 +67,7 @@ def make_targets(rows: np.ndarray, classes: Sequence[DefectClass], registration:
         height, width = float(row["y1"] - row["y0"]), float(row["x1"] - row["x0"])
         targets.append(
             Target(
-                defect_id=int(row["id"]),
+                finding_id=int(row["id"]),
                 class_code=cls.code,
                 class_name=cls.name,
                 colour=cls.colour,

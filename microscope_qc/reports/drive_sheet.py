@@ -1,4 +1,4 @@
-"""A sheet to drive by at any microscope: the marks first as a check, then every chosen defect with pictures."""
+"""A sheet to drive by at any microscope: the marks first as a check, then every chosen finding with pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microscope_qc.reports.html import render
 
 @dataclass(frozen=True, slots=True)
 class SheetPlace:
-    """One place to visit: a mark or a defect. Pictures are JPEG; ``facts`` are short lines beside them."""
+    """One place to visit: a mark or a finding. Pictures are JPEG; ``facts`` are short lines beside them."""
 
     label: str
     title: str
@@ -33,7 +33,7 @@ class SheetContent:
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     marks: tuple[SheetPlace, ...]
-    defects: tuple[SheetPlace, ...]
+    findings: tuple[SheetPlace, ...]
     software: str
 
 

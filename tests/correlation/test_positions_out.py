@@ -1,4 +1,4 @@
-"""Stage positions in every format, and compositions back to their defects."""
+"""Stage positions in every format, and compositions back to their findings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openpyxl import Workbook, load_workbook
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError, InputError
-from microscope_qc.correlation.edx import defect_number, match_spectra, read_spectra
+from microscope_qc.correlation.edx import finding_number, match_spectra, read_spectra
 from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import fit
 from microscope_qc.correlation.registry import STAGE_FORMATS
@@ -118,7 +118,7 @@ def test_useq_is_yaml_whatever_a_class_is_called(targets, tmp_path):
         assert position == {
             "x": pytest.approx(target.stage_x_mm * 1000, abs=6e-4),
             "y": pytest.approx(target.stage_y_mm * 1000, abs=6e-4),
-            "name": f"{target.defect_id} {target.class_code}",
+            "name": f"{target.finding_id} {target.class_code}",
             "z": -1500.0,
         }
     STAGE_FORMATS.get("useq").write(tmp_path / "b.yaml", dataclasses.replace(targets, targets=()))
@@ -178,8 +178,8 @@ def test_unknown_formats_are_refused():
     ("label", "number"),
     [("12", 12), ("D012", 12), ("#12", 12), ("defect 12", 12), ("12 AOP", 12), ("Spectrum 12", None), ("", None)],
 )
-def test_defect_numbers_in_labels(label, number):
-    assert defect_number(label) == number
+def test_numbers_of_findings_in_labels(label, number):
+    assert finding_number(label) == number
 
 
 def test_wide_tables_with_units_and_positions(tmp_path):

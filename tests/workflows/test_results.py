@@ -139,7 +139,7 @@ def test_only_formats_of_marks_are_written_while_nothing_is_chosen(aligned, tmp_
 def test_drive_sheet_shows_marks_first(aligned, tmp_path):
     run_job(export_stage(aligned, tmp_path / "a.html", registration="R1", format="sheet"))
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert page.index("Marks: drive to these first") < page.index("<h2>Defects")
+    assert page.index("Marks: drive to these first") < page.index("<h2>Findings")
     assert page.count("data:image/jpeg") == 2 * (3 + 2) and "10.0150" in page
     assert "<script" not in page
 

@@ -41,7 +41,7 @@ def parse_mm(text: str) -> float | None:
 
 
 class StageChoice(QWidget):
-    """The unit of coordinate tables and drive sheet, and the height that every format with a place for it gets."""
+    """The unit of coordinate tables and drive sheet, and the height for the formats that hold one."""
 
     def __init__(
         self, session: Session, settings: AppSettings, parent: QWidget | None = None, *, save: Callable[[], None]

@@ -1,4 +1,4 @@
-"""Pictures and positions of chosen defects as a sheet to drive by."""
+"""The drive sheet: pictures and stage positions of the chosen findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from microscope_qc import __version__
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.wording import extent_text, metric_text
+from microscope_qc.core.wording import extent_text, metric_text, things
 from microscope_qc.correlation.coordinates import PER_MM, alignment_facts
 from microscope_qc.correlation.targets import Target, TargetList
 from microscope_qc.project.records import SlideRecord
@@ -24,22 +24,22 @@ def write_sheet(record: SlideRecord, targets: TargetList, path: Path | str, *, u
     fitted = targets.registration
     total = fitted.n + len(targets.targets)
     marks: list[SheetPlace] = []
-    defects: list[SheetPlace] = []
+    findings: list[SheetPlace] = []
     with open_scene(record) as mosaic:
         for number in range(fitted.n):
             yield Progress(number, total, "places", "marks")
             marks.append(_mark(mosaic, targets, number, unit))
         for number, target in enumerate(targets.targets):
-            yield Progress(fitted.n + number, total, "places", "defects")
-            defects.append(_defect(mosaic, target, fitted.pixel_size_um, unit))
+            yield Progress(fitted.n + number, total, "places", "findings")
+            findings.append(_finding(mosaic, target, fitted.pixel_size_um, unit))
     content = SheetContent(
-        title=f"{record.name}: {len(defects)} defects to visit",
+        title=f"{record.name}: {things(len(findings), 'finding')} to visit",
         subtitle=f"Alignment {targets.registration_name}, stage positions in {unit}, {datetime.now():%Y-%m-%d %H:%M}",
         unit=unit,
         facts=tuple((name, str(value)) for name, value in alignment_facts(targets) if name != "Note"),
         warnings=fitted.warnings,
         marks=tuple(marks),
-        defects=tuple(defects),
+        findings=tuple(findings),
         software=f"microscope-qc {__version__}",
     )
     return write_drive_sheet(path, content)
@@ -75,7 +75,7 @@ def _mark(mosaic: Mosaic, targets: TargetList, number: int, unit: str) -> SheetP
     )
 
 
-def _defect(mosaic: Mosaic, target: Target, pixel_size_um: tuple[float, float], unit: str) -> SheetPlace:
+def _finding(mosaic: Mosaic, target: Target, pixel_size_um: tuple[float, float], unit: str) -> SheetPlace:
     pixel_um = pixel_size_um[1]
     longest = max(target.height_px, target.width_px)
     radius = None if target.r95_um is None else target.r95_um / pixel_um
@@ -100,7 +100,7 @@ def _defect(mosaic: Mosaic, target: Target, pixel_size_um: tuple[float, float], 
     error = "expected error not known" if target.r95_um is None else f"± {target.r95_um:.1f} µm (95 %)"
     facts = [error, extent_text(target.height_um, target.width_um, (1.0, 1.0))]
     return SheetPlace(
-        label=str(target.defect_id),
+        label=str(target.finding_id),
         title=f"{target.class_code} {target.class_name}",
         colour=target.colour,
         x=_stage(target.stage_x_mm, unit),

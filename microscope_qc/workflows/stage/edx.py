@@ -1,4 +1,4 @@
-"""EDX compositions back to the defects they were measured on."""
+"""EDX compositions back to the findings they were measured on."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class EdxImport:
 def import_edx(
     project: Project, path: Path | str, *, registration: str | None = None, slide_id: int | None = None
 ) -> Job[EdxImport]:
-    """Read a table of compositions and keep what belongs to one defect beyond doubt.
+    """Read a table of compositions and keep what clearly belongs to one finding.
 
-    Lines are matched by the defect's number, then by stage position within the expected error. A spectrum of the same
+    Lines are matched by the finding's number, then by stage position within the expected error. A spectrum of the same
     label that was imported before is replaced.
 
     Parameters
     ----------
     registration
-        Alignment for positions; None takes the newest one, if there is any.
+        Alignment for positions; None takes the newest one, if there is one.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def import_edx(
     path = Path(path)
     yield Progress(0, 3, "steps", f"reading {path.name}")
     spectra = read_spectra(path)
-    yield Progress(1, 3, "steps", "matching with defects")
+    yield Progress(1, 3, "steps", "matching with findings")
     fitted = aligned = None
     rows = kept(project.boxes.rows(slide_id, every=True))
     known = [r for r in project.registrations if slide_id is None or r.slide_id == slide_id]
@@ -70,7 +70,7 @@ def import_edx(
 
 
 def compositions(project: Project, box_id: int) -> list[dict[str, Any]]:
-    """Compositions measured on a defect."""
+    """Compositions measured on a finding."""
     return list(project.settings.get(SETTING, {}).get(str(box_id), []))
 
 

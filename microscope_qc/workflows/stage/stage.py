@@ -213,7 +213,9 @@ def export_stage(
         stage_z_mm=options.stage_z_mm,
     )
     if not targets.targets and not (known and known.marks_only):
-        raise InputError(f"No finding of {slide.name} is chosen for the SEM.", hint="Choose some in the gallery first.")
+        raise InputError(
+            f"No finding of {slide.name} is chosen for the SEM.", hint="Choose some in the gallery first (key S)."
+        )
     if known is None:
         from microscope_qc.workflows.stage.drive_sheet import write_sheet
 

@@ -142,7 +142,7 @@ def test_three_marks_are_aligned_and_the_expected_error_is_said(dock: SemDock, s
     assert "Rotation" in dock.result.text() and "10.00°" in dock.result.text()
     assert dock.marks.data(dock.marks.index(0, RESIDUAL)) == "0.0"
     assert dock.marks.data(dock.marks.index(0, LEFT_OUT)) == "–", "three marks allow no leaving out"
-    assert [target.defect_id for target in dock.travel.targets] == dock.travel.rows["id"].tolist()
+    assert [target.finding_id for target in dock.travel.targets] == dock.travel.rows["id"].tolist()
     assert sorted(dock.travel.rows["id"].tolist()) == sorted(ids.tolist())
     texts = [dock.travel.data(dock.travel.index(0, column)) for column in range(5)]
     first = dock.travel.rows[0]

@@ -240,7 +240,7 @@ class ImportDialog(QDialog):
             self._plan_soon()
 
     def _guess(self, name: str) -> str:
-        """The class with this code or name: other tools write either."""
+        """The class with this code or name: other programs write either."""
         wanted = name.strip().casefold()
         for item in self._session.classes:
             if name == item.code:

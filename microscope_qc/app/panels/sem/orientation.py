@@ -36,7 +36,7 @@ class OrientationPicture(QAbstractButton):
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Qt: two of them fit a narrow dock."""
+        """Qt: two of them fit a narrow panel."""
         return QSize(156, 170)
 
     def paintEvent(self, event: QPaintEvent) -> None:
