@@ -182,7 +182,7 @@ def count_tests(output: str) -> dict[str, int]:
 
 def _environment(screen: Screen | None, width: int) -> dict[str, str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "NO_COLOR": "1"}
-    # without byte code on disk every process would compile Qt's and napari's modules anew: twenty seconds each
+    # without byte code on disk every process would compile Qt's and napari's modules again: twenty seconds each
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE"):
         environment.pop(name, None)
     # several checks share the cores

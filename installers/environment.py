@@ -31,7 +31,7 @@ _SIZES_GB = {"linux": (3.7, 7.2), "win32": (0.8, 2.2), "darwin": (1.0, 2.2)}
 
 @dataclass
 class Options:
-    """What the person asked for on the command line."""
+    """What the user asked for on the command line."""
 
     setup_only: bool = False
     wheelhouse: Path | None = None
@@ -49,7 +49,7 @@ class Venv:
         self.program = self.programs / ("microscope-qc.exe" if os.name == "nt" else "microscope-qc")
 
     def command_text(self) -> str:
-        """What a person types to start the program."""
+        """What a user types to start the program."""
         with contextlib.suppress(ValueError):
             return str(self.program.relative_to(Path.cwd()))
         return str(self.program)
@@ -93,7 +93,7 @@ class Venv:
             return False
 
     def make(self) -> None:
-        """Make it anew; pip is not needed in it, so a Python without ensurepip will do."""
+        """Make it from scratch, without pip: a Python that lacks ensurepip will do."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
         try:
@@ -134,12 +134,12 @@ def parse_options(arguments: list[str], *, usage: str) -> tuple[Options, list[st
 
 
 def set_up(options: Options) -> Venv:
-    """Make or mend the environment; costs milliseconds when there is nothing to do.
+    """Make or repair the environment; takes milliseconds when there is nothing to do.
 
     Raises
     ------
     SetupError
-        When a person has to do something first.
+        When the user has to do something first.
     """
     venv = Venv()
     if _is_ready(venv, options):
@@ -210,8 +210,8 @@ def _announce(options: Options) -> None:
 def _install_torch(uv: list[str], venv: Venv, index: str, log: Path) -> Path:
     """Install torch from an index of its own; give constraints in which the pins of its family are replaced by it."""
     # whatever torch is there already has to make way for that index's
-    anew = ["--reinstall-package", "torch", "--reinstall-package", "torchvision"]
-    arguments = ["--index-url", index, *anew, "torch>=2.11", "torchvision>=0.26"]
+    reinstall = ["--reinstall-package", "torch", "--reinstall-package", "torchvision"]
+    arguments = ["--index-url", index, *reinstall, "torch>=2.11", "torchvision>=0.26"]
     uv_tool.install(uv, venv.python, arguments, log=log, source=f"the index {index}")
     frozen = uv_tool.freeze(uv, venv.python)
     pins = [line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if not _is_torch_family(line)]

@@ -14,7 +14,7 @@ _PROBE = "import sys; print(sys.implementation.name, sys.maxsize > 2**32, *sys.v
 
 
 class SetupError(Exception):
-    """One sentence for the person, and what to do."""
+    """One sentence for the user, and what to do."""
 
 
 def fits(version: tuple[int, ...], implementation: str = "cpython", is_64_bit: bool = True) -> bool:

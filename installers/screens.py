@@ -38,7 +38,7 @@ def open_screens(count: int) -> Iterator[list[Screen]]:
 @contextlib.contextmanager
 def _virtual_screen() -> Iterator[Screen]:
     if shutil.which("Xvfb") is None:
-        raise SetupError("The tests open windows, and there is no screen. Add a virtual one:  apt-get install -y xvfb")
+        raise SetupError("The tests open windows and need a screen. Add a virtual one:  apt-get install -y xvfb")
     read_end, write_end = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1920x1200x24", "-nolisten", "tcp", "-noreset"],

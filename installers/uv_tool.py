@@ -12,7 +12,7 @@ from pathlib import Path
 import system_libraries
 from find_python import SetupError
 
-# What uv says, and what it means for a person.
+# What uv says, and what it means for the user.
 _CAUSES = (
     (
         ("No space left", "os error 28", "disk full"),

@@ -1,4 +1,4 @@
-"""Places found through the index are those a look at every box finds, whatever was added, moved or taken out since."""
+"""The index returns what checking every box would, whatever was added, moved or removed since."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_filter_of_size_finder_range_and_words():
     rows["note"][0], rows["reason"][2] = "am Rand", "Duplicate"
     assert shown(text="rand") == [1] and shown(text="duplicate") == [3]
     rows["state"][0] = ReviewState.CONFIRMED
-    assert shown(max_confidence=0.0) == [1, 4], "what a person judged stays in sight"
+    assert shown(max_confidence=0.0) == [1, 4], "what a user judged stays visible"
 
 
 def test_a_box_that_is_gone_does_not_bring_its_neighbour_twice():
