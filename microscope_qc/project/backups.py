@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def backup_files(folder: Path) -> list[Path]:
-    """Return the copies there are, newest first."""
+    """Return the backups of a project, newest first."""
     return sorted((folder / FOLDER).glob("project-*.sqlite"), key=lambda file: file.name, reverse=True)
 
 
@@ -31,7 +31,7 @@ def back_up_when_due(database: Database, folder: Path, *, now_s: float | None = 
     Raises
     ------
     ProjectError
-        When the database is damaged: then no good copy is given up for a bad one.
+        When the database is damaged: a good backup is never replaced by a bad one.
     """
     now_s = time.time() if now_s is None else now_s
     files = backup_files(folder)
@@ -45,7 +45,7 @@ def back_up_when_due(database: Database, folder: Path, *, now_s: float | None = 
         with atomic_path(target) as temporary:
             database.backup(temporary)
     except MicroscopeQCError as error:
-        # a full disk must not keep a person from the project
+        # a full disk must not keep users out of their project
         _log.warning("No backup of %s was made: %s", folder, error)
         return None
     for old in backup_files(folder)[KEPT:]:

@@ -1,4 +1,4 @@
-"""Looking a project over: what is wrong is said in sentences, and mended where nothing of value can be lost."""
+"""Checks of a project: each problem is one sentence, and is repaired where nothing of value can be lost."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _STILL_WRITTEN_S = 10.0
 
 
 def check_content(database: Database, folder: Path, *, repair: bool) -> list[str]:
-    """Check an open project; with ``repair`` mend what can be mended, after a copy of the database was made."""
+    """Check an open project; with ``repair`` also repair what can be repaired, after a backup of the database."""
     found = [f"The database is damaged: {row[0]}." for row in database.pragma("integrity_check(20)") if row[0] != "ok"]
     if found:
         return found
     copied = False
-    for look, mend in _CONTENT:
+    for find_problem, fix in _CONTENT:
         with database.begin() as connection:
-            sentence = look(connection)
+            sentence = find_problem(connection)
         if not sentence:
             continue
         if repair:
@@ -44,7 +44,7 @@ def check_content(database: Database, folder: Path, *, repair: bool) -> list[str
                 with atomic_path(folder / backups.FOLDER / f"before-check-{stamp}.sqlite") as target:
                     database.backup(target)
             with database.begin() as connection:
-                sentence = f"{sentence} {mend(connection)}"
+                sentence = f"{sentence} {fix(connection)}"
         found.append(sentence)
     with database.begin() as connection:
         found += _missing_slides(connection, folder)
@@ -55,7 +55,7 @@ def check_content(database: Database, folder: Path, *, repair: bool) -> list[str
 
 
 def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]:
-    """Put the newest sound backup in the place of a damaged database, which is kept under another name.
+    """Replace a damaged database by the newest good backup; the damaged one is kept under another name.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
     Raises
     ------
     ProjectError
-        When there is no backup, or nothing in the folder tells of a project.
+        When there is no backup, or the folder is not that of a project.
     """
     file = folder / DATABASE_NAME
     if not folder.is_dir() or not (file.exists() or (folder / backups.FOLDER).is_dir()):
@@ -83,7 +83,7 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
             )
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         aside = file.with_name(f"project.damaged-{stamp}.sqlite")
-        for ending in ("", "-wal", "-shm", "-journal"):  # an old journal must not be played into the backup
+        for ending in ("", "-wal", "-shm", "-journal"):  # an old journal must not be applied to the backup
             part = file.with_name(file.name + ending)
             if part.exists():
                 part.rename(aside.with_name(aside.name + ending))
@@ -91,14 +91,14 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
             shutil.copyfile(backup, temporary)
         made = datetime.fromtimestamp(backup.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
         return [
-            f"The database was damaged; the backup of {made} was put in its place.",
+            f"The database was damaged; it was replaced by the backup of {made}.",
             f"The damaged file is kept as {aside.name}.",
         ]
     finally:
         lock.release()
 
 
-# -- what can be wrong in the tables: (say it or None, mend it and say how) ------------------------------------------
+# -- problems of the tables: (a sentence or None, the repair and a sentence about it) ---------------------------------
 
 
 def _count(connection: Connection, sql: str) -> int:
@@ -106,15 +106,15 @@ def _count(connection: Connection, sql: str) -> int:
 
 
 def _say(sql: str, sentence: str) -> Callable[[Connection], str | None]:
-    def look(connection: Connection) -> str | None:
+    def problem(connection: Connection) -> str | None:
         count = _count(connection, sql)
         return sentence.format(count) if count else None
 
-    return look
+    return problem
 
 
 def _settle_history(connection: Connection) -> None:
-    # undo would meet other rows than it left
+    # the rows are no longer those that undo expects
     connection.execute(text("UPDATE log SET kind = 'kept' WHERE kind = 'command' AND undone = 0"))
     connection.execute(text("UPDATE log SET kind = 'dropped' WHERE kind = 'command' AND undone = 1"))
 
@@ -136,7 +136,7 @@ def _make_lost_slides(connection: Connection) -> str:
             {"id": slide_id, "name": name, "h": max(1, int(height)), "w": max(1, int(width))},
         )
     _settle_history(connection)
-    return "They are on “lost slide” now; say where its file lies."
+    return "They are on “lost slide” now; say where its file is."
 
 
 def _make_lost_classes(connection: Connection) -> str:
@@ -167,37 +167,37 @@ def _order_corners(connection: Connection) -> str:
 def _drop_sizeless(connection: Connection) -> str:
     connection.execute(text(f"DELETE FROM boxes WHERE {_SIZELESS}"))  # noqa: S608 - a constant
     _settle_history(connection)
-    return "They were taken out."
+    return "They were removed."
 
 
 def _forget_runs(connection: Connection) -> str:
     connection.execute(text("UPDATE boxes SET run_id = 0 WHERE run_id <> 0 AND run_id NOT IN (SELECT id FROM runs)"))
     _settle_history(connection)
-    return "They count as drawn by a person now."
+    return "They count as drawn by a user now."
 
 
 def _drop_lost(table: str) -> Callable[[Connection], str]:
-    def mend(connection: Connection) -> str:
+    def fix(connection: Connection) -> str:
         connection.execute(text(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM boxes)"))  # noqa: S608
         _settle_history(connection)
-        return "They were taken out."
+        return "They were removed."
 
-    return mend
+    return fix
 
 
 def _put_on_slide(table: str) -> Callable[[Connection], str]:
-    def mend(connection: Connection) -> str:
+    def fix(connection: Connection) -> str:
         connection.execute(
             text(f"UPDATE {table} SET slide_id = (SELECT slide_id FROM boxes WHERE boxes.id = {table}.id)")  # noqa: S608
         )
         _settle_history(connection)
         return "They were put on the slides of their boxes."
 
-    return mend
+    return fix
 
 
 def _unreadable(connection: Connection) -> dict[str, list[int]]:
-    """Numbers of the boxes whose attributes or outline are none, by table."""
+    """Ids of the boxes whose attributes or outline cannot be read, by table."""
     found: dict[str, list[int]] = {}
     for table, read in (("attributes", _read_attributes), ("outlines", Outline.from_json)):
         for number, data in connection.execute(text(f"SELECT id, data FROM {table}")):  # noqa: S608
@@ -223,11 +223,11 @@ def _drop_unreadable(connection: Connection) -> str:
         for number in numbers:
             connection.execute(text(f"DELETE FROM {table} WHERE id = :n"), {"n": number})  # noqa: S608
     _settle_history(connection)
-    return "They were taken out; the boxes are as they were."
+    return "They were removed; the boxes are as they were."
 
 
 def _unreadable_areas(connection: Connection) -> list[int]:
-    """Declared areas that say nothing, or of classes that are not there."""
+    """Declared areas that cannot be read, or whose classes do not exist."""
     classes = set(connection.execute(text("SELECT id FROM classes")).scalars())
     found = []
     for number, outline, ids in connection.execute(text("SELECT id, outline, classes FROM areas")):
@@ -249,19 +249,19 @@ def _drop_areas(connection: Connection) -> str:
     for number in _unreadable_areas(connection):
         connection.execute(text("DELETE FROM areas WHERE id = :n"), {"n": number})
     _settle_history(connection)
-    return "They were taken out and count in no density; declare them again."
+    return "They were removed and count in no density; declare them again."
 
 
 def _drop_lost_areas(connection: Connection) -> str:
     connection.execute(text("DELETE FROM areas WHERE slide_id NOT IN (SELECT id FROM slides)"))
     _settle_history(connection)
-    return "They were taken out."
+    return "They were removed."
 
 
 def _drop_run_classes(connection: Connection) -> str:
     connection.execute(text(f"DELETE FROM run_classes WHERE {_LOST_LABEL}"))  # noqa: S608 - a constant
     _settle_history(connection)
-    return "They were taken out; what these runs scanned does not count for those classes."
+    return "They were removed; what these runs scanned does not count for those classes."
 
 
 def _reset_limit(connection: Connection) -> str:
@@ -291,14 +291,14 @@ def _cut_history(connection: Connection) -> str:
         text("UPDATE log SET kind = CASE undone WHEN 1 THEN 'dropped' ELSE 'kept' END"
              " WHERE kind = 'command' AND (id <= :n OR undone = 1)"), {"n": number},
     )  # fmt: skip
-    return "It and what was before it cannot be undone any more."
+    return "This step and those before it can no longer be undone."
 
 
 _SIZELESS = "y0 >= y1 OR x0 >= x1 OR abs(y0) > 1e15 OR abs(x0) > 1e15 OR abs(y1) > 1e15 OR abs(x1) > 1e15"
 _LOST_LABEL = "run_id NOT IN (SELECT id FROM runs) OR class_id NOT IN (SELECT id FROM classes)"
 _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], str]]] = [
     (
-        _say("SELECT count(*) FROM boxes WHERE slide_id NOT IN (SELECT id FROM slides)", "{} boxes lie on no slide."),
+        _say("SELECT count(*) FROM boxes WHERE slide_id NOT IN (SELECT id FROM slides)", "{} boxes are on no slide."),
         _make_lost_slides,
     ),
     (
@@ -310,17 +310,17 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
     (
         _say(
             "SELECT count(*) FROM boxes WHERE run_id <> 0 AND run_id NOT IN (SELECT id FROM runs)",
-            "{} boxes name a run that is not there.",
+            "{} boxes name a run that does not exist.",
         ),
         _forget_runs,
     ),
     *(
-        (_say(sql.format(table=table), sentence.format(table=table, count="{}")), mend(table))
+        (_say(sql.format(table=table), sentence.format(table=table, count="{}")), fix(table))
         for table in DETAILS
-        for sql, sentence, mend in (
+        for sql, sentence, fix in (
             (
                 "SELECT count(*) FROM {table} WHERE id NOT IN (SELECT id FROM boxes)",
-                "The {table} of {count} boxes that are not there are left.",
+                "The {table} of {count} boxes that do not exist are left.",
                 _drop_lost,
             ),
             (
@@ -335,14 +335,14 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
         _say(
             "SELECT count(*) = 0 OR min(id) <> 1 OR max(id) <> 1 OR min(confidence_limit) NOT BETWEEN 0 AND 1"
             " FROM inclusion",
-            "The confidence limit is missing or is none.",
+            "The confidence limit is missing or is not valid.",
         ),
         _reset_limit,
     ),
     (
         _say(
             "SELECT count(*) FROM areas WHERE slide_id NOT IN (SELECT id FROM slides)",
-            "{} declared areas lie on no slide.",
+            "{} declared areas are on no slide.",
         ),
         _drop_lost_areas,
     ),
@@ -350,7 +350,7 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
     (
         _say(
             f"SELECT count(*) FROM run_classes WHERE {_LOST_LABEL}",  # noqa: S608
-            "{} labels of runs name a run or a class that is not there.",
+            "{} labels of runs name a run or a class that does not exist.",
         ),
         _drop_run_classes,
     ),
@@ -358,13 +358,13 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
 ]
 
 
-# -- beside the tables ------------------------------------------------------------------------------------------------
+# -- problems outside the tables --------------------------------------------------------------------------------------
 
 
 def _missing_slides(connection: Connection, folder: Path) -> list[str]:
     rows = connection.execute(text("SELECT name, path, relative_path FROM slides"))
     return [
-        f"The slide {name} is not at {path} any more; say where it lies now. Its boxes are safe."
+        f"The slide {name} is no longer at {path}; say where it is now. Its boxes are safe."
         for name, path, relative in rows
         if find_slide(Path(path), relative, folder)[1]
     ]
@@ -376,17 +376,17 @@ def _check_run(folder: Path, run_id: int, card: str, *, repair: bool) -> list[st
         sentence = f"The folder of run {run_id} is incomplete."
         if repair:
             write_plan(folder, plan_of(card))
-            sentence += " Its card was written again."
+            sentence += " Its plan was written again."
         found.append(sentence)
     journal = folder / "journal.jsonl"
     if journal.is_file():
         whole = whole_lines_bytes(journal)
         quiet = time.time() - journal.stat().st_mtime > _STILL_WRITTEN_S
-        if whole < journal.stat().st_size and quiet:  # a line that is being written right now is not torn
-            sentence = f"The last line of the journal of run {run_id} is torn."
+        if whole < journal.stat().st_size and quiet:  # a line that is still being written is not incomplete
+            sentence = f"The last line of the journal of run {run_id} is incomplete."
             if repair:
                 os.truncate(journal, whole)
-                sentence += " It was cut off; that tile is done again when the run continues."
+                sentence += " It was cut off; its tile is computed again when the run is continued."
             found.append(sentence)
     return found
 

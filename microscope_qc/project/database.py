@@ -1,4 +1,4 @@
-"""``project.sqlite``: one connection, durable transactions, and errors in the words of a person."""
+"""``project.sqlite``: one connection, durable transactions, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WAL_VERSION = 2  # bytes 18 and 19 of the header, https://www.sqlite.org/filefo
 
 
 class StillReferencedError(ProjectError):
-    """A row cannot go because another one refers to it."""
+    """A row cannot be deleted because another one refers to it."""
 
 
 def connect(file: Path, *, mode: str, immutable: bool = False) -> sqlite3.Connection:
@@ -42,9 +42,9 @@ class Database:
     folder
         The project's folder.
     read_only
-        Never write, not even a journal.
+        Write nothing, not even a journal.
     create
-        Make the file when it is missing.
+        Create the file where it is missing.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False, create: bool = False) -> None:
@@ -60,7 +60,7 @@ class Database:
             raise describe(error, self.name) from error
         self._connection = connection
         self._engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-        # the transaction starts where it is said to: sqlite3 on its own would wait for the first INSERT
+        # begin explicitly: sqlite3 on its own would wait for the first INSERT
         begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         event.listen(self._engine, "begin", lambda started: started.exec_driver_sql(begin))
 
@@ -84,7 +84,7 @@ class Database:
         if not (is_wal and is_network(self.file.parent)):
             with contextlib.suppress(sqlite3.OperationalError):
                 return _readable(connect(self.file, mode="ro"))
-        # Without shared memory (read-only folder, network drive) a WAL database can be read only when nobody writes it.
+        # Without shared memory (read-only folder, network drive) a WAL database is readable only while nobody writes.
         if not log.exists() or log.stat().st_size == 0:
             return _readable(connect(self.file, mode="ro", immutable=True))
         self._copy = tempfile.TemporaryDirectory(prefix="microscope-qc-")
@@ -100,7 +100,7 @@ class Database:
         Raises
         ------
         ProjectError
-            Disk full, read-only, locked by somebody else, damaged: nothing was changed.
+            When the disk is full, or the database read-only, locked or damaged: nothing was changed.
         """
         with self._lock:
             try:
@@ -119,7 +119,7 @@ class Database:
 
     @property
     def changes(self) -> int | None:
-        """Grows with every row written here; None where others write what is read here."""
+        """Counter that grows with every row written by this process; None where another process writes."""
         return None if self.read_only else self._connection.total_changes
 
     def pragma(self, text: str) -> list[tuple[Any, ...]]:
@@ -140,10 +140,10 @@ class Database:
                 raise describe(error, self.name) from error
 
     def close(self) -> None:
-        """Close; the file is left in one piece, so that it can be copied and read from anywhere."""
-        with self._lock:  # another thread may just be writing
+        """Close and leave a single file, which can be copied and read from anywhere."""
+        with self._lock:  # another thread may be writing
             if not self.read_only:
-                # fails while somebody reads; then the WAL stays beside the file, which is just as safe
+                # fails while another process reads; the WAL then stays beside the file, which is as safe
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("PRAGMA busy_timeout=0")
                     self._connection.execute("PRAGMA journal_mode=DELETE").fetchall()
@@ -175,14 +175,14 @@ def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def describe(error: BaseException, name: str) -> ProjectError:
-    """Turn an error of SQLite or the operating system into a sentence for a person."""
+    """Turn an error of SQLite or the operating system into a sentence for users."""
     code = str(getattr(error, "sqlite_errorname", "") or "")
     text = str(error).lower()
     if code.startswith("SQLITE_CONSTRAINT") or "constraint failed" in text:
         return StillReferencedError(f"Something in {name} still refers to this.", hint="Nothing was changed.")
     if code == "SQLITE_FULL" or "is full" in text:
         return ProjectError(
-            f"The disk is full; nothing was changed in {name}.", hint="Free some space, then do it again."
+            f"The disk is full; nothing was changed in {name}.", hint="Free some space, then try again."
         )
     if code.startswith(("SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError) or "readonly" in text:
         return ReadOnlyProjectError(
@@ -196,5 +196,5 @@ def describe(error: BaseException, name: str) -> ProjectError:
     if isinstance(error, FileNotFoundError) or code.startswith("SQLITE_CANTOPEN"):
         return ProjectError(f"The database of {name} cannot be opened.", hint=CHECK_HINT)
     if "no such table" in text or "no such column" in text:
-        return ProjectError(f"The database of {name} is not one of this program, or it is damaged.", hint=CHECK_HINT)
+        return ProjectError(f"The database of {name} was not made by this program, or it is damaged.", hint=CHECK_HINT)
     return ProjectError(f"The database of {name} cannot be used ({error}).", hint=CHECK_HINT)

@@ -1,6 +1,6 @@
 """Row deltas: what a command changed, table by table, as columns before and after.
 
-A command of a person is stored as its deltas; undo puts ``before`` in the place of ``after``, redo the other way round.
+A user's command is stored as its deltas; undo puts ``before`` in the place of ``after``, redo the other way round.
 The payload is one zlib stream of a JSON header followed by the columns: numbers as raw little-endian bytes, everything
 else as a JSON list.
 """
@@ -65,7 +65,7 @@ class Delta:
 
     @classmethod
     def deleted(cls, table: str, rows: Sequence[Mapping[str, Any]]) -> Delta:
-        """Return the delta of rows that go."""
+        """Return the delta of deleted rows."""
         return cls(table, columns_of(rows), columns_of([]))
 
     @classmethod
@@ -79,16 +79,16 @@ class Delta:
 
     @property
     def ids(self) -> np.ndarray:
-        """Every row the delta is about, in the order of ``after``, then what went."""
+        """All rows of the delta: those of ``after`` in their order, then deleted ones."""
         gone = ~np.isin(self.before["id"], self.after["id"])
         return np.concatenate([self.after["id"], self.before["id"][gone]])
 
     def reversed(self) -> Delta:
-        """Return the delta that takes this one back."""
+        """Return the delta that undoes this one."""
         return Delta(self.table, self.after, self.before)
 
     def split(self) -> tuple[np.ndarray, Columns, Columns]:
-        """Return ids that go, rows that come, rows that change."""
+        """Return the ids of deleted rows, then added and changed rows."""
         before, after = self.before["id"], self.after["id"]
         gone = before[~np.isin(before, after)]
         kept = np.isin(after, before)
@@ -102,7 +102,7 @@ class Delta:
         Raises
         ------
         ProjectError
-            When the rows are not what the delta says; the caller's transaction is then rolled back.
+            When the rows are not those of the delta; the caller's transaction is then rolled back.
         """
         table = schema.metadata.tables[self.table]
         gone, come, change = self.split()
@@ -110,12 +110,12 @@ class Delta:
             ids = np.sort(gone)
             ends = np.flatnonzero(np.diff(ids, append=ids[-1] + 2) != 1)
             starts = np.r_[0, ends[:-1] + 1]
-            # ids given in one go, as those of an import, are taken out in one go
+            # consecutive ids, as those of an import, are deleted with one statement
             _many(connection, _delete_sql(table), [ids[starts], ids[ends]], self.table, rows=len(ids))
         if len(come["id"]):
             sql, order = _insert_sql(table, tuple(come))
             _many(connection, sql, [come[name] for name in order], self.table)
-        names = tuple(name for name in change if name not in ("id", "slide_id"))  # nothing moves to another slide
+        names = tuple(name for name in change if name not in ("id", "slide_id"))  # rows never move to another slide
         if len(change["id"]) and names:
             sql, order = _update_sql(table, names)
             _many(connection, sql, [change[name] for name in order], self.table)
@@ -125,11 +125,11 @@ def _many(
     connection: Connection, sql: str, columns: Sequence[np.ndarray], table: str, *, rows: int | None = None
 ) -> None:
     """Run a statement with each row of the columns; as many rows of the table must be touched, or ``rows``."""
-    # rows are made while they are bound: a list of 100,000 tuples keeps the garbage collector busy for longer
+    # rows are made while they are bound: a list of 100,000 tuples costs the garbage collector more time
     values = zip(*(column.tolist() for column in columns), strict=True)
     if driver(connection).executemany(sql, values).rowcount != (len(columns[0]) if rows is None else rows):
         raise ProjectError(
-            f"The {table} in the project are not what its history says; nothing was changed.",
+            f"The {table} in the project do not agree with its history; nothing was changed.",
             hint="Run “microscope-qc check” on the project.",
         )
 

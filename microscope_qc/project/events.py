@@ -1,4 +1,4 @@
-"""What the project says after something was committed."""
+"""Signals of a project, sent after each commit."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def _rows(connection: Connection, table: Table, ids: Collection[int] | None) -> 
 
 
 def slides(connection: Connection, ids: Collection[int] | None = None, *, folder: Path) -> list[SlideRecord]:
-    """Return slides in the order they were added, each with the place where it lies now: all, or those with ``ids``."""
+    """Return slides in the order they were added, each with its present path: all, or those with ``ids``."""
     records = []
     for row in _rows(connection, schema.slides, ids):
         path, missing = find_slide(Path(row.path), row.relative_path, folder)
@@ -53,7 +53,7 @@ def slides(connection: Connection, ids: Collection[int] | None = None, *, folder
 
 
 def find_slide(absolute: Path, relative: str, folder: Path) -> tuple[Path, bool]:
-    """Return where a slide lies and whether it is missing: the old place first, then beside the project as before."""
+    """Return a slide's path and whether it is missing: the old path first, then the one relative to the project."""
     candidates = [absolute]
     if relative:
         candidates.append(Path(os.path.normpath(folder / relative)))
@@ -61,7 +61,7 @@ def find_slide(absolute: Path, relative: str, folder: Path) -> tuple[Path, bool]
         try:
             if candidate.exists():
                 return candidate, False
-        except (OSError, ValueError):  # a path of another system, or a drive that does not answer
+        except (OSError, ValueError):  # a path of another system, or a drive that does not respond
             continue
     return absolute, True
 
@@ -92,8 +92,8 @@ _NUMBERS = ("id", "class_id", "y0", "x0", "y1", "x1")
 
 def boxes(connection: Connection, slide_id: int) -> np.ndarray:
     """Return the box rows of a slide, sorted by id."""
-    # Every value becomes a Python object first, and there may be a million boxes: numbers only, straight from the
-    # driver into an array, small ones packed into one, and text fetched where there is any.
+    # Every value becomes a Python object first, and there may be a million boxes: only numbers are read, straight
+    # from the driver into an array, small ones packed into one, and text only where there is any.
     small = "ifnull(confidence, 9e999), state + 4 * (chosen <> 0) + 8 * run_id"  # no confidence is infinite
     sql = f"SELECT {', '.join(_NUMBERS)}, {small} FROM boxes WHERE slide_id = ? ORDER BY id"  # noqa: S608 - constants
     values = np.fromiter(chain.from_iterable(_read(connection, sql, slide_id)), float)
@@ -125,7 +125,7 @@ def details(connection: Connection, table: str, slide_id: int) -> dict[int, str]
 
 
 def _read(connection: Connection, sql: str, slide_id: int) -> Iterable[Any]:
-    # the driver's own tuples: rows of SQLAlchemy take four times as long
+    # tuples of the driver: rows of SQLAlchemy take four times as long
     return driver(connection).execute(sql, (slide_id,))
 
 
@@ -165,10 +165,10 @@ def registrations(connection: Connection, ids: Collection[int] | None = None) ->
 
 
 def areas(connection: Connection, ids: Collection[int] | None = None) -> list[AreaRecord]:
-    """Return areas declared complete, oldest first: all, or those with ``ids``; what cannot be read is left out."""
+    """Return areas declared complete, oldest first: all, or those with ``ids``; unreadable ones are left out."""
     found = []
     for r in _rows(connection, schema.areas, ids):
-        with contextlib.suppress(ValueError, RecursionError):  # “check” names it
+        with contextlib.suppress(ValueError, RecursionError):  # “check” reports it
             found.append(AreaRecord(r.id, r.slide_id, *area_content(r.outline, r.classes), r.user, r.declared))
     return found
 
@@ -191,7 +191,7 @@ def area_content(outline: str, classes: str) -> tuple[Outline, frozenset[int]]:
 
 
 def run_classes(connection: Connection, ids: Collection[int] | None = None) -> list[RunClass]:
-    """Return which class each label of a run's model stands for: all, or those with ``ids``."""
+    """Return the class of each label of each run's model: all, or those with ``ids``."""
     return [
         RunClass(r.id, r.slide_id, r.run_id, r.label, r.class_id) for r in _rows(connection, schema.run_classes, ids)
     ]
@@ -207,7 +207,7 @@ def confidence_limit(connection: Connection) -> float:
 
 
 def settings(connection: Connection) -> dict[str, Any]:
-    """Return the settings; one that cannot be read counts as not set."""
+    """Return the settings; one that cannot be read is taken as not set."""
     result = {}
     for key, value in connection.execute(select(schema.settings)):
         try:
@@ -236,7 +236,7 @@ def filter_to_json(box_filter: BoxFilter) -> dict[str, Any]:
 
 
 def filter_from_json(stored: Any) -> BoxFilter:
-    """Return the stored filter; show everything when it cannot be read."""
+    """Return the stored filter; one that shows everything where it cannot be read."""
     if not isinstance(stored, dict):
         return BoxFilter()
     try:

@@ -16,7 +16,7 @@ from microscope_qc.project.records import LogEntry
 from microscope_qc.project.schema import log, trail
 
 IDS_KEPT = 1000
-"""A log line names at most so many boxes; the payload knows all of them."""
+"""Boxes that a log line names at most; the payload holds all of them."""
 
 UNDONE, DONE_AGAIN = "undone", "done again"
 
@@ -24,19 +24,19 @@ _LINE = [column for column in log.c if column.name != "changes"]
 
 
 class CommandLog:
-    """The log of an open project: its newest steps, read once, and where undo and redo stand."""
+    """The log of an open project: its newest steps, read once, and the next steps of undo and redo."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[int, LogEntry] = {}
         self._listed: tuple[int | None, int, list[LogEntry]] | None = None  # changes of the database, limit, entries
         self.undo_entry: LogEntry | None = None
-        """The command that undo would take back."""
+        """The command that undo would undo."""
         self.redo_entry: LogEntry | None = None
-        """The command that redo would do again."""
+        """The command that redo would redo."""
 
     def load(self, connection: Connection) -> None:
-        """Read again where undo and redo stand."""
+        """Read the next steps of undo and redo again."""
         self.undo_entry, self.redo_entry = next_undo(connection), next_redo(connection)
 
     def entries(self, limit: int | None) -> list[LogEntry]:
@@ -46,7 +46,7 @@ class CommandLog:
             with self._database.begin() as connection:
                 return lines(connection, None, self._known)
         if changes is None or listed is None or listed[0] != changes or listed[1] < limit:
-            wanted = limit if listed is None else max(limit, listed[1])  # several views ask for more or less of them
+            wanted = limit if listed is None else max(limit, listed[1])  # views ask for different numbers of entries
             with self._database.begin() as connection:
                 listed = (changes, wanted, lines(connection, wanted, self._known))
             self._listed = listed
@@ -64,14 +64,14 @@ class CommandLog:
             return deltas_of(connection, entry)
 
     def goes_on(self, entry: LogEntry | None) -> bool:
-        """Whether an entry is the newest step, so that a further change can be taken into it."""
+        """Whether an entry is the newest step, so that a further change can be merged into it."""
         newest = self.undo_entry
         return entry is not None and newest is not None and newest.id == entry.id and self.redo_entry is None
 
     def amended(
         self, connection: Connection, entry: LogEntry | None, deltas: Sequence[Delta], *, title: str
     ) -> LogEntry | None:
-        """Take a further change of the same rows into the newest entry; None where it is another one."""
+        """Merge a further change of the same rows into the newest entry; None where it does not fit."""
         if entry is None or not self.goes_on(entry):
             return None
         both = joined(deltas_of(connection, entry), deltas)
@@ -136,23 +136,23 @@ def mark(connection: Connection, entry: LogEntry, **columns: Any) -> LogEntry:
 
 
 def note_step(connection: Connection, entry: LogEntry, *, undo: bool) -> None:
-    """Write down who took a command back or did it again, and when."""
+    """Record who undid or redid a command, and when."""
     action = UNDONE if undo else DONE_AGAIN
     connection.execute(insert(trail).values(log_id=entry.id, time=now(), user=user_name(), action=action))
 
 
 def amend(connection: Connection, entry: LogEntry, deltas: Sequence[Delta], *, title: str) -> LogEntry:
-    """Let an entry stand for other changes of the same rows, made now."""
+    """Replace the changes of an entry by others of the same rows, made now."""
     return mark(connection, entry, changes=pack(deltas), time=now(), title=title)
 
 
 def drop_redo(connection: Connection) -> None:
-    """Keep what was undone for the record only: another command took its place."""
+    """Keep undone commands for the record only: a new command took their place."""
     connection.execute(update(log).where(log.c.kind == "command", log.c.undone.is_(True)).values(kind="dropped"))
 
 
 def add_findings(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry | None:
-    """Count findings to the entry of their run."""
+    """Add findings to the count of their run's entry."""
     entry = _first(connection, select(*_LINE).where(log.c.kind == "run", log.c.run_id == run_id))
     if entry is None:
         return None
@@ -168,9 +168,9 @@ def lines(connection: Connection, limit: int | None, known: dict[int, LogEntry])
     limit
         How many; None is all of them.
     known
-        Entries read before, by number: those that are still true are not read again, and new ones are put in.
+        Entries read before, by number: unchanged ones are not read again, and new ones are added.
     """
-    # what may have changed of an entry, without SQLAlchemy's rows: this is asked for after every edit
+    # only columns that may have changed, and without SQLAlchemy's rows: this runs after every edit
     sql = "SELECT id, undone, kind, box_count, time FROM log ORDER BY id DESC LIMIT ?"
     numbers: list[int] = []
     lost: list[int] = []

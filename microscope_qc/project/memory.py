@@ -1,4 +1,4 @@
-"""What of a project is in memory: every record, and the boxes of those slides that were asked for."""
+"""The part of a project that is in memory: all records, and the boxes of slides that were asked for."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from microscope_qc.project.deltas import Columns, Delta
 from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
 
 Attempt = Callable[..., None]
-"""Calls a function with its arguments and keeps what it raises: the fault of one listener stops no other one."""
+"""Calls a function with its arguments and keeps what it raises: a listener that fails does not stop the others."""
 
 _MOST_RENEWED = 500
-"""Where more rows of a table changed, the whole table is read again."""
+"""Where more rows of a table have changed, the whole table is read again."""
 
 
 class _Numbered(Protocol):
@@ -60,7 +60,7 @@ class Records(Sequence[R]):
         return self._by_id
 
     def replace(self, records: Iterable[R]) -> None:
-        """Take other records, in their order."""
+        """Replace all records."""
         self._all = tuple(records)
         self._by_id = {record.id: record for record in self._all}
 
@@ -72,7 +72,7 @@ class Records(Sequence[R]):
 
 
 class Memory:
-    """Everything a project keeps in memory; only what was committed is followed."""
+    """What a project keeps in memory; it follows what was committed."""
 
     def __init__(self, folder: Path) -> None:
         self.slides: Records[SlideRecord] = Records()
@@ -88,7 +88,7 @@ class Memory:
         self.tables: dict[int, BoxTable] = {}
         self.details: dict[str, dict[int, dict[int, str]]] = {name: {} for name in schema.DETAILS}
         self.attribute_texts: dict[int, dict[int, str]] = {}
-        """What text filters search in, by slide and box; forgotten when an attribute of the slide changes."""
+        """Text that filters search, by slide and box; dropped when an attribute of the slide changes."""
         self._known: dict[str, tuple[Records[Any], Callable[..., list[Any]]]] = {
             "slides": (self.slides, partial(loading.slides, folder=folder)),
             "classes": (self.classes, loading.classes),
@@ -100,7 +100,7 @@ class Memory:
         }
 
     def load(self, connection: Connection) -> None:
-        """Read records and settings, and forget the details of boxes; the tables of boxes stay as they are."""
+        """Read records and settings, and drop the details of boxes; the tables of boxes stay as they are."""
         self.renew(connection, dict.fromkeys((*self._known, "inclusion")))
         self.settings = loading.settings(connection)
         self.filter = loading.filter_from_json(self.settings.get("filter"))
@@ -112,7 +112,7 @@ class Memory:
         for table in touched.keys() & self._known.keys():
             records, read = self._known[table]
             ids = touched[table]
-            if ids is None or len(ids) > _MOST_RENEWED or table == "classes":  # classes are sorted by place
+            if ids is None or len(ids) > _MOST_RENEWED or table == "classes":  # classes are sorted by position
                 records.replace(read(connection))
             else:
                 records.renew(ids, read(connection, ids=ids))
@@ -154,13 +154,13 @@ class Memory:
                 attempt(table.put, rows)
 
     def touch_boxes(self, deltas: Sequence[Delta], heard: np.ndarray, attempt: Attempt) -> None:
-        """Let the tables tell of boxes that have other attributes or outlines, unless they did already (``heard``)."""
+        """Let the tables signal boxes with other attributes or outlines, except those they did already (``heard``)."""
         changed = np.setdiff1d(np.concatenate([delta.ids for delta in deltas]), heard)
         for _, table in self._tables_of(deltas):
             attempt(table.touch, changed[table.has(changed)])
 
     def _tables_of(self, deltas: Sequence[Delta]) -> Iterator[tuple[int, BoxTable]]:
-        """The slides that changes of boxes or details are about, and their tables where they are in memory."""
+        """Slides with changed boxes or details, and their tables where these are in memory."""
         sides = [side["slide_id"] for d in deltas for side in (d.before, d.after) if "slide_id" in side]
         for slide_id in np.unique(np.concatenate(sides)).tolist() if sides else ():
             table = self.tables.get(slide_id)

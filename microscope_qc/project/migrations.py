@@ -1,4 +1,4 @@
-"""Making, recognising and renewing the tables of a project."""
+"""Creating, recognising and migrating the tables of a project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from microscope_qc.project.owner import now
 
 
 def _attributes_outlines_and_trail(connection: Connection) -> None:
-    # written out: a step makes the tables of its version, whatever the newest ones look like
+    # SQL in full: a step makes the tables of its version, whatever the newest ones look like
     for statement in (
         "ALTER TABLE classes ADD COLUMN box_size_um FLOAT",
         "ALTER TABLE classes ADD COLUMN example_box INTEGER DEFAULT '0' NOT NULL",
@@ -60,12 +60,12 @@ def _inclusion_areas_and_run_classes(connection: Connection) -> None:
 
 
 def _limit_out_of_filter(connection: Connection) -> None:
-    """The filter's lower limit of the confidence counted for every number: it becomes that of the inclusion."""
+    """The filter's lower confidence limit used to count for every number: it becomes that of the inclusion."""
     stored = connection.exec_driver_sql("SELECT value FROM settings WHERE key = 'filter'").scalar()
     try:
         known = json.loads(stored or "{}")
         limit = min(max(float(known.get("min_confidence", 0.0)), 0.0), 1.0)
-    except (ValueError, TypeError, AttributeError):  # a filter that cannot be read hid nothing
+    except (ValueError, TypeError, AttributeError):  # an unreadable filter hid nothing
         known, limit = None, 0.0
     connection.exec_driver_sql("INSERT INTO inclusion VALUES (1, ?)", (limit if math.isfinite(limit) else 0.0,))
     if known:
@@ -118,7 +118,7 @@ def version_of(database: Database) -> int:
     Raises
     ------
     ProjectError
-        When this is no project's database, or one of a newer program.
+        When it is not the database of a project, or one of a newer program.
     """
     with database.begin() as connection:
         text = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")).scalar()

@@ -1,7 +1,7 @@
-"""Which class each label of a run stands for, worked out for projects in which it was not stored yet.
+"""The class of each label of a run, worked out for projects that did not store it yet.
 
-The run's plan holds codes of classes as they were when it began. Classes were renamed, merged and deleted since; the
-history says how.
+The run's plan holds codes of classes as they were when it began. Classes may have been renamed, merged and deleted
+since; the history says how.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STEPS = (
     "SELECT id, title, changes FROM log WHERE kind IN ('command', 'kept') AND undone = 0 AND changes IS NOT NULL"
     " AND (title LIKE 'Rename class %' OR title LIKE 'Delete class %' OR title LIKE 'Merge %') ORDER BY id DESC"
 )
-"""Steps that changed which class a code stands for, newest first."""
+"""Steps that changed which class a code means, newest first."""
 _MERGED = re.compile(r"Merge .* into (.+?)(?: \(\d+ boxes\))?$")
 
 
@@ -53,7 +53,7 @@ class _Classes:
     became: dict[int, int | None] = field(default_factory=dict)
 
     def take_back(self, title: str, deltas: list[Delta]) -> None:
-        """Go back to before a step."""
+        """Go back to the state before a step."""
         for delta in deltas:
             if delta.table != "classes" or "code" not in delta.before:
                 continue
@@ -64,13 +64,13 @@ class _Classes:
                 self.codes[number] = code
 
     def now(self, code: str) -> int | None:
-        """Return the class that a code of that time is today; None where it is gone."""
-        # a class made later may bear a code that another one had then: the older one is meant
+        """Return today's class of a code of that time; None where it no longer exists."""
+        # a class made later may have a code that another one had then: the older one is meant
         known = next((number for number in sorted(self.codes) if self.codes[number] == code), None)
         return None if known is None else self._is_now(known)
 
     def _named(self, merged: re.Match[str] | None) -> int | None:
-        """The class that others were merged into, where none of their boxes tells."""
+        """The class that others were merged into, where no box of theirs shows it."""
         return None if merged is None else next((n for n, code in self.codes.items() if code == merged[1]), None)
 
     def _is_now(self, number: int) -> int | None:
@@ -78,7 +78,7 @@ class _Classes:
 
 
 def _moved_to(class_id: int, deltas: list[Delta]) -> int | None:
-    """The class that the boxes of a deleted one got; None where they went too, or there were none."""
+    """The class that the boxes of a deleted one got; None where they were deleted too, or there were none."""
     targets: Counter[int] = Counter()
     for delta in deltas:
         if delta.table == "boxes" and "class_id" in delta.after and "class_id" in delta.before:

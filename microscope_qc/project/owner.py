@@ -1,4 +1,4 @@
-"""One writer at a time: ``owner.lock`` is the truth, ``owner.json`` says to a person who it is."""
+"""One writer at a time: ``owner.lock`` decides, ``owner.json`` tells users who it is."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OWNER_NAME = "owner.json"
 
 
 def now() -> str:
-    """Return the time as ISO 8601 with the offset of this place."""
+    """Return the local time as ISO 8601 with its offset."""
     return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 def user_name() -> str:
-    """Return the name of the person at this machine ("unknown" where the system does not say)."""
+    """Return the name of the user at this machine ("unknown" where the system does not say)."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -35,7 +35,7 @@ def user_name() -> str:
 
 
 class OwnerLock:
-    """Held by the process that writes a project; the system drops it when the process ends, however it ends."""
+    """Held by the process that writes a project; the system releases it when the process ends, however it ends."""
 
     def __init__(self, folder: Path, *, program: str) -> None:
         self._folder = folder
@@ -50,7 +50,7 @@ class OwnerLock:
         Raises
         ------
         ReadOnlyProjectError
-            When somebody else is, or the folder cannot be written.
+            When another process owns the project, or the folder cannot be written.
         """
         try:
             self._lock.acquire(timeout=0)
@@ -83,7 +83,7 @@ class OwnerLock:
 
 
 def owned_error(folder: Path) -> ReadOnlyProjectError:
-    """Return the sentence that says who has the project open."""
+    """Return the error that says who has the project open."""
     owner = read_owner(folder)
     if owner is None:
         who = "somewhere else"
@@ -97,7 +97,7 @@ def owned_error(folder: Path) -> ReadOnlyProjectError:
 
 
 def read_owner(folder: Path) -> dict[str, Any] | None:
-    """Return what ``owner.json`` says, None when nobody owns the project (a note left by a kill counts as nobody)."""
+    """Return the content of ``owner.json``, None without an owner (what a killed process left does not count)."""
     try:
         owner = json.loads((folder / OWNER_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -113,7 +113,7 @@ def _is_gone(owner: dict[str, Any]) -> bool:
     try:
         since = datetime.fromisoformat(str(owner.get("since"))).timestamp()
         started: float = psutil.Process(int(owner.get("pid", -1))).create_time()
-        return started > since + 1.0  # the number was given again
+        return started > since + 1.0  # the process number was reused
     except (psutil.NoSuchProcess, ValueError, TypeError):
         return True
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""A project: the folder ``NAME.mqc`` with everything the user and the detections said about some slides."""
+"""A project: the folder ``NAME.mqc`` with everything that users and detections say about some slides."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ SUFFIX = ".mqc"
 class Project:
     """An open project, used from one thread: parts over one store.
 
-    Every command is committed before it returns; ``events`` and each slide's ``BoxTable.changed`` tell about it
-    afterwards. When a command fails, nothing changed, neither on disk nor in memory.
+    Every command is committed before it returns; ``events`` and each slide's ``BoxTable.changed`` are emitted
+    afterwards. When a command fails, nothing has changed, neither on disk nor in memory.
     """
 
     def __init__(self, path: Path, database: Database, lock: OwnerLock | None) -> None:
@@ -84,14 +84,14 @@ class Project:
         classes: Sequence[DefectClass] = LI_ION_CLASSES,
         program: str = "command",
     ) -> Project:
-        """Make a project folder (``.mqc`` is added when it is missing) and open it for writing.
+        """Make a project folder (``.mqc`` is added where it is missing) and open it for writing.
 
         Raises
         ------
         SlideError
-            When a slide cannot be opened; then no project is made.
+            When a slide cannot be opened; no project is made then.
         ProjectError
-            When there is something of this name already, or the folder cannot be written.
+            When something of this name exists already, or the folder cannot be written.
         """
         folder = project_path(path)
         if folder.exists() and not _is_empty_folder(folder):
@@ -117,14 +117,14 @@ class Project:
         Parameters
         ----------
         write
-            Become its owner; False reads what was committed and takes no lock.
+            Become its owner; False reads what is committed and takes no lock.
         program
             "window" or "command": what others are told about the owner.
 
         Raises
         ------
         ReadOnlyProjectError
-            When it is to be written and somebody else owns it, or its folder is read-only.
+            When it is opened for writing and another process owns it, or its folder is read-only.
         ProjectError
             When it is missing, damaged, or was made by a newer version.
         """
@@ -162,22 +162,22 @@ class Project:
 
     @property
     def is_writing(self) -> bool:
-        """Whether a large command is just being written; nothing else can be changed until it is finished."""
+        """Whether a large command is being written; nothing else can be changed until it is finished."""
         return self._store.is_writing
 
     def reload(self) -> None:
-        """Read everything again (a reader does this to see what the owner committed since)."""
+        """Read everything again (a reader does this to see what the owner has committed since)."""
         self._store.reload()
 
     def check(self) -> list[str]:
-        """Look for damage, repair what can be repaired (when open for writing); return a sentence for each thing."""
+        """Look for damage and repair what can be repaired (when open for writing); return a sentence per problem."""
         found = checking.check_content(self._store.database, self.path, repair=not self.read_only)
         if found:
             self.reload()
         return found
 
     def close(self) -> None:
-        """Close the database and let go of the project; everything was committed before."""
+        """Close the database and give up ownership; everything is committed already."""
         self._store.close()
 
     def __enter__(self) -> Project:
@@ -230,7 +230,7 @@ def _require_project(folder: Path) -> None:
         raise ProjectError(f"{folder.name} is a file, not a project.", hint="A project is a folder NAME.mqc.")
     if not (folder / DATABASE_NAME).is_file():
         hint = CHECK_HINT if (folder / backups.FOLDER).is_dir() else "A project is a folder NAME.mqc."
-        raise ProjectError(f"{folder.name} holds no project: {DATABASE_NAME} is missing.", hint=hint)
+        raise ProjectError(f"{folder.name} is not a project: {DATABASE_NAME} is missing.", hint=hint)
     if (folder / DATABASE_NAME).stat().st_size == 0:
         raise ProjectError(f"The database of {folder.stem} is empty.", hint=CHECK_HINT)
 
@@ -244,5 +244,6 @@ def _require_known_version(folder: Path, *, write: bool) -> None:
         database.close()
     if not write and version < schema.SCHEMA_VERSION:
         raise ProjectError(
-            f"{folder.stem} was made by an older version of this program.", hint="Open it for writing once to renew it."
+            f"{folder.stem} was made by an older version of this program.",
+            hint="Open it for writing once to update it.",
         )

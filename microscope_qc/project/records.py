@@ -1,4 +1,4 @@
-"""What the project hands out: frozen records, one per row of a table."""
+"""Frozen records, one per row of a table, as a project gives them to its callers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microscope_qc.project.runs.plan import RunPlan
 class SlideRecord:
     """One scene of one slide file.
 
-    ``path`` is where the slide lies now (absolute); when ``missing`` it is where it was last seen.
+    ``path`` is where the slide is now (absolute); when ``missing`` it is where it was last seen.
     ``scene`` is None when the file has one scene only.
     """
 
@@ -31,7 +31,7 @@ class SlideRecord:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place that can be found again under the SEM; stage coordinates are None until they were read off there."""
+    """A place that can be recognised under the SEM; stage coordinates are None until they were read there."""
 
     id: int
     slide_id: int
@@ -66,7 +66,7 @@ class AreaRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunClass:
-    """The class that a label of a run's model stands for."""
+    """The class that a label of a run's model means."""
 
     id: int
     slide_id: int
@@ -80,10 +80,10 @@ RUN_STATES = ("running", "finished", "stopped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One detection over a slide or a part of it. ``found`` counts the findings it brought, kept or deleted since.
+    """One detection over a slide or a part of it. ``found`` counts all findings it brought, also those deleted since.
 
     ``settings`` are those of the plan (:attr:`RunPlan.settings <microscope_qc.project.runs.plan.RunPlan.settings>`) as
-    they were stored when the run was begun.
+    they were stored when the run began.
     """
 
     id: int
@@ -103,7 +103,7 @@ class LogEntry:
     """One line of the project's history.
 
     ``kind`` is "command" (can be undone), "run" (switched on and off with the run), "made" (part of the project's
-    making), "kept" (could not be undone any more because later findings rely on it) or "dropped" (was undone, and
+    making), "kept" (can no longer be undone because later findings rely on it) or "dropped" (was undone, and
     another command took its place). ``box_ids`` holds the first thousand of ``box_count`` boxes.
     """
 

@@ -21,7 +21,7 @@ class SceneFacts:
 
 
 def slide_stem(path: Path) -> str:
-    """Return the file name without what says its format: ``a.ome.zarr`` -> ``a``."""
+    """Return the file name without the suffixes of its format: ``a.ome.zarr`` -> ``a``."""
     for suffix in _SUFFIXES:
         if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
             return path.name[: -len(suffix)]

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 SCHEMA_VERSION = 3
-"""Raise by one with every change of the tables, and add the step to :data:`microscope_qc.project.migrations.STEPS`."""
+"""Rises by one with every change of the tables; the step goes into :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
 
@@ -29,7 +29,7 @@ def _slide() -> Column[int]:
     return Column("slide_id", Integer, ForeignKey("slides.id"), nullable=False)
 
 
-# AUTOINCREMENT: a number once given is never given again, not even after the row was deleted
+# AUTOINCREMENT: an id is never used twice, not even after its row was deleted
 meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
 
 settings = Table("settings", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
@@ -62,7 +62,7 @@ classes = Table(
     Column("weight", Float, nullable=False),
     Column("position", Integer, nullable=False),
     Column("box_size_um", Float),  # NULL where one click makes a box of the usual size
-    Column("example_box", Integer, nullable=False, server_default="0"),  # no foreign key: the box may go
+    Column("example_box", Integer, nullable=False, server_default="0"),  # no foreign key: the box may be deleted
     Column("example_picture", String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
@@ -77,7 +77,7 @@ boxes = Table(
     Column("x0", Float, nullable=False),
     Column("y1", Float, nullable=False),
     Column("x1", Float, nullable=False),
-    Column("confidence", Float),  # NULL where a person drew the box
+    Column("confidence", Float),  # NULL where a user drew the box
     Column("state", Integer, nullable=False),
     Column("run_id", Integer, nullable=False),  # 0 where no run made the box
     Column("chosen", Boolean, nullable=False),
@@ -89,7 +89,7 @@ boxes = Table(
 
 
 def _detail(name: str) -> Table:
-    """Make a table beside the boxes: few boxes have such a row, and it is read when somebody asks for it."""
+    """Make a table beside the boxes: few boxes have such a row, and it is read only when needed."""
     return Table(
         name,
         metadata,
@@ -104,7 +104,7 @@ attributes = _detail("attributes")
 outlines = _detail("outlines")
 DETAILS = (attributes.name, outlines.name)
 
-# one row, whose id is 1; runs that are switched off say so themselves
+# one row, with the id 1; whether a run is switched off is in its own row
 inclusion = Table("inclusion", metadata, _id(), Column("confidence_limit", Float, nullable=False))
 
 # what a user declared complete: every defect of these classes in the outline is marked
@@ -135,7 +135,7 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 
-# which class each label of a run's model is in the project, so that it is known what the run could find
+# the class of each label of a run's model: what the run could find
 run_classes = Table(
     "run_classes",
     metadata,
@@ -170,7 +170,7 @@ registrations = Table(
     sqlite_autoincrement=True,
 )
 
-# No foreign keys: the history outlives what it tells about.
+# No foreign keys: the history outlives the rows it describes.
 log = Table(
     "log",
     metadata,
@@ -189,7 +189,7 @@ log = Table(
     sqlite_autoincrement=True,
 )
 
-# The log says what is in force now; this says who took a step back and did it again, and when.
+# The log holds the present state; this table says who undid and redid a step, and when.
 trail = Table(
     "trail",
     metadata,

@@ -1,4 +1,4 @@
-"""Whether a folder lies on a network drive: shared memory, which SQLite's WAL needs, does not work there."""
+"""Whether a folder is on a network drive: shared memory, which SQLite's WAL needs, does not work there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def journal_mode(folder: Path) -> str:
 
 
 def is_network(folder: Path) -> bool:
-    """Whether ``folder`` lies on a drive of another machine (or on one that behaves so, such as FUSE)."""
+    """Whether ``folder`` is on a drive of another machine (or on one that behaves like it, such as FUSE)."""
     if sys.platform == "win32":
         return _is_network_windows(folder)
     kind = filesystem_type(folder, mounts()).lower()

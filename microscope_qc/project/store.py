@@ -1,4 +1,4 @@
-"""The store under a project: commit a change, write it into the log, then let memory and listeners follow."""
+"""The store of a project: commits a change, writes it into the log, then updates memory and listeners."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _SIGNAL_OF = {
 
 
 class Pending(Protocol):
-    """Whatever is being written."""
+    """A command, undo or redo that is being written."""
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
 
 
 @dataclass(slots=True, eq=False)
 class PendingCommand:
-    """A command that is worked out: ``write`` may run in any thread, ``finish`` runs in that of the project.
+    """A prepared command: ``write`` may run in any thread, ``finish`` in that of the project.
 
-    Until then the project takes no other command.
+    Until it is finished the project takes no other command.
     """
 
     store: Store
@@ -56,7 +56,7 @@ class PendingCommand:
     entry: LogEntry | None = None
 
     def write(self) -> None:
-        """Write everything in one transaction; when it fails, nothing was written and the project is free again."""
+        """Write everything in one transaction; when it fails, nothing is written and the project is free again."""
         store = self.store
         try:
             if self.deltas:
@@ -77,7 +77,7 @@ class PendingCommand:
             raise
 
     def finish(self) -> LogEntry | None:
-        """Bring memory up to what was written and tell the listeners."""
+        """Update memory to what was written and notify the listeners."""
         store = self.store
         store.free(self)
         if self.entry is None or store.closed:
@@ -90,7 +90,7 @@ class PendingCommand:
         return self.entry
 
     def give_up(self) -> None:
-        """Set the project free again before anything was written."""
+        """Free the project again before anything is written."""
         if self.entry is None:
             self.store.free(self)
 
@@ -129,7 +129,7 @@ class Store:
         return dict(self._lock.owner) if self._lock is not None else read_owner(self.path)
 
     def close(self) -> None:
-        """Close the database and let go of the project; everything was committed before."""
+        """Close the database and give up ownership; everything is committed already."""
         if not self.closed:
             self.closed = True
             self.database.close()
@@ -137,7 +137,7 @@ class Store:
                 self._lock.release()
 
     def reload(self) -> None:
-        """Read everything again (a reader does this to see what the owner committed since)."""
+        """Read everything again (a reader does this to see what the owner has committed since)."""
         self._load()
         errors = _Errors()
         for slide_id, table in self.memory.tables.items():
@@ -153,22 +153,22 @@ class Store:
 
     @property
     def is_writing(self) -> bool:
-        """Whether a large command is just being written; nothing else can be changed until it is finished."""
+        """Whether a large command is being written; nothing else can be changed until it is finished."""
         return self._pending is not None
 
     def require_writable(self) -> None:
         """Refuse while a command is being written, and as :meth:`require_owner` does."""
         if self._pending is not None:
-            raise ProjectError(f"“{self._pending.title}” is just being written.", hint="Wait a moment and try again.")
+            raise ProjectError(f"“{self._pending.title}” is still being written.", hint="Wait a moment and try again.")
         self.require_owner()
 
     def require_owner(self) -> None:
-        """Refuse to write what is closed or belongs to another process.
+        """Refuse to write a project that is closed or belongs to another process.
 
         Raises
         ------
         ReadOnlyProjectError
-            When it is open for reading only; the sentence names the owner where there is one.
+            When it is open for reading only; the message names the owner where there is one.
         ProjectError
             When it is closed.
         """
@@ -180,12 +180,12 @@ class Store:
             raise ReadOnlyProjectError(f"{self.name} is open for reading only.", hint="Open it for writing.")
 
     def claim(self, pending: Pending) -> None:
-        """Take no other command until :meth:`free`."""
+        """Accept no other command until :meth:`free`."""
         self.require_writable()
         self._pending = pending
 
     def free(self, pending: Pending) -> None:
-        """Take commands again, where it was this one that was being written."""
+        """Accept commands again, if this was the one being written."""
         if self._pending is pending:
             self._pending = None
 
@@ -199,9 +199,9 @@ class Store:
         run_id: int | None = None,
         amends: LogEntry | None = None,
     ) -> LogEntry | None:
-        """Apply, log and commit in one transaction; memory and listeners follow. Nothing to do gives None.
+        """Apply, log and commit in one transaction, then update memory and listeners; None where nothing is to do.
 
-        ``amends`` is the command before that this one goes on with: both are one entry where that is possible.
+        ``amends`` is the previous command that this one continues: both become one entry where that is possible.
         """
         pending = self.prepare(title, deltas, kind=kind, slide_id=slide_id, run_id=run_id)
         pending.amends = amends
@@ -219,7 +219,7 @@ class Store:
     ) -> PendingCommand:
         """Begin a command and write nothing yet."""
         deltas = [delta for delta in deltas if delta]
-        # what was undone could not be redone on top of other classes or slides
+        # undone commands could not be redone on top of other classes or slides
         drops_redo = kind == "command" or any(delta.table in ("slides", "classes") for delta in deltas)
         pending = PendingCommand(self, title, deltas, kind, drops_redo, slide_id, run_id)
         self.claim(pending)
@@ -228,7 +228,7 @@ class Store:
     def follow(
         self, deltas: Sequence[Delta], entry: LogEntry | None, *, touched: Mapping[str, Collection[int]] | None = None
     ) -> None:
-        """Bring memory up to what was committed, then tell the listeners; a listener's fault stops no other one.
+        """Update memory to what was committed, then notify the listeners; one that fails does not stop the others.
 
         ``touched`` names rows, by table, that changed without a delta.
         """
@@ -245,7 +245,7 @@ class Store:
                 self.memory.renew(connection, ids)
         errors = _Errors()
         beside = [delta for delta in deltas if delta.table in schema.DETAILS]
-        for delta in beside:  # before listeners hear of the boxes they belong to
+        for delta in beside:  # before listeners are notified of the boxes they belong to
             self.memory.follow_details(delta)
         told = [delta for delta in deltas if delta.table == "boxes"]
         for delta in told:
@@ -263,11 +263,11 @@ class Store:
     # -- rows -------------------------------------------------------------------------------------------------------
 
     def next_id(self, table: str) -> int:
-        """Return the id the next row gets; it counts as given once such a row was committed."""
+        """Return the id of the next row; it is used up once such a row is committed."""
         return self._given_ids.get(table, 0) + 1
 
     def rows(self, table: str, **where: object) -> list[dict[str, Any]]:
-        """Return the rows of a table in which the columns ``where`` have these values, by id."""
+        """Return the rows of a table whose columns have the values ``where``, sorted by id."""
         columns = schema.metadata.tables[table]
         statement = select(columns).filter_by(**where).order_by(columns.c.id)
         with self.database.begin() as connection:
@@ -279,7 +279,7 @@ class Store:
         Raises
         ------
         InputError
-            When there is none; the sentence calls it ``what``.
+            When there is none; the message calls it ``what``.
         """
         rows = self.rows(table, id=int(row_id))
         if not rows:
@@ -288,7 +288,7 @@ class Store:
 
 
 class _Errors:
-    """What listeners raised: each is still called, then the first error is passed on."""
+    """Errors of listeners: all listeners are called, then the first error is raised."""
 
     def __init__(self) -> None:
         self._raised: list[Exception] = []
@@ -296,7 +296,7 @@ class _Errors:
     def attempt(self, call: Callable[..., object], *arguments: object) -> None:
         try:
             call(*arguments)
-        except Exception as error:  # a listener may raise anything; the others must still hear of it
+        except Exception as error:  # a listener may raise anything; the others must still be called
             self._raised.append(error)
 
     def raise_first(self) -> None:

@@ -1,4 +1,4 @@
-"""Words about a project that stand in every result."""
+"""Words about a project for every result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from microscope_qc.project.records import SlideRecord
 
 
 def shown_words(project: Project) -> str:
-    """What the view filter shows of what counts: ``shown: classes ACP, COP, chosen for the SEM``."""
+    """What the view filter shows of the findings that count: ``shown: classes ACP, COP, chosen for the SEM``."""
     known: BoxFilter = project.filters.current
     parts = []
     if known.min_confidence > 0:
@@ -34,7 +34,7 @@ def shown_words(project: Project) -> str:
 
 
 def included_words(project: Project) -> str:
-    """What counts: ``included: confidence ≥ 0.40 or judged, without 1 detection that is switched off``."""
+    """Which findings count: ``included: confidence ≥ 0.40 or judged, without 1 detection that is switched off``."""
     known = project.inclusion.current
     parts = []
     if known.confidence_limit > 0:

@@ -109,7 +109,7 @@ def test_runs_refuses_what_is_not_there(cell, refused, arguments):
 def test_a_run_that_is_going_on_is_not_deleted(cell):
     with Project.open(cell) as project:
         project.runs.finish(1, "running")
-        with pytest.raises(InputError, match="just running"):
+        with pytest.raises(InputError, match="still running"):
             project.runs.delete(1)
 
 

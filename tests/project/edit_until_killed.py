@@ -1,4 +1,4 @@
-"""Child of the kill test: edits a project at random and says the number of every edit that was acknowledged."""
+"""Child of the kill test: edits a project at random and reports the number of every acknowledged edit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microscope_qc.project import Project
 
 
 def edit(path: str, seed: int, say: Callable[[int], object]) -> None:
-    """Edit until somebody ends this process."""
+    """Edit until this process is killed."""
     with Project.open(path) as project:
         random_edits = random.Random(seed)
         for number in range(1, 100_000):

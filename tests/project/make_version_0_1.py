@@ -1,14 +1,14 @@
-"""Makes ``version_0_1.zip`` and ``version_0_1.json``: a project that version 0.1 wrote, and what it holds.
+"""Makes ``version_0_1.zip`` and ``version_0_1.json``: a project written by version 0.1, and its content.
 
-The files that are kept here were made with it, by the code of version 0.1 and never by a later one. Where V is a
-checkout of that version and FOLDER a place that is not there yet, such as ``/srv/microscope``::
+The files kept here were made with it, by the code of version 0.1 and never by a later one. Where V is a checkout of
+that version and FOLDER a folder that does not exist yet, such as ``/srv/microscope``::
 
     PYTHONPATH=V:V/tests python make_version_0_1.py FOLDER
 
 Slides and project are made in FOLDER, which is removed at the end. A project names its slides by their full paths
-first, so FOLDER should be a place that no other machine has. Times, names of persons and the machine's name are made
-up, and the same slides come out each time; only how fast the detections were, where the one that is stopped was just
-then, and the last digit of a confidence differ from machine to machine.
+first, so FOLDER should be a path that no other machine has. Times, names of users and the machine's name are made up,
+and the slides are the same each time; only the speed of the detections, the place where one of them is stopped, and
+the last digit of a confidence differ from machine to machine.
 """
 
 from __future__ import annotations
@@ -66,16 +66,16 @@ SIDE = 1024
 SHRUNK = 3
 """The electrode is drawn at 0.3 um per pixel and kept at 0.9 um, where the bundled model needs nine tiles for it."""
 ELECTRODE, OVERVIEW, WAVES, PIECE_A, PIECE_B, LOST, THROWN_AWAY = range(1, 8)
-"""Numbers that the project gives to its slides."""
+"""Ids that the project gives to its slides."""
 DROPPED = ("owner.lock", "owner.json", "writer.lock")
-"""Of the project's folder: what says who has it open."""
+"""Files of the project's folder that say who has it open."""
 
 
 # -- nothing of this machine -----------------------------------------------------------------------------------------
 
 
 class Clock(datetime):
-    """A second later each time it is asked, and in a zone of its own."""
+    """A clock that advances by a second at each call, in a time zone of its own."""
 
     asked = 0
 
@@ -87,13 +87,13 @@ class Clock(datetime):
         return datetime(2026, 3, 2, 9, 30, 0, 250_000, tzinfo=zone) + timedelta(seconds=Clock.asked)
 
 
-def be(person: str) -> None:
-    """Let the history name this person from now on."""
-    os.environ["LOGNAME"] = person
+def be(user: str) -> None:
+    """Let the history name this user from now on."""
+    os.environ["LOGNAME"] = user
 
 
 def forget_this_machine() -> None:
-    """Make up the times, the names and the project's number."""
+    """Replace times, names and the project's number by made-up ones."""
     os.environ["TZ"] = "Etc/GMT-1"
     time.tzset()
     be("user")
@@ -107,7 +107,7 @@ def forget_this_machine() -> None:
 
 
 def write_slides(folder: Path) -> None:
-    """One slide of every kind that a project tells apart, as small as they may be."""
+    """One slide of every kind that a project distinguishes, as small as possible."""
     folder.mkdir(parents=True)
     drawn = ElectrodeSlide((SIDE * SHRUNK, SIDE * SHRUNK), seed=5, defects=30)
     pixels = drawn.read(0, 0, SIDE * SHRUNK, SIDE * SHRUNK)
@@ -120,7 +120,7 @@ def write_slides(folder: Path) -> None:
     )  # fmt: skip
     write_picture(folder / "S1 overview.png", shape=(90, 120))
     odd = waves(8, height=320, width=320, spots=((60, 70), (150, 200)))
-    odd = cv2.medianBlur(odd, 5) // 8 * 8  # without its noise it takes a tenth of the room
+    odd = cv2.medianBlur(odd, 5) // 8 * 8  # without its noise it takes a tenth of the space
     run_job(write_ome_zarr(
         folder / "S1 waves.ome.zarr", shape=odd.shape[:2], dtype="uint8", rgb=True, pixel_size_um=(0.5, 0.5),
         name="S1 waves", read=lambda region: odd[region.y0 : region.y1, region.x0 : region.x1],
@@ -140,11 +140,11 @@ def write_picture(path: Path, *, shape: tuple[int, int]) -> None:
     cv2.imwrite(str(path), np.stack([x + shape[0], y * 2, x + y], axis=-1).astype(np.uint8))
 
 
-# -- what a person does ----------------------------------------------------------------------------------------------
+# -- what a user does ------------------------------------------------------------------------------------------------
 
 
 def draw(project: Project, slide_id: int, code: str, *boxes: tuple[float, float, float, float]) -> list[int]:
-    """Draw boxes y0, x0, y1, x1, one command each, and return their numbers."""
+    """Draw boxes y0, x0, y1, x1, one command each, and return their ids."""
     class_id = project.class_by_code(code).id
     numbers = []
     for box in boxes:
@@ -154,7 +154,7 @@ def draw(project: Project, slide_id: int, code: str, *boxes: tuple[float, float,
 
 
 def begin(folder: Path) -> None:
-    """The first sitting: slides, classes, a few boxes."""
+    """The first session of work: slides, classes, a few boxes."""
     names = ("S1 electrode.ome.tif", "S1 overview.png", "S1 waves.ome.zarr", "S1 pieces.ome.tif")
     with Project.create(folder / PROJECT, slides=[folder / name for name in names], program="window") as project:
         project.add_class("SCR", name="Scratch", colour="#123ABC", description="Fine line of the polishing")
@@ -166,7 +166,7 @@ def begin(folder: Path) -> None:
 
 
 def continue_by_hand(project: Project, folder: Path) -> None:
-    """The second sitting: everything a person can do with slides, classes, boxes and marks."""
+    """The second session of work: everything a user can do with slides, classes, boxes and marks."""
     by_code = {defect.code: defect.id for defect in project.classes}
     project.edit_class(by_code["SCR"], code="SCT")
     project.edit_class(by_code["PRA"], name="Trace of the preparation")
@@ -252,7 +252,7 @@ def detect_on(project: Project, folder: Path) -> None:
     project.add_class("ODD", name="Odd place")
     run_job(detect(project, WAVES, blurring_autoencoder(folder / "models" / "toy")))  # 5
     with contextlib.suppress(ProjectError):
-        project.undo()  # the class is kept: finds rely on it
+        project.undo()  # the class is kept: findings rely on it
     with contextlib.suppress(DetectionFailed):
         run_job(detect(project, ELECTRODE, MODEL, region=Region(0, 0, 512, 512), device="cuda:97"))  # 6
     stop, Child.stop = Child.stop, lambda child: child._process.kill()  # type: ignore[method-assign]
@@ -268,10 +268,10 @@ def detect_on(project: Project, folder: Path) -> None:
 
 
 def judge(project: Project) -> None:
-    """What a person says about finds."""
+    """Judgements of a user about findings."""
     rows = project.boxes(ELECTRODE).rows
-    finds = rows[rows["run_id"] == 1]
-    best = finds["id"][np.argsort(-finds["confidence"], kind="stable")].tolist()
+    findings = rows[rows["run_id"] == 1]
+    best = findings["id"][np.argsort(-findings["confidence"], kind="stable")].tolist()
     project.edit_boxes(best[:3], state=ReviewState.CONFIRMED)
     project.edit_boxes(best[3:5], state=ReviewState.REJECTED, reason="out of focus")
     project.edit_boxes(best[5:6], note="ask the others", chosen=True)
@@ -281,7 +281,7 @@ def judge(project: Project) -> None:
 
 
 def interrupt(project: Project, **how: bool) -> None:
-    """A detection that is closed as soon as something is done."""
+    """Close a detection as soon as it has done something."""
     job = detect(project, ELECTRODE, MODEL, wait_s=0.02, **how)
     for progress in job:
         if progress.done:
@@ -290,11 +290,11 @@ def interrupt(project: Project, **how: bool) -> None:
     run = project.runs[-1]
     tiles = len(read_journal(run.folder)[0])
     if not (run.state == "stopped" and run.found and 0 < tiles < read_status(run.folder)["tiles_total"]):
-        raise SystemExit("The detection was not stopped in the middle; start this again.")
+        raise SystemExit("The detection was not stopped in the middle; run this again.")
 
 
 def paint_areas(project: Project) -> None:
-    """Where detections are to look: what the person changed, and what the person drew."""
+    """Scan areas: the one that the user changed, and the one that the user drew."""
     record = project.slide_by_id(ELECTRODE)
     changed, drawn = open_mask(record.shape_px, look=True), open_mask(record.shape_px, look=False)
     changed.look[:5, 3:9] = False
@@ -304,7 +304,7 @@ def paint_areas(project: Project) -> None:
 
 
 def bring_in(project: Project, folder: Path) -> None:
-    """Annotations and compositions out of files."""
+    """Import annotations and compositions from files."""
     coco = {
         "images": [{"id": 1, "file_name": "S1 electrode.ome.tif", "width": SIDE, "height": SIDE}],
         "categories": [{"id": 1, "name": "INC"}, {"id": 2, "name": "DUST"}],
@@ -341,7 +341,7 @@ def bring_in(project: Project, folder: Path) -> None:
 
 
 def keep_settings(project: Project, folder: Path) -> None:
-    """What the window keeps with a project."""
+    """Settings that the window stores with a project."""
     confirmed = frozenset({ReviewState.CONFIRMED})
     inclusion = project.class_by_code("INC").id
     project.save_filter("Sure", BoxFilter(min_confidence=0.6, max_confidence=0.99, states=confirmed))
@@ -368,7 +368,7 @@ def keep_settings(project: Project, folder: Path) -> None:
 
 
 def step_back_and_forth(project: Project) -> None:
-    """Undo and redo: one step taken back and done again, one that another took the place of, two left to be redone."""
+    """Undo and redo: one step undone and redone, one replaced by another, two left to be redone."""
     ids = project.boxes(ELECTRODE).rows["id"].tolist()
     project.edit_boxes(ids[:1], note="taken back and written again")
     project.undo()
@@ -387,7 +387,7 @@ def step_back_and_forth(project: Project) -> None:
 
 
 def contents(project: Project) -> dict[str, Any]:
-    """All that a later version must find."""
+    """Everything that a later version must read."""
     return {
         "project": project.name,
         "classes": [asdict(defect) for defect in project.classes],
@@ -404,7 +404,7 @@ def contents(project: Project) -> dict[str, Any]:
 
 
 def slide_contents(project: Project, record: Any) -> dict[str, Any]:
-    """A slide with what lies on it."""
+    """A slide with everything on it."""
     rows = project.boxes(record.id).rows
     return {
         "id": record.id,
@@ -430,7 +430,7 @@ def slide_contents(project: Project, record: Any) -> dict[str, Any]:
 
 
 def box_contents(project: Project, row: Any) -> list[Any]:
-    """Number, class, y0, x0, y1, x1, confidence, state, run, chosen, reason and note."""
+    """Id, class, y0, x0, y1, x1, confidence, state, run, chosen, reason and note."""
     confidence = None if np.isnan(row["confidence"]) else round(float(row["confidence"]), 4)
     return [
         int(row["id"]), project.class_by_id(int(row["class_id"])).code,
@@ -447,7 +447,7 @@ def mean_colour(record: Any) -> list[float]:
 
 
 def alignment_contents(record: Any) -> dict[str, Any]:
-    """An alignment as it is stored, and where it puts a place of the slide."""
+    """An alignment as it is stored, and the stage position of a place of the slide."""
     ((x_mm, y_mm),) = Registration.from_dict(record.data).to_stage(np.array([[100.0, 200.0]])).tolist()
     return {
         "id": record.id, "slide": record.slide_id, "name": record.name, "data": record.data,
@@ -465,7 +465,7 @@ def mask_contents(mask: AreaMask) -> dict[str, Any]:
 
 
 def run_contents(project: Project, run: Any) -> dict[str, Any]:
-    """A run with what lies in its folder."""
+    """A run with the content of its folder."""
     tiles, _ = read_journal(run.folder)
     status, plan, mask, heat = (
         read_status(run.folder),
@@ -512,7 +512,7 @@ def filter_contents(box_filter: BoxFilter) -> dict[str, Any]:
 
 
 def history_contents(project: Project, entry: Any) -> list[Any]:
-    """Number, time, person, title, kind, undone, slide, run, count of its boxes and of the rows it changed."""
+    """Id, time, user, title, kind, undone, slide, run, count of its boxes and of the rows it changed."""
     return [
         entry.id, entry.time, entry.user, entry.title, entry.kind, entry.undone, entry.slide_id, entry.run_id,
         entry.box_count, len(project.changes_of(entry)),
@@ -520,7 +520,7 @@ def history_contents(project: Project, entry: Any) -> list[Any]:
 
 
 def outline_of(project: Project) -> dict[str, Any]:
-    """Enough of a project to tell whether all of it was taken back, or whether an older copy is whole."""
+    """Enough of a project to tell whether all of it was undone, or whether an older copy is complete."""
     return {
         "classes": [[defect.code, defect.name, defect.colour, defect.position] for defect in project.classes],
         "slides": {
@@ -537,7 +537,7 @@ def outline_of(project: Project) -> dict[str, Any]:
 
 
 def everything_undone(folder: Path) -> dict[str, Any]:
-    """What is left when every step is taken back, looked at on a copy; and how many steps that were."""
+    """What is left when every step is undone, on a copy; and how many steps there were."""
     copy = folder / "copy.mqc"
     shutil.copytree(folder / PROJECT, copy)
     with Project.open(copy) as project:
@@ -551,7 +551,7 @@ def everything_undone(folder: Path) -> dict[str, Any]:
 
 
 def oldest_copy(folder: Path) -> dict[str, Any]:
-    """What the copy holds that the program made of the project by itself."""
+    """Content of the backup that the program made of the project by itself."""
     (backup,) = backups.backup_files(folder / PROJECT)
     copy = folder / "copy.mqc"
     (copy / "runs").mkdir(parents=True)
@@ -576,7 +576,7 @@ def pack(folder: Path, target: Path) -> None:
 
 
 def written(value: Any, indent: int = 0) -> str:
-    """JSON that a person can read: what fits into a line stands in one."""
+    """Readable JSON: what fits into a line is written as one."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     if not isinstance(value, dict | list) or not value or len(text) + indent <= 118:
         return text
@@ -593,7 +593,7 @@ def main() -> None:
     """Make both files beside this one."""
     folder = Path(sys.argv[1]).absolute()
     if microscope_qc.__version__ != "0.1.0" or folder.exists():
-        raise SystemExit(f"Version 0.1 is needed, and a folder that is not there yet; not {folder}.")
+        raise SystemExit(f"Version 0.1 is needed, and a folder that does not exist yet; not {folder}.")
     forget_this_machine()
     try:
         write_slides(folder)

@@ -35,17 +35,17 @@ def stored(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
             rows = connection.execute(select(schema.metadata.tables[name]))
             columns = tuple(rows.keys())
             number = columns.index("id")
-            # not row._mapping: it costs most of the time of the tests that look at thousands of rows after every edit
+            # not row._mapping: it takes most of the time of tests that read thousands of rows after every edit
             result[name] = {row[number]: dict(zip(columns, row, strict=True)) for row in map(tuple, rows.all())}
     for row in result["runs"].values():
-        row.pop("found")  # counts what a run brought, whatever became of it
+        row.pop("found")  # counts what a run found, also what was deleted since
     for row in result["areas"].values():
         row.pop("declared")  # a time: it differs where the same is done on a copy
     return result
 
 
 def assert_memory_is_stored(project: Project) -> None:
-    """Every box in memory is the one in the database, and the other way round."""
+    """The boxes in memory and in the database are the same."""
     in_database = stored(project)
     assert [slide.id for slide in project.slides] == sorted(in_database["slides"])
     assert {defect.id: defect.code for defect in project.classes} == {
@@ -80,7 +80,7 @@ def assert_memory_is_stored(project: Project) -> None:
 
 
 def edit_at_random(project: Project, rng: random.Random) -> None:
-    """One edit that depends on the project and ``rng`` only, so that it can be done again on a copy."""
+    """One edit that depends on the project and ``rng`` only, so that it can be repeated on a copy."""
     slide = rng.choice(project.slides)
     ids = project.boxes.table(slide.id).rows["id"].tolist()
     kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size", "limit", "declare"]

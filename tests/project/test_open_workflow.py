@@ -17,7 +17,7 @@ from microscope_qc.workflows.open import project_for
 
 @pytest.fixture(autouse=True)
 def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The documents folder of the person."""
+    """The documents folder of the user."""
     folder = tmp_path / "Documents" / "Microscope QC"
     monkeypatch.setattr(opening, "documents_folder", lambda: folder)
     return folder
@@ -34,7 +34,7 @@ def test_a_slide_gets_its_project_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.ome.tif", "a.tif", "a.OME.TIFF"])
-def test_the_name_says_nothing_of_the_format(tmp_path: Path, name: str) -> None:
+def test_the_name_leaves_out_the_format(tmp_path: Path, name: str) -> None:
     picture = write_slide(tmp_path / "x.tif", seed=1)
     slide = picture.rename(tmp_path / name)
     with project_for(slide) as made:
@@ -47,7 +47,7 @@ def test_a_project_that_is_open_elsewhere_is_read(tmp_path: Path) -> None:
         assert reader.read_only and reader.owner == owner.owner and reader.owner["program"] == "window"
 
 
-def test_a_namesake_gets_a_project_of_its_own(tmp_path: Path) -> None:
+def test_a_slide_of_the_same_name_gets_a_project_of_its_own(tmp_path: Path) -> None:
     first, second = write_slide(tmp_path / "s.png", seed=1), write_slide(tmp_path / "s.tif", seed=2)
     with project_for(first) as one, project_for(second) as two:
         assert two.path.name == "s (2).mqc"
@@ -57,7 +57,7 @@ def test_a_namesake_gets_a_project_of_its_own(tmp_path: Path) -> None:
         assert again.path == one.path
 
 
-def test_a_slide_that_moved_is_known_by_its_content(tmp_path: Path) -> None:
+def test_a_moved_slide_is_known_by_its_content(tmp_path: Path) -> None:
     slide = write_slide(tmp_path / "s.png", seed=1)
     project_for(slide).close()
     (tmp_path / "new").mkdir()
@@ -87,7 +87,7 @@ def test_a_read_only_folder_puts_the_project_into_documents(
         assert again.path == made.path
 
 
-def test_what_is_no_slide_makes_no_project(tmp_path: Path) -> None:
+def test_what_is_not_a_slide_makes_no_project(tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("no picture", encoding="utf-8")
     with pytest.raises(MicroscopeQCError):
         project_for(tmp_path / "notes.png")

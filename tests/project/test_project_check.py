@@ -1,4 +1,4 @@
-"""Checking and mending, backups, and the commands ``new`` and ``check``."""
+"""Checks and repairs, backups, and the commands ``new`` and ``check``."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def run_command(*words: str) -> int:
 
 @contextlib.contextmanager
 def database_of(project: Project) -> Iterator[sqlite3.Connection]:
-    """The closed project's database without its rules."""
+    """The database of the closed project, without its constraints."""
     project.close()
     with contextlib.closing(sqlite3.connect(project.path / "project.sqlite")) as connection:
         yield connection
         connection.commit()
 
 
-def test_a_sound_project_has_nothing_to_say(project: Project) -> None:
+def test_a_sound_project_has_no_problems(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(5))
     run = project.runs.start(slide, RunPlan(model="m"))
@@ -48,7 +48,7 @@ def test_a_sound_project_has_nothing_to_say(project: Project) -> None:
     assert not list((project.path / "backups").glob("before-check-*"))
 
 
-def test_what_refers_to_nothing_gets_something_to_refer_to(project: Project) -> None:
+def test_broken_references_are_repaired(project: Project) -> None:
     project.boxes.add(project.slides[0].id, some_rows(4))
     with database_of(project) as database:
         database.execute("UPDATE boxes SET slide_id = 77 WHERE id = 1")
@@ -65,18 +65,18 @@ def test_what_refers_to_nothing_gets_something_to_refer_to(project: Project) -> 
         row = stored(again)["boxes"][4]
         assert (row["y0"], row["y1"], row["x0"], row["x1"]) == tuple(expected[n] for n in ("y1", "y0", "x1", "x0"))
         assert_memory_is_stored(again)
-        assert not again.history.can_undo  # what it would take back is not what it left
+        assert not again.history.can_undo  # the rows are no longer those that undo expects
         assert len(again.check()) == 1  # the lost slide is still missing
     assert len(list((project.path / "backups").glob("before-check-*.sqlite"))) == 1
 
 
-def test_boxes_without_a_size_are_taken_out(project: Project) -> None:
+def test_boxes_without_a_size_are_removed(project: Project) -> None:
     project.boxes.add(project.slides[0].id, some_rows(3))
     with database_of(project) as database:
         database.execute("UPDATE boxes SET y1 = y0 WHERE id = 1")
         database.execute("UPDATE boxes SET x1 = 9e999 WHERE id = 2")
     with Project.open(project.path) as again:
-        assert again.check() == ["2 boxes have no size. They were taken out."]
+        assert again.check() == ["2 boxes have no size. They were removed."]
         assert again.boxes.table(again.slides[0].id).rows["id"].tolist() == [3]
 
 
@@ -114,19 +114,19 @@ def test_a_run_without_its_card_gets_it_back(project: Project) -> None:
     assert project.check() == []
 
 
-@pytest.mark.parametrize("torn", ['{"tile": 1, "cand', "x" * 200_000, '{"tile": 1, "candidates": []}'])
-def test_a_torn_journal_line_is_cut_off(project: Project, torn: str) -> None:
+@pytest.mark.parametrize("incomplete", ['{"tile": 1, "cand', "x" * 200_000, '{"tile": 1, "candidates": []}'])
+def test_an_incomplete_journal_line_is_cut_off(project: Project, incomplete: str) -> None:
     run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     journal = run.folder / "journal.jsonl"
     whole = '{"tile": 0, "candidates": []}\n'
-    journal.write_text(whole + torn, encoding="utf-8")
-    assert project.check() == []  # written a moment ago: somebody may be at it
+    journal.write_text(whole + incomplete, encoding="utf-8")
+    assert project.check() == []  # written a moment ago: a process may still be writing
     os.utime(journal, (time.time() - 60, time.time() - 60))
     (sentence,) = project.check()
-    assert "torn" in sentence and journal.read_text(encoding="utf-8") == whole
+    assert "incomplete" in sentence and journal.read_text(encoding="utf-8") == whole
 
 
-def test_a_reader_checks_without_mending(project: Project) -> None:
+def test_a_reader_checks_without_repairing(project: Project) -> None:
     run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     (run.folder / "card.json").unlink()
     project.close()
@@ -135,7 +135,7 @@ def test_a_reader_checks_without_mending(project: Project) -> None:
     assert not (run.folder / "card.json").exists()
 
 
-def test_a_backup_a_day_and_five_of_them(project: Project) -> None:
+def test_one_backup_a_day_and_five_in_all(project: Project) -> None:
     project.boxes.add(project.slides[0].id, some_rows(3))
     start = time.time()
     made = [
@@ -196,7 +196,7 @@ def test_damage_without_a_backup_is_left_as_it_is(project: Project) -> None:
     assert file.read_bytes() == b"nothing"
 
 
-def test_a_project_somebody_owns_is_not_restored(project: Project) -> None:
+def test_a_project_with_an_owner_is_not_restored(project: Project) -> None:
     project.close()
     with Project.open(project.path), pytest.raises(ProjectError, match="is open in"):
         run_command("check", str(project.path))

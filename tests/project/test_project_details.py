@@ -34,7 +34,7 @@ def drawn(project: Project) -> list[int]:
     return made[slide].tolist()
 
 
-def test_attributes_are_set_merged_and_taken_away(project: Project, drawn: list[int]) -> None:
+def test_attributes_are_set_merged_and_removed(project: Project, drawn: list[int]) -> None:
     project.attributes.edit(drawn[:2], {"depth": 2.5, "tags": ["a", 1]})
     assert project.attributes.get(drawn[0]) == {"material": "Al", "depth": 2.5, "tags": ["a", 1]}
     assert project.attributes.get(drawn[2]) == {}
@@ -57,7 +57,7 @@ def test_impossible_attributes_change_nothing(project: Project, drawn: list[int]
     assert stored(project) == before
 
 
-def test_views_hear_of_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
+def test_views_are_told_of_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
     heard = []
     project.boxes.table(project.slides[0].id).changed.connect(
         lambda change: heard.append((change.kind, change.ids.tolist()))
@@ -68,7 +68,7 @@ def test_views_hear_of_attributes_and_outlines(project: Project, drawn: list[int
     assert heard == [("updated", drawn[1:]), ("updated", drawn[1:2]), ("removed", drawn[:1])]
 
 
-def test_an_outline_moves_with_its_box_and_goes_when_the_size_changes(project: Project, drawn: list[int]) -> None:
+def test_an_outline_moves_with_its_box_and_is_dropped_when_the_size_changes(project: Project, drawn: list[int]) -> None:
     (y0, x0, y1, x1), first = TRIANGLE.bounds, drawn[0]
     project.boxes.edit(drawn, note="same place")
     assert project.outlines.get(first) == TRIANGLE
@@ -82,7 +82,7 @@ def test_an_outline_moves_with_its_box_and_goes_when_the_size_changes(project: P
     assert_memory_is_stored(project)
 
 
-def test_what_belongs_to_a_box_goes_and_comes_back_with_it(project: Project, drawn: list[int]) -> None:
+def test_attributes_and_outline_are_deleted_and_restored_with_their_box(project: Project, drawn: list[int]) -> None:
     for delete in (
         lambda: project.boxes.delete(drawn),
         lambda: project.classes.delete(project.boxes.table(project.slides[0].id).rows["class_id"][0]),
@@ -96,7 +96,7 @@ def test_what_belongs_to_a_box_goes_and_comes_back_with_it(project: Project, dra
         assert project.outlines.get(drawn[0]) == TRIANGLE and project.attributes.get(drawn[0]) == {"material": "Al"}
 
 
-def test_copies_take_note_attributes_and_outline_along(project: Project, drawn: list[int]) -> None:
+def test_copies_keep_note_attributes_and_outline(project: Project, drawn: list[int]) -> None:
     first, second = project.slides
     project.boxes.edit(drawn, note="n", state=ReviewState.CONFIRMED, chosen=True)
     made = project.boxes.duplicate(drawn[:2], dy_px=5, dx_px=-5)
@@ -142,7 +142,7 @@ def test_order_and_colours_in_one_step_each(project: Project) -> None:
         project.classes.recolour({ids[0]: "red"})
 
 
-def test_deleting_a_class_in_use_says_how_many_boxes_go_where(project: Project) -> None:
+def test_deleting_a_class_in_use_says_what_happens_to_its_boxes(project: Project) -> None:
     a, b = (cls.id for cls in project.classes[:2])
     project.boxes.add(project.slides[0].id, some_rows(4, class_id=a))
     project.classes.delete(a, move_to=b)
@@ -152,7 +152,7 @@ def test_deleting_a_class_in_use_says_how_many_boxes_go_where(project: Project) 
     assert project.history.undo_title == "Delete class ACP and delete its 4 boxes"
 
 
-def test_class_sets_are_taken_over_in_one_step(project: Project, tmp_path: Path) -> None:
+def test_class_sets_are_applied_in_one_step(project: Project, tmp_path: Path) -> None:
     project.classes.edit(1, box_size_um=25, example_picture="examples/acp.png", name="mine")
     before = stored(project)
     file = save_class_set(tmp_path / "set", [DefectClass("ACP", "theirs", "#010203", "9"), *MAGNET_CLASSES])
@@ -208,7 +208,7 @@ def test_filters_are_saved_by_name(project: Project, drawn: list[int]) -> None:
                 wrong()
 
 
-def test_what_is_shown_looks_at_size_codes_and_attributes(project: Project, drawn: list[int]) -> None:
+def test_what_is_shown_depends_on_size_codes_and_attributes(project: Project, drawn: list[int]) -> None:
     first, second = project.slides
     project.slides.set_pixel_size(first.id, 0.5)
     project.boxes.add(second.id, make_rows(1, class_id=2, y0=0, x0=0, y1=9, x1=9))
@@ -218,7 +218,7 @@ def test_what_is_shown_looks_at_size_codes_and_attributes(project: Project, draw
     assert project.boxes.rows(first.id, shown=True)["id"].tolist() == drawn[:2]
     other = project.boxes.facts(second.id)
     project.filters.set(BoxFilter(text="aop", facts=other))
-    assert project.filters.current.facts != other, "what is known of one slide is not kept with the filter"
+    assert project.filters.current.facts != other, "facts of one slide are not kept with the filter"
     assert len(project.boxes.rows(first.id, shown=True)) == 0 and len(project.boxes.rows(second.id, shown=True)) == 1
     project.filters.set(BoxFilter(size_um=(9.99, 10.01)))
     assert project.boxes.rows(shown=True)["id"].tolist() == drawn[:1], "20 px at 0.5 um"
@@ -262,7 +262,7 @@ def test_the_history_reads_as_an_audit_trail(project: Project, drawn: list[int],
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "trail.csv").read_bytes()
 
 
-def test_the_check_mends_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
+def test_the_check_repairs_attributes_and_outlines(project: Project, drawn: list[int]) -> None:
     path = project.path
     with project._store.database.begin() as connection:
         connection.execute(text("UPDATE attributes SET data = '[1'"))
@@ -271,11 +271,11 @@ def test_the_check_mends_attributes_and_outlines(project: Project, drawn: list[i
     with Project.open(path, write=False) as reader:
         said = reader.check()
         assert [s for s in said if "attributes of 1 boxes" in s] and [s for s in said if "another slide" in s]
-    with Project.open(path) as mended:
-        mended._store.database.pragma("foreign_keys=OFF")
-        with mended._store.database.begin() as connection:
+    with Project.open(path) as repaired:
+        repaired._store.database.pragma("foreign_keys=OFF")
+        with repaired._store.database.begin() as connection:
             connection.execute(text(f"INSERT INTO outlines VALUES (99, 1, '{json.dumps({})}')"))  # noqa: S608
-        assert len(mended.check()) == 3 and mended.check() == []
-        assert mended.outlines.get(drawn[0]) == TRIANGLE and mended.attributes.get(drawn[0]) == {}
-        np.testing.assert_array_equal(mended.boxes.table(mended.slides[0].id).rows["id"], drawn)
-        assert not mended.history.can_undo, "undo would meet other rows than it left"
+        assert len(repaired.check()) == 3 and repaired.check() == []
+        assert repaired.outlines.get(drawn[0]) == TRIANGLE and repaired.attributes.get(drawn[0]) == {}
+        np.testing.assert_array_equal(repaired.boxes.table(repaired.slides[0].id).rows["id"], drawn)
+        assert not repaired.history.can_undo, "the rows are no longer those that undo expects"

@@ -1,4 +1,4 @@
-"""Commands, one by one: what they make, what they refuse, and that a failure changes nothing."""
+"""Commands, one by one: their effect, what they refuse, and that a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reopened(project: Project) -> Project:
     return Project.open(project.path)
 
 
-def test_boxes_come_back_as_they_were_added(project: Project) -> None:
+def test_boxes_are_read_back_as_they_were_added(project: Project) -> None:
     slide = project.slides[0]
     rows = some_rows(7, class_id=np.arange(1, 8), chosen=True, note="Riß, 亀裂, \x00, 😀", state=ReviewState.CONFIRMED)
     rows["confidence"][:3] = [0.05, 0.1, 1.0]
@@ -34,7 +34,7 @@ def test_boxes_come_back_as_they_were_added(project: Project) -> None:
         assert again.boxes.slide_of(ids[3]) == slide.id
 
 
-def test_a_table_hears_of_changes_after_they_were_committed(project: Project) -> None:
+def test_a_table_signals_changes_after_they_were_committed(project: Project) -> None:
     slide = project.slides[0].id
     heard: list[tuple[BoxChange, int]] = []
     reader = Project.open(project.path, write=False)
@@ -68,7 +68,7 @@ def test_edits_of_boxes_on_several_slides_are_one_step(project: Project) -> None
     assert set(project.boxes.rows()["note"]) == {""}
 
 
-def test_an_edit_that_changes_nothing_is_no_step(project: Project) -> None:
+def test_an_edit_that_changes_nothing_is_not_a_step(project: Project) -> None:
     ids = project.boxes.add(project.slides[0].id, some_rows(2), title="Draw")
     project.boxes.edit(ids, class_id=1, confidence=np.nan, state=ReviewState.UNREVIEWED)
     project.boxes.edit([], class_id=2)
@@ -77,7 +77,7 @@ def test_an_edit_that_changes_nothing_is_no_step(project: Project) -> None:
     assert project.history.undo_title == "Draw"
 
 
-def test_a_reason_goes_when_the_box_is_rejected_no_more(project: Project) -> None:
+def test_a_reason_is_dropped_when_the_box_is_no_longer_rejected(project: Project) -> None:
     (box,) = ids = project.boxes.add(project.slides[0].id, some_rows(1))
     project.boxes.edit(ids, state=ReviewState.REJECTED, reason="duplicate")
     project.boxes.edit(ids, state=ReviewState.CONFIRMED)
@@ -153,7 +153,7 @@ def test_unknown_numbers_are_refused(project: Project) -> None:
     assert not project.history.can_undo
 
 
-def test_an_unknown_slide_is_answered_with_the_names_there_are(project: Project) -> None:
+def test_an_unknown_slide_is_answered_with_the_known_names(project: Project) -> None:
     with pytest.raises(InputError, match="S1 45, S1 46"):
         project.slides.named("S1 47")
 
@@ -219,7 +219,7 @@ def test_impossible_classes_are_refused(project: Project, fields: dict[str, obje
     assert list(project.classes) == before and not project.history.can_undo
 
 
-def test_deleting_a_class_moves_or_takes_its_boxes(project: Project) -> None:
+def test_deleting_a_class_moves_or_deletes_its_boxes(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(3, class_id=2))
     project.boxes.add(slide, some_rows(2, class_id=3))
@@ -245,7 +245,7 @@ def test_an_import_is_undone_as_a_whole(project: Project) -> None:
         "Staub",
         "Kratzer",
     ]
-    assert project.classes.by_code("Kratzer").key == ""  # the digit stays where it was
+    assert project.classes.by_code("Kratzer").key == ""  # the digit stays with its class
     project.history.undo()
     assert stored(project) == before
     project.history.redo()
@@ -289,7 +289,7 @@ def test_settings_are_kept(project: Project) -> None:
         assert again.settings.get("other", 5) == 5
 
 
-def test_the_same_slide_is_there_once(project: Project, slide_files: list[Path], tmp_path: Path) -> None:
+def test_the_same_slide_is_added_once(project: Project, slide_files: list[Path], tmp_path: Path) -> None:
     assert project.slides.add(slide_files[1]) == project.slides[1]
     other = write_slide(tmp_path / "sub" / "x.png", seed=9) if (tmp_path / "sub").mkdir() is None else None
     assert other is not None
@@ -309,6 +309,6 @@ def test_other_class_sets(tmp_path: Path) -> None:
             project.slides.named(None)
 
 
-def test_the_making_of_a_project_cannot_be_undone(project: Project) -> None:
+def test_the_creation_of_a_project_cannot_be_undone(project: Project) -> None:
     assert not project.history.can_undo and project.history.undo() is None
     assert [entry.kind for entry in project.history.entries()] == ["made", "made"]

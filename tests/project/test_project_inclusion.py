@@ -1,4 +1,4 @@
-"""What counts, areas declared complete, and which classes a run knows: kept, logged, undone, followed, checked."""
+"""What counts, areas declared complete, and the classes a run knows: stored, logged, undone, updated, checked."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_limit_is_a_confidence(project: Project, limit: float) -> None:
     assert not project.history.can_undo
 
 
-def test_the_limit_is_logged_heard_undone_and_kept(project: Project) -> None:
+def test_the_limit_is_logged_signalled_undone_and_stored(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(3, confidence=[0.1, 0.4, 0.8]))
     heard: list[str] = []
@@ -60,7 +60,7 @@ def test_the_limit_is_logged_heard_undone_and_kept(project: Project) -> None:
     project.inclusion.set_limit(0.3)
     assert project.history.undo_title == "Confidence limit 0.30 (was 0.05)"
     assert heard == ["inclusion"] * 2 and len(project.boxes.rows()) == 2 and len(project.boxes.rows(every=True)) == 3
-    assert project.inclusion.set_limit(0.3) is None, "the same again is no step"
+    assert project.inclusion.set_limit(0.3) is None, "the same again is not a step"
     (change,) = project.history.changes_of(project.history.entries()[0])
     assert (change.item, change.before, change.after) == (
         "confidence limit",
@@ -90,10 +90,10 @@ def test_a_drag_is_one_step(project: Project) -> None:
     project.history.redo()
     project.marks.add(project.slides[0].id, "between", 1, 2)
     project.inclusion.set_limit(0.5, amends=entry)
-    assert project.history.undo_title == "Confidence limit 0.50 (was 0.40)", "what came between stays between"
+    assert project.history.undo_title == "Confidence limit 0.50 (was 0.40)", "a step in between ends the drag"
 
 
-def test_a_model_suggests_and_nothing_is_to_be_undone(project: Project) -> None:
+def test_what_a_model_suggests_is_not_a_step_of_undo(project: Project) -> None:
     project.inclusion.set_limit(0.4, suggested_by="li-ion")
     entry = project.history.entries()[0]
     assert entry.title == "Confidence limit 0.40 (was 0.00), as li-ion suggests" and entry.kind == "run"
@@ -115,7 +115,7 @@ def test_an_area_is_declared_undone_and_kept(project: Project) -> None:
     assert whole.class_ids == {defect.id for defect in project.classes}
     assert project.history.undo_title.endswith("complete for all classes")
     later = project.classes.add("NEW")
-    assert later.id not in project.areas.by_id(whole.id).class_ids, "nobody looked for a class that was not there"
+    assert later.id not in project.areas.by_id(whole.id).class_ids, "nobody searched for a class that did not exist"
     project.areas.remove(first.id)
     assert [area.id for area in project.areas.of(slide.id)] == [whole.id] and len(heard) == 3
     project.history.undo()
@@ -147,7 +147,7 @@ def test_what_encloses_nothing_is_not_declared(project: Project, outline: object
     assert not project.history.can_undo and len(project.areas) == 0
 
 
-def test_areas_follow_merged_and_deleted_classes(project: Project) -> None:
+def test_areas_are_updated_when_classes_are_merged_or_deleted(project: Project) -> None:
     slide = project.slides[0].id
     of_two = project.areas.declare(slide, SQUARE, [1, 2]).id
     of_one = project.areas.declare(slide, SQUARE, [2]).id
@@ -166,7 +166,7 @@ def test_areas_follow_merged_and_deleted_classes(project: Project) -> None:
     assert_memory_is_stored(project)
 
 
-def test_a_slide_takes_its_areas_and_runs_along(project: Project) -> None:
+def test_a_slide_is_removed_with_its_areas_and_runs(project: Project) -> None:
     slide = project.slides[0].id
     project.areas.declare(slide, SQUARE)
     other = project.areas.declare(project.slides[1].id, SQUARE)
@@ -184,7 +184,7 @@ def test_a_slide_takes_its_areas_and_runs_along(project: Project) -> None:
 # -- classes of runs -------------------------------------------------------------------------------------------------
 
 
-def test_labels_of_a_run_follow_its_classes(project: Project) -> None:
+def test_labels_of_a_run_are_updated_with_its_classes(project: Project) -> None:
     run = project.runs.start(project.slides[0].id, RunPlan(model="m", classes=("ACP", "AOP", "AFP")))
     project.runs.know_classes(run.id, {0: 1, 1: 2, 2: 3})
     project.runs.know_classes(run.id, {0: 9})
@@ -202,7 +202,7 @@ def test_labels_of_a_run_follow_its_classes(project: Project) -> None:
         assert again.runs.classes_of(run.id) == {0: 1, 1: 2, 2: 3}
 
 
-def test_a_run_that_is_deleted_takes_its_labels_along(project: Project) -> None:
+def test_a_run_is_deleted_with_its_labels(project: Project) -> None:
     run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     project.runs.know_classes(run.id, {0: 4, 1: 5})
     project.runs.finish(run.id, "finished")
@@ -235,7 +235,7 @@ def as_version_2(project: Project) -> None:
         connection.commit()
 
 
-def test_labels_of_older_runs_are_worked_out_of_the_history(project: Project) -> None:
+def test_labels_of_older_runs_are_worked_out_from_the_history(project: Project) -> None:
     slide = project.slides[0].id
     codes = ("ACP", "AOP", "AFP", "AHS", "CFA", "CRP")
     before = project.runs.start(slide, RunPlan(model="m", classes=codes))
@@ -243,7 +243,7 @@ def test_labels_of_older_runs_are_worked_out_of_the_history(project: Project) ->
     new = project.classes.add("ACP")
     project.boxes.add(slide, some_rows(2, class_id=2))
     project.classes.delete(2, move_to=7)
-    project.classes.merge([3], into=8)  # without a box that tells
+    project.classes.merge([3], into=8)  # without a box that shows it
     project.boxes.add(slide, some_rows(1, class_id=4))
     project.classes.delete(4)
     project.classes.delete(5)
@@ -260,7 +260,7 @@ def test_labels_of_older_runs_are_worked_out_of_the_history(project: Project) ->
 
 
 @pytest.mark.parametrize("kept", [None, "nonsense", '"text"', '{"min_confidence": "x"}', '{"min_confidence": 7}'])
-def test_a_damaged_filter_gives_a_limit_all_the_same(project: Project, kept: str | None) -> None:
+def test_a_damaged_filter_still_gives_a_limit(project: Project, kept: str | None) -> None:
     as_version_2(project)
     with contextlib.closing(sqlite3.connect(project.path / "project.sqlite")) as connection:
         if kept is not None:
@@ -288,7 +288,7 @@ def damage(path: Path, *statements: str) -> None:
         ("UPDATE inclusion SET confidence_limit = 3", "confidence limit"),
         ("UPDATE areas SET outline = '{}'", "1 declared areas cannot be read"),
         ("UPDATE areas SET classes = '[99]'", "classes are gone"),
-        ("UPDATE areas SET slide_id = 99", "lie on no slide"),
+        ("UPDATE areas SET slide_id = 99", "are on no slide"),
         ("UPDATE run_classes SET class_id = 99", "labels of runs"),
     ],
 )

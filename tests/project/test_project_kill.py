@@ -1,4 +1,4 @@
-"""Whatever was acknowledged is there after the process was killed."""
+"""Every acknowledged edit is there after the process was killed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from microscope_qc.project import Project
 
 CHILD = Path(__file__).with_name("edit_until_killed.py")
 LONGEST_S = 0.012
-"""An edit takes some milliseconds: killing so long after the last one ends it anywhere in the next ones."""
+"""An edit takes some milliseconds: a kill so long after the last one hits any point of the next ones."""
 
 
 class Child:
@@ -38,7 +38,7 @@ class Child:
             return
         reading, writing = os.pipe()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which do nothing here
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads, which do nothing here
             self.pid = os.fork()
         if self.pid == 0:
             os.close(reading)
@@ -50,7 +50,7 @@ class Child:
         self.said: BinaryIO = os.fdopen(reading, "rb")
 
     def kill(self) -> list[int]:
-        """End it wherever it is, without a word; return what it said and nobody had read."""
+        """Kill it at any point; return the numbers that it reported and that are not read yet."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -71,7 +71,7 @@ def test_every_acknowledged_edit_survives_a_kill(project: Project, request: pyte
     chance = random.Random(20)
     between = 0
     for seed in range(kills):
-        if seed and seed % 20 == 0:  # looking over ten thousand boxes again and again finds nothing new
+        if seed and seed % 20 == 0:  # checking ten thousand boxes every time would find nothing new
             shutil.rmtree(project.path)
             shutil.copytree(fresh, project.path)
             print(f"{seed} kills", flush=True)
@@ -97,7 +97,7 @@ def test_every_acknowledged_edit_survives_a_kill(project: Project, request: pyte
             for _ in range(acknowledged):
                 edit_at_random(replay, edits)
             expected = [(stored(replay), replay.history.undo_title)]
-            # the edit after the last acknowledged one may have been committed without a word about it
+            # the edit after the last acknowledged one may have been committed without being acknowledged
             edit_at_random(replay, edits)
             expected.append((stored(replay), replay.history.undo_title))
         assert (after_kill, undo_title) in expected, (seed, acknowledged)

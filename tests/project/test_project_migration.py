@@ -1,4 +1,4 @@
-"""A project that version 1 wrote is taken over whole, with its history."""
+"""A project written by version 1 is migrated completely, with its history."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def as_nobody() -> Iterator[None]:
-    """Without the rights of root, who may write everywhere."""
+    """Without the rights of root, who can write everywhere."""
     if not hasattr(os, "seteuid"):
         pytest.skip("rights are tested where users have numbers")
     before = os.geteuid()
@@ -82,7 +82,7 @@ def test_a_writer_in_another_process_is_refused_too(project: Project) -> None:
     assert done.returncode != 0 and "ReadOnlyProjectError" in done.stderr and "is open in a command" in done.stderr
 
 
-def test_a_note_left_by_a_kill_stops_nobody(project: Project) -> None:
+def test_an_owner_file_left_by_a_kill_stops_nobody(project: Project) -> None:
     note = (project.path / "owner.json").read_text(encoding="utf-8")
     project.close()
     assert not (project.path / "owner.json").exists()
@@ -96,7 +96,7 @@ def test_a_note_left_by_a_kill_stops_nobody(project: Project) -> None:
             assert again.owner is not None and again.owner["pid"] == os.getpid()
 
 
-def test_a_reader_sees_what_was_committed_when_it_looks_again(project: Project) -> None:
+def test_a_reader_sees_what_was_committed_when_it_reloads(project: Project) -> None:
     slide = project.slides[0].id
     with Project.open(project.path, write=False) as reader:
         table = reader.boxes.table(slide)
@@ -105,7 +105,7 @@ def test_a_reader_sees_what_was_committed_when_it_looks_again(project: Project) 
         assert len(table) == 0
         reader.reload()
         assert len(table) == 3 and reader.classes.by_code("New").code == "New"
-        reader.filters.set(BoxFilter(class_ids=frozenset()))  # a reader may look at it in another way
+        reader.filters.set(BoxFilter(class_ids=frozenset()))  # a reader may have a filter of its own
         assert len(reader.boxes.rows(shown=True)) == 0 and len(project.boxes.rows()) == 3
         assert_memory_is_stored(reader)
 
@@ -123,7 +123,7 @@ def test_a_newer_project_is_refused_and_left_alone(project: Project) -> None:
     assert content(project.path) == before
 
 
-def test_an_older_project_is_renewed_after_a_copy(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_project_is_migrated_after_a_backup(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.boxes.add(project.slides[0].id, some_rows(3))
     project.close()
     version = schema.SCHEMA_VERSION
@@ -159,7 +159,7 @@ def test_a_step_that_fails_leaves_the_old_project(project: Project, monkeypatch:
 
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "foreign", "text", "missing", "header"])
-def test_a_damaged_database_is_said_in_one_sentence(project: Project, kind: str) -> None:
+def test_a_damaged_database_is_reported_in_one_sentence(project: Project, kind: str) -> None:
     project.boxes.add(project.slides[0].id, some_rows(2000))
     project.close()
     file = project.path / "project.sqlite"
@@ -188,7 +188,7 @@ def test_a_damaged_database_is_said_in_one_sentence(project: Project, kind: str)
     }
 
 
-def test_what_is_no_project_is_refused(tmp_path: Path, project: Project) -> None:
+def test_what_is_not_a_project_is_refused(tmp_path: Path, project: Project) -> None:
     (tmp_path / "file.mqc").write_text("x", encoding="utf-8")
     (tmp_path / "folder.mqc").mkdir()
     for path in (tmp_path / "file.mqc", tmp_path / "folder.mqc", tmp_path / "nothing.mqc"):
@@ -270,7 +270,7 @@ def test_a_missing_slide_keeps_its_boxes_and_is_found_again(project: Project, tm
         assert forced.path == other and forced.fingerprint != slide.fingerprint
 
 
-def test_a_closed_project_says_so(project: Project) -> None:
+def test_a_closed_project_refuses_commands(project: Project) -> None:
     project.close()
     project.close()
     with pytest.raises(ProjectError, match="closed"):

@@ -1,4 +1,4 @@
-"""The parts of a project from outside: sequences that are as the project is now, and no more read than needed."""
+"""The parts of a project from outside: sequences that are always up to date, and no more is read than needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microscope_qc.project import Project, loading, memory
 from microscope_qc.project.runs.plan import RunPlan
 
 
-def test_records_are_sequences_that_are_as_the_project_is_now(project: Project) -> None:
+def test_records_are_sequences_that_are_always_up_to_date(project: Project) -> None:
     slides = project.slides
     first, second = slides
     assert len(slides) == 2 and slides[-1] is second and list(slides[:1]) == [first] and second in slides
@@ -33,7 +33,7 @@ def test_records_are_sequences_that_are_as_the_project_is_now(project: Project) 
     ("part", "words"),
     [("slides", "slide"), ("classes", "class"), ("runs", "run"), ("marks", "mark"), ("registrations", "alignment")],
 )
-def test_a_number_that_is_not_there_is_said(project: Project, part: str, words: str) -> None:
+def test_an_unknown_number_is_named(project: Project, part: str, words: str) -> None:
     with pytest.raises(InputError, match=f"There is no {words} 999 in cell"):
         getattr(project, part).by_id(999)
 
@@ -58,7 +58,7 @@ def test_only_the_slide_of_a_box_is_read_to_change_it(project: Project, monkeypa
     assert_memory_is_stored(project)
 
 
-def test_a_box_that_only_the_database_knows_is_not_waited_for(project: Project) -> None:
+def test_a_box_that_only_the_database_knows_is_found_at_once(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.table(slide)
     (number,) = project.boxes.add(slide, some_rows(1))

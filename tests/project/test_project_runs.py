@@ -1,4 +1,4 @@
-"""Runs: their folders, their finds, and switching them on and off."""
+"""Runs: their folders, their findings, and switching them on and off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_run_has_a_folder_with_its_card(project: Project) -> None:
         project.runs.finish(run.id, "asleep")
 
 
-def test_finds_are_not_undone_but_what_a_person_says_about_them_is(project: Project) -> None:
+def test_findings_are_not_undone_but_what_a_user_says_about_them_is(project: Project) -> None:
     slide = project.slides[0].id
     project.marks.add(slide, "A", 1, 2)
     run = project.runs.start(slide, RunPlan(model="m"))
@@ -70,7 +70,7 @@ def test_a_run_is_switched_off_and_on(project: Project) -> None:
     assert project.inclusion.current.hidden_runs == frozenset() and len(project.boxes.rows()) == 4
 
 
-def test_finds_leave_what_can_be_redone(project: Project) -> None:
+def test_findings_leave_what_can_be_redone(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(2))
     project.history.undo()
@@ -93,7 +93,7 @@ def test_a_run_left_by_a_crash_is_stopped_when_the_project_opens(project: Projec
 def test_a_folder_left_by_a_crash_is_not_taken_for_a_new_run(project: Project) -> None:
     stray = project.path / "runs" / "1"
     stray.mkdir()
-    (stray / "journal.jsonl").write_text("someone else's finds\n", encoding="utf-8")
+    (stray / "journal.jsonl").write_text("findings of another run\n", encoding="utf-8")
     run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
     assert run.id == 2 and not (run.folder / "journal.jsonl").exists()
 
@@ -106,7 +106,7 @@ def test_classes_of_a_model_are_made_once_and_not_undone(project: Project) -> No
     assert project.history.undo_title == "Draw box" and len(project.classes) == 14
 
 
-def test_a_slide_with_a_run_that_goes_on_is_not_removed(project: Project) -> None:
+def test_a_slide_with_a_running_detection_is_not_removed(project: Project) -> None:
     slide = project.slides[0].id
     run = project.runs.start(slide, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(3))

@@ -1,4 +1,4 @@
-"""Steps that a worker writes, ids taken out in one go, and the history that is read once."""
+"""Steps that a worker writes, ids deleted with one statement, and the history that is read once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def in_a_thread(call) -> None:
         raise errors[0]
 
 
-def test_a_step_written_by_a_worker_is_the_step_itself(project: Project) -> None:
+def test_a_step_written_by_a_worker_is_the_same_step(project: Project) -> None:
     slide = project.slides[0].id
     empty = stored(project)
     project.boxes.add(slide, some_rows(300), title="Import boxes")
@@ -41,9 +41,9 @@ def test_a_step_written_by_a_worker_is_the_step_itself(project: Project) -> None
     for undo, wanted, count in ((True, empty, 0), (False, full, 300)):
         step = project.history.prepare_step(undo=undo)
         assert step is not None and "Import boxes" in step.title and project.is_writing
-        with pytest.raises(ProjectError, match="just being written"):
+        with pytest.raises(ProjectError, match="still being written"):
             project.boxes.add(slide, some_rows(1))
-        with pytest.raises(ProjectError, match="just being written"):
+        with pytest.raises(ProjectError, match="still being written"):
             project.history.undo()
         in_a_thread(step.write)
         assert stored(project) == wanted and len(project.boxes.table(slide)) == 300 - count, "memory follows later"
@@ -67,7 +67,7 @@ def test_a_step_given_up_leaves_everything_as_it_was(project: Project) -> None:
     assert len(project.boxes.table(project.slides[0].id)) == 0
 
 
-def test_a_step_that_fails_sets_the_project_free(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_fails_frees_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.boxes.add(project.slides[0].id, some_rows(3))
     before = stored(project)
 
@@ -87,7 +87,7 @@ def test_a_step_that_fails_sets_the_project_free(project: Project, monkeypatch: 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sets(st.integers(0, 19), min_size=1))
-def test_whatever_is_deleted_nothing_else_goes(project: Project, places: set[int]) -> None:
+def test_nothing_else_is_deleted(project: Project, places: set[int]) -> None:
     slide = project.slides[0].id
     ids = project.boxes.add(slide, some_rows(20))
     before = stored(project)["boxes"]
@@ -99,13 +99,13 @@ def test_whatever_is_deleted_nothing_else_goes(project: Project, places: set[int
     assert stored(project)["boxes"] == before
 
 
-def test_boxes_that_are_not_there_are_noticed(project: Project) -> None:
+def test_missing_boxes_are_noticed(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.table(slide)
     ids = project.boxes.add(slide, some_rows(5))
     with project._store.database.begin() as connection:
         connection.exec_driver_sql(f"DELETE FROM boxes WHERE id = {int(ids[2])}")
-    with pytest.raises(ProjectError, match="not what its history says"):
+    with pytest.raises(ProjectError, match="do not agree with its history"):
         project.boxes.delete(ids)
     assert len(stored(project)["boxes"]) == 4
 
@@ -137,7 +137,7 @@ def moved(project: Project, ids: np.ndarray, dx: float, **more: object) -> None:
     project.boxes.edit(ids, title="Move", x0=rows["x0"] + dx, x1=rows["x1"] + dx, **more)
 
 
-def test_an_edit_that_goes_on_with_the_one_before_is_one_entry(project: Project) -> None:
+def test_an_edit_that_continues_the_previous_one_is_one_entry(project: Project) -> None:
     slide = project.slides[0].id
     ids = project.boxes.add(slide, some_rows(3))
     before, count = stored(project), len(project.history.entries())
@@ -173,7 +173,7 @@ def test_an_edit_of_other_boxes_or_columns_or_after_another_step_is_an_entry_of_
     do(lambda: moved(project, ids[:2], 1.0))
     entry = project.history.undo_entry
     do(lambda: moved(project, ids[1:3], 1.0, amends=entry))
-    do(lambda: moved(project, ids[:2], 1.0, amends=entry))  # not the newest any more
+    do(lambda: moved(project, ids[:2], 1.0, amends=entry))  # no longer the newest
     do(lambda: project.boxes.edit(ids[:2], note="seen", amends=project.history.undo_entry))
     do(lambda: project.boxes.edit(ids[:2], y0=[-5.0, -6.0], amends=project.history.undo_entry))
     project.history.undo()

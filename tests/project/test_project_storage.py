@@ -72,7 +72,7 @@ plain = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(all
     numbers=arrays.arrays(st.sampled_from([np.float64, np.float32, np.int64, np.uint8, np.bool_]), st.integers(0, 20)),
     texts=st.lists(plain, max_size=20),
 )
-def test_payloads_come_back_as_they_were(numbers: np.ndarray, texts: list[object]) -> None:
+def test_payloads_are_read_back_as_they_were(numbers: np.ndarray, texts: list[object]) -> None:
     objects = np.empty(len(texts), object)
     objects[:] = texts
     ids = np.arange(len(numbers))

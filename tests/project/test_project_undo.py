@@ -1,4 +1,4 @@
-"""Any sequence of commands can be taken back and done again, across restarts."""
+"""Any sequence of commands can be undone and redone, across restarts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class UndoMachine(RuleBasedStateMachine):
         rows = some_rows(count, seed=seed, class_id=self.project.classes[0].id, note=note)
         made: list[int] = []
         self.command(lambda: made.extend(self.project.boxes.add(slides[slide % len(slides)].id, rows).tolist()))
-        assert not self.given & set(made)  # a number is never given twice
+        assert not self.given & set(made)  # an id is never used twice
         self.given |= set(made)
 
     @rule(count=st.integers(1, 3), code=words)
@@ -204,7 +204,7 @@ class UndoMachine(RuleBasedStateMachine):
     def find(self, count: int) -> None:
         ids = self.project.runs.add_findings(self.run, some_rows(count, confidence=0.5))
         now = stored(self.project)["boxes"]
-        for state in (*self.past, *self.future):  # finds of a run come in whatever is undone later
+        for state in (*self.past, *self.future):  # findings of a run stay, whatever is undone later
             state["boxes"] |= {number: copy.deepcopy(now[number]) for number in ids.tolist()}
         self.given |= set(ids.tolist())
 
@@ -258,7 +258,7 @@ def test_a_new_command_drops_what_was_undone(project: Project) -> None:
     ]
 
 
-def test_undo_tells_what_it_undid(project: Project) -> None:
+def test_undo_returns_what_it_undid(project: Project) -> None:
     ids = project.boxes.add(project.slides[0].id, some_rows(3), title="Draw three")
     heard: list[Any] = []
     project.events.history_changed.connect(heard.append)
@@ -274,7 +274,7 @@ def test_undo_tells_what_it_undid(project: Project) -> None:
     assert project.history.redo_title == "Draw three" and project.history.undo_title == ""
 
 
-def test_a_class_that_finds_rely_on_stays_and_undo_goes_on(project: Project) -> None:
+def test_a_class_that_findings_rely_on_stays_and_undo_continues(project: Project) -> None:
     slide = project.slides[0].id
     project.boxes.add(slide, some_rows(1), title="before")
     new = project.classes.add("ünknown")
@@ -290,7 +290,7 @@ def test_a_class_that_finds_rely_on_stays_and_undo_goes_on(project: Project) -> 
     assert_memory_is_stored(project)
 
 
-def test_redo_that_finds_forbid_leaves_nothing_to_redo(project: Project) -> None:
+def test_redo_that_findings_prevent_leaves_nothing_to_redo(project: Project) -> None:
     slide = project.slides[0].id
     victim = project.classes.add("X")
     project.classes.delete(victim.id)
@@ -298,7 +298,7 @@ def test_redo_that_finds_forbid_leaves_nothing_to_redo(project: Project) -> None
     run = project.runs.start(slide, RunPlan(model="m"))
     project.runs.add_findings(run.id, some_rows(2, class_id=victim.id))
     assert project.history.can_redo
-    with pytest.raises(ProjectError, match="cannot be done again"):
+    with pytest.raises(ProjectError, match="cannot be redone"):
         project.history.redo()
     assert not project.history.can_redo
     assert_memory_is_stored(project)
@@ -329,7 +329,7 @@ def test_undo_never_gives_two_classes_the_same_code(project: Project) -> None:
     assert_memory_is_stored(project)
 
 
-def test_the_same_alignment_again_is_no_command(project: Project) -> None:
+def test_the_same_alignment_again_is_not_a_command(project: Project) -> None:
     slide = project.slides[0].id
     first = project.registrations.save(slide, "R1", {"value": 1})
     entries = len(project.history.entries())

@@ -1,7 +1,7 @@
-"""A project that version 0.1 wrote is opened whole, wherever it lies now, and work on it goes on.
+"""A project written by version 0.1 opens completely, wherever it is now, and work on it can continue.
 
-``version_0_1.zip`` holds the project with its slides, ``version_0_1.json`` what version 0.1 said is in it; both come
-from ``make_version_0_1.py``.
+``version_0_1.zip`` holds the project with its slides, ``version_0_1.json`` its content according to version 0.1; both
+come from ``make_version_0_1.py``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SLIDES: dict[int, dict[str, Any]] = {slide["id"]: slide for slide in EXPECTED["s
 RUNS: dict[int, dict[str, Any]] = {run["id"]: run for run in EXPECTED["runs"]}
 ELECTRODE = 1
 WHOLE, STOPPED, KILLED = 1, 2, 7
-"""Runs over the whole electrode: one came to its end, one was stopped, one was going on when the program was killed."""
+"""Runs over the whole electrode: one finished, one was stopped, one was running when the program was killed."""
 STEPS = 100_000
 """More than the history has."""
 
@@ -193,7 +193,7 @@ def history_in_words(project: Project) -> list[list[Any]]:
 
 
 def in_words(project: Project) -> dict[str, Any]:
-    """Everything but what is a figure of pixels or of a computation."""
+    """Everything but figures of pixels or of a computation."""
     return {
         "project": project.name,
         "classes": [asdict(defect) for defect in classes_of(project)],
@@ -224,7 +224,7 @@ def expected_in_words() -> dict[str, Any]:
 
 
 def in_short(project: Project) -> dict[str, Any]:
-    """What tells whether all steps were taken back, or an older copy is whole."""
+    """Enough to tell whether all steps were undone, or whether an older copy is complete."""
     return {
         "classes": [[defect.code, defect.name, defect.colour, defect.position] for defect in classes_of(project)],
         "slides": {
@@ -253,7 +253,7 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The project with its slides, at another place than where they were made."""
+    """The project with its slides, in another folder than where they were made."""
     place = tmp_path / "elsewhere"
     with zipfile.ZipFile(HERE / "version_0_1.zip") as archive:
         archive.extractall(place)
@@ -271,11 +271,14 @@ def test_everything_is_there(old: Project) -> None:
     found, expected = in_words(old), expected_in_words()
     (killed,) = [run for run in found["runs"] if run["id"] == KILLED]
     assert RUNS[KILLED]["state"] == "running" and killed["state"] == "stopped" and killed["finished"]
-    killed |= {"state": "running", "finished": None}  # nobody was left to say so; opening the project did
+    killed |= {
+        "state": "running",
+        "finished": None,
+    }  # it could not be stored when it was killed; opening the project does
     assert_same(found, expected)
 
 
-def test_nothing_is_to_be_mended_but_the_slide_that_is_gone(old: Project) -> None:
+def test_nothing_needs_repair_but_the_slide_that_is_gone(old: Project) -> None:
     assert old.read_only is False
     (said,) = old.check()
     assert "S1 lost" in said
@@ -328,7 +331,7 @@ def test_the_example_of_a_class_is_in_the_folder(old: Project) -> None:
     assert crack.example_box in rows_of(old, ELECTRODE)["id"]
 
 
-def test_one_step_is_taken_back_and_done_again(old: Project) -> None:
+def test_one_step_is_undone_and_redone(old: Project) -> None:
     before = in_words(old)
     assert old.history.undo() is not None
     assert old.history.redo_title == before["undo"] and in_words(old)["slides"] != before["slides"]
@@ -336,7 +339,7 @@ def test_one_step_is_taken_back_and_done_again(old: Project) -> None:
     assert_same(in_words(old), before)
 
 
-def test_what_was_taken_back_can_still_be_done_again(old: Project) -> None:
+def test_what_was_undone_can_still_be_redone(old: Project) -> None:
     left = [entry for entry in reversed(EXPECTED["history"]) if entry[4] == "command" and entry[5]]
     first = rows_of(old, ELECTRODE)["id"][0]
     assert [old.history.redo().title for _ in left] == [entry[3] for entry in left]
@@ -345,7 +348,7 @@ def test_what_was_taken_back_can_still_be_done_again(old: Project) -> None:
     assert [mark.name for mark in marks_of(old, ELECTRODE)] == [m[1] for m in SLIDES[ELECTRODE]["marks"]] + ["M5"]
 
 
-def test_every_step_is_taken_back_and_done_again(old: Project) -> None:
+def test_every_step_is_undone_and_redone(old: Project) -> None:
     before = in_words(old)
     steps = 0
     while old.history.can_undo:
@@ -357,13 +360,13 @@ def test_every_step_is_taken_back_and_done_again(old: Project) -> None:
     assert_same(in_words(old), before)
 
 
-def test_work_goes_on_and_is_kept(old: Project, folder: Path) -> None:
+def test_work_continues_and_is_kept(old: Project, folder: Path) -> None:
     given = max(box[0] for slide in EXPECTED["slides"] for box in slide["boxes"])
     with old:
         old.filters.use("Sure")
         row = make_rows(1, class_id=classes_of(old)[0].id, y0=5.0, x0=6.0, y1=15.0, x1=26.0)
         (number,) = old.boxes.add(ELECTRODE, row).tolist()
-        assert number > given  # a number that was given once is never given again
+        assert number > given  # an id is never used twice
         old.boxes.edit([1], note="seen again")
         before = in_words(old)
     with opened(folder) as again:
@@ -372,11 +375,11 @@ def test_work_goes_on_and_is_kept(old: Project, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("run_id", [STOPPED, KILLED])
-def test_an_interrupted_detection_goes_on_to_its_end(old: Project, run_id: int) -> None:
-    before = finds_of(old, run_id)
+def test_an_interrupted_detection_is_continued_to_its_end(old: Project, run_id: int) -> None:
+    before = findings_of(old, run_id)
     result = run_job(resume(old, run_id))
     assert result.state == "finished" and result.tiles == RUNS[WHOLE]["status"]["tiles_total"]
-    after = finds_of(old, run_id)
+    after = findings_of(old, run_id)
     assert after[: len(before)].tolist() == before.tolist()
     # in the end it found what the undisturbed run did; the weak ones depend on the last digits of a processor
     undisturbed = [box for box in SLIDES[ELECTRODE]["boxes"] if box[8] == WHOLE and box[6] is not None and box[6] > 0.5]
@@ -387,8 +390,8 @@ def test_an_interrupted_detection_goes_on_to_its_end(old: Project, run_id: int) 
     assert len(after) == pytest.approx(RUNS[WHOLE]["found"], abs=3)
 
 
-def finds_of(project: Project, run_id: int) -> np.ndarray:
-    """Copy of the boxes that a run brought."""
+def findings_of(project: Project, run_id: int) -> np.ndarray:
+    """Copy of the boxes that a run found."""
     rows = rows_of(project, ELECTRODE)
     return rows[rows["run_id"] == run_id]
 

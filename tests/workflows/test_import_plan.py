@@ -60,7 +60,7 @@ def test_nothing_else_is_changed_while_an_import_is_written(project: Project, pl
         lambda: project.classes.add("X"),
         lambda: prepare(project, plan),
     ):
-        with pytest.raises(ProjectError, match="just being written"):
+        with pytest.raises(ProjectError, match="still being written"):
             change()
     project.settings.set("looked_at", 1)  # what is no command goes on
     in_thread(pending.write)

@@ -1,1 +1,1 @@
-"""The parts of a project, one module each: what can be read and done, over one store."""
+"""The parts of a project, one module each, over one store."""

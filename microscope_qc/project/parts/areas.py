@@ -1,4 +1,4 @@
-"""Areas that users declared complete: what was looked at there, for which classes, by whom and when."""
+"""Areas that users declared complete: their outline, for which classes, by whom and when."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from microscope_qc.project.records import AreaRecord, SlideRecord
 from microscope_qc.project.store import Store
 
 _NAMED = 6
-"""So many classes are named in the history; more are counted."""
+"""Classes that the history names; more are only counted."""
 
 
 class Areas(RecordPart[AreaRecord]):
@@ -48,10 +48,10 @@ class Areas(RecordPart[AreaRecord]):
         Parameters
         ----------
         outline
-            A rectangle, or the corners of a polygon, shape (N, 2): y, x in full-resolution pixels. What lies beyond
+            A rectangle, or the corners of a polygon, shape (N, 2): y, x in full-resolution pixels. What is outside
             the slide does not count.
         class_ids
-            None for all classes that the project has now; classes made later are not among them.
+            None for all classes that the project has now, without those made later.
 
         Raises
         ------
@@ -89,12 +89,12 @@ class Areas(RecordPart[AreaRecord]):
         self._store.commit(title, [Delta.deleted("areas", [row])], slide_id=row["slide_id"])
 
     def following(self, moved: Mapping[int, int | None]) -> list[Delta]:
-        """Deltas for classes that go: an area is complete for the class that takes their place, or for one less.
+        """Deltas for classes that are deleted: an area is complete for the class that replaces them, or for one less.
 
         Parameters
         ----------
         moved
-            For each class that goes, the class that its boxes get; None where they go too.
+            For each deleted class, the class that its boxes get; None where they are deleted too.
         """
         deltas = []
         for area in self:

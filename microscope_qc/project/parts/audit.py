@@ -1,4 +1,4 @@
-"""The history as an audit trail: who did what and when, and what was there before and after."""
+"""The history as an audit trail: who did what and when, with values before and after."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _STATES = {"dropped": "no", "kept": "yes", "made": "yes", "run": "yes"}
 
 
 def changes_of(store: Store, entry: LogEntry) -> Iterator[Change]:
-    """What a step of the history changed, row by row.
+    """Return what a step of the history changed, row by row.
 
     Raises
     ------
     ProjectError
-        When the step cannot be read any more.
+        When the step can no longer be read.
     """
     codes = {defect.id: defect.code for defect in store.memory.classes}
     for delta in store.log.deltas_of(entry):
@@ -49,7 +49,7 @@ def changes_of(store: Store, entry: LogEntry) -> Iterator[Change]:
 
 
 def _change(delta: Delta, number: int, old: int | None, new: int | None, codes: Mapping[int, str]) -> Change:
-    """Change of a row that stands at ``old`` before and at ``new`` after."""
+    """Change of a row that is at the place ``old`` before and ``new`` after."""
     kind = "added" if old is None else "removed" if new is None else "changed"
     both = old is not None and new is not None
     before = "" if old is None else _text(delta.table, delta.before, old, codes, empty=both)
@@ -61,7 +61,7 @@ def _change(delta: Delta, number: int, old: int | None, new: int | None, codes: 
 
 
 def export(store: Store, path: Path | str) -> int:
-    """Write the whole history as a CSV table; return its lines without the head (see :meth:`History.export`)."""
+    """Write the whole history as a CSV table; return its lines without the header (see :meth:`History.export`)."""
     count = 0
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
@@ -98,13 +98,13 @@ def _lines(store: Store) -> Iterator[Sequence[str]]:
 
 
 def _in_order(entries: Sequence[LogEntry], steps: Iterable[Row[Any]]) -> Iterator[tuple[LogEntry, Row[Any] | None]]:
-    """Entries and what was undone and redone of them, by time."""
+    """Entries, and their undoing and redoing, by time."""
     by_id = {entry.id: entry for entry in entries}
     when: list[tuple[datetime, LogEntry, Row[Any] | None]] = [
         (datetime.fromisoformat(entry.time), entry, None) for entry in entries
     ]
     when += [(datetime.fromisoformat(step.time), by_id[step.log_id], step) for step in steps if step.log_id in by_id]
-    # in one millisecond the step itself comes before what was done with it
+    # within a millisecond the step itself comes before its undoing
     for _, entry, step in sorted(when, key=lambda item: (item[0], item[1].id, item[2] is not None)):
         yield entry, step
 
@@ -117,7 +117,7 @@ def _slide_name(store: Store, slide_id: int | None) -> str:
 
 
 def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *, empty: bool) -> str:
-    """``name=value; ...`` of a row; what is empty is said where it was or became so."""
+    """``name=value; ...`` of a row; empty values are listed where they were or became empty."""
     parts = []
     for name, column in columns.items():
         if name in ("id", "slide_id"):

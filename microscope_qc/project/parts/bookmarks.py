@@ -1,4 +1,4 @@
-"""Views of a slide that a user wants to come back to; like settings they are no part of undo."""
+"""Views of a slide that a user wants to come back to; like settings they are not part of undo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST_NAME = 120
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """A named view: its middle in slide pixels and its zoom in screen points per slide pixel."""
+    """A named view: its centre in slide pixels and its zoom in screen points per slide pixel."""
 
     name: str
     y: float
@@ -33,7 +33,7 @@ class Bookmark:
         Raises
         ------
         InputError
-            When they are none.
+            When they are not a bookmark.
         """
         try:
             name = str(values["name"])[:LONGEST_NAME]
@@ -41,12 +41,12 @@ class Bookmark:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError("A stored bookmark cannot be read.") from error
         if not (math.isfinite(y) and math.isfinite(x) and 0 < zoom < math.inf):
-            raise InputError("A stored bookmark lies nowhere.")
+            raise InputError("A stored bookmark has no position.")
         return cls(name, y, x, zoom)
 
 
 def view_setting(slide_id: int) -> str:
-    """Name of the project's setting that says how a slide is looked at; bookmarks are one entry of it."""
+    """Name of the project's setting for the view of a slide; bookmarks are one entry of it."""
     return f"view:{slide_id}"
 
 
@@ -68,7 +68,7 @@ class Bookmarks:
         return bookmarks
 
     def set(self, slide_id: int, bookmarks: Sequence[Bookmark]) -> None:
-        """Keep these bookmarks of a slide and no others.
+        """Replace the bookmarks of a slide.
 
         Raises
         ------
@@ -86,5 +86,5 @@ class Bookmarks:
 
 
 def too_many() -> InputError:
-    """Say that a slide has room for no more bookmarks."""
+    """Return the error for too many bookmarks of a slide."""
     return InputError(f"A slide has at most {MOST_BOOKMARKS} bookmarks.", hint="Delete some first.")

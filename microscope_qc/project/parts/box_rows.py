@@ -1,4 +1,4 @@
-"""Rows of boxes on their way into a project: checking, changing and comparing them."""
+"""Rows of boxes before they are stored: checking, changing and comparing them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_rows(
     names: Collection[str] = BOX_DTYPE.names or (),
     new_classes: Sequence[int] = (),
 ) -> None:
-    """Check the columns ``names`` of boxes; the others are as they were.
+    """Check the columns ``names`` of boxes; the others are unchanged.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def check_rows(
 
 
 def assign(rows: np.ndarray, name: str, value: object, places: np.ndarray, count: int) -> None:
-    """Give a column of ``rows`` a value: one for all, or one for each of ``count`` boxes, of which these are some.
+    """Set a column of ``rows``: one value for all, or one for each of ``count`` boxes, taken at ``places``.
 
     Raises
     ------
     InputError
-        When there are more or fewer values, or the column cannot hold them.
+        When the number of values is wrong, or the column cannot hold them.
     """
     try:
         if np.ndim(value) == 1:  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ def assign(rows: np.ndarray, name: str, value: object, places: np.ndarray, count
 
 
 def differs(before: np.ndarray, after: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Boolean for each box: whether one of the columns ``names`` is another one."""
+    """Boolean for each box: whether one of the columns ``names`` differs."""
     found = np.zeros(len(before), bool)
     for name in names:
         old, new = before[name], after[name]

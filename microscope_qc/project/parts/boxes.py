@@ -60,14 +60,14 @@ class Boxes:
         return self._tables.table(slide_id)
 
     def rows(self, slide_id: int | None = None, *, shown: bool = False, every: bool = False) -> np.ndarray:
-        """Return copies of the box rows of one slide, or of all slides one after the other: those that count.
+        """Return copies of the box rows that count, of one slide or of all slides one after the other.
 
-        Rejected ones are among them, as they count as such.
+        Rejected ones are included: they count as rejected.
 
         Parameters
         ----------
         shown
-            Of those that count only what the view filter shows.
+            Of those that count, only what the view filter shows.
         every
             Also those that do not count.
         """
@@ -79,7 +79,7 @@ class Boxes:
         return np.concatenate([np.zeros(0, BOX_DTYPE), *parts])
 
     def slide_of(self, box_id: int) -> int:
-        """Return the id of the slide a box lies on.
+        """Return the id of a box's slide.
 
         Raises
         ------
@@ -89,25 +89,25 @@ class Boxes:
         return self._tables.slide_of(box_id)
 
     def facts(self, slide_id: int) -> BoxFacts:
-        """Return what a filter must know about the boxes of a slide beside their rows."""
+        """Return what a filter needs to know about the boxes of a slide besides their rows."""
         codes = {defect.id: defect.code for defect in self._store.memory.classes}
         return BoxFacts(self._slides.by_id(slide_id).pixel_size_um, codes, self._attributes.texts(slide_id))
 
     def included(self, slide_id: int) -> Flags:
-        """Boolean for each row of a slide's table: whether it counts; rejected ones do, as such."""
+        """Boolean for each row of a slide's table: whether it counts; rejected ones count as rejected."""
         return self._inclusion.current.mask(self.table(slide_id).rows, rejected=True)
 
     def shown(self, slide_id: int) -> Flags:
         """Boolean for each row of a slide's table: whether it counts and the view filter shows it."""
         known = self._filters.current
-        needed = known.text or known.size_um is not None  # the facts are gathered from all boxes
+        needed = known.text or known.size_um is not None  # the facts are collected from all boxes
         rows = self.table(slide_id).rows
         return self.included(slide_id) & known.mask(rows, facts=self.facts(slide_id) if needed else None)
 
     # -- adding -----------------------------------------------------------------------------------------------------
 
     def add(self, slide_id: int, rows: np.ndarray, *, title: str = "Draw box") -> np.ndarray:
-        """Add boxes to a slide; their ``id`` is given here.
+        """Add boxes to a slide; their ``id`` is set here.
 
         Returns
         -------
@@ -137,9 +137,9 @@ class Boxes:
         rows_of
             Rows for each slide id.
         classes
-            New classes. Rows refer to them by the negative place in this list: ``class_id`` -1 is the first one.
+            New classes. Rows refer to them by a negative ``class_id``: -1 is the first one of this list.
         attributes, outlines
-            For each slide id, what some rows have, by the place of the row.
+            For each slide id, those of some rows, by the row's index.
 
         Returns
         -------
@@ -160,12 +160,12 @@ class Boxes:
         attributes: Mapping[int, Mapping[int, Mapping[str, Any]]] | None = None,
         outlines: Mapping[int, Mapping[int, Outline]] | None = None,
     ) -> tuple[PendingCommand, dict[int, np.ndarray]]:
-        """Work :meth:`add_many` out and write nothing yet: for so many boxes that a window would stand still.
+        """Prepare :meth:`add_many` without writing: for so many boxes that writing would block a window.
 
         Returns
         -------
         PendingCommand, dict
-            To be written and finished, and the ids the boxes then have.
+            To be written and finished, and the ids that the boxes will have.
         """
         store = self._store
         store.require_writable()
@@ -175,7 +175,7 @@ class Boxes:
         first = store.next_id("boxes")
         for slide_id, given in rows_of.items():
             self._slides.by_id(slide_id)
-            rows = given[np.arange(len(given))]  # a copy, at ten times the pace of .copy()
+            rows = given[np.arange(len(given))]  # a copy, ten times as fast as .copy()
             rows["id"] = np.arange(first, first + len(rows))
             first += len(rows)
             for place, row in enumerate(new_classes, start=1):
@@ -195,9 +195,10 @@ class Boxes:
     def duplicate(
         self, ids: Ids, *, dy_px: float, dx_px: float, slide_id: int | None = None, title: str = ""
     ) -> np.ndarray:
-        """Make copies of boxes ``dy_px``, ``dx_px`` further, on their slide or another one; return the new ids.
+        """Copy boxes, shifted by ``dy_px``, ``dx_px``, on their slide or to another one; return the new ids.
 
-        Copies are the user's: unreviewed, without confidence, not chosen; class, note, attributes and outline go along.
+        Copies count as drawn by the user: unreviewed, without confidence, not chosen. They keep class, note, attributes
+        and outline.
         """
         self._store.require_writable()
         wanted = np.unique(np.asarray(ids, np.int64))
@@ -230,7 +231,7 @@ class Boxes:
         ``amends`` is the newest command: where it changed the same columns of the same boxes, both become one entry.
 
         A box that is no longer rejected loses its reason, unless ``reason`` is given too. The outline of a box that
-        moves moves along; that of a box of another size is dropped.
+        moves is moved too; that of a box that changes its size is dropped.
 
         Raises
         ------
@@ -264,7 +265,7 @@ class Boxes:
     def _edited(
         self, slide_id: int, wanted: np.ndarray, places: np.ndarray, columns: Mapping[str, object]
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Boxes of a slide that change as they are and as they become, and the columns that may differ."""
+        """Rows of the boxes of a slide before and after a change, and the columns that may differ."""
         table = self.table(slide_id)
         before, after = table.get(wanted[places]), table.get(wanted[places])
         for name, value in columns.items():
@@ -297,7 +298,7 @@ class Boxes:
     # -- for commands on classes ------------------------------------------------------------------------------------
 
     def deleting(self, slide_id: int, rows: np.ndarray) -> Iterator[Delta]:
-        """Deltas that take boxes of a slide away, with all that belongs to them."""
+        """Deltas that delete boxes of a slide, with their attributes and outlines."""
         yield from self._attributes.dropping(slide_id, rows["id"])
         yield from self._outlines.dropping(slide_id, rows["id"])
         yield Delta("boxes", box_columns(rows, slide_id), columns_of([]))

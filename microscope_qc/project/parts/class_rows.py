@@ -1,4 +1,4 @@
-"""Table rows of defect classes: checking them, and what a change of one is called."""
+"""Table rows of defect classes: checking them, and the title of a change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FIELD_WORDS = {
 
 
 def edit_title(row: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
-    """What a change of a class is called in the history."""
+    """Title of a change of a class in the history."""
     code = row["code"]
     if "code" in changes:
         return f"Rename class {code} to {changes['code']}"

@@ -41,7 +41,7 @@ class Classes(RecordPart[DefectClass]):
         Raises
         ------
         InputError
-            When there is none; the sentence lists the codes.
+            When there is none; the message lists the codes.
         """
         for defect in self:
             if defect.code == code:
@@ -54,7 +54,7 @@ class Classes(RecordPart[DefectClass]):
     def add(self, new: DefectClass | str, **fields: Any) -> DefectClass:
         """Add a class at the end: a :class:`DefectClass`, or a code and the fields that are known.
 
-        A code alone gets the next free colour and digit; a digit that is taken stays where it is.
+        A code alone gets the next free colour and digit; a digit that is taken stays with its class.
         """
         self._store.require_writable()
         if isinstance(new, str):
@@ -73,7 +73,7 @@ class Classes(RecordPart[DefectClass]):
         return self.by_id(row["id"])
 
     def ensure(self, wanted: Iterable[DefectClass], *, kind: str = "run") -> dict[str, int]:
-        """Make the classes a model knows and the project lacks; return the class id of each code.
+        """Add the classes that a model knows and the project lacks; return the class id of each code.
 
         The new classes are in the log with the detections; they are not undone one by one.
         """
@@ -87,14 +87,14 @@ class Classes(RecordPart[DefectClass]):
         return {defect.code: self.by_code(defect.code).id for defect in wanted}
 
     def edit(self, class_id: int, **fields: Any) -> DefectClass:
-        """Change a class; a digit key that another class has is taken over from it."""
+        """Change a class; a digit key of another class is taken from it."""
         self._store.require_writable()
         unknown = sorted(set(fields) - set(EDITABLE))
         if unknown:
             raise InputError(f"A class has no {unknown[0]} that could be changed.")
         row = self._row(class_id)
         if fields.get("example_box"):
-            self._boxes.slide_of(fields["example_box"])  # says so when there is no such box
+            self._boxes.slide_of(fields["example_box"])  # raises when there is no such box
         others = [defect for defect in self if defect.id != class_id]
         changes = {key: value for key, value in clean_class({**row, **fields}, others).items() if value != row.get(key)}
         deltas = [Delta.edited("classes", row, changes)] if changes else []
@@ -105,7 +105,7 @@ class Classes(RecordPart[DefectClass]):
         return self.by_id(class_id)
 
     def delete(self, class_id: int, *, move_to: int | None = None) -> None:
-        """Delete a class; its boxes get the class ``move_to``, or go too when that is None. One step of undo."""
+        """Delete a class; its boxes get the class ``move_to``, or are deleted where that is None. One step of undo."""
         self._store.require_writable()
         row = self._row(class_id)
         if move_to == class_id:
@@ -122,7 +122,7 @@ class Classes(RecordPart[DefectClass]):
         self._store.commit(f"Delete class {row['code']}{boxes}{to}", [*deltas, Delta.deleted("classes", [row])])
 
     def merge(self, class_ids: Iterable[int], into: int) -> DefectClass:
-        """Make one class of several: their boxes get the class ``into``, the others go. One step of undo."""
+        """Merge classes: their boxes get the class ``into``, the others are deleted. One step of undo."""
         self._store.require_writable()
         target = self.by_id(into)
         others = [number for number in dict.fromkeys(class_ids) if number != into]
@@ -165,7 +165,7 @@ class Classes(RecordPart[DefectClass]):
         self._store.commit("Reorder classes", self._class_deltas({n: {"position": p} for n, p in place_of.items()}))
 
     def recolour(self, colours: Mapping[int, str]) -> None:
-        """Give classes other colours, ``#RRGGBB`` by class id (one step of undo)."""
+        """Change the colours of classes, ``#RRGGBB`` by class id (one step of undo)."""
         self._store.require_writable()
         deltas = self._class_deltas({number: {"colour": colour} for number, colour in colours.items()})
         what = self.by_id(next(iter(colours))).code if len(colours) == 1 else f"{len(colours)} classes"
@@ -177,7 +177,7 @@ class Classes(RecordPart[DefectClass]):
         Parameters
         ----------
         update
-            Classes that are there already (by code) get name, colour, key, description, weight and box size of the set.
+            Classes that exist already (by code) get name, colour, key, description, weight and box size of the set.
         """
         self._store.require_writable()
         classes = list(classes)
@@ -208,7 +208,7 @@ class Classes(RecordPart[DefectClass]):
         return deltas
 
     def box_counts(self) -> dict[int, int]:
-        """Return how many boxes each class has, over all slides, whether shown or not."""
+        """Return the number of boxes of each class over all slides, whether shown or not."""
         column = schema.boxes.c.class_id
         with self._store.database.begin() as connection:
             counted = {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}

@@ -1,4 +1,4 @@
-"""What some boxes have besides their columns: free attributes and the outline they came with."""
+"""What some boxes have besides their columns: free attributes and outlines."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from microscope_qc.project.store import Store
 LONGEST_KEY = 100
 LONGEST_ATTRIBUTES = 10_000
 _SAME_SIZE_PX = 1e-6
-"""Sides that differ by less were moved, not resized: adding an offset to both corners rounds."""
+"""A box whose sides change by less was moved, not resized: adding an offset to both corners rounds."""
 
 Ids = np.ndarray | Sequence[int]
 
 
 class _Details:
-    """One table beside the boxes: a JSON text for some of them, read slide by slide when somebody asks."""
+    """One table beside the boxes: a JSON text for some of them, read slide by slide when needed."""
 
     name: ClassVar[str]
 
@@ -36,11 +36,11 @@ class _Details:
         return self._tables.details(self.name, slide_id)
 
     def adding(self, slide_id: int, texts: Mapping[int, str]) -> Iterator[Delta]:
-        """Deltas that give new boxes what they come with."""
+        """Deltas that store the texts of new boxes."""
         yield from self._changed(slide_id, {}, texts)
 
     def dropping(self, slide_id: int, ids: np.ndarray) -> Iterator[Delta]:
-        """Deltas that take away what boxes have that go."""
+        """Deltas that delete the texts of deleted boxes."""
         known = self.stored(slide_id)
         if known:
             having = [number for number in ids.tolist() if number in known]
@@ -49,7 +49,7 @@ class _Details:
     def _changed(
         self, slide_id: int, known: Mapping[int, str], new: Mapping[int, str | None] | Mapping[int, str]
     ) -> Iterator[Delta]:
-        """Deltas that bring the rows of some boxes from what is known to what is new; None is no row."""
+        """Deltas from the known texts of some boxes to new ones; None means no row."""
         changed = [number for number, text in new.items() if known.get(number) != text]
         if changed:
             before = {number: known[number] for number in changed if number in known}
@@ -72,7 +72,7 @@ class Attributes(_Details):
         return {number: json.loads(text) for number, text in self.stored(slide_id).items()}
 
     def of_boxes(self, slide_id: int, ids: Ids) -> dict[int, dict[str, Any]]:
-        """Return the attributes of some boxes of a slide, by box id; boxes without any are not in it."""
+        """Return the attributes of some boxes of a slide, by box id; boxes without any are left out."""
         known = self.stored(slide_id)
         if not known:
             return {}
@@ -80,19 +80,19 @@ class Attributes(_Details):
         return {number: json.loads(known[number]) for number in wanted if number in known}
 
     def texts(self, slide_id: int) -> Mapping[int, str]:
-        """Return names and values in one text per box of a slide, to search for words in."""
+        """Return names and values as one searchable text per box of a slide."""
         known = self._store.memory.attribute_texts
         if slide_id not in known:
             known[slide_id] = {number: _text_of(found) for number, found in self.of_slide(slide_id).items()}
         return known[slide_id]
 
     def edit(self, ids: Ids, changes: Mapping[str, Any], *, title: str = "") -> None:
-        """Set attributes of boxes, each to a JSON value; None takes an attribute away.
+        """Set attributes of boxes, each to a JSON value; None removes an attribute.
 
         Raises
         ------
         InputError
-            When a box does not exist, a name is empty, or a value is too large or not one that JSON knows.
+            When a box does not exist, a name is empty, or a value is too large or cannot be JSON.
         """
         self._store.require_writable()
         wanted = np.unique(np.asarray(ids, np.int64))
@@ -115,7 +115,7 @@ class Outlines(_Details):
     name = "outlines"
 
     def get(self, box_id: int) -> Outline | None:
-        """Return the outline of a box, None for a box that is a box."""
+        """Return the outline of a box, None where it has none."""
         stored = self.stored(self._tables.slide_of(box_id)).get(int(box_id))
         return Outline.from_json(stored) if stored else None
 
@@ -124,7 +124,7 @@ class Outlines(_Details):
         return {number: Outline.from_json(text) for number, text in self.stored(slide_id).items()}
 
     def set(self, box_id: int, outline: Outline | None, *, title: str = "") -> None:
-        """Give a box an outline, or take it away; the box stays as it is."""
+        """Set or remove the outline of a box; the box stays as it is."""
         self._store.require_writable()
         slide_id = self._tables.slide_of(box_id)
         new = {int(box_id): None if outline is None else outline.to_json()}
@@ -133,7 +133,7 @@ class Outlines(_Details):
         self._store.commit(title or default, deltas, slide_id=slide_id)
 
     def following(self, slide_id: int, before: np.ndarray, after: np.ndarray) -> Iterator[Delta]:
-        """Deltas that move outlines with their boxes; that of a box of another size goes, for it no longer fits."""
+        """Deltas that move outlines with their boxes; that of a resized box is deleted, as it no longer fits."""
         known = self.stored(slide_id)
         if not known:
             return
@@ -149,12 +149,12 @@ class Outlines(_Details):
 
 
 def attributes_to_json(attributes: Mapping[str, Any]) -> str | None:
-    """Return attributes as they are stored, None when there are none.
+    """Return attributes as they are stored, None without any.
 
     Raises
     ------
     InputError
-        When a name is empty, or a value is too large or not one that JSON knows.
+        When a name is empty, or a value is too large or cannot be JSON.
     """
     if not attributes:
         return None
@@ -166,7 +166,7 @@ def attributes_to_json(attributes: Mapping[str, Any]) -> str | None:
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"These attributes cannot be stored ({error}).", hint="Use text and numbers.") from error
     if len(text) > LONGEST_ATTRIBUTES:
-        raise InputError(f"The attributes of a box have room for {LONGEST_ATTRIBUTES} characters; these need more.")
+        raise InputError(f"The attributes of a box may have {LONGEST_ATTRIBUTES} characters; these have more.")
     return text
 
 
@@ -188,7 +188,7 @@ def _only_slide(deltas: Sequence[Delta]) -> int | None:
 
 
 def _text_of(value: Any) -> str:
-    """Names and values in one text to search for words in."""
+    """Names and values as one searchable text."""
     if isinstance(value, dict):
         return "\n".join(f"{key} {_text_of(item)}" for key, item in value.items())
     return "\n".join(map(_text_of, value)) if isinstance(value, list) else str(value)

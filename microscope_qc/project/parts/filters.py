@@ -48,7 +48,7 @@ class Filters:
         Raises
         ------
         InputError
-            When the name is empty or too long, or a range of the filter is upside down.
+            When the name is empty or too long, or a range of the filter is reversed.
         """
         name = str(name).strip()
         if not name or len(name) > LONGEST_NAME:
@@ -65,7 +65,7 @@ class Filters:
         return self.current
 
     def delete(self, name: str) -> None:
-        """Forget a saved filter."""
+        """Delete a saved filter."""
         stored = dict(self._settings.get(_SAVED_KEY, {}))
         if name not in stored:
             raise self._unknown(name)
@@ -82,7 +82,7 @@ class Filters:
 
 
 def check_filter(box_filter: BoxFilter) -> BoxFilter:
-    """Return the filter when its ranges make sense.
+    """Return the filter if its ranges are valid.
 
     Raises
     ------
@@ -92,5 +92,5 @@ def check_filter(box_filter: BoxFilter) -> BoxFilter:
     ranges = {"confidence": (box_filter.min_confidence, box_filter.max_confidence), "size": box_filter.size_um}
     for what, limits in ranges.items():
         if limits is not None and (any(map(math.isnan, limits)) or limits[0] > limits[1]):
-            raise InputError(f"The range of the {what} is upside down.", hint="Give the smaller number first.")
+            raise InputError(f"The range of the {what} is reversed.", hint="Give the smaller number first.")
     return box_filter

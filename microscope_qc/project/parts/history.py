@@ -18,9 +18,9 @@ from microscope_qc.project.store import Store
 
 @dataclass(slots=True, eq=False)
 class PendingStep:
-    """An undo or redo: ``write`` may run in any thread, ``finish`` or ``refuse`` run in that of the project.
+    """A prepared undo or redo: ``write`` may run in any thread, ``finish`` or ``refuse`` in that of the project.
 
-    Until then the project takes no other command.
+    Until it is finished the project takes no other command.
     """
 
     store: Store
@@ -32,16 +32,16 @@ class PendingStep:
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
-        return f"{'Undo' if self.undo else 'Do again'}: {self.entry.title}"
+        """Its name in messages."""
+        return f"{'Undo' if self.undo else 'Redo'}: {self.entry.title}"
 
     def write(self) -> None:
-        """Write everything in one transaction; when it fails, nothing was written and the project is free again.
+        """Write everything in one transaction; when it fails, nothing is written and the project is free again.
 
         Raises
         ------
         ProjectError
-            As :meth:`History.undo` and :meth:`History.redo` say.
+            As in :meth:`History.undo` and :meth:`History.redo`.
         """
         try:
             with self.store.database.begin() as connection:
@@ -54,17 +54,17 @@ class PendingStep:
             self.done = done
         except StillReferencedError as error:
             self._take_off()
-            what = "undone" if self.undo else "done again"
+            what = "undone" if self.undo else "redone"
             raise ProjectError(
                 f"“{self.entry.title}” cannot be {what}: a detection made since relies on it.",
-                hint="Undo again takes back the step before it." if self.undo else "Nothing to redo.",
+                hint="Undo again undoes the step before it." if self.undo else "Nothing to redo.",
             ) from error
         finally:
             if self.done is None:
                 self.store.free(self)
 
     def _take_off(self) -> None:
-        """Offer no more what cannot be done."""
+        """Take what cannot be done off the undo stack."""
         with self.store.database.begin() as connection:
             if self.undo:
                 log.mark(connection, self.entry, kind="kept")
@@ -74,7 +74,7 @@ class PendingStep:
         self.refused = True
 
     def finish(self) -> LogEntry:
-        """Bring memory up to what was written and tell the listeners."""
+        """Update memory to what was written and notify the listeners."""
         assert self.done is not None
         self.store.free(self)
         if not self.store.closed:
@@ -84,18 +84,18 @@ class PendingStep:
         return self.done
 
     def refuse(self) -> None:
-        """Tell the listeners that what could not be done is no longer on offer."""
+        """Notify the listeners that what could not be done is no longer available."""
         if self.refused:
             self.store.events.history_changed.emit(self.entry)
 
     def give_up(self) -> None:
-        """Set the project free again before anything was written."""
+        """Free the project again before anything is written."""
         if self.done is None:
             self.store.free(self)
 
 
 class History:
-    """Every command of the user, which can be undone and redone, and what runs brought."""
+    """All commands of the user, which can be undone and redone, and the findings of runs."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -116,47 +116,47 @@ class History:
 
     @property
     def undo_entry(self) -> LogEntry | None:
-        """The command that undo would take back."""
+        """The command that undo would undo."""
         return self._store.log.undo_entry
 
     @property
     def redo_entry(self) -> LogEntry | None:
-        """The command that redo would do again."""
+        """The command that redo would redo."""
         return self._store.log.redo_entry
 
     @property
     def undo_title(self) -> str:
-        """What undo would take back ("" for nothing)."""
+        """Title of the command that undo would undo ("" without one)."""
         return self.undo_entry.title if self.undo_entry else ""
 
     @property
     def redo_title(self) -> str:
-        """What redo would do again ("" for nothing)."""
+        """Title of the command that redo would redo ("" without one)."""
         return self.redo_entry.title if self.redo_entry else ""
 
     def undo(self) -> LogEntry | None:
-        """Take the last command back; return its entry, None when there is none.
+        """Undo the last command; return its entry, None when there is none.
 
         Raises
         ------
         ProjectError
-            When findings of a run rely on it (a class or slide made for them). It then stays for good, and the next
-            undo takes back the command before it.
+            When findings of a run rely on it (a class or slide made for them). It can then never be undone, and the
+            next undo undoes the command before it.
         """
         return _step(self.prepare_step(undo=True))
 
     def redo(self) -> LogEntry | None:
-        """Do again what was undone last; return its entry, None when there is none.
+        """Redo the command that was undone last; return its entry, None when there is none.
 
         Raises
         ------
         ProjectError
-            When findings that came since do not allow it; then nothing is left to redo.
+            When findings made since do not allow it; there is then nothing left to redo.
         """
         return _step(self.prepare_step(undo=False))
 
     def prepare_step(self, *, undo: bool) -> PendingStep | None:
-        """Begin an undo (or a redo) and write nothing yet: for so many boxes that a window would stand still."""
+        """Prepare an undo (or a redo) without writing: for so many boxes that writing would block a window."""
         self._store.require_writable()
         entry = self.undo_entry if undo else self.redo_entry
         if entry is None:
@@ -173,12 +173,12 @@ class History:
         Raises
         ------
         ProjectError
-            When the step cannot be read any more.
+            When the step can no longer be read.
         """
         return list(islice(audit.changes_of(self._store, entry), limit))
 
     def export(self, path: Path | str) -> int:
-        """Write the whole history as a CSV table, oldest step first, one line per row changed; return the lines.
+        """Write the whole history as a CSV table, oldest step first, one line per changed row; return their number.
 
         Undoing and redoing have lines of their own. Cells that a spreadsheet would take for formulas are escaped.
 

@@ -13,7 +13,7 @@ _ROW = 1
 
 
 class InclusionPart:
-    """What counts in every number, export and report."""
+    """Which findings count in every number, export and report."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,9 +31,9 @@ class InclusionPart:
         limit
             0 to 1.
         amends
-            The newest command, where it set the limit too and this goes on with it (a slider that is still held).
+            The newest command, where it set the limit too and this one continues it (a slider that is still held).
         suggested_by
-            Name of the model that suggests the limit: its detection is logged with it, and it is no step of undo.
+            Name of the model that suggests the limit: its detection is logged with it, and it is not a step of undo.
 
         Raises
         ------

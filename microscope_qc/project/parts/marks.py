@@ -1,4 +1,4 @@
-"""Marks: places that can be found again under the SEM."""
+"""Marks: places that can be recognised under the SEM."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Marks(RecordPart[Mark]):
         stage_x_mm: float | None = None,
         stage_y_mm: float | None = None,
     ) -> Mark:
-        """Place a mark at full-resolution pixels, with its stage position in mm when it is known."""
+        """Place a mark at full-resolution pixels, with its stage position in mm where it is known."""
         self._store.require_writable()
         self._slides.by_id(slide_id)
         places = {"y_px": y_px, "x_px": x_px, "stage_x_mm": stage_x_mm, "stage_y_mm": stage_y_mm}
@@ -60,7 +60,7 @@ class Marks(RecordPart[Mark]):
         return self.by_id(mark_id)
 
     def delete(self, mark_id: int) -> None:
-        """Take a mark away."""
+        """Delete a mark (undoable)."""
         self._store.require_writable()
         row = self._row(mark_id)
         self._store.commit(f"Delete mark {row['name']}", [Delta.deleted("marks", [row])], slide_id=row["slide_id"])

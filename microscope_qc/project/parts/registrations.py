@@ -37,7 +37,7 @@ class Registrations(RecordPart[RegistrationRecord]):
         old = self._store.rows("registrations", slide_id=slide_id, name=name)
         if old:
             number = old[0]["id"]
-            # the same alignment again is no command: undoing it would change nothing
+            # the same alignment again is not a command: undoing it would change nothing
             deltas = [Delta.edited("registrations", old[0], {"data": stored})] if old[0]["data"] != stored else []
         else:
             number = self._store.next_id("registrations")

@@ -42,13 +42,13 @@ class Runs(RecordPart[RunRecord]):
         Parameters
         ----------
         plan
-            What the run is asked to do; ``run_id``, ``slide`` and ``created`` are filled in.
+            What the run is to do; ``run_id``, ``slide`` and ``created`` are filled in.
         """
         self._store.require_writable()
         slide = self._slides.by_id(slide_id)
         folder = self._store.path / "runs"
         number = self._store.next_id("runs")
-        while (folder / str(number)).exists():  # left by a crash before its row was committed: its journal is not ours
+        while (folder / str(number)).exists():  # left by a crash before its row was committed: another run's journal
             number += 1
         started = now()
         where = SlidePlace(path=str(slide.path), scene=slide.scene, pixel_size_um=slide.pixel_size_um)
@@ -76,7 +76,7 @@ class Runs(RecordPart[RunRecord]):
         return self.by_id(number)
 
     def add_findings(self, run_id: int, rows: np.ndarray) -> np.ndarray:
-        """Take findings of a run in (class ids already those of the project) and return their box ids.
+        """Add findings of a run (with class ids of the project) and return their box ids.
 
         They belong to the run's entry in the log and are switched on and off with the run, not undone.
         """
@@ -99,13 +99,13 @@ class Runs(RecordPart[RunRecord]):
         return rows["id"].copy()
 
     def classes_of(self, run_id: int) -> dict[int, int]:
-        """Return the class that each label of a run's model stands for; a label whose class is gone has none."""
+        """Return the class of each label of a run's model; a label whose class was deleted has none."""
         return {known.label: known.class_id for known in self._store.memory.run_classes if known.run_id == run_id}
 
     def know_classes(self, run_id: int, class_of: Mapping[int, int]) -> None:
-        """Store which class each label of a run's model stands for, for labels that have none yet.
+        """Store the class of each label of a run's model, for labels that have none yet.
 
-        What is stored follows when classes are merged or deleted.
+        What is stored is updated when classes are merged or deleted.
         """
         self._store.require_writable()
         run, known = self.by_id(run_id), self.classes_of(run_id)
@@ -122,12 +122,12 @@ class Runs(RecordPart[RunRecord]):
             self._store.follow([delta], None)
 
     def following(self, moved: Mapping[int, int | None]) -> list[Delta]:
-        """Deltas for classes that go: labels of runs that stood for them stand for what takes their place, or nothing.
+        """Deltas for classes that are deleted: labels of runs get the class that replaces theirs, or none.
 
         Parameters
         ----------
         moved
-            For each class that goes, the class that its boxes get; None where they go too.
+            For each deleted class, the class that its boxes get; None where they are deleted too.
         """
         deltas = []
         for known in self._store.memory.run_classes:
@@ -142,7 +142,7 @@ class Runs(RecordPart[RunRecord]):
         return deltas
 
     def finish(self, run_id: int, state: str) -> RunRecord:
-        """Store how a run ended ("finished", "stopped", "failed"), or that it goes on ("running")."""
+        """Store how a run ended ("finished", "stopped", "failed"), or that it continues ("running")."""
         self._store.require_writable()
         self.by_id(run_id)
         if state not in RUN_STATES:
@@ -165,19 +165,19 @@ class Runs(RecordPart[RunRecord]):
         self._store.commit(f"{'Show' if shown else 'Hide'} run {run_id}", [delta], slide_id=run.slide_id, run_id=run_id)
 
     def delete(self, run_id: int) -> None:
-        """Take a run and all findings that hang on it, judged or not, out of the project (one step of undo).
+        """Delete a run with all its findings, judged or not, from the project (one step of undo).
 
-        The run's folder stays where it is, so that undo brings everything back.
+        The run's folder stays where it is, so that undo restores everything.
 
         Raises
         ------
         InputError
-            When there is no such run, or it is just running.
+            When there is no such run, or it is running.
         """
         self._store.require_writable()
         run, row = self.by_id(run_id), self._row(run_id)
         if run.state == "running":
-            raise InputError(f"Run {run_id} is just running.", hint="Stop it first.")
+            raise InputError(f"Run {run_id} is still running.", hint="Stop it first.")
         rows = self._boxes.table(run.slide_id).rows
         mine = rows[rows["run_id"] == run_id]
         labels = [asdict(known) for known in self._store.memory.run_classes if known.run_id == run_id]
@@ -187,7 +187,7 @@ class Runs(RecordPart[RunRecord]):
         self._store.commit(title, deltas, slide_id=run.slide_id, run_id=run_id)
 
     def stop_left(self) -> None:
-        """Runs that were going on when the last owner ended without a word are stopped now."""
+        """Mark runs as stopped that were running when the last owner crashed or was killed."""
         with self._store.database.begin() as connection:
             left = connection.execute(select(schema.runs.c.id).where(schema.runs.c.state == "running")).scalars().all()
             if left:

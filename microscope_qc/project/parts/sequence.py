@@ -1,4 +1,4 @@
-"""What parts with records have in common: to those who read, they are sequences of these."""
+"""What parts with records have in common: to their readers they are sequences of records."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from microscope_qc.project.store import Store
 
 
 class RecordPart(Sequence[R]):
-    """The records of one table, always as they are now; a loop goes on over those it began with."""
+    """The records of one table, always up to date; a loop keeps to those it began with."""
 
     table: ClassVar[str]
     noun: ClassVar[str]
-    """What messages call a record."""
+    """Name of a record in messages."""
 
     def __init__(self, store: Store, records: Records[R]) -> None:
         self._store = store
@@ -40,12 +40,12 @@ class RecordPart(Sequence[R]):
         return f"{type(self).__name__}({list(self)!r})"
 
     def by_id(self, number: int) -> R:
-        """Return a record by its number.
+        """Return a record by its id.
 
         Raises
         ------
         InputError
-            When there is none.
+            When there is no such record.
         """
         found = self._records.by_id.get(number)
         if found is None:
@@ -53,5 +53,5 @@ class RecordPart(Sequence[R]):
         return found
 
     def _row(self, number: int) -> dict[str, Any]:
-        """The record as it is stored, for a change of it."""
+        """The stored row of a record, to be changed."""
         return self._store.row(self.table, number, what=self.noun)

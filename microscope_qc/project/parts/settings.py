@@ -1,4 +1,4 @@
-"""Values stored with a project; they are no part of undo."""
+"""Values stored with a project; they are not part of undo."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from microscope_qc.project.store import Store
 
 
 class StoredSettings:
-    """JSON values by key, read once and written at once."""
+    """JSON values by key, read once and written immediately."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return a stored value."""
+        """Return the value of a key, ``default`` where none is stored."""
         return self._store.memory.settings.get(key, default)
 
     def set(self, key: str, value: object) -> None:
@@ -26,7 +26,7 @@ class StoredSettings:
         Raises
         ------
         InputError
-            When JSON does not know such a value.
+            When the value cannot be JSON.
         """
         self._store.require_owner()
         try:

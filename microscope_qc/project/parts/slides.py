@@ -1,4 +1,4 @@
-"""Slides: add, find again, set the pixel size, remove."""
+"""Slides: add, relocate, set the pixel size, remove."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Slides(RecordPart[SlideRecord]):
         Raises
         ------
         InputError
-            When there is none; the sentence lists the names.
+            When there is none; the message lists the names.
         """
         if not self:
             raise InputError(f"There is no slide in {self._store.name} yet.", hint="Add one first.")
@@ -45,16 +45,16 @@ class Slides(RecordPart[SlideRecord]):
         raise InputError(f"There is no slide {name} in {self._store.name}.", hint=f"Its slides are {names}.")
 
     def add(self, path: Path | str, *, scene: str | None = None) -> SlideRecord:
-        """Add a slide, every scene of it as a slide of its own unless ``scene`` names one; return the first.
+        """Add a slide, each of its scenes as a slide of its own unless ``scene`` names one; return the first.
 
-        A slide that is in the project already (same content) is returned as it is; when it was missing, it is found
-        again here.
+        A slide that is in the project already (same content) is returned as it is; one that was missing gets this
+        path.
         """
         self._store.require_writable()
         return self.add_scenes(read_facts(path, scene=scene))
 
     def add_scenes(self, facts: Sequence[SceneFacts], *, kind: str = "command") -> SlideRecord:
-        """Add a slide that was read elsewhere (:func:`read_facts`, which any thread may call); else as :meth:`add`.
+        """Add a slide that was read elsewhere (:func:`read_facts`, in any thread), otherwise as :meth:`add`.
 
         ``kind`` is that of the step in the history (see :class:`LogEntry`).
         """
@@ -63,7 +63,7 @@ class Slides(RecordPart[SlideRecord]):
         deltas = []
         ids = []
         names = {record.name for record in self}
-        same = {(record.fingerprint, record.scene): record for record in reversed(self)}  # the first one stands
+        same = {(record.fingerprint, record.scene): record for record in reversed(self)}  # the first one wins
         for scene in facts:
             known = same.get((scene.fingerprint, scene.scene))
             if known is None:
@@ -90,12 +90,12 @@ class Slides(RecordPart[SlideRecord]):
         facts: SceneFacts | None = None,
         title: str = "",
     ) -> SlideRecord:
-        """Say where a slide lies now.
+        """Set the path of a slide that was moved.
 
         Parameters
         ----------
         facts
-            Of the slide there, when they were read elsewhere (:func:`read_facts`); else they are read here.
+            Those of the slide there, if they were read elsewhere (:func:`read_facts`); otherwise they are read here.
         title
             Of the step in the history.
 
@@ -122,7 +122,7 @@ class Slides(RecordPart[SlideRecord]):
         return self.by_id(slide_id)
 
     def set_pixel_size(self, slide_id: int, um: float | tuple[float, float] | None) -> SlideRecord:
-        """Set the size of a full-resolution pixel in um: one number, or (y, x); None forgets it."""
+        """Set the size of a full-resolution pixel in um: one number, or (y, x); None clears it."""
         self._store.require_writable()
         row = self._row(slide_id)
         try:
@@ -138,7 +138,7 @@ class Slides(RecordPart[SlideRecord]):
         return self.by_id(slide_id)
 
     def rename(self, slide_id: int, name: str) -> SlideRecord:
-        """Give a slide another name."""
+        """Rename a slide (undoable)."""
         self._store.require_writable()
         row = self._row(slide_id)
         name = str(name).strip()
@@ -149,14 +149,14 @@ class Slides(RecordPart[SlideRecord]):
         return self.by_id(slide_id)
 
     def remove(self, slide_id: int) -> None:
-        """Take a slide with all that is on it out of the project: boxes, marks, runs ... (one step of undo).
+        """Remove a slide from the project with its boxes, marks, runs ... (one step of undo).
 
         The slide's file and the folders of its runs stay where they are.
         """
         self._store.require_writable()
         row = self._row(slide_id)
         if any(run.slide_id == slide_id and run.state == "running" for run in self._store.memory.runs):
-            raise InputError(f"A detection runs on {row['name']}.", hint="Stop it first.")
+            raise InputError(f"A detection is running on {row['name']}.", hint="Stop it first.")
         with self._store.database.begin() as connection:
             boxes = loading.boxes(connection, slide_id)
         count = len(boxes)

@@ -1,4 +1,4 @@
-"""Where boxes are: the live table of each slide, and the slide of each box."""
+"""The live table of each slide's boxes, and the slide of each box."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Tables:
         return known[slide_id]
 
     def slide_of(self, box_id: int) -> int:
-        """Return the id of the slide a box lies on.
+        """Return the id of a box's slide.
 
         Raises
         ------
@@ -55,9 +55,9 @@ class Tables:
         """
         tables = self._store.memory.tables
         latest = tables.get(self._latest)
-        if latest is not None and box_id in latest:  # one edit after the other is of the same slide
+        if latest is not None and box_id in latest:  # successive edits are mostly on one slide
             return self._latest
-        # memory first: the database is not to be had while a large command is being written
+        # memory first: the database is locked while a large command is being written
         found = next((slide_id for slide_id, table in tables.items() if box_id in table), None)
         if found is None:
             statement = select(schema.boxes.c.slide_id).where(schema.boxes.c.id == int(box_id))
@@ -69,7 +69,7 @@ class Tables:
         return self._latest
 
     def by_slide(self, ids: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        """Return slide ids, and the places in ``ids`` of their boxes.
+        """Return slide ids, and the indices in ``ids`` of their boxes.
 
         Raises
         ------

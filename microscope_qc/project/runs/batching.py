@@ -1,4 +1,4 @@
-"""How a run is cut into batches; stored with the run, so that a continued one computes the same. No torch in here."""
+"""How a run is cut into batches; stored with the run, so that it computes the same when continued. Without torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BATCHING_NAME = "plan.json"
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """What must not change when a run is continued: what a processor computes may depend on what else is in the batch.
+    """What must not change when a run is continued: results may depend on what else is in the batch.
 
     Every ``batch`` tiles, in order, are computed together, also when some of them were done before.
     """
@@ -30,7 +30,7 @@ class Batching:
 
 
 def read_batching(folder: Path) -> Batching | None:
-    """How a run is cut, or None when it has no batches that can be used."""
+    """Return the batching of a run, None where it has none that can be used."""
     try:
         data = json.loads((folder / BATCHING_NAME).read_text(encoding="utf-8"))
         found = Batching(int(data["batch"]), str(data["precision"]), bool(data.get("compiled", False)))
@@ -40,5 +40,5 @@ def read_batching(folder: Path) -> Batching | None:
 
 
 def write_batching(folder: Path, batching: Batching) -> None:
-    """Keep with a run how it is cut."""
+    """Store the batching of a run in its folder."""
     atomic_write(folder / BATCHING_NAME, json.dumps(asdict(batching)))

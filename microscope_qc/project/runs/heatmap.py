@@ -1,4 +1,4 @@
-"""Scores of places as a map over the slide, kept in a run's folder and filled tile by tile. No torch in here."""
+"""Scores of places as a map over the slide, kept in a run's folder and filled tile by tile. Without torch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from microscope_qc.project.runs.map_card import MapCard, read_map_card
 HEAT_NAME = "heat.npy"
 HEAT_CARD_NAME = "heat.json"
 _LEAST = 1e-4
-"""Scores are kept from here on; nothing at all means that nobody has looked there."""
+"""Lowest score that is stored; 0 marks cells that were not scanned."""
 _STRIP_CELLS = 1 << 22
-"""Cells that are read at once for a picture."""
+"""Cells that are read at a time for a picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeatExcerpt:
-    """Scores, float32 (rows, columns), NaN where nobody has looked.
+    """Scores, float32 (rows, columns), NaN where nothing was scanned.
 
-    ``step``: so many cells of the map, along each side, are one here. ``bounds_px``: y0, x0, y1, x1 of the map's cells
+    ``step``: cells of the map, along each side, that are one here. ``bounds_px``: y0, x0, y1, x1 of the map's cells
     that are shown, in full-resolution pixels; the last row and column of ``scores`` may reach beyond.
     """
 
@@ -36,10 +36,10 @@ class HeatExcerpt:
 
 
 class HeatMap:
-    """The map of a run; readers see what is written by now.
+    """The map of a run; readers see what has been written so far.
 
-    The file holds one number for every class and cell, 0 where nobody has looked. A cell that several windows or tiles
-    score keeps the highest score, so that a tile that is done twice changes nothing.
+    The file holds one number for every class and cell, 0 where nothing was scanned. A cell that several windows or
+    tiles score keeps the highest score, so that computing a tile twice changes nothing.
     """
 
     def __init__(self, folder: Path, card: MapCard, values: np.ndarray) -> None:
@@ -47,7 +47,7 @@ class HeatMap:
 
     @classmethod
     def create(cls, folder: Path, card: MapCard) -> HeatMap:
-        """Make the file, or go on with the one that is there when it has the same cells."""
+        """Make the file, or continue an existing one that has the same cells."""
         path = folder / HEAT_NAME
         shape = (len(card.classes), *card.shape)
         try:
@@ -61,7 +61,7 @@ class HeatMap:
 
     @classmethod
     def open(cls, folder: Path) -> HeatMap | None:
-        """The map of a run, or None when the run has none.
+        """Return the map of a run, None where it has none.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class HeatMap:
     def _to_the_edge(
         self, frame: Region, heat: np.ndarray, start_px: tuple[float, float], step_px: tuple[float, float]
     ) -> tuple[np.ndarray, tuple[float, float]]:
-        """Scores of a tile at the map's edge, going on to it: no window has its middle there."""
+        """Extend the scores of a tile to the edge of the map, where no window has its centre."""
         widths, start = [(0, 0)], []
         for axis, (first, last) in enumerate(((frame.y0, frame.y1), (frame.x0, frame.x1))):
             low, step = self.card.origin_px[axis], step_px[axis]
@@ -123,14 +123,14 @@ class HeatMap:
         return np.pad(heat, widths, mode="edge"), (start[0], start[1])
 
     def read(self, region: Region | None = None, *, label: int | None = None) -> np.ndarray:
-        """Scores, float32 (rows, columns), of the cells that touch a region; NaN where nobody has looked.
+        """Scores, float32 (rows, columns), of the cells that touch a region; NaN where nothing was scanned.
 
         Parameters
         ----------
         region
-            In full-resolution pixels; everything without it.
+            In full-resolution pixels; None is everything.
         label
-            Index of the class; the highest of all classes without it.
+            Index of the class; None is the highest of all classes.
         """
         y, x = self.card.cells_of(region)
         part = self._values[:, y, x] if label is None else self._values[label : label + 1, y, x]
@@ -139,25 +139,25 @@ class HeatMap:
         return scores
 
     def picture(self, longest_px: int, *, label: int | None = None, region: Region | None = None) -> np.ndarray:
-        """The map with at most so many cells along its longer side; see :meth:`excerpt`."""
+        """Return the scores of :meth:`excerpt` alone."""
         return self.excerpt(longest_px, label=label, region=region).scores
 
     def excerpt(self, longest_px: int, *, label: int | None = None, region: Region | None = None) -> HeatExcerpt:
-        """Part of the map with at most so many cells along its longer side; each shows its highest score.
+        """Part of the map with at most ``longest_px`` cells along its longer side; each shows its highest score.
 
-        Maps of any size are read in strips: memory holds what is returned and little more.
+        Maps of any size are read in strips, so that little more than the result is in memory.
 
         Parameters
         ----------
         label
-            Index of the class; the highest of all classes without it.
+            Index of the class; None is the highest of all classes.
         region
-            In full-resolution pixels, all cells that touch it; everything without it.
+            In full-resolution pixels, all cells that touch it; None is everything.
         """
         down, along = self.card.cells_of(region)
         rows, columns = down.stop - down.start, along.stop - along.start
         step = -(-max(rows, columns) // longest_px)
-        # scores are never negative: as whole numbers their bits have the same order, and are compared much faster
+        # scores are never negative: their bits, read as integers, have the same order and compare much faster
         bits = self._values.view(np.uint16)
         planes = bits if label is None else bits[label : label + 1]
         across = -(-columns // step) * step
@@ -178,6 +178,6 @@ class HeatMap:
         )  # fmt: skip
 
     def flush(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to the disk."""
         if isinstance(self._values, np.memmap):
             self._values.flush()

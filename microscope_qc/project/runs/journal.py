@@ -1,7 +1,7 @@
 """The journal of a run: one line for each finished tile, appended and flushed, so that a killed run loses no tile.
 
-Owner and child both use it; no torch in here. A torn last line (the process was killed while writing) is ignored by
-readers and cut off by the next writer.
+Owner and child both use it; without torch. An incomplete last line (the process was killed while writing) is ignored
+by readers and cut off by the next writer.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _MOST_TILES = 10_000_000
 LOADING = ""
 """Unit of the progress before the first tiles: nothing is counted yet."""
 LEFT_OUT = np.zeros(0, CANDIDATE_DTYPE)
-"""Stands for the candidates of a tile that was not scanned, because nothing is there: this very array."""
+"""Marks, by identity, the candidates of a tile that was left out because it is empty."""
 _COLUMNS = ("y0", "x0", "y1", "x1", "confidence", "label")
 
 
 class JournalWriter:
-    """Appends finished tiles; used by the child process alone."""
+    """Appends finished tiles; used by the child process only."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / JOURNAL_NAME
@@ -53,7 +53,7 @@ class JournalWriter:
         self._write({"tile": int(index), "error": message})
 
     def empty(self, tiles: Sequence[int]) -> None:
-        """Write tiles that were not scanned, because nothing is there, as ranges [start, stop)."""
+        """Write tiles that were left out because they are empty, as ranges [start, stop)."""
         numbers = np.asarray(sorted(tiles), np.int64)
         if len(numbers) == 0:
             return
@@ -69,7 +69,7 @@ class JournalWriter:
             raise write_error(self._path, error) from error
 
     def close(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to the disk and close the file."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -101,13 +101,13 @@ def read_journal(folder: Path, offset: int = 0) -> tuple[list[tuple[int, np.ndar
     Parameters
     ----------
     offset
-        Bytes read before.
+        Number of bytes read before.
 
     Returns
     -------
     (list of (tile, candidates of CANDIDATE_DTYPE), int)
         Tiles in the order of the journal (a damaged tile has no candidates, one that was not scanned has
-        ``LEFT_OUT``), and the next offset. Lines that are no proper tile are passed over: their tiles are not done.
+        ``LEFT_OUT``), and the next offset. Lines that are not a valid tile are skipped: their tiles are not done.
     """
     tiles, _, offset = _read(folder, offset)
     return tiles, offset
@@ -119,7 +119,7 @@ def read_tile_errors(folder: Path) -> dict[int, str]:
 
 
 def tiles_looked_at(folder: Path) -> np.ndarray | None:
-    """Numbers of the tiles that are done and were not damaged, with those left out; None without a journal.
+    """Numbers of the tiles that are done and not damaged, with those left out; None without a journal.
 
     Candidates are not read: ten times as fast as :func:`read_journal`.
     """
@@ -129,7 +129,7 @@ def tiles_looked_at(folder: Path) -> np.ndarray | None:
         return None
     done: set[int] = set()
     damaged: set[int] = set()
-    for line in content[: content.rfind(b"\n") + 1].splitlines():  # the last line may be torn
+    for line in content[: content.rfind(b"\n") + 1].splitlines():  # the last line may be incomplete
         told = _TILE.match(line)
         if told is not None:
             (damaged if told[2] == b"error" else done).add(int(told[1]))
@@ -175,7 +175,7 @@ def _ranges(pairs: list[list[int]]) -> list[int]:
     indices: list[int] = []
     for start, stop in pairs:
         if not 0 <= int(start) <= int(stop) <= _MOST_TILES:
-            raise ValueError("no range of tiles")
+            raise ValueError("not a range of tiles")
         indices += range(int(start), int(stop))
     if len(indices) > _MOST_TILES:
         raise ValueError("too many tiles")
@@ -194,12 +194,12 @@ def _rows(tile: int, candidates: list[list[float]]) -> np.ndarray:
 
 
 def write_status(folder: Path, status: Mapping[str, Any]) -> None:
-    """Write how the run stands: state, tiles_done, tiles_total, device, seconds, message."""
+    """Write the state of a run: state, tiles_done, tiles_total, device, seconds, message."""
     atomic_write(folder / STATUS_NAME, json.dumps(dict(status), ensure_ascii=False))
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Read how the run stands; empty when the child has not said anything yet."""
+    """Read the state of a run; empty where the child has not reported yet."""
     try:
         status = json.loads((folder / STATUS_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):

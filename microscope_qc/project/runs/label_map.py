@@ -1,4 +1,4 @@
-"""What a run sees at every place, kept in its folder and filled tile by tile. No torch in here."""
+"""Classes of places as a map over the slide, kept in a run's folder and filled tile by tile. Without torch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LABELS_CARD_NAME = "labels.json"
 
 
 class LabelMap:
-    """The map of a run; readers see what is written by now.
+    """The map of a run; readers see what has been written so far.
 
     The file holds one number for every cell: 0 where nothing was scanned yet, else one more than the index of the
-    class. Where tiles overlap each writes its own part, so that a tile that is done twice changes nothing.
+    class. Where tiles overlap, each writes only its own part, so that computing a tile twice changes nothing.
     """
 
     def __init__(self, folder: Path, card: MapCard, values: np.ndarray) -> None:
@@ -28,7 +28,7 @@ class LabelMap:
 
     @classmethod
     def create(cls, folder: Path, card: MapCard) -> LabelMap:
-        """Make the file, or go on with the one that is there when it has the same cells."""
+        """Make the file, or continue an existing one that has the same cells."""
         path = folder / LABELS_NAME
         try:
             if path.exists() and read_map_card(folder / LABELS_CARD_NAME) == card:
@@ -42,7 +42,7 @@ class LabelMap:
 
     @classmethod
     def open(cls, folder: Path) -> LabelMap | None:
-        """The map of a run, or None when the run has none.
+        """Return the map of a run, None where it has none.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class LabelMap:
         Parameters
         ----------
         own
-            Part of the slide that this tile tells of: y0, x0, y1, x1 in full-resolution pixels.
+            Part of the slide that this tile describes: y0, x0, y1, x1 in full-resolution pixels.
         frame
             The tile.
         labels : ndarray of int, (rows, columns)
@@ -88,7 +88,7 @@ class LabelMap:
         for axis, corner in enumerate((frame.y0, frame.x0)):
             origin, cell, count = self.card.origin_px[axis], self.card.cell_px[axis], self.card.shape[axis]
             first, stop = (math.ceil((edge - origin) / cell - 0.5) for edge in (own[axis], own[axis + 2]))
-            if own[axis + 2] > origin + cell * (count - 1):  # the middle of the last cell may lie beyond the region
+            if own[axis + 2] > origin + cell * (count - 1):  # the centre of the last cell may be outside the region
                 stop = count
             cells = np.arange(max(0, first), min(count, stop))
             middle = origin + cell * (cells + 0.5)
@@ -105,11 +105,11 @@ class LabelMap:
         Parameters
         ----------
         region
-            In full-resolution pixels; everything without it.
+            In full-resolution pixels; None is everything.
         """
         return self._values[self.card.cells_of(region)].astype(np.int32) - 1
 
     def flush(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to the disk."""
         if isinstance(self._values, np.memmap):
             self._values.flush()

@@ -1,4 +1,4 @@
-"""Where the cells of a run's map lie on the slide, and the document that says so. No torch in here."""
+"""Where the cells of a run's map lie on the slide, and the file that says so. Without torch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from microscope_qc.core.geometry import Region
 
 @dataclass(frozen=True, slots=True)
 class MapCard:
-    """Where the cells lie: ``origin_px`` and ``cell_px`` (y, x) in full-resolution pixels, and what they tell of.
+    """Where the cells lie: ``origin_px`` and ``cell_px`` (y, x) in full-resolution pixels, and what they hold.
 
-    ``shape`` is (rows, columns); ``classes`` are the codes of the classes that are scored or told apart.
+    ``shape`` is (rows, columns); ``classes`` are the codes of the classes that are scored or distinguished.
     """
 
     origin_px: tuple[float, float]
@@ -32,14 +32,14 @@ class MapCard:
         )
 
     def cells_of(self, region: Region | None) -> tuple[slice, slice]:
-        """Rows and columns of the cells that touch a region in full-resolution pixels; all without one."""
+        """Rows and columns of the cells that touch a region in full-resolution pixels; all for None."""
         if region is None:
             return slice(0, self.shape[0]), slice(0, self.shape[1])
         first, last = self.cell_at(region.y0, region.x0), self.cell_at(region.y1 - 1, region.x1 - 1)
         return slice(first[0], last[0] + 1), slice(first[1], last[1] + 1)
 
     def write(self, path: Path) -> None:
-        """Write the document."""
+        """Write the card as JSON."""
         document = {
             "origin_px": self.origin_px, "cell_px": self.cell_px, "shape": self.shape, "classes": self.classes,
         }  # fmt: skip
@@ -47,7 +47,7 @@ class MapCard:
 
 
 def read_map_card(path: Path) -> MapCard | None:
-    """Read the document; None where it is damaged."""
+    """Read a card; None where it is damaged."""
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         origin, cell, shape = data["origin_px"], data["cell_px"], data["shape"]

@@ -16,7 +16,7 @@ MASK_NAME, MASK_CARD_NAME = "mask.png", "mask.json"
 
 
 def write_mask(folder: Path, mask: AreaMask | None) -> None:
-    """Keep a mask with a run; None says that everything is scanned."""
+    """Store the mask of a run in its folder; None means that everything is scanned."""
     import cv2
 
     card: dict[str, Any] = {"everything": mask is None}
@@ -32,7 +32,7 @@ def write_mask(folder: Path, mask: AreaMask | None) -> None:
 
 
 def read_mask(folder: Path) -> AreaMask | None:
-    """The mask of a run; None when everything is scanned.
+    """Return the mask of a run; None where everything is scanned.
 
     Raises
     ------
@@ -61,5 +61,5 @@ def read_mask(folder: Path) -> AreaMask | None:
 
 
 def has_mask(folder: Path) -> bool:
-    """Whether it is settled where a run looks."""
+    """Whether the scan area of a run is settled."""
     return (folder / MASK_CARD_NAME).exists()

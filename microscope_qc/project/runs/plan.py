@@ -1,6 +1,6 @@
-"""What a run is asked to do: ``card.json`` in its folder, and a column of the project's table of runs.
+"""What a run is to do: ``card.json`` in its folder, and a column of the project's table of runs.
 
-No torch in here. Nothing else reads or writes these documents.
+Without torch. Nothing else reads or writes this JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from microscope_qc.core.geometry import Region, TileGrid
 
 PLAN_NAME = "card.json"
 EVERYTHING = "everything"
-"""Stands for the scan area of a run that leaves out neither resin nor empty area."""
+"""Scan area of a run that leaves out neither resin nor empty area."""
 _NEEDED = ("slide", "model", "region", "tile_px", "overlap_px")
 
 
@@ -38,7 +38,7 @@ RegionList = Annotated[Region, BeforeValidator(_to_region), PlainSerializer(_fro
 
 
 class SlidePlace(BaseModel):
-    """Where a run's slide lay when the run was begun or taken up last.
+    """Where a run's slide was when the run was last started or continued.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class SlidePlace(BaseModel):
     scene
         None when the file has one scene only.
     pixel_size_um
-        (y, x); None leaves it to the file.
+        (y, x); None takes that of the file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,20 +58,20 @@ class SlidePlace(BaseModel):
 
 
 class RunPlan(BaseModel):
-    """What a run is asked to do.
+    """What a run is to do.
 
-    All fields have defaults: a run that another program or an older version made may lack some. :func:`read_plan`
-    insists on those without which nothing can be computed.
+    All fields have defaults: a run of another program or an older version may lack some. :func:`read_plan`
+    requires those without which nothing can be computed.
 
     Attributes
     ----------
     run_id, created
-        Number of the run, and when it was begun.
+        Number of the run, and when it was started.
     slide
-        Where the slide lies.
+        Where the slide is.
     model, model_relative, model_name
         Name of a bundled model or the path of a model's folder; that path from the project's folder ("" for a bundled
-        model); and what the model calls itself.
+        model); and the model's own name.
     weights
         Fingerprint of the model's weights, "" where it is not known.
     region
@@ -82,15 +82,15 @@ class RunPlan(BaseModel):
     scale
         Full-resolution pixels per model pixel (y, x).
     classes, class_names
-        Codes and names of what the model can find; a candidate's label is an index into them.
+        Codes and names of the model's classes; a candidate's label is an index into them.
     confidence, candidate_confidence
-        Threshold that the model suggests, and the lowest confidence that is kept at all.
+        Threshold that the model suggests, and the lowest confidence that is kept.
     device
         "auto", "cpu" or "cuda:0".
     skip_empty
         Whether resin and empty area are left out.
     area
-        What stands for the scan area among :attr:`settings`: the fingerprint of a mask, ``EVERYTHING``, or None where
+        The scan area as one of the :attr:`settings`: the fingerprint of a mask, ``EVERYTHING``, or None where
         the program tells material from resin.
     """
 
@@ -124,7 +124,7 @@ class RunPlan(BaseModel):
 
     @property
     def settings(self) -> dict[str, object]:
-        """What makes two runs over a slide the same: with equal settings the older one is continued."""
+        """What makes two runs over a slide the same: a run with equal settings is continued."""
         settings: dict[str, object] = {
             "model": self.model_name,
             "weights": self.weights,
@@ -139,7 +139,7 @@ class RunPlan(BaseModel):
         Raises
         ------
         ProjectError
-            When the plan says nothing of tiles.
+            When the plan has no tiles.
         """
         try:
             if self.region is None:
@@ -149,12 +149,12 @@ class RunPlan(BaseModel):
             raise ProjectError(f"Run {self.run_id} does not say which tiles it has ({error}).") from error
 
     def document(self) -> dict[str, object]:
-        """What is stored: the fields that were set, as JSON has them."""
+        """The fields that were set, as JSON values."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 def plan_of(document: str) -> RunPlan:
-    """Read a plan as the project's table keeps it; an empty one where it is damaged, so that the project opens."""
+    """Read a plan from the project's table; an empty one where it is damaged, so that the project opens."""
     try:
         return RunPlan.model_validate(json.loads(document))
     except (ValueError, RecursionError):  # pydantic's error is a ValueError too
@@ -162,7 +162,7 @@ def plan_of(document: str) -> RunPlan:
 
 
 def read_plan(folder: Path) -> RunPlan:
-    """Read what the run in a folder is to do.
+    """Read the plan of the run in a folder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One writer for a run: two would compute the same tiles, and cut each other's last line off the journal."""
+"""One writer per run: two would compute the same tiles and cut off each other's last line in the journal."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _STEP_SECONDS = 0.2
 
 
 class RunLock:
-    """Held by the process that writes a run's journal; the system drops it when the process ends, however it ends."""
+    """Held by the process that writes a run's journal; the system releases it when the process ends in any way."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK_NAME
-        # the job that holds it may be closed by another thread than the one that drove it
+        # the job that holds it may be closed by another thread than the one that ran it
         self._lock = FileLock(self._path, thread_local=False)
 
     def acquire(self, *, patience_s: float = PATIENCE_SECONDS) -> Job[None]:
-        """Become the writer, waiting for the one before to end.
+        """Become the writer, waiting for the previous one to end.
 
         Raises
         ------
         ProjectError
-            When the other has not ended within ``patience_s``, or the folder cannot be written.
+            When the previous one has not ended within ``patience_s``, or the folder cannot be written.
         """
         end = time.monotonic() + patience_s
         while True:
@@ -41,12 +41,12 @@ class RunLock:
             except Timeout:
                 if left <= 0:
                     raise ProjectError(
-                        "Another detection still writes this run.", hint="Wait until it has ended, and start again."
+                        "Another detection is still writing this run.", hint="Wait until it has ended, and start again."
                     ) from None
             except (OSError, NotImplementedError) as error:
                 raise write_error(self._path, OSError(*error.args)) from error
-            yield Progress(0, 0, "tiles", "waiting for the detection before to end")
+            yield Progress(0, 0, "tiles", "waiting for the previous detection to end")
 
     def release(self) -> None:
-        """Let the next one write."""
+        """Let the next writer in."""
         self._lock.release()

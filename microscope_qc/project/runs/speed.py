@@ -1,4 +1,4 @@
-"""How fast a run really was: what was done, and how long the device computed and waited. No torch in here."""
+"""Measured speed of a run: what was done, and how long the device computed and waited. Without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from microscope_qc.core.wording import percent_text, rounded_text
 
 _MOST_STARTS = 1000
-"""More are not read: no run is started so often."""
+"""Starts that are read at most: no run has more."""
 
 
 class Meter:
@@ -29,17 +29,17 @@ class Meter:
         self._tiles = 0
 
     def start(self) -> None:
-        """The first batch is asked for."""
+        """Begin to measure: the first batch is requested."""
         self._started = time.perf_counter()
 
     def add(self, *, tiles: int = 0, computed_s: float = 0.0, waited_s: float = 0.0) -> None:
-        """Count what one batch took: ``waited_s`` for pixels before it and for the writing of results after it."""
+        """Add one batch: ``waited_s`` for pixels before it and for writing results after it."""
         self._tiles += tiles
         self._computed += computed_s
         self._waited += waited_s
 
     def sums(self) -> dict[str, float]:
-        """tiles, mm2 (where it is known), working_s, computed_s and waited_s; empty before anything was done."""
+        """tiles, mm2 (where it is known), working_s, computed_s and waited_s; empty before the first batch."""
         if self._started is None or self._tiles == 0:
             return {}
         area = {} if self.tile_mm2 is None else {"mm2": round(self._tiles * self.tile_mm2, 6)}
@@ -51,21 +51,21 @@ class Meter:
         }
 
     def figures(self) -> dict[str, Any]:
-        """tiles_per_s, mm2_per_min, share_computed and share_waited (0 to 1); empty before anything was done."""
+        """tiles_per_s, mm2_per_min, share_computed and share_waited (0 to 1); empty before the first batch."""
         return figures_of([self.sums()])
 
 
 class Starts:
-    """All starts of a run, what each took, and what they took together: a run that was stopped or killed goes on.
+    """All starts of a run with their figures, and their totals: a run that was stopped or killed is continued.
 
-    A start that was killed counts as far as its status was written.
+    A start that was killed counts up to the last status it wrote.
 
     Parameters
     ----------
     before
-        The run's status as the start before left it.
+        The run's status as the previous start left it.
     began
-        When this start began, on the clock of ``time.monotonic``; now without it.
+        When this start began, on the clock of ``time.monotonic``; None is now.
     """
 
     def __init__(self, before: Mapping[str, Any], *, began: float | None = None) -> None:
@@ -74,18 +74,18 @@ class Starts:
         self._now: dict[str, Any] = {}
 
     def ready(self) -> None:
-        """Program and model are loaded: what comes now depends on the slide."""
+        """Program and model are loaded: from now on time depends on the slide."""
         self._now["starting_s"] = round(time.monotonic() - self._began, 2)
 
     def figures(self, sums: Mapping[str, float], *, notes: Sequence[str] = ()) -> dict[str, Any]:
-        """For the status: ``starts``, ``seconds`` of all together, and :func:`figures_of` all together.
+        """Return for the status ``starts``, their total ``seconds``, and :func:`figures_of` all of them.
 
         Parameters
         ----------
         sums
-            What this start has done, see :meth:`Meter.sums`.
+            Those of this start, see :meth:`Meter.sums`.
         notes
-            What it had to say.
+            Its messages.
         """
         self._now |= {"seconds": round(time.monotonic() - self._began, 2), **sums}
         if notes:
@@ -111,9 +111,9 @@ def figures_of(sums: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def starts_of(status: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The starts that a run's status tells of, oldest first; what is no number in it is left out."""
+    """Return the starts in a run's status, oldest first, without values that are not numbers."""
     told = status.get("starts")
-    if not isinstance(told, list):  # a run begun before its starts were kept
+    if not isinstance(told, list):  # a run from before starts were stored
         told = [{"seconds": status.get("seconds")}]
     starts = []
     for entry in told[-_MOST_STARTS:]:
@@ -137,14 +137,14 @@ def _counts(value: Any) -> bool:
 
 
 def notes_of(status: Mapping[str, Any]) -> list[str]:
-    """What all starts of a run had to say, each sentence once."""
+    """Messages of all starts of a run, each once."""
     told = [note for start in starts_of(status) for note in start.get("notes", ())]
     latest = status.get("notes")
     return list(dict.fromkeys([*told, *(str(note) for note in latest)] if isinstance(latest, list) else told))
 
 
 def live_text(status: Mapping[str, Any]) -> str:
-    """What to say while a run goes on: what had to be changed last, its pace and where it computes."""
+    """Text for a running run: its latest message, its speed and its device."""
     said = [str(note) for note in status.get("notes") or ()][-1:]
     if status.get("tiles_per_s"):
         said.append(f"{rounded_text(status['tiles_per_s'])} tiles/s")
@@ -153,7 +153,7 @@ def live_text(status: Mapping[str, Any]) -> str:
 
 
 def speed_text(status: dict[str, Any]) -> str:
-    """One line for a person, such as "31 tiles/s, 20.1 mm2/min; computed 97 % of the time, waited 2 % ..."; or ""."""
+    """One line for users, such as "31 tiles/s, 20.1 mm2/min; computed 97 % of the time, waited 2 % ..."; or ""."""
     if not status.get("tiles_per_s"):
         return ""
     parts = [f"{rounded_text(status['tiles_per_s'])} tiles/s"]
