@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.wording import count_text
-from microscope_qc.reports.charts import position_map, size_chart
 from microscope_qc.reports.content import ReportContent
+from microscope_qc.reports.plots import Chart, position_map, size_chart, svg
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 
 def render(template: str, **values: Any) -> str:
@@ -37,26 +40,30 @@ def data_uri(jpeg: bytes) -> str:
 
 def write_html(path: Path | str, content: ReportContent) -> Path:
     """Write the report."""
-    from markupsafe import Markup
-
     maps = []
-    for slide in content.slides:
+    for number, slide in enumerate(content.slides):
         occurring = [i for i in range(len(content.classes)) if (slide.points[:, 2] == i).any()]
         maps.append(
             {
                 "slide": slide,
-                # the drawing escapes its own text
-                "whole": Markup(position_map(slide, content.classes)),  # noqa: S704
+                "whole": _drawn(position_map(slide, content.classes), f"map{number}"),
                 "single": [
                     {
                         "cls": content.classes[i],
                         "count": int((slide.points[:, 2] == i).sum()),
-                        "svg": Markup(position_map(slide, content.classes, only=i)),  # noqa: S704
+                        "svg": _drawn(position_map(slide, content.classes, only=i), f"map{number}-{i}"),
                     }
                     for i in occurring
                 ],
             }
         )
-    chart = Markup(size_chart(content.slides, content.classes))  # noqa: S704
+    chart = _drawn(size_chart(content.slides, content.classes), "sizes")
     atomic_write(path, render("report.html.j2", content=content, maps=maps, chart=chart))
     return Path(path)
+
+
+def _drawn(chart: Chart | None, name: str) -> Markup:
+    """A chart inside the page, "" where there is none."""
+    from markupsafe import Markup
+
+    return Markup("" if chart is None else svg(chart, name))  # noqa: S704 (text in it is escaped)

@@ -8,34 +8,21 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.files import atomic_path
-from microscope_qc.core.wording import metric_text, round_length
-from microscope_qc.reports.charts import log_edges, size_ticks
 from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
 from microscope_qc.reports.crops import decoded
+from microscope_qc.reports.plots import QUIET, draw_positions, draw_sizes, legend_below, plain, style
 
 A4 = (8.27, 11.69)
-QUIET = "#5c6873"
 PER_PAGE = (5, 4)
 PER_TABLE = 5
 
 
 def write_pdf(path: Path | str, content: ReportContent) -> Path:
     """Write the report: numbers, sizes, a map for each slide, then the gallery."""
-    from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import PdfPages
 
-    # dollar signs in names are text, not formulas
-    style: dict[Any, Any] = {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "text.parse_math": False,
-    }
-    with (
-        rc_context(style),
-        atomic_path(path) as temporary,
-        PdfPages(temporary, metadata={"Title": content.title}) as pdf,
-    ):
+    about = {"Title": content.title, "CreationDate": None}
+    with style(), atomic_path(path) as temporary, PdfPages(temporary, metadata=about) as pdf:
         pages = [_first_page(content), *(_map_page(slide, content) for slide in content.slides)]
         per_page = PER_PAGE[0] * PER_PAGE[1]
         starts = range(0, len(content.gallery), per_page)
@@ -50,8 +37,8 @@ def _page(title: str, subtitle: str = "") -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=A4)
-    figure.text(0.07, 0.945, title[:70], fontsize=17, weight="bold", va="center")
-    figure.text(0.07, 0.918, subtitle[:130], fontsize=9, color=QUIET, va="center")
+    figure.text(0.07, 0.945, plain(title, 50), fontsize=17, weight="bold", va="center")
+    figure.text(0.07, 0.918, plain(subtitle, 110), fontsize=9, color=QUIET, va="center")
     return figure
 
 
@@ -74,14 +61,14 @@ def _first_page(content: ReportContent) -> Any:
         figure.text(x, 0.856, words, fontsize=8, color=QUIET)
     y = 0.825
     for slide in content.slides[:8]:
-        figure.text(0.07, y, f"{slide.name}: {slide.words}"[:120])
+        figure.text(0.07, y, plain(f"{slide.name}: {slide.words}", 100))
         y -= 0.017
     for model in content.models[:6]:
-        figure.text(0.07, y, f"Found by {model.name} ({model.when}). {model.trained_on}"[:130], color=QUIET)
+        figure.text(0.07, y, plain(f"Found by {model.name} ({model.when}). {model.trained_on}", 100), color=QUIET)
         y -= 0.017
     y = _class_tables(figure, content, y - 0.01)
     if y > 0.32:
-        _size_axes(figure, content, (0.1, max(0.09, y - 0.27), 0.82, 0.2))
+        _size_axes(figure, content, max(0.09, y - 0.27))
     return figure
 
 
@@ -106,7 +93,7 @@ def _class_table(figure: Any, heads: list[str], rows: list[tuple[dict[str, Any],
     """One table of classes; returns where it ends. Rows are the class, the slide's name or "", and the cells."""
     xs = [0.93 - 0.11 * place for place in reversed(range(len(heads)))]
     for x, head in zip(xs, heads, strict=True):
-        figure.text(x, y, head, color=QUIET, fontsize=8, ha="right")
+        figure.text(x, y, head, color=QUIET, fontsize=7, ha="right")
     figure.text(0.09, y, "Class", color=QUIET, fontsize=8)
     for place, (row, slide, cells) in enumerate(rows):
         y -= 0.0185
@@ -115,59 +102,28 @@ def _class_table(figure: Any, heads: list[str], rows: list[tuple[dict[str, Any],
             break
         name = row["name"] + (f"  ({slide})" if slide else "")
         figure.text(0.07, y, "●", color=row["colour"], fontsize=10)
-        figure.text(0.09, y, row["code"][:12], weight="bold")
-        figure.text(0.17, y, name[:34])
+        figure.text(0.09, y, plain(row["code"], 12), weight="bold")
+        figure.text(0.17, y, plain(name, 34))
         for x, text in zip(xs, cells, strict=True):
             figure.text(x, y, text, ha="right")
     return y
 
 
-def _size_axes(figure: Any, content: ReportContent, place: tuple[float, float, float, float]) -> None:
-    sizes = np.concatenate([slide.sizes_um for slide in content.slides])
-    numbers = np.concatenate([slide.points[:, 2] for slide in content.slides])
-    good = np.isfinite(sizes) & (sizes > 0)
-    if not good.any():
+def _size_axes(figure: Any, content: ReportContent, y: float) -> None:
+    if not any((np.isfinite(slide.sizes_um) & (slide.sizes_um > 0)).any() for slide in content.slides):
         return
-    axes = figure.add_axes(place)
-    groups = [sizes[good & (numbers == i)] for i in range(len(content.classes))]
-    axes.hist(groups, log_edges(sizes[good]), stacked=True, color=[c.colour for c in content.classes], rwidth=0.92)
-    axes.set_xscale("log")
-    axes.set_xlabel("longer side, µm")
+    axes = figure.add_axes((0.1, y, 0.82, 0.2))
+    draw_sizes(axes, content.slides, content.classes)
     axes.set_title("Size distribution", loc="left", fontsize=10, weight="bold")
-    low, high = axes.get_xlim()
-    axes.set_xticks(size_ticks(low, high))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
 
 
 def _map_page(slide: SlideContent, content: ReportContent) -> Any:
     figure = _page(f"Positions: {slide.name}", slide.words)
-    height, width = slide.extent
     axes = figure.add_axes((0.07, 0.2, 0.86, 0.69))
-    axes.set_anchor("N")
-    if slide.thumbnail:
-        axes.imshow(decoded(slide.thumbnail), extent=(0, width, height, 0), interpolation="bilinear")
-    else:
-        axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
-    for index, cls in enumerate(content.classes):
-        points = slide.points[slide.points[:, 2] == index]
-        if len(points):
-            dot = 22 if len(slide.points) < 1000 else 5
-            axes.scatter(
-                points[:, 0], points[:, 1], dot, color=cls.colour, edgecolors="#0c0f12", linewidths=0.7,
-                label=f"{cls.code}  {len(points)}", rasterized=len(points) > 5000,
-            )  # fmt: skip
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    if len(slide.points):
-        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.03), ncols=5, frameon=False, borderaxespad=0)
-    if slide.unit == "um":
-        length = round_length(width * 0.2)
-        box = {"boxstyle": "round,pad=0.5", "facecolor": "#0c0f12", "edgecolor": "none", "alpha": 0.85}
-        x, y = width * 0.03, height * 0.965
-        axes.text(x + length / 2, y - height * 0.02, metric_text(length), color="w", ha="center", va="bottom", bbox=box)
-        axes.plot([x, x + length], [y, y], color="w", linewidth=3, solid_capstyle="butt")
+    axes.set_anchor("NW")
+    shown = draw_positions(axes, slide, content.classes)
+    axes.apply_aspect()
+    legend_below(axes, shown, width_in=0.86 * A4[0])
     return figure
 
 
@@ -190,5 +146,5 @@ def _gallery(content: ReportContent, start: int, count: int) -> Any:
 
 def _caption(item: GalleryItem) -> list[tuple[str, str]]:
     confidence = "drawn" if item.confidence is None else f"{item.confidence:.2f}"
-    first = f"{item.code[:14]}  #{item.defect_id}  {item.size_words}"
-    return [(first, "black"), (f"{confidence}  {item.state}  {item.reason}"[:40], QUIET)]
+    first = plain(f"{plain(item.code, 14)}  #{item.defect_id}  {item.size_words}", 40)
+    return [(first, "black"), (plain(f"{confidence}  {item.state}  {item.reason}", 34), QUIET)]
