@@ -87,6 +87,8 @@ def test_one_that_fails_in_use_is_left_out_from_then_on(registry, caplog):
     assert tools.usable() == ["hammer"] == tools.names()
     assert [problem.reason for problem in tools.problems][1:] == ["ZeroDivisionError: blunt."]
     assert str(tools.problems[1]) in caplog.messages
+    with pytest.raises(InputError, match="There is no tool 'saw'"):
+        tools.get("saw")
     with pytest.raises(ZeroDivisionError):
         tools.drop("hammer", ZeroDivisionError("blunt"))
 

@@ -76,6 +76,10 @@ def test_every_built_in_format_describes_itself():
         FORMATS.get("docx")
 
 
+SHARED = json.dumps({"a": {"regions": []}, "mine": 1})
+"""Of a shape that VGG Image Annotator writes, too."""
+
+
 def read(path, *, sizes):
     return Document(images=[ImageEntry(path.read_text().strip(), None, None, [])])
 
@@ -92,7 +96,7 @@ MINE = AnnotationFormat(
     read,
     write,
     lambda file: Match.CERTAIN if "mine" in file.text else Match.NONE,
-    also=(".my",),
+    also=(".my", ".json"),
 )
 BROKEN = AnnotationFormat("broken", "Broken", ".json", read, write, lambda file: file.no_such_thing)
 CAPITAL = AnnotationFormat("capital", "Capital", ".CSV", read, write, lambda file: Match.CERTAIN)
@@ -104,7 +108,12 @@ def test_formats_of_other_packages_are_listed_and_one_that_fails_is_named(monkey
     own = plugins.Registry("annotation_formats", registry._a_format, FORMATS._builtin, what="annotation format")
     monkeypatch.setattr(registry, "FORMATS", own)
     assert ".my" in registry.suffixes()
-    for name, text, expected in (("a.csv", "mine", "mine"), ("b.csv", "class\n", "csv"), ("c.json", "{}", None)):
+    for name, text, expected in (
+        ("a.csv", "mine", "mine"),
+        ("b.csv", "class\n", "csv"),
+        ("d.json", SHARED, "mine"),
+        ("c.json", "{}", None),
+    ):
         (tmp_path / name).write_text(text)
         if expected:
             assert detect_format(tmp_path / name).name == expected
