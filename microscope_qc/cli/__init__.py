@@ -1,8 +1,8 @@
 """The command line: ``microscope-qc COMMAND ...``, or paths that open the window.
 
 Every command group is a module of this package with ``register(subparsers)``; it adds its parsers and sets the default
-``handler``, a function of the parsed arguments that returns an exit code or None. Exit codes: 0 done, 2 the person's
-input, 130 stopped by the person, 1 our fault.
+``handler``, a function of the parsed arguments that returns an exit code or None. Exit codes: 0 done, 2 the user's
+input, 130 stopped by the user, 1 our fault.
 """
 
 from __future__ import annotations
@@ -37,37 +37,37 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Projects": {
         "new": ("project", "make a project from slides"),
-        "check": ("project", "test a project for damage"),
+        "check": ("project", "test a project for damage, repair it, restore its last backup"),
         "slides": ("project_slides", "list, add, rename and remove a project's slides, set their pixel size"),
         "review": ("review", "confirm, reject, relabel, choose or delete the findings that a query means"),
         "classes": ("classes", "list, add, change, merge, reorder and delete a project's classes; class sets"),
         "history": ("history", "what was done in a project: list it, undo it, do it again"),
         "runs": ("history", "a project's detections: switch their findings on and off, delete them"),
         "bookmarks": ("places", "list, add, rename and delete views of slides to come back to"),
-        "import": ("exchange", "take annotations into a project"),
-        "export": ("exchange", "write a project's boxes as COCO, VOC, YOLO, GeoJSON, ..."),
+        "import": ("exchange", "take annotations into a project; undo takes all of them back"),
+        "export": ("exchange", "write findings as annotations, and other files about a project"),
     },
     "Models": {
-        "detect": ("detection", "find defects on a project's slide"),
-        "batch": ("detection", "find defects on all slides of projects, on several machines"),
+        "detect": ("detection", "find defects on a project's slide; an interrupted run continues"),
+        "batch": ("detection", "the same on all slides of projects, by several processes or machines"),
         "mask": ("masks", "where detections scan a slide: as a picture, and from one"),
         "compare": ("detection", "what two detections of a slide both found, and what only one did"),
         "models": ("learning", "list the bundled models, or the networks there are"),
         "train": ("learning", "train a model from annotated pictures"),
         "evaluate": ("learning", "measure a model on annotated pictures"),
-        "dataset": ("exchange", "make training data from projects"),
+        "dataset": ("exchange", "cut training pictures from projects"),
     },
     "Results": {
         "stats": ("reports", "counts, densities and sizes of defects"),
         "report": ("reports", "write a report as HTML or PDF"),
-        "overview": ("reports", "write a picture of the slide with its defects marked"),
+        "overview": ("reports", "write a picture of a slide with its defects circled and numbered"),
         "marks": ("places", "list, add, move and delete the marks that align slides with a stage"),
         "alignments": ("places", "list and delete alignments of slides with a stage"),
-        "stage": ("stage", "turn slide positions into microscope stage positions"),
-        "edx": ("stage", "take EDX measurements into a project"),
+        "stage": ("stage", "align a slide with a stage from marks; stage positions of chosen findings"),
+        "edx": ("stage", "match EDX measurements with findings"),
     },
 }
-# Started by the program itself, not by a person.
+# Started by the program itself, not by a user.
 HIDDEN_COMMANDS = {"worker": "detection"}
 
 MODULE_OF = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()} | HIDDEN_COMMANDS
@@ -203,7 +203,7 @@ def _help_text() -> str:
     ]
     for title, group in COMMANDS.items():
         lines += ["", f"{title}:"]
-        lines += [f"  {name:<10} {text}" for name, (_, text) in group.items()]
+        lines += [f"  {name:<11} {text}" for name, (_, text) in group.items()]
     lines += ["", f"'{PROG} COMMAND --help' tells more. '{PROG} --version' prints the version."]
     return "\n".join(lines)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        "demo", help="draw a sample slide, find its defects, write every kind of result, open the window on it"
+        "demo",
+        description="Draw a sample slide, find its defects, write every kind of result, open the window on it.",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for slide, project and results")
     parser.add_argument("--no-window", action="store_true", help="end after the files are written")
@@ -18,12 +19,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="another slide")
     parser.add_argument("--model", default=None, metavar="MODEL", help="another detector, by name or folder")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:0")
+    parser.add_argument("--json", action="store_true", help="print one JSON document; opens no window")
     parser.set_defaults(handler=run_demo)
 
 
 def run_demo(args: argparse.Namespace) -> int:
     """Make the demo, say what it found, open the window."""
-    from microscope_qc.cli.progress import run
+    from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.wording import duration_text
     from microscope_qc.workflows.samples.demo import BUNDLED_DETECTOR, DEMO_SEED, demo, sample_folder
 
@@ -31,7 +33,14 @@ def run_demo(args: argparse.Namespace) -> int:
     seed = DEMO_SEED if args.seed is None else args.seed
     job = demo(out, size=args.size, seed=seed, model=args.model or BUNDLED_DETECTOR, device=args.device)
     result = run(job, args)
-    print(f"{result.finds} finds on {result.slide} at confidence {result.confidence:.2f} and above;", end=" ")
+    if args.json:
+        print_json({
+            "slide": result.slide, "project": result.project, "findings": result.finds, "defects": result.defects,
+            "confidence": result.confidence, "precision": result.precision, "recall": result.recall,
+            "chosen": result.chosen, "seconds": round(result.seconds, 2), "files": result.files,
+        })  # fmt: skip
+        return 0
+    print(f"{result.finds} findings on {result.slide} at confidence {result.confidence:.2f} and above;", end=" ")
     print(f"{result.defects} defects were drawn, in {duration_text(result.seconds)}.")
     print(f"precision {result.precision:.3f}")
     print(f"recall {result.recall:.3f}")

@@ -1,4 +1,4 @@
-"""The report of a fault of ours: a file with the traceback, to be sent to those who mend the program."""
+"""The report of a fault of ours: a file with the traceback, to be sent to those who repair the program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microscope_qc import __version__
 
 
 def log_folder() -> Path:
-    """Folder of this person's log files."""
+    """Folder of this user's log files."""
     import platformdirs
 
     return Path(platformdirs.user_log_dir("microscope-qc", appauthor=False))

@@ -31,7 +31,7 @@ class Reporter(Protocol):
         """Show one step."""
 
     def close(self) -> None:
-        """Leave the terminal as a person expects it."""
+        """Leave the terminal as a user expects it."""
 
 
 def run(job: Job[T], args: argparse.Namespace) -> T:

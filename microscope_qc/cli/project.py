@@ -1,50 +1,70 @@
-"""``microscope-qc new`` and ``microscope-qc check``."""
+"""Commands ``new`` and ``check``: projects as a whole."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+from typing import TYPE_CHECKING
+
+from microscope_qc.cli.parts import add_json
+
+if TYPE_CHECKING:
+    from microscope_qc.cli.parts import Commands
 
 
-def register(subparsers: Any) -> None:
+def register(subparsers: Commands) -> None:
     """Add the commands to the parser."""
-    new = subparsers.add_parser("new", help="make a project for slides", description="Make a project for slides.")
+    new = subparsers.add_parser("new", description="Make a project for slides.")
     new.add_argument("project", metavar="PROJECT.mqc", help="folder of the new project")
-    new.add_argument("slides", metavar="SLIDE", nargs="*", help="slides to add")
+    new.add_argument("slides", metavar="SLIDE|FOLDER", nargs="*", help="slides to add; of a folder all in it")
     new.add_argument(
         "--classes",
         default="li-ion",
         metavar="SET",
         help="classes to start with: li-ion (default), patches, magnet, none, or a file NAME.classes.json",
     )
-    new.set_defaults(handler=_new)
-
     check = subparsers.add_parser(
         "check",
-        help="look a project over and mend it",
-        description="Look a project over, mend what can be mended, and restore the last backup when it is damaged.",
+        description="Look a project over, repair what can be repaired, and restore the last backup when it is damaged.",
     )
     check.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
     check.add_argument("--history", metavar="OUT.csv", help="also write who did what and when, as a CSV table")
-    check.set_defaults(handler=_check)
+    for parser, handler in ((new, _new), (check, _check)):
+        add_json(parser)
+        parser.set_defaults(handler=handler, json=False)
 
 
 def _new(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json
     from microscope_qc.core.class_sets import class_set
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
+    from microscope_qc.workflows.slide_files import slide_paths
 
     classes = () if args.classes == "none" else class_set(args.classes)
-    with Project.create(args.project, slides=args.slides, classes=classes) as project:
-        print(f"{project.path}: {len(project.slides)} slide(s), {len(project.classes)} classes")
-        for slide in project.slides:
-            size = "pixel size not known" if slide.pixel_size_um is None else f"{slide.pixel_size_um[1]:g} um per pixel"
-            print(f"  {slide.name}: {slide.shape_px[1]} x {slide.shape_px[0]} px, {size}")
+    paths, left_out = slide_paths(args.slides)
+    for sentence in left_out:
+        print(f"Left out: {sentence}", file=sys.stderr)
+    with Project.create(args.project, slides=paths, classes=classes) as project:
+        slides, count, folder = list(project.slides), len(project.classes), project.path
+    if args.json:
+        print_json({
+            "project": folder, "classes": count, "left_out": left_out,
+            "slides": [{"name": s.name, "shape_px": s.shape_px, "pixel_size_um": s.pixel_size_um} for s in slides],
+        })  # fmt: skip
+        return 0
+    print(f"{folder}: {things(len(slides), 'slide')}, {things(count, 'class', 'classes')}")
+    for slide in slides:
+        size = "pixel size not known" if slide.pixel_size_um is None else f"{slide.pixel_size_um[1]:g} um per pixel"
+        print(f"  {slide.name}: {slide.shape_px[1]} x {slide.shape_px[0]} px, {size}")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
     from microscope_qc.project.checking import restore_when_damaged
 
@@ -52,10 +72,18 @@ def _check(args: argparse.Namespace) -> int:
     found = restore_when_damaged(folder)
     with Project.open(folder) as project:
         found += project.check()
-        boxes = sum(len(project.boxes.table(slide.id)) for slide in project.slides)
-        print(f"{project.name}: {len(project.slides)} slide(s), {boxes} boxes, {len(project.runs)} run(s)")
-        if args.history:
-            print(f"  {project.history.export(args.history)} lines of history written to {args.history}")
+        counts = {
+            "slides": len(project.slides),
+            "findings": sum(len(project.boxes.table(slide.id)) for slide in project.slides),
+            "runs": len(project.runs),
+        }
+        lines = project.history.export(args.history) if args.history else None
+    if args.json:
+        print_json({"project": folder, **counts, "problems": found, "history_lines": lines})
+        return 0
+    print(f"{project.name}: {', '.join(things(count, name[:-1]) for name, count in counts.items())}")
+    if lines is not None:
+        print(f"  {things(lines, 'line')} of history written to {args.history}")
     for sentence in found:
         print(f"  {sentence}")
     if not found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,11 @@ def register(subparsers: Commands) -> None:
     """Add the command."""
     slides = Part(
         subparsers, "slides", lists=_list,
-        about="List the slides of a project; add, find, rename and remove slides, and set their pixel size.",
+        about="List the slides of a project; add, rename, locate and remove slides, and set their pixel size.",
     )  # fmt: skip
     slides.listing("list the slides")
     add = slides.action("add", "add slides; those that are there already are left as they are", _add)
-    add.add_argument("paths", nargs="+", metavar="PATH", help="slide files")
+    add.add_argument("paths", nargs="+", metavar="SLIDE|FOLDER", help="slides; of a folder all in it")
     add.add_argument("--scene", metavar="NAME", help="only this scene of a file with several")
     remove = slides.action("remove", "take a slide out, with all that belongs to it; its file stays", _remove)
     remove.add_argument("name", metavar="NAME")
@@ -82,10 +83,14 @@ def _add(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.project import Project
     from microscope_qc.project.scenes import read_facts
+    from microscope_qc.workflows.slide_files import slide_paths
 
     with Project.open(args.project) as project:
         known = {record.id for record in project.slides}
-        read = [read_facts(path, scene=args.scene) for path in args.paths]  # all of them before the first is added
+        paths, left_out = slide_paths(args.paths)
+        for sentence in left_out:
+            print(f"Left out: {sentence}", file=sys.stderr)
+        read = [read_facts(path, scene=args.scene) for path in paths]  # all of them before the first is added
         for scenes in read:
             project.slides.add_scenes(scenes)
         added = [record for record in project.slides if record.id not in known]

@@ -20,26 +20,26 @@ def register(subparsers: Any) -> None:
 
     parser = subparsers.add_parser(
         "report",
-        help="write a report as HTML or PDF",
         description="Write one file with counts, densities, sizes, maps and a gallery, worst first.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("out", type=Path, metavar="OUT", help="ends in .html or .pdf")
     parser.add_argument("--gallery", type=int, default=60, metavar="N", help="pictures in the gallery (default 60)")
-    parser.add_argument("--rejected", action="store_true", help="show rejected finds too")
+    parser.add_argument("--rejected", action="store_true", help="show rejected findings too")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(handler=_report)
 
     parser = subparsers.add_parser(
         "overview",
-        help="write a picture of the slide with its defects marked",
         description="Write the whole slide as one picture with circles and numbers on its defects.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("out", type=Path, metavar="OUT", help="ends in .png or .tif")
-    parser.add_argument("--selected", action="store_true", help="only finds chosen for the SEM")
-    parser.add_argument("--rejected", action="store_true", help="rejected finds too")
+    parser.add_argument("--selected", action="store_true", help="only findings chosen for the SEM")
+    parser.add_argument("--rejected", action="store_true", help="rejected findings too")
     parser.add_argument("--slide", metavar="NAME")
     parser.add_argument("--size", type=int, default=4000, metavar="PX", help="longer side of the slide (default 4000)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(handler=_overview)
 
 
@@ -63,8 +63,8 @@ def _report(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.results.report import write_report
 
     with Project.open(args.project, write=False) as project:
-        print(run(write_report(project, args.out, gallery=args.gallery, rejected=args.rejected), args))
-    return 0
+        written = run(write_report(project, args.out, gallery=args.gallery, rejected=args.rejected), args)
+    return _say_file(args, written)
 
 
 def _overview(args: argparse.Namespace) -> int:
@@ -82,5 +82,15 @@ def _overview(args: argparse.Namespace) -> int:
             rejected=args.rejected,
             long_side_px=max(200, min(args.size, 20_000)),
         )
-        print(run(job, args))
+        written = run(job, args)
+    return _say_file(args, written)
+
+
+def _say_file(args: argparse.Namespace, written: Path) -> int:
+    from microscope_qc.cli.progress import print_json
+
+    if args.json:
+        print_json({"file": written})
+    else:
+        print(written)
     return 0

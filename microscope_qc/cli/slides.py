@@ -13,12 +13,17 @@ from microscope_qc.core.errors import InputError
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands about slide files."""
-    info = subparsers.add_parser("info", help="what a slide file holds: size, channels, pixel size, levels")
+    info = subparsers.add_parser(
+        "info", description="Say what a slide file holds: format, scenes, size, levels, channels, pixel size, stage."
+    )
     info.add_argument("slide", type=Path, metavar="SLIDE")
     info.add_argument("--json", action="store_true", help="print one JSON document")
     info.set_defaults(handler=_info)
 
-    convert = subparsers.add_parser("convert", help="copy a slide into an OME-Zarr pyramid")
+    convert = subparsers.add_parser(
+        "convert",
+        description="Copy a slide into an OME-Zarr pyramid, without losing a value. What was killed is continued.",
+    )
     convert.add_argument("slide", type=Path, metavar="SLIDE")
     convert.add_argument("out", type=Path, metavar="OUT.ome.zarr")
     convert.add_argument("--scene", metavar="NAME", help="convert only this scene")
@@ -26,12 +31,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--pixel-size", type=float, metavar="UM", help="micrometres per pixel, over what the file says"
     )
     convert.add_argument("--no-verify", action="store_true", help="do not read everything back at the end")
-    convert.add_argument("--fresh", action="store_true", help="start anew instead of continuing a stopped conversion")
+    convert.add_argument("--fresh", action="store_true", help="begin again instead of continuing a stopped conversion")
     convert.add_argument("--keep", action="store_true", help="when stopped, leave what is done to be continued")
     convert.add_argument("--json", action="store_true", help="print one JSON document")
     convert.set_defaults(handler=_convert)
 
-    synth = subparsers.add_parser("synth", help="draw a synthetic cross-section with known defects")
+    synth = subparsers.add_parser("synth", description="Draw a synthetic cross-section with known defects.")
     synth.add_argument("kind", choices=("electrode", "magnet", "particles"))
     synth.add_argument(
         "out",
@@ -57,7 +62,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"(\d{1,9})(?:[xX×](\d{1,9}))?", text.strip())
     if not match:
-        raise InputError(f"'{text}' is no size.", hint="Give pixels such as 8192, or height x width such as 4096x8192.")
+        raise InputError(
+            f"'{text}' is not a size.", hint="Give pixels such as 8192, or height x width such as 4096x8192."
+        )
     height = int(match.group(1))
     return height, int(match.group(2) or height)
 

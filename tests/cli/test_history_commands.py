@@ -194,3 +194,43 @@ def test_flags_before_an_action_count_as_well(cell, told, capsys):
 def test_tables_have_one_line_for_each_row_whatever_is_in_it():
     lines = table([["a\nb", 1, None, True], ["c", 20.5, 3, False]], ["name", "size", "n", "so"])
     assert lines == ["name  size  n  so", "a b      1  –  yes", "c     20.5  3  no"]
+
+
+def test_of_a_folder_every_slide_that_can_be_read_is_taken(tmp_path, told, capsys):
+    from microscope_qc.cli import main
+
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("b.png", "A.png"):
+        Image.fromarray(np.full((50, 70), len(name) + ord(name[0]), np.uint8)).save(folder / name)
+    (folder / "notes.txt").write_text("no slide")
+    made = told("new", tmp_path / "all.mqc", folder)
+    assert [slide["name"] for slide in made["slides"]] == ["A", "b"]
+    (folder / "torn.png").write_bytes((folder / "b.png").read_bytes()[:20])
+    Image.fromarray(np.full((50, 70), 9, np.uint8)).save(tmp_path / "c.png")
+    told("convert", tmp_path / "c.png", folder / "c.ome.zarr")
+    capsys.readouterr()
+    assert main(["new", str(tmp_path / "more.mqc"), str(folder)]) == 0
+    captured = capsys.readouterr()
+    assert "3 slides, 10 classes" in captured.out
+    assert captured.err.startswith("Left out: torn.png")
+    with Project.create(tmp_path / "none.mqc"):
+        pass
+    assert main(["slides", str(tmp_path / "none.mqc"), "add", str(folder)]) == 0
+    assert [slide["name"] for slide in told("slides", tmp_path / "none.mqc")] == ["A", "b", "c"]
+
+
+def test_a_folder_without_slides_is_said(tmp_path, refused, cell):
+    (tmp_path / "empty").mkdir()
+    for command in (["new", tmp_path / "x.mqc", tmp_path / "empty"], ["slides", cell, "add", tmp_path / "empty"]):
+        assert "holds no slide that can be read" in refused(*command)
+    assert not (tmp_path / "x.mqc").exists()
+
+
+def test_new_and_check_answer_as_json(tmp_path, told, cell):
+    assert told("new", tmp_path / "n.mqc", "--classes", "none") == {
+        "project": str(tmp_path / "n.mqc"), "classes": 0, "left_out": [], "slides": [],
+    }  # fmt: skip
+    checked = told("check", cell, "--history", tmp_path / "h.csv")
+    assert (checked["slides"], checked["findings"], checked["runs"], checked["problems"]) == (2, 6, 1, [])
+    assert checked["history_lines"] > 0
