@@ -42,7 +42,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "review": ("review", "confirm, reject, relabel, choose or delete the findings that a query means"),
         "classes": ("classes", "list, add, change, merge, reorder and delete a project's classes; class sets"),
         "history": ("history", "what was done in a project: list it, undo it, do it again"),
-        "runs": ("history", "a project's detections: switch their findings on and off, delete them"),
+        "runs": ("history", "a project's detections: what of them counts; delete them"),
+        "filters": (
+            "filters",
+            "what the window shows of a project, and filters kept by name; no number depends on them",
+        ),
         "bookmarks": ("places", "list, add, rename and delete views of slides to come back to"),
         "import": ("exchange", "take annotations into a project; undo takes all of them back"),
         "export": ("exchange", "write findings as annotations, and other files about a project"),

@@ -34,7 +34,6 @@ def register(subparsers: Any) -> None:
 def _register_detect(subparsers: Any) -> None:
     detect = subparsers.add_parser(
         "detect",
-        help="find defects on a project's slide",
         description="Find defects on a slide. A run of the same settings that was interrupted is continued.",
     )
     detect.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
@@ -47,7 +46,6 @@ def _register_detect(subparsers: Any) -> None:
 def _register_batch(subparsers: Any) -> None:
     batch = subparsers.add_parser(
         "batch",
-        help="find defects on all slides of projects, on several machines",
         description="Find defects on all slides of projects. The work is cut into batches of tiles that the workers of "
         "a dask cluster compute; a lost worker loses nothing, and an interrupted run is continued.",
         epilog="Without --scheduler a cluster is started on this computer that only this computer can reach. A dask "
@@ -64,14 +62,15 @@ def _register_batch(subparsers: Any) -> None:
 def _register_compare(subparsers: Any) -> None:
     compare = subparsers.add_parser(
         "compare",
-        help="what two detections of a slide both found, and what only one did",
-        description="Compare two detections of a slide where both of them looked. Without RUN the two newest.",
+        description="Compare two detections of a slide where both of them scanned. Without RUN the two newest.",
     )
     compare.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
     compare.add_argument("runs", metavar="RUN", type=int, nargs="*", help="numbers of two detections, as detect says")
     compare.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
     compare.add_argument("--confidence", type=float, metavar="C", help="least confidence (default: the project's)")
-    compare.add_argument("--iou", type=float, default=0.5, metavar="X", help="overlap of the same find (default 0.5)")
+    compare.add_argument(
+        "--iou", type=float, default=0.5, metavar="X", help="overlap of the same finding (default 0.5)"
+    )
     compare.add_argument("--json", action="store_true", help="print one JSON document")
     compare.set_defaults(handler=_compare)
 
@@ -79,21 +78,21 @@ def _register_compare(subparsers: Any) -> None:
 def _add_how(parser: argparse.ArgumentParser) -> None:
     """What one detection and a batch of them are told alike."""
     parser.add_argument("--model", required=True, metavar="MODEL", help="name of a bundled model, or a model's folder")
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
-    parser.add_argument("--fresh", action="store_true", help="begin anew instead of continuing")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0", help="what computes (default auto)")
+    parser.add_argument("--fresh", action="store_true", help="begin again instead of continuing")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     where = parser.add_argument_group(
-        "where it looks",
+        "scan area",
         "Where the mask says that was painted on the slide in the window; without one, where there is material.",
     ).add_mutually_exclusive_group()
-    where.add_argument("--everything", action="store_true", help="look at resin and empty area too, without a mask")
-    where.add_argument("--drawn", action="store_true", help="look only at the regions that were drawn in the window")
+    where.add_argument("--everything", action="store_true", help="scan resin and empty area too, without a mask")
+    where.add_argument("--drawn", action="store_true", help="scan only the regions that were drawn in the window")
     where.add_argument(
         "--mask", type=Path, metavar="FILE",
         help="scan only where this PNG or TIFF is not 0, laid over the whole slide (nearest pixel); for several slides "
         "a folder with one for each, called as the slide",
     )  # fmt: skip
-    where.add_argument("--no-mask", action="store_true", help="leave the mask aside: look where there is material")
+    where.add_argument("--no-mask", action="store_true", help="leave the mask aside: scan where there is material")
 
 
 def _kind(args: argparse.Namespace) -> str | None:
@@ -104,7 +103,7 @@ def _kind(args: argparse.Namespace) -> str | None:
 
 
 def _look(args: argparse.Namespace, project: Project, slide: SlideRecord, region: Region | None) -> Look:
-    """Where to look, as the flags say."""
+    """Where to scan, as the flags say."""
     from microscope_qc.workflows.detection.area import chosen_look, file_look
 
     if args.mask is not None:
@@ -150,7 +149,7 @@ def _detect(args: argparse.Namespace) -> int:
         })  # fmt: skip
         return 0
     print(
-        f"{slide.name}: {result.shown} finds at confidence {confidence:g} and above, "
+        f"{slide.name}: {result.shown} findings at confidence {confidence:g} and above, "
         f"{result.finds} with the weaker ones"
     )
     print(f"  run {result.run_id}, {result.tiles} tiles, {_time_words(result)}")
@@ -208,11 +207,11 @@ def _says_what_is_kept() -> Iterator[None]:
     try:
         yield
     except Cancelled as error:
-        raise Cancelled("What was found so far is kept; the same command without --fresh goes on.") from error
+        raise Cancelled("What was found so far is kept; the same command without --fresh continues.") from error
 
 
 def _print_looks(args: argparse.Namespace) -> None:
-    """Say where it will look before hours are spent; what cannot be opened is said by the batch itself."""
+    """Say where it will scan before hours are spent; what cannot be opened is said by the batch itself."""
     from microscope_qc.core.errors import MicroscopeQCError
     from microscope_qc.project import Project
 
@@ -229,7 +228,9 @@ def _print_batch(done: BatchResult) -> None:
     from microscope_qc.core.wording import elapsed_text, plural
 
     for (path, name, result), look in zip(done.slides, done.looks, strict=True):
-        print(f"{path.name}, {name}: {result.shown} finds, {result.finds} with the weaker ones; {result.tiles} tiles")
+        print(
+            f"{path.name}, {name}: {result.shown} findings, {result.finds} with the weaker ones; {result.tiles} tiles"
+        )
         _print_how(result, look)
         if result.damaged_tiles:
             print(f"  {result.damaged_tiles} tiles could not be read; see {path / 'runs' / str(result.run_id)}")
@@ -276,7 +277,7 @@ def _compare(args: argparse.Namespace) -> int:
     if counts["beside_first"] or counts["beside_second"]:
         print(
             f"  not compared: {counts['beside_first']} of A and {counts['beside_second']} of B lie where the other did "
-            "not look"
+            "not scan"
         )
     return 0
 
@@ -287,7 +288,7 @@ def _time_words(result: DetectResult) -> str:
     if not result.seconds_before:
         return elapsed_text(result.seconds)
     if result.seconds_before >= result.status.get("seconds", 0.0):
-        return f"finished before in {duration_text(result.seconds_before)} (--fresh begins anew)"
+        return f"finished before in {duration_text(result.seconds_before)} (--fresh begins again)"
     together = duration_text(result.seconds + result.seconds_before)
     return f"{elapsed_text(result.seconds)}, {together} with the starts before"
 
@@ -300,7 +301,7 @@ def _speed(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_how(result: DetectResult, look: Look) -> None:
-    """What a person may want to know of a run: its speed, what was left out, what had to be changed."""
+    """What a user may want to know of a run: its speed, what was left out, what had to be changed."""
     from microscope_qc.core.wording import percent_text
     from microscope_qc.project.runs.speed import notes_of, speed_text
 
@@ -308,7 +309,7 @@ def _print_how(result: DetectResult, look: Look) -> None:
     if speed:
         print(f"  {speed}")
     if result.share_skipped:
-        why = "show resin or nothing" if look.kind is None else "lie outside of where it was to look"
+        why = "show resin or nothing" if look.kind is None else "lie outside of the scan area"
         print(f"  {percent_text(result.share_skipped)} of the tiles {why} and were left out")
     for note in notes_of(result.status):
         print(f"  {note}")

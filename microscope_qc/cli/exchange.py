@@ -21,7 +21,6 @@ def register(subparsers: Any) -> None:
 def _register_import(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser(
         "import",
-        help="take annotations into a project",
         description="Take the boxes of an annotation file or folder into a project. Pictures are matched with slides "
         "by name; classes the project lacks are made. One undo takes all of it back.",
     )
@@ -42,17 +41,16 @@ def _register_import(subparsers: Any, names: list[str]) -> None:
 def _register_export(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser(
         "export",
-        help="write a project's boxes as annotations, or another file about it",
         description="Write every finding that counts (rejected ones too, with their state) as annotations; or the "
         "report, the marked overview, the history, or what a plugin adds. The confidence limit and the runs that are "
         "switched on decide what counts; filters of the window do not. Stage positions are written by stage export.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("path", type=Path, metavar="PATH", help="file, or folder for formats with one file per slide")
-    parser.add_argument("--format", choices=names, required=True)
+    parser.add_argument("--format", choices=names, required=True, metavar="FORMAT", help=", ".join(names))
     parser.add_argument("--slide", metavar="NAME", help="only this slide")
     parser.add_argument(
-        "--state", choices=["unreviewed", "confirmed", "rejected"], action="append", help="only finds of this state"
+        "--state", choices=["unreviewed", "confirmed", "rejected"], action="append", help="only findings of this state"
     )
     parser.add_argument("--selected", action="store_true", help="only findings chosen for the SEM")
     parser.add_argument(
@@ -64,7 +62,7 @@ def _register_export(subparsers: Any, names: list[str]) -> None:
 
 
 def _register_dataset(subparsers: Any, names: list[str]) -> None:
-    parser = subparsers.add_parser("dataset", help="make training data from projects")
+    parser = subparsers.add_parser("dataset", description="Make training data from projects.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     make = commands.add_parser(
         "make",
@@ -95,7 +93,7 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
         "--class", dest="classes", action="append", metavar="CODE", help="annotate only this class (may be repeated)"
     )
     make.add_argument("--format", choices=names, default="coco", help="format of the annotations (default coco)")
-    make.add_argument("--seed", type=int, default=0)
+    make.add_argument("--seed", type=int, default=0, metavar="N", help="same number, same pictures (default 0)")
     make.add_argument("--json", action="store_true", help="print the result as JSON")
     make.set_defaults(handler=_dataset)
 
@@ -222,5 +220,5 @@ def _dataset(args: argparse.Namespace) -> int:
     for code, count in result.classes.items():
         print(f"  {code}: {count}")
     if result.unreviewed:
-        print(f"In {result.unreviewed} pictures finds wait for a judgement; a model learns them as background.")
+        print(f"In {result.unreviewed} pictures findings wait for a judgement; a model learns them as background.")
     return 0

@@ -46,7 +46,7 @@ def _register_history(subparsers: Commands) -> None:
 def _register_runs(subparsers: Commands) -> None:
     runs = Part(
         subparsers, "runs", lists=_runs,
-        about="List the detections of a project; switch their findings on and off, or delete them.",
+        about="List the detections of a project; say which of their findings count, or delete them.",
     )  # fmt: skip
     runs.listing("list the detections")
     for name, about, handler in (
@@ -55,6 +55,10 @@ def _register_runs(subparsers: Commands) -> None:
         ("hide", "switch the findings of a detection off", _hide),
     ):
         runs.action(name, about, handler).add_argument("run", type=int, metavar="RUN", help="number of the detection")
+    limit = runs.action("limit", "say, or set, from which confidence on findings of detections count", _limit)
+    limit.add_argument(
+        "confidence", type=float, nargs="?", metavar="C", help="0 to 1; what a user judged counts anyway"
+    )
     delete = runs.action("delete", "delete a detection and its findings; undo brings both back", _delete)
     delete.add_argument("run", type=int, metavar="RUN", help="number of the detection")
     delete.add_argument("--judged", action="store_true", help="also findings that a user has judged, chosen or noted")
@@ -214,6 +218,24 @@ def _switch(args: argparse.Namespace, *, shown: bool) -> int:
     with Project.open(args.project) as project:
         entry = step(project, lambda: project.runs.show(args.run, shown))
     done(args, entry, {"run": args.run, "shown": shown})
+    return 0
+
+
+def _limit(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import done, step
+    from microscope_qc.cli.progress import print_json
+    from microscope_qc.project import Project
+
+    limit = args.confidence
+    with Project.open(args.project, write=limit is not None) as project:
+        entry = None if limit is None else step(project, lambda: project.inclusion.set_limit(limit))
+        now = project.inclusion.current.confidence_limit
+    if limit is not None:
+        done(args, entry, {"confidence_limit": now})
+    elif args.json:
+        print_json({"confidence_limit": now})
+    else:
+        print(f"Findings of detections count from a confidence of {now:g} on.")
     return 0
 
 

@@ -11,7 +11,6 @@ def register(subparsers: Any) -> None:
     """Add the commands to the parser."""
     models = subparsers.add_parser(
         "models",
-        help="list the bundled models, or the networks there are",
         description="List the bundled models, or with --networks the networks by task and what can be trained.",
     )
     models.add_argument("--networks", action="store_true", help="list the networks instead, by task")
@@ -20,7 +19,6 @@ def register(subparsers: Any) -> None:
     _register_train(subparsers)
     evaluate = subparsers.add_parser(
         "evaluate",
-        help="measure a model on annotated pictures",
         description="Measure a model on annotated pictures or slides.",
     )
     evaluate.add_argument("model", metavar="MODEL", help="name of a bundled model, or a model's folder")
@@ -39,7 +37,6 @@ def _register_train(subparsers: Any) -> None:
 
     train = subparsers.add_parser(
         "train",
-        help="train a model from annotated pictures",
         description="Train a model from a COCO or Pascal VOC folder. An interrupted training is continued.",
     )
     train.add_argument("dataset", metavar="DATASET", help="folder with annotations and their pictures or slides")

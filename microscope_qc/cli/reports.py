@@ -11,7 +11,6 @@ def register(subparsers: Any) -> None:
     """Add the commands."""
     parser = subparsers.add_parser(
         "stats",
-        help="counts, densities and sizes of defects",
         description="Counts per class and state, per mm2, and sizes of what is shown.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")

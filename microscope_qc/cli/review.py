@@ -39,14 +39,15 @@ def register(subparsers: Commands) -> None:
         "review",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Judge the findings that a query means, in one step that undo takes back; without an action, list "
-        "them.\nFindings that the project does not show are left out unless --hidden is given.",
+        "them.\nFindings that do not count (of runs switched off, or below the project's confidence limit) are left\n"
+        "out unless --hidden is given. The window's filter changes nothing here.",
         epilog=_QUERY + _fields(),
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc", help="folder of the project")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--where", metavar="QUERY", help="which findings are meant")
     which.add_argument("--all", action="store_true", help="all findings are meant")
-    parser.add_argument("--hidden", action="store_true", help="also those that the project does not show")
+    parser.add_argument("--hidden", action="store_true", help="also those that do not count")
     acts = parser.add_argument_group("actions").add_mutually_exclusive_group()
     acts.add_argument("--confirm", action="store_true", help="they are defects")
     acts.add_argument("--reject", metavar="REASON", help="they are none: false positive, duplicate, ... or a letter")
@@ -169,7 +170,7 @@ def _print_counts(matches: Matches) -> None:
         for slide, rows in matches.slides:
             print(f"  {slide.name}: {len(rows)}")
     if matches.hidden:
-        print(f"  {matches.hidden} more fit, but the project does not show them (--hidden takes them too)")
+        print(f"  {matches.hidden} more fit, but do not count in the project (--hidden takes them too)")
 
 
 def _finding(slide: SlideRecord, row: np.void, codes: dict[int, str]) -> dict[str, object]:

@@ -13,7 +13,7 @@ def register(subparsers: Any) -> None:
     from microscope_qc.workflows.stage.options import ORDERS, UNITS, StageOptions
 
     default = StageOptions()
-    stage = subparsers.add_parser("stage", help="turn slide positions into microscope stage positions")
+    stage = subparsers.add_parser("stage", description="Turn slide positions into microscope stage positions.")
     commands = stage.add_subparsers(required=True, metavar="COMMAND")
     fit = commands.add_parser(
         "fit",
@@ -54,7 +54,7 @@ def register(subparsers: Any) -> None:
     export.add_argument("--json", action="store_true", help="print the result as JSON")
     export.set_defaults(handler=_export)
 
-    edx = subparsers.add_parser("edx", help="take EDX measurements into a project")
+    edx = subparsers.add_parser("edx", description="Take EDX measurements into a project.")
     commands = edx.add_subparsers(required=True, metavar="COMMAND")
     imported = commands.add_parser(
         "import",

@@ -8,9 +8,9 @@ from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 
 
-def shown_words(project: Project) -> str:
-    """What the view filter shows of the findings that count: ``shown: classes ACP, COP, chosen for the SEM``."""
-    known: BoxFilter = project.filters.current
+def shown_words(project: Project, known: BoxFilter | None = None) -> str:
+    """What the view filter, or another one, shows of the findings that count: ``shown: classes ACP, COP``."""
+    known = project.filters.current if known is None else known
     parts = []
     if known.min_confidence > 0:
         parts.append(f"confidence ≥ {confidence_text(known.min_confidence)} or judged")

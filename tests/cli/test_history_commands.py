@@ -234,3 +234,15 @@ def test_new_and_check_answer_as_json(tmp_path, told, cell):
     checked = told("check", cell, "--history", tmp_path / "h.csv")
     assert (checked["slides"], checked["findings"], checked["runs"], checked["problems"]) == (2, 6, 1, [])
     assert checked["history_lines"] > 0
+
+
+def test_the_confidence_limit_is_said_and_set(cell, told, refused):
+    assert told("runs", cell, "limit") == {"confidence_limit": 0.0}
+    assert told("runs", cell, "limit", 0.5)["step"]["title"] == "Confidence limit 0.50 (was 0.00)"
+    assert told("runs", cell, "limit", text=True) == "Findings of detections count from a confidence of 0.5 on.\n"
+    listed = told("review", cell, "--where", "class=CRK")
+    assert (listed["matching"], listed["hidden"]) == (3, 1)
+    assert told("runs", cell, "limit", 0.5)["step"] is None
+    refused("runs", cell, "limit", 50)
+    told("history", cell, "undo")
+    assert told("runs", cell, "limit")["confidence_limit"] == 0

@@ -197,3 +197,29 @@ def test_bookmarks_leave_what_else_is_kept_of_a_view(cell, told):
 def test_bookmarks_refuses_what_cannot_be(cell, told, refused, arguments):
     refused("bookmarks", cell, *arguments)
     assert told("bookmarks", cell) == []
+
+
+def test_filters_are_set_kept_used_and_forgotten(cell, told, refused):
+    (row,) = told("filters", cell)
+    assert (row["name"], row["words"], row["classes"], row["size_um"]) == (None, "all findings that count", None, None)
+    counted = told("stats", cell)["total"]
+    flags = ["--class", "CRK", "--class", "ACP", "--state", "unreviewed", "--found-by", 1, "--found-by", "none"]
+    now = told("filters", cell, "set", *flags, "--chosen", "--text", "tab", "--min-size", 5, "--max-confidence", 0.9)[
+        "now"
+    ]
+    assert now == {
+        "name": None, "words": now["words"], "classes": ["ACP", "CRK"], "states": ["unreviewed"], "found_by": [0, 1],
+        "chosen": True, "text": "tab", "size_um": [5.0, None], "confidence": [0.0, 0.9],
+    }  # fmt: skip
+    assert told("stats", cell)["total"] == counted, "no number depends on a filter"
+    assert told("review", cell, "--all")["matching"] == 6
+    assert told("filters", cell, "save", "odd ones")["kept"] == ["odd ones"]
+    assert told("filters", cell, "off", text=True) == "Shown: all findings that count.\n"
+    assert told("filters", cell, "use", "odd ones")["now"] == now
+    assert "odd ones" in told("filters", cell, text=True) and "(on now)" in told("filters", cell, text=True)
+    refused("filters", cell, "use", "no such")
+    assert told("filters", cell, "delete", "odd ones")["kept"] == []
+    for arguments in (["--class", "QQQ"], ["--found-by", 7], ["--found-by", "x"], ["--min-size", 5, "--max-size", 4],
+                      ["--min-confidence", 2], ["--state", "odd"]):  # fmt: skip
+        refused("filters", cell, "set", *arguments)
+    assert told("filters", cell)[0] == now

@@ -16,7 +16,7 @@ from microscope_qc.project.records import SlideRecord
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """What a query means: rows by slide, and how many more fit that the project does not show."""
+    """What a query means: rows by slide, and how many more fit that do not count in the project."""
 
     slides: tuple[tuple[SlideRecord, np.ndarray], ...]
     hidden: int
