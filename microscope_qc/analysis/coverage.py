@@ -57,6 +57,10 @@ class Declared:
     outline: Outline
 
 
+_ANY = frozenset({0})
+"""Stands for the classes of all models alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """Cells of the grid, joined with polygons (a shapely geometry, x before y; None for none)."""
@@ -138,6 +142,12 @@ class SlideCoverage:
         self._edges = _edges(self.scans, shape_px)
         self._cells: dict[int, Flags] = {}
         self._parts: dict[tuple[tuple[int, ...], tuple[int, ...]], _Part] = {}
+        self._areas: dict[frozenset[int], Area] = {}
+
+    @property
+    def class_ids(self) -> frozenset[int]:
+        """Classes that were looked for anywhere."""
+        return frozenset().union(*(scan.classes for scan in self.scans), *(area.classes for area in self.declared))
 
     def scanned(self, scan: Scan) -> Area:
         """Return what one of the runs has scanned."""
@@ -149,11 +159,20 @@ class SlideCoverage:
 
     def of_class(self, class_id: int) -> Area:
         """Return where findings of a class were looked for: by runs whose model knows it, or declared complete."""
-        return Area(self._edges, [self._part(class_id)])
+        return self.of_all([class_id])
 
     def of_all(self, class_ids: Iterable[int]) -> Area:
         """Return where findings of every one of these classes were looked for; empty without classes."""
-        return Area(self._edges, list({id(part): part for part in map(self._part, class_ids)}.values()))
+        parts = {id(part): part for part in map(self._part, class_ids)}  # kept here: their ids stay theirs
+        return self._areas.setdefault(frozenset(parts), Area(self._edges, list(parts.values())))
+
+    @cached_property
+    def masked_share(self) -> float:
+        """Share (0 to 1) of the regions of all runs together that their masks leave out; 0 without runs."""
+        everywhere = SlideCoverage(self.shape_px, [Scan(s.run_id, _ANY, s.region) for s in self.scans])
+        masked = SlideCoverage(self.shape_px, [Scan(s.run_id, _ANY, s.region, s.mask) for s in self.scans])
+        whole, left = (coverage.of_all(_ANY).size_px for coverage in (everywhere, masked))
+        return 1.0 - left / whole if whole else 0.0
 
     @property
     def _nothing(self) -> Flags:

@@ -1,4 +1,4 @@
-"""Counts, densities and sizes of the finds of one slide or sample."""
+"""Counts, densities and sizes of the findings of one slide or sample."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from microscope_qc.analysis.counts import density
+from microscope_qc.analysis.coverage import Area, SlideCoverage
 from microscope_qc.analysis.ranking import size_um
 from microscope_qc.analysis.registry import Sample, measured
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.wording import listed
 
 QUANTILES = (0.1, 0.5, 0.9, 0.99)
 
@@ -19,50 +22,68 @@ def slide_statistics(
     rows: np.ndarray,
     classes: Sequence[DefectClass],
     pixel_size_um: tuple[float, float] | None,
-    area_px: float | None = None,
+    coverage: SlideCoverage,
 ) -> dict[str, Any]:
-    """Summarise box rows.
+    """Summarise the box rows of a slide.
 
-    Rejected finds are counted as such, but take no part in densities and sizes.
+    Rejected findings are counted as such, but take no part in densities and sizes. A density is that of the findings
+    whose centre lies where all findings of their class were looked for; those outside are counted beside it.
 
     Parameters
     ----------
-    area_px
-        Area looked at, in full-resolution pixels; None leaves densities out.
+    coverage
+        Where findings were looked for, class by class.
 
     Returns
     -------
     dict
-        ``total``, ``kept`` (not rejected), ``states``, ``reviewed_share``, ``area_mm2``, ``per_mm2``, ``size_um``,
-        ``statistics`` (what the registry holds, by name: value, unit, n, interval) and ``classes``: for each class that
-        occurs code, name, colour, states, kept, per_mm2, size_um and statistics. What is not known is None.
+        Of all classes together, and of each class that occurs or was looked for (``classes``: code, name, colour):
+        ``total``, ``kept`` (not rejected), ``states``, ``reviewed_share``, ``in_area`` and ``outside_area`` (kept),
+        ``area_mm2``, ``area_share`` (of the slide), ``per_mm2``, ``per_mm2_interval`` (lower and upper limit, 95 %,
+        Poisson), ``per_mm2_reason`` (why there is none), ``size_um`` and ``statistics`` (what the registry holds, by
+        name: value, unit, n, interval). What is not known is None. The area of all classes together is what theirs have
+        in common; these classes are ``classes_of_all``. ``slide_area_mm2`` is that of the whole slide.
     """
-    area_mm2 = None
-    if area_px and pixel_size_um:
-        area_mm2 = float(area_px) * pixel_size_um[0] * pixel_size_um[1] / 1e6
+    looked_for = coverage.class_ids
     per_class = []
     for cls in classes:
         of_class = rows[rows["class_id"] == cls.id]
-        if len(of_class):
+        if len(of_class) or cls.id in looked_for:
             head = {"code": cls.code, "name": cls.name, "colour": cls.colour}
-            per_class.append(head | _summary(of_class, classes, pixel_size_um, area_mm2))
+            per_class.append(head | _summary(of_class, classes, pixel_size_um, coverage, [cls]))
+    kept = rows[rows["state"] != ReviewState.REJECTED]
+    occurring = looked_for | frozenset(np.unique(kept["class_id"]).tolist())
+    size = None if pixel_size_um is None else list(pixel_size_um)
+    slide_mm2 = _mm2(float(np.prod(coverage.shape_px)), pixel_size_um)
+    together = [cls for cls in classes if cls.id in occurring]
     return {
-        "pixel_size_um": None if pixel_size_um is None else list(pixel_size_um),
-        "area_mm2": area_mm2,
-        **_summary(rows, classes, pixel_size_um, area_mm2),
+        "pixel_size_um": size,
+        "slide_area_mm2": slide_mm2,
+        **_summary(rows, classes, pixel_size_um, coverage, together),
+        "classes_of_all": [cls.code for cls in together],
         "classes": per_class,
     }
+
+
+def _mm2(area_px: float, pixel_size_um: tuple[float, float] | None) -> float | None:
+    return None if pixel_size_um is None else area_px * pixel_size_um[0] * pixel_size_um[1] / 1e6
 
 
 def _summary(
     rows: np.ndarray,
     classes: Sequence[DefectClass],
     pixel_size_um: tuple[float, float] | None,
-    area_mm2: float | None,
+    coverage: SlideCoverage,
+    wanted: Sequence[DefectClass],
 ) -> dict[str, Any]:
+    """Numbers of rows of the ``wanted`` classes."""
     states = {state.word: int((rows["state"] == state).sum()) for state in ReviewState}
     kept = rows[rows["state"] != ReviewState.REJECTED]
     judged = states["confirmed"] + states["rejected"]
+    area = coverage.of_all([cls.id for cls in wanted])
+    inside = area.holds((kept["y0"] + kept["y1"]) / 2, (kept["x0"] + kept["x1"]) / 2)
+    area_mm2 = _mm2(area.size_px, pixel_size_um)
+    known = density(int(inside.sum()), area_mm2) if area_mm2 else None
     return {
         "total": len(rows),
         "kept": len(kept),
@@ -70,10 +91,30 @@ def _summary(
         "reviewed_share": judged / len(rows) if len(rows) else None,
         "chosen": int(kept["chosen"].sum()),
         "found_by_person": int(np.isnan(rows["confidence"]).sum()),
-        "per_mm2": len(kept) / area_mm2 if area_mm2 else None,
+        "in_area": int(inside.sum()),
+        "outside_area": int(len(kept) - inside.sum()),
+        "area_mm2": area_mm2,
+        "area_share": area.size_px / float(np.prod(coverage.shape_px)),
+        "per_mm2": None if known is None else known.per_mm2,
+        "per_mm2_interval": None if known is None else list(known.interval),
+        "per_mm2_reason": None if known is not None else _why_not(area, coverage, wanted),
         "size_um": size_summary(kept, pixel_size_um),
-        "statistics": measured(Sample(kept, classes, pixel_size_um, area_mm2)),
+        "statistics": measured(Sample(kept, classes, pixel_size_um, area_mm2 or None, inside)),
     }
+
+
+def _why_not(area: Area, coverage: SlideCoverage, wanted: Sequence[DefectClass]) -> str:
+    """Why there is no density."""
+    if area.size_px > 0:
+        return "the pixel size of the slide is not known"
+    without = [cls.code for cls in wanted if coverage.of_class(cls.id).size_px <= 0]
+    if len(wanted) == 1 and without:
+        return "nothing was scanned or declared complete for this class"
+    if len(without) < len(wanted) and without:
+        return f"nothing was scanned or declared complete for {listed(without)}"
+    if wanted and not without:
+        return "no area was scanned or declared complete for all classes at once"
+    return "nothing was scanned or declared complete"
 
 
 def size_summary(rows: np.ndarray, pixel_size_um: tuple[float, float] | None) -> dict[str, float] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.learning import share_processor
+from microscope_qc.cli.parts import region_argument
 
 if TYPE_CHECKING:
     from microscope_qc.core.geometry import Region
@@ -38,7 +39,7 @@ def _register_detect(subparsers: Any) -> None:
     )
     detect.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
     detect.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
-    detect.add_argument("--region", type=_region, metavar="Y0,X0,Y1,X1", help="only this part, in slide pixels")
+    detect.add_argument("--region", type=region_argument, metavar="Y0,X0,Y1,X1", help="only this part, in slide pixels")
     _add_how(detect)
     detect.set_defaults(handler=_detect)
 
@@ -109,14 +110,6 @@ def _look(args: argparse.Namespace, project: Project, slide: SlideRecord, region
     if args.mask is not None:
         return file_look(args.mask, slide, region=region)
     return chosen_look(project, slide, kind=_kind(args), region=region)
-
-
-def _region(text: str) -> tuple[int, int, int, int]:
-    try:
-        y0, x0, y1, x1 = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not Y0,X0,Y1,X1 in whole pixels") from error
-    return y0, x0, y1, x1
 
 
 def _detect(args: argparse.Namespace) -> int:

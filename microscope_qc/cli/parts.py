@@ -124,3 +124,12 @@ def change(args: argparse.Namespace, act: Callable[[Project], object], **documen
 def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     """Return those of some arguments that were given."""
     return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def region_argument(text: str) -> tuple[int, int, int, int]:
+    """Read the argument Y0,X0,Y1,X1."""
+    try:
+        y0, x0, y1, x1 = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not Y0,X0,Y1,X1 in whole pixels") from error
+    return y0, x0, y1, x1

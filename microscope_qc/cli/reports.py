@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from microscope_qc.project import Project
 
 
 def register(subparsers: Any) -> None:
     """Add the commands."""
     parser = subparsers.add_parser(
         "stats",
-        description="Counts per class and state, per mm2, and sizes of what is shown.",
+        description="Counts per class and state, and sizes, of all findings that count; densities on the area that was "
+        "scanned or declared complete for the class, with their 95 %% intervals. See coverage for these areas.",
     )
-    parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
+    parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--csv", type=Path, metavar="OUT", help="write a table with a line for each slide and class")
     parser.set_defaults(handler=_stats)
 
     parser = subparsers.add_parser(
@@ -45,15 +51,32 @@ def register(subparsers: Any) -> None:
 def _stats(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.project import Project
-    from microscope_qc.workflows.results.statistics import project_statistics, statistics_lines
+    from microscope_qc.workflows.results.statistics import project_statistics, statistics_of
+    from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_csv
 
-    with Project.open(args.project, write=False) as project:
-        found = project_statistics(project)
+    if len(args.projects) == 1:
+        with Project.open(args.projects[0], write=False) as project:
+            found = project_statistics(project)
+    else:
+        found = statistics_of(_opened(args.projects))
+    if args.csv is not None:
+        write_statistics_csv(args.csv, found)
     if args.json:
         print_json(found)
+    elif args.csv is not None:
+        print(args.csv)
     else:
         print("\n".join(statistics_lines(found)))
     return 0
+
+
+def _opened(paths: list[Path]) -> Iterator[Project]:
+    """Each project, open while its turn lasts."""
+    from microscope_qc.project import Project
+
+    for path in paths:
+        with Project.open(path, write=False) as project:
+            yield project
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ A terminal is also read by scripts: it gets ``um`` and counts without spaces, so
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from microscope_qc.core.boxes import ReviewState
@@ -47,6 +47,11 @@ def plural(count: int, one: str, many: str = "") -> str:
 def things(count: int, one: str, many: str = "") -> str:
     """``1 finding``, ``12 044 findings``."""
     return f"{count_text(count)} {plural(count, one, many)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``1``, ``1 and 2``, ``1, 2 and 3``."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def rounded_text(value: float) -> str:

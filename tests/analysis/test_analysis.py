@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microscope_qc.analysis.coverage import Scan, SlideCoverage
 from microscope_qc.analysis.ranking import worst_first
 from microscope_qc.analysis.scoring import precision_recall
 from microscope_qc.analysis.statistics import size_histogram, slide_statistics
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.geometry import Region
 
 CLASSES = [DefectClass("A", "Usual", id=1), DefectClass("B", "Bad", "#56B4E9", weight=2.0, id=2)]
 
@@ -68,7 +70,9 @@ def test_limits_of_the_user_come_first():
 def test_statistics_count_states_and_leave_rejected_out_of_densities():
     rows = rows_of(*[(1, 0, 0, 10, 20 + i, 0.5) for i in range(4)], (2, 0, 0, 30, 10, np.nan))
     rows["state"] = [0, 1, 2, 2, 1]
-    found = slide_statistics(rows, CLASSES, (0.5, 0.5), area_px=4_000_000)
+    found = slide_statistics(
+        rows, CLASSES, (0.5, 0.5), SlideCoverage((2000, 2000), [Scan(1, frozenset({1, 2}), Region(0, 0, 2000, 2000))])
+    )
     assert found["area_mm2"] == pytest.approx(1.0)
     assert (found["total"], found["kept"], found["found_by_person"]) == (5, 3, 1)
     assert found["states"] == {"unreviewed": 1, "confirmed": 2, "rejected": 2}
@@ -82,7 +86,7 @@ def test_statistics_count_states_and_leave_rejected_out_of_densities():
 
 
 def test_what_is_not_known_is_none_not_zero():
-    found = slide_statistics(make_rows(0), CLASSES, None)
+    found = slide_statistics(make_rows(0), CLASSES, None, SlideCoverage((10, 10)))
     assert found["per_mm2"] is None and found["size_um"] is None and found["reviewed_share"] is None
     assert found["classes"] == []
 

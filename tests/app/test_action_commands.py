@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 TABLE = Path(__file__).with_name("actions_and_commands.tsv")
 """Every action of the window, the command that does it, and what more is to be said."""
 VIEW_ONLY = "view only"
-COMING = "coverage declare"
 
 
 def rows() -> list[dict[str, str]]:
@@ -50,8 +49,6 @@ def why_not(command: str) -> str:
 def test_a_command_of_the_table_is_there(row: dict[str, str]) -> None:
     if row["command"] == VIEW_ONLY:
         assert row["says"], "it says why"
-    elif row["command"] == COMING and "coverage" not in cli.MODULE_OF:
-        pytest.skip("areas are declared in the window only, so far")
     else:
         assert why_not(row["command"]) == ""
 

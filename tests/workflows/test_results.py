@@ -13,10 +13,12 @@ from PIL import Image
 
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import InputError, RegistrationError
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 from microscope_qc.workflows.results.report import write_overview, write_report
-from microscope_qc.workflows.results.statistics import project_statistics, statistics_lines
+from microscope_qc.workflows.results.statistics import project_statistics
+from microscope_qc.workflows.results.statistics_text import statistics_lines
 from microscope_qc.workflows.stage.edx import compositions, import_edx
 from microscope_qc.workflows.stage.stage import export_stage, fit_registration, read_marks, store_marks
 
@@ -109,6 +111,10 @@ def test_a_project_without_a_slide_has_neither_overview_nor_report(tmp_path):
 def test_statistics_of_a_project(project):
     found = project_statistics(project)
     assert found["total"]["states"] == {"unreviewed": 5, "confirmed": 2, "rejected": 1}
+    assert found["slides"][0]["slide_area_mm2"] == pytest.approx(0.06)
+    assert found["total"]["per_mm2"] is None and found["total"]["outside_area"] == 7, "nobody said where they looked"
+    project.areas.declare(project.slides[0].id, Region(0, 0, *project.slides[0].shape_px))
+    found = project_statistics(project)
     assert found["slides"][0]["area_mm2"] == pytest.approx(0.06)
     assert found["total"]["per_mm2"] == pytest.approx(7 / 0.06)
     json.dumps(found, allow_nan=False)

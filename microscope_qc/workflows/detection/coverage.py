@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from microscope_qc.analysis.coverage import Declared, Scan, SlideCoverage
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.wording import listed, plural
 from microscope_qc.ml.tiling import merge_settings
-from microscope_qc.project.records import RunRecord
-from microscope_qc.project.runs.journal import read_status, tiles_looked_at
-from microscope_qc.project.runs.mask_files import read_mask
+from microscope_qc.project import Project
+from microscope_qc.project.records import AreaRecord, RunRecord
+from microscope_qc.project.runs.journal import JOURNAL_NAME, read_status, tiles_looked_at
+from microscope_qc.project.runs.mask_files import MASK_CARD_NAME, MASK_NAME, has_mask, read_mask
+from microscope_qc.project.runs.plan import EVERYTHING, PLAN_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +89,171 @@ def read_looked(run: RunRecord) -> Looked:
         return Looked(region, mask)
     reach = 3 * merge_settings(run.plan.scale).border_px
     return Looked(region, mask, grid, missing.reshape(grid.rows, grid.columns), reach)
+
+
+# -- the area that densities are divided by ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedRun:
+    """What one shown run has scanned.
+
+    Attributes
+    ----------
+    scan
+        For :mod:`microscope_qc.analysis.coverage`.
+    missing_tiles, tiles
+        Tiles that are not done or could not be read, of how many.
+    going_on
+        Whether the run is not finished, so that missing tiles may follow.
+    """
+
+    run_id: int
+    title: str
+    scan: Scan
+    missing_tiles: int
+    tiles: int
+    going_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlideAreas:
+    """Where the findings of a slide were looked for, and by whom.
+
+    Attributes
+    ----------
+    shape_px
+        Of the slide.
+    runs
+        Shown runs whose area counts, oldest first.
+    declared
+        Areas that users declared complete.
+    problems
+        A sentence for each shown run whose area is not known and does not count.
+    """
+
+    shape_px: tuple[int, int]
+    runs: tuple[ScannedRun, ...]
+    declared: tuple[AreaRecord, ...]
+    problems: tuple[str, ...]
+    coverage: SlideCoverage
+
+    def source(self, class_ids: Collection[int]) -> str:
+        """Who looked for any of these classes, in words: ``runs 1 and 2; declared by anna 2026-11-02``."""
+        runs = [run for run in self.runs if not run.scan.classes.isdisjoint(class_ids)]
+        declared = [area for area in self.declared if not area.class_ids.isdisjoint(class_ids)]
+        parts = []
+        for how, group in _by_kind(runs, self.shape_px):
+            numbers = [str(run.run_id) for run in group]
+            parts.append(f"{plural(len(group), 'run')} {listed(numbers)}{how}")
+        signed = dict.fromkeys(f"{area.user} {area.declared[:10]}" for area in declared)
+        if signed:
+            parts.append(f"declared by {listed(list(signed))}")
+        return "; ".join(parts)
+
+
+def _by_kind(runs: Sequence[ScannedRun], shape_px: tuple[int, int]) -> list[tuple[str, list[ScannedRun]]]:
+    """Runs by what is to be said of their areas."""
+    found: dict[str, list[ScannedRun]] = {}
+    for run in runs:
+        whole = run.scan.region.clip(shape_px) == Region(0, 0, *shape_px)
+        how = "" if whole else " in a region"
+        if run.scan.mask is not None:
+            how += " within the scan mask"
+        if run.missing_tiles:
+            what = "not done yet" if run.going_on else "could not be read"
+            how += f" ({run.missing_tiles} of {run.tiles} tiles {what})"
+        found.setdefault(how, []).append(run)
+    return list(found.items())
+
+
+def slide_areas(project: Project, slide_id: int) -> SlideAreas:
+    """Read where the findings of a slide were looked for: by its shown runs, and where users say so.
+
+    Folders are read again only when they changed.
+    """
+    slide = project.slides.by_id(slide_id)
+    runs: list[ScannedRun] = []
+    problems: list[str] = []
+    for run in project.runs:
+        if run.slide_id != slide_id or not run.shown:
+            continue
+        try:
+            scanned = _scanned_run(run, frozenset(project.runs.classes_of(run.id).values()))
+        except ProjectError as error:
+            problems.append(f"Run {run.id} counts with no area: {error.message}")
+        else:
+            if scanned is not None:
+                runs.append(scanned)
+    declared = tuple(project.areas.of(slide_id))
+    key = (slide.shape_px, tuple(run.scan for run in runs), declared)
+    coverage = _COVERAGES.get(key)
+    if coverage is None:
+        coverage = _keep(_COVERAGES, key, _coverage(slide.shape_px, runs, declared), most=8)
+    return SlideAreas(slide.shape_px, tuple(runs), declared, tuple(problems), coverage)
+
+
+def _scanned_run(run: RunRecord, classes: frozenset[int]) -> ScannedRun | None:
+    """What a run has scanned; None where it has not begun."""
+    files = [run.folder / name for name in (JOURNAL_NAME, MASK_CARD_NAME, MASK_NAME, PLAN_NAME)]
+    key = (run.folder, run.state, run.found, classes, tuple(map(_stamp, files)))
+    if key not in _RUNS:
+        return _keep(_RUNS, key, _read_run(run, classes), most=256)
+    return _RUNS[key]
+
+
+def _read_run(run: RunRecord, classes: frozenset[int]) -> ScannedRun | None:
+    if not run.folder.is_dir():
+        raise ProjectError("its folder is gone.")
+    done = tiles_looked_at(run.folder)
+    if done is None and run.state != "finished" and not run.found:
+        return None
+    if done is None:
+        raise ProjectError("its journal is gone.")
+    if not classes:
+        raise ProjectError("which classes its model could find is not known.")
+    if run.plan.region is None:
+        raise ProjectError("it does not say where it scanned.")
+    grid = run.plan.grid()
+    if not has_mask(run.folder) and (run.plan.skip_empty or run.plan.area not in (None, EVERYTHING)):
+        raise ProjectError("its mask is gone, so where it scanned is not known.")
+    mask = read_mask(run.folder)
+    missing = np.ones(len(grid), bool)
+    missing[done[done < len(grid)]] = False
+    wanted = len(grid) if mask is None else mask.tile_count(grid)
+    if mask is not None:
+        missing[np.setdiff1d(np.arange(len(grid)), mask.tiles(grid))] = False  # nothing of them is in the mask
+    row, column = np.divmod(np.flatnonzero(missing), grid.columns)
+    top, left = grid.starts[0][row], grid.starts[1][column]
+    places = np.stack([top, left, top + grid.tile_px, left + grid.tile_px], axis=1).astype(float)
+    scan = Scan(run.id, classes, run.plan.region, mask, places if len(places) else None)
+    return ScannedRun(run.id, run.plan.title, scan, len(places), wanted, run.state != "finished")
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    """Tells whether a file has changed; (0, 0) where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+_RUNS: dict[tuple[object, ...], ScannedRun | None] = {}
+_COVERAGES: dict[tuple[object, ...], SlideCoverage] = {}
+"""What was read and computed last, so that nothing is done twice while nothing changes."""
+
+
+T = TypeVar("T")
+
+
+def _keep(kept: dict[tuple[object, ...], T], key: tuple[object, ...], value: T, *, most: int) -> T:
+    while len(kept) >= most:
+        kept.pop(next(iter(kept)), None)
+    kept[key] = value
+    return value
+
+
+def _coverage(shape_px: tuple[int, int], runs: Sequence[ScannedRun], declared: Sequence[AreaRecord]) -> SlideCoverage:
+    known = [Declared(area.id, area.class_ids, area.outline) for area in declared]
+    return SlideCoverage(shape_px, [run.scan for run in runs], known)

@@ -1,80 +1,113 @@
-"""Numbers about a project, for the command line, the report and the window."""
+"""Numbers about projects, for the command line, the report and the window."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from microscope_qc.analysis.registry import STATISTICS
+from microscope_qc.analysis.counts import pooled_density
 from microscope_qc.analysis.statistics import slide_statistics
+from microscope_qc.core.boxes import ReviewState
 from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.wording import included_words
+from microscope_qc.workflows.detection.coverage import slide_areas
+from microscope_qc.workflows.detection.coverage_table import run_table
 
 
 def project_statistics(project: Project) -> dict[str, Any]:
-    """Statistics of each slide and of all together, of what counts.
+    """Statistics of each slide and of all together, of the findings that count.
 
     Returns
     -------
     dict
-        ``project``, ``shown`` (the filter in words), ``slides`` (name and :func:`slide_statistics` of each) and
-        ``total`` (counts by class over all slides).
+        ``project``, ``included`` (what counts, in words; ``shown`` is the same text), ``slides`` and ``total``.
+
+        Each slide has its name (``slide``), ``shape_px`` and what :func:`slide_statistics` says; besides
+        ``area_source`` (who looked there, for all classes and for each), ``masked_share`` (what masks left out of the
+        runs' regions), ``runs`` (what each scanned) and ``warnings`` (runs whose area is not known and does not count).
+
+        The total has counts by class over all slides and their densities (:func:`pooled_density`) over the ``sections``
+        slides on which the class was looked for, and the density of all classes over those on which each of
+        ``classes_of_all`` was; ``without_area`` names the others.
     """
-    slides = []
-    for record in project.slides:
-        height, width = record.shape_px
-        found = slide_statistics(project.boxes.rows(record.id), project.classes, record.pixel_size_um, height * width)
-        slides.append({"slide": record.name, "shape_px": list(record.shape_px), **found})
+    slides = [_slide(project, record) for record in project.slides]
+    words = included_words(project).removeprefix("included: ")
+    return {"project": project.name, "included": words, "shown": words, "slides": slides, "total": _total(slides)}
+
+
+def statistics_of(projects: Iterable[Project]) -> dict[str, Any]:
+    """Statistics of several projects: every slide says its project, and classes are the same by their codes.
+
+    Returns
+    -------
+    dict
+        As :func:`project_statistics`, with ``projects`` in place of ``project`` and the words about one.
+    """
+    found = [project_statistics(project) for project in projects]
+    slides = [{"project": one["project"], **slide} for one in found for slide in one["slides"]]
+    heads = [{"project": one["project"], "included": one["included"]} for one in found]
+    return {"projects": heads, "slides": slides, "total": _total(slides)}
+
+
+def _slide(project: Project, record: SlideRecord) -> dict[str, Any]:
+    areas = slide_areas(project, record.id)
+    rows = project.boxes.rows(record.id)
+    found = slide_statistics(rows, project.classes, record.pixel_size_um, areas.coverage)
+    id_of = {cls.code: cls.id for cls in project.classes}
+    for row in found["classes"]:
+        row["area_source"] = areas.source([id_of[row["code"]]])
     return {
-        "project": project.name,
-        "shown": included_words(project).removeprefix("included: "),
-        "slides": slides,
-        "total": _total(slides),
+        "slide": record.name,
+        "shape_px": list(record.shape_px),
+        **found,
+        "area_source": areas.source(areas.coverage.class_ids),
+        "masked_share": areas.coverage.masked_share,
+        "runs": run_table(areas, record, {cls.id: cls.code for cls in project.classes}),
+        "warnings": list(areas.problems),
     }
 
 
-def _total(slides: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sums over slides; densities only where every slide's area is known."""
-    areas = [slide["area_mm2"] for slide in slides]
-    area = sum(areas) if areas and None not in areas else None
-    kept = sum(slide["kept"] for slide in slides)
-    states = {word: sum(s["states"][word] for s in slides) for word in ("unreviewed", "confirmed", "rejected")}
-    total = sum(states.values())
-    classes: dict[str, dict[str, Any]] = {}
+def _total(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Sums and pooled densities over slides."""
+    rows_of: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for slide in slides:
-        for found in slide["classes"]:
-            entry = classes.setdefault(
-                found["code"], {"code": found["code"], "name": found["name"], "kept": 0, "total": 0}
-            )
-            entry["kept"] += found["kept"]
-            entry["total"] += found["total"]
-    for entry in classes.values():
-        entry["per_mm2"] = entry["kept"] / area if area else None
+        for row in slide["classes"]:
+            rows_of.setdefault(row["code"], []).append((slide["slide"], row))
+    # a slide on which fewer classes were looked for has less to find: it cannot stand for all classes
+    wanted = frozenset[str]().union(*(slide["classes_of_all"] for slide in slides if slide["area_mm2"]))
+    fewer = [n for n, slide in enumerate(slides) if not wanted.issubset(slide["classes_of_all"])]
+    return {
+        **_sum([(slide["slide"], slide) for slide in slides], apart=fewer),
+        "classes_of_all": sorted(wanted),
+        "classes": [
+            {"code": code, "name": rows[0][1]["name"], "colour": rows[0][1]["colour"], **_sum(rows)}
+            for code, rows in rows_of.items()
+        ],
+    }
+
+
+def _sum(rows: Sequence[tuple[str, dict[str, Any]]], *, apart: Collection[int] = ()) -> dict[str, Any]:
+    """Sum of rows of slides, each with the slide's name; those at the places ``apart`` take no part in the density."""
+    states = {state.word: sum(row["states"][state.word] for _, row in rows) for state in ReviewState}
+    total, kept = sum(states.values()), sum(row["kept"] for _, row in rows)
+    judged = states["confirmed"] + states["rejected"]
+    known = [row for n, (_, row) in enumerate(rows) if row["area_mm2"] and n not in apart]
+    pooled = pooled_density([row["in_area"] for row in known], [row["area_mm2"] for row in known]) if known else None
+    reasons = dict.fromkeys(row["per_mm2_reason"] for _, row in rows)
     return {
         "total": total,
         "kept": kept,
         "states": states,
-        "reviewed_share": (states["confirmed"] + states["rejected"]) / total if total else None,
-        "area_mm2": area,
-        "per_mm2": kept / area if area else None,
-        "classes": list(classes.values()),
+        "reviewed_share": judged / total if total else None,
+        "in_area": 0 if pooled is None else pooled.count,
+        "outside_area": kept - (0 if pooled is None else pooled.count),
+        "area_mm2": None if pooled is None else pooled.area_mm2,
+        "per_mm2": None if pooled is None else pooled.per_mm2,
+        "per_mm2_interval": None if pooled is None else list(pooled.interval),
+        "per_mm2_reason": None if pooled is not None else "; ".join(filter(None, reasons)) or "there is no slide",
+        "sections": 0 if pooled is None else pooled.sections,
+        "without_area": [
+            name for n, (name, row) in enumerate(rows) if n in apart or (row["kept"] and not row["area_mm2"])
+        ],
     }
-
-
-def statistics_lines(found: dict[str, Any]) -> list[str]:
-    """Statistics as a table for a terminal."""
-    columns = [(name, known, f"{known.heading.lower()} {known.unit}".strip()) for name, known in STATISTICS.items()]
-    heads = "".join(f"  {head:>9}" for *_, head in columns)
-    lines = [f"{found['project']}  (shown: {found['shown']})"]
-    for slide in found["slides"]:
-        area = "area not known" if slide["area_mm2"] is None else f"{slide['area_mm2']:.2f} mm2"
-        share = "" if slide["reviewed_share"] is None else f", {slide['reviewed_share']:.0%} reviewed"
-        lines += ["", f"{slide['slide']}: {slide['kept']} finds without the rejected ones, {area}{share}"]
-        lines.append(f"  {'class':<8}{'unrev.':>8}{'conf.':>8}{'rej.':>8}{'per mm2':>10}{heads}")
-        for row in [*slide["classes"], {**slide, "code": "all"}]:
-            density = "-" if row["per_mm2"] is None else f"{row['per_mm2']:.2f}"
-            states = row["states"]
-            counts = f"{states['unreviewed']:>8}{states['confirmed']:>8}{states['rejected']:>8}"
-            numbers = ((known, row["statistics"].get(name, {}).get("value"), head) for name, known, head in columns)
-            tail = "".join(f"  {known.text(value):>{max(9, len(head))}}" for known, value, head in numbers)
-            lines.append(f"  {row['code']:<8}{counts}{density:>10}{tail}")
-    return lines

@@ -1,0 +1,436 @@
+"""Densities of a project against a count in which every pixel that was looked over is painted, one by one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import chi2
+
+from microscope_qc.cli import main
+from microscope_qc.core.area_mask import AreaMask
+from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.merge import CANDIDATE_DTYPE
+from microscope_qc.project import Project
+from microscope_qc.project.runs.journal import JournalWriter
+from microscope_qc.project.runs.mask_files import write_mask
+from microscope_qc.project.runs.plan import RunPlan
+from microscope_qc.workflows.detection.coverage import slide_areas
+from microscope_qc.workflows.detection.coverage_table import read_outline
+from microscope_qc.workflows.results.statistics import project_statistics, statistics_of
+from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_csv
+
+HEIGHT, WIDTH = SHAPE = (90, 130)
+SIZE_UM = (2.0, 3.0)
+PX_MM2 = SIZE_UM[0] * SIZE_UM[1] / 1e6
+ACP, AOP, AFP = 1, 2, 3
+CODES = {ACP: "ACP", AOP: "AOP", AFP: "AFP"}
+TILE, OVERLAP = 30, 10
+
+
+def make(folder: Path, *, slides: int = 1) -> Project:
+    rng = np.random.default_rng(3)
+    files = []
+    for number in range(slides):
+        files.append(folder / f"S{number + 1}.png")
+        Image.fromarray(rng.integers(0, 255, SHAPE, np.uint8)).save(files[-1])
+    made = Project.create(folder / "cell.mqc", slides=files)
+    for slide in made.slides:
+        made.slides.set_pixel_size(slide.id, SIZE_UM)
+    return made
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with make(tmp_path) as made:
+        yield made
+
+
+class Painted:
+    """What was looked over for a class, pixel by pixel."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, np.ndarray] = {number: np.zeros(SHAPE, bool) for number in CODES}
+
+    def add(self, pixels: np.ndarray, classes: Sequence[int]) -> None:
+        for number in classes:
+            self.of[number] |= pixels
+
+
+def within(points: Sequence[tuple[float, float]], per_px: int = 1) -> np.ndarray:
+    """Share of each pixel inside a polygon, by the even-odd rule at ``per_px`` squared points of it."""
+    y = (np.arange(HEIGHT * per_px)[:, None] + 0.5) / per_px
+    x = (np.arange(WIDTH * per_px)[None, :] + 0.5) / per_px
+    inside = np.zeros((HEIGHT * per_px, WIDTH * per_px), bool)
+    for (y0, x0), (y1, x1) in zip(points, [*points[1:], points[0]], strict=True):
+        if y0 != y1:
+            inside ^= ((y >= min(y0, y1)) & (y < max(y0, y1))) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+    return inside.reshape(HEIGHT, per_px, WIDTH, per_px).mean(axis=(1, 3))
+
+
+def scan(
+    project: Project,
+    painted: Painted,
+    region: Region,
+    classes: Sequence[int],
+    *,
+    cells: np.ndarray | None = None,
+    damaged: Sequence[int] = (),
+    undone: Sequence[int] = (),
+    shown: bool = True,
+    slide: int = 0,
+) -> int:
+    """A run with its folder, as a detection leaves it; ``cells`` of 10 x 10 px are scanned, all without it."""
+    codes = tuple(CODES[number] for number in classes)
+    plan = RunPlan(model="m", model_name="m", region=region, tile_px=TILE, overlap_px=OVERLAP, classes=codes)
+    run = project.runs.start(project.slides[slide].id, plan)
+    project.runs.know_classes(run.id, dict(enumerate(classes)))
+    grid = TileGrid(region, TILE, OVERLAP)
+    mask = None
+    pixels = np.zeros(SHAPE, bool)
+    pixels[region.y0 : region.y1, region.x0 : region.x1] = True
+    if cells is not None:
+        mask = AreaMask(Region(0, 0, *SHAPE), (10.0, 10.0), cells)
+        pixels &= np.kron(cells, np.ones((10, 10), bool))
+    write_mask(run.folder, mask)
+    wanted = range(len(grid)) if mask is None else mask.tiles(grid)
+    writer = JournalWriter(run.folder)
+    writer.empty(sorted(set(range(len(grid))) - set(wanted)))
+    for tile in wanted:
+        if tile in undone or tile in damaged:
+            place = grid[tile]
+            pixels[place.y0 : place.y1, place.x0 : place.x1] = False
+        if tile in damaged:
+            writer.error(tile, "it could not be read")
+        elif tile not in undone:
+            writer.tile(tile, np.zeros(0, CANDIDATE_DTYPE))
+    writer.close()
+    project.runs.finish(run.id, "stopped" if undone else "finished")
+    if shown:
+        painted.add(pixels, classes)
+    else:
+        project.runs.show(run.id, False)
+    return run.id
+
+
+def findings(project: Project, *, count: int = 60, seed: int = 5, run: int | None = None, slide: int = 0) -> np.ndarray:
+    """Findings whose middles are middles of pixels, drawn or of a run."""
+    rng = np.random.default_rng(seed)
+    y, x = rng.integers(0, HEIGHT, count) + 0.5, rng.integers(0, WIDTH, count) + 0.5
+    confidence = np.nan if run is None else rng.random(count)
+    rows = make_rows(count, class_id=rng.choice(list(CODES), count), y0=y - 2, x0=x - 2, y1=y + 2, x1=x + 2,
+                     confidence=confidence)  # fmt: skip
+    rows["state"] = rng.choice([0, 0, 1, 2], count)
+    if run is None:
+        project.boxes.add(project.slides[slide].id, rows)
+    else:
+        project.runs.add_findings(run, rows)
+    return rows
+
+
+def expected(painted: Painted, rows: np.ndarray, classes: Sequence[int]) -> dict[str, float | int]:
+    """Findings on painted pixels, and how many pixels are."""
+    pixels = np.logical_and.reduce([painted.of[number] for number in classes])
+    kept = rows[np.isin(rows["class_id"], classes) & (rows["state"] != ReviewState.REJECTED)]
+    inside = 0
+    for row in kept:
+        inside += bool(pixels[int((row["y0"] + row["y1"]) / 2), int((row["x0"] + row["x1"]) / 2)])
+    return {"kept": len(kept), "in_area": inside, "area_px": int(pixels.sum())}
+
+
+def assert_same(project: Project, painted: Painted, rows: np.ndarray) -> None:
+    found = project_statistics(project)["slides"][0]
+    row_of = {row["code"]: row for row in found["classes"]}
+    for classes, row in [([number], row_of.get(code)) for number, code in CODES.items()] + [(list(CODES), found)]:
+        known = expected(painted, rows, classes)
+        if row is None:
+            assert known["kept"] == known["area_px"] == 0
+            continue
+        area = known["area_px"] * PX_MM2
+        assert (row["kept"], row["in_area"]) == (known["kept"], known["in_area"]), classes
+        assert row["outside_area"] == known["kept"] - known["in_area"]
+        assert row["area_mm2"] == pytest.approx(area, abs=1e-12)
+        assert row["area_share"] == pytest.approx(known["area_px"] / (HEIGHT * WIDTH))
+        if not area:
+            assert row["per_mm2"] is None and row["per_mm2_interval"] is None and row["per_mm2_reason"]
+            continue
+        assert row["per_mm2"] == pytest.approx(known["in_area"] / area) and row["per_mm2_reason"] is None
+        low, high = row["per_mm2_interval"]
+        count = known["in_area"]
+        assert low == pytest.approx(chi2.ppf(0.025, 2 * count) / 2 / area if count else 0)
+        assert high == pytest.approx(chi2.ppf(0.975, 2 * count + 2) / 2 / area)
+        assert row["area_source"]
+
+
+CELLS = np.zeros((9, 13), bool)
+CELLS[2:7, 3:11] = True
+CELLS[4, 5] = False
+STAIRS = [(10.0, 20.0), (10.0, 60.0), (40.0, 60.0), (40.0, 100.0), (80.0, 100.0), (80.0, 20.0)]
+
+
+def test_a_region(project: Project) -> None:
+    painted, rows = Painted(), findings(project)
+    scan(project, painted, Region(10, 20, 70, 90), [ACP, AOP, AFP])
+    assert_same(project, painted, rows)
+    assert project_statistics(project)["slides"][0]["area_source"] == "run 1 in a region"
+
+
+def test_a_mask_whose_resin_is_no_area(project: Project) -> None:
+    painted, rows = Painted(), findings(project)
+    scan(project, painted, Region(0, 0, *SHAPE), [ACP, AOP, AFP], cells=CELLS)
+    assert_same(project, painted, rows)
+    slide = project_statistics(project)["slides"][0]
+    assert slide["area_source"] == "run 1 within the scan mask"
+    assert slide["masked_share"] == pytest.approx(1 - CELLS.mean())
+
+
+def test_two_runs_that_overlap_and_two_models_with_other_classes(project: Project) -> None:
+    painted, rows = Painted(), findings(project)
+    scan(project, painted, Region(0, 0, 60, 80), [ACP, AOP])
+    scan(project, painted, Region(30, 40, 90, 130), [AOP, AFP], cells=CELLS)
+    assert_same(project, painted, rows)
+    sources = {row["code"]: row["area_source"] for row in project_statistics(project)["slides"][0]["classes"]}
+    assert sources["ACP"] == "run 1 in a region"
+    assert sources["AOP"] == "run 1 in a region; run 2 in a region within the scan mask"
+
+
+def test_damaged_tiles_and_tiles_that_are_not_done(project: Project) -> None:
+    painted, rows = Painted(), findings(project)
+    scan(project, painted, Region(5, 5, 90, 130), [ACP, AOP, AFP], damaged=[0, 7])
+    assert_same(project, painted, rows)
+    scan(project, painted, Region(0, 0, 60, 60), [ACP], undone=[3, 4, 5], cells=CELLS)
+    assert_same(project, painted, rows)
+    acp = project_statistics(project)["slides"][0]["classes"][0]["area_source"]
+    assert "2 of" in acp and "could not be read" in acp and "not done yet" in acp
+
+
+def test_a_declared_area_alone_and_beside_a_run(project: Project) -> None:
+    painted, rows = Painted(), findings(project)
+    area = project.areas.declare(project.slides[0].id, STAIRS, [ACP, AOP])
+    painted.add(within(STAIRS) > 0, [ACP, AOP])
+    assert_same(project, painted, rows)
+    scan(project, painted, Region(0, 0, 50, 130), [AOP, AFP], damaged=[2])
+    assert_same(project, painted, rows)
+    source = project_statistics(project)["slides"][0]["classes"][0]["area_source"]
+    assert source == f"declared by {area.user} {area.declared[:10]}"
+
+
+def test_a_slanted_polygon_to_a_hundredth_of_a_pixel(project: Project) -> None:
+    corners = [(12.3, 18.9), (30.0, 110.5), (150.0, 60.25), (60.0, -20.0)]  # it reaches beyond the slide
+    project.areas.declare(project.slides[0].id, corners, [ACP])
+    exact = within(corners, per_px=40).sum()
+    found = project_statistics(project)["slides"][0]["classes"][0]
+    assert found["area_mm2"] == pytest.approx(exact * PX_MM2, rel=1e-4)
+
+
+def test_what_does_not_count(project: Project) -> None:
+    painted, drawn = Painted(), findings(project)
+    run = scan(project, painted, Region(0, 0, 60, 80), [ACP, AOP, AFP])
+    found = findings(project, seed=6, run=run)
+    hidden = scan(project, painted, Region(40, 0, 90, 130), [ACP], shown=False)
+    findings(project, seed=7, run=hidden)
+    assert_same(project, painted, np.concatenate([drawn, found]))
+    project.inclusion.set_limit(0.5)
+    sure = found[(found["confidence"] >= 0.5) | (found["state"] != ReviewState.UNREVIEWED)]
+    assert 0 < len(sure) < len(found)
+    assert_same(project, painted, np.concatenate([drawn, sure]))
+    project.filters.set(BoxFilter(text="nowhere", class_ids=frozenset({ACP}), min_confidence=0.9))
+    assert_same(project, painted, np.concatenate([drawn, sure]))
+    project.history.undo()
+    assert_same(project, painted, np.concatenate([drawn, found]))
+
+
+def test_a_class_that_was_merged(project: Project) -> None:
+    painted, rows = Painted(), findings(project)
+    scan(project, painted, Region(0, 0, 60, 80), [ACP, AOP])
+    project.areas.declare(project.slides[0].id, STAIRS, [ACP])
+    painted.add(within(STAIRS) > 0, [ACP])
+    project.classes.merge([ACP], into=AFP)
+    rows["class_id"][rows["class_id"] == ACP] = AFP
+    painted.of[AFP], painted.of[ACP] = painted.of[ACP], np.zeros(SHAPE, bool)
+    found = {row["code"]: row for row in project_statistics(project)["slides"][0]["classes"]}
+    assert "ACP" not in found
+    for number in (AOP, AFP):
+        known = expected(painted, rows, [number])
+        assert found[CODES[number]]["in_area"] == known["in_area"]
+        assert found[CODES[number]]["area_mm2"] == pytest.approx(known["area_px"] * PX_MM2)
+
+
+REGIONS = st.tuples(*(st.integers(0, limit) for limit in (HEIGHT, WIDTH, HEIGHT, WIDTH))).map(
+    lambda c: Region(min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]) + 1, max(c[1], c[3]) + 1).clip(SHAPE)
+).filter(lambda region: not region.empty)  # fmt: skip
+CLASS_LISTS = st.lists(st.sampled_from(list(CODES)), min_size=1, unique=True)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_whatever_was_scanned_and_declared(data: st.DataObject) -> None:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        with make(folder) as project:
+            painted, rows = Painted(), findings(project, seed=data.draw(st.integers(0, 99)))
+            for _ in range(data.draw(st.integers(0, 3), label="runs")):
+                cells = data.draw(st.none() | st.integers(0, 2**32 - 1).map(
+                    lambda seed: np.random.default_rng(seed).random((9, 13)) < 0.6))  # fmt: skip
+                tiles = st.lists(st.integers(0, 20), max_size=3)
+                scan(project, painted, data.draw(REGIONS), data.draw(CLASS_LISTS), cells=cells,
+                     damaged=data.draw(tiles), undone=data.draw(tiles), shown=data.draw(st.booleans()))  # fmt: skip
+            for _ in range(data.draw(st.integers(0, 2), label="areas")):
+                place, classes = data.draw(REGIONS), data.draw(CLASS_LISTS)
+                project.areas.declare(project.slides[0].id, place, classes)
+                pixels = np.zeros(SHAPE, bool)
+                pixels[place.y0 : place.y1, place.x0 : place.x1] = True
+                painted.add(pixels, classes)
+            found = project_statistics(project)["slides"][0]
+            if found["classes_of_all"] == list(CODES.values()):
+                assert_same(project, painted, rows)
+    finally:
+        shutil.rmtree(folder)
+
+
+# -- runs whose folders are damaged ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", ["folder", "journal.jsonl", "mask.json", "mask.png"])
+def test_a_run_whose_area_is_not_known_is_named_and_has_none(project: Project, harm: str) -> None:
+    painted, rows = Painted(), findings(project)
+    scan(project, painted, Region(0, 0, 40, 40), [ACP, AOP, AFP])
+    run = scan(project, Painted(), Region(0, 0, *SHAPE), [ACP], cells=CELLS)
+    slide = project.slides[0].id
+    assert slide_areas(project, slide).problems == ()
+    folder = project.runs.by_id(run).folder
+    if harm == "folder":
+        shutil.rmtree(folder)
+    elif harm == "journal.jsonl":
+        (folder / harm).unlink()
+    else:
+        (folder / harm).write_bytes(b"damaged")
+    assert_same(project, painted, rows)
+    (warning,) = project_statistics(project)["slides"][0]["warnings"]
+    assert f"Run {run} counts with no area" in warning
+    assert any(warning in line for line in statistics_lines(project_statistics(project)))
+
+
+def test_what_was_read_is_read_again_only_when_it_changed(project: Project) -> None:
+    slide = project.slides[0].id
+    run = project.runs.by_id(scan(project, Painted(), Region(0, 0, *SHAPE), [ACP], undone=[0]))
+    before = slide_areas(project, slide)
+    assert slide_areas(project, slide).coverage is before.coverage
+    writer = JournalWriter(run.folder)
+    writer.tile(0, np.zeros(0, CANDIDATE_DTYPE))
+    writer.close()
+    after = slide_areas(project, slide)
+    assert before.runs[0].missing_tiles == 1 and after.runs[0].missing_tiles == 0
+    assert after.coverage.of_class(ACP).size_px == HEIGHT * WIDTH
+
+
+# -- several slides and projects --------------------------------------------------------------------------------------
+
+
+def test_slides_are_pooled_only_where_the_same_classes_were_looked_for(tmp_path: Path) -> None:
+    with make(tmp_path, slides=3) as project:
+        painted = Painted()
+        for slide in (0, 1):
+            findings(project, seed=slide, slide=slide)
+            scan(project, painted, Region(0, 0, *SHAPE), list(CODES), slide=slide)
+        scan(project, painted, Region(0, 0, *SHAPE), [AFP], slide=2)
+        found = project_statistics(project)
+        total, slides = found["total"], found["slides"]
+        assert total["sections"] == 2 and total["without_area"] == ["S3"]
+        assert total["per_mm2"] == pytest.approx(
+            (slides[0]["in_area"] + slides[1]["in_area"]) / (2 * HEIGHT * WIDTH * PX_MM2)
+        )
+        of = {row["code"]: row for row in total["classes"]}
+        assert (of["AFP"]["sections"], of["ACP"]["sections"]) == (3, 2), "looked for on S3 and not found there"
+        assert of["AFP"]["area_mm2"] == pytest.approx(3 * HEIGHT * WIDTH * PX_MM2)
+        both = statistics_of([project, project])
+        assert len(both["slides"]) == 6 and both["total"]["kept"] == 2 * total["kept"]
+        assert both["total"]["per_mm2"] == pytest.approx(total["per_mm2"])
+        assert any(line.startswith("All slides") for line in statistics_lines(both))
+
+
+# -- command line -----------------------------------------------------------------------------------------------------
+
+
+def test_coverage_and_stats_on_the_command_line(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.classes.edit(ACP, name="=cmd()")
+    findings(project)
+    path = str(project.path)
+    project.close()
+
+    def told(*words: str) -> Any:
+        assert main([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert told("coverage", path)["slides"][0]["classes"] == []
+    outline = tmp_path / "outline.csv"
+    outline.write_text("x_px,y_px\n" + "".join(f"{x},{y}\n" for y, x in STAIRS))
+    first = told("coverage", path, "declare", "--polygon", str(outline), "--class", "ACP", "--class", "AOP")
+    assert first["area"] == 1 and first["step"]["title"] == "Declare an area of S1 complete for ACP, AOP"
+    told("coverage", path, "declare", "--region", "0,0,20,30", "--class", "AFP")
+    told("coverage", path, "declare", "--whole")
+    told("coverage", path, "remove", "3")
+    slide = told("coverage", path)["slides"][0]
+    assert [area["classes"] for area in slide["declared"]] == [["ACP", "AOP"], ["AFP"]]
+    assert slide["declared"][0]["outline"] == [[x, y] for y, x in STAIRS]
+    assert {row["code"]: row["area_mm2"] for row in slide["classes"]} == {
+        "ACP": pytest.approx((within(STAIRS) > 0).sum() * PX_MM2),
+        "AOP": pytest.approx((within(STAIRS) > 0).sum() * PX_MM2),
+        "AFP": pytest.approx(600 * PX_MM2),
+    }
+    assert main(["coverage", path]) == 0
+    assert "declared by" in capsys.readouterr().out
+    for wrong in (["declare"], ["declare", "--whole", "--class", "NONE"], ["remove", "9"]):
+        assert main(["coverage", path, *wrong]) == 2
+    capsys.readouterr()
+    assert main(["stats", path, "--csv", str(tmp_path / "stats.csv")]) == 0
+    capsys.readouterr()
+    with (tmp_path / "stats.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    first_row = next(row for row in rows if row["class"] == "ACP")
+    assert first_row["name"] == "'=cmd()" and first_row["area_source"].startswith("declared by")
+    assert float(first_row["per_mm2_low"]) < float(first_row["per_mm2"]) < float(first_row["per_mm2_high"])
+    assert len(told("stats", path, path)["slides"]) == 2
+
+
+def test_outlines_out_of_files(tmp_path: Path) -> None:
+    file = tmp_path / "area.geojson"
+    polygon = {"type": "Polygon", "coordinates": [[[x, y] for y, x in STAIRS]]}
+    feature = {"type": "Feature", "geometry": polygon, "properties": {}}
+    for document in (polygon, feature, {"type": "FeatureCollection", "features": [feature]}):
+        file.write_text(json.dumps(document))
+        assert read_outline(file).tolist() == [list(point) for point in STAIRS]
+    for nonsense in (
+        "{}",
+        "[]",
+        "{",
+        '{"type": "Point", "coordinates": [1, 2]}',
+        json.dumps(polygon).replace("20.0", "null"),
+    ):
+        file.write_text(nonsense)
+        with pytest.raises(ExchangeError):
+            read_outline(file)
+    for name, text in (("a.csv", "x,y\n1,2\n"), ("b.csv", "x_px,y_px\n1,2\n"), ("c.csv", "x_px,y_px\n1,b\n")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ExchangeError):
+            read_outline(tmp_path / name)
+    with pytest.raises(ExchangeError):
+        read_outline(tmp_path / "none.csv")
+
+
+def test_statistics_are_written_where_they_can_be(project: Project, tmp_path: Path) -> None:
+    assert write_statistics_csv(tmp_path / "new" / "a.csv", project_statistics(project)).exists()
