@@ -38,6 +38,11 @@ def test_a_picture_becomes_the_mask_of_a_slide_and_comes_out_again(cell, picture
     told("mask", cell, "export", tmp_path / "drawn.png", "--slide", "S2", "--drawn")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "drawn.png")), LEFT)
     assert told("mask", cell, "export", tmp_path / "found.png", "--found")["mask"] == "found"
+    told("mask", cell, "set", picture, "--drawn")
+    assert [(row["slide"], row["kind"]) for row in told("mask", cell)] == [
+        ("S1", "changed"), ("S1", "drawn"), ("S2", "drawn"),
+    ]  # fmt: skip
+    told("mask", cell, "clear", "--drawn")
     assert told("mask", cell, "clear")["share"] is None
     assert [row["slide"] for row in told("mask", cell)] == ["S2"]
     assert told("mask", cell, "export", tmp_path / "found.png")["mask"] == "found"
