@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.files import atomic_path
+from microscope_qc.core.wording import things
 from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
 from microscope_qc.reports.crops import decoded
 from microscope_qc.reports.plots import QUIET, draw_positions, draw_sizes, legend_below, plain, style
@@ -60,8 +61,19 @@ def _first_page(content: ReportContent) -> Any:
         figure.text(x, 0.872, value, fontsize=16, weight="bold")
         figure.text(x, 0.856, words, fontsize=8, color=QUIET)
     y = 0.825
+    if total["per_mm2"] is None:
+        figure.text(0.07, y, plain(f"No density of all classes: {total['per_mm2_reason']}", 110))
+    else:
+        low, high = total["per_mm2_interval"]
+        area = f"on {total['area_mm2']:.3g} mm² of {things(total['sections'], 'slide')}"
+        figure.text(0.07, y, f"{density} per mm² ({low:.2f} to {high:.2f}, 95 %) {area}")
+    y -= 0.017
     for slide in content.slides[:8]:
-        figure.text(0.07, y, plain(f"{slide.name}: {slide.words}", 100))
+        known = slide.statistics
+        looked = known["area_source"] or "nothing scanned or declared complete"
+        if known["area_mm2"]:
+            looked += f" ({known['area_share']:.1%} of the slide)"
+        figure.text(0.07, y, plain(f"{slide.name}: {slide.words}; area from {looked}", 130))
         y -= 0.017
     for model in content.models[:6]:
         figure.text(0.07, y, plain(f"Found by {model.name} ({model.when}). {model.trained_on}", 100), color=QUIET)
@@ -78,15 +90,26 @@ def _class_tables(figure: Any, content: ReportContent, y: float) -> float:
     rows = [(row, slide.name if several else "") for slide in content.slides for row in slide.statistics["classes"]]
 
     def counts(row: dict[str, Any]) -> list[str]:
-        density = "–" if row["per_mm2"] is None else f"{row['per_mm2']:.2f}"
-        return [*(str(row["states"][word]) for word in ("unreviewed", "confirmed", "rejected")), density]
+        return [str(row["states"][word]) for word in ("unreviewed", "confirmed", "rejected")] + [str(row["kept"])]
 
-    y = _class_table(figure, ["Unrev.", "Conf.", "Rej.", "Per mm²"], [(*row, counts(row[0])) for row in rows], y)
+    y = _class_table(figure, ["Unrev.", "Conf.", "Rej.", "Kept"], [(*row, counts(row[0])) for row in rows], y)
+    heads = ["In area", "Per mm²", "95 % interval", "Area, mm²", "Of slide"]
+    y = _class_table(figure, heads, [(*row, _density_cells(row[0])) for row in rows], y - 0.03)
     for start in range(0, len(content.columns), PER_TABLE):
         columns = content.columns[start : start + PER_TABLE]
         cells = [(*row, [column.text(row[0]) for column in columns]) for row in rows]
         y = _class_table(figure, [column.head for column in columns], cells, y - 0.03)
     return y
+
+
+def _density_cells(row: dict[str, Any]) -> list[str]:
+    share = f"{row['area_share']:.1%}"
+    if row["per_mm2"] is None:
+        return [str(row["in_area"]), "–", "–", "–" if not row["area_mm2"] else f"{row['area_mm2']:.3g}", share]
+    low, high = row["per_mm2_interval"]
+    return [
+        str(row["in_area"]), f"{row['per_mm2']:.2f}", f"{low:.2f}–{high:.2f}", f"{row['area_mm2']:.3g}", share,
+    ]  # fmt: skip
 
 
 def _class_table(figure: Any, heads: list[str], rows: list[tuple[dict[str, Any], str, list[str]]], y: float) -> float:
