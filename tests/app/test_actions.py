@@ -24,7 +24,7 @@ pytestmark = pytest.mark.window
 BEFORE = Path(__file__).with_name("actions_0_1.tsv")
 """Every action of version 0.1: what users know by heart stays where it is; texts may become clearer."""
 
-SINCE = {"tool.area", "area.slide", "area.view", "view.areas"}
+SINCE = {"tool.area", "area.slide", "area.view", "view.areas", "areas.open"}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
@@ -40,7 +40,7 @@ LAYOUT = {
     "View/Theme": "system light dark",
     "Slide": "pixel_size info convert - next previous - remove",
     "Detect": "open",
-    "Review": "confirm reject unreview choose similar - next previous note Class - area slide view",
+    "Review": "confirm reject unreview choose similar - next previous note Class - area slide view - open",
     "Review/Class": "1 2 3 4 5 6 7 8 9 0",
     "SEM": "open",
     "Models": "list",

@@ -114,6 +114,7 @@ def take(project: Path, out: Path) -> None:
     studio.welcome(project)
     studio.open(project)
     studio.annotate()
+    studio.densities()
     studio.gallery()
     studio.sem()
     studio.review()
@@ -157,6 +158,30 @@ class Studio:
         self.window.workspaces.use("annotate")
         self._select_among(4, 11, zoom=0.6)
         self._shoot("annotate")
+
+    def densities(self) -> None:
+        """One area declared complete and another just being outlined; the densities of all classes below."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        window, user, canvas = self.window, self.user, self.window.canvas
+        window.resizeDocks([window.docks["gallery"]], [320], Qt.Orientation.Vertical)
+        panel = window.navigator.show_panel("areas")
+        window.navigator.trigger("tool.area")
+        self._still(window)
+        canvas.fit_slide()
+        height, width = self.session.slide.shape_px
+        corners = ((0.12, 0.09), (0.06, 0.42), (0.5, 0.52), (0.85, 0.36), (0.72, 0.04))
+        self.session.declaring.declare([(round(y * height), round(x * width)) for y, x in corners])
+        for y, x in ((0.3, 0.66), (0.24, 0.9), (0.62, 0.94)):
+            user.click_slide(y * height, x * width)
+        QTest.mouseMove(canvas.picture.native, user.point(0.74 * height, 0.7 * width))
+        user.wait_until(lambda: panel.up_to_date, "the densities")
+        self._shoot("densities")
+        for _ in range(2):  # the outline, then the tool
+            user.press(Qt.Key.Key_Escape)
+        window.navigator.trigger("edit.undo")
+        window.navigator.show_panel("gallery")
 
     def gallery(self) -> None:
         """The gallery alone, with larger crops."""

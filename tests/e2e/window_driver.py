@@ -270,6 +270,7 @@ def state_of(project: Project) -> dict[str, Any]:
             for slide in project.slides
             for mark in project.marks.of_slide(slide.id)
         ],
+        "areas": [[area.slide_id, area.outline.to_json(), sorted(area.class_ids)] for area in project.areas],
         "alignments": [[record.name, record.data] for record in project.registrations],
         "runs": [[run.id, run.state, run.found, run.shown] for run in project.runs],
         "history": [entry.title for entry in project.history.entries(500) if not entry.undone],

@@ -33,6 +33,7 @@ BUILT_IN = {
     "history": f"{_HERE}.history:PANEL",
     "gallery": f"{_HERE}.gallery:PANEL",
     "table": f"{_HERE}.table:PANEL",
+    "areas": f"{_HERE}.areas:PANEL",
     "jobs": f"{_HERE}.jobs:PANEL",
     "log": f"{_HERE}.log:PANEL",
 }

@@ -16,7 +16,7 @@ from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.wording import listed, plural
 from microscope_qc.ml.tiling import merge_settings
 from microscope_qc.project import Project
-from microscope_qc.project.records import AreaRecord, RunRecord
+from microscope_qc.project.records import AreaRecord, RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import JOURNAL_NAME, read_status, tiles_looked_at
 from microscope_qc.project.runs.mask_files import MASK_CARD_NAME, MASK_NAME, has_mask, read_mask
 from microscope_qc.project.runs.plan import EVERYTHING, PLAN_NAME
@@ -167,30 +167,55 @@ def _by_kind(runs: Sequence[ScannedRun], shape_px: tuple[int, int]) -> list[tupl
     return list(found.items())
 
 
-def slide_areas(project: Project, slide_id: int) -> SlideAreas:
-    """Read where the findings of a slide were looked for: by its shown runs, and where users say so.
+@dataclass(frozen=True, slots=True)
+class AreaSources:
+    """What a project knows of where the findings of a slide were looked for.
 
-    Folders are read again only when they changed.
+    Taken at once, so that another thread may read the folders of the runs (:func:`read_areas`).
+
+    Attributes
+    ----------
+    runs
+        The shown runs, oldest first, with the ids of the classes that their models know.
+    declared
+        Areas that users declared complete, oldest first.
     """
-    slide = project.slides.by_id(slide_id)
+
+    slide: SlideRecord
+    runs: tuple[tuple[RunRecord, frozenset[int]], ...]
+    declared: tuple[AreaRecord, ...]
+
+
+def area_sources(project: Project, slide_id: int) -> AreaSources:
+    """Take what the project knows; nothing is read from the disk."""
+    runs = [run for run in project.runs if run.slide_id == slide_id and run.shown]
+    known = tuple((run, frozenset(project.runs.classes_of(run.id).values())) for run in runs)
+    return AreaSources(project.slides.by_id(slide_id), known, tuple(project.areas.of(slide_id)))
+
+
+def slide_areas(project: Project, slide_id: int) -> SlideAreas:
+    """Read where the findings of a slide were looked for: by its shown runs, and where users say so."""
+    return read_areas(area_sources(project, slide_id))
+
+
+def read_areas(sources: AreaSources) -> SlideAreas:
+    """Read what the runs scanned; any thread may call this. Folders are read again only when they changed."""
+    shape_px, declared = sources.slide.shape_px, sources.declared
     runs: list[ScannedRun] = []
     problems: list[str] = []
-    for run in project.runs:
-        if run.slide_id != slide_id or not run.shown:
-            continue
+    for run, classes in sources.runs:
         try:
-            scanned = _scanned_run(run, frozenset(project.runs.classes_of(run.id).values()))
+            scanned = _scanned_run(run, classes)
         except ProjectError as error:
             problems.append(f"Run {run.id} counts with no area: {error.message}")
         else:
             if scanned is not None:
                 runs.append(scanned)
-    declared = tuple(project.areas.of(slide_id))
-    key = (slide.shape_px, tuple(run.scan for run in runs), declared)
+    key = (shape_px, tuple(run.scan for run in runs), declared)
     coverage = _COVERAGES.get(key)
     if coverage is None:
-        coverage = _keep(_COVERAGES, key, _coverage(slide.shape_px, runs, declared), most=8)
-    return SlideAreas(slide.shape_px, tuple(runs), declared, tuple(problems), coverage)
+        coverage = _keep(_COVERAGES, key, _coverage(shape_px, runs, declared), most=8)
+    return SlideAreas(shape_px, tuple(runs), declared, tuple(problems), coverage)
 
 
 def _scanned_run(run: RunRecord, classes: frozenset[int]) -> ScannedRun | None:

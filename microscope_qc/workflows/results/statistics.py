@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from microscope_qc.analysis.counts import pooled_density
 from microscope_qc.analysis.statistics import slide_statistics
+from microscope_qc.core.arrays import Rows
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.project import Project
-from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.wording import included_words
-from microscope_qc.workflows.detection.coverage import slide_areas
+from microscope_qc.workflows.detection.coverage import AreaSources, area_sources, read_areas
 from microscope_qc.workflows.detection.coverage_table import run_table
 
 
@@ -31,7 +33,7 @@ def project_statistics(project: Project) -> dict[str, Any]:
         slides on which the class was looked for, and the density of all classes over those on which each of
         ``classes_of_all`` was; ``without_area`` names the others.
     """
-    slides = [_slide(project, record) for record in project.slides]
+    slides = [slide_numbers(slide_findings(project, record.id)) for record in project.slides]
     words = included_words(project).removeprefix("included: ")
     return {"project": project.name, "included": words, "shown": words, "slides": slides, "total": _total(slides)}
 
@@ -50,11 +52,35 @@ def statistics_of(projects: Iterable[Project]) -> dict[str, Any]:
     return {"projects": heads, "slides": slides, "total": _total(slides)}
 
 
-def _slide(project: Project, record: SlideRecord) -> dict[str, Any]:
-    areas = slide_areas(project, record.id)
-    rows = project.boxes.rows(record.id)
-    found = slide_statistics(rows, project.classes, record.pixel_size_um, areas.coverage)
-    id_of = {cls.code: cls.id for cls in project.classes}
+@dataclass(frozen=True, slots=True, eq=False)
+class SlideFindings:
+    """What the numbers of a slide are worked out from.
+
+    Taken at once, so that another thread may work them out (:func:`slide_numbers`).
+
+    Attributes
+    ----------
+    rows
+        Rows of the findings that count, rejected ones too.
+    classes
+        All classes of the project.
+    """
+
+    sources: AreaSources
+    rows: Rows
+    classes: tuple[DefectClass, ...]
+
+
+def slide_findings(project: Project, slide_id: int) -> SlideFindings:
+    """Take what the numbers of a slide are worked out from; nothing is read from the disk."""
+    return SlideFindings(area_sources(project, slide_id), project.boxes.rows(slide_id), tuple(project.classes))
+
+
+def slide_numbers(known: SlideFindings) -> dict[str, Any]:
+    """Work out the statistics of one slide as :func:`project_statistics` has them; any thread may call this."""
+    record, classes, areas = known.sources.slide, known.classes, read_areas(known.sources)
+    found = slide_statistics(known.rows, classes, record.pixel_size_um, areas.coverage)
+    id_of = {cls.code: cls.id for cls in classes}
     for row in found["classes"]:
         row["area_source"] = areas.source([id_of[row["code"]]])
     return {
@@ -63,7 +89,7 @@ def _slide(project: Project, record: SlideRecord) -> dict[str, Any]:
         **found,
         "area_source": areas.source(areas.coverage.class_ids),
         "masked_share": areas.coverage.masked_share,
-        "runs": run_table(areas, record, {cls.id: cls.code for cls in project.classes}),
+        "runs": run_table(areas, record, {cls.id: cls.code for cls in classes}),
         "warnings": list(areas.problems),
     }
 
