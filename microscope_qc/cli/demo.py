@@ -35,12 +35,12 @@ def run_demo(args: argparse.Namespace) -> int:
     result = run(job, args)
     if args.json:
         print_json({
-            "slide": result.slide, "project": result.project, "findings": result.finds, "defects": result.defects,
+            "slide": result.slide, "project": result.project, "findings": result.findings, "defects": result.defects,
             "confidence": result.confidence, "precision": result.precision, "recall": result.recall,
             "chosen": result.chosen, "seconds": round(result.seconds, 2), "files": result.files,
         })  # fmt: skip
         return 0
-    print(f"{result.finds} findings on {result.slide} at confidence {result.confidence:.2f} and above;", end=" ")
+    print(f"{result.findings} findings on {result.slide} at confidence {result.confidence:.2f} and above;", end=" ")
     print(f"{result.defects} defects were drawn, in {duration_text(result.seconds)}.")
     print(f"precision {result.precision:.3f}")
     print(f"recall {result.recall:.3f}")

@@ -135,7 +135,7 @@ def _detect(args: argparse.Namespace) -> int:
         print_json({
             "run": result.run_id, "slide": slide.name, "model": args.model, "state": result.state,
             "tiles": result.tiles,
-            "damaged_tiles": result.damaged_tiles, "finds": result.finds, "shown": result.shown,
+            "damaged_tiles": result.damaged_tiles, "finds": result.findings, "shown": result.shown,
             "confidence": confidence, "seconds": round(result.seconds, 2),
             "seconds_before": round(result.seconds_before, 2), "share_skipped": result.share_skipped,
             "looks": _looks(look), "speed": _speed(result.status),
@@ -143,7 +143,7 @@ def _detect(args: argparse.Namespace) -> int:
         return 0
     print(
         f"{slide.name}: {result.shown} findings at confidence {confidence:g} and above, "
-        f"{result.finds} with the weaker ones"
+        f"{result.findings} with the weaker ones"
     )
     print(f"  run {result.run_id}, {result.tiles} tiles, {_time_words(result)}")
     _print_how(result, look)
@@ -176,7 +176,7 @@ def _batch(args: argparse.Namespace) -> int:
             "slides": [
                 {
                     "project": path, "slide": name, "run": result.run_id, "tiles": result.tiles,
-                    "finds": result.finds, "shown": result.shown, "damaged_tiles": result.damaged_tiles,
+                    "finds": result.findings, "shown": result.shown, "damaged_tiles": result.damaged_tiles,
                     "looks": _looks(look),
                 }
                 for (path, name, result), look in zip(done.slides, done.looks, strict=True)
@@ -222,7 +222,7 @@ def _print_batch(done: BatchResult) -> None:
 
     for (path, name, result), look in zip(done.slides, done.looks, strict=True):
         print(
-            f"{path.name}, {name}: {result.shown} findings, {result.finds} with the weaker ones; {result.tiles} tiles"
+            f"{path.name}, {name}: {result.shown} findings, {result.findings} with the weaker ones; {result.tiles} tiles"
         )
         _print_how(result, look)
         if result.damaged_tiles:

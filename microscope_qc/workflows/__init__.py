@@ -1,1 +1,1 @@
-"""Long tasks of a person, each a generator that the window, the command line and the tests drive alike."""
+"""Long tasks of a user, each a generator that window, command line and tests run in the same way."""

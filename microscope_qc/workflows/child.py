@@ -29,7 +29,7 @@ class CommandChild:
 
     def __init__(self, arguments: Sequence[str], *, name: str) -> None:
         environment = dict(os.environ, PYTHONIOENCODING="utf-8")
-        # waiting threads that spin would take CPU time from the window
+        # spinning threads would take CPU time from the window
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         group: dict[str, Any] = {}
         if sys.platform == "win32":
@@ -106,7 +106,7 @@ class CommandChild:
 
 
 class Child(CommandChild):
-    """The process that runs a model; it ends together with this one."""
+    """The process that runs a model; it ends when this one does."""
 
     def __init__(self, run_folder: Path) -> None:
         super().__init__(["worker", str(run_folder), "--parent", str(os.getpid())], name="detection")

@@ -1,4 +1,4 @@
-"""What leaves a project as a file: what an export is, and the registry of those that are not a format.
+"""Exports of a project: what an export is, and the registry of those that are not a format.
 
 The command line lists them in its help: nothing heavy is imported.
 """
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from microscope_qc.project import Project
 
 Need = Literal["project", "findings", "chosen", "marks", "travel list"]
-"""What must be there to be written: anything, findings, chosen findings, an alignment, or both of the last two."""
+"""What a project must have: nothing, findings, chosen findings, an alignment, or both of the last two."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """Which findings leave; an export takes some of these.
+    """Which findings are exported, and how; an export takes some of these options.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ class ExportOptions:
     stage: StageOptions = field(default_factory=StageOptions)
 
     def given(self) -> list[str]:
-        """Names of the options that are not as they are by themselves."""
+        """Names of the options that are not at their defaults."""
         plain = ExportOptions()
         return [item.name for item in fields(self) if getattr(self, item.name) != getattr(plain, item.name)]
 
     def only(self, names: Collection[str]) -> ExportOptions:
-        """Return these options without those of other names."""
+        """Return these options with all others at their defaults."""
         plain = ExportOptions()
         return replace(self, **{name: getattr(plain, name) for name in self.given() if name not in names})
 
@@ -87,7 +87,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One kind of file that leaves a project.
+    """One kind of file that a project can be exported to.
 
     An instance is registered in the group ``microscope_qc.exports`` under its name.
 
@@ -100,15 +100,15 @@ class Export:
     run
         Writes it: project (open for reading), path, options; see :meth:`write`.
     takes
-        Names of the options that it heeds.
+        Names of the options that it uses.
     needs
-        What must be there to be written.
+        What the project must have.
     is_folder
         Whether it writes a folder.
     also
         Further suffixes that a user may give.
     file_name
-        What the file is called when nothing else is said, without suffix; the name of the export where "".
+        Default name of the file, without suffix; "" takes the name of the export.
     """
 
     name: str
@@ -158,12 +158,12 @@ def _an_export(thing: object) -> Export:
     if unknown:
         raise ValueError(f"there is no option {unknown[0]}; there are {', '.join(sorted(known))}")
     if thing.needs not in get_args(Need):
-        raise ValueError(f"it needs {thing.needs!r}, which is none of {', '.join(get_args(Need))}")
+        raise ValueError(f"it needs {thing.needs!r}, which is not one of {', '.join(get_args(Need))}")
     return thing
 
 
 STAGE = "stage:"
-"""Before the name of a stage format: some are called as annotation formats are."""
+"""Before the name of a stage format: some have the name of an annotation format."""
 _HERE = "microscope_qc.workflows.results.exports"
 
 EXPORTS: Registry[Export] = Registry(
@@ -191,7 +191,7 @@ def export_names() -> list[str]:
 
 
 def everything() -> list[Export]:
-    """Every export there is: annotation formats, stage formats, and the others."""
+    """All exports: annotation formats, stage formats, and the others."""
     from microscope_qc.correlation.registry import STAGE_FORMATS
 
     positions = (f"{STAGE}{name}" for name, _ in STAGE_FORMATS.items())
@@ -237,7 +237,7 @@ def _of_format(known: AnnotationFormat) -> Export:
         where = done.files[0] if len(done.files) == 1 else f"{len(done.files)} files in {_folder(done.files) or path}"
         words = f"{things(done.boxes, 'box', 'boxes')} of {things(done.slides, 'slide')} written to {where}"
         facts = {"boxes": done.boxes, "slides": done.slides, "loses": done.loses}
-        return Written(done.files, words, f"The format has no place for {done.loses}." if done.loses else "", facts)
+        return Written(done.files, words, f"The format cannot hold {done.loses}." if done.loses else "", facts)
 
     return Export(
         known.name,

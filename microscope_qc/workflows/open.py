@@ -47,7 +47,7 @@ def project_for(
         return _open(place, program=program)
     if not place.exists():
         raise InputError(
-            f"There is no file {place}.", hint="Check the name; open a slide that was moved at its new place."
+            f"There is no file {place}.", hint="Check the name; open a slide that was moved from its new folder."
         )
     for folder in (place.parent, documents_folder()):
         for candidate in _names(folder, slide_stem(place)):
@@ -93,5 +93,5 @@ def _is_about(folder: Path, slide: Path) -> bool:
         records = list(project.slides)
     if not records or any(record.path == slide for record in records):
         return True
-    known = {record.fingerprint for record in records}  # the slide is read last: on a network that takes a while
+    known = {record.fingerprint for record in records}  # the slide is read last: on a network that is slow
     return any(scene.fingerprint in known for scene in read_facts(slide))

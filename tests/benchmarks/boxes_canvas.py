@@ -366,7 +366,7 @@ def take_pictures(app: Clock, ours: OurBoxes, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rows = some_boxes(100_000)
     rng = np.random.default_rng(5)
-    middle = rng.random((40, 2)) * rows["y1"].max()  # finds come in crowds
+    middle = rng.random((40, 2)) * rows["y1"].max()  # findings are clustered
     crowd = rng.random(len(rows)) < 0.5
     place = middle[rng.integers(0, 40, crowd.sum())] + rng.normal(0, 900, (crowd.sum(), 2))
     size = 6 + rng.random((2, len(rows))) ** 3 * 60

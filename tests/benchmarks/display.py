@@ -97,7 +97,7 @@ def main() -> None:
         y, x = rng.uniform(0, 1e5, count), rng.uniform(0, 1e5, count)
         rows = make_rows(count, class_id=rng.integers(1, 30, count), y0=y, y1=y + 9, x0=x, x1=x + 9)
         needed = paired(lambda r=rows: dots_image(r, {}, (100_000, 100_000), grid=(53, 72)))[0]
-        print(f"{f'{count} finds on the map':<34}{needed:>10.2f}   (above 20,000 not in the window's thread)")
+        print(f"{f'{count} findings on the map':<34}{needed:>10.2f}   (above 20,000 not in the window's thread)")
 
 
 if __name__ == "__main__":

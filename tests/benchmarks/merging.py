@@ -178,7 +178,7 @@ def quality(side: int, seeds: int, shifts: tuple[int, ...]) -> None:
                     )  # fmt: skip
                     counts[name][number] += int((merged["confidence"] >= card.confidence).sum())
     print(f"\n{seeds} drawn slides of {side} px, grid begun at {', '.join(str(-shift) for shift in shifts)} px")
-    print(f"{'strategy':<34} {'precision':>9} {'recall':>7} {'F1':>6} {'mAP50':>6}  finds for each grid")
+    print(f"{'strategy':<34} {'precision':>9} {'recall':>7} {'F1':>6} {'mAP50':>6}  findings for each grid")
     for name in strategies:
         reports = [tally.report(confidence=card.confidence, iou=0.5) for tally in tallies[name]]
         figures = [statistics.mean(report[key] for report in reports) for key in ("precision", "recall", "f1", "map50")]

@@ -161,7 +161,7 @@ def review_and_export(project_path: Path, out: Path, truth: Path) -> None:
         score = score_against_truth(project, slide.id, truth)
         limit = project.inclusion.current.confidence_limit
         print(
-            f"{len(project.boxes.rows(slide.id))} finds at confidence {limit:.2f} and above: "
+            f"{len(project.boxes.rows(slide.id))} findings at confidence {limit:.2f} and above: "
             f"precision {score['precision']:.3f}, recall {score['recall']:.3f}"
         )
         for code, row in sorted(score["classes"].items()):

@@ -114,7 +114,7 @@ def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(
         assert read_status(run.folder)["state"] == "finished"
     with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
         again = run_job(batch([path], model, client=client, device="cpu"))
-    assert again.slides[0][2].finds == len(expected), "a finished run is not repeated"
+    assert again.slides[0][2].findings == len(expected), "a finished run is not repeated"
 
 
 def test_who_cannot_be_reached_is_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

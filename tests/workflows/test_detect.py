@@ -61,7 +61,7 @@ def test_a_child_finds_and_a_killed_one_is_continued(project: Project, model: Pa
             result = stop.value
             break
     assert result.state == "finished" and result.tiles == 9 and steps[-1].done == 9
-    assert result.finds == project.runs.by_id(result.run_id).found == len(found(project)) > 10
+    assert result.findings == project.runs.by_id(result.run_id).found == len(found(project)) > 10
     assert project.inclusion.current.confidence_limit == pytest.approx(0.3)
     assert result.shown == len(project.boxes.rows(slide))
     assert {row["class_id"] for row in project.boxes.table(slide).rows} <= {c.id for c in project.classes}

@@ -65,14 +65,14 @@ def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: P
     found = dict(read_journal(run.folder)[0])
     assert len(found[0]) > 0 and all(len(found[tile]) == 0 for tile in range(1, 9))
     assert project.runs.by_id(other.id).state == "stopped" and len(project.runs) == 2
-    assert run_job(resume(project, run.id)).finds == result.finds, "a finished one is not done again"
+    assert run_job(resume(project, run.id)).findings == result.findings, "a finished run is not repeated"
 
 
 def test_a_run_killed_before_its_mask_was_written_gets_it_when_it_is_known(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model, mask=corner())
     for name in ("mask.json", "mask.png"):
         (run.folder / name).unlink()
-    with pytest.raises(ProjectError, match="not known any more"):
+    with pytest.raises(ProjectError, match="no longer known"):
         resume_run(project, run.id)
     assert prepare_run(project, project.slides[0].id, model, mask=corner()).id == run.id
     assert read_mask(run.folder).fingerprint == corner().fingerprint
@@ -81,7 +81,7 @@ def test_a_run_killed_before_its_mask_was_written_gets_it_when_it_is_known(proje
 def test_a_run_does_not_go_on_over_another_area_than_it_began_with(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model, mask=corner())
     write_mask(run.folder, corner(row=3))
-    with pytest.raises(ProjectError, match="not known any more"):
+    with pytest.raises(ProjectError, match="no longer known"):
         resume_run(project, run.id)
     (run.folder / "mask.png").write_bytes(b"no picture")
     with pytest.raises(ProjectError, match="damaged"):

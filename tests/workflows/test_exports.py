@@ -115,7 +115,7 @@ def test_those_of_other_packages_stand_beside_them(project, tmp_path, monkeypatc
     reasons = {problem.name: problem.reason for problem in own.problems}
     assert reasons.keys() == {"coco", "needy", "wrong"}
     assert reasons["coco"] == "coco is the name of an annotation format."
-    assert reasons["needy"].startswith("it needs 'a holiday', which is none of project, findings, chosen, ")
+    assert reasons["needy"].startswith("it needs 'a holiday', which is not one of project, findings, chosen, ")
     assert reasons["wrong"].startswith("there is no option colour; there are chosen_only, ")
     run_job(export_named("count").write(project, tmp_path / "n.txt"))
     assert (tmp_path / "n.txt").read_text() == "8"

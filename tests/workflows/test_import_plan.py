@@ -93,7 +93,7 @@ def test_a_write_that_fails_leaves_nothing_and_sets_the_project_free(
 def test_an_import_given_up_sets_the_project_free(project: Project, plan: ImportPlan) -> None:
     prepare(project, plan).command.give_up()
     project.classes.add("X")
-    with pytest.raises(InputError, match="changed meanwhile"):
+    with pytest.raises(InputError, match="changed in the meantime"):
         carry_out(project, plan)
 
 

@@ -201,7 +201,7 @@ def test_a_batch_goes_on_without_what_cannot_be_looked_at(
     assert main(["batch", str(place), "--model", str(model), "--device", "cpu", "--progress", "none"]) == 2
     said = capsys.readouterr()
     first, second, *_ = said.out.splitlines()
-    assert first == "p.mqc, S2: Looks only where the project's mask says: 33 % of the slide." and "finds" in second
+    assert first == "p.mqc, S2: Looks only where the project's mask says: 33 % of the slide." and "findings" in second
     assert said.err.startswith("p.mqc, S1: left out. The slide S1 is not at")
     (tmp_path / "S2.png").rename(tmp_path / "moved too.png")
     with pytest.raises(InputError, match="S1 is not at"):

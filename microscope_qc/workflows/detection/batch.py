@@ -1,7 +1,7 @@
 """Many slides, many machines: batches of tiles are computed by the workers of a dask cluster.
 
 The owner of a project plans its runs, hands out batches and keeps the journals; a worker only computes. A batch whose
-worker is lost is computed by another one. A run that was stopped is continued as any other.
+worker is lost is computed by another one. A stopped run can be continued like any other.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 BATCHES_AT_ONCE = 4
-"""Batches in one piece of work: enough for reading, computing and writing to go on beside each other."""
+"""Batches in one piece of work: enough for reading, computing and writing to overlap."""
 AHEAD = 2
 """Pieces of work handed out for each worker."""
 LOST_WORKERS = 20
-"""So many workers may be lost over one piece of work before it is given up."""
+"""Workers that may be lost over one piece of work before it is given up."""
 CONNECT_SECONDS = 10
 
 
@@ -43,7 +43,7 @@ class BatchFailed(MicroscopeQCError, RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A slide (or a whole project, where ``slide`` is empty) that was not looked at, and why."""
+    """A slide (or a whole project, where ``slide`` is empty) that was not scanned, and why."""
 
     project: Path
     slide: str
@@ -51,7 +51,7 @@ class LeftOut:
 
     @property
     def wanted(self) -> bool:
-        """Whether a person's mask says so."""
+        """Whether it was left out because of a mask of the user."""
         return isinstance(self.error, NothingToLookAt)
 
     @property
@@ -77,7 +77,7 @@ class BatchResult:
 
 @dataclass(slots=True)
 class _Run:
-    """A run under way."""
+    """A run in progress."""
 
     project: Project
     record: RunRecord
@@ -111,7 +111,7 @@ def batch(
 ) -> Job[BatchResult]:
     """Run a model over all slides of projects, on all workers of a cluster.
 
-    A project or slide that cannot be looked at is left out, and the others are done.
+    A project or slide that cannot be scanned is left out, and the others are done.
 
     Parameters
     ----------
@@ -164,7 +164,10 @@ def batch(
                     try:
                         look = chosen_look(project, slide, kind=kind) if mask is None else file_look(mask, slide)
                         result = yield from _one(own, project, slide.id, look, options, title=title, **at_once)
-                    except (InputError, SlideError) as error:  # of this slide; what is wrong with the model ends it all
+                    except (
+                        InputError,
+                        SlideError,
+                    ) as error:  # of this slide only; an error of the model ends the whole batch
                         done.left_out.append(LeftOut(project.path, slide.name, error))
                         continue
                     done.slides.append((project.path, slide.name, result))
@@ -175,12 +178,12 @@ def batch(
 
 
 def require_mask_for_each(projects: Sequence[Path | str], mask: Path) -> None:
-    """Refuse one picture for several slides: it would fit those of the same proportion and be wrong on all but one.
+    """Refuse one picture for several slides: it would fit all of the same proportion and be wrong on all but one.
 
     Raises
     ------
     InputError
-        When there are several slides and no folder of masks.
+        When there are several slides but no folder of masks.
     """
     count = 0
     for path in projects if not mask.is_dir() else ():
@@ -189,7 +192,7 @@ def require_mask_for_each(projects: Sequence[Path | str], mask: Path) -> None:
     if count > 1:
         raise InputError(
             f"{mask.name} is one mask, and there are {count} slides.",
-            hint="Name a folder that holds one mask for each slide, called as the slide.",
+            hint="Name a folder with one mask for each slide, with the slide's name.",
         )
 
 
@@ -223,7 +226,7 @@ def _connected(scheduler: str | None, workers: int | None) -> Any:
                 f"There is no dask scheduler at {scheduler} ({error}).",
                 hint="Start one with 'dask scheduler', or leave --scheduler out.",
             ) from error
-    # only this computer can reach it, and no page is served
+    # only this computer can reach it, and no web page is served
     with dask.config.set({"distributed.scheduler.allowed-failures": LOST_WORKERS}):
         cluster = distributed.LocalCluster(
             n_workers=workers or _graphics_cards() or 1, threads_per_worker=1, processes=True, host="127.0.0.1",
@@ -268,7 +271,7 @@ def _begin(project: Project, slide_id: int, title: str, **options: Any) -> Job[_
 
 
 def _compute(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]:
-    """Hand out the run's batches, take what comes back, until all is done."""
+    """Hand out the run's batches and collect results until all are done."""
     state = "failed"
     try:
         yield from _plan(run)
@@ -330,13 +333,13 @@ def _hand_out(client: Client, run: _Run, *, ahead: int, share: int) -> Job[None]
                 _take(run, future)
             _tell(run)
             assert run.intake is not None
-            found = len(run.intake.look())
-            note = f"{run.title}: {found} new finds" if found else run.title
-            left_out = run.status["tiles_skipped"]  # not looked at: they say nothing of the time left
+            found = len(run.intake.take_ready())
+            note = f"{run.title}: {found} new findings" if found else run.title
+            left_out = run.status["tiles_skipped"]  # not scanned: they say nothing about the time left
             yield Progress(len(run.writer.done) - left_out, run.total - left_out, "tiles", note)
     finally:
         for future in under_way:
-            with suppress(Exception):  # the cluster may be gone already, and nobody waits for this any more
+            with suppress(Exception):  # the cluster may be gone already, and nobody waits for this
                 future.cancel()
 
 
@@ -348,7 +351,7 @@ def _submit(client: Client, run: _Run, groups: list[list[int]], share: int) -> F
 
 
 def _finished(done: queue.Queue[Future]) -> Iterator[Future]:
-    """Those that are done, waiting a moment for the first."""
+    """Futures that are done, after waiting a moment for the first."""
     with suppress(queue.Empty):
         yield done.get(timeout=0.2)
         while True:
@@ -364,8 +367,8 @@ def _take(run: _Run, future: Future) -> None:
         raise
     except KilledWorker as error:
         raise BatchFailed(
-            "The workers were lost again and again over the same tiles.",
-            hint="Look at the workers' own output; what was found so far is kept.",
+            "The workers were lost repeatedly over the same tiles.",
+            hint="Check the workers' own output; what was found so far is kept.",
         ) from error
     except Exception as error:
         raise BatchFailed(
@@ -389,7 +392,7 @@ def _tell(run: _Run) -> None:
 
 
 def _in_all(run: _Run) -> dict[str, float]:
-    """What the workers did, and their shares of the time, in the time that passed here while they were at it."""
+    """Sums over the workers, with shares of the time that passed here while they worked."""
     if not run.sums.get("working_s"):
         return {}
     passed = time.monotonic() - run.handing_out

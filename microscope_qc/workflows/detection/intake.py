@@ -1,4 +1,4 @@
-"""The owner's side of a run: candidates from the journal become finds of the project, merged beside the window."""
+"""The owner's side of a run: candidates from the journal become findings of the project, merged in a thread."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Tile = tuple[int, np.ndarray]
 
 
 class RunIntake:
-    """Takes finds from a run's journal into the project.
+    """Takes findings from a run's journal into the project.
 
-    Only finds that no unfinished tile can change any more are taken, so that a run that is stopped and continued gives
-    exactly the finds of an undisturbed one. Finds that were taken in before are not taken twice, whatever became of
-    them since: the run knows how many there were, and the journal gives them in the same order again.
+    Only findings that no unfinished tile can still change are taken in, so that a run that is stopped and continued
+    gives exactly the findings of an uninterrupted one. Findings that were taken in before are not taken twice, even if
+    they were changed or deleted: the run knows how many there were, and the journal gives them in the same order.
 
-    Reading and merging happen in a thread of its own, writing to the project in the caller's.
+    Reading and merging run in a thread of their own, writing to the project in the caller's.
     """
 
     def __init__(self, project: Project, run: RunRecord) -> None:
@@ -54,11 +54,11 @@ class RunIntake:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being merged, and the last look found nothing new."""
+        """Whether nothing is being merged and the last step found nothing new."""
         return self._step is None
 
-    def look(self) -> np.ndarray:
-        """Take in what is merged by now, without waiting; return the ids of the new boxes."""
+    def take_ready(self) -> np.ndarray:
+        """Take in what is merged already, without waiting; return the ids of the new boxes."""
         if self._step is None:
             self._step = self._worker.submit(self._journal.step)
         if not self._step.done():
@@ -69,7 +69,7 @@ class RunIntake:
         return self._take(settled)
 
     def poll(self) -> np.ndarray:
-        """Take in everything that the child has written by now; return the ids of the new boxes."""
+        """Take in everything that the child has written so far; return the ids of the new boxes."""
         taken = []
         while True:
             step = self._step or self._worker.submit(self._journal.step)
@@ -83,7 +83,7 @@ class RunIntake:
         """Take in the rest and store how the run ended: "finished", "stopped" or "failed"."""
         try:
             self.poll()
-            self.poll()  # a step that was under way may have begun before the last line was written
+            self.poll()  # a running step may have begun before the last line was written
         finally:
             self._worker.shutdown()
         return self._project.runs.finish(self._run.id, state)
@@ -99,7 +99,7 @@ class RunIntake:
         return self._project.runs.add_findings(self._run.id, rows)
 
     def _class_ids(self, plan: RunPlan) -> np.ndarray:
-        # a label that has a class keeps it, whatever that is called now
+        # a label keeps its class, even if that was renamed
         class_of = self._project.runs.classes_of(self._run.id)
         known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
         named = zip(plan.classes, plan.class_names or plan.classes, strict=True)
@@ -115,7 +115,7 @@ class RunIntake:
         return np.array([class_of[label] for label in range(len(plan.classes))], np.int32)
 
     def _suggest_confidence(self, plan: RunPlan) -> None:
-        # the model's threshold is taken over as long as the user has not moved away from the last suggestion
+        # the model's threshold is used unless the user has changed the limit since the last suggestion
         project = self._project
         suggested = plan.confidence
         if abs(project.inclusion.current.confidence_limit - float(project.settings.get(_CONFIDENCE_KEY, 0.0))) < 1e-6:
@@ -125,9 +125,9 @@ class RunIntake:
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """What one step gave: finds that are final, tiles that are done, and whether there was anything new at all.
+    """Result of one step: final findings, tiles that are done, and whether there was anything new.
 
-    ``left_out`` are those of the tiles that were not looked at.
+    ``left_out`` are those of the tiles that were not scanned.
     """
 
     found: np.ndarray
@@ -137,11 +137,11 @@ class _Settled:
 
 
 class _JournalMerger:
-    """Reads a journal on from where it was and merges it; one step at a time, in any thread."""
+    """Reads and merges a journal step by step, each from where the last one ended, in any thread."""
 
     def __init__(self, folder: Path, plan: RunPlan, *, classes: int, taken: int, chosen: bool = False) -> None:
         self._folder, self._classes, self._taken = folder, classes, taken
-        # a tile reaches beyond what a user chose; what the program itself leaves out is empty anyway
+        # a tile extends beyond the area a user chose; what the program itself leaves out is empty anyway
         self._area: AreaMask | None = read_mask(folder) if chosen else None
         self.grid = plan.grid()
         self._settings = merge_settings(plan.scale)
@@ -164,11 +164,11 @@ class _JournalMerger:
         return _Settled(found, {tile for tile, _ in new}, left_out, bool(tiles))
 
     def _skip_taken(self) -> tuple[list[Tile], list[Tile]]:
-        """Tiles whose finds were taken in before, and those after them."""
+        """Tiles whose findings were taken in before, and those after them."""
         tiles, self._offset = read_journal(self._folder)
         tiles = self._proper(tiles)
         low, high = 0, len(tiles)
-        while low < high:  # finds only grow with the journal: the shortest part that gives as many as were taken
+        while low < high:  # findings only increase with the journal: find the shortest part with as many as were taken
             middle = (low + high) // 2
             if self._settled_after(tiles[:middle])[1] < self._taken:
                 low = middle + 1
@@ -177,7 +177,7 @@ class _JournalMerger:
         self._merger, count = self._settled_after(tiles[:low])
         if count != self._taken:
             raise ModelError(
-                f"The journal of {self._folder.name} does not fit the finds in the project.",
+                f"The journal of {self._folder.name} does not fit the findings in the project.",
                 hint="Detect again with --fresh; the findings so far are kept.",
             )
         self._taken = 0
@@ -190,7 +190,7 @@ class _JournalMerger:
         return merger, len(self._settled(merger))
 
     def _settled(self, merger: SeamMerger) -> np.ndarray:
-        """Finds that are final, as far as they touch the area that was chosen."""
+        """Final findings that touch the area that was chosen."""
         found = merger.settled()
         return found if self._area is None or len(found) == 0 else found[self._area.touches(found)]
 

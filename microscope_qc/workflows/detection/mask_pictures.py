@@ -1,8 +1,8 @@
 """Scan masks as pictures of a whole slide: PNG or TIFF, where every value but 0 says to scan there.
 
-A picture in the slide's proportion is laid over the slide, each of its pixels becoming a cell of the mask: a place
-belongs to the pixel it falls on. Pictures written here also say how large their cells are, so that they come back as
-they went even where cells do not fill the slide exactly.
+A picture with the slide's proportions is laid over the slide, and each of its pixels becomes a cell of the mask.
+Pictures written here also say how large their cells are, so that they are read back unchanged even where cells do not
+fill the slide exactly.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".png", ".tif", ".tiff")
-_FORMATS = ("PNG", "TIFF")  # what loses nothing: nothing would be 0 around the edges in a JPEG
+_FORMATS = ("PNG", "TIFF")  # lossless: in a JPEG hardly anything would be exactly 0 near edges
 _FRAME = "microscope-qc mask"
-_HINT = "Save it as PNG or TIFF in the slide's proportion, with 0 where nothing is to be scanned."
+_HINT = "Save it as PNG or TIFF with the slide's proportions, with 0 where nothing is to be scanned."
 
 
 def read_mask_picture(path: Path | str, shape_px: tuple[int, int]) -> AreaMask:
@@ -41,17 +41,17 @@ def read_mask_picture(path: Path | str, shape_px: tuple[int, int]) -> AreaMask:
     Raises
     ------
     InputError
-        When it is not such a picture, has another proportion than the slide or more pixels, or is 0 everywhere.
+        When it is not such a picture, has other proportions or more pixels than the slide, or is 0 everywhere.
     """
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is looked at here
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is checked here
             with Image.open(path, formats=_FORMATS) as picture:
                 _check(path, picture, shape_px)
-                look, frame = _looked(picture), _frame(picture, shape_px)
+                look, frame = _to_scan(picture), _frame(picture, shape_px)
     except UnidentifiedImageError as error:
         raise InputError(f"{path.name} is not a PNG or TIFF picture.", hint=_HINT) from error
     except FileNotFoundError as error:
@@ -74,7 +74,7 @@ def _check(path: Path, picture: Image, shape_px: tuple[int, int]) -> None:
             f"The mask {path.name} has {width} x {height} pixels; at most {MOST_CELLS} are read.", hint=_HINT
         )
     if getattr(picture, "n_frames", 1) > 1:
-        raise InputError(f"{path.name} holds {getattr(picture, 'n_frames', 1)} pictures.", hint="Save one alone.")
+        raise InputError(f"{path.name} holds {getattr(picture, 'n_frames', 1)} pictures.", hint="Save a single one.")
     if width > shape_px[1] or height > shape_px[0]:
         raise InputError(
             f"The mask {path.name} has {width} x {height} pixels, more than the slide ({shape_px[1]} x {shape_px[0]}).",
@@ -84,14 +84,14 @@ def _check(path: Path, picture: Image, shape_px: tuple[int, int]) -> None:
     wanted_height, wanted_width = width * shape_px[0] / shape_px[1], height * shape_px[1] / shape_px[0]
     if abs(height - wanted_height) > 1 and abs(width - wanted_width) > 1:
         raise InputError(
-            f"The mask {path.name} ({width} x {height} pixels) has another proportion than the slide "
+            f"The mask {path.name} ({width} x {height} pixels) has other proportions than the slide "
             f"({shape_px[1]} x {shape_px[0]}).",
             hint=f"At this width it would be {max(1, round(wanted_height))} pixels high.",
         )
 
 
-def _looked(picture: Image) -> Flags:
-    """Where a picture has any value but 0; what is transparent counts as 0."""
+def _to_scan(picture: Image) -> Flags:
+    """Where a picture is not 0; transparent pixels count as 0."""
     if picture.mode == "P" or picture.mode.startswith("PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
     elif picture.mode not in ("1", "L", "LA", "I", "F", "RGB", "RGBA") and not picture.mode.startswith("I;16"):
@@ -106,7 +106,7 @@ def _looked(picture: Image) -> Flags:
 
 
 def _frame(picture: Image, shape_px: tuple[int, int]) -> tuple[float, float] | None:
-    """Size of a cell as this program wrote it into the picture, where it fits; a picture that was resized says none."""
+    """Size of a cell as this program wrote it into the picture, where it fits; a resized picture has none."""
     try:
         card = json.loads(picture.info[_FRAME])
         region, cell = read_frame(card, (picture.height, picture.width))
@@ -118,8 +118,8 @@ def _frame(picture: Image, shape_px: tuple[int, int]) -> tuple[float, float] | N
 def write_mask_picture(path: Path | str, mask: AreaMask | None, shape_px: tuple[int, int]) -> AreaMask:
     """Write a mask as a PNG of the whole slide, one pixel for each cell: 255 to scan, 0 not to.
 
-    A mask of a part of the slide, or of cells that do not begin at its corner, is taken where the middles of the
-    picture's pixels lie; outside of its part nothing is to be scanned.
+    A mask of a part of the slide, or of cells that do not begin at its corner, is sampled at the centres of the
+    picture's pixels; outside its part nothing is to be scanned.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def write_mask_picture(path: Path | str, mask: AreaMask | None, shape_px: tuple[
     Returns
     -------
     AreaMask
-        What the picture says.
+        The mask as the picture holds it.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def write_mask_picture(path: Path | str, mask: AreaMask | None, shape_px: tuple[
 
     path = Path(path)
     if path.suffix.lower() != ".png":
-        raise InputError(f"A mask is written as PNG, not as {path.name}.", hint="End its name with .png.")
+        raise InputError(f"A mask is written as PNG, not as {path.name}.", hint="Let its name end with .png.")
     whole = open_mask(shape_px, look=True) if mask is None else _over_slide(mask, shape_px)
     info = PngImagePlugin.PngInfo()
     info.add_text(_FRAME, json.dumps({"region": [0, 0, *shape_px], "cell_px": whole.cell_px}))
@@ -179,4 +179,4 @@ def picture_for(place: Path | str, slide_name: str) -> Path:
     for suffix in SUFFIXES if Path(slide_name).name == slide_name else ():
         if (place / f"{slide_name}{suffix}").is_file():
             return place / f"{slide_name}{suffix}"
-    raise InputError(f"{place} holds no mask for {slide_name}.", hint=f"Its name would be {slide_name}.png or .tif.")
+    raise InputError(f"{place} holds no mask for {slide_name}.", hint=f"Its name must be {slide_name}.png or .tif.")

@@ -1,4 +1,4 @@
-"""Scan masks of a project's slides: which there are, into a picture, and from one."""
+"""Scan masks of a project's slides: reading, storing, and computing them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def stored_mask(project: Project, slide: SlideRecord, kind: str) -> AreaMask | N
 
 
 def store_mask(project: Project, slide: SlideRecord, kind: str, mask: AreaMask | None) -> None:
-    """Keep another mask of a kind for a slide, or none; like other settings it is no part of undo."""
+    """Replace or remove a mask of a slide; like other settings it is not part of undo."""
     masks, _ = stored_masks(project, slide)
     project.settings.set(area_setting(slide.id), masks_to_dict({**masks, kind: mask}))
 
 
 def run_mask(run: RunRecord) -> AreaMask | None:
-    """Return the mask of a detection, over the part of the slide it was about.
+    """Return the mask of a detection, over the part of the slide that it covered.
 
     Returns
     -------
@@ -46,13 +46,13 @@ def run_mask(run: RunRecord) -> AreaMask | None:
     Raises
     ------
     InputError
-        When it ended before it was settled where to scan.
+        When it ended before its scan area was settled.
     ProjectError
         When the mask is damaged.
     """
     if not has_mask(run.folder):
         hint = "Continue it first, or choose another."
-        raise InputError(f"Run {run.id} ended before it was settled where it scans.", hint=hint)
+        raise InputError(f"Run {run.id} ended before its scan area was settled.", hint=hint)
     mask, region = read_mask(run.folder), run.plan.region
     if mask is None and region is not None:
         import numpy as np
@@ -62,17 +62,17 @@ def run_mask(run: RunRecord) -> AreaMask | None:
 
 
 def material_mask(mosaic: Mosaic, model: str | Path | None) -> Job[AreaMask | None]:
-    """Find where a slide shows material, as a detection does that is told nothing else.
+    """Find where a slide shows material, as a detection without a mask does.
 
     Parameters
     ----------
     model
-        Name or folder of the model of that detection; None stands for one that reads the slide's own pixels.
+        Name or folder of the model of that detection; None is one that reads the slide's own pixels.
 
     Returns
     -------
     AreaMask or None
-        None where nothing is surely resin or empty: everything is scanned then.
+        None where nothing is clearly resin or empty: everything is scanned then.
     """
     from microscope_qc.ml.library import load_card, model_folder
     from microscope_qc.ml.tiling import slide_scale

@@ -1,4 +1,4 @@
-"""Where the slide and the model of a run lie now: projects, slides and models are moved and copied."""
+"""Where the slide and the model of a run are now: projects, slides and models are moved and copied."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from microscope_qc.project.runs.plan import RunPlan, SlidePlace
 
 
 def slide_of(project: Project, slide_id: int) -> SlideRecord:
-    """Return the slide where it lies now.
+    """Return a slide whose file exists.
 
     Raises
     ------
@@ -25,19 +25,19 @@ def slide_of(project: Project, slide_id: int) -> SlideRecord:
     slide = project.slides.by_id(slide_id)
     if slide.missing:
         raise InputError(
-            f"The slide {slide.name} is not at {slide.path} any more.",
+            f"The slide {slide.name} is no longer at {slide.path}.",
             hint="Put it back, or open the project in the window and say where it is.",
         )
     return slide
 
 
 def plan_now(project: Project, run: RunRecord) -> RunPlan:
-    """Return the plan of a run with the slide and the model where they lie now.
+    """Return the plan of a run with the present paths of slide and model.
 
     Raises
     ------
     InputError, ModelError
-        When one of them is gone, or the model's weights are other ones than when the run was begun.
+        When one of them is gone, or the model's weights have changed since the run began.
     """
     slide = slide_of(project, run.slide_id)
     then = run.plan.slide or SlidePlace(path=str(slide.path), scene=slide.scene)
@@ -46,7 +46,7 @@ def plan_now(project: Project, run: RunRecord) -> RunPlan:
 
 
 def _model_now(project: Project, run: RunRecord, *, slide_then: Path, slide_now: Path) -> str:
-    """Name or folder of a run's model: where it lay, else where it lies from the project or the slide as before."""
+    """Name or folder of a run's model: its old path, else the same path relative to the project or the slide."""
     plan, weights = run.plan, run.settings.get("weights")
     changed: ModelError | None = None
     for place in _places(plan, project.path, slide_then=slide_then, slide_now=slide_now):
@@ -58,7 +58,7 @@ def _model_now(project: Project, run: RunRecord, *, slide_then: Path, slide_now:
             return place
         changed = ModelError("The model was trained again since this detection began.", hint="Start a new detection.")
     raise changed or ModelError(
-        f"The model {plan.title} is not at {plan.model} any more.",
+        f"The model {plan.title} is no longer at {plan.model}.",
         hint="Put it back, or start a new detection with another model.",
     )
 
@@ -67,7 +67,9 @@ def _places(plan: RunPlan, project: Path, *, slide_then: Path, slide_now: Path) 
     places = [plan.model]
     if plan.model_relative:
         places.append(os.path.normpath(project / plan.model_relative))
-    if Path(plan.model).is_absolute() and slide_then != slide_now:  # runs of version 0.1 know no path from the project
+    if (
+        Path(plan.model).is_absolute() and slide_then != slide_now
+    ):  # runs of version 0.1 have no path relative to the project
         relative = relative_path(Path(plan.model), slide_then.parent)
         if relative:
             places.append(os.path.normpath(slide_now.parent / relative))
@@ -75,7 +77,7 @@ def _places(plan: RunPlan, project: Path, *, slide_then: Path, slide_now: Path) 
 
 
 def relative_path(path: Path, folder: Path) -> str:
-    """Path from a folder, with slashes; "" where there is none, as between two drives."""
+    """Path relative to a folder, with slashes; "" where there is none, as between two drives."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:
@@ -83,7 +85,7 @@ def relative_path(path: Path, folder: Path) -> str:
 
 
 def weights_fingerprint(model: Path) -> str:
-    """Tell the weights of a model folder from any others.
+    """Return a fingerprint of the weights in a model folder.
 
     Raises
     ------

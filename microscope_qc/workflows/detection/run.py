@@ -1,4 +1,4 @@
-"""Find defects: a child process reads the slide, the project's owner takes its finds in, live and after a crash."""
+"""Detection: a child process reads the slide, the project's owner takes in its findings, live and after a crash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 
 CANDIDATE_CONFIDENCE = 0.05
-"""Finds down to this confidence are kept; those below the project's confidence limit do not count."""
+"""Findings down to this confidence are kept; those below the project's confidence limit do not count."""
 
 _POLL_SECONDS = 0.2
 _ending: dict[Path, threading.Thread] = {}
@@ -37,17 +37,17 @@ _ending: dict[Path, threading.Thread] = {}
 
 @dataclass(frozen=True, slots=True)
 class DetectResult:
-    """What a detection did.
+    """Result of a detection.
 
-    ``finds`` counts all finds of the run, ``shown`` those of them that count; ``seconds`` is what this took,
-    ``seconds_before`` what the starts of the run before this one took; ``share_skipped`` is the share of tiles in resin
-    and empty area; ``status`` is what the child said last (speed, device, notes), see
+    ``findings`` counts all findings of the run, ``shown`` those of them that count; ``seconds`` is the time it took,
+    ``seconds_before`` the time of earlier starts of the run; ``share_skipped`` is the share of tiles in resin
+    and empty area; ``status`` is the child's last report (speed, device, notes), see
     :func:`microscope_qc.ml.engine.engine.run_model`.
     """
 
     run_id: int
     tiles: int
-    finds: int
+    findings: int
     seconds: float
     shown: int = 0
     damaged_tiles: int = 0
@@ -59,7 +59,7 @@ class DetectResult:
 
 @dataclass(frozen=True, slots=True)
 class ChildProgress(Progress):
-    """``told`` is what the child says: its pace and device, and what had to be changed."""
+    """``told`` is the child's message: its speed and device, and what had to be changed."""
 
     told: str = ""
 
@@ -79,7 +79,7 @@ def prepare_run(
     everything: bool = False,
     mask: AreaMask | None = None,
 ) -> RunRecord:
-    """Start a run, or take up the last one of the same settings where it stopped.
+    """Start a run, or continue the last one of the same settings where it stopped.
 
     Parameters
     ----------
@@ -88,22 +88,22 @@ def prepare_run(
     region
         Part of the slide in full-resolution pixels; the whole slide without it.
     fresh
-        Begin again; an older run of the same settings is switched off.
+        Start again; an older run of the same settings is switched off.
     everything
-        Look at resin and empty area too.
+        Scan resin and empty area too.
     mask
-        Look only here, instead of where the program sees material.
+        Scan only here, instead of where the program sees material.
 
     Returns
     -------
     RunRecord
-        Its state is "finished" when a run of the same settings has already done everything.
+        Its state is "finished" where a run of the same settings is complete already.
 
     Raises
     ------
     InputError
         When the slide was moved away or has no pixel size, the region lies outside it, or the mask belongs to a slide
-        of another size or leaves nothing to look at.
+        of another size or leaves nothing to scan.
     ModelError
         When the model cannot be used.
     """
@@ -138,7 +138,7 @@ def prepare_run(
     )
     same = [run for run in project.runs if run.slide_id == slide_id and run.settings == plan.settings]
     if same and not fresh:
-        return _taken_up(project, same[-1], mask)
+        return _continued(project, same[-1], mask)
     for run in same:
         project.runs.show(run.id, False)
     run = project.runs.start(slide_id, plan)
@@ -148,25 +148,25 @@ def prepare_run(
 
 
 def area_key(*, everything: bool = False, mask: AreaMask | None = None) -> str | None:
-    """How a run's plan names its scan area; None where the program tells material from resin."""
+    """Name of the scan area in a run's plan; None where the program distinguishes material from resin."""
     return mask.fingerprint if mask is not None else EVERYTHING if everything else None
 
 
 def resume_run(project: Project, run_id: int) -> RunRecord:
-    """Take up a certain run where it stopped, over the area and with the mask that it began with.
+    """Continue a certain run where it stopped, with the area and the mask that it began with.
 
     Raises
     ------
     InputError, ModelError
-        When its slide or its model is not there any more.
+        When its slide or its model no longer exists.
     ProjectError
-        When it cannot be known any more where it was to look.
+        When its scan area is no longer known.
     """
-    return _taken_up(project, project.runs.by_id(run_id), None)
+    return _continued(project, project.runs.by_id(run_id), None)
 
 
-def _taken_up(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRecord:
-    """A run that goes on, if it is not finished; ``mask`` is the one it began with, where that is known."""
+def _continued(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRecord:
+    """Continue a run that is not finished; ``mask`` is the one it began with, where that is known."""
     if run.state == "finished":
         return run
     plan = plan_now(project, run)
@@ -176,18 +176,18 @@ def _taken_up(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRec
             write_mask(run.folder, mask)
         kept = read_mask(run.folder)
         if kept is None or kept.fingerprint != area:
-            raise ProjectError("The scan area of this detection is not known any more.", hint="Start a new detection.")
-    write_plan(run.folder, plan)  # the child and other machines look for slide and model where this says
+            raise ProjectError("The scan area of this detection is no longer known.", hint="Start a new detection.")
+    write_plan(run.folder, plan)  # the child and other machines take the paths of slide and model from it
     return replace(project.runs.finish(run.id, "running"), plan=plan)
 
 
 def _check_mask(mask: AreaMask, slide: SlideRecord, grid: TileGrid) -> None:
     if mask.region.clip(slide.shape_px) != mask.region:
         raise InputError(
-            f"The area to look at was chosen on a slide of another size than {slide.name}.", hint="Choose it again."
+            f"The scan area was chosen on a slide of another size than {slide.name}.", hint="Choose it again."
         )
     if mask.tile_count(grid) == 0:
-        raise InputError("The chosen area leaves nothing to look at.", hint="Add at least one place.")
+        raise InputError("The chosen area leaves nothing to scan.", hint="Add at least one place.")
 
 
 def _pixel_size(slide: SlideRecord, card: ModelCard) -> tuple[float, float] | None:
@@ -224,14 +224,14 @@ def detect(
     """Find defects on a slide, or on a region of it; see :func:`prepare_run`.
 
     ``wait_s`` is how long a step waits for the child. With 0 no step waits, and closing the job does not wait for the
-    child's end either: for a window that steps the job between its own events.
+    child to end: for a window that runs the job between its own events.
 
-    When the job is closed the child is asked to end, its finds so far are kept, and the run is "stopped".
+    When the job is closed the child is asked to end, its findings so far are kept, and the run is "stopped".
 
     Raises
     ------
     DetectionFailed
-        When the child ended early, with the last sentence it said.
+        When the child ended early, with its last message.
     """
     started = time.monotonic()
     run = prepare_run(
@@ -241,7 +241,7 @@ def detect(
 
 
 def resume(project: Project, run_id: int, *, wait_s: float = _POLL_SECONDS) -> Job[DetectResult]:
-    """Go on with a certain run, whatever would be chosen for a new one; see :func:`resume_run` and :func:`detect`."""
+    """Continue a certain run, whatever its settings; see :func:`resume_run` and :func:`detect`."""
     started = time.monotonic()
     return (yield from _go_on(project, resume_run(project, run_id), started, wait_s))
 
@@ -255,7 +255,7 @@ def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> J
     try:
         intake = RunIntake(project, run)
         while run.folder in _ending and _ending[run.folder].is_alive():  # two writers would mix their lines
-            yield Progress(0, 0, "tiles", "waiting for the detection before to end")
+            yield Progress(0, 0, "tiles", "waiting for the previous detection to end")
         child = Child(run.folder)
         yield from _follow(child, intake, wait_s)
         state = "finished" if child.code == 0 and len(intake.tiles_done) >= intake.tiles_total else "failed"
@@ -275,7 +275,7 @@ def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> J
     if state != "finished":
         raise DetectionFailed(
             f"The detection ended early: {child.last_words}",
-            hint="What was found so far is kept; start it again to go on.",
+            hint="What was found so far is kept; start it again to continue.",
         )
     return result_of(project, run.id, started)
 
@@ -284,11 +284,11 @@ def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress
     computing = False
     while True:
         running = child.running
-        found = len(intake.poll() if wait_s > 0 else intake.look())
+        found = len(intake.poll() if wait_s > 0 else intake.take_ready())
         says = child.progress
         told = str(says.get("note") or "")
-        note = "; ".join(part for part in (f"{found} new finds" if found else "", told) if part)
-        # while the child loads, and of tiles that are left out at once, there is no pace to tell the time left from
+        note = "; ".join(part for part in (f"{found} new findings" if found else "", told) if part)
+        # no speed to estimate the time left from while the child loads, and from tiles that are left out at once
         computing = computing or not running or bool(says.get("total") and says.get("unit") != LOADING)
         left_out = len(intake.tiles_left_out)
         total = intake.tiles_total - left_out if computing else 0
@@ -300,9 +300,9 @@ def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress
 
 
 def result_of(project: Project, run_id: int, started: float, *, computed: bool = True) -> DetectResult:
-    """What a run did, from the project and the run's folder; ``started`` on the clock of ``time.monotonic``.
+    """Result of a run, from the project and the run's folder; ``started`` on the clock of ``time.monotonic``.
 
-    ``computed`` is False where the run was finished before and nothing was done.
+    ``computed`` is False where the run was finished before and nothing had to be done.
     """
     run = project.runs.by_id(run_id)
     status = read_status(run.folder)
@@ -312,7 +312,7 @@ def result_of(project: Project, run_id: int, started: float, *, computed: bool =
     return DetectResult(
         run_id=run_id,
         tiles=len(run.plan.grid()),
-        finds=len(rows),
+        findings=len(rows),
         seconds=time.monotonic() - started,
         shown=int(project.inclusion.current.mask(rows, rejected=True).sum()),
         damaged_tiles=len(read_tile_errors(run.folder)),

@@ -19,7 +19,7 @@ from microscope_qc.project import Project
 
 @dataclass(frozen=True, slots=True)
 class ExportSummary:
-    """What was written. ``loses`` says what the format has no place for, "" when nothing."""
+    """What was written. ``loses`` says what the format cannot hold, "" where it holds everything."""
 
     files: tuple[Path, ...]
     boxes: int
@@ -35,7 +35,7 @@ def selected_rows(
     chosen_only: bool = False,
     shown: bool = False,
 ) -> np.ndarray:
-    """Box rows of a slide that count, narrowed to review states, the chosen ones, and what the view filter shows."""
+    """Box rows of a slide that count, limited to review states, chosen ones, and what the view filter shows."""
     rows = project.boxes.rows(slide_id, shown=shown)
     if states is not None:
         rows = rows[np.isin(rows["state"], [int(state) for state in states])]
@@ -50,7 +50,7 @@ def make_document(
     chosen_only: bool = False,
     shown: bool = False,
 ) -> Document:
-    """Boxes of a project that count as a document, see :func:`selected_rows`; pictures have names of slide files."""
+    """Document of the boxes that count, see :func:`selected_rows`; its pictures have the names of slide files."""
     wanted = None if slide_ids is None else set(slide_ids)
     states = None if states is None else tuple(states)
     code_of = {cls.id: cls.code for cls in project.classes}

@@ -1,4 +1,4 @@
-"""Annotation files into a project, as one command that can be undone as a whole."""
+"""Import of annotation files into a project, as one command that can be undone as a whole."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ ClassMap = Mapping[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What was taken over, or would be in a dry run.
+    """What was imported, or would be in a dry run.
 
-    ``slides`` counts boxes by slide name, ``classes`` by class name in the file (what is left out by the map too),
-    ``mapped`` says the class code each of them gets ("" is left out), ``skipped`` counts boxes that cannot be used by
+    ``slides`` counts boxes by slide name, ``classes`` by class name in the file (also those the map leaves out),
+    ``mapped`` gives the class code of each of them ("" is left out), ``skipped`` counts boxes that cannot be used by
     reason, ``unmatched`` names pictures that belong to no slide with the reason. ``duplicates`` counts boxes that
-    coincide with one of the same class that is there already or came before in the file; they are taken in too unless
-    that was declined. ``outlines`` and ``attributes`` count boxes that bring some.
+    coincide with one of the same class in the project or earlier in the file; they are imported too unless that was
+    declined. ``outlines`` and ``attributes`` count boxes that have some.
     """
 
     format: str
@@ -57,9 +57,9 @@ class ImportSummary:
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """What an import would add, worked out to the last row; ``summary`` says it in numbers.
+    """What an import will add, row by row; ``summary`` gives the numbers.
 
-    ``rows``, ``attributes`` and ``outlines`` go by slide id; ``known_classes`` are those the rows rely on.
+    ``rows``, ``attributes`` and ``outlines`` are by slide id; ``known_classes`` are those that the rows rely on.
     """
 
     title: str
@@ -83,14 +83,14 @@ class PendingImport:
         self.command.write()
 
     def finish(self) -> ImportSummary:
-        """Let the project show it; what was taken in."""
+        """Let the project show it; return what was imported."""
         self.command.finish()
         return self.summary
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAnnotations:
-    """An annotation file as it was read: ``format`` is the name of its format."""
+    """The content of an annotation file; ``format`` is the name of its format."""
 
     path: Path
     format: str
@@ -107,19 +107,19 @@ def import_annotations(
     class_map: ClassMap | None = None,
     skip_duplicates: bool = False,
 ) -> Job[ImportSummary]:
-    """Read an annotation file or folder and add its boxes; classes the project lacks are made.
+    """Read an annotation file or folder and add its boxes; classes that the project lacks are added.
 
     Pictures are matched with slides by name; paths inside the files are never opened.
 
     Parameters
     ----------
     slide
-        Name of the slide all boxes belong to, when the file has one picture or does not name it.
+        Name of the slide of all boxes, where the file has one picture or does not name it.
     dry_run
-        Say what would happen and change nothing.
+        Return what would happen and change nothing.
     class_map
         Class name in the file -> code of the class its boxes get, one of the project's or a new one; None leaves them
-        out. What is not in it keeps its name.
+        out. Classes that are not in it keep their names.
     skip_duplicates
         Leave out boxes that coincide with one of the same class.
 
@@ -139,12 +139,12 @@ def import_annotations(
 
 
 def read_annotations(path: Path, *, sizes: dict[str, tuple[int, int]], format: str = "auto") -> ReadAnnotations:
-    """Read an annotation file or folder; touches no project, any thread may do it.
+    """Read an annotation file or folder; touches no project and may run in any thread.
 
     Parameters
     ----------
     sizes
-        Of the slides by name (:func:`slide_sizes`): some formats give shares of the picture.
+        Of the slides by name (:func:`slide_sizes`): some formats give positions as shares of the picture.
 
     Raises
     ------
@@ -178,9 +178,9 @@ def plan_import(
     class_map: ClassMap | None = None,
     skip_duplicates: bool = False,
 ) -> ImportPlan:
-    """Work out what taking in would do, and write nothing; parameters and errors as in :func:`import_annotations`.
+    """Work out what an import would do without writing; parameters and errors as in :func:`import_annotations`.
 
-    This is the slow part for many boxes. Another thread may do it on a project of its own, opened for reading.
+    This is the slow part for many boxes. It may run in another thread, on a project of its own, opened for reading.
     """
     path, document = read.path, read.document
     chosen = project.slides.named(slide) if slide is not None else None
@@ -241,7 +241,9 @@ def prepare(project: Project, plan: ImportPlan) -> PendingImport:
     """Make a planned import ready to be written; errors as in :func:`carry_out`."""
     slides = {record.id for record in project.slides}
     if plan.known_classes != tuple((cls.id, cls.code) for cls in project.classes) or not slides.issuperset(plan.rows):
-        raise InputError("The classes or slides of the project have changed meanwhile.", hint="Start the import again.")
+        raise InputError(
+            "The classes or slides of the project have changed in the meantime.", hint="Start the import again."
+        )
     command, ids_of = project.boxes.prepare(
         plan.rows, title=plan.title, classes=plan.new_classes, attributes=plan.attributes, outlines=plan.outlines
     )
@@ -270,14 +272,16 @@ def _map_classes(boxes: list[Box], mapped: Mapping[str, str | None], skipped: Co
 
 
 def _duplicates(boxes: list[Box], rows: np.ndarray, classes: Sequence[DefectClass]) -> np.ndarray:
-    """Boolean for each box: it lies where one of the same class is, or one before it."""
+    """Boolean for each box: whether it coincides with a box of the same class in the project or before it."""
     id_of = {cls.code: cls.id for cls in classes}
     codes = {code: -place for place, code in enumerate(dict.fromkeys(box.class_code for box in boxes), start=1)}
     mine = np.array(
         [(id_of.get(b.class_code, codes[b.class_code]), b.y0, b.x0, b.y1, b.x1) for b in boxes], float
     ).reshape(-1, 5)
     there = np.column_stack([rows["class_id"].astype(float), coordinates(rows)]) if len(rows) else np.empty((0, 5))
-    together = np.round(np.concatenate([there, mine]), 3)  # formats round: a thousandth of a pixel is the same place
+    together = np.round(
+        np.concatenate([there, mine]), 3
+    )  # formats round: positions within a thousandth of a pixel are the same
     _, first = np.unique(together, axis=0, return_index=True)
     again = np.ones(len(together), bool)
     again[first] = False
@@ -289,7 +293,7 @@ def _names_of(record: SlideRecord) -> set[str]:
 
 
 def slide_sizes(project: Project, slide: str | None = None) -> dict[str, tuple[int, int]]:
-    """Height and width in px of one slide or of all, by every name a label file may have."""
+    """Height and width in px of one slide or of all, by every name that a label file may have."""
     sizes: dict[str, tuple[int, int]] = {}
     for record in project.slides if slide is None else [project.slides.named(slide)]:
         for name in (record.name, record.path.name, record.path.stem, slide_stem(record.path)):
@@ -300,7 +304,7 @@ def slide_sizes(project: Project, slide: str | None = None) -> dict[str, tuple[i
 def match_pictures(
     document: Document, slides: Sequence[SlideRecord], chosen: SlideRecord | None
 ) -> tuple[dict[int, tuple[SlideRecord, list[Box]]], dict[str, str]]:
-    """Boxes by slide id, and the pictures that belong to no slide with the reason."""
+    """Boxes by slide id, and the pictures that belong to no slide, with the reason."""
     candidates: Sequence[SlideRecord] = [chosen] if chosen else slides
     matched: dict[int, tuple[SlideRecord, list[Box]]] = {}
     unmatched: dict[str, str] = {}
@@ -322,7 +326,7 @@ def match_pictures(
 
 
 def _fitting(image: ImageEntry, slides: Sequence[SlideRecord]) -> list[SlideRecord]:
-    """Slides of the picture's full name; else of its name without format; else without an upload's number before it."""
+    """Slides of the picture's full name, else of its name without suffix, else without the prefix of an upload."""
     stem = slide_stem(Path(image.name))
     for name in (image.name, stem, re.sub(r"^[0-9a-f]{8}-", "", stem)):
         exact = [
@@ -345,7 +349,7 @@ def _inside(boxes: list[Box], record: SlideRecord, skipped: Counter[str]) -> lis
 def _new_classes(
     document: Document, mapped: Mapping[str, str | None], used: set[str], project: Project
 ) -> list[DefectClass]:
-    """Classes of boxes that the project lacks, in the order of the file, with colours of their own."""
+    """Classes of boxes that the project lacks, in the order of the file, each with a colour of its own."""
     have = {cls.code for cls in project.classes}
     described = {cls.code: cls for cls in document.classes}
     colours = [cls.colour for cls in project.classes]
@@ -366,7 +370,7 @@ def _new_classes(
 def _rows(
     boxes_of: dict[int, list[Box]], classes: Sequence[DefectClass], new: list[DefectClass]
 ) -> dict[int, np.ndarray]:
-    """Box rows by slide id; new classes go by their negative place in ``new``."""
+    """Box rows by slide id; new classes have negative ids, -1 for the first of ``new``."""
     id_of = {cls.code: cls.id for cls in classes} | {cls.code: -place for place, cls in enumerate(new, start=1)}
     return {
         slide_id: make_rows(
@@ -392,5 +396,5 @@ def _nothing_matches(path: Path, unmatched: dict[str, str], project: Project) ->
     several = f" and {len(unmatched) - 1} more" if len(unmatched) > 1 else ""
     return ExchangeError(
         f"No picture of {path.name} belongs to a slide of {project.name}: {name}{several} ({reason}).",
-        hint=f"The slides are: {slides}. Name one with --slide if the file is about it.",
+        hint=f"The slides are: {slides}. Name one with --slide if the file belongs to it.",
     )

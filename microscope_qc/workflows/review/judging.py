@@ -1,4 +1,4 @@
-"""What a user says of findings: whether they are defects, of which class, and whether the SEM visits them.
+"""Judgements of findings: whether they are defects, of which class, and whether they are chosen for the SEM.
 
 Each call is one entry of the history.
 """
@@ -14,31 +14,31 @@ from microscope_qc.project import Project
 
 
 def confirm(project: Project, ids: np.ndarray) -> None:
-    """They are defects."""
+    """Confirm that findings are defects."""
     title = f"Confirm {_findings(ids)}"
     project.boxes.edit(ids, title=title, state=ReviewState.CONFIRMED, reason="")
 
 
 def reject(project: Project, ids: np.ndarray, reason: str) -> None:
-    """They are none, because of ``reason``."""
+    """Reject findings for a reason."""
     title = f"Reject {_findings(ids)}: {reason}"
     project.boxes.edit(ids, title=title, state=ReviewState.REJECTED, reason=reason)
 
 
 def unreview(project: Project, ids: np.ndarray) -> None:
-    """Take a judgement back."""
+    """Set findings back to unreviewed."""
     title = f"Back to unreviewed: {_findings(ids)}"
     project.boxes.edit(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
 
 
 def relabel(project: Project, ids: np.ndarray, class_id: int) -> None:
-    """Give another class."""
+    """Give findings another class."""
     title = f"Class {_findings(ids)} to {project.classes.by_id(class_id).code}"
     project.boxes.edit(ids, title=title, class_id=class_id)
 
 
 def choose(project: Project, ids: np.ndarray, chosen: bool) -> None:
-    """Put findings on the SEM travel list or take them off."""
+    """Put findings on the travel list of the SEM or take them off it."""
     title = f"{'Choose' if chosen else 'Leave out'} {_findings(ids)} for the SEM"
     project.boxes.edit(ids, title=title, chosen=chosen)
 
@@ -54,12 +54,12 @@ def delete(project: Project, ids: np.ndarray) -> None:
 
 
 def reject_reason(text: str) -> str:
-    """Return the reason that a user means by its words or its letter.
+    """Return the reason that a user gave in words or by its letter.
 
     Raises
     ------
     InputError
-        When it is none; the sentence lists them.
+        When it is not a reason; the message lists them.
     """
     said = text.strip().casefold()
     if said in REJECT_REASONS:

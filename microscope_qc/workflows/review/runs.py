@@ -1,4 +1,4 @@
-"""What hangs on a detection before it is deleted."""
+"""What would be lost with a detection, counted before it is deleted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from microscope_qc.project import Project
 
 @dataclass(frozen=True, slots=True)
 class RunFindings:
-    """How many findings of a run there are, and how many of them a user has judged, chosen or written a note on."""
+    """Number of findings of a run, and of those that a user has judged, chosen or written a note on."""
 
     count: int
     judged: int

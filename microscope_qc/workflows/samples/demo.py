@@ -38,7 +38,7 @@ class DemoResult:
 
     project: Path
     slide: str
-    finds: int
+    findings: int
     chosen: int
     defects: int
     precision: float
@@ -109,7 +109,7 @@ def demo(
         return DemoResult(
             project=project_path,
             slide=slide.name,
-            finds=len(rows),
+            findings=len(rows),
             chosen=int(rows["chosen"].sum()),
             defects=score["true_positives"] + score["missed"],
             precision=score["precision"] or 0.0,

@@ -39,7 +39,7 @@ class MarkRow:
 
 @dataclass(frozen=True, slots=True)
 class StageExport:
-    """What was written."""
+    """The written file and what it contains."""
 
     path: Path
     positions: int

@@ -88,7 +88,7 @@ def test_what_a_detection_says_of_its_pace_counts(qtbot: Any, dock: DetectDock, 
 
         yield Progress(9, 10, "tiles")  # most of it was resin
         project.runs.finish(run.id, "finished")
-        return SimpleNamespace(run_id=run.id, finds=0, seconds=1.0, status={"tiles_per_s": 2.5})
+        return SimpleNamespace(run_id=run.id, findings=0, seconds=1.0, status={"tiles_per_s": 2.5})
 
     fake.job = job  # type: ignore[method-assign]
     dock.start.click()

@@ -66,7 +66,7 @@ class FakeDetect:
                 tile += 1
                 yield Progress(min(tile, 9) if self.endless else tile, 10, "tiles")
             state = "finished"
-            return SimpleNamespace(run_id=run.id, tiles=10, finds=20, seconds=3.2)
+            return SimpleNamespace(run_id=run.id, tiles=10, findings=20, seconds=3.2)
         finally:
             self.closed += 1
             project.runs.finish(run.id, state)
@@ -236,7 +236,7 @@ def test_the_time_to_load_counts(qtbot: Any, dock: DetectDock, session: Any, fak
         project.runs.finish(run.id, "finished")
         last = {"seconds": 60.0, "starting_s": 21.0, "tiles": 70, "working_s": 35.0, "computed_s": 1, "waited_s": 1}
         status = {"tiles_per_s": 9.0, "starts": [{"seconds": 65.0, "starting_s": 4.0}, last]}
-        return SimpleNamespace(run_id=run.id, finds=3, seconds=60.0, seconds_before=65.0, status=status)
+        return SimpleNamespace(run_id=run.id, findings=3, seconds=60.0, seconds_before=65.0, status=status)
 
     fake.job = job  # type: ignore[method-assign]
     dock.start.click()

@@ -119,7 +119,7 @@ def test_a_broken_file_says_why(open_dialog: Any, tmp_path: Path) -> None:
 def test_a_plan_that_is_out_of_date_is_refused(open_dialog: Any, session: Any, tmp_path: Path) -> None:
     dialog = open_dialog(coco(tmp_path / "labels.json", [("S1.png", "Riss", [10, 10, 9, 9])]))
     session.project.classes.delete(session.classes[-1].id)
-    with pytest.raises(InputError, match="changed meanwhile"):
+    with pytest.raises(InputError, match="changed in the meantime"):
         carry_out(session.project, dialog.plan)
     assert len(session.table) == 12
 

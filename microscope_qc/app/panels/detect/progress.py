@@ -138,8 +138,8 @@ class DetectProgress(QWidget):
 
     def _on_done(self, result: Any) -> None:
         self._measure(result)
-        finds = getattr(result, "finds", None)
-        count = finds if isinstance(finds, int) else self.found
+        findings = getattr(result, "findings", None)
+        count = findings if isinstance(findings, int) else self.found
         taken = getattr(result, "seconds", None)
         time_text = f" in {duration_text(taken)}" if isinstance(taken, int | float) else ""
         before = getattr(result, "seconds_before", None)
