@@ -221,9 +221,7 @@ def _print_batch(done: BatchResult) -> None:
     from microscope_qc.core.wording import elapsed_text, plural
 
     for (path, name, result), look in zip(done.slides, done.looks, strict=True):
-        print(
-            f"{path.name}, {name}: {result.shown} findings, {result.findings} with the weaker ones; {result.tiles} tiles"
-        )
+        print(f"{path.name}, {name}: {result.shown} findings, {result.findings} with weaker ones; {result.tiles} tiles")
         _print_how(result, look)
         if result.damaged_tiles:
             print(f"  {result.damaged_tiles} tiles could not be read; see {path / 'runs' / str(result.run_id)}")

@@ -87,7 +87,7 @@ def test_progress_defaults_to_auto_and_a_wrong_value_is_bad_input(command, capsy
     assert "--progress" in capsys.readouterr().err
 
 
-def test_an_error_for_the_person_is_one_sentence_with_a_hint(command, capsys):
+def test_an_error_for_the_user_is_one_sentence_with_a_hint(command, capsys):
     command(raiser(SlideError("a.czi is truncated.", hint="Copy it again.")))
     assert main(["act"]) == 2
     captured = capsys.readouterr()
@@ -96,7 +96,7 @@ def test_an_error_for_the_person_is_one_sentence_with_a_hint(command, capsys):
 
 
 @pytest.mark.parametrize("error", [Cancelled(), KeyboardInterrupt()])
-def test_stopping_is_no_error(command, capsys, tmp_path, error):
+def test_stopping_is_not_an_error(command, capsys, tmp_path, error):
     command(raiser(error))
     assert main(["act"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
@@ -125,7 +125,7 @@ def test_a_fault_that_cannot_be_written_is_printed(command, capsys, tmp_path):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_the_persons_to_mend(command, capsys):
+def test_a_full_disk_is_an_error_for_the_user(command, capsys):
     command(raiser(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     assert main(["act"]) == 2
     assert "disk is full" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Slides that are converted in the tests, and how two pyramids are compared."""
+"""Slides that are converted in the tests, and a comparison of two pyramids."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def micrograph(shape: tuple[int, ...], *, dtype: str = "uint8", seed: int = 0) -
 
 
 def write_tiff(path: Path, pixels: np.ndarray, **more) -> Path:
-    """A tiled TIFF, packed with deflate."""
+    """A tiled TIFF, compressed with deflate."""
     more = {"tile": (256, 256), "compression": "zlib", "metadata": None, **more}
     tifffile.imwrite(path, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack", **more)
     return path
 
 
 def damage_tile(path: Path, index: int) -> None:
-    """Overwrite the packed bytes of one tile of a TIFF."""
+    """Overwrite the compressed bytes of one tile of a TIFF."""
     with tifffile.TiffFile(path) as file:
         offset, count = file.pages[0].dataoffsets[index], file.pages[0].databytecounts[index]
     with path.open("rb+") as file:
@@ -38,7 +38,7 @@ def damage_tile(path: Path, index: int) -> None:
 
 
 def mean_of_four(pixels: np.ndarray, level: int) -> np.ndarray:
-    """Independent of the program: the mean over 2 x 2 of (y, x), cut blocks over what there is of them."""
+    """Independent of the program: the mean over 2 x 2 of (y, x), at the edges over what is there."""
     height, width = pixels.shape
     rows, columns = np.arange(0, height, 2), np.arange(0, width, 2)
     wide = pixels.astype(object if pixels.dtype.itemsize == 8 and pixels.dtype.kind in "iu" else np.float64)
@@ -46,7 +46,7 @@ def mean_of_four(pixels: np.ndarray, level: int) -> np.ndarray:
     counts = np.outer(np.minimum(2, height - rows), np.minimum(2, width - columns))
     if pixels.dtype.kind == "f":
         return (sums / counts).astype(pixels.dtype)
-    # odd levels take a mean in the middle up, even ones down
+    # odd levels round half up, even ones down
     means = np.floor(sums / counts + 0.5) if level % 2 else np.ceil(sums / counts - 0.5)
     return means.astype(pixels.dtype)
 

@@ -1,6 +1,6 @@
-"""Starts workers that are killed: loads the program once, and forks a fresh one for every line on its input.
+"""Starts workers that are to be killed: loads the program once, and forks a new worker for every line of its input.
 
-Its input says which run; its output says the process number. Nothing has computed in here before, so a fork is whole.
+A line of input names the run, the answer is the process id. Nothing was computed in here, so that a fork is safe.
 """
 
 from __future__ import annotations

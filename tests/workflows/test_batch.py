@@ -52,7 +52,7 @@ def found(path: Path) -> list[tuple]:
 
 @pytest.fixture
 def quick_workers() -> Iterator[None]:
-    """Workers that begin as copies of a process in which everything is loaded, instead of each loading it anew."""
+    """Workers that begin as copies of a process in which everything is loaded, instead of each loading it again."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         yield
         return
@@ -66,7 +66,7 @@ def quick_workers() -> Iterator[None]:
 
 
 def kill_one_worker() -> int:
-    """Kill the youngest grandchild that computes; return how many there were."""
+    """Kill the youngest worker process; return how many there were."""
 
     def told(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
@@ -75,12 +75,12 @@ def kill_one_worker() -> int:
         process for process in psutil.Process().children(recursive=True)
         if "multiprocessing" in told(process) and "resource_tracker" not in told(process)
     ]  # fmt: skip
-    workers = [process for process in everybody if not process.children()]  # who has some only starts the others
+    workers = [process for process in everybody if not process.children()]  # one with children only starts the others
     workers[-1].kill()
     return len(workers)
 
 
-def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(
+def test_three_workers_find_what_one_process_finds_though_one_is_killed(
     model: Path, tmp_path: Path, quick_workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("microscope_qc.workflows.detection.batch.BATCHES_AT_ONCE", 1)
@@ -117,7 +117,9 @@ def test_three_workers_of_which_one_is_killed_find_what_one_process_finds(
     assert again.slides[0][2].findings == len(expected), "a finished run is not repeated"
 
 
-def test_who_cannot_be_reached_is_named(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_cannot_be_reached_is_named(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("microscope_qc.workflows.detection.batch.CONNECT_SECONDS", 0.2)
     with pytest.raises(InputError, match=r"no dask scheduler at tcp://127\.0\.0\.1:1"):
         run_job(batch([tmp_path], model, scheduler="tcp://127.0.0.1:1"))

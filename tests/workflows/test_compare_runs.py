@@ -25,14 +25,14 @@ from microscope_qc.workflows.detection.coverage import Looked, read_looked
 def add(
     project: Project, slide: int, *boxes: tuple[float, float, float, float, float], region: list[int] | None = None
 ) -> tuple[int, np.ndarray]:
-    """A run with finds y0, x0, y1, x1, confidence; its id and theirs."""
+    """A run with findings y0, x0, y1, x1, confidence; its id and theirs."""
     run = project.runs.start(slide, RunPlan(model="m", region=region))
     values = np.array(boxes, float)
     columns = {name: values[:, i] for i, name in enumerate(("y0", "x0", "y1", "x1", "confidence"))}
     return run.id, project.runs.add_findings(run.id, make_rows(len(values), class_id=project.classes[0].id, **columns))
 
 
-def test_finds_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
+def test_findings_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
     slide = project.slides[0].id
     first, a = add(
         project, slide, (0, 0, 20, 20, 0.9), (100, 100, 140, 140, 0.8), (200, 10, 220, 30, 0.1), (300, 0, 320, 20, 0.9)
@@ -46,7 +46,7 @@ def test_finds_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
         (300, 40, 320, 60, 0.9),
     )
     found = compare_runs(project, first, second, min_confidence=0.3)
-    assert found.both.tolist() == [[a[1], b[2]], [a[0], b[0]]], "the better overlap first, each find once"
+    assert found.both.tolist() == [[a[1], b[2]], [a[0], b[0]]], "the better overlap first, each finding once"
     assert found.only_first.tolist() == [a[3]] and found.only_second.tolist() == [b[1], b[3]]
     assert a[2] in compare_runs(project, first, second, min_confidence=0.0).only_first
     assert compare_runs(project, first, second, iou=0.99, min_confidence=0.3).both.shape == (0, 2)
@@ -60,7 +60,7 @@ def test_finds_of_two_runs_are_matched_once(project: Project, tmp_path) -> None:
         compare_runs(project, first, elsewhere)
 
 
-def test_a_judged_find_is_compared_whatever_its_confidence(project: Project) -> None:
+def test_a_judged_finding_is_compared_whatever_its_confidence(project: Project) -> None:
     slide = project.slides[0].id
     first, a = add(project, slide, (0, 0, 20, 20, 0.1), (100, 100, 140, 140, 0.1))
     second, b = add(project, slide, (0, 0, 20, 20, 0.9))
@@ -69,7 +69,7 @@ def test_a_judged_find_is_compared_whatever_its_confidence(project: Project) -> 
     assert found.both.tolist() == [[a[0], b[0]]] and len(found.only_first) == len(found.only_second) == 0
 
 
-def test_runs_are_compared_where_both_looked(project: Project) -> None:
+def test_runs_are_compared_where_both_scanned(project: Project) -> None:
     slide = project.slides[0].id
     first, a = add(project, slide, (0, 0, 20, 20, 0.9), (95, 40, 105, 50, 0.9), (200, 0, 220, 20, 0.9),
                    region=[0, 0, 400, 400])  # fmt: skip
@@ -89,7 +89,7 @@ def mask(*, rows: int, columns: int = 6, side: int = 600) -> AreaMask:
     return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
 
 
-def test_a_find_where_the_other_did_not_look_is_not_compared(project: Project) -> None:
+def test_a_finding_where_the_other_did_not_scan_is_not_compared(project: Project) -> None:
     slide = project.slides[0].id
     first, a = add(project, slide, (10, 10, 30, 30, 0.9), (90, 90, 130, 110, 0.9), (310, 10, 330, 30, 0.9),
                    (10, 410, 30, 430, 0.9), region=[0, 0, 600, 600])  # fmt: skip
@@ -102,16 +102,16 @@ def test_a_find_where_the_other_did_not_look_is_not_compared(project: Project) -
     assert found.only_second.tolist() == [b[2], b[3]] and found.beside_second.tolist() == []
     write_mask(project.runs.by_id(first).folder, mask(rows=1))
     found = compare_runs(project, first, second, min_confidence=0.0)
-    assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]], "a pair that reaches into both is one"
+    assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]], "a pair that extends into both is one"
     assert found.only_second.tolist() == [b[2]] and found.beside_second.tolist() == [b[3]]
-    # so is one of which one half ends just before the border
+    # so is a pair with one box that ends just before the border
     third, c = add(project, slide, (96, 410, 116, 430, 0.9), region=[0, 0, 600, 600])
     fourth, d = add(project, slide, (101, 410, 117, 430, 0.9), region=[0, 0, 600, 600])
     write_mask(project.runs.by_id(third).folder, mask(rows=1))
     assert compare_runs(project, third, fourth, min_confidence=0.0).both.tolist() == [[c[0], d[0]]]
 
 
-def test_a_find_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> None:
+def test_a_finding_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> None:
     slide = project.slides[0].id
     boxes = [(y + 40, x + 40, y + 60, x + 60, 0.9) for y in (0, 100, 200) for x in (0, 100, 200)]
     first, a = add(project, slide, *boxes, (10, 85, 30, 98, 0.9), region=[0, 0, 300, 300])
@@ -142,7 +142,7 @@ def test_a_find_in_a_tile_that_is_not_done_is_not_compared(project: Project) -> 
 
 
 @given(seed=st.integers(0, 10_000))
-def test_where_a_run_looked_is_looked_up_as_by_hand(seed: int) -> None:
+def test_what_a_run_scanned_agrees_with_testing_every_tile(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows, columns = (int(v) for v in rng.integers(1, 7, 2))
     side = float(rng.uniform(20, 90))
@@ -164,7 +164,7 @@ def test_where_a_run_looked_is_looked_up_as_by_hand(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000), counts=st.tuples(st.integers(0, 60), st.integers(0, 60)), iou=st.floats(0.05, 0.95))
-def test_matching_is_that_of_one_pair_at_a_time(seed: int, counts: tuple[int, int], iou: float) -> None:
+def test_matching_agrees_with_matching_one_pair_at_a_time(seed: int, counts: tuple[int, int], iou: float) -> None:
     rng = np.random.default_rng(seed)
     sides = []
     for count in counts:

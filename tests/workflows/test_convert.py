@@ -1,4 +1,4 @@
-"""Conversion: nothing is lost or left half-made, whatever the source, the disk or a second conversion do."""
+"""Conversion: nothing is lost or left incomplete, whatever happens to source, disk or a second conversion."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_level_is_the_mean_of_the_finer_one(tmp_path: Path, shape: tuple[i
     check_levels(out, np.moveaxis(pixels, 2, 0) if pixels.ndim == 3 else pixels[None])
 
 
-def test_yes_and_no_pixels_take_the_majority(tmp_path: Path) -> None:
+def test_binary_pixels_take_the_majority(tmp_path: Path) -> None:
     pixels = np.random.default_rng(3).random((1100, 700)) > 0.4
     job = write_ome_zarr(
         tmp_path / "a.ome.zarr",
@@ -77,7 +77,7 @@ def test_yes_and_no_pixels_take_the_majority(tmp_path: Path) -> None:
     check_levels(run_job(job), pixels[None])
 
 
-def test_noise_is_not_brightened_on_the_way_up(tmp_path: Path) -> None:
+def test_noise_is_not_brightened_on_coarser_levels(tmp_path: Path) -> None:
     pixels = np.random.default_rng(2).integers(90, 160, (4096, 4096), dtype=np.uint8)
     job = write_ome_zarr(
         tmp_path / "a.ome.zarr",
@@ -114,7 +114,7 @@ def test_wide_strips_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.Monke
     check_levels(out, pixels[None])
 
 
-def test_the_store_names_its_source_and_keeps_what_the_slide_says(tmp_path: Path) -> None:
+def test_the_store_names_its_source_and_keeps_its_metadata(tmp_path: Path) -> None:
     pixels = np.stack([micrograph((600, 700), dtype="uint16", seed=i) for i in range(2)])
     channels = [Channel("SE", "#ff0000", (10, 200)), Channel("BSE", "#00ff00")]
     first = run_job(
@@ -167,7 +167,7 @@ def test_the_check_is_a_phase_of_its_own_and_can_be_left_out(tiff: Path, tmp_pat
         assert seen[-1].done == seen[-1].total
 
 
-def test_what_the_drive_changed_is_not_published_and_only_that_is_written_again(tmp_path: Path) -> None:
+def test_what_the_drive_changed_is_not_published_and_only_that_is_rewritten(tmp_path: Path) -> None:
     tiff = write_tiff(tmp_path / "a.tif", micrograph((1000, 9000)))
     job = convert(tiff, tmp_path / "a.ome.zarr")
     shard = tmp_path / ".a.ome.zarr.part/0/c/0/0/1"
@@ -203,7 +203,7 @@ def test_other_pixels_with_a_good_checksum_are_noticed_too(tiff: Path, tmp_path:
 # ---------------------------------------------------------------- damaged sources
 
 
-def test_a_damaged_tile_is_filled_and_told_by_place(
+def test_a_damaged_tile_is_filled_and_its_place_reported(
     tiff: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pixels = tifffile.imread(tiff)
@@ -225,7 +225,7 @@ def test_a_damaged_tile_is_filled_and_told_by_place(
 
 
 class Patient(Mosaic):
-    """Pixels that can be read except where they are damaged; a drive that can go away."""
+    """Pixels that can be read except where they are damaged, on a drive that can be disconnected."""
 
     def __init__(self, path: Path, pixels: np.ndarray, damaged: dict[int, Region], **more) -> None:
         channels = [Channel(str(i)) for i in range(len(pixels))]
@@ -272,7 +272,7 @@ def test_too_much_damage_is_an_error_and_names_the_first_cause(tiff: Path, tmp_p
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_a_source_that_goes_away_is_continued_when_it_is_back(tmp_path: Path, silent: bool) -> None:
+def test_a_source_that_is_disconnected_is_continued_when_it_is_back(tmp_path: Path, silent: bool) -> None:
     pixels = micrograph((1100, 8400))
     there = threading.Event()
     there.set()
@@ -284,7 +284,7 @@ def test_a_source_that_goes_away_is_continued_when_it_is_back(tmp_path: Path, si
             there.clear()
         if there.is_set():
             return pixels[region.y0 : region.y1, region.x0 : region.x1]
-        if silent:  # as a store on a drive that has gone does
+        if silent:  # as a store on a disconnected drive does
             return np.zeros(region.shape, np.uint8)
         raise SlideError("gone")
 
@@ -303,15 +303,15 @@ def test_a_source_that_goes_away_is_continued_when_it_is_back(tmp_path: Path, si
         run_job(job("a.ome.zarr"))
     assert [path.name for path in tmp_path.iterdir()] == [".a.ome.zarr.part"]
     there.set()
-    reads[:] = [None] * 50  # it does not go again
+    reads[:] = [None] * 50  # it is not disconnected again
     out = run_job(job("a.ome.zarr"))
     asked = [region for region in reads if region is not None]
-    assert 0 < len(asked) < 18, "what was stored is not asked for again"
+    assert 0 < len(asked) < 18, "what was stored is not read again"
     check_levels(out, pixels[None])
     assert hidden(tmp_path) == [] and damaged_places(out) == []
 
 
-def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+def test_what_could_not_be_read_is_retried(tmp_path: Path) -> None:
     pixels = micrograph((1000, 9000))
     state = {"bad": True, "reads": 0}
 
@@ -347,13 +347,13 @@ def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listed", ["x", 5, {"a": 1}, [1, 2], [["a", 0, 1, 2]], [[1, 2, 3]]])
-def test_places_that_a_stranger_wrote_are_passed_over(tmp_path: Path, listed: object) -> None:
+def test_places_from_an_untrusted_file_are_skipped(tmp_path: Path, listed: object) -> None:
     document = {"zarr_format": 3, "node_type": "group", "attributes": {"microscope_qc": {"damaged": listed}}}
     (tmp_path / "zarr.json").write_text(json.dumps(document))
     assert damaged_places(tmp_path) == []
 
 
-def test_neighbouring_places_are_told_as_one() -> None:
+def test_neighbouring_places_are_reported_as_one() -> None:
     assert merged([]) == []
     squares = [Region(y, x, y + 128, x + 128) for y in (0, 128) for x in (256, 384, 640)]
     assert merged([*squares, *squares]) == [Region(0, 256, 256, 512), Region(0, 640, 256, 768)]
@@ -363,7 +363,7 @@ def test_neighbouring_places_are_told_as_one() -> None:
 
 
 def stopped(tiff: Path, out: Path, tiles: int) -> None:
-    """What a kill leaves: a writer that ended without a word (the tests with real kills are elsewhere)."""
+    """What a kill leaves: a writer that ended abruptly (tests with real kills are in test_convert_killed.py)."""
     code = f"""
         import os
         from microscope_qc.workflows.conversion.convert import convert
@@ -391,7 +391,7 @@ def test_only_the_same_source_and_settings_are_continued(tmp_path: Path) -> None
     stopped(tiff, out, 14)
     assert first_progress(tiff, resume=False).done <= 1
     stopped(tiff, out, 14)
-    with tiff.open("ab") as file:  # somebody writes to the slide
+    with tiff.open("ab") as file:  # another program writes to the slide
         file.write(b"x")
     assert first_progress(tiff).done <= 1
     stopped(tiff, out, 14)
@@ -403,13 +403,13 @@ def test_only_the_same_source_and_settings_are_continued(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("strips", [False, True])
-def test_a_journal_or_a_file_that_a_crash_tore_does_no_harm(tmp_path: Path, strips: bool) -> None:
+def test_a_journal_or_a_file_damaged_by_a_crash_does_no_harm(tmp_path: Path, strips: bool) -> None:
     more = {"tile": None, "rowsperstrip": 128} if strips else {}
     tiff = write_tiff(tmp_path / "a.tif", micrograph((1100, 9000)), **more)
     (whole,) = run_job(convert(tiff, tmp_path / "whole.ome.zarr"))
     part = tmp_path / ".out.ome.zarr.part"
 
-    def torn_line() -> None:
+    def incomplete_line() -> None:
         with (part / "journal.jsonl").open("ab") as file:
             file.write(b'{"shard": [0, 0')
 
@@ -422,14 +422,14 @@ def test_a_journal_or_a_file_that_a_crash_tore_does_no_harm(tmp_path: Path, stri
     def lost_level() -> None:
         (part / "1/zarr.json").unlink()
 
-    for harm in (torn_line, lost_file) if strips else (no_journal, lost_level):
+    for harm in (incomplete_line, lost_file) if strips else (no_journal, lost_level):
         stopped(tiff, tmp_path / "out.ome.zarr", 48 if strips else 14)  # tiles are smaller for strips
         harm()
         (out,) = run_job(convert(tiff, tmp_path / "out.ome.zarr"))
         same_store(out, whole)
 
 
-def test_what_was_left_and_rotted_is_written_anew(tmp_path: Path) -> None:
+def test_what_was_damaged_in_the_meantime_is_rewritten(tmp_path: Path) -> None:
     tiff = write_tiff(tmp_path / "a.tif", micrograph((1100, 9000)))
     out = tmp_path / "out.ome.zarr"
     stopped(tiff, out, 14)
@@ -473,7 +473,7 @@ def test_cancelling_keeps_nothing_in_either_phase(tiff: Path, tmp_path: Path) ->
         assert [path.name for path in tmp_path.iterdir()] == ["cell.tif"]
 
 
-def test_stopped_by_the_end_of_the_window_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_stopped_by_closing_the_window_it_continues_where_it_was(tmp_path: Path) -> None:
     tiff = write_tiff(tmp_path / "cell.tif", micrograph((1100, 9000)))
     job = convert(tiff, tmp_path / "a.ome.zarr", keep_stopped=True)
     while next(job).done < 14:
@@ -482,7 +482,7 @@ def test_stopped_by_the_end_of_the_window_it_goes_on_where_it_was(tmp_path: Path
     assert part_folder(tmp_path / "a.ome.zarr").is_dir()
     seen: list[Progress] = []
     run_job(convert(tiff, tmp_path / "a.ome.zarr"), seen.append)
-    assert seen[0].done > 0, "it began anew"
+    assert seen[0].done > 0, "it began again"
     check_levels(tmp_path / "a.ome.zarr", tifffile.imread(tiff)[None])
     assert hidden(tmp_path) == []
 
@@ -492,7 +492,7 @@ def test_a_kill_between_the_last_two_renames_loses_nothing(tiff: Path, tmp_path:
     out.rename(tmp_path / ".a.ome.zarr.old")
     job = convert(tiff, tmp_path / "a.ome.zarr")
     next(job)
-    check_levels(out, np.moveaxis(tifffile.imread(tiff), 2, 0))  # the one of before is back while the new one is made
+    check_levels(out, np.moveaxis(tifffile.imread(tiff), 2, 0))  # the previous one is back while the new one is made
     run_job(job)
     assert hidden(tmp_path) == []
 
@@ -515,7 +515,7 @@ def test_a_disk_that_fills_leaves_what_was_there(tiff: Path, tmp_path: Path) -> 
     assert hidden(tmp_path) == []
 
 
-def test_a_full_disk_is_said_in_these_words(tiff: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_named(tiff: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self, parts):
         raise OSError(28, "No space left on device")
 
@@ -532,7 +532,7 @@ def test_links_are_followed(tiff: Path, tmp_path: Path) -> None:
     (out,) = run_job(convert(tmp_path / "link.tif", tmp_path / "near" / "a.ome.zarr"))
     assert out == tmp_path / "near" / "a.ome.zarr"
     assert [path.name for path in (tmp_path / "far").iterdir()] == ["a.ome.zarr"]
-    # a link in the place of the target: what it leads to is replaced, the link stays
+    # a link in place of the target: what it points to is replaced, the link stays
     (tmp_path / "pointer.ome.zarr").symlink_to(tmp_path / "far" / "a.ome.zarr", target_is_directory=True)
     small = write_tiff(tmp_path / "small.tif", micrograph((300, 300)))
     run_job(convert(small, tmp_path / "pointer.ome.zarr"))
@@ -556,7 +556,9 @@ def test_a_slide_is_not_written_into_or_over_itself(tiff: Path, tmp_path: Path) 
     check_levels(inner, np.moveaxis(tifffile.imread(tiff), 2, 0))
 
 
-def test_a_read_only_folder_is_a_sentence(tiff: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_folder_is_reported_in_one_sentence(
+    tiff: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def forbid(self, *args, **kwargs):
         if self.name.endswith(".part"):
             raise PermissionError(13, "Permission denied")

@@ -1,4 +1,4 @@
-"""A conversion is killed at any moment; the next one continues it, and the store is as if nothing had happened."""
+"""A conversion is killed at any moment; the next one continues it, and the result is the same as without the kill."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHILD = """
 
 
 def killed(tiff: Path, out: Path, steps: int) -> list[str] | None:
-    """Convert in a child, and kill it as soon as it has told of so many steps; what it told, None when it was done."""
+    """Convert in a child and kill it after so many steps of progress; return these, None where it finished."""
     command = [sys.executable, "-c", textwrap.dedent(CHILD), str(tiff), str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
@@ -33,16 +33,14 @@ def killed(tiff: Path, out: Path, steps: int) -> list[str] | None:
             told.append(line.strip())
             if len(told) >= steps:
                 break
-        process.kill()  # it goes on meanwhile, so that the moment is any
+        process.kill()  # it continues in the meantime, so that the kill may hit any moment
         process.wait()
         assert process.returncode in (0, -9), process.stderr.read()
         return None if process.returncode == 0 else told
 
 
 @pytest.mark.timeout(1800)
-def test_a_killed_conversion_is_continued_as_if_nothing_had_been(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_killed_conversion_is_continued_to_the_same_result(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     tiff = write_tiff(tmp_path / "a.tif", micrograph((4500, 8300)), compression=None)
     steps: list[str] = []
     (whole,) = run_job(convert(tiff, tmp_path / "whole.ome.zarr"), lambda p: steps.append(p.unit))

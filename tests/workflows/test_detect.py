@@ -1,4 +1,4 @@
-"""Detection from the owner's side: the child process, its finds, stopping, crashing, going on."""
+"""Detection from the owner's side: the child process, its findings, stopping, crashing, continuing."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_finished_run_is_not_repeated(project: Project, model: Path) -> None:
     assert result.run_id == run.id and found(project) == before and len(project.runs) == 1
 
 
-def test_continuing_takes_nothing_twice_whatever_became_of_it(project: Project, model: Path) -> None:
+def test_continuing_adds_nothing_twice_even_if_it_was_changed(project: Project, model: Path) -> None:
     slide = project.slides[0].id
     run = prepare_run(project, slide, model)
     places = {0: (20, 30), 1: (20, 300), 2: (20, 500), 3: (300, 30), 4: (300, 300), 8: (500, 560)}
@@ -149,11 +149,11 @@ def test_continuing_takes_nothing_twice_whatever_became_of_it(project: Project, 
     assert set(edited) <= set(found(project))
 
 
-def test_a_defect_cut_by_tile_borders_is_one_find(project: Project, model: Path) -> None:
+def test_a_defect_cut_by_tile_borders_is_one_finding(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model)
     intake = RunIntake(project, run)
     writer = JournalWriter(run.folder)
-    # 256 px tiles that overlap by 64: the crack reaches from tile 0 (x up to 256) far into tile 1 (x from 192)
+    # 256 px tiles that overlap by 64: the crack extends from tile 0 (x up to 256) far into tile 1 (x from 192)
     writer.tile(0, candidates((100, 150, 120, 256, 0.8, 0), tile=0))
     assert len(intake.poll()) == 0, "tile 1 may still change it"
     writer.tile(1, candidates((100, 192, 121, 390, 0.9, 0), (20, 200, 40, 220, 0.6, 0), tile=1))
@@ -165,7 +165,7 @@ def test_a_defect_cut_by_tile_borders_is_one_find(project: Project, model: Path)
     assert boxes == [(20, 200, 40, 220), (100, 150, 121, 390)]
 
 
-def test_a_journal_from_elsewhere_does_no_harm(project: Project, model: Path) -> None:
+def test_a_journal_of_another_run_does_no_harm(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model)
     intake = RunIntake(project, run)
     writer = JournalWriter(run.folder)
@@ -183,7 +183,7 @@ def test_a_user_who_moved_the_limit_keeps_it(project: Project, model: Path) -> N
     assert project.inclusion.current.confidence_limit == pytest.approx(0.77)
 
 
-def test_what_a_model_needs(project: Project, model: Path, tmp_path: Path) -> None:
+def test_what_a_model_requires_is_checked(project: Project, model: Path, tmp_path: Path) -> None:
     slide = project.slides[0].id
     with pytest.raises(InputError, match="outside"):
         prepare_run(project, slide, model, region=Region(700, 0, 800, 100))

@@ -1,4 +1,4 @@
-"""Anomaly models are chosen, run and shown as any other model."""
+"""Anomaly models are chosen, run and shown like any other model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def project_of(folder: Path) -> Project:
     return project
 
 
-def test_an_anomaly_model_finds_what_is_odd_on_a_slide_of_a_project(tmp_path: Path) -> None:
+def test_an_anomaly_model_finds_odd_places_on_a_slide_of_a_project(tmp_path: Path) -> None:
     model = blurring_autoencoder(tmp_path / "toy")
     with project_of(tmp_path) as project:
         slide = project.slides[0].id

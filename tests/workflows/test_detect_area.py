@@ -1,4 +1,4 @@
-"""Where a detection looks is settled when it begins, and stays so until its end."""
+"""The scan area of a detection is settled when it begins, and stays the same until its end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def corner(*, row: int = 0, column: int = 0, side: int = SIDE) -> AreaMask:
     return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
 
 
-def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: Path) -> None:
+def test_an_interrupted_run_continues_with_its_own_mask(project: Project, model: Path) -> None:
     slide = project.slides[0].id
     run = prepare_run(project, slide, model, mask=corner())
     project.runs.finish(run.id, "stopped")
@@ -58,7 +58,7 @@ def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: P
     steps: list[Progress] = []
     result = run_job(resume(project, run.id), steps.append)
     assert result.run_id == run.id and result.state == "finished"
-    assert {step.total for step in steps} == {0, 1}, "what is left out is no progress, and loading is none either"
+    assert {step.total for step in steps} == {0, 1}, "neither what is left out nor loading is progress"
     assert steps[0].done == 0 and (steps[-1].done, steps[-1].fraction) == (1, 1)
     assert read_mask(run.folder).fingerprint == corner().fingerprint
     assert result.share_skipped == pytest.approx(8 / 9, abs=1e-3)
@@ -68,7 +68,7 @@ def test_an_interrupted_run_goes_on_with_its_own_mask(project: Project, model: P
     assert run_job(resume(project, run.id)).findings == result.findings, "a finished run is not repeated"
 
 
-def test_a_run_killed_before_its_mask_was_written_gets_it_when_it_is_known(project: Project, model: Path) -> None:
+def test_a_run_killed_before_its_mask_was_written_gets_it_if_it_is_known(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model, mask=corner())
     for name in ("mask.json", "mask.png"):
         (run.folder / name).unlink()
@@ -78,7 +78,7 @@ def test_a_run_killed_before_its_mask_was_written_gets_it_when_it_is_known(proje
     assert read_mask(run.folder).fingerprint == corner().fingerprint
 
 
-def test_a_run_does_not_go_on_over_another_area_than_it_began_with(project: Project, model: Path) -> None:
+def test_a_run_does_not_continue_with_another_area_than_it_began_with(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model, mask=corner())
     write_mask(run.folder, corner(row=3))
     with pytest.raises(ProjectError, match="no longer known"):
@@ -88,7 +88,7 @@ def test_a_run_does_not_go_on_over_another_area_than_it_began_with(project: Proj
         resume_run(project, run.id)
 
 
-def test_a_run_does_not_go_on_with_another_model(project: Project, model: Path, tmp_path: Path) -> None:
+def test_a_run_does_not_continue_with_another_model(project: Project, model: Path, tmp_path: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model)
     untrained_model(model, bias=-3.0)
     with pytest.raises(ModelError, match="trained again"):
@@ -102,9 +102,9 @@ def test_a_mask_that_cannot_be_used_is_refused(project: Project, model: Path) ->
     slide = project.slides[0].id
     with pytest.raises(InputError, match="another size"):
         prepare_run(project, slide, model, mask=corner(side=SIDE + 60))
-    with pytest.raises(InputError, match="nothing to look at"):
+    with pytest.raises(InputError, match="nothing to scan"):
         prepare_run(project, slide, model, mask=corner(), region=Region(300, 300, 500, 500))
-    with pytest.raises(InputError, match="nothing to look at"):
+    with pytest.raises(InputError, match="nothing to scan"):
         prepare_run(
             project, slide, model, mask=AreaMask(Region(0, 0, SIDE, SIDE), (100.0, 100.0), np.zeros((6, 6), bool))
         )
@@ -114,7 +114,7 @@ def test_a_mask_that_cannot_be_used_is_refused(project: Project, model: Path) ->
         run_job(detect(project, slide, model, mask=corner()))
 
 
-def test_finds_beside_the_chosen_area_are_not_taken(project: Project, model: Path) -> None:
+def test_findings_outside_the_chosen_area_are_not_added(project: Project, model: Path) -> None:
     slide = project.slides[0].id
     mask = corner(row=2, column=3)  # y 200-300, x 300-400
     run = prepare_run(project, slide, model, mask=mask)
@@ -138,10 +138,10 @@ def test_finds_beside_the_chosen_area_are_not_taken(project: Project, model: Pat
 
     assert found() == [inside, across]
     again = RunIntake(project, resume_run(project, run.id))
-    assert len(again.poll()) == 0 and len(again.tiles_done) == 9, "going on takes nothing twice"
+    assert len(again.poll()) == 0 and len(again.tiles_done) == 9, "continuing adds nothing twice"
     again.finish("finished")
 
-    # what the program leaves out by itself is empty: whatever is found there after all is kept
+    # what the program leaves out by itself is empty: anything found there is kept
     run = prepare_run(project, slide, model)
     write_mask(run.folder, mask)
     writer = JournalWriter(run.folder)

@@ -1,4 +1,4 @@
-"""The program is killed in the middle of a detection: its child must not go on writing beside the next one."""
+"""The program is killed during a detection: its child must not continue to write beside the next one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of one slide in which nothing was detected yet, closed."""
+    """A closed project of one slide without any detection."""
     folder = tmp_path_factory.mktemp("slides")
     rows = [np.hstack([draw(6 * row + column)[0] for column in range(6)]) for row in range(6)]
     cv2.imwrite(str(folder / "slide.png"), np.vstack(rows))
@@ -59,7 +59,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(untouched: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
-    """What a run finds that nobody disturbs."""
+    """Findings of an uninterrupted run."""
     path = shutil.copytree(untouched, tmp_path_factory.mktemp("whole") / "whole.mqc")
     with Project.open(path) as project:
         run = prepare_run(project, project.slides[0].id, model, device="cpu")
@@ -71,7 +71,7 @@ def expected(untouched: Path, model: Path, tmp_path_factory: pytest.TempPathFact
 
 
 class Nursery:
-    """Starts workers as copies of a process in which the program is loaded: loading it takes longer than a run."""
+    """Starts workers as copies of a process with the program loaded: loading it takes longer than a run."""
 
     def __init__(self) -> None:
         command = [sys.executable, str(Path(__file__).with_name("nursery.py"))]
@@ -85,11 +85,11 @@ class Nursery:
         return self._worker
 
     def wait(self) -> None:
-        """Until the worker has ended, however it did."""
+        """Wait until the worker has ended in any way."""
         assert self._process.stdout.readline() == "ended\n"
 
     def close(self) -> None:
-        """No more workers, not even one that is held."""
+        """End all workers, also one that is held."""
         if self._worker is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._worker.kill()
@@ -125,17 +125,17 @@ def finish(project: Path, model: Path) -> None:
 
 
 def hold(process: psutil.Process) -> None:
-    """Stop it where it is; the system takes a moment to do so."""
+    """Suspend a process; the system takes a moment to do so."""
     process.suspend()
     while process.status() != psutil.STATUS_STOPPED:
         assert process.status() != psutil.STATUS_ZOMBIE, "it has ended"
         pause(process)
 
 
-def kill_after_finds(process: subprocess.Popen[str], project: Path, tiles: int) -> None:
-    """Kill it as soon as it has told that it has taken in so many tiles.
+def kill_after_findings(process: subprocess.Popen[str], project: Path, tiles: int) -> None:
+    """Kill it as soon as it has reported that it has taken in so many tiles.
 
-    Its child is held meanwhile: however slow the computer is, neither of them is done before.
+    Its child is held in the meantime: on any computer neither of them finishes before.
     """
     assert process.stderr is not None
     while lines_of(project) < tiles:
@@ -162,12 +162,12 @@ def kill_after_lines(process: subprocess.Popen[str], project: Path, lines: int) 
 
 
 def lines_of(project: Path) -> int:
-    """How many tiles are in the journal of a project's only run."""
+    """Number of tiles in the journal of a project's only run."""
     return sum(journal.read_bytes().count(b"\n") for journal in project.glob(f"runs/*/{JOURNAL_NAME}"))
 
 
 def pause(process: subprocess.Popen[str] | psutil.Process) -> None:
-    """Let a process go on for a moment, or to its end."""
+    """Let a process continue for a moment, or to its end."""
     with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
         process.wait(0.005)
 
@@ -178,7 +178,7 @@ def found(project: Project) -> dict[int, tuple]:
 
 
 def judge_one(project: Project, chance: random.Random) -> tuple[tuple, tuple]:
-    """Confirm a find and pull its box larger; return how it was and how it is now."""
+    """Confirm a finding and enlarge its box; return its row before and after."""
     chosen = chance.choice([box for box, row in found(project).items() if row[-1] == ReviewState.UNREVIEWED])
     before = found(project)[chosen]
     project.boxes.edit([chosen], state=int(ReviewState.CONFIRMED), y0=before[0] - 3.25, x1=before[3] + 5.5)
@@ -186,7 +186,7 @@ def judge_one(project: Project, chance: random.Random) -> tuple[tuple, tuple]:
 
 
 @pytest.mark.timeout(3600)
-def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
+def test_a_killed_program_leaves_a_run_that_is_continued_to_the_same_result(
     untouched: Path, model: Path, expected: list[tuple], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     chance = random.Random(4)
@@ -194,21 +194,21 @@ def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
         path = shutil.copytree(untouched, tmp_path / f"killed{number}.mqc")
         after = list(expected)
 
-        kill_after_finds(start(path, model), path, chance.randint(30, 60))
+        kill_after_findings(start(path, model), path, chance.randint(30, 60))
         with Project.open(path) as project:
             (run,) = project.runs
-            assert run.state == "stopped" and 0 < run.found == len(found(project)), "what was told of is there"
+            assert run.state == "stopped" and 0 < run.found == len(found(project)), "what was reported is there"
             assert project.check() == []
             before, now = judge_one(project, chance)
             after.remove(before)
             after.append(now)
-        # the child holds the lock until it ends, which it must do although nobody asks it to
+        # the child holds the lock until it ends, which it must do without being asked
         with FileLock(run.folder / LOCK_NAME, timeout=120), (run.folder / JOURNAL_NAME).open("ab") as journal:
             lines = len(read_journal(run.folder)[0])
             assert lines < TILES, "the child has ended too late to be an orphan that was noticed"
             journal.write(TORN)
 
-        # well before the last tile, after which it would end by itself while nobody looks
+        # well before the last tile, after which it would end by itself unnoticed
         kill_after_lines(start(path, model), path, chance.randint(lines, 100))
         with Project.open(path) as project:
             assert project.runs[0].state == "stopped" and now in found(project).values()
@@ -227,7 +227,7 @@ def test_a_killed_program_leaves_a_run_that_is_continued_as_if_nothing_had_been(
 
 
 @pytest.mark.timeout(3600)
-def test_a_run_killed_again_and_again_ends_with_the_same_boxes(
+def test_a_run_killed_repeatedly_ends_with_the_same_boxes(
     untouched: Path,
     model: Path,
     expected: list[tuple],
@@ -239,13 +239,13 @@ def test_a_run_killed_again_and_again_ends_with_the_same_boxes(
     kills = 50 if request.config.getoption("--long") else 5
 
     def work(folder: Path, *, until: int) -> bool:
-        """Let a worker go on until the journal has so many lines, then kill it; whether it had ended by itself."""
+        """Let a worker continue until the journal has so many lines, then kill it; whether it had ended by itself."""
         worker = nursery.start(folder)
         journal = folder / JOURNAL_NAME
         with contextlib.suppress(psutil.NoSuchProcess):  # it may end, and be forgotten, at any moment
             while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
                 if journal.exists() and journal.read_bytes().count(b"\n") >= until:
-                    for _ in range(chance.randint(0, 200)):  # at any moment of what comes after
+                    for _ in range(chance.randint(0, 200)):  # at any later moment
                         worker.is_running()
                     worker.kill()
                     break
@@ -266,7 +266,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_boxes(
         assert sorted(found(project).values()) == expected
 
 
-def test_a_worker_waits_for_the_one_before_but_not_for_ever(project: Project, model: Path) -> None:
+def test_a_worker_waits_for_the_previous_one_but_not_for_ever(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model, device="cpu")
     other = RunLock(run.folder)
     run_job(other.acquire())
@@ -299,7 +299,7 @@ def test_a_detection_waits_for_an_orphan_that_does_not_notice(project: Project, 
         if "waiting" in progress.note and not waited:
             waited = True
             assert journal.read_bytes().count(b"\n") == lines
-            orphan.kill()  # the system drops its lock
+            orphan.kill()  # the system releases its lock
             nursery.wait()
     assert waited
     assert sorted(tile for tile, _ in read_journal(run.folder)[0]) == list(range(TILES))
@@ -310,13 +310,13 @@ def test_a_worker_whose_parent_is_gone_ends(project: Project, model: Path) -> No
     run = prepare_run(project, project.slides[0].id, model, device="cpu")
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    # nobody reads what it says, so that a closed pipe cannot be what ends it
+    # its output is not read, so that a closed pipe cannot be what ends it
     command = [sys.executable, "-m", "microscope_qc", "worker", str(run.folder), "--parent", str(gone.pid)]
     assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 130
     assert read_journal(run.folder)[0] == []
 
 
-def test_a_line_torn_by_a_kill_is_neither_taken_nor_in_the_way(project: Project, model: Path) -> None:
+def test_a_line_cut_by_a_kill_is_ignored_and_does_no_harm(project: Project, model: Path) -> None:
     run = prepare_run(project, project.slides[0].id, model)
     write(run, range(30))
     intake = RunIntake(project, run)
@@ -339,7 +339,7 @@ def test_a_line_torn_by_a_kill_is_neither_taken_nor_in_the_way(project: Project,
 
 
 def write(run: RunRecord, tiles: range) -> None:
-    """One find in each tile, where the tile below has a say too."""
+    """One finding in each tile, where the tile below matters too."""
     grid = run.plan.grid()
     writer = JournalWriter(run.folder)
     for tile in tiles:

@@ -1,4 +1,4 @@
-"""Boxes out of a project and into another one."""
+"""Boxes exported from a project and imported into another one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def other(tmp_path, project):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_boxes_travel_to_another_project(name, project, other, tmp_path):
+def test_boxes_are_copied_to_another_project(name, project, other, tmp_path):
     known = FORMATS.get(name)
     target = tmp_path / ("out" if known.is_folder else f"out{known.suffix}")
     assert run_job(export_boxes(project, target, name)).boxes == 8
@@ -71,7 +71,7 @@ def test_exports_hold_what_counts(project, tmp_path):
     project.filters.set(BoxFilter(states=frozenset({ReviewState.CONFIRMED})))
     run_job(export_boxes(project, tmp_path / "out.json", "coco"))
     annotations = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["annotations"]
-    # what a person drew or judged stays, whatever the confidence
+    # what a user drew or judged stays, whatever the confidence
     assert [a["attributes"]["state"] for a in annotations] == [
         "confirmed", "unreviewed", "unreviewed", "rejected", "confirmed",
     ]  # fmt: skip
@@ -111,7 +111,7 @@ def test_boxes_outside_the_slide_are_counted(project, tmp_path):
     assert result.new_classes == ()
 
 
-def test_training_pictures_hold_what_a_person_stands_for(project, tmp_path):
+def test_training_pictures_hold_what_a_user_confirmed_or_drew(project, tmp_path):
     project.close()
     result = run_job(make_dataset([project.path], tmp_path / "set", tile_px=96, background=0.5))
     assert set(result.classes) == {"ACP", "AOP", "CFA"}
@@ -123,7 +123,7 @@ def test_training_pictures_hold_what_a_person_stands_for(project, tmp_path):
         run_job(make_dataset([project.path], tmp_path / "set"))
 
 
-def test_training_pictures_show_the_box_where_it_says(project, tmp_path):
+def test_training_pictures_show_boxes_at_their_positions(project, tmp_path):
     slide = np.asarray(Image.open(tmp_path / "S1.png"))
     confirmed = project.boxes.rows()[0]
     project.close()
@@ -136,14 +136,14 @@ def test_training_pictures_show_the_box_where_it_says(project, tmp_path):
     np.testing.assert_array_equal(cut, slide[y0:y1, x0:x1])
 
 
-def test_nothing_confirmed_is_said(tmp_path, other):
+def test_a_project_without_confirmed_findings_is_refused(tmp_path, other):
     other.close()
     with pytest.raises(InputError, match="confirmed"):
         run_job(make_dataset([other.path], tmp_path / "set"))
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
-def test_outlines_and_attributes_travel_too(name, project, other, tmp_path):
+def test_outlines_and_attributes_are_copied_too(name, project, other, tmp_path):
     slide = project.slides[0].id
     first, second = project.boxes.table(slide).rows["id"][:2].tolist()
     y0, x0, y1, x1 = (float(project.boxes.table(slide).get([first])[0][side]) for side in ("y0", "x0", "y1", "x1"))
@@ -187,7 +187,7 @@ def test_classes_are_mapped_and_counted_before_anything_is_written(project, othe
 
 
 def read_voc(folder):
-    """Read VOC as LabelImg wrote it, knowing nothing of the program."""
+    """Read VOC as LabelImg wrote it, independently of the program."""
     found = {}
     for file in sorted((folder / "annotations").glob("*.xml")):
         root = ElementTree.parse(file).getroot()
@@ -200,7 +200,7 @@ def read_voc(folder):
 
 
 def read_yolo(folder):
-    """Read YOLO as a trainer does, knowing nothing of the program."""
+    """Read YOLO as a trainer does, independently of the program."""
     names = (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
     found = {}
     for file in sorted((folder / "labels").glob("*.txt")):
@@ -217,7 +217,7 @@ def read_yolo(folder):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("pad", [False, True])
-def test_tiles_in_any_format_show_the_boxes_where_they_say(name, pad, project, tmp_path):
+def test_tiles_in_any_format_show_boxes_at_their_positions(name, pad, project, tmp_path):
     slide = np.asarray(Image.open(tmp_path / "S1.png"))
     corners = {"y0": [76, 200, 380], "x0": [150, 395, 560], "y1": [90, 230, 399], "x1": [170, 418, 599]}
     project.boxes.add(project.slides[0].id, make_rows(3, class_id=project.classes[0].id, **corners))
@@ -264,12 +264,12 @@ def test_tiles_in_any_format_show_the_boxes_where_they_say(name, pad, project, t
             share = (y1 - y0) * (x1 - x0) / ((row["y1"] - row["y0"]) * (row["x1"] - row["x0"]))
             assert share >= 0.5
             whole |= {int(row["id"])} if share == pytest.approx(1) else set()
-    assert whole, "some boxes lie whole in a tile"
-    if name != "csv":  # a table has no line for a picture without boxes
+    assert whole, "some boxes are completely in a tile"
+    if name != "csv":  # a table has no row for a picture without boxes
         assert len(found) == result.pictures
 
 
-def test_strange_cuts_are_refused(project, tmp_path):
+def test_impossible_cuts_are_refused(project, tmp_path):
     for wrong in ({"layout": "hexagons"}, {"overlap_px": 512}, {"visible": 2.0}, {"format": "docx"}):
         with pytest.raises(InputError):
             run_job(make_dataset([project.path], tmp_path / "set", **wrong))

@@ -1,4 +1,4 @@
-"""What leaves a project as a file, by name, in one way for window and command line; also of other packages."""
+"""Exports by name, the same for window and command line, also those of other packages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_annotation_format_is_an_export(project, tmp_path):
         assert bool(done.warning) == (name == "yolo")
 
 
-def test_the_others_write_what_they_say(project, tmp_path):
+def test_the_other_exports_write_their_files(project, tmp_path):
     with pytest.raises(InputError, match="no alignment yet"):
         run_job(export_named("drive-sheet").write(project, tmp_path / "early.html"))
     align(project)
@@ -106,7 +106,7 @@ WRONG = Export("wrong", "Wrong", ".txt", _count, takes=("colour",))
 NEEDY = Export("needy", "Needy", ".txt", _count, needs="a holiday")
 
 
-def test_those_of_other_packages_stand_beside_them(project, tmp_path, monkeypatch):
+def test_exports_of_other_packages_are_listed(project, tmp_path, monkeypatch):
     points = tuple(EntryPoint(name, f"{__name__}:{name.upper()}", "") for name in ("coco", "count", "needy", "wrong"))
     monkeypatch.setattr(plugins, "_entry_points", lambda group: points)
     own = plugins.Registry("exports", exports._an_export, EXPORTS._builtin, what="export")

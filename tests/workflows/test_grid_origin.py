@@ -34,8 +34,8 @@ def slides(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     return made
 
 
-def finds(path: Path, side: int, *, shift: int, tile_px: int) -> np.ndarray:
-    """Merged finds at the model's confidence, of a grid that begins ``shift`` slide pixels before the slide does."""
+def merged_findings(path: Path, side: int, *, shift: int, tile_px: int) -> np.ndarray:
+    """Merged findings at the model's confidence, of a grid that begins ``shift`` slide pixels before the slide does."""
     card = read_card(model_folder(MODEL))
     plan = RunPlan(
         slide={"path": str(path), "pixel_size_um": [0.3, 0.3]}, model=MODEL, device="cpu",
@@ -60,12 +60,12 @@ def test_a_shifted_grid_counts_the_same(slides: list[tuple[Path, int]], request:
     shifts = (0, 210, 465, 780, 1002) if request.config.getoption("--long") else (0, 465)
     counts = []
     for path, side in slides:
-        found = [finds(path, side, shift=shift, tile_px=1536) for shift in shifts]
+        found = [merged_findings(path, side, shift=shift, tile_px=1536) for shift in shifts]
         counts.append([len(rows) for rows in found])
         assert min(counts[-1]) > 20
         for rows in found[1:]:
             best = iou_matrix(corners(found[0]), corners(rows)).max(axis=1)
             assert (best > 0.5).mean() > 0.95, "the same defects, not only as many"
     total = np.array(counts).sum(axis=0)
-    # measured: 415 to 417 finds, 0.3 % from their mean at most
+    # measured: 415 to 417 findings, 0.3 % from their mean at most
     assert np.abs(total - total.mean()).max() <= max(1, 0.01 * total.mean()), counts

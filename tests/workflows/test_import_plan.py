@@ -1,4 +1,4 @@
-"""A large import is worked out and written by other threads; the project stays in one piece meanwhile."""
+"""A large import is planned and written by other threads; the project stays consistent in the meantime."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from microscope_qc.workflows.learning.dataset import make_dataset
 
 @pytest.fixture
 def plan(project: Project, tmp_path: Path) -> ImportPlan:
-    """The project's own eight boxes once more, worked out on a project opened for reading."""
+    """An import of the project's own eight boxes, planned on a project opened for reading."""
     path = tmp_path / "out.json"
     run_job(export_boxes(project, path, "coco"))
     read = read_annotations(path, sizes=slide_sizes(project))
@@ -62,7 +62,7 @@ def test_nothing_else_is_changed_while_an_import_is_written(project: Project, pl
     ):
         with pytest.raises(ProjectError, match="still being written"):
             change()
-    project.settings.set("looked_at", 1)  # what is no command goes on
+    project.settings.set("looked_at", 1)  # what is not a command can still be done
     in_thread(pending.write)
     assert heard == [] and len(project.boxes.rows()) == 8  # memory follows in the project's own thread
     summary = pending.finish()
@@ -76,7 +76,7 @@ def test_nothing_else_is_changed_while_an_import_is_written(project: Project, pl
         assert len(reader.boxes.rows()) == 16
 
 
-def test_a_write_that_fails_leaves_nothing_and_sets_the_project_free(
+def test_a_write_that_fails_leaves_nothing_and_frees_the_project(
     project: Project, plan: ImportPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from microscope_qc.project import log
@@ -90,7 +90,7 @@ def test_a_write_that_fails_leaves_nothing_and_sets_the_project_free(
     assert carry_out(project, plan).boxes == 8
 
 
-def test_an_import_given_up_sets_the_project_free(project: Project, plan: ImportPlan) -> None:
+def test_an_import_given_up_frees_the_project(project: Project, plan: ImportPlan) -> None:
     prepare(project, plan).command.give_up()
     project.classes.add("X")
     with pytest.raises(InputError, match="changed in the meantime"):

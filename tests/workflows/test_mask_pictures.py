@@ -1,4 +1,4 @@
-"""Scan masks as pictures: what is read is what was painted, and what cannot belong to the slide is refused."""
+"""Scan masks as pictures: they are read as they were painted, and refused where they cannot belong to the slide."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_each_pixel_of_the_picture_is_a_cell_of_the_slide(tmp_path):
         ("grey.png", np.dstack([half() | True, half()]).astype(np.uint8) * 255),
     ],
 )
-def test_any_kind_of_picture_says_the_same(tmp_path, name, values):
+def test_any_kind_of_picture_gives_the_same_mask(tmp_path, name, values):
     assert read_mask_picture(save(tmp_path / name, values), SHAPE).look.tolist() == half().tolist()
 
 
-def test_a_palette_is_about_colours_not_about_their_numbers(tmp_path):
+def test_a_palette_counts_by_its_colours_not_by_their_numbers(tmp_path):
     picture = Image.fromarray(half().astype(np.uint8), mode="P")
     picture.putpalette([255, 0, 0, 0, 0, 0] + [9, 9, 9] * 254)  # number 0 is red, number 1 black
     picture.save(tmp_path / "p.png")
@@ -75,7 +75,7 @@ def test_a_palette_is_about_colours_not_about_their_numbers(tmp_path):
      ((1, 1), True), ((1, 2), True), ((3, 2), False), ((60, 40), False), ((41, 60), True), ((38, 60), False),
      ((800, 1200), False)],
 )  # fmt: skip
-def test_only_the_proportion_of_the_slide_is_taken(tmp_path, shape, fits):
+def test_only_pictures_with_the_slides_proportions_are_read(tmp_path, shape, fits):
     path = save(tmp_path / "m.png", np.ones(shape, np.uint8))
     if fits:
         assert read_mask_picture(path, SHAPE).look.shape == shape
@@ -84,11 +84,11 @@ def test_only_the_proportion_of_the_slide_is_taken(tmp_path, shape, fits):
             read_mask_picture(path, SHAPE)
 
 
-def test_what_is_no_mask_is_refused_with_the_reason(tmp_path):
+def test_what_is_not_a_mask_is_refused_with_the_reason(tmp_path):
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").write_bytes(b"")
     whole = save(tmp_path / "whole.png", np.ones((40, 60), np.uint8)).read_bytes()
-    (tmp_path / "torn.png").write_bytes(whole[:-30])
+    (tmp_path / "truncated.png").write_bytes(whole[:-30])
     save(tmp_path / "jpeg.png", half(40, 60).astype(np.uint8) * 255, format="JPEG")
     save(tmp_path / "black.png", np.zeros((40, 60), np.uint8))
     pages = [Image.fromarray(half().astype(np.uint8)) for _ in range(2)]
@@ -96,7 +96,7 @@ def test_what_is_no_mask_is_refused_with_the_reason(tmp_path):
     for name, says in {
         "text.png": "not a PNG or TIFF",
         "empty.png": "not a PNG or TIFF",
-        "torn.png": "cannot be read",
+        "truncated.png": "cannot be read",
         "jpeg.png": "not a PNG or TIFF",
         "black.png": "0 everywhere",
         "pages.tif": "2 pictures",
@@ -134,7 +134,7 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path):
     st.floats(1.0, 32.0),
     st.integers(0, 2**32 - 1),
 )
-def test_a_mask_comes_back_as_it_was_written(tmp_path_factory, shape, cell, seed):
+def test_a_mask_is_read_back_as_it_was_written(tmp_path_factory, shape, cell, seed):
     """Also where its cells do not fill the slide, as those of a mask that is drawn in the window."""
     counts = tuple(math.ceil(side / cell) for side in shape)
     look = np.random.default_rng(seed).random(counts) < 0.5

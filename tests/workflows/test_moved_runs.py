@@ -1,4 +1,4 @@
-"""An interrupted detection goes on wherever its project, slide and model lie now."""
+"""An interrupted detection can be continued wherever its project, slide and model are now."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from microscope_qc.workflows.detection.run import prepare_run, resume_run
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a slide, a project about it, and a model of a user's own, in which a detection was stopped."""
+    """A folder with a slide, a model of a user, and a project of the slide with a stopped detection."""
     here = tmp_path / "here"
     here.mkdir()
     cv2.imwrite(str(here / "slide.png"), draw(3, size=600, count=16)[0])
@@ -40,14 +40,14 @@ def place(tmp_path: Path) -> Path:
 
 
 def gone_on(project: Project) -> RunRecord:
-    """The run, taken up and brought to its end."""
+    """Continue the run to its end and return it."""
     run = resume_run(project, 1)
     assert run_job(run_model(run.folder))["tiles_done"] == 9
     return RunIntake(project, run).finish("finished")
 
 
 def move(place: Path, *, leave: str = "") -> Path:
-    """Take everything elsewhere, but for what is left where it was."""
+    """Move everything to another folder, except ``leave``."""
     away = place.parent / "away" / "deep"
     shutil.copytree(place, away)
     for entry in place.iterdir():
@@ -60,7 +60,7 @@ def move(place: Path, *, leave: str = "") -> Path:
 
 
 def older(project: Path) -> None:
-    """Make the run one of version 0.1, which knew no path from the project to the model."""
+    """Make the run one of version 0.1, which stored no path from the project to the model."""
     import sqlite3
 
     connection = sqlite3.connect(project / "project.sqlite")
@@ -73,7 +73,7 @@ def older(project: Path) -> None:
 
 
 @pytest.mark.parametrize("leave", ["", "slide.png", "models"])
-def test_a_stopped_detection_goes_on_where_its_project_lies_now(place: Path, leave: str) -> None:
+def test_a_stopped_detection_continues_where_its_project_is_now(place: Path, leave: str) -> None:
     away = move(place, leave=leave)
     with Project.open(away / "p.mqc") as project:
         before = project.boxes.table(project.slides[0].id).rows.copy()
@@ -86,7 +86,7 @@ def test_a_stopped_detection_goes_on_where_its_project_lies_now(place: Path, lea
     assert Path(plan.model) == (place if leave == "models" else away) / "models" / "toy"
 
 
-def test_so_does_one_of_version_0_1_that_moved_with_slide_and_model(place: Path) -> None:
+def test_so_does_one_of_version_0_1_moved_with_slide_and_model(place: Path) -> None:
     away = move(place)
     older(away / "p.mqc")
     with Project.open(away / "p.mqc") as project:
@@ -103,7 +103,7 @@ def test_the_same_settings_continue_it_too(place: Path) -> None:
 
 def test_the_weights_tell_which_of_two_models_it_was(place: Path) -> None:
     away = move(place)
-    other = untrained_model(place / "models" / "toy", bias=-1.0)  # another model where it used to lie
+    other = untrained_model(place / "models" / "toy", bias=-1.0)  # another model where it used to be
     with Project.open(away / "p.mqc") as project:
         assert Path(resume_run(project, 1).plan.model) == away / "models" / "toy"
         shutil.rmtree(away / "models")

@@ -58,7 +58,7 @@ def test_overview_as_tiff_knows_its_scale(project, tmp_path):
         assert numerator / denominator == pytest.approx(1e4 / 0.25, rel=1e-3)
 
 
-def test_overview_without_anything_chosen_says_so(project, tmp_path):
+def test_overview_without_anything_chosen_is_refused(project, tmp_path):
     project.boxes.edit(project.boxes.rows()["id"], chosen=False)
     with pytest.raises(InputError, match="chosen"):
         run_job(write_overview(project, tmp_path / "a.png", selected=True))
@@ -66,7 +66,7 @@ def test_overview_without_anything_chosen_says_so(project, tmp_path):
 
 def test_report_is_one_page_that_needs_nothing(project, tmp_path):
     project.inclusion.set_limit(0.4)
-    project.filters.set(BoxFilter(text="nowhere"))  # what a view shows is no matter of a report
+    project.filters.set(BoxFilter(text="nowhere"))  # a view filter does not matter to a report
     run_job(write_report(project, tmp_path / "r.html"))
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert not re.search(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
@@ -182,7 +182,7 @@ def test_alignment_needs_marks_and_a_pixel_size(project):
         fit_registration(project, slide.id, name="R1")
 
 
-def test_compositions_come_back_to_their_defects(aligned, tmp_path):
+def test_compositions_are_matched_to_their_defects(aligned, tmp_path):
     (tmp_path / "edx.csv").write_text("defect_id,O at%,Al at%\n3,60,40\n6,1,99\n77,1,99\n")
     result = run_job(import_edx(aligned, tmp_path / "edx.csv"))
     assert [(m.box_id, m.by) for m in result.matched] == [(3, "label")]

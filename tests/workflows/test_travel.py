@@ -1,4 +1,4 @@
-"""The travel list: who is on it, and in which order."""
+"""The travel list: which findings are on it, and in which order."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_rejected_ones_are_left_out_and_counted():
     assert [len(part) if isinstance(part, np.ndarray) else part for part in travel_rows(rows[:0])] == [0, 0]
 
 
-def test_the_short_way_begins_at_the_first_mark_and_is_measured_on_the_stage():
-    # pixels twice as high as wide: the way differs between slide pixels and stage
+def test_the_short_route_begins_at_the_first_mark_and_is_measured_on_the_stage():
+    # pixels twice as high as wide: the route differs between slide pixels and stage
     marks = np.array([[1000.0, 0.0], [0.0, 0.0], [0.0, 1000.0], [1000.0, 1000.0]])
     stage = np.column_stack([marks[:, 1] * 0.001, -marks[:, 0] * 0.002])
     registration = fit(marks, stage, (2.0, 1.0))
@@ -54,7 +54,7 @@ def test_the_short_way_begins_at_the_first_mark_and_is_measured_on_the_stage():
     assert length(order) == pytest.approx(min(map(length, itertools.permutations(range(6)))))
 
 
-def test_without_an_alignment_the_way_begins_at_the_first_row():
+def test_without_an_alignment_the_route_begins_at_the_first_row():
     rows = places((0, 0), (0, 90), (0, 30), (0, 60))
     assert travel_order(rows, CLASSES, None).tolist() == [0, 2, 3, 1]
     # high pixels: the place below is farther than the one beside
