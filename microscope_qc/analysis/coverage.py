@@ -1,4 +1,4 @@
-"""The area in which findings were looked for, class by class: what densities are divided by.
+"""The area in which findings were searched for, class by class: what densities are divided by.
 
 Nothing is counted twice and nothing is rounded: rectangles and the cells of masks are joined on a grid whose lines are
 their own borders, and polygons that users drew are joined with it exactly. Units are full-resolution slide pixels.
@@ -58,7 +58,7 @@ class Declared:
 
 
 _ANY = frozenset({0})
-"""Stands for the classes of all models alike."""
+"""Key for the classes of all models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Area:
 
 
 class SlideCoverage:
-    """Where the findings of one slide were looked for.
+    """Where findings of one slide were searched for.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class SlideCoverage:
 
     @property
     def class_ids(self) -> frozenset[int]:
-        """Classes that were looked for anywhere."""
+        """Classes that were searched for anywhere."""
         return frozenset().union(*(scan.classes for scan in self.scans), *(area.classes for area in self.declared))
 
     def scanned(self, scan: Scan) -> Area:
@@ -158,11 +158,11 @@ class SlideCoverage:
         return Area(self._edges, [_Part(self._nothing, _polygons([declared], self.shape_px))])
 
     def of_class(self, class_id: int) -> Area:
-        """Return where findings of a class were looked for: by runs whose model knows it, or declared complete."""
+        """Return where findings of a class were searched for: by runs whose model knows it, or declared complete."""
         return self.of_all([class_id])
 
     def of_all(self, class_ids: Iterable[int]) -> Area:
-        """Return where findings of every one of these classes were looked for; empty without classes."""
+        """Return where findings of every one of these classes were searched for; empty without classes."""
         parts = {id(part): part for part in map(self._part, class_ids)}  # kept here: their ids stay theirs
         return self._areas.setdefault(frozenset(parts), Area(self._edges, list(parts.values())))
 

@@ -31,7 +31,7 @@ class Sample:
     pixel_size_um
         (y, x); None where it is not known.
     area_mm2
-        Area in which all findings of these classes were looked for; None where it is not known.
+        Area in which all findings of these classes were searched for; None where it is not known.
     in_area
         Shape (N,): whose centre lies in that area. None where all do.
     """

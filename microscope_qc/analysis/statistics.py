@@ -27,17 +27,17 @@ def slide_statistics(
     """Summarise the box rows of a slide.
 
     Rejected findings are counted as such, but take no part in densities and sizes. A density is that of the findings
-    whose centre lies where all findings of their class were looked for; those outside are counted beside it.
+    whose centre lies where all findings of their class were searched for; those outside are counted beside it.
 
     Parameters
     ----------
     coverage
-        Where findings were looked for, class by class.
+        Where findings were searched for, class by class.
 
     Returns
     -------
     dict
-        Of all classes together, and of each class that occurs or was looked for (``classes``: code, name, colour):
+        Of all classes together, and of each class that occurs or was searched for (``classes``: code, name, colour):
         ``total``, ``kept`` (not rejected), ``states``, ``reviewed_share``, ``in_area`` and ``outside_area`` (kept),
         ``area_mm2``, ``area_share`` (of the slide), ``per_mm2``, ``per_mm2_interval`` (lower and upper limit, 95 %,
         Poisson), ``per_mm2_reason`` (why there is none), ``size_um`` and ``statistics`` (what the registry holds, by
@@ -76,7 +76,7 @@ def _summary(
     coverage: SlideCoverage,
     wanted: Sequence[DefectClass],
 ) -> dict[str, Any]:
-    """Numbers of rows of the ``wanted`` classes."""
+    """Statistics of the rows of the ``wanted`` classes."""
     states = {state.word: int((rows["state"] == state).sum()) for state in ReviewState}
     kept = rows[rows["state"] != ReviewState.REJECTED]
     judged = states["confirmed"] + states["rejected"]
@@ -104,7 +104,7 @@ def _summary(
 
 
 def _why_not(area: Area, coverage: SlideCoverage, wanted: Sequence[DefectClass]) -> str:
-    """Why there is no density."""
+    """Return why there is no density."""
     if area.size_px > 0:
         return "the pixel size of the slide is not known"
     without = [cls.code for cls in wanted if coverage.of_class(cls.id).size_px <= 0]

@@ -63,7 +63,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Results": {
         "stats": ("reports", "counts and sizes of defects; densities with their areas and intervals"),
-        "coverage": ("coverage", "in which area each class was looked for; declare areas complete"),
+        "coverage": ("coverage", "in which area each class was searched for; declare areas complete"),
         "report": ("reports", "write a report as HTML or PDF"),
         "overview": ("reports", "write a picture of a slide with its defects circled and numbered"),
         "marks": ("places", "list, add, move and delete the marks that align slides with a stage"),

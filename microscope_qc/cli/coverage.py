@@ -1,4 +1,4 @@
-"""Command ``coverage``: where the slides of a project were looked over, for which classes, and by whom."""
+"""Command ``coverage``: where the slides of a project were scanned or declared complete, for which classes, by whom."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def register(subparsers: Commands) -> None:
     """Add the command."""
     coverage = Part(
         subparsers, "coverage", lists=_list,
-        about="Say in which area the findings of each class were looked for: what the runs that are switched on "
+        about="Say in which area the findings of each class were searched for: what the runs that are switched on "
         "scanned within their masks, without tiles that are missing or damaged, and what users declared complete. "
         "Densities are divided by these areas. Without an action the areas are listed.",
     )  # fmt: skip

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from microscope_qc.core.geometry import Region
     from microscope_qc.project import Project
     from microscope_qc.project.records import SlideRecord
-    from microscope_qc.workflows.detection.area import Look
+    from microscope_qc.workflows.detection.area import ScanArea
     from microscope_qc.workflows.detection.batch import BatchResult
     from microscope_qc.workflows.detection.run import DetectResult
 
@@ -103,13 +103,13 @@ def _kind(args: argparse.Namespace) -> str | None:
     return DRAWN if args.drawn else None if args.everything or args.no_mask else CHANGED
 
 
-def _look(args: argparse.Namespace, project: Project, slide: SlideRecord, region: Region | None) -> Look:
+def _scan_area(args: argparse.Namespace, project: Project, slide: SlideRecord, region: Region | None) -> ScanArea:
     """Where to scan, as the flags say."""
-    from microscope_qc.workflows.detection.area import chosen_look, file_look
+    from microscope_qc.workflows.detection.area import chosen_scan_area, scan_area_of_picture
 
     if args.mask is not None:
-        return file_look(args.mask, slide, region=region)
-    return chosen_look(project, slide, kind=_kind(args), region=region)
+        return scan_area_of_picture(args.mask, slide, region=region)
+    return chosen_scan_area(project, slide, kind=_kind(args), region=region)
 
 
 def _detect(args: argparse.Namespace) -> int:
@@ -121,12 +121,12 @@ def _detect(args: argparse.Namespace) -> int:
     with Project.open(Path(args.project)) as project:
         slide = project.slides.named(args.slide)
         region = None if args.region is None else Region(*args.region)
-        look = _look(args, project, slide, region)
-        if look.words and not args.json:
-            print(f"{slide.name}: {look.words}", flush=True)
+        area = _scan_area(args, project, slide, region)
+        if area.words and not args.json:
+            print(f"{slide.name}: {area.words}", flush=True)
         job = detect(
             project, slide.id, args.model, region=region, device=args.device, fresh=args.fresh,
-            everything=args.everything, mask=look.mask,
+            everything=args.everything, mask=area.mask,
         )  # fmt: skip
         with _says_what_is_kept():
             result = run(job, args)
@@ -138,7 +138,7 @@ def _detect(args: argparse.Namespace) -> int:
             "damaged_tiles": result.damaged_tiles, "finds": result.findings, "shown": result.shown,
             "confidence": confidence, "seconds": round(result.seconds, 2),
             "seconds_before": round(result.seconds_before, 2), "share_skipped": result.share_skipped,
-            "looks": _looks(look), "speed": _speed(result.status),
+            "looks": _scan_area_json(area), "speed": _speed(result.status),
         })  # fmt: skip
         return 0
     print(
@@ -146,7 +146,7 @@ def _detect(args: argparse.Namespace) -> int:
         f"{result.findings} with the weaker ones"
     )
     print(f"  run {result.run_id}, {result.tiles} tiles, {_time_words(result)}")
-    _print_how(result, look)
+    _print_how(result, area)
     if result.damaged_tiles:
         print(f"  {result.damaged_tiles} tiles could not be read; see {project.path / 'runs' / str(result.run_id)}")
     return 0
@@ -163,7 +163,7 @@ def _batch(args: argparse.Namespace) -> int:
     if args.mask is not None:
         require_mask_for_each(args.projects, args.mask)
     if not args.json:
-        _print_looks(args)
+        _print_scan_areas(args)
     job = batch(
         args.projects, args.model, scheduler=args.scheduler, workers=args.workers, device=args.device,
         fresh=args.fresh, everything=args.everything, area=_kind(args), mask=args.mask,
@@ -177,9 +177,9 @@ def _batch(args: argparse.Namespace) -> int:
                 {
                     "project": path, "slide": name, "run": result.run_id, "tiles": result.tiles,
                     "finds": result.findings, "shown": result.shown, "damaged_tiles": result.damaged_tiles,
-                    "looks": _looks(look),
+                    "looks": _scan_area_json(area),
                 }
-                for (path, name, result), look in zip(done.slides, done.looks, strict=True)
+                for (path, name, result), area in zip(done.slides, done.areas, strict=True)
             ],
             "left_out": [
                 {"project": left.project, "slide": left.slide, "why": str(left.error)} for left in done.left_out
@@ -203,7 +203,7 @@ def _says_what_is_kept() -> Iterator[None]:
         raise Cancelled("What was found so far is kept; the same command without --fresh continues.") from error
 
 
-def _print_looks(args: argparse.Namespace) -> None:
+def _print_scan_areas(args: argparse.Namespace) -> None:
     """Say where it will scan before hours are spent; what cannot be opened is said by the batch itself."""
     from microscope_qc.core.errors import MicroscopeQCError
     from microscope_qc.project import Project
@@ -212,17 +212,17 @@ def _print_looks(args: argparse.Namespace) -> None:
         with contextlib.suppress(MicroscopeQCError), Project.open(Path(path), write=False) as project:
             for slide in project.slides:
                 with contextlib.suppress(MicroscopeQCError):
-                    look = _look(args, project, slide, None)
-                    if look.words:
-                        print(f"{project.path.name}, {slide.name}: {look.words}", flush=True)
+                    area = _scan_area(args, project, slide, None)
+                    if area.words:
+                        print(f"{project.path.name}, {slide.name}: {area.words}", flush=True)
 
 
 def _print_batch(done: BatchResult) -> None:
     from microscope_qc.core.wording import elapsed_text, plural
 
-    for (path, name, result), look in zip(done.slides, done.looks, strict=True):
+    for (path, name, result), area in zip(done.slides, done.areas, strict=True):
         print(f"{path.name}, {name}: {result.shown} findings, {result.findings} with weaker ones; {result.tiles} tiles")
-        _print_how(result, look)
+        _print_how(result, area)
         if result.damaged_tiles:
             print(f"  {result.damaged_tiles} tiles could not be read; see {path / 'runs' / str(result.run_id)}")
     for left in done.left_out:
@@ -231,8 +231,8 @@ def _print_batch(done: BatchResult) -> None:
     print(f"{done.workers} {plural(done.workers, 'worker')}, {elapsed_text(done.seconds)}")
 
 
-def _looks(look: Look) -> dict[str, Any]:
-    return {"mask": look.kind, "share": None if look.share is None else round(look.share, 4)}
+def _scan_area_json(area: ScanArea) -> dict[str, Any]:
+    return {"mask": area.kind, "share": None if area.share is None else round(area.share, 4)}
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -291,7 +291,7 @@ def _speed(status: dict[str, Any]) -> dict[str, Any]:
     return {name: status.get(name) for name in _SPEED}
 
 
-def _print_how(result: DetectResult, look: Look) -> None:
+def _print_how(result: DetectResult, area: ScanArea) -> None:
     """What a user may want to know of a run: its speed, what was left out, what had to be changed."""
     from microscope_qc.core.wording import percent_text
     from microscope_qc.project.runs.speed import notes_of, speed_text
@@ -300,7 +300,7 @@ def _print_how(result: DetectResult, look: Look) -> None:
     if speed:
         print(f"  {speed}")
     if result.share_skipped:
-        why = "show resin or nothing" if look.kind is None else "lie outside of the scan area"
+        why = "show resin or nothing" if area.kind is None else "lie outside of the scan area"
         print(f"  {percent_text(result.share_skipped)} of the tiles {why} and were left out")
     for note in notes_of(result.status):
         print(f"  {note}")

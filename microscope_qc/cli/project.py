@@ -25,7 +25,7 @@ def register(subparsers: Commands) -> None:
     )
     check = subparsers.add_parser(
         "check",
-        description="Look a project over, repair what can be repaired, and restore the last backup when it is damaged.",
+        description="Check a project, repair what can be repaired, and restore the last backup when it is damaged.",
     )
     check.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
     check.add_argument("--history", metavar="OUT.csv", help="also write who did what and when, as a CSV table")

@@ -63,7 +63,7 @@ class CommandLog:
         with self._database.begin() as connection:
             return deltas_of(connection, entry)
 
-    def goes_on(self, entry: LogEntry | None) -> bool:
+    def can_extend(self, entry: LogEntry | None) -> bool:
         """Whether an entry is the newest step, so that a further change can be merged into it."""
         newest = self.undo_entry
         return entry is not None and newest is not None and newest.id == entry.id and self.redo_entry is None
@@ -72,7 +72,7 @@ class CommandLog:
         self, connection: Connection, entry: LogEntry | None, deltas: Sequence[Delta], *, title: str
     ) -> LogEntry | None:
         """Merge a further change of the same rows into the newest entry; None where it does not fit."""
-        if entry is None or not self.goes_on(entry):
+        if entry is None or not self.can_extend(entry):
             return None
         both = joined(deltas_of(connection, entry), deltas)
         return None if both is None else amend(connection, entry, both, title=title)

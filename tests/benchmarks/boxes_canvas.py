@@ -1,8 +1,8 @@
 """Boxes on the canvas beside napari's Shapes layer: ``python -m tests.benchmarks.boxes_canvas [COUNT ...]``.
 
 Both are in one process and take turns; what is measured is how long the window's thread is busy. With OpenGL stubbed
-its commands are collected as ever, then dropped; the complete frame is drawn by whatever OpenGL there is (software on a
-virtual screen, which it starts for itself). Boxes of this program lie in a project on disk: every edit is in the
+its commands are collected, then dropped; the complete frame is drawn by whatever OpenGL there is (software on a
+virtual screen, which it starts for itself). Boxes of this program are in a project on disk: every edit is in the
 history, durable, when it returns. Limits stand beside the figures, "!" where one is not kept. ``--processor`` shows the
 processor time of the window's thread instead, which hardly depends on what else the machine is doing (and leaves
 waiting for the disk and for the graphics card out).
@@ -107,7 +107,7 @@ class OurBoxes(Ours):
         return took
 
     def settle(self) -> None:
-        """Until everything around the view is prepared."""
+        """Wait until everything around the view is prepared."""
         boxes = self.canvas.boxes
         self.canvas._on_refresh()
         self.app.wait(lambda: not boxes.preparing and not boxes._stale and not self.canvas._refresh.isActive())
@@ -159,7 +159,7 @@ class Shapes:
         return time.perf_counter() - start
 
     def look(self, y: float, x: float, zoom: float) -> None:
-        """One step of a person's hand."""
+        """One step of a user's hand."""
         camera = self.model.scene.camera
         camera.zoom = zoom
         camera.center = (0.0, y, x)
@@ -174,7 +174,7 @@ class Shapes:
         return _busy_ms(lambda: (call(), self.paint()))
 
     def add(self, side: int) -> None:
-        """One rectangle more."""
+        """Add a rectangle."""
         at = side / 2
         self.layer.add_rectangles(np.array([[at, at], [at, at + 50], [at + 50, at + 50], [at + 50, at]]))
 
@@ -189,7 +189,7 @@ class Shapes:
         self.layer.current_edge_color = "red"
 
     def clear(self) -> None:
-        """Take the layer away."""
+        """Remove the layer."""
         if self.layer is not None:
             self.model.layers.clear()
             self.layer = None

@@ -141,13 +141,13 @@ class Program:
         self.window.resize(1600, 1000)
         self.window.show()
         self.app.wait(self.window.windowHandle().isExposed)
-        loading = self.window.jobs.call(load_opening)  # as the program does when its window stands
+        loading = self.window.jobs.call(load_opening)  # as the program does once its window is open
         self.app.wait(loading.done)
         self.canvas = self.window.canvas
         self.scene_canvas = self.canvas.picture.widget.canvas._scene_canvas
 
     def look(self, y: float, x: float, zoom: float) -> None:
-        """Look at a place."""
+        """Centre the view on a place."""
         view = self.canvas.view
         self.canvas.set_view(type(view)(y, x, zoom, view.width, view.height))
 
@@ -196,7 +196,7 @@ class Ours:
         self.app.wait(lambda: self.canvas.picture.model.layers)
 
     def look(self, y: float, x: float, zoom: float) -> None:
-        """One step of a person's hand."""
+        """One step of a user's hand."""
         view = self.canvas.view
         self.canvas.set_view(type(view)(y, x, zoom, view.width, view.height))
 
@@ -255,7 +255,7 @@ class Napari:
         self.app.rest(1.5)
 
     def look(self, y: float, x: float, zoom: float) -> None:
-        """One step of a person's hand."""
+        """One step of a user's hand."""
         camera = self.model.scene.camera
         camera.zoom = zoom
         camera.center = (0.0, y, x)
@@ -266,7 +266,7 @@ class Napari:
         self.scene_canvas.events.draw(region=None)
 
     def close(self) -> None:
-        """Let go of the layer and its reader."""
+        """Release the layer and its reader."""
         self.model.layers.clear()
         self.model._layer_slicer.shutdown()
         self.viewer.close()
@@ -297,7 +297,7 @@ MOTIONS = {"small pan": small_pan, "fast pan": fast_pan, "zoom": zooming}
 
 @contextmanager
 def no_opengl() -> Iterator[None]:
-    """Commands for the graphics card are collected as ever, then dropped."""
+    """Commands for the graphics card are collected as usual, then dropped."""
     from vispy.gloo.glir import GlirParser
 
     parse, GlirParser.parse = GlirParser.parse, lambda *_: None
@@ -355,7 +355,7 @@ def report_steps(app: Clock, shown: list[Ours | Napari], steps: int, *, stubbed:
 
 
 def report_first_view(app: Clock, program: Program, folder: Path) -> None:
-    """From the standing window to the first painted picture of the huge virtual slide."""
+    """From the open window to the first painted picture of the huge virtual slide."""
     from microscope_qc.slides.virtual.reader import write_virtual
 
     place = write_virtual(folder / "huge.virtual.json", shape=HUGE)

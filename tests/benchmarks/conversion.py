@@ -42,7 +42,7 @@ PACKAGES = ("numpy", "tensorstore", "zarr", "tifffile", "imagecodecs", "opencv-p
 
 
 def micrograph(side: int, seed: int = 0) -> np.ndarray:
-    """Grains with the noise of a camera: packs by 1.2, as real micrographs do."""
+    """Grains with the noise of a camera: compresses by 1.2, as real micrographs do."""
     import cv2
 
     rng = np.random.default_rng(seed)
@@ -68,7 +68,7 @@ def levels_of(pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def decode_raw(path: Path) -> None:
-    """Unpack every tile with imagecodecs, and do nothing with it."""
+    """Decode every tile with imagecodecs, and do nothing with it."""
     import imagecodecs
     import tifffile
 

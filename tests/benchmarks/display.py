@@ -24,7 +24,7 @@ from microscope_qc.slides.pixels import Channel, Level
 TILE = 512
 REPEATS = 15
 LIMIT_MS = 4.0
-"""A canvas of 1600 x 1000 points shows about 15 tiles; two readers render them anew within 30 ms."""
+"""A canvas of 1600 x 1000 points shows about 15 tiles; two readers render them again within 30 ms."""
 
 
 class Planes(Mosaic):

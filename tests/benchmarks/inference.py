@@ -58,7 +58,7 @@ def line(name: str, value: float, limit: str, ok: bool, more: str = "") -> None:
 
 
 def electrode(folder: Path, side: int = 4608) -> Path:
-    """A drawn slide, or the one that is there."""
+    """A drawn slide, or the existing one."""
     from microscope_qc.workflows.samples import synth
 
     path = folder / f"electrode{side}.ome.zarr"
@@ -100,7 +100,7 @@ def batches(pipeline: Pipeline, size: int) -> list[list[int]]:
 
 
 def everything(pipeline: Pipeline, size: int = 4) -> list[Any]:
-    """End to end: read, compute, results; nothing is unpacked yet."""
+    """End to end: read, compute, results; nothing is decoded yet."""
     records: list[Any] = []
     pipeline.reader.clear()
     for _ in pipeline.work(batches(pipeline, size), records.extend):
@@ -334,7 +334,7 @@ def border_difference(pipeline: Pipeline, alone: Pipeline) -> str:
 
 
 def tiny_model(folder: Path) -> Path:
-    """An untrained small detector that says little."""
+    """An untrained small detector with few findings."""
     import torch
 
     from microscope_qc.ml.architectures.base import build_network
@@ -616,7 +616,7 @@ def main() -> None:
                 for name in ("electrode4608.ome.zarr", "electrode4608x2.ome.zarr", "small.ome.zarr"):
                     kept = arguments.folder / name
                     if kept.exists() and not (folder / name).exists():
-                        (folder / name).symlink_to(kept)  # where it lies does not matter, that it is there saves time
+                        (folder / name).symlink_to(kept)  # an existing one saves time
             PARTS[part](folder)
 
 

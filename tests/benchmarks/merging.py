@@ -125,7 +125,7 @@ def speed() -> None:
 
 
 def quality(side: int, seeds: int, shifts: tuple[int, ...]) -> None:
-    """Finds against truth for every strategy, and how they change with the origin of the grid."""
+    """Findings against truth for every strategy, and how they change with the origin of the grid."""
     import json
 
     from microscope_qc.core.jobs import run_job

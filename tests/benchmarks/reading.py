@@ -34,7 +34,7 @@ Reader = Callable[[Region], np.ndarray]
 
 
 def noisy(region: Region) -> np.ndarray:
-    """A virtual electrode with the noise of a camera, so that it packs as badly as a micrograph."""
+    """A virtual electrode with the noise of a camera, so that it compresses as badly as a micrograph."""
     dice = np.random.default_rng((region.y0, region.x0))
     return cv2.add(draw(region, 0, 0), dice.integers(0, 24, (*region.shape, 3), np.uint8))
 

@@ -108,7 +108,7 @@ class Bench:
             dock.resize(*size)
             dock.move(40 * number, 30 * number)
         self.app.rest(2.0)
-        self.window.setUpdatesEnabled(False)  # what stands in the window is painted by paint()
+        self.window.setUpdatesEnabled(False)  # what is in the window is painted by paint()
 
     def open(self) -> tuple[float, float, float]:
         """Open the project; stop, processor, shown."""
@@ -165,7 +165,7 @@ class Bench:
         return shown, processor, longest
 
     def busy(self) -> bool:
-        """Whether a worker is still at it."""
+        """Whether a worker is still running."""
         gallery: Any = self.window.docks["gallery"].content
         return self.waiting() or self.canvas.boxes.preparing or bool(getattr(gallery.model, "sorting", False))
 

@@ -1,4 +1,4 @@
-"""A small project for each test, and the command line driven in this process."""
+"""A small project for each test, and the command line run in this process."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def plan() -> RunPlan:
 
 @pytest.fixture
 def told(capsys) -> Callable[..., Any]:
-    """Run a command that must succeed; give the one JSON document it prints, or with ``text=True`` its text."""
+    """Run a command that must succeed; return the one JSON document it prints, or with ``text=True`` its text."""
 
     def run(*arguments: object, text: bool = False) -> Any:
         capsys.readouterr()
@@ -64,7 +64,7 @@ def told(capsys) -> Callable[..., Any]:
 
 @pytest.fixture
 def refused(capsys) -> Callable[..., str]:
-    """Run a command that must be refused: exit code 2, nothing on stdout, no traceback; give what it says."""
+    """Run a command that must be refused: exit code 2, nothing on stdout, no traceback; return its message."""
 
     def run(*arguments: object) -> str:
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Every command is described once, alike in the help, its parser and the README."""
+"""Every command is described once, the same in the help, its parser and the README."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMANDS = [name for group in cli.COMMANDS.values() for name in group]
 
 
 def leaves(parser: argparse.ArgumentParser):
-    """Parsers that a command line can end with."""
+    """Parsers of commands without further subcommands."""
     return cli._leaves(parser)
 
 
@@ -24,14 +24,14 @@ def test_the_readme_lists_every_command_and_only_those():
     assert found.group() == table(), "python -m tests.command_table writes it"
 
 
-def test_every_module_of_the_room_is_reached_by_a_command():
+def test_every_module_of_the_room_belongs_to_a_command():
     modules = {path.stem for path in (README.parent / "microscope_qc" / "cli").glob("*.py")}
     shared = {"__init__", "fault", "parent", "parts", "progress", "window"}
     assert modules - shared == set(cli.MODULE_OF.values())
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_says_what_it_does_and_what_it_takes(command):
+def test_a_command_describes_itself_and_its_arguments(command):
     for parser in leaves(parser_of(command)):
         assert parser.description, parser.prog
         for action in parser._actions:
@@ -43,7 +43,7 @@ def test_a_command_says_what_it_does_and_what_it_takes(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_answers_as_json(command):
-    """A document on stdout is offered wherever a command says something."""
+    """Every command that prints a result offers it as a JSON document."""
     for parser in leaves(parser_of(command)):
         assert "--json" in parser._option_string_actions, parser.prog
         assert "--progress" in parser._option_string_actions, parser.prog

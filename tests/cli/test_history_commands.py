@@ -13,7 +13,7 @@ from microscope_qc.project import Project
 
 
 def content(path):
-    """What undo is about: rows of boxes and runs, names and pixel sizes of slides."""
+    """State that undo restores: rows of boxes and runs, names and pixel sizes of slides."""
     with Project.open(path, write=False) as project:
         boxes = {slide.name: project.boxes.table(slide.id).rows.tolist() for slide in project.slides}
         runs = [(run.id, run.state, run.found, run.shown) for run in project.runs]
@@ -21,7 +21,7 @@ def content(path):
         return repr((boxes, runs, slides))
 
 
-def test_history_is_listed_undone_and_done_again(cell, told):
+def test_history_is_listed_undone_and_redone(cell, told):
     listed = told("history", cell)
     assert [entry["title"] for entry in listed[:3]] == ["Detect with li-ion-ssd on S1", "Draw box", "Draw box"]
     assert (listed[0]["kind"], listed[0]["findings"], listed[0]["run"], listed[0]["slide"]) == ("run", 3, 1, "S1")
@@ -52,7 +52,7 @@ def test_history_as_a_table_for_others(cell, told, refused, tmp_path):
 @pytest.mark.parametrize(
     "arguments", [["undo", "0"], ["redo", "-1"], ["undo", "x"], ["--limit", "-2"], ["list", "--limit", "-2"], ["go"]]
 )
-def test_history_refuses_what_makes_no_sense(cell, refused, arguments):
+def test_history_refuses_wrong_arguments(cell, refused, arguments):
     before = content(cell)
     refused("history", cell, *arguments)
     assert content(cell) == before
@@ -72,7 +72,7 @@ def test_runs_are_listed_hidden_and_shown(cell, told):
     assert told("runs", cell, "list")[0]["shown"] is True
 
 
-def test_a_run_is_deleted_with_its_findings_and_undo_brings_both_back(cell, told):
+def test_a_run_is_deleted_with_its_findings_and_undo_restores_both(cell, told):
     before = content(cell)
     assert told("runs", cell, "delete", 1, "--dry-run")["findings"] == 3
     assert content(cell) == before
@@ -89,7 +89,7 @@ def test_a_run_is_deleted_with_its_findings_and_undo_brings_both_back(cell, told
     assert told("runs", cell) == []
 
 
-def test_what_a_user_said_of_findings_is_not_deleted_by_the_way(cell, told, refused):
+def test_judged_findings_are_not_deleted_silently(cell, told, refused):
     told("review", cell, "--where", "confidence>=0.6", "--confirm")
     told("review", cell, "--where", "confidence=0.2", "--note", "odd")
     before = content(cell)
@@ -102,11 +102,11 @@ def test_what_a_user_said_of_findings_is_not_deleted_by_the_way(cell, told, refu
 
 
 @pytest.mark.parametrize("arguments", [["delete", "7"], ["hide", "7"], ["info", "7"], ["delete"], ["delete", "x"]])
-def test_runs_refuses_what_is_not_there(cell, refused, arguments):
+def test_runs_refuses_unknown_runs(cell, refused, arguments):
     refused("runs", cell, *arguments)
 
 
-def test_a_run_that_is_going_on_is_not_deleted(cell):
+def test_a_running_detection_is_not_deleted(cell):
     with Project.open(cell) as project:
         project.runs.finish(1, "running")
         with pytest.raises(InputError, match="still running"):
@@ -170,7 +170,7 @@ def test_a_slide_that_was_moved_is_found_again(cell, told, refused, tmp_path):
         ["remove"],
     ],
 )
-def test_slides_refuses_what_cannot_be(cell, refused, arguments):
+def test_slides_refuses_wrong_arguments(cell, refused, arguments):
     before = content(cell)
     refused("slides", cell, *arguments)
     assert content(cell) == before
@@ -196,7 +196,7 @@ def test_tables_have_one_line_for_each_row_whatever_is_in_it():
     assert lines == ["name  size  n  so", "a b      1  –  yes", "c     20.5  3  no"]
 
 
-def test_of_a_folder_every_slide_that_can_be_read_is_taken(tmp_path, told, capsys):
+def test_every_readable_slide_of_a_folder_is_added(tmp_path, told, capsys):
     from microscope_qc.cli import main
 
     folder = tmp_path / "scans"
@@ -220,7 +220,7 @@ def test_of_a_folder_every_slide_that_can_be_read_is_taken(tmp_path, told, capsy
     assert [slide["name"] for slide in told("slides", tmp_path / "none.mqc")] == ["A", "b", "c"]
 
 
-def test_a_folder_without_slides_is_said(tmp_path, refused, cell):
+def test_a_folder_without_slides_is_refused(tmp_path, refused, cell):
     (tmp_path / "empty").mkdir()
     for command in (["new", tmp_path / "x.mqc", tmp_path / "empty"], ["slides", cell, "add", tmp_path / "empty"]):
         assert "holds no slide that can be read" in refused(*command)
@@ -236,7 +236,7 @@ def test_new_and_check_answer_as_json(tmp_path, told, cell):
     assert checked["history_lines"] > 0
 
 
-def test_the_confidence_limit_is_said_and_set(cell, told, refused):
+def test_the_confidence_limit_is_printed_and_set(cell, told, refused):
     assert told("runs", cell, "limit") == {"confidence_limit": 0.0}
     assert told("runs", cell, "limit", 0.5)["step"]["title"] == "Confidence limit 0.50 (was 0.00)"
     assert told("runs", cell, "limit", text=True) == "Findings of detections count from a confidence of 0.5 on.\n"

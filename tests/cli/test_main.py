@@ -48,7 +48,7 @@ def command(monkeypatch, tmp_path):
 
 @pytest.fixture
 def window(monkeypatch):
-    """Stand-in for the window's module; gives the list of the calls it got."""
+    """Stand-in for the window's module; returns the list of its calls."""
     calls: list[argparse.Namespace] = []
     module = types.ModuleType("microscope_qc.cli.window")
     module.handler = calls.append
@@ -64,7 +64,7 @@ def raiser(error: BaseException):
 
 
 @pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (1, 1), (7, 7)])
-def test_exit_code_is_the_handlers(command, answer, code):
+def test_the_exit_code_is_that_of_the_handler(command, answer, code):
     command(lambda args: answer)
     assert main(["act"]) == code
 
@@ -103,7 +103,7 @@ def test_stopping_is_not_an_error(command, capsys, tmp_path, error):
     assert not (tmp_path / "log").exists()
 
 
-def test_a_fault_of_ours_is_said_to_be_ours_and_its_traceback_is_kept(command, capsys, tmp_path):
+def test_a_fault_of_the_program_is_called_so_and_its_traceback_is_kept(command, capsys, tmp_path):
     command(raiser(ZeroDivisionError("by nought")))
     assert main(["act"]) == 1
     words = capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_a_full_disk_is_an_error_for_the_user(command, capsys):
     assert "disk is full" in capsys.readouterr().err
 
 
-def test_too_little_memory_is_said(command, capsys):
+def test_too_little_memory_is_reported(command, capsys):
     command(raiser(MemoryError()))
     assert main(["act"]) == 1
     assert "memory" in capsys.readouterr().err
@@ -227,7 +227,7 @@ def test_a_closed_pipe_is_quiet():
     assert done.stderr == b""
 
 
-def test_output_is_utf8_whatever_the_console_says():
+def test_output_is_utf8_on_any_console():
     code = (
         "import sys; from microscope_qc import cli; cli._speak_utf8(); print('Bläschen µm 气孔'); "
         "print('Öl', file=sys.stderr)"

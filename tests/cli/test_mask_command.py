@@ -22,7 +22,7 @@ def picture(tmp_path):
     return tmp_path / "left.png"
 
 
-def test_a_picture_becomes_the_mask_of_a_slide_and_comes_out_again(cell, picture, told, tmp_path):
+def test_a_picture_becomes_the_mask_of_a_slide_and_is_written_again(cell, picture, told, tmp_path):
     assert told("mask", cell) == []
     assert "scan where there is material" in told("mask", cell, text=True)
     said = told("mask", cell, "set", picture)
@@ -80,7 +80,7 @@ def test_the_mask_of_a_detection_and_of_a_slide_file(cell, told, refused, tmp_pa
         ["export", "{folder}/o.png", "--drawn", "--found"],
     ],
 )
-def test_mask_refuses_what_cannot_be(cell, refused, told, tmp_path, arguments):
+def test_mask_refuses_wrong_arguments(cell, refused, told, tmp_path, arguments):
     Image.fromarray(np.ones((20, 10), np.uint8)).save(tmp_path / "tall.png")
     Image.fromarray(np.zeros((10, 20), np.uint8)).save(tmp_path / "black.png")
     refused("mask", cell, *[argument.format(folder=tmp_path) for argument in arguments])

@@ -53,12 +53,12 @@ def test_classes_are_merged_reordered_and_deleted(cell, told):
     assert told("classes", cell) == before
 
 
-def test_a_class_with_findings_is_not_deleted_by_the_way(cell, told, refused):
+def test_a_class_with_findings_is_not_deleted_silently(cell, told, refused):
     assert "The class CRK has 4 findings." in refused("classes", cell, "delete", "CRK")
     assert told("review", cell, "--where", "class=CRK")["matching"] == 4
 
 
-def test_class_sets_go_from_project_to_project(cell, told, tmp_path):
+def test_class_sets_are_copied_from_project_to_project(cell, told, tmp_path):
     told("classes", cell, "add", "DLM", "Delamination", "--colour", "#102030")
     written = told("classes", cell, "export", tmp_path / "mine")
     assert written == {"file": str(tmp_path / "mine.classes.json"), "classes": 11}
@@ -94,13 +94,13 @@ def test_class_sets_go_from_project_to_project(cell, told, tmp_path):
         ["import", "no-such.classes.json"],
     ],
 )
-def test_classes_refuses_what_cannot_be(cell, told, refused, arguments):
+def test_classes_refuses_wrong_arguments(cell, told, refused, arguments):
     before = told("classes", cell)
     refused("classes", cell, *arguments)
     assert told("classes", cell) == before
 
 
-def test_marks_are_placed_moved_and_taken_away(cell, told):
+def test_marks_are_placed_moved_and_deleted(cell, told):
     told("marks", cell, "add", "A", "--x", 3, "--y", 4.5)
     told("marks", cell, "add", "B", "--x", 1, "--y", 2, "--stage-x", 10, "--stage-y", -20, "--slide", "S2")
     assert told("marks", cell) == [
@@ -131,7 +131,7 @@ def test_marks_are_placed_moved_and_taken_away(cell, told):
         ["delete", "A"],
     ],
 )
-def test_marks_refuses_what_cannot_be(cell, told, refused, arguments):
+def test_marks_refuses_wrong_arguments(cell, told, refused, arguments):
     told("marks", cell, "add", "there", "--x", 3, "--y", 4)
     before = told("marks", cell)
     refused("marks", cell, *arguments)
@@ -157,7 +157,7 @@ def test_alignments_are_listed_and_deleted(cell, told, refused, tmp_path):
     assert told("alignments", cell) == [listed]
 
 
-def test_bookmarks_are_kept_renamed_and_forgotten(cell, told):
+def test_bookmarks_are_kept_renamed_and_deleted(cell, told):
     told("bookmarks", cell, "add", "tab", "--x", 10, "--y", 20, "--zoom", 2)
     told("bookmarks", cell, "add", "edge", "--x", 1, "--y", 2)
     told("bookmarks", cell, "add", "other", "--x", 1, "--y", 2, "--slide", "S2")
@@ -171,7 +171,7 @@ def test_bookmarks_are_kept_renamed_and_forgotten(cell, told):
     ]  # fmt: skip
 
 
-def test_bookmarks_leave_what_else_is_kept_of_a_view(cell, told):
+def test_bookmarks_keep_the_other_settings_of_a_view(cell, told):
     with Project.open(cell) as project:
         project.settings.set("view:1", {"display": {"gamma": 2}, "no_conversion": True})
     told("bookmarks", cell, "add", "tab", "--x", 10, "--y", 20)
@@ -194,12 +194,12 @@ def test_bookmarks_leave_what_else_is_kept_of_a_view(cell, told):
         ["delete", "1", "--slide", "S9"],
     ],
 )
-def test_bookmarks_refuses_what_cannot_be(cell, told, refused, arguments):
+def test_bookmarks_refuses_wrong_arguments(cell, told, refused, arguments):
     refused("bookmarks", cell, *arguments)
     assert told("bookmarks", cell) == []
 
 
-def test_filters_are_set_kept_used_and_forgotten(cell, told, refused):
+def test_filters_are_set_saved_used_and_deleted(cell, told, refused):
     (row,) = told("filters", cell)
     assert (row["name"], row["words"], row["classes"], row["size_um"]) == (None, "all findings that count", None, None)
     counted = told("stats", cell)["total"]

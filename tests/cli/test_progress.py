@@ -23,7 +23,7 @@ from microscope_qc.core.jobs import Progress
 
 
 def counting(steps: int, closed: list | None = None, *, note: str = ""):
-    """A job of that many steps whose result is their sum."""
+    """A job of so many steps whose result is their sum."""
     try:
         for step in range(steps):
             yield Progress(step + 1, steps, "tiles", note)
@@ -43,7 +43,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("mode", ["auto", "none", "json"])
-def test_the_result_comes_back_and_stdout_stays_clean(mode, capsys):
+def test_the_result_is_returned_and_stdout_stays_clean(mode, capsys):
     assert progress.run(counting(5), with_mode(mode)) == 10
     assert capsys.readouterr().out == ""
 
@@ -59,10 +59,10 @@ def test_json_lines_have_the_promised_keys_and_end_with_the_last_step(capsys):
     assert all(set(line) == {"done", "total", "unit", "note", "seconds_left"} for line in lines)
     assert lines[0]["done"] == 1
     assert lines[-1] == {"done": 5000, "total": 5000, "unit": "tiles", "note": "Folie 气孔", "seconds_left": 0.0}
-    assert len(lines) < 5000  # a parent has better things to do than to read every one
+    assert len(lines) < 5000  # a parent need not read every one
 
 
-def test_json_holds_back_what_comes_too_fast(capsys):
+def test_json_is_throttled(capsys):
     now = [0.0]
     lines = progress._JsonLines(clock=lambda: now[0])
     for step, moment in enumerate([0.0, 0.01, 0.02, 0.2, 0.21]):
@@ -74,7 +74,7 @@ def test_json_holds_back_what_comes_too_fast(capsys):
     assert [json.loads(line)["done"] for line in capsys.readouterr().err.splitlines()] == [4]
 
 
-def test_a_parent_that_went_away_stops_the_job(monkeypatch):
+def test_a_parent_that_has_ended_stops_the_job(monkeypatch):
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError
@@ -117,7 +117,7 @@ def test_a_log_file_gets_a_plain_line_now_and_then(capsys):
     assert "\r" not in "".join(shown)
 
 
-def test_nobody_watching_is_no_reason_to_stop(monkeypatch):
+def test_a_closed_terminal_does_not_stop_the_job(monkeypatch):
     class Full(Terminal):
         def write(self, text: str) -> int:
             raise OSError(28, "No space left on device")
@@ -142,7 +142,7 @@ def test_an_unknown_total_is_shown_as_a_count(monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_closes_the_job_and_gives_the_handlers_back(number):
+def test_a_signal_closes_the_job_and_restores_the_handlers(number):
     closed: list = []
     before = signal.getsignal(number)
 
@@ -251,7 +251,7 @@ def test_a_child_told_to_stop_ends_with_130(number):
     assert err.splitlines()[-1] == "Stopped."
 
 
-def test_json_documents_take_what_the_rooms_return(capsys):
+def test_json_documents_hold_what_the_rooms_return(capsys):
     progress.print_json(
         {
             "path": Path("a") / "b.czi",

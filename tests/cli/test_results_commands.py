@@ -27,7 +27,7 @@ def told(capsys) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def test_boxes_in_counted_and_out(project_path, tmp_path, capsys):
+def test_boxes_are_imported_counted_and_exported(project_path, tmp_path, capsys):
     project, boxes = str(project_path), str(tmp_path / "boxes.csv")
     assert main(["import", project, boxes, "--dry-run", "--json", "--progress", "none"]) == 0
     assert told(capsys)["dry_run"] is True

@@ -1,4 +1,4 @@
-"""``review``: the findings that a query means are listed and judged, in one step that undo takes back."""
+"""``review``: the findings that a query means are listed and judged, in one step that can be undone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def steps(path) -> list[str]:
         return [entry.title for entry in project.history.entries() if entry.kind == "command" and not entry.undone]
 
 
-def test_without_an_action_what_fits_is_listed_and_nothing_is_changed(cell, told):
+def test_without_an_action_matches_are_listed_and_nothing_is_changed(cell, told):
     before = steps(cell)
     listed = told("review", cell, "--where", "class=CRK confidence<0.7")
     assert (listed["matching"], listed["hidden"], listed["slides"], listed["action"]) == (2, 0, {"S1": 2}, None)
@@ -48,7 +48,7 @@ def test_without_an_action_what_fits_is_listed_and_nothing_is_changed(cell, told
         (["--note", "looked at twice"], "note", "looked at twice", "Note on 3 findings"),
     ],
 )
-def test_an_action_is_one_step_that_undo_takes_back(cell, told, action, column, value, title):
+def test_an_action_is_one_step_that_can_be_undone(cell, told, action, column, value, title):
     before = rows(cell)
     done = told("review", cell, "--where", "class=CRK run=1", *action)
     assert (done["matching"], done["changed"], done["step"]["title"]) == (3, 3, title)
@@ -60,7 +60,7 @@ def test_an_action_is_one_step_that_undo_takes_back(cell, told, action, column, 
     assert rows(cell) == before
 
 
-def test_what_was_said_is_taken_back_and_findings_of_several_slides_are_one_step(cell, told):
+def test_judgements_are_reset_and_findings_of_several_slides_are_one_step(cell, told):
     told("review", cell, "--where", "class=ACP", "--confirm")
     assert [rows(cell, name)[number]["state"] for name, number in (("S1", 1), ("S2", 3))] == ["1", "1"]
     assert told("review", cell, "--where", "state=confirmed", "--unreview")["changed"] == 2
@@ -84,7 +84,7 @@ def test_a_dry_run_counts_and_changes_nothing(cell, told):
     assert (rows(cell), steps(cell)) == before
 
 
-def test_what_is_so_already_is_no_step(cell, told):
+def test_what_changes_nothing_is_not_a_step(cell, told):
     told("review", cell, "--where", "class=ACP", "--confirm")
     count = len(steps(cell))
     again = told("review", cell, "--where", "class=ACP", "--confirm")
@@ -94,7 +94,7 @@ def test_what_is_so_already_is_no_step(cell, told):
     assert len(steps(cell)) == count
 
 
-def test_what_the_project_does_not_show_is_left_alone_unless_asked_for(cell, told):
+def test_what_does_not_count_is_left_alone_unless_asked_for(cell, told):
     told("runs", cell, "hide", 1)
     listed = told("review", cell, "--where", "class=CRK")
     assert (listed["matching"], listed["hidden"]) == (1, 3)

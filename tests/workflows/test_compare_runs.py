@@ -18,8 +18,8 @@ from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JOURNAL_NAME, JournalWriter, write_status
 from microscope_qc.project.runs.mask_files import write_mask
 from microscope_qc.project.runs.plan import RunPlan
-from microscope_qc.workflows.detection.compare import compare_finds, compare_runs
-from microscope_qc.workflows.detection.coverage import Looked, read_looked
+from microscope_qc.workflows.detection.compare import compare_findings, compare_runs
+from microscope_qc.workflows.detection.coverage import ScannedArea, read_scanned_area
 
 
 def add(
@@ -136,9 +136,9 @@ def test_a_finding_in_a_tile_that_is_not_done_is_not_compared(project: Project) 
     assert compare_runs(project, first, run.id, min_confidence=0.0).beside_first.tolist() == [a[1], a[9]]
     write_status(run.folder, {"tiles_done": 9, "tiles_total": 9, "tiles_damaged": 0})
     run = project.runs.finish(run.id, "finished")
-    assert read_looked(run).missing is None, "a finished run without damage is not read through"
+    assert read_scanned_area(run).missing is None, "a finished run without damage is not read through"
     write_status(run.folder, {"tiles_done": 9, "tiles_total": 9, "tiles_damaged": 1})
-    assert np.argwhere(read_looked(run).missing).tolist() == [[0, 1]]
+    assert np.argwhere(read_scanned_area(run).missing).tolist() == [[0, 1]]
 
 
 @given(seed=st.integers(0, 10_000))
@@ -152,7 +152,7 @@ def test_what_a_run_scanned_agrees_with_testing_every_tile(seed: int) -> None:
     missing = rng.random((grid.rows, grid.columns)) < 0.3
     corner = rng.uniform(0, 1, (40, 2)) * np.array(shape)
     boxes = np.concatenate([corner, corner + rng.uniform(1, 30, (40, 2))], axis=1)
-    said = Looked(Region(0, 0, *shape), area, grid, missing, 4.0).surely(boxes)
+    said = ScannedArea(Region(0, 0, *shape), area, grid, missing, 4.0).would_find(boxes)
     for (y0, x0, y1, x1), told in zip(boxes.tolist(), said.tolist(), strict=True):
         y, x = (y0 + y1) / 2, (x0 + x1) / 2
         wanted = y < shape[0] and x < shape[1]
@@ -173,7 +173,7 @@ def test_matching_agrees_with_matching_one_pair_at_a_time(seed: int, counts: tup
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microscope_qc.core.matching._DENSE", 0)
         patch.setattr("microscope_qc.core.matching._STRIP", 7)  # many strips
-        found = compare_finds(np.arange(counts[0]), sides[0], np.arange(counts[1]) + 1000, sides[1], iou=iou)
+        found = compare_findings(np.arange(counts[0]), sides[0], np.arange(counts[1]) + 1000, sides[1], iou=iou)
 
     overlap = iou_matrix(*sides) if all(counts) else np.zeros(counts)
     wanted = []

@@ -1,4 +1,4 @@
-"""Densities of a project against a count in which every pixel that was looked over is painted, one by one."""
+"""Densities of a project against a count in which every scanned or declared pixel is painted, one by one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 class Painted:
-    """What was looked over for a class, pixel by pixel."""
+    """What was scanned or declared for a class, pixel by pixel."""
 
     def __init__(self) -> None:
         self.of: dict[int, np.ndarray] = {number: np.zeros(SHAPE, bool) for number in CODES}
@@ -126,7 +126,7 @@ def scan(
 
 
 def findings(project: Project, *, count: int = 60, seed: int = 5, run: int | None = None, slide: int = 0) -> np.ndarray:
-    """Findings whose middles are middles of pixels, drawn or of a run."""
+    """Findings centred on pixels, drawn or of a run."""
     rng = np.random.default_rng(seed)
     y, x = rng.integers(0, HEIGHT, count) + 0.5, rng.integers(0, WIDTH, count) + 0.5
     confidence = np.nan if run is None else rng.random(count)
@@ -203,7 +203,7 @@ def test_a_part_of_a_slide_like_that_of_the_demo(tmp_path: Path) -> None:
         assert found["slides"][0]["area_share"] == pytest.approx(4 / 67.1, abs=1e-3)
 
 
-def test_a_mask_whose_resin_is_no_area(project: Project) -> None:
+def test_a_mask_whose_resin_is_not_area(project: Project) -> None:
     painted, rows = Painted(), findings(project)
     scan(project, painted, Region(0, 0, *SHAPE), [ACP, AOP, AFP], cells=CELLS)
     assert_same(project, painted, rows)
@@ -244,7 +244,7 @@ def test_a_declared_area_alone_and_beside_a_run(project: Project) -> None:
 
 
 def test_a_slanted_polygon_to_a_hundredth_of_a_pixel(project: Project) -> None:
-    corners = [(12.3, 18.9), (30.0, 110.5), (150.0, 60.25), (60.0, -20.0)]  # it reaches beyond the slide
+    corners = [(12.3, 18.9), (30.0, 110.5), (150.0, 60.25), (60.0, -20.0)]  # it extends beyond the slide
     project.areas.declare(project.slides[0].id, corners, [ACP])
     exact = within(corners, per_px=40).sum()
     found = project_statistics(project)["slides"][0]["classes"][0]
@@ -355,7 +355,7 @@ def test_what_was_read_is_read_again_only_when_it_changed(project: Project) -> N
 # -- several slides and projects --------------------------------------------------------------------------------------
 
 
-def test_slides_are_pooled_only_where_the_same_classes_were_looked_for(tmp_path: Path) -> None:
+def test_slides_are_pooled_only_where_the_same_classes_were_searched_for(tmp_path: Path) -> None:
     with make(tmp_path, slides=3) as project:
         painted = Painted()
         for slide in (0, 1):
@@ -369,7 +369,7 @@ def test_slides_are_pooled_only_where_the_same_classes_were_looked_for(tmp_path:
             (slides[0]["in_area"] + slides[1]["in_area"]) / (2 * HEIGHT * WIDTH * PX_MM2)
         )
         of = {row["code"]: row for row in total["classes"]}
-        assert (of["AFP"]["sections"], of["ACP"]["sections"]) == (3, 2), "looked for on S3 and not found there"
+        assert (of["AFP"]["sections"], of["ACP"]["sections"]) == (3, 2), "searched for on S3 and not found there"
         assert of["AFP"]["area_mm2"] == pytest.approx(3 * HEIGHT * WIDTH * PX_MM2)
         both = statistics_of([project, project])
         assert len(both["slides"]) == 6 and both["total"]["kept"] == 2 * total["kept"]
@@ -423,7 +423,7 @@ def test_coverage_and_stats_on_the_command_line(
     assert len(told("stats", path, path)["slides"]) == 2
 
 
-def test_outlines_out_of_files(tmp_path: Path) -> None:
+def test_outlines_from_files(tmp_path: Path) -> None:
     file = tmp_path / "area.geojson"
     polygon = {"type": "Polygon", "coordinates": [[[x, y] for y, x in STAIRS]]}
     feature = {"type": "Feature", "geometry": polygon, "properties": {}}

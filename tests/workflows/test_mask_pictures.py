@@ -14,7 +14,7 @@ from PIL import Image
 from microscope_qc.core.area_mask import AreaMask, open_mask
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
-from microscope_qc.workflows.detection.area import FILE, NothingToLookAt, file_look
+from microscope_qc.workflows.detection.area import FILE, NothingToScan, scan_area_of_picture
 from microscope_qc.workflows.detection.mask_pictures import picture_for, read_mask_picture, write_mask_picture
 
 SHAPE = (400, 600)
@@ -188,9 +188,9 @@ def test_a_folder_holds_a_mask_for_each_slide(tmp_path, project):
         picture_for(folder, "../S1")  # there is such a picture
     save(folder / "S1.tif", half().astype(np.uint8))
     assert picture_for(folder, "S1") == folder / "S1.tif"
-    look = file_look(folder, slide)
+    look = scan_area_of_picture(folder, slide)
     assert (look.kind, look.share) == (FILE, 0.5)
     assert "S1.tif" in look.words and "50 %" in look.words
-    with pytest.raises(NothingToLookAt):
-        file_look(folder, slide, region=Region(0, 300, 400, 600))
-    assert file_look(folder, slide, region=Region(0, 200, 400, 400)).share == 0.5
+    with pytest.raises(NothingToScan):
+        scan_area_of_picture(folder, slide, region=Region(0, 300, 400, 600))
+    assert scan_area_of_picture(folder, slide, region=Region(0, 200, 400, 400)).share == 0.5

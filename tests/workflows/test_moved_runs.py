@@ -113,7 +113,7 @@ def test_the_weights_tell_which_of_two_models_it_was(place: Path) -> None:
         with pytest.raises(ModelError, match=r"The model toy is no longer at .*toy\. Put it back"):
             resume_run(project, 1)
         (away / "slide.png").unlink()
-    with Project.open(away / "p.mqc") as project, pytest.raises(InputError, match="slide is not at"):
+    with Project.open(away / "p.mqc") as project, pytest.raises(InputError, match="slide is no longer at"):
         resume_run(project, 1)
 
 

@@ -112,7 +112,7 @@ def test_statistics_of_a_project(project):
     found = project_statistics(project)
     assert found["total"]["states"] == {"unreviewed": 5, "confirmed": 2, "rejected": 1}
     assert found["slides"][0]["slide_area_mm2"] == pytest.approx(0.06)
-    assert found["total"]["per_mm2"] is None and found["total"]["outside_area"] == 7, "nobody said where they looked"
+    assert found["total"]["per_mm2"] is None and found["total"]["outside_area"] == 7, "nothing was scanned or declared"
     project.areas.declare(project.slides[0].id, Region(0, 0, *project.slides[0].shape_px))
     found = project_statistics(project)
     assert found["slides"][0]["area_mm2"] == pytest.approx(0.06)

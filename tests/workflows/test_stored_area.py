@@ -1,4 +1,4 @@
-"""The mask that a person painted in the window counts on the command line too."""
+"""The mask that a user painted in the window is used on the command line too."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from microscope_qc.workflows.detection import run as detection
 from microscope_qc.workflows.detection.area import (
     CHANGED,
     DRAWN,
-    NothingToLookAt,
+    NothingToScan,
     area_setting,
-    chosen_look,
+    chosen_scan_area,
     masks_to_dict,
 )
 from microscope_qc.workflows.detection.batch import batch
@@ -67,33 +67,33 @@ def store(path: Path, *, slide: int = 0, **masks: AreaMask) -> None:
 
 def look(path: Path, **options: Any) -> Any:
     with Project.open(path) as project:
-        return chosen_look(project, project.slides[0], **options)
+        return chosen_scan_area(project, project.slides[0], **options)
 
 
-def test_what_a_person_painted_says_where_to_look(place: Path) -> None:
+def test_what_a_user_painted_is_the_scan_area(place: Path) -> None:
     assert look(place, kind=CHANGED) == look(place, kind=None)
     assert look(place, kind=CHANGED).mask is None and look(place, kind=CHANGED).words == ""
-    with pytest.raises(NothingToLookAt, match="No regions are drawn on S1"):
+    with pytest.raises(NothingToScan, match="No regions are drawn on S1"):
         look(place, kind=DRAWN)
     store(place, changed=cells(rows=4))
     found = look(place, kind=CHANGED)
     assert found.mask.fingerprint == cells(rows=4).fingerprint and found.share == pytest.approx(2 / 3)
-    assert found.words == "Looks only where the project's mask says: 67 % of the slide."
+    assert found.words == "Scans only where the project's mask says: 67 % of the slide."
     assert look(place, kind=None).words == "The project's mask is not used." and look(place, kind=None).mask is None
 
     store(place, changed=cells(rows=4), drawn=cells(columns=1))
-    assert look(place, kind=CHANGED).words.endswith("--drawn on the command line looks only at them.")
+    assert look(place, kind=CHANGED).words.endswith("--drawn on the command line scans only them.")
     drawn = look(place, kind=DRAWN, region=Region(0, 0, SIDE, 200))
     assert drawn.kind == DRAWN and drawn.words == (
-        "Looks only at the regions drawn in the project: 50 % of the region. The project's mask is not used."
+        "Scans only the regions drawn in the project: 50 % of the region. The project's mask is not used."
     )
-    with pytest.raises(NothingToLookAt, match="nothing of the region to look at on S1"):
+    with pytest.raises(NothingToScan, match="nothing of the region to scan on S1"):
         look(place, kind=DRAWN, region=Region(0, 300, SIDE, SIDE))
     store(place, changed=cells(rows=6))
     assert "says: all of the slide." in look(place, kind=CHANGED).words
 
 
-def test_a_mask_that_cannot_be_used_is_said(place: Path) -> None:
+def test_a_mask_that_cannot_be_used_is_reported(place: Path) -> None:
     store(place, changed=cells(rows=4, side=SIDE + 6))
     found = look(place, kind=CHANGED)
     assert found.mask is None and "slide of another size; it is not used" in found.words
@@ -105,7 +105,7 @@ def test_a_mask_that_cannot_be_used_is_said(place: Path) -> None:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Detections compute in this process: a child of its own takes seconds to load."""
+    """Detections run in this process: loading a child takes seconds."""
 
     def detect(project: Project, slide_id: int, model: str, **options: Any) -> Job[Any]:
         run = detection.prepare_run(project, slide_id, model, **options)
@@ -124,13 +124,13 @@ def middles(project: Project, run_id: int, slide: int = 0) -> np.ndarray:
     return (rows["y0"] + rows["y1"]) / 2
 
 
-def test_the_command_looks_only_there(place: Path, model: Path, here: None, capsys: Any) -> None:
+def test_the_command_scans_only_there(place: Path, model: Path, here: None, capsys: Any) -> None:
     store(place, changed=cells(rows=2))
     command = ["detect", str(place), "--model", str(model), "--device", "cpu", "--progress", "none"]
     assert main(command) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "S1: Looks only where the project's mask says: 33 % of the slide."
-    assert "  33 % of the tiles lie outside of where it was to look and were left out" in said
+    assert said[0] == "S1: Scans only where the project's mask says: 33 % of the slide."
+    assert "  33 % of the tiles lie outside of the scan area and were left out" in said
     assert main([*command, "--no-mask"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "S1: The project's mask is not used." and not any("left out" in line for line in said)
@@ -168,7 +168,7 @@ def test_a_batch_uses_the_mask_of_every_slide(place: Path, model: Path, tmp_path
     done = run_job(batch([place], model, device="cpu", client=OneWorker()), said.append)
     assert {step.note.split(":")[0] for step in said[1:]} == {"S1, slide 1 of 2", "S2, slide 2 of 2"}
     assert {(step.note[:2], step.total) for step in said[1:]} == {("S1", 0), ("S1", 9), ("S2", 0), ("S2", 6)}
-    assert [look.kind for look in done.looks] == [None, CHANGED] and done.left_out == []
+    assert [look.kind for look in done.areas] == [None, CHANGED] and done.left_out == []
     assert done.slides[0][2].share_skipped == 0 and done.slides[1][2].share_skipped == pytest.approx(1 / 3, abs=1e-3)
     status = done.slides[0][2].status
     assert len(status["starts"]) == 1 and status["starts"][0]["tiles"] == 9 and status["device_name"]
@@ -178,14 +178,14 @@ def test_a_batch_uses_the_mask_of_every_slide(place: Path, model: Path, tmp_path
     assert again.slides[1][2].seconds_before == pytest.approx(done.slides[1][2].status["seconds"])
 
     drawn = run_job(batch([place], model, device="cpu", area=DRAWN, client=OneWorker()))
-    assert [(name, look.kind) for (_, name, _), look in zip(drawn.slides, drawn.looks, strict=True)] == [("S2", DRAWN)]
+    assert [(name, look.kind) for (_, name, _), look in zip(drawn.slides, drawn.areas, strict=True)] == [("S2", DRAWN)]
     (left,) = drawn.left_out
     assert left.wanted and left.words.startswith("p.mqc, S1: left out. No regions are drawn on S1.")
     free = run_job(batch([place], model, device="cpu", everything=True, client=OneWorker()))
-    assert [look.mask for look in free.looks] == [None, None]
+    assert [look.mask for look in free.areas] == [None, None]
 
 
-def test_a_batch_goes_on_without_what_cannot_be_looked_at(
+def test_a_batch_continues_without_what_cannot_be_scanned(
     place: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     (tmp_path / "S1.png").rename(tmp_path / "moved.png")
@@ -201,14 +201,14 @@ def test_a_batch_goes_on_without_what_cannot_be_looked_at(
     assert main(["batch", str(place), "--model", str(model), "--device", "cpu", "--progress", "none"]) == 2
     said = capsys.readouterr()
     first, second, *_ = said.out.splitlines()
-    assert first == "p.mqc, S2: Looks only where the project's mask says: 33 % of the slide." and "findings" in second
-    assert said.err.startswith("p.mqc, S1: left out. The slide S1 is not at")
+    assert first == "p.mqc, S2: Scans only where the project's mask says: 33 % of the slide." and "findings" in second
+    assert said.err.startswith("p.mqc, S1: left out. The slide S1 is no longer at")
     (tmp_path / "S2.png").rename(tmp_path / "moved too.png")
-    with pytest.raises(InputError, match="S1 is not at"):
+    with pytest.raises(InputError, match="S1 is no longer at"):
         run_job(batch([place], model, device="cpu", fresh=True, client=OneWorker()))
 
 
-def test_two_detections_are_compared_where_both_looked(place: Path, model: Path, here: None, capsys: Any) -> None:
+def test_two_detections_are_compared_where_both_scanned(place: Path, model: Path, here: None, capsys: Any) -> None:
     command = ["compare", str(place)]
     assert main(command) == 2 and "There are no two detections on S1." in capsys.readouterr().err
     store(place, changed=cells(rows=3))
@@ -224,12 +224,12 @@ def test_two_detections_are_compared_where_both_looked(place: Path, model: Path,
     assert told["beside_first"] == pytest.approx(lower, abs=2) and told["beside_second"] == 0
     assert main([*command, "2", "1", "--confidence", "0"]) == 0
     said = capsys.readouterr().out
-    assert f"not compared: 0 of A and {told['beside_first']} of B lie where the other did not look" in said
+    assert f"not compared: 0 of A and {told['beside_first']} of B lie where the other did not scan" in said
     for wrong in (["1"], ["1", "9"], ["1", "2", "--iou", "0"]):
         assert main([*command, *wrong]) == 2
 
 
-def test_who_stops_a_detection_hears_that_it_can_go_on(
+def test_a_user_who_stops_a_detection_is_told_that_it_can_continue(
     place: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def detect(*_: Any, **__: Any) -> Job[Any]:
@@ -239,4 +239,4 @@ def test_who_stops_a_detection_hears_that_it_can_go_on(
     monkeypatch.setattr(detection, "detect", detect)
     assert main(["detect", str(place), "--model", str(model), "--progress", "none"]) == 130
     said = capsys.readouterr().err
-    assert said == "Stopped. What was found so far is kept; the same command without --fresh goes on.\n"
+    assert said == "Stopped. What was found so far is kept; the same command without --fresh continues.\n"

@@ -205,13 +205,13 @@ def _parts(
     ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, runs: tuple[RunRecord, RunRecord]
 ) -> np.ndarray:
     """The part of each id (any thread)."""
-    from microscope_qc.workflows.detection.compare import compare_finds
-    from microscope_qc.workflows.detection.coverage import read_looked
+    from microscope_qc.workflows.detection.compare import compare_findings
+    from microscope_qc.workflows.detection.coverage import read_scanned_area
 
     places = [np.flatnonzero(run_ids == run.id) for run in runs]
     boxes = [np.ascontiguousarray(corners[:, place].T) for place in places]
-    looked = read_looked(runs[0]), read_looked(runs[1])
-    found = compare_finds(ids[places[0]], boxes[0], ids[places[1]], boxes[1], looked=looked)
+    scanned = read_scanned_area(runs[0]), read_scanned_area(runs[1])
+    found = compare_findings(ids[places[0]], boxes[0], ids[places[1]], boxes[1], scanned=scanned)
     part_of = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
     part_of[found.both[:, 0]] = _NUMBERS[BOTH]
     part_of[found.both[:, 1]] = _TWIN

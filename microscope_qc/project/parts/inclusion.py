@@ -46,7 +46,7 @@ class InclusionPart:
         if after == before:
             return None
         was = before.confidence_limit
-        if amends is not None and self._store.log.goes_on(amends):
+        if amends is not None and self._store.log.can_extend(amends):
             was = self._limit_before(amends, was)
         delta = Delta.edited("inclusion", {"id": _ROW, "confidence_limit": before.confidence_limit},
                              {"confidence_limit": after.confidence_limit})  # fmt: skip

@@ -118,7 +118,7 @@ def read_tile_errors(folder: Path) -> dict[int, str]:
     return _read(folder, 0)[1]
 
 
-def tiles_looked_at(folder: Path) -> np.ndarray | None:
+def scanned_tiles(folder: Path) -> np.ndarray | None:
     """Numbers of the tiles that are done and not damaged, with those left out; None without a journal.
 
     Candidates are not read: ten times as fast as :func:`read_journal`.

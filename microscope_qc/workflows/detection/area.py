@@ -1,4 +1,4 @@
-"""Where detections look on the slides of a project, as a person changed or drew it; kept with the project."""
+"""Scan areas of detections: the masks that a user changed or drew, stored with the project, or pictures."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.detection.mask_pictures import picture_for, read_mask_picture
 
 CHANGED, DRAWN = KINDS = ("changed", "drawn")
-"""What the program found, as the person changed it; and regions that the person drew."""
+"""The material that the program found, as changed by the user; and regions that the user drew."""
 
 FILE = "file"
-"""The mask comes from a picture."""
+"""The kind of a mask from a picture."""
 
 Masks = dict[str, AreaMask | None]
 
 
 _UNUSED = {
     CHANGED: "The project's mask is not used.",
-    DRAWN: "Regions are drawn in the project too: --drawn on the command line looks only at them.",
+    DRAWN: "Regions are drawn in the project too: --drawn on the command line scans only them.",
 }
 
 
-class NothingToLookAt(InputError):
-    """A person's mask leaves nothing of a slide."""
+class NothingToScan(InputError):
+    """The mask of a user leaves nothing of a slide."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Where a detection is to look on a slide.
+class ScanArea:
+    """What a detection is to scan of a slide.
 
-    ``kind`` says which mask of the person it is, None where the program tells material from resin; ``share`` of the
-    slide or region (0 to 1) is looked at, None where that is not known; ``words`` is what a person is told, "" without
-    anything to tell.
+    ``kind`` says which mask of the user it is, None where the program distinguishes material from resin; ``share`` of
+    the slide or region (0 to 1) is scanned, None where that is not known; ``words`` is a text for the user, "" where
+    there is nothing to say.
     """
 
     mask: AreaMask | None = None
@@ -55,12 +55,12 @@ def area_setting(slide_id: int) -> str:
 
 
 def masks_to_dict(masks: Mapping[str, AreaMask | None]) -> dict[str, Any]:
-    """Plain values for the project."""
+    """Masks as plain values for the project's setting."""
     return {kind: mask_to_dict(mask) for kind, mask in masks.items() if mask is not None}
 
 
 def stored_masks(project: Project, slide: SlideRecord) -> tuple[Masks, dict[str, InputError]]:
-    """The masks of a slide, None where the person made none; and why one that is there cannot be used."""
+    """Masks of a slide, None where the user made none, and for those that cannot be used the reason."""
     stored = project.settings.get(area_setting(slide.id), {})
     masks: Masks = {}
     problems: dict[str, InputError] = {}
@@ -75,20 +75,22 @@ def stored_masks(project: Project, slide: SlideRecord) -> tuple[Masks, dict[str,
     return masks, problems
 
 
-def chosen_look(project: Project, slide: SlideRecord, *, kind: str | None, region: Region | None = None) -> Look:
-    """Where to look on a slide: as the person changed it, only where the person drew, or wherever there is material.
+def chosen_scan_area(
+    project: Project, slide: SlideRecord, *, kind: str | None, region: Region | None = None
+) -> ScanArea:
+    """Return what to scan of a slide: the mask as the user changed it, the regions the user drew, or all material.
 
-    Without a changed mask, and where it cannot be used (which is said), the program tells material from resin.
+    Without a changed mask, or with one that cannot be used (``words`` says so), the program finds the material.
 
     Parameters
     ----------
     kind
-        ``CHANGED`` or ``DRAWN``; None leaves what is stored with the project aside.
+        ``CHANGED`` or ``DRAWN``; None ignores what is stored with the project.
 
     Raises
     ------
-    NothingToLookAt
-        When nothing was drawn, or the mask leaves nothing to look at.
+    NothingToScan
+        When nothing was drawn, or the mask leaves nothing to scan.
     InputError
         When what was drawn cannot be used.
     """
@@ -97,28 +99,28 @@ def chosen_look(project: Project, slide: SlideRecord, *, kind: str | None, regio
     mask = None if kind is None else masks[kind]
     if mask is None and kind == DRAWN:
         hint = "Draw some in the window: Detect, Drawn regions."
-        raise problems.get(DRAWN) or NothingToLookAt(f"No regions are drawn on {slide.name}.", hint=hint)
+        raise problems.get(DRAWN) or NothingToScan(f"No regions are drawn on {slide.name}.", hint=hint)
     if mask is None or kind is None:
         problem = [str(problems[kind])] if kind in problems else []
-        return Look(words=" ".join([*problem, *unused]))
+        return ScanArea(words=" ".join([*problem, *unused]))
     place = "the slide" if region is None else "the region"
     share = mask.share(region or mask.region)
     if share == 0:
         whose = "The project's mask leaves" if kind == CHANGED else "The drawn regions leave"
         hint = "Add at least one place in the window: Detect, Change."
-        raise NothingToLookAt(f"{whose} nothing of {place} to look at on {slide.name}.", hint=hint)
-    where = "where the project's mask says" if kind == CHANGED else "at the regions drawn in the project"
-    said = f"Looks only {where}: {share_text(share)} of {place}."
-    return Look(mask, kind, share, " ".join([said, *unused]))
+        raise NothingToScan(f"{whose} nothing of {place} to scan on {slide.name}.", hint=hint)
+    where = "where the project's mask says" if kind == CHANGED else "the regions drawn in the project"
+    said = f"Scans only {where}: {share_text(share)} of {place}."
+    return ScanArea(mask, kind, share, " ".join([said, *unused]))
 
 
-def file_look(path: Path | str, slide: SlideRecord, *, region: Region | None = None) -> Look:
-    """Where to scan a slide as a picture says: the file itself, or the one of the slide's name in a folder.
+def scan_area_of_picture(path: Path | str, slide: SlideRecord, *, region: Region | None = None) -> ScanArea:
+    """Return what to scan of a slide according to a picture: a file, or the one with the slide's name in a folder.
 
     Raises
     ------
-    NothingToLookAt
-        When it leaves nothing of the region to look at.
+    NothingToScan
+        When it leaves nothing of the region to scan.
     InputError
         When it cannot be used for this slide.
     """
@@ -128,5 +130,5 @@ def file_look(path: Path | str, slide: SlideRecord, *, region: Region | None = N
     share = mask.share(region or mask.region)
     if share == 0:
         hint = "Choose another region or mask."
-        raise NothingToLookAt(f"The mask {picture.name} leaves nothing of {place} to scan on {slide.name}.", hint=hint)
-    return Look(mask, FILE, share, f"Scans only where {picture.name} says: {share_text(share)} of {place}.")
+        raise NothingToScan(f"The mask {picture.name} leaves nothing of {place} to scan on {slide.name}.", hint=hint)
+    return ScanArea(mask, FILE, share, f"Scans only where {picture.name} says: {share_text(share)} of {place}.")

@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING, Any
 from microscope_qc.core.errors import InputError, MicroscopeQCError, SlideError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
-from microscope_qc.project.records import RunRecord
+from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import read_status, write_status
 from microscope_qc.project.runs.run_lock import RunLock
 from microscope_qc.project.runs.speed import Starts
-from microscope_qc.workflows.detection.area import CHANGED, Look, NothingToLookAt, chosen_look, file_look
+from microscope_qc.workflows.detection.area import (
+    CHANGED,
+    NothingToScan,
+    ScanArea,
+    chosen_scan_area,
+    scan_area_of_picture,
+)
 from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.run import DetectResult, prepare_run, result_of
 
@@ -52,7 +58,7 @@ class LeftOut:
     @property
     def wanted(self) -> bool:
         """Whether it was left out because of a mask of the user."""
-        return isinstance(self.error, NothingToLookAt)
+        return isinstance(self.error, NothingToScan)
 
     @property
     def words(self) -> str:
@@ -65,13 +71,13 @@ class LeftOut:
 class BatchResult:
     """What was done: one result for each slide, with the project's path and the slide's name.
 
-    ``looks`` says for each of them where it was looked; ``left_out`` are those that could not be looked at.
+    ``areas`` holds the scan area of each of them; ``left_out`` are those that could not be scanned.
     """
 
     slides: list[tuple[Path, str, DetectResult]]
     seconds: float
     workers: int
-    looks: list[Look] = field(default_factory=list)
+    areas: list[ScanArea] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
@@ -116,10 +122,10 @@ def batch(
     Parameters
     ----------
     area
-        Which mask stored with the projects says where to look, see
-        :func:`microscope_qc.workflows.detection.area.chosen_look`; with ``everything`` none does.
+        Which mask stored with the projects is the scan area, see
+        :func:`microscope_qc.workflows.detection.area.chosen_scan_area`; with ``everything`` none does.
     mask
-        Picture that says where to look instead, or a folder of such with the names of the slides.
+        Picture that says where to scan instead, or a folder of such pictures with the names of the slides.
     scheduler
         Address of a running dask scheduler; without it a cluster is started on this computer, reachable from it alone.
         The workers must see slides and models under the same paths.
@@ -162,8 +168,8 @@ def batch(
                     title = f"{slide.name}{_of(', slide', place, len(project.slides))}"
                     title += _of(" of project" if len(project.slides) > 1 else ", project", number, len(projects))
                     try:
-                        look = chosen_look(project, slide, kind=kind) if mask is None else file_look(mask, slide)
-                        result = yield from _one(own, project, slide.id, look, options, title=title, **at_once)
+                        scan_area = _scan_area(project, slide, kind, mask)
+                        result = yield from _one(own, project, slide.id, scan_area, options, title=title, **at_once)
                     except (
                         InputError,
                         SlideError,
@@ -171,7 +177,7 @@ def batch(
                         done.left_out.append(LeftOut(project.path, slide.name, error))
                         continue
                     done.slides.append((project.path, slide.name, result))
-                    done.looks.append(look)
+                    done.areas.append(scan_area)
     if done.left_out and not done.slides:
         raise done.left_out[0].error
     return replace(done, seconds=time.monotonic() - began, workers=count)
@@ -196,18 +202,22 @@ def require_mask_for_each(projects: Sequence[Path | str], mask: Path) -> None:
         )
 
 
+def _scan_area(project: Project, slide: SlideRecord, kind: str | None, mask: Path | str | None) -> ScanArea:
+    return chosen_scan_area(project, slide, kind=kind) if mask is None else scan_area_of_picture(mask, slide)
+
+
 def _one(
     client: Client,
     project: Project,
     slide_id: int,
-    look: Look,
+    scan_area: ScanArea,
     options: dict[str, Any],
     *,
     title: str,
     ahead: int,
     share: int,
 ) -> Job[DetectResult]:
-    run = yield from _begin(project, slide_id, title, mask=look.mask, **options)
+    run = yield from _begin(project, slide_id, title, mask=scan_area.mask, **options)
     left = run.record.state != "finished"
     if left:
         yield from _compute(client, run, ahead=ahead, share=share)

@@ -1,4 +1,4 @@
-"""Two runs over one slide beside each other: what both found, and what only one of them did where both looked."""
+"""Comparison of two runs over one slide: what both found, and what only one of them found where both scanned."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.core.matching import match_by_overlap
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord
-from microscope_qc.workflows.detection.coverage import Looked, read_looked
+from microscope_qc.workflows.detection.coverage import ScannedArea, read_scanned_area
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Ids of boxes: ``both`` (N, 2) holds a find of the first run and the same one of the second.
+    """Ids of boxes: ``both`` (N, 2) holds a finding of the first run and the same one of the second.
 
-    ``beside_first`` and ``beside_second`` are finds of one run where the other did not look (or was not yet, or could
-    not read the slide): nothing can be said of them.
+    ``beside_first`` and ``beside_second`` are findings of one run where the other did not scan (or not yet, or could
+    not read the slide): nothing can be said about them.
     """
 
     both: np.ndarray
@@ -34,16 +34,16 @@ class RunComparison:
 def compare_runs(
     project: Project, first: int, second: int, *, iou: float = 0.5, min_confidence: float | None = None
 ) -> RunComparison:
-    """Match the finds of two runs in the area that both looked at, whatever their classes, the best overlap first.
+    """Match the findings of two runs in the area that both scanned, whatever their classes, the best overlap first.
 
     Parameters
     ----------
     first, second
         Ids of runs over the same slide; whether they are shown does not matter.
     iou
-        Overlap (intersection over union) from which two boxes are the same find.
+        Overlap (intersection over union) from which two boxes are the same finding.
     min_confidence
-        Weaker finds that nobody has judged are left out; the project's confidence limit without it.
+        Weaker findings that nobody has judged are left out; None takes the project's confidence limit.
 
     Raises
     ------
@@ -61,15 +61,15 @@ def compare_runs(
     common_area(*runs)
     sides = [rows[rows["run_id"] == run.id] for run in runs]
     (one, ids), (other, other_ids) = ((coordinates(side), side["id"]) for side in sides)
-    looked = read_looked(runs[0]), read_looked(runs[1])
-    return compare_finds(ids, one, other_ids, other, iou=iou, looked=looked)
+    scanned = read_scanned_area(runs[0]), read_scanned_area(runs[1])
+    return compare_findings(ids, one, other_ids, other, iou=iou, scanned=scanned)
 
 
 def common_area(first: RunRecord, second: RunRecord) -> Region | None:
     """The rectangle that both runs have in common, in full-resolution pixels; None where a run does not say its own.
 
-    Outside of it, and where one of them did not look for another reason (:mod:`coverage`), a
-    find of one run says nothing about the other.
+    Outside of it, and where one of them did not scan for another reason (:mod:`coverage`), a finding of one run says
+    nothing about the other.
 
     Raises
     ------
@@ -82,19 +82,19 @@ def common_area(first: RunRecord, second: RunRecord) -> Region | None:
     shared = Region(max(one.y0, other.y0), max(one.x0, other.x0), min(one.y1, other.y1), min(one.x1, other.x1))
     if shared.y0 >= shared.y1 or shared.x0 >= shared.x1:
         raise InputError(
-            "The two detections looked at different parts of the slide.", hint="Compare two with an area in common."
+            "The two detections scanned different parts of the slide.", hint="Compare two with an area in common."
         )
     return shared
 
 
-def compare_finds(
+def compare_findings(
     first_ids: np.ndarray,
     first: np.ndarray,
     second_ids: np.ndarray,
     second: np.ndarray,
     *,
     iou: float = 0.5,
-    looked: tuple[Looked, Looked] | None = None,
+    scanned: tuple[ScannedArea, ScannedArea] | None = None,
 ) -> RunComparison:
     """Match two sets of boxes; touches no project, so that it can run in any thread.
 
@@ -103,24 +103,26 @@ def compare_finds(
     first_ids, second_ids : (N,) and (M,) ndarray
     first, second : (N, 4) and (M, 4) ndarray
         y0, x0, y1, x1.
-    looked
-        Where the two runs looked; everywhere without it.
+    scanned
+        What the two runs scanned; None is everything.
     """
     ids = first_ids.astype(np.int64), second_ids.astype(np.int64)
     one, other = match_by_overlap(first, second, iou=iou)
     within = [np.ones(len(first) + len(second), bool)] * 2
-    if looked is not None:
-        within = [area.perhaps(np.concatenate([first, second])) for area in looked]
-    parts = [np.split(area, [len(first)]) for area in within]  # of each run's area: finds of the first, of the second
-    # a pair at the border of an area is one all the same
+    if scanned is not None:
+        within = [area.touches(np.concatenate([first, second])) for area in scanned]
+    parts = [
+        np.split(area, [len(first)]) for area in within
+    ]  # of each run's area: findings of the first, of the second
+    # a pair at the border of an area still counts as one
     known = np.logical_and.reduce([of_first[one] | of_second[other] for of_first, of_second in parts])
     one, other = one[known], other[known]
     both = np.stack([ids[0][one], ids[1][other]], axis=1)
     alone = [_without(len(first), one), _without(len(second), other)]
     sure = [parts[side][side][alone[side]] for side in (0, 1)]
-    if looked is not None:
-        sure[0] = sure[0] & looked[1].surely(first[alone[0]])
-        sure[1] = sure[1] & looked[0].surely(second[alone[1]])
+    if scanned is not None:
+        sure[0] = sure[0] & scanned[1].would_find(first[alone[0]])
+        sure[1] = sure[1] & scanned[0].would_find(second[alone[1]])
     only = [numbers[places[told]] for numbers, places, told in zip(ids, alone, sure, strict=True)]
     beside = [numbers[places[~told]] for numbers, places, told in zip(ids, alone, sure, strict=True)]
     return RunComparison(both, *only, *beside)

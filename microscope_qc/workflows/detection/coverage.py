@@ -1,4 +1,4 @@
-"""Where a run has looked: in its region, where its mask says, in tiles that are done and could be read."""
+"""What runs have scanned: their region within their mask, in tiles that are done and could be read."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from microscope_qc.core.wording import listed, plural
 from microscope_qc.ml.tiling import merge_settings
 from microscope_qc.project import Project
 from microscope_qc.project.records import AreaRecord, RunRecord, SlideRecord
-from microscope_qc.project.runs.journal import JOURNAL_NAME, read_status, tiles_looked_at
+from microscope_qc.project.runs.journal import JOURNAL_NAME, read_status, scanned_tiles
 from microscope_qc.project.runs.mask_files import MASK_CARD_NAME, MASK_NAME, has_mask, read_mask
 from microscope_qc.project.runs.plan import EVERYTHING, PLAN_NAME
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """Where a run has looked; None stands for everywhere.
+class ScannedArea:
+    """What a run has scanned; None is everything.
 
-    ``missing`` (rows, columns) says which tiles of ``grid`` are not done or could not be read; a find that comes within
-    ``reach_px`` of one is not told before that tile is.
+    ``missing`` (rows, columns) says which tiles of ``grid`` are not done or could not be read; a finding within
+    ``reach_px`` of one is not final before that tile is done.
     """
 
     region: Region | None = None
@@ -36,10 +36,10 @@ class Looked:
     missing: np.ndarray | None = None
     reach_px: float = 0.0
 
-    def surely(self, boxes: np.ndarray) -> np.ndarray:
-        """Of which boxes (N, 4; y0, x0, y1, x1) it is sure that the run would have found them.
+    def would_find(self, boxes: np.ndarray) -> np.ndarray:
+        """Return for each box (N, 4; y0, x0, y1, x1) whether the run would certainly have found it.
 
-        Their middle lies where it looked, and nothing within reach is missing.
+        Its centre lies where the run scanned, and no tile within reach is missing.
         """
         inside = np.ones(len(boxes), bool)
         y, x = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
@@ -51,8 +51,8 @@ class Looked:
             return inside
         return inside & ~self.grid.near(self.missing, boxes, margin_px=self.reach_px)
 
-    def perhaps(self, boxes: np.ndarray) -> np.ndarray:
-        """Which boxes reach into where the run was to look."""
+    def touches(self, boxes: np.ndarray) -> np.ndarray:
+        """Return for each box whether it extends into the area that the run was to scan."""
         inside = np.ones(len(boxes), bool)
         if self.region is not None:
             low, high = (self.region.y0, self.region.x0), (self.region.y1, self.region.x1)
@@ -62,8 +62,8 @@ class Looked:
         return inside
 
 
-def read_looked(run: RunRecord) -> Looked:
-    """Where a run has looked, from its plan and its folder; any thread may call this.
+def read_scanned_area(run: RunRecord) -> ScannedArea:
+    """Return what a run has scanned, from its plan and its folder; any thread may call this.
 
     Raises
     ------
@@ -75,20 +75,20 @@ def read_looked(run: RunRecord) -> Looked:
     status = read_status(run.folder)
     total = status.get("tiles_total")
     if run.state == "finished" and total and status.get("tiles_done") == total and not status.get("tiles_damaged"):
-        return Looked(region, mask)
-    done = tiles_looked_at(run.folder)
+        return ScannedArea(region, mask)
+    done = scanned_tiles(run.folder)
     try:
         grid = run.plan.grid()
-    except ProjectError:  # a run of another program: it says nothing of tiles
-        return Looked(region, mask)
+    except ProjectError:  # a run of another program: its plan has no tiles
+        return ScannedArea(region, mask)
     if done is None:
-        return Looked(region, mask)
+        return ScannedArea(region, mask)
     missing = np.ones(len(grid), bool)
     missing[done[done < len(grid)]] = False
     if not missing.any():
-        return Looked(region, mask)
+        return ScannedArea(region, mask)
     reach = 3 * merge_settings(run.plan.scale).border_px
-    return Looked(region, mask, grid, missing.reshape(grid.rows, grid.columns), reach)
+    return ScannedArea(region, mask, grid, missing.reshape(grid.rows, grid.columns), reach)
 
 
 # -- the area that densities are divided by ----------------------------------------------------------------------------
@@ -103,8 +103,8 @@ class ScannedRun:
     scan
         For :mod:`microscope_qc.analysis.coverage`.
     missing_tiles, tiles
-        Tiles that are not done or could not be read, of how many.
-    going_on
+        Number of tiles that are not done or could not be read, and of all tiles.
+    unfinished
         Whether the run is not finished, so that missing tiles may follow.
     """
 
@@ -113,12 +113,12 @@ class ScannedRun:
     scan: Scan
     missing_tiles: int
     tiles: int
-    going_on: bool
+    unfinished: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SlideAreas:
-    """Where the findings of a slide were looked for, and by whom.
+    """Where findings of a slide were searched for, and by whom.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class SlideAreas:
     coverage: SlideCoverage
 
     def source(self, class_ids: Collection[int]) -> str:
-        """Who looked for any of these classes, in words: ``runs 1 and 2; declared by anna 2026-11-02``."""
+        """Who searched for any of these classes, in words: ``runs 1 and 2; declared by anna 2026-11-02``."""
         runs = [run for run in self.runs if not run.scan.classes.isdisjoint(class_ids)]
         declared = [area for area in self.declared if not area.class_ids.isdisjoint(class_ids)]
         parts = []
@@ -153,7 +153,7 @@ class SlideAreas:
 
 
 def _by_kind(runs: Sequence[ScannedRun], shape_px: tuple[int, int]) -> list[tuple[str, list[ScannedRun]]]:
-    """Runs by what is to be said of their areas."""
+    """Group runs by what is to be said about their areas."""
     found: dict[str, list[ScannedRun]] = {}
     for run in runs:
         whole = run.scan.region.clip(shape_px) == Region(0, 0, *shape_px)
@@ -161,7 +161,7 @@ def _by_kind(runs: Sequence[ScannedRun], shape_px: tuple[int, int]) -> list[tupl
         if run.scan.mask is not None:
             how += " within the scan mask"
         if run.missing_tiles:
-            what = "not done yet" if run.going_on else "could not be read"
+            what = "not done yet" if run.unfinished else "could not be read"
             how += f" ({run.missing_tiles} of {run.tiles} tiles {what})"
         found.setdefault(how, []).append(run)
     return list(found.items())
@@ -169,9 +169,9 @@ def _by_kind(runs: Sequence[ScannedRun], shape_px: tuple[int, int]) -> list[tupl
 
 @dataclass(frozen=True, slots=True)
 class AreaSources:
-    """What a project knows of where the findings of a slide were looked for.
+    """What a project knows about where findings of a slide were searched for.
 
-    Taken at once, so that another thread may read the folders of the runs (:func:`read_areas`).
+    Collected at once, so that another thread may read the folders of the runs (:func:`read_areas`).
 
     Attributes
     ----------
@@ -187,19 +187,19 @@ class AreaSources:
 
 
 def area_sources(project: Project, slide_id: int) -> AreaSources:
-    """Take what the project knows; nothing is read from the disk."""
+    """Collect what the project knows; nothing is read from the disk."""
     runs = [run for run in project.runs if run.slide_id == slide_id and run.shown]
     known = tuple((run, frozenset(project.runs.classes_of(run.id).values())) for run in runs)
     return AreaSources(project.slides.by_id(slide_id), known, tuple(project.areas.of(slide_id)))
 
 
 def slide_areas(project: Project, slide_id: int) -> SlideAreas:
-    """Read where the findings of a slide were looked for: by its shown runs, and where users say so."""
+    """Read where findings of a slide were searched for: by its shown runs, and where users declared it."""
     return read_areas(area_sources(project, slide_id))
 
 
 def read_areas(sources: AreaSources) -> SlideAreas:
-    """Read what the runs scanned; any thread may call this. Folders are read again only when they changed."""
+    """Read what the runs scanned; any thread may call this. Folders are read again only when they have changed."""
     shape_px, declared = sources.slide.shape_px, sources.declared
     runs: list[ScannedRun] = []
     problems: list[str] = []
@@ -230,7 +230,7 @@ def _scanned_run(run: RunRecord, classes: frozenset[int]) -> ScannedRun | None:
 def _read_run(run: RunRecord, classes: frozenset[int]) -> ScannedRun | None:
     if not run.folder.is_dir():
         raise ProjectError("its folder is gone.")
-    done = tiles_looked_at(run.folder)
+    done = scanned_tiles(run.folder)
     if done is None and run.state != "finished" and not run.found:
         return None
     if done is None:
@@ -256,7 +256,7 @@ def _read_run(run: RunRecord, classes: frozenset[int]) -> ScannedRun | None:
 
 
 def _stamp(file: Path) -> tuple[int, int]:
-    """Tells whether a file has changed; (0, 0) where there is none."""
+    """Size and time of a file, to tell whether it has changed; (0, 0) where there is none."""
     try:
         found = file.stat()
     except OSError:
@@ -266,7 +266,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 _RUNS: dict[tuple[object, ...], ScannedRun | None] = {}
 _COVERAGES: dict[tuple[object, ...], SlideCoverage] = {}
-"""What was read and computed last, so that nothing is done twice while nothing changes."""
+"""Recent results, so that nothing is computed twice while nothing changes."""
 
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Where the slides of a project were looked over, class by class; and outlines of areas out of files."""
+"""Areas in which the findings of each class were searched for, as a table; and outlines of areas from files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from microscope_qc.workflows.detection.coverage import SlideAreas, slide_areas
 
 
 def coverage_table(project: Project) -> list[dict[str, Any]]:
-    """Return for each slide where it was looked over.
+    """Return the scanned and declared areas of each slide.
 
     Returns
     -------
     list of dict
         ``slide``, ``slide_area_mm2``, ``masked_share`` (of what runs were to scan), ``warnings`` (runs that count with
-        no area), ``classes`` (those that were looked for: code, ``area_mm2``, ``area_share``, ``area_source``),
+        no area), ``classes`` (those that were searched for: code, ``area_mm2``, ``area_share``, ``area_source``),
         ``runs`` (run, model, classes, area, masked share, tiles, missing tiles, whether it is finished) and
         ``declared`` (number, classes, user, time, area, outline as [[x, y], ...]). Areas are None in mm2 where the
         pixel size is not known.
@@ -74,7 +74,7 @@ def run_table(areas: SlideAreas, record: SlideRecord, codes: Mapping[int, str]) 
             "masked_share": masked_share(run.scan),
             "tiles": run.tiles,
             "missing_tiles": run.missing_tiles,
-            "finished": not run.going_on,
+            "finished": not run.unfinished,
         }
         for run in areas.runs
     ]

@@ -1,4 +1,4 @@
-"""Results for people: the marked overview and the report."""
+"""Results to read: the marked overview and the report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_overview(
     rejected: bool = False,
     long_side_px: int = 4000,
 ) -> Job[Path]:
-    """Write a picture of the whole slide with circles and numbers on its finds (PNG or TIFF, by the suffix).
+    """Write a picture of the whole slide with circles and numbers on its findings (PNG or TIFF, by the suffix).
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ def write_overview(
     selected
         Mark only what is chosen for the SEM.
     rejected
-        Mark rejected finds too.
+        Mark rejected findings too.
 
     Raises
     ------
     InputError
-        When there is no slide, nothing is chosen, or the suffix is no picture's.
+        When there is no slide, nothing is chosen, or the suffix is not that of a picture.
     """
     from microscope_qc.reports import overview
 
@@ -75,7 +75,7 @@ def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejec
     gallery
         Number of pictures in the gallery, worst first.
     rejected
-        Show rejected finds in maps and gallery too.
+        Show rejected findings in maps and gallery too.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejec
     suffix = path.suffix.lower()
     if suffix not in (".html", ".htm", ".pdf"):
         raise InputError(f"{path.name} is neither an HTML nor a PDF name.", hint="End the name with .html or .pdf.")
-    project.slides.named(None)  # says so when there is none
+    project.slides.named(None)  # raises when there is none
     content = yield from collect(project, gallery=max(0, gallery), rejected=rejected)
     yield Progress(1, 1, "pictures", f"writing {path.name}")
     if suffix == ".pdf":

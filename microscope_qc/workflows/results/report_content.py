@@ -82,7 +82,7 @@ def _occurring(classes: Sequence[DefectClass], parts: list[np.ndarray]) -> list[
 
 
 def _gallery_places(project: Project, rows_of: dict[int, np.ndarray]) -> list[tuple[int, np.void]]:
-    """Slide id and row of every find, worst first over all slides."""
+    """Slide id and row of every finding, worst first over all slides."""
     scaled, slide_ids = [], []
     for record in project.slides:
         rows = rows_of[record.id].copy()
@@ -162,4 +162,6 @@ def _model(project: Project, run: RunRecord) -> ModelWords:
     slide = next((record for record in project.slides if record.id == run.slide_id), None)
     whole = slide is not None and run.plan.region == Region(0, 0, *slide.shape_px)
     area = f"{'the whole of' if whole else 'a part of'} {slide.name if slide else 'a slide'}"
-    return ModelWords(name, trained_on, f"{run.started[:16].replace('T', ' ')}, {run.found} finds, {run.state}", area)
+    return ModelWords(
+        name, trained_on, f"{run.started[:16].replace('T', ' ')}, {run.found} findings, {run.state}", area
+    )

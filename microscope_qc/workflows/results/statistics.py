@@ -26,11 +26,11 @@ def project_statistics(project: Project) -> dict[str, Any]:
         ``project``, ``included`` (what counts, in words; ``shown`` is the same text), ``slides`` and ``total``.
 
         Each slide has its name (``slide``), ``shape_px`` and what :func:`slide_statistics` says; besides
-        ``area_source`` (who looked there, for all classes and for each), ``masked_share`` (what masks left out of the
+        ``area_source`` (who searched there, for all classes and for each), ``masked_share`` (what masks left out of the
         runs' regions), ``runs`` (what each scanned) and ``warnings`` (runs whose area is not known and does not count).
 
         The total has counts by class over all slides and their densities (:func:`pooled_density`) over the ``sections``
-        slides on which the class was looked for, and the density of all classes over those on which each of
+        slides on which the class was searched for, and the density of all classes over those on which each of
         ``classes_of_all`` was; ``without_area`` names the others.
     """
     slides = [slide_numbers(slide_findings(project, record.id)) for record in project.slides]
@@ -100,7 +100,7 @@ def _total(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for slide in slides:
         for row in slide["classes"]:
             rows_of.setdefault(row["code"], []).append((slide["slide"], row))
-    # a slide on which fewer classes were looked for has less to find: it cannot stand for all classes
+    # on a slide where fewer classes were searched for there is less to find: it does not count for all classes
     wanted = frozenset[str]().union(*(slide["classes_of_all"] for slide in slides if slide["area_mm2"]))
     fewer = [n for n, slide in enumerate(slides) if not wanted.issubset(slide["classes_of_all"])]
     return {
