@@ -76,7 +76,7 @@ def test_from_a_slide_to_every_result(slide: Path, tmp_path: Path) -> None:
     assert scene["shape"] == [SIZE, SIZE] and scene["rgb"] is True
     assert scene["pixel_size_um"] == pytest.approx([0.3, 0.3])
     project = tmp_path / "one.mqc"
-    assert "1 slide(s)" in good("new", project, slide)
+    assert "1 slide, " in good("new", project, slide)
 
     found = document("detect", project, "--model", DETECTOR, "--device", "cpu", "--progress", "json")
     assert found["state"] == "finished" and found["damaged_tiles"] == 0
