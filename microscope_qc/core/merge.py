@@ -1,10 +1,10 @@
-"""One defect, one box: candidates of overlapping tiles become finds.
+"""One defect, one box: candidates of overlapping tiles become findings.
 
 Two things happen at the seams of tiles. The same defect is found twice (twins), and a defect larger than the overlap
 is found as fragments cut by the tile's border. Fragments are joined first, twins are then removed by greedy non-maximum
 suppression within a class. Connected groups of candidates are independent of each other, so a group can be settled as
-soon as no unfinished tile touches it: finds appear while the rest of the slide is still being read, and are the same as
-when everything is merged at the end.
+soon as no unfinished tile touches it: findings appear while the rest of the slide is still being read, and are the same
+as when everything is merged at the end.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _are_twins(boxes: np.ndarray, label: np.ndarray, strong: Ints, weak: Ints, s
 
 
 class SeamMerger:
-    """Merges candidates tile by tile and gives out each find once, as soon as no unfinished tile can change it."""
+    """Merges candidates tile by tile and returns each finding once, as soon as no unfinished tile can change it."""
 
     def __init__(self, grid: TileGrid, settings: MergeSettings | None = None) -> None:
         self._grid = grid

@@ -218,7 +218,7 @@ def settings(connection: Connection) -> dict[str, Any]:
 
 
 def filter_to_json(box_filter: BoxFilter) -> dict[str, Any]:
-    """Return a filter as JSON."""
+    """Return the plain values that the project stores for a filter."""
 
     def listed(values: Iterable[int] | None) -> list[int] | None:
         return None if values is None else sorted(int(value) for value in values)

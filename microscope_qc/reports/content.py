@@ -37,7 +37,7 @@ class ModelWords:
 
 @dataclass(frozen=True, slots=True)
 class SlideContent:
-    """One slide: numbers, positions and sizes of its finds.
+    """One slide: numbers, positions and sizes of its findings.
 
     ``points`` has columns x_um, y_um, class index (into the report's ``classes``); in pixels where the pixel size is
     not known. ``sizes_um`` goes with it. ``thumbnail`` is a JPEG of the whole slide.

@@ -96,5 +96,5 @@ def decoded(jpeg_bytes: bytes) -> np.ndarray:
 
     picture = cv2.imdecode(np.frombuffer(jpeg_bytes, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError("this is no JPEG")
+        raise ValueError("not a JPEG")
     return picture[..., ::-1]

@@ -49,7 +49,7 @@ def _first_page(content: ReportContent) -> Any:
     density = "–" if total["per_mm2"] is None else f"{total['per_mm2']:.2f}"
     share = "–" if total["reviewed_share"] is None else f"{total['reviewed_share']:.0%}"
     facts = [
-        (f"{total['kept']}", "finds, not rejected"),
+        (f"{total['kept']}", "findings, not rejected"),
         (density, "per mm²"),
         (f"{total['states']['confirmed']}", "confirmed"),
         (f"{total['states']['rejected']}", "rejected"),
@@ -152,7 +152,9 @@ def _map_page(slide: SlideContent, content: ReportContent) -> Any:
 
 def _gallery(content: ReportContent, start: int, count: int) -> Any:
     items = content.gallery[start : start + count]
-    words = f"{start + 1} to {start + len(items)} of {content.gallery_of} finds, by class weight, size and confidence"
+    words = (
+        f"{start + 1} to {start + len(items)} of {content.gallery_of} findings, by class weight, size and confidence"
+    )
     figure = _page("Gallery, worst first", words)
     rows, columns = PER_PAGE
     side_x, side_y = 0.195, 0.195 * A4[0] / A4[1]
