@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Select, insert, select, update
 
+from microscope_qc.core.errors import ProjectError
 from microscope_qc.project.database import Database, driver
 from microscope_qc.project.deltas import Delta, joined, pack, unpack
 from microscope_qc.project.owner import now, user_name
@@ -146,9 +147,79 @@ def amend(connection: Connection, entry: LogEntry, deltas: Sequence[Delta], *, t
     return mark(connection, entry, changes=pack(deltas), time=now(), title=title)
 
 
-def drop_redo(connection: Connection) -> None:
-    """Keep undone commands for the record only: a new command took their place."""
-    connection.execute(update(log).where(log.c.kind == "command", log.c.undone.is_(True)).values(kind="dropped"))
+def drop_redo(connection: Connection, *, first: int = 0) -> None:
+    """Keep undone commands, those from the entry ``first`` on, for the record only: others took their place."""
+    undone = update(log).where(log.c.kind == "command", log.c.undone.is_(True), log.c.id >= first)
+    connection.execute(undone.values(kind="dropped"))
+
+
+def drop_redo_of_deleting(connection: Connection, table: str, row_id: int) -> bool:
+    """Drop the undone command that would delete a row again, and those after it; whether there was one."""
+    undone = select(log.c.id, log.c.changes).where(log.c.kind == "command", log.c.undone.is_(True)).order_by(log.c.id)
+    for number, payload in connection.execute(undone).all():
+        if any(delta.table == table and row_id in delta.split()[0] for delta in _unpacked(payload)):
+            drop_redo(connection, first=number)
+            return True
+    return False
+
+
+def keep(connection: Connection, entry: LogEntry) -> None:
+    """Take a command off the undo stack, and with it those before it that changed the same rows.
+
+    Undone without it, they would put values into these rows that never stood together.
+    """
+    rows = _rows_of(deltas_of(connection, entry))
+    kept = [entry.id]
+    command = select(log.c.id, log.c.changes).where(log.c.kind == "command", log.c.undone.is_(False))
+    for number, payload in connection.execute(command.where(log.c.id < entry.id).order_by(log.c.id.desc())):
+        touched = _rows_of(_unpacked(payload))
+        if any(np.isin(ids, rows[table]).any() for table, ids in touched.items() if table in rows):
+            kept.append(number)
+            for table, ids in touched.items():
+                rows[table] = np.union1d(ids, rows.get(table, ids))
+    for number in kept:
+        connection.execute(update(log).where(log.c.id == number).values(kind="kept"))
+
+
+def set_aside(connection: Connection, deltas: Sequence[Delta]) -> bool:
+    """Take commands off both stacks that set values which a detection has changed now; whether there were any."""
+    rows = _rows_of([delta for delta in deltas if len(delta.before["id"])])
+    found = False
+    if rows:
+        command = select(log.c.id, log.c.undone, log.c.changes).where(log.c.kind == "command")
+        if "boxes" not in rows:
+            command = command.where(log.c.box_count == 0)
+        for number, undone, payload in connection.execute(command).all():
+            touched = _rows_of(_unpacked(payload))
+            if any(np.isin(ids, rows[table]).any() for table, ids in touched.items() if table in rows):
+                kind = "dropped" if undone else "kept"
+                connection.execute(update(log).where(log.c.id == number).values(kind=kind))
+                found = True
+    return found
+
+
+def _unpacked(payload: bytes | None) -> list[Delta]:
+    """The changes of an entry; none where it is damaged, and so can be neither undone nor redone."""
+    try:
+        return unpack(payload) if payload else []
+    except ProjectError:
+        return []
+
+
+def _rows_of(deltas: Sequence[Delta]) -> dict[str, np.ndarray]:
+    """Rows that a command touches, by table, and the classes that its declared areas name."""
+    rows: dict[str, np.ndarray] = {}
+
+    def note(table: str, ids: np.ndarray) -> None:
+        rows[table] = np.union1d(ids, rows.get(table, ids))
+
+    for delta in deltas:
+        note(delta.table, delta.ids)
+        if delta.table == "areas":  # no foreign key guards these
+            for side in (delta.before, delta.after):
+                for classes in side.get("classes", ()):
+                    note("classes", np.array(json.loads(classes), np.int64))
+    return rows
 
 
 def add_findings(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry | None:

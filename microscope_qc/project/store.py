@@ -54,6 +54,7 @@ class PendingCommand:
     run_id: int | None
     amends: LogEntry | None = None
     entry: LogEntry | None = None
+    sets_aside: bool = False
 
     def write(self) -> None:
         """Write everything in one transaction; when it fails, nothing is written and the project is free again."""
@@ -65,6 +66,8 @@ class PendingCommand:
                         delta.apply(connection)
                     if self.drops_redo and store.log.redo_entry is not None:
                         log.drop_redo(connection)
+                    if self.kind == "run":
+                        self.sets_aside = log.set_aside(connection, self.deltas)
                     stored = [delta for delta in self.deltas if self.kind == "command" or delta.table != "boxes"]
                     self.entry = store.log.amended(
                         connection, self.amends, stored, title=self.title
@@ -86,6 +89,9 @@ class PendingCommand:
             store.log.redo_entry = None
         if self.kind == "command":
             store.log.undo_entry = self.entry
+        if self.sets_aside:
+            with store.database.begin() as connection:
+                store.log.load(connection)
         store.follow(self.deltas, self.entry)
         return self.entry
 

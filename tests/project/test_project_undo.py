@@ -329,6 +329,65 @@ def test_undo_never_gives_two_classes_the_same_code(project: Project) -> None:
     assert_memory_is_stored(project)
 
 
+def to_both_ends(project: Project) -> None:
+    """Undo everything that can be undone, then redo it: nothing may differ."""
+    before = stored(project)
+    while project.history.can_undo:
+        try:
+            project.history.undo()
+        except ProjectError as refused:
+            assert "a detection made since" in str(refused)
+    while project.history.can_redo:
+        project.history.redo()
+    assert stored(project) == before
+    assert_memory_is_stored(project)
+
+
+def test_what_cannot_be_undone_keeps_what_it_was_made_from(project: Project) -> None:
+    project.marks.add(project.slides[0].id, "before", 1, 2)
+    first = project.classes.add("first")
+    second = project.classes.add("second")
+    project.areas.declare(project.slides[0].id, [(0, 0), (0, 9), (9, 0)], [first.id, second.id])
+    project.classes.merge([first.id], into=second.id)
+    project.classes.ensure([DefectClass("first", "of a model")])
+    with pytest.raises(ProjectError, match="Merge first into second"):
+        project.history.undo()
+    assert project.history.undo_title == "Place mark before", "the area and both classes are part of what stays"
+    to_both_ends(project)
+    assert [mark.name for mark in project.marks] == ["before"]
+
+
+def test_a_limit_that_a_model_suggests_is_not_taken_back_by_undo(project: Project) -> None:
+    project.marks.add(project.slides[0].id, "before", 1, 2)
+    project.inclusion.set_limit(0.5)
+    project.inclusion.set_limit(0.0)
+    project.inclusion.set_limit(0.7)
+    project.history.undo()
+    project.inclusion.set_limit(0.4, suggested_by="li-ion")
+    assert project.history.undo_title == "Place mark before" and not project.history.can_redo
+    to_both_ends(project)
+    assert project.inclusion.current.confidence_limit == 0.4
+
+
+def test_a_run_that_continues_is_not_deleted_by_redo(project: Project) -> None:
+    slide = project.slides[0].id
+    run = project.runs.start(slide, RunPlan(model="m"))
+    project.runs.add_findings(run.id, some_rows(2))
+    project.runs.finish(run.id, "stopped")
+    project.marks.add(slide, "before", 1, 2)
+    project.runs.delete(run.id)
+    project.marks.add(slide, "after", 1, 2)
+    for _ in range(3):
+        project.history.undo()
+    project.runs.finish(run.id, "running")
+    project.runs.add_findings(run.id, some_rows(3))
+    assert project.history.redo_title == "Place mark before"
+    project.history.redo()
+    assert not project.history.can_redo
+    to_both_ends(project)
+    assert project.runs.by_id(run.id).found == len(project.boxes.table(slide)) == 5
+
+
 def test_the_same_alignment_again_is_not_a_command(project: Project) -> None:
     slide = project.slides[0].id
     first = project.registrations.save(slide, "R1", {"value": 1})

@@ -67,7 +67,7 @@ class PendingStep:
         """Take what cannot be done off the undo stack."""
         with self.store.database.begin() as connection:
             if self.undo:
-                log.mark(connection, self.entry, kind="kept")
+                log.keep(connection, self.entry)
             else:
                 log.drop_redo(connection)
             self.store.log.load(connection)

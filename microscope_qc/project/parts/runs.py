@@ -142,7 +142,10 @@ class Runs(RecordPart[RunRecord]):
         return deltas
 
     def finish(self, run_id: int, state: str) -> RunRecord:
-        """Store how a run ended ("finished", "stopped", "failed"), or that it continues ("running")."""
+        """Store how a run ended ("finished", "stopped", "failed"), or that it continues ("running").
+
+        A run that continues gets findings that a deletion which was undone knows nothing of: it can then not be redone.
+        """
         self._store.require_writable()
         self.by_id(run_id)
         if state not in RUN_STATES:
@@ -152,6 +155,8 @@ class Runs(RecordPart[RunRecord]):
             connection.execute(
                 update(schema.runs).where(schema.runs.c.id == run_id).values(state=state, finished=ended)
             )
+            if state == "running" and log.drop_redo_of_deleting(connection, "runs", run_id):
+                self._store.log.load(connection)
         self._store.follow([], None, touched={"runs": [run_id]})
         return self.by_id(run_id)
 
