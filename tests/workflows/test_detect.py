@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from learning_toys import draw, untrained_model
 
-from microscope_qc.core.errors import InputError, ModelError
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.errors import InputError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
@@ -194,3 +196,43 @@ def test_what_a_model_requires_is_checked(project: Project, model: Path, tmp_pat
     project.slides.set_pixel_size(slide, None)
     with pytest.raises(InputError, match="pixel size"):
         prepare_run(project, slide, model)
+
+
+@pytest.mark.parametrize("how", ["merge", "delete"])
+def test_classes_can_be_merged_and_deleted_while_a_run_is_taken_in(project: Project, model: Path, how: str) -> None:
+    run = prepare_run(project, project.slides[0].id, model)
+    intake = RunIntake(project, run)
+    writer = JournalWriter(run.folder)
+    writer.tile(0, candidates((20, 30, 40, 50, 0.8, 0), tile=0))
+    intake.poll()
+    gone, into = project.runs.classes_of(run.id)[0], project.runs.classes_of(run.id)[1]
+    code = project.classes.by_id(gone).code
+    if how == "merge":
+        project.classes.merge([gone], into=into)
+    else:
+        project.classes.delete(gone)
+    for tile in range(1, 9):
+        writer.tile(tile, candidates((300, 300, 330, 330, 0.8, 0), tile=tile) if tile == 4 else candidates(tile=tile))
+    writer.close()
+    assert intake.finish("finished").found == 2
+    codes = [project.classes.by_id(number).code for number in project.boxes.rows(every=True)["class_id"]]
+    assert codes == ([project.classes.by_id(into).code] * 2 if how == "merge" else [code])
+
+
+def test_findings_wait_while_a_large_command_is_written(project: Project, model: Path) -> None:
+    run = prepare_run(project, project.slides[0].id, model)
+    intake = RunIntake(project, run)
+    writer = JournalWriter(run.folder)
+    for tile in range(9):
+        writer.tile(tile, candidates((300, 300, 330, 330, 0.8, 0), tile=tile) if tile == 4 else candidates(tile=tile))
+    writer.close()
+    slide = project.slides[0].id
+    pending, _ = project.boxes.prepare({slide: make_rows(1, class_id=1, y0=0, x0=0, y1=9, x1=9)})
+    for _ in range(50):
+        assert len(intake.take_ready()) == 0 and not intake.idle
+        time.sleep(0.002)
+    with pytest.raises(ProjectError, match="still being written"):
+        intake.poll()
+    pending.write()
+    pending.finish()
+    assert len(intake.poll()) == 1 and intake.finish("finished").found == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +39,11 @@ class RunIntake:
     def __init__(self, project: Project, run: RunRecord) -> None:
         self._project = project
         self._run = run
-        self._labels = self._class_ids(run.plan)
+        self._class_ids(range(len(run.plan.classes)))
         self._suggest_confidence(run.plan)
         chosen = run.settings.get("area") not in (None, EVERYTHING)
-        self._journal = _JournalMerger(run.folder, run.plan, classes=len(self._labels), taken=run.found, chosen=chosen)
+        labels = len(run.plan.classes)
+        self._journal = _JournalMerger(run.folder, run.plan, classes=labels, taken=run.found, chosen=chosen)
         self.tiles_done: set[int] = set()
         self.tiles_left_out: set[int] = set()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="merge")
@@ -54,28 +56,31 @@ class RunIntake:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being merged and the last step found nothing new."""
-        return self._step is None
+        """Whether nothing is being merged, the last step found nothing new, and all of it could be taken in."""
+        return self._step is None and not self._project.is_writing
 
     def take_ready(self) -> np.ndarray:
-        """Take in what is merged already, without waiting; return the ids of the new boxes."""
+        """Take in what is merged already, without waiting; return the ids of the new boxes.
+
+        Nothing is taken while the project is writing a large command.
+        """
         if self._step is None:
             self._step = self._worker.submit(self._journal.step)
-        if not self._step.done():
+        if self._project.is_writing or not self._step.done():
             return np.zeros(0, np.int64)
-        settled, self._step = self._step.result(), None
-        if settled.more:
-            self._step = self._worker.submit(self._journal.step)
-        return self._take(settled)
+        settled = self._step.result()
+        taken = self._take(settled)  # what could not be taken (the disk was full) is there for the next try
+        self._step = self._worker.submit(self._journal.step) if settled.more else None
+        return taken
 
     def poll(self) -> np.ndarray:
         """Take in everything that the child has written so far; return the ids of the new boxes."""
         taken = []
         while True:
-            step = self._step or self._worker.submit(self._journal.step)
-            self._step = None
-            settled = step.result()
+            self._step = self._step or self._worker.submit(self._journal.step)
+            settled = self._step.result()
             taken.append(self._take(settled))
+            self._step = None
             if not settled.more:
                 return np.concatenate(taken)
 
@@ -95,24 +100,27 @@ class RunIntake:
         if len(found) == 0:
             return np.zeros(0, np.int64)
         columns = {name: found[name] for name in ("y0", "x0", "y1", "x1", "confidence")}
-        rows = make_rows(len(found), class_id=self._labels[found["label"]], **columns)
+        class_of = self._class_ids(np.unique(found["label"]).tolist())  # a user may have merged some, or deleted one
+        class_ids = np.array([class_of[label] for label in found["label"].tolist()], np.int32)
+        rows = make_rows(len(found), class_id=class_ids, **columns)
         return self._project.runs.add_findings(self._run.id, rows)
 
-    def _class_ids(self, plan: RunPlan) -> np.ndarray:
-        # a label keeps its class, even if that was renamed
+    def _class_ids(self, labels: Iterable[int]) -> dict[int, int]:
+        """The class of each of these labels now; one that is not there any more, or not yet, is made."""
+        plan = self._run.plan
+        # a label that has a class keeps it, whatever that is called now
         class_of = self._project.runs.classes_of(self._run.id)
         known = {defect.code: defect for group in CLASS_SETS.values() for defect in group}
-        named = zip(plan.classes, plan.class_names or plan.classes, strict=True)
+        names = plan.class_names or plan.classes
         missing = {
-            label: known.get(code) or DefectClass(code, name)
-            for label, (code, name) in enumerate(named)
+            label: known.get(plan.classes[label]) or DefectClass(plan.classes[label], names[label])
+            for label in labels
             if label not in class_of
         }
         ids = self._project.classes.ensure(missing.values())
         new = {label: ids[defect.code] for label, defect in missing.items()}
         self._project.runs.know_classes(self._run.id, new)
-        class_of |= new
-        return np.array([class_of[label] for label in range(len(plan.classes))], np.int32)
+        return class_of | new
 
     def _suggest_confidence(self, plan: RunPlan) -> None:
         # the model's threshold is used unless the user has changed the limit since the last suggestion
