@@ -231,8 +231,8 @@ def _edges(scans: Sequence[Scan], shape_px: tuple[int, int]) -> tuple[Floats, Fl
 
 def _borders(mask: AreaMask) -> tuple[Floats, Floats]:
     """Lines between rows and between columns of a mask that differ."""
-    rows = np.flatnonzero((mask.look[1:] != mask.look[:-1]).any(axis=1)) + 1
-    columns = np.flatnonzero((mask.look[:, 1:] != mask.look[:, :-1]).any(axis=0)) + 1
+    rows = np.flatnonzero((mask.scan[1:] != mask.scan[:-1]).any(axis=1)) + 1
+    columns = np.flatnonzero((mask.scan[:, 1:] != mask.scan[:, :-1]).any(axis=0)) + 1
     return mask.region.y0 + mask.cell_px[0] * rows, mask.region.x0 + mask.cell_px[1] * columns
 
 

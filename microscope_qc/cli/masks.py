@@ -73,7 +73,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _document(mask: AreaMask) -> dict[str, object]:
-    return {"share": round(mask.share(mask.region), 4), "cells": mask.look.shape, "cell_px": mask.cell_px}
+    return {"share": round(mask.share(mask.region), 4), "cells": mask.scan.shape, "cell_px": mask.cell_px}
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -90,7 +90,7 @@ def _export(args: argparse.Namespace) -> int:
     if mask is None:
         print("Nothing is left out: all of the slide is scanned.")
     share = written.share(written.region)
-    print(f"{args.out}: {written.look.shape[1]} x {written.look.shape[0]} cells, {share:.1%} of the slide is scanned")
+    print(f"{args.out}: {written.scan.shape[1]} x {written.scan.shape[0]} cells, {share:.1%} of the slide is scanned")
     return 0
 
 

@@ -25,17 +25,17 @@ FINEST_CELL_PX, CELLS_ALONG = 32, 1024
 
 @dataclass(frozen=True, slots=True)
 class AreaMask:
-    """Cells of a region: ``look`` (rows, columns) is true where it is scanned, ``cell_px`` (y, x) in slide pixels."""
+    """Cells of a region: ``scan`` (rows, columns) is true where to scan, ``cell_px`` (y, x) in slide pixels."""
 
     region: Region
     cell_px: tuple[float, float]
-    look: Flags
+    scan: Flags
 
     @property
     def fingerprint(self) -> str:
         """A text that is the same for equal masks only."""
         cell = tuple(float(side) for side in self.cell_px)
-        content = repr((self.region, cell, self.look.shape)).encode() + np.packbits(self.look).tobytes()
+        content = repr((self.region, cell, self.scan.shape)).encode() + np.packbits(self.scan).tobytes()
         return hashlib.sha256(content).hexdigest()[:16]
 
     def tiles(self, grid: TileGrid) -> list[int]:
@@ -52,17 +52,17 @@ class AreaMask:
         for axis, ends in enumerate(((region.y0, region.y1), (region.x0, region.x1))):
             first, stop = self._cells(np.array(ends[:1]), ends[1] - ends[0], axis)
             parts.append(slice(int(first[0]), int(stop[0])))
-        here = self.look[parts[0], parts[1]]
+        here = self.scan[parts[0], parts[1]]
         return np.count_nonzero(here) / here.size if here.size else 0.0
 
     def at(self, y: np.ndarray, x: np.ndarray) -> Flags:
         """Whether places in slide pixels are scanned; outside the region the value at its border counts."""
         cells: list[Ints] = []
         for places, corner, side, count in zip(
-            (y, x), (self.region.y0, self.region.x0), self.cell_px, self.look.shape, strict=True
+            (y, x), (self.region.y0, self.region.x0), self.cell_px, self.scan.shape, strict=True
         ):
             cells.append(np.clip(np.floor((places - corner) / side).astype(int), 0, count - 1))
-        return self.look[cells[0], cells[1]]
+        return self.scan[cells[0], cells[1]]
 
     def touches(self, rows: np.ndarray | Mapping[str, np.ndarray]) -> Flags:
         """Which boxes (rows with y0, x0, y1, x1 in slide pixels) are at least partly in scanned cells."""
@@ -84,7 +84,7 @@ class AreaMask:
     def _sums(self) -> np.ndarray:
         import cv2
 
-        return cv2.integral(self.look.view(np.uint8))  # ten times as fast as numpy's sums
+        return cv2.integral(self.scan.view(np.uint8))  # ten times as fast as numpy's sums
 
     def _cells(self, starts: np.ndarray, tile_px: int, axis: int) -> tuple[np.ndarray, np.ndarray]:
         return self._between(starts, starts + tile_px, axis)
@@ -93,39 +93,39 @@ class AreaMask:
         corner = (self.region.y0, self.region.x0)[axis]
         first = np.floor((starts - corner) / self.cell_px[axis]).astype(int)
         stop = np.ceil((stops - corner) / self.cell_px[axis]).astype(int)
-        limit = self.look.shape[axis]
+        limit = self.scan.shape[axis]
         return np.clip(first, 0, limit - 1), np.clip(stop, 1, limit)
 
 
-def mask_from(look: np.ndarray, *, region: Region, cell_px: Sequence[float]) -> AreaMask:
-    """The user's mask, true in ``look`` (rows, columns) where to scan.
+def mask_from(scan: np.ndarray, *, region: Region, cell_px: Sequence[float]) -> AreaMask:
+    """The user's mask, true in ``scan`` (rows, columns) where to scan.
 
     Raises
     ------
     InputError
         When it leaves nothing to scan.
     """
-    chosen = np.asarray(look, bool)
+    chosen = np.asarray(scan, bool)
     if chosen.ndim != 2 or not chosen.any():
         raise InputError("The mask leaves nothing to scan.", hint="Mark at least one place.")
     return AreaMask(region, (float(cell_px[0]), float(cell_px[1])), chosen)
 
 
-def open_mask(shape_px: tuple[int, int], *, look: bool) -> AreaMask:
-    """A mask for a whole slide with every cell set to ``look``."""
+def open_mask(shape_px: tuple[int, int], *, scan: bool) -> AreaMask:
+    """A mask for a whole slide with every cell set to ``scan``."""
     side = max(float(FINEST_CELL_PX), max(shape_px) / CELLS_ALONG)
-    cells = np.full((math.ceil(shape_px[0] / side), math.ceil(shape_px[1] / side)), look)
+    cells = np.full((math.ceil(shape_px[0] / side), math.ceil(shape_px[1] / side)), scan)
     return AreaMask(Region(0, 0, *shape_px), (side, side), cells)
 
 
 def mask_to_dict(mask: AreaMask) -> dict[str, Any]:
     """As values that JSON can store."""
     region = mask.region
-    packed = zlib.compress(np.packbits(mask.look).tobytes())
+    packed = zlib.compress(np.packbits(mask.scan).tobytes())
     return {
         "region": [region.y0, region.x0, region.y1, region.x1],
         "cell_px": list(mask.cell_px),
-        "shape": list(mask.look.shape),
+        "shape": list(mask.scan.shape),
         "cells": base64.b64encode(packed).decode("ascii"),
     }
 

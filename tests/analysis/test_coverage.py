@@ -23,9 +23,9 @@ def polygon(*points: tuple[float, float]) -> Outline:
     return Outline.polygon(points)
 
 
-def mask(region: Region, look: np.ndarray) -> AreaMask:
-    rows, columns = look.shape
-    return AreaMask(region, (region.shape[0] / rows, region.shape[1] / columns), look)
+def mask(region: Region, scan: np.ndarray) -> AreaMask:
+    rows, columns = scan.shape
+    return AreaMask(region, (region.shape[0] / rows, region.shape[1] / columns), scan)
 
 
 def counted(coverage: SlideCoverage, class_id: int, per_px: int = 8) -> float:
@@ -72,9 +72,9 @@ def test_two_runs_that_overlap_count_once_and_only_for_the_classes_their_models_
 
 
 def test_a_mask_counts_by_its_cells_and_is_at_its_border_as_it_says():
-    look = np.array([[1, 0, 1], [0, 0, 1]], bool)
+    scan = np.array([[1, 0, 1], [0, 0, 1]], bool)
     # cells of 20 x 20 px that end 20 px before the region does
-    scan = Scan(1, frozenset({ONE}), Region(0, 0, 60, 80), AreaMask(Region(0, 0, 40, 60), (20.0, 20.0), look))
+    scan = Scan(1, frozenset({ONE}), Region(0, 0, 60, 80), AreaMask(Region(0, 0, 40, 60), (20.0, 20.0), scan))
     area = SlideCoverage(SHAPE, [scan]).of_class(ONE)
     assert area.size_px == 400 + 2 * 800 + 800  # the last column goes on to the right, its lower cell also down
     assert masked_share(scan) == pytest.approx(1 - 2800 / 4800)

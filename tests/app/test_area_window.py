@@ -122,7 +122,7 @@ def changing(window: MainWindow, dock: DetectDock, qtbot: QtBot) -> Any:
 
 def at(mask: Any, y: float, x: float) -> bool:
     """Whether a place is scanned."""
-    return bool(mask.look[int(y // mask.cell_px[0]), int(x // mask.cell_px[1])])
+    return bool(mask.scan[int(y // mask.cell_px[0]), int(x // mask.cell_px[1])])
 
 
 def kept(dock: DetectDock, qtbot: QtBot, kind: str = "changed") -> Any:
@@ -148,8 +148,8 @@ def test_resin_is_covered_by_a_veil_and_material_is_clear(window: MainWindow, do
     assert "The whole slide" in dock.area.estimate.text()
     resin, material = pixel(window, 200, 300), pixel(window, 1000, 1500)
     mask = shown(window, dock, qtbot)
-    assert not at(mask, 200, 300) and at(mask, 1000, 1500) and 0.35 < mask.look.mean() < 0.75
-    assert f"<b>{100 * mask.look.mean():.0f} %</b> of the slide will be scanned" in dock.area.estimate.text()
+    assert not at(mask, 200, 300) and at(mask, 1000, 1500) and 0.35 < mask.scan.mean() < 0.75
+    assert f"<b>{100 * mask.scan.mean():.0f} %</b> of the slide will be scanned" in dock.area.estimate.text()
     tiles = dock.area.times.tiles(None, mask)
     assert f"{tiles} tiles" in dock.area.estimate.text() and tiles < dock.area.times.tiles(None)
     assert np.abs(pixel(window, 200, 300) - resin).max() > 12
@@ -180,7 +180,7 @@ def test_area_is_left_out_with_the_brush_and_given_back(
     assert at(kept(dock, qtbot), 1000, 1500), "the right button does the opposite"
     for _ in range(2):
         press(window, Qt.Key.Key_Z, CTRL)
-    np.testing.assert_array_equal(editing.paint.look, before.look)
+    np.testing.assert_array_equal(editing.paint.scan, before.scan)
     assert kept(dock, qtbot) is None, "the same as what the program found"
     assert len(window.session.table) == 1, "the project's own undo was not asked"
     press(window, Qt.Key.Key_Z, CTRL | SHIFT)
@@ -219,12 +219,12 @@ def test_escape_cancels_the_stroke_first(window: MainWindow, dock: DetectDock, q
     native = window.canvas.picture.native
     QTest.mousePress(native, LEFT, NONE, point(window, 1000, 1500))
     QTest.mouseEvent(QTest.MouseAction.MouseMove, native, LEFT, NONE, point(window, 1000, 1900))
-    assert not at(SimpleNamespace(look=editing.paint.look, cell_px=before.cell_px), 1000, 1700)
+    assert not at(SimpleNamespace(scan=editing.paint.scan, cell_px=before.cell_px), 1000, 1700)
     press(window, Qt.Key.Key_Escape)
-    np.testing.assert_array_equal(editing.paint.look, before.look)
+    np.testing.assert_array_equal(editing.paint.scan, before.scan)
     assert editing.active
     QTest.mouseRelease(native, LEFT, NONE, point(window, 1000, 1900))
-    np.testing.assert_array_equal(editing.paint.look, before.look)
+    np.testing.assert_array_equal(editing.paint.scan, before.scan)
     press(window, Qt.Key.Key_Escape)
     assert not editing.active
 
@@ -293,7 +293,7 @@ def test_drawn_regions_begin_empty_and_grow_by_rectangles(window: MainWindow, do
     assert dock.area.drawn.isChecked() and not dock.area.leave_out.isEnabled()
     assert not dock.start.isEnabled() and dock.start.toolTip() == "Draw a region first."
     editing = changing(window, dock, qtbot)
-    assert (editing.tool, editing.add) == ("rectangle", True) and not editing.paint.look.any()
+    assert (editing.tool, editing.add) == ("rectangle", True) and not editing.paint.scan.any()
     drag(window, (600, 600), (900, 1200))
     drag(window, (1100, 1500), (1300, 2100))
     mask = kept(dock, qtbot, "drawn")
@@ -303,7 +303,7 @@ def test_drawn_regions_begin_empty_and_grow_by_rectangles(window: MainWindow, do
     drag(window, (1050, 1450), (1350, 2150))
     assert not at(kept(dock, qtbot, "drawn"), 1200, 1800)
     share = 300 * 600 / (SHAPE[0] * SHAPE[1])
-    assert kept(dock, qtbot, "drawn").look.mean() == pytest.approx(share, rel=0.35)
+    assert kept(dock, qtbot, "drawn").scan.mean() == pytest.approx(share, rel=0.35)
     QTest.mouseClick(dock.area.view.bar.back, LEFT)
     assert kept(dock, qtbot, "drawn") is None and not dock.start.isEnabled()
     QTest.mouseClick(dock.area.view.bar.undo, LEFT)
@@ -412,7 +412,7 @@ def test_what_leaves_nothing_cannot_be_started(window: MainWindow, dock: DetectD
     editing = changing(window, dock, qtbot)
     QTest.mouseClick(dock.area.view.bar.tools["rectangle", False], LEFT)
     drag(window, (1, 1), (SHAPE[0] - 1, SHAPE[1] - 1))
-    assert not editing.paint.look.any()
+    assert not editing.paint.scan.any()
     kept(dock, qtbot)
     assert not dock.start.isEnabled()
     assert dock.start.toolTip() == "Nothing of the slide is left to scan: add area first."
@@ -464,13 +464,13 @@ def test_a_detection_shows_its_scan_area(window: MainWindow, dock: DetectDock, q
     heard: list[str] = []
     window.session.notice.connect(heard.append)
     plan = RunPlan(model="test-net", region=[0, 0, *SHAPE], tile_px=384, overlap_px=0)
-    look = np.zeros((16, 24), bool)
-    look[4:8, :] = True
+    scan = np.zeros((16, 24), bool)
+    scan[4:8, :] = True
     slide = project.slides[0].id
     everything, some, damaged, fresh = (project.runs.start(slide, plan) for _ in range(4))
     write_mask(everything.folder, None)
-    write_mask(some.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), look))
-    write_mask(damaged.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), look))
+    write_mask(some.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), scan))
+    write_mask(damaged.folder, AreaMask(Region(0, 0, *SHAPE), (128.0, 128.0), scan))
     (damaged.folder / "mask.png").write_bytes(b"no picture")
     layer = dock.area.view.layer
 
@@ -484,7 +484,7 @@ def test_a_detection_shows_its_scan_area(window: MainWindow, dock: DetectDock, q
     dock.runs.refresh()
     look_at(some)
     assert layer.mask is not None and heard == ["This detection scanned 25 % of its area."]
-    np.testing.assert_array_equal(layer.mask.look, look)
+    np.testing.assert_array_equal(layer.mask.scan, scan)
     dock.past_area.click()
     assert layer.mask is None
     look_at(damaged)

@@ -532,10 +532,10 @@ def memory(folder: Path) -> None:
         grid = TileGrid(Region(0, 0, *shape), 1536, 384)
         apart = [row * grid.columns + column for row in range(0, grid.rows, 2) for column in range(0, grid.columns, 2)]
         chosen = np.random.default_rng(0).choice(apart, MEMORY_TILES, replace=False)
-        look = np.zeros((shape[0] // 256 + 1, shape[1] // 256 + 1), bool)
+        scan = np.zeros((shape[0] // 256 + 1, shape[1] // 256 + 1), bool)
         for number in chosen:  # the middle of a tile is in no other tile
-            look[(grid[int(number)].y0 + 768) // 256, (grid[int(number)].x0 + 768) // 256] = True
-        write_mask(run, mask_from(look, region=grid.region, cell_px=(256, 256)))
+            scan[(grid[int(number)].y0 + 768) // 256, (grid[int(number)].x0 + 768) // 256] = True
+        write_mask(run, mask_from(scan, region=grid.region, cell_px=(256, 256)))
         done = subprocess.run(
             [sys.executable, "-c", _MEMORY, str(run)], capture_output=True, text=True, check=True,
             env=dict(os.environ, OMP_WAIT_POLICY="PASSIVE"),

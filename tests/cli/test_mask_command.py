@@ -50,10 +50,10 @@ def test_a_picture_becomes_the_mask_of_a_slide_and_is_written_again(cell, pictur
 
 def test_the_mask_of_a_detection_and_of_a_slide_file(cell, told, refused, tmp_path):
     assert "ended before" in refused("mask", cell, "export", tmp_path / "r.png", "--run", 1)
-    look = np.array([[True, False], [False, False]])
-    write_mask(cell / "runs" / "1", AreaMask(Region(0, 0, 100, 200), (50.0, 100.0), look))
+    scan = np.array([[True, False], [False, False]])
+    write_mask(cell / "runs" / "1", AreaMask(Region(0, 0, 100, 200), (50.0, 100.0), scan))
     assert told("mask", cell, "export", tmp_path / "r.png", "--run", 1)["share"] == 0.25
-    assert (np.asarray(Image.open(tmp_path / "r.png")) > 0).tolist() == look.tolist()
+    assert (np.asarray(Image.open(tmp_path / "r.png")) > 0).tolist() == scan.tolist()
     write_mask(cell / "runs" / "1", None)
     assert told("mask", cell, "export", tmp_path / "r.png", "--run", 1)["share"] == 1
     # a slide: flat resin to the right of material
@@ -106,7 +106,7 @@ def test_a_detection_scans_where_a_picture_says(drawn, told, refused, tmp_path):
     assert said["looks"] == {"mask": "file", "share": round(1 / 36, 4)}
     assert said["share_skipped"] == pytest.approx(8 / 9, abs=1e-3)
     kept = read_mask(path / "runs" / "1")
-    assert kept.look.tolist() == (mask > 0).tolist() and kept.cell_px == (100.0, 100.0)
+    assert kept.scan.tolist() == (mask > 0).tolist() and kept.cell_px == (100.0, 100.0)
     again = told("detect", path, "--model", model, "--mask", tmp_path / "corner.png", "--device", "cpu")
     assert again["run"] == said["run"], "the same mask is the same detection"
     words = told("detect", path, "--model", model, "--mask", tmp_path / "corner.png", "--device", "cpu", text=True)

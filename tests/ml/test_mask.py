@@ -67,7 +67,7 @@ def seen(mask: AreaMask | None, boxes: np.ndarray, *, shift: int = 0) -> np.ndar
         (top, left), (down, across) = (mask.region.y0, mask.region.x0), mask.cell_px
         rows = slice(int((y0 - top) // down), int((y1 - 1 - top) // down) + 1)
         columns = slice(int((x0 - left) // across), int((x1 - 1 - left) // across) + 1)
-        inside.append(mask.look[rows, columns].all())
+        inside.append(mask.scan[rows, columns].all())
     return np.array(inside)
 
 
@@ -88,7 +88,7 @@ def test_no_drawn_defect_is_outside(request: pytest.FixtureRequest) -> None:
             mask = find_material(mosaic, Region(0, 0, *picture.shape[:2]), scale=(3.0, 3.0))
             assert mask is not None and len(boxes) > 3
             assert seen(mask, boxes, shift=margin).all()
-            assert 0.35 < mask.look.mean() < 0.85, "resin around it is skipped"
+            assert 0.35 < mask.scan.mean() < 0.85, "resin around it is skipped"
             assert set(mosaic.read_levels) == {3}, "only the coarse level was read"
 
 
@@ -126,9 +126,9 @@ def test_without_a_coarse_level_nothing_is_skipped() -> None:
 
 
 def test_tiles_of_a_mask() -> None:
-    look = np.zeros((4, 6), bool)
-    look[1, 2] = True
-    mask = mask_from(look, region=Region(100, 200, 500, 800), cell_px=(100, 100))
+    scan = np.zeros((4, 6), bool)
+    scan[1, 2] = True
+    mask = mask_from(scan, region=Region(100, 200, 500, 800), cell_px=(100, 100))
     grid = TileGrid(Region(100, 200, 500, 800), 150, 50)
     for index in range(len(grid)):
         tile = grid[index]
@@ -139,11 +139,11 @@ def test_tiles_of_a_mask() -> None:
 
 
 def test_a_mask_is_stored_and_a_damaged_one_is_reported(tmp_path: Path) -> None:
-    look = np.random.default_rng(0).random((30, 40)) > 0.5
-    write_mask(tmp_path, mask_from(look, region=Region(0, 0, 300, 400), cell_px=(10, 10)))
+    scan = np.random.default_rng(0).random((30, 40)) > 0.5
+    write_mask(tmp_path, mask_from(scan, region=Region(0, 0, 300, 400), cell_px=(10, 10)))
     read = read_mask(tmp_path)
-    assert read is not None and (read.look == look).all() and read.cell_px == (10.0, 10.0)
-    assert read.fingerprint == mask_from(look, region=Region(0, 0, 300, 400), cell_px=(10, 10)).fingerprint
+    assert read is not None and (read.scan == scan).all() and read.cell_px == (10.0, 10.0)
+    assert read.fingerprint == mask_from(scan, region=Region(0, 0, 300, 400), cell_px=(10, 10)).fingerprint
     (tmp_path / "mask.png").write_bytes(b"no picture")
     with pytest.raises(ProjectError, match="damaged"):
         read_mask(tmp_path)
@@ -189,10 +189,10 @@ def test_a_run_skips_resin_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_mask_survives_storage_as_text() -> None:
-    look = np.random.default_rng(3).random((13, 25)) > 0.5
-    mask = AreaMask(Region(0, 0, 1290, 2499), (100.0, 100.0), look)
+    scan = np.random.default_rng(3).random((13, 25)) > 0.5
+    mask = AreaMask(Region(0, 0, 1290, 2499), (100.0, 100.0), scan)
     again = mask_from_dict(json.loads(json.dumps(mask_to_dict(mask))), (1290, 2499))
-    assert again.fingerprint == mask.fingerprint and (again.look == look).all()
+    assert again.fingerprint == mask.fingerprint and (again.scan == scan).all()
     with pytest.raises(InputError, match="another size"):
         mask_from_dict(mask_to_dict(mask), (1291, 2499))
 
@@ -223,9 +223,9 @@ def test_a_stored_mask_that_is_damaged_is_reported(change: dict) -> None:
 
 def test_a_new_mask_is_full_or_empty_with_cells_that_suit_the_slide() -> None:
     for shape in ((200_000, 200_000), (1200, 1600), (7, 9_000_000), (1, 1)):
-        empty, whole = open_mask(shape, look=False), open_mask(shape, look=True)
-        assert not empty.look.any() and whole.look.all()
-        assert max(empty.look.shape) <= 1025 and min(empty.cell_px) >= 32
+        empty, whole = open_mask(shape, scan=False), open_mask(shape, scan=True)
+        assert not empty.scan.any() and whole.scan.all()
+        assert max(empty.scan.shape) <= 1025 and min(empty.cell_px) >= 32
         assert mask_from_dict(mask_to_dict(empty), shape).fingerprint == empty.fingerprint
         grid = TileGrid(whole.region, 512, 64)
         assert whole.tile_count(grid) == len(grid) and empty.tile_count(grid) == 0
@@ -239,7 +239,7 @@ def test_the_number_of_tiles_agrees_with_the_tiles() -> None:
         assert mask.tile_count(grid) == len(mask.tiles(grid))
         for tile in rng.choice(len(grid), 5):
             y0, x0, y1, x1 = (grid[tile].y0, grid[tile].x0, grid[tile].y1, grid[tile].x1)
-            cells = mask.look[int(y0 // 31) : -int(-y1 // 31), int(x0 // 47) : -int(-x1 // 47)]
+            cells = mask.scan[int(y0 // 31) : -int(-y1 // 31), int(x0 // 47) : -int(-x1 // 47)]
             assert (tile in mask.tiles(grid)) == bool(cells.any())
 
 
@@ -255,13 +255,13 @@ def test_the_search_for_material_reports_progress_and_stops_when_asked() -> None
     read = len(mosaic.read_levels)
     assert read < first.total, "parts that were not started are not read"
     mask = find_material(mosaic, region, scale=(1.0, 1.0))
-    assert mask is not None and 0.1 < mask.look.mean() < 0.3
+    assert mask is not None and 0.1 < mask.scan.mean() < 0.3
 
 
 def test_boxes_that_reach_into_the_area_belong_to_it() -> None:
-    look = np.zeros((4, 6), bool)
-    look[1, 2] = True
-    mask = AreaMask(Region(100, 200, 500, 800), (100.0, 100.0), look)  # scans y 200-300, x 400-500
+    scan = np.zeros((4, 6), bool)
+    scan[1, 2] = True
+    mask = AreaMask(Region(100, 200, 500, 800), (100.0, 100.0), scan)  # scans y 200-300, x 400-500
     boxes = [
         (210, 410, 220, 420),
         (290, 490, 310, 510),

@@ -141,8 +141,8 @@ def mask_in_words(mask: AreaMask) -> dict[str, Any]:
     return {
         "region": [region.y0, region.x0, region.y1, region.x1],
         "cell_px": list(mask.cell_px),
-        "looked_at_by_row": mask.look.sum(axis=1).tolist(),
-        "looked_at_by_column": mask.look.sum(axis=0).tolist(),
+        "looked_at_by_row": mask.scan.sum(axis=1).tolist(),
+        "looked_at_by_column": mask.scan.sum(axis=0).tolist(),
     }
 
 

@@ -84,9 +84,9 @@ def test_runs_are_compared_where_both_scanned(project: Project) -> None:
 
 def mask(*, rows: int, columns: int = 6, side: int = 600) -> AreaMask:
     """The first rows and columns of 6 x 6 cells."""
-    look = np.zeros((6, 6), bool)
-    look[:rows, :columns] = True
-    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
+    scan = np.zeros((6, 6), bool)
+    scan[:rows, :columns] = True
+    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), scan)
 
 
 def test_a_finding_where_the_other_did_not_scan_is_not_compared(project: Project) -> None:
@@ -156,7 +156,7 @@ def test_what_a_run_scanned_agrees_with_testing_every_tile(seed: int) -> None:
     for (y0, x0, y1, x1), told in zip(boxes.tolist(), said.tolist(), strict=True):
         y, x = (y0 + y1) / 2, (x0 + x1) / 2
         wanted = y < shape[0] and x < shape[1]
-        wanted = wanted and area.look[min(int(y / side), rows - 1), min(int(x / side), columns - 1)]
+        wanted = wanted and area.scan[min(int(y / side), rows - 1), min(int(x / side), columns - 1)]
         for tile, gone in zip(grid, missing.ravel(), strict=True):
             near = y0 - 4 < tile.y0 + 50 and y1 + 4 > tile.y0 and x0 - 4 < tile.x0 + 50 and x1 + 4 > tile.x0
             wanted = wanted and not (gone and near)

@@ -41,9 +41,9 @@ def project(tmp_path: Path):
 
 def corner(*, row: int = 0, column: int = 0, side: int = SIDE) -> AreaMask:
     """One of 6 x 6 cells."""
-    look = np.zeros((6, 6), bool)
-    look[row, column] = True
-    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
+    scan = np.zeros((6, 6), bool)
+    scan[row, column] = True
+    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), scan)
 
 
 def test_an_interrupted_run_continues_with_its_own_mask(project: Project, model: Path) -> None:

@@ -27,15 +27,15 @@ def save(path: Path, values: np.ndarray, **options) -> Path:
 
 def half(rows: int = 4, columns: int = 6) -> np.ndarray:
     """Left half to be scanned."""
-    look = np.zeros((rows, columns), bool)
-    look[:, : columns // 2] = True
-    return look
+    scan = np.zeros((rows, columns), bool)
+    scan[:, : columns // 2] = True
+    return scan
 
 
 def test_each_pixel_of_the_picture_is_a_cell_of_the_slide(tmp_path):
     mask = read_mask_picture(save(tmp_path / "m.png", half().astype(np.uint8)), SHAPE)
     assert (mask.region, mask.cell_px) == (Region(0, 0, *SHAPE), (100.0, 100.0))
-    assert mask.look.tolist() == half().tolist()
+    assert mask.scan.tolist() == half().tolist()
     y, x = np.mgrid[0:400:7, 0:600:7]
     assert (mask.at(y, x) == (x < 300)).all()
     assert mask.share(mask.region) == 0.5
@@ -59,14 +59,14 @@ def test_each_pixel_of_the_picture_is_a_cell_of_the_slide(tmp_path):
     ],
 )
 def test_any_kind_of_picture_gives_the_same_mask(tmp_path, name, values):
-    assert read_mask_picture(save(tmp_path / name, values), SHAPE).look.tolist() == half().tolist()
+    assert read_mask_picture(save(tmp_path / name, values), SHAPE).scan.tolist() == half().tolist()
 
 
 def test_a_palette_counts_by_its_colours_not_by_their_numbers(tmp_path):
     picture = Image.fromarray(half().astype(np.uint8), mode="P")
     picture.putpalette([255, 0, 0, 0, 0, 0] + [9, 9, 9] * 254)  # number 0 is red, number 1 black
     picture.save(tmp_path / "p.png")
-    assert read_mask_picture(tmp_path / "p.png", SHAPE).look.tolist() == (~half()).tolist()
+    assert read_mask_picture(tmp_path / "p.png", SHAPE).scan.tolist() == (~half()).tolist()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_palette_counts_by_its_colours_not_by_their_numbers(tmp_path):
 def test_only_pictures_with_the_slides_proportions_are_read(tmp_path, shape, fits):
     path = save(tmp_path / "m.png", np.ones(shape, np.uint8))
     if fits:
-        assert read_mask_picture(path, SHAPE).look.shape == shape
+        assert read_mask_picture(path, SHAPE).scan.shape == shape
     else:
         with pytest.raises(InputError):
             read_mask_picture(path, SHAPE)
@@ -137,19 +137,19 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(tmp_path):
 def test_a_mask_is_read_back_as_it_was_written(tmp_path_factory, shape, cell, seed):
     """Also where its cells do not fill the slide, as those of a mask that is drawn in the window."""
     counts = tuple(math.ceil(side / cell) for side in shape)
-    look = np.random.default_rng(seed).random(counts) < 0.5
-    look[0, 0] = True
-    mask = AreaMask(Region(0, 0, *shape), (cell, cell), look)
+    scan = np.random.default_rng(seed).random(counts) < 0.5
+    scan[0, 0] = True
+    mask = AreaMask(Region(0, 0, *shape), (cell, cell), scan)
     path = tmp_path_factory.mktemp("m") / "m.png"
     assert write_mask_picture(path, mask, shape) is mask
     read = read_mask_picture(path, shape)
-    assert (read.region, read.cell_px, read.look.tolist()) == (mask.region, mask.cell_px, mask.look.tolist())
+    assert (read.region, read.cell_px, read.scan.tolist()) == (mask.region, mask.cell_px, mask.scan.tolist())
     assert read.fingerprint == mask.fingerprint
 
 
 def test_a_picture_that_was_resized_is_laid_over_the_slide_again(tmp_path):
     shape = (1000, 1500)
-    write_mask_picture(tmp_path / "m.png", open_mask(shape, look=True), shape)
+    write_mask_picture(tmp_path / "m.png", open_mask(shape, scan=True), shape)
     with Image.open(tmp_path / "m.png") as picture:
         card = picture.info["microscope-qc mask"]
         smaller = picture.resize((15, 10))
@@ -162,14 +162,14 @@ def test_a_picture_that_was_resized_is_laid_over_the_slide_again(tmp_path):
 
 
 def test_everything_is_a_white_picture_and_a_part_is_black_outside(tmp_path):
-    assert write_mask_picture(tmp_path / "all.png", None, SHAPE).look.all()
+    assert write_mask_picture(tmp_path / "all.png", None, SHAPE).scan.all()
     assert np.asarray(Image.open(tmp_path / "all.png")).min() == 255
     part = AreaMask(Region(100, 200, 300, 500), (100.0, 100.0), np.array([[True, True, False], [True, False, True]]))
     whole = write_mask_picture(tmp_path / "part.png", part, SHAPE)
     expected = np.zeros((4, 6), bool)
-    expected[1:3, 2:5] = part.look
-    assert whole.look.tolist() == expected.tolist()
-    assert read_mask_picture(tmp_path / "part.png", SHAPE).look.tolist() == expected.tolist()
+    expected[1:3, 2:5] = part.scan
+    assert whole.scan.tolist() == expected.tolist()
+    assert read_mask_picture(tmp_path / "part.png", SHAPE).scan.tolist() == expected.tolist()
 
 
 def test_a_mask_is_written_as_png_only(tmp_path):
@@ -188,9 +188,9 @@ def test_a_folder_holds_a_mask_for_each_slide(tmp_path, project):
         picture_for(folder, "../S1")  # there is such a picture
     save(folder / "S1.tif", half().astype(np.uint8))
     assert picture_for(folder, "S1") == folder / "S1.tif"
-    look = scan_area_of_picture(folder, slide)
-    assert (look.kind, look.share) == (FILE, 0.5)
-    assert "S1.tif" in look.words and "50 %" in look.words
+    scan = scan_area_of_picture(folder, slide)
+    assert (scan.kind, scan.share) == (FILE, 0.5)
+    assert "S1.tif" in scan.words and "50 %" in scan.words
     with pytest.raises(NothingToScan):
         scan_area_of_picture(folder, slide, region=Region(0, 300, 400, 600))
     assert scan_area_of_picture(folder, slide, region=Region(0, 200, 400, 400)).share == 0.5

@@ -54,10 +54,10 @@ def place(tmp_path: Path) -> Path:
 
 def cells(*, rows: int = 0, columns: int = 0, side: int = SIDE) -> AreaMask:
     """The first rows and columns of 6 x 6 cells."""
-    look = np.zeros((6, 6), bool)
-    look[:rows] = True
-    look[:, :columns] = True
-    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), look)
+    scan = np.zeros((6, 6), bool)
+    scan[:rows] = True
+    scan[:, :columns] = True
+    return AreaMask(Region(0, 0, side, side), (side / 6, side / 6), scan)
 
 
 def store(path: Path, *, slide: int = 0, **masks: AreaMask) -> None:
@@ -65,42 +65,42 @@ def store(path: Path, *, slide: int = 0, **masks: AreaMask) -> None:
         project.settings.set(area_setting(project.slides[slide].id), masks_to_dict(masks))
 
 
-def look(path: Path, **options: Any) -> Any:
+def scan(path: Path, **options: Any) -> Any:
     with Project.open(path) as project:
         return chosen_scan_area(project, project.slides[0], **options)
 
 
 def test_what_a_user_painted_is_the_scan_area(place: Path) -> None:
-    assert look(place, kind=CHANGED) == look(place, kind=None)
-    assert look(place, kind=CHANGED).mask is None and look(place, kind=CHANGED).words == ""
+    assert scan(place, kind=CHANGED) == scan(place, kind=None)
+    assert scan(place, kind=CHANGED).mask is None and scan(place, kind=CHANGED).words == ""
     with pytest.raises(NothingToScan, match="No regions are drawn on S1"):
-        look(place, kind=DRAWN)
+        scan(place, kind=DRAWN)
     store(place, changed=cells(rows=4))
-    found = look(place, kind=CHANGED)
+    found = scan(place, kind=CHANGED)
     assert found.mask.fingerprint == cells(rows=4).fingerprint and found.share == pytest.approx(2 / 3)
     assert found.words == "Scans only where the project's mask says: 67 % of the slide."
-    assert look(place, kind=None).words == "The project's mask is not used." and look(place, kind=None).mask is None
+    assert scan(place, kind=None).words == "The project's mask is not used." and scan(place, kind=None).mask is None
 
     store(place, changed=cells(rows=4), drawn=cells(columns=1))
-    assert look(place, kind=CHANGED).words.endswith("--drawn on the command line scans only them.")
-    drawn = look(place, kind=DRAWN, region=Region(0, 0, SIDE, 200))
+    assert scan(place, kind=CHANGED).words.endswith("--drawn on the command line scans only them.")
+    drawn = scan(place, kind=DRAWN, region=Region(0, 0, SIDE, 200))
     assert drawn.kind == DRAWN and drawn.words == (
         "Scans only the regions drawn in the project: 50 % of the region. The project's mask is not used."
     )
     with pytest.raises(NothingToScan, match="nothing of the region to scan on S1"):
-        look(place, kind=DRAWN, region=Region(0, 300, SIDE, SIDE))
+        scan(place, kind=DRAWN, region=Region(0, 300, SIDE, SIDE))
     store(place, changed=cells(rows=6))
-    assert "says: all of the slide." in look(place, kind=CHANGED).words
+    assert "says: all of the slide." in scan(place, kind=CHANGED).words
 
 
 def test_a_mask_that_cannot_be_used_is_reported(place: Path) -> None:
     store(place, changed=cells(rows=4, side=SIDE + 6))
-    found = look(place, kind=CHANGED)
+    found = scan(place, kind=CHANGED)
     assert found.mask is None and "slide of another size; it is not used" in found.words
     with Project.open(place) as project:
         project.settings.set(area_setting(project.slides[0].id), {"drawn": "nonsense"})
     with pytest.raises(InputError, match="cannot be read"):
-        look(place, kind=DRAWN)
+        scan(place, kind=DRAWN)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_batch_uses_the_mask_of_every_slide(place: Path, model: Path, tmp_path
     done = run_job(batch([place], model, device="cpu", client=OneWorker()), said.append)
     assert {step.note.split(":")[0] for step in said[1:]} == {"S1, slide 1 of 2", "S2, slide 2 of 2"}
     assert {(step.note[:2], step.total) for step in said[1:]} == {("S1", 0), ("S1", 9), ("S2", 0), ("S2", 6)}
-    assert [look.kind for look in done.areas] == [None, CHANGED] and done.left_out == []
+    assert [scan.kind for scan in done.areas] == [None, CHANGED] and done.left_out == []
     assert done.slides[0][2].share_skipped == 0 and done.slides[1][2].share_skipped == pytest.approx(1 / 3, abs=1e-3)
     status = done.slides[0][2].status
     assert len(status["starts"]) == 1 and status["starts"][0]["tiles"] == 9 and status["device_name"]
@@ -178,11 +178,11 @@ def test_a_batch_uses_the_mask_of_every_slide(place: Path, model: Path, tmp_path
     assert again.slides[1][2].seconds_before == pytest.approx(done.slides[1][2].status["seconds"])
 
     drawn = run_job(batch([place], model, device="cpu", area=DRAWN, client=OneWorker()))
-    assert [(name, look.kind) for (_, name, _), look in zip(drawn.slides, drawn.areas, strict=True)] == [("S2", DRAWN)]
+    assert [(name, scan.kind) for (_, name, _), scan in zip(drawn.slides, drawn.areas, strict=True)] == [("S2", DRAWN)]
     (left,) = drawn.left_out
     assert left.wanted and left.words.startswith("p.mqc, S1: left out. No regions are drawn on S1.")
     free = run_job(batch([place], model, device="cpu", everything=True, client=OneWorker()))
-    assert [look.mask for look in free.areas] == [None, None]
+    assert [scan.mask for scan in free.areas] == [None, None]
 
 
 def test_a_batch_continues_without_what_cannot_be_scanned(

@@ -79,7 +79,7 @@ class AreaMasks(QObject):
         jobs = self._session.jobs
         for slide_id in sorted(self._dirty):
             masks = self._of(slide_id)
-            if jobs is None or sum(mask.look.size for mask in masks.values() if mask is not None) <= AT_ONCE:
+            if jobs is None or sum(mask.scan.size for mask in masks.values() if mask is not None) <= AT_ONCE:
                 self._store(slide_id, masks_to_dict(masks))
                 continue
 

@@ -23,7 +23,7 @@ def write_mask(folder: Path, mask: AreaMask | None) -> None:
     if mask is not None:
         region = mask.region
         card |= {"region": [region.y0, region.x0, region.y1, region.x1], "cell_px": list(mask.cell_px)}
-        done, png = cv2.imencode(".png", mask.look.astype(np.uint8) * 255)
+        done, png = cv2.imencode(".png", mask.scan.astype(np.uint8) * 255)
         if not done:
             raise ProjectError("The mask could not be written as a picture.")
         with atomic_path(folder / MASK_NAME) as temporary:
@@ -48,16 +48,16 @@ def read_mask(folder: Path) -> AreaMask | None:
         if card["everything"]:
             return None
         raw = np.frombuffer((folder / MASK_NAME).read_bytes(), np.uint8)
-        look = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE) if len(raw) else None
-        if look is None:
+        scan = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE) if len(raw) else None
+        if scan is None:
             raise ValueError("no picture")
-        region, cell = read_frame(card, look.shape)
+        region, cell = read_frame(card, scan.shape)
     except (OSError, ValueError, KeyError, TypeError, IndexError, cv2.error) as error:
         raise ProjectError(
             f"The mask in {folder} is damaged ({error}).",
             hint="Start this detection again (--fresh on the command line).",
         ) from error
-    return AreaMask(region, cell, look > 127)
+    return AreaMask(region, cell, scan > 127)
 
 
 def has_mask(folder: Path) -> bool:

@@ -51,7 +51,7 @@ def read_mask_picture(path: Path | str, shape_px: tuple[int, int]) -> AreaMask:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is checked here
             with Image.open(path, formats=_FORMATS) as picture:
                 _check(path, picture, shape_px)
-                look, frame = _to_scan(picture), _frame(picture, shape_px)
+                scan, frame = _to_scan(picture), _frame(picture, shape_px)
     except UnidentifiedImageError as error:
         raise InputError(f"{path.name} is not a PNG or TIFF picture.", hint=_HINT) from error
     except FileNotFoundError as error:
@@ -60,10 +60,10 @@ def read_mask_picture(path: Path | str, shape_px: tuple[int, int]) -> AreaMask:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(f"The mask {path.name} cannot be read ({error}).", hint=_HINT) from error
-    if not look.any():
+    if not scan.any():
         raise InputError(f"The mask {path.name} is 0 everywhere: nothing would be scanned.", hint=_HINT)
-    cell = frame or (shape_px[0] / look.shape[0], shape_px[1] / look.shape[1])
-    return mask_from(look, region=Region(0, 0, *shape_px), cell_px=cell)
+    cell = frame or (shape_px[0] / scan.shape[0], shape_px[1] / scan.shape[1])
+    return mask_from(scan, region=Region(0, 0, *shape_px), cell_px=cell)
 
 
 def _check(path: Path, picture: Image, shape_px: tuple[int, int]) -> None:
@@ -143,10 +143,10 @@ def write_mask_picture(path: Path | str, mask: AreaMask | None, shape_px: tuple[
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"A mask is written as PNG, not as {path.name}.", hint="Let its name end with .png.")
-    whole = open_mask(shape_px, look=True) if mask is None else _over_slide(mask, shape_px)
+    whole = open_mask(shape_px, scan=True) if mask is None else _over_slide(mask, shape_px)
     info = PngImagePlugin.PngInfo()
     info.add_text(_FRAME, json.dumps({"region": [0, 0, *shape_px], "cell_px": whole.cell_px}))
-    picture = Image.fromarray(whole.look.astype(np.uint8) * 255)
+    picture = Image.fromarray(whole.scan.astype(np.uint8) * 255)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", pnginfo=info)
     return whole
@@ -156,13 +156,13 @@ def _over_slide(mask: AreaMask, shape_px: tuple[int, int]) -> AreaMask:
     """The mask on cells that begin at the slide's corner and cover all of it."""
     whole = Region(0, 0, *shape_px)
     rows, columns = (max(1, math.ceil(side / cell - 1e-9)) for side, cell in zip(shape_px, mask.cell_px, strict=True))
-    if mask.region == whole and mask.look.shape == (rows, columns):
+    if mask.region == whole and mask.scan.shape == (rows, columns):
         return mask
     y, x = ((np.arange(count) + 0.5) * cell for count, cell in zip((rows, columns), mask.cell_px, strict=True))
     region = mask.region
     inside = ((y >= region.y0) & (y < region.y1))[:, None] & ((x >= region.x0) & (x < region.x1))[None, :]
-    look = mask.at(y[:, None], x[None, :]) & inside
-    return AreaMask(whole, mask.cell_px, look)
+    scan = mask.at(y[:, None], x[None, :]) & inside
+    return AreaMask(whole, mask.cell_px, scan)
 
 
 def picture_for(place: Path | str, slide_name: str) -> Path:

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.window
 
 def part(*, rows: int = 12, columns: int = 16) -> AreaMask:
     """The upper left part of the slide, in cells of 100 px."""
-    look = np.zeros((12, 16), bool)
-    look[:rows, :columns] = True
-    return AreaMask(Region(0, 0, *SHAPE), (100.0, 100.0), look)
+    scan = np.zeros((12, 16), bool)
+    scan[:rows, :columns] = True
+    return AreaMask(Region(0, 0, *SHAPE), (100.0, 100.0), scan)
 
 
 def test_an_interrupted_detection_is_continued_only_over_its_own_area(

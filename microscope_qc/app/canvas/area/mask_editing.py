@@ -142,13 +142,13 @@ class MaskEditing(QObject):
 
     def replace(self, mask: AreaMask) -> None:
         """Replace the mask, by the one the program found or an empty one; one step, which can be undone."""
-        if self.paint is not None and mask.look.shape == self.paint.look.shape:
+        if self.paint is not None and mask.scan.shape == self.paint.scan.shape:
             self._drop_stroke()
-            self._after_step(self.paint.replace(mask.look))
+            self._after_step(self.paint.replace(mask.scan))
 
     def _after_step(self, cells: Cells | None) -> None:
         if cells is not None and self.paint is not None:
-            self._layer.change(self.paint.look, cells)
+            self._layer.change(self.paint.scan, cells)
             self.changed.emit()
 
     # -- mouse and keys ----------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ class MaskEditing(QObject):
                 *(min(box[a], box[a + 2]) for a in (0, 1)), *(max(box[a], box[a + 2]) for a in (0, 1)), add=self._adds
             )
             if cells is not None:
-                self._layer.change(self.paint.look, cells)
+                self._layer.change(self.paint.scan, cells)
         self._button = Qt.MouseButton.NoButton
         changed = self.paint.end()
         self._show_cursor(place)
@@ -231,7 +231,7 @@ class MaskEditing(QObject):
             radius = (self.brush_um / 2 / um[0], self.brush_um / 2 / um[1])
             cells = self.paint.brush(self._slide(self._last), self._slide(place), radius_px=radius, add=self._adds)
             if cells is not None:
-                self._layer.change(self.paint.look, cells)
+                self._layer.change(self.paint.scan, cells)
         self._last = place
         self._show_cursor(place)
 
@@ -258,7 +258,7 @@ class MaskEditing(QObject):
         self._button = Qt.MouseButton.NoButton
         cells = self.paint.drop()
         if cells is not None:
-            self._layer.change(self.paint.look, cells)
+            self._layer.change(self.paint.scan, cells)
         self._show_cursor(None)
         return True
 

@@ -137,19 +137,19 @@ class MaskLayer(QObject):
             self._veil = Veil(parent=self._canvas.picture.scene)
             self._veil.order = ORDER
         self._mask, self._slide_shape = mask, slide_shape_px
-        self._step = -(-max(mask.look.shape) // LARGEST_TEXTURE)
-        self._veil.set_cells(_bytes(mask.look, self._step))
+        self._step = -(-max(mask.scan.shape) // LARGEST_TEXTURE)
+        self._veil.set_cells(_bytes(mask.scan, self._step))
         self._veil.visible = True
         self._on_view_changed()
         self._canvas.picture.redraw()
 
-    def change(self, look: np.ndarray, cells: Cells) -> None:
-        """Show changes of some cells of the mask; ``look`` holds all cells."""
-        if self._mask is None or look.shape != self._mask.look.shape:
+    def change(self, scan: np.ndarray, cells: Cells) -> None:
+        """Show changes of some cells of the mask; ``scan`` holds all cells."""
+        if self._mask is None or scan.shape != self._mask.scan.shape:
             return
         step = self._step
         first = [part.start // step for part in cells]
-        part = look[tuple(slice(a * step, -(-b.stop // step) * step) for a, b in zip(first, cells, strict=True))]
+        part = scan[tuple(slice(a * step, -(-b.stop // step) * step) for a, b in zip(first, cells, strict=True))]
         self._veil.put_cells(*first, _bytes(part, step))
         self._canvas.picture.redraw()
 
@@ -184,9 +184,9 @@ def veil_place(view: View, slide_shape_px: tuple[int, int], mask: AreaMask) -> t
     return place, (seen - corner) / ([mask.cell_px[1], mask.cell_px[0]] * 2)
 
 
-def _bytes(look: np.ndarray, step: int) -> np.ndarray:
+def _bytes(scan: np.ndarray, step: int) -> np.ndarray:
     """255 where it is scanned, with ``step`` cells along each side drawn as one."""
-    cells = look.astype(np.uint8) * 255
+    cells = scan.astype(np.uint8) * 255
     for axis in (0, 1):
         if step > 1:
             cells = np.maximum.reduceat(cells, np.arange(0, cells.shape[axis], step), axis=axis)

@@ -31,7 +31,7 @@ class MaskPaint:
 
     def __init__(self, mask: AreaMask) -> None:
         self._region, self._cell = mask.region, mask.cell_px
-        self.look = mask.look.copy()
+        self.scan = mask.scan.copy()
         self._before: np.ndarray | None = None
         self._touched: Cells | None = None
         self._done: list[_Step] = []
@@ -40,7 +40,7 @@ class MaskPaint:
     @property
     def mask(self) -> AreaMask:
         """The current mask; later changes do not affect it."""
-        return AreaMask(self._region, self._cell, self.look.copy())
+        return AreaMask(self._region, self._cell, self.scan.copy())
 
     @property
     def can_undo(self) -> bool:
@@ -61,7 +61,7 @@ class MaskPaint:
 
     def begin(self) -> None:
         """Begin a step: it contains all changes until :meth:`end`."""
-        self._before, self._touched = self.look.copy(), None
+        self._before, self._touched = self.scan.copy(), None
 
     def brush(
         self, start: tuple[float, float], end: tuple[float, float], *, radius_px: tuple[float, float], add: bool
@@ -99,7 +99,7 @@ class MaskPaint:
         cells = self._cells(low, high)
         if cells is None:
             return None
-        return self._put(cells, np.ones(self.look[cells].shape, bool), add=add)
+        return self._put(cells, np.ones(self.scan[cells].shape, bool), add=add)
 
     def end(self) -> bool:
         """Finish the stroke; returns whether it changed anything."""
@@ -107,7 +107,7 @@ class MaskPaint:
         self._before = self._touched = None
         if before is None or touched is None:
             return False
-        turned = before[touched] ^ self.look[touched]
+        turned = before[touched] ^ self.scan[touched]
         if not turned.any():
             return False
         self._done.append(_Step(touched, np.packbits(turned)))
@@ -121,16 +121,16 @@ class MaskPaint:
         self._before = self._touched = None
         if before is None or touched is None:
             return None
-        self.look[touched] = before[touched]
+        self.scan[touched] = before[touched]
         return touched
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
-    def replace(self, look: np.ndarray) -> Cells | None:
+    def replace(self, scan: np.ndarray) -> Cells | None:
         """Replace all cells, as one step; None if they are the same."""
         self.begin()
-        everything = (slice(0, self.look.shape[0]), slice(0, self.look.shape[1]))
-        self.look[:] = look
+        everything = (slice(0, self.scan.shape[0]), slice(0, self.scan.shape[1]))
+        self.scan[:] = scan
         self._touched = everything
         return everything if self.end() else None
 
@@ -147,7 +147,7 @@ class MaskPaint:
             return None
         step = source.pop()
         target.append(step)
-        part = self.look[step.cells]
+        part = self.scan[step.cells]
         part ^= np.unpackbits(step.turned, count=part.size).reshape(part.shape).astype(bool)
         return step.cells
 
@@ -161,7 +161,7 @@ class MaskPaint:
         """Cells from one position to another, both included; None if they are outside the mask."""
         parts = []
         for axis in (0, 1):
-            side, corner, count = self._cell[axis], self._corner[axis], self.look.shape[axis]
+            side, corner, count = self._cell[axis], self._corner[axis], self.scan.shape[axis]
             first = max(0, math.floor((low[axis] - corner) / side))
             stop = min(count, math.floor((high[axis] - corner) / side) + 1)
             if first >= stop:
@@ -170,7 +170,7 @@ class MaskPaint:
         return parts[0], parts[1]
 
     def _put(self, cells: Cells, under: np.ndarray, *, add: bool) -> Cells:
-        part = self.look[cells]
+        part = self.scan[cells]
         part[under] = add
         if self._before is not None:
             old = self._touched or cells

@@ -155,12 +155,12 @@ class AreaSection(QWidget):
         return f"Nothing of {place} is left to scan: add area first."
 
     def _drawn(self) -> AreaMask:
-        return self.masks.get("drawn") or self._initial.mask(look=False)
+        return self.masks.get("drawn") or self._initial.mask(scan=False)
 
     def _found(self) -> AreaMask | None:
         """The mask that the program found, None while it is not known."""
         card = self._card()
-        return (self.finder.mask(card) or self._initial.mask(look=True)) if self.finder.known(card) else None
+        return (self.finder.mask(card) or self._initial.mask(scan=True)) if self.finder.known(card) else None
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class AreaSection(QWidget):
 
     def _on_painted(self, mask: AreaMask) -> None:
         if self._changing == "drawn":
-            self.masks.set("drawn", mask if mask.look.any() else None)
+            self.masks.set("drawn", mask if mask.scan.any() else None)
             return
         found = self._found()
         same = found is not None and found.fingerprint == mask.fingerprint
@@ -286,7 +286,7 @@ class AreaSection(QWidget):
         if self.view is None:
             return
         if self._changing == "drawn":
-            self.view.replace(self._initial.mask(look=False))
+            self.view.replace(self._initial.mask(scan=False))
         elif (found := self._found()) is not None:
             self.view.replace(found)
         else:

@@ -163,7 +163,7 @@ class ScanAreaView(QObject):
     def replace(self, mask: AreaMask) -> None:
         """Replace the mask that is being edited, as one step."""
         paint = self.editing.paint
-        if paint is not None and paint.look.shape == mask.look.shape:
+        if paint is not None and paint.scan.shape == mask.scan.shape:
             self.editing.replace(mask)
         elif paint is not None:  # of another model, with other cells
             self.change(mask, rectangles=self.editing.tool == "rectangle")

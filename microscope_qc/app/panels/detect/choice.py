@@ -28,12 +28,12 @@ class InitialMasks:
         self._session = session
         self._made: dict[bool, AreaMask] = {}
 
-    def mask(self, *, look: bool) -> AreaMask:
+    def mask(self, *, scan: bool) -> AreaMask:
         """Return the full or the empty mask."""
         shape = self._session.slide.shape_px if self._session.slide is not None else (1, 1)
-        if look not in self._made or self._made[look].region.shape != shape:
-            self._made[look] = open_mask(shape, look=look)
-        return self._made[look]
+        if scan not in self._made or self._made[scan].region.shape != shape:
+            self._made[scan] = open_mask(shape, scan=scan)
+        return self._made[scan]
 
 
 class AreaNames:

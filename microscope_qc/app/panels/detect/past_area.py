@@ -109,11 +109,11 @@ def scan_area_of(folder: Path, plan: RunPlan) -> tuple[AreaMask | None, str]:
 
 def within(mask: AreaMask, region: Region) -> AreaMask:
     """A mask without the cells outside a region."""
-    look = np.zeros_like(mask.look)
+    scan = np.zeros_like(mask.scan)
     parts = []
     for axis, (start, stop) in enumerate(((region.y0, region.y1), (region.x0, region.x1))):
         corner, side = (mask.region.y0, mask.region.x0)[axis], mask.cell_px[axis]
         parts.append(slice(max(0, int((start - corner) // side)), max(0, -int(-(stop - corner) // side))))
     here = (parts[0], parts[1])
-    look[here] = mask.look[here]
-    return AreaMask(mask.region, mask.cell_px, look)
+    scan[here] = mask.scan[here]
+    return AreaMask(mask.region, mask.cell_px, scan)
