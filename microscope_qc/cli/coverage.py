@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part, region_argument
+from microscope_qc.cli.parts import Part, region_argument, whole_number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -35,7 +35,7 @@ def register(subparsers: Commands) -> None:
         help="complete for this class (may be repeated; default: every class that the project has now)",
     )  # fmt: skip
     remove = coverage.action("remove", "take a declaration back", _remove)
-    remove.add_argument("area", type=int, metavar="AREA", help="its number in the list")
+    remove.add_argument("area", type=whole_number, metavar="AREA", help="its number in the list")
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part
+from microscope_qc.cli.parts import Part, whole_number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -31,14 +31,18 @@ def _register_history(subparsers: Commands) -> None:
     listing = history.listing("list the newest steps")
     for parser in (history.parser, listing):
         parser.add_argument(
-            "--limit", type=int, metavar="N", default=argparse.SUPPRESS, help=f"so many (default {LISTED}; 0: all)"
+            "--limit",
+            type=whole_number,
+            metavar="N",
+            default=argparse.SUPPRESS,
+            help=f"so many (default {LISTED}; 0: all)",
         )
     for name, about, handler in (
         ("undo", "take the last step back, or the last N", _undo),
         ("redo", "do again what was undone last, or the last N", _redo),
     ):
         step = history.action(name, about, handler)
-        step.add_argument("count", nargs="?", type=int, default=1, metavar="N")
+        step.add_argument("count", nargs="?", type=whole_number, default=1, metavar="N")
     export = history.action("export", "write who changed what and when, before and after, as a CSV table", _export)
     export.add_argument("out", metavar="OUT.csv")
 
@@ -54,13 +58,15 @@ def _register_runs(subparsers: Commands) -> None:
         ("show", "switch the findings of a detection on", _show),
         ("hide", "switch the findings of a detection off", _hide),
     ):
-        runs.action(name, about, handler).add_argument("run", type=int, metavar="RUN", help="number of the detection")
+        runs.action(name, about, handler).add_argument(
+            "run", type=whole_number, metavar="RUN", help="number of the detection"
+        )
     limit = runs.action("limit", "say, or set, from which confidence on findings of detections count", _limit)
     limit.add_argument(
         "confidence", type=float, nargs="?", metavar="C", help="0 to 1; what a user judged counts anyway"
     )
     delete = runs.action("delete", "delete a detection and its findings; undo brings both back", _delete)
-    delete.add_argument("run", type=int, metavar="RUN", help="number of the detection")
+    delete.add_argument("run", type=whole_number, metavar="RUN", help="number of the detection")
     delete.add_argument("--judged", action="store_true", help="also findings that a user has judged, chosen or noted")
     delete.add_argument("--dry-run", action="store_true", help="say what would go and change nothing")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part
+from microscope_qc.cli.parts import Part, whole_number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -29,7 +29,7 @@ def register(subparsers: Commands) -> None:
     which = export.add_mutually_exclusive_group()
     which.add_argument("--drawn", action="store_true", help="the regions that were drawn")
     which.add_argument("--found", action="store_true", help="what the program finds, though a mask is stored")
-    which.add_argument("--run", type=int, metavar="RUN", help="what this detection scanned or was to scan")
+    which.add_argument("--run", type=whole_number, metavar="RUN", help="what this detection scanned or was to scan")
     export.add_argument("--model", metavar="MODEL", help="find it as a detection with this model does")
     taken = masks.action("set", "store a PNG or TIFF in the slide's proportion as its mask", _set)
     taken.add_argument("file", type=Path, metavar="FILE")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Handler = Callable[[argparse.Namespace], "int | None"]
+_LARGEST = 2**53
 Cell = str | int | float | bool | None
 
 
@@ -126,10 +127,21 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
+def whole_number(text: str) -> int:
+    """Read a whole number that databases and arrays can hold."""
+    try:
+        number = int(text)
+    except ValueError as error:  # also of thousands of digits
+        raise argparse.ArgumentTypeError(f"{text[:30]!r} is not a whole number") from error
+    if abs(number) > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text[:30]} is too large")
+    return number
+
+
 def region_argument(text: str) -> tuple[int, int, int, int]:
     """Read the argument Y0,X0,Y1,X1."""
     try:
-        y0, x0, y1, x1 = (int(part) for part in text.split(","))
-    except ValueError as error:
+        y0, x0, y1, x1 = (whole_number(part) for part in text.split(","))
+    except (ValueError, argparse.ArgumentTypeError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not Y0,X0,Y1,X1 in whole pixels") from error
     return y0, x0, y1, x1

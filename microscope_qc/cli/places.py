@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part
+from microscope_qc.cli.parts import Part, whole_number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
     from microscope_qc.project import Project
     from microscope_qc.project.parts.bookmarks import Bookmark
-    from microscope_qc.project.records import Mark, RegistrationRecord
+    from microscope_qc.project.records import Mark, RegistrationRecord, SlideRecord
 
 _PLACES = ("x_px", "y_px", "stage_x_mm", "stage_y_mm")
 
@@ -86,10 +86,10 @@ def _register_bookmarks(subparsers: Commands) -> None:
     add.add_argument("--y", type=float, required=True, metavar="PX", help="its middle, in slide pixels")
     add.add_argument("--zoom", type=float, default=1.0, metavar="Z", help="screen points per slide pixel (default 1)")
     rename = bookmarks.action("rename", "give a bookmark another name", _rename_bookmark)
-    rename.add_argument("number", type=int, metavar="N", help="its place in the list of its slide, from 1")
+    rename.add_argument("number", type=whole_number, metavar="N", help="its place in the list of its slide, from 1")
     rename.add_argument("new", metavar="NEW_NAME")
     delete = bookmarks.action("delete", "forget a bookmark", _delete_bookmark)
-    delete.add_argument("number", type=int, metavar="N", help="its place in the list of its slide, from 1")
+    delete.add_argument("number", type=whole_number, metavar="N", help="its place in the list of its slide, from 1")
     for parser in (add, rename, delete):
         _slide_option(parser)
 
@@ -134,14 +134,20 @@ def _mark(project: Project, slide: str | None, name: str) -> Mark:
     return named[0]
 
 
+def _check_new_name(project: Project, slide: SlideRecord, name: str) -> None:
+    """Refuse a name that a mark of the slide has: it could not be named on the command line any more."""
+    from microscope_qc.core.errors import InputError
+
+    if any(mark.name == name.strip() for mark in project.marks.of_slide(slide.id)):
+        raise InputError(f"There is a mark {name.strip()} on {slide.name} already.", hint="Choose another name.")
+
+
 def _add_mark(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import change
-    from microscope_qc.core.errors import InputError
 
     def add(project: Project) -> None:
         slide = project.slides.named(args.slide)
-        if any(mark.name == args.name for mark in project.marks.of_slide(slide.id)):
-            raise InputError(f"There is a mark {args.name} on {slide.name} already.", hint="Choose another name.")
+        _check_new_name(project, slide, args.name)
         project.marks.add(slide.id, args.name, **{key: getattr(args, key) for key in _PLACES})
 
     return change(args, add, mark=args.name)
@@ -156,9 +162,14 @@ def _edit_mark(args: argparse.Namespace) -> int:
         columns["name"] = args.new_name
     if not columns:
         raise InputError("What is to be changed is not said.", hint="Give --x, --y, --stage-x, --stage-y or --name.")
-    return change(
-        args, lambda project: project.marks.edit(_mark(project, args.slide, args.name).id, **columns), mark=args.name
-    )
+
+    def edit(project: Project) -> None:
+        mark = _mark(project, args.slide, args.name)
+        if args.new_name is not None and args.new_name.strip() != mark.name:
+            _check_new_name(project, project.slides.named(args.slide), args.new_name)
+        project.marks.edit(mark.id, **columns)
+
+    return change(args, edit, mark=args.name)
 
 
 def _delete_mark(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import add_json
+from microscope_qc.cli.parts import add_json, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,9 @@ def register(subparsers: Commands) -> None:
     acts.add_argument("--note", metavar="TEXT", help='write this note; "" takes notes away')
     acts.add_argument("--delete", action="store_true", help="delete them")
     parser.add_argument("--dry-run", action="store_true", help="say what would be changed and change nothing")
-    parser.add_argument("--limit", type=int, metavar="N", help=f"list at most so many (default {LISTED}; JSON: all)")
+    parser.add_argument(
+        "--limit", type=whole_number, metavar="N", help=f"list at most so many (default {LISTED}; JSON: all)"
+    )
     add_json(parser)
     parser.set_defaults(handler=_review, json=False)
 

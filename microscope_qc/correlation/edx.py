@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.cells import unescape_cell
+from microscope_qc.core.cells import number_in, unescape_cell
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import Registration
@@ -102,12 +102,8 @@ def _read_workbook(path: Path) -> list[list[str]]:
 
 
 def _number(text: str) -> float | None:
-    """A number with a point or a decimal comma; None for anything else ("n.d.", "< 0.1")."""
-    try:
-        value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    value = number_in(text)
+    return None if math.isnan(value) else value
 
 
 def _is_block_head(row: Sequence[str]) -> bool:

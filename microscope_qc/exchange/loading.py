@@ -149,6 +149,10 @@ def read_xml(path: Path) -> Any:
         ) from error
 
 
+_LONGEST_CELL = 2**31 - 1  # notes, attributes and outlines have no limit of their own
+_SEPARATOR_LINES = ("sep=,", "sep=;", "sep=\t", "sep=")
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file by column name; commas, semicolons and tabs are told apart by the header.
 
@@ -158,6 +162,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
         When it has no header or is not CSV.
     """
     text = read_text(path)
+    csv.field_size_limit(_LONGEST_CELL)
+    first, _, rest = text.partition("\n")
+    if first.strip().lower() in _SEPARATOR_LINES:  # Excel writes and obeys it
+        text = rest
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     try:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from microscope_qc.cli import main
+from microscope_qc.core.errors import InputError
 from microscope_qc.project import Project
 
 
@@ -223,3 +225,38 @@ def test_filters_are_set_saved_used_and_deleted(cell, told, refused):
                       ["--min-confidence", 2], ["--state", "odd"]):  # fmt: skip
         refused("filters", cell, "set", *arguments)
     assert told("filters", cell)[0] == now
+
+
+HUGE = "9" * 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("coverage", "remove", HUGE), "too large"),
+        (("coverage", "declare", "--region", f"0,0,{'9' * 400},5"), "whole pixels"),
+        (("history", "--limit", HUGE), "too large"),
+        (("history", "undo", "9" * 5000), "not a whole number"),
+        (("review", "--all", "--limit", HUGE), "too large"),
+        (("classes", "add", "x" * 501), "at most 500 characters"),
+        (("marks", "add", " M1 ", "--x", "1", "--y", "1"), "M1 on S1 already"),
+        (("marks", "edit", "M1", "--name", "M2"), "M2 on S1 already"),
+        (("bookmarks", "add", "view", "--x", "nan", "--y", "1"), "finite numbers"),
+    ],
+)
+def test_what_no_project_can_hold_is_refused_in_a_sentence(cell, arguments, says, capsys):
+    for name in ("M1", "M2"):
+        assert main(["marks", str(cell), "add", name, "--x", "1", "--y", "1"]) == 0
+    command, *rest = arguments
+    assert main([command, str(cell), *rest]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_numbers_that_a_database_cannot_hold_are_of_no_record(cell):
+    with Project.open(cell) as project:
+        for part in (project.areas, project.marks, project.registrations):
+            with pytest.raises(InputError, match="There is no"):
+                (part.remove if part is project.areas else part.delete)(10**30)
+        project.inclusion.set_limit(0.5)
+        project.inclusion.set_limit(-0.0)
+        assert project.history.undo_title == "Confidence limit 0.00 (was 0.50)"

@@ -440,6 +440,18 @@ def test_outlines_from_files(tmp_path: Path) -> None:
         file.write_text(nonsense)
         with pytest.raises(ExchangeError):
             read_outline(file)
+    for name, text in (
+        ("semicolons.csv", "\ufeffx_px;y_px\n0,5;1\n9;1,25\n9;9\n"),
+        ("separator.csv", "sep=;\r\nx_px;y_px\r\n0,5;1\r\n9;1,25\r\n9;9\r\n"),
+        ("long.csv", f"note,x_px,y_px\n{'x' * 200_000},0.5,1\n,9,1.25\n,9,9\n"),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8", newline="")
+        assert read_outline(tmp_path / name).tolist() == [[1, 0.5], [1.25, 9], [9, 9]]
+    hole = {**polygon, "coordinates": [*polygon["coordinates"], [[1, 1], [2, 1], [2, 2], [1, 1]]]}
+    for document in (json.dumps(hole), json.dumps(polygon).replace("20.0", "9" * 400)):
+        file.write_text(document)
+        with pytest.raises(ExchangeError):
+            read_outline(file)
     for name, text in (("a.csv", "x,y\n1,2\n"), ("b.csv", "x_px,y_px\n1,2\n"), ("c.csv", "x_px,y_px\n1,b\n")):
         (tmp_path / name).write_text(text)
         with pytest.raises(ExchangeError):

@@ -129,8 +129,9 @@ def _outline(given: Region | Floats | Sequence[tuple[float, float]], slide: Slid
         raise InputError("An outline is a list of points y, x.")
     outline = Outline.polygon([(y, x) for y, x in points.tolist()])
     height, width = slide.shape_px
-    ring = shapely.make_valid(shapely.Polygon([(x, y) for y, x in outline.parts[0][0]]))
-    inside = shapely.area(shapely.intersection(ring, shapely.box(0, 0, width, height)))
+    with np.errstate(over="ignore", invalid="ignore"):  # corners beyond what can be computed with enclose nothing
+        ring = shapely.make_valid(shapely.Polygon([(x, y) for y, x in outline.parts[0][0]]))
+        inside = shapely.area(shapely.intersection(ring, shapely.box(0, 0, width, height)))
     if not math.isfinite(inside) or inside <= 0:
         raise InputError(f"The outline encloses nothing of {slide.name}.", hint="Draw it again, around a part of it.")
     return outline

@@ -41,7 +41,7 @@ class Bookmark:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError("A stored bookmark cannot be read.") from error
         if not (math.isfinite(y) and math.isfinite(x) and 0 < zoom < math.inf):
-            raise InputError("A stored bookmark has no position.")
+            raise InputError("The position and the zoom of a bookmark are finite numbers, and the zoom is above 0.")
         return cls(name, y, x, zoom)
 
 

@@ -18,6 +18,7 @@ EDITABLE = (
     "example_picture",
 )  # fmt: skip
 KEYS = "1234567890"
+LONGEST_CODE = 500  # it is drawn beside every box
 
 _FIELD_WORDS = {
     "colour": "colour", "key": "key", "description": "description", "weight": "weight", "position": "place",
@@ -73,6 +74,10 @@ def clean_class(row: Mapping[str, Any], others: Sequence[DefectClass]) -> dict[s
         clean[name] = clean[name].strip()
     if not clean["code"]:
         raise InputError("A class needs a short code.")
+    if len(clean["code"]) > LONGEST_CODE:
+        raise InputError(
+            f"The short code of a class has at most {LONGEST_CODE} characters.", hint="Choose a shorter one."
+        )
     if clean["code"] in {other.code for other in others}:
         raise InputError(f"There is a class {clean['code']} already.", hint="Choose another short code.")
     clean["name"] = clean["name"] or clean["code"]

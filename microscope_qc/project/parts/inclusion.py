@@ -42,7 +42,7 @@ class InclusionPart:
         """
         self._store.require_writable()
         before = self.current
-        after = replace(before, confidence_limit=float(limit))
+        after = replace(before, confidence_limit=float(limit) + 0.0)  # -0 is 0
         if after == before:
             return None
         was = before.confidence_limit

@@ -54,4 +54,5 @@ class RecordPart(Sequence[R]):
 
     def _row(self, number: int) -> dict[str, Any]:
         """The stored row of a record, to be changed."""
+        self.by_id(number)  # also refuses numbers that a database cannot hold
         return self._store.row(self.table, number, what=self.noun)

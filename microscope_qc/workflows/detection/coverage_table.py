@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ import numpy as np
 
 from microscope_qc.analysis.coverage import Area, Declared, masked_share
 from microscope_qc.core.arrays import Floats
+from microscope_qc.core.cells import number_in
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.outline import MOST_POINTS
-from microscope_qc.exchange.loading import read_json, read_text
+from microscope_qc.exchange.loading import read_json, read_table
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.detection.coverage import SlideAreas, slide_areas
@@ -103,10 +103,10 @@ def read_outline(path: Path | str) -> Floats:
     file = Path(path)
     try:
         is_json = file.suffix.lower() in (".json", ".geojson")
-        points = _of_geojson(read_json(file)) if is_json else _of_table(read_text(file))
+        points = _of_geojson(read_json(file)) if is_json else _of_table(read_table(file))
     except ExchangeError:
         raise
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise ExchangeError(
             f"{file.name} is not an outline.",
             hint="Give a GeoJSON file with one polygon, or a table with the columns x_px and y_px.",
@@ -123,9 +123,13 @@ def _of_geojson(found: Any) -> Floats:
         found = found["geometry"]
     if found["type"] != "Polygon":
         raise ValueError("no polygon")
+    if len(found["coordinates"]) > 1:  # to fill the hole would declare what the user left out
+        raise ExchangeError("The polygon has a hole.", hint="Declare the parts around it one by one.")
     return np.array([(float(point[0]), float(point[1])) for point in found["coordinates"][0]], float)
 
 
-def _of_table(text: str) -> Floats:
-    rows = csv.DictReader(io.StringIO(text))
-    return np.array([(float(row["x_px"]), float(row["y_px"])) for row in rows], float).reshape(-1, 2)
+def _of_table(rows: Sequence[Mapping[str, str]]) -> Floats:
+    points = [(number_in(row["x_px"]), number_in(row["y_px"])) for row in rows]
+    if any(math.isnan(side) for point in points for side in point):
+        raise ValueError("no number")
+    return np.array(points, float).reshape(-1, 2)

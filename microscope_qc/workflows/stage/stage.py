@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.cells import unescape_cell
+from microscope_qc.core.cells import number_in, unescape_cell
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import plural
@@ -79,10 +79,7 @@ def read_marks(path: Path | str) -> list[MarkRow]:
 
 
 def _number(text: str, path: Path, line: int, column: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = number_in(text)
     if not math.isfinite(value):
         raise InputError(
             f"{path.name}, line {line}: {column} is {text[:30]!r}, not a number.", hint="Use a point as decimal sign."
