@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = {
     "code": "Code", "name": "Name", "key": "Key", "colour": "Colour", "weight": "Weight", "box_size_um": "Box µm",
-    "findings": "Findings",
+    "counting": "Findings", "findings": "Stored",
 }  # fmt: skip
 _FIELDS = ("name", "colour", "key", "description", "weight", "box_size_um")
 
@@ -70,16 +70,23 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from microscope_qc.cli.parts import show
+    from microscope_qc.core.boxes import class_counts
     from microscope_qc.project import Project
 
     with Project.open(args.project, write=False) as project:
-        counts = project.classes.box_counts()
-        rows = [
-            {**{name: value for name, value in asdict(defect).items() if name != "id"}, "findings": counts[defect.id]}
+        stored, rows = project.classes.box_counts(), project.boxes.rows()
+        counting = class_counts(rows, np.ones(len(rows), bool))
+        table = [
+            {
+                **{name: value for name, value in asdict(defect).items() if name != "id"},
+                "counting": counting.get(defect.id, 0), "findings": stored[defect.id],
+            }
             for defect in project.classes
-        ]
-    show(args, rows, _COLUMNS, "There is no class in it yet.")
+        ]  # fmt: skip
+    show(args, table, _COLUMNS, "There is no class in it yet.")
     return 0
 
 

@@ -115,6 +115,7 @@ def _scan_area(args: argparse.Namespace, project: Project, slide: SlideRecord, r
 def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.geometry import Region
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.run import detect
 
@@ -142,10 +143,10 @@ def _detect(args: argparse.Namespace) -> int:
         })  # fmt: skip
         return 0
     print(
-        f"{slide.name}: {result.shown} findings at confidence {confidence:g} and above, "
+        f"{slide.name}: {things(result.shown, 'finding')} at confidence {confidence:.2f} and above, "
         f"{result.findings} with the weaker ones"
     )
-    print(f"  run {result.run_id}, {result.tiles} tiles, {_time_words(result)}")
+    print(f"  run {result.run_id}, {things(result.tiles, 'tile')}, {_time_words(result)}")
     _print_how(result, area)
     if result.damaged_tiles:
         print(f"  {result.damaged_tiles} tiles could not be read; see {project.path / 'runs' / str(result.run_id)}")

@@ -89,7 +89,7 @@ def _models(args: argparse.Namespace) -> int:
         ])  # fmt: skip
         return 0
     for card in cards:
-        size = "any pixel size" if card.pixel_size_um is None else f"{card.pixel_size_um:g} um per pixel"
+        size = "at any pixel size" if card.pixel_size_um is None else f"scans at {card.pixel_size_um:g} um per pixel"
         print(f"{card.name}: {card.task}, {len(card.classes)} classes ({', '.join(card.classes)}), {size}")
         if card.trained_on:
             print(f"  {card.trained_on}")

@@ -16,6 +16,7 @@ from microscope_qc.reports.plots import QUIET, draw_positions, draw_sizes, legen
 A4 = (8.27, 11.69)
 PER_PAGE = (5, 4)
 PER_TABLE = 5
+WARNING = "#b3491b"
 
 
 def write_pdf(path: Path | str, content: ReportContent) -> Path:
@@ -75,6 +76,9 @@ def _first_page(content: ReportContent) -> Any:
             looked += f" ({known['area_share']:.1%} of the slide)"
         figure.text(0.07, y, plain(f"{slide.name}: {slide.words}; area from {looked}", 130))
         y -= 0.017
+        for warning in known["warnings"]:
+            figure.text(0.07, y, plain(warning, 130), color=WARNING, fontsize=8)
+            y -= 0.017
     for model in content.models[:6]:
         figure.text(0.07, y, plain(f"Found by {model.name} ({model.when}). {model.trained_on}", 100), color=QUIET)
         y -= 0.017

@@ -20,7 +20,8 @@ def test_classes_are_listed_added_and_changed(cell, told):
     assert [(row["code"], row["findings"]) for row in listed if row["findings"]] == [("ACP", 2), ("CRK", 4)]
     assert listed[0] | {"colour": "", "description": ""} == {
         "code": "ACP", "name": "Anode carbon particle", "colour": "", "key": "1", "description": "", "weight": 1.0,
-        "position": 0, "box_size_um": None, "example_box": 0, "example_picture": "", "findings": 2,
+        "position": 0, "box_size_um": None, "example_box": 0, "example_picture": "", "counting": 2,
+            "findings": 2,
     }  # fmt: skip
     done = told("classes", cell, "add", "DLM", "Delamination", "--colour", "#102030", "--weight", 2, "--box-size", 12)
     assert done["step"]["title"] == "Add class DLM"
@@ -53,6 +54,18 @@ def test_classes_are_merged_reordered_and_deleted(cell, told):
     assert told("review", cell, "--all")["matching"] == 0
     told("history", cell, "undo", 5)
     assert told("classes", cell) == before
+
+
+def test_classes_count_what_counts_beside_what_is_stored(cell, told):
+    def of(row):
+        return row["counting"], row["findings"]
+
+    assert {of(row)[0] - of(row)[1] for row in told("classes", cell)} == {0}
+    told("runs", cell, "limit", "1")
+    rows = told("classes", cell)
+    assert (
+        sum(row["counting"] for row in rows) == told("stats", cell)["total"]["total"] < sum(of(row)[1] for row in rows)
+    )
 
 
 def test_a_class_with_findings_is_not_deleted_silently(cell, told, refused):

@@ -117,3 +117,13 @@ def test_the_same_as_pycocotools() -> None:
     # COCO samples the curve at 101 points, this program integrates it
     assert report["map50"] == pytest.approx(judge.stats[1], abs=0.01)
     assert report["map"] == pytest.approx(judge.stats[0], abs=0.01)
+
+
+def test_what_was_divided_by_nothing_is_not_shown_as_zero():
+    from microscope_qc.ml.tasks.detect import _class_words
+
+    own = {"precision": 0.0, "recall": 0.0, "ap50": 0.0, "finds": 0, "truth": 0}
+    assert _class_words("ACP", own).split() == ["ACP", "precision", "–", "recall", "–", "AP50", "–", "(0", "boxes)"]
+    wrong, missed = _class_words("ACP", own | {"finds": 2}), _class_words("ACP", own | {"truth": 1})
+    assert "precision 0.000  recall –" in wrong
+    assert "precision –      recall 0.000  AP50 0.000  (1 box)" in missed

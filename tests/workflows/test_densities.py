@@ -222,6 +222,29 @@ def test_two_runs_that_overlap_and_two_models_with_other_classes(project: Projec
     assert sources["AOP"] == "run 1 in a region; run 2 in a region within the scan mask"
 
 
+def boxes(*corners: tuple[int, int], state: int = 0) -> np.ndarray:
+    """Findings of 10 x 10 px."""
+    y, x = np.array(corners).T
+    return make_rows(len(corners), class_id=ACP, y0=y, x0=x, y1=y + 10, x1=x + 10, confidence=0.9, state=state)
+
+
+def test_a_defect_that_counts_twice_is_warned_of(project: Project) -> None:
+    one = scan(project, None, Region(0, 0, 60, 80), [ACP])
+    other = scan(project, None, Region(0, 0, 90, 130), [ACP])
+    project.runs.add_findings(one, boxes((5, 5), (20, 20), (40, 40)))
+    assert project_statistics(project)["slides"][0]["warnings"] == []
+    project.runs.add_findings(other, boxes((6, 6), (20, 26), (40, 41), (70, 100)))  # IoU 0.68, 0.25, 0.82, none
+    project.runs.add_findings(other, boxes((21, 20), state=ReviewState.REJECTED))
+    found = project_statistics(project)
+    (sentence,) = found["slides"][0]["warnings"]
+    assert sentence.startswith("2 findings of a detection lie where another one is already and count twice")
+    assert any(sentence in line for line in statistics_lines(found))
+    project.boxes.add(project.slides[0].id, boxes((71, 100)))
+    assert project_statistics(project)["slides"][0]["warnings"][0].startswith("3 findings")
+    project.runs.show(other, False)
+    assert project_statistics(project)["slides"][0]["warnings"] == []
+
+
 def test_damaged_tiles_and_tiles_that_are_not_done(project: Project) -> None:
     painted, rows = Painted(), findings(project)
     scan(project, painted, Region(5, 5, 90, 130), [ACP, AOP, AFP], damaged=[0, 7])

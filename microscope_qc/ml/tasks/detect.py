@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microscope_qc.core.jobs import Job
+from microscope_qc.core.wording import things
 from microscope_qc.ml.tasks.kinds import TaskKind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from microscope_qc.ml.datasets.records import Dataset
     from microscope_qc.ml.evaluation.report import Report
     from microscope_qc.ml.tasks.base import Task
@@ -38,11 +41,15 @@ class Detection(TaskKind):
             f"precision {of['precision']:.3f}  recall {of['recall']:.3f}  F1 {of['f1']:.3f}",
             f"mAP50 {of['map50']:.3f}  mAP50 (11 points) {of['map50_11']:.3f}  mAP50-95 {of['map']:.3f}",
         ]
-        return lines + [
-            f"{code:<16} precision {own['precision']:.3f}  recall {own['recall']:.3f}  AP50 {own['ap50']:.3f}"
-            f"  ({own['truth']:g} boxes)"
-            for code, own in report.per_class.items()
-        ]
+        return lines + [_class_words(code, own) for code, own in report.per_class.items()]
+
+
+def _class_words(code: str, own: Mapping[str, float]) -> str:
+    """One class; what nothing was divided by is not known, and not 0."""
+    precision = f"{own['precision']:.3f}" if own["finds"] else "–"
+    recall, average = (f"{own[name]:.3f}" if own["truth"] else "–" for name in ("recall", "ap50"))
+    count = things(int(own["truth"]), "box", "boxes")
+    return f"{code:<16} precision {precision:<5}  recall {recall:<5}  AP50 {average:<5}  ({count})"
 
 
 DETECT = Detection()

@@ -99,9 +99,8 @@ class DensitiesPanel(QWidget):
         self._shown = None  # numbers of another slide must not stand under this one
         self.table.show_lines([])
         self._say("")
-        if self._place() is None:
-            self.empty.say(f"{WHAT}\nOpen a slide first.")
-            self._stack.setCurrentWidget(self.empty)
+        self.empty.say(f"{WHAT}\nOpen a slide first." if self._place() is None else "Working out the densities…")
+        self._stack.setCurrentWidget(self.empty)
         self._due.soon()
 
     # -- working out -------------------------------------------------------------------------------------------------

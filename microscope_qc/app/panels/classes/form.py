@@ -84,7 +84,7 @@ class ClassForm(QWidget):
         weight = QHBoxLayout()
         weight.setSpacing(theme.STEP)
         weight.addWidget(self.weight)
-        usual = QLabel("larger comes earlier in “worst first”")
+        usual = QLabel("larger comes earlier")
         usual.setProperty("quiet", True)
         weight.addWidget(usual, 1)
         for words, part in (

@@ -16,6 +16,7 @@ from microscope_qc.core.wording import class_of, metric_text, round_length
 
 CONTEXT = 1.2
 CONTEXT_RANGE = (0.15, 12.0)
+NOTHING = "No findings to review. Run a detection, draw boxes, or change what is filtered out."
 
 
 def paint_scale_bar(painter: QPainter, target: QRectF, px_per_um: float) -> None:
@@ -86,8 +87,8 @@ class BigCrop(QWidget):
         row = None if current is None else self._model.box(current)
         if row is None:
             painter.setPen(QColor(190, 190, 190))
-            hint = "Press → for the first finding." if self._model.count else "No findings to review."
-            painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter), hint)
+            hint = "Press → for the first finding." if self._model.count else NOTHING
+            painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), hint)
             return
         spec = self.spec(row)
         crop = self._crops.get(spec)
