@@ -219,10 +219,13 @@ def _print_scan_areas(args: argparse.Namespace) -> None:
 
 
 def _print_batch(done: BatchResult) -> None:
-    from microscope_qc.core.wording import elapsed_text, plural
+    from microscope_qc.core.wording import elapsed_text, plural, things
 
     for (path, name, result), area in zip(done.slides, done.areas, strict=True):
-        print(f"{path.name}, {name}: {result.shown} findings, {result.findings} with weaker ones; {result.tiles} tiles")
+        print(
+            f"{path.name}, {name}: {things(result.shown, 'finding')}, {result.findings} with weaker ones; "
+            f"{things(result.tiles, 'tile')}"
+        )
         _print_how(result, area)
         if result.damaged_tiles:
             print(f"  {result.damaged_tiles} tiles could not be read; see {path / 'runs' / str(result.run_id)}")

@@ -50,7 +50,7 @@ def _first_page(content: ReportContent) -> Any:
     density = "–" if total["per_mm2"] is None else f"{total['per_mm2']:.2f}"
     share = "–" if total["reviewed_share"] is None else f"{total['reviewed_share']:.0%}"
     facts = [
-        (f"{total['kept']}", "findings, not rejected"),
+        (f"{total['kept']}", "findings kept"),
         (density, "per mm²"),
         (f"{total['states']['confirmed']}", "confirmed"),
         (f"{total['states']['rejected']}", "rejected"),
