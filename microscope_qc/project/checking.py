@@ -20,6 +20,7 @@ from microscope_qc.project.database import DATABASE_NAME, Database
 from microscope_qc.project.deltas import unpack
 from microscope_qc.project.loading import area_content, find_slide
 from microscope_qc.project.owner import OwnerLock
+from microscope_qc.project.runs.mask_files import read_mask
 from microscope_qc.project.runs.plan import PLAN_NAME, plan_of, write_plan
 from microscope_qc.project.schema import DETAILS
 
@@ -378,6 +379,10 @@ def _check_run(folder: Path, run_id: int, card: str, *, repair: bool) -> list[st
             write_plan(folder, plan_of(card))
             sentence += " Its plan was written again."
         found.append(sentence)
+    try:
+        read_mask(folder)
+    except ProjectError as error:
+        found.append(f"Run {run_id} counts with no area: {error}")
     journal = folder / "journal.jsonl"
     if journal.is_file():
         whole = whole_lines_bytes(journal)

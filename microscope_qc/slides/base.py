@@ -205,7 +205,7 @@ class Slide:
         for mosaic in self.scenes:
             if mosaic.name == name:
                 return mosaic
-        names = ", ".join(mosaic.name for mosaic in self.scenes[:20])
+        names = ", ".join(mosaic.name for mosaic in self.scenes[:20]) or "a single one, without a name"
         raise InputError(f"{self.path.name} has no scene called {name}.", hint=f"It has: {names}.")
 
     def close(self) -> None:

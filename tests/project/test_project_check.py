@@ -114,6 +114,15 @@ def test_a_run_without_its_card_gets_it_back(project: Project) -> None:
     assert project.check() == []
 
 
+def test_a_damaged_mask_of_a_run_is_named(project: Project) -> None:
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
+    (run.folder / "mask.json").write_text('{"everything": true}', encoding="utf-8")
+    assert project.check() == []
+    (run.folder / "mask.json").write_text("{", encoding="utf-8")
+    (sentence,) = project.check()
+    assert "Run 1 counts with no area" in sentence and "damaged" in sentence
+
+
 @pytest.mark.parametrize("incomplete", ['{"tile": 1, "cand', "x" * 200_000, '{"tile": 1, "candidates": []}'])
 def test_an_incomplete_journal_line_is_cut_off(project: Project, incomplete: str) -> None:
     run = project.runs.start(project.slides[0].id, RunPlan(model="m"))

@@ -139,6 +139,8 @@ def test_unknown_numbers_are_refused(project: Project) -> None:
         lambda: project.slides.set_pixel_size(9, 1.0),
         lambda: project.slides.set_pixel_size(1, 0.0),
         lambda: project.slides.set_pixel_size(1, float("nan")),
+        lambda: project.slides.set_pixel_size(1, 1e-320),
+        lambda: project.slides.set_pixel_size(1, 1e300),
         lambda: project.slides.set_pixel_size(1, (1.0, -1.0)),
         lambda: project.marks.add(1, "", 1, 2),
         lambda: project.marks.add(1, "A", float("nan"), 2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import SceneFacts, read_facts, slide_stem
 from microscope_qc.project.store import Store
+from microscope_qc.slides.base import usable_size
 
 
 class Slides(RecordPart[SlideRecord]):
@@ -129,8 +129,8 @@ class Slides(RecordPart[SlideRecord]):
             y, x = (None, None) if um is None else (float(um),) * 2 if isinstance(um, (int, float)) else map(float, um)
         except (TypeError, ValueError) as error:
             raise InputError(f"{um!r} is not a pixel size.", hint="Give one number in um, or y and x.") from error
-        if y is not None and x is not None and not (0 < y < math.inf and 0 < x < math.inf):
-            raise InputError("A pixel size must be a positive number of um.")
+        if um is not None and (usable_size(y) is None or usable_size(x) is None):
+            raise InputError("A pixel size must be a positive number of um.", hint="It is 1e-6 um to 1e5 um.")
         changes = {"pixel_size_y_um": y, "pixel_size_x_um": x}
         if any(row[name] != value for name, value in changes.items()):
             delta = Delta.edited("slides", row, changes)
