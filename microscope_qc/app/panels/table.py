@@ -345,7 +345,9 @@ class TableDock(QWidget):
         shown = self.model.rowCount()
         total = int(np.count_nonzero(self._session.inclusion.mask(self._session.table.rows, rejected=True)))
         words = things(shown, "finding")
-        if self._session.shown.limited:
+        if not len(self._session.table):
+            words = "No findings yet. Run a detection, or draw boxes on the slide (B)."
+        elif self._session.shown.limited:
             words += " in the comparison"
         elif shown != total:
             words = f"{count_text(shown)} of {things(total, 'finding')} pass the filter"

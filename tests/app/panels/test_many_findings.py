@@ -337,3 +337,15 @@ def test_counts_of_what_is_shown_are_those_of_the_rows(session: Any) -> None:
                 found = int(counts[class_id, state]) if class_id < len(counts) else 0
                 assert found == expected
     assert session.filter != BoxFilter()
+
+
+def test_a_table_of_nothing_says_what_to_do(qtbot: Any, session: Any) -> None:
+    table = TableDock(session)
+    qtbot.addWidget(table)
+    table.show()  # one that nobody sees does not work
+    qtbot.waitUntil(table.isVisible)
+    assert table._counts.text().endswith("findings")
+    session.editing.delete(session.table.rows["id"].copy())
+    qtbot.waitUntil(lambda: "Run a detection" in table._counts.text())
+    session.project.history.undo()
+    qtbot.waitUntil(lambda: table._counts.text().endswith("findings"))
