@@ -13,6 +13,7 @@ import difflib
 import errno
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -78,12 +79,17 @@ HIDDEN_COMMANDS = {"worker": "detection"}
 MODULE_OF = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()} | HIDDEN_COMMANDS
 
 
+# a value, not an option: -5, -1e-3, and regions and sizes that begin with such a number
+_NEGATIVE = re.compile(r"-\.?\d[\d.,eE+-]*$")
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line instead of printing the whole usage."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
+        self._negative_number_matcher = _NEGATIVE
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""

@@ -265,6 +265,14 @@ def test_what_no_project_can_hold_is_refused_in_a_sentence(cell, arguments, says
     assert says in capsys.readouterr().err
 
 
+def test_values_may_begin_with_a_minus(cell, told):
+    told("marks", cell, "add", "M1", "--x", "-1e-3", "--y", "-2.5", "--stage-x", "-1.5E+1")
+    told("coverage", cell, "declare", "--region", "-5,-5,50,200")
+    (mark,) = told("marks", cell)
+    assert (mark["x_px"], mark["y_px"], mark["stage_x_mm"]) == (-0.001, -2.5, -15.0)
+    assert told("coverage", cell)["slides"][0]["declared"][0]["area_share"] == 0.5
+
+
 def test_numbers_that_a_database_cannot_hold_are_of_no_record(cell):
     with Project.open(cell) as project:
         for part in (project.areas, project.marks, project.registrations):
