@@ -19,7 +19,7 @@ import system_libraries
 from environment import ROOT, Venv
 from screens import Screen, open_screens
 
-# A hang must end the run, with its output, before whoever waits gives up.
+# A hang must end the run, with its output, before a waiting CI job is cancelled.
 _LIMIT_S, _LIMIT_LONG_S = 900, 4 * 3600
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
 _COLLECTION = "collection"

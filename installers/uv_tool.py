@@ -186,7 +186,7 @@ def _answers(command: list[str]) -> bool:
 def _environment() -> dict[str, str]:
     environment = {**os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     environment.setdefault("UV_HTTP_TIMEOUT", "120")
-    # whoever told pip about a mirror means uv too
+    # a mirror that pip is told about is meant for uv too
     if "PIP_INDEX_URL" in environment:
         environment.setdefault("UV_DEFAULT_INDEX", environment["PIP_INDEX_URL"])
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):

@@ -50,7 +50,7 @@ def _register_batch(subparsers: Any) -> None:
         description="Find defects on all slides of projects. The work is cut into batches of tiles that the workers of "
         "a dask cluster compute; a lost worker loses nothing, and an interrupted run is continued.",
         epilog="Without --scheduler a cluster is started on this computer that only this computer can reach. A dask "
-        "scheduler takes and sends Python objects (pickles): whoever can reach one can run programs on its workers. "
+        "scheduler takes and sends Python objects (pickles): anyone who can reach it can run programs on its workers. "
         "Use --scheduler only in a network you trust, or with dask's TLS settings.",
     )
     batch.add_argument("projects", metavar="PROJECT.mqc", nargs="+", help="folders of projects")

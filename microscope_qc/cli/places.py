@@ -32,14 +32,18 @@ def _slide_option(parser: argparse.ArgumentParser, *, every: bool = False) -> No
     )
 
 
+def _list_by_slide(part: Part, about: str) -> None:
+    part.parser.set_defaults(slide=None)
+    for parser in (part.parser, part.listing(about)):
+        _slide_option(parser, every=True)
+
+
 def _register_marks(subparsers: Commands) -> None:
     marks = Part(
         subparsers, "marks", lists=_marks,
         about="List the marks on the slides of a project, which align them with a stage; add, move and delete marks.",
     )  # fmt: skip
-    marks.parser.set_defaults(slide=None)
-    for parser in (marks.parser, marks.listing("list the marks")):
-        _slide_option(parser, every=True)
+    _list_by_slide(marks, "list the marks")
     add = marks.action("add", "place a mark", _add_mark)
     add.add_argument("name", metavar="NAME")
     edit = marks.action("edit", "move or rename a mark, or say where it lies on the stage", _edit_mark)
@@ -64,9 +68,7 @@ def _register_alignments(subparsers: Commands) -> None:
         subparsers, "alignments", lists=_alignments,
         about="List the alignments of slides with a stage; delete them. “stage fit” makes one from marks.",
     )  # fmt: skip
-    alignments.parser.set_defaults(slide=None)
-    for parser in (alignments.parser, alignments.listing("list the alignments")):
-        _slide_option(parser, every=True)
+    _list_by_slide(alignments, "list the alignments")
     delete = alignments.action("delete", "delete an alignment", _delete_alignment)
     delete.add_argument("name", metavar="NAME")
     _slide_option(delete)
@@ -77,9 +79,7 @@ def _register_bookmarks(subparsers: Commands) -> None:
         subparsers, "bookmarks", lists=_bookmarks,
         about="List the bookmarks of the slides of a project; add, rename and delete them. They are no part of undo.",
     )  # fmt: skip
-    bookmarks.parser.set_defaults(slide=None)
-    for parser in (bookmarks.parser, bookmarks.listing("list the bookmarks")):
-        _slide_option(parser, every=True)
+    _list_by_slide(bookmarks, "list the bookmarks")
     add = bookmarks.action("add", "keep a view", _add_bookmark)
     add.add_argument("name", metavar="NAME")
     add.add_argument("--x", type=float, required=True, metavar="PX", help="its middle, in slide pixels")

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import faulthandler
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
-from window_driver import CTRL, KEY, SHIFT, User, state_of
+from window_driver import CTRL, KEY, SHIFT, User, run_when_shown, state_of
 
 AREA = ((150.0, 200.0), (650.0, 1000.0))
 """Opposite corners, y, x: 500 x 800 px of 0.5 um are 0.1 mm2."""
@@ -76,22 +74,7 @@ def main() -> int:
     from microscope_qc.app.shell.main_window import MainWindow
 
     window = MainWindow()
-    window.show()
-    QTest.qWaitForWindowExposed(window)
-
-    def begin() -> None:
-        try:
-            DensitiesStory(User(window), Path(sys.argv[1])).run()
-        except BaseException:
-            sys.excepthook = sys.__excepthook__
-            import traceback
-
-            traceback.print_exc()
-            print(window.errors.log.text(), file=sys.stderr)
-            sys.stderr.flush()
-            os._exit(1)
-
-    QTimer.singleShot(0, begin)
+    run_when_shown(window, DensitiesStory(User(window), Path(sys.argv[1])).run)
     return int(app.exec())
 
 

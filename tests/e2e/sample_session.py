@@ -9,15 +9,13 @@ from __future__ import annotations
 import faulthandler
 import functools
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
-from window_driver import CTRL, KEY, LEFT, SHIFT, User, stage_position, state_of
+from window_driver import CTRL, KEY, LEFT, SHIFT, User, run_when_shown, stage_position, state_of
 
 from microscope_qc.core.boxes import ReviewState
 
@@ -144,22 +142,7 @@ def main() -> int:
 
     demo.sample = functools.partial(demo.sample, size=size, seed=seed)  # the button's own sample takes a minute to draw
     window = MainWindow()
-    window.show()
-    QTest.qWaitForWindowExposed(window)
-
-    def begin() -> None:
-        try:
-            SampleStory(User(window), out).run()
-        except BaseException:
-            sys.excepthook = sys.__excepthook__
-            import traceback
-
-            traceback.print_exc()
-            print(window.errors.log.text(), file=sys.stderr)
-            sys.stderr.flush()
-            os._exit(1)
-
-    QTimer.singleShot(0, begin)
+    run_when_shown(window, SampleStory(User(window), out).run)
     return int(app.exec())
 
 

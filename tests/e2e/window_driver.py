@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -284,3 +287,21 @@ def stage_position(y: float, x: float, pixel_size_um: tuple[float, float]) -> tu
     angle = np.radians(7.5)
     u, v = x * pixel_size_um[1] / 1000, -y * pixel_size_um[0] / 1000
     return 42.0 + u * np.cos(angle) - v * np.sin(angle), 17.5 + u * np.sin(angle) + v * np.cos(angle)
+
+
+def run_when_shown(window: MainWindow, story: Callable[[], None]) -> None:
+    """Run a story once the event loop turns; one that fails ends the process with the window's log."""
+    window.show()
+    QTest.qWaitForWindowExposed(window)
+
+    def begin() -> None:
+        try:
+            story()
+        except BaseException:
+            sys.excepthook = sys.__excepthook__
+            traceback.print_exc()
+            print(window.errors.log.text(), file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+
+    QTimer.singleShot(0, begin)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QInputDialog,
@@ -25,6 +24,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.panels.spec import PanelSpec
+from microscope_qc.app.widgets.delete_key import DeleteKey
 from microscope_qc.app.widgets.parts import EmptyPage, column_of
 from microscope_qc.core.wording import place_text, zoom_text
 from microscope_qc.project.parts.bookmarks import LONGEST_NAME, Bookmark
@@ -56,7 +56,7 @@ class BookmarksDock(QWidget):
         self.items = QListWidget()
         self.items.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.items.setEditTriggers(QListWidget.EditTrigger.EditKeyPressed)
-        self.items.installEventFilter(self)
+        DeleteKey(self.items, self.delete_current)
         self.add = QPushButton(theme.icon("bookmark-plus-outline"), "Add this view…")
         self.rename, self.delete = QToolButton(), QToolButton()
         for button, icon, tip in (
@@ -152,17 +152,6 @@ class BookmarksDock(QWidget):
         if self._deleted is not None:
             (row, bookmark), self._deleted = self._deleted, None
             self._view.restore_bookmark(row, bookmark)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: Delete in the list deletes a bookmark, not the selected findings."""
-        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Delete:
-            if event.type() == QEvent.Type.ShortcutOverride:
-                event.accept()
-                return True
-            if event.type() == QEvent.Type.KeyPress:
-                self.delete_current()
-                return True
-        return False
 
 
 def add_bookmark(context: Context) -> None:

@@ -73,7 +73,7 @@ class AreaBar(QFrame):
         flow.setVerticalSpacing(theme.STEP // 2)
         for part in (self.classes, self.whole, self.view, self.close_outline):
             flow.addWidget(part)
-        # always there, so that the picture does not move under the hand
+        # always there, so that the image does not move under the pointer
         self.state.setProperty("quiet", True)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 6, theme.STEP, 6)

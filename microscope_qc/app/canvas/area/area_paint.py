@@ -36,7 +36,7 @@ class AreaPaint:
         self._polygons: dict[int, tuple[AreaRecord, QPolygonF]] = {}
 
     def paint(self, painter: QPainter, view: View) -> None:
-        """Draw what is declared, and the outline under the hand."""
+        """Draw declared areas and the outline being drawn."""
         declaring, drawing = self._session.declaring, self._session.tool == TOOL
         if declaring.shown or drawing:
             self._paint_areas(painter, view)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.declaring import signed, size_px
+from microscope_qc.app.widgets.delete_key import DeleteKey
 from microscope_qc.app.widgets.parts import heading
 from microscope_qc.core.wording import area_text, share_text
 
@@ -39,7 +39,7 @@ class DeclaredAreas(QWidget):
         self.items.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.items.setAlternatingRowColors(True)
         self.items.setStyleSheet("QListWidget::item { padding: 4px 2px; }")
-        self.items.installEventFilter(self)
+        DeleteKey(self.items, self._on_remove)
         self.none = QLabel(NONE)
         self.none.setWordWrap(True)
         self.none.setProperty("quiet", True)
@@ -129,14 +129,3 @@ class DeclaredAreas(QWidget):
         area = self._area()
         if area is not None and self._session.can_write:
             self._session.declaring.remove(area.id)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: Delete in the list takes a declaration back, not the selected findings."""
-        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Delete:
-            if event.type() == QEvent.Type.ShortcutOverride:
-                event.accept()
-                return True
-            if event.type() == QEvent.Type.KeyPress:
-                self._on_remove()
-                return True
-        return False
