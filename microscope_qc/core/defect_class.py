@@ -18,7 +18,8 @@ class DefectClass:
     ``id`` is its id in the project (0 while it does not belong to one), ``key`` the digit "1".."9", "0" or "",
     ``weight`` its severity: 1 is normal, larger values come earlier in "worst first". ``box_size_um`` is the side of
     the box that one click makes (None: the default). ``example_box`` is the id of a box that shows a typical defect
-    (0: none), ``example_picture`` an image file of one inside the project's folder.
+    (0: none), ``example_picture`` an image file of one inside the project's folder. ``group`` is the part of the sample
+    that it belongs to, as anode or cathode ("" for none).
     """
 
     code: str
@@ -32,6 +33,7 @@ class DefectClass:
     box_size_um: float | None = None
     example_box: int = 0
     example_picture: str = ""
+    group: str = ""
 
 
 def _make(rows: list[tuple[str, str, str, float]]) -> tuple[DefectClass, ...]:

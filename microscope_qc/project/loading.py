@@ -47,9 +47,20 @@ def slides(connection: Connection, ids: Collection[int] | None = None, *, folder
                 shape_px=(row.height_px, row.width_px),
                 pixel_size_um=(row.pixel_size_y_um, row.pixel_size_x_um) if known else None,
                 missing=missing,
+                content=row.content,
+                fields=fields_from_json(row.fields),
             )
         )
     return records
+
+
+def fields_from_json(stored: str) -> dict[str, Any]:
+    """Return the specimen fields of a slide by name; none where they cannot be read."""
+    try:
+        fields = json.loads(stored)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def find_slide(absolute: Path, relative: str, folder: Path) -> tuple[Path, bool]:
@@ -82,6 +93,7 @@ def classes(connection: Connection) -> list[DefectClass]:
             box_size_um=row.box_size_um,
             example_box=row.example_box,
             example_picture=row.example_picture,
+            group=row.group,
         )
         for row in connection.execute(select(schema.classes).order_by(*order))
     ]
@@ -151,6 +163,7 @@ def runs(connection: Connection, ids: Collection[int] | None = None, *, folder: 
             finished=r.finished,
             shown=bool(r.shown),
             found=r.found,
+            name=r.name,
         )
         for r in _rows(connection, schema.runs, ids)
     ]

@@ -73,9 +73,20 @@ def _limit_out_of_filter(connection: Connection) -> None:
         connection.exec_driver_sql("UPDATE settings SET value = ? WHERE key = 'filter'", (value,))
 
 
+def _fields_groups_and_names(connection: Connection) -> None:
+    for statement in (
+        "ALTER TABLE slides ADD COLUMN content VARCHAR DEFAULT '' NOT NULL",
+        "ALTER TABLE slides ADD COLUMN fields VARCHAR DEFAULT '{}' NOT NULL",
+        "ALTER TABLE classes ADD COLUMN \"group\" VARCHAR DEFAULT '' NOT NULL",
+        "ALTER TABLE runs ADD COLUMN name VARCHAR DEFAULT '' NOT NULL",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: _attributes_outlines_and_trail,
     2: _inclusion_areas_and_run_classes,
+    3: _fields_groups_and_names,
 }
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 
@@ -107,6 +118,7 @@ def class_row(defect: DefectClass, *, position: int) -> dict[str, object]:
         "weight": float(defect.weight),
         "position": position,
         "box_size_um": defect.box_size_um,
+        "group": defect.group,
         "example_box": 0,  # examples belong to the project they were chosen in
         "example_picture": "",
     }

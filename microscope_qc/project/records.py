@@ -15,7 +15,8 @@ class SlideRecord:
     """One scene of one slide file.
 
     ``path`` is where the slide is now (absolute); when ``missing`` it is where it was last seen.
-    ``scene`` is None when the file has one scene only.
+    ``scene`` is None when the file has one scene only. ``content`` is the hash of the whole file ("" until it was
+    read), ``fields`` holds what a user said about the specimen, by name of the field.
     """
 
     id: int
@@ -27,6 +28,8 @@ class SlideRecord:
     shape_px: tuple[int, int]
     pixel_size_um: tuple[float, float] | None
     missing: bool = False
+    content: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ RUN_STATES = ("running", "finished", "stopped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One detection over a slide or a part of it. ``found`` counts all findings it brought, also those deleted since.
+    """One detection over a slide or a part of it. ``found`` counts all findings it brought, also those deleted since;
+    ``name`` is what a user called it ("" where nobody did).
 
     ``settings`` are those of the plan (:attr:`RunPlan.settings <microscope_qc.project.runs.plan.RunPlan.settings>`) as
     they were stored when the run began.
@@ -96,6 +100,7 @@ class RunRecord:
     finished: str | None
     shown: bool
     found: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

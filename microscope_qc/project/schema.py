@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Rises by one with every change of the tables; the step goes into :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -47,6 +47,8 @@ slides = Table(
     Column("width_px", Integer, nullable=False),
     Column("pixel_size_y_um", Float),
     Column("pixel_size_x_um", Float),
+    Column("content", String, nullable=False, server_default=""),  # hash of the whole file, "" until it was read
+    Column("fields", String, nullable=False, server_default="{}"),  # JSON: specimen, batch ... by name
     sqlite_autoincrement=True,
 )
 
@@ -64,6 +66,7 @@ classes = Table(
     Column("box_size_um", Float),  # NULL where one click makes a box of the usual size
     Column("example_box", Integer, nullable=False, server_default="0"),  # no foreign key: the box may be deleted
     Column("example_picture", String, nullable=False, server_default=""),
+    Column("group", String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 
@@ -132,6 +135,7 @@ runs = Table(
     Column("finished", String),
     Column("shown", Boolean, nullable=False),
     Column("found", Integer, nullable=False),
+    Column("name", String, nullable=False, server_default=""),  # given by a user
     sqlite_autoincrement=True,
 )
 

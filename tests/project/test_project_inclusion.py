@@ -231,6 +231,8 @@ def as_version_2(project: Project) -> None:
     with contextlib.closing(sqlite3.connect(project.path / "project.sqlite")) as connection:
         for table in ("inclusion", "areas", "run_classes"):
             connection.execute(f"DROP TABLE {table}")
+        for table, column in (("slides", "content"), ("slides", "fields"), ("classes", "group"), ("runs", "name")):
+            connection.execute(f'ALTER TABLE {table} DROP COLUMN "{column}"')
         connection.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
         connection.commit()
 

@@ -15,14 +15,14 @@ from microscope_qc.project.migrations import class_row
 
 EDITABLE = (
     "code", "name", "colour", "key", "description", "weight", "position", "box_size_um", "example_box",
-    "example_picture",
+    "example_picture", "group",
 )  # fmt: skip
 KEYS = "1234567890"
 LONGEST_CODE = 500  # it is drawn beside every box
 
 _FIELD_WORDS = {
     "colour": "colour", "key": "key", "description": "description", "weight": "weight", "position": "place",
-    "box_size_um": "box size", "example_box": "example", "example_picture": "example",
+    "box_size_um": "box size", "group": "group", "example_box": "example", "example_picture": "example",
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def clean_class(row: Mapping[str, Any], others: Sequence[DefectClass]) -> dict[s
         When the code is empty or taken, or colour, key, weight, box size or example cannot be used.
     """
     clean = {name: row[name] for name in EDITABLE}
-    for name in ("code", "name", "description"):
+    for name in ("code", "name", "description", "group"):
         if not isinstance(clean[name], str):
             raise InputError(f"The {name} of a class must be text.")
         clean[name] = clean[name].strip()
