@@ -13,6 +13,7 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project
+from microscope_qc.project.schema import SCHEMA_VERSION
 
 
 def tables_of(file: Path) -> dict[str, set[tuple]]:
@@ -64,7 +65,7 @@ def test_version_1_keeps_everything_and_its_history(old: Path, project: Project)
         renewed.attributes.edit([1], {"material": "Al₂O₃"})
         renewed.outlines.set(1, Outline.polygon([(0, 0), (0, 9), (5, 3)]))
         assert renewed.check() == []
-    (copy,) = old.glob("before-version-3-*.sqlite")
+    (copy,) = old.glob(f"before-version-{SCHEMA_VERSION}-*.sqlite")
     with contextlib.closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM boxes").fetchone() == (4,)
         assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
