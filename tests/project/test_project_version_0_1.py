@@ -219,6 +219,7 @@ def expected_in_words() -> dict[str, Any]:
     ]
     words["alignments"] = [[a["id"], a["slide"], a["name"], a["data"]] for a in EXPECTED["alignments"]]
     words["settings"] = EXPECTED["settings"] | {"filter": EXPECTED["settings"]["filter"] | {"min_confidence": 0.0}}
+    words["classes"] = [{**known, "group": ""} for known in EXPECTED["classes"]]
     words["runs"] = [{key: value for key, value in run.items() if key != "heat"} for run in EXPECTED["runs"]]
     return words
 
