@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from psygnal import EmissionInfo, Signal
 
 from microscope_qc.app.session.pixels import SlidePixels
+from microscope_qc.app.session.scope import Scope
 from microscope_qc.app.session.selection import Selection
 from microscope_qc.app.session.shown import ShownBoxes
 from microscope_qc.app.session.slide_view import SlideView
@@ -73,6 +74,7 @@ class SessionState:
         self.mosaic: Mosaic | None = None
         self.ahead: Mosaic | None = None  # on screen while its project is still being created
         self.mosaic_error: MicroscopeQCError | None = None
+        self.scope = Scope()
         self.selection = Selection()
         self.tool = "select"
         self.draw_class_id = 0
@@ -97,11 +99,13 @@ class SessionState:
             self.refresh_owner()
             if project.classes:
                 self.draw_class_id = project.classes[0].id
+        self.scope.show_project(project)
         self.project_changed.emit()
         slides = project.slides if project is not None else []
         last = project.settings.get("last_slide", None) if project is not None else None
         chosen = next((slide.id for slide in slides if slide.id == last), slides[0].id if slides else None)
         self.show_slide(chosen)
+        self.scope.tell()  # also where the project has no slide
 
     def _leave_project(self, project: Project) -> None:
         project.events.disconnect(self._on_project_event)
@@ -128,9 +132,12 @@ class SessionState:
             self._table = self.project.boxes.table(slide_id)
             self._table.changed.connect(self._on_table_changed)
         # before the signal: its listeners need what is shown of the slide, and how
-        self.shown.show(self.project, None if self.slide is None else self.slide.id, self.table)
+        shown_id = None if self.slide is None else self.slide.id
+        self.scope.show_slide(shown_id)
+        self.shown.show(self.project, shown_id, self.table)
         self.slide_view.show(self.project, self.slide)
         self.slide_changed.emit()
+        self.scope.tell()
         if self.slide is not None:
             self._open_pixels(self.slide)
 
@@ -270,6 +277,8 @@ class SessionState:
         elif name in ("filter_changed", "inclusion_changed"):
             self.shown.forget()
         getattr(self, name).emit()
+        if name == "slides_changed":
+            self.scope.tell()
         if name == "inclusion_changed":
             self.filter_changed.emit()
 
