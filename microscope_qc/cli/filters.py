@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from microscope_qc.project import Project
 
 _STATES = ("unreviewed", "confirmed", "rejected")
+_SEARCHED = (
+    "found by this search: words in note, reason, class, attributes or name of the slide, numbers of findings (#460), "
+    "and conditions as “review --where” takes them; all of them must hold"
+)
 
 
 def register(subparsers: Commands) -> None:
@@ -33,7 +37,7 @@ def register(subparsers: Commands) -> None:
         help="found by this detection; none: drawn or imported (may be repeated)",
     )  # fmt: skip
     made.add_argument("--chosen", action="store_true", help="chosen for the SEM")
-    made.add_argument("--text", default="", metavar="TEXT", help="in note, reason, class or attributes")
+    made.add_argument("--text", default="", metavar="TEXT", help=_SEARCHED)
     for name, unit, what in (("size", "UM", "longer side in um"), ("confidence", "C", "confidence; judged ones stay")):
         for end, words in (("min", "at least"), ("max", "at most")):
             made.add_argument(f"--{end}-{name}", type=float, metavar=unit, help=f"{what}, {words}")
@@ -81,6 +85,7 @@ def _row(project: Project, name: str | None, known: BoxFilter) -> dict[str, obje
 
 def _set(args: argparse.Namespace) -> int:
     from microscope_qc.core.boxes import BoxFilter, ReviewState
+    from microscope_qc.core.search import read_search
     from microscope_qc.project.parts.filters import check_filter
 
     def change(project: Project) -> None:
@@ -98,6 +103,7 @@ def _set(args: argparse.Namespace) -> int:
             text=args.text,
             size_um=size if sized else None,
         )
+        read_search(new.text, project.filters.known())  # refuses one that cannot be read
         project.filters.set(check_filter(new))
 
     return _change(args, change)

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from microscope_qc.core.arrays import Flags, Floats
+from microscope_qc.core.box_facts import NO_FACTS, BoxFacts
 from microscope_qc.core.box_rows import ReviewState
-
-
-@dataclass(frozen=True, slots=True)
-class BoxFacts:
-    """What a filter must know beside the rows of a slide: pixel size (y, x), class codes, text of the attributes.
-
-    ``attributes`` maps box ids to what is written in their attributes; boxes without any are not in it.
-    """
-
-    pixel_size_um: tuple[float, float] | None = None
-    codes: Mapping[int, str] = field(default_factory=dict)
-    attributes: Mapping[int, str] = field(default_factory=dict)
-
-
-NO_FACTS = BoxFacts()
+from microscope_qc.core.search import found
 
 
 @dataclass(frozen=True, slots=True)
 class BoxFilter:
     """Which of the boxes that count a view shows. None means all.
 
-    The confidence range never hides what a user drew or judged. ``text`` is looked for in note, reason, class code and
-    attributes, upper and lower case alike. ``size_um`` is the range of the longer side; a slide whose pixel size is not
-    known shows nothing then. ``found_by`` holds the runs whose findings are shown, and 0 for what a user drew or
-    imported. ``facts`` are those of the slide it is used on.
+    The confidence range never hides what a user drew or judged. ``text`` is what stands in a search field (see
+    :mod:`search`); one that cannot be read shows nothing. ``size_um`` is the range of the longer side; a slide whose
+    pixel size is not known shows nothing then. ``found_by`` holds the runs whose findings are shown, and 0 for what a
+    user drew or imported. ``facts`` are those of the slide it is used on.
     """
 
     min_confidence: float = 0.0
@@ -64,7 +50,7 @@ class BoxFilter:
         if self.size_um is not None:
             keep &= _of_size(rows, self.size_um, facts.pixel_size_um)
         if self.text:
-            keep &= _saying(rows, self.text.casefold(), facts)
+            keep &= found(rows, self.text, facts)
         return keep
 
 
@@ -74,17 +60,3 @@ def _of_size(rows: np.ndarray, size_um: tuple[float, float], pixel_size_um: tupl
     height, width = (rows["y1"] - rows["y0"]) * pixel_size_um[0], (rows["x1"] - rows["x0"]) * pixel_size_um[1]
     size: Floats = np.maximum(height, width)
     return (size >= size_um[0]) & (size <= size_um[1])
-
-
-def _saying(rows: np.ndarray, wanted: str, facts: BoxFacts) -> Flags:
-    found = np.isin(rows["class_id"], [number for number, code in facts.codes.items() if wanted in code.casefold()])
-    for name in ("note", "reason"):
-        filled = np.flatnonzero((rows[name] != "") & ~found)  # most boxes say nothing
-        texts = rows[name][filled].tolist()
-        said = {text for text in set(texts) if wanted in text.casefold()}
-        if said:
-            found[filled[[text in said for text in texts]]] = True
-    having = [number for number, text in facts.attributes.items() if wanted in text.casefold()]
-    if having:
-        found |= np.isin(rows["id"], having)
-    return found

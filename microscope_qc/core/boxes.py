@@ -13,7 +13,8 @@ import numpy as np
 from psygnal import Signal
 
 from microscope_qc.core.arrays import Flags, Floats, Ints, Rows
-from microscope_qc.core.box_filter import BoxFacts, BoxFilter
+from microscope_qc.core.box_facts import BoxFacts
+from microscope_qc.core.box_filter import BoxFilter
 from microscope_qc.core.box_index import SMALLEST, BoxIndex
 from microscope_qc.core.box_rows import (
     BOX_DTYPE,

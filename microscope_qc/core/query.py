@@ -2,8 +2,9 @@
 
 Terms are joined by spaces and all of them must hold. A term is a field, an operator and a value; ``=``, ``!=`` and
 ``~`` (contains) take several values with commas between them, of which any may hold. A value with spaces, commas,
-quotes or operators in it stands in quotes. What is not known of a finding (the confidence of a drawn one, its size in
-um where the pixel size is not known) fits no comparison with a number.
+quotes or operators in it stands in quotes. The number of a finding may stand alone as it is printed, ``#460``. What is
+not known of a finding (the confidence of a drawn one, its size in um where the pixel size is not known) fits no
+comparison with a number.
 
 A typing mistake must never choose more than was meant: classes, slides, runs and words that do not exist are errors,
 also after ``!=``, numbers that a field cannot have are, and so is an empty query.
@@ -19,8 +20,9 @@ from typing import NoReturn
 import numpy as np
 
 from microscope_qc.core.arrays import Flags
+from microscope_qc.core.box_facts import Known
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.query_fields import FIELDS, Field, FieldRows, Known, Unfit, Value
+from microscope_qc.core.query_fields import FIELDS, Field, FieldRows, Unfit, Value
 
 LONGEST_QUERY = 10_000
 _NAME, _OPERATOR = re.compile(r"[^\W\d]\w*"), re.compile(r"!=|<=|>=|=|<|>|~")
@@ -75,11 +77,11 @@ def parse(text: str, known: Known) -> Query:
     """
     if len(text) > LONGEST_QUERY:
         raise QueryError(f"A query has at most {LONGEST_QUERY} characters.", hint="Ask for less at once.")
-    reader = _Reader(text)
+    reader = QueryReader(text)
     reader.skip()
     terms = []
     while not reader.at_end:
-        terms.append(_term(reader, known))
+        terms.append(read_term(reader, known))
     if not terms:
         raise QueryError("The query is empty.", hint=f"Say which findings are meant, such as class=CRK. {_fields()}")
     return Query(text.strip(), tuple(terms))
@@ -89,7 +91,7 @@ def _fields() -> str:
     return f"Fields: {', '.join(FIELDS)}."
 
 
-class _Reader:
+class QueryReader:
     """The text, and where reading has come to."""
 
     def __init__(self, text: str) -> None:
@@ -141,7 +143,16 @@ class _Reader:
         raise QueryError(f"The query cannot be read at character {at + 1}, {what}: {why}.", hint=hint)
 
 
-def _term(reader: _Reader, known: Known) -> Term:
+def read_term(reader: QueryReader, known: Known) -> Term:
+    """Read one condition, ``class=CRK``, or the number of a finding as it is printed, ``#460``.
+
+    Raises
+    ------
+    QueryError
+        When it cannot be read.
+    """
+    if reader.next == "#":
+        return _number(reader, known)
     field = _field(reader)
     reader.skip()
     start = reader.at
@@ -162,14 +173,25 @@ def _term(reader: _Reader, known: Known) -> Term:
             reader.wrong(f"{field.name}{operator} takes one value", at=reader.at, hint=hint)
         reader.at += 1
         values.append(_value(reader, field, operator, known))
+    _end(reader)
+    return Term(field, operator, tuple(values))
+
+
+def _number(reader: QueryReader, known: Known) -> Term:
+    field = FIELDS["number"]
+    value = _value(reader, field, "=", known)
+    _end(reader)
+    return Term(field, "=", (value,))
+
+
+def _end(reader: QueryReader) -> None:
     start = reader.at
     if not reader.skip() and not reader.at_end:
         hint = "Text with spaces, commas, quotes or operators in it needs quotes around it."
         reader.wrong("a space is expected between terms", at=start, hint=hint)
-    return Term(field, operator, tuple(values))
 
 
-def _field(reader: _Reader) -> Field:
+def _field(reader: QueryReader) -> Field:
     start = reader.at
     name = reader.take(_NAME)
     if not name:
@@ -182,7 +204,7 @@ def _field(reader: _Reader) -> Field:
     return field
 
 
-def _value(reader: _Reader, field: Field, operator: str, known: Known) -> Value:
+def _value(reader: QueryReader, field: Field, operator: str, known: Known) -> Value:
     start = reader.at
     if reader.next and reader.next in "\"'":
         text = reader.quoted()

@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from microscope_qc.core.arrays import Flags
-from microscope_qc.core.box_filter import BoxFacts
+from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.box_rows import ReviewState
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.finding_texts import folded, saying
 
 Value = str | float
 
@@ -25,15 +26,6 @@ _COMPARE: dict[str, Callable[[np.ndarray, np.ndarray], Flags]] = {
 
 class Unfit(InputError):
     """A value that a field cannot have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a project has of the things that a query names."""
-
-    codes: tuple[str, ...] = ()
-    slides: tuple[str, ...] = ()
-    runs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +103,7 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class AnyTextField:
-    """Class code, note, reason and attributes at once, as the window searches them."""
+    """Class, note, reason, attributes, slide and number at once, as a search looks into them."""
 
     name: str
     operators: tuple[str, ...] = ("~",)
@@ -124,8 +116,8 @@ class AnyTextField:
     def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
         """See :class:`Field`."""
         found: Flags = np.zeros(len(rows.rows), bool)
-        for part in (CLASS, NOTE, REASON, _ATTRIBUTES):
-            found |= part.mask(rows, operator, values)
+        for value in values:
+            found |= saying(rows.rows, [folded(str(value)) or str(value)], rows.facts)
         return found
 
 
@@ -191,7 +183,7 @@ class NumberField:
 
 @dataclass(frozen=True, slots=True)
 class CountField:
-    """Whole numbers that name something: those that ``names`` gives, or any."""
+    """Whole numbers that name something: those that ``names`` gives, or any; ``sign`` may stand before them."""
 
     name: str
     column: str
@@ -199,14 +191,20 @@ class CountField:
     words: dict[str, float] = field(default_factory=dict)
     operators: tuple[str, ...] = ("=", "!=")
     several: bool = True
+    sign: str = ""
+    thing: str = ""
 
     def value(self, text: str, operator: str, known: Known) -> Value:
         """See :class:`Field`."""
         if text.casefold() in self.words:
             return self.words[text.casefold()]
+        text = text.removeprefix(self.sign)
         if not (text.isascii() and text.isdigit() and len(text) <= 15):
             also = "".join(f", or {word}" for word in self.words)
-            raise Unfit(f"{text or 'nothing'} is not the number of a {self.name}", hint=f"Write a whole number{also}.")
+            raise Unfit(
+                f"{text or 'nothing'} is not the number of a {self.thing or self.name}",
+                hint=f"Write a whole number{also}.",
+            )
         number = int(text)
         if self.names is not None and number not in (there := self.names(known)):
             listed = ", ".join(map(str, there)) or "none yet"
@@ -226,13 +224,6 @@ def _codes(rows: FieldRows) -> np.ndarray:
 
 def _slide(rows: FieldRows) -> np.ndarray:
     return np.full(len(rows.rows), rows.slide, object)
-
-
-def _attributes(rows: FieldRows) -> np.ndarray:
-    texts = np.full(len(rows.rows), "", object)
-    if rows.facts.attributes:
-        texts[:] = [rows.facts.attributes.get(number, "") for number in rows.rows["id"].tolist()]
-    return texts
 
 
 def _sides_um(rows: FieldRows) -> tuple[np.ndarray, np.ndarray]:
@@ -255,7 +246,6 @@ def _middle(axis: str, rows: FieldRows) -> np.ndarray:
 CLASS = TextField("class", _codes, lambda known: known.codes)
 NOTE = TextField("note", lambda rows: rows.rows["note"])
 REASON = TextField("reason", lambda rows: rows.rows["reason"])
-_ATTRIBUTES = TextField("attributes", _attributes)
 
 FIELDS: dict[str, Field] = {
     known.name: known
@@ -275,7 +265,7 @@ FIELDS: dict[str, Field] = {
         NumberField("size_px", _longer_px),
         NumberField("x_px", lambda rows: _middle("x", rows), least=-math.inf),
         NumberField("y_px", lambda rows: _middle("y", rows), least=-math.inf),
-        CountField("number", "id", operators=("=",)),
+        CountField("number", "id", operators=("=",), sign="#", thing="finding"),
     )
 }
 """Every field by the name it is written with; core/query_words.py says what each is."""

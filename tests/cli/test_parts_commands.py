@@ -235,7 +235,7 @@ def test_filters_are_set_saved_used_and_deleted(cell, told, refused):
     refused("filters", cell, "use", "no such")
     assert told("filters", cell, "delete", "odd ones")["kept"] == []
     for arguments in (["--class", "QQQ"], ["--found-by", 7], ["--found-by", "x"], ["--min-size", 5, "--max-size", 4],
-                      ["--min-confidence", 2], ["--state", "odd"]):  # fmt: skip
+                      ["--min-confidence", 2], ["--state", "odd"], ["--text", "class=QQQ"]):  # fmt: skip
         refused("filters", cell, "set", *arguments)
     assert told("filters", cell)[0] == now
 

@@ -37,6 +37,12 @@ def test_without_an_action_matches_are_listed_and_nothing_is_changed(cell, told)
     assert steps(cell) == before
 
 
+@pytest.mark.parametrize("query", ["number=4", "number=#4", "#4", "#4 class=CRK"])
+def test_a_finding_is_meant_by_its_number(cell, told, query):
+    listed = told("review", cell, "--where", query)
+    assert [found["number"] for found in listed["findings"]] == [4]
+
+
 @pytest.mark.parametrize(
     ("action", "column", "value", "title"),
     [

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microscope_qc.core.box_filter import BoxFacts
+from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.box_rows import ReviewState, make_rows
 from microscope_qc.core.query import QueryError, parse
-from microscope_qc.core.query_fields import FIELDS, FieldRows, Known
+from microscope_qc.core.query_fields import FIELDS, FieldRows
 from microscope_qc.core.query_words import FIELD_WORDS
 
 CODES = {1: "CRK", 2: "COP", 3: "ACP, old"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.arrays import Flags
-from microscope_qc.core.box_filter import BoxFacts
+from microscope_qc.core.box_facts import BoxFacts
 from microscope_qc.core.boxes import BOX_DTYPE, EDITABLE_COLUMNS, BoxTable, ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
@@ -90,8 +90,10 @@ class Boxes:
 
     def facts(self, slide_id: int) -> BoxFacts:
         """Return what a filter needs to know about the boxes of a slide besides their rows."""
-        codes = {defect.id: defect.code for defect in self._store.memory.classes}
-        return BoxFacts(self._slides.by_id(slide_id).pixel_size_um, codes, self._attributes.texts(slide_id))
+        classes, slide = self._store.memory.classes, self._slides.by_id(slide_id)
+        codes, names = {cls.id: cls.code for cls in classes}, {cls.id: cls.name for cls in classes}
+        texts = self._attributes.texts(slide_id)
+        return BoxFacts(slide.pixel_size_um, codes, texts, names, slide.name, self._filters.known)
 
     def included(self, slide_id: int) -> Flags:
         """Boolean for each row of a slide's table: whether it counts; rejected ones count as rejected."""

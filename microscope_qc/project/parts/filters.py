@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from microscope_qc.core.box_filter import NO_FACTS
+from microscope_qc.core.box_facts import NO_FACTS, Known
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import loading
@@ -35,6 +35,15 @@ class Filters:
             self._settings.set(_KEY, loading.filter_to_json(new))
         self._store.memory.filter = replace(new, facts=NO_FACTS)  # they belong to one slide
         self._store.events.filter_changed.emit()
+
+    def known(self) -> Known:
+        """Return what a search in this project may name."""
+        memory = self._store.memory
+        return Known(
+            codes=tuple(defect.code for defect in memory.classes),
+            slides=tuple(slide.name for slide in memory.slides),
+            runs=tuple(run.id for run in memory.runs),
+        )
 
     @property
     def saved(self) -> dict[str, BoxFilter]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.query import Query, parse
-from microscope_qc.core.query_fields import FieldRows, Known
+from microscope_qc.core.query_fields import FieldRows
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 
@@ -35,15 +35,6 @@ class Matches:
         return sum(len(rows) for _, rows in self.slides)
 
 
-def known_to(project: Project) -> Known:
-    """What queries on a project may name."""
-    return Known(
-        codes=tuple(defect.code for defect in project.classes),
-        slides=tuple(slide.name for slide in project.slides),
-        runs=tuple(run.id for run in project.runs),
-    )
-
-
 def read_query(project: Project, text: str) -> Query:
     """Read a query about a project.
 
@@ -52,7 +43,7 @@ def read_query(project: Project, text: str) -> Query:
     QueryError
         When it cannot be read, or names a class, slide or run that the project does not have.
     """
-    return parse(text, known_to(project))
+    return parse(text, project.filters.known())
 
 
 def matching(project: Project, query: Query | None, *, hidden: bool = False) -> Matches:

@@ -178,7 +178,10 @@ class GalleryHeader(QWidget):
         self.confidence.valueChanged.connect(self._on_confidence_moved)
         self.confidence_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
         self.search.setPlaceholderText("Search")
-        self.search.setToolTip("In notes, reasons, class codes and attributes")
+        self.search.setToolTip(
+            "Words in notes, reasons, classes, attributes and slide names; numbers (#460); text in quotes; conditions "
+            "such as class=CRK confidence<0.5"
+        )
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumWidth(96)
         self.search.setMaximumWidth(180)
