@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from microscope_qc.project import Project
 
 _COLUMNS = {
-    "code": "Code", "name": "Name", "key": "Key", "colour": "Colour", "weight": "Weight", "box_size_um": "Box µm",
-    "counting": "Findings", "findings": "Stored",
+    "code": "Code", "name": "Name", "group": "Group", "key": "Key", "colour": "Colour", "weight": "Weight",
+    "box_size_um": "Box µm", "counting": "Findings", "findings": "Stored",
 }  # fmt: skip
-_FIELDS = ("name", "colour", "key", "description", "weight", "box_size_um")
+_FIELDS = ("name", "colour", "key", "description", "weight", "box_size_um", "group")
 
 
 def register(subparsers: Commands) -> None:
@@ -61,6 +61,7 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--colour", metavar="#RRGGBB")
     parser.add_argument("--key", metavar="DIGIT", help='key from 0 to 9 that gives it in the window; "" for none')
     parser.add_argument("--description", metavar="TEXT")
+    parser.add_argument("--group", metavar="TEXT", help='such as Anode; "" for none')
     parser.add_argument(
         "--weight", type=float, metavar="W", help="how bad it is (usual: 1); larger stands further ahead"
     )

@@ -15,7 +15,7 @@ from microscope_qc.core.files import atomic_write
 SUFFIX = ".classes.json"
 LARGEST_BYTES = 4_000_000
 MOST_CLASSES = 10_000
-_TEXTS = ("name", "colour", "key", "description")
+_TEXTS = ("name", "colour", "key", "description", "group")
 
 
 def class_set(name: str) -> tuple[DefectClass, ...]:

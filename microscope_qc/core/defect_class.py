@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 # Okabe-Ito first, then Paul Tol's muted set: safe for colour-blind users, without greys that vanish on a micrograph.
@@ -36,12 +37,18 @@ class DefectClass:
     group: str = ""
 
 
-def _make(rows: list[tuple[str, str, str, float]]) -> tuple[DefectClass, ...]:
+def _make(
+    rows: list[tuple[str, str, str, float]], groups: Mapping[str, Sequence[str]] | None = None
+) -> tuple[DefectClass, ...]:
     keys = "1234567890"
+    group_of = {code: group for group, codes in (groups or {}).items() for code in codes}
     return tuple(
-        DefectClass(code, name, PALETTE[i % len(PALETTE)], keys[i] if i < 10 else "", description, weight, 0, i)
+        DefectClass(
+            code, name, PALETTE[i % len(PALETTE)], keys[i] if i < 10 else "", description, weight, 0, i,
+            group=group_of.get(code, ""),
+        )
         for i, (code, name, description, weight) in enumerate(rows)
-    )
+    )  # fmt: skip
 
 
 LI_ION_CLASSES = _make(
@@ -56,9 +63,13 @@ LI_ION_CLASSES = _make(
         ("GEO", "Geometry", "Dent, bulge, fold or delamination of a layer", 2.0),
         ("CRK", "Crack", "Crack through a coating", 2.0),
         ("PRA", "Preparation artefact", "Scratch, smear, stain or pull-out made by the preparation", 0.25),
-    ]
+    ],
+    groups={"Anode": ("ACP", "AOP", "AFP", "AHS"), "Cathode": ("CFA", "CRP", "COP"), "Preparation": ("PRA",)},
 )
-"""The ten classes of Li-ion cross-sections (methods, section 1)."""
+"""The ten classes of Li-ion cross-sections (methods, section 1).
+
+Geometry and cracks belong to no group: they occur in either electrode and between them.
+"""
 
 PATCH_CLASSES = _make(
     [
@@ -91,3 +102,12 @@ def next_colour(used: list[str]) -> str:
         if colour not in used:
             return colour
     return PALETTE[len(used) % len(PALETTE)]
+
+
+def grouped(classes: Iterable[DefectClass]) -> dict[str, list[DefectClass]]:
+    """Return classes by group, in the order in which each group is met first; those without a group come last."""
+    found: dict[str, list[DefectClass]] = {}
+    for defect in classes:
+        found.setdefault(defect.group, []).append(defect)
+    without = found.pop("", [])
+    return {**found, "": without} if without else found

@@ -38,10 +38,10 @@ def test_the_manager_stays_open_and_every_view_follows(window: MainWindow) -> No
     assert manager.form.item.id == second.id
     manager.form.code.setText("ZZZ")
     QTest.keyClick(manager.form.code, Qt.Key.Key_Return)
-    tree = window.navigator.show_panel("classes").tree
-    assert tree.topLevelItem(1).text(1) == "ZZZ"
+    dock = window.navigator.show_panel("classes")
+    assert list(dock.rows())[1].text(1) == "ZZZ"
     window.navigator.trigger("edit.undo")
-    assert manager.form.code.text() == second.code and tree.topLevelItem(1).text(1) == second.code
+    assert manager.form.code.text() == second.code and list(dock.rows())[1].text(1) == second.code
     window.session.set_project(None)
     assert manager.list.topLevelItemCount() == 0
     manager.close()

@@ -20,8 +20,8 @@ def test_classes_are_listed_added_and_changed(cell, told):
     assert [(row["code"], row["findings"]) for row in listed if row["findings"]] == [("ACP", 2), ("CRK", 4)]
     assert listed[0] | {"colour": "", "description": ""} == {
         "code": "ACP", "name": "Anode carbon particle", "colour": "", "key": "1", "description": "", "weight": 1.0,
-        "position": 0, "box_size_um": None, "example_box": 0, "example_picture": "", "counting": 2,
-            "findings": 2,
+        "position": 0, "box_size_um": None, "example_box": 0, "example_picture": "", "group": "Anode",
+        "counting": 2, "findings": 2,
     }  # fmt: skip
     done = told("classes", cell, "add", "DLM", "Delamination", "--colour", "#102030", "--weight", 2, "--box-size", 12)
     assert done["step"]["title"] == "Add class DLM"
@@ -33,9 +33,14 @@ def test_classes_are_listed_added_and_changed(cell, told):
     assert (delaminated["name"], delaminated["colour"], delaminated["weight"]) == ("Delaminated", "#102030", 2.0)
     assert (delaminated["box_size_um"], delaminated["key"], rows["ACP"]["key"]) == (12.0, "1", "")
     assert rows["ZYX"]["name"] == "XYZ"
+    title = told("classes", cell, "edit", "DLM", "--group", "Cathode", text=True)
+    assert title == "Group of class DLM: Cathode.\n"
+    assert {row["code"]: row["group"] for row in told("classes", cell)}["DLM"] == "Cathode"
+    told("classes", cell, "edit", "DLM", "--group", "")
+    assert {row["code"]: row["group"] for row in told("classes", cell)}["DLM"] == ""
     told("classes", cell, "edit", "DLM", "--no-box-size")
     assert {row["code"]: row for row in told("classes", cell)}["DLM"]["box_size_um"] is None
-    told("history", cell, "undo", 5)
+    told("history", cell, "undo", 7)
     assert told("classes", cell) == listed
     assert "Anode carbon particle" in told("classes", cell, text=True)
 

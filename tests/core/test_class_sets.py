@@ -7,7 +7,7 @@ import json
 import pytest
 
 from microscope_qc.core.class_sets import class_set, load_class_set, save_class_set
-from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
+from microscope_qc.core.defect_class import CLASS_SETS, DefectClass, grouped
 from microscope_qc.core.errors import InputError
 
 
@@ -18,6 +18,17 @@ def test_the_sets_of_the_program():
         assert len({cls.code for cls in classes}) == len({cls.colour for cls in classes}) == len(classes)
 
 
+def test_the_classes_of_an_electrode_are_grouped_by_it():
+    groups = {group: [item.code for item in items] for group, items in grouped(CLASS_SETS["li-ion"]).items()}
+    assert list(groups) == ["Anode", "Cathode", "Preparation", ""]
+    assert all(code.startswith("A") for code in groups["Anode"]) and all(
+        code.startswith("C") for code in groups["Cathode"]
+    )
+    assert groups["Preparation"] == ["PRA"] and groups[""] == ["GEO", "CRK"]
+    assert list(grouped([DefectClass("B", "b"), DefectClass("A", "a", group="x")])) == ["x", ""]
+    assert grouped([]) == {}
+
+
 @pytest.mark.parametrize("name", CLASS_SETS)
 def test_a_set_comes_back_from_its_file(name, tmp_path):
     target = save_class_set(tmp_path / "mine", CLASS_SETS[name])
@@ -26,9 +37,9 @@ def test_a_set_comes_back_from_its_file(name, tmp_path):
 
 
 def test_what_belongs_to_a_project_stays_there(tmp_path):
-    own = DefectClass("裂纹", "Riss", "#123456", "7", "text", 2.5, 12, 0, 30.0, 99, "examples/a.png")
+    own = DefectClass("裂纹", "Riss", "#123456", "7", "text", 2.5, 12, 0, 30.0, 99, "examples/a.png", "Anode")
     (read,) = load_class_set(save_class_set(tmp_path / "a.classes.json", [own]))
-    assert read == DefectClass("裂纹", "Riss", "#123456", "7", "text", 2.5, 0, 0, 30.0)
+    assert read == DefectClass("裂纹", "Riss", "#123456", "7", "text", 2.5, 0, 0, 30.0, group="Anode")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +48,7 @@ def test_what_belongs_to_a_project_stays_there(tmp_path):
         "", "{", "[" * 100_000, "[]", "{}", '{"classes": []}', '{"classes": [1]}', '{"classes": [{"code": " "}]}',
         '{"classes": [{"code": "a", "name": 7}]}', '{"classes": [{"code": "a", "weight": "heavy"}]}',
         '{"classes": [{"code": "a", "weight": NaN}]}', '{"classes": [{"code": "a"}, {"code": "a "}]}',
-        '{"classes": [{"code": "a", "box_size_um": -1}]}',
+        '{"classes": [{"code": "a", "box_size_um": -1}]}', '{"classes": [{"code": "a", "group": ["Anode"]}]}',
     ],
 )  # fmt: skip
 def test_a_broken_file_gives_one_sentence(content, tmp_path):

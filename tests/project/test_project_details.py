@@ -166,6 +166,10 @@ def test_class_sets_are_applied_in_one_step(project: Project, tmp_path: Path) ->
     assert (changed.name, changed.colour, changed.key, changed.example_picture) == (
         "theirs", "#010203", "9", "examples/acp.png",
     )  # fmt: skip
+    assert changed.group == "Anode", "a set that says no group takes none away"
+    project.classes.take([DefectClass("ACP", "theirs", group="Coating")], update=True)
+    assert project.classes.by_code("ACP").group == "Coating"
+    project.history.undo()
     keys = [cls.key for cls in project.classes if cls.key]
     assert len(keys) == len(set(keys)), "a digit belongs to one class"
     project.history.undo()

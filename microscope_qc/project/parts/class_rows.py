@@ -19,6 +19,7 @@ EDITABLE = (
 )  # fmt: skip
 KEYS = "1234567890"
 LONGEST_CODE = 500  # it is drawn beside every box
+LONGEST_GROUP = 100
 
 _FIELD_WORDS = {
     "colour": "colour", "key": "key", "description": "description", "weight": "weight", "position": "place",
@@ -41,6 +42,8 @@ def edit_title(row: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
         return f"Weight of class {code}: {row['weight']:g} to {changes['weight']:g}"
     if set(changes) == {"box_size_um"} and changes["box_size_um"] is not None:
         return f"Box size of class {code}: {changes['box_size_um']:g} µm"
+    if set(changes) == {"group"}:
+        return f"Group of class {code}: {changes['group']}" if changes["group"] else f"No group for class {code}"
     words = list(dict.fromkeys(word for name, word in _FIELD_WORDS.items() if name in changes))
     return f"Change {' and '.join(words) or 'nothing'} of class {code}"
 
@@ -77,6 +80,10 @@ def clean_class(row: Mapping[str, Any], others: Sequence[DefectClass]) -> dict[s
     if len(clean["code"]) > LONGEST_CODE:
         raise InputError(
             f"The short code of a class has at most {LONGEST_CODE} characters.", hint="Choose a shorter one."
+        )
+    if len(clean["group"]) > LONGEST_GROUP or not clean["group"].isprintable():
+        raise InputError(
+            f"A group of classes has a name of one line and at most {LONGEST_GROUP} characters.", hint="Shorten it."
         )
     if clean["code"] in {other.code for other in others}:
         raise InputError(f"There is a class {clean['code']} already.", hint="Choose another short code.")

@@ -20,7 +20,7 @@ from microscope_qc.project.parts.runs import Runs
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.store import Store
 
-_IN_SETS = ("name", "colour", "key", "description", "weight", "box_size_um")
+_IN_SETS = ("name", "colour", "key", "description", "weight", "box_size_um", "group")
 
 
 class Classes(RecordPart[DefectClass]):
@@ -177,7 +177,8 @@ class Classes(RecordPart[DefectClass]):
         Parameters
         ----------
         update
-            Classes that exist already (by code) get name, colour, key, description, weight and box size of the set.
+            Classes that exist already (by code) get name, colour, key, description, weight and box size of the set, and
+            its group where it has one.
         """
         self._store.require_writable()
         classes = list(classes)
@@ -187,7 +188,10 @@ class Classes(RecordPart[DefectClass]):
         if update:
             for defect in classes:
                 if defect.code in have:
-                    changes[have[defect.code]] = {name: getattr(defect, name) for name in _IN_SETS}
+                    said = {name: getattr(defect, name) for name in _IN_SETS}
+                    if not defect.group:
+                        del said["group"]  # a set made before there were groups takes none away
+                    changes[have[defect.code]] = said
             keys = {change["key"] for change in changes.values()} - {""}
             for defect in self:
                 if defect.id not in changes and defect.key in keys:

@@ -16,9 +16,9 @@ from qtpy.QtWidgets import QApplication, QDialog
 from microscope_qc.app.panels.classes.dialogs import DeleteClassDialog, MergeDialog
 from microscope_qc.app.panels.classes.example import ExamplePicker
 from microscope_qc.app.panels.classes.manager import ClassManager
-from microscope_qc.app.panels.classes.panel import ClassesDock
+from microscope_qc.app.panels.classes.panel import CODE, ClassesDock
 from microscope_qc.core.class_sets import load_class_set
-from microscope_qc.core.defect_class import MAGNET_CLASSES, PALETTE, PATCH_CLASSES
+from microscope_qc.core.defect_class import MAGNET_CLASSES, PALETTE, PATCH_CLASSES, grouped
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -306,6 +306,46 @@ def test_the_dock_adds_deletes_and_asks_for_the_manager(session: Any, qtbot: Any
     QTest.keyClick(dock.new_name, Qt.Key.Key_Return)
     assert codes(session)[-1] == "BSW"
     click(dock.manage_button)
-    row = dock.tree.topLevelItem(0)
+    row = next(dock.rows())
+    dock.tree.itemDoubleClicked.emit(row.parent(), 0)
+    assert asked == [0], "a heading is no class"
     dock.tree.itemDoubleClicked.emit(row, 1)
     assert asked == [0, session.classes[0].id]
+
+
+def headings(dock: ClassesDock) -> list[str]:
+    items = (dock.tree.topLevelItem(place) for place in range(dock.tree.topLevelItemCount()))
+    return [item.text(0) for item in items if item.childCount()]
+
+
+def test_classes_stand_below_their_groups_with_counts(session: Any, qtbot: Any) -> None:
+    dock = ClassesDock(session)
+    qtbot.addWidget(dock)
+    dock.show()
+    shown = session.shown.class_counts()
+    of_group = {
+        group: sum(shown.get(item.id, 0) for item in items) for group, items in grouped(session.classes).items()
+    }
+    assert sum(of_group.values()) == len(session.shown_rows()) and of_group["Anode"]
+    assert headings(dock) == [
+        f"{group or 'Without a group'}   {count}".removesuffix("   0") for group, count in of_group.items()
+    ]
+    for item in session.classes:
+        session.project.classes.edit(item.id, group="")
+    assert headings(dock) == []
+    assert [row.text(CODE) for row in dock.rows()] == codes(session)
+
+
+def test_a_group_is_typed_and_undone(manager: ClassManager, session: Any) -> None:
+    first = session.classes[0]
+    manager.show_class(first.id)
+    assert manager.form.group.currentText() == "Anode"
+    line = manager.form.group.lineEdit()
+    line.setFocus()
+    line.selectAll()
+    QTest.keyClicks(line, "Casing")
+    QTest.keyClick(line, Qt.Key.Key_Return)
+    assert session.classes[0].group == "Casing"
+    assert manager.form.group.findText("Casing") >= 0
+    session.undoing.undo()
+    assert session.classes[0].group == manager.form.group.currentText() == "Anode"

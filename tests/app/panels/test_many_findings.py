@@ -197,8 +197,7 @@ class Panels:
             faults.append("table")
         ids, counts = np.unique(rows["class_id"], return_counts=True)
         count_of = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-        for place in range(self.classes.tree.topLevelItemCount()):
-            item = self.classes.tree.topLevelItem(place)
+        for item in self.classes.rows():
             count = count_of.get(item.data(0, Qt.ItemDataRole.UserRole), 0)
             if item.text(COUNT) != (str(count) if count else ""):
                 faults.append(f"count of {item.text(1)}")

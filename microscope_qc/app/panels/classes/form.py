@@ -23,6 +23,7 @@ from microscope_qc.app.panels.classes.colour import ColourButton
 from microscope_qc.core.defect_class import DefectClass
 
 LARGEST_UM = 100_000.0
+USUAL_GROUPS = ("Anode", "Cathode", "Preparation")
 
 
 class ClassForm(QWidget):
@@ -42,6 +43,14 @@ class ClassForm(QWidget):
         self.key.setFixedWidth(136)
         self.key_note = QLabel()
         self.key_note.setProperty("quiet", True)
+        self.group = QComboBox()
+        self.group.setEditable(True)
+        self.group.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.group.setToolTip("Classes of a group stand together in the list of classes")
+        self._group_line = QLineEdit()
+        self._group_line.setPlaceholderText("none")
+        self._group_line.setMaxLength(40)
+        self.group.setLineEdit(self._group_line)
         self.box_size, self.weight = QDoubleSpinBox(), QDoubleSpinBox()
         self.box_size.setRange(0.0, LARGEST_UM)
         self.box_size.setSuffix(" µm")
@@ -61,6 +70,8 @@ class ClassForm(QWidget):
         self._lay_out()
         self.code.editingFinished.connect(lambda: self._text_edited("code", self.code))
         self.name.editingFinished.connect(lambda: self._text_edited("name", self.name))
+        self._group_line.editingFinished.connect(self._group_edited)
+        self.group.activated.connect(lambda _place: self._group_edited())
         self.colour.chosen.connect(lambda colour: self._edited(colour=colour))
         self.key.activated.connect(lambda _place: self._edited(key=self.key.currentData()))
         self.box_size.valueChanged.connect(lambda value: self._edited(box_size_um=value if value > 0 else None))
@@ -90,6 +101,7 @@ class ClassForm(QWidget):
         for words, part in (
             ("Code", self.code),
             ("Name", self.name),
+            ("Group", self.group),
             ("Colour", self.colour),
             ("Digit key", keys),
             ("Box size", size),
@@ -114,8 +126,14 @@ class ClassForm(QWidget):
         if self.description.toPlainText() != item.description and not (same and self.description.hasFocus()):
             self.description.setPlainText(item.description)
         self.colour.show_colour(item.colour, {other.colour: other.code for other in others})
-        with QSignalBlocker(self.key), QSignalBlocker(self.box_size), QSignalBlocker(self.weight):
+        with (
+            QSignalBlocker(self.key),
+            QSignalBlocker(self.box_size),
+            QSignalBlocker(self.weight),
+            QSignalBlocker(self.group),
+        ):
             self._show_keys(item, others)
+            self._show_groups(item, others, typing=same and self._group_line.isModified())
             self.box_size.setValue(item.box_size_um or 0.0)
             self.weight.setValue(item.weight)
 
@@ -130,10 +148,25 @@ class ClassForm(QWidget):
         self.key_note.setText(f"free: {' '.join(free)}" if free else "all digits are taken")
         self.key.setToolTip("A digit of another class is taken from it")
 
+    def _show_groups(self, item: DefectClass, others: Sequence[DefectClass], *, typing: bool) -> None:
+        if typing and self._group_line.hasFocus():
+            return
+        known = dict.fromkeys([other.group for other in (item, *others) if other.group] + list(USUAL_GROUPS))
+        self.group.clear()
+        self.group.addItems(["", *known])
+        self.group.setCurrentText(item.group)
+        self._group_line.setModified(False)
+
+    def _group_edited(self) -> None:
+        words = self.group.currentText().strip()
+        if self._item is not None and words != self._item.group:
+            self._edited(group=words)
+
     def keep(self) -> None:
         """Take over what was typed but not finished, before another class is shown."""
         self._text_edited("code", self.code)
         self._text_edited("name", self.name)
+        self._group_edited()
         self._description_edited()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

@@ -12,7 +12,7 @@ from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import count_text, rounded_text
 
-KEY, CODE, NAME, SIZE, FINDINGS = range(5)
+KEY, CODE, NAME, GROUP, SIZE, FINDINGS = range(6)
 ID = Qt.ItemDataRole.UserRole
 
 
@@ -23,7 +23,7 @@ class ClassList(QTreeWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setHeaderLabels(["Key", "Code", "Name", "Box µm", "Findings"])
+        self.setHeaderLabels(["Key", "Code", "Name", "Group", "Box µm", "Findings"])
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
         self.setAlternatingRowColors(True)
@@ -34,7 +34,7 @@ class ClassList(QTreeWidget):
         header = self.header()
         header.setStretchLastSection(False)
         header.setMinimumSectionSize(24)
-        for place in (KEY, CODE, SIZE, FINDINGS):
+        for place in (KEY, CODE, GROUP, SIZE, FINDINGS):
             header.setSectionResizeMode(place, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -52,7 +52,7 @@ class ClassList(QTreeWidget):
                     self.addTopLevelItem(_row(item))
             for row, item in zip(self._rows(), classes, strict=True):
                 size = "" if item.box_size_um is None else rounded_text(item.box_size_um)
-                for place, words in ((KEY, item.key), (CODE, item.code), (NAME, item.name), (SIZE, size)):
+                for place, words in enumerate((item.key, item.code, item.name, item.group, size)):
                     row.setText(place, words)
                 row.setIcon(CODE, chip_icon(item.colour))
                 row.setToolTip(NAME, item.description or item.name)

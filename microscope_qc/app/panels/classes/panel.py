@@ -1,7 +1,11 @@
-"""Classes of the project: colour, code, name, key and number of shown findings; the last row adds a class."""
+"""Classes of the project: colour, code, name, key and number of shown findings; the last row adds a class.
+
+Where classes have groups they stand below headings, with the number of shown findings of the group.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
@@ -25,13 +29,16 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.classes.manager import delete_class
 from microscope_qc.app.widgets.class_chip import chip_icon, suggest_code
 from microscope_qc.app.widgets.gating import allow
-from microscope_qc.core.defect_class import next_colour
+from microscope_qc.core.defect_class import grouped, next_colour
 from microscope_qc.core.wording import count_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
+    from microscope_qc.core.defect_class import DefectClass
 
 KEY, CODE, NAME, COUNT = range(4)
+GROUP = Qt.ItemDataRole.UserRole + 1
+"""Name of the group that a heading stands for; None in the row of a class."""
 
 
 class ClassesDock(QWidget):
@@ -49,6 +56,7 @@ class ClassesDock(QWidget):
         self.tree.setColumnCount(4)
         self.tree.setHeaderHidden(True)
         self.tree.setRootIsDecorated(False)
+        self.tree.setIndentation(0)
         self.tree.setUniformRowHeights(True)
         self.tree.setIconSize(QSize(14, 14))
         self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -60,9 +68,7 @@ class ClassesDock(QWidget):
             for place in (KEY, CODE, COUNT):
                 header.setSectionResizeMode(place, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.currentItemChanged.connect(self._on_current_item_changed)
-        self.tree.itemDoubleClicked.connect(
-            lambda item, _column: self.manage_requested.emit(int(item.data(0, Qt.ItemDataRole.UserRole)))
-        )
+        self.tree.itemDoubleClicked.connect(self._on_item_double_clicked)
         self.tree.customContextMenuRequested.connect(self._on_menu_requested)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -125,14 +131,11 @@ class ClassesDock(QWidget):
     def _fill(self) -> None:
         self.tree.blockSignals(True)
         self.tree.clear()
-        for item in self._session.classes:
-            row = QTreeWidgetItem([item.key, item.code, item.name, ""])
-            row.setData(0, Qt.ItemDataRole.UserRole, item.id)
-            row.setIcon(CODE, chip_icon(item.colour))
-            row.setToolTip(NAME, f"{item.code}  {item.name}\n{item.description}".strip())
-            row.setTextAlignment(COUNT, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            row.setForeground(KEY, QBrush(QColor(theme.current().quiet)))
-            self.tree.addTopLevelItem(row)
+        groups = grouped(self._session.classes)
+        for group, classes in groups.items():
+            above = self._heading(group) if any(groups) else self.tree.invisibleRootItem()
+            above.addChildren([_class_row(item) for item in classes])
+        self.tree.expandAll()
         self.tree.blockSignals(False)
         self._on_draw_class_changed(self._session.draw_class_id)
         self._show_colour()
@@ -140,30 +143,59 @@ class ClassesDock(QWidget):
         allow(self._session, self.new_name, self.new_code, self.new_colour, self.add_button)
         self.manage_button.setEnabled(self._session.project is not None)
 
+    def _heading(self, group: str) -> QTreeWidgetItem:
+        heading = QTreeWidgetItem()
+        heading.setData(0, GROUP, group or "Without a group")
+        heading.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        font = heading.font(0)
+        font.setBold(True)
+        heading.setFont(0, font)
+        heading.setForeground(0, QBrush(QColor(theme.current().quiet)))
+        self.tree.addTopLevelItem(heading)
+        heading.setFirstColumnSpanned(True)
+        return heading
+
+    def rows(self) -> Iterator[QTreeWidgetItem]:
+        """The rows of the classes, from top to bottom, without headings."""
+        for place in range(self.tree.topLevelItemCount()):
+            top = self.tree.topLevelItem(place)
+            if top is not None and top.data(0, GROUP) is None:
+                yield top
+            elif top is not None:
+                yield from filter(None, map(top.child, range(top.childCount())))
+
     def _count(self) -> None:
         shown = self._session.shown.class_counts()
+        of_group: dict[str, int] = {}
+        for row in self.rows():
+            count = shown.get(row.data(0, Qt.ItemDataRole.UserRole), 0)
+            row.setText(COUNT, count_text(count) if count else "")
+            row.setToolTip(COUNT, f"{count_text(count)} findings shown on this slide")
+            if (heading := row.parent()) is not None:
+                of_group[heading.data(0, GROUP)] = of_group.get(heading.data(0, GROUP), 0) + count
         for place in range(self.tree.topLevelItemCount()):
-            row = self.tree.topLevelItem(place)
-            if row is not None:
-                count = shown.get(row.data(0, Qt.ItemDataRole.UserRole), 0)
-                row.setText(COUNT, count_text(count) if count else "")
-                row.setToolTip(COUNT, f"{count_text(count)} findings shown on this slide")
+            heading = self.tree.topLevelItem(place)
+            if heading is not None and (group := heading.data(0, GROUP)) is not None:
+                heading.setText(0, f"{group}   {count_text(of_group[group])}" if of_group.get(group) else group)
 
     def _on_draw_class_changed(self, class_id: int) -> None:
         self.tree.blockSignals(True)
-        for place in range(self.tree.topLevelItemCount()):
-            row = self.tree.topLevelItem(place)
-            if row is not None and row.data(0, Qt.ItemDataRole.UserRole) == class_id:
+        for row in self.rows():
+            if row.data(0, Qt.ItemDataRole.UserRole) == class_id:
                 self.tree.setCurrentItem(row)
         self.tree.blockSignals(False)
 
     def _on_current_item_changed(self, row: QTreeWidgetItem | None, _before: object) -> None:
-        if row is not None:
+        if row is not None and row.data(0, GROUP) is None:
             self._session.set_draw_class(int(row.data(0, Qt.ItemDataRole.UserRole)))
+
+    def _on_item_double_clicked(self, row: QTreeWidgetItem, _column: int) -> None:
+        if row.data(0, GROUP) is None:
+            self.manage_requested.emit(int(row.data(0, Qt.ItemDataRole.UserRole)))
 
     def _on_menu_requested(self, place: QPoint) -> None:
         row = self.tree.itemAt(place)
-        if row is None:
+        if row is None or row.data(0, GROUP) is not None:
             return
         class_id = int(row.data(0, Qt.ItemDataRole.UserRole))
         menu = QMenu(self)
@@ -222,3 +254,13 @@ class ClassesDock(QWidget):
 
     def _show_colour(self) -> None:
         self.new_colour.setIcon(chip_icon(self._colour()))
+
+
+def _class_row(item: DefectClass) -> QTreeWidgetItem:
+    row = QTreeWidgetItem([item.key, item.code, item.name, ""])
+    row.setData(0, Qt.ItemDataRole.UserRole, item.id)
+    row.setIcon(CODE, chip_icon(item.colour))
+    row.setToolTip(NAME, f"{item.code}  {item.name}\n{item.description}".strip())
+    row.setTextAlignment(COUNT, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    row.setForeground(KEY, QBrush(QColor(theme.current().quiet)))
+    return row
