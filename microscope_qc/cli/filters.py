@@ -148,16 +148,22 @@ def _delete(args: argparse.Namespace) -> int:
 
 
 def _change(args: argparse.Namespace, change: Callable[[Project], object]) -> int:
-    """Change filters; say which one is on now."""
+    """Change filters; say which one is on now, and where it shows nothing, why."""
     from microscope_qc.cli.progress import print_json
     from microscope_qc.project import Project
+    from microscope_qc.workflows.review.why_nothing import why_nothing, why_words
 
     with Project.open(args.project) as project:
         change(project)
         row = _row(project, None, project.filters.current)
         names = list(project.filters.saved)
+        slides = [slide.id for slide in project.slides]
+        count = sum(int(project.boxes.shown(number).sum()) for number in slides)
+        why = "" if count else why_words(project, why_nothing(project, slides), "in this project")
     if args.json:
-        print_json({"now": row, "kept": names})
+        print_json({"now": row, "kept": names, "findings": count, "why_nothing": why or None})
     else:
         print(f"Shown: {row['words']}.")
+        if why:
+            print(why)
     return 0

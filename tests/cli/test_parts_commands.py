@@ -245,6 +245,18 @@ def test_filters_are_set_saved_used_and_deleted(cell, told, refused):
     assert told("filters", cell)[0] == now
 
 
+def test_a_filter_that_shows_nothing_says_why(cell, told):
+    done = told("filters", cell, "set", "--text", "crack", "--state", "rejected")
+    assert (done["findings"], done["why_nothing"]) == (
+        0, "4 findings fit “crack”, but the choice of states hides them."
+    )  # fmt: skip
+    assert "the choice of states hides it" in told(
+        "filters", cell, "set", "--text", "#4", "--state", "rejected", text=True
+    )
+    done = told("filters", cell, "set", "--text", "#4")
+    assert (done["findings"], done["why_nothing"]) == (1, None)
+
+
 HUGE = "9" * 30
 
 
