@@ -85,6 +85,8 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _describe(scene: dict[str, Any], *, several: bool) -> str:
+    from microscope_qc.core.wording import things
+
     height, width = scene["shape"]
     size = scene["pixel_size_um"]
     coarse = scene["levels"][-1]
@@ -93,8 +95,11 @@ def _describe(scene: dict[str, Any], *, several: bool) -> str:
         f"{scene['dtype']}{' RGB' if scene['rgb'] else ''}",
         f"  pixel     {_length(size)}",
         f"  levels    {len(scene['levels'])}, down to {coarse[1]} x {coarse[0]}",
-        f"  channels  {', '.join(scene['channels'])}",
+        f"  channels  {', '.join(_channel_words(scene))}",
     ]
+    for axis in scene["stack"]:
+        names = f": {', '.join(axis['names'])}" if any(axis["names"]) else ""
+        lines.append(f"  stack     {things(axis['size'], axis['word'])} (--{axis['axis']}){names}")
     if size:
         lines.insert(1, f"  area      {width * size[1] / 1000:.4g} x {height * size[0] / 1000:.4g} mm")
     if any(scene["origin_px"]):
@@ -109,6 +114,13 @@ def _describe(scene: dict[str, Any], *, several: bool) -> str:
         said = [*(f"{key} {value:g}" for key, value in numbers.items()), *([fitted] if fitted else [])]
         lines.append(f"  stage     {', '.join(said) or stage['source']}")
     return "\n".join(lines)
+
+
+def _channel_words(scene: dict[str, Any]) -> list[str]:
+    """Names, with the colours of several."""
+    if len(scene["channels"]) == 1:
+        return list(scene["channels"])
+    return [f"{name} {colour}" for name, colour in zip(scene["channels"], scene["colours"], strict=True)]
 
 
 def _length(size: list[float] | None) -> str:

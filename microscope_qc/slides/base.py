@@ -13,9 +13,11 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.wording import things
 from microscope_qc.slides.display import compose, display_window
 from microscope_qc.slides.fingerprint import fingerprint
 from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.plane import FIRST, MOST_PLANES, Plane, StackAxis, StackPlace, check_place, planes_in
 from microscope_qc.slides.scaled import read_scaled
 
 # a single read beyond this is a mistake in the caller or the file; 16 GiB would kill the process
@@ -23,7 +25,7 @@ MAX_READ_BYTES = 4 << 30
 
 
 class Mosaic(ABC):
-    """One scene of a slide: the first plane of its focus and time stack, at several resolutions.
+    """One scene of a slide at several resolutions: a picture, or a stack of pictures of one size.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ class Mosaic(ABC):
     stage
         Position of the microscope stage (mm unless a name says otherwise), None where the file does not say.
     notes
-        Sentences for the user about what is not shown, for example further focus planes.
+        Sentences for the user about what cannot be shown, for example transparency.
     background
         Value of pixels outside the image.
     stored_levels
@@ -46,6 +48,8 @@ class Mosaic(ABC):
         be read for them. All of them by default.
     piece_px
         (h, w) of what is decoded at once at full resolution: a tile, a chunk, a strip.
+    stack
+        The axes along which the scene has more than one picture; such a mosaic overrides :meth:`_read_at`.
     """
 
     def __init__(
@@ -64,7 +68,14 @@ class Mosaic(ABC):
         background: float = 0,
         stored_levels: int | None = None,
         piece_px: tuple[int, int] = (512, 512),
+        stack: Sequence[StackAxis] = (),
     ) -> None:
+        self.stack = tuple(axis for axis in stack if axis.size > 1)
+        if planes_in(self.stack) > MOST_PLANES:
+            raise SlideError(
+                f"{path.name} says it holds {planes_in(self.stack)} pictures, which cannot be right.",
+                hint="The file is damaged.",
+            )
         self.name = name
         self.path = path
         self.levels = tuple(levels)
@@ -79,7 +90,7 @@ class Mosaic(ABC):
         self.stored_levels = len(self.levels) if stored_levels is None else stored_levels
         self.piece_px = piece_px
         self._window_lock = threading.Lock()
-        self._windows: dict[int, tuple[float, float]] = {}
+        self._windows: dict[tuple[int, int], tuple[float, float]] = {}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -88,9 +99,13 @@ class Mosaic(ABC):
 
     @abstractmethod
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
-        """Pixels of a non-empty region completely inside the level; called from any thread."""
+        """Pixels of the first picture in a non-empty region completely inside the level; called from any thread."""
 
-    def read(self, region: Region, *, level: int = 0, channel: int = 0) -> np.ndarray:
+    def _read_at(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
+        """As :meth:`_read`, of any picture of the stack."""
+        return self._read(region, level, channel)
+
+    def read(self, region: Region, *, level: int = 0, channel: int = 0, place: StackPlace = FIRST) -> np.ndarray:
         """Read pixels in the file's own type.
 
         Parameters
@@ -99,6 +114,8 @@ class Mosaic(ABC):
             In pixels of ``level``; pixels outside the level are returned as background.
         channel
             Index of the channel; an RGB mosaic has only channel 0.
+        place
+            The picture of the stack; the first without it.
 
         Returns
         -------
@@ -110,12 +127,14 @@ class Mosaic(ABC):
         SlideError
             When the file cannot be decoded there.
         InputError
-            When there is no such level or channel, or the region does not fit into memory at once.
+            When there is no such level, channel or picture, or the region does not fit into memory at once.
         """
         if not 0 <= level < len(self.levels):
             raise InputError(f"{self.path.name} has {len(self.levels)} levels; level {level} does not exist.")
         if not 0 <= channel < len(self.channels):
             raise InputError(f"{self.path.name} has {len(self.channels)} channels; channel {channel} does not exist.")
+        if place is not FIRST:
+            check_place(self.path.name, self.stack, place)
         height, width = region.shape
         shape = (height, width, 3) if self.rgb else (height, width)
         if height * width * (3 if self.rgb else 1) * self.dtype.itemsize > MAX_READ_BYTES:
@@ -125,13 +144,37 @@ class Mosaic(ABC):
             )
         inside = region.clip(self.levels[level].shape)
         if inside == region and not region.empty:
-            return self._read(region, level, channel)
+            return self._read_one(region, level, channel, place)
         pixels = np.full(shape, self.background, self.dtype)
         if not inside.empty:
             y, x = inside.y0 - region.y0, inside.x0 - region.x0
-            part = self._read(inside, level, channel)
+            part = self._read_one(inside, level, channel, place)
             pixels[y : y + part.shape[0], x : x + part.shape[1]] = part
         return pixels
+
+    def _read_one(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
+        if place == FIRST:
+            return self._read(region, level, channel)
+        return self._read_at(region, level, channel, place)
+
+    def on(self, plane: Plane) -> Mosaic:
+        """The same scene with another picture of the stack, or with fewer channels: everything is read from there.
+
+        Raises
+        ------
+        InputError
+            When it has no such picture or channel.
+        """
+        check_place(self.path.name, self.stack, plane.place)
+        channels = tuple(range(len(self.channels))) if plane.channels is None else plane.channels
+        if not channels or not 0 <= min(channels) <= max(channels) < len(self.channels):
+            raise InputError(
+                f"{self.path.name} has {things(len(self.channels), 'channel')}; "
+                f"channel {max(channels, default=0) + 1} does not exist."
+            )
+        if plane.place == FIRST and channels == tuple(range(len(self.channels))):
+            return self
+        return _ChosenPlane(self, plane.place, channels)
 
     def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray:
         """Read pixels as they are shown to the user and to a model: (h, w, 3) uint8.
@@ -140,12 +183,17 @@ class Mosaic(ABC):
         """
         return compose(self, region, level)
 
-    def window(self, channel: int = 0) -> tuple[float, float]:
-        """Values shown as black and white: from the file, else the range of the type (8 bit) or of the image."""
+    def window(self, channel: int = 0, *, page: int = 0) -> tuple[float, float]:
+        """Values shown as black and white: from the file, else the range of the type (8 bit) or of the image.
+
+        The same for all focus planes and time points, so that going through them shows what changes in the specimen.
+        The pages of a stack may be pictures of different kinds, and each has its own.
+        """
         with self._window_lock:
-            if channel not in self._windows:
-                self._windows[channel] = display_window(self, channel)
-            return self._windows[channel]
+            if (channel, page) not in self._windows:
+                pictures = self.on(Plane(StackPlace(page=page))) if page else self
+                self._windows[channel, page] = display_window(pictures, channel)
+            return self._windows[channel, page]
 
     def level_for(self, scale: float) -> int:
         """Index of the coarsest level whose downsample is at most ``scale`` (level 0 when there is none)."""
@@ -179,6 +227,46 @@ class Mosaic(ABC):
     def fingerprint(self) -> str:
         """Hexadecimal digest of the metadata and 64 sampled blocks of pixels."""
         return fingerprint(self)
+
+
+class _ChosenPlane(Mosaic):
+    """One picture of a slide's stack, or some of its channels, as a mosaic of its own; made by :meth:`Mosaic.on`.
+
+    It is the same slide: name, levels, fingerprint and display windows are those of the whole.
+    """
+
+    def __init__(self, whole: Mosaic, place: StackPlace, channels: tuple[int, ...]) -> None:
+        super().__init__(
+            path=whole.path,
+            name=whole.name,
+            levels=whole.levels,
+            dtype=whole.dtype,
+            rgb=whole.rgb,
+            channels=[whole.channels[i] for i in channels],
+            pixel_size_um=whole.pixel_size_um,
+            origin_px=whole.origin_px,
+            stage=whole.stage,
+            notes=whole.notes,
+            background=whole.background,
+            stored_levels=whole.stored_levels,
+            piece_px=whole.piece_px,
+        )
+        self._whole, self._place, self._channels = whole, place, channels
+
+    def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        return self._whole.read(region, level=level, channel=self._channels[channel], place=self._place)
+
+    def window(self, channel: int = 0, *, page: int = 0) -> tuple[float, float]:
+        """As the whole slide is shown."""
+        return self._whole.window(self._channels[channel], page=self._place.page)
+
+    def overview(self, longest_px: int) -> np.ndarray | None:
+        """That of the whole slide where it shows this plane."""
+        return self._whole.overview(longest_px) if self._place == FIRST and self._channels[0] == 0 else None
+
+    def fingerprint(self) -> str:
+        """That of the whole slide."""
+        return self._whole.fingerprint()
 
 
 class Slide:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.pixels import Pixels
+from microscope_qc.slides.plane import FIRST, StackPlace
 
 SAMPLE_PX = 512
 GAMMA_LIMITS = (0.1, 10.0)
@@ -63,6 +64,8 @@ class DisplaySettings:
         One per channel of the mosaic; further channels are shown as the file says.
     white_balance
         Factors of red, green and blue of an RGB slide; ignored for other slides.
+    place
+        The picture of the slide's stack that is shown.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class DisplaySettings:
 
     channels: tuple[ChannelView, ...] = ()
     white_balance: tuple[float, float, float] = NEUTRAL
+    place: StackPlace = FIRST
 
     def __post_init__(self) -> None:
         if len(self.white_balance) != 3 or not all(
@@ -87,11 +91,16 @@ class DisplaySettings:
         """The same settings with the view of one channel replaced."""
         views = [self.channel(i) for i in range(max(len(self.channels), index + 1))]
         views[index] = view
-        return DisplaySettings(tuple(views), self.white_balance)
+        return replace(self, channels=tuple(views))
 
     @property
     def neutral(self) -> bool:
-        """Whether everything is shown as the file says."""
+        """Whether the first picture is shown, and everything as the file says."""
+        return self.place == FIRST and self.plain
+
+    @property
+    def plain(self) -> bool:
+        """Whether everything is shown as the file says, on whatever picture of a stack."""
         return self.white_balance == NEUTRAL and all(view == ChannelView() for view in self.channels)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +111,7 @@ class DisplaySettings:
                 for v in self.channels
             ],
             "white_balance": list(self.white_balance),
+            "place": self.place.to_dict(),
         }
 
     @classmethod
@@ -124,11 +134,12 @@ class DisplaySettings:
                 for view in values["channels"]
             ]
             red, green, blue = (float(factor) for factor in values["white_balance"])
+            place = StackPlace.from_dict(values.get("place", {}))
         except InputError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
             raise InputError("The stored brightness and contrast cannot be read.") from error
-        return cls(tuple(views), (red, green, blue))
+        return cls(tuple(views), (red, green, blue), place)
 
 
 def display_window(mosaic: Pixels, channel: int) -> tuple[float, float]:
@@ -206,6 +217,7 @@ def render(
     import cv2
 
     settings = display or DisplaySettings()
+    page = settings.place.within(mosaic.stack).page
     shown = [i for i in range(len(mosaic.channels)) if settings.channel(i).visible and planes[i] is not None]
     size = shape or next(plane.shape[:2] for plane in planes if plane is not None)
     if not shown or 0 in size:
@@ -213,7 +225,7 @@ def render(
     if len(mosaic.channels) == 1:
         view, plane = settings.channel(0), planes[0]
         assert plane is not None
-        window = view.window or mosaic.window(0)
+        window = view.window or mosaic.window(0, page=page)
         if mosaic.rgb:
             return _stretched(plane, window, view.gamma, settings.white_balance)
         grey = _stretched(plane, window, view.gamma)
@@ -222,7 +234,7 @@ def render(
     for i in shown:
         plane, view = planes[i], settings.channel(i)
         assert plane is not None
-        stretched.append(_stretched(plane, view.window or mosaic.window(i), view.gamma))
+        stretched.append(_stretched(plane, view.window or mosaic.window(i, page=page), view.gamma))
         colours.append(view.colour or mosaic.channels[i].colour)
     return _add_up(stretched, colours)
 

@@ -18,8 +18,9 @@ def slide_info(path: Path | str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``{format, scenes: [{name, shape, levels, dtype, rgb, channels, pixel_size_um, origin_px, stage}]}``,
-        every pair as [y, x].
+        ``{format, scenes: [{name, shape, levels, dtype, rgb, channels, colours, stack, pixel_size_um, origin_px,
+        stage}]}``, every pair as [y, x]. ``stack`` lists the axes along which there are several pictures:
+        ``{axis: "z" | "t" | "page", size, word, names}``.
 
     Raises
     ------
@@ -47,6 +48,11 @@ def _scene_info(mosaic: Mosaic) -> dict[str, Any]:
         "dtype": mosaic.dtype.name,
         "rgb": mosaic.rgb,
         "channels": [channel.name for channel in mosaic.channels],
+        "colours": [channel.colour for channel in mosaic.channels],
+        "stack": [
+            {"axis": axis.key, "size": axis.size, "word": axis.title, "names": list(axis.names)}
+            for axis in mosaic.stack
+        ],
         "pixel_size_um": list(mosaic.pixel_size_um) if mosaic.pixel_size_um else None,
         "origin_px": list(mosaic.origin_px),
         "stage": mosaic.stage,

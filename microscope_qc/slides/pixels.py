@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from microscope_qc.core.geometry import Region
+from microscope_qc.slides.plane import StackAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Pixels(Protocol):
     dtype: np.dtype
     rgb: bool
     channels: tuple[Channel, ...]
+    stack: tuple[StackAxis, ...]
     origin_px: tuple[int, int]
 
     @property
@@ -51,6 +53,6 @@ class Pixels(Protocol):
 
     def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray: ...
 
-    def window(self, channel: int = 0) -> tuple[float, float]: ...
+    def window(self, channel: int = 0, *, page: int = 0) -> tuple[float, float]: ...
 
     def level_for(self, scale: float) -> int: ...

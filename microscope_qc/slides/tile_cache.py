@@ -25,6 +25,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.slides.display import DisplaySettings, render, visible_channels
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.pixels import Level
+from microscope_qc.slides.plane import FIRST, StackPlace
 
 if TYPE_CHECKING:
     from microscope_qc.core.jobs import CancelToken
@@ -43,7 +44,7 @@ DARK, ORANGE = (48, 44, 42), (214, 96, 20)
 DEFAULT_BYTES = 512_000_000
 OWN_MAPPING_BYTES = 256 << 10
 
-TileKey = tuple[int, int, int, int, int]  # mosaic number, channel, level, row, column
+TileKey = tuple[int, int, int, int, int, StackPlace]  # mosaic number, channel, level, row, column, picture of the stack
 
 
 class TileCache(PieceCache):
@@ -180,8 +181,19 @@ class TileSource:
 
     # -- tiles -------------------------------------------------------------------------------------------------------
 
+    def place(self, display: DisplaySettings | None) -> StackPlace:
+        """The picture of the stack that display settings show, or the nearest one that the slide has."""
+        return FIRST if display is None else display.place.within(self.mosaic.stack)
+
     def tile(
-        self, level: int, row: int, column: int, channel: int = 0, *, cancel: CancelToken | None = None
+        self,
+        level: int,
+        row: int,
+        column: int,
+        channel: int = 0,
+        *,
+        place: StackPlace = FIRST,
+        cancel: CancelToken | None = None,
     ) -> np.ndarray:
         """Pixels of a tile, read if necessary; must not be modified.
 
@@ -203,7 +215,7 @@ class TileSource:
         Cancelled
             When ``cancel`` was set.
         """
-        key = (self._number, channel, level, row, column)
+        key = (self._number, channel, level, row, column, place)
         whole = True
 
         def make() -> np.ndarray:
@@ -220,9 +232,11 @@ class TileSource:
             self.cache.drop(key)
         return pixels
 
-    def peek(self, level: int, row: int, column: int, channel: int = 0) -> np.ndarray | None:
+    def peek(
+        self, level: int, row: int, column: int, channel: int = 0, *, place: StackPlace = FIRST
+    ) -> np.ndarray | None:
         """Pixels of a tile if they are in the cache; never waits."""
-        return self.cache.peek((self._number, channel, level, row, column))
+        return self.cache.peek((self._number, channel, level, row, column, place))
 
     def picture(
         self,
@@ -235,23 +249,33 @@ class TileSource:
     ) -> np.ndarray:
         """A tile as it is shown, (h, w, 3) uint8; raises the errors of :meth:`tile`."""
         planes: list[np.ndarray | None] = [None] * len(self.mosaic.channels)
+        place = self.place(display)
         for channel in visible_channels(self.mosaic, display):
-            planes[channel] = self.tile(level, row, column, channel, cancel=cancel)
+            planes[channel] = self.tile(level, row, column, channel, place=place, cancel=cancel)
         return render(self.mosaic, planes, display, shape=self.region(level, row, column).shape)
 
     # -- regions -----------------------------------------------------------------------------------------------------
 
-    def read(self, region: Region, *, level: int = 0, channel: int = 0, hatch: bool = False) -> np.ndarray:
+    def read(
+        self,
+        region: Region,
+        *,
+        level: int = 0,
+        channel: int = 0,
+        place: StackPlace = FIRST,
+        hatch: bool = False,
+    ) -> np.ndarray:
         """As :meth:`Mosaic.read`, from tiles; with ``hatch``, tiles that cannot be decoded are hatched."""
         if not 0 <= level < len(self.levels):
             raise InputError(f"{self.mosaic.path.name} has no level {level}.")
-        return self._gathered(region, level, channel, hatch=hatch)[0]
+        return self._gathered(region, level, channel, place, hatch=hatch)[0]
 
     def read_rgb8(self, region: Region, *, level: int = 0, display: DisplaySettings | None = None) -> np.ndarray:
         """As :meth:`Mosaic.read_rgb8`, from tiles and with the user's display settings."""
         planes: list[np.ndarray | None] = [None] * len(self.mosaic.channels)
+        place = self.place(display)
         for channel in visible_channels(self.mosaic, display):
-            planes[channel] = self.read(region, level=level, channel=channel)
+            planes[channel] = self.read(region, level=level, channel=channel, place=place)
         return render(self.mosaic, planes, display, shape=region.shape)
 
     def read_scaled(
@@ -265,13 +289,13 @@ class TileSource:
     # -- computing ---------------------------------------------------------------------------------------------------
 
     def _read_own(self, key: TileKey, cancel: CancelToken | None) -> np.ndarray:
-        _, channel, level, row, column = key
+        _, channel, level, row, column, place = key
         if cancel is not None:
             cancel.raise_if_cancelled()
         own = self._own[level]
         assert own is not None
         try:
-            pixels = self.mosaic.read(self.region(level, row, column), level=own, channel=channel)
+            pixels = self.mosaic.read(self.region(level, row, column), level=own, channel=channel, place=place)
         except MicroscopeQCError as error:
             log.warning("level %d, row %d, column %d: %s", own, row, column, error)
             if key not in self._told:
@@ -283,14 +307,21 @@ class TileSource:
 
     def _made(self, key: TileKey, cancel: CancelToken | None) -> tuple[np.ndarray, bool]:
         """A tile averaged from the next finer level, and whether all of it could be decoded."""
-        _, channel, level, row, column = key
+        _, channel, level, row, column, place = key
         region = self.region(level, row, column)
         source = Region(2 * region.y0, 2 * region.x0, 2 * region.y1, 2 * region.x1).clip(self.shape(level - 1))
-        finer, whole = self._gathered(source, level - 1, channel, hatch=True, cancel=cancel)
+        finer, whole = self._gathered(source, level - 1, channel, place, hatch=True, cancel=cancel)
         return halved(finer, region.shape), whole
 
     def _gathered(
-        self, region: Region, level: int, channel: int, *, hatch: bool, cancel: CancelToken | None = None
+        self,
+        region: Region,
+        level: int,
+        channel: int,
+        place: StackPlace,
+        *,
+        hatch: bool,
+        cancel: CancelToken | None = None,
     ) -> tuple[np.ndarray, bool]:
         """Pixels of a region assembled from tiles, and whether all of it could be decoded."""
         height, width = region.shape
@@ -302,12 +333,11 @@ class TileSource:
         for row in range(inside.y0 // TILE_PX, -(-inside.y1 // TILE_PX)):
             for column in range(inside.x0 // TILE_PX, -(-inside.x1 // TILE_PX)):
                 try:
-                    tile = self.tile(level, row, column, channel, cancel=cancel)
+                    tile = self.tile(level, row, column, channel, place=place, cancel=cancel)
                 except MicroscopeQCError:  # already reported, with its place
                     if not hatch:
                         raise
-                    place = self.region(level, row, column)
-                    tile = hatched(place.shape, self.mosaic.dtype, rgb=self.mosaic.rgb)
+                    tile = hatched(self.region(level, row, column).shape, self.mosaic.dtype, rgb=self.mosaic.rgb)
                     whole = False
                 _paste(out, region, tile, row, column)
         return out, whole

@@ -30,18 +30,18 @@ class PyramidInMemory(Mosaic):
     def __init__(self, pixels: np.ndarray, *, finer: int = 0) -> None:
         height, width = pixels.shape[:2]
         black = np.zeros(3, np.uint8)
-        self.stack = [np.broadcast_to(black, (height << i, width << i, 3)) for i in range(finer, 0, -1)]
-        self.stack.append(pixels)
-        while min(self.stack[-1].shape[:2]) > 256:
-            height, width = self.stack[-1].shape[:2]
-            self.stack.append(cv2.resize(self.stack[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
-        levels = [Level(part.shape[:2], (2.0**i, 2.0**i)) for i, part in enumerate(self.stack)]
+        self.pictures = [np.broadcast_to(black, (height << i, width << i, 3)) for i in range(finer, 0, -1)]
+        self.pictures.append(pixels)
+        while min(self.pictures[-1].shape[:2]) > 256:
+            height, width = self.pictures[-1].shape[:2]
+            self.pictures.append(cv2.resize(self.pictures[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+        levels = [Level(part.shape[:2], (2.0**i, 2.0**i)) for i, part in enumerate(self.pictures)]
         super().__init__(path=Path("picture"), levels=levels, dtype=np.dtype(np.uint8), rgb=True)
         self.read_levels: list[int] = []
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
         self.read_levels.append(level)
-        return self.stack[level][region.y0 : region.y1, region.x0 : region.x1]
+        return self.pictures[level][region.y0 : region.y1, region.x0 : region.x1]
 
 
 def in_resin(picture: np.ndarray, *, margin: int, seed: int = 0) -> np.ndarray:

@@ -129,7 +129,7 @@ def test_info_command(real_data: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "2220 x 2967 pixels" in shown
     assert "0.499 um" in shown
     assert main(["info", str(real_data / "slides/tiff/multi-channel-z-series.ome.tif")]) == 0
-    assert "first of 5 focus planes" in capsys.readouterr().out
+    assert "5 focus planes (--z)" in capsys.readouterr().out
 
 
 def test_commands_end_with_2_and_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from pylibCZIrw import czi as zeiss
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides import Mosaic, open_slide, slide_info
+from microscope_qc.slides.plane import StackPlace
 
 RNG = np.random.default_rng(5)
 GREY = RNG.integers(0, 255, (300, 421), np.uint8)
@@ -135,16 +136,18 @@ def test_ome_tiff_of_several_files_never_reads_outside_its_folder(tmp_path: Path
         assert slide.scene().notes
 
 
-def test_imagej_stack_says_what_is_not_shown(tmp_path: Path) -> None:
+def test_every_plane_of_an_imagej_stack_is_read(tmp_path: Path) -> None:
     stack = RNG.integers(0, 65535, (4, 3, 2, 50, 60), np.uint16)
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TZCYX", "unit": "um"}, resolution=(2.0, 4.0))
     with open_slide(path) as slide:
         mosaic = slide.scene()
-        assert mosaic.notes == ("first of 4 time points", "first of 3 focus planes")
+        assert [(axis.key, axis.size) for axis in mosaic.stack] == [("t", 4), ("z", 3)]
         assert mosaic.pixel_size_um == (0.25, 0.5)
         for channel in (0, 1):
-            np.testing.assert_array_equal(whole(mosaic, channel=channel), stack[0, 0, channel])
+            for t, z in np.ndindex(4, 3):
+                place = StackPlace(z=z, t=t)
+                np.testing.assert_array_equal(whole(mosaic, channel=channel, place=place), stack[t, z, channel])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pylibCZIrw import czi as zeiss
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides import Mosaic, open_slide, slide_info
+from microscope_qc.slides.plane import FIRST, StackPlace
 
 CZI = (
     "100x100",
@@ -43,9 +44,9 @@ ZARR = (
 )
 
 
-def whole(mosaic: Mosaic, *, level: int = 0, channel: int = 0) -> np.ndarray:
+def whole(mosaic: Mosaic, *, level: int = 0, channel: int = 0, place: StackPlace = FIRST) -> np.ndarray:
     """All pixels of a level."""
-    return mosaic.read(Region(0, 0, *mosaic.levels[level].shape), level=level, channel=channel)
+    return mosaic.read(Region(0, 0, *mosaic.levels[level].shape), level=level, channel=channel, place=place)
 
 
 @pytest.mark.parametrize("name", CZI)
@@ -116,6 +117,7 @@ def test_tiff_agrees_with_tifffile(real_data: Path, name: str) -> None:
     path = real_data / "slides/tiff" / name
     info = slide_info(path)
     keys = {"name", "shape", "levels", "dtype", "rgb", "channels", "pixel_size_um", "origin_px", "stage"}
+    keys |= {"colours", "stack"}
     assert set(info["scenes"][0]) == keys
     with tifffile.TiffFile(path) as file, open_slide(path) as slide:
         series = file.series[0]
@@ -126,14 +128,16 @@ def test_tiff_agrees_with_tifffile(real_data: Path, name: str) -> None:
         assert scene["rgb"] == (size.get("S", 1) >= 3)
         assert len(scene["channels"]) == size.get("C", 1)
         assert len(scene["levels"]) == len(series.levels)
-        assert ("first of 5 focus planes" in mosaic.notes) == (size.get("Z", 1) == 5)
+        assert [(axis["axis"], axis["size"]) for axis in scene["stack"]] == [("z", 5)] * (size.get("Z", 1) == 5)
         for index, level in enumerate(series.levels):
             planes = np.moveaxis(level.asarray(), series.axes.index("S"), -1) if "S" in size else level.asarray()
             for channel in range(len(scene["channels"])):
-                expected = planes
-                if "C" in size:
-                    expected = planes[channel, 0] if "Z" in size else planes[channel]
-                np.testing.assert_array_equal(whole(mosaic, level=index, channel=channel), expected)
+                for z in range(size.get("Z", 1)):
+                    expected = planes
+                    if "C" in size:
+                        expected = planes[channel, z] if "Z" in size else planes[channel]
+                    there = whole(mosaic, level=index, channel=channel, place=StackPlace(z=z))
+                    np.testing.assert_array_equal(there, expected)
 
 
 @pytest.mark.parametrize(

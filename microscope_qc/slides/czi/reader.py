@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import struct
 import threading
 from collections.abc import Iterator
@@ -15,17 +16,20 @@ import numpy as np
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.plugins import certain
+from microscope_qc.core.wording import things
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape
 from microscope_qc.slides.czi.directory import SubBlocks, check_sub_block, read_sub_blocks
 from microscope_qc.slides.czi.metadata import CziMetadata, parse_metadata
 from microscope_qc.slides.czi.stage import fit_stage
 from microscope_qc.slides.czi.tiles import Bgr48Tiles, misread
 from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.plane import FIRST, MOST_PLANES, StackAxis, StackPlace
 from microscope_qc.slides.slide_reader import SlideReader
 
 CACHE_BYTES = 128 << 20
 SMALLEST_PX = 512
 MAX_CHANNELS = 1000
+MOST_OWN_PLANES = 64
 DTYPES = {
     "Gray8": np.uint8,
     "Gray16": np.uint16,
@@ -34,9 +38,10 @@ DTYPES = {
     "Bgr48": np.uint16,
     "Bgr96Float": np.float32,
 }
+_KINDS = {"grey": "grey", "Bgr24": "colour", "Bgr48": "colour 16 bit", "Bgr96Float": "colour 32 bit"}
 # what libCZI and its wrapper raise on damaged files, with messages for programmers
 DAMAGE = (RuntimeError, ValueError, LookupError, OverflowError, MemoryError)
-STACKS = {"Z": "focus planes", "T": "time points", "H": "phases", "I": "illuminations", "R": "rotations", "V": "views"}
+PAGE_WORDS = {"C": "channel", "H": "phase", "I": "illumination", "R": "rotation", "V": "view"}
 
 
 def open_czi(path: Path) -> Slide:
@@ -148,14 +153,47 @@ def _part_damaged(path: Path) -> SlideError:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What all scenes of a file have in common."""
+    """What the scenes of a file have in common whose pixels are of one kind."""
 
-    channels: tuple[int, ...]  # libCZI's channel indices
+    channels: tuple[int, ...]  # libCZI's channel indices; of colour pictures, each is a picture of the stack
     rgb: bool
     dtype: np.dtype
-    plane: dict[str, int]
+    dimensions: tuple[tuple[str, int, int], ...]  # libCZI's other dimensions: name, start, size
     blocks: SubBlocks | None
     notes: tuple[str, ...]
+    title: str = ""  # what tells its scenes from those of pixels of another kind
+
+    def stack(self, metadata: CziMetadata) -> list[StackAxis]:
+        """The axes along which there is more than one picture."""
+        axes = [StackAxis(d.lower(), size) for d, _, size in self.dimensions if d in "ZT" and size > 1]
+        pages = [(name, size) for name, _, size in self._pages if size > 1]
+        if len(pages) == 1:
+            name, size = pages[0]
+            names = tuple(metadata.channel(i, self.dtype).name for i in self.channels) if name == "C" else ()
+            axes.append(StackAxis("page", size, PAGE_WORDS[name], names))
+        elif pages:
+            axes.append(StackAxis("page", math.prod(size for _, size in pages)))
+        return axes
+
+    @property
+    def _pages(self) -> list[tuple[str, int, int]]:
+        own = [("C", 0, len(self.channels))] if self.rgb else []
+        return own + [dimension for dimension in self.dimensions if dimension[0] in PAGE_WORDS]
+
+    def plane(self, channel: int, place: StackPlace) -> dict[str, int]:
+        """libCZI's coordinates of a channel of a picture."""
+        plane = {name: start for name, start, _ in self.dimensions}
+        for name in "ZT":
+            if name in plane:
+                plane[name] += place.along(name.lower())
+        rest = place.page
+        for name, start, size in reversed(self._pages):
+            rest, here = divmod(rest, size)
+            if name == "C":
+                channel = here
+            else:
+                plane[name] = start + here
+        return plane | {"C": self.channels[channel]}
 
     def factors(self, scene: int | None, shape: tuple[int, int]) -> tuple[list[int], int]:
         """Downsampling factors of the levels, and how many of them are stored in the file."""
@@ -170,16 +208,22 @@ def _scenes(path: Path, reader: _Reader) -> list[CziMosaic]:
     czi = reader.czi
     blocks = _sub_blocks(path)
     metadata = parse_metadata(path, czi.raw_metadata, blocks)
-    layout = _layout(path, czi, blocks)
-    rectangles = czi.scenes_bounding_rectangle_no_pyramid
-    total = czi.total_bounding_rectangle_no_pyramid
-    if not rectangles:
-        return [CziMosaic(reader, layout, metadata, scene=None, rectangle=total)]
-    names = metadata.scene_names(sorted(rectangles))
+    layouts = _layouts(path, czi, blocks)
+    rectangles: dict[int | None, Any] = dict(czi.scenes_bounding_rectangle_no_pyramid)
+    names: dict[int | None, str] = {}
+    if rectangles:
+        names |= dict(metadata.scene_names(sorted(index for index in rectangles if index is not None)).items())
+    else:
+        rectangles, names = {None: czi.total_bounding_rectangle_no_pyramid}, {None: ""}
     return [
-        CziMosaic(reader, layout, metadata, scene=index, rectangle=rectangles[index], name=names[index])
-        for index in sorted(rectangles)
+        CziMosaic(reader, layout, metadata, scene=index, rectangle=rectangles[index], name=_named(name, layout.title))
+        for layout in layouts
+        for index, name in names.items()
     ]
+
+
+def _named(scene: str, kind: str) -> str:
+    return f"{scene}, {kind}" if scene and kind else scene or kind
 
 
 def _sub_blocks(path: Path) -> SubBlocks | None:
@@ -190,12 +234,13 @@ def _sub_blocks(path: Path) -> SubBlocks | None:
         return None
 
 
-def _layout(path: Path, czi: Any, blocks: SubBlocks | None) -> _Layout:
+def _layouts(path: Path, czi: Any, blocks: SubBlocks | None) -> list[_Layout]:
+    """One for the channels of each kind of pixels; the kind of the first channel comes first."""
     box = czi.total_bounding_box
     if not 0 < box["C"][1] <= MAX_CHANNELS:  # one wrong number in a tile would mean a billion calls of libCZI
         raise _damaged(path)
     pixel_types = czi.pixel_types
-    types = {index: kind for index, kind in pixel_types.items() if kind in DTYPES}
+    types = {index: str(kind) for index, kind in pixel_types.items() if kind in DTYPES}
     if not types:
         found = ", ".join(sorted({str(kind) for kind in pixel_types.values()})) or "none"
         raise SlideError(
@@ -203,18 +248,31 @@ def _layout(path: Path, czi: Any, blocks: SubBlocks | None) -> _Layout:
             hint="Export it from ZEN as 8 or 16 bit.",
         )
     notes = []
-    rgb = next(iter(types.values())).startswith("Bgr")
-    alike = tuple(index for index, kind in types.items() if kind.startswith("Bgr") == rgb)
-    shown = alike[:1] if rgb else alike
-    if len(shown) < len(pixel_types):
-        notes.append(f"first of {len(pixel_types)} channels" if len(shown) == 1 else "grey channels only")
-    for axis, word in STACKS.items():
-        start, stop = box.get(axis, (0, 1))
-        if stop - start > 1:
-            notes.append(f"first of {stop - start} {word}")
-    plane = {axis: int(box[axis][0]) for axis in (*STACKS, "B") if axis in box}
-    dtype = np.result_type(*(DTYPES[types[index]] for index in shown))
-    return _Layout(shown, rgb, np.dtype(dtype), plane, blocks, tuple(notes))
+    if len(types) < len(pixel_types):
+        notes.append(f"{things(len(pixel_types) - len(types), 'channel')} of an unsupported type of pixels")
+    dimensions = []
+    for axis in ("Z", "T", *PAGE_WORDS, "B"):
+        start, stop = box.get(axis, (0, 0))
+        if axis == "C" or axis not in box:
+            continue
+        if not 0 <= stop - start <= MOST_PLANES:
+            raise _damaged(path)
+        dimensions.append((axis, int(start), int(stop - start)))
+    groups: dict[str, list[int]] = {}
+    for index, kind in types.items():
+        groups.setdefault(kind if kind.startswith("Bgr") else "grey", []).append(index)
+    return [
+        _Layout(
+            tuple(chosen),
+            kind != "grey",
+            np.result_type(*(DTYPES[types[index]] for index in chosen)),
+            tuple(dimensions),
+            blocks,
+            tuple(notes),
+            title=_KINDS.get(kind, kind) if len(groups) > 1 else "",
+        )
+        for kind, chosen in groups.items()
+    ]
 
 
 class CziMosaic(Mosaic):
@@ -245,25 +303,41 @@ class CziMosaic(Mosaic):
             stage=_stage(metadata.stage(scene), layout.blocks, (rectangle.y, rectangle.x)),
             notes=[*layout.notes, *metadata.notes],
             stored_levels=min(stored, len(factors)),
+            stack=layout.stack(metadata),
         )
         self._reader, self._layout, self._scene, self._factors = reader, layout, scene, factors
-        self._own: Bgr48Tiles | None = None
-        if layout.rgb and layout.blocks is not None and misread(layout.blocks):
-            plane = {**layout.plane, "C": layout.channels[0]}
-            self._own = Bgr48Tiles(reader.path, layout.blocks, scene=scene, plane=plane, origin_px=self.origin_px)
+        self._decodes_itself = (
+            layout.rgb and layout.dtype == np.uint16 and layout.blocks is not None and misread(layout.blocks)
+        )
+        self._own: dict[StackPlace, Bgr48Tiles] = {}
+
+    def _tiles_at(self, place: StackPlace) -> Bgr48Tiles:
+        found = self._own.get(place)
+        if found is None:
+            blocks = self._layout.blocks
+            assert blocks is not None
+            plane = self._layout.plane(0, place)
+            found = Bgr48Tiles(self.path, blocks, scene=self._scene, plane=plane, origin_px=self.origin_px)
+            if len(self._own) >= MOST_OWN_PLANES:
+                self._own = {}
+            self._own[place] = found
+        return found
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        return self._read_at(region, level, channel, FIRST)
+
+    def _read_at(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
         import cv2
 
         factor, layer = self._factors[level], self._factors[min(level, self.stored_levels - 1)]
-        if self._own is not None:
+        if self._decodes_itself:
             with self._reader.in_use():
-                return self._own.read_scaled(region, layer, factor // layer)
+                return self._tiles_at(place).read_scaled(region, layer, factor // layer)
         # libCZI takes the nearest pixel when it zooms; averaging up to 4 x 4 of them avoids the worst aliasing
         finer = min(factor // layer, 4)
         y, x = region.y0 * factor + self.origin_px[0], region.x0 * factor + self.origin_px[1]
         height, width = region.shape
-        plane = {**self._layout.plane, "C": self._layout.channels[channel]}
+        plane = self._layout.plane(channel, place)
         roi = (x, y, width * factor, height * factor)
         with self._reader.in_use() as czi:
             if self._layout.blocks is not None:

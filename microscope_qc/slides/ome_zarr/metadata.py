@@ -14,6 +14,7 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.wording import things
 from microscope_qc.slides.base import usable_size
 from microscope_qc.slides.pixels import Channel
+from microscope_qc.slides.plane import WORDS, StackAxis, StackPlace, planes_in
 
 MAX_JSON_BYTES = 64 << 20
 MAX_SCENES = 2000
@@ -59,6 +60,60 @@ class MultiscaleImage:
         """The stage position, where this program's writer stored it."""
         stage = self.own.get("stage")
         return stage if isinstance(stage, dict) else None
+
+    def stack(self, sizes: Mapping[str, int]) -> list[StackAxis]:
+        """The axes of the stack, of an array with these sizes along its axes."""
+        merged: dict[str, StackAxis] = {}
+        for _, axis in self._stack(sizes):
+            if axis.size > 1:
+                known = merged.get(axis.key)
+                merged[axis.key] = axis if known is None else StackAxis(axis.key, known.size * axis.size)
+        return list(merged.values())
+
+    def indices(self, sizes: Mapping[str, int], place: StackPlace) -> dict[str, int]:
+        """Index of a picture along each axis of the array that is not a channel, y or x."""
+        rest = {key: place.along(key) for key in ("z", "t", "page")}
+        found: dict[str, int] = {}
+        step: dict[str, int] = {}
+        for array_axis, axis in reversed(self._stack(sizes)):
+            rest[axis.key], here = divmod(rest[axis.key], axis.size)
+            found[array_axis] = found.get(array_axis, 0) + here * step.get(array_axis, 1)
+            step[array_axis] = step.get(array_axis, 1) * axis.size
+        return found
+
+    def _stack(self, sizes: Mapping[str, int]) -> list[tuple[str, StackAxis]]:
+        """Axes of the array and what lies along them, outermost first.
+
+        OME-Zarr has no pages: this program's writer stores them along the time axis, and says so. Axes of other
+        programs that are neither time nor space are taken for pages.
+        """
+        found: list[tuple[str, StackAxis]] = []
+        for array_axis in self.axes:
+            if array_axis in "cyx":
+                continue
+            size = sizes[array_axis]
+            own = self._own_stack(array_axis)
+            if own and planes_in(own) == size:
+                found += [(array_axis, axis) for axis in own]
+            else:
+                known = array_axis in ("z", "t")
+                found.append(
+                    (array_axis, StackAxis(array_axis if known else "page", size, "" if known else array_axis))
+                )
+        return found
+
+    def _own_stack(self, array_axis: str) -> list[StackAxis]:
+        """What this program's writer stored along an axis of the array."""
+        listed = self.own.get("stack")
+        axes = []
+        for entry in _dicts(listed):
+            key, size, names = entry.get("axis"), entry.get("size"), entry.get("names", [])
+            if entry.get("along") != array_axis or key not in WORDS:
+                continue
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1 or not isinstance(names, list):
+                return []
+            axes.append(StackAxis(key, size, str(entry.get("word", "")), tuple(str(name) for name in names)))
+        return axes
 
     def channels(self, count: int, dtype: np.dtype) -> tuple[bool, tuple[Channel, ...]]:
         """Whether the channels are red, green and blue of one colour image, and their names and colours."""

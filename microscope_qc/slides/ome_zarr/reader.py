@@ -16,6 +16,7 @@ from microscope_qc.core.plugins import Match
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape, downsample_of
 from microscope_qc.slides.ome_zarr.metadata import MultiscaleImage, find_images
 from microscope_qc.slides.pixels import Level
+from microscope_qc.slides.plane import FIRST, StackPlace
 from microscope_qc.slides.slide_reader import SlideReader
 
 if TYPE_CHECKING:
@@ -71,8 +72,6 @@ class OmeZarrMosaic(Mosaic):
         if dtype.kind not in "biuf":
             raise SlideError(f"{path.name} has pixels of the type {dtype.name}, which is not supported.")
         rgb, channels = image.channels(sizes.get("c", 1), dtype)
-        notes = [*image.notes]
-        notes += [f"first of {sizes[axis]} {word}" for axis, word in _STACKS.items() if sizes.get(axis, 1) > 1]
         super().__init__(
             path=path,
             name=image.name,
@@ -83,27 +82,32 @@ class OmeZarrMosaic(Mosaic):
             pixel_size_um=image.pixel_size_um,
             origin_px=image.origin_px,
             stage=image.stage,
-            notes=notes,
+            notes=image.notes,
             piece_px=_piece(self._arrays[0], y_axis, x_axis),
+            stack=image.stack(sizes),
         )
-        self._axes = image.axes
+        self._axes, self._image, self._sizes = image.axes, image, sizes
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
+        return self._read_at(region, level, channel, FIRST)
+
+    def _read_at(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
         import tensorstore as ts
 
+        array = self._arrays[level]
+        along = self._image.indices(self._sizes, place)
         index: list[int | slice] = []
-        for axis in self._axes:
+        for axis, size in zip(self._axes, array.shape, strict=True):
             if axis == "y":
                 index.append(slice(region.y0, region.y1))
             elif axis == "x":
                 index.append(slice(region.x0, region.x1))
             elif axis == "c":
                 index.append(slice(0, 3) if self.rgb else channel)
-            else:
-                index.append(0)
+            else:  # a coarser level may have fewer pictures: the nearest one
+                index.append(min(along[axis] * int(size) // self._sizes[axis], int(size) - 1))
         kept = [axis for axis in self._axes if axis in ("y", "x") or (axis == "c" and self.rgb)]
         order = [kept.index(axis) for axis in (("y", "x", "c") if self.rgb else ("y", "x"))]
-        array = self._arrays[level]
         try:
             if isinstance(array, ts.TensorStore):
                 pixels = _copy(array[tuple(index)].transpose(order), self.dtype)
@@ -138,7 +142,6 @@ def _copy(view: ts.TensorStore, dtype: np.dtype) -> np.ndarray:
     return pixels
 
 
-_STACKS = {"z": "focus planes", "t": "time points"}
 _context_lock = threading.Lock()
 _context: ts.Context | None = None
 

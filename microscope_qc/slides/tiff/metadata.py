@@ -13,6 +13,8 @@ from microscope_qc.slides.base import usable_size
 MAX_XML_CHARS = 256 << 20
 # print resolutions (72 to 1200 dots per inch) are 21 um or coarser; scanners and microscopes write finer ones
 COARSEST_TAG_UM = 10.0
+MOST_NAMED_PAGES = 64
+LONGEST_NAME = 60
 OME_UNITS = {
     "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "μm": 1.0,
     "um": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "in": 25_400.0, "mi": 1.609344e9, "km": 1e9,
@@ -42,6 +44,14 @@ class TiffFacts:
     imagej_unit_um: float | None = None
     imagej: bool = False
     scientific: bool = field(default=False)
+    page_names: tuple[str, ...] = ()
+
+    def names_of(self, index: int) -> dict[str, tuple[str, ...]]:
+        """Names of a series' pictures along tifffile's axes, where the file has them."""
+        ome = self.image(index)
+        if ome is not None:
+            return {"C": tuple(name for name, _ in ome.channels)}
+        return dict.fromkeys("IQZTC", self.page_names) if index == 0 else {}
 
     def image(self, index: int) -> OmeImage | None:
         """The OME image of a series."""
@@ -78,8 +88,10 @@ def file_facts(file: Any) -> TiffFacts:
         images = [_ome_image(node) for node in (root if root is not None else ()) if _local(node) == "Image"]
         return TiffFacts(images=tuple(images), scientific=True)
     if file.is_imagej:
-        unit = str((file.imagej_metadata or {}).get("unit", "")).strip().lower()
-        return TiffFacts(imagej=True, imagej_unit_um=IMAGEJ_UNITS.get(unit), scientific=True)
+        told = file.imagej_metadata or {}
+        unit = str(told.get("unit", "")).strip().lower()
+        names = _short_names(told.get("Labels"))
+        return TiffFacts(imagej=True, imagej_unit_um=IMAGEJ_UNITS.get(unit), scientific=True, page_names=names)
     if file.is_svs:
         match = re.search(r"\bMPP\s*=\s*([0-9.eE+-]+)", file.pages[0].description or "")
         size = usable_size(_number(match.group(1)) if match else None)
@@ -88,7 +100,21 @@ def file_facts(file: Any) -> TiffFacts:
         return _fei(file.fei_metadata or {})
     if file.is_sem:
         return _zeiss(file.sem_metadata or {})
-    return TiffFacts()
+    return TiffFacts(page_names=_page_names(file))
+
+
+def _page_names(file: Any) -> tuple[str, ...]:
+    """What the pages are called, such as the detectors of an electron microscope."""
+    if not 1 < len(file.pages) <= MOST_NAMED_PAGES:
+        return ()
+    return _short_names([_tag(page, "PageName") if hasattr(page, "tags") else "" for page in file.pages])
+
+
+def _short_names(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str | None) for value in values):
+        return ()
+    lines = [(value or "").strip().splitlines() for value in values]
+    return tuple(line[0].strip()[:LONGEST_NAME] if line else "" for line in lines)
 
 
 def _tag_size(keyframe: Any, facts: TiffFacts) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 import zlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from microscope_qc.slides.unpacking import for_each
 # a larger strip or tile means a broken header, or a file that must be tiled before it can be viewed
 MAX_SEGMENT_BYTES = 2 << 30
 FEWEST_FOR_THREADS = 4
+MOST_PAGES_HELD = 4096
 MAX_TAGS = 4096
 FIRST_PRIVATE_TAG = 32768
 VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -110,12 +112,45 @@ class PageReader:
         self._cache = cache
         self._lock = threading.Lock()
         self._closed = False
+        self._pages: OrderedDict[tuple[int, int], Any] = OrderedDict()
+        self._complete: set[tuple[int, int, int]] = set()
 
     def close(self) -> None:
         """Forget the decoded pieces; reads fail afterwards."""
         with self._lock:
             self._closed = True
         self._cache.clear()
+
+    def page(self, series: Any, number: int, plane: int) -> Any:
+        """A page of a series, checked to be complete; None where the file does not have it.
+
+        Raises
+        ------
+        SlideError
+            When it is cut off.
+        """
+        key = (id(series), number)
+        with self._lock:  # tifffile reads a page from the file whenever it is accessed
+            if self._closed:
+                raise SlideError(f"{self._path.name} was closed.", hint="Open it again.")
+            if key in self._pages:
+                self._pages.move_to_end(key)
+                page = self._pages[key]
+            else:
+                try:
+                    page = series.pages[number]
+                except DAMAGE as error:
+                    raise damaged(self._path) from error
+                self._pages[key] = page
+                if len(self._pages) > MOST_PAGES_HELD:
+                    self._pages.popitem(last=False)
+            if page is not None and (*key, plane) not in self._complete:
+                try:
+                    check_complete(self._path, page, plane)
+                except DAMAGE as error:
+                    raise damaged(self._path) from error
+                self._complete.add((*key, plane))
+            return page
 
     def read(self, page: Any, region: Region, *, samples: Sequence[int], plane: int = 0) -> np.ndarray:
         """Pixels (h, w, len(samples)) of a region inside a page.

@@ -13,17 +13,19 @@ from microscope_qc.core.arrays import Ints
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.plugins import certain
+from microscope_qc.core.wording import things
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape, downsample_of, unique_names
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.plane import FIRST, StackPlace
 from microscope_qc.slides.slide_reader import SlideReader
 from microscope_qc.slides.tiff.metadata import OmeImage, TiffFacts, file_facts, is_sound_ome
 from microscope_qc.slides.tiff.pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off, piece_of
+from microscope_qc.slides.tiff.stack import StackLayout, missing_pages
 
 CACHE_BYTES = 128 << 20
 MAX_PAGES = 100_000
 PALETTE, WHITE_IS_ZERO, CMYK = 3, 0, 5
-STACKS = {"Z": "focus planes", "T": "time points", "I": "pages", "Q": "pages"}
 
 # the user gets one sentence; without a handler every odd tag of a damaged file would be printed as well
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -62,7 +64,12 @@ def open_tiff(path: Path) -> Slide:
 
 
 def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
-    if not 0 < len(file.pages) <= MAX_PAGES:
+    if len(file.pages) > MAX_PAGES:
+        raise SlideError(
+            f"{path.name} has more than {MAX_PAGES} pages, which this program does not read.",
+            hint="Save it as several files, or as OME-Zarr.",
+        )
+    if not len(file.pages):
         raise damaged(path)
     if is_cut_off(file):
         raise damaged(path)
@@ -110,49 +117,58 @@ class TiffMosaic(Mosaic):
         self._photometric = int(keyframe.photometric)
         self._colormap = _palette(keyframe, facts)
         dtype = np.dtype(series.dtype)
-        samples = _size(series, "S")
+        samples = _size(series, "S") if "S" in keyframe.axes else 1
         if dtype.kind not in "biuf":
             raise SlideError(f"{path.name} has pixels of the type {dtype.name}, which is not supported.")
         if self._photometric == CMYK:
             raise SlideError(f"{path.name} is stored in print colours (CMYK).", hint="Save it as RGB.")
         rgb = self._colormap is not None or (samples >= 3 and self._photometric in (2, 6, 8))
-        self._sample_channels = not rgb and samples > 1 and _size(series, "C") == 1
+        self._samples = 1 if rgb else samples  # each is a channel of its own
+        self._layout = StackLayout.of(series, rgb=rgb)
         self._own = dtype
         if self._colormap is not None or dtype.kind == "b":
             dtype = np.dtype(np.uint8)
+        count = self._samples * (1 if rgb else _size(series, "C"))
         super().__init__(
             path=path,
             name=name,
             levels=[Level(shape, downsample_of(shapes[0], shape)) for shape in shapes],
             dtype=dtype.newbyteorder("="),
             rgb=rgb,
-            channels=_channels(rgb, samples if self._sample_channels else _size(series, "C"), ome),
+            channels=_channels(rgb, count, ome),
             pixel_size_um=facts.pixel_size_um(index, keyframe),
             stage=facts.stage_of(index),
             notes=[*notes, *_notes(series, rgb=rgb, samples=samples)],
             piece_px=piece_of(keyframe),
+            stack=self._layout.axes(names=facts.names_of(index)),
         )
-        self._planes: dict[tuple[int, int], tuple[Any, int]] = {}
         self._check_planes()
 
     def _check_planes(self) -> None:
-        """Reject a truncated file; note channels that it never had."""
+        """Reject a truncated file; note channels and pictures that it never had."""
         missing = []
         for index, channel in enumerate(self.channels):
-            for number, level in enumerate(self._levels):
-                page, plane = _page_of(level, 0 if self._sample_channels or self.rgb else index)
-                # kept, because tifffile reads a page from the file whenever it is accessed, in any thread
-                self._planes[number, index] = (page, plane)
-                if page is not None:
-                    check_complete(self.path, page, plane)
-                elif number == 0:
+            for number in range(len(self._levels)):
+                page, _ = self._page(number, index, FIRST)
+                if page is None and number == 0:
                     missing.append(channel.name)
         self.notes += tuple(f"{name} is not in the file" for name in missing)
+        absent = 0 if missing else missing_pages(self._levels[0])
+        if absent:
+            self.notes += (f"{things(absent, 'picture')} of the stack not in the file (shown black)",)
+
+    def _page(self, level: int, channel: int, place: StackPlace) -> tuple[Any, int]:
+        """The page that holds a channel of a picture, and its index in that page."""
+        number, within = self._layout.page_of(self._levels[level], channel // self._samples, place)
+        return self._pages.page(self._levels[level], number, within), within
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
-        sample = channel if self._sample_channels else 0
+        return self._read_at(region, level, channel, FIRST)
+
+    def _read_at(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
+        sample = channel % self._samples
         samples = range(3) if self.rgb and self._colormap is None else range(sample, sample + 1)
-        page, within = self._planes[level, channel]
+        page, within = self._page(level, channel, place)
         if page is None:
             shape = (*region.shape, 3) if self.rgb else region.shape
             return np.zeros(shape, self.dtype)
@@ -166,19 +182,6 @@ class TiffMosaic(Mosaic):
             pixels = np.iinfo(self.dtype).max - pixels
         pixels = pixels if self.rgb else pixels[..., 0]
         return np.ascontiguousarray(pixels, self.dtype)
-
-
-def _page_of(series: Any, channel: int) -> tuple[Any, int]:
-    """The page with a channel's first plane, and its index in that page (ImageJ stores many planes behind one page)."""
-    page_axes = series.keyframe.axes
-    leading = series.axes[: len(series.axes) - len(page_axes)]
-    shape = series.shape[: len(leading)]
-    index = 0
-    for axis, size in zip(leading, shape, strict=True):
-        index = index * size + (min(channel, size - 1) if axis == "C" else 0)
-    if series.dataoffset is not None:  # all planes follow the first page's offset, with or without pages of their own
-        return series.pages[0], index
-    return series.pages[index], 0
 
 
 def _alike(series: Any, level: Any) -> bool:
@@ -220,10 +223,9 @@ def _channels(rgb: bool, count: int, ome: OmeImage | None) -> list[Channel]:
 
 def _notes(series: Any, *, rgb: bool, samples: int) -> list[str]:
     notes = []
-    for axis, size in zip(series.axes, series.shape, strict=True):
-        if axis in "YXS" or size == 1 or (axis == "C" and not rgb):
-            continue
-        notes.append(f"first of {size} {'colour channels' if axis == 'C' else STACKS.get(axis, 'planes')}")
+    for axis in series.keyframe.axes:  # a page of several planes of its own
+        if axis not in "YXS" and _size(series, axis) > 1:
+            notes.append(f"first of {_size(series, axis)} planes of each page")
     if rgb and samples > 3:
         notes.append("transparency is not shown")
     return notes
