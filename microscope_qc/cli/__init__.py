@@ -39,7 +39,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Projects": {
         "new": ("project", "make a project from slides"),
         "check": ("project", "test a project for damage, repair it, restore its last backup"),
-        "slides": ("project_slides", "list, add, rename and remove a project's slides, set their pixel size"),
+        "slides": (
+            "project_slides",
+            "the slides of a project, their pixel sizes, and what is known of the specimens",
+        ),
         "review": ("review", "confirm, reject, relabel, choose or delete the findings that a query means"),
         "classes": ("classes", "list, add, change, merge, reorder and delete a project's classes; class sets"),
         "history": ("history", "what was done in a project: list it, undo it, do it again"),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from microscope_qc.cli import slide_fields
 from microscope_qc.cli.parts import Part
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def register(subparsers: Commands) -> None:
     """Add the command."""
     slides = Part(
         subparsers, "slides", lists=_list,
-        about="List the slides of a project; add, rename, locate and remove slides, and set their pixel size.",
+        about="List the slides of a project; add, rename, locate and remove slides; set their pixel size, and what is "
+        "known of the specimens on them.",
     )  # fmt: skip
     slides.listing("list the slides")
     add = slides.action("add", "add slides; those that are there already are left as they are", _add)
@@ -30,13 +32,14 @@ def register(subparsers: Commands) -> None:
     rename = slides.action("rename", "give a slide another name", _rename)
     rename.add_argument("name", metavar="NAME")
     rename.add_argument("new", metavar="NEW_NAME")
-    size = slides.action("set-pixel-size", "say how large a pixel is", _pixel_size)
-    size.add_argument("name", metavar="NAME")
+    size = slides.action("set-pixel-size", "say how large a pixel of all slides is, or of some", _pixel_size)
     size.add_argument("um", metavar="UM", help="micrometres; WIDTHxHEIGHT where they differ; none takes it away")
+    slide_fields.add_slides(size)
     locate = slides.action("locate", "say where the file of a slide lies now", _locate)
     locate.add_argument("name", metavar="NAME")
     locate.add_argument("path", metavar="PATH")
     locate.add_argument("--force", action="store_true", help="also when its content is not that of the slide")
+    slide_fields.register(slides)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -65,6 +68,7 @@ def _slide(project: Project, record: SlideRecord) -> dict[str, object]:
         "pixel_size_um": record.pixel_size_um,
         "findings": len(project.boxes.table(record.id)),
         "runs": sum(run.slide_id == record.id for run in project.runs),
+        "fields": record.fields,
     }
 
 
@@ -118,8 +122,16 @@ def _locate(args: argparse.Namespace) -> int:
 
 
 def _pixel_size(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import done, step
+    from microscope_qc.project import Project
+
     size = parse_um(args.um)
-    return _change(args, lambda project, record: project.slides.set_pixel_size(record.id, size))
+    with Project.open(args.project) as project:
+        ids = slide_fields.slide_ids(project, args.slide)
+        names = [project.slides.by_id(number).name for number in ids]
+        entry = step(project, lambda: project.slides.set_pixel_sizes(ids, size))
+    done(args, entry, {"slides": names})
+    return 0
 
 
 def parse_um(text: str) -> tuple[float, float] | None:
@@ -135,7 +147,8 @@ def parse_um(text: str) -> tuple[float, float] | None:
     if text.strip().casefold() == "none":
         return None
     try:
-        numbers = [float(part) for part in text.casefold().replace("×", "x").split("x")]
+        parts = text.casefold().replace("×", "x").split("x")
+        numbers = [float(part.replace(",", ".") if part.count(",") == 1 else part) for part in parts]
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2):

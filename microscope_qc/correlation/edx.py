@@ -6,8 +6,6 @@ Two layouts are read: one line per spectrum with a column per element, and block
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -17,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.cells import number_in, unescape_cell
+from microscope_qc.core.cells import number_in
 from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.sheets import read_sheet
 from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import Registration
 
-LARGEST_BYTES = 64 * 1024 * 1024
-LARGEST_ROWS = 100_000
 _LABELS = ("defect_id", "defect", "label", "spectrum", "spectrum label", "spectrum name", "name", "point", "id")
 
 
@@ -46,7 +43,7 @@ def read_spectra(path: Path | str) -> list[Spectrum]:
         When it cannot be read or holds no composition.
     """
     path = Path(path)
-    rows = _read_rows(path)
+    rows = read_sheet(path, what="table of compositions")
     spectra = _blocks(rows) if any(_is_block_head(row) for row in rows) else _wide(rows)
     spectra = [spectrum for spectrum in spectra if spectrum.at_percent]
     if not spectra:
@@ -55,50 +52,6 @@ def read_spectra(path: Path | str) -> list[Spectrum]:
             hint="It needs a column for the finding's number and one for each element, such as 'Ni at%'.",
         )
     return spectra
-
-
-def _read_rows(path: Path) -> list[list[str]]:
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise ExchangeError(f"{path.name} is too large for a table of compositions.", hint="Choose another file.")
-        if path.suffix.lower() in (".xlsx", ".xlsm"):
-            return _read_workbook(path)
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ExchangeError(
-            f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path."
-        ) from error
-    except UnicodeDecodeError:
-        text = path.read_bytes().decode("cp1252", "replace")
-    lines = text.splitlines()[:20]
-    delimiter = max(",;\t", key=lambda mark: max((line.count(mark) for line in lines), default=0))
-    try:
-        return [
-            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        ]
-    except csv.Error as error:
-        raise ExchangeError(f"{path.name} is not a CSV table ({error}).", hint="Save it again as CSV.") from error
-
-
-def _read_workbook(path: Path) -> list[list[str]]:
-    from zipfile import BadZipFile
-
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-        rows = []
-        for number, row in enumerate(book.worksheets[0].iter_rows(values_only=True)):
-            if number >= LARGEST_ROWS:
-                break
-            rows.append(["" if cell is None else str(cell).strip() for cell in row[:500]])
-        book.close()
-        return rows
-    except (BadZipFile, InvalidFileException, KeyError, ValueError, IndexError) as error:
-        raise ExchangeError(
-            f"{path.name} is not an Excel table ({error}).", hint="Save it again as XLSX or CSV."
-        ) from error
 
 
 def _number(text: str) -> float | None:
@@ -136,7 +89,7 @@ def _blocks(rows: Sequence[Sequence[str]]) -> list[Spectrum]:
         elif filled and not filled[0].casefold().startswith("total"):
             finish()
             columns, at, wt = {}, {}, {}
-            label = unescape_cell(filled[-1] if len(filled) == 2 else filled[0])
+            label = filled[-1] if len(filled) == 2 else filled[0]
     finish()
     return found
 
@@ -173,7 +126,7 @@ def _wide(rows: Sequence[Sequence[str]]) -> list[Spectrum]:
             value = _number(row[place]) if place < len(row) else None
             if value is not None and value >= 0:
                 (wt if unit == "wt" else at)[symbol] = value
-        label = unescape_cell(row[label_at]) if label_at is not None and label_at < len(row) else ""
+        label = row[label_at] if label_at is not None and label_at < len(row) else ""
         xy = [_number(row[place]) if place < len(row) else None for place, _ in stage]
         mm = None
         if len(xy) == 2 and xy[0] is not None and xy[1] is not None:

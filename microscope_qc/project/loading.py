@@ -18,6 +18,7 @@ from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.specimen import FieldKind, SpecimenField
 from microscope_qc.project import schema
 from microscope_qc.project.database import driver
 from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
@@ -61,6 +62,17 @@ def fields_from_json(stored: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
+
+
+def fields(connection: Connection, ids: Collection[int] | None = None) -> list[SpecimenField]:
+    """Return the fields that users added, oldest first: all, or those with ``ids``; unreadable ones are left out."""
+    found = []
+    for row in _rows(connection, schema.fields, ids):
+        with contextlib.suppress(ValueError, RecursionError):
+            choices = json.loads(row.choices)
+            kept = tuple(choice for choice in choices if isinstance(choice, str)) if isinstance(choices, list) else ()
+            found.append(SpecimenField(row.name, row.name, FieldKind(row.kind), row.unit, kept, id=row.id))
+    return found
 
 
 def find_slide(absolute: Path, relative: str, folder: Path) -> tuple[Path, bool]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.inclusion import Inclusion
+from microscope_qc.core.specimen import SpecimenField
 from microscope_qc.project import loading, schema
 from microscope_qc.project.deltas import Columns, Delta
 from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
@@ -76,6 +77,7 @@ class Memory:
 
     def __init__(self, folder: Path) -> None:
         self.slides: Records[SlideRecord] = Records()
+        self.fields: Records[SpecimenField] = Records()
         self.classes: Records[DefectClass] = Records()
         self.marks: Records[Mark] = Records()
         self.runs: Records[RunRecord] = Records()
@@ -91,6 +93,7 @@ class Memory:
         """Text that filters search, by slide and box; dropped when an attribute of the slide changes."""
         self._known: dict[str, tuple[Records[Any], Callable[..., list[Any]]]] = {
             "slides": (self.slides, partial(loading.slides, folder=folder)),
+            "fields": (self.fields, loading.fields),
             "classes": (self.classes, loading.classes),
             "marks": (self.marks, loading.marks),
             "areas": (self.areas, loading.areas),

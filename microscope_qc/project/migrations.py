@@ -79,6 +79,8 @@ def _fields_groups_and_names(connection: Connection) -> None:
         "ALTER TABLE slides ADD COLUMN fields VARCHAR DEFAULT '{}' NOT NULL",
         "ALTER TABLE classes ADD COLUMN \"group\" VARCHAR DEFAULT '' NOT NULL",
         "ALTER TABLE runs ADD COLUMN name VARCHAR DEFAULT '' NOT NULL",
+        "CREATE TABLE fields (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name VARCHAR NOT NULL, "
+        "kind VARCHAR NOT NULL, unit VARCHAR NOT NULL, choices VARCHAR NOT NULL)",
     ):
         connection.exec_driver_sql(statement)
 

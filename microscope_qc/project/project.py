@@ -23,6 +23,7 @@ from microscope_qc.project.parts.bookmarks import Bookmarks
 from microscope_qc.project.parts.boxes import Boxes
 from microscope_qc.project.parts.classes import Classes
 from microscope_qc.project.parts.details import Attributes, Outlines
+from microscope_qc.project.parts.fields import Fields
 from microscope_qc.project.parts.filters import Filters
 from microscope_qc.project.parts.history import History
 from microscope_qc.project.parts.inclusion import InclusionPart
@@ -57,6 +58,7 @@ class Project:
         self.history = History(store)
         self.inclusion = InclusionPart(store)
         self.slides = Slides(store)
+        self.fields = Fields(store, self.slides)
         tables = Tables(store, self.slides)
         self.attributes = Attributes(store, tables)
         self.outlines = Outlines(store, tables)

@@ -52,6 +52,18 @@ slides = Table(
     sqlite_autoincrement=True,
 )
 
+# fields of specimens that users added to the standard ones
+fields = Table(
+    "fields",
+    metadata,
+    _id(),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("unit", String, nullable=False),
+    Column("choices", String, nullable=False),  # JSON list
+    sqlite_autoincrement=True,
+)
+
 classes = Table(
     "classes",
     metadata,

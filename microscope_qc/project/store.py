@@ -21,6 +21,7 @@ from microscope_qc.project.records import LogEntry
 
 _SIGNAL_OF = {
     "slides": "slides_changed",
+    "fields": "slides_changed",
     "classes": "classes_changed",
     "marks": "marks_changed",
     "runs": "runs_changed",

@@ -137,13 +137,13 @@ def test_slides_are_listed_added_renamed_and_removed(cell, told, tmp_path):
     ("text", "size"), [("0.25", [0.25, 0.25]), ("0.25x0.5", [0.5, 0.25]), ("0.25×0.5", [0.5, 0.25]), ("none", None)]
 )
 def test_the_pixel_size_is_set(cell, told, text, size):
-    told("slides", cell, "set-pixel-size", "S1", text)
+    told("slides", cell, "set-pixel-size", text, "--slide", "S1")
     assert told("slides", cell)[0]["pixel_size_um"] == size
     told("history", cell, "undo")
     assert told("slides", cell)[0]["pixel_size_um"] == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("text", ["", "x", "0.5x", "1x2x3", "0,5", "half"])
+@pytest.mark.parametrize("text", ["", "x", "0.5x", "1x2x3", "0,5,1", "half"])
 def test_what_is_not_a_pixel_size(text):
     with pytest.raises(InputError):
         parse_um(text)
@@ -164,9 +164,9 @@ def test_a_slide_that_was_moved_is_found_again(cell, told, refused, tmp_path):
         ["add", "no.png"],
         ["remove", "S9"],
         ["rename", "S1", "S2"],
-        ["set-pixel-size", "S1", "0"],
-        ["set-pixel-size", "S1", "-1"],
-        ["set-pixel-size", "S1", "nan"],
+        ["set-pixel-size", "0"],
+        ["set-pixel-size", "-1"],
+        ["set-pixel-size", "nan"],
         ["remove"],
     ],
 )

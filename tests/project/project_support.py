@@ -14,6 +14,7 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project, schema
 
 CONTENT = (
+    "fields",
     "slides", "classes", "boxes", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes", "marks",
     "registrations",
 )  # fmt: skip
@@ -60,6 +61,7 @@ def assert_memory_is_stored(project: Project) -> None:
             np.testing.assert_array_equal(rows[name], np.array(expected, BOX_DTYPE[name]))
     for number, row in in_database["slides"].items():
         assert project.slides.by_id(number).name == row["name"]
+        assert project.slides.by_id(number).fields == json.loads(row["fields"])
         for table, found in (("attributes", project.attributes.of_slide), ("outlines", project.outlines.of_slide)):
             expected_texts = {n: row["data"] for n, row in in_database[table].items() if row["slide_id"] == slide.id}
             assert getattr(project, table).stored(slide.id) == expected_texts
@@ -83,7 +85,7 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
     """One edit that depends on the project and ``rng`` only, so that it can be repeated on a copy."""
     slide = rng.choice(project.slides)
     ids = project.boxes.table(slide.id).rows["id"].tolist()
-    kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size", "limit", "declare"]
+    kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size", "limit", "declare", "specimen"]
     if ids:
         kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
     if project.areas:
@@ -126,6 +128,9 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
         project.boxes.duplicate(chosen, dy_px=rng.random(), dx_px=3)
     elif kind == "size":
         project.slides.set_pixel_size(slide.id, rng.uniform(0.1, 2.0))
+    elif kind == "specimen":
+        values = {"batch": rng.choice(["", "Ü 1", "2"]), "capacity": rng.choice([None, rng.random()])}
+        project.fields.set({slide.id: values for slide in project.slides})
     elif kind == "move":
         project.boxes.edit(chosen, y0=-rng.random(), x0=-rng.random())
     elif kind == "judge":

@@ -24,9 +24,9 @@ from microscope_qc.project.store import Store
 
 COLUMNS = ("time", "user", "step", "what", "action", "in_force", "slide", "item", "change", "before", "after")
 _NOUNS = {
-    "boxes": "box", "classes": "class", "slides": "slide", "marks": "mark", "registrations": "alignment",
-    "runs": "run", "areas": "declared area", "run_classes": "label of a run", "attributes": "attributes of box",
-    "outlines": "outline of box",
+    "boxes": "box", "classes": "class", "slides": "slide", "fields": "field", "marks": "mark",
+    "registrations": "alignment", "runs": "run", "areas": "declared area", "run_classes": "label of a run",
+    "attributes": "attributes of box", "outlines": "outline of box",
 }  # fmt: skip
 _LONGEST_CELL = 4000
 _STATES = {"dropped": "no", "kept": "yes", "made": "yes", "run": "yes"}
@@ -129,6 +129,10 @@ def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *,
             name, value = "class", codes.get(value, f"class {value}")  # noqa: PLW2901
         elif table == "areas" and name == "classes":
             value = ", ".join(codes.get(number, f"class {number}") for number in json.loads(value))
+        elif table == "slides" and name == "fields":
+            value = _fields_text(value) or "—"
+            if value == "—" and not empty:
+                continue
         elif table == "boxes" and name == "state":
             value = ReviewState(value).word
         elif value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
@@ -140,3 +144,12 @@ def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *,
         parts.append(f"{name}={value}")
     text = "; ".join(parts)
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
+
+
+def _fields_text(stored: str) -> str:
+    """What slides store about their specimen, in one line."""
+    try:
+        fields = json.loads(stored)
+    except (ValueError, RecursionError):
+        return stored
+    return ", ".join(f"{name} {value}" for name, value in fields.items()) if isinstance(fields, dict) else stored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,19 +123,31 @@ class Slides(RecordPart[SlideRecord]):
 
     def set_pixel_size(self, slide_id: int, um: float | tuple[float, float] | None) -> SlideRecord:
         """Set the size of a full-resolution pixel in um: one number, or (y, x); None clears it."""
+        self.set_pixel_sizes([slide_id], um)
+        return self.by_id(slide_id)
+
+    def set_pixel_sizes(self, slide_ids: Iterable[int], um: float | tuple[float, float] | None) -> None:
+        """Set the pixel size of several slides as one step of undo, otherwise as :meth:`set_pixel_size`."""
         self._store.require_writable()
-        row = self._row(slide_id)
+        records = [self.by_id(number) for number in dict.fromkeys(slide_ids)]
         try:
             y, x = (None, None) if um is None else (float(um),) * 2 if isinstance(um, (int, float)) else map(float, um)
         except (TypeError, ValueError) as error:
             raise InputError(f"{um!r} is not a pixel size.", hint="Give one number in um, or y and x.") from error
         if um is not None and (usable_size(y) is None or usable_size(x) is None):
             raise InputError("A pixel size must be a positive number of um.", hint="It is 1e-6 um to 1e5 um.")
-        changes = {"pixel_size_y_um": y, "pixel_size_x_um": x}
-        if any(row[name] != value for name, value in changes.items()):
-            delta = Delta.edited("slides", row, changes)
-            self._store.commit(f"Set pixel size of {row['name']}", [delta], slide_id=slide_id)
-        return self.by_id(slide_id)
+        size = None if y is None or x is None else (y, x)
+        changed = [record for record in records if record.pixel_size_um != size]
+        if not changed:
+            return
+        before = [_pixel_columns(record.id, record.pixel_size_um) for record in changed]
+        after = [_pixel_columns(record.id, size) for record in changed]
+        what = changed[0].name if len(changed) == 1 else f"{len(changed)} slides"
+        self._store.commit(
+            f"Set pixel size of {what}",
+            [Delta("slides", columns_of(before), columns_of(after))],
+            slide_id=changed[0].id if len(changed) == 1 else None,
+        )
 
     def rename(self, slide_id: int, name: str) -> SlideRecord:
         """Rename a slide (undoable)."""
@@ -153,17 +165,34 @@ class Slides(RecordPart[SlideRecord]):
 
         The slide's file and the folders of its runs stay where they are.
         """
+        self.remove_many([slide_id])
+
+    def remove_many(self, slide_ids: Iterable[int]) -> None:
+        """Remove several slides as one step of undo, otherwise as :meth:`remove`."""
         self._store.require_writable()
-        row = self._row(slide_id)
-        if any(run.slide_id == slide_id and run.state == "running" for run in self._store.memory.runs):
-            raise InputError(f"A detection is running on {row['name']}.", hint="Stop it first.")
-        with self._store.database.begin() as connection:
-            boxes = loading.boxes(connection, slide_id)
-        count = len(boxes)
-        deltas = [Delta.deleted(table, self._store.rows(table, slide_id=slide_id)) for table in _BELONGINGS]
-        deltas.append(Delta("boxes", box_columns(boxes, slide_id), columns_of([])))
-        title = f"Remove slide {row['name']}" + (f" with {count} boxes" if count else "")
-        self._store.commit(title, [*deltas, Delta.deleted("slides", [row])], slide_id=slide_id)
+        rows = [self._row(number) for number in dict.fromkeys(slide_ids)]
+        if not rows:
+            return
+        running = {run.slide_id for run in self._store.memory.runs if run.state == "running"}
+        deltas = [Delta.deleted(table, self._rows_of(table, [row["id"] for row in rows])) for table in _BELONGINGS]
+        count = 0
+        for row in rows:
+            if row["id"] in running:
+                raise InputError(f"A detection is running on {row['name']}.", hint="Stop it first.")
+            with self._store.database.begin() as connection:
+                boxes = loading.boxes(connection, row["id"])
+            count += len(boxes)
+            deltas.append(Delta("boxes", box_columns(boxes, row["id"]), columns_of([])))
+        what = f"slide {rows[0]['name']}" if len(rows) == 1 else f"{len(rows)} slides"
+        title = f"Remove {what}" + (f" with {count} boxes" if count else "")
+        only = rows[0]["id"] if len(rows) == 1 else None
+        self._store.commit(title, [*deltas, Delta.deleted("slides", rows)], slide_id=only)
+
+    def _rows_of(self, table: str, slide_ids: Sequence[int]) -> list[dict[str, Any]]:
+        if len(slide_ids) == 1:
+            return self._store.rows(table, slide_id=slide_ids[0])
+        wanted = set(slide_ids)
+        return [row for row in self._store.rows(table) if row["slide_id"] in wanted]
 
     def _columns(self, facts: SceneFacts) -> dict[str, Any]:
         y, x = facts.pixel_size_um or (None, None)
@@ -186,6 +215,11 @@ class Slides(RecordPart[SlideRecord]):
 
 
 _BELONGINGS = ("attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
+
+
+def _pixel_columns(slide_id: int, size: tuple[float, float] | None) -> dict[str, Any]:
+    y, x = size or (None, None)
+    return {"id": slide_id, "pixel_size_y_um": y, "pixel_size_x_um": x}
 
 
 def _unique(name: str, taken: set[str]) -> str:
