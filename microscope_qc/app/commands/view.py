@@ -39,7 +39,11 @@ def _go_to(context: Context) -> None:
     from microscope_qc.app.dialogs.go_to import GoToDialog
 
     dialog = GoToDialog(context.session, context.canvas.view, context.settings, context.navigator.window)
-    if dialog.exec():
+    if not dialog.exec():
+        return
+    if dialog.number is not None:
+        context.session.navigation.go_to_number(dialog.number)
+    else:
         context.canvas.go_to(*dialog.place_px())
         context.navigator.save_settings()
 
@@ -105,7 +109,7 @@ ACTIONS = (
         "numeric-1-box-outline",
         when=with_slide,
     ),
-    Action("view.go_to", "Go to position…", "View", _go_to, ("G",), "crosshairs-gps", when=with_slide),
+    Action("view.go_to", "Go to position or finding…", "View", _go_to, ("G",), "crosshairs-gps", when=with_slide),
     Action(
         "view.veil",
         "Dim what has not been viewed",

@@ -1,4 +1,4 @@
-"""Go to a position: two numbers as they are typed or pasted, in µm, px or mm of an aligned stage."""
+"""Go to a position, two numbers as they are typed or pasted in µm, px or mm of an aligned stage; or to a finding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.core.errors import RegistrationError
+from microscope_qc.core.errors import InputError, RegistrationError
 from microscope_qc.core.wording import count_text
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _UNIT = re.compile(r"(?<![a-z])([µμu]m|mm|px|pixels?)(?![a-z])", re.IGNORECASE)
 _LABELLED = re.compile(r"^\W*x\W*?([-+]?[\d\s.,]*\d)\W*?y\W*?([-+]?[\d\s.,]*\d)\W*$", re.IGNORECASE)
+_FINDING = re.compile(r"#\s*([0-9](?:\s?[0-9]){0,17})|([0-9]{1,18})")
 _SPACES = "\u2009\u00a0\u202f'’"
 
 
@@ -60,6 +61,15 @@ def parse_position(text: str) -> tuple[float, float, str] | None:
     return None
 
 
+def parse_number(text: str) -> int | None:
+    """The number of a finding, ``#460`` or ``460``, also with spaces as they are printed; None if it is none.
+
+    Two numbers are a position: spaces that are typed join digits only after ``#``.
+    """
+    match = _FINDING.fullmatch(re.sub(rf"(?<=\d)[{_SPACES}](?=\d)", "", text).strip())
+    return None if match is None else int(re.sub(r"\s", "", match[1] or match[2]))
+
+
 def _plain_unit(unit: str) -> str:
     unit = unit.lower()
     return "px" if unit.startswith("p") else "mm" if unit == "mm" else "um"
@@ -76,18 +86,26 @@ def _number(text: str) -> float | None:
 
 
 class GoToDialog(QDialog):
-    """One field for x and y; the unit is remembered."""
+    """One field for x and y, or the number of a finding; the unit is remembered.
+
+    Attributes
+    ----------
+    number
+        Number of the finding to go to; None for a position.
+    """
 
     def __init__(self, session: Session, view: View, settings: AppSettings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Go to position")
+        self.setWindowTitle("Go to position or finding")
+        self._session = session
         self._settings = settings
+        self.number: int | None = None
         self._size = session.pixel_size_um
         self._shape = session.slide.shape_px if session.slide is not None else (1, 1)
         self._stages = _stages(session)
         self._place: tuple[float, float] | None = view.y, view.x
         self.field = QLineEdit()
-        self.field.setPlaceholderText("x, y")
+        self.field.setPlaceholderText("x, y or #460")
         self.field.setMinimumWidth(220)
         self.unit = QComboBox()
         if self._size is not None:
@@ -106,7 +124,7 @@ class GoToDialog(QDialog):
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         form = QFormLayout()
-        form.addRow("Position", self.field)
+        form.addRow("Position or finding", self.field)
         form.addRow("Unit", self.unit)
         column = QVBoxLayout(self)
         column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
@@ -126,8 +144,10 @@ class GoToDialog(QDialog):
         return self._place
 
     def accept(self) -> None:
-        """Qt: accept the position, and remember its unit."""
-        if self._place is not None:
+        """Qt: accept the finding, or the position, and remember its unit."""
+        if self.number is not None:
+            super().accept()
+        elif self._place is not None:
             self._settings.position_unit = str(self.unit.currentData())
             super().accept()
 
@@ -151,10 +171,15 @@ class GoToDialog(QDialog):
         self.field.selectAll()
 
     def _on_text_changed(self, text: str) -> None:
+        self._place = self.number = None
+        wanted = parse_number(text)
+        self.unit.setEnabled(wanted is None)
+        if wanted is not None:
+            self._on_number(wanted)
+            return
         parsed = parse_position(text)
-        self._place = None
         if parsed is None:
-            self._say("Enter two numbers: x, then y." if text.strip() else "")
+            self._say("Enter two numbers, x, then y; or the number of a finding." if text.strip() else "")
             return
         x, y, unit = parsed
         if unit and not self._use(unit):
@@ -166,6 +191,15 @@ class GoToDialog(QDialog):
             return
         self._place = place
         self._say("")
+
+    def _on_number(self, wanted: int) -> None:
+        try:
+            slide = self._session.navigation.find_number(wanted)
+        except InputError as error:
+            self._say(f"{error.message} {error.hint}")
+            return
+        self.number = wanted
+        self._say(f"Finding #{wanted} on {slide.name}")
 
     def _use(self, unit: str) -> bool:
         """Select a unit that was pasted with the numbers."""
@@ -185,13 +219,14 @@ class GoToDialog(QDialog):
         if not words and self._place is not None and self.unit.currentData() != "px":
             y, x = self._place
             words = f"x {count_text(round(x))}, y {count_text(round(y))} px"
+        there = self._place is not None or self.number is not None
         self.words.setText(words)
-        self.words.setProperty("error", self._place is None)
-        self.words.setProperty("quiet", self._place is not None)
+        self.words.setProperty("error", not there)
+        self.words.setProperty("quiet", there)
         style = self.words.style()
         if style is not None:
             style.polish(self.words)
-        self.go.setEnabled(self._place is not None)
+        self.go.setEnabled(there)
 
     def _place_of(self, x: float, y: float) -> tuple[float, float]:
         unit = str(self.unit.currentData())

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.core.errors import InputError
+from microscope_qc.workflows.review.why_nothing import why_hidden
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
     from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
 
 
 class Navigation:
@@ -70,6 +72,42 @@ class Navigation:
             session.centre_requested.emit(box_id)
         else:
             self._go_to(self._project().boxes.slide_of(box_id), [box_id])
+
+    def go_to_number(self, number: int) -> None:
+        """Go to the finding with this number, on another slide if needed; say so if a filter or the limit hides it.
+
+        Raises
+        ------
+        InputError
+            When there is no such finding, or no longer.
+        """
+        project = self._project()
+        self.find_number(number)
+        self.select_and_centre(number)
+        hidden = "" if self._session.shown.limited else why_hidden(project, number)
+        if hidden:
+            self._session.notice.emit(f"#{number} is selected, but not in the lists: {hidden}.")
+
+    def find_number(self, number: int) -> SlideRecord:
+        """Return the slide of the finding with this number.
+
+        Raises
+        ------
+        InputError
+            When there is no such finding, or no longer.
+        """
+        project = self._project()
+        last = project.boxes.last_number
+        if not 0 < number <= last:
+            newest = f"The highest number so far is #{last}." if last else "There are no findings yet."
+            raise InputError(f"There is no finding #{number}.", hint=newest)
+        try:
+            return project.slides.by_id(project.boxes.slide_of(number))
+        except InputError:
+            raise InputError(
+                f"Finding #{number} is gone: it was deleted, or what made it was undone.",
+                hint="The panel History shows when.",
+            ) from None
 
     def show_boxes(self, box_ids: Iterable[int]) -> None:
         """Select those of some boxes that still exist, on the slide of the first of them, and go there."""

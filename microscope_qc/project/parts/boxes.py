@@ -88,6 +88,11 @@ class Boxes:
         """
         return self._tables.slide_of(box_id)
 
+    @property
+    def last_number(self) -> int:
+        """The highest number that a box was given so far, also one that was deleted since; 0 before the first."""
+        return self._store.next_id("boxes") - 1
+
     def facts(self, slide_id: int) -> BoxFacts:
         """Return what a filter needs to know about the boxes of a slide besides their rows."""
         classes, slide = self._store.memory.classes, self._slides.by_id(slide_id)

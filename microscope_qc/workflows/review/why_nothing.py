@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.hiding import Hidden, Hider, Hiding, hidden, least_hiding, without
 from microscope_qc.core.search import search_fault
 from microscope_qc.core.wording import confidence_text, listed, plural, things
@@ -88,6 +89,23 @@ def elsewhere(project: Project, slide_ids: Sequence[int]) -> Iterator[tuple[int,
         yield slide_id, _hidden(project, slide_id).total()
 
 
+def why_hidden(project: Project, box_id: int) -> str:
+    """What hides one finding, as a sentence begins: ``the confidence limit 0.50 hides it``; "" where nothing does.
+
+    Raises
+    ------
+    InputError
+        When there is no such finding.
+    """
+    slide_id = project.boxes.slide_of(box_id)
+    table, shown = project.boxes.table(slide_id), project.filters.current
+    row, facts = table.get([box_id]), project.boxes.facts(slide_id)
+    (by,) = hidden(row, project.inclusion.current, replace(shown, text=""), facts)
+    said = [] if replace(BoxFilter(), text=shown.text).mask(row, facts=facts).all() else [f"the search “{shown.text}”"]
+    said += _hider_names(project, by)
+    return f"{listed(said)} {plural(len(said), 'hides', 'hide')} it" if said else ""
+
+
 def lift(project: Project, by: Hider, slide_ids: Sequence[int]) -> None:
     """Lift what hides findings of some slides, and nothing else; limit and runs are steps that undo takes back."""
     if Hider.RUNS in by:
@@ -108,12 +126,17 @@ def _hidden(project: Project, slide_id: int) -> Hidden:
 
 def _hider_words(project: Project, why: WhyNothing) -> str:
     assert why.hiding is not None
-    by, shown = why.hiding.by, project.filters.current
-    limit = confidence_text(project.inclusion.current.confidence_limit)
-    off = len(project.inclusion.current.hidden_runs)
+    by, names = why.hiding.by, _hider_names(project, why.hiding.by)
+    one = len(names) == 1 and not (by == Hider.RUNS and len(project.inclusion.current.hidden_runs) > 1)
+    return f"{listed(names)} {'hides' if one else 'hide'} {'it' if why.hiding.count == 1 else 'them'}"
+
+
+def _hider_names(project: Project, by: Hider) -> list[str]:
+    counted, shown = project.inclusion.current, project.filters.current
+    off = len(counted.hidden_runs)
     said = {
         Hider.RUNS: f"{plural(off, 'a detection that is', 'detections that are')} switched off",
-        Hider.LIMIT: f"the confidence limit {limit}",
+        Hider.LIMIT: f"the confidence limit {confidence_text(counted.confidence_limit)}",
         Hider.CONFIDENCE: f"the filter by confidence ({shown.min_confidence:.2f} to {shown.max_confidence:.2f})",
         Hider.CLASSES: "the choice of classes",
         Hider.STATES: "the choice of states",
@@ -121,6 +144,4 @@ def _hider_words(project: Project, why: WhyNothing) -> str:
         Hider.CHOSEN: "“chosen” (for the SEM)",
         Hider.SIZE: "the filter by size",
     }
-    names = [name for hider, name in said.items() if hider in by]
-    one = len(names) == 1 and not (by == Hider.RUNS and off > 1)
-    return f"{listed(names)} {'hides' if one else 'hide'} {'it' if why.hiding.count == 1 else 'them'}"
+    return [name for hider, name in said.items() if hider in by]

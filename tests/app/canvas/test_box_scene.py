@@ -118,6 +118,13 @@ def test_many_selected_boxes_become_dots() -> None:
     assert len(many.ids) < box_scene.MANY_SELECTED
 
 
+def test_what_is_selected_is_drawn_also_where_a_filter_hides_it() -> None:
+    table = some(9, 4)
+    hidden = Snapshot.of(table, np.zeros(9, bool), CLASSES)
+    view = View(SIDE / 2, SIDE / 2, 1.0, SIDE, SIDE)
+    assert prepare_selected(hidden, view, np.array([2])).ids.tolist() == [3]
+
+
 def test_vertices_leave_room_for_frames_that_come() -> None:
     records = prepare(snapshot(some(40, 5)), View(SIDE / 2, SIDE / 2, 1.0, SIDE, SIDE)).records
     vertices = frame_vertices(records).reshape(-1, CORNERS)

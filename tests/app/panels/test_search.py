@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from panels_support import findings
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from microscope_qc.app.base.settings import AppSettings
+from microscope_qc.app.canvas.view import View
+from microscope_qc.app.dialogs.go_to import GoToDialog, parse_number, parse_position
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import InputError
 from microscope_qc.project.runs.plan import RunPlan
 
 LEFT = Qt.MouseButton.LeftButton
@@ -97,3 +103,59 @@ def test_findings_on_other_slides_are_counted_and_a_click_goes_there(
     assert session.filter.text == gallery.header.search.text() == ""
     gallery.header.search.setText("nowhere")
     says(qtbot, gallery, "None of the 12 findings on this slide fits “nowhere”.")
+
+
+def test_a_number_leads_to_its_finding_also_on_another_slide_and_when_it_is_hidden(session: Any) -> None:
+    first, second = session.project.slides
+    session.show_slide(second.id)
+    session.navigation.go_to_number(3)
+    assert session.slide.id == first.id and session.selection.ids.tolist() == [3]
+    assert session.seen.centred == [3] and session.seen.notices == []
+    session.set_confidence_limit(0.99)
+    session.set_filter(text="nowhere", only_chosen=True)
+    session.navigation.go_to_number(4)
+    assert session.selection.ids.tolist() == [4] and session.seen.centred == [3, 4]
+    assert session.seen.notices == [
+        "#4 is selected, but not in the lists: the search “nowhere”, the confidence limit 0.99 and “chosen” (for the "
+        "SEM) hide it."
+    ]
+
+
+def test_a_number_that_leads_nowhere_says_so(session: Any) -> None:
+    session.editing.delete(np.array([5]))
+    for number, words in ((5, "#5 is gone: it was deleted"), (13, "highest number so far is #12"), (0, "no finding")):
+        with pytest.raises(InputError, match=words):
+            session.navigation.go_to_number(number)
+    assert session.seen.centred == []
+    session.undoing.undo()
+    session.navigation.go_to_number(5)
+    assert session.selection.ids.tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("460", 460), ("#460", 460), (" # 460 ", 460), ("12\u202f044", 12044), ("#12 044", 12044), ("12 044", None),
+     ("12, 44", None), ("#", None), ("-3", None), ("4.5", None), ("460 px", None), ("9" * 19, None)],
+)  # fmt: skip
+def test_one_number_is_a_finding_and_two_are_a_position(text: str, number: int | None) -> None:
+    assert parse_number(text) == number
+
+
+@given(st.text(alphabet="#0123456789 ,.;xy\u202f") | st.text())
+def test_no_text_is_both_a_finding_and_a_position(text: str) -> None:
+    assert parse_number(text) is None or parse_position(text) is None
+
+
+def test_the_dialog_goes_to_a_finding(session: Any, qtbot: Any) -> None:
+    dialog = GoToDialog(session, View(300.0, 400.0, 1.0, 800, 600), AppSettings())
+    qtbot.addWidget(dialog)
+    dialog.field.clear()
+    QTest.keyClicks(dialog.field, "#3")
+    assert dialog.words.text() == "Finding #3 on S1" and dialog.number == 3 and dialog.go.isEnabled()
+    assert not dialog.unit.isEnabled()
+    QTest.keyClicks(dialog.field, "9")
+    assert "There is no finding #39." in dialog.words.text() and not dialog.go.isEnabled() and dialog.number is None
+    dialog.accept()
+    assert dialog.result() == 0
+    dialog.field.setText("20, 30")
+    assert dialog.number is None and dialog.unit.isEnabled() and dialog.go.isEnabled()

@@ -228,10 +228,13 @@ def density(y: np.ndarray, x: np.ndarray, kinds: np.ndarray, *, colours: np.ndar
 
 
 def prepare_selected(snapshot: Snapshot, view: View, places: np.ndarray, *, margin: float = MARGIN) -> Scene:
-    """Prepare the selected boxes at ``places`` around a view: white with a dark halo; dots if many are small."""
+    """Prepare the selected boxes at ``places`` around a view: white with a dark halo; dots if many are small.
+
+    Also those that a filter hides: commands act on all that is selected.
+    """
     area = widened(view.bounds, margin)
     y0, x0, y1, x1 = (side[places] for side in snapshot.corners)
-    keep = (y0 < area[2]) & (y1 > area[0]) & (x0 < area[3]) & (x1 > area[1]) & snapshot.shown[places]
+    keep = (y0 < area[2]) & (y1 > area[0]) & (x0 < area[3]) & (x1 > area[1])
     places, y0, x0, y1, x1 = places[keep], y0[keep] - view.y, x0[keep] - view.x, y1[keep] - view.y, x1[keep] - view.x
     large = np.ones(len(places), bool)
     if len(places) > MANY_SELECTED:
