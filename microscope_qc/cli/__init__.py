@@ -56,7 +56,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("exchange", "write findings as annotations, and other files about a project"),
     },
     "Models": {
-        "detect": ("detection", "find defects on a project's slide; an interrupted run continues"),
+        "detect": ("detection", "find defects on a project's slides; what was interrupted continues"),
         "batch": ("detection", "the same on all slides of projects, by several processes or machines"),
         "mask": ("masks", "where detections scan a slide: as a picture, and from one"),
         "compare": ("detection", "what two detections of a slide both found, and what only one did"),

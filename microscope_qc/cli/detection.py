@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import SlideRecord
     from microscope_qc.workflows.detection.area import ScanArea
     from microscope_qc.workflows.detection.batch import BatchResult
+    from microscope_qc.workflows.detection.many import ManyDetected
     from microscope_qc.workflows.detection.run import DetectResult
+    from microscope_qc.workflows.left_out import LeftOut
 
 
 def register(subparsers: Any) -> None:
@@ -27,7 +29,7 @@ def register(subparsers: Any) -> None:
     _register_batch(subparsers)
     _register_compare(subparsers)
     worker = subparsers.add_parser("worker")
-    worker.add_argument("run_folder", metavar="RUN_FOLDER", type=Path)
+    worker.add_argument("run_folder", metavar="RUN_FOLDER", type=Path, nargs="?", help="default: those told on stdin")
     worker.add_argument("--parent", type=int, metavar="PID", help="end as soon as this process is gone")
     worker.set_defaults(handler=_worker)
 
@@ -35,10 +37,14 @@ def register(subparsers: Any) -> None:
 def _register_detect(subparsers: Any) -> None:
     detect = subparsers.add_parser(
         "detect",
-        description="Find defects on a slide. A run of the same settings that was interrupted is continued.",
+        description="Find defects on all slides of a project, or on some of them. A slide that cannot be scanned is "
+        "named at the end, and the others are done. What was interrupted is continued, on whatever device, and what is "
+        "finished with the same model and area is not repeated.",
     )
     detect.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
-    detect.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
+    detect.add_argument(
+        "--slide", metavar="NAME", action="append", help="only this slide; may be given several times (default: all)"
+    )
     detect.add_argument("--region", type=region_argument, metavar="Y0,X0,Y1,X1", help="only this part, in slide pixels")
     _add_how(detect)
     detect.set_defaults(handler=_detect)
@@ -115,41 +121,94 @@ def _scan_area(args: argparse.Namespace, project: Project, slide: SlideRecord, r
 def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.geometry import Region
-    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
-    from microscope_qc.workflows.detection.run import detect
+    from microscope_qc.workflows.detection.batch import require_folder_of_masks
+    from microscope_qc.workflows.detection.many import detect_many
 
+    region = None if args.region is None else Region(*args.region)
     with Project.open(Path(args.project)) as project:
-        slide = project.slides.named(args.slide)
-        region = None if args.region is None else Region(*args.region)
-        area = _scan_area(args, project, slide, region)
-        if area.words and not args.json:
-            print(f"{slide.name}: {area.words}", flush=True)
-        job = detect(
-            project, slide.id, args.model, region=region, device=args.device, fresh=args.fresh,
-            everything=args.everything, mask=area.mask,
+        names = args.slide or [slide.name for slide in project.slides] or [None]
+        slides = list({slide.id: slide for slide in map(project.slides.named, names)}.values())
+        areas: dict[int, ScanArea] = {}
+        if len(slides) == 1:  # said, or refused, before anything is begun
+            areas[slides[0].id] = area = _scan_area(args, project, slides[0], region)
+            if area.words and not args.json:
+                print(f"{slides[0].name}: {area.words}", flush=True)
+        elif args.mask is not None:
+            require_folder_of_masks(len(slides), args.mask)
+        job = detect_many(
+            project, args.model, slide_ids=[slide.id for slide in slides], region=region, device=args.device,
+            fresh=args.fresh, everything=args.everything,
+            area_of=lambda slide: areas.get(slide.id) or _scan_area(args, project, slide, region),
         )  # fmt: skip
         with _says_what_is_kept():
-            result = run(job, args)
+            done = run(job, args)
         confidence = project.inclusion.current.confidence_limit
+        if len(slides) == 1 and done.left_out:
+            raise done.left_out[0].error
     if args.json:
-        print_json({
-            "run": result.run_id, "slide": slide.name, "model": args.model, "state": result.state,
-            "tiles": result.tiles,
+        print_json(_detected_json(done, args.model, confidence, one=len(slides) == 1))
+    else:
+        _print_detected(done, project.path, confidence, one=len(slides) == 1)
+    return _say_left_out(done.failed, len(slides))
+
+
+def _detected_json(done: ManyDetected, model: str, confidence: float, *, one: bool) -> dict[str, Any]:
+    """One object for each slide and a total; for a single slide its own fields once more, as they always were."""
+    slides = [
+        {
+            "run": result.run_id, "slide": slide.name, "model": model, "state": result.state, "tiles": result.tiles,
             "damaged_tiles": result.damaged_tiles, "finds": result.findings, "shown": result.shown,
             "confidence": confidence, "seconds": round(result.seconds, 2),
             "seconds_before": round(result.seconds_before, 2), "share_skipped": result.share_skipped,
             "looks": _scan_area_json(area), "speed": _speed(result.status),
-        })  # fmt: skip
-        return 0
-    print(
-        f"{slide.name}: {things(result.shown, 'finding')} at confidence {confidence:.2f} and above, "
-        f"{result.findings} with the weaker ones"
-    )
-    print(f"  run {result.run_id}, {things(result.tiles, 'tile')}, {_time_words(result)}")
-    _print_how(result, area)
-    if result.damaged_tiles:
-        print(f"  {result.damaged_tiles} tiles could not be read; see {project.path / 'runs' / str(result.run_id)}")
+        }
+        for slide, area, result in ((one.slide, one.area, one.result) for one in done.slides)
+    ]  # fmt: skip
+    total = {
+        "slides": len(slides), "left_out": len(done.left_out), "finds": done.findings, "shown": done.shown,
+        "tiles": done.tiles, "damaged_tiles": done.damaged_tiles, "confidence": confidence,
+        "seconds": round(done.seconds, 2),
+    }  # fmt: skip
+    left_out = [{"slide": left.slide, "why": str(left.error)} for left in done.left_out]
+    return (slides[0] if one else {}) | {"slides": slides, "left_out": left_out, "total": total}
+
+
+def _print_detected(done: ManyDetected, project: Path, confidence: float, *, one: bool) -> None:
+    from microscope_qc.core.wording import elapsed_text, things
+
+    at = f"at confidence {confidence:.2f} and above"
+    for found in done.slides:
+        result = found.result
+        if not one:
+            where = f"; {found.area.words}" if found.area.words else ""
+            print(f"{found.slide.name}: {things(result.shown, 'finding')}, {things(result.tiles, 'tile')}{where}")
+        else:
+            shown = f"{things(result.shown, 'finding')} {at}"
+            print(f"{found.slide.name}: {shown}, {result.findings} with the weaker ones")
+            print(f"  run {result.run_id}, {things(result.tiles, 'tile')}, {_time_words(result)}")
+            _print_how(result, found.area)
+        if result.damaged_tiles:
+            print(f"  {result.damaged_tiles} tiles could not be read; see {project / 'runs' / str(result.run_id)}")
+    if not one:
+        print(
+            f"{things(len(done.slides), 'slide')}: {things(done.shown, 'finding')} {at}, {done.findings} with the "
+            f"weaker ones; {elapsed_text(done.seconds)}"
+        )
+        for left in done.left_out:
+            if left.wanted:
+                print(f"{left.slide}: left out. {left.error}")
+
+
+def _say_left_out(failed: list[LeftOut], count: int) -> int:
+    """End with what failed, each slide with its reason."""
+    from microscope_qc.core.errors import MicroscopeQCError
+    from microscope_qc.core.wording import count_text, things
+    from microscope_qc.workflows.left_out import left_out_lines
+
+    if failed:
+        heading = f"{count_text(len(failed))} of {things(count, 'slide')} could not be done (the same again continues):"
+        raise MicroscopeQCError("\n".join([heading, *left_out_lines(failed)]))
     return 0
 
 
@@ -321,10 +380,38 @@ def _worker(args: argparse.Namespace) -> int:
     if args.parent is not None:
         end_with(args.parent, code=STOPPED)
     share_processor()
+    if args.run_folder is None:
+        _work_through(args, began)
+        return 0
     status = run(run_model(args.run_folder, began=began), args)
     if args.progress != "json" and sys.stdout is not None:
         print(f"{status['tiles_done']} tiles, {elapsed_text(status['seconds'])} on {status['device']}")
     return 0
+
+
+def _work_through(args: argparse.Namespace, began: float | None) -> None:
+    """Do the runs whose folders come in on stdin, and say on stderr how each of them ended."""
+    import json
+    import traceback
+
+    from microscope_qc.cli.progress import run
+    from microscope_qc.core.errors import MicroscopeQCError
+    from microscope_qc.ml.architectures.loading import TaskKeeper
+    from microscope_qc.ml.engine import run_model
+
+    models = TaskKeeper()
+    for line in sys.stdin:
+        folder = json.loads(line)
+        answer = {"run": folder, "state": "finished"}
+        try:
+            run(run_model(folder, began=began, models=models), args)
+        except MicroscopeQCError as error:
+            answer |= {"state": "failed", "kind": type(error).__name__, "message": str(error)}
+        except Exception as error:  # of this slide; the next may be better
+            traceback.print_exc()
+            answer |= {"state": "failed", "message": f"Unexpected: {type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=sys.stderr, flush=True)
+        began = None  # loading the program was part of the first
 
 
 _OLDEST_S = 300.0

@@ -20,8 +20,9 @@ from microscope_qc.ml.engine import run_model
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JOURNAL_NAME, JournalWriter, read_journal, read_status
 from microscope_qc.workflows.child import Child
+from microscope_qc.workflows.detection.following import DetectionFailed
 from microscope_qc.workflows.detection.intake import RunIntake
-from microscope_qc.workflows.detection.run import DetectionFailed, detect, prepare_run
+from microscope_qc.workflows.detection.run import detect, prepare_run
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from detection_toys import ChildHere
 from learning_toys import draw, untrained_model
 
 from microscope_qc.cli import main
@@ -18,10 +19,9 @@ from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import Cancelled, InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress, run_job
-from microscope_qc.ml.engine import run_model
 from microscope_qc.project import Project
 from microscope_qc.project.runs.mask_files import read_mask
-from microscope_qc.workflows.detection import run as detection
+from microscope_qc.workflows.detection import following, many
 from microscope_qc.workflows.detection.area import (
     CHANGED,
     DRAWN,
@@ -31,7 +31,6 @@ from microscope_qc.workflows.detection.area import (
     masks_to_dict,
 )
 from microscope_qc.workflows.detection.batch import batch
-from microscope_qc.workflows.detection.intake import RunIntake
 
 SIDE = 600
 
@@ -106,16 +105,7 @@ def test_a_mask_that_cannot_be_used_is_reported(place: Path) -> None:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Detections run in this process: loading a child takes seconds."""
-
-    def detect(project: Project, slide_id: int, model: str, **options: Any) -> Job[Any]:
-        run = detection.prepare_run(project, slide_id, model, **options)
-        if run.state != "finished":
-            intake = RunIntake(project, run)
-            yield from run_model(run.folder)
-            intake.finish("finished")
-        return detection.result_of(project, run.id, 0.0)
-
-    monkeypatch.setattr(detection, "detect", detect)
+    monkeypatch.setattr(following, "Child", ChildHere)
 
 
 def middles(project: Project, run_id: int, slide: int = 0) -> np.ndarray:
@@ -126,7 +116,7 @@ def middles(project: Project, run_id: int, slide: int = 0) -> np.ndarray:
 
 def test_the_command_scans_only_there(place: Path, model: Path, here: None, capsys: Any) -> None:
     store(place, changed=cells(rows=2))
-    command = ["detect", str(place), "--model", str(model), "--device", "cpu", "--progress", "none"]
+    command = ["detect", str(place), "--slide", "S1", "--model", str(model), "--device", "cpu", "--progress", "none"]
     assert main(command) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "S1: Scans only where the project's mask says: 33 % of the slide."
@@ -212,7 +202,8 @@ def test_two_detections_are_compared_where_both_scanned(place: Path, model: Path
     command = ["compare", str(place)]
     assert main(command) == 2 and "There are no two detections on S1." in capsys.readouterr().err
     store(place, changed=cells(rows=3))
-    detect = ["detect", str(place), "--model", str(model), "--device", "cpu", "--progress", "none", "--json"]
+    detect = ["detect", str(place), "--slide", "S1", "--model", str(model), "--device", "cpu", "--progress", "none"]
+    detect.append("--json")
     assert main([*detect, "--no-mask"]) == 0 and main(detect) == 0
     capsys.readouterr()
     assert main([*command, "--json", "--confidence", "0"]) == 0
@@ -236,7 +227,7 @@ def test_a_user_who_stops_a_detection_is_told_that_it_can_continue(
         raise Cancelled
         yield
 
-    monkeypatch.setattr(detection, "detect", detect)
+    monkeypatch.setattr(many, "detect_many", detect)
     assert main(["detect", str(place), "--model", str(model), "--progress", "none"]) == 130
     said = capsys.readouterr().err
     assert said == "Stopped. What was found so far is kept; the same command without --fresh continues.\n"

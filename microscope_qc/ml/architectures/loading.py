@@ -58,3 +58,22 @@ def open_task(
 def load_task(plan: RunPlan) -> Task:
     """Load the model of a run; see :func:`open_task`."""
     return open_task(plan.model, device=plan.device, threshold=plan.candidate_confidence, scale=plan.scale)
+
+
+class TaskKeeper:
+    """Loads the models of one run after another: a run that needs the same as the last one gets what is loaded."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple[object, ...], str, Task] | None = None
+
+    def load(self, plan: RunPlan) -> Task:
+        """Load the model of a run, as :func:`load_task` does."""
+        key = (plan.model, plan.weights, plan.device, plan.candidate_confidence, plan.scale)
+        if self._kept is not None:
+            kept, device, task = self._kept
+            if kept == key and device == str(task.device):  # else it has left a device whose memory was short
+                return task
+        self._kept = None
+        task = load_task(plan)
+        self._kept = (key, str(task.device), task)
+        return task

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.ml.architectures.loading import TaskKeeper
 from microscope_qc.ml.engine.area import wanted_tiles
 from microscope_qc.ml.engine.batch_size import batch_size, device_name
 from microscope_qc.ml.engine.pipeline import Pipeline
@@ -36,7 +37,11 @@ def new_status() -> dict[str, Any]:
 
 
 def run_model(
-    run_folder: Path | str, *, patience_s: float = PATIENCE_SECONDS, began: float | None = None
+    run_folder: Path | str,
+    *,
+    patience_s: float = PATIENCE_SECONDS,
+    began: float | None = None,
+    models: TaskKeeper | None = None,
 ) -> Job[dict[str, Any]]:
     """Do what a run's plan says and is not in the journal yet.
 
@@ -46,6 +51,8 @@ def run_model(
         How long to wait for another process that is still writing this run, such as one whose window was killed.
     began
         When this process started, on the clock of ``time.monotonic``: loading the program counts as part of the run.
+    models
+        Keeps the model loaded for the next run.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def run_model(
     began = time.monotonic() - (0.0 if began is None else waiting - began)  # without the wait for another process
     try:
         with one_image_thread():
-            yield from _work(folder, plan, status, began)
+            yield from _work(folder, plan, status, began, models or TaskKeeper())
         status["state"] = "finished"
     except GeneratorExit:
         status["state"] = "stopped"
@@ -87,7 +94,7 @@ def run_model(
     return status
 
 
-def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float) -> Job[None]:
+def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float, models: TaskKeeper) -> Job[None]:
     from microscope_qc.ml.devices import use_threads
 
     starts, meter = Starts(read_status(folder), began=began), Meter()
@@ -104,7 +111,7 @@ def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float) -> 
         tell()
         write_status(folder, status)
         yield Progress(len(writer.done), total, LOADING, "loading the model")
-        with Pipeline(plan, tell=status["notes"].append) as pipeline:
+        with Pipeline(plan, tell=status["notes"].append, load=models.load) as pipeline:
             starts.ready()
             meter.tile_mm2 = pipeline.tile_mm2
             writer.keep_maps(pipeline)

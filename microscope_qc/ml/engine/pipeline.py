@@ -17,6 +17,7 @@ from microscope_qc.ml.engine.feed import Feed
 from microscope_qc.ml.engine.pixels import TileReader
 from microscope_qc.ml.engine.sink import Sink
 from microscope_qc.ml.engine.streams import Done, Streams
+from microscope_qc.ml.tasks.base import Task
 from microscope_qc.ml.tiling import in_valid_area, model_tile_shape, slide_scale, to_slide
 from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.project.runs.speed import Meter
@@ -45,15 +46,23 @@ class Pipeline:
         What the run is asked to do.
     tell
         Called with sentences for the user: what had to be changed because memory ran out.
+    load
+        Loads the model.
     """
 
-    def __init__(self, plan: RunPlan, *, tell: Callable[[str], None] = lambda sentence: None) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        tell: Callable[[str], None] = lambda sentence: None,
+        load: Callable[[RunPlan], Task] = load_task,
+    ) -> None:
         from microscope_qc.slides import open_slide
 
         if plan.slide is None:
             raise ProjectError(f"Run {plan.run_id} does not say which slide it is for.")
         self.plan = plan
-        self.task = load_task(plan)
+        self.task = load(plan)
         self.grid = plan.grid()
         self.fallback = MemoryFallback(self.task, tell)
         self._slide = open_slide(plan.slide.path)

@@ -14,6 +14,7 @@ from microscope_qc.core.wording import share_text
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.detection.mask_pictures import picture_for, read_mask_picture
+from microscope_qc.workflows.left_out import NothingToScan
 
 CHANGED, DRAWN = KINDS = ("changed", "drawn")
 """The material that the program found, as changed by the user; and regions that the user drew."""
@@ -28,10 +29,6 @@ _UNUSED = {
     CHANGED: "The project's mask is not used.",
     DRAWN: "Regions are drawn in the project too: --drawn on the command line scans only them.",
 }
-
-
-class NothingToScan(InputError):
-    """The mask of a user leaves nothing of a slide."""
 
 
 @dataclass(frozen=True, slots=True)

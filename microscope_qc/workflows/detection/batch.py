@@ -21,15 +21,10 @@ from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import read_status, write_status
 from microscope_qc.project.runs.run_lock import RunLock
 from microscope_qc.project.runs.speed import Starts
-from microscope_qc.workflows.detection.area import (
-    CHANGED,
-    NothingToScan,
-    ScanArea,
-    chosen_scan_area,
-    scan_area_of_picture,
-)
+from microscope_qc.workflows.detection.area import CHANGED, ScanArea, chosen_scan_area, scan_area_of_picture
 from microscope_qc.workflows.detection.intake import RunIntake
-from microscope_qc.workflows.detection.run import DetectResult, prepare_run, result_of
+from microscope_qc.workflows.detection.run import DetectResult, choose_model, prepare_run, require_device, result_of
+from microscope_qc.workflows.left_out import LeftOut
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -45,26 +40,6 @@ CONNECT_SECONDS = 10
 
 class BatchFailed(MicroscopeQCError, RuntimeError):
     """The workers could not do their work; what was found so far is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A slide (or a whole project, where ``slide`` is empty) that was not scanned, and why."""
-
-    project: Path
-    slide: str
-    error: MicroscopeQCError
-
-    @property
-    def wanted(self) -> bool:
-        """Whether it was left out because of a mask of the user."""
-        return isinstance(self.error, NothingToScan)
-
-    @property
-    def words(self) -> str:
-        """``p.mqc, S3: left out. The slide S3 is not at ... any more.``."""
-        where = f"{self.project.name}, {self.slide}" if self.slide else self.project.name
-        return f"{where}: left out. {self.error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +112,9 @@ def batch(
     Raises
     ------
     InputError
-        When no project is named or the scheduler does not answer.
+        When no project is named, the scheduler does not answer, or its workers do not have the device.
     MicroscopeQCError
-        When all slides had to be left out: what was wrong with the first.
+        When the model cannot be used, or all slides had to be left out: what was wrong with the first.
     BatchFailed
         When the workers fail.
     """
@@ -154,9 +129,9 @@ def batch(
         yield Progress(0, 0, "tiles", "starting the workers")
         own = client or stack.enter_context(_connected(scheduler, workers))
         count = max(1, len(own.scheduler_info(n_workers=-1)["workers"]))
-        share = 1 if scheduler is not None else count
-        at_once: dict[str, int] = {"ahead": AHEAD * count, "share": share}
-        options = {"model": model, "device": device, "fresh": fresh, "everything": everything}
+        at_once: dict[str, int] = {"ahead": AHEAD * count, "share": 1 if scheduler is not None else count}
+        own.submit(require_device, device, pure=False).result()  # it is the workers that need it
+        options = {"model": choose_model(model), "device": device, "fresh": fresh, "everything": everything}
         for number, path in enumerate(projects, start=1):
             with ExitStack() as opened:
                 try:
@@ -165,15 +140,14 @@ def batch(
                     done.left_out.append(LeftOut(Path(path), "", error))
                     continue
                 for place, slide in enumerate(project.slides, start=1):
-                    title = f"{slide.name}{_of(', slide', place, len(project.slides))}"
-                    title += _of(" of project" if len(project.slides) > 1 else ", project", number, len(projects))
+                    title = slide.name + _places(place, len(project.slides), number, len(projects))
                     try:
                         scan_area = _scan_area(project, slide, kind, mask)
                         result = yield from _one(own, project, slide.id, scan_area, options, title=title, **at_once)
                     except (
                         InputError,
                         SlideError,
-                    ) as error:  # of this slide only; an error of the model ends the whole batch
+                    ) as error:  # of this slide only
                         done.left_out.append(LeftOut(project.path, slide.name, error))
                         continue
                     done.slides.append((project.path, slide.name, result))
@@ -195,7 +169,18 @@ def require_mask_for_each(projects: Sequence[Path | str], mask: Path) -> None:
     for path in projects if not mask.is_dir() else ():
         with suppress(MicroscopeQCError), Project.open(Path(path), write=False) as project:
             count += len(project.slides)
-    if count > 1:
+    require_folder_of_masks(count, mask)
+
+
+def require_folder_of_masks(count: int, mask: Path) -> None:
+    """Refuse one picture for several slides.
+
+    Raises
+    ------
+    InputError
+        When it is no folder.
+    """
+    if count > 1 and not mask.is_dir():
         raise InputError(
             f"{mask.name} is one mask, and there are {count} slides.",
             hint="Name a folder with one mask for each slide, with the slide's name.",
@@ -266,6 +251,12 @@ def _graphics_cards() -> int:
     from microscope_qc.ml.devices import graphics_cards
 
     return graphics_cards()
+
+
+def _places(slide: int, slides: int, project: int, projects: int) -> str:
+    """``, slide 2 of 5 of project 1 of 3``."""
+    project_words = _of(" of project" if slides > 1 else ", project", project, projects)
+    return _of(", slide", slide, slides) + project_words
 
 
 def _of(what: str, number: int, count: int) -> str:

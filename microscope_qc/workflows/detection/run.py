@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job
 from microscope_qc.ml.architectures.tiles import tile_grid
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.library import load_card, model_folder
@@ -20,19 +18,15 @@ from microscope_qc.ml.tasks.kinds import TASKS, known_models
 from microscope_qc.ml.tiling import slide_scale
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
-from microscope_qc.project.runs.journal import LOADING, read_status, read_tile_errors
+from microscope_qc.project.runs.journal import read_status, read_tile_errors
 from microscope_qc.project.runs.mask_files import has_mask, read_mask, write_mask
 from microscope_qc.project.runs.plan import EVERYTHING, RunPlan, write_plan
 from microscope_qc.project.runs.speed import starts_of
-from microscope_qc.workflows.child import Child
-from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.detection.following import POLL_SECONDS, Following, Start
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 
 CANDIDATE_CONFIDENCE = 0.05
 """Findings down to this confidence are kept; those below the project's confidence limit do not count."""
-
-_POLL_SECONDS = 0.2
-_ending: dict[Path, threading.Thread] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +52,64 @@ class DetectResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ChildProgress(Progress):
-    """``told`` is the child's message: its speed and device, and what had to be changed."""
+class ChosenModel:
+    """A model as runs refer to it: ``argument`` is the name of a bundled one or the absolute path of its folder.
 
-    told: str = ""
+    ``weights`` is a fingerprint of its weights.
+    """
+
+    argument: str
+    folder: Path
+    card: ModelCard
+    weights: str
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it came with the program."""
+        return self.argument != str(self.folder.resolve())
 
 
-class DetectionFailed(MicroscopeQCError, RuntimeError):
-    """The child process ended before its work was done; what it found so far is kept."""
+def choose_model(model: str | Path | ChosenModel) -> ChosenModel:
+    """Read a model's card and weights, once for all slides.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or a model's folder.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot be used.
+    """
+    if isinstance(model, ChosenModel):
+        return model
+    folder = model_folder(model)
+    card = load_card(folder)
+    if card.task not in TASKS:
+        raise ModelError(f"The model {card.name} does not find defects.", hint=f"Choose {known_models()}.")
+    bundled = Path(model).name == str(model) and not Path(model).exists()
+    return ChosenModel(str(model) if bundled else str(folder.resolve()), folder, card, weights_fingerprint(folder))
+
+
+def require_device(name: str) -> None:
+    """Refuse a device that this computer does not have, before anything is begun.
+
+    Raises
+    ------
+    InputError
+        When there is no such device.
+    """
+    if name not in ("auto", "cpu"):  # torch is loaded only to look for a graphics card
+        from microscope_qc.ml.devices import choose_device
+
+        choose_device(name)
 
 
 def prepare_run(
     project: Project,
     slide_id: int,
-    model: str | Path,
+    model: str | Path | ChosenModel,
     *,
     region: Region | None = None,
     device: str = "auto",
@@ -79,14 +117,16 @@ def prepare_run(
     everything: bool = False,
     mask: AreaMask | None = None,
 ) -> RunRecord:
-    """Start a run, or continue the last one of the same settings where it stopped.
+    """Start a run, or continue the last one of the same settings where it stopped, on whatever device.
 
     Parameters
     ----------
     model
-        Name of a bundled model, or a model's folder.
+        Name of a bundled model, a model's folder, or what :func:`choose_model` made of one of them.
     region
         Part of the slide in full-resolution pixels; the whole slide without it.
+    device
+        What computes; no part of the settings.
     fresh
         Start again; an older run of the same settings is switched off.
     everything
@@ -107,22 +147,19 @@ def prepare_run(
     ModelError
         When the model cannot be used.
     """
-    folder = model_folder(model)
-    card = load_card(folder)
-    if card.task not in TASKS:
-        raise ModelError(f"The model {card.name} does not find defects.", hint=f"Choose {known_models()}.")
+    chosen = choose_model(model)
+    card = chosen.card
     slide = slide_of(project, slide_id)
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
     grid = tile_grid(card, area, scale=scale)
     if mask is not None:
         _check_mask(mask, slide, grid)
-    bundled = Path(model).name == str(model) and not Path(model).exists()
     plan = RunPlan(
-        model=str(model) if bundled else str(folder.resolve()),
-        model_relative="" if bundled else relative_path(folder.resolve(), project.path),
+        model=chosen.argument,
+        model_relative="" if chosen.bundled else relative_path(chosen.folder.resolve(), project.path),
         model_name=card.name,
-        weights=weights_fingerprint(folder),
+        weights=chosen.weights,
         region=area,
         tile_px=grid.tile_px,
         overlap_px=grid.overlap_px,
@@ -138,7 +175,7 @@ def prepare_run(
     )
     same = [run for run in project.runs if run.slide_id == slide_id and run.settings == plan.settings]
     if same and not fresh:
-        return _continued(project, same[-1], mask)
+        return _continued(project, same[-1], mask, device)
     for run in same:
         project.runs.show(run.id, False)
     run = project.runs.start(slide_id, plan)
@@ -152,8 +189,8 @@ def area_key(*, everything: bool = False, mask: AreaMask | None = None) -> str |
     return mask.fingerprint if mask is not None else EVERYTHING if everything else None
 
 
-def resume_run(project: Project, run_id: int) -> RunRecord:
-    """Continue a certain run where it stopped, with the area and the mask that it began with.
+def resume_run(project: Project, run_id: int, *, device: str = "auto") -> RunRecord:
+    """Continue a certain run where it stopped, with the area and the mask that it began with, on whatever device.
 
     Raises
     ------
@@ -162,14 +199,14 @@ def resume_run(project: Project, run_id: int) -> RunRecord:
     ProjectError
         When its scan area is no longer known.
     """
-    return _continued(project, project.runs.by_id(run_id), None)
+    return _continued(project, project.runs.by_id(run_id), None, device)
 
 
-def _continued(project: Project, run: RunRecord, mask: AreaMask | None) -> RunRecord:
+def _continued(project: Project, run: RunRecord, mask: AreaMask | None, device: str) -> RunRecord:
     """Continue a run that is not finished; ``mask`` is the one it began with, where that is known."""
     if run.state == "finished":
         return run
-    plan = plan_now(project, run)
+    plan = plan_now(project, run).model_copy(update={"device": device})
     area = run.settings.get("area")
     if area not in (None, EVERYTHING):
         if mask is not None and not has_mask(run.folder):  # killed before the mask was written
@@ -219,84 +256,50 @@ def detect(
     fresh: bool = False,
     everything: bool = False,
     mask: AreaMask | None = None,
-    wait_s: float = _POLL_SECONDS,
+    wait_s: float = POLL_SECONDS,
 ) -> Job[DetectResult]:
     """Find defects on a slide, or on a region of it; see :func:`prepare_run`.
 
-    ``wait_s`` is how long a step waits for the child. With 0 no step waits, and closing the job does not wait for the
-    child to end: for a window that runs the job between its own events.
-
-    When the job is closed the child is asked to end, its findings so far are kept, and the run is "stopped".
+    ``wait_s`` is how long a step waits for the child, see :class:`Following`. When the job is closed the child is asked
+    to end, its findings so far are kept, and the run is "stopped".
 
     Raises
     ------
+    InputError
+        When the computer does not have the device; nothing is begun then.
     DetectionFailed
         When the child ended early, with its last message.
     """
-    started = time.monotonic()
-    run = prepare_run(
-        project, slide_id, model, region=region, device=device, fresh=fresh, everything=everything, mask=mask
-    )
-    return (yield from _go_on(project, run, started, wait_s))
 
+    require_device(device)
 
-def resume(project: Project, run_id: int, *, wait_s: float = _POLL_SECONDS) -> Job[DetectResult]:
-    """Continue a certain run, whatever its settings; see :func:`resume_run` and :func:`detect`."""
-    started = time.monotonic()
-    return (yield from _go_on(project, resume_run(project, run_id), started, wait_s))
-
-
-def _go_on(project: Project, run: RunRecord, started: float, wait_s: float) -> Job[DetectResult]:
-    if run.state == "finished":
-        return result_of(project, run.id, started, computed=False)
-    state = "failed"
-    intake: RunIntake | None = None
-    child: Child | None = None
-    try:
-        intake = RunIntake(project, run)
-        while run.folder in _ending and _ending[run.folder].is_alive():  # two writers would mix their lines
-            yield Progress(0, 0, "tiles", "waiting for the previous detection to end")
-        child = Child(run.folder)
-        yield from _follow(child, intake, wait_s)
-        state = "finished" if child.code == 0 and len(intake.tiles_done) >= intake.tiles_total else "failed"
-    except GeneratorExit:
-        state = "stopped"
-        raise
-    finally:
-        if child is not None and wait_s > 0:
-            child.stop()
-        elif child is not None and child.running:
-            _ending[run.folder] = threading.Thread(target=child.stop, name="detection-end")
-            _ending[run.folder].start()
-        if intake is not None:
-            intake.finish(state)
-        else:
-            project.runs.finish(run.id, state)
-    if state != "finished":
-        raise DetectionFailed(
-            f"The detection ended early: {child.last_words}",
-            hint="What was found so far is kept; start it again to continue.",
+    def begin() -> RunRecord:
+        return prepare_run(
+            project, slide_id, model, region=region, device=device, fresh=fresh, everything=everything, mask=mask
         )
-    return result_of(project, run.id, started)
+
+    return (yield from _followed(project, Start(slide_id, project.slides.by_id(slide_id).name, 0, begin), wait_s))
 
 
-def _follow(child: Child, intake: RunIntake, wait_s: float) -> Iterator[Progress]:
-    computing = False
-    while True:
-        running = child.running
-        found = len(intake.poll() if wait_s > 0 else intake.take_ready())
-        says = child.progress
-        told = str(says.get("note") or "")
-        note = "; ".join(part for part in (f"{found} new findings" if found else "", told) if part)
-        # no speed to estimate the time left from while the child loads, and from tiles that are left out at once
-        computing = computing or not running or bool(says.get("total") and says.get("unit") != LOADING)
-        left_out = len(intake.tiles_left_out)
-        total = intake.tiles_total - left_out if computing else 0
-        yield ChildProgress(len(intake.tiles_done) - left_out, total, "tiles", note, told)
-        if not running and intake.idle:
-            return
-        if wait_s > 0:
-            child.wait(wait_s)
+def resume(project: Project, run_id: int, *, device: str = "auto", wait_s: float = POLL_SECONDS) -> Job[DetectResult]:
+    """Continue a certain run, whatever its settings; see :func:`resume_run` and :func:`detect`."""
+    require_device(device)
+    slide = project.slides.by_id(project.runs.by_id(run_id).slide_id)
+    start = Start(slide.id, slide.name, 0, lambda: resume_run(project, run_id, device=device))
+    return (yield from _followed(project, start, wait_s))
+
+
+def _followed(project: Project, start: Start, wait_s: float) -> Job[DetectResult]:
+    """Follow the only run."""
+    results: list[DetectResult] = []
+    errors: list[MicroscopeQCError] = []
+    yield from Following(
+        project, [start], wait_s=wait_s, failed=lambda _, error: errors.append(error),
+        done=lambda _, run, began, computed: results.append(result_of(project, run.id, began, computed=computed)),
+    ).job()  # fmt: skip
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def result_of(project: Project, run_id: int, started: float, *, computed: bool = True) -> DetectResult:

@@ -16,7 +16,8 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress
 from microscope_qc.project.runs.plan import RunPlan
-from microscope_qc.workflows.detection.run import ChildProgress, area_key
+from microscope_qc.workflows.detection.following import ChildProgress
+from microscope_qc.workflows.detection.run import area_key
 
 pytestmark = pytest.mark.window
 
