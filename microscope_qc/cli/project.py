@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
+from microscope_qc.cli.intake import LISTED, SLIDES_HELP, add_intake_flags
 from microscope_qc.cli.parts import add_json
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ def register(subparsers: Commands) -> None:
     """Add the commands to the parser."""
     new = subparsers.add_parser("new", description="Make a project for slides.")
     new.add_argument("project", metavar="PROJECT.mqc", help="folder of the new project")
-    new.add_argument("slides", metavar="SLIDE|FOLDER", nargs="*", help="slides to add; of a folder all in it")
+    new.add_argument("slides", metavar="SLIDE|FOLDER", nargs="*", help=SLIDES_HELP)
+    add_intake_flags(new)
     new.add_argument(
         "--classes",
         default="li-ion",
@@ -35,28 +36,32 @@ def register(subparsers: Commands) -> None:
 
 
 def _new(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import print_json
+    from microscope_qc.cli.intake import left_out_rows, print_left_out
+    from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.class_sets import class_set
     from microscope_qc.core.wording import things
-    from microscope_qc.project import Project
-    from microscope_qc.workflows.slide_files import slide_paths
+    from microscope_qc.workflows.intake.adding import make_project
 
     classes = () if args.classes == "none" else class_set(args.classes)
-    paths, left_out = slide_paths(args.slides)
-    for sentence in left_out:
-        print(f"Left out: {sentence}", file=sys.stderr)
-    with Project.create(args.project, slides=paths, classes=classes) as project:
+    job = make_project(
+        args.project, args.slides, classes=classes, again=args.again, masks=args.masks, subfolders=args.subfolders
+    )
+    project, plan = run(job, args)
+    with project:
         slides, count, folder = list(project.slides), len(project.classes), project.path
+    print_left_out(plan, args)
     if args.json:
         print_json({
-            "project": folder, "classes": count, "left_out": left_out,
+            "project": folder, "classes": count, "left_out": left_out_rows(plan, args),
             "slides": [{"name": s.name, "shape_px": s.shape_px, "pixel_size_um": s.pixel_size_um} for s in slides],
         })  # fmt: skip
         return 0
     print(f"{folder}: {things(len(slides), 'slide')}, {things(count, 'class', 'classes')}")
-    for slide in slides:
+    for slide in slides[:LISTED]:
         size = "pixel size not known" if slide.pixel_size_um is None else f"{slide.pixel_size_um[1]:g} um per pixel"
         print(f"  {slide.name}: {slide.shape_px[1]} x {slide.shape_px[0]} px, {size}")
+    if len(slides) > LISTED:
+        print(f"  and {things(len(slides) - LISTED, 'more slide')}")
     return 0
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from microscope_qc.cli import slide_fields
+from microscope_qc.cli.intake import LISTED, SLIDES_HELP, add_intake_flags
 from microscope_qc.cli.parts import Part
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ def register(subparsers: Commands) -> None:
         "known of the specimens on them.",
     )  # fmt: skip
     slides.listing("list the slides")
-    add = slides.action("add", "add slides; those that are there already are left as they are", _add)
-    add.add_argument("paths", nargs="+", metavar="SLIDE|FOLDER", help="slides; of a folder all in it")
+    add = slides.action("add", "add slides in one step; those that are there already are left as they are", _add)
+    add.add_argument("paths", nargs="+", metavar="SLIDE|FOLDER", help=SLIDES_HELP)
+    add_intake_flags(add)
     add.add_argument("--scene", metavar="NAME", help="only this scene of a file with several")
     remove = slides.action("remove", "take a slide out, with all that belongs to it; its file stays", _remove)
     remove.add_argument("name", metavar="NAME")
@@ -84,28 +85,28 @@ def _words(row: dict[str, object]) -> dict[str, object]:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import print_json
+    from microscope_qc.cli.intake import print_left_out
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
-    from microscope_qc.project.scenes import read_facts
-    from microscope_qc.workflows.slide_files import slide_paths
+    from microscope_qc.workflows.intake.adding import add_slides
 
     with Project.open(args.project) as project:
-        known = {record.id for record in project.slides}
-        paths, left_out = slide_paths(args.paths)
-        for sentence in left_out:
-            print(f"Left out: {sentence}", file=sys.stderr)
-        read = [read_facts(path, scene=args.scene) for path in paths]  # all of them before the first is added
-        for scenes in read:
-            project.slides.add_scenes(scenes)
-        added = [record for record in project.slides if record.id not in known]
-        rows = [_slide(project, record) for record in added]
+        job = add_slides(
+            project, args.paths, scene=args.scene, again=args.again, masks=args.masks, subfolders=args.subfolders
+        )
+        result = run(job, args)
+        rows = [_slide(project, record) for record in result.added]
+    print_left_out(result.plan, args)
     if args.json:
         print_json(rows)
-    else:
-        for record in added:
-            print(f"Added {record.name}, {record.shape_px[1]} x {record.shape_px[0]} px.")
-        if not added:
-            print("They are in the project already.")
+        return 0
+    for record in result.added[:LISTED]:
+        print(f"Added {record.name}, {record.shape_px[1]} x {record.shape_px[0]} px.")
+    if len(result.added) > LISTED:
+        print(f"Added {things(len(result.added) - LISTED, 'more slide')}.")
+    if not result.added:
+        print("They are in the project already." if result.plan.there else "Nothing was added.")
     return 0
 
 

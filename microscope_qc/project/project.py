@@ -95,9 +95,7 @@ class Project:
         ProjectError
             When something of this name exists already, or the folder cannot be written.
         """
-        folder = project_path(path)
-        if folder.exists() and not _is_empty_folder(folder):
-            raise ProjectError(f"{folder.name} exists already.", hint="Open it, or choose another name.")
+        folder = require_free(path)
         facts: list[list[SceneFacts]] = [read_facts(slide) for slide in slides]
         try:
             _make_folder(folder, classes)
@@ -105,8 +103,7 @@ class Project:
             raise error if isinstance(error, MicroscopeQCError) else write_error(folder, error) from error
         project = cls.open(folder, program=program)
         try:
-            for scenes in facts:
-                project.slides.add_scenes(scenes, kind="made")
+            project.slides.add_many(facts, kind="made")
         except BaseException:
             project.close()
             raise
@@ -198,6 +195,20 @@ def project_path(path: Path | str) -> Path:
     """Return the absolute folder of a project, with ``.mqc`` at its end."""
     folder = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - a link stays a link
     return folder if folder.suffix.lower() == SUFFIX else folder.with_name(folder.name + SUFFIX)
+
+
+def require_free(path: Path | str) -> Path:
+    """Return the folder of a project that is to be made.
+
+    Raises
+    ------
+    ProjectError
+        When something of this name exists already.
+    """
+    folder = project_path(path)
+    if folder.exists() and not _is_empty_folder(folder):
+        raise ProjectError(f"{folder.name} exists already.", hint="Open it, or choose another name.")
+    return folder
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -18,6 +18,8 @@ class SceneFacts:
     fingerprint: str
     shape_px: tuple[int, int]
     pixel_size_um: tuple[float, float] | None
+    content: str = ""
+    """Digest of the whole file, "" where it was not read."""
 
 
 def slide_stem(path: Path) -> str:
@@ -31,18 +33,28 @@ def slide_stem(path: Path) -> str:
 def read_facts(path: Path | str, *, scene: str | None = None) -> list[SceneFacts]:
     """Open a slide and return what is stored about its scenes, or about one of them.
 
+    Small files are read whole (:mod:`microscope_qc.slides.content`); of others the content is left open.
+
     Raises
     ------
     SlideError
         When it cannot be opened or has no such scene.
     """
     from microscope_qc.slides import open_slide
+    from microscope_qc.slides.content import small_content
 
     place = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - a link stays a link
     with open_slide(place) as slide:
         wanted = slide.scenes if scene is None else (slide.scene(scene),)
-        several = len(slide.scenes) > 1
+        several, content = len(slide.scenes) > 1, small_content(place)
         return [
-            SceneFacts(place, m.name if several else None, m.fingerprint(), (m.shape[0], m.shape[1]), m.pixel_size_um)
+            SceneFacts(
+                path=place,
+                scene=m.name if several else None,
+                fingerprint=m.fingerprint(),
+                shape_px=(m.shape[0], m.shape[1]),
+                pixel_size_um=m.pixel_size_um,
+                content=content,
+            )
             for m in wanted
         ]

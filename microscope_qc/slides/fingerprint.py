@@ -17,6 +17,7 @@ from microscope_qc.slides.pixels import Pixels
 GRID = 8
 WORKERS = 4
 BLOCK_PX = 64
+SMALL_PX = 4_000_000
 
 
 def fingerprint(mosaic: Pixels, *, read: Callable[[Region], np.ndarray] | None = None) -> str:
@@ -34,18 +35,31 @@ def fingerprint(mosaic: Pixels, *, read: Callable[[Region], np.ndarray] | None =
         "origin": list(mosaic.origin_px),
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="fingerprint") as pool:  # a network drive answers slowly
-        for block in pool.map(read or mosaic.read, sampled_blocks(mosaic.shape)):
-            digest.update(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes())
+    for block in _blocks(mosaic, read or mosaic.read):
+        digest.update(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
+
+
+def _blocks(mosaic: Pixels, read: Callable[[Region], np.ndarray]) -> Iterator[np.ndarray]:
+    height, width = mosaic.shape
+    piece = mosaic.piece_px
+    if height * width <= SMALL_PX and piece[0] >= height and piece[1] >= width:
+        # decoded as a whole in any case: thousands of such pictures are read at once
+        whole = read(Region(0, 0, height, width))
+        yield from (whole[place.y0 : place.y1, place.x0 : place.x1] for place in sampled_blocks(mosaic.shape))
+        return
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="fingerprint") as pool:  # a network drive answers slowly
+        yield from pool.map(read, sampled_blocks(mosaic.shape))
 
 
 def sampled_blocks(shape: tuple[int, int]) -> Iterator[Region]:
     """The regions whose pixels go into the fingerprint."""
     height, width = shape
-    for y in np.linspace(0, max(0, height - BLOCK_PX), GRID).astype(int):
-        for x in np.linspace(0, max(0, width - BLOCK_PX), GRID).astype(int):
-            yield Region(int(y), int(x), int(y) + BLOCK_PX, int(x) + BLOCK_PX).clip(shape)
+    rows = np.linspace(0, max(0, height - BLOCK_PX), GRID).astype(int).tolist()
+    columns = np.linspace(0, max(0, width - BLOCK_PX), GRID).astype(int).tolist()
+    for y in rows:
+        for x in columns:
+            yield Region(y, x, y + BLOCK_PX, x + BLOCK_PX).clip(shape)
 
 
 class SampledPixels:

@@ -45,6 +45,7 @@ class Pixels(Protocol):
     channels: tuple[Channel, ...]
     stack: tuple[StackAxis, ...]
     origin_px: tuple[int, int]
+    piece_px: tuple[int, int]
 
     @property
     def shape(self) -> tuple[int, int]: ...

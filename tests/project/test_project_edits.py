@@ -313,4 +313,4 @@ def test_other_class_sets(tmp_path: Path) -> None:
 
 def test_the_creation_of_a_project_cannot_be_undone(project: Project) -> None:
     assert not project.history.can_undo and project.history.undo() is None
-    assert [entry.kind for entry in project.history.entries()] == ["made", "made"]
+    assert [entry.kind for entry in project.history.entries()] == ["made"]

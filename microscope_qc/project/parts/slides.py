@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import update
+
 from microscope_qc.core.errors import InputError
-from microscope_qc.project import loading
+from microscope_qc.project import loading, schema
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
+from microscope_qc.project.identity import hold_the_same
+from microscope_qc.project.parts.adding import PendingSlides, prepare_adding
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.scenes import SceneFacts, read_facts, slide_stem
+from microscope_qc.project.scenes import SceneFacts, read_facts
 from microscope_qc.project.store import Store
 from microscope_qc.slides.base import usable_size
+
+NAMED = 20
+"""A message lists the names of so many slides at most."""
 
 
 class Slides(RecordPart[SlideRecord]):
@@ -41,8 +48,9 @@ class Slides(RecordPart[SlideRecord]):
         for record in self:
             if record.name == name:
                 return record
-        names = ", ".join(record.name for record in self)
-        raise InputError(f"There is no slide {name} in {self._store.name}.", hint=f"Its slides are {names}.")
+        names = ", ".join(record.name for record in self[:NAMED])
+        more = f" and {len(self) - NAMED} more" if len(self) > NAMED else ""
+        raise InputError(f"There is no slide {name} in {self._store.name}.", hint=f"Its slides are {names}{more}.")
 
     def add(self, path: Path | str, *, scene: str | None = None) -> SlideRecord:
         """Add a slide, each of its scenes as a slide of its own unless ``scene`` names one; return the first.
@@ -58,28 +66,48 @@ class Slides(RecordPart[SlideRecord]):
 
         ``kind`` is that of the step in the history (see :class:`LogEntry`).
         """
+        pending = self.prepare_adding([facts], kind=kind)
+        pending.write()
+        pending.finish()
+        return self.by_id(pending.ids[0])
+
+    def add_many(
+        self, files: Iterable[Sequence[SceneFacts]], *, again: bool = False, kind: str = "command"
+    ) -> list[SlideRecord]:
+        """Add any number of slides in one step of undo; return those that are new.
+
+        Parameters
+        ----------
+        files
+            The scenes of each file.
+        again
+            Add a slide also when another one has the same content; one that lies in the same place is never added
+            twice.
+        kind
+            That of the step in the history (see :class:`LogEntry`).
+        """
+        pending = self.prepare_adding(files, again=again, kind=kind)
+        pending.write()
+        return pending.finish()
+
+    def prepare_adding(
+        self, files: Iterable[Sequence[SceneFacts]], *, again: bool = False, kind: str = "command"
+    ) -> PendingSlides:
+        """Begin :meth:`add_many`, and write nothing yet: writing thousands of slides may be left to a thread."""
         self._store.require_writable()
-        rows: list[dict[str, Any]] = []
-        deltas = []
-        ids = []
-        names = {record.name for record in self}
-        same = {(record.fingerprint, record.scene): record for record in reversed(self)}  # the first one wins
-        for scene in facts:
-            known = same.get((scene.fingerprint, scene.scene))
-            if known is None:
-                stem = slide_stem(scene.path)
-                name = _unique(f"{stem} {scene.scene}" if scene.scene else stem, names)
-                names.add(name)
-                rows.append({"id": self._store.next_id("slides") + len(rows), "name": name, **self._columns(scene)})
-                ids.append(rows[-1]["id"])
-            else:
-                ids.append(known.id)
-                if known.missing:
-                    row = self._row(known.id)
-                    deltas.append(Delta.edited("slides", row, self._place(scene.path)))
-        title = f"Add slide {rows[0]['name']}" if rows else f"Find {facts[0].path.name} again"
-        self._store.commit(title, [*deltas, Delta.inserted("slides", rows)], kind=kind, slide_id=ids[0])
-        return self.by_id(ids[0])
+        return prepare_adding(self._store, files, again=again, kind=kind)
+
+    def note_contents(self, contents: Mapping[int, str]) -> None:
+        """Store the content of slides (:func:`~microscope_qc.slides.content.content_of`) that was read since.
+
+        It is no change by a user, so that it is neither in the history nor signalled.
+        """
+        self._store.require_owner()
+        table = schema.slides
+        with self._store.database.begin() as connection:
+            for number, content in contents.items():
+                connection.execute(update(table).where(table.c.id == number).values(content=content))
+            self._store.memory.renew(connection, {"slides": set(contents)})
 
     def relocate(
         self,
@@ -102,14 +130,15 @@ class Slides(RecordPart[SlideRecord]):
         Raises
         ------
         InputError
-            When the file there is another slide and ``force`` is not set.
+            When the file there is another slide (:func:`~microscope_qc.project.identity.are_same`) and ``force`` is
+            not set.
         """
         self._store.require_writable()
         record = self.by_id(slide_id)
         facts = facts or read_facts(path, scene=record.scene)[0]
         row = self._row(slide_id)
-        changes: dict[str, Any] = self._place(facts.path)
-        if facts.fingerprint != record.fingerprint:
+        changes: dict[str, Any] = self._place(facts.path) | {"content": facts.content}
+        if not hold_the_same(record, facts):
             if not force:
                 raise InputError(
                     f"{facts.path.name} is not the slide {record.name}: its content differs.",
@@ -194,18 +223,6 @@ class Slides(RecordPart[SlideRecord]):
         wanted = set(slide_ids)
         return [row for row in self._store.rows(table) if row["slide_id"] in wanted]
 
-    def _columns(self, facts: SceneFacts) -> dict[str, Any]:
-        y, x = facts.pixel_size_um or (None, None)
-        return {
-            **self._place(facts.path),
-            "scene": facts.scene,
-            "fingerprint": facts.fingerprint,
-            "height_px": int(facts.shape_px[0]),
-            "width_px": int(facts.shape_px[1]),
-            "pixel_size_y_um": None if y is None else float(y),
-            "pixel_size_x_um": None if x is None else float(x),
-        }
-
     def _place(self, path: Path) -> dict[str, Any]:
         try:
             relative = Path(os.path.relpath(path, self._store.path)).as_posix()
@@ -220,10 +237,3 @@ _BELONGINGS = ("attributes", "outlines", "marks", "registrations", "areas", "run
 def _pixel_columns(slide_id: int, size: tuple[float, float] | None) -> dict[str, Any]:
     y, x = size or (None, None)
     return {"id": slide_id, "pixel_size_y_um": y, "pixel_size_x_um": x}
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    candidate, number = name, 2
-    while candidate in taken:
-        candidate, number = f"{name} ({number})", number + 1
-    return candidate

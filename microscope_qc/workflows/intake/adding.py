@@ -1,0 +1,263 @@
+"""Adds slides to a project, one or ten thousand, as one job and one step of undo."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.project import Project
+from microscope_qc.project.identity import KnownSlides, hold_the_same
+from microscope_qc.project.project import require_free
+from microscope_qc.project.records import SlideRecord
+from microscope_qc.project.scenes import SceneFacts, read_facts
+from microscope_qc.slides.content import content_of
+from microscope_qc.workflows.intake.finding import LeftOutFile, Reason, find_files
+from microscope_qc.workflows.intake.masks import looks_like_mask
+
+READERS = 4
+"""Files are read by so many threads: one waits for the disk while another decodes."""
+
+_AHEAD = 4 * READERS
+
+
+@dataclass(frozen=True, slots=True)
+class SamePicture:
+    """A slide that holds the same as another one, which is named by ``other``."""
+
+    path: Path
+    other: Path
+    scenes: tuple[SceneFacts, ...]
+
+    @property
+    def words(self) -> str:
+        """A sentence that names both."""
+        mine, other = _told_apart(self.path, self.other)
+        return f"{mine} is the same picture as {other}."
+
+
+@dataclass(slots=True)
+class IntakePlan:
+    """What is to be added: read from the files, not written yet.
+
+    ``there`` counts files that are in the project already; ``contents`` are those of its slides that had to be read.
+    """
+
+    files: list[list[SceneFacts]] = field(default_factory=list)
+    same: list[SamePicture] = field(default_factory=list)
+    left_out: list[LeftOutFile] = field(default_factory=list)
+    there: int = 0
+    contents: dict[int, str] = field(default_factory=dict)
+
+    def chosen(self, *, again: bool) -> list[Sequence[SceneFacts]]:
+        """The scenes of each file to be added; ``again``: those of identical pictures as well."""
+        return [*self.files, *((same.scenes for same in self.same) if again else ())]
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeResult:
+    """Slides that were added, and what was not."""
+
+    added: list[SlideRecord]
+    plan: IntakePlan
+
+
+def plan_intake(
+    named: Sequence[Path | str],
+    slides: Sequence[SlideRecord] = (),
+    *,
+    masks: bool = False,
+    subfolders: bool = True,
+    scene: str | None = None,
+) -> Job[IntakePlan]:
+    """Find and read what is to be added; may run in any thread.
+
+    Parameters
+    ----------
+    named
+        See :func:`~microscope_qc.workflows.intake.finding.find_files`, also for ``masks`` and ``subfolders``.
+    slides
+        Those of the project.
+    scene
+        Only the scene of this name.
+
+    Raises
+    ------
+    InputError, SlideError
+        When there is nothing of a name, when a single file is named that cannot be read, or when nothing can be added
+        and nothing is there already.
+    """
+    found = yield from find_files(named, masks=masks, subfolders=subfolders)
+    plan = IntakePlan(left_out=found.left_out)
+    alone = len(found.slides) == 1 and not found.left_out
+    known = KnownSlides[SlideRecord | SceneFacts](slides)
+
+    def read(path: Path) -> list[SceneFacts] | LeftOutFile:
+        if path in found.doubtful and looks_like_mask(path):
+            return LeftOutFile(path, Reason.MASK, f"{path.name} is the mask of the photograph beside it.")
+        try:
+            return read_facts(path, scene=scene)
+        except (MicroscopeQCError, OSError, ValueError) as error:
+            if alone:
+                raise
+            return LeftOutFile(path, Reason.UNREADABLE, str(error))
+
+    yield from _in_threads(read, found.slides, lambda outcome: _sort_in(plan, known, outcome))
+    plan.left_out.sort(key=lambda left: left.reason == Reason.HIDDEN)  # what cannot be read is named before these
+    if named and not (plan.files or plan.same or plan.there):
+        raise _nothing(named, plan)
+    return plan
+
+
+def add_slides(
+    project: Project,
+    named: Sequence[Path | str],
+    *,
+    again: bool = False,
+    masks: bool = False,
+    subfolders: bool = True,
+    scene: str | None = None,
+) -> Job[IntakeResult]:
+    """Add slides in one step of undo: all of them, or when it is stopped before its end none.
+
+    Parameters
+    ----------
+    again
+        Add pictures that are the same as others, too.
+    named, masks, subfolders, scene
+        As in :func:`plan_intake`, also for errors.
+    """
+    plan = yield from plan_intake(named, project.slides, masks=masks, subfolders=subfolders, scene=scene)
+    project.slides.note_contents(plan.contents)  # first: they tell slides apart
+    added = project.slides.add_many(plan.chosen(again=again), again=again)
+    return IntakeResult(added, plan)
+
+
+def make_project(
+    path: Path | str,
+    named: Sequence[Path | str],
+    *,
+    classes: Sequence[DefectClass] = LI_ION_CLASSES,
+    program: str = "command",
+    again: bool = False,
+    masks: bool = False,
+    subfolders: bool = True,
+) -> Job[tuple[Project, IntakePlan]]:
+    """Make a project for slides and open it; nothing is made when it is stopped while they are read.
+
+    Raises
+    ------
+    ProjectError
+        When something of this name exists already, or the folder cannot be written.
+    InputError, SlideError
+        As in :func:`plan_intake`.
+    """
+    require_free(path)
+    plan = yield from plan_intake(named, masks=masks, subfolders=subfolders)
+    project = Project.create(path, classes=classes, program=program)
+    try:
+        project.slides.add_many(plan.chosen(again=again), again=again, kind="made")
+    except BaseException:
+        project.close()
+        raise
+    return project, plan
+
+
+def _in_threads(
+    read: Callable[[Path], list[SceneFacts] | LeftOutFile],
+    paths: Sequence[Path],
+    take: Callable[[list[SceneFacts] | LeftOutFile], Iterable[Progress]],
+) -> Job[None]:
+    """Read files by several threads, and take what was read in their order."""
+    pool = ThreadPoolExecutor(READERS, thread_name_prefix="intake")
+    waiting: deque[Future[list[SceneFacts] | LeftOutFile]] = deque()
+    try:
+        left = iter(paths)
+        for done in range(len(paths)):
+            yield Progress(done, len(paths), "files", "Reading slides")
+            while len(waiting) < _AHEAD and (path := next(left, None)) is not None:
+                waiting.append(pool.submit(read, path))
+            yield from take(waiting.popleft().result())
+        yield Progress(len(paths), len(paths), "files", "Reading slides")
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _sort_in(
+    plan: IntakePlan, known: KnownSlides[SlideRecord | SceneFacts], read: list[SceneFacts] | LeftOutFile
+) -> Iterable[Progress]:
+    """Decide what becomes of one file."""
+    if isinstance(read, LeftOutFile):
+        plan.left_out.append(read)
+        return
+    path = read[0].path
+    changed = [scene for scene in read if (there := known.at(scene)) is not None and not hold_the_same(there, scene)]
+    if changed:
+        words = f"{path.name} has changed since it was added. Remove the slide first to add it as it is now."
+        plan.left_out.append(LeftOutFile(path, Reason.CHANGED, words))
+        return
+    scenes = [scene for scene in read if known.at(scene) is None]
+    if not scenes:
+        plan.there += 1
+        return
+    scenes = yield from _settled(plan, known, scenes)
+    other = known.like(scenes[0])
+    if other is not None and not getattr(other, "missing", False):
+        plan.same.append(SamePicture(path, other.path, tuple(scenes)))
+        return
+    plan.files.append(scenes)
+    for scene in scenes:
+        known.add(scene)
+
+
+def _settled(
+    plan: IntakePlan, known: KnownSlides[SlideRecord | SceneFacts], scenes: list[SceneFacts]
+) -> Generator[Progress, None, list[SceneFacts]]:
+    """Read two files of one fingerprint whole where their contents must say whether they are the same."""
+    other = known.in_doubt(scenes[0])
+    if other is None or getattr(other, "missing", False):
+        return scenes
+    mine, name = scenes[0], _told_apart(scenes[0].path, other.path)
+    content = mine.content or (yield from _read_whole(mine.path, f"Comparing {name[0]} with {name[1]}"))
+    if not other.content:
+        theirs = yield from _read_whole(other.path, f"Comparing {name[0]} with {name[1]}")
+        if isinstance(other, SlideRecord):
+            plan.contents[other.id] = theirs
+        known.learn(other, replace(other, content=theirs))
+    return [replace(scene, content=content) for scene in scenes]
+
+
+def _read_whole(path: Path, note: str) -> Generator[Progress, None, str]:
+    job = content_of(path)
+    try:
+        while True:
+            step = next(job)
+            yield replace(step, note=note)
+    except StopIteration as stop:
+        return str(stop.value)
+    except MicroscopeQCError:
+        return ""  # the first look must do
+    finally:
+        job.close()
+
+
+def _told_apart(first: Path, second: Path) -> tuple[str, str]:
+    """Two file names, with their folders where they are alike."""
+    if first.name != second.name:
+        return first.name, second.name
+    return os.path.join(*first.parts[-2:]), os.path.join(*second.parts[-2:])  # noqa: PTH118 - names to be read
+
+
+def _nothing(named: Sequence[Path | str], plan: IntakePlan) -> InputError:
+    what = str(named[0]) if len(named) == 1 else "What was chosen"
+    masks = sum(left.reason == Reason.MASK for left in plan.left_out)
+    reasons = [left.words for left in plan.left_out if left.reason in (Reason.UNREADABLE, Reason.CHANGED)]
+    if masks:
+        reasons.insert(0, f"{masks} of its pictures look like masks of others.")
+    return InputError(f"{what} holds no slide that can be read.", hint=" ".join(reasons[:3]))
