@@ -126,11 +126,13 @@ def _train(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.learning.train import train
 
     share_processor()
+    said: list[str] = []
     job = train(
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
         overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
+        tell=said.append,
     )  # fmt: skip
     card = run(job, args)
     if args.json:
@@ -140,6 +142,8 @@ def _train(args: argparse.Namespace) -> int:
     named = TASKS.get(card.task).headline
     told = (f"{words} {card.metrics[name]:.3f}" for name, words in named.items() if name in card.metrics)
     print(f"  validation: {', '.join(told)}")
+    for sentence in said:
+        print(f"  {sentence}")
     return 0
 
 

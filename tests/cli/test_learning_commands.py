@@ -40,9 +40,40 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    keys = {"model", "dataset", "pictures", "classes", "precision", "recall", "f1", "finds", "truth", "confidence"}
+    keys = {
+        "model",
+        "dataset",
+        "pictures",
+        "left_out",
+        "classes",
+        "precision",
+        "recall",
+        "f1",
+        "finds",
+        "truth",
+        "confidence",
+    }
     assert keys | {"iou", "map50", "map50_11", "map", "per_class", "confusion"} == set(report)
     assert report["truth"] == 12 and report["confidence"] == 0.3 and set(report["per_class"]) == {"SQ", "DI"}
     assert main([*command, "--confidence", "0.4", "--iou", "0.3"]) == 0
     text = capsys.readouterr().out
     assert "toy on" in text and "at confidence 0.4, IoU 0.3, 12 boxes:" in text and "mAP50 " in text
+    assert report["left_out"] == {"rejected": 0, "unreviewed": 0} and "No truth" not in text
+
+
+def test_a_rejected_finding_of_our_own_export_is_no_truth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = coco_folder(tmp_path / "data", pictures=2)
+    document = json.loads((data / "annotations.json").read_text())
+    for number, (state, score) in enumerate([("rejected", 0.9), ("unreviewed", 0.9), ("confirmed", 0.9)]):
+        document["annotations"][number] |= {"attributes": {"state": state}, "score": score}
+    (data / "annotations.json").write_text(json.dumps(document))
+    model = untrained_model(tmp_path / "toy", classes=("SQ", "DI"))
+    command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["truth"] == 10 and report["left_out"] == {"rejected": 1, "unreviewed": 1}
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "  No truth: 1 rejected finding as background and 1 finding of a model that nobody has judged as neither defect "
+        "nor background."
+    )

@@ -14,6 +14,7 @@ from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.datasets import AnnotatedImage, Dataset, load_dataset, split
 from microscope_qc.ml.datasets.coco import find_image
 from microscope_qc.ml.datasets.crops import CropSampler, load_scaled
+from microscope_qc.ml.evaluation.detection import Tally
 
 VOC = """<annotation><filename>{name}</filename><size><width>192</width><height>192</height><depth>3</depth></size>
 <object><name>DI</name><bndbox><xmin>11</xmin><ymin>21</ymin><xmax>30</xmax><ymax>50</ymax></bndbox></object></annotation>"""
@@ -149,3 +150,62 @@ def test_a_defect_cut_by_the_crop_counts_only_where_enough_of_it_is_visible(tmp_
                 assert min(box[2:] - box[:2]) < 0.41 * max(box[2:] - box[:2])
             asked, ignored = asked + len(crop.boxes), ignored + len(crop.ignore)
     assert asked > 200 and ignored > 5
+
+
+def judged(folder: Path, *states: tuple[str, float | None]) -> Path:
+    """A data set as this program exports it: a slide with one square for each state and score, 60 px apart."""
+    picture = np.full((80, 60 * len(states) + 20, 3), 120, np.uint8)
+    annotations = []
+    for number, (state, score) in enumerate(states):
+        x = 60 * number + 20
+        picture[20:50, x : x + 30] = 30
+        entry = {"id": number + 1, "image_id": 1, "category_id": 1, "bbox": [x, 20, 30, 30]}
+        annotations.append(entry | {"attributes": {"state": state}} | ({} if score is None else {"score": score}))
+    folder.mkdir()
+    cv2.imwrite(str(folder / "s.png"), picture)
+    image = {"id": 1, "file_name": "s.png", "height": picture.shape[0], "width": picture.shape[1]}
+    document = {"images": [image], "categories": [{"id": 1, "name": "CRK"}], "annotations": annotations}
+    (folder / "annotations.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_what_a_user_rejected_is_no_truth(tmp_path: Path) -> None:
+    states = [("confirmed", 0.9), ("rejected", 0.8), ("unreviewed", 0.7), ("unreviewed", None), ("rejected", None)]
+    data = load_dataset(judged(tmp_path / "d", *states))
+    (image,) = data.images
+    assert image.boxes[:, 1].tolist() == [20, 200], "what was confirmed, and what was drawn and not rejected"
+    assert image.open_boxes[:, 1].tolist() == [140] and data.left_out == {"rejected": 2, "unreviewed": 1}
+    assert data.left_out_words == (
+        "No truth: 2 rejected findings as background and 1 finding of a model that nobody has judged as neither defect "
+        "nor background."
+    )
+    assert data.with_classes(["CRK", "GEO"]).left_out == data.left_out
+    assert load_dataset(judged(tmp_path / "all", ("confirmed", 0.5))).left_out_words == ""
+    upper, lower = split(data, share=0.5, seed=1)
+    assert [len(part.images[0].open_boxes) for part in (upper, lower)] == [1, 0], "they go with their part"
+
+
+def test_what_nobody_has_judged_is_left_alone_in_training(tmp_path: Path) -> None:
+    data = load_dataset(judged(tmp_path / "d", ("confirmed", 0.9), ("unreviewed", 0.7), ("rejected", 0.7)))
+    sampler = CropSampler(data, side=128, model_um=None, seed=5, stride_px=64)
+    dark = 0
+    for crop in sampler.batch(0, 60):
+        places = [box for group in (crop.boxes, crop.ignore) for box in group]
+        assert len(crop.boxes) <= 1
+        dark += len(crop.ignore)
+        for y0, x0, y1, x1 in crop.ignore:
+            assert 0 <= y0 < y1 <= 128 and 0 <= x0 < x1 <= 128
+        assert len(places) <= 2, "the rejected one is background"
+    assert dark > 20
+
+
+def test_findings_where_nobody_has_judged_do_not_count() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 50, 10, 60], [0, 100, 10, 110]], float)
+    found = {"boxes": boxes, "labels": np.zeros(3, int), "confidence": np.array([0.9, 0.8, 0.7])}
+    truth = {"truth": boxes[:1], "truth_labels": np.zeros(1, int)}
+    plain, spared = Tally(["A"]), Tally(["A"])
+    plain.add(**found, **truth)
+    spared.add(**found, **truth, still_open=boxes[:2] + 1)
+    assert plain.report(confidence=0.5)["precision"] == pytest.approx(1 / 3)
+    said = spared.report(confidence=0.5)
+    assert said["precision"] == pytest.approx(1 / 2) and said["recall"] == 1, "what hits a true defect counts anyway"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, full_names
 
 _LARGEST_BYTES = 2 << 30
+_REJECTED, _UNREVIEWED = ReviewState.REJECTED.word, ReviewState.UNREVIEWED.word
 
 
 def find_coco(root: Path) -> list[tuple[Path, dict[str, Any]]]:
@@ -41,6 +44,10 @@ def _read(file: Path) -> Any:
 def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
     """Read COCO documents into one data set; category names are the class codes.
 
+    In an export of this program ``attributes.state`` says what is true. A rejected finding is no truth and its place is
+    background. A finding of a model that is unreviewed (it has a ``score``) is neither: nobody has said what is there.
+    Drawn and imported boxes are truth as soon as they are there, as everywhere else.
+
     Raises
     ------
     ModelError
@@ -48,15 +55,25 @@ def load_coco(documents: list[tuple[Path, dict[str, Any]]]) -> Dataset:
     """
     classes: list[str] = []
     images: list[AnnotatedImage] = []
+    left_out = Counter[str]()
     for file, document in documents:
         try:
-            images += _images(file, document, classes)
+            images += _images(file, document, classes, left_out)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{file.name} is not a valid COCO file ({error!r}).", hint="Export it again.") from error
-    return Dataset(classes, images, full_names(classes))
+    return Dataset(classes, images, full_names(classes), left_out[_REJECTED], left_out[_UNREVIEWED])
 
 
-def _images(file: Path, document: dict[str, Any], classes: list[str]) -> list[AnnotatedImage]:
+def _no_truth(entry: dict[str, Any]) -> str:
+    """Why a box is no truth, "" where it is."""
+    attributes = entry.get("attributes")
+    state = attributes.get("state") if isinstance(attributes, dict) else None
+    if state == _REJECTED:
+        return _REJECTED
+    return _UNREVIEWED if state == _UNREVIEWED and entry.get("score") is not None else ""
+
+
+def _images(file: Path, document: dict[str, Any], classes: list[str], left_out: Counter[str]) -> list[AnnotatedImage]:
     category: dict[int, int] = {}
     for entry in document.get("categories", []):
         code = str(entry["name"])
@@ -65,12 +82,18 @@ def _images(file: Path, document: dict[str, Any], classes: list[str]) -> list[An
         category[entry["id"]] = classes.index(code)
     size = document.get("info", {}).get("pixel_size_um")
     boxes: dict[Any, list[tuple[float, ...]]] = {}
+    still_open: dict[Any, list[tuple[float, ...]]] = {}
     for entry in document["annotations"]:
         x, y, width, height = (float(value) for value in entry["bbox"])
-        if all(map(math.isfinite, (x, y, width, height))) and width > 0 and height > 0:
-            boxes.setdefault(entry["image_id"], []).append(
-                (y, x, y + height, x + width, category[entry["category_id"]])
-            )
+        if not (all(map(math.isfinite, (x, y, width, height))) and width > 0 and height > 0):
+            continue
+        sides = (y, x, y + height, x + width)
+        why = _no_truth(entry)
+        left_out[why] += 1
+        if not why:
+            boxes.setdefault(entry["image_id"], []).append((*sides, category[entry["category_id"]]))
+        elif why == _UNREVIEWED:
+            still_open.setdefault(entry["image_id"], []).append(sides)
     found = []
     for entry in document["images"]:
         path = find_image(file.parent, str(entry["file_name"]))
@@ -86,7 +109,9 @@ def _images(file: Path, document: dict[str, Any], classes: list[str]) -> list[An
             else (float(own[0]), float(own[1]))
         )
         shape = (int(entry["height"]), int(entry["width"]))
-        found.append(AnnotatedImage(path, shape, rows[:, :4], rows[:, 4].astype(np.int64), pixel))
+        left = np.array(still_open.get(entry["id"], []), float).reshape(-1, 4)
+        labels = rows[:, 4].astype(np.int64)
+        found.append(AnnotatedImage(path, shape, rows[:, :4], labels, pixel, open_boxes=left))
     return found
 
 

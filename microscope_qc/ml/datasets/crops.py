@@ -21,7 +21,7 @@ class TrainingCrop:
     pixels: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
-    ignore: np.ndarray
+    ignore: np.ndarray  # places that are neither defect nor background
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class _Loaded:
     pixels: np.ndarray  # uint8 (h, w, 3) at the model's pixel size
     boxes: np.ndarray  # in these pixels
     labels: np.ndarray
+    open_boxes: np.ndarray
 
 
 def model_shape(
@@ -58,8 +59,10 @@ def load_scaled(image: AnnotatedImage, model_um: float | None) -> _Loaded:
             bottom = min(top + 512, height)
             region = Region(y0 + round(top * scale_y), x0, y0 + round(bottom * scale_y), x1)
             pixels[top:bottom] = mosaic.read_scaled(region, (bottom - top, width))
-    boxes = (image.boxes - [y0, x0, y0, x0]) / [scale_y, scale_x, scale_y, scale_x]
-    return _Loaded(pixels, boxes, image.labels)
+    boxes, still_open = (
+        (some - [y0, x0, y0, x0]) / [scale_y, scale_x, scale_y, scale_x] for some in (image.boxes, image.open_boxes)
+    )
+    return _Loaded(pixels, boxes, image.labels, still_open)
 
 
 class CropSampler:
@@ -145,7 +148,9 @@ class CropSampler:
         large = ((clipped[:, 2:] - clipped[:, :2]) >= 4).all(axis=1)
         kept = (visible >= VISIBLE_SHARE) & large
         ignore = (visible > 0) & ~kept
-        return pixels, clipped[kept], image.labels[kept], clipped[ignore]
+        still_open = np.clip((image.open_boxes - np.tile(start, 2)) * scale, 0, self.side)
+        still_open = still_open[((still_open[:, 2:] - still_open[:, :2]) > 0).all(axis=1)]
+        return pixels, clipped[kept], image.labels[kept], np.concatenate([clipped[ignore], still_open])
 
 
 def _start(middle: float, source_side: float, length: int) -> float:

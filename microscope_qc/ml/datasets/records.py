@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import ModelError
+from microscope_qc.core.wording import listed, things
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class AnnotatedImage:
         Replaces the pixel size in the file unless None.
     region : (y0, x0, y1, x1) or None
         The part that belongs to the data set; None means all.
+    open_boxes : ndarray, (k, 4)
+        Places of which nobody has said whether they are defects: neither defects nor background.
     """
 
     path: Path
@@ -38,6 +42,7 @@ class AnnotatedImage:
     labels: np.ndarray
     pixel_size_um: tuple[float, float] | None = None
     region: tuple[int, int, int, int] | None = None
+    open_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
 
     @property
     def area(self) -> tuple[int, int, int, int]:
@@ -55,11 +60,30 @@ class Dataset:
         Short codes; labels are indices into it.
     names : list of str
         Full names where the annotations have them, else the codes.
+    rejected, unreviewed : int
+        Findings in the annotations that are no truth: what a user rejected, and what a model found and nobody has
+        judged.
     """
 
     classes: list[str]
     images: list[AnnotatedImage]
     names: list[str] = field(default_factory=list)
+    rejected: int = 0
+    unreviewed: int = 0
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many boxes of the annotations are no truth, by reason."""
+        return {"rejected": self.rejected, "unreviewed": self.unreviewed}
+
+    @property
+    def left_out_words(self) -> str:
+        """A sentence about them, "" where there are none."""
+        parts = [f"{things(self.rejected, 'rejected finding')} as background"] if self.rejected else []
+        if self.unreviewed:
+            what = f"{things(self.unreviewed, 'finding')} of a model that nobody has judged"
+            parts.append(f"{what} as neither defect nor background")
+        return f"No truth: {listed(parts)}." if parts else ""
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of names, sizes, boxes and classes."""
@@ -67,6 +91,7 @@ class Dataset:
         for image in sorted(self.images, key=lambda item: (item.path.name, item.area)):
             digest.update(f"{image.path.name} {image.shape} {image.area}".encode())
             digest.update(np.round(image.boxes, 2).astype("<f8").tobytes() + image.labels.astype("<i4").tobytes())
+            digest.update(np.round(image.open_boxes, 2).astype("<f8").tobytes())
         return digest.hexdigest()[:32]
 
     def counts(self) -> dict[str, int]:
@@ -89,11 +114,8 @@ class Dataset:
                 hint=f"It has: {', '.join(classes)}.",
             )
         index = np.array([classes.index(code) if code in classes else -1 for code in self.classes] or [0])
-        images = [
-            AnnotatedImage(p.path, p.shape, p.boxes, index[p.labels].astype(np.int64), p.pixel_size_um, p.region)
-            for p in self.images
-        ]
-        return Dataset(list(classes), images, full_names(classes))
+        images = [replace(image, labels=index[image.labels].astype(np.int64)) for image in self.images]
+        return replace(self, classes=list(classes), images=images, names=full_names(classes))
 
 
 def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -114,11 +136,17 @@ def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Datase
 
 def _part(image: AnnotatedImage, region: tuple[int, int, int, int]) -> AnnotatedImage:
     """Restrict a image to a region; boxes belong to the part that contains their centre."""
-    middle = (image.boxes[:, :2] + image.boxes[:, 2:]) / 2
-    inside = (middle >= region[:2]).all(1) & (middle < region[2:]).all(1)
-    return AnnotatedImage(
-        image.path, image.shape, image.boxes[inside], image.labels[inside], image.pixel_size_um, region
-    )
+
+    def inside(boxes: np.ndarray) -> Flags:
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        within: Flags = (middle >= region[:2]).all(1) & (middle < region[2:]).all(1)
+        return within
+
+    mine, still_open = inside(image.boxes), inside(image.open_boxes)
+    return replace(
+        image, boxes=image.boxes[mine], labels=image.labels[mine], region=region,
+        open_boxes=image.open_boxes[still_open],
+    )  # fmt: skip
 
 
 def full_names(classes: list[str]) -> list[str]:

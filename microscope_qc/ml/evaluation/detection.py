@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.matching import match_by_overlap, match_by_score
+from microscope_qc.core.matching import match_by_overlap, match_by_score, overlapping_pairs
+
+_SAME_PLACE = 0.5
 
 
 @dataclass
@@ -31,8 +33,20 @@ class Tally:
         confidence: np.ndarray,
         truth: np.ndarray,
         truth_labels: np.ndarray,
+        still_open: np.ndarray | None = None,
     ) -> None:
-        """Add one image's findings (n, 4) and truth (m, 4)."""
+        """Add one image's findings (n, 4) and truth (m, 4).
+
+        A finding at one of the places ``still_open`` (k, 4) that hits no true defect does not count: nobody has said
+        what is there.
+        """
+        if still_open is not None and len(still_open):
+            hit = match_by_score(boxes, confidence, truth, iou=_SAME_PLACE, classes=(labels, truth_labels))[0]
+            counts = np.zeros(len(boxes), bool)
+            counts[hit] = True
+            found = overlapping_pairs(boxes, still_open, iou=_SAME_PLACE)[0]
+            counts[np.setdiff1d(np.arange(len(boxes)), found)] = True
+            boxes, labels, confidence = boxes[counts], labels[counts], confidence[counts]
         order = np.argsort(-confidence, kind="stable")
         self._finds.append((np.asarray(boxes, float)[order].reshape(-1, 4), labels[order], confidence[order]))
         self._truth.append((np.asarray(truth, float).reshape(-1, 4), np.asarray(truth_labels, int)))

@@ -51,7 +51,7 @@ def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Ta
         boxes = np.stack([found[name] for name in ("y0", "x0", "y1", "x1")], axis=1)
         tally.add(
             boxes=boxes, labels=found["label"], confidence=found["confidence"],
-            truth=image.boxes, truth_labels=image.labels,
+            truth=image.boxes, truth_labels=image.labels, still_open=image.open_boxes,
         )  # fmt: skip
     yield Progress(len(dataset.images), len(dataset.images), "pictures")
     return tally

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from microscope_qc.core.errors import ModelError
@@ -17,21 +17,28 @@ from microscope_qc.ml.tasks.kinds import TASKS
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The result: the model's card, the data set, the number of images, and the metrics."""
+    """The result: the model's card, the data set, the number of images, and the metrics.
+
+    ``left_out`` counts boxes of the annotations that are no truth, by reason; ``left_out_words`` is about them.
+    """
 
     card: ModelCard
     dataset: str
     pictures: int
     report: Report
+    left_out: dict[str, int] = field(default_factory=dict)
+    left_out_words: str = ""
 
     def document(self) -> dict[str, object]:
         """Everything, as values that JSON can store."""
         about = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
+        about |= {"left_out": self.left_out}
         return {**about, "classes": self.card.classes, **self.report.document()}
 
     def words(self) -> list[str]:
         """Lines to show the user."""
-        return TASKS.get(self.card.task).words(self.report)
+        told = TASKS.get(self.card.task).words(self.report)
+        return [*told, self.left_out_words] if self.left_out_words else told
 
 
 def evaluate(
@@ -67,4 +74,4 @@ def evaluate(
     use_threads()
     at = card.confidence if confidence is None else confidence
     report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
-    return Evaluation(card, str(dataset), len(data.images), report)
+    return Evaluation(card, str(dataset), len(data.images), report, data.left_out, data.left_out_words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def train(
     validation: Path | str | None = None,
     trained_on: str = "",
     overwrite: bool = False,
+    tell: Callable[[str], None] = lambda sentence: None,
     **settings: Any,
 ) -> Job[ModelCard]:
     """Train a model; an unfinished training in ``out`` with the same data and settings is continued.
@@ -38,6 +40,8 @@ def train(
         One line about the data, for the user.
     overwrite
         Replace a finished model in ``out``.
+    tell
+        Called with sentences for the user: which boxes of the data set are no truth.
     **settings
         Further fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings`.
 
@@ -57,6 +61,9 @@ def train(
     yield Progress(0, 0, "steps", "reading the data set")
     data = load_dataset(dataset)
     held = None if validation is None else load_dataset(validation)
+    for known in (data, held):
+        if known is not None and known.left_out_words:
+            tell(known.left_out_words)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     yield Progress(0, 0, "steps", "loading images")
