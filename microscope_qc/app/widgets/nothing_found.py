@@ -31,15 +31,19 @@ class NothingFound(EmptyPage):
     ----------
     nothing_open
         The sentence while no slide is open.
+    by_field
+        Whether a search field beside it says why a search cannot be read.
     """
 
     detect_requested = Signal()
     open_requested = Signal()
 
-    def __init__(self, session: Session, nothing_open: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, nothing_open: str, parent: QWidget | None = None, *, by_field: bool = False
+    ) -> None:
         super().__init__(parent)
         self._session = session
-        self._nothing_open = nothing_open
+        self._nothing_open, self._by_field = nothing_open, by_field
         self._act: Callable[[], object] = lambda: None
         self._looking: Iterator[None] = iter(())
         self._again = QTimer(self)
@@ -103,7 +107,8 @@ class NothingFound(EmptyPage):
 
     def _say_here(self, project: Project, why: WhyNothing, here: tuple[int, ...]) -> None:
         if why.fault:
-            self._offer(why.fault, "Clear the search", self._clear_search)
+            words = "Nothing is shown: the search cannot be read." if self._by_field else why.fault
+            self._offer(words, "Clear the search", self._clear_search)
         elif why.hiding is None:
             detect = self.detect_requested.emit
             self._offer("No findings yet. Run a detection, or draw boxes on the slide (B).", "Run a detection…", detect)

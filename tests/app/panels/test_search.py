@@ -98,9 +98,11 @@ def test_findings_on_other_slides_are_counted_and_a_click_goes_there(
     QTest.mouseClick(gallery.empty.button, LEFT)
     assert session.slide.id == first.id and session.shown_rows()["id"].tolist() == [3]
     gallery.header.search.setText("<b>nowhere</b>")
-    says(qtbot, gallery, "The search cannot be read at character 1")
+    says(qtbot, gallery, "Nothing is shown: the search cannot be read.")
+    assert gallery.header.fault.isVisible()
+    assert "The search cannot be read at character 1" in gallery.header.fault.text()
     QTest.mouseClick(gallery.empty.button, LEFT)
-    assert session.filter.text == gallery.header.search.text() == ""
+    assert session.filter.text == gallery.header.search.text() == "" and not gallery.header.fault.isVisible()
     gallery.header.search.setText("nowhere")
     says(qtbot, gallery, "None of the 12 findings on this slide fits “nowhere”.")
 
@@ -159,3 +161,64 @@ def test_the_dialog_goes_to_a_finding(session: Any, qtbot: Any) -> None:
     assert dialog.result() == 0
     dialog.field.setText("20, 30")
     assert dialog.number is None and dialog.unit.isEnabled() and dialog.go.isEnabled()
+
+
+def popup_of(gallery: GalleryDock) -> Any:
+    return gallery.header.search.suggestions.popup()
+
+
+def test_a_class_is_chosen_from_what_is_offered_by_keys(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
+    field = gallery.header.search
+    code = session.class_of(int(session.table.rows["class_id"][0])).code
+    field.setFocus()
+    QTest.keyClicks(field, "clas")
+    qtbot.waitUntil(lambda: popup_of(gallery).isVisible())
+    for key in (Qt.Key.Key_Down, Qt.Key.Key_Return):
+        QTest.keyClick(popup_of(gallery), key)
+    assert field.text() == "class="
+    qtbot.waitUntil(lambda: popup_of(gallery).isVisible())
+    QTest.keyClicks(popup_of(gallery), code[:2].lower())
+    place = next(row for row in range(field.offers.rowCount()) if field.offers.item(row).text().split("   ")[0] == code)
+    for _ in range(place + 1):
+        QTest.keyClick(popup_of(gallery), Qt.Key.Key_Down)
+    QTest.keyClick(popup_of(gallery), Qt.Key.Key_Return)
+    assert field.text() == f"class={code}" == session.filter.text
+    assert len(session.shown_rows()) == count_of(session, code)
+
+
+def test_typing_is_searched_for_after_a_pause_and_at_return(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
+    field = gallery.header.search
+    field.setFocus()
+    QTest.keyClicks(field, "#1")
+    assert field.pending and session.filter.text == ""
+    session.set_filter(only_chosen=True)  # what is typed is not lost when the filter changes meanwhile
+    session.set_filter(only_chosen=False)
+    assert field.text() == "#1"
+    qtbot.waitUntil(lambda: session.filter.text == "#1")
+    QTest.keyClicks(field, "2 ")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert session.filter.text == "#12" and session.shown_rows()["id"].tolist() == [12]
+    assert field.text() == "#12 ", "a space at the end stays, or no second word could be typed"
+
+
+def test_a_mistake_is_said_under_the_field(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
+    field, fault = gallery.header.search, gallery.header.fault
+    field.setFocus()
+    QTest.keyClicks(field, "confidence<5")
+    assert not fault.isVisible(), "it is not complete yet"
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert fault.isVisible() and "confidence cannot be 5. It is 0 to 1." in fault.text()
+    QTest.keyClick(field, Qt.Key.Key_Backspace)
+    QTest.keyClicks(field, "0.5")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    assert not fault.isVisible() and 0 < len(session.shown_rows()) < 12
+
+
+def test_f1_explains_the_search(qtbot: Any, gallery: GalleryDock) -> None:
+    field = gallery.header.search
+    field.setFocus()
+    QTest.keyClick(field, Qt.Key.Key_F1)
+    qtbot.waitUntil(field.help.isVisible)
+    assert "#460" in field.help.words.text() and "confidence of the model" in field.help.words.text()
+    QTest.keyClick(field.help, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: not field.help.isVisible())

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QAction, QMouseEvent
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QMenu, QSlider, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.gallery.filter import FilterButton, SavedFilters
+from microscope_qc.app.panels.gallery.search_field import SearchField
 from microscope_qc.app.session.orders import ORDERS
 from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.class_chip import colour_icon
 from microscope_qc.core.arrays import Flags
+from microscope_qc.core.box_facts import Known
 from microscope_qc.core.boxes import BoxFilter, ReviewState, class_counts
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.search import search_fault
 from microscope_qc.core.wording import count_text
 
 if TYPE_CHECKING:
@@ -141,7 +144,8 @@ class GalleryHeader(QWidget):
         self._limit_set = 0.0
         self.more = FilterButton(session)
         self.saved = SavedFilters(session)
-        self.search = QLineEdit()
+        self.search = SearchField()
+        self.fault = QLabel()
         self.chosen = QToolButton()
         self.crop_size = QSlider(Qt.Orientation.Horizontal)
         self._build()
@@ -177,15 +181,9 @@ class GalleryHeader(QWidget):
         self.confidence.sliderPressed.connect(self._on_confidence_taken)
         self.confidence.valueChanged.connect(self._on_confidence_moved)
         self.confidence_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
-        self.search.setPlaceholderText("Search")
-        self.search.setToolTip(
-            "Words in notes, reasons, classes, attributes and slide names; numbers (#460); text in quotes; conditions "
-            "such as class=CRK confidence<0.5"
-        )
-        self.search.setClearButtonEnabled(True)
-        self.search.setMinimumWidth(96)
-        self.search.setMaximumWidth(180)
-        self.search.textChanged.connect(lambda text: self._session.set_filter(text=text))
+        self.search.setMinimumWidth(120)
+        self.search.setMaximumWidth(320)
+        self.search.searched.connect(lambda text: self._session.set_filter(text=text))
         self.chosen.setCheckable(True)
         self.chosen.setToolTip("Show only what is chosen for the SEM (S chooses)")
         self.chosen.clicked.connect(lambda checked: self._session.set_filter(only_chosen=checked))
@@ -193,19 +191,27 @@ class GalleryHeader(QWidget):
         self.crop_size.setFixedWidth(72)
         self.crop_size.setToolTip("Size of the crops")
         self.crop_size.valueChanged.connect(self.side_changed)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(8, 4, 8, 4)
+        row = QHBoxLayout()
         row.setSpacing(8)
         at_least = QLabel("confidence ≥")
         for widget in (self.order, self.sort_again, self.classes, self.states, at_least, self.confidence):
             row.addWidget(widget)
         row.addWidget(self.confidence_value)
         row.addWidget(self.more)
-        row.addWidget(self.search, 1)
+        row.addWidget(self.search, 3)
         row.addWidget(self.saved)
         row.addWidget(self.chosen)
         row.addStretch(1)
         row.addWidget(self.crop_size)
+        self.fault.setProperty("error", True)
+        self.fault.setWordWrap(True)
+        self.fault.setTextFormat(Qt.TextFormat.PlainText)
+        self.fault.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 4, 8, 4)
+        column.setSpacing(4)
+        column.addLayout(row)
+        column.addWidget(self.fault)
         for button in (self.sort_again, self.classes, self.states, self.chosen):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.setAutoRaise(True)
@@ -254,12 +260,11 @@ class GalleryHeader(QWidget):
         """Show the current filter, and soon the counts."""
         shown = self._session.filter
         hundredths = max(LOWEST_CONFIDENCE, round(self._session.inclusion.confidence_limit * 100))
-        with QSignalBlocker(self.confidence), QSignalBlocker(self.search), QSignalBlocker(self.chosen):
+        with QSignalBlocker(self.confidence), QSignalBlocker(self.chosen):
             self.confidence.setValue(hundredths)
-            if self.search.text() != shown.text:
-                self.search.setText(shown.text)
             self.chosen.setChecked(shown.only_chosen)
         self._show_confidence(hundredths)
+        self._show_search(shown.text)
         self.more.refresh()
         has_project = self._session.project is not None
         filters = (self.classes, self.states, self.more, self.saved, self.search, self.chosen)
@@ -272,6 +277,15 @@ class GalleryHeader(QWidget):
             self._due.now()
         else:
             self._due.soon()
+
+    def _show_search(self, text: str) -> None:
+        project = self._session.project
+        known = Known() if project is None else project.filters.known()
+        self.search.set_known(known, {item.code: item.name for item in self._session.classes})
+        self.search.show_text(text)
+        fault = search_fault(text, known)
+        self.fault.setText(fault)
+        self.fault.setVisible(bool(fault))
 
     def _count(self) -> None:
         shown, rows = self._session.filter, self._session.table.rows

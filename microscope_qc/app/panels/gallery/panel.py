@@ -29,7 +29,9 @@ class GalleryDock(QWidget):
         self.model = session.findings
         self.header = GalleryHeader(session, self.model)
         self.view = FindingView(session)
-        self.empty = NothingFound(session, "Open a slide: its findings appear here as crops, worst first.")
+        self.empty = NothingFound(
+            session, "Open a slide: its findings appear here as crops, worst first.", by_field=True
+        )
         self.empty.detect_requested.connect(self.detect_requested)
         self.empty.open_requested.connect(self.open_requested)
         self.pages = QStackedWidget()
