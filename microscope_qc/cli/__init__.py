@@ -136,6 +136,8 @@ def _guarded(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if any("\0" in argument for argument in arguments):
+        raise InputError("What was given contains a NUL character, which no name can have.", hint="Type it again.")
     command = arguments[0] if arguments else None
     if command in MODULE_OF:
         args = _command_parser(MODULE_OF[command]).parse_args(arguments)

@@ -41,6 +41,7 @@ def register(subparsers: Commands) -> None:
 def _list(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import table
     from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.wording import percent_text
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.coverage_table import coverage_table
 
@@ -50,7 +51,7 @@ def _list(args: argparse.Namespace) -> int:
         print_json({"slides": slides})
         return 0
     rows = [
-        (slide["slide"], row["code"], _mm2(row["area_mm2"]), f"{row['area_share']:.1%}", row["area_source"])
+        (slide["slide"], row["code"], _mm2(row["area_mm2"]), percent_text(row["area_share"]), row["area_source"])
         for slide in slides
         for row in slide["classes"]
     ]
@@ -60,13 +61,13 @@ def _list(args: argparse.Namespace) -> int:
         if not slide["classes"]:
             print(f"{slide['slide']}: nothing was scanned or declared complete.")
         if slide["masked_share"]:
-            share = f"{slide['masked_share']:.1%}"
+            share = percent_text(slide["masked_share"])
             print(f"{slide['slide']}: {share} of what was to be scanned was left out as resin or by a mask.")
         for warning in slide["warnings"]:
             print(f"{slide['slide']}: {warning}")
     areas = [
         (area["area"], slide["slide"], ", ".join(area["classes"]), area["user"], area["declared"][:10],
-         _mm2(area["area_mm2"]), f"{area['area_share']:.1%}")
+         _mm2(area["area_mm2"]), percent_text(area['area_share']))
         for slide in slides
         for area in slide["declared"]
     ]  # fmt: skip

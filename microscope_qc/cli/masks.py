@@ -49,6 +49,7 @@ def register(subparsers: Commands) -> None:
 def _list(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import show
     from microscope_qc.core.area_mask import AreaMask
+    from microscope_qc.core.wording import percent_text
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.area import KINDS, stored_masks
 
@@ -64,7 +65,8 @@ def _list(args: argparse.Namespace) -> int:
                     none = {"share": None, "cells": None, "cell_px": None}
                     rows.append({"slide": slide.name, "kind": kind, **none, "problem": str(problems[kind])})
     if not args.json:
-        rows = [row | {"share": None if row["share"] is None else f"{row['share']:.1%}"} for row in rows]
+        shares = [None if row["share"] is None else percent_text(float(str(row["share"]))) for row in rows]
+        rows = [row | {"share": share} for row, share in zip(rows, shares, strict=True)]
     columns = {"slide": "Slide", "kind": "Mask", "share": "Scanned", "problem": "Problem"}
     if not any(row["problem"] for row in rows):
         del columns["problem"]
@@ -78,6 +80,7 @@ def _document(mask: AreaMask) -> dict[str, object]:
 
 def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.wording import percent_text
     from microscope_qc.project import SUFFIX
     from microscope_qc.workflows.detection.mask_pictures import write_mask_picture
 
@@ -90,7 +93,8 @@ def _export(args: argparse.Namespace) -> int:
     if mask is None:
         print("Nothing is left out: all of the slide is scanned.")
     share = written.share(written.region)
-    print(f"{args.out}: {written.scan.shape[1]} x {written.scan.shape[0]} cells, {share:.1%} of the slide is scanned")
+    cells = f"{written.scan.shape[1]} x {written.scan.shape[0]} cells"
+    print(f"{args.out}: {cells}, {percent_text(share)} of the slide is scanned")
     return 0
 
 
@@ -154,6 +158,7 @@ def _clear(args: argparse.Namespace) -> int:
 def _store(args: argparse.Namespace, make: Callable[[SlideRecord], AreaMask | None]) -> int:
     """Store a mask, or none, and say so."""
     from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.wording import percent_text
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.area import CHANGED, DRAWN
     from microscope_qc.workflows.detection.masks import store_mask
@@ -169,5 +174,5 @@ def _store(args: argparse.Namespace, make: Callable[[SlideRecord], AreaMask | No
         print(f"{slide.name}: {'no regions are drawn' if args.drawn else 'no mask is stored'} now.")
     else:
         what = "the drawn regions" if args.drawn else "the mask"
-        print(f"{slide.name}: {mask.share(mask.region):.1%} of the slide lies in {what} now.")
+        print(f"{slide.name}: {percent_text(mask.share(mask.region))} of the slide lies in {what} now.")
     return 0

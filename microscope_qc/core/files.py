@@ -32,6 +32,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.close(handle)
     except OSError as error:
         raise write_error(target, error) from error
+    except ValueError as error:  # a NUL character
+        raise WriteError(f"{str(target)!r} cannot be the name of a file.", hint="Choose another name.") from error
     temporary = Path(name)
     try:
         yield temporary

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.wording import count_text
+from microscope_qc.core.wording import count_text, percent_text
 from microscope_qc.reports.content import ReportContent
 from microscope_qc.reports.plots import Chart, position_map, size_chart, svg
 
@@ -29,6 +29,7 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["data_uri"] = data_uri
     environment.filters["thin"] = count_text
+    environment.filters["percent"] = percent_text
     page: str = environment.get_template(template).render(**values)
     return page
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.files import atomic_path
-from microscope_qc.core.wording import things
+from microscope_qc.core.wording import percent_text, things
 from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
 from microscope_qc.reports.crops import decoded
 from microscope_qc.reports.plots import QUIET, draw_positions, draw_sizes, legend_below, plain, style
@@ -48,7 +48,7 @@ def _first_page(content: ReportContent) -> Any:
     figure = _page(content.title, f"{content.date}  ·  {content.shown}")
     total = content.total
     density = "–" if total["per_mm2"] is None else f"{total['per_mm2']:.2f}"
-    share = "–" if total["reviewed_share"] is None else f"{total['reviewed_share']:.0%}"
+    share = "–" if total["reviewed_share"] is None else percent_text(total["reviewed_share"])
     facts = [
         (f"{total['kept']}", "findings kept"),
         (density, "per mm²"),
@@ -73,7 +73,7 @@ def _first_page(content: ReportContent) -> Any:
         known = slide.statistics
         looked = known["area_source"] or "nothing scanned or declared complete"
         if known["area_mm2"]:
-            looked += f" ({known['area_share']:.1%} of the slide)"
+            looked += f" ({percent_text(known['area_share'])} of the slide)"
         figure.text(0.07, y, plain(f"{slide.name}: {slide.words}; area from {looked}", 130))
         y -= 0.017
         for warning in known["warnings"]:
@@ -107,7 +107,7 @@ def _class_tables(figure: Any, content: ReportContent, y: float) -> float:
 
 
 def _density_cells(row: dict[str, Any]) -> list[str]:
-    share = f"{row['area_share']:.1%}"
+    share = percent_text(row["area_share"])
     if row["per_mm2"] is None:
         return [str(row["in_area"]), "–", "–", "–" if not row["area_mm2"] else f"{row['area_mm2']:.3g}", share]
     low, high = row["per_mm2_interval"]

@@ -147,6 +147,12 @@ def test_bad_arguments_are_one_line(command, capsys):
     assert all("--help" in line for line in lines)
 
 
+def test_a_nul_character_is_bad_input(command, capsys):
+    command(lambda args: None)
+    assert main(["act", "x\0y.csv"]) == 2
+    assert "NUL" in capsys.readouterr().err
+
+
 def test_abbreviated_options_are_refused(command):
     command(lambda args: None)
     assert main(["act", "--num", "3"]) == 2

@@ -31,7 +31,7 @@ def test_a_picture_becomes_the_mask_of_a_slide_and_is_written_again(cell, pictur
     assert [(row["slide"], row["kind"], row["cells"]) for row in told("mask", cell)] == [
         ("S1", "changed", [5, 10]), ("S2", "drawn", [5, 10]),
     ]  # fmt: skip
-    assert "50.0%" in told("mask", cell, text=True)
+    assert "50 %" in told("mask", cell, text=True)
     out = told("mask", cell, "export", tmp_path / "out.png")
     assert (out["mask"], out["share"]) == ("changed", 0.5)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), LEFT)

@@ -30,6 +30,11 @@ def test_writing_below_a_file_is_a_sentence(tmp_path):
         atomic_write(tmp_path / "file" / "a.txt", "x")
 
 
+def test_a_name_that_no_file_can_have_is_a_sentence(tmp_path):
+    with pytest.raises(WriteError, match="cannot be the name of a file"):
+        atomic_write(tmp_path / "a\0b.txt", "x")
+
+
 def counting(closed):
     try:
         for i in range(10):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import microscope_qc
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import (
@@ -237,3 +239,16 @@ def test_an_area_is_said_in_the_unit_that_suits_it() -> None:
     assert area_text(3996, (0.5, 0.5)) == "999 µm²" and area_text(4000, (0.5, 0.5)) == "0.001 mm²"
     assert area_text(1920000, None) == f"1{NARROW_SPACE}920{NARROW_SPACE}000 px²"
     assert area_text(0, (0.5, 0.5)) == "0 µm²"
+
+
+def test_percentages_are_written_in_one_way():
+    """``100 %`` everywhere, never ``100%``: by percent_text or its like, not by a format of their own."""
+    package = Path(microscope_qc.__file__).parent
+    by_hand = re.compile(r"""\{[^{}]*:[^{}]*\.?\d?%\}|["'] \| format\(.*\}\} %""")
+    found = [
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in sorted([*package.rglob("*.py"), *package.rglob("*.j2")])
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if by_hand.search(line)
+    ]
+    assert found == []

@@ -215,6 +215,17 @@ def test_patterns_mean_what_they_mean_in_a_terminal(project: Project, tmp_path: 
         add(project, str(tmp_path / "Q*.png"))
 
 
+def test_an_empty_name_is_not_the_folder_one_happens_to_be_in(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "here" / "S1.png")
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("", "  "):
+        with pytest.raises(InputError, match="without a name"):
+            add(project, name)
+    assert len(project.slides) == 0
+
+
 def test_one_file_that_is_missing_or_torn_is_an_error_and_adds_nothing(project: Project, tmp_path: Path) -> None:
     good, torn = picture(tmp_path / "a.png"), tmp_path / "torn.png"
     torn.write_bytes(b"\x89PNG\r\n\x1a\n rubbish")

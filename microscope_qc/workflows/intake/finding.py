@@ -107,6 +107,8 @@ def by_name(name: str) -> list[str | int]:
 
 
 def _expanded(name: Path | str) -> Iterator[Path]:
+    if not str(name).strip():
+        raise InputError("A file or folder without a name cannot be added.", hint="Name a file, a folder or a pattern.")
     path = _absolute(name)
     if has_magic(str(name)) and not os.path.lexists(path):
         matching = sorted(glob(str(path), recursive=True), key=by_name)  # noqa: PTH207 - its ** follows no hidden folder

@@ -11,7 +11,7 @@ from microscope_qc.analysis.registry import STATISTICS
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.cells import escape_cell, printable
 from microscope_qc.core.files import atomic_path
-from microscope_qc.core.wording import listed, plural
+from microscope_qc.core.wording import listed, percent_text, plural
 
 _DENSITY_HEADS = ("unrev.", "conf.", "rej.", "in area", "outside", "per mm2", "95 % interval", "area mm2", "of slide")
 
@@ -30,7 +30,7 @@ def statistics_lines(found: dict[str, Any]) -> list[str]:
 def _slide_lines(slide: dict[str, Any]) -> Iterator[str]:
     name = f"{slide['project']}, {slide['slide']}" if "project" in slide else slide["slide"]
     size = "pixel size not known" if slide["slide_area_mm2"] is None else f"slide {slide['slide_area_mm2']:.2f} mm2"
-    reviewed = "" if slide["reviewed_share"] is None else f", {slide['reviewed_share']:.0%} reviewed"
+    reviewed = "" if slide["reviewed_share"] is None else f", {percent_text(slide['reviewed_share'])} reviewed"
     count = f"{slide['kept']} {plural(slide['kept'], 'finding')} without the rejected ones"
     yield f"{name}: {count}, {size}{reviewed}"
     rows = [*slide["classes"], {**slide, "code": "all"}]
@@ -41,7 +41,7 @@ def _slide_lines(slide: dict[str, Any]) -> Iterator[str]:
     if slide["per_mm2_reason"] and slide["area_source"]:
         yield f"  no density of all classes: {slide['per_mm2_reason']}"
     if slide["masked_share"]:
-        yield f"  {slide['masked_share']:.1%} of what was to be scanned was left out as resin or by a mask"
+        yield f"  {percent_text(slide['masked_share'])} of what was to be scanned was left out as resin or by a mask"
     yield from (f"  {warning}" for warning in slide["warnings"])
     if slide["kept"]:
         columns = list(STATISTICS.items())
@@ -73,7 +73,7 @@ def _density_cells(row: dict[str, Any], *, share: bool = True) -> list[str]:
     cells.append(f"{row['per_mm2']:.2f}" if known else "-")
     cells.append("{:.2f} to {:.2f}".format(*row["per_mm2_interval"]) if known else "-")
     cells.append(f"{row['area_mm2']:.3g}" if row["area_mm2"] else "-")
-    return [*cells, f"{row['area_share']:.1%}"] if share else cells
+    return [*cells, percent_text(row["area_share"])] if share else cells
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
