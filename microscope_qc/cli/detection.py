@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.learning import share_processor
-from microscope_qc.cli.parts import region_argument
+from microscope_qc.cli.parts import add_slides, region_argument, slides_of
 
 if TYPE_CHECKING:
     from microscope_qc.core.geometry import Region
@@ -42,9 +42,7 @@ def _register_detect(subparsers: Any) -> None:
         "finished with the same model and area is not repeated.",
     )
     detect.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
-    detect.add_argument(
-        "--slide", metavar="NAME", action="append", help="only this slide; may be given several times (default: all)"
-    )
+    add_slides(detect)
     detect.add_argument("--region", type=region_argument, metavar="Y0,X0,Y1,X1", help="only this part, in slide pixels")
     _add_how(detect)
     detect.set_defaults(handler=_detect)
@@ -127,8 +125,9 @@ def _detect(args: argparse.Namespace) -> int:
 
     region = None if args.region is None else Region(*args.region)
     with Project.open(Path(args.project)) as project:
-        names = args.slide or [slide.name for slide in project.slides] or [None]
-        slides = list({slide.id: slide for slide in map(project.slides.named, names)}.values())
+        project.slides.named(None)  # raises when there is none
+        numbers = slides_of(project, args.slide)
+        slides = [slide for slide in project.slides if numbers is None or slide.id in numbers]
         areas: dict[int, ScanArea] = {}
         if len(slides) == 1:  # said, or refused, before anything is begun
             areas[slides[0].id] = area = _scan_area(args, project, slides[0], region)

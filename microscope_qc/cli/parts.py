@@ -49,6 +49,24 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
 
 
+def add_slides(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the flag ``--slide`` of commands that work over all slides; see :func:`slides_of`."""
+    parser.add_argument(
+        "--slide", metavar="NAME", action="append", help="only this slide; may be given several times (default: all)"
+    )
+
+
+def slides_of(project: Project, names: Sequence[str] | None) -> list[int] | None:
+    """Ids of the slides that were named, each once; None where none was.
+
+    Raises
+    ------
+    InputError
+        When there is no slide of such a name.
+    """
+    return None if not names else list(dict.fromkeys(project.slides.named(name).id for name in names))
+
+
 def show(args: argparse.Namespace, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], none: str) -> None:
     """Print rows as one JSON list, or their ``columns`` (key: heading) as a table; ``none`` where there is no row."""
     from microscope_qc.cli.progress import print_json

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microscope_qc.cli.parts import add_slides, slides_of
+
 if TYPE_CHECKING:
     from microscope_qc.project import Project
 
@@ -19,17 +21,23 @@ def register(subparsers: Any) -> None:
         "scanned or declared complete for the class, with their 95 %% intervals. See coverage for these areas.",
     )
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
+    add_slides(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write a table with a line for each slide and class")
     parser.set_defaults(handler=_stats)
 
     parser = subparsers.add_parser(
         "report",
-        description="Write one file with counts, densities, sizes, maps and a gallery, worst first.",
+        description="Write one file with counts, densities, sizes, maps and a gallery, worst first, over all slides.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("out", type=Path, metavar="OUT", help="ends in .html or .pdf")
+    add_slides(parser)
     parser.add_argument("--gallery", type=int, default=60, metavar="N", help="pictures in the gallery (default 60)")
+    parser.add_argument(
+        "--maps", type=int, default=12, metavar="N",
+        help="slides with a map and tables of their own, those with the most findings first (default 12)",
+    )  # fmt: skip
     parser.add_argument("--rejected", action="store_true", help="show rejected findings too")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(handler=_report)
@@ -49,16 +57,19 @@ def register(subparsers: Any) -> None:
 
 
 def _stats(args: argparse.Namespace) -> int:
-    from microscope_qc.cli.progress import print_json
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.errors import InputError
     from microscope_qc.project import Project
-    from microscope_qc.workflows.results.statistics import project_statistics, statistics_of
+    from microscope_qc.workflows.results.statistics import statistics_job, statistics_of
     from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_csv
 
     if len(args.projects) == 1:
         with Project.open(args.projects[0], write=False) as project:
-            found = project_statistics(project)
+            found = run(statistics_job(project, slides_of(project, args.slide)), args)
+    elif args.slide:
+        raise InputError("--slide is for one project.", hint="Name one project, or leave --slide out.")
     else:
-        found = statistics_of(_opened(args.projects))
+        found = run(statistics_of(_opened(args.projects)), args)
     if args.csv is not None:
         write_statistics_csv(args.csv, found)
     if args.json:
@@ -85,7 +96,11 @@ def _report(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.results.report import write_report
 
     with Project.open(args.project, write=False) as project:
-        written = run(write_report(project, args.out, gallery=args.gallery, rejected=args.rejected), args)
+        job = write_report(
+            project, args.out, gallery=args.gallery, rejected=args.rejected, maps=args.maps,
+            slide_ids=slides_of(project, args.slide),
+        )  # fmt: skip
+        written = run(job, args)
     return _say_file(args, written)
 
 

@@ -40,7 +40,8 @@ class SlideContent:
     """One slide: numbers, positions and sizes of its findings.
 
     ``points`` has columns x_um, y_um, class index (into the report's ``classes``); in pixels where the pixel size is
-    not known. ``sizes_um`` goes with it. ``thumbnail`` is a JPEG of the whole slide.
+    not known. ``sizes_um`` goes with it. ``thumbnail`` is a JPEG of the whole slide, b"" without one. Among many slides
+    only some are ``detailed``: they have a map of positions and tables of their own.
     """
 
     name: str
@@ -51,6 +52,7 @@ class SlideContent:
     points: np.ndarray
     sizes_um: np.ndarray
     thumbnail: bytes
+    detailed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +101,18 @@ class ReportContent:
     gallery: tuple[GalleryItem, ...]
     gallery_of: int
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def detailed(self) -> tuple[SlideContent, ...]:
+        """Slides with maps and tables of their own."""
+        return tuple(slide for slide in self.slides if slide.detailed)
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many slides for all of them to have these: a line for each stands for them."""
+        return len(self.detailed) < len(self.slides)
+
+    def kept_of(self, statistics: dict[str, Any]) -> list[int]:
+        """Findings of each class of :attr:`classes`, by a slide's statistics or the total, without rejected ones."""
+        kept = {row["code"]: row["kept"] for row in statistics["classes"]}
+        return [kept.get(cls.code, 0) for cls in self.classes]

@@ -90,6 +90,19 @@ def jpeg(picture: np.ndarray, *, quality: int = 86) -> bytes:
     return data.tobytes()
 
 
+def bounded_jpeg(picture: np.ndarray, most_bytes: int) -> bytes:
+    """Code an RGB picture as JPEG of at most so many bytes: coarser, and then smaller, where it must be."""
+    import cv2
+
+    while True:
+        for quality in (80, 60, 40):
+            data = jpeg(picture, quality=quality)
+            if len(data) <= most_bytes or min(picture.shape[:2]) < 16:
+                return data
+        height, width = picture.shape[:2]
+        picture = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
 def decoded(jpeg_bytes: bytes) -> np.ndarray:
     """RGB picture of :func:`jpeg`."""
     import cv2

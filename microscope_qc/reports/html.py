@@ -42,7 +42,7 @@ def data_uri(jpeg: bytes) -> str:
 def write_html(path: Path | str, content: ReportContent) -> Path:
     """Write the report."""
     maps = []
-    for number, slide in enumerate(content.slides):
+    for number, slide in enumerate(content.detailed):
         occurring = [i for i in range(len(content.classes)) if (slide.points[:, 2] == i).any()]
         maps.append(
             {

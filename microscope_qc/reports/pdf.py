@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,32 @@ from microscope_qc.reports.plots import QUIET, draw_positions, draw_sizes, legen
 A4 = (8.27, 11.69)
 PER_PAGE = (5, 4)
 PER_TABLE = 5
+PER_LIST = 48
+_STATES = ("unreviewed", "confirmed", "rejected")
 WARNING = "#b3491b"
 
 
 def write_pdf(path: Path | str, content: ReportContent) -> Path:
-    """Write the report: numbers, sizes, a map for each slide, then the gallery."""
+    """Write the report: numbers, sizes, a line for each of many slides, maps, then the gallery."""
     from matplotlib.backends.backend_pdf import PdfPages
 
     about = {"Title": content.title, "CreationDate": None}
     with style(), atomic_path(path) as temporary, PdfPages(temporary, metadata=about) as pdf:
-        pages = [_first_page(content), *(_map_page(slide, content) for slide in content.slides)]
-        per_page = PER_PAGE[0] * PER_PAGE[1]
-        starts = range(0, len(content.gallery), per_page)
-        for number, make in enumerate([*pages, *(_gallery(content, start, per_page) for start in starts)], start=1):
+        for number, make in enumerate(_pages(content), start=1):
             make.text(0.93, 0.025, str(number), ha="right", color=QUIET, fontsize=8)
             make.text(0.07, 0.025, f"{content.software}  ·  {content.shown}", color=QUIET, fontsize=7)
             pdf.savefig(make)
     return Path(path)
+
+
+def _pages(content: ReportContent) -> Iterator[Any]:
+    """The pages, one at a time: a figure takes memory."""
+    yield _first_page(content)
+    if content.many:
+        yield from (_slides_page(content, start) for start in range(0, len(content.slides), PER_LIST))
+    yield from (_map_page(slide, content) for slide in content.detailed)
+    per_page = PER_PAGE[0] * PER_PAGE[1]
+    yield from (_gallery(content, start, per_page) for start in range(0, len(content.gallery), per_page))
 
 
 def _page(title: str, subtitle: str = "") -> Any:
@@ -69,7 +79,7 @@ def _first_page(content: ReportContent) -> Any:
         area = f"on {total['area_mm2']:.3g} mm² of {things(total['sections'], 'slide')}"
         figure.text(0.07, y, f"{density} per mm² ({low:.2f} to {high:.2f}, 95 %) {area}")
     y -= 0.017
-    for slide in content.slides[:8]:
+    for slide in () if content.many else content.slides[:8]:
         known = slide.statistics
         looked = known["area_source"] or "nothing scanned or declared complete"
         if known["area_mm2"]:
@@ -91,10 +101,12 @@ def _first_page(content: ReportContent) -> Any:
 def _class_tables(figure: Any, content: ReportContent, y: float) -> float:
     """Tables of counts and of statistics; returns where they end."""
     several = len(content.slides) > 1
+    if content.many:
+        return _total_tables(figure, content, y)
     rows = [(row, slide.name if several else "") for slide in content.slides for row in slide.statistics["classes"]]
 
     def counts(row: dict[str, Any]) -> list[str]:
-        return [str(row["states"][word]) for word in ("unreviewed", "confirmed", "rejected")] + [str(row["kept"])]
+        return [str(row["states"][word]) for word in _STATES] + [str(row["kept"])]
 
     y = _class_table(figure, ["Unrev.", "Conf.", "Rej.", "Kept"], [(*row, counts(row[0])) for row in rows], y)
     heads = ["In area", "Per mm²", "95 % interval", "Area, mm²", "Of slide"]
@@ -104,6 +116,37 @@ def _class_tables(figure: Any, content: ReportContent, y: float) -> float:
         cells = [(*row, [column.text(row[0]) for column in columns]) for row in rows]
         y = _class_table(figure, [column.head for column in columns], cells, y - 0.03)
     return y
+
+
+def _total_tables(figure: Any, content: ReportContent, y: float) -> float:
+    """The classes over all of many slides; returns where the table ends."""
+    rows = [(row, "") for row in content.total["classes"]]
+    counts = [(*row, [str(row[0]["states"][word]) for word in _STATES] + [str(row[0]["kept"])]) for row in rows]
+    y = _class_table(figure, ["Unrev.", "Conf.", "Rej.", "Kept"], counts, y)
+    heads = ["In area", "Per mm²", "95 % interval", "Area, mm²", "Slides"]
+    cells = [(*row, [*_density_cells(row[0] | {"area_share": 0.0})[:4], str(row[0]["sections"])]) for row in rows]
+    return _class_table(figure, heads, cells, y - 0.03)
+
+
+def _slides_page(content: ReportContent, start: int) -> Any:
+    """A line for each of some slides."""
+    slides = content.slides[start : start + PER_LIST]
+    figure = _page("Every slide", f"{start + 1} to {start + len(slides)} of {things(len(content.slides), 'slide')}")
+    heads = ("Unrev.", "Conf.", "Rej.", "Kept", "Area, mm²", "Per mm²", "95 % interval")
+    xs = [0.93 - 0.085 * place for place in reversed(range(len(heads)))]
+    y = 0.885
+    for x, head in zip(xs, heads, strict=True):
+        figure.text(x, y, head, color=QUIET, fontsize=7, ha="right")
+    figure.text(0.07, y, "Slide", color=QUIET, fontsize=8)
+    last = start + PER_LIST >= len(content.slides)
+    for name, row in [(s.name, s.statistics) for s in slides] + ([("All", content.total)] if last else []):
+        y -= 0.0165
+        known = _density_cells(row | {"area_share": 0.0})
+        cells = [*(str(row["states"][word]) for word in _STATES), str(row["kept"]), known[3], known[1], known[2]]
+        figure.text(0.07, y, plain(name, 40), fontsize=8)
+        for x, text in zip(xs, cells, strict=True):
+            figure.text(x, y, text, ha="right", fontsize=8)
+    return figure
 
 
 def _density_cells(row: dict[str, Any]) -> list[str]:

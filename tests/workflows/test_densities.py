@@ -22,6 +22,7 @@ from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.boxes import BoxFilter, ReviewState, make_rows
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JournalWriter
@@ -394,7 +395,7 @@ def test_slides_are_pooled_only_where_the_same_classes_were_searched_for(tmp_pat
         of = {row["code"]: row for row in total["classes"]}
         assert (of["AFP"]["sections"], of["ACP"]["sections"]) == (3, 2), "searched for on S3 and not found there"
         assert of["AFP"]["area_mm2"] == pytest.approx(3 * HEIGHT * WIDTH * PX_MM2)
-        both = statistics_of([project, project])
+        both = run_job(statistics_of([project, project]))
         assert len(both["slides"]) == 6 and both["total"]["kept"] == 2 * total["kept"]
         assert both["total"]["per_mm2"] == pytest.approx(total["per_mm2"])
         assert any(line.startswith("All slides") for line in statistics_lines(both))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -67,8 +68,18 @@ def write_overview(
         )
 
 
-def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejected: bool = False) -> Job[Path]:
+def write_report(
+    project: Project,
+    path: Path | str,
+    *,
+    gallery: int = 60,
+    rejected: bool = False,
+    maps: int = 12,
+    slide_ids: Collection[int] | None = None,
+) -> Job[Path]:
     """Write the report of everything that is shown, as HTML or PDF by the suffix.
+
+    Of many slides every one has a line in a table, and those with the most findings a map and tables of their own.
 
     Parameters
     ----------
@@ -76,6 +87,10 @@ def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejec
         Number of pictures in the gallery, worst first.
     rejected
         Show rejected findings in maps and gallery too.
+    maps
+        Number of slides with a map of their own.
+    slide_ids
+        Only these slides; None takes all of the project.
 
     Raises
     ------
@@ -89,7 +104,9 @@ def write_report(project: Project, path: Path | str, *, gallery: int = 60, rejec
     if suffix not in (".html", ".htm", ".pdf"):
         raise InputError(f"{path.name} is neither an HTML nor a PDF name.", hint="End the name with .html or .pdf.")
     project.slides.named(None)  # raises when there is none
-    content = yield from collect(project, gallery=max(0, gallery), rejected=rejected)
+    content = yield from collect(
+        project, gallery=max(0, gallery), rejected=rejected, maps=max(0, maps), slide_ids=slide_ids
+    )
     yield Progress(1, 1, "pictures", f"writing {path.name}")
     if suffix == ".pdf":
         from microscope_qc.reports.pdf import write_pdf

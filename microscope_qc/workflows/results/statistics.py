@@ -13,6 +13,7 @@ from microscope_qc.analysis.statistics import slide_statistics
 from microscope_qc.core.arrays import Rows
 from microscope_qc.core.boxes import ReviewState, coordinates
 from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.jobs import Job, Progress, run_job
 from microscope_qc.core.matching import overlapping_pairs
 from microscope_qc.core.wording import things
 from microscope_qc.project import Project
@@ -24,12 +25,22 @@ SAME_PLACE_IOU = 0.5
 """Findings of two detections that overlap as much are taken for one defect, as in their comparison."""
 
 
-def project_statistics(project: Project) -> dict[str, Any]:
+def project_statistics(project: Project, slide_ids: Collection[int] | None = None) -> dict[str, Any]:
+    """Statistics of each slide and of all together; see :func:`statistics_job`."""
+    return run_job(statistics_job(project, slide_ids))
+
+
+def statistics_job(project: Project, slide_ids: Collection[int] | None = None) -> Job[dict[str, Any]]:
     """Statistics of each slide and of all together, of the findings that count.
+
+    Parameters
+    ----------
+    slide_ids
+        Only these slides; None takes all of the project.
 
     Returns
     -------
-    dict
+    Job[dict]
         ``project``, ``included`` (what counts, in words; ``shown`` is the same text), ``slides`` and ``total``.
 
         Each slide has its name (``slide``), ``shape_px`` and what :func:`slide_statistics` says; besides
@@ -41,20 +52,26 @@ def project_statistics(project: Project) -> dict[str, Any]:
         slides on which the class was searched for, and the density of all classes over those on which each of
         ``classes_of_all`` was; ``without_area`` names the others.
     """
-    slides = [slide_numbers(slide_findings(project, record.id)) for record in project.slides]
+    records = [record for record in project.slides if slide_ids is None or record.id in slide_ids]
+    slides = []
+    for number, record in enumerate(records):
+        yield Progress(number, len(records), "slides", f"counting {record.name}")
+        slides.append(slide_numbers(slide_findings(project, record.id)))
     words = included_words(project).removeprefix("included: ")
     return {"project": project.name, "included": words, "shown": words, "slides": slides, "total": _total(slides)}
 
 
-def statistics_of(projects: Iterable[Project]) -> dict[str, Any]:
+def statistics_of(projects: Iterable[Project]) -> Job[dict[str, Any]]:
     """Statistics of several projects: every slide says its project, and classes are the same by their codes.
 
     Returns
     -------
-    dict
-        As :func:`project_statistics`, with ``projects`` in place of ``project`` and the words about one.
+    Job[dict]
+        As :func:`statistics_job`, with ``projects`` in place of ``project`` and the words about one.
     """
-    found = [project_statistics(project) for project in projects]
+    found = []
+    for project in projects:
+        found.append((yield from statistics_job(project)))
     slides = [{"project": one["project"], **slide} for one in found for slide in one["slides"]]
     heads = [{"project": one["project"], "included": one["included"]} for one in found]
     return {"projects": heads, "slides": slides, "total": _total(slides)}
@@ -85,7 +102,7 @@ def slide_findings(project: Project, slide_id: int) -> SlideFindings:
 
 
 def slide_numbers(known: SlideFindings) -> dict[str, Any]:
-    """Work out the statistics of one slide as :func:`project_statistics` has them; any thread may call this."""
+    """Work out the statistics of one slide as :func:`statistics_job` has them; any thread may call this."""
     record, classes, areas = known.sources.slide, known.classes, read_areas(known.sources)
     found = slide_statistics(known.rows, classes, record.pixel_size_um, areas.coverage)
     id_of = {cls.code: cls.id for cls in classes}
