@@ -13,7 +13,11 @@ Rows = np.ndarray | Mapping[str, np.ndarray]
 """Box rows, or their columns by name."""
 
 
-def size_um(rows: Rows, pixel_size_um: tuple[float, float] | None) -> Floats:
+PixelSize = tuple[float, float] | tuple[np.ndarray, np.ndarray] | None
+"""(y, x) in um: one for all boxes, or one for each."""
+
+
+def size_um(rows: Rows, pixel_size_um: PixelSize) -> Floats:
     """Longer side of each box in um (in px where the pixel size is not known)."""
     size_y, size_x = pixel_size_um or (1.0, 1.0)
     longer: Floats = np.maximum((rows["y1"] - rows["y0"]) * size_y, (rows["x1"] - rows["x0"]) * size_x)
@@ -23,7 +27,7 @@ def size_um(rows: Rows, pixel_size_um: tuple[float, float] | None) -> Floats:
 def worst_first(
     rows: Rows,
     classes: Sequence[DefectClass],
-    pixel_size_um: tuple[float, float] | None,
+    pixel_size_um: PixelSize,
     *,
     limits: Mapping[int, float] | None = None,
 ) -> np.ndarray:

@@ -65,6 +65,8 @@ class BoxTable:
     """
 
     changed: ClassVar[Signal] = Signal(BoxChange)
+    indexed: ClassVar[bool] = True
+    """Whether places are looked up; without an index a large table is made sooner."""
 
     def __init__(self, rows: np.ndarray | None = None) -> None:
         self._take(np.zeros(0, BOX_DTYPE) if rows is None else rows)
@@ -83,7 +85,7 @@ class BoxTable:
         self._pack()
 
     def _pack(self) -> None:
-        enough = self._count >= SMALLEST
+        enough = self.indexed and self._count >= SMALLEST
         self._index = BoxIndex(self._ids[: self._count], self._corners[:, : self._count]) if enough else None
 
     def __len__(self) -> int:
@@ -246,7 +248,7 @@ class BoxTable:
     def _came(self, ids: np.ndarray) -> None:
         if self._index is not None:
             self._index.came(ids)
-        if self._count >= SMALLEST and (self._index is None or self._index.worn):
+        if self.indexed and self._count >= SMALLEST and (self._index is None or self._index.worn):
             self._pack()
 
     def remove(self, ids: np.ndarray | list[int]) -> None:

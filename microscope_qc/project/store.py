@@ -113,12 +113,15 @@ class Store:
         self.memory = Memory(path)
         self.log = log.CommandLog(database)
         self.closed = False
+        self.version = 0
+        """Grows with every change of what is in memory."""
         self._lock = lock
         self._pending: Pending | None = None
         self._given_ids: dict[str, int] = {}
         self._load()
 
     def _load(self) -> None:
+        self.version += 1
         with self.database.begin() as connection:
             self.memory.load(connection)
             self.log.load(connection)
@@ -239,6 +242,7 @@ class Store:
 
         ``touched`` names rows, by table, that changed without a delta.
         """
+        self.version += 1
         ids = {table: set(numbers) for table, numbers in (touched or {}).items()}
         for delta in deltas:
             if delta.table in _SIGNAL_OF or delta.table == "inclusion":

@@ -145,8 +145,9 @@ class Canvas(QWidget):
 
     def fit_selection(self) -> None:
         """Show the selected boxes with their surroundings."""
-        if len(self.session.selection):
-            rows = self.session.table.get(self.session.selection.ids)
+        ids = self.session.on_screen(self.session.selection.ids)
+        if len(ids):
+            rows = self.session.table.get(ids)
             box = rows["y0"].min(), rows["x0"].min(), rows["y1"].max(), rows["x1"].max()
             self.set_view(self.view.fitted(*(float(value) for value in box), margin=3.0))
 

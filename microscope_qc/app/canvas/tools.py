@@ -234,7 +234,7 @@ class Tools:
             self.gesture = "pan"
             return
         if len(selection) > 1:
-            self._edited_rows = self._session.table.get(selection.ids)
+            self._edited_rows = self._session.table.get(self._session.on_screen(selection.ids))
             self.gesture = "move-all"
             return
         row = self._session.table.get([self._hit])[0]

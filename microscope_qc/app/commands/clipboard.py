@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 def put_findings(session: Session, ids: np.ndarray) -> None:
-    """Copy findings of the slide on screen; only as a table if there are too many to paste."""
+    """Copy findings as a table, and those on the slide on screen as boxes too unless there are too many to paste."""
     from microscope_qc.app.panels.table import as_text
 
     data = QMimeData()
     data.setText(as_text(session, ids))
-    if len(ids) <= MOST:
-        data.setData(MIME_TYPE, session.editing.copied(ids).to_json())
+    here = session.on_screen(ids)
+    if 0 < len(here) <= MOST:
+        data.setData(MIME_TYPE, session.editing.copied(here).to_json())
     board = QApplication.clipboard()
     if board is not None:
         board.setMimeData(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from microscope_qc.app.actions.action import Action
@@ -14,6 +15,7 @@ from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
+    from microscope_qc.app.session.session import Session
 
 DUPLICATE_POINTS = 16
 """Offset of copies from their originals, in points on the screen."""
@@ -67,7 +69,8 @@ def copy(context: Context) -> None:
 
 
 def _cut(context: Context) -> None:
-    ids = context.session.selection.ids
+    """Cut those on the slide on screen: only these can be pasted."""
+    ids = context.session.on_screen(context.session.selection.ids)
     if len(ids):
         clipboard.put_findings(context.session, ids)
         context.session.editing.cut(ids)
@@ -96,10 +99,18 @@ def copy_length(context: Context) -> None:
 
 def _delete(context: Context) -> None:
     session = context.session
-    count = len(session.selection)
+    count, words = len(session.selection), _counted(session)
     session.editing.delete(session.selection.ids)
     if count > 1:
-        session.notice.emit(f"{things(count, 'finding')} deleted. Undo brings them back.")
+        session.notice.emit(f"{words} deleted. Undo brings them back.")
+
+
+def _counted(session: Session) -> str:
+    """How many findings are selected, and on how many slides if on several."""
+    ids = session.selection.ids
+    slides = np.unique(session.scoped.slides_of(ids))
+    where = f" on {things(len(slides), 'slide')}" if len(slides) > 1 else ""
+    return f"{things(len(ids), 'finding')}{where}"
 
 
 def _copyable(context: Context) -> str:
@@ -117,7 +128,11 @@ def _measured(context: Context) -> str:
 
 
 def _select_all(context: Context) -> None:
-    context.session.selection.set(context.session.shown_rows()["id"].copy())
+    """Select all findings that are shown in the lists; on the slide on screen alone if they work over it alone."""
+    session = context.session
+    session.selection.set(session.scoped.shown.rows()["id"].copy())
+    if session.scoped.several:
+        session.notice.emit(f"{_counted(session)} selected.")
 
 
 def _select_none(context: Context) -> None:

@@ -37,7 +37,7 @@ def _choose(context: Context) -> None:
     session = context.session
     ids = session.selection.ids
     if len(ids):
-        session.judging.choose(ids, not bool(session.table.get(ids)["chosen"].all()))
+        session.judging.choose(ids, not bool(session.rows_of(ids)["chosen"].all()))
 
 
 def _same_for_similar(context: Context) -> None:

@@ -32,20 +32,22 @@ from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.boxes import BoxChange
 from microscope_qc.core.wording import confidence_text, count_text, number_text, rounded_text, state_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
     from microscope_qc.app.session.session import Session
+    from microscope_qc.project.records import SlideRecord
 
 Index = QModelIndex | QPersistentModelIndex
 NOWHERE = QModelIndex()
-COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Note")
+COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found by", "Note", "Slide")
 ONE_BY_ONE = 50
 """If more findings are added or removed, the list is made again."""
 FEW = 8
-NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE = range(len(COLUMNS))
+NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE, SLIDE = range(len(COLUMNS))
 
 
 class FindingsTableModel(QAbstractTableModel):
@@ -90,8 +92,8 @@ class FindingsTableModel(QAbstractTableModel):
         return False
 
     def _follow_values(self, ids: np.ndarray) -> bool:
-        table = self._session.table
-        shown = self._session.shown_mask()[table.rows_of(ids)]
+        scoped = self._session.scoped
+        shown = scoped.shown.mask()[scoped.table.rows_of(ids)]
         there = np.isin(ids, self._ids) if len(ids) > ONE_BY_ONE else np.array([self._has(number) for number in ids])
         if not np.array_equal(shown, there):
             return False  # the filter now shows other rows
@@ -102,8 +104,8 @@ class FindingsTableModel(QAbstractTableModel):
         return True
 
     def _follow_new(self, ids: np.ndarray) -> bool:
-        table = self._session.table
-        new = np.sort(ids[self._session.shown_mask()[table.rows_of(ids)]])
+        scoped = self._session.scoped
+        new = np.sort(ids[scoped.shown.mask()[scoped.table.rows_of(ids)]])
         if len(new) and len(self._ids) and new[0] < self._ids[-1]:
             return False
         if len(new):
@@ -127,7 +129,7 @@ class FindingsTableModel(QAbstractTableModel):
         """The finding in a row; None if it was deleted and the list does not know yet."""
         number = int(self._ids[place])
         if self._row is None or self._row[0] != number:
-            table = self._session.table
+            table = self._session.scoped.table
             if number not in table:
                 return None
             self._row = number, table.get([number])[0]
@@ -151,8 +153,7 @@ class FindingsTableModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            unit = "px" if self._session.pixel_size_um is None else "µm"
-            return f"Size, {unit}" if section == SIZE else COLUMNS[section]
+            return f"Size, {self._unit()}" if section == SIZE else COLUMNS[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(section)
         if role == Qt.ItemDataRole.ToolTipRole and section == SIZE:
@@ -196,14 +197,25 @@ class FindingsTableModel(QAbstractTableModel):
             return "★" if row["chosen"] else ""
         if column == FOUND_BY:
             return self._found_by(int(row["run_id"]))
+        if column == SLIDE:
+            slide = self._session.slide_of(int(row["id"]))
+            return "" if slide is None else slide.name
         return str(row["note"])
 
+    def _unit(self) -> str:
+        """Unit of the sizes; where not all slides have a pixel size, cells in pixels say so."""
+        return "µm" if self._session.scoped.known_sizes.by_slide else "px"
+
     def _size_text(self, row: np.void) -> str:
-        size = self._session.pixel_size_um
+        size = self._session.pixel_size_of(int(row["id"]))
         sides = float(row["y1"] - row["y0"]), float(row["x1"] - row["x0"])
         if size is None:
-            return number_text(max(sides))
+            return number_text(max(sides)) + (" px" if self._unit() == "µm" else "")
         return rounded_text(max(sides[0] * size[0], sides[1] * size[1]))
+
+    def _slide_name(self, slide_id: int) -> str:
+        project = self._session.project
+        return "" if project is None else next((s.name for s in project.slides if s.id == slide_id), "")
 
     def _found_by(self, run_id: int) -> str:
         return "user" if run_id == 0 else self._runs.get(run_id, f"detection {run_id}")
@@ -216,10 +228,12 @@ class FindingsTableModel(QAbstractTableModel):
     def _sorted(self) -> np.ndarray:
         """Ids of the shown findings in the chosen order."""
         column, order = self._sort
-        rows, mask = self._session.table.rows, self._session.shown_mask()
+        scoped = self._session.scoped
+        rows, mask = scoped.table.rows, scoped.shown.mask()
 
         def values(name: str) -> np.ndarray:
-            return rows[name][mask]
+            column: np.ndarray = rows[name][mask]
+            return column
 
         keys: np.ndarray
         if column == NUMBER:
@@ -233,11 +247,13 @@ class FindingsTableModel(QAbstractTableModel):
         elif column == NOTE:
             texts = values("note")
             keys = _text_ranks([text.casefold() for text in texts.tolist()])
+        elif column == SLIDE:
+            keys = _ranks(scoped.slides()[mask], self._slide_name)
         elif column == CONFIDENCE:
             keys = np.nan_to_num(values("confidence"), nan=2.0)
         elif column == SIZE:
-            size = self._session.pixel_size_um or (1.0, 1.0)
-            y0, x0, y1, x1 = self._session.table.corners[:, mask]
+            size = scoped.pixel_sizes(values("id")) or (1.0, 1.0)
+            y0, x0, y1, x1 = scoped.table.corners[:, mask]
             keys = np.maximum((y1 - y0) * size[0], (x1 - x0) * size[1])
         else:
             keys = values("state" if column == STATE else "chosen").astype(int)
@@ -295,6 +311,11 @@ class TableDock(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        self.scope = ScopeSwitch(session)
+        top = QHBoxLayout()
+        top.addWidget(self.scope)
+        top.addStretch(1)
+        column.addLayout(top)
         column.addWidget(self.view, 1)
         last = QHBoxLayout()
         last.setSpacing(0)
@@ -310,11 +331,11 @@ class TableDock(QWidget):
         column.addLayout(last)
         self._taking = False
         self._due = Refresh(self, self._reload, after_ms=60)
-        link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.scoped.changed, self._on_boxes_changed)
         link(self, session.selection.changed, self._take_selection)
         for signal in (session.filter_changed, session.classes_changed, session.runs_changed, session.slides_changed):
             link(self, signal, self._due.soon)
-        link(self, session.slide_changed, self._due.now)
+        link(self, session.scoped.loading_changed, self._count)
         selection = self.view.selectionModel()
         if selection is not None:
             selection.selectionChanged.connect(self._on_selection_changed)
@@ -322,6 +343,9 @@ class TableDock(QWidget):
         self._reload()
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
+        if change.kind == "reset":
+            self._due.now()  # the rows on screen are of other slides
+            return
         if self._due.due or not self.isVisible():
             self._due.soon()
             return
@@ -342,15 +366,18 @@ class TableDock(QWidget):
         self._take_selection()
 
     def _count(self) -> None:
-        shown = self.model.rowCount()
-        total = int(np.count_nonzero(self._session.inclusion.mask(self._session.table.rows, rejected=True)))
+        shown, scoped = self.model.rowCount(), self._session.scoped
+        total = int(np.count_nonzero(self._session.inclusion.mask(scoped.table.rows, rejected=True)))
         words = things(shown, "finding")
-        if not len(self._session.table):
+        if scoped.loading:
+            words = f"Reading the findings of {self._session.scope.words} …"
+        elif not len(scoped.table):
             words = "No findings yet. Run a detection, or draw boxes on the slide (B)."
-        elif self._session.shown.limited:
+        elif scoped.shown.limited:
             words += " in the comparison"
         elif shown != total:
             words = f"{count_text(shown)} of {things(total, 'finding')} pass the filter"
+        self.view.setColumnHidden(SLIDE, not scoped.several)
         self.show_all.setVisible(self._session.filter_active)
         self._counts.setText(
             words if self._session.slide is not None else "Open a slide: its findings are listed here."
@@ -387,7 +414,7 @@ class TableDock(QWidget):
         current_id = int(self.model.ids[current.row()]) if current.isValid() else None
         self._session.selection.set(ids, current=current_id if current_id in ids else None)
         if len(ids) == 1:
-            self._session.centre_requested.emit(int(ids[0]))
+            self._session.navigation.centre(int(ids[0]))
         self._taking = False
 
     def _on_double_clicked(self, index: QModelIndex) -> None:
@@ -395,13 +422,21 @@ class TableDock(QWidget):
 
 
 def as_text(session: Session, ids: np.ndarray) -> str:
-    """Findings as tab-separated lines with a header line, for a spreadsheet."""
-    size = session.pixel_size_um
-    unit = "um" if size is not None else "px"
-    scale = size if size is not None else (1.0, 1.0)
-    lines = ["\t".join(("number", "class", "name", "confidence", f"width_{unit}", f"height_{unit}",
-                        "x_px", "y_px", "state", "reason", "note"))]  # fmt: skip
-    for row in session.table.get(ids):
+    """Findings as tab-separated lines with a header line, for a spreadsheet.
+
+    Of several slides with the name of the slide first, and with sizes in um only where all of them have a pixel size.
+    """
+    rows = session.rows_of(ids)
+    slides = _slides_of(session, rows["id"])
+    several = len(set(slides)) > 1 or (session.scoped.several and len(rows) > 0)
+    sizes = [None if slide is None else slide.pixel_size_um for slide in slides]
+    known = all(size is not None for size in sizes) and (bool(sizes) or session.pixel_size_um is not None)
+    unit = "um" if known else "px"
+    heads = ("number", "class", "name", "confidence", f"width_{unit}", f"height_{unit}", "x_px", "y_px", "state",
+             "reason", "note")  # fmt: skip
+    lines = ["\t".join(("slide", *heads) if several else heads)]
+    for row, slide, size in zip(rows, slides, sizes, strict=True):
+        scale = size if size is not None and known else (1.0, 1.0)
         item = session.class_of(int(row["class_id"]))
         confidence = "" if math.isnan(row["confidence"]) else f"{row['confidence']:.3f}"
         cells = (
@@ -410,8 +445,16 @@ def as_text(session: Session, ids: np.ndarray) -> str:
             f"{(row['x0'] + row['x1']) / 2:.1f}", f"{(row['y0'] + row['y1']) / 2:.1f}",
             ("unreviewed", "confirmed", "rejected")[int(row["state"])], str(row["reason"]), str(row["note"]),
         )  # fmt: skip
-        lines.append("\t".join(" ".join(_harmless(cell).split()) for cell in cells))
+        named = ("" if slide is None else slide.name, *cells) if several else cells
+        lines.append("\t".join(" ".join(_harmless(cell).split()) for cell in named))
     return "\n".join(lines) + "\n"
+
+
+def _slides_of(session: Session, ids: np.ndarray) -> list[SlideRecord | None]:
+    """The slide of each finding."""
+    if not session.scoped.several:
+        return [session.slide] * len(ids)
+    return [session.slide_of(number) for number in ids.tolist()]
 
 
 def _harmless(cell: str) -> str:

@@ -43,7 +43,7 @@ class BoxEditing:
     # -- clipboard ---------------------------------------------------------------------------------------------------
 
     def copied(self, ids: np.ndarray) -> CopiedBoxes:
-        """Return what goes on the clipboard.
+        """Return what goes on the clipboard: of the slide on screen.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class BoxEditing:
         session, project = self._session, self._project()
         if len(ids) > MOST:
             raise InputError("At most 100 000 findings can be copied at once.", hint="Select fewer, or export them.")
-        rows = session.table.get(ids)
+        rows = session.table.get(session.on_screen(ids))
         slide = session.slide
         assert slide is not None
         numbers = rows["id"].tolist()
@@ -110,7 +110,8 @@ class BoxEditing:
         return made
 
     def duplicate(self, ids: np.ndarray, *, dy_px: float, dx_px: float) -> None:
-        """Add copies next to the originals (inside the slide), and select them."""
+        """Add copies next to the originals on the slide on screen (inside it), and select them."""
+        ids = self._session.on_screen(ids)
         if len(ids) == 0:
             return
         rows = self._session.table.get(ids)
@@ -181,10 +182,11 @@ class BoxEditing:
             self._nudged = project, project.history.undo_entry, ids.copy(), now
 
     def move_by(self, ids: np.ndarray, dy_px: float, dx_px: float, *, amends: LogEntry | None = None) -> bool:
-        """Move boxes together, as far as all of them stay on the slide; returns whether they moved.
+        """Move boxes of the slide on screen together, as far as all stay on it; returns whether they moved.
 
         ``amends`` is the previous command, if this one continues it.
         """
+        ids = self._session.on_screen(ids)
         if len(ids) == 0:
             return False
         rows = self._session.table.get(ids)

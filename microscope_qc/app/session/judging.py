@@ -78,7 +78,7 @@ class Judging:
         if len(ids) > 1:
             return
         if following is None:
-            self._session.notice.emit("That was the last finding.")
+            self._navigation.say_end()
         else:
             self._navigation.select_and_centre(following)
 

@@ -25,11 +25,15 @@ BAND_UM = 200.0
 """Height of the bands of reading order; with exact y the order would jump left and right."""
 
 
-def columns_of(table: BoxTable) -> dict[str, np.ndarray]:
-    """Copies of the columns that orders need: a thread may sort them while the table changes."""
+def columns_of(table: BoxTable, slides: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Copies of the columns that orders need: a thread may sort them while the table changes.
+
+    ``slides`` is the slide of each row, where there are several.
+    """
     rows, corners = table.rows, table.corners.copy()
     columns = dict(zip(("y0", "x0", "y1", "x1"), corners, strict=True))
-    return columns | {name: rows[name].copy() for name in ("id", "class_id", "confidence")}
+    columns |= {name: rows[name].copy() for name in ("id", "class_id", "confidence")}
+    return columns if slides is None else columns | {"slide": slides.copy()}
 
 
 def order_rows(
@@ -37,9 +41,12 @@ def order_rows(
     name: str,
     *,
     classes: Sequence[DefectClass] = (),
-    pixel_size_um: tuple[float, float] | None = None,
+    pixel_size_um: tuple[float, float] | tuple[np.ndarray, np.ndarray] | None = None,
+    slides: np.ndarray | None = None,
 ) -> np.ndarray:
     """Row numbers of ``rows`` (box rows, or their columns by name) in the order called ``name``; ties go by id.
+
+    Pixel size (y, x) and slide are one for all rows, or one for each: positions are compared on one slide only.
 
     Raises
     ------
@@ -62,7 +69,8 @@ def order_rows(
         return np.lexsort((rows["id"], confidence))
     if name == "position":
         band = np.floor((rows["y0"] + rows["y1"]) / 2 * size_y / BAND_UM)
-        return np.lexsort((rows["id"], rows["x0"] + rows["x1"], band))
+        keys = (rows["id"], rows["x0"] + rows["x1"], band)
+        return np.lexsort(keys if slides is None else (*keys, slides))
     if name == "newest":
         return np.argsort(-rows["id"], kind="stable")
     raise ValueError(f"unknown order {name}")

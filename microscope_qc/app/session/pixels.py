@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from microscope_qc.app.session.slide_pool import SlidePool
 from microscope_qc.core.errors import MicroscopeQCError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SlidePixels:
-    """Opens each slide of a project once, and reports only on the slide that was requested last.
+    """Opens slides of a project through their pool, and reports only on the slide that was requested last.
 
     Parameters
     ----------
@@ -24,19 +25,19 @@ class SlidePixels:
 
     def __init__(self, on_opened: Callable[[Mosaic], None], on_failed: Callable[[MicroscopeQCError], None]) -> None:
         self._on_opened, self._on_failed = on_opened, on_failed
-        self._opened: dict[int, Mosaic] = {}
+        self.pool = SlidePool(open_mosaic)
         self._asked = 0
 
     def open(self, slide: SlideRecord, jobs: JobRunner | None) -> None:
         """Open a slide, at once without a runner; results for slides requested earlier are not reported."""
         self.leave()
-        if slide.id in self._opened:
-            self._on_opened(self._opened[slide.id])
+        opened = self.pool.opened(slide)
+        if opened is not None:
+            self._on_opened(opened)
             return
-        asked, opened = self._asked, self._opened
+        asked = self._asked
 
         def take(mosaic: Mosaic) -> None:
-            opened[slide.id] = mosaic
             if asked == self._asked:
                 self._on_opened(mosaic)
 
@@ -48,18 +49,23 @@ class SlidePixels:
             self._on_failed(error)
 
         if jobs is not None:
-            jobs.call(lambda: open_mosaic(slide), on_done=take, on_failed=fail)
+            jobs.call(lambda: self.pool.get(slide), on_done=take, on_failed=fail)
             return
         try:
-            mosaic = open_mosaic(slide)
+            mosaic = self.pool.get(slide)
         except MicroscopeQCError as error:
             fail(error)
         else:
             take(mosaic)
 
-    def keep(self, slide_id: int, mosaic: Mosaic) -> None:
+    def open_ahead(self, slide: SlideRecord, jobs: JobRunner) -> None:
+        """Open in the background a slide that will be on screen soon; errors wait until it is."""
+        if self.pool.opened(slide) is None and not slide.missing:
+            jobs.call(lambda: self.pool.get(slide), on_failed=lambda _: None)
+
+    def keep(self, slide: SlideRecord, mosaic: Mosaic) -> None:
         """Keep the mosaic of a slide that was opened elsewhere."""
-        self._opened[slide_id] = mosaic
+        self.pool.keep(slide, mosaic)
 
     def leave(self) -> None:
         """Do not report on slides that are still being opened."""
@@ -67,12 +73,12 @@ class SlidePixels:
 
     def forget(self, slide_id: int) -> None:
         """Open a slide again when it is next shown: its file changed, or it was removed."""
-        self._opened.pop(slide_id, None)
+        self.pool.forget(slide_id)
 
     def forget_all(self) -> None:
         """Forget all slides for a new project: one of the old project must not be taken for one of the new."""
         self.leave()
-        self._opened = {}
+        self.pool.forget_all()
 
 
 def open_mosaic(slide: SlideRecord) -> Mosaic:

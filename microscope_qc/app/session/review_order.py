@@ -1,4 +1,4 @@
-"""The findings of the slide on screen in review order: one list shared by gallery, review page and "next"."""
+"""The findings of the scope in review order: one list shared by gallery, review page and "next"."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal
 
 from microscope_qc.app.base.newest import NewestWork
+from microscope_qc.app.session.merged import PixelSizes
 from microscope_qc.app.session.orders import ORDERS, Columns, columns_of, order_rows
 from microscope_qc.app.session.places import Places
 from microscope_qc.app.session.state import SessionState
@@ -29,7 +30,7 @@ ONE_BY_ONE = 50
 class FindingModel(QAbstractListModel):
     """Ids of the shown findings, in an order that does not change while a user reviews.
 
-    Sorting happens when the filter, the order, the classes or the slide change, and on :meth:`sort_again`. A finding
+    Sorting happens when the filter, the order, the classes or the scope change, and on :meth:`sort_again`. A finding
     that is judged keeps its place, even if the filter would now hide it. New findings are sorted in while nobody has
     reviewed anything since the last sort; after that they are appended.
 
@@ -58,11 +59,10 @@ class FindingModel(QAbstractListModel):
         self._live.setInterval(LIVE_SORT_MS)
         self._live.timeout.connect(self.sort_again)
         session.project_changed.connect(self._on_project_changed)
-        session.slide_changed.connect(self._on_slide_changed)
         session.slides_changed.connect(self._on_slides_changed)
         session.filter_changed.connect(self.sort_again)
         session.classes_changed.connect(self.sort_again)
-        session.boxes_changed.connect(self._on_boxes_changed)
+        session.scoped.changed.connect(self._on_boxes_changed)
         self._on_project_changed()
         self.sort_again()
 
@@ -131,8 +131,8 @@ class FindingModel(QAbstractListModel):
 
     def box(self, box_id: int) -> np.void | None:
         """Row of a box in the table, or None if it was deleted."""
-        table = self._session.table
-        return table.get([box_id])[0] if box_id in table else None
+        table = self._session.scoped.table
+        return table.get([box_id])[0] if box_id in table else self._session.row_of(box_id)
 
     def rowCount(self, parent: Index = NOWHERE) -> int:
         """Qt: number of findings."""
@@ -147,8 +147,13 @@ class FindingModel(QAbstractListModel):
             return box_id
         if role in (int(Qt.ItemDataRole.ToolTipRole), int(Qt.ItemDataRole.AccessibleTextRole)):
             row = self.box(box_id)
-            return None if row is None else tooltip(row, self._classes, self._session.pixel_size_um)
+            return None if row is None else self._tooltip(row)
         return None
+
+    def _tooltip(self, row: np.void) -> str:
+        words = tooltip(row, self._classes, self._session.pixel_size_of(int(row["id"])))
+        slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
+        return words if slide is None else f"{slide.name}\n{words}"
 
     # -- sorting -----------------------------------------------------------------------------------------------------
 
@@ -170,17 +175,17 @@ class FindingModel(QAbstractListModel):
         self._appended = self._changed = 0
         self._came.clear()
         self._gone = False
-        mask = self._session.shown_mask()
+        mask = self._session.scoped.shown.mask()
         if int(np.count_nonzero(mask)) <= AT_ONCE:
             self._sort_now()
             return
         started = time.thread_time()
-        columns, name, mask = columns_of(self._session.table), self._order, mask.copy()
-        classes, size = list(self._classes.values()), self._session.pixel_size_um
+        columns, name, mask = self._columns(), self._order, mask.copy()
+        classes, sizes = list(self._classes.values()), self._session.scoped.known_sizes
 
         def work() -> tuple[Places, float]:
             begun = time.perf_counter()
-            return sorted_places(columns, mask, name, classes, size), time.perf_counter() - begun
+            return sorted_places(columns, mask, name, classes, sizes), time.perf_counter() - begun
 
         self._work.ask("sort", work, self._on_sorted)
         # the window's own part takes at most a tenth of the time, however many findings there are
@@ -199,19 +204,19 @@ class FindingModel(QAbstractListModel):
     def _sort_now(self) -> None:
         self._work.forget("sort")
         self._came.clear()
-        session = self._session
-        self._take(
-            sorted_places(
-                columns_of(session.table), session.shown_mask(), self._order, list(self._classes.values()),
-                session.pixel_size_um,
-            )
-        )  # fmt: skip
+        scoped, classes = self._session.scoped, list(self._classes.values())
+        places = sorted_places(self._columns(), scoped.shown.mask(), self._order, classes, scoped.known_sizes)
+        self._take(places)
+
+    def _columns(self) -> Columns:
+        scoped = self._session.scoped
+        return columns_of(scoped.table, scoped.slides() if scoped.several else None)
 
     def _on_sorted(self, made: tuple[Places, float]) -> None:
         places, took = made
         self._live.setInterval(max(self._live.interval(), round(4_000 * took)))
         if self._gone:  # some were deleted in the meantime
-            places.remove(np.flatnonzero(~self._session.table.has(places.ids)))
+            places.remove(np.flatnonzero(~self._session.scoped.table.has(places.ids)))
         came, self._came = self._came, []
         self._take(places)
         if came:
@@ -242,17 +247,14 @@ class FindingModel(QAbstractListModel):
         self._order = wanted if wanted in ORDERS else "worst"
         self.order_changed.emit()
 
-    def _on_slide_changed(self) -> None:
-        """Show nothing of the previous slide while the findings of this one are sorted."""
-        self._take(Places())
-        self.sort_again()
-
     def _on_slides_changed(self) -> None:
         # a pixel size or a path changed: the texts with sizes in µm change too
         self._repaint_all()
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
         if change.kind == "reset":
+            if not self._session.scoped.table.has(self._places.ids).all():
+                self._take(Places())  # nothing of the previous slides is shown while these are sorted
             self.sort_again()
         elif change.kind == "removed":
             self._remove(change.ids)
@@ -279,16 +281,18 @@ class FindingModel(QAbstractListModel):
 
     def _append(self, ids: np.ndarray) -> None:
         """Append those of some findings that are shown and not in the list yet."""
-        table = self._session.table
+        scoped = self._session.scoped
+        table = scoped.table
         ids = ids[table.has(ids)]
-        ids = ids[(self._places.of(ids) < 0) & self._session.shown_mask()[table.rows_of(ids)]] if len(ids) else ids
+        ids = ids[(self._places.of(ids) < 0) & scoped.shown.mask()[table.rows_of(ids)]] if len(ids) else ids
         if len(ids) == 0:
             return
         order = order_rows(
             table.get(ids),
             self._order,
             classes=list(self._classes.values()),
-            pixel_size_um=self._session.pixel_size_um,
+            pixel_size_um=scoped.pixel_sizes(ids),
+            slides=scoped.slides_of(ids) if scoped.several else None,
         )
         first = len(self._places)
         self.beginInsertRows(NOWHERE, first, first + len(ids) - 1)
@@ -323,12 +327,10 @@ class FindingModel(QAbstractListModel):
 
 
 def sorted_places(
-    columns: Columns,
-    mask: np.ndarray,
-    name: str,
-    classes: list[DefectClass],
-    pixel_size_um: tuple[float, float] | None,
+    columns: Columns, mask: np.ndarray, name: str, classes: list[DefectClass], sizes: PixelSizes
 ) -> Places:
     """The shown boxes in the order called ``name`` (any thread)."""
     shown = columns if mask.all() else {column: values[mask] for column, values in columns.items()}
-    return Places(shown["id"][order_rows(shown, name, classes=classes, pixel_size_um=pixel_size_um)])
+    slides = shown.get("slide")
+    size = sizes.of(np.zeros(0, np.int64) if slides is None else slides)
+    return Places(shown["id"][order_rows(shown, name, classes=classes, pixel_size_um=size, slides=slides)])

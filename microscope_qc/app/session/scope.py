@@ -38,6 +38,7 @@ class Scope:
     """
 
     changed: ClassVar[Signal] = Signal()
+    chosen_changed: ClassVar[Signal] = Signal()  # whatever the kind is
 
     def __init__(self) -> None:
         self._project: Project | None = None
@@ -93,6 +94,7 @@ class Scope:
         if chosen != self._chosen:
             self._chosen = chosen
             self._remember()
+            self.chosen_changed.emit()
             self.tell()
 
     # -- for the state of the window ---------------------------------------------------------------------------------

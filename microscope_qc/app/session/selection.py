@@ -1,4 +1,4 @@
-"""The selected boxes of the slide on screen."""
+"""The selected boxes, of the slide on screen or of any slide in the scope."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from psygnal import Signal
 
 
 class Selection:
-    """The selected boxes of the slide on screen; ``current`` is the one described on the finding panel."""
+    """The selected boxes, of the slide on screen or of the scope; ``current`` is the one that the card describes."""
 
     changed: ClassVar[Signal] = Signal()
 

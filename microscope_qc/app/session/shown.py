@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from psygnal import Signal
 
+from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable, ReviewState
 from microscope_qc.core.inclusion import Inclusion
 
@@ -62,13 +63,30 @@ class ShownBoxes:
         self.forget()
         self.limit_changed.emit()
 
-    def passes(self, rows: np.ndarray, *, limited: bool = True) -> np.ndarray:
+    def passes(self, rows: np.ndarray, *, limited: bool = True) -> Flags:
         """One boolean for each of some rows of the slide on screen; ``limited=False`` ignores the limit."""
-        passing = self._inclusion().mask(rows, rejected=True) & self._filter().mask(rows)
-        if limited and self.limited and self._limit is not None:
-            ids, last = rows["id"], len(self._limit) - 1
-            passing &= self._limit[np.minimum(ids, last)] & (ids <= last)
-        return passing
+        passing: Flags = self._inclusion().mask(rows, rejected=True) & self._filtered(rows, self._filter())
+        return passing & self.within_limit(rows) if limited and self.limited else passing
+
+    def within_limit(self, rows: np.ndarray) -> Flags:
+        """One boolean for each of some rows: whether the limit lets it be shown."""
+        if not self.limited or self._limit is None:
+            return np.ones(len(rows), bool)
+        ids, last = rows["id"], len(self._limit) - 1
+        inside: Flags = self._limit[np.minimum(ids, last)] & (ids <= last)
+        return inside
+
+    def counted(self) -> Flags:
+        """One boolean for each row of the table: whether it counts, shown or not; rejected ones count as rejected."""
+        return self._inclusion().mask(self._table.rows, rejected=True)
+
+    def filtered(self, box_filter: BoxFilter) -> Flags:
+        """One boolean for each row of the table: whether another filter shows it if it counts."""
+        return self._filtered(self._table.rows, box_filter)
+
+    def passing(self, box_filter: BoxFilter) -> Flags:
+        """One boolean for each row of the table: whether it counts and another filter shows it."""
+        return self.counted() & self.filtered(box_filter)
 
     def forget(self) -> None:
         """Recompute everything: the filter or its data changed as a whole."""
@@ -136,12 +154,19 @@ class ShownBoxes:
         return replace(known, hidden_runs=frozenset()) if self.limited else known
 
     def _filter(self) -> BoxFilter:
-        project, slide_id = self._project, self._slide_id
-        if project is None or slide_id is None:
+        if self._project is None:
             return BoxFilter()
-        known = project.filters.current
-        if self.limited:
-            known = replace(known, found_by=None)
-        if known.text or known.size_um is not None:  # these need facts about all boxes
-            return replace(known, facts=project.boxes.facts(slide_id))
-        return known
+        known = self._project.filters.current
+        return replace(known, found_by=None) if self.limited else known
+
+    def _filtered(self, rows: np.ndarray, box_filter: BoxFilter) -> Flags:
+        """Which rows a filter shows."""
+        project, slide_id = self._project, self._slide_id
+        if project is None or slide_id is None or not needs_facts(box_filter):
+            return box_filter.mask(rows)
+        return box_filter.mask(rows, facts=project.boxes.facts(slide_id))
+
+
+def needs_facts(box_filter: BoxFilter) -> bool:
+    """Whether a filter must know more of the findings than their rows; that is collected from all of them."""
+    return bool(box_filter.text) or box_filter.size_um is not None

@@ -6,20 +6,24 @@ window's thread.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from psygnal import EmissionInfo, Signal
 
 from microscope_qc.app.session.pixels import SlidePixels
 from microscope_qc.app.session.scope import Scope
+from microscope_qc.app.session.scoped import ScopedFindings
 from microscope_qc.app.session.selection import Selection
 from microscope_qc.app.session.shown import ShownBoxes
+from microscope_qc.app.session.slide_pool import SlidePool
 from microscope_qc.app.session.slide_view import SlideView
-from microscope_qc.core.arrays import Flags, Rows
-from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
+from microscope_qc.core.arrays import Flags, Ints, Rows
+from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.inclusion import Inclusion
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ class SessionState:
     tool_changed: ClassVar[Signal] = Signal(str)
     draw_class_changed: ClassVar[Signal] = Signal(int)
     centre_requested: ClassVar[Signal] = Signal(int)  # box id; the canvas goes there
+    order_ended: ClassVar[Signal] = Signal()  # a step beyond the last finding of the review order
     area_requested: ClassVar[Signal] = Signal(tuple)  # y0, x0, y1, x1; the canvas brings it into view
     line_drawn: ClassVar[Signal] = Signal(float)  # length in slide pixels, by the tool "measure"
     mark_placed: ClassVar[Signal] = Signal(float, float)  # y, x in slide pixels
@@ -83,7 +88,9 @@ class SessionState:
         self._empty = BoxTable()
         self._pixels = SlidePixels(self._on_pixels_opened, self._on_pixels_failed)
         self.shown = ShownBoxes()
-        self.shown.limit_changed.connect(self.filter_changed.emit)
+        self.shown.limit_changed.connect(self._on_limit_changed)
+        self.scoped = ScopedFindings(self)
+        self.scoped.changed.connect(self._on_scoped_changed)
         self.slide_view = SlideView(self.notice.emit)
 
     # -- project and slide -------------------------------------------------------------------------------------------
@@ -106,6 +113,7 @@ class SessionState:
         chosen = next((slide.id for slide in slides if slide.id == last), slides[0].id if slides else None)
         self.show_slide(chosen)
         self.scope.tell()  # also where the project has no slide
+        self.scoped.read_ahead()
 
     def _leave_project(self, project: Project) -> None:
         project.events.disconnect(self._on_project_event)
@@ -118,12 +126,16 @@ class SessionState:
         self.project = None
         project.close()
 
-    def show_slide(self, slide_id: int | None) -> None:
-        """Show a slide of the project; its pixels follow with ``mosaic_changed``."""
+    def show_slide(self, slide_id: int | None, *, keep_selection: bool = False) -> None:
+        """Show a slide of the project; its pixels follow with ``mosaic_changed``.
+
+        ``keep_selection`` where the slide is shown because of a finding that is selected already.
+        """
         if self.slide is not None and slide_id == self.slide.id and self.mosaic is not None:
             return
         self._pixels.leave()
-        self.selection.clear()
+        if not keep_selection:
+            self.selection.clear()
         if self._table is not None:
             self._table.changed.disconnect(self._on_table_changed)
         self._table, self.slide, self.mosaic, self.mosaic_error = None, None, None, None
@@ -136,6 +148,7 @@ class SessionState:
         self.scope.show_slide(shown_id)
         self.shown.show(self.project, shown_id, self.table)
         self.slide_view.show(self.project, self.slide)
+        self.scoped.sync()
         self.slide_changed.emit()
         self.scope.tell()
         if self.slide is not None:
@@ -143,8 +156,19 @@ class SessionState:
 
     def _open_pixels(self, slide: SlideRecord) -> None:
         if self.ahead is not None and self.shows_ahead(slide):
-            self._pixels.keep(slide.id, self.ahead)
+            self._pixels.keep(slide, self.ahead)
         self._pixels.open(slide, self.jobs)
+
+    @property
+    def pool(self) -> SlidePool:
+        """The slides that are open."""
+        return self._pixels.pool
+
+    def open_ahead(self, box_id: int) -> None:
+        """Open in the background the slide of a finding that will be the current one soon."""
+        slide = self.slide_of(box_id)
+        if slide is not None and self.jobs is not None and (self.slide is None or slide.id != self.slide.id):
+            self._pixels.open_ahead(slide, self.jobs)
 
     def shows_ahead(self, slide: SlideRecord) -> bool:
         """Whether the pixels of a slide were shown before its project was opened."""
@@ -202,6 +226,48 @@ class SessionState:
         if self.project is None:
             return False
         return self.shown.limited or self.project.filters.current != BoxFilter()
+
+    def has(self, ids: Ints) -> Flags:
+        """Boolean for each of ``ids``: whether it is on the slide on screen or in the scope."""
+        here: Flags = self.table.has(ids)
+        return here | self.scoped.table.has(ids) if self.scoped.several else here
+
+    def rows_of(self, ids: Ints) -> Rows:
+        """Copies of the rows of findings of the slide on screen or the scope, in the order of ``ids``; others are
+        left out."""
+        if not self.scoped.several:
+            return self.table.get(ids[self.table.has(ids)])
+        inside, here = self.scoped.table.has(ids), self.table.has(ids)
+        if inside.all():
+            return self.scoped.table.get(ids)
+        rows = np.zeros(len(ids), BOX_DTYPE)
+        rows[inside], rows[here] = self.scoped.table.get(ids[inside]), self.table.get(ids[here])
+        return rows[inside | here]
+
+    def row_of(self, box_id: int) -> np.void | None:
+        """The row of a finding of the slide on screen or the scope, None where it is in neither."""
+        rows = self.rows_of(np.array([box_id], np.int64))
+        return rows[0] if len(rows) else None
+
+    def on_screen(self, ids: Ints) -> Ints:
+        """Those of some findings that are on the slide on screen: only these can be moved or copied to a place."""
+        return ids[self.table.has(ids)]
+
+    def slide_of(self, box_id: int) -> SlideRecord | None:
+        """The slide of a finding of the slide on screen or the scope."""
+        if self.project is None or not self.scoped.several or box_id in self.table:
+            return self.slide
+        number = int(self.scoped.slides_of(np.array([box_id], np.int64))[0])
+        with contextlib.suppress(InputError):  # not there, or its slide was removed
+            return self.project.slides.by_id(number)
+        return None
+
+    def pixel_size_of(self, box_id: int) -> tuple[float, float] | None:
+        """Pixel size (y, x) in micrometres of the slide of a finding."""
+        if not self.scoped.several or box_id in self.table:
+            return self.pixel_size_um
+        number = int(self.scoped.slides_of(np.array([box_id], np.int64))[0])
+        return self.scoped.known_sizes.by_slide.get(number)
 
     def shown_rows(self) -> Rows:
         """Rows of the slide on screen that pass the filter (a copy that cannot be written to, sorted by id)."""
@@ -275,7 +341,7 @@ class SessionState:
         elif name == "slides_changed":
             self._take_slides()
         elif name in ("filter_changed", "inclusion_changed"):
-            self.shown.forget()
+            self._forget_shown()
         getattr(self, name).emit()
         if name == "slides_changed":
             self.scope.tell()
@@ -284,20 +350,34 @@ class SessionState:
 
     def _on_table_changed(self, change: BoxChange) -> None:
         self.shown.follow(change)
-        gone = change.kind in {"removed", "reset"}
-        if gone and len(self.selection):
-            left = self.table.has(self.selection.ids)
-            if not left.all():
-                self.selection.set(self.selection.ids[left])
+        self._deselect_gone(change)
+        self.scoped.follow_slide(change)
         self.boxes_changed.emit(change)
 
-    def _take_classes(self) -> None:
+    def _on_scoped_changed(self, change: BoxChange) -> None:
+        self._deselect_gone(change)
+
+    def _deselect_gone(self, change: BoxChange) -> None:
+        if change.kind in {"removed", "reset"} and len(self.selection):
+            left = self.has(self.selection.ids)
+            if not left.all():
+                self.selection.set(self.selection.ids[left])
+
+    def _on_limit_changed(self) -> None:
+        self.scoped.forget()
+        self.filter_changed.emit()
+
+    def _forget_shown(self) -> None:
         self.shown.forget()
+        self.scoped.forget()
+
+    def _take_classes(self) -> None:
+        self._forget_shown()
         if self.draw_class_id not in {item.id for item in self.classes}:
             self.set_draw_class(self.classes[0].id if self.classes else 0)
 
     def _take_slides(self) -> None:
-        self.shown.forget()
+        self._forget_shown()
         shown, project = self.slide, self.project
         if shown is not None and project is not None:
             now = next((slide for slide in project.slides if slide.id == shown.id), None)

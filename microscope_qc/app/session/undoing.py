@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_Found = tuple[int | None, np.ndarray]
+"""A slide, and (N, 4) corners of boxes on it."""
+MOST_ASKED = 20
 LARGE = 20_000
 """Steps with more boxes are written by a worker; the project accepts no other command meanwhile."""
 
@@ -53,7 +57,7 @@ class Undoing:
         if step is None:
             session.notice.emit("Nothing to undo." if undo else "Nothing to redo.")
             return
-        before = self._places(step.entry)
+        before = self._found(step.entry)
         if session.jobs is None or step.entry.box_count <= LARGE:
             self._write(step)
             self._finish(step, before)
@@ -87,31 +91,49 @@ class Undoing:
         if self._session.project is project:
             self._session.history_changed.emit()
 
-    def _finish(self, step: PendingStep, before: np.ndarray) -> None:
+    def _finish(self, step: PendingStep, before: _Found) -> None:
         entry = step.finish()
         self._session.notice.emit(f"{'Undone' if step.undo else 'Redone'}: {entry.title}")
         self._go_to(entry, before)
 
-    def _places(self, entry: LogEntry) -> np.ndarray:
-        """(N, 4) current corners of the boxes of a history entry; without boxes, those of declared areas."""
-        project = self._session.project
-        if entry.slide_id is None or project is None or all(slide.id != entry.slide_id for slide in project.slides):
-            return np.empty((0, 4))
+    def _found(self, entry: LogEntry) -> _Found:
+        """Where the boxes of a history entry are now; without boxes, where areas are declared."""
+        project, slide_id = self._session.project, self._slide_of(entry)
+        if slide_id is None or project is None or all(slide.id != slide_id for slide in project.slides):
+            return None, np.empty((0, 4))
         if not entry.box_count:
-            return np.array([area.outline.bounds for area in project.areas.of(entry.slide_id)]).reshape(-1, 4)
-        table, ids = project.boxes.table(entry.slide_id), np.array(entry.box_ids, np.int64)
-        return coordinates(table.get(ids[table.has(ids)]))
+            return slide_id, np.array([area.outline.bounds for area in project.areas.of(slide_id)]).reshape(-1, 4)
+        table, ids = project.boxes.table(slide_id), np.array(entry.box_ids, np.int64)
+        return slide_id, coordinates(table.get(ids[table.has(ids)]))
 
-    def _go_to(self, entry: LogEntry, before: np.ndarray) -> None:
+    def _slide_of(self, entry: LogEntry) -> int | None:
+        """The slide of an entry; of several the one on screen, else the one of the first box that exists."""
+        session, ids = self._session, np.array(entry.box_ids, np.int64)
+        if entry.slide_id is not None or session.project is None:
+            return entry.slide_id
+        if session.slide is not None and len(session.on_screen(ids)):
+            return session.slide.id
+        for number in entry.box_ids[:MOST_ASKED]:
+            with contextlib.suppress(InputError):  # deleted
+                return session.project.boxes.slide_of(number)
+        return None
+
+    def _go_to(self, entry: LogEntry, before: _Found) -> None:
         """Select what a step added or changed, and bring all it touched into view, also where it removed boxes."""
         session = self._session
-        if entry.slide_id is not None and (session.slide is None or entry.slide_id != session.slide.id):
-            if session.project is None or all(slide.id != entry.slide_id for slide in session.project.slides):
+        after = self._found(entry)
+        slide_id = after[0] if before[0] is None else before[0]
+        if slide_id is None:
+            session.selection.clear()
+            return
+        if session.slide is None or slide_id != session.slide.id:
+            if session.project is None or all(slide.id != slide_id for slide in session.project.slides):
                 return
-            session.show_slide(entry.slide_id)
+            session.show_slide(slide_id)
         ids = np.array(entry.box_ids, np.int64)
-        session.selection.set(ids[session.table.has(ids)])
-        touched = np.concatenate([before, self._places(entry)])
+        here = session.on_screen(ids)
+        session.selection.set(ids[session.has(ids)], current=int(here[0]) if len(here) else None)
+        touched = np.concatenate([places for found, places in (before, after) if found == slide_id])
         if not entry.box_count:  # of all declared areas only those that came or went
             places, times = np.unique(touched, axis=0, return_counts=True)
             touched = places[times % 2 == 1]

@@ -26,14 +26,20 @@ def similar_findings(session: Session, box_id: int) -> np.ndarray:
     After a rejection these are those with at most its confidence; otherwise those with at least its confidence. The
     finding itself is included while it is unreviewed.
     """
-    this = session.table.get([box_id])[0]
-    rows = session.shown_rows()
+    this = session.row_of(box_id)
+    if this is None:
+        return np.empty(0, np.int64)
+    rows = session.scoped.shown.rows()
     like: Flags = (rows["class_id"] == this["class_id"]) & (rows["state"] == ReviewState.UNREVIEWED)
     if not math.isnan(this["confidence"]):
         rejected = this["state"] == ReviewState.REJECTED
         near = rows["confidence"] <= this["confidence"] if rejected else rows["confidence"] >= this["confidence"]
         like &= near
     return rows["id"][like]
+
+
+def _where(session: Session) -> str:
+    return f" on {session.scope.words}" if session.scoped.several else ""
 
 
 class SimilarDialog(QDialog):
@@ -79,7 +85,7 @@ class SimilarDialog(QDialog):
             return "Select a finding first."
         found = class_of(model.classes, this)
         verb = f"Reject as “{self._reason}”" if self._rejecting else "Confirm"
-        rule = f"{found.code} ({found.name}), unreviewed, shown by the filter"
+        rule = f"{found.code} ({found.name}), unreviewed, shown by the filter{_where(self._session)}"
         if not math.isnan(this["confidence"]):
             side = "at most" if self._rejecting else "at least"
             rule += f", confidence {side} {confidence_text(float(this['confidence']))}"

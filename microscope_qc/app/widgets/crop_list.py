@@ -21,6 +21,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.review_order import BOX_ID, FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.cell_grid import GridView
+from microscope_qc.app.widgets.crop_slides import follow_slides
 from microscope_qc.app.widgets.crops import CropProvider, CropSpec
 from microscope_qc.app.widgets.finding_paint import FindingDelegate
 
@@ -49,10 +50,9 @@ class CropView(GridView):
         self._repaint.timeout.connect(self._repaint_arrived)
         self._arrived: set[CropSpec] = set()
         self.crops.ready.connect(self._on_crops_ready)
-        self.crops.follow(session.slide_view)
-        link(self, session.mosaic_changed, self._on_mosaic_changed)
-        link(self, session.slide_changed, self._on_mosaic_changed)
-        self._on_mosaic_changed()
+        follow_slides(self, self.crops, session)
+        for signal in (session.mosaic_changed, session.slide_changed, session.slides_changed):
+            link(self, signal, self._on_slides_changed)
         self.set_side(self.delegate.side)
 
     def set_side(self, side: int) -> None:
@@ -68,8 +68,7 @@ class CropView(GridView):
     def keyboardSearch(self, search: str) -> None:
         """Qt: letters are keys of the review, not a search."""
 
-    def _on_mosaic_changed(self) -> None:
-        self.crops.set_mosaic(self._session.mosaic)
+    def _on_slides_changed(self) -> None:
         self.viewport().update()
 
     def _on_crops_ready(self, specs: list[CropSpec]) -> None:
@@ -119,7 +118,7 @@ class FindingView(CropView):
         self._findings.start_review()
         self._session.selection.set(ids, current=current if current in ids else None)
         if self._session.selection.current is not None:
-            self._session.centre_requested.emit(self._session.selection.current)
+            self._session.navigation.centre(self._session.selection.current)
 
     def _show_selection(self, *_: object) -> None:
         """Show the session's selection, as few ranges as possible."""

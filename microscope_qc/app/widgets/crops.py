@@ -6,8 +6,9 @@ import heapq
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -30,16 +31,22 @@ MIN_SIDE_PX = 40
 """A smaller region would show single pixels and no surroundings."""
 DISPLAY_MS = 120
 """Crops follow brightness and contrast after this delay: the canvas goes first."""
+MISSING = "slide not found"
+SOURCES_KEPT = 8
 SIZES_PX = (128, 192, 256, 384, 512, 768, 1024, 1600, 2400)
 """Crops are read in these sizes, so that most of them are in the cache when the size slider moves."""
 
 
 @dataclass(frozen=True, slots=True)
 class CropSpec:
-    """What to read: a region of the slide in full-resolution pixels, and the size of the picture (height, width)."""
+    """What to read: a region of a slide in full-resolution pixels, and the size of the picture (height, width).
+
+    ``slide_id`` is a slide of the project; 0 is the mosaic that :meth:`CropProvider.set_mosaic` was given.
+    """
 
     region: Region
     shape_px: tuple[int, int]
+    slide_id: int = 0
 
     @classmethod
     def around(
@@ -49,6 +56,7 @@ class CropSpec:
         shape_px: tuple[int, int],
         context: float = CONTEXT,
         within: tuple[int, int] | None = None,
+        slide_id: int = 0,
     ) -> CropSpec:
         """Region with the picture's proportions that contains a box (y0, x0, y1, x1) and its surroundings.
 
@@ -66,14 +74,15 @@ class CropSpec:
         if within is not None:
             top, left = _moved(top, rows, within[0]), _moved(left, columns, within[1])
         region = Region(top, left, top + rows, left + columns)
-        return cls(region, _picture_shape(region.shape, shape_px))
+        return cls(region, _picture_shape(region.shape, shape_px), slide_id)
 
     @classmethod
-    def whole(cls, slide_shape: tuple[int, int], *, longest_px: int) -> CropSpec:
+    def whole(cls, slide_shape: tuple[int, int], *, longest_px: int, slide_id: int = 0) -> CropSpec:
         """Return the whole slide as a thumbnail."""
         height, width = slide_shape
         scale = min(1.0, longest_px / max(height, width, 1))
-        return cls(Region(0, 0, height, width), (max(1, round(height * scale)), max(1, round(width * scale))))
+        shape = max(1, round(height * scale)), max(1, round(width * scale))
+        return cls(Region(0, 0, height, width), shape, slide_id)
 
 
 def _moved(start: int, length: int, limit: int) -> int:
@@ -105,12 +114,29 @@ class CropImage:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CropSlide:
+    """A slide of the project that crops are cut from.
+
+    ``open_slide`` runs in a worker; ``place`` is another one when the file is; a ``missing`` file is not looked for.
+    """
+
+    open_slide: Callable[[], Mosaic]
+    place: Hashable
+    display: DisplaySettings | None = None
+    missing: bool = False
+
+
+SlideLookup = Callable[[int], CropSlide | None]
+"""Finds a slide of the project by its id (window's thread)."""
+
+
 class CropProvider(QObject):
-    """Reads crops of one slide at a time.
+    """Reads crops of the slides of a project, or of one mosaic.
 
     :meth:`get` answers from the cache or returns None and reads in the background; ``ready`` then carries the specs
     that arrived. The latest requests are read first; requests made in the same turn of the event loop keep their
-    order. A change of the slide starts a new generation: replies of an older one are dropped.
+    order. A change of a slide or its display starts a new generation: older replies for it are dropped.
 
     Parameters
     ----------
@@ -138,6 +164,10 @@ class CropProvider(QObject):
         self._condition = threading.Condition()
         self._mosaic: Mosaic | None = None
         self._generation = 0
+        self._since: dict[int, int] = {}  # by slide: replies of generations before are dropped
+        self._lookup: SlideLookup = lambda _: None
+        self._slides: dict[int, CropSlide] = {}
+        self._sources: OrderedDict[int, tuple[Mosaic, Readable]] = OrderedDict()
         self._queue: list[tuple[int, int, CropSpec]] = []
         self._wanted: dict[CropSpec, int] = {}
         self._reading: set[CropSpec] = set()
@@ -178,20 +208,60 @@ class CropProvider(QObject):
             return len(self._wanted)
 
     def set_mosaic(self, mosaic: Mosaic | None) -> None:
-        """Show another slide (or none): drops the cache, the requests and pending replies."""
+        """Cut crops without a slide id from another mosaic (or none): drops theirs, also those that are being read."""
         with self._condition:
             if mosaic is self._mosaic:
                 return
             self._mosaic = mosaic
             self._source = None if mosaic is None else self._source_of(mosaic)
-            self._generation += 1
-            self._queue.clear()
-            self._wanted.clear()
-            self._reading.clear()
-        self._cache.clear()
-        self._old.clear()
-        self._cache_bytes = 0
+        self._drop({0})
         self._take_display()
+
+    def set_slides(self, lookup: SlideLookup) -> None:
+        """Cut crops with a slide id from the slides of a project."""
+        self._lookup = lookup
+        self.forget_slides()
+
+    def forget_slides(self) -> None:
+        """Drop the crops of all slides: another project is open."""
+        self._drop({spec.slide_id for spec in (*self._cache, *self._wanted)} - {0})
+        self._slides.clear()
+        with self._condition:
+            self._sources.clear()
+
+    @Slot()
+    def refresh_slides(self) -> None:
+        """Drop the crops of slides whose file is another one now, was found again, or is missing."""
+        changed = set()
+        for number, before in list(self._slides.items()):
+            now = self._lookup(number)
+            if now is None or (now.place, now.missing) != (before.place, before.missing):
+                changed.add(number)
+                self._slides.pop(number)
+        gone = [spec for spec in self._cache if spec.slide_id in changed]
+        self._drop(changed)
+        if gone:
+            self.ready.emit(gone)
+
+    def _drop(self, slide_ids: set[int]) -> None:
+        """Drop the crops of some slides, and what is being read for them."""
+        self._begin_again(slide_ids)
+        for spec in [spec for spec in self._cache if spec.slide_id in slide_ids]:
+            self._cache_bytes -= _size(self._cache.pop(spec))
+            self._old.discard(spec)
+
+    def _begin_again(self, slide_ids: set[int]) -> None:
+        """What has not arrived yet for some slides is not wanted any more."""
+        with self._condition:
+            self._generation += 1
+            self._since.update(dict.fromkeys(slide_ids, self._generation))
+            self._queue = [entry for entry in self._queue if entry[2].slide_id not in slide_ids]
+            heapq.heapify(self._queue)
+            for spec in [spec for spec in self._wanted if spec.slide_id in slide_ids]:
+                del self._wanted[spec]
+            self._reading = {spec for spec in self._reading if spec.slide_id not in slide_ids}
+            for number in slide_ids & self._sources.keys():
+                del self._sources[number]
 
     def follow(self, slide_view: SlideView) -> None:
         """Show crops with the display settings of the slide: brightness, contrast, channels, white balance."""
@@ -209,17 +279,21 @@ class CropProvider(QObject):
         self._display_soon.stop()
         view = self._slide_view
         display = None if view is None or view.display.neutral else view.display
-        if display == self._display:
+        changed = set() if display == self._display else {0}
+        for number, before in list(self._slides.items()):
+            now = self._lookup(number)
+            if now is not None and now.display != before.display:
+                self._slides[number] = now
+                changed.add(number)
+        if not changed:
             return
+        self._begin_again(changed)
         with self._condition:
             self._display = display
-            self._generation += 1
-            self._queue.clear()
-            self._wanted.clear()
-            self._reading.clear()
-        self._old = set(self._cache)
-        if self._old:
-            self.ready.emit(list(self._old))  # views that show one request it again
+        old = [spec for spec in self._cache if spec.slide_id in changed]
+        self._old.update(old)
+        if old:
+            self.ready.emit(old)  # views that show one request it again
 
     def get(self, spec: CropSpec) -> CropImage | None:
         """Crop from the cache, or None after asking the workers for it. Window's thread; never waits."""
@@ -229,8 +303,20 @@ class CropProvider(QObject):
             if spec in self._old:
                 self._request(spec)
             return crop
+        if spec.slide_id:
+            slide = self._slide(spec.slide_id)
+            if slide is None or slide.missing:
+                return CropImage(None, MISSING)
         self._request(spec)
         return None
+
+    def _slide(self, slide_id: int) -> CropSlide | None:
+        known = self._slides.get(slide_id)
+        if known is None:
+            known = self._lookup(slide_id)
+            if known is not None:
+                self._slides[slide_id] = known
+        return known
 
     def forget_waiting(self) -> None:
         """Drop the requests that no worker has started (the view scrolled away)."""
@@ -250,7 +336,9 @@ class CropProvider(QObject):
         if not self._new_pass.isActive():
             self._new_pass.start(0)
         with self._condition:
-            if self._mosaic is None or self._stopped or spec in self._reading or self._wanted.get(spec) == self._pass:
+            if self._stopped or spec in self._reading or self._wanted.get(spec) == self._pass:
+                return
+            if self._mosaic is None if spec.slide_id == 0 else spec.slide_id not in self._slides:
                 return
             self._wanted[spec] = self._pass
             self._sequence += 1
@@ -274,7 +362,7 @@ class CropProvider(QObject):
     def _on_new_pass(self) -> None:
         self._pass += 1
 
-    def _next(self) -> tuple[int, Readable, DisplaySettings | None, CropSpec] | None:
+    def _next(self) -> tuple[int, Callable[[], Readable], DisplaySettings | None, CropSpec] | None:
         with self._condition:
             while True:
                 if self._stopped:
@@ -282,17 +370,35 @@ class CropProvider(QObject):
                 while self._queue:
                     negative_pass, _, spec = heapq.heappop(self._queue)
                     # a spec that was asked for again later has a newer entry: only that one counts
-                    if self._wanted.get(spec) == -negative_pass and self._source is not None:
+                    if self._wanted.get(spec) != -negative_pass:
+                        continue
+                    slide = self._slides.get(spec.slide_id)
+                    if slide is not None:
                         self._reading.add(spec)
-                        return self._generation, self._source, self._display, spec
+                        return self._generation, partial(self._source_for, spec.slide_id, slide), slide.display, spec
+                    if spec.slide_id == 0 and self._source is not None:
+                        self._reading.add(spec)
+                        return self._generation, partial(_same, self._source), self._display, spec
                 self._condition.wait()
+
+    def _source_for(self, slide_id: int, slide: CropSlide) -> Readable:
+        """The reader of a slide, which is opened if it is not open (worker)."""
+        mosaic = slide.open_slide()
+        with self._condition:
+            known = self._sources.get(slide_id)
+            if known is None or known[0] is not mosaic:
+                known = self._sources[slide_id] = mosaic, self._source_of(mosaic)
+            self._sources.move_to_end(slide_id)
+            while len(self._sources) > SOURCES_KEPT:
+                self._sources.popitem(last=False)
+        return known[1]
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
             generation, source, display, spec = task
             how = {} if display is None else {"display": display}
             try:
-                crop = CropImage(to_image(source.read_scaled(spec.region, spec.shape_px, **how)))
+                crop = CropImage(to_image(source().read_scaled(spec.region, spec.shape_px, **how)))
             except (
                 Exception
             ) as error:  # a worker must survive any unreadable tile; the cell shows that it cannot be read
@@ -316,11 +422,11 @@ class CropProvider(QObject):
             replies = list(self._replies)
             self._replies.clear()
             for generation, spec, _ in replies:
-                if generation == self._generation:
+                if generation >= self._since.get(spec.slide_id, 0):
                     self._wanted.pop(spec, None)
                     self._reading.discard(spec)
         for generation, spec, crop in replies:
-            if generation == self._generation:
+            if generation >= self._since.get(spec.slide_id, 0):
                 self._keep(spec, crop)
                 arrived.append(spec)
         if arrived:
@@ -335,6 +441,10 @@ class CropProvider(QObject):
             gone, dropped = self._cache.popitem(last=False)
             self._old.discard(gone)
             self._cache_bytes -= _size(dropped)
+
+
+def _same(source: Readable) -> Readable:
+    return source
 
 
 def _size(crop: CropImage) -> int:

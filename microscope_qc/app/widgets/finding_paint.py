@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from microscope_qc.app.base import theme
 from microscope_qc.app.session.review_order import BOX_ID, FindingModel
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.crops import CropImage, CropProvider, CropSpec
+from microscope_qc.app.widgets.crops import MISSING, CropImage, CropProvider, CropSpec
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.wording import class_of, confidence_text, size_text
 
@@ -64,7 +64,8 @@ def paint_crop(painter: QPainter, target: QRectF, spec: CropSpec, crop: CropImag
     painter.fillRect(target, QColor(128, 128, 128, 60))
     if crop is not None:
         painter.setPen(QColor(160, 160, 160))
-        painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), "cannot be read")
+        words = MISSING if crop.error == MISSING else "cannot be read"
+        painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), words)
 
 
 def paint_box(
@@ -176,7 +177,8 @@ class FindingDelegate(QStyledItemDelegate):
     def spec(self, row: np.void) -> CropSpec:
         """What to read for a box at the current size."""
         side = round(self._side * self.ratio)
-        return CropSpec.around(box_of(row), shape_px=(side, side))
+        slide = self._session.slide_of(int(row["id"]))
+        return CropSpec.around(box_of(row), shape_px=(side, side), slide_id=0 if slide is None else slide.id)
 
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
@@ -216,7 +218,9 @@ class FindingDelegate(QStyledItemDelegate):
         size, font = option.rect.size(), option.font.key()
         ink = option.palette.color(QPalette.ColorRole.Text).rgba()
         cell = (size.width(), size.height(), self._side, self.ratio, font, ink, theme.current().accent)
-        return values, image, found.code, found.colour, self._session.pixel_size_um, selected, hovered, cell
+        slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
+        place = spec.slide_id, None if slide is None else slide.name, self._session.pixel_size_of(int(row["id"]))
+        return values, image, found.code, found.colour, place, selected, hovered, cell
 
     def _paint_cell(
         self, painter: QPainter, option: QStyleOptionViewItem, cell: QRect, row: np.void, *, selected: bool,
@@ -297,7 +301,9 @@ class FindingDelegate(QStyledItemDelegate):
         faint.setAlpha(190)
         painter.setPen(faint)
         rejected = int(row["state"]) == ReviewState.REJECTED
-        text = str(row["reason"]) if rejected and row["reason"] else size_text(row, self._session.pixel_size_um)
+        size = size_text(row, self._session.pixel_size_of(int(row["id"])))
+        slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
+        text = str(row["reason"]) if rejected and row["reason"] else size if slide is None else slide.name
         second = QRectF(area.left(), area.top() + line, area.width(), line)
         elided = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(area.width()))
         painter.drawText(second, int(left), elided)

@@ -54,7 +54,8 @@ class NothingFound(EmptyPage):
         self.button.clicked.connect(self._on_clicked)
         for signal in (session.filter_changed, session.slide_changed, session.boxes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
-        link(self, session.scope.changed, self._due.soon)
+        for signal in (session.scope.changed, session.scoped.loading_changed):
+            link(self, signal, self._due.soon)
 
     def refresh(self) -> None:
         """Find out at once why nothing is listed."""
@@ -66,6 +67,8 @@ class NothingFound(EmptyPage):
         session = self._session
         if session.project is None or session.slide is None:
             self._offer(self._nothing_open, "Open a slide…", self.open_requested.emit)
+        elif session.scoped.loading:
+            self.say(f"Reading the findings of {session.scope.words} …")
         elif session.shown.limited:
             self._offer(
                 "None of the findings of the comparison passes the filter.", "Clear the filter", session.clear_filter

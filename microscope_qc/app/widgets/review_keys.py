@@ -226,7 +226,7 @@ class ReviewKeys(QObject):
     def choose(self) -> None:
         """Add the selection to the travel list; remove it if all of it is there already."""
         if self._have_selection():
-            rows = self._session.table.get(self._session.selection.ids)
+            rows = self._session.rows_of(self._session.selection.ids)
             self._session.judging.choose(self._session.selection.ids, not bool(rows["chosen"].all()))
 
     def unreview(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from microscope_qc.project.parts.details import Attributes, Ids, Outlines, attri
 from microscope_qc.project.parts.filters import Filters
 from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.slides import Slides
-from microscope_qc.project.parts.tables import Tables
+from microscope_qc.project.parts.tables import ReadTables, Tables
 from microscope_qc.project.records import LogEntry
 from microscope_qc.project.store import PendingCommand, Store
 
@@ -58,6 +58,18 @@ class Boxes:
             When there is no such slide.
         """
         return self._tables.table(slide_id)
+
+    def unread(self, slide_ids: Iterable[int]) -> list[int]:
+        """Return those of some slides whose boxes are not in memory yet."""
+        return self._tables.unread(slide_ids)
+
+    def reading(self, slide_ids: Iterable[int]) -> Callable[[], ReadTables]:
+        """Return a function that reads the boxes of slides in any thread; :meth:`take` gets its result."""
+        return self._tables.reading(slide_ids)
+
+    def take(self, read: ReadTables) -> bool:
+        """Keep what was read, unless the project was changed meanwhile: then False, and it must be read again."""
+        return self._tables.take(read)
 
     def rows(self, slide_id: int | None = None, *, shown: bool = False, every: bool = False) -> np.ndarray:
         """Return copies of the box rows that count, of one slide or of all slides one after the other.

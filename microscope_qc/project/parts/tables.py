@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import select
@@ -12,6 +13,15 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.project import loading, schema
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTables:
+    """Boxes of some slides, and their attributes, as they were stored when the project was at ``version``."""
+
+    version: int
+    rows: Mapping[int, np.ndarray]
+    attributes: Mapping[int, dict[int, str]]
 
 
 class Tables:
@@ -36,6 +46,39 @@ class Tables:
             with self._store.database.begin() as connection:
                 tables[slide_id] = BoxTable(loading.boxes(connection, slide_id))
         return tables[slide_id]
+
+    # -- many slides at once ----------------------------------------------------------------------------------------
+
+    def unread(self, slide_ids: Iterable[int]) -> list[int]:
+        """Return those of some slides whose boxes are not in memory."""
+        tables = self._store.memory.tables
+        return [slide_id for slide_id in slide_ids if slide_id not in tables]
+
+    def reading(self, slide_ids: Iterable[int]) -> Callable[[], ReadTables]:
+        """Return a function that reads the boxes of slides; it may run in any thread, and :meth:`take` gets its result.
+
+        The database is busy while it runs: ask for as many slides as may keep an edit waiting.
+        """
+        version, wanted = self._store.version, list(slide_ids)
+
+        def read() -> ReadTables:
+            with self._store.database.begin() as connection:
+                rows = {slide_id: loading.boxes(connection, slide_id) for slide_id in wanted}
+                texts = {slide_id: loading.details(connection, "attributes", slide_id) for slide_id in wanted}
+            return ReadTables(version, rows, texts)
+
+        return read
+
+    def take(self, read: ReadTables) -> bool:
+        """Keep what was read, unless the project was changed meanwhile: then False, and it must be read again."""
+        store = self._store
+        if store.version != read.version or store.is_writing:
+            return False
+        for slide_id, rows in read.rows.items():
+            if slide_id not in store.memory.tables:
+                store.memory.tables[slide_id] = BoxTable(rows)
+            store.memory.details["attributes"].setdefault(slide_id, read.attributes[slide_id])
+        return True
 
     def details(self, name: str, slide_id: int) -> Mapping[int, str]:
         """Return the attributes or outlines of a slide, as JSON text by box id."""

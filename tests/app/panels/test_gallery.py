@@ -218,8 +218,7 @@ def test_crops_arrive_and_the_window_never_reads(qtbot: Any, gallery: GalleryDoc
     watched = Watched(session.mosaic)
     crops = gallery.view.crops
     crops._source_of = lambda _mosaic: watched
-    crops.set_mosaic(None)
-    crops.set_mosaic(session.mosaic)
+    crops.forget_slides()
     gallery.view.viewport().update()
     wanted = gallery.view.delegate.spec(session.table.get([gallery.model.ids[0]])[0])
     qtbot.waitUntil(lambda: crops.cached_bytes > 0 and crops.waiting == 0, timeout=60000)
@@ -228,13 +227,18 @@ def test_crops_arrive_and_the_window_never_reads(qtbot: Any, gallery: GalleryDoc
     assert watched.readers and threading.get_ident() not in watched.readers
 
 
-def test_another_slide_starts_a_new_generation_of_crops(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
-    qtbot.waitUntil(lambda: gallery.view.crops.cached_bytes > 0, timeout=60000)
-    before = gallery.view.crops.generation
+def test_crops_are_those_of_their_slide(qtbot: Any, gallery: GalleryDock, session: Any) -> None:
+    crops, row = gallery.view.crops, session.table.rows[0].copy()
+    spec = gallery.view.delegate.spec(row)
+    qtbot.waitUntil(lambda: crops.get(spec) is not None)
+    picture = crops.get(spec).image
     session.show_slide(session.project.slides[1].id)
-    assert gallery.view.crops.generation > before
-    assert gallery.view.crops.cached_bytes == 0
-    assert gallery.model.ids == []
+    session.project.boxes.add(session.slide.id, session.project.boxes.rows(every=True)[:1], title="Draw")
+    there = gallery.view.delegate.spec(session.table.rows[0])
+    assert (there.region, there.shape_px, there.slide_id) == (spec.region, spec.shape_px, session.slide.id)
+    qtbot.waitUntil(lambda: crops.get(there) is not None)
+    assert crops.get(there).image != picture
+    assert crops.get(spec).image == picture  # kept, for the way back
 
 
 def test_judging_similar_findings_shows_them_first(

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from panels_support import write_picture
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from panels_support import findings, write_picture
 
 from microscope_qc.app.session.scope import SETTING, ScopeKind
 from microscope_qc.app.session.session import Session
+from microscope_qc.core.boxes import ReviewState
 
 pytestmark = pytest.mark.window
 
@@ -92,3 +96,121 @@ def test_a_project_without_slides_has_an_empty_scope(session: Any, tmp_path: Pat
     assert session.scope.slide_ids == ()
     assert session.scope.kind is ScopeKind.SLIDE
     session.set_project(None)
+
+
+# -- the findings of the scope -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(session: Any, three: list[int]) -> list[int]:
+    """The three slides with twelve findings each; the second is twice as coarse as the first."""
+    project = session.project
+    project.slides.set_pixel_size(three[1], 1.0)
+    for slide_id in three[1:]:
+        project.boxes.add(slide_id, findings(project.classes), title="Import")
+    return three
+
+
+def shown_slides(session: Any) -> list[int]:
+    """The slide of each finding in review order."""
+    return session.scoped.slides_of(session.findings.order_ids()).tolist()
+
+
+def test_the_order_goes_over_all_slides_worst_first(session: Any, filled: list[int]) -> None:
+    assert set(shown_slides(session)) == {filled[0]}
+    session.scope.set_kind("all")
+    model = session.findings
+    assert model.count == 36
+    assert sorted(set(shown_slides(session))) == filled
+    weight = {item.id: item.weight for item in session.classes}
+    keys = []
+    for number in model.ids:
+        row, size = model.box(number), session.pixel_size_of(number) or (0.75, 0.75)  # the third: as the others
+        longest = max((row["y1"] - row["y0"]) * size[0], (row["x1"] - row["x0"]) * size[1])
+        keys.append((-weight[int(row["class_id"])], -float(longest)))
+    assert keys == sorted(keys)
+    session.scope.set_kind("slide")
+    assert set(shown_slides(session)) == {filled[0]}
+
+
+def test_changes_on_any_slide_are_followed(session: Any, filled: list[int]) -> None:
+    session.scope.set_kind("all")
+    project, scoped = session.project, session.scoped
+    told: list[Any] = []
+    scoped.changed.connect(told.append)
+    there = project.boxes.table(filled[2]).rows["id"][:3].copy()
+    project.boxes.edit(there, title="Confirm", state=1)
+    assert scoped.table.get(there)["state"].tolist() == [1, 1, 1]
+    project.boxes.delete(there[:1])
+    assert not scoped.table.has(there[:1]).any()
+    project.history.undo()
+    assert scoped.table.get(there)["state"].tolist() == [1, 1, 1]
+    assert scoped.slides_of(there).tolist() == [filled[2]] * 3
+    new = project.boxes.add(filled[1], findings(project.classes)[:2], title="Draw")
+    assert scoped.slides_of(new).tolist() == [filled[1]] * 2
+    assert [change.kind for change in told] == ["updated", "removed", "added", "added"]
+    every = np.concatenate([project.boxes.table(number).rows for number in filled])
+    assert scoped.table.rows.tolist() == every[np.argsort(every["id"])].tolist()
+    assert scoped.shown.counts().sum() == scoped.shown.mask().sum() == len(every)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["kind", "chosen", "slide", "add", "edit", "delete", "undo", "filter"]),
+        st.integers(0, 2),
+        st.sets(st.integers(0, 2)),
+    ),
+    max_size=6,
+)
+
+
+@given(STEPS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_table_is_that_of_its_slides_whatever_happens(
+    session: Any, filled: list[int], steps: list[tuple[str, int, set[int]]]
+) -> None:
+    done = 0
+    for step, which, some in steps:
+        done += take(session, filled, step, which, some, done)
+        check(session, filled)
+
+
+def take(session: Any, slides: list[int], step: str, which: int, some: set[int], done: int) -> int:
+    """Do something; returns by how much it changes the number of steps that can be undone."""
+    project, ids = session.project, session.project.boxes.table(slides[which]).rows["id"].copy()
+    if step == "kind":
+        session.scope.set_kind(list(ScopeKind)[which])
+    elif step == "chosen":
+        session.scope.set_chosen(slides[place] for place in some)
+    elif step == "slide":
+        session.show_slide(slides[which])
+    elif step == "add":
+        project.boxes.add(slides[which], findings(project.classes)[:3], title="Draw")
+        return 1
+    elif step == "edit" and (project.boxes.table(slides[which]).rows["state"] != 2).any():
+        project.boxes.edit(ids, title="Reject", state=2)
+        return 1
+    elif step == "delete" and len(ids):
+        project.boxes.delete(ids[:2])
+        return 1
+    elif step == "undo" and done:
+        project.history.undo()
+        return -1
+    elif step == "filter":
+        session.set_filter(states=frozenset({ReviewState.UNREVIEWED}) if which else None)
+    return 0
+
+
+def check(session: Any, slides: list[int]) -> None:
+    """Table, filter, counts and slides are what the tables of the slides say."""
+    project, scoped = session.project, session.scoped
+    every = np.concatenate([project.boxes.table(number).rows for number in session.scope.slide_ids])
+    every = every[np.argsort(every["id"], kind="stable")]
+    assert repr(scoped.table.rows.tolist()) == repr(every.tolist())
+    passing = project.filters.current.mask(every)
+    assert scoped.shown.mask().tolist() == passing.tolist()
+    assert scoped.shown.counts().sum() == passing.sum()
+    owner = {n: s for s in slides for n in project.boxes.table(s).rows["id"].tolist()}
+    assert scoped.slides_of(every["id"]).tolist() == [owner[n] for n in every["id"].tolist()]
+    session.findings.sort_again()  # new findings are sorted in after a moment
+    assert sorted(session.findings.ids) == every["id"][passing].tolist()

@@ -29,6 +29,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.classes.manager import delete_class
 from microscope_qc.app.widgets.class_chip import chip_icon, suggest_code
 from microscope_qc.app.widgets.gating import allow
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.defect_class import grouped, next_colour
 from microscope_qc.core.wording import count_text
 
@@ -73,12 +74,14 @@ class ClassesDock(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        self.scope = ScopeSwitch(session)
+        column.addWidget(self.scope)
         column.addWidget(self.tree, 1)
         column.addLayout(self._new_row())
         self._due = Refresh(self, self._count, after_ms=100)
         for signal in (session.classes_changed, session.project_changed):
             link(self, signal, self._fill)
-        for signal in (session.boxes_changed, session.filter_changed, session.slide_changed):
+        for signal in (session.scoped.changed, session.filter_changed, session.slide_changed):
             link(self, signal, self._due.soon)
         link(self, session.draw_class_changed, self._on_draw_class_changed)
         self._fill()
@@ -165,12 +168,12 @@ class ClassesDock(QWidget):
                 yield from filter(None, map(top.child, range(top.childCount())))
 
     def _count(self) -> None:
-        shown = self._session.shown.class_counts()
+        shown, where = self._session.scoped.shown.class_counts(), self._session.scope.words
         of_group: dict[str, int] = {}
         for row in self.rows():
             count = shown.get(row.data(0, Qt.ItemDataRole.UserRole), 0)
             row.setText(COUNT, count_text(count) if count else "")
-            row.setToolTip(COUNT, f"{count_text(count)} findings shown on this slide")
+            row.setToolTip(COUNT, f"{count_text(count)} findings shown on {where}")
             if (heading := row.parent()) is not None:
                 of_group[heading.data(0, GROUP)] = of_group.get(heading.data(0, GROUP), 0) + count
         for place in range(self.tree.topLevelItemCount()):
@@ -210,8 +213,9 @@ class ClassesDock(QWidget):
         menu.exec((viewport or self.tree).mapToGlobal(place))
 
     def _select(self, class_id: int) -> None:
-        rows = self._session.table.rows
-        self._session.selection.set(rows["id"][(rows["class_id"] == class_id) & self._session.shown_mask()])
+        scoped = self._session.scoped
+        rows = scoped.table.rows
+        self._session.selection.set(rows["id"][(rows["class_id"] == class_id) & scoped.shown.mask()])
 
     # -- changing classes --------------------------------------------------------------------------------------------
 

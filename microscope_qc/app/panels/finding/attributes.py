@@ -148,7 +148,7 @@ class AttributeRows(QWidget):
 
     def _change(self, changes: dict[str, Any]) -> bool:
         project = self._session.project
-        ids = self._ids[self._session.table.has(self._ids)]
+        ids = self._ids[self._session.has(self._ids)]
         if project is None or project.read_only or len(ids) == 0:
             return False
         try:

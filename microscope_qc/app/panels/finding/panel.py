@@ -28,7 +28,7 @@ from microscope_qc.app.panels.finding.attributes import AttributeRows
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
-from microscope_qc.core.wording import confidence_text, count_text, rounded_text, size_text, state_text
+from microscope_qc.core.wording import confidence_text, count_text, rounded_text, size_text, state_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -96,7 +96,8 @@ class FindingDock(QWidget):
         self._due = Refresh(self, self._refresh)
         self._make_reject_menu()
         link(self, session.selection.changed, self._on_selection_changed)
-        for signal in (session.boxes_changed, session.history_changed, session.slides_changed, session.runs_changed):
+        for signal in (session.boxes_changed, session.scoped.changed, session.history_changed, session.slides_changed,
+                       session.runs_changed):  # fmt: skip
             link(self, signal, self._due.soon)
         for signal in (session.classes_changed, session.project_changed):
             link(self, signal, self._on_classes_changed)
@@ -177,12 +178,12 @@ class FindingDock(QWidget):
 
     def _refresh(self) -> None:
         ids = self._session.selection.ids
-        ids = ids[self._session.table.has(ids)]
+        ids = ids[self._session.has(ids)]
         if len(ids) == 0:
             self._pages.setCurrentIndex(0)
             return
         self._pages.setCurrentIndex(1)
-        rows = self._session.table.get(ids)
+        rows = self._session.rows_of(ids)
         judging = (self.confirm_button, self.reject_button, self.unreview_button, self.choose_button)
         writing = allow(self._session, self.classes, *judging)
         self.note.setReadOnly(not writing)
@@ -199,13 +200,14 @@ class FindingDock(QWidget):
         self.attributes.show_findings(ids)
 
     def _show_one(self, row: np.void) -> None:
-        size = self._session.pixel_size_um
+        size = self._session.pixel_size_of(int(row["id"]))
         y, x = float(row["y0"] + row["y1"]) / 2, float(row["x0"] + row["x1"]) / 2
         self._state.setText(state_text(row))
         self._size.setText(size_text(row, size))
         self._confidence.setText(confidence_text(float(row["confidence"])))
         place = f"{count_text(round(x))}, {count_text(round(y))} px"
-        self._place.setText(place)
+        slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
+        self._place.setText(place if slide is None else f"{slide.name}: {place}")
         self._found_by.setText(self._finder(int(row["run_id"])))
         self._history.setText(self._story(int(row["id"])))
 
@@ -213,19 +215,28 @@ class FindingDock(QWidget):
         states = [ReviewState(int(state)) for state in np.unique(rows["state"])]
         counted = [f"{count_text(int((rows['state'] == state).sum()))} {state.word}" for state in states]
         self._state.setText(("mixed: " if len(counted) > 1 else "") + ", ".join(counted))
-        size = self._session.pixel_size_um or (1.0, 1.0)
-        unit = "µm" if self._session.pixel_size_um is not None else "px"
-        longest = np.maximum((rows["y1"] - rows["y0"]) * size[0], (rows["x1"] - rows["x0"]) * size[1])
-        self._size.setText(f"{rounded_text(longest.min())} to {rounded_text(longest.max())} {unit}")
+        self._size.setText(self._sizes(rows))
         known = rows["confidence"][~np.isnan(rows["confidence"])]
         self._confidence.setText(
             f"{confidence_text(known.min())} to {confidence_text(known.max())}" if len(known) else "drawn"
         )
-        self._place.setText("–")
+        slides = len(np.unique(self._session.scoped.slides_of(rows["id"])))
+        self._place.setText(f"on {things(slides, 'slide')}" if slides > 1 else "–")
         self._found_by.setText(", ".join(dict.fromkeys(self._finder(int(run)) for run in np.unique(rows["run_id"]))))
         self._history.setText(
             f"<b>{count_text(len(rows))} findings selected.</b> What you do here applies to all of them."
         )
+
+    def _sizes(self, rows: np.ndarray) -> str:
+        """From the smallest to the largest; "–" where they cannot be compared."""
+        scoped = self._session.scoped
+        size = scoped.pixel_sizes(rows["id"]) if scoped.table.has(rows["id"]).all() else self._session.pixel_size_um
+        if size is not None and scoped.several and not scoped.all_sizes_known:
+            return "–"
+        unit = "px" if size is None else "µm"
+        size = size or (1.0, 1.0)
+        longest = np.maximum((rows["y1"] - rows["y0"]) * size[0], (rows["x1"] - rows["x0"]) * size[1])
+        return f"{rounded_text(longest.min())} to {rounded_text(longest.max())} {unit}"
 
     def _finder(self, run_id: int) -> str:
         if run_id == 0:
@@ -267,7 +278,7 @@ class FindingDock(QWidget):
         self._note_dirty = False
         self._note_timer.stop()
         words = self.note.toPlainText().strip()
-        ids = np.array([box_id for box_id in self._note_ids.tolist() if box_id in self._session.table], np.int64)
+        ids = self._note_ids[self._session.has(self._note_ids)]
         if words != self._note_before and len(ids) and self._session.can_write:
             self._note_before = words
             self._session.judging.set_note(ids, words)

@@ -86,14 +86,14 @@ class FilterPanel(QWidget):
         self.confidence.show_range(shown.min_confidence, shown.max_confidence)
         low, high = shown.size_um or (0.0, LARGEST_UM)
         self.size_range.show_range(low, high)
-        known = self._session.pixel_size_um is not None
+        known = bool(self._session.scoped.known_sizes.by_slide)
         self.size_range.setEnabled(known)
         self.size_range.setToolTip("" if known else "Set the pixel size of the slide first (Slide menu).")
         self._show_finders(shown)
         self.clear.setEnabled(self._session.filter_active)
 
     def _show_finders(self, shown: BoxFilter) -> None:
-        rows, project = self._session.table.rows, self._session.project
+        rows, project = self._session.scoped.table.rows, self._session.project
         numbers, counts = np.unique(rows["run_id"], return_counts=True)
         found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
         names = {BY_USER: "user or import"}
@@ -269,7 +269,7 @@ class FilterHint(QWidget):
         self._due = Refresh(self, self.refresh, after_ms=COUNT_MS)
         for signal in (session.filter_changed, session.slide_changed, session.project_changed):
             link(self, signal, self.refresh)
-        link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.scoped.changed, self._on_boxes_changed)
         self.refresh()
 
     def _on_boxes_changed(self, _change: object) -> None:
@@ -284,8 +284,8 @@ class FilterHint(QWidget):
             return
         colours = theme.current()
         self._icon.setPixmap(theme.icon("filter-outline", colours.warning).pixmap(16, 16))
-        total = int(self._session.inclusion.mask(self._session.table.rows, rejected=True).sum())
-        shown = int(self._session.shown.counts().sum())
+        total = int(self._session.inclusion.mask(self._session.scoped.table.rows, rejected=True).sum())
+        shown = int(self._session.scoped.shown.counts().sum())
         comparing = self._session.shown.limited
         self.words.setText(
             f"{'Comparison' if comparing else 'Filter'}: {count_text(shown)} of {count_text(total)} shown"

@@ -20,7 +20,7 @@ from microscope_qc.app.session.orders import ORDERS
 from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.class_chip import colour_icon
-from microscope_qc.core.arrays import Flags
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.box_facts import Known
 from microscope_qc.core.boxes import BoxFilter, ReviewState, class_counts
 from microscope_qc.core.errors import MicroscopeQCError
@@ -134,6 +134,7 @@ class GalleryHeader(QWidget):
         super().__init__(parent)
         self._session = session
         self._model = model
+        self.scope = ScopeSwitch(session)
         self.order = QComboBox()
         self.sort_again = QToolButton()
         self.classes = ChoiceButton("class")
@@ -153,7 +154,7 @@ class GalleryHeader(QWidget):
         self._due = Refresh(self, self._count, after_ms=40)
         for signal in (session.filter_changed, session.classes_changed, session.slide_changed, session.project_changed):
             link(self, signal, self.refresh)
-        link(self, session.boxes_changed, self._due.soon)
+        link(self, session.scoped.changed, self._due.soon)
         model.order_changed.connect(self._on_order_changed)
         model.stale_changed.connect(self._on_stale_changed)
         self._on_order_changed()
@@ -194,7 +195,7 @@ class GalleryHeader(QWidget):
         row = QHBoxLayout()
         row.setSpacing(8)
         at_least = QLabel("confidence ≥")
-        for widget in (self.order, self.sort_again, self.classes, self.states, at_least, self.confidence):
+        for widget in (self.scope, self.order, self.sort_again, self.classes, self.states, at_least, self.confidence):
             row.addWidget(widget)
         row.addWidget(self.confidence_value)
         row.addWidget(self.more)
@@ -288,19 +289,16 @@ class GalleryHeader(QWidget):
         self.fault.setVisible(bool(fault))
 
     def _count(self) -> None:
-        shown, rows = self._session.filter, self._session.table.rows
+        shown, rows = self._session.filter, self._session.scoped.table.rows
         self._show_states(rows, shown)
         self._show_classes(rows, shown)
         self.chosen.setText(f"★ {count_text(int(np.count_nonzero(rows['chosen'])))} chosen")
 
-    def _counted(self, rows: np.ndarray) -> Flags:
-        return self._session.inclusion.mask(rows, rejected=True)
-
     def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:
         if shown.states is None:
-            counts = self._session.shown.counts().sum(axis=0)
+            counts = self._session.scoped.shown.counts().sum(axis=0)
         else:
-            passing = self._counted(rows) & _without(shown, states=True).mask(rows)
+            passing = self._session.scoped.shown.passing(_without(shown, states=True))
             counts = np.bincount(rows["state"][passing], minlength=len(ReviewState))
         self.states.show_choices(
             [Choice(state, state.word, state.word, int(counts[state])) for state in ReviewState], shown.states
@@ -308,9 +306,9 @@ class GalleryHeader(QWidget):
 
     def _show_classes(self, rows: np.ndarray, shown: BoxFilter) -> None:
         if shown.class_ids is None:
-            count_of = self._session.shown.class_counts()
+            count_of = self._session.scoped.shown.class_counts()
         else:
-            count_of = class_counts(rows, self._counted(rows) & _without(shown, classes=True).mask(rows))
+            count_of = class_counts(rows, self._session.scoped.shown.passing(_without(shown, classes=True)))
         self.classes.show_choices(
             [
                 Choice(item.id, f"{item.code}  {item.name}", item.code, count_of.get(item.id, 0), item.colour)

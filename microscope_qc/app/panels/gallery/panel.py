@@ -51,8 +51,9 @@ class GalleryDock(QWidget):
         self._show_page_soon.timeout.connect(self._show_page)
         for signal in (self.model.modelReset, self.model.rowsInserted, self.model.rowsRemoved):
             signal.connect(lambda *_: self._show_page_soon.start(0))
-        link(self, session.boxes_changed, self._on_boxes_changed)
-        link(self, session.slide_changed, self._show_page)
+        link(self, session.scoped.changed, self._on_boxes_changed)
+        for changed in (session.slide_changed, session.scoped.loading_changed):
+            link(self, changed, self._show_page)
         self._show_page()
 
     def close_crops(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen, QWheelEvent
@@ -10,9 +12,12 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.review_order import FindingModel
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.crops import CropImage, CropProvider, CropSpec
+from microscope_qc.app.widgets.crops import MISSING, CropImage, CropProvider, CropSpec
 from microscope_qc.app.widgets.finding_paint import HALO, BoxStyle, box_of, paint_box, paint_crop
 from microscope_qc.core.wording import class_of, metric_text, round_length
+
+if TYPE_CHECKING:
+    from microscope_qc.project.records import SlideRecord
 
 CONTEXT = 1.2
 CONTEXT_RANGE = (0.15, 12.0)
@@ -74,9 +79,9 @@ class BigCrop(QWidget):
         """What to read for a box."""
         ratio = self.devicePixelRatioF()
         size = (max(1, round(self.height() * ratio)), max(1, round(self.width() * ratio)))
-        slide = self._session.slide
-        within = None if slide is None else slide.shape_px
-        return CropSpec.around(box_of(row), shape_px=size, context=self._context, within=within)
+        slide = self._session.slide_of(int(row["id"]))
+        within, number = (None, 0) if slide is None else (slide.shape_px, slide.id)
+        return CropSpec.around(box_of(row), shape_px=size, context=self._context, within=within, slide_id=number)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Qt: picture, box, scale bar."""
@@ -92,23 +97,32 @@ class BigCrop(QWidget):
             return
         spec = self.spec(row)
         crop = self._crops.get(spec)
-        if self._session.mosaic is None:
+        reason = self._why_nothing(crop, spec) if crop is None or crop.image is None else ""
+        if reason:
             painter.setPen(QColor(190, 190, 190))
-            error = self._session.mosaic_error
-            text = str(error) if error is not None else "Opening the slide …"
-            painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), text)
+            painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), reason)
         elif crop is not None or self._last is None or not _overlap(self._last[0], spec):
             paint_crop(painter, target, spec, crop)
         else:
             self._paint_last(painter, target, spec)
         style = BoxStyle.of(row, class_of(self._model.classes, row).colour, line_px=2.5)
         paint_box(painter, target, spec, box_of(row), style)
-        pixel_size = self._session.pixel_size_um
+        pixel_size = self._session.pixel_size_of(int(row["id"]))
         if pixel_size is not None:
             paint_scale_bar(painter, target, target.width() / spec.region.shape[1] / pixel_size[1])
         if crop is not None:
             self._last = (spec, crop)
             self._read_ahead(current)
+
+    def _why_nothing(self, crop: CropImage | None, spec: CropSpec) -> str:
+        """What to say where there is no picture; "" while it is being read from an open slide."""
+        session = self._session
+        if session.slide is not None and spec.slide_id == session.slide.id and session.mosaic is None:
+            return str(session.mosaic_error) if session.mosaic_error is not None else "Opening the slide …"
+        if crop is not None and crop.error == MISSING:
+            slide = session.slide_of(session.selection.current or 0)
+            return "" if slide is None else f"The file of {slide.name} was not found: show it in the list of slides."
+        return ""
 
     def _paint_last(self, painter: QPainter, target: QRectF, spec: CropSpec) -> None:
         """Stretch the previous picture into place while a zoom step is read."""
@@ -129,6 +143,7 @@ class BigCrop(QWidget):
         if place is not None and place + 1 < self._model.count:
             row = self._model.box(self._model.id_at(place + 1))
             if row is not None:
+                self._session.open_ahead(int(row["id"]))
                 self._crops.get(self.spec(row))
 
     def _on_crops_ready(self, _specs: object) -> None:
@@ -137,7 +152,8 @@ class BigCrop(QWidget):
 
 def _overlap(a: CropSpec, b: CropSpec) -> bool:
     cut = a.region
-    return cut.y0 < b.region.y1 and b.region.y0 < cut.y1 and cut.x0 < b.region.x1 and b.region.x0 < cut.x1
+    rows, columns = cut.y0 < b.region.y1 and b.region.y0 < cut.y1, cut.x0 < b.region.x1 and b.region.x0 < cut.x1
+    return a.slide_id == b.slide_id and rows and columns
 
 
 class SlideMap(QWidget):
@@ -160,20 +176,27 @@ class SlideMap(QWidget):
         """Qt: a thumbnail."""
         return QSize(260, 170)
 
+    def _slide(self) -> SlideRecord | None:
+        """The slide of the current finding; without one that on screen."""
+        current = self._session.selection.current
+        found = None if current is None else self._session.slide_of(current)
+        return self._session.slide if found is None else found
+
     def _place(self) -> QRectF | None:
-        if self._session.slide is None:
+        slide = self._slide()
+        if slide is None:
             return None
-        height, width = self._session.slide.shape_px
+        height, width = slide.shape_px
         scale = min(self.width() / max(width, 1), self.height() / max(height, 1))
         return QRectF((self.width() - width * scale) / 2, 0, width * scale, height * scale)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Qt: thumbnail and ring."""
-        place = self._place()
-        if place is None or self._session.slide is None:
+        place, slide = self._place(), self._slide()
+        if place is None or slide is None:
             return
         painter = QPainter(self)
-        spec = CropSpec.whole(self._session.slide.shape_px, longest_px=512)
+        spec = CropSpec.whole(slide.shape_px, longest_px=512, slide_id=slide.id)
         paint_crop(painter, place, spec, self._crops.get(spec))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Mid), 1))
@@ -183,7 +206,7 @@ class SlideMap(QWidget):
         row = None if current is None else self._model.box(current)
         if row is None:
             return
-        scale = place.width() / self._session.slide.shape_px[1]
+        scale = place.width() / slide.shape_px[1]
         centre = QPointF(
             place.left() + (row["x0"] + row["x1"]) / 2 * scale, place.top() + (row["y0"] + row["y1"]) / 2 * scale
         )
@@ -193,9 +216,9 @@ class SlideMap(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Qt: report the position on the slide that was clicked."""
-        place = self._place()
-        if place is not None and place.contains(event.position()) and self._session.slide is not None:
-            scale = self._session.slide.shape_px[1] / place.width()
+        place, slide = self._place(), self._slide()
+        if place is not None and place.contains(event.position()) and slide is not None:
+            scale = slide.shape_px[1] / place.width()
             self.place_clicked.emit(
                 (event.position().y() - place.top()) * scale, (event.position().x() - place.left()) * scale
             )

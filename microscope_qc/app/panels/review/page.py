@@ -13,6 +13,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.review.crop import BigCrop, SlideMap
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import StripView
+from microscope_qc.app.widgets.crop_slides import follow_slides
 from microscope_qc.app.widgets.crops import CropProvider
 from microscope_qc.app.widgets.review_keys import HINTS, ReviewKeys
 from microscope_qc.core.wording import class_of, confidence_text, count_text, position_text, size_text, state_text
@@ -31,7 +32,7 @@ class ReviewPane(QWidget):
         self._session = session
         self.model = session.findings
         self.crops = CropProvider(self, cache_bytes=128 << 20)
-        self.crops.follow(session.slide_view)
+        follow_slides(self, self.crops, session)
         self.picture = BigCrop(session, self.model, self.crops)
         self.map = SlideMap(session, self.model, self.crops)
         self.map.place_clicked.connect(self._on_place_clicked)
@@ -48,7 +49,8 @@ class ReviewPane(QWidget):
         self._due = Refresh(self, self._refresh)
         for signal in (session.mosaic_changed, session.slide_changed):
             link(self, signal, self._on_mosaic_changed)
-        for signal in (session.boxes_changed, session.selection.changed, session.history_changed):
+        for signal in (session.scoped.changed, session.boxes_changed, session.selection.changed,
+                       session.history_changed):  # fmt: skip
             link(self, signal, self._due.soon)
         for signal in (session.classes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
@@ -93,7 +95,6 @@ class ReviewPane(QWidget):
         column.addWidget(hints)
 
     def _on_mosaic_changed(self) -> None:
-        self.crops.set_mosaic(self._session.mosaic)
         self.map.update()
         self._due.soon()
 
@@ -116,7 +117,8 @@ class ReviewPane(QWidget):
         self.history.setText(self._history(int(row["id"])))
 
     def _facts(self, row: np.void) -> str:
-        size = self._session.pixel_size_um
+        size = self._session.pixel_size_of(int(row["id"]))
+        slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
         lines = [
             ("Confidence", confidence_text(float(row["confidence"]))),
             ("Size", size_text(row, size)),
@@ -124,6 +126,8 @@ class ReviewPane(QWidget):
             ("For the SEM", "chosen" if row["chosen"] else "no"),
             ("Position", position_text(row, size)),
         ]
+        if slide is not None:
+            lines.insert(0, ("Slide", slide.name))
         if row["note"]:
             lines.append(("Note", str(row["note"])))
         cells = "".join(
@@ -141,7 +145,7 @@ class ReviewPane(QWidget):
         return "<small>" + "<br>".join(lines[:HISTORY_LINES]) + "</small>" if lines else ""
 
     def _show_progress(self) -> None:
-        ids, table = self.model.order_ids(), self._session.table
+        ids, table = self.model.order_ids(), self._session.scoped.table
         if len(ids) == 0:
             self.progress.setText("")
             return
@@ -151,8 +155,12 @@ class ReviewPane(QWidget):
         self.progress.setText(f"{where}<br>{count_text(judged)} of {count_text(len(ids))} judged")
 
     def _on_place_clicked(self, y: float, x: float) -> None:
-        """Select the shown finding that is nearest to a position on the slide."""
-        rows = self._session.shown_rows()
+        """Select the shown finding that is nearest to a position on the slide of the current one."""
+        scoped, current = self._session.scoped, self._session.selection.current
+        rows = scoped.shown.rows()
+        slide = None if current is None else self._session.slide_of(current)
+        if scoped.several and (slide := slide or self._session.slide) is not None:
+            rows = rows[scoped.slides_of(rows["id"]) == slide.id]
         if len(rows):
             distance = np.hypot((rows["y0"] + rows["y1"]) / 2 - y, (rows["x0"] + rows["x1"]) / 2 - x)
             self._session.navigation.select_and_centre(int(rows["id"][int(np.argmin(distance))]))

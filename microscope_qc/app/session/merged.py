@@ -1,0 +1,92 @@
+"""The findings of several slides in one table, and the slide of each. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from microscope_qc.core.arrays import Ints, Rows
+from microscope_qc.core.boxes import BOX_DTYPE, BoxTable
+
+NO_SLIDE = 0
+
+
+class MergedTable(BoxTable):
+    """Copies of the rows of several slides' tables; ids are unique in a project. Its owner keeps it up to date."""
+
+    indexed: ClassVar[bool] = False  # places on different slides have nothing to do with each other
+
+    def __init__(self, rows: Rows | None = None, slides: Ints | None = None) -> None:
+        """Take rows and the id of the slide of each."""
+        rows = np.zeros(0, BOX_DTYPE) if rows is None else rows
+        ids = np.ascontiguousarray(rows["id"])
+        order = np.argsort(ids, kind="stable")
+        self._known = ids[order]
+        self._slides = np.zeros(0, np.int64) if slides is None else np.asarray(slides, np.int64)[order]
+        super().__init__(rows)
+
+    def slides_of(self, ids: Ints) -> Ints:
+        """Id of the slide of each finding, 0 for those that are not here."""
+        wanted = np.asarray(ids, np.int64)
+        if len(self._known) == 0:
+            return np.full(len(wanted), NO_SLIDE, np.int64)
+        near = np.minimum(np.searchsorted(self._known, wanted), len(self._known) - 1)
+        return np.where(self._known[near] == wanted, self._slides[near], NO_SLIDE)
+
+    @property
+    def slides(self) -> Ints:
+        """Id of the slide of each row. Read it, do not write to it."""
+        return self._slides
+
+    def come(self, slide_id: int, rows: Rows) -> None:
+        """Add the rows of new findings on a slide."""
+        ids = np.sort(rows["id"])
+        before = np.searchsorted(self._known, ids)
+        self._known = np.insert(self._known, before, ids)
+        self._slides = np.insert(self._slides, before, slide_id)
+        self.add(rows)
+
+    def go(self, ids: Ints) -> None:
+        """Remove findings; those that are not here are ignored."""
+        ids = ids[self.has(ids)]
+        if len(ids):
+            keep = np.ones(len(self._known), bool)
+            keep[np.searchsorted(self._known, ids)] = False
+            self._known, self._slides = self._known[keep], self._slides[keep]
+            self.remove(ids)
+
+
+def merged(tables: Mapping[int, BoxTable]) -> MergedTable:
+    """Copy the rows of several slides, by slide id, into one table."""
+    parts = [table.rows for table in tables.values()]
+    rows = np.zeros(sum(map(len, parts)), BOX_DTYPE)
+    if parts:
+        for name in BOX_DTYPE.names or ():  # whole rows with text in them are copied at a tenth of this pace
+            np.concatenate([part[name] for part in parts], out=rows[name])
+    return MergedTable(rows, np.repeat(np.fromiter(tables, np.int64, len(tables)), [len(part) for part in parts]))
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSizes:
+    """Pixel sizes (y, x) in um of slides, by slide id; those of which it is not known are left out."""
+
+    by_slide: Mapping[int, tuple[float, float]]
+
+    def of(self, slides: Ints) -> tuple[np.ndarray, np.ndarray] | tuple[float, float] | None:
+        """Pixel size of each of some slides, or one for all, to sort by; None where none is known.
+
+        A slide whose pixel size is not known gets the usual one of the others.
+        """
+        if not self.by_slide:
+            return None
+        different = set(self.by_slide.values())
+        if len(different) == 1:
+            return next(iter(different))
+        sizes = np.array(list(self.by_slide.values()))
+        numbers, which = np.unique(slides, return_inverse=True)
+        usual = np.median(sizes, axis=0)
+        found = np.array([self.by_slide.get(number, usual) for number in numbers.tolist()]).reshape(-1, 2)
+        return found[which, 0], found[which, 1]

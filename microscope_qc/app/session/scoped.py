@@ -1,0 +1,375 @@
+"""The findings that lists, counts and review work over: those of the slides in the scope, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from microscope_qc.app.session.merged import MergedTable, PixelSizes, merged
+from microscope_qc.app.session.shown import ShownBoxes, needs_facts
+from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+
+if TYPE_CHECKING:
+    from microscope_qc.app.session.state import SessionState
+    from microscope_qc.core.arrays import Flags, Ints
+    from microscope_qc.project import Project
+
+AT_ONCE = 5_000
+"""More findings than this are put together in a thread; what was shown before stays until they are there."""
+FEW_SLIDES = 20
+"""When at most so many slides come or go, the table is changed instead of made again."""
+SLIDES_AT_A_TIME = 25
+"""An edit waits at most for so many slides to be read."""
+AGAIN_MS = 50
+AHEAD_MS = 1500
+MOST_AHEAD = 1_000_000
+"""No more findings are read before a user asks for them."""
+
+
+class ScopedFindings:
+    """One table over the slides of the scope, and which of its findings are shown.
+
+    Where the scope is the slide on screen, this is the slide's own table. Otherwise it is a copy that follows every
+    change of its slides: views connect to ``changed`` here, not to the tables of a thousand slides.
+    """
+
+    changed: ClassVar[Signal] = Signal(BoxChange)  # "reset" when other slides are in the scope
+    loading_changed: ClassVar[Signal] = Signal()
+
+    def __init__(self, state: SessionState) -> None:
+        self._state = state
+        self._project: Project | None = None
+        self._slide_ids: tuple[int, ...] = ()
+        self._wanted: tuple[int, ...] | None = None  # None: whatever slide is on screen
+        self._own: MergedTable | None = None
+        self._own_shown = ShownInScope(state.shown)
+        self._last: BoxTable | None = None  # the one that the views were told of
+        self._links: dict[int, tuple[BoxTable, Callable[[BoxChange], None]]] = {}
+        self._build = 0
+        self._changes = 0
+        self._loading = False
+        self._sizes: PixelSizes | None = None
+        state.scope.changed.connect(self.sync)
+        state.slides_changed.connect(self._forget_sizes)
+
+    # -- for the views -----------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> BoxTable:
+        """Findings of all slides in the scope, sorted by id."""
+        return self._state.table if self._own is None else self._own
+
+    @property
+    def shown(self) -> ShownBoxes:
+        """Which of them count and pass the filter."""
+        return self._state.shown if self._own is None else self._own_shown
+
+    @property
+    def slide_ids(self) -> tuple[int, ...]:
+        """Slides whose findings are in the table; while others are being read these are the previous ones."""
+        return self._slide_ids
+
+    @property
+    def several(self) -> bool:
+        """Whether views must say on which slide a finding is."""
+        return self._own is not None
+
+    @property
+    def loading(self) -> bool:
+        """Whether findings of the scope are still being read."""
+        return self._loading
+
+    def slides_of(self, ids: Ints) -> Ints:
+        """Id of the slide of each finding, 0 where it is not in the table."""
+        if self._own is not None:
+            return self._own.slides_of(ids)
+        slide = self._state.slide
+        return np.where(self.table.has(ids), 0 if slide is None else slide.id, 0)
+
+    def slides(self) -> Ints:
+        """Id of the slide of each row of the table."""
+        if self._own is not None:
+            return self._own.slides
+        slide = self._state.slide
+        return np.full(len(self.table), 0 if slide is None else slide.id, np.int64)
+
+    def pixel_sizes(self, ids: Ints) -> tuple[np.ndarray, np.ndarray] | tuple[float, float] | None:
+        """Pixel sizes (y, x) in um of the slides of some findings, or one for all, to sort by; None if unknown."""
+        if self._own is None:
+            return self._state.pixel_size_um
+        return self.known_sizes.of(self._own.slides_of(ids))
+
+    @property
+    def known_sizes(self) -> PixelSizes:
+        """Pixel sizes of the slides in the scope."""
+        if self._sizes is None:
+            project, inside = self._project, set(self._slide_ids)
+            known = {} if project is None else {
+                slide.id: slide.pixel_size_um
+                for slide in project.slides if slide.id in inside and slide.pixel_size_um is not None
+            }  # fmt: skip
+            self._sizes = PixelSizes(known)
+        return self._sizes
+
+    @property
+    def all_sizes_known(self) -> bool:
+        """Whether lengths in um are known on all slides in the scope."""
+        return len(self.known_sizes.by_slide) == len(self._slide_ids)
+
+    # -- following the scope -----------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Take over the slides of the scope: at once for few findings, else in the background."""
+        state, wanted = self._state, self._state.scope.slide_ids
+        project, slide = state.project, state.slide
+        if project is None or wanted == (() if slide is None else (slide.id,)):
+            self._use_slide(project, wanted)
+        elif project is not self._project or wanted != self._wanted:
+            self._wanted = wanted
+            self._use(project, wanted)
+
+    def forget(self) -> None:
+        """Which findings count or pass the filter changed."""
+        self._own_shown.forget()
+
+    def follow_slide(self, change: BoxChange) -> None:
+        """The slide on screen changed."""
+        if self._own is None:
+            self.changed.emit(change)
+
+    def read_ahead(self) -> None:
+        """Read the findings of all slides in the background, so that they are there when the scope is widened."""
+        project = self._state.project
+        if project is None or self._state.jobs is None or len(project.slides) < 2:
+            return
+        QTimer.singleShot(AHEAD_MS, lambda: self._read_more(project, MOST_AHEAD))
+
+    def _read_more(self, project: Project, most: int) -> None:
+        state = self._state
+        if state.project is not project or state.jobs is None or state.jobs.closed or most <= 0 or self._loading:
+            return
+        missing = project.boxes.unread(slide.id for slide in project.slides)[:SLIDES_AT_A_TIME]
+        if not missing:
+            return
+
+        def take(read: object) -> None:
+            if state.project is project:
+                taken = project.boxes.take(read)  # type: ignore[arg-type]
+                count = sum(len(project.boxes.table(number)) for number in missing) if taken else 0
+                QTimer.singleShot(AGAIN_MS, lambda: self._read_more(project, most - count))
+
+        # what cannot be read is asked for again, and the error shown, when the scope needs it
+        state.jobs.call(project.boxes.reading(missing), on_done=take, on_failed=lambda _: None)
+
+    def _use_slide(self, project: Project | None, slide_ids: tuple[int, ...]) -> None:
+        self._build += 1
+        self._wanted = None
+        self._drop_links(())
+        self._project, self._slide_ids, self._own, self._sizes = project, slide_ids, None, None
+        self._set_loading(False)
+        self._tell()
+
+    def _use(self, project: Project, wanted: tuple[int, ...]) -> None:
+        self._build += 1
+        if project is not self._project:  # findings of another project must not stay on screen
+            self._drop_links(())
+            self._take(project, (), MergedTable())
+        if self._adjust(project, wanted):
+            return
+        jobs = self._state.jobs
+        missing = project.boxes.unread(wanted)
+        if jobs is None or (not missing and sum(len(project.boxes.table(number)) for number in wanted) <= AT_ONCE):
+            self._take(project, wanted, merged(self._link(project, wanted)))
+        else:
+            self._set_loading(True)
+            self._read(project, wanted, self._build)
+
+    def _adjust(self, project: Project, wanted: tuple[int, ...]) -> bool:
+        """Add and remove few slides; False if that is not possible."""
+        own, before = self._own, set(self._slide_ids)
+        come, gone = [n for n in wanted if n not in before], before.difference(wanted)
+        if own is None or self._loading or not before or len(come) + len(gone) > FEW_SLIDES:
+            return False
+        if project.boxes.unread(come) or sum(len(project.boxes.table(number)) for number in come) > AT_ONCE:
+            return False
+        if gone:
+            own.go(own.rows["id"][np.isin(own.slides, list(gone))])
+        for number, table in self._link(project, come).items():
+            own.come(number, table.rows)
+        self._take(project, wanted, own)
+        return True
+
+    # -- reading in the background -----------------------------------------------------------------------------------
+
+    def _read(self, project: Project, wanted: tuple[int, ...], build: int) -> None:
+        """Read what is missing, some slides at a time, then put it together."""
+        jobs = self._state.jobs
+        if build != self._build or self._state.project is not project or jobs is None or jobs.closed:
+            return
+        missing = project.boxes.unread(wanted)[:SLIDES_AT_A_TIME]
+        if not missing:
+            self._merge(project, wanted, build)
+            return
+
+        def take(read: object) -> None:
+            if build != self._build or self._state.project is not project:
+                return
+            if project.boxes.take(read):  # type: ignore[arg-type]
+                self._read(project, wanted, build)
+            else:
+                QTimer.singleShot(AGAIN_MS, lambda: self._read(project, wanted, build))
+
+        jobs.call(project.boxes.reading(missing), on_done=take, on_failed=lambda error: self._failed(error, build))
+
+    def _merge(self, project: Project, wanted: tuple[int, ...], build: int) -> None:
+        tables, changes, jobs = self._link(project, wanted), self._changes, self._state.jobs
+        assert jobs is not None
+
+        def take(made: MergedTable | None) -> None:
+            if build != self._build or self._state.project is not project:
+                return
+            if made is None or changes != self._changes:  # an edit came in between
+                self._merge(project, wanted, build)
+            else:
+                self._take(project, wanted, made)
+
+        jobs.call(lambda: _merged_if_still(tables), on_done=take, on_failed=lambda error: self._failed(error, build))
+
+    def _failed(self, error: BaseException, build: int) -> None:
+        if build != self._build:
+            return
+        self._wanted = None  # the next change of the scope tries again
+        self._set_loading(False)
+        if not isinstance(error, MicroscopeQCError):
+            raise error
+        self._state.notice.emit(f"The findings of the other slides could not be read: {error}")
+
+    def _take(self, project: Project, slide_ids: tuple[int, ...], table: MergedTable) -> None:
+        self._drop_links(slide_ids)
+        self._project, self._slide_ids, self._own, self._sizes = project, slide_ids, table, None
+        self._own_shown.show_slides(project, slide_ids, table)
+        self._last = None
+        self._set_loading(False)
+        self._tell()
+
+    def _tell(self) -> None:
+        table = self.table
+        if table is not self._last:
+            self._last = table
+            self.changed.emit(BoxChange("reset", table.rows["id"].copy()))
+
+    def _set_loading(self, loading: bool) -> None:
+        if loading != self._loading:
+            self._loading = loading
+            self.loading_changed.emit()
+
+    def _forget_sizes(self) -> None:
+        self._sizes = None
+
+    # -- following the tables ----------------------------------------------------------------------------------------
+
+    def _link(self, project: Project, slide_ids: Iterable[int]) -> dict[int, BoxTable]:
+        tables = {number: project.boxes.table(number) for number in slide_ids}
+        for number, table in tables.items():
+            if number in self._links:
+                if self._links[number][0] is table:
+                    continue
+                self._drop_links(self._links.keys() - {number})
+            slot = partial(self._on_table_changed, number)
+            table.changed.connect(slot, check_nargs=False)
+            self._links[number] = table, slot
+        return tables
+
+    def _drop_links(self, kept: Iterable[int]) -> None:
+        for number in self._links.keys() - set(kept):
+            table, slot = self._links.pop(number)
+            table.changed.disconnect(slot, missing_ok=True)
+
+    def _on_table_changed(self, slide_id: int, change: BoxChange) -> None:
+        self._changes += 1
+        own = self._own
+        if own is None or slide_id not in self._own_shown.slide_ids:
+            return
+        table = self._links[slide_id][0]
+        if change.kind == "reset":
+            own.go(own.rows["id"][own.slides == slide_id])
+            own.come(slide_id, table.rows)
+            self._own_shown.forget()
+            self.changed.emit(BoxChange("reset", own.rows["id"].copy()))
+            return
+        if change.kind == "removed":
+            own.go(change.ids)
+        elif change.kind == "added":
+            own.come(slide_id, table.get(change.ids))
+        else:
+            own.put(table.get(change.ids))
+        self._own_shown.follow(change)
+        self.changed.emit(change)
+
+
+def _merged_if_still(tables: Mapping[int, BoxTable]) -> MergedTable | None:
+    """The merged table; None where an edit changed the tables meanwhile in a way that shows here already."""
+    try:
+        return merged(tables)
+    except (ValueError, IndexError):
+        return None
+
+
+class ShownInScope(ShownBoxes):
+    """Which findings of several slides are shown; the limit is that of the slide on screen."""
+
+    def __init__(self, on_screen: ShownBoxes) -> None:
+        super().__init__()
+        self._on_screen = on_screen
+        self._merged = MergedTable()
+        self.slide_ids: frozenset[int] = frozenset()
+
+    def show_slides(self, project: Project, slide_ids: Iterable[int], table: MergedTable) -> None:
+        """Switch to the findings of other slides."""
+        self.slide_ids, self._merged = frozenset(slide_ids), table
+        self.show(project, None, table)
+
+    @property
+    def limited(self) -> bool:
+        """Whether only some of the boxes that pass the filter are shown."""
+        return self._on_screen.limited
+
+    def limit(self, ids: np.ndarray | None) -> None:
+        """Show only these of the boxes that pass the filter; None removes the limit."""
+        self._on_screen.limit(ids)
+
+    def within_limit(self, rows: np.ndarray) -> Flags:
+        """One boolean for each of some rows: whether the limit lets it be shown."""
+        return self._on_screen.within_limit(rows)
+
+    def _filtered(self, rows: np.ndarray, box_filter: BoxFilter) -> Flags:
+        project = self._project
+        if project is None or not needs_facts(box_filter):
+            return box_filter.mask(rows)
+        plain = replace(box_filter, text="", size_um=None)
+        keep = plain.mask(rows)
+        slides = self._merged.slides_of(rows["id"])
+        for number, places in _by_slide(slides, keep):
+            try:
+                facts = project.boxes.facts(number)
+            except InputError:  # the slide was removed
+                keep[places] = False
+                continue
+            keep[places] = box_filter.mask(rows[places], facts=facts)
+        return keep
+
+
+def _by_slide(slides: Ints, wanted: np.ndarray) -> Iterable[tuple[int, Ints]]:
+    """Each slide, and the places of its wanted rows."""
+    places = np.flatnonzero(wanted)
+    order = places[np.argsort(slides[places], kind="stable")]
+    if len(order):
+        for part in np.split(order, np.flatnonzero(np.diff(slides[order])) + 1):
+            yield int(slides[part[0]]), part
