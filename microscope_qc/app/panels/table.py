@@ -428,7 +428,7 @@ def as_text(session: Session, ids: np.ndarray) -> str:
     """
     rows = session.rows_of(ids)
     slides = _slides_of(session, rows["id"])
-    several = len(set(slides)) > 1 or (session.scoped.several and len(rows) > 0)
+    several = session.scoped.several
     sizes = [None if slide is None else slide.pixel_size_um for slide in slides]
     known = all(size is not None for size in sizes) and (bool(sizes) or session.pixel_size_um is not None)
     unit = "um" if known else "px"

@@ -47,6 +47,7 @@ class FindingModel(QAbstractListModel):
         self._list: list[int] | None = []
         self._order = "worst"
         self._classes: dict[int, DefectClass] = {}
+        self._sizes = session.scoped.known_sizes
         self._reviewing = False
         self._appended = 0
         self._changed = 0
@@ -171,6 +172,7 @@ class FindingModel(QAbstractListModel):
         """Sort what is shown now: at once for few findings, else in a thread."""
         self._live.stop()
         self._classes = {item.id: item for item in self._session.classes}
+        self._sizes = self._session.scoped.known_sizes
         self._reviewing = False
         self._appended = self._changed = 0
         self._came.clear()
@@ -248,7 +250,8 @@ class FindingModel(QAbstractListModel):
         self.order_changed.emit()
 
     def _on_slides_changed(self) -> None:
-        # a pixel size or a path changed: the texts with sizes in µm change too
+        if self._session.scoped.known_sizes != self._sizes:  # the order and the filter go by sizes in µm
+            self.sort_again()
         self._repaint_all()
 
     def _on_boxes_changed(self, change: BoxChange) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from psygnal import Signal
@@ -17,9 +17,11 @@ from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 
 if TYPE_CHECKING:
-    from microscope_qc.app.session.state import SessionState
+    from microscope_qc.app.base.jobs import JobRunner
+    from microscope_qc.app.session.scope import Scope
     from microscope_qc.core.arrays import Flags, Ints
     from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
 
 AT_ONCE = 5_000
 """More findings than this are put together in a thread; what was shown before stays until they are there."""
@@ -33,6 +35,24 @@ MOST_AHEAD = 1_000_000
 """No more findings are read before a user asks for them."""
 
 
+class Place(Protocol):
+    """What the window shows, as the findings of its scope need to know it."""
+
+    project: Project | None
+    slide: SlideRecord | None
+    jobs: JobRunner | None
+    scope: Scope
+    shown: ShownBoxes
+
+    @property
+    def table(self) -> BoxTable:
+        """Boxes of the slide on screen."""
+
+    @property
+    def pixel_size_um(self) -> tuple[float, float] | None:
+        """Pixel size of the slide on screen (y, x) in micrometres."""
+
+
 class ScopedFindings:
     """One table over the slides of the scope, and which of its findings are shown.
 
@@ -43,8 +63,9 @@ class ScopedFindings:
     changed: ClassVar[Signal] = Signal(BoxChange)  # "reset" when other slides are in the scope
     loading_changed: ClassVar[Signal] = Signal()
 
-    def __init__(self, state: SessionState) -> None:
+    def __init__(self, state: Place, say: Callable[[str], None]) -> None:
         self._state = state
+        self._say = say
         self._project: Project | None = None
         self._slide_ids: tuple[int, ...] = ()
         self._wanted: tuple[int, ...] | None = None  # None: whatever slide is on screen
@@ -57,7 +78,6 @@ class ScopedFindings:
         self._loading = False
         self._sizes: PixelSizes | None = None
         state.scope.changed.connect(self.sync)
-        state.slides_changed.connect(self._forget_sizes)
 
     # -- for the views -----------------------------------------------------------------------------------------------
 
@@ -249,7 +269,7 @@ class ScopedFindings:
         self._set_loading(False)
         if not isinstance(error, MicroscopeQCError):
             raise error
-        self._state.notice.emit(f"The findings of the other slides could not be read: {error}")
+        self._say(f"The findings of the other slides could not be read: {error}")
 
     def _take(self, project: Project, slide_ids: tuple[int, ...], table: MergedTable) -> None:
         self._drop_links(slide_ids)
@@ -270,7 +290,8 @@ class ScopedFindings:
             self._loading = loading
             self.loading_changed.emit()
 
-    def _forget_sizes(self) -> None:
+    def forget_sizes(self) -> None:
+        """Pixel sizes of slides may have changed."""
         self._sizes = None
 
     # -- following the tables ----------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ class SessionState:
         self._pixels = SlidePixels(self._on_pixels_opened, self._on_pixels_failed)
         self.shown = ShownBoxes()
         self.shown.limit_changed.connect(self._on_limit_changed)
-        self.scoped = ScopedFindings(self)
+        self.scoped = ScopedFindings(self, self.notice.emit)
+        self.slides_changed.connect(self.scoped.forget_sizes)
         self.scoped.changed.connect(self._on_scoped_changed)
         self.slide_view = SlideView(self.notice.emit)
 

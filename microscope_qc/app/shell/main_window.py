@@ -176,6 +176,7 @@ class MainWindow(QMainWindow):
         self.jobs.failed.connect(self._on_job_failed)
         self.canvas.read_failed.connect(self._on_user_error)
         self.canvas.menu_requested.connect(partial(show_canvas_menu, context))
+        self.pages.export_requested.connect(partial(self.book.trigger, "file.export"))
         self.welcome.open_requested.connect(partial(self.book.trigger, "file.open"))
         self.welcome.sample_requested.connect(partial(self.book.trigger, "file.sample"))
         self.welcome.recent_chosen.connect(lambda path: files.open_paths(context, [path]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QStackedWidget, QWidget
 
 from microscope_qc.app.canvas.canvas import Canvas
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Pages(QStackedWidget):
     """Asks only for the space that the visible page needs; Qt would ask for that of the largest page."""
+
+    export_requested = Signal()
 
     def __init__(self, session: Session, welcome: WelcomePage, canvas: Canvas) -> None:
         super().__init__()
@@ -48,5 +50,6 @@ class Pages(QStackedWidget):
             from microscope_qc.app.panels.review.page import ReviewPane
 
             self.review = ReviewPane(self._session, self.window())
+            self.review.export_requested.connect(self.export_requested)
             self.addWidget(self.review)
         return self.review

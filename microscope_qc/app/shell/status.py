@@ -11,6 +11,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
 from microscope_qc.app.panels.gallery.filter import FilterHint
 from microscope_qc.app.panels.jobs import show_bar
+from microscope_qc.app.widgets.scope_switch import ScopeHint
 from microscope_qc.core.wording import count_text, duration_text, number_text, pixel_size_text, progress_text, zoom_text
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class StatusLine(QStatusBar):
         row.setSpacing(theme.STEP)
         for widget in (self._job_words, self._bar, self._stop):
             row.addWidget(widget)
+        self.scope_hint = ScopeHint(session)
+        self.addPermanentWidget(self.scope_hint)
         self.filter_hint = FilterHint(session)
         self.addPermanentWidget(self.filter_hint)
         self.addPermanentWidget(self._job)

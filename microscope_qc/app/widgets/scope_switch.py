@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QWidget
 
+from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.scope import ScopeKind
+from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.wording import count_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 WHAT = "The slides that gallery, table, counts, filters and review work over; the canvas shows one of them"
+COUNT_MS = 150
 CHOOSE = "Select slides in the list of slides first."
 
 
@@ -58,3 +63,42 @@ class ScopeSwitch(QComboBox):
 
     def _on_activated(self, place: int) -> None:
         self._session.scope.set_kind(self.itemData(place))
+
+
+def left_words(session: Session) -> str:
+    """``212 left on 14 slides``: unreviewed findings that the lists show; "" where they are of one slide."""
+    scoped = session.scoped
+    if not scoped.several:
+        return ""
+    open_ = scoped.shown.mask() & (scoped.table.states == ReviewState.UNREVIEWED)
+    count = int(np.count_nonzero(open_))
+    if not count:
+        return f"Nothing left on {session.scope.words}"
+    return f"{count_text(count)} left on {things(len(np.unique(scoped.slides()[open_])), 'slide')}"
+
+
+class ScopeHint(QLabel):
+    """How much is left to judge, while the window works over several slides."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setContentsMargins(theme.STEP, 0, theme.STEP, 0)
+        self.setToolTip("Unreviewed findings that gallery and table show")
+        self._due = Refresh(self, self.refresh, after_ms=COUNT_MS)
+        for signal in (session.scope.changed, session.filter_changed, session.project_changed):
+            link(self, signal, self._on_scope_changed)
+        for signal in (session.scoped.changed, session.scoped.loading_changed):
+            link(self, signal, self._on_scope_changed)
+        self._on_scope_changed()
+
+    def _on_scope_changed(self, *_: object) -> None:
+        scoped = self._session.scoped
+        self.setVisible(scoped.several or scoped.loading)
+        if not self.isHidden():
+            self._due.soon()
+
+    def refresh(self) -> None:
+        """Count again."""
+        loading = self._session.scoped.loading
+        self.setText(f"Reading the findings of {self._session.scope.words} …" if loading else left_words(self._session))

@@ -20,6 +20,7 @@ def _make(context: Context, parent: QWidget) -> QWidget:
     gallery = GalleryDock(context.session, parent)
     gallery.detect_requested.connect(lambda: context.navigator.show_panel("detect"))
     gallery.open_requested.connect(lambda: context.navigator.trigger("file.open"))
+    gallery.export_requested.connect(lambda: context.navigator.trigger("file.export"))
     return gallery
 
 

@@ -10,6 +10,7 @@ from microscope_qc.app.panels.gallery.header import GalleryHeader
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import FindingView
 from microscope_qc.app.widgets.nothing_found import NothingFound
+from microscope_qc.app.widgets.review_end import ReviewEnd
 from microscope_qc.app.widgets.review_keys import ReviewKeys
 
 SIDE_PX = 112
@@ -20,6 +21,7 @@ class GalleryDock(QWidget):
 
     detect_requested = Signal()
     open_requested = Signal()
+    export_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -34,6 +36,8 @@ class GalleryDock(QWidget):
         )
         self.empty.detect_requested.connect(self.detect_requested)
         self.empty.open_requested.connect(self.open_requested)
+        self.end = ReviewEnd(session, compact=True)
+        self.end.export_requested.connect(self.export_requested)
         self.pages = QStackedWidget()
         self.pages.addWidget(self.view)
         self.pages.addWidget(self.empty)
@@ -41,6 +45,7 @@ class GalleryDock(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
+        column.addWidget(self.end)
         column.addWidget(self.pages, 1)
         self.keys = ReviewKeys(session, self.view, self.pages)
         self.setFocusProxy(self.view)

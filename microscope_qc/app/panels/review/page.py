@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -15,7 +16,9 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crop_list import StripView
 from microscope_qc.app.widgets.crop_slides import follow_slides
 from microscope_qc.app.widgets.crops import CropProvider
+from microscope_qc.app.widgets.review_end import ReviewEnd
 from microscope_qc.app.widgets.review_keys import HINTS, ReviewKeys
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch, left_words
 from microscope_qc.core.wording import class_of, confidence_text, count_text, position_text, size_text, state_text
 
 STRIP_SIDE_PX = 88
@@ -24,6 +27,8 @@ HISTORY_LINES = 4
 
 class ReviewPane(QWidget):
     """Page of the Review workspace; the same keys as in the gallery."""
+
+    export_requested = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,10 +43,14 @@ class ReviewPane(QWidget):
         self.map.place_clicked.connect(self._on_place_clicked)
         self.strip = StripView(session)
         self.strip.set_side(STRIP_SIDE_PX)
+        self.scope = ScopeSwitch(session)
         self.title = _label(wrap=True)
         self.facts = _label(wrap=True)
         self.history = _label(wrap=True)
         self.progress = _label(wrap=True)
+        self.end = ReviewEnd(session)
+        self.end.export_requested.connect(self.export_requested)
+        self.end.shown_changed.connect(lambda shown: self.picture.setVisible(not shown))
         self._lay_out()
         self.keys = ReviewKeys(session, self.strip, self.picture)
         self.setFocusProxy(self.strip)
@@ -72,7 +81,7 @@ class ReviewPane(QWidget):
     def _lay_out(self) -> None:
         side = QVBoxLayout()
         side.setSpacing(12)
-        for widget in (self.map, self.title, self.facts, self.history):
+        for widget in (self.scope, self.map, self.title, self.facts, self.history):
             side.addWidget(widget)
         side.addStretch(1)
         side.addWidget(self.progress)
@@ -83,6 +92,7 @@ class ReviewPane(QWidget):
         upper = QHBoxLayout()
         upper.setSpacing(0)
         upper.addWidget(self.picture, 1)
+        upper.addWidget(self.end, 1)
         upper.addWidget(holder)
         hints = QLabel("&nbsp;&nbsp;&nbsp;&nbsp; ".join(f"<b>{escape(k)}</b>&nbsp; {escape(w)}" for k, w in HINTS))
         hints.setContentsMargins(12, 4, 12, 4)
@@ -152,7 +162,10 @@ class ReviewPane(QWidget):
         judged = int(np.count_nonzero(table.rows["state"][table.rows_of(ids)]))
         place = self.model.row_of(self._session.selection.current)
         where = f"<b>{count_text(place + 1)}</b> of {count_text(len(ids))}" if place is not None else ""
-        self.progress.setText(f"{where}<br>{count_text(judged)} of {count_text(len(ids))} judged")
+        left = left_words(self._session)
+        self.progress.setText(
+            f"{where}<br>{count_text(judged)} of {count_text(len(ids))} judged" + (f"<br>{left}" if left else "")
+        )
 
     def _on_place_clicked(self, y: float, x: float) -> None:
         """Select the shown finding that is nearest to a position on the slide of the current one."""
