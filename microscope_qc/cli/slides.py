@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.cli.planes import add_plane_options, plane_choice
 from microscope_qc.core.errors import InputError
 
 
@@ -30,6 +31,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     convert.add_argument(
         "--pixel-size", type=float, metavar="UM", help="micrometres per pixel, over what the file says"
     )
+    add_plane_options(convert, "copy only", several=True)
     convert.add_argument("--no-verify", action="store_true", help="do not read everything back at the end")
     convert.add_argument("--fresh", action="store_true", help="begin again instead of continuing a stopped conversion")
     convert.add_argument("--keep", action="store_true", help="when stopped, leave what is done to be continued")
@@ -140,6 +142,7 @@ def _convert(args: argparse.Namespace) -> int:
         args.out,
         scene=args.scene,
         pixel_size_um=args.pixel_size,
+        choice=plane_choice(args),
         verify=not args.no_verify,
         resume=not args.fresh,
         keep_stopped=args.keep,
@@ -153,7 +156,18 @@ def _convert(args: argparse.Namespace) -> int:
         print_json({"written": written, **({"damaged": listed} if damaged else {})})
     else:
         print("\n".join(str(path) for path in written))
+    _print_left_out(args)
     return 0
+
+
+def _print_left_out(args: argparse.Namespace) -> None:
+    """Say what of the slide is not in the copy."""
+    from microscope_qc.slides import open_slide
+
+    with open_slide(args.slide) as slide:
+        for scene in slide.scenes if args.scene is None else [slide.scene(args.scene)]:
+            for line in scene.notes:
+                print(f"{scene.name or args.slide.name}: {line}.", file=sys.stderr)
 
 
 def _synth(args: argparse.Namespace) -> int:

@@ -157,8 +157,13 @@ class Mosaic(ABC):
             return self._read(region, level, channel)
         return self._read_at(region, level, channel, place)
 
-    def on(self, plane: Plane) -> Mosaic:
+    def on(self, plane: Plane, *, keep: Sequence[str] = ()) -> Mosaic:
         """The same scene with another picture of the stack, or with fewer channels: everything is read from there.
+
+        Parameters
+        ----------
+        keep
+            Axes of the stack that stay as they are; of the others, only the picture of ``plane`` is left.
 
         Raises
         ------
@@ -166,15 +171,17 @@ class Mosaic(ABC):
             When it has no such picture or channel.
         """
         check_place(self.path.name, self.stack, plane.place)
-        channels = tuple(range(len(self.channels))) if plane.channels is None else plane.channels
+        every = tuple(range(len(self.channels)))
+        channels = every if plane.channels is None else plane.channels
         if not channels or not 0 <= min(channels) <= max(channels) < len(self.channels):
             raise InputError(
                 f"{self.path.name} has {things(len(self.channels), 'channel')}; "
                 f"channel {max(channels, default=0) + 1} does not exist."
             )
-        if plane.place == FIRST and channels == tuple(range(len(self.channels))):
+        stack = tuple(axis for axis in self.stack if axis.key in keep)
+        if plane.place == FIRST and channels == every and stack in ((), self.stack):
             return self
-        return _ChosenPlane(self, plane.place, channels)
+        return _ChosenPlane(self, plane.place, channels, stack)
 
     def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray:
         """Read pixels as they are shown to the user and to a model: (h, w, 3) uint8.
@@ -235,7 +242,9 @@ class _ChosenPlane(Mosaic):
     It is the same slide: name, levels, fingerprint and display windows are those of the whole.
     """
 
-    def __init__(self, whole: Mosaic, place: StackPlace, channels: tuple[int, ...]) -> None:
+    def __init__(
+        self, whole: Mosaic, place: StackPlace, channels: tuple[int, ...], stack: tuple[StackAxis, ...]
+    ) -> None:
         super().__init__(
             path=whole.path,
             name=whole.name,
@@ -250,15 +259,26 @@ class _ChosenPlane(Mosaic):
             background=whole.background,
             stored_levels=whole.stored_levels,
             piece_px=whole.piece_px,
+            stack=stack,
         )
         self._whole, self._place, self._channels = whole, place, channels
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
-        return self._whole.read(region, level=level, channel=self._channels[channel], place=self._place)
+        return self._read_at(region, level, channel, FIRST)
+
+    def _read_at(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
+        return self._whole.read(region, level=level, channel=self._channels[channel], place=self._of_whole(place))
+
+    def _of_whole(self, place: StackPlace) -> StackPlace:
+        """The place in the whole stack."""
+        found = self._place
+        for axis in self.stack:
+            found = found.moved(axis.key, place.along(axis.key))
+        return found
 
     def window(self, channel: int = 0, *, page: int = 0) -> tuple[float, float]:
         """As the whole slide is shown."""
-        return self._whole.window(self._channels[channel], page=self._place.page)
+        return self._whole.window(self._channels[channel], page=self._of_whole(StackPlace(page=page)).page)
 
     def overview(self, longest_px: int) -> np.ndarray | None:
         """That of the whole slide where it shows this plane."""

@@ -13,6 +13,7 @@ import numpy as np
 from microscope_qc.core.arrays import Floats
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.geometry import Region
+from microscope_qc.slides.plane import planes_in
 
 if TYPE_CHECKING:
     from microscope_qc.slides.base import Mosaic
@@ -34,9 +35,11 @@ def needs_conversion(mosaic: Mosaic) -> bool:
 
 
 def decoded_bytes(mosaic: Mosaic) -> int:
-    """Size of all full-resolution pixels when decoded, all channels together."""
+    """Size of all full-resolution pixels when decoded, all channels and all pictures of a stack together."""
     height, width = mosaic.shape
-    return height * width * mosaic.dtype.itemsize * (3 if mosaic.rgb else len(mosaic.channels))
+    return (
+        planes_in(mosaic.stack) * height * width * mosaic.dtype.itemsize * (3 if mosaic.rgb else len(mosaic.channels))
+    )
 
 
 def sparse_preview(

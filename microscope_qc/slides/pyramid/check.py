@@ -72,7 +72,7 @@ def _digest(folder: Path, plan: PyramidPlan, shard: Shard, array: Any) -> int | 
     digests = np.zeros((plan.planes // plan.depth, stored[0] // CHUNK_PX * columns), "<u4")
     for tile in split(region, plan.tile_px):
         try:
-            pixels = np.asarray(array[:, tile.y0 : tile.y1, tile.x0 : tile.x1].read().result())
+            pixels = np.asarray(plan.of_shard(shard).cut(array, tile).read().result())
         except Exception:  # whatever the library raises for a damaged file; the caller tells the user
             return None
         for chunk in split(tile):

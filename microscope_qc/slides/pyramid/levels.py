@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ MAX_ROW_BYTES = 256 << 20
 MIN_STRIP_PX = 2048
 _RESIZED_EXACTLY = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
 
-Shard = tuple[int, int, int]  # level, row, column
+Shard = tuple[int, ...]  # level, row, column; in a stack also the indices of the picture along t and z
 
 
 def level_shapes(shape: tuple[int, int], *, smallest_px: int = CHUNK_PX) -> list[tuple[int, int]]:
@@ -77,7 +77,7 @@ class PyramidPlan:
     """What is written, and how it is divided: tiles are processed, chunks are compressed, shards are files.
 
     ``strip_px`` is the width of the pieces in which the source is stored: decoding a strip for one tile decodes it for
-    all tiles of the row.
+    all tiles of the row. A stack has ``counts`` of pictures along t and z; tiles are those of the picture ``at``.
     """
 
     shape: tuple[int, int]
@@ -85,6 +85,29 @@ class PyramidPlan:
     planes: int
     rgb: bool
     strip_px: int = 0
+    counts: tuple[int, int] | None = None
+    at: tuple[int, int] = (0, 0)
+
+    def pictures(self) -> Iterator[PyramidPlan]:
+        """The plan for each picture of a stack; itself where there is only one."""
+        if self.counts is None:
+            yield self
+            return
+        for t in range(self.counts[0]):
+            for z in range(self.counts[1]):
+                yield replace(self, at=(t, z))
+
+    @property
+    def picture_count(self) -> int:
+        """Number of pictures."""
+        return 1 if self.counts is None else self.counts[0] * self.counts[1]
+
+    def cut(self, array: Any, region: Region) -> Any:
+        """The planes (c, h, w) of a region in the array of a level."""
+        place = (slice(region.y0, region.y1), slice(region.x0, region.x1))
+        if self.counts is None:
+            return array[(slice(None), *place)]
+        return array[(self.at[0], slice(None), self.at[1], *place)]
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
@@ -134,17 +157,30 @@ class PyramidPlan:
 
     def shard_of(self, level: int, region: Region) -> Shard:
         """The shard that a tile or chunk belongs to."""
-        return level, region.y0 // SHARD_PX, region.x0 // SHARD_PX
+        return level, region.y0 // SHARD_PX, region.x0 // SHARD_PX, *self._picture
+
+    @property
+    def _picture(self) -> tuple[int, ...]:
+        return () if self.counts is None else self.at
 
     def shards(self) -> Iterator[Shard]:
-        """All shards, the finest level first."""
+        """All shards of all pictures, the finest level of each first."""
+        for picture in self.pictures():
+            yield from picture.own_shards()
+
+    def own_shards(self) -> Iterator[Shard]:
+        """The shards of the picture ``at``, the finest level first."""
         for level, shape in enumerate(self.shapes):
             rows, columns = (-(-side // SHARD_PX) for side in shape)
-            yield from ((level, y, x) for y in range(rows) for x in range(columns))
+            yield from ((level, y, x, *self._picture) for y in range(rows) for x in range(columns))
+
+    def of_shard(self, shard: Shard) -> PyramidPlan:
+        """The plan for the picture that a shard belongs to."""
+        return self if self.counts is None else replace(self, at=(shard[3], shard[4]))
 
     def shard_region(self, shard: Shard) -> Region:
         """Pixels of a shard in its level."""
-        return self._region(shard[0], shard[1:], SHARD_PX)
+        return self._region(shard[0], (shard[1], shard[2]), SHARD_PX)
 
     def shard_shape(self, level: int) -> tuple[int, int]:
         """Height and width of the shards of a level as they are stored: whole chunks."""
@@ -153,8 +189,12 @@ class PyramidPlan:
 
     def shard_files(self, folder: Path, shard: Shard) -> list[Path]:
         """Where a shard's planes are stored: one file for a colour image, else one for each channel."""
-        level, y, x = shard
-        return [folder / str(level) / "c" / str(plane) / str(y) / str(x) for plane in range(self.planes // self.depth)]
+        level, y, x, *picture = shard
+        before, after = ([str(picture[0])], [str(picture[1])]) if picture else ([], [])
+        return [
+            folder.joinpath(str(level), "c", *before, str(plane), *after, str(y), str(x))
+            for plane in range(self.planes // self.depth)
+        ]
 
     def ties_up(self, level: int) -> bool:
         """Whether ties are rounded up when this level is made from the finer one."""
@@ -162,7 +202,8 @@ class PyramidPlan:
 
     def settings(self) -> dict[str, Any]:
         """Everything that determines the content of the pixel files."""
-        return {
+        stack = {} if self.counts is None else {"stack": list(self.counts)}
+        return stack | {
             "shape": list(self.shape),
             "dtype": self.dtype.name,
             "planes": self.planes,
@@ -193,22 +234,27 @@ def create_level(folder: Path, plan: PyramidPlan, level: int) -> Any:
     shuffle = "shuffle" if size > 1 else "noshuffle"
     blosc = {"cname": CODEC_NAME, "clevel": CODEC_LEVEL, "shuffle": shuffle, "typesize": size, "blocksize": 0}
     sharding = {
-        "chunk_shape": [plan.depth, CHUNK_PX, CHUNK_PX],
+        "chunk_shape": _sizes(plan, plan.depth, (CHUNK_PX, CHUNK_PX)),
         "codecs": [little, {"name": "blosc", "configuration": blosc}, {"name": "crc32c"}],
         "index_codecs": [little, {"name": "crc32c"}],
     }
-    shard = [plan.depth, *plan.shard_shape(level)]
+    shard = _sizes(plan, plan.depth, plan.shard_shape(level))
     metadata = {
-        "shape": [plan.planes, *plan.shapes[level]],
+        "shape": _sizes(plan, plan.planes, plan.shapes[level], counts=plan.counts or (1, 1)),
         "data_type": plan.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": False if plan.dtype.kind == "b" else 0,
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-        "dimension_names": ["c", "y", "x"],
+        "dimension_names": list("cyx" if plan.counts is None else "tczyx"),
     }
     spec = {"driver": "zarr3", "kvstore": _kvstore(folder, level), "metadata": metadata}
     return ts.open(spec, create=True, open=True).result()
+
+
+def _sizes(plan: PyramidPlan, planes: int, side: tuple[int, int], *, counts: tuple[int, int] = (1, 1)) -> list[int]:
+    """Along the axes of the array: c, y, x, or t, c, z, y, x of a stack."""
+    return [planes, *side] if plan.counts is None else [counts[0], planes, counts[1], *side]
 
 
 def open_level(folder: Path, level: int) -> Any:

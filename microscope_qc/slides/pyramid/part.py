@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -152,15 +152,16 @@ class PartFolder:
                 found.pop(tuple(entry["forget"]), None)
             elif "damaged" in entry:
                 # what could not be read is tried again: the drive may only have been disconnected
-                again.add(self._plan.shard_of(0, Region(*entry["damaged"])))
+                picture = replace(self._plan, at=tuple(entry.get("at", (0, 0))))
+                again.add(picture.shard_of(0, Region(*entry["damaged"])))
         return {shard: digest for shard, digest in found.items() if shard not in again}
 
     def _sound(self, found: Mapping[Shard, int]) -> dict[Shard, int]:
         """The shards whose files exist, and whose finer shards exist too."""
         sound: dict[Shard, int] = {}
         for shard in self._plan.shards():  # the finest level first
-            level, y, x = shard
-            finer = [(level - 1, 2 * y + dy, 2 * x + dx) for dy in (0, 1) for dx in (0, 1)] if level else []
+            level, y, x, *picture = shard
+            finer = [(level - 1, 2 * y + dy, 2 * x + dx, *picture) for dy in (0, 1) for dx in (0, 1)] if level else []
             made_from = [child for child in finer if not self._plan.shard_region(child).empty]
             there = shard in found and all(path.is_file() for path in self._plan.shard_files(self.folder, shard))
             if there and all(child in sound for child in made_from):
@@ -194,11 +195,12 @@ class PartFolder:
         self._shards[shard] = digest
         self._write([{"shard": list(shard), "digest": digest}])
 
-    def add_damaged(self, places: Iterable[Region]) -> None:
-        """Record places that were filled, before the shard that contains them; called from any thread."""
+    def add_damaged(self, places: Iterable[Region], *, at: tuple[int, int] = (0, 0)) -> None:
+        """Record places of a picture that were filled, before the shard that contains them; called from any thread."""
         listed = list(places)
         self.damaged.extend(listed)
-        self._write([{"damaged": [place.y0, place.x0, place.y1, place.x1]} for place in listed])
+        picture = {} if at == (0, 0) else {"at": list(at)}
+        self._write([{"damaged": [place.y0, place.x0, place.y1, place.x1]} | picture for place in listed])
 
     def forget(self, shards: Iterable[Shard]) -> None:
         """Record shards that must be written again."""

@@ -12,6 +12,7 @@ import numpy as np
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.wording import percent_text
+from microscope_qc.slides.plane import StackAxis, StackPlace
 from microscope_qc.slides.pyramid.levels import PyramidPlan, split
 
 SMALLEST_PX = 128  # unreadable places are narrowed down to squares of this side
@@ -42,6 +43,35 @@ class PixelSource:
     strip_px: int = 0
     background: float = 0
     is_there: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True, slots=True)
+class PictureStack:
+    """The pictures of a stack.
+
+    Parameters
+    ----------
+    axes
+        The axes along which there are several pictures.
+    read
+        What reads the picture at a place, as for a single picture: one function, or one for each channel.
+    """
+
+    axes: Sequence[StackAxis] = ()
+    read: Callable[[StackPlace], Read | Sequence[Read]] = lambda place: []
+
+    def _size(self, key: str) -> int:
+        return next((axis.size for axis in self.axes if axis.key == key), 1)
+
+    @property
+    def counts(self) -> tuple[int, int] | None:
+        """Numbers of pictures along t (time points and their pages) and z; None for a single picture."""
+        return (self._size("t") * self._size("page"), self._size("z")) if self.axes else None
+
+    def place(self, at: tuple[int, int]) -> StackPlace:
+        """The place of the picture that is stored at an index along t and z."""
+        t, page = divmod(at[0], self._size("page"))
+        return StackPlace(z=at[1], t=t, page=page)
 
 
 class SourceReader:

@@ -52,7 +52,7 @@ class UnsoundShard(WriteError):
 
 
 class PyramidWalk:
-    """Writes all levels of one image into a folder.
+    """Writes all levels of one picture into a folder.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class PyramidWalk:
     def _read_back(self, step: _TileRead) -> np.ndarray:
         region = self._plan.tile_region(step.level, step.tile)
         try:
-            pixels = self._stored[step.level][:, region.y0 : region.y1, region.x0 : region.x1].read().result()
+            pixels = self._plan.cut(self._stored[step.level], region).read().result()
         except Exception as error:  # whatever the library raises for a damaged chunk
             raise UnsoundShard(
                 self._plan.shard_of(step.level, region),

@@ -6,7 +6,8 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from microscope_qc.slides.pyramid.levels import PyramidPlan, create_level, halve
 from microscope_qc.slides.pyramid.metadata import ImageDescription, attributes
 from microscope_qc.slides.pyramid.part import PartFolder, Resuming
 from microscope_qc.slides.pyramid.shards import ShardWriter
-from microscope_qc.slides.pyramid.source import PixelSource, Read, SourceReader, merged
+from microscope_qc.slides.pyramid.source import PictureStack, PixelSource, Read, SourceReader, merged
 from microscope_qc.slides.pyramid.walk import PyramidWalk, UnsoundShard
 
 __all__ = ["damaged_places", "halve", "level_shapes", "write_ome_zarr"]
@@ -45,12 +46,16 @@ def write_ome_zarr(
     name: str = "",
     origin_px: tuple[int, int] = (0, 0),
     stage: Mapping[str, Any] | None = None,
+    stack: PictureStack | None = None,
     source: PixelSource | None = None,
     resuming: Resuming | None = None,
     workers: int = 2,
     verify: bool = False,
 ) -> Job[Path]:
     """Write a pyramid as OME-Zarr 0.5 (zarr v3, axes c, y, x; RGB as three channels).
+
+    One of a stack has the axes t, c, z, y, x, and each of its pictures its own levels. Its pages lie along t, inside
+    its time points: OME-Zarr knows no pages.
 
     Each level is the mean over 2 x 2 pixels of the finer one, see :func:`halve`. Every chunk and every index carries
     a checksum (CRC-32C).
@@ -66,6 +71,8 @@ def write_ome_zarr(
         (c, h, w) for several; or one function for each channel. Called from ``workers`` threads, never twice for a
         pixel unless it raises OSError: then the region is read again in smaller pieces, and what cannot be read is
         filled with the source's background; the places are stored, see :func:`damaged_places`.
+    stack
+        The pictures of a stack; ``read`` is then that of the first of them.
     source
         What the pyramid is made from; its facts are stored together with its fingerprint.
     verify
@@ -88,19 +95,43 @@ def write_ome_zarr(
     """
     target, source, resuming = _checked_target(Path(out), shape), source or PixelSource(), resuming or Resuming()
     planes = 3 if rgb else max(1, len(channels))
-    plan = PyramidPlan((int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, source.strip_px)
-    image = ImageDescription(rgb, channels, pixel_size_um, name, origin_px, stage)
+    pictures = PictureStack() if stack is None else stack
+    plan = PyramidPlan(
+        (int(shape[0]), int(shape[1])), np.dtype(dtype), planes, rgb, source.strip_px, counts=pictures.counts
+    )
+    image = ImageDescription(rgb, channels, pixel_size_um, name, origin_px, stage, pictures.axes)
     with _as_write_error(target), _open_part(PartFolder(target, plan, resuming.key), resuming) as part:
         sampled = SampledPixels(plan.shape)
         title = str(source.facts.get("name") or name or "The source")
-        reader = SourceReader(read, plan, source, name=title, on_damage=part.add_damaged, on_first_channel=sampled.add)
-        yield from _write_levels(part, plan, reader, workers)
+        reader_of = partial(_reader_of, read, pictures, source, part, sampled, title)
+        yield from _write_levels(part, plan, reader_of, workers)
         if verify:
             checks = check_levels(part.folder, plan, part.shards, name=target.name, workers=workers, on_bad=part.forget)
             yield from checks
         yield from _describe(part, plan, image, source, sampled)
         part.publish()
     return Path(out)
+
+
+def _reader_of(
+    read: Read | Sequence[Read],
+    pictures: PictureStack,
+    source: PixelSource,
+    part: PartFolder,
+    sampled: SampledPixels,
+    title: str,
+    picture: PyramidPlan,
+) -> SourceReader:
+    """What reads one picture of the source; ``read`` is that of the first."""
+    first = picture.at == (0, 0)
+    return SourceReader(
+        read if first else pictures.read(pictures.place(picture.at)),
+        picture,
+        source,
+        name=title,
+        on_damage=partial(part.add_damaged, at=picture.at),
+        on_first_channel=sampled.add if first else lambda tile, pixels: None,
+    )
 
 
 @contextlib.contextmanager
@@ -126,11 +157,22 @@ def _open_part(part: PartFolder, resuming: Resuming) -> Iterator[PartFolder]:
         raise
 
 
-def _write_levels(part: PartFolder, plan: PyramidPlan, reader: SourceReader, workers: int) -> Iterator[Progress]:
+def _write_levels(
+    part: PartFolder, plan: PyramidPlan, reader_of: Callable[[PyramidPlan], SourceReader], workers: int
+) -> Iterator[Progress]:
     for level in range(len(plan.shapes)):
         create_level(part.folder, plan, level)
-    writer = ShardWriter(part.folder, plan, part.add_shard)
-    yield from PyramidWalk(part.folder, plan, reader, writer, done=set(part.shards), workers=workers).run()
+    before = set(part.shards)
+    for number, picture in enumerate(plan.pictures()):
+        own = set(picture.own_shards())
+        done = own & before
+        if plan.picture_count > 1 and done == own:
+            continue
+        writer = ShardWriter(part.folder, picture, part.add_shard)
+        walk = PyramidWalk(part.folder, picture, reader_of(picture), writer, done=done, workers=workers)
+        for step in walk.run():
+            whole = plan.picture_count * step.total
+            yield Progress(number * step.total + step.done, whole, step.unit, step.note)
 
 
 def _describe(

@@ -15,8 +15,10 @@ from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
 from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.slides.plane import FIRST, Plane, StackPlace
+from microscope_qc.slides.plane_choice import PlaneChoice
 from microscope_qc.slides.pyramid.part import Resuming
-from microscope_qc.slides.pyramid.source import PixelSource
+from microscope_qc.slides.pyramid.source import PictureStack, PixelSource
 from microscope_qc.slides.pyramid.write import write_ome_zarr
 
 SUFFIX = ".ome.zarr"
@@ -28,6 +30,7 @@ def convert(
     *,
     scene: str | None = None,
     pixel_size_um: float | None = None,
+    choice: PlaneChoice | None = None,
     verify: bool = True,
     resume: bool = True,
     keep_stopped: bool = False,
@@ -46,6 +49,8 @@ def convert(
         Name of the only scene to convert.
     pixel_size_um
         Pixel size that replaces the one in the file.
+    choice
+        Convert only this picture of a stack, or only these channels; everything without it.
     verify
         Read everything back at the end and compare it with what was written.
     resume
@@ -73,11 +78,18 @@ def convert(
             _check_apart(source, target)
         written = []
         for mosaic, target in zip(mosaics, targets, strict=True):
-            key = {"name": source.name, "scene": mosaic.name, **_state(source)}
+            plane = (choice or PlaneChoice()).on(mosaic)
+            chosen = {"plane": plane.to_dict()} if plane.to_dict() else {}
+            key = {"name": source.name, "scene": mosaic.name, **_state(source), **chosen}
             resuming = Resuming(key, fresh=not resume, keep_stopped=keep_stopped)
-            path = yield from _convert_scene(source, mosaic, target, resuming, verify=verify)
+            path = yield from _convert_scene(source, _only(mosaic, plane, choice), target, resuming, verify=verify)
             written.append(path)
     return written
+
+
+def _only(mosaic: Mosaic, plane: Plane, choice: PlaneChoice | None) -> Mosaic:
+    """The mosaic, or what was chosen of it; an axis along which nothing was chosen is kept whole."""
+    return mosaic if choice is None else mosaic.on(plane, keep=choice.left_open(mosaic))
 
 
 def _convert_scene(source: Path, mosaic: Mosaic, target: Path, resuming: Resuming, *, verify: bool) -> Job[Path]:
@@ -98,6 +110,7 @@ def _convert_scene(source: Path, mosaic: Mosaic, target: Path, resuming: Resumin
         name=mosaic.name or source.stem,
         origin_px=mosaic.origin_px,
         stage=mosaic.stage,
+        stack=PictureStack(mosaic.stack, lambda place: _readers(mosaic, place)),
         source=origin,
         resuming=resuming,
         workers=max(1, min(8, os.cpu_count() or 1)),
@@ -127,6 +140,6 @@ def _scene_path(out: Path, name: str) -> Path:
     return out.with_name(f"{stem}_{safe}{SUFFIX}")
 
 
-def _readers(mosaic: Mosaic) -> list[Callable[[Region], np.ndarray]]:
-    """One function for each channel."""
-    return [partial(mosaic.read, channel=i) for i in range(len(mosaic.channels))]
+def _readers(mosaic: Mosaic, place: StackPlace = FIRST) -> list[Callable[[Region], np.ndarray]]:
+    """One function for each channel of a picture."""
+    return [partial(mosaic.read, channel=i, place=place) for i in range(len(mosaic.channels))]
