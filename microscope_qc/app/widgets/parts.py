@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QFont
 from qtpy.QtWidgets import QFrame, QLabel, QLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
@@ -70,14 +70,34 @@ def column_of(*parts: QWidget | QLayout | int) -> QVBoxLayout:
     return column
 
 
-def scrolled(content: QLayout, parent: QWidget) -> QScrollArea:
+class ScrolledColumn(QScrollArea):
+    """Scrolls its content up and down; it is never narrower than the content, which would be cut off at the right."""
+
+    def __init__(self, body: QWidget, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(body)
+        body.installEventFilter(self)
+
+    def minimumSizeHint(self) -> QSize:
+        """Qt: as wide as the content must be, and the bar beside it."""
+        size, body, bar = super().minimumSizeHint(), self.widget(), self.verticalScrollBar()
+        if body is not None and bar is not None:
+            size.setWidth(body.minimumSizeHint().width() + bar.sizeHint().width())
+        return size
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Qt: other content may need another width."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+
+def scrolled(content: QLayout, parent: QWidget) -> ScrolledColumn:
     """Put content into a frame that scrolls vertically, so that a panel fits on a small screen."""
     body = QWidget()
     content.setContentsMargins(12, 8, 12, 12)
     body.setLayout(content)
-    area = QScrollArea(parent)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(body)
-    return area
+    return ScrolledColumn(body, parent)

@@ -20,6 +20,7 @@ from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.sem.marks import LEFT_OUT, NAME, RESIDUAL, STAGE_X, STAGE_Y
 from microscope_qc.app.panels.sem.panel import SemDock
 from microscope_qc.app.widgets.export_kinds import other_exports
+from microscope_qc.app.widgets.parts import ScrolledColumn
 
 pytestmark = pytest.mark.window
 
@@ -331,3 +332,9 @@ def test_name_column_is_text_and_numbers_stand_right(dock: SemDock, session: Any
     assert model.headerData(STAGE_X, Qt.Orientation.Horizontal) == "X mm"
     assert model.flags(model.index(0, NAME)) & Qt.ItemFlag.ItemIsEditable
     assert not model.flags(model.index(0, RESIDUAL)) & Qt.ItemFlag.ItemIsEditable
+
+
+def test_a_narrow_dock_cuts_off_no_text(dock: SemDock) -> None:
+    area = dock.findChild(ScrolledColumn)
+    dock.resize(120, 500)
+    assert area.viewport().width() >= area.widget().minimumSizeHint().width() > 200
