@@ -17,7 +17,7 @@ from microscope_qc.core.wording import things
 from microscope_qc.slides.display import compose, display_window
 from microscope_qc.slides.fingerprint import fingerprint
 from microscope_qc.slides.pixels import Channel, Level
-from microscope_qc.slides.plane import FIRST, MOST_PLANES, Plane, StackAxis, StackPlace, check_place, planes_in
+from microscope_qc.slides.plane import FIRST, MOST_PLANES, WORDS, Plane, StackAxis, StackPlace, check_place, planes_in
 from microscope_qc.slides.scaled import read_scaled
 
 # a single read beyond this is a mistake in the caller or the file; 16 GiB would kill the process
@@ -49,7 +49,8 @@ class Mosaic(ABC):
     piece_px
         (h, w) of what is decoded at once at full resolution: a tile, a chunk, a strip.
     stack
-        The axes along which the scene has more than one picture; such a mosaic overrides :meth:`_read_at`.
+        The axes along which the scene has more than one picture, kept in the order z, t, page; such a mosaic
+        overrides :meth:`_read_at`.
     """
 
     def __init__(
@@ -70,7 +71,8 @@ class Mosaic(ABC):
         piece_px: tuple[int, int] = (512, 512),
         stack: Sequence[StackAxis] = (),
     ) -> None:
-        self.stack = tuple(axis for axis in stack if axis.size > 1)
+        order = list(WORDS)
+        self.stack = tuple(sorted((axis for axis in stack if axis.size > 1), key=lambda axis: order.index(axis.key)))
         if planes_in(self.stack) > MOST_PLANES:
             raise SlideError(
                 f"{path.name} says it holds {planes_in(self.stack)} pictures, which cannot be right.",
@@ -186,7 +188,8 @@ class Mosaic(ABC):
     def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray:
         """Read pixels as they are shown to the user and to a model: (h, w, 3) uint8.
 
-        A single grey channel is repeated three times; several channels are blended additively in their colours.
+        A single grey channel is repeated three times. Several channels are blended additively in their colours, or only
+        the first is taken where these could not be told apart: :func:`~microscope_qc.slides.display.default_channels`.
         """
         return compose(self, region, level)
 

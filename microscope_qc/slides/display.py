@@ -12,13 +12,15 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides.pixels import Pixels
+from microscope_qc.slides.pixels import Channel, Pixels
 from microscope_qc.slides.plane import FIRST, StackPlace
 
 SAMPLE_PX = 512
 GAMMA_LIMITS = (0.1, 10.0)
 BALANCE_LIMITS = (0.05, 20.0)
 NEUTRAL = (1.0, 1.0, 1.0)
+BLEND_LIMIT = 3 * 255
+"""Channels are blended while their colours together have less than so much red, green and blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class ChannelView:
 
     Parameters
     ----------
+    visible
+        Whether it is shown; None leaves that to :func:`default_channels`.
     window
         Values shown as black and as full colour; None takes them from the file (or the image).
     gamma
@@ -40,7 +44,7 @@ class ChannelView:
         When a value cannot be used: an empty window, a gamma out of range, an invalid colour.
     """
 
-    visible: bool = True
+    visible: bool | None = None
     window: tuple[float, float] | None = None
     gamma: float = 1.0
     colour: str | None = None
@@ -126,7 +130,7 @@ class DisplaySettings:
         try:
             views = [
                 ChannelView(
-                    visible=bool(view["visible"]),
+                    visible=None if view["visible"] is None else bool(view["visible"]),
                     window=None if view["window"] is None else (float(view["window"][0]), float(view["window"][1])),
                     gamma=float(view["gamma"]),
                     colour=view["colour"],
@@ -181,13 +185,32 @@ def sample(mosaic: Pixels, channel: int) -> np.ndarray:
 
 
 def compose(mosaic: Pixels, region: Region, level: int) -> np.ndarray:
-    """(h, w, 3) uint8 of a region: RGB as it is, one channel as grey, several blended additively in their colours."""
-    return render(mosaic, [mosaic.read(region, level=level, channel=i) for i in range(len(mosaic.channels))])
+    """(h, w, 3) uint8 of a region: RGB as it is, one channel as grey, several blended additively in their colours.
+
+    Of several channels, those of :func:`default_channels`.
+    """
+    planes: list[np.ndarray | None] = [None] * len(mosaic.channels)
+    for channel in default_channels(mosaic.channels):
+        planes[channel] = mosaic.read(region, level=level, channel=channel)
+    return render(mosaic, planes)
 
 
 def visible_channels(mosaic: Pixels, display: DisplaySettings | None = None) -> list[int]:
     """Indices of the channels whose pixels :func:`render` needs."""
-    return [i for i in range(len(mosaic.channels)) if display is None or display.channel(i).visible]
+    shown = default_channels(mosaic.channels)
+    wanted = [(i, None if display is None else display.channel(i).visible) for i in range(len(mosaic.channels))]
+    return [i for i, visible in wanted if (i in shown if visible is None else visible)]
+
+
+def default_channels(channels: Sequence[Channel]) -> tuple[int, ...]:
+    """Indices of the channels that are shown, and given to a model, without a choice.
+
+    All of them where their colours can be told apart in a blend; otherwise the first only. Detectors and positions
+    of a polariser usually have one colour or too many: their sum would be nearly white, whatever they show.
+    """
+    colours = [rgb_of(channel.colour) for channel in channels]
+    brightest = max(sum(band) for band in zip(*colours, strict=True))
+    return tuple(range(len(channels))) if len(set(colours)) == len(colours) and brightest < BLEND_LIMIT else (0,)
 
 
 def render(
@@ -218,14 +241,14 @@ def render(
 
     settings = display or DisplaySettings()
     page = settings.place.within(mosaic.stack).page
-    shown = [i for i in range(len(mosaic.channels)) if settings.channel(i).visible and planes[i] is not None]
+    shown = [i for i in visible_channels(mosaic, settings) if planes[i] is not None]
     size = shape or next(plane.shape[:2] for plane in planes if plane is not None)
     if not shown or 0 in size:
         return np.zeros((*size, 3), np.uint8)
-    if len(mosaic.channels) == 1:
-        view, plane = settings.channel(0), planes[0]
+    if len(mosaic.channels) == 1 or (display is None and len(shown) == 1):
+        view, plane = settings.channel(shown[0]), planes[shown[0]]
         assert plane is not None
-        window = view.window or mosaic.window(0, page=page)
+        window = view.window or mosaic.window(shown[0], page=page)
         if mosaic.rgb:
             return _stretched(plane, window, view.gamma, settings.white_balance)
         grey = _stretched(plane, window, view.gamma)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import listed, things
 from microscope_qc.slides.base import Mosaic
+from microscope_qc.slides.display import DisplaySettings, default_channels, visible_channels
 from microscope_qc.slides.plane import WORDS, Plane, StackPlace
 
 
@@ -15,8 +15,9 @@ from microscope_qc.slides.plane import WORDS, Plane, StackPlace
 class PlaneChoice:
     """What a user asks for; everything is counted from 1, and None leaves the first.
 
-    ``channels`` are names or numbers; none of them leaves all. On a slide whose pages have names (the colour pictures
-    of a polariser, the detectors of a microscope) one of those names chooses the page.
+    ``channels`` are names or numbers; none of them leaves those that are shown without a choice. On a slide whose
+    pages have names (the colour pictures of a polariser, the detectors of a microscope) one of those names chooses
+    the page.
     """
 
     channels: tuple[str, ...] = ()
@@ -80,8 +81,9 @@ class PlaneChoice:
                 raise InputError(f"{mosaic.path.name} can be read one picture at a time.", hint="Choose one of them.")
             else:
                 place = place.moved("page", page)
-        every = not chosen or len(chosen) == len(channels)
-        return Plane(place, None if every else tuple(sorted(chosen)))
+        if not chosen:
+            return Plane(place, default_plane(mosaic).channels)
+        return Plane(place, None if len(chosen) == len(channels) else tuple(sorted(chosen)))
 
 
 def _names(mosaic: Mosaic) -> tuple[list[str], list[str]]:
@@ -99,10 +101,25 @@ def _number_of(wanted: str, names: list[str]) -> int | None:
     return int(plain) - 1 if plain.isdecimal() and 1 <= int(plain) <= len(names) else None
 
 
-def plane_words(mosaic: Mosaic, plane: Plane) -> str:
-    """What a plane shows: ``channel XPL, focus plane 3 of 12``; empty where a slide has only one picture."""
+def shown_plane(mosaic: Mosaic, display: DisplaySettings) -> Plane:
+    """The plane that display settings show; the default channels where none is visible."""
+    visible = tuple(visible_channels(mosaic, display)) or default_channels(mosaic.channels)
+    every = len(visible) == len(mosaic.channels)
+    return Plane(display.place.within(mosaic.stack), None if every else visible)
+
+
+def default_plane(mosaic: Mosaic) -> Plane:
+    """The plane that is read without a choice: the first picture, in the channels that are shown without one."""
+    return shown_plane(mosaic, DisplaySettings())
+
+
+def plane_words(mosaic: Mosaic, plane: Plane, *, only_chosen: bool = False) -> str:
+    """What a plane shows: ``channel XPL, focus plane 3 of 12``; empty where a slide has only one picture.
+
+    With ``only_chosen`` nothing is said of channels when all of them are shown.
+    """
     words = []
-    if len(mosaic.channels) > 1:
+    if len(mosaic.channels) > 1 and not (only_chosen and plane.channels is None):
         chosen = range(len(mosaic.channels)) if plane.channels is None else plane.channels
         names = [mosaic.channels[index].name for index in chosen if index < len(mosaic.channels)]
         if plane.channels is None:
@@ -112,14 +129,3 @@ def plane_words(mosaic: Mosaic, plane: Plane) -> str:
     place = plane.place.within(mosaic.stack)
     words += [axis.words(place.along(axis.key)) for axis in mosaic.stack]
     return ", ".join(words)
-
-
-def blend_warning(mosaic: Mosaic, plane: Plane) -> str:
-    """Why the blend of several channels would tell a model little; empty where it does not."""
-    chosen = range(len(mosaic.channels)) if plane.channels is None else plane.channels
-    if len(chosen) < 2:
-        return ""
-    colours = Counter(mosaic.channels[index].colour.lower() for index in chosen if index < len(mosaic.channels))
-    if max(colours.values()) < 2 and len(colours) <= 3:
-        return ""
-    return "Colours of these channels cannot be told apart in a blend: choose the channel that the model was made for."

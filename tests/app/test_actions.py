@@ -25,6 +25,7 @@ BEFORE = Path(__file__).with_name("actions_0_1.tsv")
 """Every action of version 0.1: what users know by heart stays where it is; texts may become clearer."""
 
 SINCE = {"tool.area", "area.slide", "area.view", "view.areas", "areas.open"}
+SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
@@ -34,9 +35,11 @@ LAYOUT = {
     "Edit": "undo redo - copy cut paste duplicate delete - select_all select_none - manage palette shortcuts settings"
     " - select draw mark length",
     "View": "fit_selection fit_slide full_size go_to Bookmarks - display auto_contrast reset_display"
+    " Planes and channels"
     " - veil legend forget_seen areas - filter show_all switch - annotate review sem - zoom_in zoom_out Theme - reset"
     " dock.layers Panels",
     "View/Bookmarks": "add list",
+    "View/Planes and channels": "next previous next previous all",
     "View/Theme": "system light dark",
     "Slide": "pixel_size info convert - next previous - remove",
     "Detect": "open",

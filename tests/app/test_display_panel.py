@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QColorDialog
 
 from microscope_qc.slides.display import ChannelView, DisplaySettings
+from microscope_qc.slides.plane import StackPlace
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -209,3 +210,95 @@ def test_the_key_opens_it_and_the_canvas_gives_the_grey_place(window: Any, qtbot
     QTest.mouseClick(native, LEFT, Qt.KeyboardModifier.NoModifier, QPointF(*place).toPoint())
     assert picked[0][:2] == pytest.approx((600, 800), abs=4 / window.canvas.view.zoom)
     window.docks["display"].hide()
+
+
+@pytest.fixture(scope="module")
+def five_axes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two time points of three focus planes in two channels; each picture has one value."""
+    import tifffile
+
+    path = tmp_path_factory.mktemp("stack") / "S.ome.tif"
+    values = np.arange(12, dtype=np.uint8).reshape(2, 3, 2, 1, 1) * 20
+    planes = np.broadcast_to(values, (2, 3, 2, 300, 400)).copy()
+    names = {"axes": "TZCYX", "Channel": {"Name": ["SE", "BSE"]}, "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+    tifffile.imwrite(path, planes, metadata=names)
+    return path
+
+
+def test_planes_are_chosen_by_slider_and_number(five_axes: Path, tmp_path: Path, jobs: Any, qtbot: QtBot) -> None:
+    session = opened(five_axes, tmp_path)
+    dock = made(session, jobs, qtbot)
+    view = session.slide_view
+    assert dock.stack.isVisible()
+    assert [key for key, slider in dock.stack.sliders.items() if slider.isVisible()] == ["z", "t"]
+    dock.stack.sliders["z"].setFocus()
+    QTest.keyClick(dock.stack.sliders["z"], Qt.Key.Key_Right)
+    assert view.display.place == StackPlace(z=1)
+    assert dock.stack.numbers["z"].value() == 2
+    assert dock.stack.numbers["z"].text() == "2 of 3"
+    box = dock.stack.numbers["t"]
+    box.setFocus()
+    box.selectAll()
+    QTest.keyClicks(box, "2")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert view.display.place == StackPlace(z=1, t=1)
+    assert view.stack_axis == "t"
+    # the histogram is that of the picture on screen: 8 of 12 values, in steps of 20
+    qtbot.waitUntil(lambda: dock._known is not None and dock._known.counts[0][160] > 0)
+    QTest.mouseClick(dock.auto, LEFT)
+    qtbot.waitUntil(dock.reset.isEnabled)
+    QTest.mouseClick(dock.reset, LEFT)
+    assert view.display == DisplaySettings(place=StackPlace(z=1, t=1)), "the plane is no part of brightness"
+    view.save()
+    session.set_project(None)
+
+
+def test_the_plane_is_kept_with_the_slide(five_axes: Path, tmp_path: Path, jobs: Any, qtbot: QtBot) -> None:
+    from microscope_qc.app.session.session import Session
+    from microscope_qc.project import Project
+
+    session = opened(five_axes, tmp_path)
+    session.slide_view.set_display(DisplaySettings(place=StackPlace(z=2)))
+    session.set_project(None)
+    again = Session()
+    again.set_project(Project.open(tmp_path / "p.mqc"))
+    dock = made(again, jobs, qtbot)
+    assert dock.stack.numbers["z"].value() == 3
+    again.set_project(None)
+
+
+def test_a_single_picture_has_no_sliders(coloured: Path, tmp_path: Path, jobs: Any, qtbot: QtBot) -> None:
+    session = opened(coloured, tmp_path)
+    dock = made(session, jobs, qtbot)
+    assert not dock.stack.isVisible()
+    assert not dock._several.isVisible()
+    session.set_project(None)
+
+
+def test_keys_go_through_planes_and_channels(five_axes: Path, tmp_path: Path, the_window: Any, qtbot: QtBot) -> None:
+    from microscope_qc.project import Project
+
+    window = the_window
+    window.session.set_project(Project.create(tmp_path / "p.mqc", slides=[five_axes]))
+    view, picture = window.session.slide_view, window.canvas.picture
+    qtbot.waitUntil(lambda: window.session.mosaic is not None and picture.complete, timeout=20_000)
+
+    def middle() -> int:
+        """Value on screen, of the picture below the tiles: red, green and blue together."""
+        return int(picture._base_pixels[5, 5].astype(int).max())
+
+    window.book.actions["channel.next"].trigger()
+    assert [view.display.channel(i).visible for i in range(2)] == [True, False]
+    qtbot.waitUntil(lambda: middle() == 0, timeout=10_000)
+    for key, value in (("plane.next", 40), ("plane.next", 80), ("plane.next", 80), ("plane.previous", 40)):
+        window.book.actions[key].trigger()
+        qtbot.waitUntil(lambda value=value: middle() == value and picture.complete, timeout=10_000)
+    assert view.display.place == StackPlace(z=1)
+    assert "focus plane 2 of 3" in window.status._plane.text()
+    assert "channel SE" in window.status._plane.text()
+    window.book.actions["channel.next"].trigger()
+    qtbot.waitUntil(lambda: middle() == 60, timeout=10_000)
+    window.book.actions["channel.all"].trigger()
+    assert all(view.display.channel(i).visible for i in range(2))
+    window.session.set_project(None)
+    assert window.status._plane.text() == ""

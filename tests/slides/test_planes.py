@@ -15,9 +15,10 @@ from pylibCZIrw import czi as zeiss
 
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
-from microscope_qc.slides import Mosaic, open_slide, slide_info
-from microscope_qc.slides.display import ChannelView, DisplaySettings
+from microscope_qc.slides import Channel, Mosaic, open_slide, slide_info
+from microscope_qc.slides.display import ChannelView, DisplaySettings, default_channels
 from microscope_qc.slides.plane import FIRST, Plane, StackAxis, StackPlace
+from microscope_qc.slides.plane_choice import PlaneChoice, default_plane, plane_words, shown_plane
 from microscope_qc.slides.tile_cache import TileCache, TileSource
 
 DICE = np.random.default_rng(11)
@@ -48,7 +49,7 @@ def test_ome_tiff(tmp_path: Path, order: str, options: dict) -> None:
     tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": order, "Channel": {"Name": names}}, **options)
     with open_slide(tmp_path / "a.ome.tif") as slide:
         mosaic = slide.scene()
-        assert sorted(axes(mosaic)) == [("t", 2), ("z", 3)]
+        assert axes(mosaic) == [("z", 3), ("t", 2)]
         assert [channel.name for channel in mosaic.channels] == names
         for t, z, c in np.ndindex(2, 3, 4):
             index = {"T": t, "Z": z, "C": c}
@@ -102,7 +103,7 @@ def test_ome_zarr_with_five_axes(tmp_path: Path, version: int) -> None:
     write_zarr(tmp_path / "a.zarr", [pixels, pixels[:, :, ::2, ::2, ::2]], "tczyx", version)
     with open_slide(tmp_path / "a.zarr") as slide:
         mosaic = slide.scene()
-        assert axes(mosaic) == [("t", 2), ("z", 4)]
+        assert axes(mosaic) == [("z", 4), ("t", 2)]
         for t, z, c in np.ndindex(2, 4, 3):
             place = StackPlace(z=z, t=t)
             np.testing.assert_array_equal(whole(mosaic, channel=c, place=place), pixels[t, c, z])
@@ -129,7 +130,7 @@ def test_czi_with_every_dimension(tmp_path: Path, colour: bool) -> None:
     with open_slide(tmp_path / "a.czi") as slide, zeiss.open_czi(str(tmp_path / "a.czi")) as reference:
         mosaic = slide.scene()
         if colour:
-            assert sorted(axes(mosaic)) == [("page", 7), ("t", 2), ("z", 3)]
+            assert axes(mosaic) == [("z", 3), ("t", 2), ("page", 7)]
             assert next(axis.names for axis in mosaic.stack if axis.key == "page") == POLARISER
         else:
             assert [channel.name for channel in mosaic.channels] == list(POLARISER)
@@ -365,3 +366,41 @@ def test_stored_planes_are_not_trusted(value: object) -> None:
         assert Plane.from_dict(plane.to_dict()) == plane
     assert Plane().to_dict() == {}
     assert Plane.from_dict({}) == Plane(FIRST, None)
+
+
+@pytest.mark.parametrize(
+    ("colours", "shown"),
+    [
+        (["#ffffff"], (0,)),
+        (["#ff0000", "#00ff00", "#0000ff"], (0, 1, 2)),
+        (["#00ffff", "#ff00ff", "#ffff00"], (0, 1, 2)),
+        (["#ffffff", "#ffffff"], (0,)),  # two detectors
+        (["#0000ff", "#00ff00", "#ff0000", "#ffffff"], (0, 1, 2, 3)),
+        (["#00ffff", "#ff00ff", "#ffff00", "#ff0000"], (0,)),
+        (["#ff0000", "#00ff00", "#0000ff", "#ffff00", "#ff00ff", "#00ffff", "#ffffff"], (0,)),  # a polariser
+    ],
+)
+def test_channels_that_cannot_be_told_apart_are_not_blended(colours: list[str], shown: tuple[int, ...]) -> None:
+    assert default_channels([Channel(colour, colour) for colour in colours]) == shown
+
+
+def test_without_a_choice_a_model_sees_the_first_of_seven_channels(tmp_path: Path) -> None:
+    pixels = stack((7, 60, 70), "uint8")
+    metadata = {"axes": "CYX", "Channel": {"Name": list(POLARISER)}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata=metadata)
+    with open_slide(tmp_path / "a.ome.tif") as slide:
+        mosaic = slide.scene()
+        grey = np.repeat(pixels[0][..., None], 3, axis=2)
+        np.testing.assert_array_equal(mosaic.read_rgb8(Region(0, 0, 60, 70)), grey)
+        plane = default_plane(mosaic)
+        assert plane == Plane(channels=(0,))
+        assert plane_words(mosaic, plane) == "channel 0 degrees"
+        np.testing.assert_array_equal(mosaic.on(plane).read_rgb8(Region(0, 0, 60, 70)), grey)
+        third = PlaneChoice(channels=("30 degrees",)).on(mosaic)
+        assert third == Plane(channels=(2,))
+        np.testing.assert_array_equal(mosaic.on(third).read_rgb8(Region(0, 0, 60, 70))[..., 1], pixels[2])
+        both = PlaneChoice(channels=("1", "30 DEGREES")).on(mosaic)
+        assert plane_words(mosaic, both) == "channels 0 degrees and 30 degrees blended"
+        shown = DisplaySettings((ChannelView(visible=False), ChannelView(), ChannelView(visible=True)))
+        assert shown_plane(mosaic, shown) == third
+        assert shown_plane(mosaic, DisplaySettings()) == plane

@@ -142,7 +142,7 @@ def test_every_plane_of_an_imagej_stack_is_read(tmp_path: Path) -> None:
     tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TZCYX", "unit": "um"}, resolution=(2.0, 4.0))
     with open_slide(path) as slide:
         mosaic = slide.scene()
-        assert [(axis.key, axis.size) for axis in mosaic.stack] == [("t", 4), ("z", 3)]
+        assert [(axis.key, axis.size) for axis in mosaic.stack] == [("z", 3), ("t", 4)]
         assert mosaic.pixel_size_um == (0.25, 0.5)
         for channel in (0, 1):
             for t, z in np.ndindex(4, 3):

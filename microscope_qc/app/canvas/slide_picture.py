@@ -26,6 +26,7 @@ from microscope_qc.app.canvas.view import View
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.display import DisplaySettings, render
+from microscope_qc.slides.plane import FIRST, Plane, StackPlace
 from microscope_qc.slides.tile_cache import COARSEST_PX, TileSource
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class SlidePicture(QObject):
         self._display: DisplaySettings | None = None
         self._serial = 0
         self._planes: list[np.ndarray] = []  # of the base, one per channel; only the reader touches them
+        self._place = FIRST  # the picture of the stack that they are of
         self._background = (0.0, 0.0, 0.0)
         # napari checks with every frame what its layers must show, for 4 ms: ten times a second is enough
         self.widget.canvas._scene_canvas.events.draw.disconnect(self.widget.canvas.on_draw)
@@ -178,7 +180,16 @@ class SlidePicture(QObject):
         self._display = display
         self._serial += 1
         serial = self._serial
-        self._in_background(lambda: self._render_base(source) if serial == self._serial else None)
+
+        def renew() -> None:
+            if serial != self._serial:
+                return  # the settings have changed again
+            if source.place(display) == self._place:
+                self._render_base(source)
+            else:
+                self._read_base(source)
+
+        self._in_background(renew)
         self.tiles.set_display(display)
 
     def _on_read_error(self, mosaic: Mosaic, error: MicroscopeQCError) -> None:
@@ -226,11 +237,14 @@ class SlidePicture(QObject):
 
     def _read_base(self, source: TileSource) -> None:
         """Read the whole slide, first as a rough preview if that is faster (reader thread)."""
+        place = source.place(self._display)
         try:
-            for planes in _pictures(source):
+            for planes in _pictures(source, place):
                 if self.source is not source:  # the user has gone to another slide
                     return
-                self._planes = planes
+                self._planes, self._place = planes, place
+                if source.place(self._display) != place:  # or to another picture of its stack
+                    return
                 self._render_base(source)
         except MicroscopeQCError as error:
             self._on_read_error(source.mosaic, error)
@@ -329,14 +343,14 @@ def _draw_nothing() -> None:
     """Draw nothing: the layer is drawn by the tiles."""
 
 
-def _pictures(source: TileSource) -> Iterator[list[np.ndarray]]:
-    """Pictures of the whole slide, one array per channel, each better than the last.
+def _pictures(source: TileSource, place: StackPlace) -> Iterator[list[np.ndarray]]:
+    """Views of the whole slide at a place of its stack, one array per channel, each better than the last.
 
     A slide without a coarse level is shown from samples only and never read as a whole.
     """
     from microscope_qc.slides.preview import needs_conversion, sparse_preview
 
-    mosaic = source.mosaic
+    mosaic = source.mosaic.on(Plane(place))
     channels = range(len(mosaic.channels))
     last = len(source.levels) - 1
     rows, columns = source.grid(last)
@@ -348,7 +362,7 @@ def _pictures(source: TileSource) -> Iterator[list[np.ndarray]]:
             yield list(planes)
     if not (shown and needs_conversion(mosaic)):
         region = Region(0, 0, *source.shape(last))
-        yield [source.read(region, level=last, channel=channel, hatch=True) for channel in channels]
+        yield [source.read(region, level=last, channel=channel, place=place, hatch=True) for channel in channels]
 
 
 def _no_longer_than(longest_px: int, pixels: np.ndarray) -> np.ndarray:

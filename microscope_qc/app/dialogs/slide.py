@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from microscope_qc.app.base import theme
 from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, slide_extent_text
+from microscope_qc.slides.plane import stack_words
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -120,6 +121,7 @@ class SlideInfoDialog(QDialog):
             if mosaic is not None:
                 rows.append(("Pixels", f"{'RGB, ' if mosaic.rgb else ''}{mosaic.dtype}"))
                 rows.append(("Channels", ", ".join(channel.name for channel in mosaic.channels)))
+                rows.append(("Stack", stack_words(mosaic.stack)))
                 rows.append(("Resolutions", str(len(mosaic.levels))))
                 rows.append(("Notes", "\n".join(mosaic.notes)))
             for words, text in rows:

@@ -103,6 +103,8 @@ class SlideView(QObject):
         self._state = _State(SeenMap((1, 1)))
         self._measurement: Measurement | None = None
         self._veil = False
+        self.stack_axis = ""
+        """The axis of a stack that the user chose a picture along last."""
         self._save = QTimer(self)
         self._save.setSingleShot(True)
         self._save.setInterval(SAVE_MS)

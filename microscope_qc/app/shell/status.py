@@ -38,6 +38,9 @@ class StatusLine(QStatusBar):
             label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 2 * theme.STEP)
             label.setContentsMargins(theme.STEP, 0, 0, 0)
             self.addWidget(label)
+        self._plane = QLabel()
+        self._plane.setContentsMargins(theme.STEP, 0, 0, 0)
+        self.addWidget(self._plane)
         self._job_words = QLabel()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -60,6 +63,8 @@ class StatusLine(QStatusBar):
         self._job.hide()
         canvas.cursor_moved.connect(self._on_cursor_moved)
         canvas.view_changed.connect(self.refresh)
+        session.slide_view.display_changed.connect(self._on_display_changed)
+        session.mosaic_changed.connect(self._on_display_changed)
         for signal in (jobs.started, jobs.changed, jobs.ended):
             signal.connect(self._on_job_changed)
         self.refresh_icons()
@@ -87,6 +92,15 @@ class StatusLine(QStatusBar):
         self._position.setText(f"x {count_text(math.floor(x))}  y {count_text(math.floor(y))} px")
         size = self._session.pixel_size_um
         self._micro.setText("" if size is None else f"{number_text(x * size[1], 1)}, {number_text(y * size[0], 1)} µm")
+
+    def _on_display_changed(self, _display: object = None) -> None:
+        """Say which picture of a stack and which channels are on screen; nothing of an ordinary slide."""
+        from microscope_qc.slides.plane_choice import plane_words, shown_plane
+
+        mosaic, display = self._session.mosaic, self._session.slide_view.display
+        words = "" if mosaic is None else plane_words(mosaic, shown_plane(mosaic, display), only_chosen=True)
+        self._plane.setText(words)
+        self._plane.setVisible(bool(words))
 
     def _on_job_changed(self, _handle: JobHandle) -> None:
         running = self._jobs.running

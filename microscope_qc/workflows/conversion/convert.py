@@ -78,13 +78,21 @@ def convert(
             _check_apart(source, target)
         written = []
         for mosaic, target in zip(mosaics, targets, strict=True):
-            plane = (choice or PlaneChoice()).on(mosaic)
-            chosen = {"plane": plane.to_dict()} if plane.to_dict() else {}
+            plane = _chosen(mosaic, choice)
+            chosen = {"plane": plane.to_dict()} if choice is not None else {}
             key = {"name": source.name, "scene": mosaic.name, **_state(source), **chosen}
             resuming = Resuming(key, fresh=not resume, keep_stopped=keep_stopped)
             path = yield from _convert_scene(source, _only(mosaic, plane, choice), target, resuming, verify=verify)
             written.append(path)
     return written
+
+
+def _chosen(mosaic: Mosaic, choice: PlaneChoice | None) -> Plane:
+    """The plane of a choice; all channels where none was chosen."""
+    if choice is None:
+        return Plane()
+    plane = choice.on(mosaic)
+    return plane if choice.channels else Plane(plane.place)
 
 
 def _only(mosaic: Mosaic, plane: Plane, choice: PlaneChoice | None) -> Mosaic:

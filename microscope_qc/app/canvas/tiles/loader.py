@@ -221,12 +221,13 @@ class TileLoader:
         return LoadedTile(view.source, reading.tile, view.serial, pixels, damaged=True)
 
     def _fetch_ahead(self, reading: _Reading) -> None:
-        source = reading.view.source
+        source, display = reading.view.source, reading.view.display
+        place = source.place(display)
         size = 0
-        for channel in visible_channels(source.mosaic, reading.view.display):
-            if source.peek(*reading.tile, channel) is None:
+        for channel in visible_channels(source.mosaic, display):
+            if source.peek(*reading.tile, channel, place=place) is None:
                 try:
-                    pixels = source.tile(*reading.tile, channel, cancel=reading.cancel)
+                    pixels = source.tile(*reading.tile, channel, place=place, cancel=reading.cancel)
                     size += pixels.nbytes * source.cost(reading.tile[0])
                 except MicroscopeQCError:  # the source has reported it
                     continue

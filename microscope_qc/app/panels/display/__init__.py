@@ -9,8 +9,10 @@ from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_slide
+from microscope_qc.app.panels.display.planes import PLANE_ACTIONS
 from microscope_qc.app.panels.spec import PanelSpec
-from microscope_qc.slides.display import DisplaySettings
+from microscope_qc.slides.display import DisplaySettings, visible_channels
+from microscope_qc.slides.plane import Plane
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -37,7 +39,8 @@ def auto_contrast(context: Context) -> None:
     mosaic, view = session.mosaic, session.slide_view
     if mosaic is None:
         return
-    shown = [i for i in range(len(mosaic.channels)) if view.display.channel(i).visible]
+    shown = visible_channels(mosaic, view.display)
+    picture = mosaic.on(Plane(view.display.place.within(mosaic.stack)))
 
     def take(made: list[Histogram]) -> None:
         if mosaic is session.mosaic:
@@ -46,11 +49,12 @@ def auto_contrast(context: Context) -> None:
                 display = display.with_channel(channel, replace(display.channel(channel), window=counts.auto_window))
             view.set_display(display)
 
-    context.jobs.call(lambda: [histogram(mosaic, channel) for channel in shown], on_done=take)
+    context.jobs.call(lambda: [histogram(picture, channel) for channel in shown], on_done=take)
 
 
 def _reset(context: Context) -> None:
-    context.session.slide_view.set_display(DisplaySettings())
+    view = context.session.slide_view
+    view.set_display(DisplaySettings(place=view.display.place))
 
 
 def _pick_grey_place(context: Context) -> None:
@@ -97,6 +101,7 @@ ACTIONS = (
         "eyedropper-variant",
         when=_rgb_slide,
     ),
+    *PLANE_ACTIONS,
 )
 PANEL = PanelSpec(
     "display", "Brightness and contrast", "contrast-circle", "right", _make, tab_with="card", actions=ACTIONS

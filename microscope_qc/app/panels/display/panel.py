@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap, QShowEvent
 from qtpy.QtWidgets import (
     QColorDialog,
@@ -26,10 +26,12 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.display.histogram import HistogramView
+from microscope_qc.app.panels.display.stack import StackSliders
 from microscope_qc.app.widgets.parts import EmptyPage, column_of, heading, note, scrolled
 from microscope_qc.core.errors import MicroscopeQCError
-from microscope_qc.slides.display import NEUTRAL, ChannelView, DisplaySettings
+from microscope_qc.slides.display import NEUTRAL, ChannelView, DisplaySettings, visible_channels
 from microscope_qc.slides.histogram import Histogram, grey_place, grey_world, histogram
+from microscope_qc.slides.plane import Plane, StackPlace
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 GAMMA_ENDS = (0.2, 5.0)
 GAMMA_STEPS = 100
+COUNT_MS = 250
 
 
 class DisplayDock(QWidget):
@@ -50,10 +53,13 @@ class DisplayDock(QWidget):
         self.setObjectName("display")
         self._session, self._jobs, self._view = session, jobs, session.slide_view
         self._mosaic: Mosaic | None = None
-        self._histograms: dict[int, Histogram] = {}
-        self._asked: set[int] = set()
+        self._histograms: dict[tuple[int, StackPlace], Histogram] = {}
+        self._last: dict[int, Histogram] = {}  # by channel, while the one of the picture on screen is being counted
+        self._asked: set[tuple[int, StackPlace]] = set()
+        self._count_soon = QTimer(self, singleShot=True, interval=COUNT_MS)
         self.channel = 0
         self.empty = EmptyPage()
+        self.stack = StackSliders()
         self.channels = QListWidget()
         self.colour = QPushButton(theme.icon("palette-outline"), "Colour…")
         self.histogram = HistogramView()
@@ -123,7 +129,7 @@ class DisplayDock(QWidget):
         self._several.setLayout(several)
         self._hint = note("For display only: detections always use the values of the file.")
         self._hint.setProperty("quiet", True)
-        column = column_of(self._several, self.histogram, limits, buttons, self._balance, self._hint)
+        column = column_of(self.stack, self._several, self.histogram, limits, buttons, self._balance, self._hint)
         column.setSpacing(theme.STEP)
         column.addStretch(1)
         self._stack = QStackedLayout(self)
@@ -137,6 +143,8 @@ class DisplayDock(QWidget):
         link(self, session.tool_changed, self._on_tool_changed)
         view.display_changed.connect(self._on_display_changed)
         view.grey_place_picked.connect(self._on_grey_place_picked)
+        self._count_soon.timeout.connect(self._ask_histogram)
+        self.stack.place_chosen.connect(self._on_place_chosen)
         self.channels.currentRowChanged.connect(self._on_channel_chosen)
         self.channels.itemChanged.connect(self._on_channel_ticked)
         self.channels.itemDoubleClicked.connect(self._on_colour_clicked)
@@ -147,7 +155,7 @@ class DisplayDock(QWidget):
         self.gamma.valueChanged.connect(self._set_gamma)
         self.gamma_slider.valueChanged.connect(self._on_slider_moved)
         self.auto.clicked.connect(self._on_auto_clicked)
-        self.reset.clicked.connect(lambda: view.set_display(DisplaySettings()))
+        self.reset.clicked.connect(lambda: view.set_display(DisplaySettings(place=view.display.place)))
         self.pick_grey.clicked.connect(self._on_pick_clicked)
         self.auto_grey.clicked.connect(self._on_auto_grey_clicked)
         self.no_balance.clicked.connect(lambda: self._set_balance(NEUTRAL))
@@ -173,9 +181,11 @@ class DisplayDock(QWidget):
             return
         self._mosaic, self.channel = mosaic, 0
         self._histograms.clear()
+        self._last.clear()
         self._asked.clear()
         if mosaic is None:
             return
+        self.stack.set_stack(mosaic.stack)
         self._several.setVisible(len(mosaic.channels) > 1)
         self._balance.setVisible(mosaic.rgb)
         self._fill_channels()
@@ -195,27 +205,36 @@ class DisplayDock(QWidget):
         rows = min(len(self._mosaic.channels), 5)
         self.channels.setFixedHeight(rows * max(18, self.channels.sizeHintForRow(0)) + 4)
 
+    @property
+    def _place(self) -> StackPlace:
+        return StackPlace() if self._mosaic is None else self._view.display.place.within(self._mosaic.stack)
+
+    @property
+    def _known(self) -> Histogram | None:
+        """The histogram of the channel, of the picture on screen where it is counted already."""
+        return self._histograms.get((self.channel, self._place), self._last.get(self.channel))
+
     def _ask_histogram(self) -> None:
-        mosaic, channel = self._mosaic, self.channel
+        mosaic, channel, place = self._mosaic, self.channel, self._place
         if mosaic is None or not self.isVisible():
             return
-        if channel in self._histograms:
-            self.histogram.set_histogram(self._histograms[channel])
+        if self._known is None:
+            self.histogram.say("Counting…")
+        else:
+            self.histogram.set_histogram(self._known)
+        if (channel, place) in self._asked:
             return
-        self.histogram.say("Counting…")
-        if channel in self._asked:
-            return
-        self._asked.add(channel)
+        self._asked.add((channel, place))
         self._jobs.call(
-            lambda: histogram(mosaic, channel),
-            on_done=lambda made: self._on_histogram(mosaic, channel, made),
+            lambda: histogram(mosaic.on(Plane(place)), channel),
+            on_done=lambda made: self._on_histogram(mosaic, channel, place, made),
             on_failed=lambda error: self._on_histogram_failed(mosaic, error),
         )
 
-    def _on_histogram(self, mosaic: Mosaic, channel: int, made: Histogram) -> None:
+    def _on_histogram(self, mosaic: Mosaic, channel: int, place: StackPlace, made: Histogram) -> None:
         if mosaic is self._mosaic:
-            self._histograms[channel] = made
-            if channel == self.channel:
+            self._histograms[channel, place] = self._last[channel] = made
+            if (channel, place) == (self.channel, self._place):
                 self.histogram.set_histogram(made)
                 self.refresh()
 
@@ -232,7 +251,7 @@ class DisplayDock(QWidget):
         return self._view.display.channel(self.channel)
 
     def _limits(self) -> tuple[float, float] | None:
-        known = self._histograms.get(self.channel)
+        known = self._known
         return self._channel.window or (known.own_window if known is not None else None)
 
     def refresh(self) -> None:
@@ -240,23 +259,25 @@ class DisplayDock(QWidget):
         mosaic = self._mosaic
         if mosaic is None:
             return
-        known, limits, shown = self._histograms.get(self.channel), self._limits(), self._channel
+        known, limits, shown = self._known, self._limits(), self._channel
         widgets = (self.black, self.white, self.gamma, self.gamma_slider, self.channels)
         blockers = [QSignalBlocker(widget) for widget in widgets]
         self._show_limits(known, limits)
         self.gamma.setValue(shown.gamma)
         self.gamma_slider.setValue(round(math.log(shown.gamma) / math.log(GAMMA_ENDS[1]) * GAMMA_STEPS))
+        visible = visible_channels(mosaic, self._view.display)
         for index, channel in enumerate(mosaic.channels):
             item, view = self.channels.item(index), self._view.display.channel(index)
             if item is not None:
-                item.setCheckState(Qt.CheckState.Checked if view.visible else Qt.CheckState.Unchecked)
+                item.setCheckState(Qt.CheckState.Checked if index in visible else Qt.CheckState.Unchecked)
                 item.setIcon(_swatch(view.colour or channel.colour))
         del blockers
+        self.stack.set_place(self._place)
         balance = self._view.display.white_balance
         red, green, blue = balance
         self.factors.setText(f"Red × {red:.2f}   green × {green:.2f}   blue × {blue:.2f}")
         self.no_balance.setEnabled(balance != NEUTRAL)
-        self.reset.setEnabled(not self._view.display.neutral)
+        self.reset.setEnabled(not self._view.display.plain)
         self.auto.setEnabled(known is not None)
 
     def _show_limits(self, known: Histogram | None, limits: tuple[float, float] | None) -> None:
@@ -275,6 +296,12 @@ class DisplayDock(QWidget):
 
     def _on_display_changed(self, _display: DisplaySettings) -> None:
         self.refresh()
+        if self._mosaic is not None and (self.channel, self._place) not in self._asked:
+            self._count_soon.start()  # not for every picture that a slider passes
+
+    def _on_place_chosen(self, axis: str, place: StackPlace) -> None:
+        self._view.stack_axis = axis
+        self._view.set_display(replace(self._view.display, place=place))
 
     # -- setting -----------------------------------------------------------------------------------------------------
 
@@ -302,7 +329,7 @@ class DisplayDock(QWidget):
         self._set_gamma(round(GAMMA_ENDS[1] ** (place / GAMMA_STEPS), 2))
 
     def _on_auto_clicked(self) -> None:
-        known = self._histograms.get(self.channel)
+        known = self._known
         if known is not None:
             self._set_window(*known.auto_window)
 
@@ -343,15 +370,17 @@ class DisplayDock(QWidget):
         self._session.set_tool("select")
         mosaic = self._mosaic
         if mosaic is not None and mosaic.rgb:
+            picture = mosaic.on(Plane(self._place))
             self._jobs.call(
-                lambda: grey_place(mosaic, y, x, radius_px=radius_px),
+                lambda: grey_place(picture, y, x, radius_px=radius_px),
                 on_done=lambda factors: self._on_factors(mosaic, factors),
             )
 
     def _on_auto_grey_clicked(self) -> None:
         mosaic = self._mosaic
         if mosaic is not None:
-            self._jobs.call(lambda: grey_world(mosaic), on_done=lambda factors: self._on_factors(mosaic, factors))
+            picture = mosaic.on(Plane(self._place))
+            self._jobs.call(lambda: grey_world(picture), on_done=lambda factors: self._on_factors(mosaic, factors))
 
     def _on_factors(self, mosaic: Mosaic, factors: tuple[float, float, float] | None) -> None:
         if mosaic is not self._mosaic:
