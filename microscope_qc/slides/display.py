@@ -245,7 +245,7 @@ def render(
     size = shape or next(plane.shape[:2] for plane in planes if plane is not None)
     if not shown or 0 in size:
         return np.zeros((*size, 3), np.uint8)
-    if len(mosaic.channels) == 1 or (display is None and len(shown) == 1):
+    if len(mosaic.channels) == 1 or (settings.plain and len(shown) == 1):
         view, plane = settings.channel(shown[0]), planes[shown[0]]
         assert plane is not None
         window = view.window or mosaic.window(shown[0], page=page)
