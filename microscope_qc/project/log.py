@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Select, insert, select, update
 
 from microscope_qc.core.errors import ProjectError
-from microscope_qc.project.database import Database, driver
+from microscope_qc.project.database import Database
 from microscope_qc.project.deltas import Delta, joined, pack, unpack
 from microscope_qc.project.owner import now, user_name
 from microscope_qc.project.records import LogEntry
@@ -22,6 +23,7 @@ IDS_KEPT = 1000
 UNDONE, DONE_AGAIN = "undone", "done again"
 
 _LINE = [column for column in log.c if column.name != "changes"]
+_NAMES = [column.name for column in _LINE]
 
 
 class CommandLog:
@@ -44,11 +46,11 @@ class CommandLog:
         """Return the newest entries, newest first; None is all of them."""
         changes, listed = self._database.changes, self._listed
         if limit is None:
-            with self._database.begin() as connection:
+            with self._database.reading() as connection:
                 return lines(connection, None, self._known)
         if changes is None or listed is None or listed[0] != changes or listed[1] < limit:
             wanted = limit if listed is None else max(limit, listed[1])  # views ask for different numbers of entries
-            with self._database.begin() as connection:
+            with self._database.reading() as connection:
                 listed = (changes, wanted, lines(connection, wanted, self._known))
             self._listed = listed
         return listed[2][:limit]
@@ -231,7 +233,7 @@ def add_findings(connection: Connection, run_id: int, ids: np.ndarray) -> LogEnt
     return mark(connection, entry, box_count=entry.box_count + len(ids), box_ids=json.dumps(named))
 
 
-def lines(connection: Connection, limit: int | None, known: dict[int, LogEntry]) -> list[LogEntry]:
+def lines(connection: sqlite3.Connection, limit: int | None, known: dict[int, LogEntry]) -> list[LogEntry]:
     """Return the newest entries, newest first.
 
     Parameters
@@ -245,7 +247,7 @@ def lines(connection: Connection, limit: int | None, known: dict[int, LogEntry])
     sql = "SELECT id, undone, kind, box_count, time FROM log ORDER BY id DESC LIMIT ?"
     numbers: list[int] = []
     lost: list[int] = []
-    for number, undone, kind, count, time in driver(connection).execute(sql, (-1 if limit is None else limit,)):
+    for number, undone, kind, count, time in connection.execute(sql, (-1 if limit is None else limit,)):
         numbers.append(number)
         entry = known.get(number)
         if entry is None or (entry.undone, entry.kind, entry.box_count, entry.time) != (
@@ -256,9 +258,10 @@ def lines(connection: Connection, limit: int | None, known: dict[int, LogEntry])
         ):
             lost.append(number)
     for start in range(0, len(lost), 500):
-        statement = select(*_LINE).where(log.c.id.in_(lost[start : start + 500]))
-        for row in connection.execute(statement):
-            known[row.id] = _entry(row._mapping)
+        part = lost[start : start + 500]
+        places = ", ".join("?" * len(part))
+        for row in connection.execute(f"SELECT {', '.join(_NAMES)} FROM log WHERE id IN ({places})", part):  # noqa: S608
+            known[row[0]] = _entry(dict(zip(_NAMES, row, strict=True)))
     return [known[number] for number in numbers]
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import QMainWindow, QMenu, QMenuBar, QToolBar
 
 from microscope_qc.app.actions.action import Action
+from microscope_qc.app.actions.checks import Check
 from microscope_qc.app.actions.table import ActionTable, same_key
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.turns import Later
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -34,10 +36,8 @@ class ActionBook(QObject):
         self.actions: dict[str, QAction] = {}
         self.menus: dict[str, QMenu] = {}
         self._faulty: set[str] = set()
-        self._words = QTimer(self)
-        self._words.setSingleShot(True)
-        self._words.setInterval(WORDS_MS)
-        self._words.timeout.connect(self.refresh)
+        self._said: dict[str, tuple[str, ...]] = {}
+        self._words = Later(self, self.refresh, after_ms=WORDS_MS)
         for entry in self.entries:
             action = QAction(entry.text, window)
             action.setObjectName(entry.id)
@@ -98,13 +98,20 @@ class ActionBook(QObject):
     def refresh_soon(self, *_: object) -> None:
         """Enable and disable actions now, and update their texts after the event that is being handled."""
         self.enable()
-        if not self._words.isActive():
-            self._words.start()
+        self._words.soon()
 
     def enable(self) -> None:
         """Enable what can be done now: at once, because a key press may follow within milliseconds."""
+        answers: dict[Check, str] = {}  # many actions ask the same question
         for entry in self.entries:
-            self.actions[entry.id].setEnabled(not self.why_not(entry))
+            reason = answers.get(entry.when)
+            if reason is None or entry.id in self._faulty:
+                reason = self.why_not(entry)
+                if reason != FAULTY:
+                    answers[entry.when] = reason
+            action = self.actions[entry.id]
+            if action.isEnabled() == bool(reason):
+                action.setEnabled(not reason)
 
     def refresh(self) -> None:
         """Enable what can be done now, and explain in the tooltips of the others why not."""
@@ -116,6 +123,10 @@ class ActionBook(QObject):
                 action.setText(self._ask(entry, entry.words, "") or entry.text)
             if entry.checked is not None:
                 action.setChecked(self._ask(entry, entry.checked, False))
+            said = (reason, *self.shortcuts(entry))
+            if self._said.get(entry.id) == said:
+                continue
+            self._said[entry.id] = said
             keys = self.native_keys(entry, ", ")
             words = entry.text.rstrip("…") + (f"  ({keys})" if keys else "")
             if entry.tooltip:

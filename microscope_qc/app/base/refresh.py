@@ -1,58 +1,52 @@
-"""Panels are updated once after many changes, and only while they are visible."""
+"""Panels are updated once after many changes, only while they are visible, and one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
+from microscope_qc.app.base.turns import Later
 
-class Refresh(QObject):
+USES = (
+    QEvent.Type.MouseButtonPress,
+    QEvent.Type.MouseButtonDblClick,
+    QEvent.Type.KeyPress,
+    QEvent.Type.ShortcutOverride,
+    QEvent.Type.Wheel,
+    QEvent.Type.FocusIn,
+)
+
+
+class Refresh(Later):
     """Calls ``refresh`` once after any number of calls of :meth:`soon`; a hidden widget waits until it is shown.
 
-    Further changes do not restart the timer, so that a visible widget never stays out of date.
+    Further changes do not restart the delay, so that a visible widget never stays out of date. Panels that are due at
+    the same time take turns: each refreshes and is painted, then the window is free for a moment, so that eight panels
+    stop it no longer than the slowest of them.
+
+    Parameters
+    ----------
+    after_ms
+        Delay after the first change: none for what the user looks at while working, 50 to 150 ms for the rest.
     """
 
     def __init__(self, widget: QWidget, refresh: Callable[[], object], *, after_ms: int = 0) -> None:
-        super().__init__(widget)
+        super().__init__(widget, refresh, after_ms=after_ms)
         self._widget = widget
-        self._refresh = refresh
-        self._due = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(after_ms)
-        self._timer.timeout.connect(self._on_timeout)
         widget.installEventFilter(self)
 
-    @property
-    def due(self) -> bool:
-        """Whether the widget may be out of date."""
-        return self._due
-
-    def soon(self, *_: object) -> None:
-        """Refresh after the next delay, because something changed."""
-        self._due = True
-        if self._widget.isVisible() and not self._timer.isActive():
-            self._timer.start()
-
-    def now(self) -> None:
-        """Refresh at once, visible or not."""
-        self._timer.stop()
-        self._due = False
-        self._refresh()
-
-    def catch_up(self) -> None:
-        """Refresh at once if something changed."""
-        if self._due:
-            self.now()
+    def before_use_of(self, *widgets: QWidget) -> None:
+        """Refresh before a key, the mouse or the focus reaches one of these: the user acts on what is there now."""
+        for used in widgets:
+            used.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: refresh the widget when it is shown."""
-        if event.type() == QEvent.Type.Show:
+        """Qt: refresh the widget when it is shown or used."""
+        if event.type() in (USES if watched is not self._widget else (QEvent.Type.Show,)):
             self.catch_up()
         return False
 
-    def _on_timeout(self) -> None:
-        if self._widget.isVisible():
-            self.catch_up()
+    def _wanted(self) -> bool:
+        return self._widget.isVisible()

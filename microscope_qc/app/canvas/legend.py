@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPixmap
 from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.base.turns import Later
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -36,10 +37,7 @@ class Legend(QWidget):
         self.more = 0
         self._drawn = QPixmap()
         self._drawn_key: tuple[object, ...] = ()
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(LATER_MS)
-        self._later.timeout.connect(self.look_up)
+        self._later = Later(self, self.look_up, after_ms=LATER_MS)
         for signal in (session.boxes_changed, session.filter_changed, session.classes_changed, session.slide_changed):
             link(self, signal, self._look_up_later)
         self.hide()
@@ -149,5 +147,5 @@ class Legend(QWidget):
         return QFontMetricsF(self._font()).height() + 3
 
     def _look_up_later(self, *_: object) -> None:
-        if self.wanted and not self._later.isActive():
-            self._later.start()
+        if self.wanted:
+            self._later.soon()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import Change, LogEntry
 
 SHOWN = 300
+REFRESH_MS = 60
 DETAILS = 30
 ENTRY = Qt.ItemDataRole.UserRole
 UNDO_WORDS = {"dropped": "undone, then replaced", "kept": "can no longer be undone", "run": "detection"}
@@ -99,7 +100,7 @@ class HistoryDock(QWidget):
         self._generation = 0
         self._entries: list[LogEntry] = []
         self._detailed: LogEntry | None = None
-        self._due = Refresh(self, self._fill)
+        self._due = Refresh(self, self._fill, after_ms=REFRESH_MS)
         for signal in (session.history_changed, session.project_changed):
             link(self, signal, self._due.soon)
         self._due.now()

@@ -47,7 +47,10 @@ COLUMNS = ("No.", "Class", "Name", "Confidence", "Size", "State", "SEM", "Found 
 ONE_BY_ONE = 50
 """If more findings are added or removed, the list is made again."""
 FEW = 8
+NOTHING = np.empty(0, np.int64)
 NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE, SLIDE = range(len(COLUMNS))
+IN_ORDER = NUMBER, Qt.SortOrder.AscendingOrder
+REFRESH_MS = 60
 
 
 class FindingsTableModel(QAbstractTableModel):
@@ -56,7 +59,7 @@ class FindingsTableModel(QAbstractTableModel):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._sort = (NUMBER, Qt.SortOrder.AscendingOrder)
+        self._sort = IN_ORDER
         self._chips: dict[str, QIcon] = {}
         self._ids = np.empty(0, np.int64)
         self._row: tuple[int, np.void] | None = None  # the one that was asked for last
@@ -71,49 +74,43 @@ class FindingsTableModel(QAbstractTableModel):
         self._ids, self._row = self._sorted(), None
         self.endResetModel()
 
-    def follow(self, change: BoxChange) -> bool:
-        """Follow a change of some findings without reloading; False if that is not possible.
+    def follow(self, ids: np.ndarray) -> bool:
+        """Follow findings that changed, came or went without reloading; False if that is not possible.
 
         Changed findings keep their place until the table is sorted again.
         """
         self._row = None
-        if change.kind == "updated":
-            return self._follow_values(change.ids)
-        if len(change.ids) > ONE_BY_ONE:
-            return False
-        if change.kind == "removed":
-            for place in np.sort(self.places_of(change.ids))[::-1].tolist():
-                self.beginRemoveRows(NOWHERE, place, place)
-                self._ids = np.delete(self._ids, place)
-                self.endRemoveRows()
-            return True
-        if change.kind == "added" and self._sort == (NUMBER, Qt.SortOrder.AscendingOrder):
-            return self._follow_new(change.ids)
-        return False
-
-    def _follow_values(self, ids: np.ndarray) -> bool:
         scoped = self._session.scoped
-        shown = scoped.shown.mask()[scoped.table.rows_of(ids)]
-        there = np.isin(ids, self._ids) if len(ids) > ONE_BY_ONE else np.array([self._has(number) for number in ids])
-        if not np.array_equal(shown, there):
-            return False  # the filter now shows other rows
-        places = self.places_of(ids)
+        table = scoped.table
+        exist = table.has(ids)
+        shown = np.zeros(len(ids), bool)
+        shown[exist] = scoped.shown.mask()[table.rows_of(ids[exist])]
+        listed = np.isin(ids, self._ids) if len(ids) > FEW else np.array([self._has(number) for number in ids], bool)
+        gone, new = ids[listed & ~exist], np.sort(ids[shown & ~listed])
+        if (listed & exist & ~shown).any() or max(len(gone), len(new)) > ONE_BY_ONE:
+            return False  # the filter now hides some, or there are many
+        if len(new) and (self._sort != IN_ORDER or (len(self._ids) and new[0] < self._ids[-1])):
+            return False  # they do not belong at the end
+        self._take_out(gone)
+        places = self.places_of(ids[listed & shown])
         if len(places):
             last = self.index(int(places.max()), len(COLUMNS) - 1)
             self.dataChanged.emit(self.index(int(places.min()), 0), last)
+        self._append(new)
         return True
 
-    def _follow_new(self, ids: np.ndarray) -> bool:
-        scoped = self._session.scoped
-        new = np.sort(ids[scoped.shown.mask()[scoped.table.rows_of(ids)]])
-        if len(new) and len(self._ids) and new[0] < self._ids[-1]:
-            return False
+    def _take_out(self, gone: np.ndarray) -> None:
+        for place in np.sort(self.places_of(gone))[::-1].tolist():
+            self.beginRemoveRows(NOWHERE, place, place)
+            self._ids = np.delete(self._ids, place)
+            self.endRemoveRows()
+
+    def _append(self, new: np.ndarray) -> None:
         if len(new):
             first = len(self._ids)
             self.beginInsertRows(NOWHERE, first, first + len(new) - 1)
             self._ids = np.concatenate([self._ids, new])
             self.endInsertRows()
-        return True
 
     def places_of(self, ids: np.ndarray) -> np.ndarray:
         """Row numbers of those of some findings that are listed."""
@@ -330,12 +327,14 @@ class TableDock(QWidget):
         last.addStretch(1)
         column.addLayout(last)
         self._taking = False
-        self._due = Refresh(self, self._reload, after_ms=60)
+        self._changed: list[np.ndarray] | None = []  # findings since the last refresh; None: all
+        self._due = Refresh(self, self._refresh, after_ms=REFRESH_MS)
         link(self, session.scoped.changed, self._on_boxes_changed)
-        link(self, session.selection.changed, self._take_selection)
+        link(self, session.selection.changed, self._on_session_selection_changed)
         for signal in (session.filter_changed, session.classes_changed, session.runs_changed, session.slides_changed):
-            link(self, signal, self._due.soon)
+            link(self, signal, self._reload_soon)
         link(self, session.scoped.loading_changed, self._count)
+        self._due.before_use_of(self.view, self.view.viewport())
         selection = self.view.selectionModel()
         if selection is not None:
             selection.selectionChanged.connect(self._on_selection_changed)
@@ -344,30 +343,39 @@ class TableDock(QWidget):
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
         if change.kind == "reset":
-            self._due.now()  # the rows on screen are of other slides
+            self._reload()  # the rows on screen are of other slides
             return
-        if self._due.due or not self.isVisible():
+        if self._changed is not None:
+            self._changed.append(change.ids)
+        self._due.soon()
+
+    def _on_session_selection_changed(self) -> None:
+        if not self._taking:
             self._due.soon()
-            return
-        self._taking = True
-        followed = self.model.follow(change)
-        self._taking = False
-        if not followed:
-            self._due.soon()
-            return
-        if change.kind != "updated":
-            self._count()
+
+    def _reload_soon(self) -> None:
+        self._changed = None
+        self._due.soon()
 
     def _reload(self) -> None:
+        self._changed = None
+        self._due.now()
+
+    def _refresh(self) -> None:
+        """Follow what has changed since the last time, and show the selection."""
+        changed, self._changed = self._changed, []
         self._taking = True
-        self.model.reload()
-        self._taking = False
+        try:
+            if changed is None or not self.model.follow(np.unique(np.concatenate([NOTHING, *changed]))):
+                self.model.reload()
+        finally:
+            self._taking = False
         self._count()
         self._take_selection()
 
     def _count(self) -> None:
         shown, scoped = self.model.rowCount(), self._session.scoped
-        total = int(np.count_nonzero(self._session.inclusion.mask(scoped.table.rows, rejected=True)))
+        total = int(scoped.shown.all_counts().sum())
         words = things(shown, "finding")
         if scoped.loading:
             words = f"Reading the findings of {self._session.scope.words} …"
@@ -385,8 +393,8 @@ class TableDock(QWidget):
 
     def _take_selection(self) -> None:
         selection = self.view.selectionModel()
-        if selection is None or self._taking or self._due.due:
-            return  # the next reload shows the selection
+        if selection is None:
+            return
         self._taking = True
         places = np.sort(self.model.places_of(self._session.selection.ids))
         wanted = QItemSelection()

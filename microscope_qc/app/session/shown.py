@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from psygnal import Signal
 
-from microscope_qc.core.arrays import Flags
+from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable, ReviewState
 from microscope_qc.core.inclusion import Inclusion
 
@@ -33,8 +33,10 @@ class ShownBoxes:
         self._table = BoxTable()
         self._ids = np.empty(0, np.int64)
         self._mask: np.ndarray | None = None
+        self._keys: np.ndarray | None = None  # class and state of each row, as one number
+        self._in: np.ndarray | None = None  # whether each row counts
         self._rows: np.ndarray | None = None
-        self._counts: np.ndarray | None = None
+        self._shown = self._counted = np.zeros(0, np.int64)  # rows by key, where the masks are known
         self._limit: np.ndarray | None = None  # a boolean for each id, up to the largest that is shown
         self._limit_of: BoxTable | None = None
 
@@ -90,39 +92,60 @@ class ShownBoxes:
 
     def forget(self) -> None:
         """Recompute everything: the filter or its data changed as a whole."""
-        self._mask = self._rows = self._counts = None
+        self._mask = self._in = self._keys = self._rows = None
 
     def follow(self, change: BoxChange) -> None:
         """Update the boxes of the table that changed."""
-        self._rows = self._counts = None
-        mask, table = self._mask, self._table
-        if mask is None:
+        self._rows = None
+        if self._mask is None or self._in is None or self._keys is None:
             return
         if change.kind == "reset":
             self.forget()
             return
+        if change.kind != "added":
+            self._tally(np.searchsorted(self._ids, change.ids), -1)
         if change.kind == "removed":
-            keep = np.ones(len(mask), bool)
+            keep = np.ones(len(self._ids), bool)
             keep[np.searchsorted(self._ids, change.ids)] = False
-            self._ids, self._mask = self._ids[keep], mask[keep]
+            self._ids, self._mask = self._ids[keep], self._mask[keep]
+            self._in, self._keys = self._in[keep], self._keys[keep]
             return
-        places = table.rows_of(change.ids)
-        answers = self.passes(table.rows[places])
+        places = self._table.rows_of(change.ids)
+        rows = self._table.rows[places]
+        shown, counted, keys = self.passes(rows), self._counts_in(rows), _keys(rows["class_id"], rows["state"])
         if change.kind == "added":
             before = np.searchsorted(self._ids, change.ids)
             self._ids = np.insert(self._ids, before, change.ids)
-            self._mask = np.insert(mask, before, answers)
+            self._mask = np.insert(self._mask, before, shown)
+            self._in, self._keys = np.insert(self._in, before, counted), np.insert(self._keys, before, keys)
         else:
-            self._mask = mask.copy()  # the old array may be in use elsewhere
-            self._mask[places] = answers
+            self._mask = self._mask.copy()  # the old array may be in use elsewhere
+            self._mask[places], self._in[places], self._keys[places] = shown, counted, keys
+        self._tally(places, +1)
+
+    def _tally(self, places: np.ndarray, sign: int) -> None:
+        """Count some rows in (+1) or out (-1)."""
+        assert self._mask is not None and self._in is not None and self._keys is not None
+        keys, shown = self._keys[places], self._mask[places]
+        self._shown = _plus(self._shown, sign * np.bincount(keys[shown]))
+        self._counted = _plus(self._counted, sign * np.bincount(keys[self._in[places]]))
 
     def mask(self) -> np.ndarray:
         """One boolean for each row of the table. Read only."""
-        rows = self._table.rows
-        if self._mask is None or len(self._mask) != len(rows):
-            self._ids = np.ascontiguousarray(rows["id"])
-            self._mask = self.passes(rows) if len(rows) else np.empty(0, bool)
+        self._know()
+        assert self._mask is not None
         return self._mask
+
+    def _know(self) -> None:
+        """Look at all rows, unless it is known which of them are shown."""
+        table, rows = self._table, self._table.rows
+        if self._mask is not None and len(self._mask) == len(rows):
+            return
+        self._ids = rows["id"].copy()  # of a single row np.ascontiguousarray would be a view
+        self._mask = self.passes(rows) if len(rows) else np.empty(0, bool)
+        self._in = self._counts_in(rows) if len(rows) else np.empty(0, bool)
+        self._keys = _keys(table.class_ids, table.states)
+        self._shown, self._counted = np.bincount(self._keys[self._mask]), np.bincount(self._keys[self._in])
 
     def rows(self) -> np.ndarray:
         """The rows that are shown: one shared copy, read-only."""
@@ -133,19 +156,23 @@ class ShownBoxes:
         return self._rows
 
     def counts(self) -> np.ndarray:
-        """How many boxes of each class id and state are shown, shape (classes, states): counted once."""
-        if self._counts is None:
-            table, mask = self._table, self.mask()
-            keys = (table.class_ids * STATES + table.states)[mask]
-            found = np.bincount(keys, minlength=STATES)
-            self._counts = np.append(found, np.zeros(-len(found) % STATES, found.dtype)).reshape(-1, STATES)
-            self._counts.flags.writeable = False
-        return self._counts
+        """How many boxes of each class id and state are shown, shape (classes, states)."""
+        self._know()
+        return _by_class(self._shown)
+
+    def all_counts(self) -> np.ndarray:
+        """As :meth:`counts` for all boxes that count, whatever the view filter shows."""
+        self._know()
+        return _by_class(self._counted)
 
     def class_counts(self) -> dict[int, int]:
         """Number of shown boxes of each class; classes without any are left out."""
         total = self.counts().sum(axis=1)
         return {number: int(total[number]) for number in np.flatnonzero(total).tolist()}
+
+    def _counts_in(self, rows: np.ndarray) -> np.ndarray:
+        known = Inclusion() if self._project is None else self._project.inclusion.current
+        return known.mask(rows, rejected=True)
 
     def _inclusion(self) -> Inclusion:
         if self._project is None:
@@ -170,3 +197,23 @@ class ShownBoxes:
 def needs_facts(box_filter: BoxFilter) -> bool:
     """Whether a filter must know more of the findings than their rows; that is collected from all of them."""
     return bool(box_filter.text) or box_filter.size_um is not None
+
+
+def _keys(class_ids: np.ndarray, states: np.ndarray) -> Ints:
+    keys: Ints = class_ids.astype(np.int64) * STATES + states
+    return keys
+
+
+def _plus(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The sum of two rows of numbers, of which one may be shorter."""
+    total = np.zeros(max(len(one), len(other)), np.int64)
+    total[: len(one)] += one
+    total[: len(other)] += other
+    return total
+
+
+def _by_class(found: np.ndarray) -> np.ndarray:
+    padded = np.zeros(max(1, -(-len(found) // STATES)) * STATES, np.int64)
+    padded[: len(found)] = found
+    by_class: np.ndarray = padded.reshape(-1, STATES)
+    return by_class

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.export_kinds import BUTTONS, file_name, job_of, other_exports, why_not
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER = "export_folder"
+REFRESH_MS = 60
 
 AskPath = Callable[[QWidget, "Export", Path], "Path | None"]
 """Asks where to write; called with the parent, the export, and the suggested path."""
@@ -94,7 +96,10 @@ class ExportButtons(QWidget):
         self.other = QPushButton("Other format")
         self._folder: Path | None = None
         self._build()
-        for signal in (session.boxes_changed, session.filter_changed, session.slide_changed):
+        self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
+        self._due.before_use_of(*self.buttons.values(), self.other, self.only_shown)
+        link(self, session.boxes_changed, self._due.soon)
+        for signal in (session.filter_changed, session.slide_changed):
             link(self, signal, self._on_changed)
         for signal in (session.marks_changed, session.registrations_changed):
             link(self, signal, self._on_changed)
@@ -147,7 +152,8 @@ class ExportButtons(QWidget):
 
         project, slide = self._session.project, self._session.slide
         aligned = project is not None and any(r.slide_id == slide.id for r in project.registrations) if slide else False
-        rows, _ = travel_rows(self._session.table.rows)
+        table = self._session.table
+        rows, _ = travel_rows(table.rows[table.chosen])
         return aligned, len(rows)
 
     def _on_changed(self, *_: object) -> None:
@@ -158,6 +164,7 @@ class ExportButtons(QWidget):
         """Show what would be written, and disable what cannot be."""
         from microscope_qc.workflows.exports import export_named
 
+        self._due.stop()
         self.stage.refresh()
         aligned, chosen = self._state()
         for name, button in self.buttons.items():
@@ -181,15 +188,16 @@ class ExportButtons(QWidget):
 
     def _what(self, chosen: int) -> str:
         """What would be written of the slide on screen."""
-        rows = self._session.table.rows
-        counted = self._session.inclusion.mask(rows, rejected=True)
-        rejected = int(np.count_nonzero(counted & (rows["state"] == ReviewState.REJECTED)))
-        count = things(int(np.count_nonzero(counted)), "finding")
+        by_state = self._session.shown.all_counts().sum(axis=0)
+        rejected = int(by_state[ReviewState.REJECTED])
+        count = things(int(by_state.sum()), "finding")
         text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen finding')}. "
         without = f" (the report without the {rejected} rejected)" if rejected else ""
         if not self.only_shown.isChecked():
             return f"{text}The others: the {count} that count{without}."
         # a comparison shows less than the filter does; it limits no export
+        rows = self._session.table.rows
+        counted = self._session.inclusion.mask(rows, rejected=True)
         shown = things(int(np.count_nonzero(counted & self._session.filter.mask(rows))), "finding")
         return f"{text}Annotations: the {shown} that the filter shows, of {count} that count{without}."
 

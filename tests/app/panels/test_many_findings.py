@@ -274,9 +274,11 @@ def test_the_table_follows_single_findings_as_if_it_were_read_again(qtbot: Any, 
     table.model.modelReset.connect(lambda: resets.append(1))
     for _ in range(12):
         made = session.editing.draw(*rng.uniform(0, 400, 2), *rng.uniform(500, 900, 2))
+        table._due.catch_up()
         assert table.model.ids[-1] == made
         session.editing.move(made, 10, 10, 60, 70)
         session.editing.delete(session.table.rows["id"][rng.integers(0, len(session.table)) :][:1].copy())
+        table._due.catch_up()
         assert table.model.ids.tolist() == session.shown_rows()["id"].tolist()
         row = int(np.flatnonzero(table.model.ids == session.table.rows["id"][0])[0])
         assert table.model.index(row, 0).data() == str(session.table.rows["id"][0])

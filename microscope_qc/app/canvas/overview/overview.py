@@ -9,12 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QToolButton, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
+from microscope_qc.app.base.turns import Later
 from microscope_qc.app.canvas.overview.overview_layers import DOT_POINTS, dots_image, veil_image
 from microscope_qc.app.canvas.view import View
 from microscope_qc.core.wording import share_text, things
@@ -44,10 +45,7 @@ class OverviewMap(QWidget):
         self._dots = QImage()
         self._veil = QImage()
         self._count = self._asked = 0
-        self._dots_soon = QTimer(self)
-        self._dots_soon.setSingleShot(True)
-        self._dots_soon.setInterval(DOTS_EVERY_MS)
-        self._dots_soon.timeout.connect(self._draw_dots)
+        self._dots_soon = Later(self, self._draw_dots, after_ms=DOTS_EVERY_MS)
         self.veil_button = QToolButton(self)
         self.veil_button.setCheckable(True)
         self.veil_button.setFixedSize(22, 22)
@@ -65,15 +63,11 @@ class OverviewMap(QWidget):
         session.slide_view.veil_changed.connect(self._on_veil_changed)
         session.slide_view.seen_changed.connect(self._on_seen_changed)
         for signal in (session.boxes_changed, session.filter_changed, session.classes_changed):
-            link(self, signal, self._dots_later)
+            link(self, signal, self._dots_soon.soon)
         self._on_seen_changed()
         self.hide()
 
     # -- findings and viewed areas -----------------------------------------------------------------------------------
-
-    def _dots_later(self, *_: object) -> None:
-        if not self._dots_soon.isActive():
-            self._dots_soon.start()
 
     def _draw_dots(self) -> None:
         session = self._session
@@ -132,13 +126,13 @@ class OverviewMap(QWidget):
             self.width() - self.veil_button.width() - 3, self.height() - self.veil_button.height() - 3
         )
         self.veil_button.setVisible(self.height() >= 56 and self.width() >= 56)
-        self._dots_later()
+        self._dots_soon.soon()
 
     def set_slide(self, shape: tuple[int, int] | None) -> None:
         """Take the size of another slide; without one the map is hidden."""
         self._pixmap = QPixmap()
         self._dots = QImage()
-        self._dots_later()
+        self._dots_soon.soon()
         self.hide()  # until its thumbnail is there
         if shape is None:
             return
@@ -158,7 +152,7 @@ class OverviewMap(QWidget):
         height, width = pixels.shape[:2]
         image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
         if self._pixmap.isNull():
-            self._dots_later()
+            self._dots_soon.soon()
         self._pixmap = QPixmap.fromImage(image.copy())
         self._show_or_hide()
         self.update()

@@ -284,7 +284,7 @@ class FilterHint(QWidget):
             return
         colours = theme.current()
         self._icon.setPixmap(theme.icon("filter-outline", colours.warning).pixmap(16, 16))
-        total = int(self._session.inclusion.mask(self._session.scoped.table.rows, rejected=True).sum())
+        total = int(self._session.scoped.shown.all_counts().sum())
         shown = int(self._session.scoped.shown.counts().sum())
         comparing = self._session.shown.limited
         self.words.setText(

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.sem.marks import STAGE_X, MarksModel
 from microscope_qc.app.panels.sem.orientation import OrientationChoice
@@ -28,6 +29,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.crops import CropProvider, CropSpec
 from microscope_qc.app.widgets.export_buttons import AskPath, ExportButtons
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled, sentence
+from microscope_qc.core.boxes import BoxChange
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import things
 from microscope_qc.workflows.stage.options import ORDERS
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "R1"
 THUMBNAIL_PX = 512
+REFRESH_MS = 60
 ADVICE = (
     "Place 4 to 6 marks near the corners on features you will recognise, then enter the stage position that the SEM "
     "shows for each. A sample that was mounted again needs a new alignment."
@@ -93,14 +96,13 @@ class SemDock(QWidget):
         self.travel_note = note()
         self.exports = ExportButtons(session, jobs, settings, save=save, ask_path=ask_path)
         self._build()
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self.refresh)
-        for signal in (session.marks_changed, session.slides_changed, session.history_changed):
-            link(self, signal, self._refresh_soon)
-        for signal in (session.filter_changed, session.classes_changed, session.boxes_changed):
-            link(self, signal, self._refresh_soon)
-        link(self, session.stage_changed, self._refresh_soon)
+        self._visited = np.empty(0, np.int64)  # all that are chosen, those left out too
+        self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
+        for signal in (session.marks_changed, session.slides_changed, session.registrations_changed):
+            link(self, signal, self._due.soon)
+        for signal in (session.classes_changed, session.stage_changed):
+            link(self, signal, self._due.soon)
+        link(self, session.boxes_changed, self._on_boxes_changed)
         link(self, session.slide_changed, self._on_slide_changed)
         link(self, session.mosaic_changed, self._on_mosaic_changed)
         link(self, session.tool_changed, self._on_tool_changed)
@@ -160,19 +162,22 @@ class SemDock(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Qt: refresh the panel."""
         super().showEvent(event)
-        self.refresh()
+        self._due.now()
         if self._unasked is not None:  # a mark was placed before this panel was shown
             QTimer.singleShot(0, self, self._ask_stage_position)
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
-    def _refresh_soon(self, *_: object) -> None:
-        if self.isVisible() and not self._soon.isActive():  # else it is refreshed when it is shown
-            self._soon.start(0)
+    def _on_boxes_changed(self, change: BoxChange) -> None:
+        """Follow the findings that are chosen, and those that were; the list has nothing to do with the others."""
+        table = self._session.table
+        there = change.ids[table.has(change.ids)]
+        if np.isin(change.ids, self._visited).any() or table.chosen[table.rows_of(there)].any():
+            self._due.soon()
 
     def refresh(self) -> None:
         """Show the current marks, alignment and travel list."""
-        self._soon.stop()
+        self._due.stop()
         project, slide = self._session.project, self._session.slide
         marks = project.marks.of_slide(slide.id) if project is not None and slide is not None else []
         self._load_registration()
@@ -274,7 +279,7 @@ class SemDock(QWidget):
             return
         from microscope_qc.workflows.stage.travel import travel_rows
 
-        rows, _ = travel_rows(self._session.table.rows)
+        rows, _ = travel_rows(self._chosen_rows())
         slide = self._session.slide
         if len(rows):
             places, where = _centres(rows), "on the travel list"
@@ -287,13 +292,19 @@ class SemDock(QWidget):
         stale = "" if fresh else "<p style='color: #D55E00'>⚠ The marks have changed since: align again.</p>"
         self.result.setText(stale + html)
 
+    def _chosen_rows(self) -> np.ndarray:
+        table = self._session.table
+        return table.rows[table.chosen]
+
     def _show_travel(self) -> None:
         from microscope_qc.workflows.stage.travel import travel_order, travel_rows
 
         self.route.blockSignals(True)
         self.route.setCurrentIndex(self.route.findData(self._settings.stage_order))
         self.route.blockSignals(False)
-        rows, rejected = travel_rows(self._session.table.rows)
+        chosen = self._chosen_rows()
+        self._visited = chosen["id"].copy()
+        rows, rejected = travel_rows(chosen)
         order = travel_order(
             rows,
             self._session.classes,
@@ -394,11 +405,11 @@ class SemDock(QWidget):
         self._stored, self.registration, self._asked_about = None, None, None
         self.name.clear()
         self.name.addItem(DEFAULT_NAME)
-        self._refresh_soon()
+        self._due.soon()
 
     def _on_mosaic_changed(self) -> None:
         self.crops.set_mosaic(self._session.mosaic)
-        self._refresh_soon()
+        self._due.soon()
 
 
 def _places(marks: list[Mark]) -> tuple[np.ndarray, np.ndarray]:
