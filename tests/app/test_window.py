@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -166,11 +166,13 @@ def test_the_filter_hides_at_once_and_hidden_findings_cannot_be_hit(window: Main
     assert len(window.canvas.boxes.rows) == 8
 
 
-def test_ctrl_drag_selects_an_area_and_the_table_shows_it(window: MainWindow) -> None:
+def test_ctrl_drag_selects_an_area_and_the_table_shows_it(window: MainWindow, qtbot: Any) -> None:
     table = window.navigator.show_panel("table")
     drag(window, (250, 60), (400, 500), keys=Qt.KeyboardModifier.ControlModifier)
     assert len(window.session.selection) == 3
-    chosen = table.view.selectionModel().selectedRows()
+    selected = table.view.selectionModel().selectedRows
+    qtbot.waitUntil(lambda: len(selected()) == 3, timeout=60_000)
+    chosen = selected()
     assert sorted(table.model.ids[[index.row() for index in chosen]]) == sorted(window.session.selection.ids)
     place = table.view.visualRect(table.model.index(6, 1)).center()
     QTest.mouseClick(table.view.viewport(), LEFT, NONE, place)
