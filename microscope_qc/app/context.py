@@ -61,6 +61,11 @@ class Navigator(Protocol):
     def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> bool:
         """Offer a step in the message bar; False while the bar shows an error, which a question must not replace."""
 
+    def offer(
+        self, words: str, button: str, accept: Callable[[], None], later: Callable[[], None] = lambda: None
+    ) -> None:
+        """Offer a step in a quiet bar, with a button that puts it off; further offers wait for the answer."""
+
     def save_settings(self) -> None:
         """Save the settings; a failure is shown, not raised."""
 

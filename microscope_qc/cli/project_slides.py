@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microscope_qc.cli import slide_fields
@@ -36,9 +37,10 @@ def register(subparsers: Commands) -> None:
     size = slides.action("set-pixel-size", "say how large a pixel of all slides is, or of some", _pixel_size)
     size.add_argument("um", metavar="UM", help="micrometres; WIDTHxHEIGHT where they differ; none takes it away")
     slide_fields.add_slides(size)
+    slides.action("identify", "read slides whole, so that each is known again by its content", _identify)
     locate = slides.action("locate", "say where the file of a slide lies now", _locate)
     locate.add_argument("name", metavar="NAME")
-    locate.add_argument("path", metavar="PATH")
+    locate.add_argument("path", type=Path, metavar="PATH")
     locate.add_argument("--force", action="store_true", help="also when its content is not that of the slide")
     slide_fields.register(slides)
 
@@ -119,7 +121,35 @@ def _rename(args: argparse.Namespace) -> int:
 
 
 def _locate(args: argparse.Namespace) -> int:
-    return _change(args, lambda project, record: project.slides.relocate(record.id, args.path, force=args.force))
+    from microscope_qc.cli.progress import run
+    from microscope_qc.workflows.intake.identity import located_facts
+
+    def change(project: Project, record: SlideRecord) -> None:
+        facts = run(located_facts(record, args.path), args)
+        project.slides.relocate(record.id, args.path, force=args.force, facts=facts)
+
+    return _change(args, change)
+
+
+def _identify(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.wording import things
+    from microscope_qc.project import Project
+    from microscope_qc.workflows.intake.identity import read_contents
+
+    with Project.open(args.project) as project:
+        waiting = [record for record in project.slides if not record.content]
+        contents = run(read_contents(waiting), args)
+        project.slides.note_contents(contents)
+        left = [record.name for record in waiting if record.id not in contents]
+        rows = [{"name": record.name, "content": record.content} for record in project.slides]
+    if args.json:
+        print_json(rows)
+        return 0
+    print(f"{things(len(contents), 'slide')} read, {len(rows) - len(waiting)} had been read before.")
+    if left:
+        print(f"Not found or not readable: {', '.join(left[:LISTED])}{' ...' if len(left) > LISTED else ''}.")
+    return 0
 
 
 def _pixel_size(args: argparse.Namespace) -> int:

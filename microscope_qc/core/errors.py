@@ -39,6 +39,10 @@ class ReadOnlyProjectError(ProjectError):
     """The project is open for reading only, because another program owns it."""
 
 
+class OlderProjectError(ProjectError):
+    """The project was made by an older version and must be opened for writing first."""
+
+
 class ExchangeError(MicroscopeQCError, ValueError):
     """An annotation file cannot be read or written."""
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
-from microscope_qc.core.errors import MicroscopeQCError, ProjectError
+from microscope_qc.core.errors import MicroscopeQCError, OlderProjectError, ProjectError
 from microscope_qc.core.files import write_error
 from microscope_qc.project import backups, checking, schema
 from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
@@ -256,7 +256,7 @@ def _require_known_version(folder: Path, *, write: bool) -> None:
     finally:
         database.close()
     if not write and version < schema.SCHEMA_VERSION:
-        raise ProjectError(
+        raise OlderProjectError(
             f"{folder.stem} was made by an older version of this program.",
             hint="Open it for writing once to update it.",
         )

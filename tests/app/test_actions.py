@@ -26,12 +26,14 @@ BEFORE = Path(__file__).with_name("actions_0_1.tsv")
 
 SINCE = {"tool.area", "area.slide", "area.view", "view.areas", "areas.open"}
 SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
+SINCE |= {"file.open_folder", "file.add_folder"}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
 
 LAYOUT = {
-    "File": "open sample - add_slide - export training import import_folder history - close quit",
+    "File": "open open_folder sample - add_slide add_folder - export training import import_folder history"
+    " - close quit",
     "Edit": "undo redo - copy cut paste duplicate delete - select_all select_none - manage palette shortcuts settings"
     " - select draw mark length",
     "View": "fit_selection fit_slide full_size go_to Bookmarks - display auto_contrast reset_display"

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 from microscope_qc.app.panels import slides as panel
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import SlideError
+from microscope_qc.workflows.intake import identity
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -52,13 +53,13 @@ def choose(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 
 def test_found_again(context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot) -> None:
     readers: list[str] = []
-    read = panel.read_facts
+    read = identity.read_facts
 
     def reading(*arguments: Any, **options: Any) -> Any:
         readers.append(threading.current_thread().name)
         return read(*arguments, **options)
 
-    monkeypatch.setattr(panel, "read_facts", reading)
+    monkeypatch.setattr(identity, "read_facts", reading)
     choose(monkeypatch, tmp_path / "moved.png")
     project = context.session.project
     panel.locate(context, project.slides[0].id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -267,33 +266,6 @@ def test_a_bad_file_that_is_dropped_leaves_the_window_alive(
     assert [slide.id for slide in window.session.project.slides] == before
     click(window, 330, 140)
     assert len(window.session.selection) == 1
-
-
-def test_slides_are_read_in_the_background_and_a_bad_one_stops_no_other(
-    window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from PIL import Image
-
-    from microscope_qc.project import scenes as slides_module
-
-    threads: list[bool] = []
-    read = slides_module.read_facts
-
-    def reading(path: Path) -> object:
-        threads.append(threading.current_thread() is threading.main_thread())
-        return read(path)
-
-    monkeypatch.setattr(slides_module, "read_facts", reading)
-    places = [tmp_path / name for name in ("A.png", "bad.png", "B.png")]
-    for shade, path in enumerate(places):
-        Image.new("L", (300, 200), 40 + 20 * shade).save(path)
-    places[1].write_bytes(b"no picture")
-    drop(window, *places)
-    qtbot.waitUntil(lambda: not window.jobs.running and len(window.session.project.slides) == 4, timeout=60_000)
-    assert [slide.name for slide in window.session.project.slides][2:] == ["A", "B"]
-    assert threads == [False, False, False]
-    assert "bad.png" in window.message_bar.text
-    assert window.session.slide.name == "B"
 
 
 def test_findings_are_read_in_the_background_and_taken_in_as_one_step(

@@ -220,6 +220,44 @@ def test_every_readable_slide_of_a_folder_is_added(tmp_path, told, capsys):
     assert [slide["name"] for slide in told("slides", tmp_path / "none.mqc")] == ["A", "b", "c"]
 
 
+def test_slides_are_added_by_patterns_with_masks_and_copies_when_wanted(tmp_path, told, cell, capsys):
+    from microscope_qc.cli import main
+
+    folder = tmp_path / "tiles"
+    (folder / "ground_truth").mkdir(parents=True)
+    for number, name in enumerate(("t1.png", "t2.png", "ground_truth/t1_mask.png")):
+        Image.fromarray(np.full((50, 70), 100 + number, np.uint8)).save(folder / name)
+    (folder / "copy.png").write_bytes((folder / "t1.png").read_bytes())
+    assert main(["slides", str(cell), "add", str(folder), "--progress", "none"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ("Left out: 1 mask: t1_mask.png.\nAdded copy, 70 x 50 px.\nAdded t2, 70 x 50 px.\n")
+    assert captured.err == "Left out: t1.png is the same picture as copy.png. --again adds them too.\n"
+    added = told("slides", cell, "add", folder, "--again", "--masks")
+    assert [slide["name"] for slide in added] == ["t1_mask", "t1"]
+    assert told("history", cell)[0]["title"] == "Add 2 slides"
+    made = told("new", tmp_path / "g.mqc", str(folder / "t*.png"))
+    assert [slide["name"] for slide in made["slides"]] == ["t1", "t2"]
+    flat = told("new", tmp_path / "f.mqc", folder, "--no-subfolders", "--again")
+    assert len(flat["slides"]) == 3 and flat["left_out"] == []
+
+
+def test_slides_are_identified_by_their_content(tmp_path, told, cell, refused, monkeypatch):
+    from microscope_qc.slides import content
+
+    Image.fromarray(np.full((50, 70), 9, np.uint8)).save(tmp_path / "S3.png")
+    monkeypatch.setattr(content, "SMALL_BYTES", 0)  # as if it were large
+    told("slides", cell, "add", tmp_path / "S3.png")
+    known = {row["name"]: row["content"] for row in told("slides", cell, "identify")}
+    assert len(set(known.values()) - {""}) == 3
+    assert told("slides", cell, "identify", text=True) == "0 slides read, 3 had been read before.\n"
+    other = bytearray((tmp_path / "S3.png").read_bytes())
+    (tmp_path / "copy.png").write_bytes(other)
+    told("slides", cell, "locate", "S3", tmp_path / "copy.png")
+    (tmp_path / "longer.png").write_bytes(other + b"x")  # the same pixels in another file
+    assert "its content differs" in refused("slides", cell, "locate", "S3", tmp_path / "longer.png")
+    told("slides", cell, "locate", "S3", tmp_path / "longer.png", "--force")
+
+
 def test_a_folder_without_slides_is_refused(tmp_path, refused, cell):
     (tmp_path / "empty").mkdir()
     for command in (["new", tmp_path / "x.mqc", tmp_path / "empty"], ["slides", cell, "add", tmp_path / "empty"]):

@@ -108,6 +108,8 @@ class JobRunner(QObject):
         self.history: list[JobHandle] = []
         self._long = ThreadPoolExecutor(workers, thread_name_prefix="job")
         self._short = ThreadPoolExecutor(2, thread_name_prefix="call")
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="behind")
+        self._behind_tokens: set[CancelToken] = set()
         self._calls: set[Future[None]] = set()
         self._slices: dict[JobHandle, _Slices] = {}
         self._closed = False
@@ -196,6 +198,35 @@ class JobRunner(QObject):
         future.add_done_callback(self._calls.discard)
         return future
 
+    def behind(
+        self, job: Job[T], on_done: Callable[[T], None], on_failed: Callable[[BaseException], None]
+    ) -> CancelToken:
+        """Drive a generator in one thread of its own, without showing it as a job: what nobody waits for.
+
+        Returns
+        -------
+        CancelToken
+            Stops it; neither callback is called then.
+        """
+        token = CancelToken()
+
+        def work() -> None:
+            try:
+                result = run_job(job, None, token)
+            except Cancelled:
+                pass
+            except BaseException as error:  # carried to the window's thread
+                failed = error
+                self._arrived.emit(lambda: None if token.cancelled else on_failed(failed))
+            else:
+                self._arrived.emit(lambda: None if token.cancelled else on_done(result))
+            finally:
+                self._behind_tokens.discard(token)
+
+        self._behind_tokens.add(token)
+        self._behind.submit(work)
+        return token
+
     def close(self) -> None:
         """Stop everything and wait for the workers; callbacks that have not run yet are dropped."""
         self._closed = True
@@ -205,6 +236,9 @@ class JobRunner(QObject):
             slices.stop()
         self._slices.clear()
         self._repaint.stop()
+        for token in list(self._behind_tokens):
+            token.cancel()
+        self._behind.shutdown(wait=True, cancel_futures=True)
         self._short.shutdown(wait=True, cancel_futures=True)
         self._long.shutdown(wait=True, cancel_futures=True)
 

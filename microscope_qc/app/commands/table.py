@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.commands import areas, edit, exchange, files, models, review, slides, view
+from microscope_qc.app.commands import areas, edit, exchange, files, intake, models, review, slides, view
 
 ACTIONS: tuple[Action, ...] = (
     *files.ACTIONS,
+    *intake.ACTIONS,
     *exchange.ACTIONS,
     *edit.ACTIONS,
     *view.ACTIONS,

@@ -29,7 +29,8 @@ from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import count_text
-from microscope_qc.project.scenes import SceneFacts, read_facts
+from microscope_qc.project.scenes import SceneFacts
+from microscope_qc.workflows.intake.identity import located_facts
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -236,10 +237,16 @@ def locate(context: Context, slide_id: int) -> None:
         return
     place = containing_slide(Path(chosen))
     context.session.notice.emit(f"Checking whether {place.name} is {slide.name} …")
-    context.jobs.call(
-        lambda: read_facts(place, scene=slide.scene)[0],
+    context.jobs.run(
+        located_facts(slide, place),
+        f"Find {slide.name} again",
         on_done=lambda facts: _relocate(context, project, slide_id, facts),
+        on_failed=_raise,
     )
+
+
+def _raise(error: BaseException) -> None:
+    raise error  # what cannot be opened here is shown as of any click
 
 
 def _relocate(context: Context, project: Project, slide_id: int, facts: SceneFacts) -> None:

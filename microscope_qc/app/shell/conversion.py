@@ -36,9 +36,10 @@ log = logging.getLogger(__name__)
 class OfferBar(QFrame):
     """A sentence or two above the canvas, with a button for the next step and one that puts it off."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, icon: str = "layers-triple-outline") -> None:
         super().__init__(parent)
         self.setObjectName("offerBar")
+        self._picture = icon
         self._icon = QLabel()
         self._text = QLabel()
         self._text.setTextFormat(Qt.TextFormat.PlainText)
@@ -77,7 +78,7 @@ class OfferBar(QFrame):
     def refresh_theme(self) -> None:
         """Apply the colours of the theme."""
         colours = theme.current()
-        self._icon.setPixmap(theme.icon("layers-triple-outline", colours.accent).pixmap(20, 20))
+        self._icon.setPixmap(theme.icon(self._picture, colours.accent).pixmap(20, 20))
         self.setStyleSheet(
             f"#offerBar {{ background: {colours.base}; border: none; border-left: 4px solid {colours.accent};"
             f" border-bottom: 1px solid {colours.line}; }} #offerBar QLabel {{ background: transparent; }}"

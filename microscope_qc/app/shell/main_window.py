@@ -27,11 +27,13 @@ from microscope_qc.app.context import Context
 from microscope_qc.app.panels import bookmarks
 from microscope_qc.app.panels.spec import panel_registry
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.shell.contents import ContentReader
 from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
 from microscope_qc.app.shell.navigator import WindowNavigator
+from microscope_qc.app.shell.offers import Offers
 from microscope_qc.app.shell.own_actions import own_actions
 from microscope_qc.app.shell.pages import Pages
 from microscope_qc.app.shell.read_only import ReadOnlyBar
@@ -76,6 +78,8 @@ class MainWindow(QMainWindow):
         SeenWatch(self.session, self.canvas, settings)
         AreaTool(self.canvas)
         self.offer_bar = OfferBar()
+        self.offers = Offers(self.session)
+        self.contents = ContentReader(self.session, self.jobs, self)
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = False
         self._build_middle()
@@ -102,13 +106,16 @@ class MainWindow(QMainWindow):
         column.addWidget(self.read_only_bar)
         column.addWidget(self.message_bar)
         column.addWidget(self.offer_bar)
+        column.addWidget(self.offers.bar)
         column.addWidget(self.pages, 1)
         self.setCentralWidget(middle)
         self.toast = Toast(middle)
 
     def _build_context(self) -> None:
         """Make the context, and what depends on it: panels, actions, workspaces."""
-        navigator = self.navigator = WindowNavigator(self, self.session, self.settings, self.pages, self.message_bar)
+        navigator = self.navigator = WindowNavigator(
+            self, self.session, self.settings, self.pages, message_bar=self.message_bar, offers=self.offers
+        )
         context = self.context = Context(self.session, self.jobs, self.canvas, self.settings, self.errors, navigator)
         registry, table = panel_registry(), ActionTable()
         panels = built_in_panels(registry, table)
@@ -147,6 +154,7 @@ class MainWindow(QMainWindow):
             self.welcome.refresh,
             self.status.refresh_icons,
             self.offer_bar.refresh_theme,
+            self.offers.bar.refresh_theme,
             self.read_only_bar.refresh_theme,
             lambda: self.canvas.picture.set_background(theme.current().canvas),
         )

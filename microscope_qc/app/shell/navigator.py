@@ -16,6 +16,7 @@ from microscope_qc.app.context import Context
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.shell.docking import LazyDock
 from microscope_qc.app.shell.feedback import MessageBar
+from microscope_qc.app.shell.offers import Offers
 from microscope_qc.app.shell.pages import Pages
 from microscope_qc.app.shell.workspaces import Workspaces
 
@@ -34,10 +35,17 @@ class WindowNavigator:
     workspaces: Workspaces
 
     def __init__(
-        self, window: QMainWindow, session: Session, settings: AppSettings, pages: Pages, message_bar: MessageBar
+        self,
+        window: QMainWindow,
+        session: Session,
+        settings: AppSettings,
+        pages: Pages,
+        *,
+        message_bar: MessageBar,
+        offers: Offers,
     ) -> None:
         self._window, self._session, self._settings = window, session, settings
-        self._pages, self._message_bar = pages, message_bar
+        self._pages, self._message_bar, self._offers = pages, message_bar, offers
         self._only: dict[type[QWidget], QWidget] = {}
 
     def take(self, context: Context, book: ActionBook, docks: Mapping[str, LazyDock], workspaces: Workspaces) -> None:
@@ -110,6 +118,12 @@ class WindowNavigator:
             return False
         self._message_bar.ask(message, hint, button, action)
         return True
+
+    def offer(
+        self, words: str, button: str, accept: Callable[[], None], later: Callable[[], None] = lambda: None
+    ) -> None:
+        """Offer a step in a quiet bar, with a button that puts it off; further offers wait for the answer."""
+        self._offers.offer(words, button, accept, later)
 
     def save_settings(self) -> None:
         """Save the settings; a failure is shown, not raised."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,58 +25,73 @@ MOST_FOLDERS = 3
 class PendingSlides:
     """Slides ready to be written: ``write`` may run in any thread, ``finish`` in that of the project.
 
-    ``ids`` holds the slide of each scene, in the order they were given, whether it is new or was there.
+    Written, ``ids`` holds the slide of each scene, in the order they were given, whether it is new or was there.
     """
 
     store: Store
     command: PendingCommand
-    ids: list[int]
-    new_ids: list[int]
+    files: Sequence[Sequence[SceneFacts]]
+    again: bool
+    ids: list[int] = field(default_factory=list)
+    _tables: dict[int, BoxTable] = field(default_factory=dict)
 
     def write(self) -> None:
         """Write everything in one transaction; when it fails, nothing is written and the project is free again."""
+        try:
+            rows, found = self._sort()
+            edited = [
+                Delta.edited("slides", self.store.row("slides", number, what="slide"), place)
+                for number, place in found.items()
+            ]
+            self.command.deltas = [delta for delta in (*edited, Delta.inserted("slides", rows)) if delta]
+            self.command.title = _title(rows, found, self.files)
+            self.command.slide_id = self.ids[0] if len(self.files) == 1 else None
+            # nothing was found on them yet: nobody need look into the database for it
+            self._tables = {row["id"]: BoxTable() for row in rows}
+        except BaseException:
+            self.command.give_up()
+            raise
         self.command.write()
 
     def finish(self) -> list[SlideRecord]:
         """Update memory to what was written, notify the listeners, and return the new slides."""
         memory = self.store.memory
         if not self.store.closed:
-            for number in self.new_ids:  # nothing was found on them yet: nobody need look into the database for it
-                memory.tables[number] = BoxTable()
+            memory.tables.update(self._tables)
         self.command.finish()
-        return [memory.slides.by_id[number] for number in self.new_ids]
+        return [memory.slides.by_id[number] for number in self._tables if number in memory.slides.by_id]
 
-
-def prepare_adding(store: Store, files: Iterable[Sequence[SceneFacts]], *, again: bool, kind: str) -> PendingSlides:
-    """Begin to add slides; see :meth:`Slides.prepare_adding <microscope_qc.project.parts.slides.Slides>`."""
-    files = [list(scenes) for scenes in files if scenes]
-    known = KnownSlides[SlideRecord | SceneFacts](store.memory.slides)
-    id_of = {id(record): record.id for record in store.memory.slides}  # of what is known, which lives until the end
-    names, places = _Names(files, (record.name for record in store.memory.slides)), _Places(store.path)
-    rows: list[dict[str, Any]] = []
-    found: dict[int, dict[str, Any]] = {}
-    ids: list[int] = []
-    for scenes in files:
-        for scene in scenes:
+    def _sort(self) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
+        """Rows of new slides, and the places of those that had been missing, by id."""
+        store, records = self.store, self.store.memory.slides
+        known = KnownSlides[SlideRecord | SceneFacts](records)
+        id_of = {id(record): record.id for record in records}  # of what is known, which lives until the end
+        names, places = _Names(self.files, (record.name for record in records)), _Places(store.path)
+        rows: list[dict[str, Any]] = []
+        found: dict[int, dict[str, Any]] = {}
+        for scene in (scene for scenes in self.files for scene in scenes):
             there = known.at(scene)
             if there is None or not hold_the_same(there, scene):
-                there = None if again else known.like(scene)
+                there = None if self.again else known.like(scene)
             if there is None:
                 number = store.next_id("slides") + len(rows)
                 rows.append({"id": number, "name": names.of(scene), **columns_of(scene, places)})
                 known.add(scene)
                 id_of[id(scene)] = number
-                ids.append(number)
-                continue
-            ids.append(id_of[id(there)])
-            if isinstance(there, SlideRecord) and there.missing:
-                found.setdefault(there.id, places.of(scene.path))
-    deltas = [Delta.edited("slides", store.row("slides", number, what="slide"), found[number]) for number in found]
-    one = ids[0] if len(files) == 1 else None
-    command = store.prepare(
-        _title(rows, found, files), [*deltas, Delta.inserted("slides", rows)], kind=kind, slide_id=one
-    )
-    return PendingSlides(store, command, ids, [row["id"] for row in rows])
+            else:
+                number = id_of[id(there)]
+                if isinstance(there, SlideRecord) and there.missing:
+                    found.setdefault(number, places.of(scene.path))
+            self.ids.append(number)
+        return rows, found
+
+
+def prepare_adding(store: Store, files: Iterable[Sequence[SceneFacts]], *, again: bool, kind: str) -> PendingSlides:
+    """Begin to add slides; see :meth:`Slides.prepare_adding <microscope_qc.project.parts.slides.Slides>`."""
+    files = [list(scenes) for scenes in files if scenes]
+    command = store.prepare("Add slides", [], kind=kind)
+    command.drops_redo = True  # undone commands could not be redone on top of other slides
+    return PendingSlides(store, command, files, again)
 
 
 def columns_of(facts: SceneFacts, places: _Places) -> dict[str, Any]:

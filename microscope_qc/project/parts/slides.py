@@ -109,6 +109,17 @@ class Slides(RecordPart[SlideRecord]):
                 connection.execute(update(table).where(table.c.id == number).values(content=content))
             self._store.memory.renew(connection, {"slides": set(contents)})
 
+    def note_places(self) -> None:
+        """Store where the slides lie as seen from the project, which was moved; no step of the history either."""
+        self._store.require_owner()
+        table = schema.slides
+        with self._store.database.begin() as connection:
+            for record in self:
+                if not record.missing:
+                    place = self._place(record.path)
+                    connection.execute(update(table).where(table.c.id == record.id).values(**place))
+            self._store.memory.renew(connection, {"slides": None})
+
     def relocate(
         self,
         slide_id: int,
