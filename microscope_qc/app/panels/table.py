@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QStackedWidget,
     QTableView,
     QToolButton,
     QVBoxLayout,
@@ -32,6 +33,7 @@ from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.spec import PanelSpec
 from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.app.widgets.nothing_found import NothingFound
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.boxes import BoxChange
 from microscope_qc.core.wording import confidence_text, count_text, number_text, rounded_text, state_text, things
@@ -51,6 +53,8 @@ NOTHING = np.empty(0, np.int64)
 NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE, SLIDE = range(len(COLUMNS))
 IN_ORDER = NUMBER, Qt.SortOrder.AscendingOrder
 REFRESH_MS = 60
+LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class FindingsTableModel(QAbstractTableModel):
@@ -152,7 +156,8 @@ class FindingsTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return f"Size, {self._unit()}" if section == SIZE else COLUMNS[section]
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
+            # at the right stands the arrow of the sorted column
+            return LEFT if section == self._sort[0] else _alignment(section)
         if role == Qt.ItemDataRole.ToolTipRole and section == SIZE:
             return "The longer side"
         return None
@@ -177,6 +182,7 @@ class FindingsTableModel(QAbstractTableModel):
         self.layoutAboutToBeChanged.emit()
         self._ids, self._row = self._sorted(), None
         self.layoutChanged.emit()
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(COLUMNS) - 1)
 
     def _text(self, row: np.void, column: int) -> str:
         if column == NUMBER:
@@ -271,9 +277,7 @@ def _text_ranks(texts: list[str]) -> np.ndarray:
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
-    right = column in {NUMBER, CONFIDENCE, SIZE}
-    side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter
+    return RIGHT if column in {NUMBER, CONFIDENCE, SIZE} else LEFT
 
 
 class TableDock(QWidget):
@@ -313,7 +317,11 @@ class TableDock(QWidget):
         top.addWidget(self.scope)
         top.addStretch(1)
         column.addLayout(top)
-        column.addWidget(self.view, 1)
+        self.empty = NothingFound(session, "Open a slide: its findings are listed here.")
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.view)
+        self.pages.addWidget(self.empty)
+        column.addWidget(self.pages, 1)
         last = QHBoxLayout()
         last.setSpacing(0)
         last.addWidget(self._counts)
@@ -377,19 +385,17 @@ class TableDock(QWidget):
         shown, scoped = self.model.rowCount(), self._session.scoped
         total = int(scoped.shown.all_counts().sum())
         words = things(shown, "finding")
-        if scoped.loading:
-            words = f"Reading the findings of {self._session.scope.words} …"
-        elif not len(scoped.table):
-            words = "No findings yet. Run a detection, or draw boxes on the slide (B)."
-        elif scoped.shown.limited:
+        if scoped.shown.limited:
             words += " in the comparison"
         elif shown != total:
             words = f"{count_text(shown)} of {things(total, 'finding')} pass the filter"
         self.view.setColumnHidden(SLIDE, not scoped.several)
         self.show_all.setVisible(self._session.filter_active)
-        self._counts.setText(
-            words if self._session.slide is not None else "Open a slide: its findings are listed here."
-        )
+        self._counts.setText(words)
+        self._counts.setVisible(bool(total))
+        if not shown:
+            self.empty.refresh()
+        self.pages.setCurrentWidget(self.view if shown else self.empty)
 
     def _take_selection(self) -> None:
         selection = self.view.selectionModel()
@@ -473,7 +479,10 @@ def _harmless(cell: str) -> str:
 
 
 def _make(context: Context, parent: QWidget) -> QWidget:
-    return TableDock(context.session, parent)
+    table = TableDock(context.session, parent)
+    table.empty.detect_requested.connect(lambda: context.navigator.show_panel("detect"))
+    table.empty.open_requested.connect(lambda: context.navigator.trigger("file.open"))
+    return table
 
 
 PANEL = PanelSpec("table", "Table", "table", "bottom", _make, ("annotate", "sem"), tab_with="gallery")

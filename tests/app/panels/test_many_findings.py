@@ -347,6 +347,6 @@ def test_a_table_of_nothing_says_what_to_do(qtbot: Any, session: Any) -> None:
     qtbot.waitUntil(table.isVisible)
     assert table._counts.text().endswith("findings")
     session.editing.delete(session.table.rows["id"].copy())
-    qtbot.waitUntil(lambda: "Run a detection" in table._counts.text())
+    qtbot.waitUntil(lambda: "Run a detection" in table.empty.text.text())
     session.project.history.undo()
     qtbot.waitUntil(lambda: table._counts.text().endswith("findings"))

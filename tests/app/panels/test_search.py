@@ -17,11 +17,13 @@ from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.canvas.view import View
 from microscope_qc.app.dialogs.go_to import GoToDialog, parse_number, parse_position
 from microscope_qc.app.panels.gallery.panel import GalleryDock
+from microscope_qc.app.panels.table import CONFIDENCE, NUMBER, TableDock
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
 from microscope_qc.project.runs.plan import RunPlan
 
 LEFT = Qt.MouseButton.LeftButton
+HORIZONTAL, ALIGNMENT = Qt.Orientation.Horizontal, Qt.ItemDataRole.TextAlignmentRole
 
 
 @pytest.fixture
@@ -67,9 +69,11 @@ def test_the_limit_is_lifted_as_a_step_of_undo_and_not_in_a_project_that_is_read
     assert gallery.empty.button.text() == "Show it"
     monkeypatch.setattr(type(session), "why_not_write", lambda self: "Read only: someone is writing to it.")
     gallery.empty.refresh()
-    assert not gallery.empty.button.isEnabled() and "Read only" in gallery.empty.button.toolTip()
+    qtbot.waitUntil(lambda: not gallery.empty.button.isEnabled())
+    assert "Read only" in gallery.empty.button.toolTip()
     monkeypatch.undo()
     gallery.empty.refresh()
+    qtbot.waitUntil(gallery.empty.button.isEnabled)
     QTest.mouseClick(gallery.empty.button, LEFT)
     assert session.shown_rows()["id"].tolist() == [3]
     session.undoing.undo()
@@ -222,3 +226,22 @@ def test_f1_explains_the_search(qtbot: Any, gallery: GalleryDock) -> None:
     assert "#460" in field.help.words.text() and "confidence of the model" in field.help.words.text()
     QTest.keyClick(field.help, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: not field.help.isVisible())
+
+
+def test_the_table_says_why_it_is_empty_and_its_arrow_does_not_cover_the_title(qtbot: Any, session: Any) -> None:
+    table = TableDock(session)
+    qtbot.addWidget(table)
+    with qtbot.waitExposed(table):
+        table.show()
+    title = [table.model.headerData(place, HORIZONTAL, ALIGNMENT) for place in (NUMBER, CONFIDENCE)]
+    assert title[0] & Qt.AlignmentFlag.AlignLeft and title[1] & Qt.AlignmentFlag.AlignRight, "the arrow is at the right"
+    table.view.sortByColumn(CONFIDENCE, Qt.SortOrder.AscendingOrder)
+    assert table.model.headerData(NUMBER, HORIZONTAL, ALIGNMENT) & Qt.AlignmentFlag.AlignRight
+    session.set_filter(text="#3", only_chosen=True)
+    qtbot.waitUntil(lambda: "1 finding fits “#3”, but “chosen”" in table.empty.text.text())
+    assert table.pages.currentWidget() is table.empty
+    QTest.mouseClick(table.empty.button, LEFT)
+    qtbot.waitUntil(lambda: table.pages.currentWidget() is table.view)
+    assert table.model.ids.tolist() == [3]
+    session.set_filter(text="class=QQQ")
+    qtbot.waitUntil(lambda: "there is no class QQQ" in table.empty.text.text())
