@@ -143,7 +143,7 @@ def test_its_action_is_in_a_menu_the_palette_and_the_shortcuts(window: MainWindo
     assert action in window.book.menus["Statistics"].actions()
     assert [key.toString() for key in action.shortcuts()] == ["Ctrl+Alt+P"], "undo keeps its key"
     assert [key.toString() for key in window.book.actions["edit.undo"].shortcuts()] == ["Ctrl+Z"]
-    palette = palette_of(window.navigator)
+    palette = palette_of(window.navigator, window.session)
     palette.popup()
     palette.line.setText("porosity")
     assert "Statistics › Count porosity" in palette.items.item(0).text()

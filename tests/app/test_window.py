@@ -458,7 +458,7 @@ def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_visible(window: Main
 
 
 def test_the_palette_finds_and_does(window: MainWindow) -> None:
-    palette = palette_of(window.navigator)
+    palette = palette_of(window.navigator, window.session)
     palette.popup()
     palette.line.setText("dra box")
     QTest.keyClick(palette.line, Qt.Key.Key_Return)

@@ -1,7 +1,9 @@
-"""The command palette: type a few letters, press Enter."""
+"""The command palette: type a few letters of a command, a slide or a class, press Enter."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt
@@ -9,10 +11,14 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.dialogs.destinations import Destination
 
 if TYPE_CHECKING:
     from microscope_qc.app.actions.action import Action
     from microscope_qc.app.actions.book import ActionBook
+
+MOST = 30
+"""Slides and classes that are offered at once."""
 
 
 def match_score(words: str, text: str) -> int:
@@ -28,14 +34,23 @@ def match_score(words: str, text: str) -> int:
 
 
 class CommandPalette(QFrame):
-    """A popup at the top of the window."""
+    """A popup at the top of the window.
 
-    def __init__(self, book: ActionBook, parent: QWidget) -> None:
+    Parameters
+    ----------
+    destinations
+        Gives what is offered besides commands for what was typed.
+    """
+
+    def __init__(
+        self, book: ActionBook, parent: QWidget, *, destinations: Callable[[str], Iterable[Destination]] | None = None
+    ) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("palette")
         self._book = book
+        self._destinations = destinations
         self.line = QLineEdit()
-        self.line.setPlaceholderText("Type what you want to do")
+        self.line.setPlaceholderText("Type what you want to do, or a slide, a class, or the number of a finding")
         self.line.setClearButtonEnabled(True)
         self.items = QListWidget()
         self.items.setUniformItemSizes(True)
@@ -72,11 +87,25 @@ class CommandPalette(QFrame):
         scored = [(match_score(words, f"{entry.menu} {self._text(entry)}"), entry) for entry in offered]
         # what can be done now comes first
         scored.sort(key=lambda pair: (bool(self._book.why_not(pair[1])), -pair[0]))
+        fitting = [entry for score, entry in scored if score]
+        doable = [entry for entry in fitting if not self._book.why_not(entry)]
         self.items.clear()
-        for score, entry in scored:
-            if score:
-                self.items.addItem(self._item(entry))
+        for entry in doable:
+            self.items.addItem(self._item(entry))
+        for destination in self._fitting_destinations(words):
+            item = QListWidgetItem(theme.icon(destination.icon), destination.words)
+            item.setData(Qt.ItemDataRole.UserRole, destination)
+            self.items.addItem(item)
+        for entry in fitting[len(doable) :]:
+            self.items.addItem(self._item(entry))
         self.items.setCurrentRow(0)
+
+    def _fitting_destinations(self, words: str) -> list[Destination]:
+        """The slides and classes that fit best, none before anything is typed."""
+        if self._destinations is None or not words.strip():
+            return []
+        scored = [(match_score(words, offered.words), offered) for offered in self._destinations(words)]
+        return [offered for score, offered in nlargest(MOST, scored, key=lambda pair: pair[0]) if score]
 
     def _text(self, entry: Action) -> str:
         return self._book.actions[entry.id].text().replace("&", "")
@@ -97,7 +126,11 @@ class CommandPalette(QFrame):
         item = self.items.currentItem()
         if item is not None:
             self.hide()
-            self._book.trigger(item.data(Qt.ItemDataRole.UserRole))
+            chosen = item.data(Qt.ItemDataRole.UserRole)
+            if isinstance(chosen, Destination):
+                chosen.go()
+            else:
+                self._book.trigger(chosen)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Up and Down move in the list while the line keeps the keyboard."""

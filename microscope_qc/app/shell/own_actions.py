@@ -10,18 +10,21 @@ from qtpy.QtWidgets import QMessageBox
 from microscope_qc import __version__
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.context import Context
+from microscope_qc.app.dialogs.destinations import destinations
 from microscope_qc.app.dialogs.palette import CommandPalette
+from microscope_qc.app.session.session import Session
 from microscope_qc.app.shell.navigator import WindowNavigator
 from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 
 
-def palette_of(navigator: WindowNavigator) -> CommandPalette:
+def palette_of(navigator: WindowNavigator, session: Session) -> CommandPalette:
     """Return the window's command palette."""
-    return navigator.only(CommandPalette, lambda: CommandPalette(navigator.book, navigator.window))
+    places = partial(destinations, session)
+    return navigator.only(CommandPalette, lambda: CommandPalette(navigator.book, navigator.window, destinations=places))
 
 
-def _show_palette(navigator: WindowNavigator, _context: Context) -> None:
-    palette_of(navigator).popup()
+def _show_palette(navigator: WindowNavigator, context: Context) -> None:
+    palette_of(navigator, context.session).popup()
 
 
 def _show_shortcuts(navigator: WindowNavigator, context: Context) -> None:
