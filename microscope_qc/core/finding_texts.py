@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,10 @@ def folded(text: str) -> str:
         apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
         text = "".join(letter for letter in apart if not unicodedata.combining(letter))
     return " ".join(text.lower().split())
+
+
+_folded_name = lru_cache(maxsize=1_000)(folded)
+"""For the few texts that are the same on each of a thousand slides."""
 
 
 def number_of(word: str) -> int | None:
@@ -55,7 +60,7 @@ class _Texts:
         self._rows, self._facts = rows, facts
         self.slide = folded(facts.slide)
         self._classes = {
-            number: (folded(facts.codes.get(number, "")), folded(facts.names.get(number, "")))
+            number: (_folded_name(facts.codes.get(number, "")), _folded_name(facts.names.get(number, "")))
             for number in facts.codes.keys() | facts.names.keys()
         }
         self._written: list[tuple[np.ndarray, list[str]]] | None = None

@@ -22,6 +22,7 @@ LONGEST_SEARCH = 1_000
 _QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»"}
 """Opening quotes, and what may close them."""
 _CONDITION, _WORD = re.compile(r"[^\s\"“„«=<>~]*\s*[=<>~]"), re.compile(r"[^\s\"“„«=<>~]+")
+_HAS_CONDITION, _NOTHING_KNOWN = re.compile(r"[=<>~]"), Known()
 _AS_TEXT = "Text with =, <, > or ~ in it is looked for when it stands in double quotes."
 
 
@@ -78,8 +79,9 @@ def search_fault(text: str, known: Known) -> str:
 
 def found(rows: np.ndarray, text: str, facts: BoxFacts) -> Flags:
     """Which findings of a slide a search finds; one that cannot be read finds nothing, never more than was meant."""
+    known = facts.known() if _HAS_CONDITION.search(text) else _NOTHING_KNOWN
     try:
-        return read_search(text, facts.known()).mask(rows, facts)
+        return read_search(text, known).mask(rows, facts)
     except QueryError:
         return np.zeros(len(rows), bool)
 

@@ -283,3 +283,14 @@ def test_the_check_repairs_attributes_and_outlines(project: Project, drawn: list
         assert repaired.outlines.get(drawn[0]) == TRIANGLE and repaired.attributes.get(drawn[0]) == {}
         np.testing.assert_array_equal(repaired.boxes.table(repaired.slides[0].id).rows["id"], drawn)
         assert not repaired.history.can_undo, "the rows are no longer those that undo expects"
+
+
+def test_a_search_knows_what_there_is_now(project: Project) -> None:
+    first = project.slides[0]
+    assert project.filters.known().slides == tuple(slide.name for slide in project.slides)
+    project.slides.rename(first.id, "other name")
+    assert project.filters.known().slides[0] == "other name"
+    project.classes.edit(project.classes[0].id, code="QQQ")
+    assert "QQQ" in project.filters.known().codes
+    project.history.undo()
+    assert "QQQ" not in project.filters.known().codes

@@ -8,9 +8,11 @@ from typing import Any
 
 from microscope_qc.core.box_facts import NO_FACTS, Known
 from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import loading
 from microscope_qc.project.parts.settings import StoredSettings
+from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.store import Store
 
 _KEY, _SAVED_KEY = "filter", "saved_filters"
@@ -23,6 +25,8 @@ class Filters:
     def __init__(self, store: Store, settings: StoredSettings) -> None:
         self._store = store
         self._settings = settings
+        self._known = Known()
+        self._known_of: tuple[tuple[DefectClass, ...], tuple[SlideRecord, ...], tuple[RunRecord, ...]] = (), (), ()
 
     @property
     def current(self) -> BoxFilter:
@@ -39,11 +43,15 @@ class Filters:
     def known(self) -> Known:
         """Return what a search in this project may name."""
         memory = self._store.memory
-        return Known(
-            codes=tuple(defect.code for defect in memory.classes),
-            slides=tuple(slide.name for slide in memory.slides),
-            runs=tuple(run.id for run in memory.runs),
-        )
+        records = tuple(memory.classes), tuple(memory.slides), tuple(memory.runs)
+        if records != self._known_of:  # asked for once for each of a thousand slides
+            classes, slides, runs = self._known_of = records
+            self._known = Known(
+                tuple(defect.code for defect in classes),
+                tuple(slide.name for slide in slides),
+                tuple(run.id for run in runs),
+            )
+        return self._known
 
     @property
     def saved(self) -> dict[str, BoxFilter]:
