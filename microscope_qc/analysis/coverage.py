@@ -174,6 +174,13 @@ class SlideCoverage:
         whole, left = (coverage.of_all(_ANY).size_px for coverage in (everywhere, masked))
         return 1.0 - left / whole if whole else 0.0
 
+    @cached_property
+    def searched_share(self) -> float:
+        """Share (0 to 1) of the slide where findings of any class were searched for."""
+        scans = [Scan(s.run_id, _ANY, s.region, s.mask, s.missing_px) for s in self.scans]
+        anyone = SlideCoverage(self.shape_px, scans, [Declared(d.area_id, _ANY, d.outline) for d in self.declared])
+        return anyone.of_all(_ANY).size_px / float(np.prod(self.shape_px))
+
     @property
     def _nothing(self) -> Flags:
         return np.zeros((len(self._edges[0]) - 1, len(self._edges[1]) - 1), bool)

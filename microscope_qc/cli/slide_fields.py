@@ -113,7 +113,7 @@ def _names(args: argparse.Namespace) -> int:
 
     def plan(project: Project) -> FieldPlan:
         pattern = name_pattern(project.fields.known, args.pattern)
-        return plan_of_names(project, read_names(project, pattern, slide_ids=slide_ids(project, args.slide)))
+        return plan_of_names(read_names(project, pattern, slide_ids=slide_ids(project, args.slide)))
 
     return _take(args, plan, f"Fields from file names {args.pattern}")
 

@@ -27,6 +27,8 @@ BEFORE = Path(__file__).with_name("actions_0_1.tsv")
 SINCE = {"tool.area", "area.slide", "area.view", "view.areas", "areas.open"}
 SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "channel.all"}
 SINCE |= {"file.open_folder", "file.add_folder"}
+SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
+SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
@@ -43,7 +45,8 @@ LAYOUT = {
     "View/Bookmarks": "add list",
     "View/Planes and channels": "next previous next previous all",
     "View/Theme": "system light dark",
-    "Slide": "pixel_size info convert - next previous - remove",
+    "Slide": "pixel_size info rename folder locate convert - next previous"
+    " - fields names_fields import_fields export_fields - remove",
     "Detect": "open",
     "Review": "confirm reject unreview choose similar - next previous note Class - area slide view - open",
     "Review/Class": "1 2 3 4 5 6 7 8 9 0",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from microscope_qc.app.panels import slides as panel
+from microscope_qc.app.panels.slides import locating as panel
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import SlideError
 from microscope_qc.workflows.intake import identity

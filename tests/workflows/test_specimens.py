@@ -180,13 +180,13 @@ def test_fields_are_read_from_names_of_files(project):
         {"producer": "LG", "specimen": "044", "part": "cathode"}, {}, {},
     ]  # fmt: skip
     assert [r.problem for r in readings] == ["", "", *["does not fit the pattern"] * 2]
-    plan = plan_of_names(project, readings)
+    plan = plan_of_names(readings)
     assert plan.problems == ("good, good: does not fit the pattern.",) and len(plan.changes) == 6
     take_over(project, plan, title="Fields from file names")
     assert said(project)["LG_044_cathode"] == {"producer": "LG", "specimen": "044", "part": "cathode"}
     project.history.undo()
     assert said(project) == {}
-    assert [r.slide for r in read_names(project, pattern, slide_ids=[2])] == ["LG_044_cathode"]
+    assert [r.slide.name for r in read_names(project, pattern, slide_ids=[2])] == ["LG_044_cathode"]
 
 
 @pytest.mark.parametrize(

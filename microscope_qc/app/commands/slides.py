@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QMessageBox
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_slide, writing_slide
-from microscope_qc.core.wording import things
+from microscope_qc.core.wording import listed, things
+from microscope_qc.project.counting import StateCounts, count_states
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
+    from microscope_qc.project import Project
+    from microscope_qc.project.records import SlideRecord
 
 ASKED = "asked_pixel_size"
 """Setting of a project: slides whose pixel size was asked for."""
@@ -26,8 +30,8 @@ def _ask_pixel_size(context: Context, line_px: float | None) -> None:
     from microscope_qc.app.dialogs.slide import PixelSizeDialog
 
     session = context.session
-    project, slide = session.project, session.slide
-    if project is None or slide is None:
+    project = session.project
+    if project is None or session.slide is None:
         return
     dialog = PixelSizeDialog(session, line_px, context.navigator.window)
     answer = dialog.exec()
@@ -35,7 +39,7 @@ def _ask_pixel_size(context: Context, line_px: float | None) -> None:
         session.set_tool("measure")
         session.notice.emit("Drag along the scale bar, from end to end.")
     elif answer:
-        project.slides.set_pixel_size(slide.id, dialog.size_um())
+        project.slides.set_pixel_sizes(dialog.slide_ids(), dialog.size_um())
 
 
 def take_line(context: Context, length_px: float) -> None:
@@ -90,24 +94,89 @@ def _step(context: Context, step: int) -> None:
         session.notice.emit("That was the last slide." if step > 0 else "That was the first slide.")
 
 
+def _chosen(context: Context) -> list[SlideRecord]:
+    """The slides chosen in the list, or the slide on screen where none is."""
+    from microscope_qc.app.widgets.slide_choice import chosen_slide_ids
+
+    project = context.session.project
+    return [] if project is None else [project.slides.by_id(number) for number in chosen_slide_ids(context.session)]
+
+
+def _rename(context: Context) -> None:
+    """Edit the name of the chosen slide in the list."""
+    from microscope_qc.app.panels.slides.panel import SlidesDock
+
+    dock = context.navigator.show_panel("slides")
+    if isinstance(dock, SlidesDock):
+        dock.rename_current()
+
+
+def _show_in_folder(context: Context) -> None:
+    """Open the folder of the chosen slide in the system's file manager."""
+    from qtpy.QtCore import QUrl
+    from qtpy.QtGui import QDesktopServices
+
+    for folder in dict.fromkeys(record.path.parent for record in _chosen(context)[:1]):
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
+            context.session.notice.emit(f"The folder {folder} cannot be opened.")
+
+
+def _locate(context: Context) -> None:
+    """Say where the chosen slide is now; one that is missing comes first."""
+    from microscope_qc.app.panels.slides.locating import locate
+
+    chosen = sorted(_chosen(context), key=lambda record: not record.missing)
+    if chosen:
+        locate(context, chosen[0].id)
+
+
 def _remove(context: Context) -> None:
-    """Remove the slide from the project, after saying what goes with it."""
-    project, slide = context.session.project, context.session.slide
-    if project is None or slide is None:
+    """Remove the chosen slides from the project, after saying what goes with them."""
+    project, records = context.session.project, _chosen(context)
+    if project is None or not records:
         return
-    findings = things(len(project.boxes.table(slide.id)), "finding")
-    marks = things(len(project.marks.of_slide(slide.id)), "mark")
-    box = QMessageBox(context.navigator.window)
-    box.setWindowTitle("Remove slide")
-    box.setText(f"Remove {slide.name} from the project?")
-    box.setInformativeText(
-        f"{findings} and {marks} will be removed with it. The slide's file is not deleted. Undo brings everything back."
+    # counted in a worker: what does not count at present goes too
+    context.jobs.call(
+        partial(count_states, project.path, None), on_done=partial(_ask_to_remove, context, project, records)
     )
-    remove = box.addButton("Remove slide", QMessageBox.ButtonRole.AcceptRole)
+
+
+def _ask_to_remove(
+    context: Context, project: Project, records: list[SlideRecord], counts: dict[int, StateCounts]
+) -> None:
+    if project is not context.session.project:
+        return
+    ids = {record.id for record in records}
+    found = [counts[number] for number in ids if number in counts]
+    parts = [
+        things(sum(count.kept + count.rejected for count in found), "finding"),
+        things(sum(mark.slide_id in ids for mark in project.marks), "mark"),
+        things(sum(run.slide_id in ids for run in project.runs), "detection"),
+        things(sum(area.slide_id in ids for area in project.areas), "declared area"),
+    ]
+    kept = [words for words in parts[2:] if not words.startswith("0 ")]
+    one = len(records) == 1
+    box = QMessageBox(context.navigator.window)
+    box.setWindowTitle("Remove slide" if one else "Remove slides")
+    box.setText(f"Remove {records[0].name if one else things(len(records), 'slide')} from the project?")
+    with_it, files = ("it", "The slide's file is") if one else ("them", "The slides' files are")
+    box.setInformativeText(
+        f"{listed([*parts[:2], *kept])} will be removed with {with_it}. {files} not deleted. "
+        "Undo brings everything back."
+    )
+    if not one:
+        box.setDetailedText("\n".join(record.name for record in records))
+    remove = box.addButton(box.windowTitle(), QMessageBox.ButtonRole.AcceptRole)
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.exec()
     if box.clickedButton() is remove:
-        project.slides.remove(slide.id)
+        there = {record.id for record in project.slides}
+        project.slides.remove_many([record.id for record in records if record.id in there])
+
+
+def _remove_words(context: Context) -> str:
+    count = len(context.session.scope.chosen_ids)
+    return f"Remove {things(count, 'slide')} from the project…" if count > 1 else ""
 
 
 ACTIONS = (
@@ -125,6 +194,10 @@ ACTIONS = (
         (),
         "image-remove-outline",
         when=writing_slide,
-        group=2,
+        group=3,
+        words=_remove_words,
     ),
+    Action("slide.rename", "Rename slide", "Slide", _rename, ("F2",), "rename-outline", when=writing_slide),
+    Action("slide.folder", "Show in its folder", "Slide", _show_in_folder, (), "folder-eye-outline", when=with_slide),
+    Action("slide.locate", "Locate its file…", "Slide", _locate, (), "folder-search-outline", when=writing_slide),
 )

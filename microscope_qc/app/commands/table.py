@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.commands import areas, edit, exchange, files, intake, models, review, slides, view
+from microscope_qc.app.commands import areas, edit, exchange, files, intake, models, review, slides, specimens, view
 
 ACTIONS: tuple[Action, ...] = (
     *files.ACTIONS,
@@ -12,6 +12,7 @@ ACTIONS: tuple[Action, ...] = (
     *edit.ACTIONS,
     *view.ACTIONS,
     *slides.ACTIONS,
+    *specimens.ACTIONS,
     *review.ACTIONS,
     *areas.ACTIONS,
     *models.ACTIONS,

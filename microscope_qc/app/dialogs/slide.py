@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QDoubleSpinBox,
     QFormLayout,
     QLabel,
     QPushButton,
@@ -17,11 +17,16 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, slide_extent_text
+from microscope_qc.app.widgets.number_field import NumberField
+from microscope_qc.app.widgets.slide_choice import SlideChoice
+from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, slide_extent_text, things
 from microscope_qc.slides.plane import stack_words
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
+
+
+_ACCEPT = QDialogButtonBox.ButtonRole.AcceptRole
 
 
 def _frame(dialog: QDialog, *parts: QWidget | QFormLayout) -> None:
@@ -46,7 +51,7 @@ def _buttons(dialog: QDialog, word: str) -> QDialogButtonBox:
 
 
 class PixelSizeDialog(QDialog):
-    """The size of a pixel: a number, or the length of a line that was drawn along a scale bar.
+    """The size of a pixel of one slide or several: a number, or the length of a line drawn along a scale bar.
 
     Parameters
     ----------
@@ -58,47 +63,85 @@ class PixelSizeDialog(QDialog):
     def __init__(self, session: Session, line_px: float | None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Pixel size")
-        self._line_px = line_px
+        self._session, self._line_px = session, line_px
         self.draw_requested = False
-        known = session.pixel_size_um
-        self.number = QDoubleSpinBox()
-        self.number.setDecimals(4 if line_px is None else 2)
-        self.number.setRange(0.0001, 1_000_000.0)
-        self.number.setSuffix(" µm")
+        largest = 100_000.0 if line_px is None else 1_000_000.0
+        self.number = NumberField("µm", low=0.0001, high=largest)
         self.number.setMinimumWidth(160)
+        self.slides = SlideChoice(session)
         form = QFormLayout()
         if line_px is None:
-            self.number.setValue(known[0] if known is not None else 0.5)
             form.addRow("Size of a pixel", self.number)
+            self._show_known()
+            self.slides.changed.connect(self._show_known)
         else:
-            self.number.setValue(100.0)
+            self.number.set_number(100.0)
             form.addRow(f"The line is {count_text(round(line_px))} px long. In reality it is", self.number)
+        if len(self.slides.buttons) > 1:
+            form.addRow("For", self.slides)
         words = QLabel("Sizes in µm and detections need it. The microscope usually writes it into the file.")
         words.setWordWrap(True)
         words.setProperty("quiet", True)
         draw = QPushButton(theme.icon("ruler"), "Draw along the scale bar instead")
         draw.setAutoDefault(False)
-        draw.setVisible(line_px is None)
+        draw.setVisible(line_px is None and session.slide is not None)
         draw.clicked.connect(self._on_draw_clicked)
         self._result = QLabel()
         self._result.setProperty("quiet", True)
-        self.number.valueChanged.connect(self._show_result)
+        self._result.setWordWrap(True)
+        buttons = _buttons(self, "Set")
+        self._accept = next(b for b in buttons.buttons() if buttons.buttonRole(b) is _ACCEPT)
+        self.number.number_changed.connect(self._show_result)
+        self.slides.changed.connect(self._show_result)
         self._show_result()
-        _frame(self, words, form, self._result, draw, _buttons(self, "Set"))
+        _frame(self, words, form, self._result, draw, buttons)
         self.number.setFocus()
         self.number.selectAll()
 
     def size_um(self) -> float:
         """Micrometres per pixel."""
-        return self.number.value() / (self._line_px or 1.0)
+        return (self.number.number() or 0.0) / (self._line_px or 1.0)
+
+    def slide_ids(self) -> list[int]:
+        """The slides that get it."""
+        return self.slides.slide_ids()
+
+    def _show_known(self) -> None:
+        """Show the size that the slides have; nothing where they differ."""
+        project = self._session.project
+        sizes = set() if project is None else {project.slides.by_id(n).pixel_size_um for n in self.slide_ids()}
+        known = sizes.pop() if len(sizes) == 1 else None
+        if sizes:
+            self.number.clear()
+            self.number.setPlaceholderText("several sizes")
+        else:
+            self.number.set_number(0.5 if known is None else known[0])
+        self.number.selectAll()
 
     def _show_result(self) -> None:
-        self._result.setText("" if self._line_px is None else f"{significant_text(self.size_um(), 4)} µm per pixel")
-        self._result.setVisible(self._line_px is not None)
+        problem = self.number.problem()
+        size = "" if self._line_px is None else f"{significant_text(self.size_um(), 4)} µm per pixel. "
+        self._result.setText(problem or f"{size}{self._replaced()}".strip())
+        self._result.setVisible(bool(self._result.text()))
+        self._accept.setEnabled(not problem)
+        self._accept.setToolTip(problem)
+
+    def _replaced(self) -> str:
+        """How many slides have another size, which they lose."""
+        project, ids = self._session.project, self.slide_ids()
+        if project is None or len(ids) < 2:
+            return ""
+        sizes = [project.slides.by_id(number).pixel_size_um for number in ids]
+        other = sum(size is not None and not _same(size, self.size_um()) for size in sizes)
+        return f"{things(other, 'slide')} with another size will be changed." if other else ""
 
     def _on_draw_clicked(self) -> None:
         self.draw_requested = True
         self.reject()
+
+
+def _same(size: tuple[float, float], um: float) -> bool:
+    return all(math.isclose(side, um, rel_tol=1e-9) for side in size)
 
 
 class SlideInfoDialog(QDialog):

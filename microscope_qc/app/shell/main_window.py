@@ -170,6 +170,7 @@ class MainWindow(QMainWindow):
             session.boxes_changed,
             session.classes_changed,
             session.filter_changed,
+            session.scope.changed,
         ):
             signal.connect(self.book.refresh_soon)
         session.slide_view.measurement_changed.connect(self._on_measurement_changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -20,7 +20,7 @@ from microscope_qc.project.parts.box_rows import check_rows
 from microscope_qc.project.parts.boxes import Boxes
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.parts.slides import Slides
-from microscope_qc.project.records import RUN_STATES, RunRecord
+from microscope_qc.project.records import RUN_STATES, RunClass, RunRecord
 from microscope_qc.project.runs.plan import RunPlan, SlidePlace, write_plan
 from microscope_qc.project.store import Store
 
@@ -101,6 +101,11 @@ class Runs(RecordPart[RunRecord]):
     def classes_of(self, run_id: int) -> dict[int, int]:
         """Return the class of each label of a run's model; a label whose class was deleted has none."""
         return {known.label: known.class_id for known in self._store.memory.run_classes if known.run_id == run_id}
+
+    @property
+    def labels(self) -> Sequence[RunClass]:
+        """The class of every label of every run's model: what all runs could find, in one pass."""
+        return self._store.memory.run_classes
 
     def know_classes(self, run_id: int, class_of: Mapping[int, int]) -> None:
         """Store the class of each label of a run's model, for labels that have none yet.

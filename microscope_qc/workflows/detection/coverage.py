@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -191,6 +191,39 @@ def area_sources(project: Project, slide_id: int) -> AreaSources:
     runs = [run for run in project.runs if run.slide_id == slide_id and run.shown]
     known = tuple((run, frozenset(project.runs.classes_of(run.id).values())) for run in runs)
     return AreaSources(project.slides.by_id(slide_id), known, tuple(project.areas.of(slide_id)))
+
+
+def all_area_sources(project: Project) -> list[AreaSources]:
+    """Collect what the project knows about each slide in one pass; nothing is read from the disk."""
+    runs: dict[int, list[RunRecord]] = {}
+    classes: dict[int, set[int]] = {}
+    declared: dict[int, list[AreaRecord]] = {}
+    for run in project.runs:
+        if run.shown:
+            runs.setdefault(run.slide_id, []).append(run)
+    for known in project.runs.labels:
+        classes.setdefault(known.run_id, set()).add(known.class_id)
+    for area in project.areas:
+        declared.setdefault(area.slide_id, []).append(area)
+    return [
+        AreaSources(
+            slide,
+            tuple((run, frozenset(classes.get(run.id, ()))) for run in runs.get(slide.id, ())),
+            tuple(declared.get(slide.id, ())),
+        )
+        for slide in project.slides
+    ]
+
+
+def searched_shares(sources: Iterable[AreaSources]) -> dict[int, float]:
+    """Return the share (0 to 1) of each slide that was scanned or declared complete, by slide id.
+
+    Any thread may call this; a slide whose runs cannot be read has what is left.
+    """
+    return {
+        known.slide.id: read_areas(known).coverage.searched_share if known.runs or known.declared else 0.0
+        for known in sources
+    }
 
 
 def slide_areas(project: Project, slide_id: int) -> SlideAreas:

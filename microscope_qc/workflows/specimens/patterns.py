@@ -10,8 +10,9 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.specimen import SpecimenField, Value, find_field
 from microscope_qc.core.wording import things
 from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import slide_stem
-from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, changes_of
+from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, KnownSlides, changes_of
 
 ANYTHING = ("", "*")
 """Placeholders for what is of no interest."""
@@ -31,8 +32,7 @@ class NamePattern:
 class NameReading:
     """What a pattern reads from the name of a slide's file; ``problem`` says why it does not fit ("" where it does)."""
 
-    slide_id: int
-    slide: str
+    slide: SlideRecord
     stem: str
     values: dict[SpecimenField, Value]
     problem: str = ""
@@ -78,15 +78,17 @@ def name_pattern(fields: Iterable[SpecimenField], text: str) -> NamePattern:
     return NamePattern(text, tuple(found), re.compile(expression, re.DOTALL))
 
 
-def read_names(project: Project, pattern: NamePattern, *, slide_ids: Iterable[int] | None = None) -> list[NameReading]:
+def read_names(
+    source: Project | KnownSlides, pattern: NamePattern, *, slide_ids: Iterable[int] | None = None
+) -> list[NameReading]:
     """Return what the pattern reads from the file of each slide, or of some."""
     wanted = None if slide_ids is None else set(slide_ids)
     readings = []
-    for slide in project.slides:
+    for slide in KnownSlides.of(source).slides:
         if wanted is None or slide.id in wanted:
             stem = slide_stem(slide.path)
             values, problem = _read(pattern, stem)
-            readings.append(NameReading(slide.id, slide.name, stem, values, problem))
+            readings.append(NameReading(slide, stem, values, problem))
     return readings
 
 
@@ -105,7 +107,7 @@ def _read(pattern: NamePattern, stem: str) -> tuple[dict[SpecimenField, Value], 
     return values, ""
 
 
-def plan_of_names(project: Project, readings: Iterable[NameReading]) -> FieldPlan:
+def plan_of_names(readings: Iterable[NameReading]) -> FieldPlan:
     """Return what would change when everything that fits is taken over."""
     changes: list[FieldChange] = []
     problems: dict[str, list[str]] = {}
@@ -115,7 +117,7 @@ def plan_of_names(project: Project, readings: Iterable[NameReading]) -> FieldPla
             problems.setdefault(reading.problem, []).append(reading.stem)
         else:
             count += 1
-            changes += changes_of(project, reading.slide_id, reading.values)
+            changes += changes_of(reading.slide, reading.values)
     told = [f"{', '.join(stems[:3])}{_more(stems)}: {problem.rstrip('.')}." for problem, stems in problems.items()]
     return FieldPlan(tuple(changes), (), tuple(told), count)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from microscope_qc.core.specimen import SpecimenField, Value
 from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,21 @@ class FieldPlan:
         return len({change.slide_id for change in self.changes})
 
 
-def changes_of(project: Project, slide_id: int, values: Mapping[SpecimenField, Value | None]) -> list[FieldChange]:
+@dataclass(frozen=True, slots=True)
+class KnownSlides:
+    """Slides and fields of a project as they are now, so that another thread may make a plan for them."""
+
+    slides: tuple[SlideRecord, ...]
+    fields: tuple[SpecimenField, ...]
+
+    @classmethod
+    def of(cls, source: Project | KnownSlides) -> KnownSlides:
+        """Take them from a project."""
+        return source if isinstance(source, KnownSlides) else cls(tuple(source.slides), source.fields.known)
+
+
+def changes_of(slide: SlideRecord, values: Mapping[SpecimenField, Value | None]) -> list[FieldChange]:
     """Return what would change on a slide."""
-    slide = project.slides.by_id(slide_id)
     return [
         FieldChange(slide.id, slide.name, field, slide.fields.get(field.name), after)
         for field, after in values.items()

@@ -12,13 +12,13 @@ from microscope_qc.core.wording import listed
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import slide_stem
-from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, changes_of
+from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, KnownSlides, changes_of
 
 SLIDE_HEADINGS = ("slide", "slide name", "name", "file", "file name", "filename", "picture", "image")
 _NAMED = 6
 
 
-def write_fields(project: Project, path: Path | str, *, slide_ids: Iterable[int] | None = None) -> int:
+def write_fields(source: Project | KnownSlides, path: Path | str, *, slide_ids: Iterable[int] | None = None) -> int:
     """Write the fields of all slides, or of some, into a table that :func:`read_fields` takes; return its lines.
 
     Raises
@@ -32,9 +32,10 @@ def write_fields(project: Project, path: Path | str, *, slide_ids: Iterable[int]
     if path.suffix.lower() not in (".csv", ".xlsx"):
         raise InputError(f"{path.name} is not the name of a table.", hint="End it with .csv or .xlsx.")
     wanted = None if slide_ids is None else set(slide_ids)
-    fields = project.fields.known
+    known = KnownSlides.of(source)
+    fields = known.fields
     rows: list[list[str | float | None]] = []
-    for slide in project.slides:
+    for slide in known.slides:
         if wanted is None or slide.id in wanted:
             rows.append([slide.name, *(_cell(slide.fields.get(field.name)) for field in fields)])
     write_sheet(path, ["slide", *(field.heading for field in fields)], rows, title="Slides")
@@ -45,7 +46,9 @@ def _cell(value: object) -> str | float | None:
     return value if value is None or isinstance(value, str | float) else str(value)
 
 
-def read_fields(project: Project, path: Path | str, *, add_fields: bool = False, clear: bool = False) -> FieldPlan:
+def read_fields(
+    source: Project | KnownSlides, path: Path | str, *, add_fields: bool = False, clear: bool = False
+) -> FieldPlan:
     """Read a table of fields and say what would change; nothing is changed yet.
 
     The column ``slide`` names each slide, by its name in the project or by its file. A line whose name fits no slide,
@@ -63,7 +66,7 @@ def read_fields(project: Project, path: Path | str, *, add_fields: bool = False,
     ExchangeError
         When it is no table, or has no column for the slides or for a field.
     """
-    path = Path(path)
+    path, known = Path(path), KnownSlides.of(source)
     rows = read_sheet(path, what="table of specimens")
     start = next((n for n, row in enumerate(rows) if any(row)), len(rows))
     if start == len(rows):
@@ -74,13 +77,16 @@ def read_fields(project: Project, path: Path | str, *, add_fields: bool = False,
         raise ExchangeError(
             f"{path.name} does not say which slides it is about.", hint="Call the column with their names “slide”."
         )
-    columns, new, problems = _columns(project, head, place, add_fields=add_fields)
+    columns, new, problems = _columns(known.fields, head, place, add_fields=add_fields)
     if not columns and not problems:
         raise ExchangeError(f"{path.name} says nothing about the slides.", hint="Add a column, such as “batch”.")
-    line_of, told = _slides(project, [(number, _at(row, place)) for number, row in enumerate(lines) if any(row)])
+    line_of, told = _slides(known.slides, [(number, _at(row, place)) for number, row in enumerate(lines) if any(row)])
     problems += told
     changes: list[FieldChange] = []
-    for slide_id, number in line_of.items():
+    for slide in known.slides:
+        number = line_of.get(slide.id)
+        if number is None:
+            continue
         values: dict[SpecimenField, Value | None] = {}
         for column, (field, unit) in columns.items():
             text = _at(lines[number], column)
@@ -89,8 +95,8 @@ def read_fields(project: Project, path: Path | str, *, add_fields: bool = False,
             try:
                 values[field] = field.parse(text, unit=unit)
             except InputError as error:
-                problems.append(f"{project.slides.by_id(slide_id).name}: {error.message}")
-        changes += changes_of(project, slide_id, values)
+                problems.append(f"{slide.name}: {error.message}")
+        changes += changes_of(slide, values)
     return FieldPlan(tuple(changes), tuple(new), tuple(problems), len(line_of))
 
 
@@ -104,7 +110,7 @@ def _slide_column(head: Sequence[str]) -> int | None:
 
 
 def _columns(
-    project: Project, head: Sequence[str], slide_place: int, *, add_fields: bool
+    fields: Sequence[SpecimenField], head: Sequence[str], slide_place: int, *, add_fields: bool
 ) -> tuple[dict[int, tuple[SpecimenField, str]], list[SpecimenField], list[str]]:
     """Field and unit of each column, fields to be added, and sentences about columns that are left out."""
     columns: dict[int, tuple[SpecimenField, str]] = {}
@@ -114,7 +120,7 @@ def _columns(
         if place == slide_place or not cell:
             continue
         try:
-            found = field_of_heading([*project.fields.known, *new], cell)
+            found = field_of_heading([*fields, *new], cell)
         except InputError as error:
             problems.append(error.message)
             continue
@@ -131,10 +137,10 @@ def _columns(
     return columns, new, problems
 
 
-def _slides(project: Project, named: Sequence[tuple[int, str]]) -> tuple[dict[int, int], list[str]]:
+def _slides(slides: Sequence[SlideRecord], named: Sequence[tuple[int, str]]) -> tuple[dict[int, int], list[str]]:
     """The line that is about each slide, by slide id; and sentences about lines that are about none."""
-    by_name = {slide.name: slide for slide in project.slides}
-    by_file = _by_file(project.slides)
+    by_name = {slide.name: slide for slide in slides}
+    by_file = _by_file(slides)
     lines: dict[int, list[int]] = {}
     unknown: list[str] = []
     problems: list[str] = []
@@ -149,7 +155,7 @@ def _slides(project: Project, named: Sequence[tuple[int, str]]) -> tuple[dict[in
             unknown.append(name[:60] or "(empty)")
     if unknown:
         problems.append(f"There is no slide {_some(list(dict.fromkeys(unknown)))}.")
-    twice = [project.slides.by_id(number).name for number, found in lines.items() if len(found) > 1]
+    twice = [slide.name for slide in slides if len(lines.get(slide.id, ())) > 1]
     if twice:
         problems.append(f"More than one line is about {_some(twice)}.")
     return {number: found[0] for number, found in lines.items() if len(found) == 1}, problems
