@@ -34,7 +34,8 @@ class ChildProgress(Progress):
     """Progress over all slides.
 
     ``told`` is the child's message: its speed and device, and what had to be changed. ``slide_id`` is the slide that is
-    scanned, ``slides_done`` of ``slides_total`` have ended, ``begun`` counts those that were handed out.
+    scanned, ``slides_done`` of ``slides_total`` have ended, ``begun`` counts those that were handed out, ``found`` the
+    findings that were taken in since the start.
     """
 
     told: str = ""
@@ -42,6 +43,7 @@ class ChildProgress(Progress):
     slides_done: int = 0
     slides_total: int = 1
     begun: int = 0
+    found: int = 0
 
 
 class DetectionFailed(MicroscopeQCError, RuntimeError):
@@ -107,7 +109,7 @@ class Following:
         self._deaths = self._begun = 0
         self._pace = _Pace()
         self._computing = False
-        self._new = 0
+        self._new = self._found = 0
 
     def job(self) -> Job[None]:
         """Do all of them.
@@ -154,6 +156,7 @@ class Following:
                 continue
             hand = _Hand(start, run, began)
             self._handed.append(hand)
+            yield self._progress()  # making a run and taking it in hand are two commits: not in one step of a window
             try:
                 hand.intake = RunIntake(self._project, run)
             except MicroscopeQCError as error:
@@ -288,10 +291,11 @@ class Following:
             parts.append(f"slide {count_text(ended + 1)} of {count_text(self._count)}: {first.name}")
         parts += [f"{self._new} new findings"] if self._new else []
         parts += [told] if told else []
+        self._found += self._new
         self._new = 0
         return ChildProgress(
             done, total if self._computing else 0, "tiles", "; ".join(parts), told,
-            0 if first is None else first.slide_id, ended, self._count, self._begun,
+            0 if first is None else first.slide_id, ended, self._count, self._begun, self._found,
         )  # fmt: skip
 
 

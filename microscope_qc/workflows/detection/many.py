@@ -20,7 +20,7 @@ from microscope_qc.workflows.detection.following import POLL_SECONDS, DetectionF
 from microscope_qc.workflows.detection.run import (
     ChosenModel,
     DetectResult,
-    choose_model,
+    chosen_model,
     prepare_run,
     require_device,
     result_of,
@@ -115,7 +115,7 @@ def detect_many(
     """
     began = time.monotonic()
     require_device(device)
-    chosen = choose_model(model)
+    chosen = yield from chosen_model(model, wait_s)
     numbers = [slide.id for slide in project.slides] if slide_ids is None else list(slide_ids)
     if not numbers:
         raise InputError(f"There is no slide in {project.name} yet.", hint="Add one first.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError, ProjectError
 from microscope_qc.core.geometry import Region, TileGrid
-from microscope_qc.core.jobs import Job
+from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.tiles import tile_grid
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.library import load_card, model_folder
@@ -90,6 +91,17 @@ def choose_model(model: str | Path | ChosenModel) -> ChosenModel:
         raise ModelError(f"The model {card.name} does not find defects.", hint=f"Choose {known_models()}.")
     bundled = Path(model).name == str(model) and not Path(model).exists()
     return ChosenModel(str(model) if bundled else str(folder.resolve()), folder, card, weights_fingerprint(folder))
+
+
+def chosen_model(model: str | Path | ChosenModel, wait_s: float) -> Job[ChosenModel]:
+    """Read a model as :func:`choose_model` does; where no step may wait (``wait_s`` is 0), in a thread."""
+    if wait_s > 0 or isinstance(model, ChosenModel):
+        return choose_model(model)
+    with ThreadPoolExecutor(1, thread_name_prefix="model") as reader:
+        reading = reader.submit(choose_model, model)
+        while not reading.done():
+            yield Progress(0, 0, "tiles", "reading the model")
+    return reading.result()
 
 
 def require_device(name: str) -> None:
@@ -272,10 +284,11 @@ def detect(
     """
 
     require_device(device)
+    chosen = yield from chosen_model(model, wait_s)
 
     def begin() -> RunRecord:
         return prepare_run(
-            project, slide_id, model, region=region, device=device, fresh=fresh, everything=everything, mask=mask
+            project, slide_id, chosen, region=region, device=device, fresh=fresh, everything=everything, mask=mask
         )
 
     return (yield from _followed(project, Start(slide_id, project.slides.by_id(slide_id).name, 0, begin), wait_s))

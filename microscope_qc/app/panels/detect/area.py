@@ -13,6 +13,7 @@ from superqt import QFlowLayout
 from microscope_qc.app.panels.detect.area_editor import MaterialFinder, ScanAreaView
 from microscope_qc.app.panels.detect.choice import AreaChoice, AreaNames, InitialMasks
 from microscope_qc.app.panels.detect.estimate import Estimate
+from microscope_qc.app.panels.detect.several import SeveralSlides
 from microscope_qc.app.session.area_masks import AreaMasks
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import sentence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
 
 LEAVE_OUT_TIP = "What is clearly flat on a coarse picture of the slide is skipped"
+
+SEVERAL_TIP = "The visible area is one of the slide on screen: choose “This slide”."
 
 Viewport = Callable[[], tuple[float, float, float, float]]
 
@@ -54,6 +57,7 @@ class AreaSection(QWidget):
         self.masks = AreaMasks(session, self)
         self.finder = MaterialFinder(session, jobs, self)
         self.times = Estimate(session, card)
+        self.several = SeveralSlides(session, card)
         self._initial, self._names = InitialMasks(session), AreaNames()
         self.view: ScanAreaView | None = None
         self.whole, self.visible = QRadioButton("Whole slide"), QRadioButton("Visible area")
@@ -119,7 +123,7 @@ class AreaSection(QWidget):
         return None if region.empty else region
 
     def choice(self) -> AreaChoice:
-        """The area for a detection that starts now."""
+        """The area for a detection of the slide on screen that starts now."""
         if self.view is not None:
             self.view.catch_up()
         if self.drawn.isChecked():
@@ -131,6 +135,10 @@ class AreaSection(QWidget):
             # found on the whole slide, as shown on the canvas, not on the visible part alone
             mask = self.finder.mask(self._card())
         return AreaChoice(self.region(), mask=mask)
+
+    def kind(self) -> str | None:
+        """Which of the masks stored with the project a detection of several slides uses; None for neither."""
+        return "drawn" if self.drawn.isChecked() else "changed" if self.leave_out.isChecked() else None
 
     def key(self) -> str | None:
         """Name of the chosen area in the settings of a detection, in addition to its rectangle."""
@@ -146,6 +154,8 @@ class AreaSection(QWidget):
 
     def why_not(self) -> str:
         """Why nothing can be detected there; "" if it can."""
+        if self.several.there:
+            return self.several.why_not()
         mask = self.scan_mask()
         if mask is None or self.times.tiles(self.region(), mask) != 0:
             return ""
@@ -166,9 +176,13 @@ class AreaSection(QWidget):
 
     def refresh(self, *, running: bool) -> None:
         """Show what can be chosen, the scan area and the time it takes."""
-        in_view, why_not = self.in_view(), self._why_not_shown()
-        self.visible.setEnabled(in_view is not None and not running)
-        self.visible.setToolTip("" if in_view is not None else "No part of the slide is in view.")
+        in_view, why_not, several = self.in_view(), self._why_not_shown(), self.several.there
+        if several and self.visible.isChecked():
+            self.whole.setChecked(True)
+        self.whole.setText("Whole slides" if several else "Whole slide")
+        self.visible.setEnabled(in_view is not None and not running and not several)
+        why_not_visible = "" if in_view is not None else "No part of the slide is in view."
+        self.visible.setToolTip(SEVERAL_TIP if several else why_not_visible)
         for choice in (self.whole, self.drawn):
             choice.setEnabled(not running)
         self.leave_out.setEnabled(not running and not self.drawn.isChecked())
@@ -215,6 +229,8 @@ class AreaSection(QWidget):
             self.finder.find(self._card())
 
     def _words(self) -> str:
+        if self.several.there:
+            return self.several.words(at_most=self.leave_out.isChecked() or self.drawn.isChecked())
         mask, finder, card = self.scan_mask(), self.finder, self._card()
         if mask is None and finder.finding(card):
             return "Looking for resin and empty area …"

@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 FILE = "detection_speed.json"
 START = "\nstart"
 """Key of the time to load; no model has such a name."""
-USUAL_START_S = 8.0
-"""Assumed until it has been measured."""
+SLIDE = "\nslide"
+"""Key of the time that a slide takes besides its tiles."""
+USUAL_START_S, USUAL_SLIDE_S = 8.0, 0.05
+"""Assumed until they have been measured."""
 
 
 def speed_key(card: Any) -> str:
@@ -49,11 +51,17 @@ def tiles_per_second(model: str) -> float | None:
     return pace if pace > 0 else None
 
 
-def seconds_for(tiles: int, model: str) -> float | None:
-    """Estimated time of a detection of some tiles, including the time to load; None before the first measurement."""
+def seconds_for(tiles: int, model: str, *, slides: int = 1) -> float | None:
+    """Estimated time of a detection of some tiles on some slides, including the time to load.
+
+    None before the first measurement. Each further slide takes a moment besides its tiles.
+    """
     known = _load()
-    pace, start = (known.get(_key(name), 0.0) for name in (model, START))
-    return (start if start > 0 else USUAL_START_S) + tiles / pace if pace > 0 else None
+    pace, start, each = (known.get(_key(name), 0.0) for name in (model, START, SLIDE))
+    if pace <= 0:
+        return None
+    more = (slides - 1) * (each if each > 0 else USUAL_SLIDE_S)
+    return (start if start > 0 else USUAL_START_S) + tiles / pace + more
 
 
 def remember(model: str, tiles_per_s: float) -> None:
@@ -64,6 +72,11 @@ def remember(model: str, tiles_per_s: float) -> None:
 def remember_start(seconds: float) -> None:
     """Store how long it took to load program and model."""
     _store(START, seconds)
+
+
+def remember_slide(seconds: float) -> None:
+    """Store how long a slide among many took besides its tiles."""
+    _store(SLIDE, seconds)
 
 
 def _store(name: str, value: float) -> None:

@@ -29,8 +29,10 @@ from microscope_qc.app.panels.detect.progress import DetectProgress
 from microscope_qc.app.panels.detect.runs import RunList
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
+from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -54,6 +56,12 @@ def _resume(*arguments: Any) -> Job[Any]:
     return resume(*arguments, wait_s=0.0)
 
 
+def _detect_many(*arguments: Any, **options: Any) -> Job[Any]:
+    from microscope_qc.workflows.detection.many import detect_many
+
+    return detect_many(*arguments, wait_s=0.0, **options)
+
+
 class DetectDock(QWidget):
     """Starts, watches, stops and continues detections.
 
@@ -61,9 +69,9 @@ class DetectDock(QWidget):
     ----------
     viewport
         Returns the rectangle y0, x0, y1, x1 of the slide that is on screen, in full-resolution pixels.
-    detect, resume, models, load_model, choose_folder
-        Replace ``workflows.detect.detect`` and ``resume``, ``ml.models.list_models``, ``ml.models.load_card``
-        and the folder dialog in tests.
+    detect, detect_many, resume, models, load_model, choose_folder
+        Replace ``workflows.detect.detect``, ``detect_many`` and ``resume``, ``ml.models.list_models``,
+        ``ml.models.load_card`` and the folder dialog in tests.
     """
 
     detect_started = Signal()
@@ -76,6 +84,7 @@ class DetectDock(QWidget):
         *,
         viewport: Viewport | None = None,
         detect: Detect = _detect,
+        detect_many: Detect = _detect_many,
         resume: Detect = _resume,
         models: Models = installed_models,
         load_model: LoadModel = load_model,
@@ -85,7 +94,8 @@ class DetectDock(QWidget):
         self.setObjectName("detect")
         self.setWindowTitle("Detect")
         self._session = session
-        self._detect, self._resume = detect, resume
+        self._detect, self._detect_many, self._resume = detect, detect_many, resume
+        self.scope = ScopeSwitch(session)
         self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
         self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
         self.pixel_row = PixelSizeRow(session)
@@ -105,6 +115,7 @@ class DetectDock(QWidget):
         ):  # fmt: skip
             link(self, signal, self.refresh)
         link(self, session.boxes_changed, self._on_boxes_changed)
+        link(self, session.scope.changed, self.refresh)
         self._view_soon = QTimer(self)
         self._view_soon.setSingleShot(True)
         self._view_soon.timeout.connect(self.refresh)
@@ -136,7 +147,7 @@ class DetectDock(QWidget):
         for press in (self.continue_run, self.past_area):
             below.addWidget(press)
         content = column_of(
-            heading("Model"), self.models, 6, heading("Area"), self.area, self.pixel_row, 6,
+            self.scope, heading("Model"), self.models, 6, heading("Area"), self.area, self.pixel_row, 6,
             heading("Detections on this slide"),
         )  # fmt: skip
         content.addWidget(self.runs, 1)
@@ -180,13 +191,12 @@ class DetectDock(QWidget):
         self.pixel_row.refresh()
         self.models.list.setEnabled(not self.running)
         self.area.refresh(running=self.running)
-        why_not = self._why_not()
-        before = self._run_before()
-        finished = before is not None and before.state == "finished"
-        left = before is not None and not finished
+        why_not, several = self._why_not(), self.area.several.there
+        finished, left = self._several_before() if several else self._before()
         self.start.setText("Detect again" if finished else "Continue" if left else "Start")
         self.start.setEnabled(not why_not)
         tip = "Continues where this detection was interrupted" if left else ""
+        tip = "Scans the slides that are not finished yet" if left and several else tip
         tip = "Hides the findings of the previous detection; its check box shows them again" if finished else tip
         self.start.setToolTip(why_not or tip)
         self.start.setVisible(not self.running)
@@ -203,11 +213,30 @@ class DetectDock(QWidget):
             return "This project is open for reading only."
         if self.card is None:
             return "No model is installed."
-        if self._session.slide.pixel_size_um is None:
-            return "Enter the pixel size first."
-        if self._session.slide.missing:
-            return "The slide file was moved away."
+        if not self.area.several.there:
+            if self._session.slide.pixel_size_um is None:
+                return "Enter the pixel size first."
+            if self._session.slide.missing:
+                return "The slide file was moved away."
         return "A detection is running." if self.running else self.area.why_not()
+
+    def _before(self) -> tuple[bool, bool]:
+        """Whether the chosen detection of the slide on screen is finished, and whether it was interrupted."""
+        before = self._run_before()
+        finished = before is not None and before.state == "finished"
+        return finished, before is not None and not finished
+
+    def _several_before(self) -> tuple[bool, bool]:
+        """Whether the chosen detection of several slides is finished, and whether some of them are."""
+        several = self.area.several
+        done, begun = several.before(self._argument(), everything=self.area.kind() is None)
+        finished = begun > 0 and done == len(several.ready)
+        return finished, begun > 0 and not finished
+
+    def _argument(self) -> str:
+        """The chosen model as runs name it: a bundled one by its name, another by its folder."""
+        path = Path(self.models.argument)
+        return str(path) if path.name == str(path) else str(path.absolute())
 
     def _run_before(self) -> RunRecord | None:
         """The newest run of the same model on the same area."""
@@ -230,6 +259,9 @@ class DetectDock(QWidget):
         if self._why_not() or slide is None or card is None:
             return
         self.area.finish_changing()
+        if self.area.several.there:
+            self._begin_several(card, fresh=fresh)
+            return
         area = self.area.choice()
         self.progress.run(
             lambda: self._detect(
@@ -237,6 +269,22 @@ class DetectDock(QWidget):
                 everything=area.everything, mask=area.mask,
             ),
             f"Detecting {slide.name}",
+            pace_key=speed_key(card),
+        )  # fmt: skip
+
+    def _begin_several(self, card: Any, *, fresh: bool) -> None:
+        """Start (or continue) the detection of all slides of the scope, as one job."""
+        from microscope_qc.workflows.detection.area import chosen_scan_area
+
+        project, slides, kind = self._session.project, self.area.several.slides, self.area.kind()
+        assert project is not None
+        self.area.masks.save()
+        self.progress.run(
+            lambda: self._detect_many(
+                project, self.models.argument, slide_ids=[slide.id for slide in slides], device="auto", fresh=fresh,
+                everything=kind is None, area_of=lambda slide: chosen_scan_area(project, slide, kind=kind),
+            ),
+            f"Detecting on {things(len(slides), 'slide')}",
             pace_key=speed_key(card),
         )  # fmt: skip
 
@@ -251,6 +299,9 @@ class DetectDock(QWidget):
 
     def _on_start_clicked(self) -> None:
         self.area.finish_changing()
+        if self.area.several.there:
+            self.begin(fresh=self._several_before()[0])
+            return
         before = self._run_before()
         if before is not None and before.state != "finished":
             self.go_on(before)

@@ -1,17 +1,27 @@
-"""The question for the pixel size, if a slide does not give it."""
+"""The question for the pixel size, if slides do not give it."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QLocale
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QPushButton, QWidget
+from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QLocale
+from qtpy.QtWidgets import QDoubleSpinBox, QPushButton, QWidget
+from superqt import QFlowLayout
+
+from microscope_qc.app.panels.detect.several import beyond_screen, named
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import column_of, sentence
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import things
+
+if TYPE_CHECKING:
+    from microscope_qc.project.records import SlideRecord
+
+ONE = "This slide does not give its pixel size. Detection needs it: the model knows defects by size."
 
 
 class PixelSizeRow(QWidget):
-    """A number and a button; visible only if the slide on screen has no pixel size."""
+    """A number and a button; visible only if a slide to be scanned has no pixel size."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -26,25 +36,38 @@ class PixelSizeRow(QWidget):
         self.number.setSpecialValueText("enter it")
         self.button = QPushButton("Set")
         self.button.clicked.connect(self._on_set)
-        line = QHBoxLayout()
-        line.addWidget(self.number, 1)
+        line = QFlowLayout()  # the button's text grows with the number of slides
+        line.addWidget(self.number)
         line.addWidget(self.button)
-        text = sentence("This slide does not give its pixel size. Detection needs it: the model knows defects by size.")
-        column = column_of(text, line)
+        self.text = sentence(ONE)
+        column = column_of(self.text, line)
         column.setContentsMargins(0, 4, 0, 4)
         self.setLayout(column)
 
     def refresh(self) -> None:
         """Show or hide the question."""
-        slide = self._session.slide
-        self.setVisible(slide is not None and slide.pixel_size_um is None)
+        slides = self._slides()
+        self.setVisible(bool(slides))
         self.button.setEnabled(self._session.can_write)
+        several = beyond_screen(self._session)
+        if several and slides:
+            give = "does not give its pixel size" if len(slides) == 1 else "do not give their pixel size"
+            self.text.setText(f"{named(slides)} {give}. Detection needs it: the model knows defects by size.")
+        else:
+            self.text.setText(ONE)
+        self.button.setText(f"Set for {things(len(slides), 'slide')}" if several else "Set")
+
+    def _slides(self) -> list[SlideRecord]:
+        """Slides to be scanned without a pixel size."""
+        project, wanted = self._session.project, set(self._session.scope.slide_ids)
+        slides = [] if project is None else project.slides
+        return [slide for slide in slides if slide.id in wanted and slide.pixel_size_um is None]
 
     def _on_set(self) -> None:
-        project, slide = self._session.project, self._session.slide
-        if project is None or slide is None or self.number.value() <= 0:
+        project, slides = self._session.project, self._slides()
+        if project is None or not slides or self.number.value() <= 0:
             return
         try:
-            project.slides.set_pixel_size(slide.id, self.number.value())
+            project.slides.set_pixel_sizes([slide.id for slide in slides], self.number.value())
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))

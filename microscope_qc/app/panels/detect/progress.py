@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from microscope_qc.app.panels.detect.pace import remember, remember_start
+from microscope_qc.app.panels.detect.pace import remember, remember_slide, remember_start
+from microscope_qc.app.panels.detect.several import FailureList
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import sentence
 from microscope_qc.core.errors import MicroscopeQCError
@@ -21,6 +22,7 @@ from microscope_qc.project.runs.speed import starts_of
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobHandle, JobRunner
+    from microscope_qc.workflows.detection.many import ManyDetected
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +49,13 @@ class DetectProgress(QWidget):
         self.bar.hide()
         self.story = sentence()
         self.story.hide()
+        self.failures = FailureList()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(self.bar)
         column.addWidget(self.story)
+        column.addWidget(self.failures)
 
     @property
     def running(self) -> bool:
@@ -61,7 +65,15 @@ class DetectProgress(QWidget):
     @property
     def found(self) -> int:
         """Number of findings added since the detection started."""
+        told = getattr(self._handle.progress, "found", None) if self._handle is not None else None
+        if told is not None and self._several:
+            return int(told)
         return max(0, len(self._session.table) - self._count_before)
+
+    @property
+    def _several(self) -> bool:
+        """Whether the detection that is followed is one of several slides."""
+        return self._handle is not None and getattr(self._handle.progress, "slides_total", 1) > 1
 
     def run(self, job: Callable[[], Job[Any]], title: str, *, pace_key: str) -> None:
         """Run a detection; its pace will be kept under ``pace_key``."""
@@ -72,6 +84,7 @@ class DetectProgress(QWidget):
         self.bar.show()
         self.story.show()
         self.story.setText("Starting …")
+        self.failures.show_lines([])
         try:
             handle = self._jobs.run_in_slices(
                 job(), title, on_done=self._on_done, on_failed=self._on_failed, on_cancelled=self._on_cancelled
@@ -103,6 +116,8 @@ class DetectProgress(QWidget):
             words.append(f"{duration_text(handle.seconds_left)} left")
         words.append(f"{things(self.found, 'finding')} so far")
         tiles = f"{count_text(int(progress.done))} of {count_text(int(progress.total))} {progress.unit or 'tiles'}"
+        if self._several:
+            tiles = escape(progress.note.split("; ")[0])
         told = escape(str(getattr(progress, "told", "")))  # pace, device and what had to be changed
         self.story.setText(f"<b>{',  '.join(words)}</b><br>{tiles}" + (f"<br>{told}" if told else ""))
 
@@ -110,6 +125,9 @@ class DetectProgress(QWidget):
         """Remember the pace for the next estimate: as reported by the detection, else as measured here."""
         handle = self._handle
         if handle is None:
+            return
+        if self._several:
+            self._measure_several(result)
             return
         status = getattr(result, "status", None)
         told = _told(status if isinstance(status, dict) else {})
@@ -122,6 +140,21 @@ class DetectProgress(QWidget):
         starts = starts_of(status) if isinstance(status, dict) else []
         if starts and self._clock[1] >= 0:  # else it was already finished, and nothing was started
             remember_start(starts[-1].get("starting_s", 0.0))
+
+    def _measure_several(self, result: Any) -> None:
+        """Remember the pace of the tiles of all slides, and what a slide takes besides them."""
+        begun = [
+            start
+            for one in getattr(result, "slides", ())
+            for start in starts_of(one.result.status)[-1:]
+            if start.get("tiles") and start["seconds"] >= start["working_s"] > 0
+        ]
+        tiles, working_s = sum(start["tiles"] for start in begun), sum(start["working_s"] for start in begun)
+        if tiles >= FEWEST_TILES:
+            remember(self._key, tiles / working_s)
+        if len(begun) > 1:
+            since = time.monotonic() - self._clock[0]
+            remember_slide(max(0.001, since - working_s) / len(begun))
 
     def _on_changed(self) -> None:
         handle = self._handle
@@ -138,6 +171,9 @@ class DetectProgress(QWidget):
 
     def _on_done(self, result: Any) -> None:
         self._measure(result)
+        if hasattr(result, "left_out"):
+            self._end_several(result)
+            return
         findings = getattr(result, "findings", None)
         count = findings if isinstance(findings, int) else self.found
         taken = getattr(result, "seconds", None)
@@ -149,7 +185,11 @@ class DetectProgress(QWidget):
 
     def _on_cancelled(self) -> None:
         self._measure()
-        self._end("Stopped. What was found is kept; Continue resumes from here.")
+        done = ""
+        if self._several and self._handle is not None:
+            progress: Any = self._handle.progress
+            done = f" after {count_text(progress.slides_done)} of {things(progress.slides_total, 'slide')}"
+        self._end(f"Stopped{done}. What was found is kept; Continue resumes from here.")
 
     def _on_failed(self, error: BaseException) -> None:
         if isinstance(error, MicroscopeQCError):
@@ -157,6 +197,15 @@ class DetectProgress(QWidget):
         else:
             log.error("detection failed", exc_info=error)
             self._end(f"The detection failed ({error}). What was found is kept; see the log for details.")
+
+    def _end_several(self, result: ManyDetected) -> None:
+        """Say what was done, and list what failed."""
+        done, failed = things(len(result.slides), "slide"), len(result.left_out)
+        words = f"Done: {things(result.findings, 'finding')} on {done} in {duration_text(result.seconds)}."
+        if failed:
+            words += f" {things(failed, 'slide')} could not be scanned:"
+        self._end(words if failed else f"{words} Judge them in the gallery, worst first.")
+        self.failures.show_lines([f"{left.slide}: {left.error}" for left in result.left_out])
 
     def _end(self, text: str) -> None:
         self._handle = None
