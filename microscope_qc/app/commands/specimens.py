@@ -55,7 +55,7 @@ def _from_names(context: Context) -> None:
 
 def _export(context: Context) -> None:
     """Write the fields of all slides into a table, in a worker."""
-    from microscope_qc.workflows.specimens.plan import KnownSlides
+    from microscope_qc.workflows.specimens.plan import SlidesAndFields
     from microscope_qc.workflows.specimens.tables import write_fields
 
     project = context.session.project
@@ -73,7 +73,7 @@ def _export(context: Context) -> None:
     path = Path(chosen)
     if path.suffix.lower() not in (".csv", ".xlsx"):
         path = path.with_name(path.name + (".csv" if "csv" in wanted else ".xlsx"))
-    known = KnownSlides.of(project)
+    known = SlidesAndFields.of(project)
     context.jobs.call(
         lambda: write_fields(known, path),
         on_done=lambda count: context.session.notice.emit(f"{things(count, 'slide')} written to {path.name}."),

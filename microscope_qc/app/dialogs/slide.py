@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.widgets.number_field import NumberField
+from microscope_qc.app.widgets.number_line import NumberLine
 from microscope_qc.app.widgets.slide_choice import SlideChoice
 from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, slide_extent_text, things
 from microscope_qc.slides.plane import stack_words
@@ -66,7 +66,7 @@ class PixelSizeDialog(QDialog):
         self._session, self._line_px = session, line_px
         self.draw_requested = False
         largest = 100_000.0 if line_px is None else 1_000_000.0
-        self.number = NumberField("µm", low=0.0001, high=largest)
+        self.number = NumberLine("µm", low=0.0001, high=largest)
         self.number.setMinimumWidth(160)
         self.slides = SlideChoice(session)
         form = QFormLayout()

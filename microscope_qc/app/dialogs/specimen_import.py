@@ -31,7 +31,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.specimen import SpecimenField
 from microscope_qc.core.wording import UNKNOWN, plural, things
 from microscope_qc.workflows.specimens.patterns import NameReading, name_pattern, plan_of_names, read_names
-from microscope_qc.workflows.specimens.plan import FieldPlan, KnownSlides, take_over
+from microscope_qc.workflows.specimens.plan import FieldPlan, SlidesAndFields, take_over
 from microscope_qc.workflows.specimens.tables import read_fields
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class SpecimenTableDialog(_PlanDialog):
         self._read()
 
     def _read(self, *_: object) -> None:
-        known = KnownSlides.of(self._project)
+        known = SlidesAndFields.of(self._project)
         options = {"add_fields": self.add_fields.isChecked(), "clear": self.clear.isChecked()}
         self._ask(partial(read_fields, known, self._path, **options), self._show)
 
@@ -281,7 +281,7 @@ class SpecimenNamesDialog(_PlanDialog):
         self.pattern.setFocus()
 
     def _read(self) -> None:
-        known, text, ids = KnownSlides.of(self._project), self.pattern.text(), self.slides.slide_ids()
+        known, text, ids = SlidesAndFields.of(self._project), self.pattern.text(), self.slides.slide_ids()
 
         def make() -> tuple[tuple[SpecimenField, ...], list[NameReading]]:
             pattern = name_pattern(known.fields, text)

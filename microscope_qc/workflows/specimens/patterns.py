@@ -12,7 +12,7 @@ from microscope_qc.core.wording import things
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import slide_stem
-from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, KnownSlides, changes_of
+from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, SlidesAndFields, changes_of
 
 ANYTHING = ("", "*")
 """Placeholders for what is of no interest."""
@@ -79,12 +79,12 @@ def name_pattern(fields: Iterable[SpecimenField], text: str) -> NamePattern:
 
 
 def read_names(
-    source: Project | KnownSlides, pattern: NamePattern, *, slide_ids: Iterable[int] | None = None
+    source: Project | SlidesAndFields, pattern: NamePattern, *, slide_ids: Iterable[int] | None = None
 ) -> list[NameReading]:
     """Return what the pattern reads from the file of each slide, or of some."""
     wanted = None if slide_ids is None else set(slide_ids)
     readings = []
-    for slide in KnownSlides.of(source).slides:
+    for slide in SlidesAndFields.of(source).slides:
         if wanted is None or slide.id in wanted:
             stem = slide_stem(slide.path)
             values, problem = _read(pattern, stem)

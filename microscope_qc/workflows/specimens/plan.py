@@ -49,16 +49,16 @@ class FieldPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSlides:
+class SlidesAndFields:
     """Slides and fields of a project as they are now, so that another thread may make a plan for them."""
 
     slides: tuple[SlideRecord, ...]
     fields: tuple[SpecimenField, ...]
 
     @classmethod
-    def of(cls, source: Project | KnownSlides) -> KnownSlides:
+    def of(cls, source: Project | SlidesAndFields) -> SlidesAndFields:
         """Take them from a project."""
-        return source if isinstance(source, KnownSlides) else cls(tuple(source.slides), source.fields.known)
+        return source if isinstance(source, SlidesAndFields) else cls(tuple(source.slides), source.fields.known)
 
 
 def changes_of(slide: SlideRecord, values: Mapping[SpecimenField, Value | None]) -> list[FieldChange]:

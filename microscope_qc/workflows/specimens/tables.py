@@ -12,13 +12,13 @@ from microscope_qc.core.wording import listed
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import slide_stem
-from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, KnownSlides, changes_of
+from microscope_qc.workflows.specimens.plan import FieldChange, FieldPlan, SlidesAndFields, changes_of
 
 SLIDE_HEADINGS = ("slide", "slide name", "name", "file", "file name", "filename", "picture", "image")
 _NAMED = 6
 
 
-def write_fields(source: Project | KnownSlides, path: Path | str, *, slide_ids: Iterable[int] | None = None) -> int:
+def write_fields(source: Project | SlidesAndFields, path: Path | str, *, slide_ids: Iterable[int] | None = None) -> int:
     """Write the fields of all slides, or of some, into a table that :func:`read_fields` takes; return its lines.
 
     Raises
@@ -32,7 +32,7 @@ def write_fields(source: Project | KnownSlides, path: Path | str, *, slide_ids: 
     if path.suffix.lower() not in (".csv", ".xlsx"):
         raise InputError(f"{path.name} is not the name of a table.", hint="End it with .csv or .xlsx.")
     wanted = None if slide_ids is None else set(slide_ids)
-    known = KnownSlides.of(source)
+    known = SlidesAndFields.of(source)
     fields = known.fields
     rows: list[list[str | float | None]] = []
     for slide in known.slides:
@@ -47,7 +47,7 @@ def _cell(value: object) -> str | float | None:
 
 
 def read_fields(
-    source: Project | KnownSlides, path: Path | str, *, add_fields: bool = False, clear: bool = False
+    source: Project | SlidesAndFields, path: Path | str, *, add_fields: bool = False, clear: bool = False
 ) -> FieldPlan:
     """Read a table of fields and say what would change; nothing is changed yet.
 
@@ -66,7 +66,7 @@ def read_fields(
     ExchangeError
         When it is no table, or has no column for the slides or for a field.
     """
-    path, known = Path(path), KnownSlides.of(source)
+    path, known = Path(path), SlidesAndFields.of(source)
     rows = read_sheet(path, what="table of specimens")
     start = next((n for n, row in enumerate(rows) if any(row)), len(rows))
     if start == len(rows):

@@ -10,7 +10,7 @@ from microscope_qc.core.specimen import FieldKind, SpecimenField
 from microscope_qc.core.wording import significant_text
 
 
-class NumberField(QLineEdit):
+class NumberLine(QLineEdit):
     """A line for one number, which may have its unit.
 
     A spin box takes 0,35 for 35 where the comma stands between thousands.
