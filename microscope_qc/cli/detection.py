@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.learning import share_processor
-from microscope_qc.cli.parts import add_slides, region_argument, slides_of
+from microscope_qc.cli.parts import add_slides, region_argument, say_left_out, slides_of
 
 if TYPE_CHECKING:
     from microscope_qc.core.geometry import Region
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from microscope_qc.workflows.detection.batch import BatchResult
     from microscope_qc.workflows.detection.many import ManyDetected
     from microscope_qc.workflows.detection.run import DetectResult
-    from microscope_qc.workflows.left_out import LeftOut
 
 
 def register(subparsers: Any) -> None:
@@ -149,7 +148,7 @@ def _detect(args: argparse.Namespace) -> int:
         print_json(_detected_json(done, args.model, confidence, one=len(slides) == 1))
     else:
         _print_detected(done, project.path, confidence, one=len(slides) == 1)
-    return _say_left_out(done.failed, len(slides))
+    return say_left_out(done.failed, again=True)
 
 
 def _detected_json(done: ManyDetected, model: str, confidence: float, *, one: bool) -> dict[str, Any]:
@@ -197,18 +196,6 @@ def _print_detected(done: ManyDetected, project: Path, confidence: float, *, one
         for left in done.left_out:
             if left.wanted:
                 print(f"{left.slide}: left out. {left.error}")
-
-
-def _say_left_out(failed: list[LeftOut], count: int) -> int:
-    """End with what failed, each slide with its reason."""
-    from microscope_qc.core.errors import MicroscopeQCError
-    from microscope_qc.core.wording import count_text, things
-    from microscope_qc.workflows.left_out import left_out_lines
-
-    if failed:
-        heading = f"{count_text(len(failed))} of {things(count, 'slide')} could not be done (the same again continues):"
-        raise MicroscopeQCError("\n".join([heading, *left_out_lines(failed)]))
-    return 0
 
 
 def _batch(args: argparse.Namespace) -> int:

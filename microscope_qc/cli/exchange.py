@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.cli.parts import add_slides, say_left_out, slides_of
+
 
 def register(subparsers: Any) -> None:
     """Add the commands."""
@@ -48,7 +50,7 @@ def _register_export(subparsers: Any, names: list[str]) -> None:
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("path", type=Path, metavar="PATH", help="file, or folder for formats with one file per slide")
     parser.add_argument("--format", choices=names, required=True, metavar="FORMAT", help=", ".join(names))
-    parser.add_argument("--slide", metavar="NAME", help="only this slide")
+    add_slides(parser)
     parser.add_argument(
         "--state", choices=["unreviewed", "confirmed", "rejected"], action="append", help="only findings of this state"
     )
@@ -71,6 +73,7 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
     )
     make.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     make.add_argument("--out", type=Path, required=True, metavar="DIR")
+    add_slides(make)
     make.add_argument("--tile", type=int, default=512, metavar="PX", help="side of a picture (default 512)")
     make.add_argument(
         "--pixel-size", type=float, metavar="UM", help="pixel size of the pictures (default: the slide's)"
@@ -169,11 +172,14 @@ def _export(args: argparse.Namespace) -> int:
 
     states = None if args.state is None else tuple(ReviewState[word.upper()] for word in args.state)
     with Project.open(args.project, write=False) as project:
-        slide_id = None if args.slide is None else project.slides.named(args.slide).id
+        wanted = slides_of(project, args.slide)
+        export = export_named(args.format)
+        one = wanted[0] if wanted is not None and len(wanted) == 1 and "slide_id" in export.takes else None
+        several = None if wanted is None or one is not None else tuple(wanted)
         options = ExportOptions(
-            slide_id, states, chosen_only=args.selected, shown_only=args.shown, rejected=args.rejected
+            one, states, chosen_only=args.selected, shown_only=args.shown, rejected=args.rejected, slide_ids=several
         )
-        done = run(export_named(args.format).write(project, args.path, options), args)
+        done = run(export.write(project, args.path, options), args)
     if args.json:
         print_json({"files": done.files, **done.facts})
         return 0
@@ -185,8 +191,16 @@ def _export(args: argparse.Namespace) -> int:
 
 def _dataset(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.errors import InputError
+    from microscope_qc.project import Project
     from microscope_qc.workflows.learning.dataset import make_dataset
 
+    slide_ids = None
+    if args.slide:
+        if len(args.projects) > 1:
+            raise InputError("--slide is for one project.", hint="Name one project, or leave --slide out.")
+        with Project.open(args.projects[0], write=False) as project:
+            slide_ids = slides_of(project, args.slide)
     job = make_dataset(
         args.projects,
         args.out,
@@ -200,6 +214,7 @@ def _dataset(args: argparse.Namespace) -> int:
         visible=args.visible,
         format=args.format,
         classes=args.classes,
+        slide_ids=slide_ids,
     )
     result = run(job, args)
     if args.json:
@@ -211,9 +226,10 @@ def _dataset(args: argparse.Namespace) -> int:
                 "boxes": result.boxes,
                 "classes": result.classes,
                 "unreviewed": result.unreviewed,
+                "left_out": [{"slide": left.slide, "why": str(left.error)} for left in result.left_out],
             }
         )
-        return 0
+        return say_left_out(result.left_out)
     print(
         f"{result.pictures} pictures ({result.background} without defects) with {result.boxes} boxes in {result.folder}"
     )
@@ -221,4 +237,4 @@ def _dataset(args: argparse.Namespace) -> int:
         print(f"  {code}: {count}")
     if result.unreviewed:
         print(f"In {result.unreviewed} pictures findings wait for a judgement; a model learns them as background.")
-    return 0
+    return say_left_out(result.left_out)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from microscope_qc.project import Project
     from microscope_qc.project.records import LogEntry
+    from microscope_qc.workflows.left_out import LeftOut
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -65,6 +66,27 @@ def slides_of(project: Project, names: Sequence[str] | None) -> list[int] | None
         When there is no slide of such a name.
     """
     return None if not names else list(dict.fromkeys(project.slides.named(name).id for name in names))
+
+
+def say_left_out(left_out: Sequence[LeftOut], *, again: bool = False) -> int:
+    """End with what failed, each slide with its reason; 0 where nothing did.
+
+    ``again`` says that the same command does only what is left.
+
+    Raises
+    ------
+    MicroscopeQCError
+        When something was left out; the others are done.
+    """
+    from microscope_qc.core.errors import MicroscopeQCError
+    from microscope_qc.core.wording import things
+    from microscope_qc.workflows.left_out import left_out_lines
+
+    if not left_out:
+        return 0
+    how = "; the same command does what is left" if again else ""
+    heading = f"{things(len(left_out), 'slide')} could not be done, all others are{how}:"
+    raise MicroscopeQCError("\n".join([heading, *left_out_lines(left_out)]))
 
 
 def show(args: argparse.Namespace, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], none: str) -> None:

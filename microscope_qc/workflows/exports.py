@@ -43,6 +43,8 @@ class ExportOptions:
         Rejected findings too, where they are left out otherwise.
     stage
         How stage positions are written.
+    slide_ids
+        Only these slides, by exports of several.
     """
 
     slide_id: int | None = None
@@ -51,6 +53,7 @@ class ExportOptions:
     shown_only: bool = False
     rejected: bool = False
     stage: StageOptions = field(default_factory=StageOptions)
+    slide_ids: tuple[int, ...] | None = None
 
     def given(self) -> list[str]:
         """Names of the options that are not at their defaults."""
@@ -224,7 +227,7 @@ def _of_format(known: AnnotationFormat) -> Export:
         from microscope_qc.core.wording import things
         from microscope_qc.workflows.exchange.export import export_boxes
 
-        slides = None if options.slide_id is None else [options.slide_id]
+        slides = options.slide_ids if options.slide_id is None else (options.slide_id,)
         done = yield from export_boxes(
             project,
             path,
@@ -244,7 +247,7 @@ def _of_format(known: AnnotationFormat) -> Export:
         known.title,
         known.suffix,
         run,
-        takes=("slide_id", "states", "chosen_only", "shown_only"),
+        takes=("slide_id", "slide_ids", "states", "chosen_only", "shown_only"),
         is_folder=known.is_folder,
     )
 

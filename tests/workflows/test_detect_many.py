@@ -125,7 +125,7 @@ def test_a_slide_that_fails_stops_no_other(
     assert answer["total"]["slides"] == 1 and answer["total"]["finds"] == answer["slides"][0]["finds"] > 0
     assert [left["slide"] for left in answer["left_out"]] == ["S1", "S2"]
     heading, first, *_ = said.err.splitlines()
-    assert heading == "2 of 3 slides could not be done (the same again continues):"
+    assert heading == "2 slides could not be done, all others are; the same command does what is left:"
     assert first.startswith("S1: The slide S1 is no longer at")
     assert main([*command, "--slide", "S1"]) == 2, "of one slide its own error is told"
     assert capsys.readouterr().err.startswith("The slide S1 is no longer at")

@@ -28,6 +28,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.export_kinds import BUTTONS, file_name, job_of, other_exports, why_not
 from microscope_qc.app.widgets.parts import note, sentence
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.app.widgets.stage_choice import StageChoice
 from microscope_qc.core.boxes import BoxFilter, ReviewState
 from microscope_qc.core.errors import MicroscopeQCError
@@ -88,6 +89,7 @@ class ExportButtons(QWidget):
         self._jobs = jobs
         self._ask_path = ask_path or ask_path_dialog
         self.buttons: dict[str, QPushButton] = {}
+        self.scope = ScopeSwitch(session)
         self.what = note()
         self.stage = StageChoice(session, settings, save=save)
         self.only_shown = QCheckBox("Only what is shown")
@@ -99,7 +101,7 @@ class ExportButtons(QWidget):
         self._due = Refresh(self, self.refresh, after_ms=REFRESH_MS)
         self._due.before_use_of(*self.buttons.values(), self.other, self.only_shown)
         link(self, session.boxes_changed, self._due.soon)
-        for signal in (session.filter_changed, session.slide_changed):
+        for signal in (session.filter_changed, session.slide_changed, session.scope.changed):
             link(self, signal, self._on_changed)
         for signal in (session.marks_changed, session.registrations_changed):
             link(self, signal, self._on_changed)
@@ -132,6 +134,7 @@ class ExportButtons(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
+        column.addWidget(self.scope)
         column.addWidget(self.what)
         column.addWidget(self.stage)
         column.addWidget(self.only_shown)
@@ -187,7 +190,12 @@ class ExportButtons(QWidget):
         self.only_shown.setToolTip(why or tip)
 
     def _what(self, chosen: int) -> str:
-        """What would be written of the slide on screen."""
+        """What would be written of the slides of the scope."""
+        scope = self._session.scope
+        if scope.kind != "slide":
+            which = "what the filter shows of what counts" if self.only_shown.isChecked() else "what counts"
+            text = f"Coordinates, drive sheet and overview: {things(chosen, 'chosen finding')} of the slide on screen. "
+            return f"{text}Annotations and report: {which} on {scope.words}."
         by_state = self._session.shown.all_counts().sum(axis=0)
         rejected = int(by_state[ReviewState.REJECTED])
         count = things(int(by_state.sum()), "finding")

@@ -55,7 +55,7 @@ def file_name(export: Export) -> str:
 
 
 def about_the_slide(export: Export) -> bool:
-    """Whether it is about the slide in hand: its chosen findings or its marks; the others take the whole project."""
+    """Whether it is about the slide in hand: its chosen findings or its marks; the others follow the scope."""
     return export.needs in ("chosen", "marks", "travel list")
 
 
@@ -82,8 +82,10 @@ def job_of(
     project, slide = session.project, session.slide
     if project is None or slide is None:
         raise ValueError("nothing is open")
+    scope = session.scope
     options = ExportOptions(
         slide_id=slide.id if about_the_slide(export) else None,
+        slide_ids=None if about_the_slide(export) or scope.kind == "all" else scope.slide_ids,
         chosen_only=export.needs == "chosen",
         shown_only=shown_only,
         stage=stage,

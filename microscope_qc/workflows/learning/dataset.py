@@ -12,8 +12,8 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import ReviewState, coordinates
-from microscope_qc.core.errors import InputError
-from microscope_qc.core.files import atomic_write
+from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.files import WriteError, atomic_write
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.exchange.document import Box, Document, ImageEntry
@@ -29,6 +29,7 @@ from microscope_qc.workflows.learning.cutting import (
     plan_tiles,
     read_cut,
 )
+from microscope_qc.workflows.left_out import LeftOut
 from microscope_qc.workflows.scenes import open_scene
 
 TRIES = 8
@@ -39,7 +40,8 @@ LAYOUTS = ("around", "tiles")
 class DatasetSummary:
     """The images that were cut.
 
-    ``unreviewed`` counts images with unreviewed findings, which a model learns as background.
+    ``unreviewed`` counts images with unreviewed findings, which a model learns as background; ``left_out`` are the
+    slides that could not be cut, each with the reason.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class DatasetSummary:
     boxes: int
     classes: dict[str, int]
     unreviewed: int
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def trusted(rows: np.ndarray) -> np.ndarray:
@@ -71,8 +74,11 @@ def make_dataset(
     visible: float = SMALLEST_SHARE,
     format: str = "coco",
     classes: Collection[str] | None = None,
+    slide_ids: Collection[int] | None = None,
 ) -> Job[DatasetSummary]:
     """Cut images into ``out/images``, with their boxes beside them (COCO: ``out/annotations.json``).
+
+    A slide that cannot be read is left out, and the others are cut.
 
     Parameters
     ----------
@@ -97,19 +103,26 @@ def make_dataset(
         Name of any annotation format.
     classes
         Codes of the classes to annotate; None takes all. Findings of other classes are not background either.
+    slide_ids
+        Only these slides, of a single project; None takes all.
 
     Raises
     ------
     InputError
         When nothing was confirmed or drawn, or ``out`` already contains images.
+    MicroscopeQCError
+        When no slide could be cut: what was wrong with the first.
     """
     cutting = Cutting(tile_px, pixel_size_um, background, layout, overlap_px, pad, visible)
     dataset = _Dataset(_new_folder(Path(out)), FORMATS.get(format), cutting, classes)
     for path in projects:
         with Project.open(path, write=False) as project:
             dataset.add_classes(project)
-            for record in project.slides:
-                yield from dataset.add_slide(project, record, seed)
+            records = [record for record in project.slides if slide_ids is None or record.id in slide_ids]
+            for number, record in enumerate(records):
+                place = f"{project.name}: {record.name}, slide {number + 1} of {len(records)}"
+                for step in dataset.add_slide(project, record, seed):
+                    yield Progress(number + step.fraction, len(records), "slides", place)
     return dataset.finish()
 
 
@@ -191,6 +204,7 @@ class _Dataset:
         self._document = Document()
         self._counts = Counter[str]()
         self._unreviewed = 0
+        self._left_out: list[LeftOut] = []
 
     def add_classes(self, project: Project) -> None:
         """Add the requested classes that are still missing."""
@@ -200,7 +214,15 @@ class _Dataset:
                 self._document.classes.append(cls)
 
     def add_slide(self, project: Project, record: SlideRecord, seed: int) -> Iterator[Progress]:
-        """Cut the images of a slide; none where nothing is confirmed or drawn."""
+        """Cut the images of a slide; none where nothing is confirmed or drawn, or where it cannot be read."""
+        try:
+            yield from self._cut(project, record, seed)
+        except WriteError:
+            raise  # the folder is the same for all slides
+        except MicroscopeQCError as error:
+            self._left_out.append(LeftOut(project.path, record.name, error))
+
+    def _cut(self, project: Project, record: SlideRecord, seed: int) -> Iterator[Progress]:
         everything = project.boxes.rows(record.id, every=True)
         rows = _set_aside(everything, project, self._classes)
         if len(trusted(rows)) == 0:
@@ -232,6 +254,8 @@ class _Dataset:
         InputError
             When there are none.
         """
+        if not self._counts and self._left_out:
+            raise self._left_out[0].error
         if not self._counts:
             raise InputError(
                 "Nothing in these projects was confirmed or drawn."
@@ -247,6 +271,7 @@ class _Dataset:
             boxes=self._counts.total(),
             classes=dict(self._counts.most_common()),
             unreviewed=self._unreviewed,
+            left_out=tuple(self._left_out),
         )
 
 

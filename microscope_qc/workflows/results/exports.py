@@ -13,7 +13,7 @@ from microscope_qc.workflows.stage.stage import SHEET
 
 
 def _report(project: Project, path: Path, options: ExportOptions) -> Job[Written]:
-    written = yield from write_report(project, path, rejected=options.rejected)
+    written = yield from write_report(project, path, rejected=options.rejected, slide_ids=options.slide_ids)
     return Written((written,), f"Report written to {written}")
 
 
@@ -31,7 +31,7 @@ def _history(project: Project, path: Path, options: ExportOptions) -> Job[Writte
     return Written((path,), f"{things(lines, 'line')} of the history written to {path}")
 
 
-REPORT = Export("report", "Report", ".html", _report, takes=("rejected",), also=(".pdf",))
+REPORT = Export("report", "Report", ".html", _report, takes=("slide_ids", "rejected"), also=(".pdf",))
 OVERVIEW = Export(
     "overview",
     "Marked overview",

@@ -163,3 +163,16 @@ def test_a_folder_in_use_is_refused(session: Any, jobs: Any, qtbot: Any, tmp_pat
     assert dialog.cut.isEnabled()
     dialog.folder.setText(str(tmp_path))
     assert not dialog.cut.isEnabled() and "not empty" in dialog.words.text()
+
+
+def test_training_pictures_are_those_of_the_scope(session: Any, jobs: Any, qtbot: Any) -> None:
+    session.judging.confirm(session.table.rows["id"])
+    dialog = TrainingDialog(session, jobs)
+    qtbot.addWidget(dialog)
+    assert dialog.words.text() == "12 findings that a user confirmed or drew, on this slide."
+    session.show_slide(session.project.slides[1].id)
+    assert not dialog.cut.isEnabled() and "Nothing is confirmed or drawn yet on this slide" in dialog.words.text()
+    assert dialog.chosen_classes() == []
+    session.scope.set_kind("all")
+    assert dialog.cut.isEnabled() and dialog.words.text().endswith("on all 2 slides.")
+    assert len(dialog.chosen_classes()) == 3

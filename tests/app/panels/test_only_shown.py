@@ -90,3 +90,19 @@ def test_a_filter_that_cannot_be_stored_is_not_offered(qtbot: Any, session: Any,
         assert not made.exports.only_shown.isEnabled()
         assert "open for reading" in made.exports.only_shown.toolTip()
         session.set_project(None)
+
+
+def test_exports_are_of_the_slides_of_the_scope(qtbot: Any, dialog: ExportDialog, session: Any) -> None:
+    def slides() -> list[str]:
+        with qtbot.waitSignal(dialog.exports.exported, timeout=60_000) as done:
+            qtbot.mouseClick(dialog.exports.buttons["coco"], LEFT)
+        document = json.loads(Path(done.args[0]).read_text(encoding="utf-8"))
+        return [image["file_name"] for image in document["images"]]
+
+    assert dialog.exports.scope.isVisible() and slides() == ["S1.png"]
+    session.scope.set_kind("all")
+    assert "Annotations and report: what counts on all 2 slides." in dialog.exports.what.text()
+    assert slides() == ["S1.png", "S2.png"]
+    session.scope.set_chosen([session.project.slides[1].id])
+    session.scope.set_kind("selected")
+    assert slides() == ["S2.png"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -27,8 +27,11 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.signals import link
 from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.wording import count_text, things
+from microscope_qc.workflows.left_out import left_out_lines
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -47,7 +50,7 @@ def ask_folder_dialog(parent: QWidget, offered: Path) -> str:
 
 
 class TrainingDialog(QDialog):
-    """Cuts pictures of the whole project in the background; the dialog closes when it starts."""
+    """Cuts pictures of the slides of the scope in the background; the dialog closes when it starts."""
 
     def __init__(
         self, session: Session, jobs: JobRunner, parent: QWidget | None = None, *, ask_folder: AskFolder | None = None
@@ -58,7 +61,8 @@ class TrainingDialog(QDialog):
         self._session, self._jobs = session, jobs
         self._ask_folder = ask_folder or ask_folder_dialog
         self._project = session.project
-        self._counts = self._count()
+        self._counts: dict[int, int] = {}
+        self.scope = ScopeSwitch(session)
         self.layout_choice, self.format = QComboBox(), QComboBox()
         self.tile, self.overlap = QSpinBox(), QSpinBox()
         self.visible, self.background = QSpinBox(), QSpinBox()
@@ -72,6 +76,7 @@ class TrainingDialog(QDialog):
         self.cut = self.buttons.addButton("Cut pictures", QDialogButtonBox.ButtonRole.AcceptRole)
         self._fill()
         self._lay_out()
+        link(self, session.scope.changed, self._on_scope_changed)
         self.layout_choice.currentIndexChanged.connect(lambda _place: self._refresh())
         self.tile.valueChanged.connect(lambda _value: self._refresh())
         self.classes.itemChanged.connect(lambda _item: self._refresh())
@@ -82,13 +87,14 @@ class TrainingDialog(QDialog):
         self._refresh()
 
     def _count(self) -> dict[int, int]:
-        """Findings confirmed or drawn by a user, by class, on all slides."""
+        """Findings confirmed or drawn by a user, by class, on the slides of the scope."""
         from microscope_qc.workflows.learning.dataset import trusted
 
         if self._project is None:
             return {}
-        rows = trusted(self._project.boxes.rows(every=True))
-        numbers, counts = np.unique(rows["class_id"], return_counts=True)
+        parts = [self._project.boxes.rows(number, every=True) for number in self._session.scope.slide_ids]
+        found = np.concatenate([trusted(rows)["class_id"] for rows in parts] or [np.zeros(0, np.int32)])
+        numbers, counts = np.unique(found, return_counts=True)
         return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
 
     def _fill(self) -> None:
@@ -111,6 +117,19 @@ class TrainingDialog(QDialog):
             spin.setFixedWidth(104)
         self.classes.setIconSize(QSize(14, 14))
         self.classes.setFixedHeight(156)
+        if self._project is not None:
+            self.folder.setText(str(_free(self._project.path.parent / f"{self._project.name}-training")))
+        self._on_scope_changed()
+
+    def _on_scope_changed(self) -> None:
+        """Count again and list the classes that occur."""
+        self._counts = self._count()
+        with QSignalBlocker(self.classes):
+            self.classes.clear()
+            self._list_classes()
+        self._refresh()
+
+    def _list_classes(self) -> None:
         for item in self._session.classes:
             count = self._counts.get(item.id, 0)
             row = QListWidgetItem(chip_icon(item.colour), f"{item.code}  {item.name}   {count_text(count)}")
@@ -121,8 +140,6 @@ class TrainingDialog(QDialog):
                 row.setFlags(row.flags() & ~Qt.ItemFlag.ItemIsEnabled)
                 row.setToolTip("No finding of this class is confirmed or drawn.")
             self.classes.addItem(row)
-        if self._project is not None:
-            self.folder.setText(str(_free(self._project.path.parent / f"{self._project.name}-training")))
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -135,6 +152,8 @@ class TrainingDialog(QDialog):
         self.browse.setAutoDefault(False)
         for box in (self.layout_choice, self.format):
             box.setFixedWidth(240)
+        if self._project is not None and len(self._project.slides) > 1:
+            form.addRow("Slides", self.scope)
         form.addRow("Pictures", self.layout_choice)
         form.addRow("Side", self.tile)
         form.addRow("Overlap", self.overlap)
@@ -173,12 +192,13 @@ class TrainingDialog(QDialog):
         reason = self._why_not(count)
         self.cut.setEnabled(not reason)
         self.words.setText(
-            reason or f"{things(count, 'finding')} that a user confirmed or drew, on all slides of the project."
+            reason or f"{things(count, 'finding')} that a user confirmed or drew, on {self._session.scope.words}."
         )
 
     def _why_not(self, count: int) -> str:
         if not self._counts:
-            return "Nothing is confirmed or drawn yet: confirm some findings in the gallery first."
+            where = "" if self._session.scope.kind == "all" else f" on {self._session.scope.words}"
+            return f"Nothing is confirmed or drawn yet{where}: confirm some findings in the gallery first."
         if not count:
             return "Check at least one class."
         folder = Path(self.folder.text().strip())
@@ -213,6 +233,7 @@ class TrainingDialog(QDialog):
             visible=self.visible.value() / 100,
             format=str(self.format.currentData()),
             classes=None if every else codes,
+            slide_ids=self._session.scope.slide_ids,
         )
         session = self._session
         self._jobs.run(
@@ -227,6 +248,8 @@ def _said(summary: DatasetSummary) -> str:
     words = (
         f"{things(summary.pictures, 'picture')} with {things(summary.boxes, 'box', 'boxes')} in {summary.folder.name}."
     )
+    if summary.left_out:
+        words += " Left out: " + " ".join(left_out_lines(summary.left_out))
     if summary.unreviewed:
         verb = "holds" if summary.unreviewed == 1 else "hold"
         words += f" {count_text(summary.unreviewed)} {verb} findings that have not been judged."
