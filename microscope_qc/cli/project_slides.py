@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,10 +50,10 @@ def _list(args: argparse.Namespace) -> int:
     from microscope_qc.project import Project
 
     with Project.open(args.project, write=False) as project:
-        rows = [_slide(project, record) for record in project.slides]
+        rows = _slides(project, project.slides)
     columns = {
         "name": "Slide", "width_px": "Width px", "height_px": "Height px", "pixel_um": "Pixel µm",
-        "findings": "Findings", "runs": "Runs", "file": "File",
+        "findings": "Findings", "left": "Left", "runs": "Runs", "file": "File",
     }  # fmt: skip
     if not args.json:
         rows = [_words(row) for row in rows]
@@ -61,18 +61,29 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _slide(project: Project, record: SlideRecord) -> dict[str, object]:
-    return {
-        "name": record.name,
-        "path": record.path,
-        "scene": record.scene,
-        "missing": record.missing,
-        "shape_px": record.shape_px,
-        "pixel_size_um": record.pixel_size_um,
-        "findings": len(project.boxes.table(record.id)),
-        "runs": sum(run.slide_id == record.id for run in project.runs),
-        "fields": record.fields,
-    }
+def _slides(project: Project, records: Sequence[SlideRecord]) -> list[dict[str, object]]:
+    """Facts about slides; findings are those that count, without rejected ones, and which of them are left to judge."""
+    from collections import Counter
+
+    from microscope_qc.project.counting import StateCounts, count_states
+
+    counts, none = count_states(project.path, project.inclusion.current), StateCounts()
+    runs = Counter(run.slide_id for run in project.runs)
+    return [
+        {
+            "name": record.name,
+            "path": record.path,
+            "scene": record.scene,
+            "missing": record.missing,
+            "shape_px": record.shape_px,
+            "pixel_size_um": record.pixel_size_um,
+            "findings": counts.get(record.id, none).kept,
+            "left": counts.get(record.id, none).unreviewed,
+            "runs": runs[record.id],
+            "fields": record.fields,
+        }
+        for record in records
+    ]
 
 
 def _words(row: dict[str, object]) -> dict[str, object]:
@@ -98,7 +109,7 @@ def _add(args: argparse.Namespace) -> int:
             project, args.paths, scene=args.scene, again=args.again, masks=args.masks, subfolders=args.subfolders
         )
         result = run(job, args)
-        rows = [_slide(project, record) for record in result.added]
+        rows = _slides(project, result.added)
     print_left_out(result.plan, args)
     if args.json:
         print_json(rows)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from microscope_qc.core.errors import InputError
 
@@ -185,6 +186,7 @@ STANDARD_FIELDS = (
 """The fields that every project has: cells, magnets, and which part or view of them the picture shows."""
 
 
+@lru_cache(maxsize=4096)
 def field_key(text: str) -> str:
     """Return a name as names are compared: without case, spaces and punctuation."""
     plain = unicodedata.normalize("NFKC", text).casefold()

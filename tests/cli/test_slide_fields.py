@@ -78,3 +78,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(cell, told, refused, arguments)
     before = told("slides", cell)
     assert refused("slides", cell, *arguments)
     assert told("slides", cell) == before
+
+
+def test_the_list_says_how_many_findings_count_and_are_left(cell, told):
+    listed = told("slides", cell)
+    assert [(row["findings"], row["left"], row["runs"]) for row in listed] == [(5, 5, 1), (1, 1, 0)]
+    told("review", cell, "--where", "slide=S1 class=ACP", "--confirm")
+    told("review", cell, "--where", "slide=S1 confidence>0.8", "--reject", "duplicate")
+    assert [(row["findings"], row["left"]) for row in told("slides", cell)] == [(4, 3), (1, 1)]
+    told("runs", cell, "hide", "1")
+    assert [(row["findings"], row["left"]) for row in told("slides", cell)] == [(2, 1), (1, 1)]

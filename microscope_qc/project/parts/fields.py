@@ -158,12 +158,15 @@ class Fields(RecordPart[SpecimenField]):
         self._store.require_writable()
         made = self._new(new)
         known = (*self.known, *made)
+        field_of: dict[str, SpecimenField] = {}
         parsed: dict[int, dict[str, Value | None]] = {}
         for slide_id, values in values_of.items():
             self._slides.by_id(slide_id)
             wanted = parsed[slide_id] = {}
             for name, value in values.items():
-                field = find_field(known, name) or self.named(name)
+                field = field_of.get(name)
+                if field is None:
+                    field = field_of[name] = find_field(known, name) or self.named(name)
                 wanted[field.name] = field.parse(value)
         deltas, slide_ids = self._changed(parsed)
         names = [_word(field) for field in known if self._differs(field.name, parsed)]

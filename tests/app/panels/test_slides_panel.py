@@ -192,6 +192,10 @@ def test_a_click_on_a_title_sorts_and_what_is_not_known_comes_last(dock: SlidesD
     assert names(dock) == ["T2", "T1", "S10", "S2", "S1"]
     heading(dock, "name")
     assert names(dock) == ["S10", "S2", "S1", "T1", "T2"], "the third click is the order of adding"
+    heading(dock, "name")
+    context.session.project.slides.rename(4, "A")
+    assert names(dock) == ["A", "S1", "S2", "S10", "T2"], "a new name has its place at once"
+    context.session.undoing.undo()
     heading(dock, "left")
     assert names(dock)[:2] == ["S10", "S2"] and context.settings.slide_order == ("left", True)
     dock.view.show_columns(["field:batch", "field:capacity"])

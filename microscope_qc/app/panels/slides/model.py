@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 from qtpy.QtGui import QBrush, QColor, QFont, QIcon
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.panels.slides.columns import NAME, SlideColumn, SlideRow, slide_columns
+from microscope_qc.app.panels.slides.columns import NAME, SlideColumn, SlideRow, SortKey, slide_columns
 from microscope_qc.core.specimen import SpecimenField
 from microscope_qc.core.wording import count_text, percent_text, pixel_size_text, things
 from microscope_qc.project.counting import StateCounts
@@ -20,6 +20,9 @@ NOWHERE = QModelIndex()
 SLIDE_ID = Qt.ItemDataRole.UserRole
 SECOND_LINE = Qt.ItemDataRole.UserRole + 1
 """What stands below the name where there is no room for columns."""
+FEW = 50
+_FLAGS = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemNeverHasChildren
+_NAME_FLAGS = _FLAGS | Qt.ItemFlag.ItemIsEditable
 _NOTHING = StateCounts()
 
 
@@ -33,6 +36,8 @@ class SlidesModel(QAbstractTableModel):
     rename
         Gives a slide another name, by its id; returns whether that was done.
     """
+
+    repaint_wanted = Signal()  # many rows changed: telling every one takes longer than painting those on screen
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class SlidesModel(QAbstractTableModel):
         self._texts: dict[int, tuple[SlideRecord, str]] = {}
         self._words: list[str] = []
         self._order: tuple[str, bool] = ("", False)
+        self._keys: dict[int, SortKey] = {}
         self.current_id = 0  # the slide on screen
         self.editable = False
 
@@ -84,11 +90,20 @@ class SlidesModel(QAbstractTableModel):
         """Take over the slides and fields of the project; rows stay where they are if only their content changed."""
         columns = slide_columns(fields)
         same_columns = [(c.name, c.title) for c in columns] == [(c.name, c.title) for c in self._columns]
-        self._records = {record.id: record for record in records}
+        before, self._records = self._records, {record.id: record for record in records}
+        changed = [number for number, record in self._records.items() if before.get(number) is not record]
+        if not same_columns:
+            self._keys.clear()
+        for number in changed:
+            self._keys.pop(number, None)
         found = self._found()
         if same_columns and found == self._ids:
             self._columns = columns
-            self._tell_changed()
+            if len(changed) > FEW:
+                self.repaint_wanted.emit()
+            else:
+                for number in changed:
+                    self.tell_changed(number)
             return
         self.beginResetModel()
         self._columns = columns
@@ -106,8 +121,9 @@ class SlidesModel(QAbstractTableModel):
         first = (counted and not self._counted) or (bool(shares) and not self._shares)
         self._counts, self._shares, self._counted = dict(counts), dict(shares), counted
         if first:
+            self._keys.clear()
             self._renew(self._found())
-        self._tell_changed()
+        self.repaint_wanted.emit()
 
     def set_current(self, slide_id: int) -> None:
         """Mark the slide on screen."""
@@ -132,6 +148,7 @@ class SlidesModel(QAbstractTableModel):
         """Qt: a click on a title; -1 is the order in which slides were added."""
         name = self._columns[column].name if 0 <= column < len(self._columns) else ""
         self._order = name, order == Qt.SortOrder.DescendingOrder
+        self._keys.clear()  # numbers may have changed since
         self._renew(self._found())
 
     def _renew(self, ids: list[int]) -> None:
@@ -150,7 +167,10 @@ class SlidesModel(QAbstractTableModel):
         column = next((column for column in self._columns if column.name == name), None)
         if column is None:
             return found
-        keys = {number: column.sort_key(self.row(number)) for number in found}
+        keys = self._keys
+        for number in found:
+            if number not in keys:
+                keys[number] = column.sort_key(self.row(number))
         with_value = sorted((n for n in found if not keys[n][0]), key=keys.__getitem__, reverse=downwards)
         return with_value + [n for n in found if keys[n][0]]  # what is not known comes last, either way
 
@@ -165,10 +185,6 @@ class SlidesModel(QAbstractTableModel):
         """What is known of a slide."""
         counts = self._counts.get(slide_id, _NOTHING) if self._counted else None
         return SlideRow(self._records[slide_id], counts, self._shares.get(slide_id))
-
-    def _tell_changed(self) -> None:
-        if self._ids:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self._ids) - 1, len(self._columns) - 1))
 
     # -- Qt ----------------------------------------------------------------------------------------------------------
 
@@ -192,10 +208,8 @@ class SlidesModel(QAbstractTableModel):
         return _alignment(column) if role == Qt.ItemDataRole.TextAlignmentRole else None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
-        """Qt: the name can be edited."""
-        usual = super().flags(index)
-        can_edit = self.editable and index.isValid() and index.column() == 0
-        return usual | Qt.ItemFlag.ItemIsEditable if can_edit else usual
+        """Qt: the name can be edited. Called several times for each selected row, so that nothing is computed here."""
+        return _NAME_FLAGS if self.editable and index.column() == 0 else _FLAGS
 
     def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
         """Qt: rename a slide."""

@@ -75,6 +75,7 @@ class SlidesDock(QWidget):
         self._taking = False
         self._filling = False
         self._kept: list[int] = []
+        self._columns: list[str] = []
         self._lay_out()
         self._connect()
         self._on_project_changed()
@@ -159,7 +160,10 @@ class SlidesDock(QWidget):
         self.model.set_slides(
             () if project is None else list(project.slides), () if project is None else project.fields.known
         )
-        self._show_columns()
+        names = [column.name for column in self.model.columns]
+        if names != self._columns:
+            self._columns = names
+            self._show_columns()
         self._show_page()
         self._show_buttons()
 

@@ -76,6 +76,7 @@ class SlidesView(QTreeView):
         super().__init__()
         self._model = model
         self.setModel(model)
+        model.repaint_wanted.connect(self._repaint)
         self.setItemDelegate(_Rows(self))
         self.setUniformRowHeights(True)
         self.setRootIsDecorated(False)
@@ -100,6 +101,11 @@ class SlidesView(QTreeView):
         header.sectionClicked.connect(self._on_section_clicked)
         self._order: tuple[str, bool] = ("", False)
         self.setStyleSheet("QTreeView::item { padding: 0px 4px; }")
+
+    def _repaint(self) -> None:
+        viewport = self.viewport()
+        if viewport is not None:
+            viewport.update()
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
