@@ -1,4 +1,4 @@
-"""What the commands that take slides into a project share: their flags, and what they say about files left out."""
+"""What the commands that take slides into a project share: flags, words about files left out, and child processes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,26 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from microscope_qc.cli.parts import Commands
     from microscope_qc.workflows.intake.adding import IntakePlan
 
 SLIDES_HELP = "slides, folders with all slides in and below them, or patterns such as 'scans/**/S1*.png'"
 LISTED = 20
 """Of more new slides than these the others are only counted."""
+
+
+def register(subparsers: Commands) -> None:
+    """Add the command of the child processes that read slides."""
+    reader = subparsers.add_parser("reader", description="Read the slides named on stdin (started by the program).")
+    reader.set_defaults(handler=_serve)
+
+
+def _serve(_args: argparse.Namespace) -> int:
+    from microscope_qc.workflows.intake.reading import serve
+
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # what libraries print is no answer
+    serve(sys.stdin.buffer, answers)
+    return 0
 
 
 def add_intake_flags(parser: argparse.ArgumentParser) -> None:

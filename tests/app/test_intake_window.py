@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from microscope_qc.app.base.jobs import JobRunner, JobState
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
-from microscope_qc.workflows.intake import adding
+from microscope_qc.workflows.intake import reading as files
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -66,13 +66,13 @@ def test_a_folder_and_files_are_dropped_and_become_one_step(
     window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: set[bool] = set()
-    read = adding.read_facts
+    read = files.read_facts
 
     def reading(path: Path, **options: object) -> object:
         threads.add(threading.current_thread() is threading.main_thread())
         return read(path, **options)
 
-    monkeypatch.setattr(adding, "read_facts", reading)
+    monkeypatch.setattr(files, "read_facts", reading)
     window.canvas.set_view(replace(window.canvas.view, y=333.0, x=444.0, zoom=3.0))
     slide = window.session.slide
     pictures(tmp_path / "scans" / "below", 4)
@@ -101,14 +101,14 @@ def test_the_window_answers_while_slides_are_read_and_stopping_adds_nothing(
     window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
-    read = adding.read_facts
+    read = files.read_facts
 
     def reading(path: Path, **options: object) -> object:
         if path.name == "p20.png":
             go_on.wait(60)
         return read(path, **options)
 
-    monkeypatch.setattr(adding, "read_facts", reading)
+    monkeypatch.setattr(files, "read_facts", reading)
     ticks: list[int] = []
     timer = QTimer()
     timer.timeout.connect(lambda: ticks.append(1))

@@ -19,7 +19,7 @@ from microscope_qc.core.errors import Cancelled, InputError, MicroscopeQCError
 from microscope_qc.core.jobs import CancelToken, run_job
 from microscope_qc.project import Project
 from microscope_qc.project.scenes import SceneFacts
-from microscope_qc.workflows.intake import adding
+from microscope_qc.workflows.intake import adding, reading
 from microscope_qc.workflows.intake.adding import IntakePlan, IntakeResult, add_slides, make_project, plan_intake
 from microscope_qc.workflows.intake.finding import Reason, by_name, find_files
 from microscope_qc.workflows.intake.summary import intake_words, problem_lines, same_words, skipped_lines
@@ -182,7 +182,7 @@ def test_a_file_that_has_changed_is_not_taken_for_the_slide(project: Project, tm
     path = picture(tmp_path / "a.png", 1)
     add(project, path)
     picture(path, 2)
-    with pytest.raises(InputError, match="has changed since it was added"):
+    with pytest.raises(MicroscopeQCError, match="has changed since it was added"):
         add(project, path)
     assert len(project.slides) == 1
 
@@ -376,17 +376,65 @@ def test_a_kill_in_the_middle_leaves_a_project_that_opens(tmp_path: Path) -> Non
 def test_files_are_read_by_threads_but_taken_in_their_order(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = adding.read_facts
+    read = reading.read_facts
 
     def slowly(path: Path, **options: object) -> list[SceneFacts]:
         time.sleep(0.02 if path.name == "0.png" else 0)
         return read(path, **options)
 
-    monkeypatch.setattr(adding, "read_facts", slowly)
+    monkeypatch.setattr(reading, "read_facts", slowly)
     for number in range(12):
         picture(tmp_path / "s" / f"{number}.png", number)
     add(project, tmp_path / "s")
     assert [slide.name for slide in project.slides] == [str(number) for number in range(12)]
+
+
+FRAGILE = """
+import os, sys
+from microscope_qc.workflows.intake import adding, reading
+read = reading.read_file
+def fragile(wanted):
+    print("noise of a library")
+    return os.abort() if "bad" in wanted.path.name else read(wanted)
+reading.read_file = fragile
+answers, sys.stdout = sys.stdout.buffer, sys.stderr
+reading.serve(sys.stdin.buffer, answers)
+"""
+
+
+@pytest.mark.parametrize("command", [("-c", FRAGILE), reading.COMMAND, ("-c", "raise SystemExit(3)")])
+def test_many_files_are_read_by_children_and_one_that_ends_a_child_stops_no_other(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(adding, "MANY", 5)
+    monkeypatch.setattr(reading, "COMMAND", command)
+    for number in range(6):
+        picture(tmp_path / "s" / f"{number}.jpg", number)
+        mask(tmp_path / "s" / f"{number}.png")
+    picture(tmp_path / "s" / "bad.png", 7)
+    (tmp_path / "s" / "torn.png").write_bytes(b"no picture")
+    result = add(project, tmp_path / "s")
+    fragile = command[-1] == FRAGILE
+    assert [slide.name for slide in result.added] == [*"012345", *(() if fragile else ("bad",))]
+    assert reasons(result.plan) == {"mask": 6, "file that cannot be read": 2 if fragile else 1}
+    assert any("ended the process" in line for line in problem_lines(result.plan)) == fragile
+    assert all(slide.content for slide in project.slides)
+
+
+def test_children_end_when_the_job_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    monkeypatch.setattr(adding, "MANY", 5)
+    for number in range(60):
+        picture(tmp_path / "s" / f"{number}.png", number)
+    before = {child.pid for child in psutil.Process().children()}
+    job = plan_intake([tmp_path / "s"])
+    for step in job:
+        if step.done >= 3:
+            break
+    assert {child.pid for child in psutil.Process().children()} - before
+    job.close()
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 def test_nothing_but_names_is_needed_to_find_files(tmp_path: Path) -> None:

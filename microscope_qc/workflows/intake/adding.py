@@ -10,21 +10,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
-from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.errors import InputError, MicroscopeQCError, SlideError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project import Project
 from microscope_qc.project.identity import KnownSlides, hold_the_same
 from microscope_qc.project.project import require_free
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.scenes import SceneFacts, read_facts
+from microscope_qc.project.scenes import SceneFacts
 from microscope_qc.slides.content import content_of
 from microscope_qc.workflows.intake.finding import LeftOutFile, Reason, find_files
-from microscope_qc.workflows.intake.masks import looks_like_mask
+from microscope_qc.workflows.intake.reading import CHILDREN, Outcome, ReadingChildren, Wanted, read_file
 
-READERS = 4
+THREADS = 2
 """Files are read by so many threads: one waits for the disk while another decodes."""
 
-_AHEAD = 4 * READERS
+MANY = 200
+"""So many files are read by child processes, which take a second to begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +96,12 @@ def plan_intake(
     """
     found = yield from find_files(named, masks=masks, subfolders=subfolders)
     plan = IntakePlan(left_out=found.left_out)
-    alone = len(found.slides) == 1 and not found.left_out
     known = KnownSlides[SlideRecord | SceneFacts](slides)
 
-    def read(path: Path) -> list[SceneFacts] | LeftOutFile:
-        if path in found.doubtful and looks_like_mask(path):
-            return LeftOutFile(path, Reason.MASK, f"{path.name} is the mask of the photograph beside it.")
-        try:
-            return read_facts(path, scene=scene)
-        except (MicroscopeQCError, OSError, ValueError) as error:
-            if alone:
-                raise
-            return LeftOutFile(path, Reason.UNREADABLE, str(error))
-
-    yield from _in_threads(read, found.slides, lambda outcome: _sort_in(plan, known, outcome))
+    wanted = [Wanted(path, path in found.doubtful, scene) for path in found.slides]
+    yield from _read_all(wanted, lambda outcome: _sort_in(plan, known, outcome))
+    if len(wanted) == 1 and not (plan.files or plan.same or plan.there) and len(plan.left_out) == 1:
+        raise SlideError(plan.left_out[0].words)
     plan.left_out.sort(key=lambda left: left.reason == Reason.HIDDEN)  # what cannot be read is named before these
     if named and not (plan.files or plan.same or plan.there):
         raise _nothing(named, plan)
@@ -169,29 +162,30 @@ def make_project(
     return project, plan
 
 
-def _in_threads(
-    read: Callable[[Path], list[SceneFacts] | LeftOutFile],
-    paths: Sequence[Path],
-    take: Callable[[list[SceneFacts] | LeftOutFile], Iterable[Progress]],
-) -> Job[None]:
-    """Read files by several threads, and take what was read in their order."""
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="intake")
-    waiting: deque[Future[list[SceneFacts] | LeftOutFile]] = deque()
+def _read_all(wanted: Sequence[Wanted], take: Callable[[Outcome], Iterable[Progress]]) -> Job[None]:
+    """Read files, and take what was read in their order."""
+    many = len(wanted) >= MANY
+    children = ReadingChildren()
+    read = children.read if many else read_file
+    workers = CHILDREN if many else THREADS
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="intake")
+    waiting: deque[Future[Outcome]] = deque()
     try:
-        left = iter(paths)
-        for done in range(len(paths)):
-            yield Progress(done, len(paths), "files", "Reading slides")
-            while len(waiting) < _AHEAD and (path := next(left, None)) is not None:
-                waiting.append(pool.submit(read, path))
+        left = iter(wanted)
+        for done in range(len(wanted)):
+            yield Progress(done, len(wanted), "files", "Reading slides")
+            while len(waiting) < 4 * workers and (file := next(left, None)) is not None:
+                waiting.append(pool.submit(read, file))
             yield from take(waiting.popleft().result())
-        yield Progress(len(paths), len(paths), "files", "Reading slides")
+        yield Progress(len(wanted), len(wanted), "files", "Reading slides")
     finally:
+        for future in waiting:
+            future.cancel()
+        children.close()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _sort_in(
-    plan: IntakePlan, known: KnownSlides[SlideRecord | SceneFacts], read: list[SceneFacts] | LeftOutFile
-) -> Iterable[Progress]:
+def _sort_in(plan: IntakePlan, known: KnownSlides[SlideRecord | SceneFacts], read: Outcome) -> Iterable[Progress]:
     """Decide what becomes of one file."""
     if isinstance(read, LeftOutFile):
         plan.left_out.append(read)
