@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.learning import share_processor
 from microscope_qc.cli.parts import add_slides, region_argument, say_left_out, slides_of
+from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 if TYPE_CHECKING:
     from microscope_qc.core.geometry import Region
@@ -81,6 +82,7 @@ def _register_compare(subparsers: Any) -> None:
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
     """What one detection and a batch of them are told alike."""
+    add_plane_options(parser, "look at")
     parser.add_argument("--model", required=True, metavar="MODEL", help="name of a bundled model, or a model's folder")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0", help="what computes (default auto)")
     parser.add_argument("--fresh", action="store_true", help="begin again instead of continuing")
@@ -121,6 +123,7 @@ def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.batch import require_folder_of_masks
     from microscope_qc.workflows.detection.many import detect_many
+    from microscope_qc.workflows.scenes import chosen_plane
 
     region = None if args.region is None else Region(*args.region)
     with Project.open(Path(args.project)) as project:
@@ -138,6 +141,7 @@ def _detect(args: argparse.Namespace) -> int:
             project, args.model, slide_ids=[slide.id for slide in slides], region=region, device=args.device,
             fresh=args.fresh, everything=args.everything,
             area_of=lambda slide: areas.get(slide.id) or _scan_area(args, project, slide, region),
+            plane_of=lambda slide: chosen_plane(slide, plane_choice(args)),
         )  # fmt: skip
         with _says_what_is_kept():
             done = run(job, args)
@@ -159,7 +163,8 @@ def _detected_json(done: ManyDetected, model: str, confidence: float, *, one: bo
             "damaged_tiles": result.damaged_tiles, "finds": result.findings, "shown": result.shown,
             "confidence": confidence, "seconds": round(result.seconds, 2),
             "seconds_before": round(result.seconds_before, 2), "share_skipped": result.share_skipped,
-            "looks": _scan_area_json(area), "speed": _speed(result.status),
+            "looks": _scan_area_json(area), "looked_at": result.status.get("looked_at", ""),
+            "speed": _speed(result.status),
         }
         for slide, area, result in ((one.slide, one.area, one.result) for one in done.slides)
     ]  # fmt: skip
@@ -213,6 +218,7 @@ def _batch(args: argparse.Namespace) -> int:
     job = batch(
         args.projects, args.model, scheduler=args.scheduler, workers=args.workers, device=args.device,
         fresh=args.fresh, everything=args.everything, area=_kind(args), mask=args.mask,
+        choice=plane_choice(args),
     )  # fmt: skip
     with _says_what_is_kept():
         done = run(job, args)
@@ -345,6 +351,8 @@ def _print_how(result: DetectResult, area: ScanArea) -> None:
     from microscope_qc.core.wording import percent_text
     from microscope_qc.project.runs.speed import notes_of, speed_text
 
+    if result.status.get("looked_at"):
+        print(f"  looked at: {result.status['looked_at']}")
     speed = speed_text(result.status)
     if speed:
         print(f"  {speed}")

@@ -14,7 +14,7 @@ import numpy as np
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.wording import things
-from microscope_qc.slides.display import compose, display_window
+from microscope_qc.slides.display import compose, default_channels, display_window
 from microscope_qc.slides.fingerprint import fingerprint
 from microscope_qc.slides.pixels import Channel, Level
 from microscope_qc.slides.plane import FIRST, MOST_PLANES, WORDS, Plane, StackAxis, StackPlace, check_place, planes_in
@@ -99,6 +99,11 @@ class Mosaic(ABC):
         """Height and width in full-resolution pixels."""
         return self.levels[0].shape
 
+    @property
+    def default_channels(self) -> tuple[int, ...]:
+        """Indices of the channels that are shown, and given to a model, without a choice."""
+        return default_channels(self.channels)
+
     @abstractmethod
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
         """Pixels of the first picture in a non-empty region completely inside the level; called from any thread."""
@@ -181,9 +186,10 @@ class Mosaic(ABC):
                 f"channel {max(channels, default=0) + 1} does not exist."
             )
         stack = tuple(axis for axis in self.stack if axis.key in keep)
-        if plane.place == FIRST and channels == every and stack in ((), self.stack):
+        as_it_is = plane.channels is None or (channels == every == self.default_channels)
+        if plane.place == FIRST and as_it_is and stack in ((), self.stack):
             return self
-        return _ChosenPlane(self, plane.place, channels, stack)
+        return _ChosenPlane(self, plane.place, channels, stack, blended=plane.channels is not None)
 
     def read_rgb8(self, region: Region, *, level: int = 0) -> np.ndarray:
         """Read pixels as they are shown to the user and to a model: (h, w, 3) uint8.
@@ -246,7 +252,13 @@ class _ChosenPlane(Mosaic):
     """
 
     def __init__(
-        self, whole: Mosaic, place: StackPlace, channels: tuple[int, ...], stack: tuple[StackAxis, ...]
+        self,
+        whole: Mosaic,
+        place: StackPlace,
+        channels: tuple[int, ...],
+        stack: tuple[StackAxis, ...],
+        *,
+        blended: bool,
     ) -> None:
         super().__init__(
             path=whole.path,
@@ -264,7 +276,12 @@ class _ChosenPlane(Mosaic):
             piece_px=whole.piece_px,
             stack=stack,
         )
-        self._whole, self._place, self._channels = whole, place, channels
+        self._whole, self._place, self._channels, self._blended = whole, place, channels, blended
+
+    @property
+    def default_channels(self) -> tuple[int, ...]:
+        """All channels that were chosen."""
+        return tuple(range(len(self.channels))) if self._blended else super().default_channels
 
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
         return self._read_at(region, level, channel, FIRST)

@@ -187,17 +187,17 @@ def sample(mosaic: Pixels, channel: int) -> np.ndarray:
 def compose(mosaic: Pixels, region: Region, level: int) -> np.ndarray:
     """(h, w, 3) uint8 of a region: RGB as it is, one channel as grey, several blended additively in their colours.
 
-    Of several channels, those of :func:`default_channels`.
+    Of several channels, those that are shown without a choice.
     """
     planes: list[np.ndarray | None] = [None] * len(mosaic.channels)
-    for channel in default_channels(mosaic.channels):
+    for channel in mosaic.default_channels:
         planes[channel] = mosaic.read(region, level=level, channel=channel)
     return render(mosaic, planes)
 
 
 def visible_channels(mosaic: Pixels, display: DisplaySettings | None = None) -> list[int]:
     """Indices of the channels whose pixels :func:`render` needs."""
-    shown = default_channels(mosaic.channels)
+    shown = mosaic.default_channels
     wanted = [(i, None if display is None else display.channel(i).visible) for i in range(len(mosaic.channels))]
     return [i for i, visible in wanted if (i in shown if visible is None else visible)]
 

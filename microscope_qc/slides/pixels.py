@@ -48,6 +48,9 @@ class Pixels(Protocol):
     piece_px: tuple[int, int]
 
     @property
+    def default_channels(self) -> tuple[int, ...]: ...
+
+    @property
     def shape(self) -> tuple[int, int]: ...
 
     def read(self, region: Region, *, level: int = 0, channel: int = 0) -> np.ndarray: ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import listed, things
 from microscope_qc.slides.base import Mosaic
-from microscope_qc.slides.display import DisplaySettings, default_channels, visible_channels
+from microscope_qc.slides.display import DisplaySettings, visible_channels
 from microscope_qc.slides.plane import WORDS, Plane, StackPlace
 
 
@@ -83,7 +83,7 @@ class PlaneChoice:
                 place = place.moved("page", page)
         if not chosen:
             return Plane(place, default_plane(mosaic).channels)
-        return Plane(place, None if len(chosen) == len(channels) else tuple(sorted(chosen)))
+        return _plane(mosaic, place, tuple(sorted(chosen)))
 
 
 def _names(mosaic: Mosaic) -> tuple[list[str], list[str]]:
@@ -103,14 +103,19 @@ def _number_of(wanted: str, names: list[str]) -> int | None:
 
 def shown_plane(mosaic: Mosaic, display: DisplaySettings) -> Plane:
     """The plane that display settings show; the default channels where none is visible."""
-    visible = tuple(visible_channels(mosaic, display)) or default_channels(mosaic.channels)
-    every = len(visible) == len(mosaic.channels)
-    return Plane(display.place.within(mosaic.stack), None if every else visible)
+    visible = tuple(visible_channels(mosaic, display)) or mosaic.default_channels
+    return _plane(mosaic, display.place.within(mosaic.stack), visible)
 
 
 def default_plane(mosaic: Mosaic) -> Plane:
     """The plane that is read without a choice: the first picture, in the channels that are shown without one."""
     return shown_plane(mosaic, DisplaySettings())
+
+
+def _plane(mosaic: Mosaic, place: StackPlace, channels: tuple[int, ...]) -> Plane:
+    """A plane that names its channels, except where all of them are shown without a choice."""
+    every = tuple(range(len(mosaic.channels)))
+    return Plane(place, None if channels == every == mosaic.default_channels else channels)
 
 
 def plane_words(mosaic: Mosaic, plane: Plane, *, only_chosen: bool = False) -> str:
@@ -119,13 +124,16 @@ def plane_words(mosaic: Mosaic, plane: Plane, *, only_chosen: bool = False) -> s
     With ``only_chosen`` nothing is said of channels when all of them are shown.
     """
     words = []
-    if len(mosaic.channels) > 1 and not (only_chosen and plane.channels is None):
-        chosen = range(len(mosaic.channels)) if plane.channels is None else plane.channels
-        names = [mosaic.channels[index].name for index in chosen if index < len(mosaic.channels)]
-        if plane.channels is None:
-            words.append(f"all {len(names)} channels blended in their colours")
+    count = len(mosaic.channels)
+    if count > 1 and not (only_chosen and plane.channels is None):
+        chosen = mosaic.default_channels if plane.channels is None else plane.channels
+        names = [mosaic.channels[index].name for index in chosen if index < count]
+        if len(names) == 1:
+            words.append(f"channel {names[0]}")
+        elif len(names) == count:
+            words.append(f"all {count} channels blended in their colours")
         else:
-            words.append(f"channel {names[0]}" if len(names) == 1 else f"channels {listed(names)} blended")
+            words.append(f"channels {listed(names)} blended in their colours")
     place = plane.place.within(mosaic.stack)
     words += [axis.words(place.along(axis.key)) for axis in mosaic.stack]
     return ", ".join(words)

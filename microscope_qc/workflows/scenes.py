@@ -11,6 +11,8 @@ from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.slides.plane import Plane
+from microscope_qc.slides.plane_choice import PlaneChoice, default_plane
 
 
 @contextlib.contextmanager
@@ -24,6 +26,23 @@ def open_scene(record: SlideRecord) -> Iterator[Mosaic]:
     """
     with open_slide(record.path) as slide:
         yield slide.scene(record.scene)
+
+
+def chosen_plane(record: SlideRecord, choice: PlaneChoice | None) -> Plane | None:
+    """The plane of a project's slide that a user chose; None for what is read without a choice.
+
+    Raises
+    ------
+    InputError
+        When the slide has no such picture or channel.
+    SlideError
+        When it cannot be opened.
+    """
+    if choice is None:
+        return None
+    with open_scene(record) as mosaic:
+        plane = choice.on(mosaic)
+        return None if plane == default_plane(mosaic) else plane
 
 
 def kept(rows: np.ndarray) -> np.ndarray:

@@ -400,7 +400,16 @@ def test_without_a_choice_a_model_sees_the_first_of_seven_channels(tmp_path: Pat
         assert third == Plane(channels=(2,))
         np.testing.assert_array_equal(mosaic.on(third).read_rgb8(Region(0, 0, 60, 70))[..., 1], pixels[2])
         both = PlaneChoice(channels=("1", "30 DEGREES")).on(mosaic)
-        assert plane_words(mosaic, both) == "channels 0 degrees and 30 degrees blended"
+        assert plane_words(mosaic, both) == "channels 0 degrees and 30 degrees blended in their colours"
+        total = np.minimum(pixels[0].astype(int) + pixels[2], 255)
+        every = PlaneChoice(channels=tuple(POLARISER)).on(mosaic)
+        assert plane_words(mosaic, every) == "all 7 channels blended in their colours"
+        assert mosaic.on(every).default_channels == tuple(range(7))
+        channels = (mosaic.channels[0].colour, mosaic.channels[2].colour)
+        blend = mosaic.on(both).read_rgb8(Region(0, 0, 60, 70))
+        if channels == ("#ffffff", "#ffffff"):
+            np.testing.assert_array_equal(blend[..., 0], total)
+        assert (blend != grey).any()
         shown = DisplaySettings((ChannelView(visible=False), ChannelView(), ChannelView(visible=True)))
         assert shown_plane(mosaic, shown) == third
         assert shown_plane(mosaic, DisplaySettings()) == plane

@@ -122,6 +122,7 @@ def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float, mod
                 device=str(pipeline.task.device), device_name=device_name(pipeline.task.device),
                 precision=pipeline.task.precision, batch=batching.batch if batching else 0,
                 tiles_skipped=total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, total), 4),
+                looked_at=pipeline.looked_at,
             )  # fmt: skip
             told, notes = time.monotonic(), 0
             tell()

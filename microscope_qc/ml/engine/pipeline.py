@@ -58,6 +58,7 @@ class Pipeline:
         load: Callable[[RunPlan], Task] = load_task,
     ) -> None:
         from microscope_qc.slides import open_slide
+        from microscope_qc.slides.plane_choice import default_plane, plane_words
 
         if plan.slide is None:
             raise ProjectError(f"Run {plan.run_id} does not say which slide it is for.")
@@ -67,7 +68,10 @@ class Pipeline:
         self.fallback = MemoryFallback(self.task, tell)
         self._slide = open_slide(plan.slide.path)
         try:
-            self.mosaic = self._slide.scene(plan.slide.scene)
+            whole = self._slide.scene(plan.slide.scene)
+            plane = plan.chosen_plane() or default_plane(whole)
+            self.looked_at = plane_words(whole, plane)
+            self.mosaic = whole.on(plane)
             self.pixel_size_um = plan.slide.pixel_size_um or self.mosaic.pixel_size_um
             self.scale = slide_scale(self.task.card.pixel_size_um, self.pixel_size_um)
             first = self.grid[0]

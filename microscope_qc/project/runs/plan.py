@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.slides.plane import Plane
 
 PLAN_NAME = "card.json"
 EVERYTHING = "everything"
@@ -92,6 +93,9 @@ class RunPlan(BaseModel):
     area
         The scan area as one of the :attr:`settings`: the fingerprint of a mask, ``EVERYTHING``, or None where
         the program tells material from resin.
+    plane
+        The picture of a stack and the channels that were chosen, as
+        :meth:`Plane.to_dict <microscope_qc.slides.plane.Plane.to_dict>` says it; None where nothing was chosen.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
@@ -115,6 +119,7 @@ class RunPlan(BaseModel):
     device: str = "auto"
     skip_empty: bool = False
     area: str | None = None
+    plane: dict[str, int | list[int]] | None = None
 
     @property
     def title(self) -> str:
@@ -131,7 +136,24 @@ class RunPlan(BaseModel):
             "region": None if self.region is None else _from_region(self.region),
             "scale": [round(value, 6) for value in self.scale],
         }
-        return settings if self.area is None else settings | {"area": self.area}
+        if self.area is not None:
+            settings["area"] = self.area
+        if self.plane is not None:
+            settings["plane"] = self.plane
+        return settings
+
+    def chosen_plane(self) -> Plane | None:
+        """The plane that was chosen; None where nothing was.
+
+        Raises
+        ------
+        ProjectError
+            When it cannot be read.
+        """
+        try:
+            return None if self.plane is None else Plane.from_dict(self.plane)
+        except ValueError as error:
+            raise ProjectError(f"Run {self.run_id} does not say which plane it looks at ({error}).") from error
 
     def grid(self) -> TileGrid:
         """Tiles of the run.

@@ -21,10 +21,12 @@ from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.journal import read_status, write_status
 from microscope_qc.project.runs.run_lock import RunLock
 from microscope_qc.project.runs.speed import Starts
+from microscope_qc.slides.plane_choice import PlaneChoice
 from microscope_qc.workflows.detection.area import CHANGED, ScanArea, chosen_scan_area, scan_area_of_picture
 from microscope_qc.workflows.detection.intake import RunIntake
 from microscope_qc.workflows.detection.run import DetectResult, choose_model, prepare_run, require_device, result_of
 from microscope_qc.workflows.left_out import LeftOut
+from microscope_qc.workflows.scenes import chosen_plane
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -88,6 +90,7 @@ def batch(
     everything: bool = False,
     area: str | None = CHANGED,
     mask: Path | str | None = None,
+    choice: PlaneChoice | None = None,
     client: Client | None = None,
 ) -> Job[BatchResult]:
     """Run a model over all slides of projects, on all workers of a cluster.
@@ -101,6 +104,8 @@ def batch(
         :func:`microscope_qc.workflows.detection.area.chosen_scan_area`; with ``everything`` none does.
     mask
         Picture that says where to scan instead, or a folder of such pictures with the names of the slides.
+    choice
+        Which picture of a stack and which channels of every slide are looked at.
     scheduler
         Address of a running dask scheduler; without it a cluster is started on this computer, reachable from it alone.
         The workers must see slides and models under the same paths.
@@ -143,7 +148,8 @@ def batch(
                     title = slide.name + _places(place, len(project.slides), number, len(projects))
                     try:
                         scan_area = _scan_area(project, slide, kind, mask)
-                        result = yield from _one(own, project, slide.id, scan_area, options, title=title, **at_once)
+                        how = {**options, "plane": chosen_plane(slide, choice)}
+                        result = yield from _one(own, project, slide.id, scan_area, how, title=title, **at_once)
                     except (
                         InputError,
                         SlideError,
@@ -304,12 +310,13 @@ def _plan(run: _Run) -> Job[None]:
         run.starts.ready()
         run.writer.keep_maps(pipeline)
         tiles, groups = prepared(folder, pipeline, run.writer)
+        looked_at = pipeline.looked_at
     batching = read_batching(folder)
     run.compiled = batching is not None and batching.compiled
     run.groups = [groups[start : start + BATCHES_AT_ONCE] for start in range(0, len(groups), BATCHES_AT_ONCE)]
     run.status.update(
         tiles_skipped=run.total - len(tiles), share_skipped=round(1 - len(tiles) / max(1, run.total), 4),
-        batch=batching.batch if batching else 0,
+        batch=batching.batch if batching else 0, looked_at=looked_at,
     )  # fmt: skip
     count(run.status, run.writer, run.total)
     run.status.update(run.starts.figures({}))

@@ -15,6 +15,7 @@ from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.tiling import slide_scale
 from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
+from microscope_qc.slides.plane import Plane
 from microscope_qc.workflows.detection.area import CHANGED, ScanArea, chosen_scan_area
 from microscope_qc.workflows.detection.following import POLL_SECONDS, DetectionFailed, Following, Start
 from microscope_qc.workflows.detection.run import (
@@ -28,6 +29,7 @@ from microscope_qc.workflows.detection.run import (
 from microscope_qc.workflows.left_out import LeftOut
 
 AreaOf = Callable[[SlideRecord], ScanArea]
+PlaneOf = Callable[[SlideRecord], Plane | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def detect_many(
     device: str = "auto",
     fresh: bool = False,
     everything: bool = False,
+    plane_of: PlaneOf = lambda slide: None,
     wait_s: float = POLL_SECONDS,
 ) -> Job[ManyDetected]:
     """Find defects on slides of a project.
@@ -101,6 +104,8 @@ def detect_many(
         Says where to scan each slide; None takes the mask that is stored with the project, if there is one.
     region
         Part of every slide in full-resolution pixels.
+    plane_of
+        Says which picture of a stack and which channels are looked at; None where nothing was chosen.
     wait_s
         See :class:`microscope_qc.workflows.detection.following.Following`.
 
@@ -129,8 +134,9 @@ def detect_many(
     def begin(number: int) -> RunRecord:
         areas[number] = area = (area_of or stored)(slides[number])
         return prepare_run(
-            project, number, chosen, region=region, device=device, fresh=fresh, everything=everything, mask=area.mask
-        )
+            project, number, chosen, region=region, device=device, fresh=fresh, everything=everything, mask=area.mask,
+            plane=plane_of(slides[number]),
+        )  # fmt: skip
 
     def take(start: Start, run: RunRecord, since: float, computed: bool) -> None:
         result = result_of(project, run.id, since, computed=computed)

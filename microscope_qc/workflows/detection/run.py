@@ -23,6 +23,7 @@ from microscope_qc.project.runs.journal import read_status, read_tile_errors
 from microscope_qc.project.runs.mask_files import has_mask, read_mask, write_mask
 from microscope_qc.project.runs.plan import EVERYTHING, RunPlan, write_plan
 from microscope_qc.project.runs.speed import starts_of
+from microscope_qc.slides.plane import Plane
 from microscope_qc.workflows.detection.following import POLL_SECONDS, Following, Start
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 
@@ -128,6 +129,7 @@ def prepare_run(
     fresh: bool = False,
     everything: bool = False,
     mask: AreaMask | None = None,
+    plane: Plane | None = None,
 ) -> RunRecord:
     """Start a run, or continue the last one of the same settings where it stopped, on whatever device.
 
@@ -145,6 +147,8 @@ def prepare_run(
         Scan resin and empty area too.
     mask
         Scan only here, instead of where the program sees material.
+    plane
+        Look at this picture of a stack, in these channels; None takes the first, in the channels shown by default.
 
     Returns
     -------
@@ -184,6 +188,7 @@ def prepare_run(
         device=device,
         skip_empty=not everything,
         area=area_key(everything=everything, mask=mask),
+        plane=None if plane is None else plane.to_dict(),
     )
     same = [run for run in project.runs if run.slide_id == slide_id and run.settings == plan.settings]
     if same and not fresh:
@@ -268,6 +273,7 @@ def detect(
     fresh: bool = False,
     everything: bool = False,
     mask: AreaMask | None = None,
+    plane: Plane | None = None,
     wait_s: float = POLL_SECONDS,
 ) -> Job[DetectResult]:
     """Find defects on a slide, or on a region of it; see :func:`prepare_run`.
@@ -288,8 +294,9 @@ def detect(
 
     def begin() -> RunRecord:
         return prepare_run(
-            project, slide_id, chosen, region=region, device=device, fresh=fresh, everything=everything, mask=mask
-        )
+            project, slide_id, chosen, region=region, device=device, fresh=fresh, everything=everything, mask=mask,
+            plane=plane,
+        )  # fmt: skip
 
     return (yield from _followed(project, Start(slide_id, project.slides.by_id(slide_id).name, 0, begin), wait_s))
 

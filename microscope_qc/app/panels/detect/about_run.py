@@ -94,6 +94,7 @@ def lines_of(run: RunRecord, facts: RunFacts, *, shape_px: tuple[int, int] | Non
     """Name and value of each line; unknown values are left out."""
     status = facts.status
     lines = [("Model", run.plan.title), ("Area", area_text(run, shape_px))]
+    lines.append(("Looked at", str(status.get("looked_at") or "")))
     done, total = status.get("tiles_done"), status.get("tiles_total")
     if total:
         skipped = status.get("tiles_skipped") or 0
