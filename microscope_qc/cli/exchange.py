@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.cli.parts import add_slides, say_left_out, slides_of
+from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 
 def register(subparsers: Any) -> None:
@@ -95,6 +96,7 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
     make.add_argument(
         "--class", dest="classes", action="append", metavar="CODE", help="annotate only this class (may be repeated)"
     )
+    add_plane_options(make, "cut")
     make.add_argument("--format", choices=names, default="coco", help="format of the annotations (default coco)")
     make.add_argument("--seed", type=int, default=0, metavar="N", help="same number, same pictures (default 0)")
     make.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -215,6 +217,7 @@ def _dataset(args: argparse.Namespace) -> int:
         format=args.format,
         classes=args.classes,
         slide_ids=slide_ids,
+        choice=plane_choice(args),
     )
     result = run(job, args)
     if args.json:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.parts import add_slides, slides_of
+from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 if TYPE_CHECKING:
     from microscope_qc.project import Project
@@ -51,6 +52,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--selected", action="store_true", help="only findings chosen for the SEM")
     parser.add_argument("--rejected", action="store_true", help="rejected findings too")
     parser.add_argument("--slide", metavar="NAME")
+    add_plane_options(parser, "show")
     parser.add_argument("--size", type=int, default=4000, metavar="PX", help="longer side of the slide (default 4000)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(handler=_overview)
@@ -118,6 +120,7 @@ def _overview(args: argparse.Namespace) -> int:
             selected=args.selected,
             rejected=args.rejected,
             long_side_px=max(200, min(args.size, 20_000)),
+            choice=plane_choice(args),
         )
         written = run(job, args)
     return _say_file(args, written)

@@ -16,16 +16,19 @@ from microscope_qc.slides.plane_choice import PlaneChoice, default_plane
 
 
 @contextlib.contextmanager
-def open_scene(record: SlideRecord) -> Iterator[Mosaic]:
-    """Open the mosaic of a project's slide.
+def open_scene(record: SlideRecord, choice: PlaneChoice | None = None) -> Iterator[Mosaic]:
+    """Open the mosaic of a project's slide, or the plane of it that was chosen.
 
     Raises
     ------
+    InputError
+        When the slide has no such picture or channel.
     SlideError
         When it cannot be opened.
     """
     with open_slide(record.path) as slide:
-        yield slide.scene(record.scene)
+        mosaic = slide.scene(record.scene)
+        yield mosaic if choice is None else mosaic.on(choice.on(mosaic))
 
 
 def chosen_plane(record: SlideRecord, choice: PlaneChoice | None) -> Plane | None:

@@ -13,6 +13,7 @@ from detection_toys import ChildHere
 from learning_toys import draw, untrained_model
 
 from microscope_qc.cli import main
+from microscope_qc.core.box_rows import make_rows
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
@@ -126,3 +127,28 @@ def test_a_damaged_plan_is_refused(stored: dict) -> None:
 def test_settings_of_runs_without_a_choice_are_as_they_were() -> None:
     assert RunPlan().chosen_plane() is None
     assert set(RunPlan().settings) == {"model", "weights", "region", "scale"}
+
+
+def test_training_pictures_and_overview_of_a_plane(
+    project: Project, pictures: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = next(iter(project.slides))
+    project.boxes.add(stack.id, make_rows(1, y0=180, x0=180, y1=220, x1=220, class_id=project.classes[0].id))
+    project.slides.remove(2)
+    project.close()
+    make = ["dataset", "make", str(project.path), "--tile", "64", "--background", "0", "--progress", "none"]
+    for name, chosen, expected in (
+        ("first", [], pictures[0, 0]),
+        ("chosen", ["--channel", "BSE", "--z", "3"], pictures[2, 1]),
+    ):
+        assert main([*make, "--out", str(tmp_path / name), *chosen]) == 0
+        cut = cv2.imread(str(next((tmp_path / name / "images").iterdir())), cv2.IMREAD_GRAYSCALE)
+        x, y = cv2.minMaxLoc(cv2.matchTemplate(expected, cut, cv2.TM_SQDIFF))[2]
+        np.testing.assert_array_equal(expected[y : y + 64, x : x + 64], cut, f"{name}: cut from that plane, unchanged")
+        out = tmp_path / f"{name}.png"
+        assert main(["overview", str(project.path), str(out), "--progress", "none", *chosen]) == 0
+    capsys.readouterr()
+    first, chosen = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("first", "chosen"))
+    assert first.shape == chosen.shape and (first != chosen).mean() > 0.1
+    assert main(["overview", str(project.path), str(out), "--t", "2"]) == 2
+    assert "has 1 time point; time point 2 does not exist" in capsys.readouterr().err

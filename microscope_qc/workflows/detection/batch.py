@@ -150,10 +150,7 @@ def batch(
                         scan_area = _scan_area(project, slide, kind, mask)
                         how = {**options, "plane": chosen_plane(slide, choice)}
                         result = yield from _one(own, project, slide.id, scan_area, how, title=title, **at_once)
-                    except (
-                        InputError,
-                        SlideError,
-                    ) as error:  # of this slide only
+                    except (InputError, SlideError) as error:  # of this slide only
                         done.left_out.append(LeftOut(project.path, slide.name, error))
                         continue
                     done.slides.append((project.path, slide.name, result))

@@ -21,6 +21,7 @@ from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
+from microscope_qc.slides.plane_choice import PlaneChoice
 from microscope_qc.workflows.learning.cutting import (
     SMALLEST_SHARE,
     Cut,
@@ -75,6 +76,7 @@ def make_dataset(
     format: str = "coco",
     classes: Collection[str] | None = None,
     slide_ids: Collection[int] | None = None,
+    choice: PlaneChoice | None = None,
 ) -> Job[DatasetSummary]:
     """Cut images into ``out/images``, with their boxes beside them (COCO: ``out/annotations.json``).
 
@@ -105,6 +107,8 @@ def make_dataset(
         Codes of the classes to annotate; None takes all. Findings of other classes are not background either.
     slide_ids
         Only these slides, of a single project; None takes all.
+    choice
+        Which picture of a stack and which channels of every slide are cut.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def make_dataset(
     MicroscopeQCError
         When no slide could be cut: what was wrong with the first.
     """
-    cutting = Cutting(tile_px, pixel_size_um, background, layout, overlap_px, pad, visible)
+    cutting = Cutting(tile_px, pixel_size_um, background, layout, overlap_px, pad, visible, choice)
     dataset = _Dataset(_new_folder(Path(out)), FORMATS.get(format), cutting, classes)
     for path in projects:
         with Project.open(path, write=False) as project:
@@ -143,6 +147,7 @@ class Cutting:
     overlap_px: int
     pad: bool
     visible: float
+    choice: PlaneChoice | None = None
 
     def __post_init__(self) -> None:
         if not 32 <= self.tile_px <= 8192:
@@ -232,7 +237,7 @@ class _Dataset:
         code_of = {cls.id: cls.code for cls in project.classes}
         waiting = everything[(everything["state"] == ReviewState.UNREVIEWED) & ~np.isnan(everything["confidence"])]
         waiting = waiting[project.inclusion.current.mask(waiting)]
-        with open_scene(record) as mosaic:
+        with open_scene(record, self._cutting.choice) as mosaic:
             for number, cut in enumerate(cuts):
                 yield Progress(number, len(cuts), "pictures", f"{project.name}: {record.name}")
                 name = _picture_name(self._out, project.name, record.name, cut.region)

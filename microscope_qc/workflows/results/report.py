@@ -11,6 +11,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import count_text, things
 from microscope_qc.project import Project
 from microscope_qc.project.wording import included_words, size_words
+from microscope_qc.slides.plane_choice import PlaneChoice, default_plane, plane_words
 from microscope_qc.workflows.scenes import kept, open_scene
 
 
@@ -22,6 +23,7 @@ def write_overview(
     selected: bool = False,
     rejected: bool = False,
     long_side_px: int = 4000,
+    choice: PlaneChoice | None = None,
 ) -> Job[Path]:
     """Write a picture of the whole slide with circles and numbers on its findings (PNG or TIFF, by the suffix).
 
@@ -33,6 +35,8 @@ def write_overview(
         Mark only what is chosen for the SEM.
     rejected
         Mark rejected findings too.
+    choice
+        Which picture of a stack and which channels are shown.
 
     Raises
     ------
@@ -53,7 +57,10 @@ def write_overview(
             raise InputError(f"No defect of {record.name} is chosen.", hint="Choose some in the gallery first.")
     marked = f"{count_text(len(rows))} chosen of {things(total, 'finding')}" if selected else things(total, "finding")
     words = [marked, size_words(record), included_words(project), f"{datetime.now():%Y-%m-%d}"]
-    with open_scene(record) as mosaic:
+    with open_scene(record) as whole:
+        plane = default_plane(whole) if choice is None else choice.on(whole)
+        mosaic, shown_words = whole.on(plane), plane_words(whole, plane)
+        words = [*words[:2], *([shown_words] if shown_words else []), *words[2:]]
         return (
             yield from overview.write_overview(
                 mosaic,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("qtpy")
 from panels_support import PIXEL_UM, SHAPE, findings
 
 from microscope_qc.app.panels.detect.pace import USUAL_START_S, remember, remember_start, seconds_for, tiles_per_second
 from microscope_qc.app.panels.detect.panel import DetectDock
+from microscope_qc.app.session.session import Session
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Progress
+from microscope_qc.project import Project
 from microscope_qc.project.runs.plan import RunPlan
+from microscope_qc.slides.display import ChannelView, DisplaySettings
+from microscope_qc.slides.plane import Plane, StackPlace
 from microscope_qc.workflows.detection.following import ChildProgress
 from microscope_qc.workflows.detection.run import area_key
 
@@ -40,15 +48,22 @@ class FakeDetect:
 
     def __call__(
         self, project: Any, slide_id: int, model: str, *, region: Any, device: str, fresh: bool, everything: bool,
-        mask: Any,
+        mask: Any, plane: Any = None,
     ) -> Any:  # fmt: skip
         self.calls.append(
             SimpleNamespace(
-                slide_id=slide_id, model=model, region=region, fresh=fresh, everything=everything, mask=mask
+                slide_id=slide_id,
+                model=model,
+                region=region,
+                fresh=fresh,
+                everything=everything,
+                mask=mask,
+                plane=plane,
             )
         )
         key = area_key(everything=everything, mask=mask)
-        plan = RunPlan(model=model, region=region or Region(0, 0, *SHAPE), area=key)
+        stored = None if plane is None else plane.to_dict()
+        plan = RunPlan(model=model, region=region or Region(0, 0, *SHAPE), area=key, plane=stored)
         return self.job(project, project.runs.start(slide_id, plan))
 
     def resume(self, project: Any, run_id: int) -> Any:
@@ -295,3 +310,45 @@ def test_a_model_of_the_users_own_is_remembered(
     again = DetectDock(session, jobs, **options)
     qtbot.addWidget(again)
     assert [again.models.list.itemText(i) for i in range(again.models.list.count())] == ["test-net", "my-net"]
+
+
+def test_of_an_ordinary_slide_no_plane_is_named(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
+    assert not dock.looks_at.isVisible(), "an ordinary slide has one picture only"
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
+    assert fake.calls[0].plane is None
+
+
+@pytest.fixture
+def stack_session(tmp_path: Path, qtbot: Any) -> Iterator[Any]:
+    """A slide of two detectors and three focus planes."""
+    pixels = np.zeros((3, 2, *SHAPE), np.uint8)
+    names = {"axes": "ZCYX", "Channel": {"Name": ["SE2", "BSE"], "Color": [-1, -1]}}
+    tifffile.imwrite(tmp_path / "stack.ome.tif", pixels, metadata=names, compression="zlib")
+    project = Project.create(tmp_path / "stack.mqc", slides=[tmp_path / "stack.ome.tif"])
+    project.slides.set_pixel_size(1, PIXEL_UM)
+    made = Session()
+    made.set_project(project)
+    yield made
+    made.set_project(None)
+
+
+def test_the_chosen_plane_is_told_to_the_detection(qtbot: Any, stack_session: Any, jobs: Any, fake: FakeDetect) -> None:
+    dock = DetectDock(stack_session, jobs, detect=fake, resume=fake.resume, models=lambda: [CARD])
+    qtbot.addWidget(dock)
+    with qtbot.waitExposed(dock):
+        dock.show()
+    view = stack_session.slide_view
+    assert dock.looks_at.text() == "Looks at what is shown: channel SE2, focus plane 1 of 3."
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
+    assert fake.calls[0].plane is None, "what is shown without a choice is read without one"
+    assert dock.start.text() == "Detect again"
+    shown = DisplaySettings((ChannelView(visible=False), ChannelView(visible=True)), place=StackPlace(z=2))
+    view.set_display(shown)
+    qtbot.waitUntil(lambda: dock.looks_at.text() == "Looks at what is shown: channel BSE, focus plane 3 of 3.")
+    assert dock.start.text() == "Start", "that detection looked at another plane"
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60000)
+    assert fake.calls[1].plane == Plane(StackPlace(z=2), (1,))
+    assert dock.start.text() == "Detect again"

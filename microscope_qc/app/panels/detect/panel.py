@@ -25,6 +25,7 @@ from microscope_qc.app.panels.detect.models import (
 from microscope_qc.app.panels.detect.pace import speed_key
 from microscope_qc.app.panels.detect.past_area import PastAreaButton
 from microscope_qc.app.panels.detect.pixel_size import PixelSizeRow
+from microscope_qc.app.panels.detect.plane import PlaneOnScreen
 from microscope_qc.app.panels.detect.progress import DetectProgress
 from microscope_qc.app.panels.detect.runs import RunList
 from microscope_qc.app.session.session import Session
@@ -99,6 +100,7 @@ class DetectDock(QWidget):
         self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
         self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
         self.pixel_row = PixelSizeRow(session)
+        self.plane, self.looks_at = PlaneOnScreen(session), note()
         self.progress = DetectProgress(session, jobs)
         self.story = self.progress.story
         self.start = QPushButton("Start")
@@ -116,6 +118,7 @@ class DetectDock(QWidget):
             link(self, signal, self.refresh)
         link(self, session.boxes_changed, self._on_boxes_changed)
         link(self, session.scope.changed, self.refresh)
+        session.slide_view.display_changed.connect(self._on_display_changed)
         self._view_soon = QTimer(self)
         self._view_soon.setSingleShot(True)
         self._view_soon.timeout.connect(self.refresh)
@@ -147,7 +150,7 @@ class DetectDock(QWidget):
         for press in (self.continue_run, self.past_area):
             below.addWidget(press)
         content = column_of(
-            self.scope, heading("Model"), self.models, 6, heading("Area"), self.area, self.pixel_row, 6,
+            self.scope, heading("Model"), self.models, 6, heading("Area"), self.area, self.looks_at, self.pixel_row, 6,
             heading("Detections on this slide"),
         )  # fmt: skip
         content.addWidget(self.runs, 1)
@@ -189,6 +192,7 @@ class DetectDock(QWidget):
     def refresh(self) -> None:
         """Show model, area, time and what the buttons can do."""
         self.pixel_row.refresh()
+        self._show_plane()
         self.models.list.setEnabled(not self.running)
         self.area.refresh(running=self.running)
         why_not, several = self._why_not(), self.area.several.there
@@ -205,6 +209,14 @@ class DetectDock(QWidget):
         selected = self.runs.selected_run()  # the list sent its signal before the detection ended
         self._on_continue_possible(selected if selected is not None and self.runs.can_continue(selected) else None)
 
+    def _on_display_changed(self, _display: object) -> None:
+        self.on_view_changed()  # it may show another plane
+
+    def _show_plane(self) -> None:
+        words = self.plane.words(several=self.area.several.there)
+        self.looks_at.setText(words)
+        self.looks_at.setVisible(bool(words))
+
     def _why_not(self) -> str:
         """Why a detection cannot start; "" if it can."""
         if self._session.slide is None:
@@ -218,6 +230,8 @@ class DetectDock(QWidget):
                 return "Enter the pixel size first."
             if self._session.slide.missing:
                 return "The slide file was moved away."
+            if self.plane.opening:
+                return "The slide is being opened."
         return "A detection is running." if self.running else self.area.why_not()
 
     def _before(self) -> tuple[bool, bool]:
@@ -244,10 +258,12 @@ class DetectDock(QWidget):
         if card is None or slide is None or self.running:
             return None
         region = self.area.region() or Region(0, 0, *slide.shape_px)
-        key = self.area.key()
+        key, plane = self.area.key(), self.plane.of_slide()
+        wanted = None if plane is None else plane.to_dict()
         for run in self.runs.runs:
             same = Path(run.plan.model).name == Path(self.models.argument).name
-            if same and run.plan.region == region and run.settings.get("area") == key:
+            alike = run.settings.get("area") == key and run.settings.get("plane") == wanted
+            if same and run.plan.region == region and alike:
                 return run
         return None
 
@@ -262,11 +278,11 @@ class DetectDock(QWidget):
         if self.area.several.there:
             self._begin_several(card, fresh=fresh)
             return
-        area = self.area.choice()
+        area, plane = self.area.choice(), self.plane.of_slide()
         self.progress.run(
             lambda: self._detect(
                 self._session.project, slide.id, self.models.argument, region=area.region, device="auto", fresh=fresh,
-                everything=area.everything, mask=area.mask,
+                everything=area.everything, mask=area.mask, plane=plane,
             ),
             f"Detecting {slide.name}",
             pace_key=speed_key(card),
@@ -279,10 +295,12 @@ class DetectDock(QWidget):
         project, slides, kind = self._session.project, self.area.several.slides, self.area.kind()
         assert project is not None
         self.area.masks.save()
+        plane_of = self.plane.of_each(slides)
         self.progress.run(
             lambda: self._detect_many(
                 project, self.models.argument, slide_ids=[slide.id for slide in slides], device="auto", fresh=fresh,
                 everything=kind is None, area_of=lambda slide: chosen_scan_area(project, slide, kind=kind),
+                plane_of=plane_of,
             ),
             f"Detecting on {things(len(slides), 'slide')}",
             pace_key=speed_key(card),
