@@ -16,6 +16,7 @@ from panels_support import PIXEL_UM, SHAPE, findings
 
 from microscope_qc.app.panels.detect.pace import USUAL_START_S, remember, remember_start, seconds_for, tiles_per_second
 from microscope_qc.app.panels.detect.panel import DetectDock
+from microscope_qc.app.panels.detect.plane import PlaneOnScreen
 from microscope_qc.app.session.session import Session
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
@@ -352,3 +353,20 @@ def test_the_chosen_plane_is_told_to_the_detection(qtbot: Any, stack_session: An
     qtbot.waitUntil(lambda: not dock.running, timeout=60000)
     assert fake.calls[1].plane == Plane(StackPlace(z=2), (1,))
     assert dock.start.text() == "Detect again"
+
+
+def test_of_several_slides_each_is_looked_at_as_it_is_shown(stack_session: Any, tmp_path: Path) -> None:
+    project, view = stack_session.project, stack_session.slide_view
+    tifffile.imwrite(tmp_path / "plain.tif", np.zeros(SHAPE, np.uint8))
+    project.slides.add(tmp_path / "plain.tif")
+    stack, plain = project.slides
+    plane = PlaneOnScreen(stack_session)
+    plane_of = plane.of_each([stack, plain])
+    assert plane_of(stack) is None and plane_of(plain) is None
+    view.set_display(DisplaySettings(place=StackPlace(z=1)))
+    plane_of = plane.of_each([stack, plain])
+    assert plane_of(stack) == Plane(StackPlace(z=1), (0,)) == plane.of_slide()
+    assert plane_of(plain) is None
+    view.set_display(DisplaySettings((ChannelView(visible=True), ChannelView(visible=False))))
+    assert plane.of_each([stack])(stack) is None, "chosen, but the same as without a choice"
+    assert plane.words(several=True) == "Looks at every slide as it is shown."
