@@ -16,6 +16,7 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.jobs import Progress, run_job
 from microscope_qc.project import Project
 from microscope_qc.workflows.learning.dataset import make_dataset
+from microscope_qc.workflows.over_slides import over_slides
 
 SIDE = 160
 QUIET = ("--progress", "none")
@@ -51,7 +52,7 @@ def test_a_slide_that_cannot_be_read_does_not_stop_the_training_pictures(
     assert [left.slide for left in done.left_out] == ["S2"] and done.boxes == 4
     assert isinstance(done.left_out[0].error, SlideError)
     assert [step.fraction for step in steps] == sorted(step.fraction for step in steps)
-    assert {step.total for step in steps} == {3} and steps[-1].note == "p: S3, slide 3 of 3"
+    assert {step.total for step in steps} == {3} and steps[-2].note == "slide 3 of 3: S3"
 
     answer, said = told(capsys, "dataset", "make", place, "--out", tmp_path / "again", "--tile", "64", code=2)
     assert answer["boxes"] == 4 and [left["slide"] for left in answer["left_out"]] == ["S2"]
@@ -59,8 +60,7 @@ def test_a_slide_that_cannot_be_read_does_not_stop_the_training_pictures(
     answer, _ = told(capsys, "dataset", "make", place, "--out", tmp_path / "one", "--tile", "64", "--slide", "S3")
     assert answer["boxes"] == 2 and answer["left_out"] == []
     with pytest.raises(SlideError):
-        number = done.left_out and 2
-        run_job(make_dataset([place], tmp_path / "none", tile_px=64, slide_ids=[number]))
+        run_job(make_dataset([place], tmp_path / "none", tile_px=64, slide_ids=[2]))
     assert main(["dataset", "make", str(place), str(place), "--out", str(tmp_path / "x"), "--slide", "S1"]) == 2
 
 
@@ -87,3 +87,59 @@ def test_statistics_of_some_slides(place: Path, capsys: Any) -> None:
     assert [slide["slide"] for slide in found["slides"]] == ["S3"] and found["total"]["kept"] == 2
     assert told(capsys, "stats", place)[0]["total"]["kept"] == 6
     assert main(["stats", str(place), str(place), "--slide", "S1"]) == 2
+
+
+def test_masks_of_all_slides(place: Path, tmp_path: Path, capsys: Any) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name, rows in (("S1", 2), ("S3", 4)):
+        picture = np.zeros((8, 8), np.uint8)
+        picture[:rows] = 255
+        cv2.imwrite(str(masks / f"{name}.png"), picture)
+    answer, said = told(capsys, "mask", place, "set", masks, code=2)
+    assert [(row["slide"], row["share"]) for row in answer["masks"]] == [("S1", 0.25), ("S3", 0.5)]
+    assert said.startswith("1 slide could not be done, all others are:\nS2: ") and "holds no mask for S2" in said
+    answer, _ = told(capsys, "mask", place, "set", masks, "--slide", "S3", "--slide", "S1", "--drawn")
+    assert [row["kind"] for row in answer["masks"]] == ["drawn", "drawn"]
+
+    (tmp_path / "S2.png").rename(tmp_path / "gone.png")
+    answer, said = told(capsys, "mask", place, "export", tmp_path / "out", code=2)
+    assert [row["mask"] for row in answer["masks"]] == ["changed", "changed"] and "S2" in said
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"S1.png", "S3.png"}
+    for name in ("S1", "S3"):
+        written, given = (cv2.imread(str(folder / f"{name}.png"), 0) for folder in (tmp_path / "out", masks))
+        assert np.array_equal(written, given)
+    _, said = told(capsys, "mask", place, "export", tmp_path / "x.png", "--slide", "S1", "--slide", "S3", code=2)
+    assert said.startswith("One picture is of one slide.")
+
+    assert told(capsys, "mask", place, "clear", "--slide", "S1", "--slide", "S3")[0]["left_out"] == []
+    assert {row["kind"] for row in told(capsys, "mask", place)[0]} == {"drawn"}
+    told(capsys, "mask", place, "clear", "--all", "--drawn")
+    assert told(capsys, "mask", place)[0] == []
+
+
+def test_a_job_over_slides_is_one_line_and_can_be_stopped(place: Path) -> None:
+    ended: list[str] = []
+
+    def work(slide: Any) -> Any:
+        try:
+            for step in range(4):
+                yield Progress(step, 4, "parts")
+            if slide.name == "S2":
+                raise SlideError("It is damaged.")
+            return slide.id
+        finally:
+            ended.append(slide.name)
+
+    with Project.open(place) as project:
+        steps: list[Progress] = []
+        done, left_out = run_job(over_slides(project, list(project.slides), work), steps.append)
+        assert [result for _, result in done] == [1, 3] and [left.slide for left in left_out] == ["S2"]
+        assert [step.fraction for step in steps] == sorted(step.fraction for step in steps) and steps[-1].fraction == 1
+        assert steps[1].note == "slide 1 of 3: S1" and ended == ["S1", "S2", "S3"]
+        ended.clear()
+        job = over_slides(project, list(project.slides), work)
+        for _ in range(3):
+            next(job)
+        job.close()
+        assert ended == ["S1"], "the slide that it was doing was ended"

@@ -165,6 +165,19 @@ def _over_slide(mask: AreaMask, shape_px: tuple[int, int]) -> AreaMask:
     return AreaMask(whole, mask.cell_px, scan)
 
 
+def picture_name(slide_name: str) -> str:
+    """Name of a slide's mask in a folder of masks, as :func:`picture_for` finds it.
+
+    Raises
+    ------
+    InputError
+        When no file can have the slide's name.
+    """
+    if Path(slide_name).name != slide_name:
+        raise InputError(f"No file can be called {slide_name}.", hint="Rename the slide first.")
+    return f"{slide_name}.png"
+
+
 def picture_for(place: Path | str, slide_name: str) -> Path:
     """Return the mask of a slide: the file itself, or in a folder the one of the slide's name.
 

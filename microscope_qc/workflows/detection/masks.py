@@ -12,7 +12,7 @@ from microscope_qc.project import Project
 from microscope_qc.project.records import RunRecord, SlideRecord
 from microscope_qc.project.runs.mask_files import has_mask, read_mask
 from microscope_qc.slides import Mosaic
-from microscope_qc.workflows.detection.area import area_setting, masks_to_dict, stored_masks
+from microscope_qc.workflows.detection.area import DRAWN, area_setting, masks_to_dict, stored_masks
 
 
 def stored_mask(project: Project, slide: SlideRecord, kind: str) -> AreaMask | None:
@@ -85,3 +85,36 @@ def material_mask(mosaic: Mosaic, model: str | Path | None) -> Job[AreaMask | No
     return (
         yield from material_job(mosaic, Region(0, 0, height, width), scale=slide_scale(model_um, mosaic.pixel_size_um))
     )
+
+
+def found_mask(slide: SlideRecord, model: str | Path | None) -> Job[AreaMask | None]:
+    """Find where a slide of a project shows material; see :func:`material_mask`."""
+    from microscope_qc.workflows.scenes import open_scene
+
+    with open_scene(slide) as mosaic:
+        mosaic.pixel_size_um = slide.pixel_size_um
+        return (yield from material_mask(mosaic, model))
+
+
+def mask_of(
+    project: Project, slide: SlideRecord, *, kind: str | None, model: str | Path | None
+) -> Job[tuple[str, AreaMask | None]]:
+    """Return which mask of a slide a detection would use, and the mask.
+
+    Parameters
+    ----------
+    kind
+        The stored mask of this kind, and where none is stored what the program finds; "drawn" only what is stored; None
+        only what the program finds.
+
+    Raises
+    ------
+    InputError
+        When no regions are drawn, or the stored mask cannot be used.
+    """
+    stored = None if kind is None else stored_mask(project, slide, kind)
+    if kind == DRAWN and stored is None:
+        raise InputError(f"No regions are drawn on {slide.name}.", hint="Draw some in the window, or use mask set.")
+    if kind is not None and stored is not None:
+        return kind, stored
+    return "found", (yield from found_mask(slide, model))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.boxes import ReviewState, coordinates
-from microscope_qc.core.errors import InputError, MicroscopeQCError
-from microscope_qc.core.files import WriteError, atomic_write
+from microscope_qc.core.errors import InputError
+from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.exchange.document import Box, Document, ImageEntry
@@ -31,6 +31,7 @@ from microscope_qc.workflows.learning.cutting import (
     read_cut,
 )
 from microscope_qc.workflows.left_out import LeftOut
+from microscope_qc.workflows.over_slides import over_slides
 from microscope_qc.workflows.scenes import open_scene
 
 TRIES = 8
@@ -123,10 +124,7 @@ def make_dataset(
         with Project.open(path, write=False) as project:
             dataset.add_classes(project)
             records = [record for record in project.slides if slide_ids is None or record.id in slide_ids]
-            for number, record in enumerate(records):
-                place = f"{project.name}: {record.name}, slide {number + 1} of {len(records)}"
-                for step in dataset.add_slide(project, record, seed):
-                    yield Progress(number + step.fraction, len(records), "slides", place)
+            yield from dataset.add_slides(project, records, seed)
     return dataset.finish()
 
 
@@ -218,16 +216,12 @@ class _Dataset:
             if cls.code not in listed and (self._classes is None or cls.code in self._classes):
                 self._document.classes.append(cls)
 
-    def add_slide(self, project: Project, record: SlideRecord, seed: int) -> Iterator[Progress]:
-        """Cut the images of a slide; none where nothing is confirmed or drawn, or where it cannot be read."""
-        try:
-            yield from self._cut(project, record, seed)
-        except WriteError:
-            raise  # the folder is the same for all slides
-        except MicroscopeQCError as error:
-            self._left_out.append(LeftOut(project.path, record.name, error))
+    def add_slides(self, project: Project, records: Sequence[SlideRecord], seed: int) -> Job[None]:
+        """Cut the images of slides; none where nothing is confirmed or drawn, or where a slide cannot be read."""
+        _, left_out = yield from over_slides(project, records, lambda record: self._cut(project, record, seed))
+        self._left_out += left_out
 
-    def _cut(self, project: Project, record: SlideRecord, seed: int) -> Iterator[Progress]:
+    def _cut(self, project: Project, record: SlideRecord, seed: int) -> Job[None]:
         everything = project.boxes.rows(record.id, every=True)
         rows = _set_aside(everything, project, self._classes)
         if len(trusted(rows)) == 0:
