@@ -68,16 +68,21 @@ class BoxTable:
     indexed: ClassVar[bool] = True
     """Whether places are looked up; without an index a large table is made sooner."""
 
-    def __init__(self, rows: np.ndarray | None = None) -> None:
-        self._take(np.zeros(0, BOX_DTYPE) if rows is None else rows)
+    def __init__(self, rows: np.ndarray | None = None, *, own: bool = False) -> None:
+        """Take a copy of rows; with ``own`` the rows themselves, which nobody else may use then."""
+        self._take(np.zeros(0, BOX_DTYPE) if rows is None else rows, own=own)
 
-    def _take(self, rows: np.ndarray) -> None:
+    def _take(self, rows: np.ndarray, *, own: bool = False) -> None:
         self._count = len(rows)
         ids = rows["id"]
-        sort = slice(None) if (ids[1:] > ids[:-1]).all() else np.argsort(ids, kind="stable")
-        self._store = np.zeros(_room_for(len(rows)), BOX_DTYPE)
-        for name in BOX_DTYPE.names or ():  # whole rows with text in them are copied at a tenth of this pace
-            self._store[name][: self._count] = rows[name][sort]
+        sorted_already = bool((ids[1:] > ids[:-1]).all())
+        if own and sorted_already:
+            self._store = rows
+        else:
+            sort = slice(None) if sorted_already else np.argsort(ids, kind="stable")
+            self._store = np.zeros(_room_for(len(rows)), BOX_DTYPE)
+            for name in BOX_DTYPE.names or ():  # whole rows with text in them are copied at a tenth of this pace
+                self._store[name][: self._count] = rows[name][sort]
         # the same again without gaps between the numbers: a query reads nothing else
         self._ids = np.ascontiguousarray(self._store["id"])
         self._corners = np.stack([self._store[side] for side in _SIDES])
@@ -145,6 +150,10 @@ class BoxTable:
     def has(self, ids: Ints) -> Flags:
         """Boolean for each of ``ids``: whether it is in the table."""
         return self._look_up(np.asarray(ids, np.int64))[1]
+
+    def spans(self, box_id: int) -> bool:
+        """Whether a box could be here, going by the smallest and the largest id: quick to ask of many tables."""
+        return self._count > 0 and bool(self._ids[0] <= box_id <= self._ids[self._count - 1])
 
     def __contains__(self, box_id: int) -> bool:
         return bool(self.has(np.array([box_id]))[0])

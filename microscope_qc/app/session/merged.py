@@ -20,13 +20,13 @@ class MergedTable(BoxTable):
     indexed: ClassVar[bool] = False  # places on different slides have nothing to do with each other
 
     def __init__(self, rows: Rows | None = None, slides: Ints | None = None) -> None:
-        """Take rows and the id of the slide of each."""
+        """Take rows, which nobody else may use then, and the id of the slide of each."""
         rows = np.zeros(0, BOX_DTYPE) if rows is None else rows
         ids = np.ascontiguousarray(rows["id"])
         order = np.argsort(ids, kind="stable")
         self._known = ids[order]
         self._slides = np.zeros(0, np.int64) if slides is None else np.asarray(slides, np.int64)[order]
-        super().__init__(rows)
+        super().__init__(rows, own=True)
 
     def slides_of(self, ids: Ints) -> Ints:
         """Id of the slide of each finding, 0 for those that are not here."""

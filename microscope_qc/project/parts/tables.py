@@ -14,6 +14,8 @@ from microscope_qc.project import loading, schema
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.store import Store
 
+FEW_SLIDES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class ReadTables:
@@ -101,7 +103,7 @@ class Tables:
         if latest is not None and box_id in latest:  # successive edits are mostly on one slide
             return self._latest
         # memory first: the database is locked while a large command is being written
-        found = next((slide_id for slide_id, table in tables.items() if box_id in table), None)
+        found = next((number for number, table in tables.items() if table.spans(box_id) and box_id in table), None)
         if found is None:
             statement = select(schema.boxes.c.slide_id).where(schema.boxes.c.id == int(box_id))
             with self._store.database.begin() as connection:
@@ -122,6 +124,11 @@ class Tables:
         left = np.ones(len(ids), bool)
         places: dict[int, np.ndarray] = {}
         while left.any():
+            if len(places) == FEW_SLIDES:  # for many slides one look at all boxes in memory is faster
+                for slide_id, mine in self._owners(ids, left).items():
+                    places[slide_id] = mine
+                    left[mine] = False
+                continue
             first = int(ids[left.argmax()])
             slide_id = self.slide_of(first)
             mine = self.table(slide_id).has(ids) & left
@@ -130,6 +137,20 @@ class Tables:
             places[slide_id] = np.flatnonzero(mine)
             left &= ~mine
         return [(slide_id, places[slide_id]) for slide_id in sorted(places)]
+
+    def _owners(self, ids: np.ndarray, wanted: np.ndarray) -> dict[int, np.ndarray]:
+        """Slides of boxes whose tables are in memory, and the indices in ``ids`` of those that are wanted."""
+        tables = {number: table for number, table in self._store.memory.tables.items() if len(table)}
+        known = np.concatenate([table.rows["id"] for table in tables.values()])
+        slides = np.repeat(np.fromiter(tables, np.int64, len(tables)), [len(table) for table in tables.values()])
+        order = np.argsort(known, kind="stable")
+        at = np.flatnonzero(wanted)
+        near = order[np.minimum(np.searchsorted(known, ids[at], sorter=order), len(known) - 1)]
+        there = known[near] == ids[at]
+        at, owner = at[there], slides[near[there]]
+        by_owner = np.argsort(owner, kind="stable")
+        parts = np.split(by_owner, np.flatnonzero(np.diff(owner[by_owner])) + 1) if len(at) else []
+        return {int(owner[part[0]]): at[part] for part in parts}
 
     def _unknown(self, box_id: int) -> InputError:
         return InputError(f"There is no box {box_id} in {self._store.name}.")
