@@ -30,6 +30,7 @@ class Navigation:
     def __init__(self, session: SessionState) -> None:
         self._session = session
         self.order: Callable[[], np.ndarray] = self.by_id
+        self._following = True
         self._follow = QTimer()
         self._follow.setSingleShot(True)
         self._follow.setInterval(FOLLOW_MS)
@@ -126,12 +127,20 @@ class Navigation:
                 hint="The panel History shows when.",
             ) from None
 
+    def set_following(self, following: bool) -> None:
+        """Whether the canvas follows to the slide of the current finding; not while it is out of sight."""
+        self._following = following
+        if following:
+            self.follow_now()
+        else:
+            self._follow.stop()
+
     def centre(self, box_id: int) -> None:
         """Ask the canvas to centre a finding of the scope, after a moment if it is on another slide."""
         if box_id in self._session.table:
             self._follow.stop()
             self._session.centre_requested.emit(box_id)
-        else:
+        elif self._following:
             self._follow.start()
 
     def follow_now(self) -> None:

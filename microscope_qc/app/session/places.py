@@ -18,6 +18,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def sorted(self) -> np.ndarray:
+        """The ids by size."""
+        return self.ids[self._by_id]
+
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Positions of some ids, -1 for those that are not in the list."""
         wanted = np.asarray(ids, np.int64)

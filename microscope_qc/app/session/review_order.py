@@ -45,6 +45,7 @@ class FindingModel(QAbstractListModel):
         self._session = session
         self._places = Places()
         self._list: list[int] | None = []
+        self._rows: np.ndarray | None = None  # of the table, while none come or go
         self._order = "worst"
         self._classes: dict[int, DefectClass] = {}
         self._sizes = session.scoped.known_sizes
@@ -119,6 +120,13 @@ class FindingModel(QAbstractListModel):
     def ids_between(self, first: int, last: int) -> np.ndarray:
         """The findings from one position on screen to another, both included."""
         return self._places.ids[first : last + 1]
+
+    def states(self) -> np.ndarray:
+        """Review states of all findings in the list, in no particular order."""
+        table = self._session.scoped.table
+        if self._rows is None or len(self._rows) != len(self._places):
+            self._rows = table.rows_of(self._places.sorted())
+        return table.states[self._rows]
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
         """Sorted positions on screen of some findings; those not shown are left out."""
@@ -230,7 +238,7 @@ class FindingModel(QAbstractListModel):
             self._repaint_all()
         else:
             self.beginResetModel()
-            self._places, self._list = places, None
+            self._places, self._list, self._rows = places, None, None
             self.endResetModel()
         self.stale_changed.emit()
 
@@ -255,6 +263,8 @@ class FindingModel(QAbstractListModel):
         self._repaint_all()
 
     def _on_boxes_changed(self, change: BoxChange) -> None:
+        if change.kind != "updated":
+            self._rows = None
         if change.kind == "reset":
             if not self._session.scoped.table.has(self._places.ids).all():
                 self._take(Places())  # nothing of the previous slides is shown while these are sorted
@@ -300,7 +310,7 @@ class FindingModel(QAbstractListModel):
         first = len(self._places)
         self.beginInsertRows(NOWHERE, first, first + len(ids) - 1)
         self._places.append(ids[order])
-        self._list = None
+        self._list = self._rows = None
         self.endInsertRows()
         self._appended += len(ids)
         self.stale_changed.emit()
@@ -311,14 +321,14 @@ class FindingModel(QAbstractListModel):
         if len(places) > ONE_BY_ONE:
             self.beginResetModel()
             self._places.remove(places)
-            self._list = None
+            self._list = self._rows = None
             self.endResetModel()
         else:
             for place in places[::-1].tolist():
                 self.taking_out = True
                 self.beginRemoveRows(NOWHERE, place, place)
                 self._places.remove(np.array([place]))
-                self._list = None
+                self._list = self._rows = None
                 self.endRemoveRows()
                 self.taking_out = False
         if len(places):

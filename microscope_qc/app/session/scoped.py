@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -13,8 +12,9 @@ from qtpy.QtCore import QTimer
 
 from microscope_qc.app.session.merged import MergedTable, PixelSizes, merged
 from microscope_qc.app.session.shown import ShownBoxes, needs_facts
+from microscope_qc.app.session.slide_facts import facts_of
 from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
-from microscope_qc.core.errors import InputError, MicroscopeQCError
+from microscope_qc.core.errors import MicroscopeQCError
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
@@ -374,23 +374,11 @@ class ShownInScope(ShownBoxes):
         project = self._project
         if project is None or not needs_facts(box_filter):
             return box_filter.mask(rows)
-        plain = replace(box_filter, text="", size_um=None)
-        keep = plain.mask(rows)
         slides = self._merged.slides_of(rows["id"])
-        for number, places in _by_slide(slides, keep):
-            try:
-                facts = project.boxes.facts(number)
-            except InputError:  # the slide was removed
-                keep[places] = False
-                continue
+        keep = np.zeros(len(rows), bool)
+        for facts, alike in facts_of(project, self.slide_ids, box_filter):
+            if len(alike) == len(self.slide_ids):
+                return box_filter.mask(rows, facts=facts)
+            places = np.flatnonzero(np.isin(slides, alike))
             keep[places] = box_filter.mask(rows[places], facts=facts)
         return keep
-
-
-def _by_slide(slides: Ints, wanted: np.ndarray) -> Iterable[tuple[int, Ints]]:
-    """Each slide, and the places of its wanted rows."""
-    places = np.flatnonzero(wanted)
-    order = places[np.argsort(slides[places], kind="stable")]
-    if len(order):
-        for part in np.split(order, np.flatnonzero(np.diff(slides[order])) + 1):
-            yield int(slides[part[0]]), part

@@ -43,6 +43,7 @@ class Pages(QStackedWidget):
         else:
             page: QWidget = self._review_page() if workspace == "review" else self.canvas
             self.setCurrentWidget(page)
+            self._session.navigation.set_following(page is self.canvas)
             page.setFocus()
 
     def _review_page(self) -> ReviewPane:

@@ -74,7 +74,8 @@ def left_words(session: Session) -> str:
     count = int(np.count_nonzero(open_))
     if not count:
         return f"Nothing left on {session.scope.words}"
-    return f"{count_text(count)} left on {things(len(np.unique(scoped.slides()[open_])), 'slide')}"
+    slides = np.count_nonzero(np.bincount(scoped.slides()[open_]))
+    return f"{count_text(count)} left on {things(int(slides), 'slide')}"
 
 
 class ScopeHint(QLabel):

@@ -292,7 +292,7 @@ class GalleryHeader(QWidget):
         shown, rows = self._session.filter, self._session.scoped.table.rows
         self._show_states(rows, shown)
         self._show_classes(rows, shown)
-        self.chosen.setText(f"★ {count_text(int(np.count_nonzero(self._session.table.chosen)))} chosen")
+        self.chosen.setText(f"★ {count_text(int(np.count_nonzero(self._session.scoped.table.chosen)))} chosen")
 
     def _show_states(self, rows: np.ndarray, shown: BoxFilter) -> None:
         if shown.states is None:

@@ -155,11 +155,11 @@ class ReviewPane(QWidget):
         return "<small>" + "<br>".join(lines[:HISTORY_LINES]) + "</small>" if lines else ""
 
     def _show_progress(self) -> None:
-        ids, table = self.model.order_ids(), self._session.scoped.table
+        ids = self.model.order_ids()
         if len(ids) == 0:
             self.progress.setText("")
             return
-        judged = int(np.count_nonzero(table.rows["state"][table.rows_of(ids)]))
+        judged = int(np.count_nonzero(self.model.states()))
         place = self.model.row_of(self._session.selection.current)
         where = f"<b>{count_text(place + 1)}</b> of {count_text(len(ids))}" if place is not None else ""
         left = left_words(self._session)
