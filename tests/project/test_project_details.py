@@ -18,6 +18,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project
 from microscope_qc.project.runs.plan import RunPlan
+from microscope_qc.project.scenes import SceneFacts
 
 TRIANGLE = Outline.polygon([(10, 20), (10, 40), (30, 30)])
 
@@ -294,3 +295,44 @@ def test_a_search_knows_what_there_is_now(project: Project) -> None:
     assert "QQQ" in project.filters.known().codes
     project.history.undo()
     assert "QQQ" not in project.filters.known().codes
+
+
+def test_attributes_of_many_slides_are_read_at_once(tmp_path: Path) -> None:
+    facts = [SceneFacts(tmp_path / f"{n}.png", None, f"{n:016x}", (100, 100), None) for n in range(20)]
+    with Project.create(tmp_path / "P") as project:
+        project.slides.add_scenes(facts)
+        ids = {}
+        for slide in list(project.slides)[::3]:
+            ids[slide.id] = int(project.boxes.add(slide.id, make_rows(1, y1=9, x1=9, class_id=1))[0])
+            project.attributes.edit([ids[slide.id]], {"a": slide.id})
+    with Project.open(tmp_path / "P.mqc") as project:
+        slides = [slide.id for slide in project.slides]
+        project.boxes.read_facts(slides)
+        known = {number: project.attributes.of_slide(number) for number in slides}
+        assert known == {number: {ids[number]: {"a": number}} if number in ids else {} for number in slides}
+        project.attributes.edit([ids[slides[3]]], {"a": "new"})
+        assert project.attributes.of_slide(slides[3]) == {ids[slides[3]]: {"a": "new"}}
+
+
+def test_tables_read_in_the_background_are_taken_unless_something_changed(tmp_path: Path) -> None:
+    facts = [SceneFacts(tmp_path / f"{n}.png", None, f"{n:016x}", (100, 100), None) for n in range(20)]
+    with Project.create(tmp_path / "P") as project:
+        project.slides.add_scenes(facts)
+        slides = [slide.id for slide in project.slides]
+        rows = make_rows(2, y1=9, x1=9, class_id=1)
+        ids = project.boxes.add_many(dict.fromkeys(slides, rows))
+    with Project.open(tmp_path / "P.mqc") as project:
+        assert project.boxes.unread(slides) == slides
+        late = project.boxes.reading(slides)()
+        project.boxes.delete(ids[slides[4]])
+        assert not project.boxes.take(late)
+        assert project.boxes.unread(slides[:4]) == slides[:4]
+        assert project.boxes.take(project.boxes.reading(slides)())
+        assert project.boxes.unread(slides) == []
+        left = {number: project.boxes.table(number).rows["id"].tolist() for number in slides}
+        assert left == {number: [] if number == slides[4] else ids[number].tolist() for number in slides}
+        every = np.concatenate([ids[number] for number in slides if number != slides[4]])
+        project.boxes.edit(every[::-1], title="Confirm", state=1)  # of more slides than are looked at one by one
+        assert (project.boxes.rows(every=True)["state"] == 1).all()
+        with pytest.raises(InputError, match="no box"):
+            project.boxes.edit(np.append(every, ids[slides[4]][0]), title="Confirm", state=2)

@@ -28,7 +28,8 @@ def facts_of(
     names; one with conditions looks at each slide by itself.
     """
     alike: dict[Hashable, tuple[BoxFacts, list[int], dict[int, str]]] = {}
-    words = _words(project, box_filter.text)
+    words, slide_ids = _words(project, box_filter.text), list(slide_ids)
+    project.boxes.read_facts(slide_ids)
     for slide_id in slide_ids:
         try:
             facts = project.boxes.facts(slide_id)

@@ -105,6 +105,10 @@ class Boxes:
         """The highest number that a box was given so far, also one that was deleted since; 0 before the first."""
         return self._store.next_id("boxes") - 1
 
+    def read_facts(self, slide_ids: Iterable[int]) -> None:
+        """Read at once what :meth:`facts` needs of many slides."""
+        self._tables.read_details("attributes", slide_ids)
+
     def facts(self, slide_id: int) -> BoxFacts:
         """Return what a filter needs to know about the boxes of a slide besides their rows."""
         classes, slide = self._store.memory.classes, self._slides.by_id(slide_id)

@@ -82,6 +82,21 @@ class Tables:
             store.memory.details["attributes"].setdefault(slide_id, read.attributes[slide_id])
         return True
 
+    def read_details(self, name: str, slide_ids: Iterable[int]) -> None:
+        """Read the attributes or outlines of many slides at once; :meth:`details` then has them."""
+        known = self._store.memory.details[name]
+        missing = [slide_id for slide_id in slide_ids if slide_id not in known]
+        if len(missing) <= FEW_SLIDES:  # each is read when it is needed
+            return
+        stored = schema.metadata.tables[name].c
+        statement = select(stored.slide_id, stored.id, stored.data)
+        found: dict[int, dict[int, str]] = {slide_id: {} for slide_id in missing}
+        with self._store.database.begin() as connection:
+            for slide_id, number, data in connection.execute(statement):
+                if slide_id in found:
+                    found[slide_id][number] = data
+        known.update(found)
+
     def details(self, name: str, slide_id: int) -> Mapping[int, str]:
         """Return the attributes or outlines of a slide, as JSON text by box id."""
         known = self._store.memory.details[name]
