@@ -304,6 +304,8 @@ class FindingDelegate(QStyledItemDelegate):
         size = size_text(row, self._session.pixel_size_of(int(row["id"])))
         slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
         text = str(row["reason"]) if rejected and row["reason"] else size if slide is None else slide.name
+        # names of slides differ at their ends
+        side = Qt.TextElideMode.ElideLeft if slide is not None and text == slide.name else Qt.TextElideMode.ElideRight
         second = QRectF(area.left(), area.top() + line, area.width(), line)
-        elided = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(area.width()))
+        elided = metrics.elidedText(text, side, int(area.width()))
         painter.drawText(second, int(left), elided)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +119,34 @@ def slide_numbers(known: SlideFindings) -> dict[str, Any]:
         "runs": run_table(areas, record, {cls.id: cls.code for cls in classes}),
         "warnings": [*areas.problems, *_counted_twice(known.rows)],
     }
+
+
+def numbers_together(slides: Sequence[dict[str, Any]], areas_mm2: Sequence[float | None]) -> dict[str, Any]:
+    """The ``total`` of :func:`project_statistics` over some slides, in the terms of one slide.
+
+    Parameters
+    ----------
+    slides
+        As :func:`slide_numbers` has them.
+    areas_mm2
+        Of each whole slide, None where its pixel size is not known.
+
+    Returns
+    -------
+    dict
+        The total with ``area_source`` (how many slides the density is of), ``area_share`` of all slides (NaN unless
+        all their areas are known), ``masked_share``, ``runs`` (none: they are those of slides) and ``warnings``, each
+        once, with the number of slides that have it.
+    """
+    total = _total(slides)
+    known = [area for area in areas_mm2 if area]
+    whole = sum(known) if len(known) == len(areas_mm2) else 0.0
+    for row in (total, *total["classes"]):
+        row["area_share"] = (row["area_mm2"] or 0.0) / whole if whole else math.nan
+        row["area_source"] = f"{row['sections']} of {things(len(slides), 'slide')}" if row["sections"] else ""
+    times = Counter(warning for slide in slides for warning in slide["warnings"])
+    warnings = [words if count == 1 else f"{words} ({things(count, 'slide')})" for words, count in times.items()]
+    return {**total, "masked_share": None, "runs": [], "warnings": warnings}
 
 
 def _counted_twice(rows: Rows) -> list[str]:

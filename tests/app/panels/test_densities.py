@@ -240,3 +240,36 @@ def test_lines_go_to_a_spreadsheet(qtbot: Any, panel: DensitiesPanel, session: A
     lines = [line.split("\t") for line in board.text().splitlines()]
     assert lines[0][:3] == ["Class", "Findings", "In area"] and lines[1][:3] == ["All classes", "12", "12"]
     assert len(lines) == 1 + panel.table.rowCount() and {len(line) for line in lines} == {8}
+
+
+def test_densities_of_all_slides_are_those_of_the_statistics(
+    qtbot: Any, session: Any, project: Project, panel: DensitiesPanel
+) -> None:
+    one, two = (slide.id for slide in project.slides)
+    project.boxes.add(two, findings(project.classes, seed=5), title="Import")
+    corners = [(AREA.y0, AREA.x0), (AREA.y0, AREA.x1), (AREA.y1, AREA.x1), (AREA.y1, AREA.x0)]
+    for slide_id in (one, two):
+        project.areas.declare(slide_id, corners, [item.id for item in project.classes[:2]])
+    session.scope.set_kind("all")
+    lines = settled(qtbot, panel)
+    total = statistics.project_statistics(project)["total"]
+    assert len(lines) == 1 + len(total["classes"])
+    for row in total["classes"]:
+        line = lines[row["code"]]
+        assert int(line[1]) == row["kept"] and int(line[2]) == row["in_area"]
+        if row["per_mm2"] is not None:
+            assert float(line[5]) == pytest.approx(row["per_mm2"], rel=0.01)
+            assert line[7] == "2 of 2 slides"
+            share = 100 * row["area_mm2"] / (2 * SLIDE_MM2)
+            assert float(line[4].rstrip(" %")) == pytest.approx(share, abs=0.1)
+    assert sum(row["per_mm2"] is not None for row in total["classes"]) == 2
+    assert "all 2 slides" in panel.notes.text()
+    there = project.boxes.table(two).rows["id"][:5].copy()
+    session.judging.reject(there, "duplicate")
+    assert int(settled(qtbot, panel)["All"][1]) == int(lines["All"][1]) - 5
+    session.undoing.undo()
+    assert settled(qtbot, panel) == lines
+    session.show_slide(two)  # the same slides: nothing is worked out again
+    assert panel.up_to_date
+    session.scope.set_kind("slide")
+    assert settled(qtbot, panel)["All"] != lines["All"]

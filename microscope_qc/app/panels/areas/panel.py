@@ -1,11 +1,14 @@
-"""Densities of the slide on screen beside the areas that users declared complete."""
+"""Densities of the slides in the scope beside the areas that users declared complete."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from html import escape
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QSplitter, QStackedLayout, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
@@ -14,21 +17,28 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.areas.declared import DeclaredAreas
 from microscope_qc.app.panels.areas.numbers import DensityTable, density_lines
 from microscope_qc.app.widgets.parts import EmptyPage
+from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import share_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
+    from microscope_qc.core.boxes import BoxChange
     from microscope_qc.project import Project
+    from microscope_qc.workflows.results.statistics import SlideFindings
 
+Numbers = dict[int, tuple[dict[str, Any], float | None]]
+"""Statistics of slides, by slide id, and their whole areas in mm²."""
 AFTER_MS = 250
+STEP_S = 0.008
+"""So long what is known of slides is taken before the window goes on."""
 WHAT = "Densities count only what was scanned by a detection or declared complete by a user."
 HOW = (
     f"{WHAT}\nIf you have looked through an area yourself and every defect in it is marked, declare it: choose the "
     "tool, then drag a rectangle or click the corners."
 )
 
-Place = tuple["Project", int]
+Place = tuple["Project", tuple[int, ...]]
 
 
 class DensitiesPanel(QWidget):
@@ -45,6 +55,10 @@ class DensitiesPanel(QWidget):
         self._session = session
         self._working: Place | None = None
         self._again = False
+        self._known_of: Project | None = None
+        self._found: Numbers = {}
+        self._stop = Event()
+        self._step = _Step(self)
         self._shown: Place | None = None
         self.table = DensityTable()
         self.notes = QLabel()
@@ -56,14 +70,17 @@ class DensitiesPanel(QWidget):
         self.empty.button.clicked.connect(self.tool_requested)
         self.declared.tool_requested.connect(self.tool_requested)
         self._due = Refresh(self, self.refresh, after_ms=AFTER_MS)
-        for signal in (session.boxes_changed, session.inclusion_changed, session.areas_changed, session.runs_changed,
-                       session.classes_changed, session.slides_changed):  # fmt: skip
-            link(self, signal, self._due.soon)
-        for signal in (session.slide_changed, session.project_changed):
-            link(self, signal, self._on_slide_changed)
-        self._on_slide_changed()
+        for signal in (session.inclusion_changed, session.areas_changed, session.runs_changed, session.classes_changed,
+                       session.slides_changed):  # fmt: skip
+            link(self, signal, self._on_all_changed)
+        for signal in (session.slide_changed, session.project_changed, session.scope.changed):
+            link(self, signal, self._on_place_changed)
+        link(self, session.scoped.changed, self._on_boxes_changed)
+        link(self, session.scoped.loading_changed, self._due.soon)
+        self._on_place_changed()
 
     def _build(self) -> None:
+        self.scope = ScopeSwitch(self._session)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
@@ -77,7 +94,12 @@ class DensitiesPanel(QWidget):
         parts.setStretchFactor(0, 1)
         parts.setSizes([760, 232])
         parts.setChildrenCollapsible(False)
-        self._stack = QStackedLayout(self)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.scope, 0, Qt.AlignmentFlag.AlignLeft)
+        self._stack = QStackedLayout()
+        outer.addLayout(self._stack, 1)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(parts)
         self._parts = parts
@@ -88,18 +110,36 @@ class DensitiesPanel(QWidget):
 
     @property
     def up_to_date(self) -> bool:
-        """Whether the numbers of the slide on screen are shown as they are now."""
+        """Whether the numbers of the scope are shown as they are now."""
         return self._shown is not None and self._shown == self._place() and not (self._working or self._due.due)
 
     def _place(self) -> Place | None:
-        project, slide = self._session.project, self._session.slide
-        return None if project is None or slide is None else (project, slide.id)
+        project, slides = self._session.project, self._session.scope.slide_ids
+        return None if project is None or not slides else (project, slides)
 
-    def _on_slide_changed(self) -> None:
-        self._shown = None  # numbers of another slide must not stand under this one
+    def _on_all_changed(self) -> None:
+        self._found.clear()
+        self._due.soon()
+
+    def _on_boxes_changed(self, change: BoxChange) -> None:
+        """Work out again only the slides on which findings changed."""
+        scoped = self._session.scoped
+        slides = scoped.slides_of(change.ids).tolist() if change.kind in ("updated", "added") else []
+        if not slides and change.kind != "reset":  # of those that are gone nobody knows the slide
+            self._found.clear()
+        for number in set(slides):
+            self._found.pop(number, None)
+        self._due.soon()
+
+    def _on_place_changed(self) -> None:
+        place = self._place()
+        if place is not None and place in (self._shown, self._working):
+            return  # another slide of the scope came on screen
+        self._shown = None  # numbers of other slides must not stand under these
+        self._stop.set()
         self.table.show_lines([])
         self._say("")
-        self.empty.say(f"{WHAT}\nOpen a slide first." if self._place() is None else "Working out the densities…")
+        self.empty.say(f"{WHAT}\nOpen a slide first." if place is None else "Working out the densities…")
         self._stack.setCurrentWidget(self.empty)
         self._due.soon()
 
@@ -108,27 +148,48 @@ class DensitiesPanel(QWidget):
     def refresh(self) -> None:
         """Work the numbers out again; what was asked for meanwhile is worked out once, after that."""
         place = self._place()
-        if place is None:
+        if place is None or self._session.scoped.loading:
             return
         if self._working is not None:
             self._again = True
             return
-        from microscope_qc.workflows.results.statistics import slide_findings, slide_numbers
-
-        known = slide_findings(*place)
+        self._stop = Event()
+        if self._known_of is not place[0]:
+            self._known_of, self._found = place[0], {}
+        gathering = _gathering(*place, self._found)
         if self._session.jobs is None:
-            self._take(place, slide_numbers(known))
+            found = worked_out(list(gathering), place[1], self._found, self._stop)
+            self._take(place, found)
             return
         self._working = place
-        self._session.jobs.call(
-            lambda: slide_numbers(known),
+        self._gather(place, gathering, [])
+
+    def _gather(self, place: Place, gathering: Iterator[SlideFindings], known: list[SlideFindings]) -> None:
+        """Take what is known of the slides, a few at a time; then work the numbers out in the background."""
+        jobs, until = self._session.jobs, time.monotonic() + STEP_S
+        if self._stop.is_set() or jobs is None or jobs.closed:
+            self._end()
+            return
+        try:
+            for findings in gathering:
+                known.append(findings)
+                if time.monotonic() > until:
+                    self._step.wait(lambda: self._gather(place, gathering, known))
+                    return
+        except MicroscopeQCError:  # a slide went away meanwhile: what it tells brings the next refresh
+            self._end()
+            self._due.soon()
+            return
+        stop, found = self._stop, dict(self._found)
+        jobs.call(
+            lambda: worked_out(known, place[1], found, stop),
             on_done=lambda found: self._on_done(place, found),
             on_failed=lambda error: self._on_failed(place, error),
         )
 
-    def _on_done(self, place: Place, found: dict[str, Any]) -> None:
+    def _on_done(self, place: Place, made: tuple[dict[str, Any], Numbers] | None) -> None:
         self._end()
-        self._take(place, found)
+        self._take(place, made)
 
     def _on_failed(self, place: Place, error: BaseException) -> None:
         self._end()
@@ -146,9 +207,12 @@ class DensitiesPanel(QWidget):
             self._again = False
             self._due.soon()
 
-    def _take(self, place: Place, found: dict[str, Any]) -> None:
-        if place != self._place():  # another slide came on screen
+    def _take(self, place: Place, made: tuple[dict[str, Any], Numbers] | None) -> None:
+        if made is None or place != self._place():  # the scope is another one now
             return
+        found, new = made
+        if not self._due.due:  # else some of them are out of date already
+            self._found.update(new)
         self._shown = place
         something = bool(found["classes"] or found["warnings"] or self._session.declaring.areas())
         if not something:
@@ -156,6 +220,8 @@ class DensitiesPanel(QWidget):
         self._stack.setCurrentWidget(self._parts if something else self.empty)
         self.table.show_lines(density_lines(found))
         words = []
+        if len(place[1]) > 1:
+            words.append(f"Of {self._session.scope.words}; a density is of those on which the class was looked for.")
         if found["masked_share"]:
             words.append(f"{share_text(found['masked_share'])} of what was to be scanned was left out by the mask.")
         self._say(" ".join([*words, *found["warnings"]]), bad=bool(found["warnings"]))
@@ -164,3 +230,49 @@ class DensitiesPanel(QWidget):
         colour = theme.current().error if bad else theme.current().quiet
         self.notes.setText(f"<span style='color:{colour}'>{escape(words)}</span>")
         self.notes.setVisible(bool(words))
+
+
+class _Step(QObject):
+    """Calls a function when the window has answered."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._next: Callable[[], None] = lambda: None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._on_timeout)
+
+    def wait(self, following: Callable[[], None]) -> None:
+        self._next = following
+        self._timer.start(0)
+
+    def _on_timeout(self) -> None:
+        self._next()
+
+
+def _gathering(project: Project, slide_ids: Sequence[int], found: Container[int]) -> Iterator[SlideFindings]:
+    """What is known of the slides whose numbers were not found yet."""
+    from microscope_qc.workflows.results.statistics import slide_findings
+
+    for slide_id in slide_ids:
+        if slide_id not in found:
+            yield slide_findings(project, slide_id)
+
+
+def worked_out(
+    known: Sequence[SlideFindings], slide_ids: Sequence[int], found: Numbers, stop: Event
+) -> tuple[dict[str, Any], Numbers] | None:
+    """Numbers of some slides together, and of each that is known now (any thread); None when it was stopped."""
+    from microscope_qc.workflows.results.statistics import numbers_together, slide_numbers
+
+    new: Numbers = {}
+    for findings in known:
+        if stop.is_set():
+            return None
+        slide = findings.sources.slide
+        size, shape = slide.pixel_size_um, slide.shape_px
+        area = None if size is None else shape[0] * size[0] * shape[1] * size[1] / 1e6
+        new[slide.id] = slide_numbers(findings), area
+    all_found = {**found, **new}
+    slides, areas = zip(*(all_found[slide_id] for slide_id in slide_ids), strict=True)
+    return slides[0] if len(slides) == 1 else numbers_together(slides, areas), new
