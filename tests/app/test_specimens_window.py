@@ -281,6 +281,21 @@ def test_several_slides_are_removed_after_saying_in_numbers_what_goes(
     assert len(project.slides) == 2 and len(project.boxes.table(1)) == 8
 
 
+def test_many_findings_are_removed_by_a_worker(
+    window: MainWindow, project: Project, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "REMOVED_AT_ONCE", 0)
+    qtbot.waitUntil(lambda: not window.jobs.running)
+    removing(monkeypatch, yes=True)
+    choose(window, "S1")
+    window.navigator.trigger("slide.remove")
+    qtbot.waitUntil(lambda: len(project.slides) == 1)
+    assert not project.is_writing and project.history.undo_title == "Remove slide S1 with 8 boxes"
+    assert window.session.slide.name == "S2"
+    window.navigator.trigger("edit.undo")
+    assert len(project.boxes.table(1)) == 8
+
+
 def test_f2_renames_in_the_list(window: MainWindow, project: Project, qtbot: QtBot) -> None:
     QTest.keyClick(window.canvas, Qt.Key.Key_F2)
     dock = window.navigator.show_panel("slides")

@@ -139,3 +139,23 @@ def test_pixel_sizes_are_set_and_slides_removed_as_one_step(project: Project) ->
     with pytest.raises(InputError):
         project.slides.remove_many([1, 9])
     assert stored(project) == before
+
+
+def test_a_removal_is_written_later_and_can_be_given_up(project: Project) -> None:
+    before = stored(project)
+    pending = project.slides.prepare_removing([1])
+    with pytest.raises(ProjectError, match="Remove slide S1 45"):
+        project.fields.set({1: {"batch": "1"}})
+    pending.give_up()
+    project.fields.set({1: {"batch": "1"}})
+    project.history.undo()
+    pending = project.slides.prepare_removing([1, 2])
+    pending.write()
+    assert len(project.slides) == 2, "memory follows when it is finished"
+    pending.finish()
+    assert not project.slides
+    project.history.undo()
+    assert stored(project) == before
+    with pytest.raises(InputError):
+        project.slides.prepare_removing([9])
+    assert not project.is_writing

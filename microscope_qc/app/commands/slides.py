@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QMessageBox
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_slide, writing_slide
+from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import listed, things
 from microscope_qc.project.counting import StateCounts, count_states
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from microscope_qc.app.context import Context
     from microscope_qc.project import Project
     from microscope_qc.project.records import SlideRecord
+
+REMOVED_AT_ONCE = 5000
+"""So many slides and findings are removed within a click; more are left to a worker."""
 
 ASKED = "asked_pixel_size"
 """Setting of a project: slides whose pixel size was asked for."""
@@ -171,7 +175,35 @@ def _ask_to_remove(
     box.exec()
     if box.clickedButton() is remove:
         there = {record.id for record in project.slides}
-        project.slides.remove_many([record.id for record in records if record.id in there])
+        many = sum(count.kept + count.rejected for count in found) + len(records)
+        _take_out(context, project, [record.id for record in records if record.id in there], many=many)
+
+
+def _take_out(context: Context, project: Project, slide_ids: list[int], *, many: int) -> None:
+    """Remove slides; ``many`` rows are left to a worker."""
+    session, jobs = context.session, context.jobs
+    pending = project.slides.prepare_removing(slide_ids)
+    if many < REMOVED_AT_ONCE or jobs.running:
+        # a running detection adds findings and must not wait for a lock
+        pending.write()
+        pending.finish()
+        return
+
+    def write() -> Job[None]:
+        yield Progress(0, 0, "", "removing")
+        pending.write()
+
+    def finish(_: None) -> None:
+        if session.project is project:
+            pending.finish()
+
+    jobs.run(
+        write(),
+        pending.title,
+        on_done=finish,
+        on_cancelled=pending.give_up,
+    )
+    context.navigator.refresh_actions()
 
 
 def _remove_words(context: Context) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import update
 
 from microscope_qc.core.errors import InputError
-from microscope_qc.project import loading, schema
-from microscope_qc.project.deltas import Delta, box_columns, columns_of
+from microscope_qc.project import schema
+from microscope_qc.project.deltas import Delta, columns_of
 from microscope_qc.project.identity import hold_the_same
 from microscope_qc.project.parts.adding import PendingSlides, prepare_adding
+from microscope_qc.project.parts.removing import PendingRemoval, prepare_removing
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import SceneFacts, read_facts
@@ -209,30 +210,20 @@ class Slides(RecordPart[SlideRecord]):
 
     def remove_many(self, slide_ids: Iterable[int]) -> None:
         """Remove several slides as one step of undo, otherwise as :meth:`remove`."""
-        self._store.require_writable()
-        rows = [self._row(number) for number in dict.fromkeys(slide_ids)]
-        if not rows:
-            return
-        running = {run.slide_id for run in self._store.memory.runs if run.state == "running"}
-        deltas = [Delta.deleted(table, self._rows_of(table, [row["id"] for row in rows])) for table in _BELONGINGS]
-        count = 0
-        for row in rows:
-            if row["id"] in running:
-                raise InputError(f"A detection is running on {row['name']}.", hint="Stop it first.")
-            with self._store.database.begin() as connection:
-                boxes = loading.boxes(connection, row["id"])
-            count += len(boxes)
-            deltas.append(Delta("boxes", box_columns(boxes, row["id"]), columns_of([])))
-        what = f"slide {rows[0]['name']}" if len(rows) == 1 else f"{len(rows)} slides"
-        title = f"Remove {what}" + (f" with {count} boxes" if count else "")
-        only = rows[0]["id"] if len(rows) == 1 else None
-        self._store.commit(title, [*deltas, Delta.deleted("slides", rows)], slide_id=only)
+        pending = self.prepare_removing(slide_ids)
+        pending.write()
+        pending.finish()
 
-    def _rows_of(self, table: str, slide_ids: Sequence[int]) -> list[dict[str, Any]]:
-        if len(slide_ids) == 1:
-            return self._store.rows(table, slide_id=slide_ids[0])
-        wanted = set(slide_ids)
-        return [row for row in self._store.rows(table) if row["slide_id"] in wanted]
+    def prepare_removing(self, slide_ids: Iterable[int]) -> PendingRemoval:
+        """Begin :meth:`remove_many`, and write nothing yet: slides with many findings may be left to a thread.
+
+        Raises
+        ------
+        InputError
+            When there is no such slide, or a detection is running on it.
+        """
+        self._store.require_writable()
+        return prepare_removing(self._store, [self.by_id(number) for number in dict.fromkeys(slide_ids)])
 
     def _place(self, path: Path) -> dict[str, Any]:
         try:
@@ -240,9 +231,6 @@ class Slides(RecordPart[SlideRecord]):
         except ValueError:  # another drive on Windows
             relative = ""
         return {"path": str(path), "relative_path": relative}
-
-
-_BELONGINGS = ("attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
 
 
 def _pixel_columns(slide_id: int, size: tuple[float, float] | None) -> dict[str, Any]:
