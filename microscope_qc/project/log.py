@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from microscope_qc.core.errors import ProjectError
-from microscope_qc.project.database import Database
+from microscope_qc.project.database import Database, driver
 from microscope_qc.project.deltas import Delta, joined, pack, unpack
 from microscope_qc.project.owner import now, user_name
 from microscope_qc.project.records import LogEntry
-from microscope_qc.project.schema import log, trail
+from microscope_qc.project.schema import log
 
 IDS_KEPT = 1000
 """Boxes that a log line names at most; the payload holds all of them."""
 
 UNDONE, DONE_AGAIN = "undone", "done again"
 
-_LINE = [column for column in log.c if column.name != "changes"]
-_NAMES = [column.name for column in _LINE]
+_NAMES = [column.name for column in log.c if column.name != "changes"]
+_COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
 
 
 class CommandLog:
@@ -38,9 +39,10 @@ class CommandLog:
         self.redo_entry: LogEntry | None = None
         """The command that redo would redo."""
 
-    def load(self, connection: Connection) -> None:
-        """Read the next steps of undo and redo again."""
-        self.undo_entry, self.redo_entry = next_undo(connection), next_redo(connection)
+    def load(self, connection: Connection | None = None) -> None:
+        """Read the next steps of undo and redo again, in a transaction or in between."""
+        with self._database.reading() if connection is None else nullcontext(driver(connection)) as reader:
+            self.undo_entry, self.redo_entry = _next_undo(reader), _next_redo(reader)
 
     def entries(self, limit: int | None) -> list[LogEntry]:
         """Return the newest entries, newest first; None is all of them."""
@@ -107,33 +109,22 @@ def append(
         "box_count": len(boxes),
         "box_ids": json.dumps(boxes[:IDS_KEPT].tolist()),
     }
-    payload = pack(deltas) if deltas else None
-    key = connection.execute(insert(log).values(**values, changes=payload)).inserted_primary_key
-    return _entry({"id": int(key[0] if key else 0), **values})
-
-
-def next_undo(connection: Connection) -> LogEntry | None:
-    """Return the newest command that was not undone."""
-    statement = select(*_LINE).where(log.c.kind == "command", log.c.undone.is_(False)).order_by(log.c.id.desc())
-    return _first(connection, statement)
-
-
-def next_redo(connection: Connection) -> LogEntry | None:
-    """Return the command that was undone last."""
-    statement = select(*_LINE).where(log.c.kind == "command", log.c.undone.is_(True)).order_by(log.c.id)
-    return _first(connection, statement)
+    number = _insert(driver(connection), "log", {**values, "changes": pack(deltas) if deltas else None})
+    return _entry({"id": number, **values})
 
 
 def deltas_of(connection: Connection, entry: LogEntry) -> list[Delta]:
     """Return what an entry changed."""
-    payload = connection.execute(select(log.c.changes).where(log.c.id == entry.id)).scalar()
-    return unpack(payload) if payload else []
+    found = driver(connection).execute("SELECT changes FROM log WHERE id = ?", (entry.id,)).fetchone()
+    return unpack(found[0]) if found is not None and found[0] else []
 
 
 def mark(connection: Connection, entry: LogEntry, **columns: Any) -> LogEntry:
     """Change columns of an entry (``undone``, ``kind``) and return the entry as it is now."""
-    connection.execute(update(log).where(log.c.id == entry.id).values(**columns))
-    changed = _first(connection, select(*_LINE).where(log.c.id == entry.id))
+    places = ", ".join(f'"{name}" = ?' for name in columns)
+    writer = driver(connection)
+    writer.execute(f"UPDATE log SET {places} WHERE id = ?", (*columns.values(), entry.id))  # noqa: S608
+    changed = _first(writer, "id = ?", (entry.id,))
     assert changed is not None
     return changed
 
@@ -141,7 +132,8 @@ def mark(connection: Connection, entry: LogEntry, **columns: Any) -> LogEntry:
 def note_step(connection: Connection, entry: LogEntry, *, undo: bool) -> None:
     """Record who undid or redid a command, and when."""
     action = UNDONE if undo else DONE_AGAIN
-    connection.execute(insert(trail).values(log_id=entry.id, time=now(), user=user_name(), action=action))
+    step = {"log_id": entry.id, "time": now(), "user": user_name(), "action": action}
+    _insert(driver(connection), "trail", step)
 
 
 def amend(connection: Connection, entry: LogEntry, deltas: Sequence[Delta], *, title: str) -> LogEntry:
@@ -151,8 +143,8 @@ def amend(connection: Connection, entry: LogEntry, deltas: Sequence[Delta], *, t
 
 def drop_redo(connection: Connection, *, first: int = 0) -> None:
     """Keep undone commands, those from the entry ``first`` on, for the record only: others took their place."""
-    undone = update(log).where(log.c.kind == "command", log.c.undone.is_(True), log.c.id >= first)
-    connection.execute(undone.values(kind="dropped"))
+    sql = "UPDATE log SET kind = 'dropped' WHERE kind = 'command' AND undone = 1 AND id >= ?"
+    driver(connection).execute(sql, (first,))
 
 
 def drop_redo_of_deleting(connection: Connection, table: str, row_id: int) -> bool:
@@ -226,7 +218,7 @@ def _rows_of(deltas: Sequence[Delta]) -> dict[str, np.ndarray]:
 
 def add_findings(connection: Connection, run_id: int, ids: np.ndarray) -> LogEntry | None:
     """Add findings to the count of their run's entry."""
-    entry = _first(connection, select(*_LINE).where(log.c.kind == "run", log.c.run_id == run_id))
+    entry = _first(driver(connection), "kind = 'run' AND run_id = ?", (run_id,))
     if entry is None:
         return None
     named = [*entry.box_ids, *ids[: max(0, IDS_KEPT - len(entry.box_ids))].tolist()]
@@ -260,14 +252,32 @@ def lines(connection: sqlite3.Connection, limit: int | None, known: dict[int, Lo
     for start in range(0, len(lost), 500):
         part = lost[start : start + 500]
         places = ", ".join("?" * len(part))
-        for row in connection.execute(f"SELECT {', '.join(_NAMES)} FROM log WHERE id IN ({places})", part):  # noqa: S608
+        for row in connection.execute(f"SELECT {_COLUMNS} FROM log WHERE id IN ({places})", part):  # noqa: S608
             known[row[0]] = _entry(dict(zip(_NAMES, row, strict=True)))
     return [known[number] for number in numbers]
 
 
-def _first(connection: Connection, statement: Select[*tuple[Any, ...]]) -> LogEntry | None:
-    row = connection.execute(statement.limit(1)).first()
-    return None if row is None else _entry(row._mapping)
+def _next_undo(connection: sqlite3.Connection) -> LogEntry | None:
+    """Return the newest command that was not undone."""
+    return _first(connection, "kind = 'command' AND undone = 0 ORDER BY id DESC")
+
+
+def _next_redo(connection: sqlite3.Connection) -> LogEntry | None:
+    """Return the command that was undone last."""
+    return _first(connection, "kind = 'command' AND undone = 1 ORDER BY id")
+
+
+# Every edit of a user comes through here, and SQLAlchemy needs ten times as long as SQLite for a row.
+def _first(connection: sqlite3.Connection, where: str, values: tuple[object, ...] = ()) -> LogEntry | None:
+    row = connection.execute(f"SELECT {_COLUMNS} FROM log WHERE {where} LIMIT 1", values).fetchone()  # noqa: S608
+    return None if row is None else _entry(dict(zip(_NAMES, row, strict=True)))
+
+
+def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, object]) -> int:
+    """Insert a row and return its id."""
+    names, places = ", ".join(f'"{name}"' for name in values), ", ".join("?" * len(values))
+    sql = f"INSERT INTO {table} ({names}) VALUES ({places})"  # noqa: S608
+    return int(connection.execute(sql, tuple(values.values())).lastrowid or 0)
 
 
 def _entry(row: Any) -> LogEntry:

@@ -378,7 +378,8 @@ def test_the_legend_names_what_is_shown_and_is_kept(window: MainWindow, qtbot: Q
 
 
 def drawn(window: MainWindow) -> set[int]:
-    """Ids of the boxes whose frames have a size, as they would be drawn."""
+    """Ids of the boxes whose frames have a size, as they would be drawn with the next frame."""
+    window.canvas._on_refresh()
     scene = window.canvas.boxes._scene
     rect = scene.records["a_rect"]
     places = np.flatnonzero(np.arange(len(rect)) >= scene.dots)
@@ -394,6 +395,7 @@ def test_an_edit_patches_one_frame_and_prepares_nothing_again(window: MainWindow
     made = session.editing.draw(600, 600, 700, 700)
     assert drawn(window) == set(rows(window)["id"].tolist())
     session.editing.move(made, 620, 620, 720, 720)
+    window.canvas._on_refresh()
     place = scene.place_of(made)
     y, x = scene.origin
     assert scene.records["a_rect"][place].tolist() == pytest.approx([620 - x, 620 - y, 720 - x, 720 - y])

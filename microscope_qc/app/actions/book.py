@@ -37,6 +37,10 @@ class ActionBook(QObject):
         self.menus: dict[str, QMenu] = {}
         self._faulty: set[str] = set()
         self._said: dict[str, tuple[str, ...]] = {}
+        self._by_check: dict[Check, list[Action]] = {}  # many actions ask the same question
+        for entry in self.entries:
+            self._by_check.setdefault(entry.when, []).append(entry)
+        self._possible: dict[Check, bool] = {}
         self._words = Later(self, self.refresh, after_ms=WORDS_MS)
         for entry in self.entries:
             action = QAction(entry.text, window)
@@ -102,19 +106,17 @@ class ActionBook(QObject):
 
     def enable(self) -> None:
         """Enable what can be done now: at once, because a key press may follow within milliseconds."""
-        answers: dict[Check, str] = {}  # many actions ask the same question
-        for entry in self.entries:
-            reason = answers.get(entry.when)
-            if reason is None or entry.id in self._faulty:
-                reason = self.why_not(entry)
-                if reason != FAULTY:
-                    answers[entry.when] = reason
-            action = self.actions[entry.id]
-            if action.isEnabled() == bool(reason):
-                action.setEnabled(not reason)
+        for check, entries in self._by_check.items():
+            possible = not self.why_not(entries[0])
+            if self._possible.get(check) == possible and not self._faulty:
+                continue
+            self._possible[check] = possible
+            for entry in entries:
+                self.actions[entry.id].setEnabled(not self.why_not(entry))
 
     def refresh(self) -> None:
         """Enable what can be done now, and explain in the tooltips of the others why not."""
+        self._possible.clear()
         for entry in self.entries:
             action = self.actions[entry.id]
             reason = self.why_not(entry)

@@ -10,6 +10,7 @@ from psygnal import SignalInstance
 from qtpy.QtCore import QPointF, Qt, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from microscope_qc.app.base.turns import Later
 from microscope_qc.app.canvas.boxes.box_layer import BoxLayer
 from microscope_qc.app.canvas.hover import HoverCard
 from microscope_qc.app.canvas.legend import Legend
@@ -75,6 +76,8 @@ class Canvas(QWidget):
         self._refresh.setSingleShot(True)
         self._refresh.setInterval(0)
         self._refresh.timeout.connect(self._on_refresh)
+        self._frame = Later(self, self._on_refresh)
+        self._view_due = False
         self.picture.thumbnail_ready.connect(self._on_thumbnail_ready)
         self.picture.read_failed.connect(self.read_failed, Qt.ConnectionType.QueuedConnection)
         self._heard: tuple[tuple[SignalInstance, Callable[..., None]], ...] = (
@@ -102,6 +105,7 @@ class Canvas(QWidget):
             signal.disconnect(slot)
         self.session.slide_view.display_changed.disconnect(self._on_display_changed)
         self._refresh.stop()
+        self._frame.stop()
         self.boxes.close()
         self.input.close()
         self.picture.close()
@@ -119,10 +123,21 @@ class Canvas(QWidget):
     def set_view(self, view: View) -> None:
         """Show another part of the slide."""
         self.tools.view = self._held(view)
-        self.picture.set_view(self.tools.view)
-        self.boxes.set_view(self.tools.view)
+        self._take_view()
         self.update_later()
         self.view_changed.emit()
+
+    def look_at(self, view: View) -> None:
+        """As :meth:`set_view`, once what the user has just done is shown in the panel where it was done."""
+        self.tools.view = self._held(view)
+        self._view_due = True
+        self._frame.soon()
+        self.view_changed.emit()
+
+    def _take_view(self) -> None:
+        self._view_due = False
+        self.picture.set_view(self.tools.view)
+        self.boxes.set_view(self.tools.view)
 
     def _held(self, view: View) -> View:
         """Keep some of the slide visible, wherever the user pans."""
@@ -183,7 +198,7 @@ class Canvas(QWidget):
         view = self.view.centred((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         if side < 24 or side > 0.8 * min(view.width, view.height):
             view = view.fitted(*box, margin=6.0)
-        self.set_view(view)
+        self.look_at(view)
 
     def show_area(self, area: Box) -> None:
         """Bring a rectangle into view; if it is visible and not tiny, the view does not change."""
@@ -196,7 +211,7 @@ class Canvas(QWidget):
         moved = view.centred((y0 + y1) / 2, (x0 + x1) / 2)
         if side < SMALLEST_POINTS or y1 - y0 > bottom - top or x1 - x0 > right - left:
             moved = view.fitted(*area, margin=6.0 if side < SMALLEST_POINTS else 1.3)
-        self.set_view(moved)
+        self.look_at(moved)
 
     def cancel_gesture(self) -> bool:
         """Cancel the current gesture; returns whether there was one."""
@@ -208,7 +223,16 @@ class Canvas(QWidget):
         if not self._refresh.isActive():
             self._refresh.start()
 
+    def update_soon(self, *_: object) -> None:
+        """As :meth:`update_later`, after a moment in which the window answers: what caused it has taken its time."""
+        self._frame.soon()
+
     def _on_refresh(self) -> None:
+        self._refresh.stop()
+        self._frame.stop()
+        if self._view_due:
+            self._take_view()
+            self.picture.tiles.plan_now()
         view = self.view
         if self.boxes.refresh(view):
             self.picture.redraw()
@@ -280,7 +304,7 @@ class Canvas(QWidget):
     def _on_boxes_changed(self, change: BoxChange) -> None:
         self.hover.leave()
         self.boxes.change(change)
-        self.update_later()
+        self.update_soon()
 
     def _on_rows_changed(self) -> None:
         self.boxes.reload()
@@ -297,7 +321,7 @@ class Canvas(QWidget):
 
     def _on_selection_changed(self) -> None:
         self.boxes.restyle()
-        self.update_later()
+        self.update_soon()
 
     def _on_tool_changed(self, tool: str) -> None:
         self.tools.cancel()

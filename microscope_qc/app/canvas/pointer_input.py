@@ -53,7 +53,10 @@ class Viewport(Protocol):
         """Show the selected boxes with their surroundings."""
 
     def update_later(self, *_: object) -> None:
-        """Redraw soon."""
+        """Redraw with the next frame."""
+
+    def update_soon(self, *_: object) -> None:
+        """Redraw once the window has answered what came meanwhile."""
 
 
 class PointerInput(QObject):
@@ -143,7 +146,9 @@ class PointerInput(QObject):
         else:
             self._hover.leave()
         self.set_cursor("open-hand" if self._space and not tools.gesture else tools.cursor(pointer))
-        if tools.gesture or kind != QEvent.Type.MouseMove:
+        if kind == QEvent.Type.MouseButtonRelease:
+            viewport.update_soon()
+        elif tools.gesture or kind != QEvent.Type.MouseMove:
             viewport.update_later()
         return True
 

@@ -53,6 +53,12 @@ NOTHING = np.empty(0, np.int64)
 NUMBER, CLASS, NAME, CONFIDENCE, SIZE, STATE, SEM, FOUND_BY, NOTE, SLIDE = range(len(COLUMNS))
 IN_ORDER = NUMBER, Qt.SortOrder.AscendingOrder
 REFRESH_MS = 60
+CELLS_KEPT = 1000
+TEXT, PICTURE, ALIGNMENT = ROLES = (
+    int(Qt.ItemDataRole.DisplayRole),
+    int(Qt.ItemDataRole.DecorationRole),
+    int(Qt.ItemDataRole.TextAlignmentRole),
+)
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -66,7 +72,7 @@ class FindingsTableModel(QAbstractTableModel):
         self._sort = IN_ORDER
         self._chips: dict[str, QIcon] = {}
         self._ids = np.empty(0, np.int64)
-        self._row: tuple[int, np.void] | None = None  # the one that was asked for last
+        self._cells: dict[int, tuple[str, ...]] = {}  # what was asked for since the last change
         self._runs: dict[int, str] = {}
         self.reload()
 
@@ -75,7 +81,8 @@ class FindingsTableModel(QAbstractTableModel):
         self.beginResetModel()
         project = self._session.project
         self._runs = {} if project is None else {run.id: run.plan.title for run in project.runs}
-        self._ids, self._row = self._sorted(), None
+        self._ids = self._sorted()
+        self._cells.clear()
         self.endResetModel()
 
     def follow(self, ids: np.ndarray) -> bool:
@@ -83,7 +90,9 @@ class FindingsTableModel(QAbstractTableModel):
 
         Changed findings keep their place until the table is sorted again.
         """
-        self._row = None
+        if not len(ids):
+            return True
+        self._cells.clear()
         scoped = self._session.scoped
         table = scoped.table
         exist = table.has(ids)
@@ -126,15 +135,21 @@ class FindingsTableModel(QAbstractTableModel):
     def _has(self, box_id: int) -> bool:
         return bool((self._ids == box_id).any())
 
-    def _row_at(self, place: int) -> np.void | None:
-        """The finding in a row; None if it was deleted and the list does not know yet."""
+    def _cells_at(self, place: int) -> tuple[str, ...] | None:
+        """Texts of a row, then the colour of its class; None if it was deleted and the list does not know yet."""
         number = int(self._ids[place])
-        if self._row is None or self._row[0] != number:
+        found = self._cells.get(number)
+        if found is None:
             table = self._session.scoped.table
             if number not in table:
                 return None
-            self._row = number, table.get([number])[0]
-        return self._row[1]
+            if len(self._cells) > CELLS_KEPT:
+                self._cells.clear()
+            row = table.get([number])[0]
+            colour = self._session.class_of(int(row["class_id"])).colour
+            found = (*(self._text(row, column) for column in range(len(COLUMNS))), colour)
+            self._cells[number] = found
+        return found
 
     @property
     def ids(self) -> np.ndarray:
@@ -164,23 +179,24 @@ class FindingsTableModel(QAbstractTableModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Qt: one cell."""
-        if not index.isValid():
+        if role not in ROLES or not index.isValid():  # most of what Qt asks for each cell is not there
             return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(index.column())
-        if role == Qt.ItemDataRole.DisplayRole:
-            row = self._row_at(index.row())
-            return None if row is None else self._text(row, index.column())
-        if role == Qt.ItemDataRole.DecorationRole and index.column() == CLASS:
-            row = self._row_at(index.row())
-            return None if row is None else self._chip(self._session.class_of(int(row["class_id"])).colour)
-        return None
+        column = index.column()
+        if role == ALIGNMENT:
+            return _alignment(column)
+        if role == PICTURE and column != CLASS:
+            return None
+        cells = self._cells_at(index.row())
+        if cells is None:
+            return None
+        return self._chip(cells[-1]) if role == PICTURE else cells[column]
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Qt: a click on a title."""
         self._sort = (column, order)
         self.layoutAboutToBeChanged.emit()
-        self._ids, self._row = self._sorted(), None
+        self._ids = self._sorted()
+        self._cells.clear()
         self.layoutChanged.emit()
         self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(COLUMNS) - 1)
 

@@ -285,7 +285,7 @@ class SessionState:
 
     def class_of(self, class_id: int) -> DefectClass:
         """The class with this id; a deleted one is shown as "?"."""
-        for defect_class in self.classes:
+        for defect_class in () if self.project is None else self.project.classes:
             if defect_class.id == class_id:
                 return defect_class
         return DefectClass("?", "Class that was deleted", "#999999", id=class_id)

@@ -78,8 +78,7 @@ class PendingStep:
         assert self.done is not None
         self.store.free(self)
         if not self.store.closed:
-            with self.store.database.begin() as connection:
-                self.store.log.load(connection)
+            self.store.log.load()
             self.store.follow(self.deltas, self.done)
         return self.done
 

@@ -47,6 +47,7 @@ class BoxLayer:
         self._selected: Scene | None = None
         self._stale = self._selected_stale = True
         self._changed_since: list[np.ndarray] = []  # while the thread is preparing from older rows
+        self._unpatched: list[np.ndarray] = []  # since the last frame
         self._hidden: int | None = None
         self._shift = (0.0, 0.0)
 
@@ -106,20 +107,22 @@ class BoxLayer:
         self._work.forget("selected")
         self._scene = self._selected = None
         self._changed_since.clear()
+        self._unpatched.clear()
         self._hidden, self._shift = None, (0.0, 0.0)
         self._frames.set_frames(np.empty(0, FRAME_DTYPE))
         self._marked.set_frames(np.empty(0, FRAME_DTYPE))
         self.reload()
 
     def change(self, change: BoxChange) -> None:
-        """Follow changed boxes: a few are patched in place, for more the scene is prepared again."""
+        """Follow changed boxes with the next frame: a few are patched, for more the scene is prepared again."""
         self._selected_stale = True
         # the thread uses old row numbers: boxes added or removed since have shifted them
         misled = change.kind != "updated" and self._work.busy("scene")
-        if change.kind == "reset" or len(change.ids) > PATCHED_UP_TO or misled:
+        many = max(len(change.ids), len(self._unpatched)) > PATCHED_UP_TO
+        if change.kind == "reset" or many or misled:
             self._stale = True
         else:
-            self._patch(change.ids)
+            self._unpatched.append(change.ids)
 
     def restyle(self) -> None:
         """Follow a changed selection."""
@@ -135,7 +138,7 @@ class BoxLayer:
         if box_id == self._hidden:
             return
         before, self._hidden = self._hidden, box_id
-        self._patch(np.array([item for item in (before, box_id) if item is not None], np.int64))
+        self._unpatched.append(np.array([item for item in (before, box_id) if item is not None], np.int64))
         self._selected_stale = True
 
     def shift_selected(self, dy: float, dx: float) -> None:
@@ -156,7 +159,8 @@ class BoxLayer:
 
     def refresh(self, view: View) -> bool:
         """Prepare what ``view`` needs, here or in the thread; returns whether something was uploaded."""
-        uploaded = self._refresh_scene(view)
+        uploaded = self._patch_changed()
+        uploaded |= self._refresh_scene(view)
         uploaded |= self._refresh_selected(view)
         if uploaded:
             self.set_view(view)
@@ -258,6 +262,12 @@ class BoxLayer:
         return count * inside_y * inside_x / max(1.0, float(height) * width)
 
     # -- patching ----------------------------------------------------------------------------------------------------
+
+    def _patch_changed(self) -> bool:
+        changed, self._unpatched = self._unpatched, []
+        if changed and not self._stale:
+            self._patch(np.unique(np.concatenate(changed)))
+        return bool(changed)
 
     def _patch(self, ids: np.ndarray) -> None:
         """Draw a few boxes as they are now, without touching the others."""

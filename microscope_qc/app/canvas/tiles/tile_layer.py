@@ -118,6 +118,12 @@ class TileLayer(QObject):
                 self._visual.order = order
             self._redraw()
 
+    def plan_now(self) -> None:
+        """Fetch what the view shows before the next frame, so that there is one frame and not two."""
+        if self._soon.isActive():
+            self._soon.stop()
+            self._on_plan()
+
     @property
     def complete(self) -> bool:
         """Whether everything visible is as sharp as it gets."""
