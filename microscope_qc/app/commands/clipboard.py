@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def put_findings(session: Session, ids: np.ndarray) -> None:
     """Copy findings as a table, and those on the slide on screen as boxes too unless there are too many to paste."""
-    from microscope_qc.app.panels.table import as_text
+    from microscope_qc.app.widgets.findings_text import as_text
 
     data = QMimeData()
     data.setText(as_text(session, ids))

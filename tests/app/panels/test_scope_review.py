@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.app.panels.review.page import ReviewPane
-from microscope_qc.app.panels.table import SLIDE, TableDock, as_text
+from microscope_qc.app.panels.table import SLIDE, TableDock
 from microscope_qc.app.widgets.crops import MISSING
+from microscope_qc.app.widgets.findings_text import as_text
 from microscope_qc.core.boxes import ReviewState
 
 pytestmark = pytest.mark.window
