@@ -182,7 +182,9 @@ def add_progress_flag(parser: argparse.ArgumentParser) -> None:
 
 def _window_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = Parser(prog=PROG, usage=f"{PROG} [PATH ...]\n       {PROG} COMMAND ...")
-    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="slides or projects to open")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="slides, folders of pictures or projects to open"
+    )
     window = importlib.import_module(f"{__name__}.window")
     add_arguments: Callable[[argparse.ArgumentParser], None] | None = getattr(window, "add_arguments", None)
     if add_arguments is not None:
@@ -215,7 +217,7 @@ def _help_text() -> str:
         f"       {PROG} COMMAND ...",
         "",
         "Review polished cross-sections: find defects on huge micrographs, judge them, measure them, drive to them.",
-        "Without a command the window opens, on the slides or projects given.",
+        "Without a command the window opens, on the slides, folders of pictures or projects given.",
     ]
     for title, group in COMMANDS.items():
         lines += ["", f"{title}:"]

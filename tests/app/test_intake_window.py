@@ -221,9 +221,11 @@ def test_the_project_of_a_picture_becomes_that_of_its_folder(window: MainWindow,
     from microscope_qc.core.boxes import make_rows
 
     folder = pictures(tmp_path / "plate", 4)
+    picture(folder / "p0_mask.png", 60)
     window.session.set_project(None)
     window.navigator.open_paths([folder / "p1.png"])
     qtbot.waitUntil(lambda: offered(window) != "")
+    width = window.docks["slides"].width()
     project = window.session.project
     project.slides.set_pixel_size(project.slides[0].id, 0.5)
     project.boxes.add(project.slides[0].id, make_rows(1, y0=5, y1=50, x0=7, x1=80, class_id=1))
@@ -233,6 +235,8 @@ def test_the_project_of_a_picture_becomes_that_of_its_folder(window: MainWindow,
     assert project.path == tmp_path / "plate.mqc" and not (folder / "p1.mqc").exists()
     assert project.slides[0].pixel_size_um == (0.5, 0.5) and len(project.boxes.table(project.slides[0].id)) == 1
     assert project.slides[0].relative_path == "../plate/p1.png"
+    assert "3 slides added, 1 in the project already. Left out: 1 mask" in window.toast.text
+    qtbot.waitUntil(lambda: window.docks["slides"].width() == width)
     assert window.session.slide.name == "p1"
     assert str(folder / "p1.mqc") not in window.settings.recent
     assert project.history.undo_title == "Add 3 slides"
@@ -253,6 +257,11 @@ def test_large_slides_are_read_whole_while_nobody_waits(
     window.contents.go_on()
     qtbot.waitUntil(lambda: all(slide.content for slide in project.slides))
     assert not window.jobs.running and not said and project.history.undo_title == "Add 3 slides"
+    (tmp_path / "moved.png").write_bytes(project.slides[2].path.read_bytes())
+    project.slides.relocate(project.slides[2].id, tmp_path / "moved.png")
+    assert project.slides[2].content == ""
+    window.contents.go_on()
+    qtbot.waitUntil(lambda: bool(project.slides[2].content))
 
 
 def test_what_nobody_waits_for_is_stopped_with_the_window(qtbot: QtBot) -> None:

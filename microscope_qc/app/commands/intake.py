@@ -50,7 +50,7 @@ def _add_folder(context: Context) -> None:
         add_slides(context, [Path(chosen)])
 
 
-def add_slides(context: Context, paths: Sequence[Path], *, masks: bool = False) -> None:
+def add_slides(context: Context, paths: Sequence[Path], *, masks: bool = False, subfolders: bool = True) -> None:
     """Add files and folders to the open project in one step of undo; the view stays where it is.
 
     Stopped before the end, nothing is added.
@@ -65,7 +65,7 @@ def add_slides(context: Context, paths: Sequence[Path], *, masks: bool = False) 
         raise InputError("This project is open for reading only.", hint="Close it where it is open for writing.")
     what = paths[0].name if len(paths) == 1 else f"{things(len(paths), 'slide')}"
     context.jobs.run(
-        plan_intake(list(paths), list(project.slides), masks=masks),
+        plan_intake(list(paths), list(project.slides), masks=masks, subfolders=subfolders),
         f"Add {what}",
         on_done=lambda plan: _take(context, project, plan),
         on_failed=context.errors.take,
@@ -181,7 +181,7 @@ def offer_folder(context: Context, folder: Path) -> None:
         context.navigator.offer(
             f"The folder {folder.name} holds {things(len(others), 'more picture')}.",
             f"Add {one} of this folder",
-            lambda: _add_rest(context, project, folder, others),
+            lambda: _add_rest(context, project, folder),
             later=lambda: _decline(context, project, folder),
         )
 
@@ -193,13 +193,13 @@ def _decline(context: Context, project: Project, folder: Path) -> None:
         project.settings.set(DECLINED, str(folder))
 
 
-def _add_rest(context: Context, project: Project, folder: Path, others: list[Path]) -> None:
+def _add_rest(context: Context, project: Project, folder: Path) -> None:
     """Add the other slides of a folder; the project of its only slide becomes that of the folder."""
     session = context.session
     if session.project is not project:
         return
     if len(project.slides) != 1 or project.path.parent != folder or context.jobs.running:
-        add_slides(context, others)
+        add_slides(context, [folder], subfolders=False)
         return
     place = project.path
     session.set_project(None)
@@ -209,7 +209,7 @@ def _add_rest(context: Context, project: Project, folder: Path, others: list[Pat
         if moved.path != place:
             context.settings.recent = [path for path in context.settings.recent if path != str(place)]
             context.navigator.save_settings()
-        add_slides(context, others)
+        add_slides(context, [folder], subfolders=False)
 
     context.jobs.run(_moved(place, folder), f"Open {folder.name}", on_done=on_opened, on_failed=context.errors.take)
 

@@ -31,7 +31,7 @@ class ContentReader(QObject):
     def __init__(self, session: Session, jobs: JobRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._jobs = session, jobs
-        self._tried: set[int] = set()
+        self._tried: set[tuple[int, Path]] = set()
         self._token: CancelToken | None = None
         self._wait = QTimer(self)
         self._wait.setSingleShot(True)
@@ -65,7 +65,7 @@ class ContentReader(QObject):
             return
         slides = without_content(project.slides, most=BATCH, but=self._tried)
         if slides:
-            self._tried.update(slide.id for slide in slides)
+            self._tried.update((slide.id, slide.path) for slide in slides)
             read = {slide.id: slide.path for slide in slides}
             job = read_contents(slides, idle=True)
             self._token = self._jobs.behind(job, partial(self._on_read, project, read), self._on_failed)
@@ -78,8 +78,8 @@ class ContentReader(QObject):
             QTimer.singleShot(200, partial(self._on_read, project, read, contents))
             return
         now: dict[int, SlideRecord] = {slide.id: slide for slide in project.slides}
+        # a slide may have got another file since
         known = {n: content for n, content in contents.items() if n in now and now[n].path == read[n]}
-        self._tried -= {n for n in read if n in now and now[n].path != read[n]}  # another file since
         if known:
             project.slides.note_contents(known)
         self.go_on()

@@ -99,6 +99,7 @@ class MessageBar(QFrame):
         self._offer = QPushButton()
         self._offer.setProperty("primary", True)
         self._action: Callable[[], None] = self.hide
+        self._severe = False
         self._close = QToolButton()
         self._close.setToolTip("Close this message")
         self._details = QPlainTextEdit()
@@ -148,11 +149,19 @@ class MessageBar(QFrame):
         self._offer.setText(button)
         self._offer.show()
 
-    def _show(self, message: str, hint: str, *, details: str, severe: bool) -> None:
+    def refresh_theme(self) -> None:
+        """Apply the colours of the theme."""
         colours = theme.current()
-        colour = colours.error if severe else colours.warning
+        colour = colours.error if self._severe else colours.warning
         self._icon.setPixmap(theme.icon("alert-circle-outline", colour).pixmap(20, 20))
         self._close.setIcon(theme.icon("close"))
+        self.setStyleSheet(
+            f"#messageBar {{ background: {colours.base}; border: none; border-left: 4px solid {colour};"
+            f" border-bottom: 1px solid {colours.line}; }} #messageBar QLabel {{ background: transparent; }}"
+        )
+
+    def _show(self, message: str, hint: str, *, details: str, severe: bool) -> None:
+        self._severe = severe
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setText(f"{message}\n{hint}" if hint else message)
         self._details.setPlainText(details)
@@ -161,10 +170,7 @@ class MessageBar(QFrame):
         self._copy.setVisible(bool(details))
         self._fold.setChecked(False)
         self._details.hide()
-        self.setStyleSheet(
-            f"#messageBar {{ background: {colours.base}; border: none; border-left: 4px solid {colour};"
-            f" border-bottom: 1px solid {colours.line}; }} #messageBar QLabel {{ background: transparent; }}"
-        )
+        self.refresh_theme()
         self.show()
 
     def _on_fold_toggled(self, opened: bool) -> None:

@@ -155,6 +155,7 @@ class MainWindow(QMainWindow):
             self.status.refresh_icons,
             self.offer_bar.refresh_theme,
             self.offers.bar.refresh_theme,
+            self.message_bar.refresh_theme,
             self.read_only_bar.refresh_theme,
             lambda: self.canvas.picture.set_background(theme.current().canvas),
         )

@@ -108,7 +108,7 @@ class WelcomePage(QWidget):
         subtitle = QLabel("Review polished cross-sections: find defects, judge them, measure them, drive to them.")
         subtitle.setProperty("quiet", True)
         subtitle.setWordWrap(True)
-        hint = QLabel("or drop CZI, OME-Zarr, TIFF, PNG, JPEG or .mqc here")
+        hint = QLabel("or drop CZI, OME-Zarr, TIFF, PNG, JPEG, a folder of them or .mqc here")
         hint.setProperty("quiet", True)
         buttons = QHBoxLayout()
         buttons.setSpacing(theme.STEP)

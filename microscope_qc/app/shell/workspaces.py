@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QByteArray, Qt
+from qtpy.QtCore import QByteArray, QSize, Qt, QTimer
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QMainWindow, QPushButton, QTabWidget, QWidget
 
 from microscope_qc.app.base import theme
@@ -49,6 +49,7 @@ class Workspaces:
         self._session, self._settings, self._show_page = session, settings, show_page
         self.current = ""
         self._shown = False
+        self._sizes: dict[str, dict[LazyDock, QSize]] = {}  # of the panels of each workspace, when it was left
         self.buttons = WorkspaceButtons(window)
         self.buttons.chosen = self.use
         self.bars: list[QWidget] = [self.buttons]  # visible only with a project
@@ -90,6 +91,8 @@ class Workspaces:
         if not restored:
             self._arrange(name)
             return
+        if name in self._sizes:
+            QTimer.singleShot(0, lambda: self._resize(name))
         for dock in self._docks.values():
             if (
                 self._window.dockWidgetArea(dock) == Qt.DockWidgetArea.NoDockWidgetArea
@@ -101,10 +104,22 @@ class Workspaces:
         """Remember the arrangement of the current workspace."""
         if self._shown:
             state = self._window.saveState(LAYOUT_VERSION)
+            self._sizes[self.current] = {
+                dock: dock.size() for dock in self._docks.values() if dock.isVisible() and not dock.isFloating()
+            }
             self._settings.layouts = {
                 **self._settings.layouts,
                 self.current: bytes(state.toHex().data()).decode("ascii"),
             }
+
+    def _resize(self, name: str) -> None:
+        """Give panels their sizes back: Qt shrinks those that it restores while they are hidden."""
+        if not (self._shown and self.current == name):
+            return
+        sizes = {dock: size for dock, size in self._sizes[name].items() if dock.isVisible() and not dock.isFloating()}
+        docks = list(sizes)
+        self._window.resizeDocks(docks, [size.width() for size in sizes.values()], Qt.Orientation.Horizontal)
+        self._window.resizeDocks(docks, [size.height() for size in sizes.values()], Qt.Orientation.Vertical)
 
     def reset(self) -> None:
         """Restore the default arrangement of this workspace."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,11 +60,11 @@ def located_facts(slide: SlideRecord, path: Path) -> Job[SceneFacts]:
     return facts
 
 
-def without_content(slides: Sequence[SlideRecord], *, most: int, but: set[int]) -> list[SlideRecord]:
-    """Return the first ``most`` slides that were not read whole yet, except those whose id is in ``but``."""
+def without_content(slides: Sequence[SlideRecord], *, most: int, but: Set[tuple[int, Path]]) -> list[SlideRecord]:
+    """Return the first ``most`` slides that were not read whole yet, but not those in ``but``, by id and path."""
     found: list[SlideRecord] = []
     for slide in slides:
-        if not slide.content and not slide.missing and slide.id not in but:
+        if not slide.content and not slide.missing and (slide.id, slide.path) not in but:
             found.append(slide)
             if len(found) == most:
                 break
