@@ -29,6 +29,7 @@ SINCE |= {"plane.next", "plane.previous", "channel.next", "channel.previous", "c
 SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
+SINCE |= {"scope.slide", "scope.selected", "scope.all"}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
@@ -48,7 +49,8 @@ LAYOUT = {
     "Slide": "pixel_size info rename folder locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
     "Detect": "open",
-    "Review": "confirm reject unreview choose similar - next previous note Class - area slide view - open",
+    "Review": "confirm reject unreview choose similar - next previous note Work over Class - area slide view - open",
+    "Review/Work over": "slide selected all",
     "Review/Class": "1 2 3 4 5 6 7 8 9 0",
     "SEM": "open",
     "Models": "list",

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from microscope_qc.app.actions.action import Action
-from microscope_qc.app.commands import areas, edit, exchange, files, intake, models, review, slides, specimens, view
+from microscope_qc.app.commands import (
+    areas,
+    edit,
+    exchange,
+    files,
+    intake,
+    models,
+    review,
+    scope,
+    slides,
+    specimens,
+    view,
+)
 
 ACTIONS: tuple[Action, ...] = (
     *files.ACTIONS,
@@ -14,6 +26,7 @@ ACTIONS: tuple[Action, ...] = (
     *slides.ACTIONS,
     *specimens.ACTIONS,
     *review.ACTIONS,
+    *scope.ACTIONS,
     *areas.ACTIONS,
     *models.ACTIONS,
 )
