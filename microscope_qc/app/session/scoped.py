@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.scope import Scope
     from microscope_qc.core.arrays import Flags, Ints
     from microscope_qc.project import Project
+    from microscope_qc.project.parts.tables import ReadTables
     from microscope_qc.project.records import SlideRecord
 
 AT_ONCE = 5_000
 """More findings than this are put together in a thread; what was shown before stays until they are there."""
 FEW_SLIDES = 20
 """When at most so many slides come or go, the table is changed instead of made again."""
-SLIDES_AT_A_TIME = 25
-"""An edit waits at most for so many slides to be read."""
+SLIDES_AT_A_TIME = 200
 AGAIN_MS = 50
 AHEAD_MS = 1500
 MOST_AHEAD = 1_000_000
@@ -179,10 +179,10 @@ class ScopedFindings:
         if not missing:
             return
 
-        def take(read: object) -> None:
+        def take(read: ReadTables) -> None:
             if state.project is project:
-                taken = project.boxes.take(read)  # type: ignore[arg-type]
-                count = sum(len(project.boxes.table(number)) for number in missing) if taken else 0
+                taken = project.boxes.take(read)
+                count = sum(len(rows) for rows in read.rows.values()) if taken else 0
                 QTimer.singleShot(AGAIN_MS, lambda: self._read_more(project, most - count))
 
         # what cannot be read is asked for again, and the error shown, when the scope needs it
@@ -238,10 +238,10 @@ class ScopedFindings:
             self._merge(project, wanted, build)
             return
 
-        def take(read: object) -> None:
+        def take(read: ReadTables) -> None:
             if build != self._build or self._state.project is not project:
                 return
-            if project.boxes.take(read):  # type: ignore[arg-type]
+            if project.boxes.take(read):
                 self._read(project, wanted, build)
             else:
                 QTimer.singleShot(AGAIN_MS, lambda: self._read(project, wanted, build))

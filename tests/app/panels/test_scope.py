@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panels_support import findings, write_picture
 
+from microscope_qc.app.session import scoped
 from microscope_qc.app.session.scope import SETTING, ScopeKind
 from microscope_qc.app.session.session import Session
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import ProjectError
+from microscope_qc.project import Project
+from microscope_qc.project.parts import tables
 
 pytestmark = pytest.mark.window
 
@@ -135,23 +140,23 @@ def test_the_order_goes_over_all_slides_worst_first(session: Any, filled: list[i
 
 def test_changes_on_any_slide_are_followed(session: Any, filled: list[int]) -> None:
     session.scope.set_kind("all")
-    project, scoped = session.project, session.scoped
+    project, found = session.project, session.scoped
     told: list[Any] = []
-    scoped.changed.connect(told.append)
+    found.changed.connect(told.append)
     there = project.boxes.table(filled[2]).rows["id"][:3].copy()
     project.boxes.edit(there, title="Confirm", state=1)
-    assert scoped.table.get(there)["state"].tolist() == [1, 1, 1]
+    assert found.table.get(there)["state"].tolist() == [1, 1, 1]
     project.boxes.delete(there[:1])
-    assert not scoped.table.has(there[:1]).any()
+    assert not found.table.has(there[:1]).any()
     project.history.undo()
-    assert scoped.table.get(there)["state"].tolist() == [1, 1, 1]
-    assert scoped.slides_of(there).tolist() == [filled[2]] * 3
+    assert found.table.get(there)["state"].tolist() == [1, 1, 1]
+    assert found.slides_of(there).tolist() == [filled[2]] * 3
     new = project.boxes.add(filled[1], findings(project.classes)[:2], title="Draw")
-    assert scoped.slides_of(new).tolist() == [filled[1]] * 2
+    assert found.slides_of(new).tolist() == [filled[1]] * 2
     assert [change.kind for change in told] == ["updated", "removed", "added", "added"]
     every = np.concatenate([project.boxes.table(number).rows for number in filled])
-    assert scoped.table.rows.tolist() == every[np.argsort(every["id"])].tolist()
-    assert scoped.shown.counts().sum() == scoped.shown.mask().sum() == len(every)
+    assert found.table.rows.tolist() == every[np.argsort(every["id"])].tolist()
+    assert found.shown.counts().sum() == found.shown.mask().sum() == len(every)
 
 
 STEPS = st.lists(
@@ -203,14 +208,110 @@ def take(session: Any, slides: list[int], step: str, which: int, some: set[int],
 
 def check(session: Any, slides: list[int]) -> None:
     """Table, filter, counts and slides are what the tables of the slides say."""
-    project, scoped = session.project, session.scoped
+    project, found = session.project, session.scoped
     every = np.concatenate([project.boxes.table(number).rows for number in session.scope.slide_ids])
     every = every[np.argsort(every["id"], kind="stable")]
-    assert repr(scoped.table.rows.tolist()) == repr(every.tolist())
+    assert repr(found.table.rows.tolist()) == repr(every.tolist())
     passing = project.filters.current.mask(every)
-    assert scoped.shown.mask().tolist() == passing.tolist()
-    assert scoped.shown.counts().sum() == passing.sum()
+    assert found.shown.mask().tolist() == passing.tolist()
+    assert found.shown.counts().sum() == passing.sum()
     owner = {n: s for s in slides for n in project.boxes.table(s).rows["id"].tolist()}
-    assert scoped.slides_of(every["id"]).tolist() == [owner[n] for n in every["id"].tolist()]
+    assert found.slides_of(every["id"]).tolist() == [owner[n] for n in every["id"].tolist()]
     session.findings.sort_again()  # new findings are sorted in after a moment
     assert sorted(session.findings.ids) == every["id"][passing].tolist()
+
+
+# -- in the background -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def busy(qtbot: Any, project: Any, jobs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """A session that reads few findings at a time, and puts them together in the background."""
+    monkeypatch.setattr(scoped, "AT_ONCE", 0)
+    monkeypatch.setattr(scoped, "AHEAD_MS", 1_000_000)
+    monkeypatch.setattr(tables, "AT_A_TIME", 5)
+    project.slides.add(write_picture(tmp_path / "S3.png", seed=3))
+    for slide in project.slides[1:]:
+        project.boxes.add(slide.id, findings(project.classes), title="Import")
+    project.close()  # nothing of it is in memory
+    made = Session(jobs)
+    made.set_project(Project.open(project.path))
+    yield made
+    made.set_project(None)
+
+
+def slide_ids(session: Any) -> list[int]:
+    return [slide.id for slide in session.project.slides]
+
+
+def test_findings_of_many_slides_are_put_together_in_the_background(qtbot: Any, busy: Any) -> None:
+    slides = slide_ids(busy)
+    assert busy.project.boxes.unread(slides) == slides[1:]
+    busy.scope.set_kind("all")
+    assert busy.scoped.loading and busy.scoped.table is busy.table  # what was there stays
+    busy.project.boxes.delete(busy.project.boxes.table(slides[1]).rows["id"][:3].copy())  # and can be changed
+    qtbot.waitUntil(lambda: not busy.scoped.loading)
+    check(busy, slides)
+    assert len(busy.scoped.table) == 33
+
+
+def test_an_edit_while_they_are_put_together_is_not_lost(
+    qtbot: Any, busy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slides, plain, made = slide_ids(busy), scoped.merged, []
+
+    def merged(found: Any) -> Any:
+        made.append(plain(found))
+        if len(made) == 1:  # the window goes on editing meanwhile
+            came.set()
+            assert go_on.wait(30)
+        return made[-1]
+
+    came, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(scoped, "merged", merged)
+    busy.scope.set_kind("all")
+    qtbot.waitUntil(came.is_set)
+    busy.project.boxes.edit(busy.table.rows["id"].copy(), title="Reject", state=2)
+    go_on.set()
+    qtbot.waitUntil(lambda: not busy.scoped.loading)
+    assert len(made) == 2
+    check(busy, slides)
+
+
+def test_a_scope_that_is_left_while_it_is_read_does_not_come_later(qtbot: Any, busy: Any, jobs: Any) -> None:
+    busy.scope.set_kind("all")
+    busy.scope.set_kind("slide")
+    assert not busy.scoped.loading
+    first = busy.table
+    qtbot.waitUntil(lambda: not jobs._calls)
+    qtbot.wait(50)
+    assert busy.scoped.table is first and not busy.scoped.several
+
+
+def test_findings_that_cannot_be_read_are_said(qtbot: Any, busy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    busy.notice.connect(said.append)
+
+    def fail(_slide_ids: Any) -> Any:
+        def read() -> None:
+            raise ProjectError("The database of t is damaged.")
+
+        return read
+
+    with monkeypatch.context() as damaged:
+        damaged.setattr(busy.project.boxes, "reading", fail)
+        busy.scope.set_kind("all")
+        qtbot.waitUntil(lambda: not busy.scoped.loading)
+    assert said == ["The findings of the other slides could not be read: The database of t is damaged."]
+    assert busy.scoped.table is busy.table
+    busy.scope.set_kind("slide")
+    busy.scope.set_kind("all")
+    qtbot.waitUntil(lambda: busy.scoped.several)
+    check(busy, slide_ids(busy))
+
+
+def test_all_slides_are_read_ahead(qtbot: Any, busy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoped, "AHEAD_MS", 0)
+    busy.scoped.read_ahead()
+    qtbot.waitUntil(lambda: not busy.project.boxes.unread(slide_ids(busy)))
+    assert busy.scoped.table is busy.table and not busy.scoped.loading
