@@ -84,6 +84,7 @@ class Mosaic(ABC):
         self.dtype = np.dtype(dtype)
         self.rgb = rgb
         self.channels = tuple(channels) or ((Channel("RGB"),) if rgb else (Channel("Grey"),))
+        self._default_channels = default_channels(self.channels)
         self.pixel_size_um = pixel_size_um
         self.origin_px = origin_px
         self.stage = stage
@@ -102,7 +103,7 @@ class Mosaic(ABC):
     @property
     def default_channels(self) -> tuple[int, ...]:
         """Indices of the channels that are shown, and given to a model, without a choice."""
-        return default_channels(self.channels)
+        return self._default_channels
 
     @abstractmethod
     def _read(self, region: Region, level: int, channel: int) -> np.ndarray:
@@ -160,7 +161,7 @@ class Mosaic(ABC):
         return pixels
 
     def _read_one(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
-        if place == FIRST:
+        if place is FIRST or place == FIRST:
             return self._read(region, level, channel)
         return self._read_at(region, level, channel, place)
 

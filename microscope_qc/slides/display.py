@@ -58,6 +58,9 @@ class ChannelView:
             raise InputError(f"{self.colour!r} is not a colour such as #ff8000.")
 
 
+PLAIN = ChannelView()
+
+
 @dataclass(frozen=True, slots=True)
 class DisplaySettings:
     """How the user wants a slide shown; models never see it.
@@ -89,7 +92,7 @@ class DisplaySettings:
 
     def channel(self, index: int) -> ChannelView:
         """View of one channel; the default where nothing is set."""
-        return self.channels[index] if index < len(self.channels) else ChannelView()
+        return self.channels[index] if index < len(self.channels) else PLAIN
 
     def with_channel(self, index: int, view: ChannelView) -> DisplaySettings:
         """The same settings with the view of one channel replaced."""
@@ -105,7 +108,7 @@ class DisplaySettings:
     @property
     def plain(self) -> bool:
         """Whether everything is shown as the file says, on whatever picture of a stack."""
-        return self.white_balance == NEUTRAL and all(view == ChannelView() for view in self.channels)
+        return self.white_balance == NEUTRAL and (not self.channels or all(v == PLAIN for v in self.channels))
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can store."""
@@ -144,6 +147,9 @@ class DisplaySettings:
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
             raise InputError("The stored brightness and contrast cannot be read.") from error
         return cls(tuple(views), (red, green, blue), place)
+
+
+UNCHANGED = DisplaySettings()
 
 
 def display_window(mosaic: Pixels, channel: int) -> tuple[float, float]:
@@ -198,7 +204,9 @@ def compose(mosaic: Pixels, region: Region, level: int) -> np.ndarray:
 def visible_channels(mosaic: Pixels, display: DisplaySettings | None = None) -> list[int]:
     """Indices of the channels whose pixels :func:`render` needs."""
     shown = mosaic.default_channels
-    wanted = [(i, None if display is None else display.channel(i).visible) for i in range(len(mosaic.channels))]
+    if display is None or not display.channels:
+        return list(shown)
+    wanted = [(i, display.channel(i).visible) for i in range(len(mosaic.channels))]
     return [i for i, visible in wanted if (i in shown if visible is None else visible)]
 
 
@@ -239,7 +247,7 @@ def render(
     """
     import cv2
 
-    settings = display or DisplaySettings()
+    settings = display or UNCHANGED
     page = settings.place.within(mosaic.stack).page
     shown = [i for i in visible_channels(mosaic, settings) if planes[i] is not None]
     size = shape or next(plane.shape[:2] for plane in planes if plane is not None)

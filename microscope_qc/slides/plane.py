@@ -71,6 +71,8 @@ class StackPlace:
 
     def within(self, stack: Sequence[StackAxis]) -> StackPlace:
         """The nearest place that a stack has."""
+        if self is FIRST or not stack:  # by far most slides; asked for every tile
+            return FIRST
         sizes = {axis.key: axis.size for axis in stack}
         return StackPlace(**{f.name: min(max(0, self.along(f.name)), sizes.get(f.name, 1) - 1) for f in fields(self)})
 

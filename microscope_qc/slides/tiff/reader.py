@@ -147,9 +147,10 @@ class TiffMosaic(Mosaic):
     def _check_planes(self) -> None:
         """Reject a truncated file; note channels and pictures that it never had."""
         missing = []
+        self._first: dict[tuple[int, int], tuple[Any, int]] = {}
         for index, channel in enumerate(self.channels):
             for number in range(len(self._levels)):
-                page, _ = self._page(number, index, FIRST)
+                page, _ = self._first[number, index] = self._page(number, index, FIRST)
                 if page is None and number == 0:
                     missing.append(channel.name)
         self.notes += tuple(f"{name} is not in the file" for name in missing)
@@ -168,7 +169,7 @@ class TiffMosaic(Mosaic):
     def _read_at(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
         sample = channel % self._samples
         samples = range(3) if self.rgb and self._colormap is None else range(sample, sample + 1)
-        page, within = self._page(level, channel, place)
+        page, within = self._first[level, channel] if place is FIRST else self._page(level, channel, place)
         if page is None:
             shape = (*region.shape, 3) if self.rgb else region.shape
             return np.zeros(shape, self.dtype)
