@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LISTED = 50
 _COLUMNS = {
     "number": "Number", "slide": "Slide", "class": "Class", "confidence": "Confidence", "state": "State",
-    "size_um": "Size µm", "x_px": "x px", "y_px": "y px", "run": "Run", "chosen": "Chosen", "note": "Note",
+    "size_um": "Size µm", "x_px": "x px", "y_px": "y px", "found_by": "Found by", "chosen": "Chosen", "note": "Note",
 }  # fmt: skip
 _QUERY = """\
 What --where takes: terms with spaces between them, all of which must hold.
@@ -146,7 +146,7 @@ def _list(args: argparse.Namespace, project: Project, matches: Matches) -> int:
 
     limit = args.limit if args.limit is not None else None if args.json else LISTED
     codes = {defect.id: defect.code for defect in project.classes}
-    listed = [_finding(slide, row, codes) for slide, row in islice(matches, limit)]
+    listed = [_finding(project, slide, row, codes) for slide, row in islice(matches, limit)]
     if args.json:
         print_json({**_counts(matches), "action": None, "findings": listed})
         return 0
@@ -175,8 +175,9 @@ def _print_counts(matches: Matches) -> None:
         print(f"  {matches.hidden} more fit, but do not count in the project (--hidden takes them too)")
 
 
-def _finding(slide: SlideRecord, row: np.void, codes: dict[int, str]) -> dict[str, object]:
+def _finding(project: Project, slide: SlideRecord, row: np.void, codes: dict[int, str]) -> dict[str, object]:
     from microscope_qc.core.boxes import ReviewState
+    from microscope_qc.project.wording import finder_words
 
     confidence = float(row["confidence"])
     sides = [float(row["y1"] - row["y0"]), float(row["x1"] - row["x0"])]
@@ -191,7 +192,29 @@ def _finding(slide: SlideRecord, row: np.void, codes: dict[int, str]) -> dict[st
         "size_um": None if size is None else round(size, 2),
         "x_px": round(float(row["x0"] + row["x1"]) / 2, 1),
         "y_px": round(float(row["y0"] + row["y1"]) / 2, 1),
+        "found_by": finder_words(project, row),
         "run": int(row["run_id"]) or None,
+        "opinions": [
+            _opinion(project, said, codes, leads=said["run_id"] == row["run_id"])
+            for said in project.opinions.of_finding(int(row["id"]))
+        ],
         "chosen": bool(row["chosen"]),
         "note": str(row["note"]),
+    }
+
+
+def _opinion(project: Project, said: np.void, codes: dict[int, str], *, leads: bool) -> dict[str, object]:
+    """What a run says of a finding; its box as in a COCO file."""
+    run = project.runs.by_id(int(said["run_id"]))
+    y0, x0, y1, x1 = (float(said[side]) for side in ("y0", "x0", "y1", "x1"))
+    return {
+        "run": run.id,
+        "name": run.title,
+        "model": run.plan.title,
+        "started": run.started,
+        "counts": run.shown,
+        "leads": bool(leads),
+        "class": codes.get(int(said["class_id"]), "?"),
+        "confidence": round(float(said["confidence"]), 3),
+        "bbox": [round(value, 1) for value in (x0, y0, x1 - x0, y1 - y0)],
     }

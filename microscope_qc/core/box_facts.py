@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from microscope_qc.core.opinions import OpinionTable
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -31,6 +33,8 @@ class BoxFacts:
         Name of the slide.
     known
         Gives what the project has of the things that a search can name. It is called only when one does.
+    opinions
+        What models say of the findings of the slide.
     """
 
     pixel_size_um: tuple[float, float] | None = None
@@ -39,6 +43,7 @@ class BoxFacts:
     names: Mapping[int, str] = field(default_factory=dict)
     slide: str = ""
     known: Callable[[], Known] = field(default=Known, compare=False, repr=False)
+    opinions: OpinionTable = field(default_factory=OpinionTable, compare=False, repr=False)
 
 
 NO_FACTS = BoxFacts()

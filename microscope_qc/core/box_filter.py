@@ -11,6 +11,9 @@ from microscope_qc.core.box_facts import NO_FACTS, BoxFacts
 from microscope_qc.core.box_rows import ReviewState
 from microscope_qc.core.search import found
 
+BY_USER = 0
+"""In place of a run's number: drawn or imported."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoxFilter:
@@ -18,8 +21,8 @@ class BoxFilter:
 
     The confidence range never hides what a user drew or judged. ``text`` is what stands in a search field (see
     :mod:`search`); one that cannot be read shows nothing. ``size_um`` is the range of the longer side; a slide whose
-    pixel size is not known shows nothing then. ``found_by`` holds the runs whose findings are shown, and 0 for what a
-    user drew or imported. ``facts`` are those of the slide it is used on.
+    pixel size is not known shows nothing then. ``found_by`` holds the runs of which one must have found what is shown,
+    and ``BY_USER`` for what a user drew or imported. ``facts`` are those of the slide it is used on.
     """
 
     min_confidence: float = 0.0
@@ -31,6 +34,11 @@ class BoxFilter:
     size_um: tuple[float, float] | None = None
     found_by: frozenset[int] | None = None
     facts: BoxFacts = field(default=NO_FACTS, compare=False, repr=False)
+
+    @property
+    def needs_facts(self) -> bool:
+        """Whether it must know more of findings than their rows; that is collected from the whole slide."""
+        return bool(self.text) or self.size_um is not None or self.found_by is not None
 
     def mask(self, rows: np.ndarray, *, facts: BoxFacts | None = None) -> Flags:
         """Boolean mask of the rows that are shown; ``facts`` of the slide they lie on (else those of the filter)."""
@@ -44,7 +52,7 @@ class BoxFilter:
         if self.states is not None:
             keep &= np.isin(rows["state"], [int(state) for state in self.states])
         if self.found_by is not None:
-            keep &= np.isin(rows["run_id"], list(self.found_by))
+            keep &= _found_by(rows, self.found_by, facts)
         if self.only_chosen:
             keep &= rows["chosen"]
         if self.size_um is not None:
@@ -52,6 +60,11 @@ class BoxFilter:
         if self.text:
             keep &= found(rows, self.text, facts)
         return keep
+
+
+def _found_by(rows: np.ndarray, finders: frozenset[int], facts: BoxFacts) -> Flags:
+    keep = facts.opinions.found_by(rows["id"], finders)
+    return keep | (rows["run_id"] == BY_USER) if BY_USER in finders else keep
 
 
 def _of_size(rows: np.ndarray, size_um: tuple[float, float], pixel_size_um: tuple[float, float] | None) -> Flags:

@@ -5,10 +5,12 @@ Boxes are half-open, in full-resolution slide pixels, (y, x).
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any
 
 import numpy as np
+
+from microscope_qc.core.arrays import Flags
 
 
 class ReviewState(IntEnum):
@@ -23,6 +25,27 @@ class ReviewState(IntEnum):
         """The state as a word, on screen and in files: unreviewed, confirmed, rejected."""
         return self.name.lower()
 
+
+class FindingFlag(IntFlag):
+    """What holds for a finding besides its state; the last two follow from the opinions of models and are not stored.
+
+    ``DRAWN``: a user drew or imported it. ``CLASS`` and ``BOX``: a user set its class or moved its box, so that no
+    model changes it any more. ``DELETED``: a user deleted it. ``FOUND_AGAIN``: a model found it after a user had
+    rejected or deleted it. ``DISPUTED``: a model that counts says another class.
+    """
+
+    DRAWN = 1
+    CLASS = 2
+    BOX = 4
+    DELETED = 8
+    FOUND_AGAIN = 16
+    DISPUTED = 32
+
+
+OF_USER = FindingFlag.DRAWN | FindingFlag.CLASS | FindingFlag.BOX
+"""Flags of what a user drew or imported."""
+STORED_FLAGS = OF_USER | FindingFlag.DELETED
+"""Flags that do not follow from opinions."""
 
 REJECT_REASONS = {
     "f": "false positive",
@@ -44,13 +67,15 @@ BOX_DTYPE = np.dtype(
         ("x1", "f8"),
         ("confidence", "f4"),  # NaN where the user drew the box
         ("state", "u1"),
-        ("run_id", "i4"),  # 0 where the user drew or imported the box
+        ("run_id", "i4"),  # whose opinion is shown; 0 where the user drew or imported the box
         ("chosen", "?"),  # chosen for the SEM
         ("reason", "O"),  # why it was rejected, "" otherwise
         ("note", "O"),
+        ("flags", "u1"),  # FindingFlag
     ]
 )
-EDITABLE_COLUMNS = tuple(name for name in BOX_DTYPE.names or () if name != "id")
+EDITABLE_COLUMNS = ("class_id", "y0", "x0", "y1", "x1", "state", "chosen", "reason", "note")
+"""What a user can change of a finding."""
 
 
 def make_rows(count: int, **columns: Any) -> np.ndarray:
@@ -59,9 +84,22 @@ def make_rows(count: int, **columns: Any) -> np.ndarray:
     rows["confidence"] = np.nan
     rows["reason"] = ""
     rows["note"] = ""
+    rows["flags"] = OF_USER
     for name, values in columns.items():
         rows[name] = values
     return rows
+
+
+def has_flag(rows: np.ndarray, flags: int) -> Flags:
+    """Boolean for each row: whether it has one of the flags."""
+    found: Flags = (rows["flags"] & np.uint8(flags)) != 0
+    return found
+
+
+def is_claimed(rows: np.ndarray) -> Flags:
+    """Boolean for each row: whether a user drew, moved, named, judged, chose or annotated it, or has deleted it."""
+    found: Flags = has_flag(rows, STORED_FLAGS) | (rows["state"] != 0) | rows["chosen"] | (rows["note"] != "")
+    return found
 
 
 def class_counts(rows: np.ndarray, mask: np.ndarray) -> dict[int, int]:

@@ -19,24 +19,34 @@ from microscope_qc.core.box_index import SMALLEST, BoxIndex
 from microscope_qc.core.box_rows import (
     BOX_DTYPE,
     EDITABLE_COLUMNS,
+    OF_USER,
     REJECT_REASONS,
+    STORED_FLAGS,
+    FindingFlag,
     ReviewState,
     class_counts,
     coordinates,
+    has_flag,
+    is_claimed,
     make_rows,
 )
 
 __all__ = [
     "BOX_DTYPE",
     "EDITABLE_COLUMNS",
+    "OF_USER",
     "REJECT_REASONS",
+    "STORED_FLAGS",
     "BoxChange",
     "BoxFacts",
     "BoxFilter",
     "BoxTable",
+    "FindingFlag",
     "ReviewState",
     "class_counts",
     "coordinates",
+    "has_flag",
+    "is_claimed",
     "make_rows",
 ]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from microscope_qc.core.arrays import Flags
-from microscope_qc.core.box_rows import ReviewState
+from microscope_qc.core.box_rows import ReviewState, is_claimed
 from microscope_qc.core.errors import InputError
 
 
@@ -21,7 +21,7 @@ class Inclusion:
     confidence_limit
         Findings of models below it (0 to 1) do not count, unless a user judged them.
     hidden_runs
-        Ids of the runs that are switched off: none of their findings counts.
+        Ids of the runs that are switched off: what they alone found does not count, unless a user said something of it.
 
     Raises
     ------
@@ -43,7 +43,9 @@ class Inclusion:
         keep: Flags = ~(rows["confidence"] < np.float32(self.confidence_limit))
         keep |= states != ReviewState.UNREVIEWED
         if self.hidden_runs:
-            keep &= ~np.isin(rows["run_id"], list(self.hidden_runs))
+            # a finding shows the opinion of a run that is switched off only where it has no other
+            hidden = np.flatnonzero(np.isin(rows["run_id"], list(self.hidden_runs)))
+            keep[hidden[~is_claimed(rows[hidden])]] = False
         if not rejected:
             keep &= states != ReviewState.REJECTED
         return keep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -96,6 +97,84 @@ def match_by_overlap(first: np.ndarray, second: np.ndarray, *, iou: float) -> tu
     """
     one, other, overlap = overlapping_pairs(first, second, iou=iou)
     return _each_once(one, other, np.lexsort((other, one, -overlap)))
+
+
+SAME_PLACE_IOU = 0.5
+"""Boxes of any class that overlap by so much are of one place."""
+SAME_CLASS_COVERED = 0.8
+"""Boxes of one class are of one place, too, where so much of the smaller one lies in the larger one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlaces:
+    """Boxes by which places are known; one place may have several.
+
+    Attributes
+    ----------
+    ids, boxes, class_ids
+        Place (M,), box (M, 4) and class (M,).
+    ranks
+        (M,): where a box fits several places, one of the lowest rank takes it.
+    """
+
+    ids: Ints
+    boxes: Floats
+    class_ids: Ints
+    ranks: Ints
+
+
+def match_places(
+    boxes: np.ndarray, class_ids: np.ndarray, scores: np.ndarray, places: KnownPlaces, *, held: np.ndarray | None = None
+) -> tuple[Ints, Ints]:
+    """Match boxes with places, each used once, the best fit first; the result does not depend on the order of either.
+
+    A box fits a place where it overlaps one of the place's boxes by SAME_PLACE_IOU, or has its class and
+    SAME_CLASS_COVERED of the smaller box lies in the larger one. Of equal fits the place with the lowest id takes the
+    box of the highest score.
+
+    Parameters
+    ----------
+    boxes, class_ids, scores
+        (N, 4), (N,) and (N,).
+    held
+        (N,): place that a box has already (0: none). It keeps it even where it does not fit any more, unless another
+        box fits.
+
+    Returns
+    -------
+    tuple of ndarray
+        Indices of the boxes that have a place, and the ids of their places.
+    """
+    one, place, fit = _fits(boxes, class_ids, places)
+    ids, ranks = places.ids[place], places.ranks[place]
+    if held is not None and held.any():
+        own = np.flatnonzero(held)
+        one, ids = np.concatenate([one, own]), np.concatenate([ids, held[own]])
+        fit = np.concatenate([fit, np.zeros(len(own))])
+        ranks = np.concatenate([ranks, np.full(len(own), places.ranks.max(initial=0) + 1)])
+    known, other = np.unique(ids, return_inverse=True)
+    by_box = (class_ids, *boxes.T[::-1], -scores)  # least important first
+    order = np.lexsort((*(key[one] for key in by_box), ids, -fit, ranks))
+    chosen, taken = _each_once(one, other, order)
+    return chosen, known[taken]
+
+
+def _fits(boxes: np.ndarray, class_ids: np.ndarray, places: KnownPlaces) -> tuple[Ints, Ints, Floats]:
+    """Indices of boxes and of ``places`` that fit, and how well."""
+    if len(boxes) * len(places.boxes) <= _DENSE:
+        one, other = np.nonzero(intersections(boxes[:, None], places.boxes[None]) > 0)
+    else:
+        first, second = touching_pairs(np.concatenate([boxes, places.boxes]))
+        across = (first < len(boxes)) & (second >= len(boxes))
+        one, other = first[across], second[across] - len(boxes)
+    mine, theirs = boxes[one], places.boxes[other]
+    overlap = overlaps(mine, theirs)
+    smaller = np.minimum(areas(mine), areas(theirs))
+    covered = np.divide(intersections(mine, theirs), smaller, out=np.zeros(len(one)), where=smaller > 0)
+    alike = (class_ids[one] == places.class_ids[other]) & (covered >= SAME_CLASS_COVERED)
+    fit = np.where(overlap >= SAME_PLACE_IOU, 1.0 + overlap, np.where(alike, covered, 0.0))
+    keep = fit > 0
+    return one[keep], other[keep], fit[keep]
 
 
 def overlapping_pairs(first: np.ndarray, second: np.ndarray, *, iou: float) -> tuple[Ints, Ints, Floats]:

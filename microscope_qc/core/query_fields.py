@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from microscope_qc.core.arrays import Flags
+from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.box_rows import ReviewState
 from microscope_qc.core.errors import InputError
@@ -17,6 +17,7 @@ from microscope_qc.core.finding_texts import folded, saying
 
 Value = str | float
 
+_NO_RUN = 0
 _YES_NO = {"yes": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "false": 0.0, "0": 0.0}
 _STATES = {state.word: float(state) for state in ReviewState}
 _COMPARE: dict[str, Callable[[np.ndarray, np.ndarray], Flags]] = {
@@ -183,10 +184,13 @@ class NumberField:
 
 @dataclass(frozen=True, slots=True)
 class CountField:
-    """Whole numbers that name something: those that ``names`` gives, or any; ``sign`` may stand before them."""
+    """Whole numbers that name something: those that ``names`` gives, or any; ``sign`` may stand before them.
+
+    ``fits`` says which findings have one of some numbers.
+    """
 
     name: str
-    column: str
+    fits: Callable[[FieldRows, Ints], Flags]
     names: Callable[[Known], tuple[int, ...]] | None = None
     words: dict[str, float] = field(default_factory=dict)
     operators: tuple[str, ...] = ("=", "!=")
@@ -213,7 +217,8 @@ class CountField:
 
     def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
         """See :class:`Field`."""
-        return np.isin(rows.rows[self.column], np.array(values, np.int64), invert=operator == "!=")
+        fit = self.fits(rows, np.array(values, np.int64))
+        return ~fit if operator == "!=" else fit
 
 
 def _codes(rows: FieldRows) -> np.ndarray:
@@ -243,6 +248,16 @@ def _middle(axis: str, rows: FieldRows) -> np.ndarray:
     return middle
 
 
+def _numbered(rows: FieldRows, ids: Ints) -> Flags:
+    return np.isin(rows.rows["id"], ids)
+
+
+def _found_by(rows: FieldRows, runs: Ints) -> Flags:
+    said, ids = rows.facts.opinions, rows.rows["id"]
+    fit = said.found_by(ids, runs.tolist())
+    return fit | ~said.has(ids) if _NO_RUN in runs else fit
+
+
 CLASS = TextField("class", _codes, lambda known: known.codes)
 NOTE = TextField("note", lambda rows: rows.rows["note"])
 REASON = TextField("reason", lambda rows: rows.rows["reason"])
@@ -254,7 +269,7 @@ FIELDS: dict[str, Field] = {
         NumberField("confidence", lambda rows: rows.rows["confidence"], most=1.0, unknown="drawn"),
         WordField("state", _STATES),
         TextField("slide", _slide, lambda known: known.slides),
-        CountField("run", "run_id", lambda known: known.runs, {"none": 0.0}),
+        CountField("run", _found_by, lambda known: known.runs, {"none": float(_NO_RUN)}),
         WordField("chosen", _YES_NO),
         NOTE,
         REASON,
@@ -265,7 +280,9 @@ FIELDS: dict[str, Field] = {
         NumberField("size_px", _longer_px),
         NumberField("x_px", lambda rows: _middle("x", rows), least=-math.inf),
         NumberField("y_px", lambda rows: _middle("y", rows), least=-math.inf),
-        CountField("number", "id", operators=("=",), sign="#", thing="finding"),
+        CountField(
+            "number", lambda rows, ids: np.isin(rows.rows["id"], ids), operators=("=",), sign="#", thing="finding"
+        ),
     )
 }
 """Every field by the name it is written with; core/query_words.py says what each is."""

@@ -5,7 +5,7 @@ FIELD_WORDS = {
     "confidence": "confidence of the model, 0 to 1; confidence=drawn where there is none",
     "state": "unreviewed, confirmed or rejected",
     "slide": "name of its slide",
-    "run": "number of the run that found it; run=none where a user drew or imported it",
+    "run": "number of a run that found it, by itself or with others; run=none where none did",
     "chosen": "whether it is chosen for the SEM: yes or no",
     "note": "what a user wrote about it",
     "reason": "why it was rejected",

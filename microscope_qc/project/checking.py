@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from microscope_qc.core.boxes import OF_USER
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path
 from microscope_qc.core.outline import Outline
@@ -142,7 +143,10 @@ def _make_lost_slides(connection: Connection) -> str:
 
 def _make_lost_classes(connection: Connection) -> str:
     lost = connection.execute(
-        text("SELECT DISTINCT class_id FROM boxes WHERE class_id NOT IN (SELECT id FROM classes)")
+        text(
+            "SELECT class_id FROM boxes WHERE class_id NOT IN (SELECT id FROM classes)"
+            " UNION SELECT class_id FROM opinions WHERE class_id NOT IN (SELECT id FROM classes)"
+        )
     ).scalars()
     for class_id in list(lost):
         connection.execute(
@@ -166,15 +170,28 @@ def _order_corners(connection: Connection) -> str:
 
 
 def _drop_sizeless(connection: Connection) -> str:
+    connection.execute(text(f"DELETE FROM opinions WHERE finding_id IN (SELECT id FROM boxes WHERE {_SIZELESS})"))  # noqa: S608
+    connection.execute(text(f"DELETE FROM opinions WHERE {_SIZELESS}"))  # noqa: S608
     connection.execute(text(f"DELETE FROM boxes WHERE {_SIZELESS}"))  # noqa: S608 - a constant
     _settle_history(connection)
     return "They were removed."
 
 
-def _forget_runs(connection: Connection) -> str:
-    connection.execute(text("UPDATE boxes SET run_id = 0 WHERE run_id <> 0 AND run_id NOT IN (SELECT id FROM runs)"))
+def _claim_findings(connection: Connection) -> str:
+    """Findings of runs that do not exist become a user's, with what the runs said; nothing that was found is lost."""
+    lost = "SELECT finding_id FROM opinions WHERE run_id NOT IN (SELECT id FROM runs)"
+    connection.execute(
+        text(f"UPDATE boxes SET flags = flags | {int(OF_USER)} WHERE flags & 8 = 0 AND id IN ({lost})")  # noqa: S608
+    )
+    connection.execute(text("DELETE FROM opinions WHERE run_id NOT IN (SELECT id FROM runs)"))
     _settle_history(connection)
-    return "They count as drawn by a user now."
+    return "Their findings count as drawn by a user now."
+
+
+def _drop_opinions(connection: Connection) -> str:
+    connection.execute(text(f"DELETE FROM opinions WHERE {_LOST_OPINION}"))  # noqa: S608 - a constant
+    _settle_history(connection)
+    return "They were removed."
 
 
 def _drop_lost(table: str) -> Callable[[Connection], str]:
@@ -296,6 +313,9 @@ def _cut_history(connection: Connection) -> str:
 
 
 _SIZELESS = "y0 >= y1 OR x0 >= x1 OR abs(y0) > 1e15 OR abs(x0) > 1e15 OR abs(y1) > 1e15 OR abs(x1) > 1e15"
+_LOST_OPINION = (
+    "NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.id = opinions.finding_id AND boxes.slide_id = opinions.slide_id)"
+)
 _LOST_LABEL = "run_id NOT IN (SELECT id FROM runs) OR class_id NOT IN (SELECT id FROM classes)"
 _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], str]]] = [
     (
@@ -303,17 +323,35 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
         _make_lost_slides,
     ),
     (
-        _say("SELECT count(*) FROM boxes WHERE class_id NOT IN (SELECT id FROM classes)", "{} boxes have no class."),
+        _say(
+            "SELECT (SELECT count(*) FROM boxes WHERE class_id NOT IN (SELECT id FROM classes)) +"
+            " (SELECT count(*) FROM opinions WHERE class_id NOT IN (SELECT id FROM classes))",
+            "{} boxes have no class.",
+        ),
         _make_lost_classes,
     ),
     (_say("SELECT count(*) FROM boxes WHERE y0 > y1 OR x0 > x1", "{} boxes are inside out."), _order_corners),
-    (_say(f"SELECT count(*) FROM boxes WHERE {_SIZELESS}", "{} boxes have no size."), _drop_sizeless),  # noqa: S608
     (
         _say(
-            "SELECT count(*) FROM boxes WHERE run_id <> 0 AND run_id NOT IN (SELECT id FROM runs)",
+            f"SELECT (SELECT count(*) FROM boxes WHERE {_SIZELESS})"  # noqa: S608
+            f" + (SELECT count(*) FROM opinions WHERE {_SIZELESS})",
+            "{} boxes have no size.",
+        ),
+        _drop_sizeless,
+    ),
+    (
+        _say(
+            "SELECT count(*) FROM opinions WHERE run_id NOT IN (SELECT id FROM runs)",
             "{} boxes name a run that does not exist.",
         ),
-        _forget_runs,
+        _claim_findings,
+    ),
+    (
+        _say(
+            f"SELECT count(*) FROM opinions WHERE {_LOST_OPINION}",  # noqa: S608
+            "{} opinions of runs are about a finding that does not exist or is on another slide.",
+        ),
+        _drop_opinions,
     ),
     *(
         (_say(sql.format(table=table), sentence.format(table=table, count="{}")), fix(table))

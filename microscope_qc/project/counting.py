@@ -1,4 +1,4 @@
-"""How many findings each slide has, counted by the database in one pass: for lists of many slides."""
+"""How many findings each slide has, counted in one pass: for lists of many slides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from microscope_qc.core.box_rows import ReviewState
 from microscope_qc.core.inclusion import Inclusion
-from microscope_qc.project.database import Database, driver
+from microscope_qc.project.database import Database
+from microscope_qc.project.findings import findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +54,15 @@ def count_states(folder: Path, inclusion: Inclusion | None) -> dict[int, StateCo
     ProjectError
         When the database cannot be read.
     """
-    where, values = _where(inclusion)
-    sql = f"SELECT slide_id, state, count(*) FROM boxes{where} GROUP BY slide_id, state"  # noqa: S608 - no text of users
+    hidden = inclusion.hidden_runs if inclusion is not None else frozenset()
+    found: dict[int, StateCounts] = {}
     database = Database(folder, read_only=True)
     try:
         with database.begin() as connection:
-            rows = driver(connection).execute(sql, values).fetchall()
+            for slide_id, rows, _ in findings(connection, None, hidden_runs=hidden):
+                counted = rows if inclusion is None else rows[inclusion.mask(rows, rejected=True)]
+                if len(counted):
+                    found[slide_id] = StateCounts.of_states(counted["state"])
     finally:
         database.close()
-    found: dict[int, dict[int, int]] = {}
-    for slide_id, state, count in rows:
-        found.setdefault(int(slide_id), {})[int(state)] = int(count)
-    return {slide_id: StateCounts(*(of.get(int(state), 0) for state in _ORDER)) for slide_id, of in found.items()}
-
-
-def _where(inclusion: Inclusion | None) -> tuple[str, list[float | int]]:
-    """As :meth:`Inclusion.mask` with rejected ones."""
-    parts: list[str] = []
-    values: list[float | int] = []
-    if inclusion is not None and inclusion.confidence_limit > 0:
-        parts.append("(state <> ? OR confidence IS NULL OR confidence >= ?)")
-        values += [int(ReviewState.UNREVIEWED), float(np.float32(inclusion.confidence_limit))]
-    if inclusion is not None and inclusion.hidden_runs:
-        hidden = sorted(inclusion.hidden_runs)
-        parts.append(f"run_id NOT IN ({', '.join(map(str, map(int, hidden)))})")
-    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
+    return found

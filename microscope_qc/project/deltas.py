@@ -19,8 +19,9 @@ import numpy as np
 from sqlalchemy import Connection, Table, bindparam
 from sqlalchemy.dialects import sqlite
 
-from microscope_qc.core.boxes import BOX_DTYPE
+from microscope_qc.core.boxes import STORED_FLAGS
 from microscope_qc.core.errors import ProjectError
+from microscope_qc.core.opinions import OPINION_DTYPE
 from microscope_qc.project import schema
 from microscope_qc.project.database import driver
 
@@ -39,11 +40,23 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> Columns:
     return result
 
 
-def box_columns(rows: np.ndarray, slide_id: int, *, names: Sequence[str] = BOX_DTYPE.names or ()) -> Columns:
+BOX_COLUMNS = ("id", "class_id", "y0", "x0", "y1", "x1", "confidence", "state", "chosen", "reason", "note", "flags")
+"""Columns of box rows that are stored."""
+OPINION_COLUMNS = OPINION_DTYPE.names or ()
+
+
+def box_columns(rows: np.ndarray, slide_id: int, *, names: Sequence[str] = BOX_COLUMNS) -> Columns:
     """Return box rows as the columns of a delta; ids and slide are always among them."""
+    return row_columns(rows, slide_id, names=names)
+
+
+def row_columns(rows: np.ndarray, slide_id: int, *, names: Sequence[str]) -> Columns:
+    """Return rows of a slide as the columns of a delta; ids and slide are always among them."""
     columns: Columns = {"id": rows["id"].copy(), "slide_id": np.full(len(rows), slide_id, np.int32)}
     for name in names:
         columns[name] = np.ascontiguousarray(rows[name])
+    if "flags" in columns:
+        columns["flags"] = columns["flags"] & np.uint8(STORED_FLAGS)
     return columns
 
 
@@ -99,6 +112,9 @@ class Delta:
     def apply(self, connection: Connection) -> None:
         """Write the change into the database.
 
+        A box that is taken away leaves its place (see :mod:`microscope_qc.project.schema`), with what models say of it;
+        it goes with its slide.
+
         Raises
         ------
         ProjectError
@@ -110,23 +126,39 @@ class Delta:
             ids = np.sort(gone)
             ends = np.flatnonzero(np.diff(ids, append=ids[-1] + 2) != 1)
             starts = np.r_[0, ends[:-1] + 1]
+            if table is schema.slides:
+                for slide_id in ids.tolist():
+                    connection.exec_driver_sql(_DROP_PLACES_SQL, (slide_id,))
             # consecutive ids, as those of an import, are deleted with one statement
-            _many(connection, _delete_sql(table), [ids[starts], ids[ends]], self.table, rows=len(ids))
+            sql = _LEAVE_SQL if table is schema.boxes else _delete_sql(table)
+            _many(connection, sql, [ids[starts], ids[ends]], self.table, rows=len(ids))
         if len(come["id"]):
             sql, order = _insert_sql(table, tuple(come))
-            _many(connection, sql, [come[name] for name in order], self.table)
+            _many(connection, sql, [_values(table, name, come[name]) for name in order], self.table)
         names = tuple(name for name in change if name not in ("id", "slide_id"))  # rows never move to another slide
         if len(change["id"]) and names:
             sql, order = _update_sql(table, names)
-            _many(connection, sql, [change[name] for name in order], self.table)
+            _many(connection, sql, [_values(table, name, change[name]) for name in order], self.table)
+
+
+def _values(table: Table, name: str, column: np.ndarray) -> np.ndarray | list[Any]:
+    """The values of a column as the database takes them: a box without a class has none there."""
+    if table is schema.boxes and name == "class_id" and not column.all():
+        return [number or None for number in column.tolist()]
+    return column
 
 
 def _many(
-    connection: Connection, sql: str, columns: Sequence[np.ndarray], table: str, *, rows: int | None = None
+    connection: Connection,
+    sql: str,
+    columns: Sequence[np.ndarray | list[Any]],
+    table: str,
+    *,
+    rows: int | None = None,
 ) -> None:
     """Run a statement with each row of the columns; as many rows of the table must be touched, or ``rows``."""
     # rows are made while they are bound: a list of 100,000 tuples costs the garbage collector more time
-    values = zip(*(column.tolist() for column in columns), strict=True)
+    values = zip(*(column if isinstance(column, list) else column.tolist() for column in columns), strict=True)
     if driver(connection).executemany(sql, values).rowcount != (len(columns[0]) if rows is None else rows):
         raise ProjectError(
             f"The {table} in the project do not agree with its history; nothing was changed.",
@@ -134,13 +166,25 @@ def _many(
         )
 
 
+_LEAVE_SQL = (
+    "UPDATE boxes SET class_id = NULL, confidence = NULL, state = 0, chosen = 0, reason = '', note = '', flags = 0"
+    " WHERE id BETWEEN ? AND ?"
+)
+"""Takes boxes away and leaves their places."""
+_DROP_PLACES_SQL = (
+    "DELETE FROM boxes WHERE slide_id = ? AND flags = 0 AND state = 0 AND id NOT IN (SELECT finding_id FROM opinions)"
+)
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
 
 @cache
 def _insert_sql(table: Table, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     compiled = table.insert().compile(dialect=_DIALECT, column_keys=list(names))
-    return str(compiled), tuple(compiled.positiontup or ())
+    sql, order = str(compiled), tuple(compiled.positiontup or ())
+    if table is schema.boxes:  # its place may have been left
+        sets = ", ".join(f"{name} = excluded.{name}" for name in names if name not in ("id", "slide_id"))
+        sql = f"{sql} ON CONFLICT (id) DO UPDATE SET {sets}"
+    return sql, order
 
 
 @cache

@@ -7,14 +7,12 @@ import json
 import math
 import os
 from collections.abc import Collection, Iterable
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, Row, Table, select
 
-from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, ReviewState
+from microscope_qc.core.boxes import BoxFilter, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.core.outline import Outline
@@ -130,46 +128,12 @@ def classes(connection: Connection) -> list[DefectClass]:
     ]
 
 
-_NUMBERS = ("id", "class_id", "y0", "x0", "y1", "x1")
-
-
-def boxes(connection: Connection, slide_id: int) -> np.ndarray:
-    """Return the box rows of a slide, sorted by id."""
-    # Every value becomes a Python object first, and there may be a million boxes: only numbers are read, straight
-    # from the driver into an array, small ones packed into one, and text only where there is any.
-    small = "ifnull(confidence, 9e999), state + 4 * (chosen <> 0) + 8 * run_id"  # no confidence is infinite
-    sql = f"SELECT {', '.join(_NUMBERS)}, {small} FROM boxes WHERE slide_id = ? ORDER BY id"  # noqa: S608 - constants
-    values = np.fromiter(chain.from_iterable(_read(connection, sql, slide_id)), float)
-    *numbers, confidence, packed = values.reshape(-1, len(_NUMBERS) + 2).T
-    rows = np.zeros(len(packed), BOX_DTYPE)
-    for name, column in zip(_NUMBERS, numbers, strict=True):
-        rows[name] = column
-    rows["confidence"] = np.where(np.isinf(confidence), np.nan, confidence)
-    packed = packed.astype(np.int64)
-    rows["state"], rows["chosen"], rows["run_id"] = packed & 3, packed & 4 != 0, packed >> 3
-    rows["reason"], rows["note"] = "", ""
-    sql = "SELECT id, reason, note FROM boxes WHERE slide_id = ? AND (reason <> '' OR note <> '')"
-    said = list(_read(connection, sql, slide_id))
-    if said:
-        ids, reasons, notes = zip(*said, strict=True)
-        places = np.searchsorted(np.ascontiguousarray(rows["id"]), ids)
-        for name, texts in (("reason", reasons), ("note", notes)):
-            column = np.empty(len(texts), object)
-            column[:] = texts
-            rows[name][places] = column
-    return rows
-
-
 def details(connection: Connection, table: str, slide_id: int) -> dict[int, str]:
     """Return what is stored beside the boxes of a slide in "attributes" or "outlines", as JSON text by box id."""
     column = schema.metadata.tables[table].c
     sql = str(select(column.id, column.data).where(column.slide_id == slide_id).compile(dialect=connection.dialect))
-    return dict(_read(connection, sql, slide_id))
-
-
-def _read(connection: Connection, sql: str, slide_id: int) -> Iterable[Any]:
     # tuples of the driver: rows of SQLAlchemy take four times as long
-    return driver(connection).execute(sql, (slide_id,))
+    return dict(driver(connection).execute(sql, (slide_id,)))
 
 
 def marks(connection: Connection, ids: Collection[int] | None = None) -> list[Mark]:

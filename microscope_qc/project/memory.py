@@ -10,16 +10,15 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 from sqlalchemy import Connection
 
-from microscope_qc.core.boxes import BOX_DTYPE, BoxFilter, BoxTable
+from microscope_qc.core.boxes import BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.inclusion import Inclusion
+from microscope_qc.core.opinions import OpinionTable
 from microscope_qc.core.specimen import SpecimenField
-from microscope_qc.project import loading, schema
-from microscope_qc.project.deltas import Columns, Delta
+from microscope_qc.project import findings, loading, schema
+from microscope_qc.project.deltas import Delta
+from microscope_qc.project.following import Attempt, FindingFollower, StoredBoxes
 from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
-
-Attempt = Callable[..., None]
-"""Calls a function with its arguments and keeps what it raises: a listener that fails does not stop the others."""
 
 _MOST_RENEWED = 500
 """Where more rows of a table have changed, the whole table is read again."""
@@ -88,6 +87,10 @@ class Memory:
         self.settings: dict[str, Any] = {}
         self.filter = BoxFilter()
         self.tables: dict[int, BoxTable] = {}
+        self.opinions: dict[int, OpinionTable] = {}
+        """Of the slides whose tables are read."""
+        self.absent: dict[int, np.ndarray] = {}
+        """Boxes that are no findings, of slides where this was asked."""
         self.details: dict[str, dict[int, dict[int, str]]] = {name: {} for name in schema.DETAILS}
         self.attribute_texts: dict[int, dict[int, str]] = {}
         """Text that filters search, by slide and box; dropped when an attribute of the slide changes."""
@@ -140,21 +143,60 @@ class Memory:
                     else:
                         known[number] = text
 
-    def follow_boxes(self, delta: Delta, attempt: Attempt) -> None:
-        """Bring the tables of boxes up to what was committed; they tell their listeners."""
-        gone, come, change = delta.split()
-        slide_of_gone = delta.before["slide_id"][~np.isin(delta.before["id"], delta.after["id"])] if len(gone) else gone
-        for slide_id, table in self._tables_of((delta,)):
-            if len(gone) and (mine := slide_of_gone == slide_id).any():
-                attempt(table.remove, gone[mine])
-            if len(come["id"]) and (mine := come["slide_id"] == slide_id).any():
-                attempt(table.add, _box_rows(come, mine))
-            if len(change["id"]) and (mine := change["slide_id"] == slide_id).any():
-                rows = table.get(change["id"][mine])
-                for name, column in change.items():
-                    if name not in ("id", "slide_id"):
-                        rows[name] = column[mine]
-                attempt(table.put, rows)
+    def read_tables(self, connection: Connection, slide_ids: Sequence[int] | None) -> None:
+        """Read the findings of slides that were not read yet; None is every slide."""
+        wanted = [slide.id for slide in self.slides] if slide_ids is None else slide_ids
+        missing = [slide_id for slide_id in wanted if slide_id not in self.tables]
+        if not missing:
+            return
+        every = len(missing) == len(self.slides)
+        hidden = self.inclusion.hidden_runs
+        for slide_id, rows, opinions in findings.findings(connection, None if every else missing, hidden_runs=hidden):
+            self.tables[slide_id], self.opinions[slide_id] = BoxTable(rows), opinions
+        for slide_id in missing:
+            if slide_id not in self.tables:
+                self.tables[slide_id], self.opinions[slide_id] = BoxTable(), OpinionTable()
+
+    def read_again(self, connection: Connection) -> list[tuple[BoxTable, np.ndarray]]:
+        """Read the findings of all slides again that were read before; return their tables and the rows for them."""
+        rows_of = dict.fromkeys(self.tables, BoxTable().rows)
+        self.opinions = {slide_id: OpinionTable() for slide_id in rows_of}
+        self.absent.clear()
+        hidden = self.inclusion.hidden_runs
+        for slide_id, rows, opinions in findings.findings(connection, list(rows_of), hidden_runs=hidden):
+            rows_of[slide_id], self.opinions[slide_id] = rows, opinions
+        return [(self.tables[slide_id], rows) for slide_id, rows in rows_of.items()]
+
+    def follow_findings(
+        self, deltas: Sequence[Delta], stored_boxes: StoredBoxes, *, switched: Collection[int], attempt: Attempt
+    ) -> np.ndarray:
+        """Bring the findings up to what was committed; their tables tell their listeners.
+
+        Parameters
+        ----------
+        switched
+            Runs that were switched on or off.
+
+        Returns
+        -------
+        ndarray
+            Ids of the findings whose listeners were told.
+        """
+        if any(delta.table in ("boxes", "opinions") and len(delta.before["id"]) for delta in deltas):
+            self.absent.clear()
+        told = [np.zeros(0, np.int64)]
+        for slide_id in self._slides_of(deltas, switched):
+            follower = FindingFollower(
+                self.tables[slide_id], self.opinions[slide_id], slide_id, hidden_runs=self.inclusion.hidden_runs
+            )
+            told.append(follower.follow(deltas, stored_boxes, switched=switched, attempt=attempt))
+        return np.concatenate(told)
+
+    def _slides_of(self, deltas: Sequence[Delta], switched: Collection[int]) -> list[int]:
+        """Slides in memory whose findings may have changed."""
+        found = {slide_id for slide_id, _ in self._tables_of([d for d in deltas if d.table in ("boxes", "opinions")])}
+        found |= {run.slide_id for run in self.runs if run.id in switched}
+        return sorted(found & self.tables.keys())
 
     def touch_boxes(self, deltas: Sequence[Delta], heard: np.ndarray, attempt: Attempt) -> None:
         """Let the tables signal boxes with other attributes or outlines, except those they did already (``heard``)."""
@@ -169,10 +211,3 @@ class Memory:
             table = self.tables.get(slide_id)
             if table is not None:
                 yield slide_id, table
-
-
-def _box_rows(columns: Columns, mask: np.ndarray) -> np.ndarray:
-    rows = np.zeros(int(mask.sum()), BOX_DTYPE)
-    for name in BOX_DTYPE.names or ():
-        rows[name] = columns[name][mask]
-    return rows

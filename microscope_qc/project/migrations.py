@@ -17,6 +17,7 @@ from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path
 from microscope_qc.project import schema
 from microscope_qc.project.database import CHECK_HINT, Database
+from microscope_qc.project.old_findings import boxes_to_opinions
 from microscope_qc.project.old_run_classes import classes_of_old_runs
 from microscope_qc.project.owner import now
 
@@ -83,6 +84,7 @@ def _fields_groups_and_names(connection: Connection) -> None:
         "kind VARCHAR NOT NULL, unit VARCHAR NOT NULL, choices VARCHAR NOT NULL)",
     ):
         connection.exec_driver_sql(statement)
+    boxes_to_opinions(connection)
 
 
 STEPS: dict[int, Callable[[Connection], None]] = {
@@ -166,10 +168,13 @@ def migrate(database: Database, folder: Path) -> None:
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     with atomic_path(folder / f"before-version-{schema.SCHEMA_VERSION}-{stamp}.sqlite") as copy:
         database.backup(copy)
-    with database.begin() as connection:
-        for step in steps:
-            if step is not None:
-                step(connection)
-        connection.execute(
-            update(schema.meta).where(schema.meta.c.key == "schema_version").values(value=str(schema.SCHEMA_VERSION))
-        )
+    version_now = update(schema.meta).where(schema.meta.c.key == "schema_version")
+    database.pragma("foreign_keys=OFF")  # a table that others refer to is replaced; that works only outside
+    try:
+        with database.begin() as connection:
+            for step in steps:
+                if step is not None:
+                    step(connection)
+            connection.execute(version_now.values(value=str(schema.SCHEMA_VERSION)))
+    finally:
+        database.pragma("foreign_keys=ON")

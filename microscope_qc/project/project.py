@@ -28,6 +28,7 @@ from microscope_qc.project.parts.filters import Filters
 from microscope_qc.project.parts.history import History
 from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.marks import Marks
+from microscope_qc.project.parts.opinions import Opinions
 from microscope_qc.project.parts.registrations import Registrations
 from microscope_qc.project.parts.runs import Runs
 from microscope_qc.project.parts.settings import StoredSettings
@@ -72,8 +73,9 @@ class Project:
             inclusion=self.inclusion,
         )
         self.areas = Areas(store, self.slides)
-        self.runs = Runs(store, self.slides, self.boxes)
-        self.classes = Classes(store, boxes=self.boxes, runs=self.runs, areas=self.areas)
+        self.opinions = Opinions(store, tables)
+        self.runs = Runs(store, self.slides, self.boxes, self.opinions)
+        self.classes = Classes(store, boxes=self.boxes, opinions=self.opinions, runs=self.runs, areas=self.areas)
         self.marks = Marks(store, self.slides)
         self.registrations = Registrations(store, self.slides)
 

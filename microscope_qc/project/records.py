@@ -102,6 +102,11 @@ class RunRecord:
     found: int
     name: str = ""
 
+    @property
+    def title(self) -> str:
+        """What a user called it, otherwise its model."""
+        return self.name or self.plan.title
+
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:

@@ -82,23 +82,47 @@ classes = Table(
     sqlite_autoincrement=True,
 )
 
+# What users say of findings. Class and box count where a user set or judged them (see core/opinions.py), and are else
+# those that the finding had first. A row without a claim of a user and without an opinion is no finding: it keeps the
+# place, so that what is found there again gets its number.
 boxes = Table(
     "boxes",
     metadata,
     _id(),
     _slide(),
-    Column("class_id", Integer, ForeignKey("classes.id"), nullable=False),
+    Column("class_id", Integer, ForeignKey("classes.id")),
     Column("y0", Float, nullable=False),
     Column("x0", Float, nullable=False),
     Column("y1", Float, nullable=False),
     Column("x1", Float, nullable=False),
-    Column("confidence", Float),  # NULL where a user drew the box
+    Column("confidence", Float),  # of an imported box
     Column("state", Integer, nullable=False),
-    Column("run_id", Integer, nullable=False),  # 0 where no run made the box
     Column("chosen", Boolean, nullable=False),
     Column("reason", String, nullable=False),
     Column("note", String, nullable=False),
+    Column("flags", Integer, nullable=False),  # FindingFlag
     Index("boxes_of_slide", "slide_id"),
+    sqlite_autoincrement=True,
+)
+
+opinions = Table(
+    "opinions",
+    metadata,
+    _id(),
+    _slide(),
+    Column("finding_id", Integer, ForeignKey("boxes.id"), nullable=False),
+    Column("run_id", Integer, ForeignKey("runs.id"), nullable=False),
+    Column("class_id", Integer, ForeignKey("classes.id"), nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("y0", Float, nullable=False),
+    Column("x0", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    Column("x1", Float, nullable=False),
+    Column("made", Boolean, nullable=False),  # the finding was new
+    Column("again", Boolean, nullable=False),  # a user had rejected or deleted it
+    Index("opinions_of_slide", "slide_id"),
+    Index("opinions_of_run", "run_id", "finding_id", unique=True),
+    Index("opinions_of_finding", "finding_id"),
     sqlite_autoincrement=True,
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import select, text
 
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
-from microscope_qc.project import loading, log, schema
+from microscope_qc.project import findings, log, schema
 from microscope_qc.project.database import Database
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.events import ProjectEvents
@@ -150,9 +150,9 @@ class Store:
         """Read everything again (a reader does this to see what the owner has committed since)."""
         self._load()
         errors = _Errors()
-        for slide_id, table in self.memory.tables.items():
-            with self.database.begin() as connection:
-                rows = loading.boxes(connection, slide_id)
+        with self.database.begin() as connection:
+            read = self.memory.read_again(connection)
+        for table, rows in read:
             errors.attempt(table.reset, rows)
         for signal in (*dict.fromkeys(_SIGNAL_OF.values()), "inclusion_changed", "filter_changed"):
             errors.attempt(getattr(self.events, signal).emit)
@@ -258,11 +258,11 @@ class Store:
         beside = [delta for delta in deltas if delta.table in schema.DETAILS]
         for delta in beside:  # before listeners are notified of the boxes they belong to
             self.memory.follow_details(delta)
-        told = [delta for delta in deltas if delta.table == "boxes"]
-        for delta in told:
-            self.memory.follow_boxes(delta, errors.attempt)
+        switched = counted.hidden_runs ^ self.memory.inclusion.hidden_runs
+        heard = np.zeros(0, np.int64)
+        if switched or any(delta.table in ("boxes", "opinions") for delta in deltas):
+            heard = self.memory.follow_findings(deltas, self._stored_boxes, switched=switched, attempt=errors.attempt)
         if beside:
-            heard = np.concatenate([np.zeros(0, np.int64), *(delta.ids for delta in told)])
             self.memory.touch_boxes(beside, heard, errors.attempt)
         for signal in sorted({_SIGNAL_OF[table] for table in ids.keys() & _SIGNAL_OF.keys()}):
             errors.attempt(getattr(self.events, signal).emit)
@@ -270,6 +270,10 @@ class Store:
             errors.attempt(self.events.inclusion_changed.emit)
         errors.attempt(self.events.history_changed.emit, entry)
         errors.raise_first()
+
+    def _stored_boxes(self, ids: np.ndarray) -> np.ndarray:
+        with self.database.begin() as connection:
+            return findings.boxes_by_id(connection, ids)
 
     # -- rows -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from microscope_qc.core.box_filter import BY_USER
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.wording import confidence_text, count_text, pixel_size_text, plural, slide_extent_text, things
 from microscope_qc.project import Project
@@ -19,7 +22,7 @@ def shown_words(project: Project, known: BoxFilter | None = None) -> str:
     if known.size_um is not None:
         parts.append(f"{known.size_um[0]:g} to {known.size_um[1]:g} µm")
     if known.found_by is not None:
-        finders = ["a user" if run == 0 else f"detection {run}" for run in sorted(known.found_by)]
+        finders = ["a user" if run == BY_USER else f"detection {run}" for run in sorted(known.found_by)]
         parts.append(f"found by {' or '.join(finders) or 'nobody'}")
     if known.class_ids is not None:
         codes = [cls.code for cls in project.classes if cls.id in known.class_ids]
@@ -43,6 +46,22 @@ def included_words(project: Project) -> str:
         hidden = len(known.hidden_runs)
         parts.append(f"without {things(hidden, 'detection')} that {plural(hidden, 'is', 'are')} switched off")
     return "included: " + (", ".join(parts) if parts else "all findings")
+
+
+def finder_words(project: Project, row: np.void) -> str:
+    """Who found a finding (a row of BOX_DTYPE): the user or the leading run first, then the other runs by confidence.
+
+    Runs of the same title are one word: ``user, SSD``.
+    """
+    said = project.opinions.of_finding(int(row["id"]))
+    order = np.lexsort((-said["confidence"], said["run_id"] != row["run_id"]))
+    titles = [_run_title(project, run_id) for run_id in said["run_id"][order].tolist()]
+    by_user = int(row["run_id"]) == BY_USER
+    return ", ".join(dict.fromkeys(["user"] * by_user + titles))
+
+
+def _run_title(project: Project, run_id: int) -> str:
+    return next((run.title for run in project.runs if run.id == run_id), f"detection {run_id}")
 
 
 def size_words(slide: SlideRecord) -> str:

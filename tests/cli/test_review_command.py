@@ -24,9 +24,15 @@ def test_without_an_action_matches_are_listed_and_nothing_is_changed(cell, told)
     listed = told("review", cell, "--where", "class=CRK confidence<0.7")
     assert (listed["matching"], listed["hidden"], listed["slides"], listed["action"]) == (2, 0, {"S1": 2}, None)
     assert [found["confidence"] for found in listed["findings"]] == [0.2, 0.6]
+    opinion = listed["findings"][0]["opinions"][0]
+    assert {name: opinion[name] for name in opinion if name != "started"} == {
+        "run": 1, "name": "li-ion-ssd", "model": "li-ion-ssd", "counts": True, "leads": True, "class": "CRK",
+        "confidence": 0.2, "bbox": [100.0, 10.0, 10.0, 10.0],
+    }  # fmt: skip
     assert listed["findings"][0] == {
         "number": 4, "slide": "S1", "class": "CRK", "confidence": 0.2, "state": "unreviewed", "reason": "",
-        "size_um": 5.0, "x_px": 105.0, "y_px": 15.0, "run": 1, "chosen": False, "note": "",
+        "size_um": 5.0, "x_px": 105.0, "y_px": 15.0, "found_by": "li-ion-ssd", "run": 1, "chosen": False, "note": "",
+        "opinions": [opinion],
     }  # fmt: skip
     words = told("review", cell, "--where", "class=CRK", "--limit", 1, text=True)
     assert words.splitlines()[0] == "4 findings"

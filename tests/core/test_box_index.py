@@ -11,6 +11,7 @@ from microscope_qc.core import box_index
 from microscope_qc.core import boxes as boxes_module
 from microscope_qc.core.box_index import BLOCK
 from microscope_qc.core.boxes import BoxFacts, BoxFilter, BoxTable, ReviewState, make_rows
+from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable
 
 
 def scattered(ids: np.ndarray, *, seed: int) -> np.ndarray:
@@ -102,7 +103,11 @@ def test_a_filter_of_size_finder_range_and_words():
         4, id=[1, 2, 3, 4], y0=0, x0=0, y1=[10, 20, 30, 40], x1=5, confidence=[0.1, 0.5, 0.9, np.nan],
         run_id=[1, 2, 2, 0], class_id=[1, 1, 2, 2],
     )  # fmt: skip
-    facts = BoxFacts((0.5, 0.5), {1: "ACP", 2: "Größe"}, {2: "material Al2O3", 9: "elsewhere"})
+    opinions = np.zeros(5, OPINION_DTYPE)
+    opinions["id"], opinions["finding_id"] = range(1, 6), [1, 2, 3, 3, 4]
+    opinions["run_id"] = [1, 2, 2, 3, 3]
+    facts = BoxFacts((0.5, 0.5), {1: "ACP", 2: "Größe"}, {2: "material Al2O3", 9: "elsewhere"},
+                     opinions=OpinionTable(opinions))  # fmt: skip
 
     def shown(**columns: object) -> list[int]:
         return rows["id"][BoxFilter(**columns).mask(rows, facts=facts)].tolist()
@@ -111,6 +116,7 @@ def test_a_filter_of_size_finder_range_and_words():
     assert BoxFilter(size_um=(0, 1e9)).mask(rows).tolist() == [False] * 4, "no pixel size, no size in um"
     assert BoxFilter(size_um=(10, 15), facts=facts).mask(rows).tolist() == [False, True, True, False]
     assert shown(found_by=frozenset({0, 1})) == [1, 4]
+    assert shown(found_by=frozenset({2})) == [2, 3] and shown(found_by=frozenset({3})) == [3, 4], "whoever leads"
     assert shown(min_confidence=0.3, max_confidence=0.6) == [2, 4]
     assert shown(text="GRÖSSE") == [3, 4] and shown(text="al2o3") == [2] and shown(text="nowhere") == []
     rows["note"][0], rows["reason"][2] = "am Rand", "Duplicate"

@@ -14,8 +14,12 @@ from microscope_qc.core.box_filter import BoxFilter
 from microscope_qc.core.box_rows import ReviewState, make_rows
 from microscope_qc.core.hiding import Hidden, Hider, Hiding, hidden, least_hiding, without
 from microscope_qc.core.inclusion import Inclusion
+from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable
 
-FACTS = BoxFacts((0.5, 0.5), {1: "CRK", 2: "COP"}, names={1: "Crack", 2: "Burr"})
+OPINIONS = np.zeros(8, OPINION_DTYPE)
+OPINIONS["id"], OPINIONS["finding_id"] = range(1, 9), [1, 2, 3, 4, 5, 7, 8, 3]
+OPINIONS["run_id"] = [1, 1, 2, 2, 1, 1, 2, 1]
+FACTS = BoxFacts((0.5, 0.5), {1: "CRK", 2: "COP"}, names={1: "Crack", 2: "Burr"}, opinions=OpinionTable(OPINIONS))
 
 
 def some_rows() -> np.ndarray:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.box_rows import ReviewState, make_rows
+from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable
 from microscope_qc.core.query import QueryError, parse
 from microscope_qc.core.query_fields import FIELDS, FieldRows
 from microscope_qc.core.query_words import FIELD_WORDS
@@ -38,9 +39,18 @@ def some_rows() -> np.ndarray:
     return rows
 
 
+def some_opinions() -> OpinionTable:
+    """One for each finding of a model; run 4 found number 2, too, and is less sure of it."""
+    opinions = np.zeros(6, OPINION_DTYPE)
+    opinions["id"] = range(1, 7)
+    opinions["finding_id"] = [1, 2, 3, 5, 6, 2]
+    opinions["run_id"] = [3, 3, 4, 4, 4, 4]
+    return OpinionTable(opinions)
+
+
 def found(text: str, *, pixel_size_um: tuple[float, float] | None = (0.5, 0.25)) -> list[int]:
     rows = some_rows()
-    facts = BoxFacts(pixel_size_um, CODES, {6: "operator Anna"})
+    facts = BoxFacts(pixel_size_um, CODES, {6: "operator Anna"}, opinions=some_opinions())
     return rows["id"][parse(text, KNOWN).mask(FieldRows(rows, "S1", facts))].tolist()
 
 
@@ -66,8 +76,10 @@ def found(text: str, *, pixel_size_um: tuple[float, float] | None = (0.5, 0.25))
         ('slide="slide 2"', []),
         ("slide~S", [1, 2, 3, 4, 5, 6]),
         ("run=3", [1, 2]),
+        ("run=4", [2, 3, 5, 6]),
         ("run=none,3", [1, 2, 4]),
-        ("run!=4", [1, 2, 4]),
+        ("run!=4", [1, 4]),
+        ("run!=none", [1, 2, 3, 5, 6]),
         ("chosen=yes", [2, 4]),
         ("chosen=no state=rejected", [3]),
         ("note~tab", [2, 4]),
@@ -163,7 +175,7 @@ TERMS = {
     "confidence<0.5": lambda row: row["confidence"] < np.float32(0.5),
     "confidence>=0.3": lambda row: row["confidence"] >= np.float32(0.3),
     "state=confirmed": lambda row: row["state"] == ReviewState.CONFIRMED,
-    "run=none": lambda row: row["run_id"] == 0,
+    "run=4": lambda row: row["run_id"] == 4 or row["id"] == 2,
     "chosen=no": lambda row: not row["chosen"],
     'note~"tab"': lambda row: "tab" in row["note"].lower(),
     "size_um>3": lambda row: max(10 * 0.5, (row["x1"] - row["x0"]) * 0.25) > 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 from sqlalchemy import select
 
 from microscope_qc.core.boxes import BOX_DTYPE, ReviewState, make_rows
+from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project import Project, schema
+from microscope_qc.project.runs.plan import RunPlan
 
 CONTENT = (
     "fields",
-    "slides", "classes", "boxes", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes", "marks",
-    "registrations",
+    "slides", "classes", "boxes", "opinions", "attributes", "outlines", "inclusion", "areas", "runs", "run_classes",
+    "marks", "registrations",
 )  # fmt: skip
 
 
@@ -39,7 +42,11 @@ def stored(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
             # not row._mapping: it takes most of the time of tests that read thousands of rows after every edit
             result[name] = {row[number]: dict(zip(columns, row, strict=True)) for row in map(tuple, rows.all())}
     for row in result["runs"].values():
-        row.pop("found")  # counts what a run found, also what was deleted since
+        for name in ("found", "started", "finished", "state", "card"):  # times, and what a restart may change
+            row.pop(name)
+    # a place that was left is no finding
+    said = {row["finding_id"] for row in result["opinions"].values()}
+    result["boxes"] = {n: row for n, row in result["boxes"].items() if row["flags"] or row["state"] or n in said}
     for row in result["areas"].values():
         row.pop("declared")  # a time: it differs where the same is done on a copy
     return result
@@ -54,7 +61,7 @@ def assert_memory_is_stored(project: Project) -> None:
     }
     for slide in project.slides:
         rows = project.boxes.table(slide.id).rows
-        mine = [row for row in in_database["boxes"].values() if row["slide_id"] == slide.id]
+        mine = expected_findings(in_database, slide.id)
         assert rows["id"].tolist() == [row["id"] for row in mine]
         for name in BOX_DTYPE.names or ():
             expected = [float("nan") if row[name] is None else row[name] for row in mine]
@@ -81,15 +88,73 @@ def assert_memory_is_stored(project: Project) -> None:
     assert {run.id: run.shown for run in project.runs} == {n: row["shown"] for n, row in in_database["runs"].items()}
 
 
+def some_results(project: Project, rng: random.Random, slide_id: int) -> np.ndarray:
+    """What a model may find: most of it where findings are already, moved a little, the rest somewhere."""
+    known = project.boxes.table(slide_id).rows
+    picked = [known[n] for n in rng.sample(range(len(known)), min(len(known), rng.randint(0, 4)))]
+    count = len(picked) + rng.randint(1, 3)
+    rows = some_rows(count, seed=rng.randint(0, 9999))
+    rows["class_id"] = [rng.choice(project.classes).id for _ in range(count)]
+    rows["confidence"] = [rng.random() for _ in range(count)]
+    for row, old in zip(rows, picked, strict=False):
+        for side in ("y0", "x0", "y1", "x1"):
+            row[side] = old[side] + rng.random() * 0.2
+        if rng.random() < 0.7:
+            row["class_id"] = old["class_id"]
+    return rows
+
+
+def expected_findings(in_database: dict[str, dict[int, dict[str, Any]]], slide_id: int) -> list[dict[str, Any]]:
+    """The findings of a slide according to the tables, worked out one by one."""
+    found = []
+    for stored_row in in_database["boxes"].values():
+        row = {**stored_row, "run_id": 0, "chosen": bool(stored_row["chosen"])}
+        if row["slide_id"] != slide_id:
+            continue
+        drawn, named, moved, deleted = (bool(row["flags"] & bit) for bit in (1, 2, 4, 8))
+        said = [o for o in in_database["opinions"].values() if o["finding_id"] == row["id"]]
+        hidden = {n for n, run in in_database["runs"].items() if not run["shown"]}
+        judged = row["state"] != 0 or deleted
+        named, moved = named or drawn or judged, moved or drawn or judged
+        if not drawn:
+            row["confidence"] = None
+        if said:
+            lead = min(
+                said,
+                key=lambda o: (
+                    o["run_id"] in hidden, named and row["class_id"] and o["class_id"] != row["class_id"],
+                    -np.float32(o["confidence"]), o["run_id"],
+                ),
+            )  # fmt: skip
+            if not named or not row["class_id"]:
+                row["class_id"] = lead["class_id"]
+            if not moved:
+                row |= {side: lead[side] for side in ("y0", "x0", "y1", "x1")}
+            if not drawn:
+                row |= {name: lead[name] for name in ("confidence", "run_id")}
+        again = any(o["again"] for o in said) and (row["state"] == ReviewState.REJECTED or deleted)
+        disputed = any(o["class_id"] != row["class_id"] and o["run_id"] not in hidden for o in said)
+        row["flags"] |= 16 * again + 32 * disputed
+        if deleted and not again:
+            continue
+        if deleted:
+            row |= {"state": ReviewState.REJECTED, "reason": "deleted"}
+        if said or row["state"] or row["flags"] & 7:
+            found.append(row)
+    return found
+
+
 def edit_at_random(project: Project, rng: random.Random) -> None:
     """One edit that depends on the project and ``rng`` only, so that it can be repeated on a copy."""
     slide = rng.choice(project.slides)
     ids = project.boxes.table(slide.id).rows["id"].tolist()
-    kinds = ["add", "add", "undo", "redo", "mark", "class", "order", "size", "limit", "declare", "specimen"]
+    kinds = ["add", "add", "detect", "undo", "redo", "mark", "class", "order", "size", "limit", "declare", "specimen"]
     if ids:
         kinds += ["move", "judge", "relabel", "delete", "note", "describe", "outline", "copy"]
     if project.areas:
         kinds.append("withdraw")
+    if project.runs:
+        kinds += ["find", "find", "switch", "forget"]
     if len(project.classes) > 3:
         kinds.append("merge")
     kind = rng.choice(kinds)
@@ -98,9 +163,23 @@ def edit_at_random(project: Project, rng: random.Random) -> None:
         rows = some_rows(rng.choice([1, 1, 3, 500]), seed=rng.randint(0, 9999), class_id=project.classes[0].id)
         project.boxes.add(slide.id, rows)
     elif kind == "undo":
-        project.history.undo()
+        with contextlib.suppress(ProjectError):  # a detection relies on it
+            project.history.undo()
     elif kind == "redo":
-        project.history.redo()
+        with contextlib.suppress(ProjectError):
+            project.history.redo()
+    elif kind == "detect":
+        project.runs.start(slide.id, RunPlan(model=f"m{rng.randint(1, 3)}"))
+    elif kind == "find":
+        run = rng.choice(project.runs)
+        project.runs.add_findings(run.id, some_results(project, rng, run.slide_id))
+    elif kind == "switch":
+        run = rng.choice(project.runs)
+        project.runs.show(run.id, not run.shown)
+    elif kind == "forget":
+        run = rng.choice(project.runs)
+        if run.state != "running":  # it is stopped when the project is opened again
+            project.runs.delete(run.id)
     elif kind == "mark":
         project.marks.add(slide.id, f"M{rng.randint(1, 99)}", rng.random() * 80, rng.random() * 120)
     elif kind == "class":

@@ -50,10 +50,13 @@ def test_a_sound_project_has_no_problems(project: Project) -> None:
 
 def test_broken_references_are_repaired(project: Project) -> None:
     project.boxes.add(project.slides[0].id, some_rows(4))
+    run = project.runs.start(project.slides[0].id, RunPlan(model="m"))
+    project.runs.add_findings(run.id, some_rows(1, seed=9, confidence=0.5))
+    project.runs.finish(run.id, "finished")
     with database_of(project) as database:
         database.execute("UPDATE boxes SET slide_id = 77 WHERE id = 1")
         database.execute("UPDATE boxes SET class_id = 55 WHERE id = 2")
-        database.execute("UPDATE boxes SET run_id = 8 WHERE id = 3")
+        database.execute("UPDATE opinions SET run_id = 8 WHERE finding_id = 5")
         database.execute("UPDATE boxes SET y0 = y1, y1 = y0, x0 = x1, x1 = x0 WHERE id = 4")
     with Project.open(project.path) as again:
         expected = stored(again)["boxes"][4]
@@ -61,7 +64,7 @@ def test_broken_references_are_repaired(project: Project) -> None:
         assert len(found) == 5, found  # the fifth: the lost slide's file is not known
         assert again.slides.named("lost slide 77").missing and again.boxes.slide_of(1) == 77
         assert again.classes.by_code("lost 55").id == 55
-        assert again.boxes.table(again.slides[0].id).get([3])["run_id"] == 0
+        assert again.boxes.table(again.slides[0].id).get([5])["run_id"] == 0
         row = stored(again)["boxes"][4]
         assert (row["y0"], row["y1"], row["x0"], row["x1"]) == tuple(expected[n] for n in ("y1", "y0", "x1", "x0"))
         assert_memory_is_stored(again)

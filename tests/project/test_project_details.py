@@ -118,7 +118,7 @@ def test_merging_classes_is_one_step(project: Project) -> None:
     before, entries = stored(project), len(project.history.entries())
     project.classes.merge([a, b, c], into=c)
     assert len(project.history.entries()) == entries + 1
-    assert "ACP, AOP into AFP (5 boxes)" in project.history.undo_title
+    assert "ACP, AOP into AFP (5 findings)" in project.history.undo_title
     assert project.classes.box_counts()[c] == 5 and {a, b}.isdisjoint(cls.id for cls in project.classes)
     assert_memory_is_stored(project)
     project.history.undo()
@@ -147,10 +147,10 @@ def test_deleting_a_class_in_use_says_what_happens_to_its_boxes(project: Project
     a, b = (cls.id for cls in project.classes[:2])
     project.boxes.add(project.slides[0].id, some_rows(4, class_id=a))
     project.classes.delete(a, move_to=b)
-    assert project.history.undo_title == "Delete class ACP and move its 4 boxes to AOP"
+    assert project.history.undo_title == "Delete class ACP and move its 4 findings to AOP"
     project.history.undo()
     project.classes.delete(a)
-    assert project.history.undo_title == "Delete class ACP and delete its 4 boxes"
+    assert project.history.undo_title == "Delete class ACP and delete its 4 findings"
 
 
 def test_class_sets_are_applied_in_one_step(project: Project, tmp_path: Path) -> None:

@@ -39,8 +39,10 @@ def test_what_counts_row_by_row(
     expected = []
     for row, (confidence, state, run) in zip(rows, given_rows, strict=True):
         row["confidence"], row["state"], row["run_id"] = np.nan if confidence is None else confidence, state, run
+        row["flags"] = 0
+        claimed = state != ReviewState.UNREVIEWED
         sure = confidence is None or state != ReviewState.UNREVIEWED or confidence >= limit
-        expected.append(sure and run not in hidden and (rejected or state != ReviewState.REJECTED))
+        expected.append(sure and (claimed or run not in hidden) and (rejected or state != ReviewState.REJECTED))
     assert Inclusion(limit, hidden).mask(rows, rejected=rejected).tolist() == expected
 
 
@@ -229,8 +231,15 @@ def as_version_2(project: Project) -> None:
     """Close it, and make its tables those of version 2."""
     project.close()
     with contextlib.closing(sqlite3.connect(project.path / "project.sqlite")) as connection:
-        for table in ("inclusion", "areas", "run_classes"):
+        for table in ("inclusion", "areas", "run_classes", "fields"):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP TABLE opinions")
+        connection.execute(
+            "CREATE TABLE old AS SELECT id, slide_id, class_id, y0, x0, y1, x1, confidence, state, 0 AS run_id, chosen,"
+            " reason, note FROM boxes WHERE flags <> 0"
+        )
+        connection.execute("DROP TABLE boxes")
+        connection.execute("ALTER TABLE old RENAME TO boxes")
         for table, column in (("slides", "content"), ("slides", "fields"), ("classes", "group"), ("runs", "name")):
             connection.execute(f'ALTER TABLE {table} DROP COLUMN "{column}"')
         connection.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")

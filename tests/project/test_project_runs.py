@@ -38,7 +38,7 @@ def test_findings_are_not_undone_but_what_a_user_says_about_them_is(project: Pro
     run = project.runs.start(slide, RunPlan(model="m"))
     ids = project.runs.add_findings(run.id, some_rows(3, confidence=0.7))
     more = project.runs.add_findings(run.id, some_rows(2, seed=1, confidence=0.2))
-    assert project.runs.add_findings(run.id, some_rows(0)).tolist() == []
+    assert project.runs.add_findings(run.id, some_rows(0, confidence=0.5)).tolist() == []
     assert set(project.boxes.table(slide).rows["run_id"]) == {run.id}
     assert project.runs.by_id(run.id).found == 5
     entry = next(entry for entry in project.history.entries() if entry.kind == "run")
@@ -56,7 +56,7 @@ def test_findings_are_not_undone_but_what_a_user_says_about_them_is(project: Pro
 def test_a_run_is_switched_off_and_on(project: Project) -> None:
     slide = project.slides[0].id
     run = project.runs.start(slide, RunPlan(model="m"))
-    project.runs.add_findings(run.id, some_rows(3))
+    project.runs.add_findings(run.id, some_rows(3, confidence=0.5))
     project.boxes.add(slide, some_rows(1))
     heard: list[str] = []
     project.events.inclusion_changed.connect(lambda: heard.append("inclusion"))
@@ -75,7 +75,7 @@ def test_findings_leave_what_can_be_redone(project: Project) -> None:
     project.boxes.add(slide, some_rows(2))
     project.history.undo()
     run = project.runs.start(slide, RunPlan(model="m"))
-    project.runs.add_findings(run.id, some_rows(3))
+    project.runs.add_findings(run.id, some_rows(3, confidence=0.5))
     project.history.redo()
     assert len(project.boxes.table(slide)) == 5
     assert len(np.unique(project.boxes.table(slide).rows["id"])) == 5
@@ -109,7 +109,7 @@ def test_classes_of_a_model_are_made_once_and_not_undone(project: Project) -> No
 def test_a_slide_with_a_running_detection_is_not_removed(project: Project) -> None:
     slide = project.slides[0].id
     run = project.runs.start(slide, RunPlan(model="m"))
-    project.runs.add_findings(run.id, some_rows(3))
+    project.runs.add_findings(run.id, some_rows(3, confidence=0.5))
     with pytest.raises(InputError, match="detection"):
         project.slides.remove(slide)
     project.runs.finish(run.id, "finished")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from project_support import assert_memory_is_stored, some_rows, stored
 from small_slides import write_slide
 
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import FindingFlag, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
@@ -36,6 +35,22 @@ def untouched() -> tempfile.TemporaryDirectory:
     with Project.create(Path(folder.name) / "p.mqc", slides=slides) as project:
         project.runs.finish(project.runs.start(project.slides[0].id, RunPlan(model="m")).id, "finished")
     return folder
+
+
+def claims(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
+    """Everything that undo is about: what users said, without what models say and what follows from it."""
+    state = stored(project)
+    del state["opinions"]
+    for number, row in list(state["boxes"].items()):
+        if not (row["flags"] or row["state"] or row["chosen"] or row["note"]):
+            del state["boxes"][number]
+            continue
+        judged = row["flags"] & (FindingFlag.DRAWN | FindingFlag.DELETED) or row["state"]
+        names = () if judged or row["flags"] & FindingFlag.CLASS else ("class_id",)
+        names += () if judged or row["flags"] & FindingFlag.BOX else ("y0", "x0", "y1", "x1")
+        for name in names:
+            del row[name]
+    return state
 
 
 class UndoMachine(RuleBasedStateMachine):
@@ -66,9 +81,9 @@ class UndoMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def command(self, call: Any) -> None:
-        before = stored(self.project)
+        before, entries = claims(self.project), len(self.project.history.entries())
         call()
-        if stored(self.project) != before:
+        if len(self.project.history.entries()) != entries:
             self.past.append(before)
             self.future.clear()
 
@@ -106,9 +121,9 @@ class UndoMachine(RuleBasedStateMachine):
         notes = np.array([note] * len(ids), object)
         self.command(lambda: self.project.boxes.edit(ids, state=state, reason=reason, note=notes))
 
-    @rule(choice=picks, y1=st.floats(2000, 1e9), chosen=st.booleans(), confidence=st.floats(0, 1) | st.just(np.nan))
-    def change(self, choice: list[int], y1: float, chosen: bool, confidence: float) -> None:
-        self.command(lambda: self.project.boxes.edit(self.ids(choice), y1=y1, chosen=chosen, confidence=confidence))
+    @rule(choice=picks, y1=st.floats(2000, 1e9), chosen=st.booleans())
+    def change(self, choice: list[int], y1: float, chosen: bool) -> None:
+        self.command(lambda: self.project.boxes.edit(self.ids(choice), y1=y1, chosen=chosen))
 
     @rule(choice=picks, shift=st.floats(-1e3, 1e3), resize=st.booleans())
     def move(self, choice: list[int], shift: float, resize: bool) -> None:
@@ -203,29 +218,26 @@ class UndoMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3))
     def find(self, count: int) -> None:
         ids = self.project.runs.add_findings(self.run, some_rows(count, confidence=0.5))
-        now = stored(self.project)["boxes"]
-        for state in (*self.past, *self.future):  # findings of a run stay, whatever is undone later
-            state["boxes"] |= {number: copy.deepcopy(now[number]) for number in ids.tolist()}
         self.given |= set(ids.tolist())
 
     @rule()
     def undo(self) -> None:
         assert self.project.history.can_undo == bool(self.past)
-        now = stored(self.project)
+        now = claims(self.project)
         entry = self.project.history.undo()
         assert (entry is None) == (not self.past)
         if self.past:
-            assert stored(self.project) == self.past.pop()
+            assert claims(self.project) == self.past.pop()
             self.future.append(now)
 
     @rule()
     def redo(self) -> None:
         assert self.project.history.can_redo == bool(self.future)
-        now = stored(self.project)
+        now = claims(self.project)
         entry = self.project.history.redo()
         assert (entry is None) == (not self.future)
         if self.future:
-            assert stored(self.project) == self.future.pop()
+            assert claims(self.project) == self.future.pop()
             self.past.append(now)
 
     @rule()
@@ -279,7 +291,7 @@ def test_a_class_that_findings_rely_on_stays_and_undo_continues(project: Project
     project.boxes.add(slide, some_rows(1), title="before")
     new = project.classes.add("ünknown")
     run = project.runs.start(slide, RunPlan(model="m"))
-    project.runs.add_findings(run.id, some_rows(2, class_id=new.id))
+    project.runs.add_findings(run.id, some_rows(2, class_id=new.id, confidence=0.5))
     with pytest.raises(ProjectError, match="Add class ünknown.*detection"):
         project.history.undo()
     assert project.classes.by_code("ünknown") == new
@@ -296,7 +308,7 @@ def test_redo_that_findings_prevent_leaves_nothing_to_redo(project: Project) -> 
     project.classes.delete(victim.id)
     project.history.undo()
     run = project.runs.start(slide, RunPlan(model="m"))
-    project.runs.add_findings(run.id, some_rows(2, class_id=victim.id))
+    project.runs.add_findings(run.id, some_rows(2, class_id=victim.id, confidence=0.5))
     assert project.history.can_redo
     with pytest.raises(ProjectError, match="cannot be redone"):
         project.history.redo()
@@ -372,7 +384,7 @@ def test_a_limit_that_a_model_suggests_is_not_taken_back_by_undo(project: Projec
 def test_a_run_that_continues_is_not_deleted_by_redo(project: Project) -> None:
     slide = project.slides[0].id
     run = project.runs.start(slide, RunPlan(model="m"))
-    project.runs.add_findings(run.id, some_rows(2))
+    project.runs.add_findings(run.id, some_rows(2, confidence=0.5))
     project.runs.finish(run.id, "stopped")
     project.marks.add(slide, "before", 1, 2)
     project.runs.delete(run.id)
@@ -380,7 +392,7 @@ def test_a_run_that_continues_is_not_deleted_by_redo(project: Project) -> None:
     for _ in range(3):
         project.history.undo()
     project.runs.finish(run.id, "running")
-    project.runs.add_findings(run.id, some_rows(3))
+    project.runs.add_findings(run.id, some_rows(3, confidence=0.5))
     assert project.history.redo_title == "Place mark before"
     project.history.redo()
     assert not project.history.can_redo

@@ -46,10 +46,11 @@ def test_findings_of_two_runs_are_matched_once(project: Project, tmp_path) -> No
         (300, 40, 320, 60, 0.9),
     )
     found = compare_runs(project, first, second, min_confidence=0.3)
-    assert found.both.tolist() == [[a[1], b[2]], [a[0], b[0]]], "the better overlap first, each finding once"
+    assert found.both.tolist() == [[a[0], b[0]], [a[1], b[2]]], "each finding once, with the better overlap"
     assert found.only_first.tolist() == [a[3]] and found.only_second.tolist() == [b[1], b[3]]
     assert a[2] in compare_runs(project, first, second, min_confidence=0.0).only_first
-    assert compare_runs(project, first, second, iou=0.99, min_confidence=0.3).both.shape == (0, 2)
+    found = compare_runs(project, first, second, iou=0.99, min_confidence=0.3)
+    assert len(found.both) == 2, "what is one finding stays one"
     empty = project.runs.start(slide, RunPlan(model="m")).id
     assert len(compare_runs(project, first, empty, min_confidence=0.3).only_first) == 3
 
@@ -97,12 +98,12 @@ def test_a_finding_where_the_other_did_not_scan_is_not_compared(project: Project
                     (210, 10, 230, 30, 0.9), region=[0, 0, 600, 600])  # fmt: skip
     write_mask(project.runs.by_id(second).folder, mask(rows=3, columns=4))
     found = compare_runs(project, first, second, min_confidence=0.0)
-    assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]]
+    assert found.both.tolist() == [[a[0], b[0]], [a[1], b[1]]]
     assert found.only_first.tolist() == [] and found.beside_first.tolist() == [a[2], a[3]]
     assert found.only_second.tolist() == [b[2], b[3]] and found.beside_second.tolist() == []
     write_mask(project.runs.by_id(first).folder, mask(rows=1))
     found = compare_runs(project, first, second, min_confidence=0.0)
-    assert found.both.tolist() == [[a[1], b[1]], [a[0], b[0]]], "a pair that extends into both is one"
+    assert found.both.tolist() == [[a[0], b[0]], [a[1], b[1]]], "a pair that extends into both is one"
     assert found.only_second.tolist() == [b[2]] and found.beside_second.tolist() == [b[3]]
     # so is a pair with one box that ends just before the border
     third, c = add(project, slide, (96, 410, 116, 430, 0.9), region=[0, 0, 600, 600])

@@ -109,8 +109,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def middles(project: Project, run_id: int, slide: int = 0) -> np.ndarray:
-    rows = project.boxes.table(project.slides[slide].id).rows
-    rows = rows[rows["run_id"] == run_id]
+    rows = project.opinions.of_run(run_id)
     return (rows["y0"] + rows["y1"]) / 2
 
 

@@ -36,6 +36,7 @@ from microscope_qc.app.widgets.nothing_found import NothingFound
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.boxes import BoxChange
 from microscope_qc.core.wording import confidence_text, count_text, number_text, rounded_text, state_text, things
+from microscope_qc.project.wording import finder_words
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -78,7 +79,7 @@ class FindingsTableModel(QAbstractTableModel):
         """Read the shown rows again."""
         self.beginResetModel()
         project = self._session.project
-        self._runs = {} if project is None else {run.id: run.plan.title for run in project.runs}
+        self._runs = {} if project is None else {run.id: run.title for run in project.runs}
         self._ids = self._sorted()
         self._cells.clear()
         self.endResetModel()
@@ -213,7 +214,7 @@ class FindingsTableModel(QAbstractTableModel):
         if column == SEM:
             return "★" if row["chosen"] else ""
         if column == FOUND_BY:
-            return self._found_by(int(row["run_id"]))
+            return "" if self._session.project is None else finder_words(self._session.project, row)
         if column == SLIDE:
             slide = self._session.slide_of(int(row["id"]))
             return "" if slide is None else slide.name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from microscope_qc.app.base.signals import link
-from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.boxes import BoxFilter, coordinates
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.inclusion import Inclusion
 
@@ -22,8 +23,10 @@ UNCOMPARED = "uncompared"
 """What one of the two found outside the scan area of the other."""
 _NUMBERS = {BOTH: 1, FIRST: 2, SECOND: 3}
 _TWIN = 4
-"""The second detection's box of a finding that both have."""
-_UNCOMPARED = 5, 6
+"""The second detection's finding where the two made one each for what both have."""
+_PAIRED = 5
+"""The first detection's of these."""
+_UNCOMPARED = 6, 7
 """Findings of the first and of the second detection that are not compared."""
 LATER_MS = 150
 """Delay before findings are matched again after the confidence or the findings changed."""
@@ -32,8 +35,8 @@ LATER_MS = 150
 class Comparison(QObject):
     """Matches the findings of two detections in the background and shows the parts that the user chose.
 
-    For a finding that both have, the box of the first detection is shown. What is compared follows the confidence
-    range: a finding that is too weak to be shown in the second detection was found by the first alone. Findings
+    Where the two made a finding each for what both have, that of the first is shown. What is compared follows the
+    confidence range: a finding that the second detection is too little sure of was found by the first alone. Findings
     outside the other detection's scan area are not compared; they are counted, and shown on request.
     """
 
@@ -120,17 +123,19 @@ class Comparison(QObject):
         if self._busy:
             self._again = True
             return
-        table, known, runs = self._session.table, self._session.project.filters.current, self.runs
-        limit = Inclusion(self._session.inclusion.confidence_limit).mask(table.rows, rejected=True)
-        sure = limit & BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence).mask(
-            table.rows
-        )
-        # copies: the table may change while another thread compares
-        ids, run_ids, corners = table.rows["id"].copy(), table.rows["run_id"].copy(), table.corners.copy()
+        project, runs = self._session.project, self.runs
+        known = project.filters.current
+        limit = Inclusion(self._session.inclusion.confidence_limit)
+        sure = BoxFilter(min_confidence=known.min_confidence, max_confidence=known.max_confidence)
+        sides = []
+        for run in runs:  # copies: the findings may change while another thread compares
+            rows = project.opinions.findings_of_run(run.id)
+            rows = rows[limit.mask(rows, rejected=True) & sure.mask(rows)]
+            sides.append((rows["id"].copy(), coordinates(rows)))
         generation = self._generation
         self._busy, self._again = True, False
         self._jobs.call(
-            lambda: _parts(ids, run_ids * sure, corners, runs=runs),
+            lambda: _parts(sides, runs=runs),
             on_done=lambda part_of: self._on_matched(generation, part_of),
             on_failed=self._on_failed,
         )
@@ -159,13 +164,16 @@ class Comparison(QObject):
             return
         wanted = np.zeros(_UNCOMPARED[-1] + 1, bool)
         wanted[[_NUMBERS[part] for part in self.shown_parts if part in _NUMBERS]] = True
+        wanted[_PAIRED] = wanted[_NUMBERS[BOTH]]
         wanted[list(_UNCOMPARED)] = UNCOMPARED in self.shown_parts
         self._limit(np.flatnonzero(wanted[part_of]))
         rows = self._session.table.rows
         ids = rows["id"][self._session.shown.passes(rows, limited=False)]
         counts = np.bincount(part_of[ids[ids < len(part_of)]], minlength=len(wanted)).tolist()
         self.counts = {part: counts[number] for part, number in _NUMBERS.items()}
-        self.found = self.counts[BOTH] + self.counts[FIRST], counts[_TWIN] + self.counts[SECOND]
+        in_one = self.counts[BOTH]
+        self.counts[BOTH] += counts[_PAIRED]
+        self.found = self.counts[BOTH] + self.counts[FIRST], in_one + counts[_TWIN] + self.counts[SECOND]
         self.uncompared = counts[_UNCOMPARED[0]], counts[_UNCOMPARED[1]]
         self.changed.emit()
 
@@ -201,20 +209,17 @@ class Comparison(QObject):
             self.runs = there[self.runs[0].id], there[self.runs[1].id]
 
 
-def _parts(
-    ids: np.ndarray, run_ids: np.ndarray, corners: np.ndarray, *, runs: tuple[RunRecord, RunRecord]
-) -> np.ndarray:
-    """The part of each id (any thread)."""
+def _parts(sides: Sequence[tuple[np.ndarray, np.ndarray]], *, runs: tuple[RunRecord, RunRecord]) -> np.ndarray:
+    """The part of each id, from ids and boxes of the two runs (any thread)."""
     from microscope_qc.workflows.detection.compare import compare_findings
     from microscope_qc.workflows.detection.coverage import read_scanned_area
 
-    places = [np.flatnonzero(run_ids == run.id) for run in runs]
-    boxes = [np.ascontiguousarray(corners[:, place].T) for place in places]
     scanned = read_scanned_area(runs[0]), read_scanned_area(runs[1])
-    found = compare_findings(ids[places[0]], boxes[0], ids[places[1]], boxes[1], scanned=scanned)
-    part_of = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
-    part_of[found.both[:, 0]] = _NUMBERS[BOTH]
-    part_of[found.both[:, 1]] = _TWIN
+    found = compare_findings(*sides[0], *sides[1], scanned=scanned)
+    part_of = np.zeros(max(int(ids.max(initial=0)) for ids, _ in sides) + 1, np.uint8)
+    one, other = found.both.T
+    part_of[one] = np.where(one == other, _NUMBERS[BOTH], _PAIRED)
+    part_of[other[one != other]] = _TWIN
     part_of[found.only_first] = _NUMBERS[FIRST]
     part_of[found.only_second] = _NUMBERS[SECOND]
     part_of[found.beside_first], part_of[found.beside_second] = _UNCOMPARED

@@ -11,7 +11,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from microscope_qc.app.session.merged import MergedTable, PixelSizes, merged
-from microscope_qc.app.session.shown import ShownBoxes, needs_facts
+from microscope_qc.app.session.shown import ShownBoxes
 from microscope_qc.app.session.slide_facts import facts_of
 from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
 from microscope_qc.core.errors import MicroscopeQCError
@@ -372,7 +372,7 @@ class ShownInScope(ShownBoxes):
 
     def _filtered(self, rows: np.ndarray, box_filter: BoxFilter) -> Flags:
         project = self._project
-        if project is None or not needs_facts(box_filter):
+        if project is None or not box_filter.needs_facts:
             return box_filter.mask(rows)
         slides = self._merged.slides_of(rows["id"])
         keep = np.zeros(len(rows), bool)

@@ -189,14 +189,9 @@ class ShownBoxes:
     def _filtered(self, rows: np.ndarray, box_filter: BoxFilter) -> Flags:
         """Which rows a filter shows."""
         project, slide_id = self._project, self._slide_id
-        if project is None or slide_id is None or not needs_facts(box_filter):
+        if project is None or slide_id is None or not box_filter.needs_facts:
             return box_filter.mask(rows)
         return box_filter.mask(rows, facts=project.boxes.facts(slide_id))
-
-
-def needs_facts(box_filter: BoxFilter) -> bool:
-    """Whether a filter must know more of the findings than their rows; that is collected from all of them."""
-    return bool(box_filter.text) or box_filter.size_um is not None
 
 
 def _keys(class_ids: np.ndarray, states: np.ndarray) -> Ints:

@@ -25,7 +25,7 @@ def facts_of(
     """Slides that are alike to a filter, and the facts about all their findings; slides that were removed are left out.
 
     To most filters all slides with one pixel size are alike. A search tells them apart by the words that stand in their
-    names; one with conditions looks at each slide by itself.
+    names; one with conditions looks at each slide by itself, as does one for what some runs found.
     """
     alike: dict[Hashable, tuple[BoxFacts, list[int], dict[int, str]]] = {}
     words, slide_ids = _words(project, box_filter.text), list(slide_ids)
@@ -36,7 +36,7 @@ def facts_of(
         except InputError:
             continue
         key: Hashable = slide_id
-        if words is not None:
+        if words is not None and box_filter.found_by is None:
             name = folded(facts.slide) if words else ""
             size = facts.pixel_size_um if box_filter.size_um is not None else None
             key = size, frozenset(word for word in words if word in name)

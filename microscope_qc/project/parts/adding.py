@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.boxes import BoxTable
+from microscope_qc.core.opinions import OpinionTable
 from microscope_qc.core.wording import things
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.identity import KnownSlides, hold_the_same
@@ -58,6 +59,7 @@ class PendingSlides:
         memory = self.store.memory
         if not self.store.closed:
             memory.tables.update(self._tables)
+            memory.opinions.update({number: OpinionTable() for number in self._tables})
         self.command.finish()
         return [memory.slides.by_id[number] for number in self._tables if number in memory.slides.by_id]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, select
 
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import FindingFlag, ReviewState
 from microscope_qc.core.cells import escape_cell, printable
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path
@@ -26,7 +26,7 @@ COLUMNS = ("time", "user", "step", "what", "action", "in_force", "slide", "item"
 _NOUNS = {
     "boxes": "box", "classes": "class", "slides": "slide", "fields": "field", "marks": "mark",
     "registrations": "alignment", "runs": "run", "areas": "declared area", "run_classes": "label of a run",
-    "attributes": "attributes of box", "outlines": "outline of box",
+    "attributes": "attributes of box", "outlines": "outline of box", "opinions": "opinion",
 }  # fmt: skip
 _LONGEST_CELL = 4000
 _STATES = {"dropped": "no", "kept": "yes", "made": "yes", "run": "yes"}
@@ -51,6 +51,10 @@ def changes_of(store: Store, entry: LogEntry) -> Iterator[Change]:
 def _change(delta: Delta, number: int, old: int | None, new: int | None, codes: Mapping[int, str]) -> Change:
     """Change of a row that is at the place ``old`` before and ``new`` after."""
     kind = "added" if old is None else "removed" if new is None else "changed"
+    if kind == "changed" and delta.table == "boxes" and "flags" in delta.before.keys() & delta.after.keys():
+        was, now = (bool(side["flags"][place] & FindingFlag.DELETED)
+                    for side, place in ((delta.before, old), (delta.after, new)))  # fmt: skip
+        kind = {(False, True): "removed", (True, False): "added"}.get((was, now), kind)
     both = old is not None and new is not None
     before = "" if old is None else _text(delta.table, delta.before, old, codes, empty=both)
     after = "" if new is None else _text(delta.table, delta.after, new, codes, empty=both)
@@ -120,13 +124,13 @@ def _text(table: str, columns: Columns, place: int, codes: Mapping[int, str], *,
     """``name=value; ...`` of a row; empty values are listed where they were or became empty."""
     parts = []
     for name, column in columns.items():
-        if name in ("id", "slide_id"):
+        if name in ("id", "slide_id", "flags"):
             continue
         value: Any = column[place]
         if isinstance(value, np.generic):
             value = value.item()
-        if table in ("boxes", "run_classes") and name == "class_id":
-            name, value = "class", codes.get(value, f"class {value}")  # noqa: PLW2901
+        if table in ("boxes", "run_classes", "opinions") and name == "class_id":
+            name, value = "class", codes.get(value, f"class {value}") if value else "—"  # noqa: PLW2901
         elif table == "areas" and name == "classes":
             value = ", ".join(codes.get(number, f"class {number}") for number in json.loads(value))
         elif table == "slides" and name == "fields":

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from microscope_qc.core.boxes import BOX_DTYPE, ReviewState
+from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import InputError
+from microscope_qc.project.deltas import BOX_COLUMNS
 from microscope_qc.project.store import Store
 
 SIDES = ("y0", "x0", "y1", "x1")
@@ -18,7 +19,7 @@ def check_rows(
     store: Store,
     rows: np.ndarray,
     *,
-    names: Collection[str] = BOX_DTYPE.names or (),
+    names: Collection[str] = BOX_COLUMNS,
     new_classes: Sequence[int] = (),
 ) -> None:
     """Check the columns ``names`` of boxes; the others are unchanged.
@@ -40,8 +41,6 @@ def check_rows(
         lost = rows["class_id"][~np.isin(rows["class_id"], [*memory.classes.by_id, *new_classes])]
         if len(lost):
             raise InputError(f"There is no class {lost[0]} in {store.name}.")
-    if "run_id" in names and any(n and n not in memory.runs.by_id for n in np.unique(rows["run_id"]).tolist()):
-        raise InputError("A box names a detection run that does not exist.")
     if (rows["state"] > max(ReviewState)).any():
         raise InputError(_ONLY_STATES)
     if np.isinf(rows["confidence"]).any():

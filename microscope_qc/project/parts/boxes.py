@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.box_facts import BoxFacts
-from microscope_qc.core.boxes import BOX_DTYPE, EDITABLE_COLUMNS, BoxTable, ReviewState, make_rows
+from microscope_qc.core.boxes import (
+    BOX_DTYPE,
+    EDITABLE_COLUMNS,
+    OF_USER,
+    BoxTable,
+    FindingFlag,
+    ReviewState,
+    has_flag,
+    make_rows,
+)
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.outline import Outline
-from microscope_qc.project.deltas import Delta, box_columns, columns_of
+from microscope_qc.project.deltas import BOX_COLUMNS, Delta, box_columns, columns_of
 from microscope_qc.project.parts.box_rows import SIDES, assign, check_rows, differs
 from microscope_qc.project.parts.class_rows import new_class_rows
 from microscope_qc.project.parts.details import Attributes, Ids, Outlines, attributes_to_json
@@ -84,11 +93,16 @@ class Boxes:
             Also those that do not count.
         """
         wanted = [slide.id for slide in self._slides] if slide_id is None else [slide_id]
+        self.load(wanted)
         parts = []
         for number in wanted:
             rows = self.table(number).rows
             parts.append(rows if every else rows[self.shown(number) if shown else self.included(number)])
         return np.concatenate([np.zeros(0, BOX_DTYPE), *parts])
+
+    def load(self, slide_ids: Sequence[int] | None = None) -> None:
+        """Read the findings of several slides at once, as far as they are not in memory; None is every slide."""
+        self._tables.load(slide_ids)
 
     def slide_of(self, box_id: int) -> int:
         """Return the id of a box's slide.
@@ -114,7 +128,8 @@ class Boxes:
         classes, slide = self._store.memory.classes, self._slides.by_id(slide_id)
         codes, names = {cls.id: cls.code for cls in classes}, {cls.id: cls.name for cls in classes}
         texts = self._attributes.texts(slide_id)
-        return BoxFacts(slide.pixel_size_um, codes, texts, names, slide.name, self._filters.known)
+        said = self._tables.opinions(slide_id)
+        return BoxFacts(slide.pixel_size_um, codes, texts, names, slide.name, self._filters.known, said)
 
     def included(self, slide_id: int) -> Flags:
         """Boolean for each row of a slide's table: whether it counts; rejected ones count as rejected."""
@@ -123,9 +138,9 @@ class Boxes:
     def shown(self, slide_id: int) -> Flags:
         """Boolean for each row of a slide's table: whether it counts and the view filter shows it."""
         known = self._filters.current
-        needed = known.text or known.size_um is not None  # the facts are collected from all boxes
         rows = self.table(slide_id).rows
-        return self.included(slide_id) & known.mask(rows, facts=self.facts(slide_id) if needed else None)
+        facts = self.facts(slide_id) if known.needs_facts else None
+        return self.included(slide_id) & known.mask(rows, facts=facts)
 
     # -- adding -----------------------------------------------------------------------------------------------------
 
@@ -200,6 +215,9 @@ class Boxes:
             self._slides.by_id(slide_id)
             rows = given[np.arange(len(given))]  # a copy, ten times as fast as .copy()
             rows["id"] = np.arange(first, first + len(rows))
+            if rows["run_id"].any():
+                raise InputError("What a user draws or imports belongs to no run.")
+            rows["flags"] = OF_USER
             first += len(rows)
             for place, row in enumerate(new_classes, start=1):
                 rows["class_id"][given["class_id"] == -place] = row["id"]
@@ -298,10 +316,13 @@ class Boxes:
             after["reason"][after["state"] != ReviewState.REJECTED] = ""
             changed.append("reason")
         other = differs(before, after, changed)
-        return (before, after, changed) if other.all() else (before[other], after[other], changed)
+        if not other.all():
+            before, after = before[other], after[other]
+        changed += _claim(after, columns)
+        return before, after, changed
 
     def delete(self, ids: Ids, *, title: str = "") -> None:
-        """Delete boxes.
+        """Delete boxes. Their places stay deleted: what a model finds there again does not count.
 
         Raises
         ------
@@ -313,15 +334,55 @@ class Boxes:
         deltas: list[Delta] = []
         owners = []
         for slide_id, places in self._tables.by_slide(wanted):
-            deltas += self.deleting(slide_id, self.table(slide_id).get(wanted[places]))
+            before = self.table(slide_id).get(wanted[places])
+            after = before[np.arange(len(before))]
+            after["flags"] |= np.uint8(FindingFlag.DELETED)
+            deltas += self.details_dropped(slide_id, before["id"])
+            names = ("class_id", *SIDES, "flags")  # as they are now, whatever models say later
+            deltas.append(Delta("boxes", *(box_columns(rows, slide_id, names=names) for rows in (before, after))))
             owners.append(slide_id)
         default = "Delete box" if len(wanted) == 1 else f"Delete {len(wanted)} boxes"
         self._store.commit(title or default, deltas, slide_id=owners[0] if len(owners) == 1 else None)
 
-    # -- for commands on classes ------------------------------------------------------------------------------------
+    # -- for commands on classes and runs ----------------------------------------------------------------------------
 
-    def deleting(self, slide_id: int, rows: np.ndarray) -> Iterator[Delta]:
-        """Deltas that delete boxes of a slide, with their attributes and outlines."""
-        yield from self._attributes.dropping(slide_id, rows["id"])
-        yield from self._outlines.dropping(slide_id, rows["id"])
+    def leaving(self, slide_id: int, rows: np.ndarray) -> Iterator[Delta]:
+        """Deltas that take boxes of a slide away, with their attributes and outlines; their places are not deleted."""
+        yield from self.details_dropped(slide_id, rows["id"])
         yield Delta("boxes", box_columns(rows, slide_id), columns_of([]))
+
+    def keeping(self, slide_id: int, rows: np.ndarray) -> Iterator[Delta]:
+        """Deltas that make class and box of findings a user's, as models will no longer say anything of them."""
+        after = rows[np.arange(len(rows))]
+        after["flags"] |= np.uint8(FindingFlag.CLASS | FindingFlag.BOX)
+        names = ("class_id", *SIDES, "flags")
+        yield Delta("boxes", *(box_columns(found, slide_id, names=names) for found in (rows, after)))
+
+    def attributes_of(self, slide_id: int) -> Mapping[int, str]:
+        """Return the attributes of a slide's boxes, as JSON text by box id."""
+        return self._attributes.stored(slide_id)
+
+    def details_dropped(self, slide_id: int, ids: np.ndarray) -> Iterator[Delta]:
+        """Deltas that take the attributes and outlines of boxes away."""
+        yield from self._attributes.dropping(slide_id, ids)
+        yield from self._outlines.dropping(slide_id, ids)
+
+
+def _claim(after: np.ndarray, columns: Collection[str]) -> list[str]:
+    """Make class and box a user's where the change of ``columns`` says so; return what else is stored because of it.
+
+    What is judged keeps the class and box that it was judged with.
+    """
+    more: set[str] = set()
+    if "class_id" in columns:
+        after["flags"] |= np.uint8(FindingFlag.CLASS)
+        more |= {"flags"}
+    if not set(SIDES).isdisjoint(columns):
+        after["flags"] |= np.uint8(FindingFlag.BOX)
+        more |= {*SIDES, "flags"}
+    if "state" in columns and not (after["flags"] & OF_USER == OF_USER).all():
+        more |= {"class_id", *SIDES}
+    if not {"state", "class_id", *SIDES}.isdisjoint(columns) and has_flag(after, FindingFlag.DELETED).any():
+        after["flags"] &= ~np.uint8(FindingFlag.DELETED)  # it was deleted and found again: this takes it back
+        more |= {"class_id", *SIDES, "flags"}
+    return [name for name in BOX_COLUMNS if name in more and name not in columns]

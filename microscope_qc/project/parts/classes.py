@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from microscope_qc.core.defect_class import DefectClass, next_colour
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.opinions import class_is_users
+from microscope_qc.core.wording import things
 from microscope_qc.project import schema
-from microscope_qc.project.deltas import Delta, box_columns
+from microscope_qc.project.deltas import Delta
 from microscope_qc.project.parts.areas import Areas
 from microscope_qc.project.parts.boxes import Boxes
 from microscope_qc.project.parts.class_rows import EDITABLE, KEYS, clean_class, edit_title, new_class_rows
+from microscope_qc.project.parts.opinions import Opinions
 from microscope_qc.project.parts.runs import Runs
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.store import Store
@@ -29,9 +33,10 @@ class Classes(RecordPart[DefectClass]):
     table = "classes"
     noun = "class"
 
-    def __init__(self, store: Store, *, boxes: Boxes, runs: Runs, areas: Areas) -> None:
+    def __init__(self, store: Store, *, boxes: Boxes, opinions: Opinions, runs: Runs, areas: Areas) -> None:
         super().__init__(store, store.memory.classes)
         self._boxes = boxes
+        self._opinions = opinions
         self._runs = runs
         self._areas = areas
 
@@ -108,16 +113,15 @@ class Classes(RecordPart[DefectClass]):
         """Delete a class; its boxes get the class ``move_to``, or are deleted where that is None. One step of undo."""
         self._store.require_writable()
         row = self._row(class_id)
+        class_id = row["id"]
         if move_to == class_id:
             raise InputError("The boxes of a class that is deleted must move to another class.")
         target = None if move_to is None else self.by_id(move_to)
-        deltas: list[Delta] = []
-        for slide_id, rows in self._rows_of_classes([row["id"]]):
-            deltas += self._boxes.deleting(slide_id, rows) if target is None else [_moved(slide_id, rows, target.id)]
+        count = self.box_counts()[class_id]
+        deltas = [*(self._going(class_id) if target is None else self._moving([class_id], target.id))]
         moved = {class_id: move_to}
         deltas += [*self._areas.following(moved), *self._runs.following(moved)]
-        count = _box_count(deltas)
-        boxes = f" and {'move' if target else 'delete'} its {count} boxes" if count else ""
+        boxes = f" and {'move' if target else 'delete'} its {things(count, 'finding')}" if count else ""
         to = f" to {target.code}" if target and count else ""
         self._store.commit(f"Delete class {row['code']}{boxes}{to}", [*deltas, Delta.deleted("classes", [row])])
 
@@ -125,30 +129,53 @@ class Classes(RecordPart[DefectClass]):
         """Merge classes: their boxes get the class ``into``, the others are deleted. One step of undo."""
         self._store.require_writable()
         target = self.by_id(into)
-        others = [number for number in dict.fromkeys(class_ids) if number != into]
+        others = [int(number) for number in dict.fromkeys(class_ids) if number != into]
         rows = [self._row(number) for number in others]
         if not rows:
             raise InputError("Merging needs at least two classes.")
-        found = self._rows_of_classes([row["id"] for row in rows])
-        deltas = [_moved(slide_id, boxes, into) for slide_id, boxes in found]
+        counts = self.box_counts()
+        count, codes = sum(counts[number] for number in others), ", ".join(row["code"] for row in rows)
         moved = dict.fromkeys(others, into)
-        deltas += [*self._areas.following(moved), *self._runs.following(moved)]
-        count, codes = _box_count(deltas), ", ".join(row["code"] for row in rows)
-        title = f"Merge {codes} into {target.code}" + (f" ({count} boxes)" if count else "")
+        deltas = [*self._moving(others, into), *self._areas.following(moved), *self._runs.following(moved)]
+        title = f"Merge {codes} into {target.code}" + (f" ({things(count, 'finding')})" if count else "")
         self._store.commit(title, [*deltas, Delta.deleted("classes", rows)])
         return self.by_id(into)
 
-    def _rows_of_classes(self, class_ids: Sequence[int]) -> list[tuple[int, np.ndarray]]:
-        """Slide ids and the boxes of these classes there."""
-        columns = schema.boxes.c
-        statement = select(columns.slide_id).where(columns.class_id.in_(class_ids)).distinct()
-        with self._store.database.begin() as connection:
-            slide_ids = connection.execute(statement).scalars().all()
-        found = []
-        for slide_id in sorted(slide_ids):
+    def _moving(self, class_ids: Sequence[int], into: int) -> Iterator[Delta]:
+        """Deltas that give another class to whatever has one of these: findings, places, opinions."""
+        for table in ("boxes", "opinions"):
+            yield self._class_delta(table, self._having(table, class_ids), into)
+
+    def _going(self, class_id: int) -> Iterator[Delta]:
+        """Deltas that take away findings of a class and the opinions that say it; other opinions stay."""
+        lost = self._having("opinions", [class_id])
+        for slide_id in sorted({int(row["slide_id"]) for row in [*lost, *self._having("boxes", [class_id])]}):
             rows = self._boxes.table(slide_id).rows
-            found.append((int(slide_id), rows[np.isin(rows["class_id"], class_ids)]))
-        return found
+            said = self._opinions.of_slide(slide_id)
+            said = said[said["class_id"] != class_id]
+            going = (rows["class_id"] == class_id) & (class_is_users(rows) | ~np.isin(rows["id"], said["finding_id"]))
+            yield from self._boxes.leaving(slide_id, rows[going])
+            gone = set(rows["id"][going].tolist())
+            others = [row for row in self._having("boxes", [class_id], slide_id) if row["id"] not in gone]
+            yield self._class_delta("boxes", others, 0)
+        yield Delta.deleted("opinions", self._store.rows("opinions", class_id=class_id))
+
+    def _having(self, table: str, class_ids: Sequence[int], slide_id: int | None = None) -> list[dict[str, Any]]:
+        """Id, slide and class of the rows of a table that have one of these classes, whether they count or not."""
+        columns = schema.metadata.tables[table].c
+        statement = select(columns.id, columns.slide_id, columns.class_id).where(columns.class_id.in_(class_ids))
+        if slide_id is not None:
+            statement = statement.where(columns.slide_id == slide_id)
+        with self._store.database.begin() as connection:
+            return [dict(row._mapping) for row in connection.execute(statement.order_by(columns.id))]
+
+    def _class_delta(self, table: str, rows: Sequence[Mapping[str, Any]], class_id: int) -> Delta:
+        ids, slides, before = (
+            np.array([row[name] for row in rows], kind)
+            for name, kind in (("id", np.int64), ("slide_id", np.int32), ("class_id", np.int32))
+        )
+        known = {"id": ids, "slide_id": slides}
+        return Delta(table, {**known, "class_id": before}, {**known, "class_id": np.full_like(before, class_id)})
 
     def reorder(self, class_ids: Sequence[int]) -> None:
         """Put all classes into this order (one step of undo).
@@ -212,17 +239,10 @@ class Classes(RecordPart[DefectClass]):
         return deltas
 
     def box_counts(self) -> dict[int, int]:
-        """Return the number of boxes of each class over all slides, whether shown or not."""
-        column = schema.boxes.c.class_id
-        with self._store.database.begin() as connection:
-            counted = {row[0]: row[1] for row in connection.execute(select(column, func.count()).group_by(column))}
-        return {defect.id: counted.get(defect.id, 0) for defect in self}
-
-
-def _moved(slide_id: int, rows: np.ndarray, class_id: int) -> Delta:
-    before = box_columns(rows, slide_id, names=("class_id",))
-    return Delta("boxes", before, {**before, "class_id": np.full(len(rows), class_id, np.int32)})
-
-
-def _box_count(deltas: Iterable[Delta]) -> int:
-    return sum(len(delta.before["id"]) for delta in deltas if delta.table == "boxes")
+        """Return the number of findings of each class over all slides, whether shown or not."""
+        counted: Counter[int] = Counter()
+        self._boxes.load()
+        for slide in self._store.memory.slides:
+            numbers, counts = np.unique(self._boxes.table(slide.id).class_ids, return_counts=True)
+            counted.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+        return {defect.id: counted[defect.id] for defect in self}

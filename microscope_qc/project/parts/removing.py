@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from microscope_qc.core.errors import InputError
-from microscope_qc.project import loading
+from microscope_qc.core.wording import things
+from microscope_qc.project import findings
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.records import LogEntry, SlideRecord
 from microscope_qc.project.store import PendingCommand, Store
 
-_BELONGINGS = ("attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
+_BELONGINGS = ("opinions", "attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
 
 
 class PendingRemoval:
@@ -31,18 +32,15 @@ class PendingRemoval:
         """Read what belongs to the slides and remove everything in one transaction, or nothing when that fails."""
         try:
             deltas = [Delta.deleted(table, self._rows(table, "slide_id")) for table in _BELONGINGS]
-            count = 0
-            for slide_id in self._ids:
-                with self._store.database.begin() as connection:
-                    boxes = loading.boxes(connection, slide_id)
-                count += len(boxes)
-                if len(boxes):
+            with self._store.database.begin() as connection:
+                for slide_id, boxes in findings.boxes(connection, self._ids):  # deleted ones and left places, too
                     deltas.append(Delta("boxes", box_columns(boxes, slide_id), columns_of([])))
+                count = sum(len(rows) for _, rows, _ in findings.findings(connection, self._ids, hidden_runs=()))
             deltas.append(Delta.deleted("slides", self._rows("slides", "id")))
         except BaseException:
             self.give_up()
             raise
-        self._pending.title = self.title + (f" with {count} boxes" if count else "")
+        self._pending.title = self.title + (f" with {things(count, 'finding')}" if count else "")
         self._pending.deltas = [delta for delta in deltas if delta]
         self._pending.write()
 

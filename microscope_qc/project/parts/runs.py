@@ -6,23 +6,48 @@ import contextlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from sqlalchemy import select, update
 
+from microscope_qc.core.arrays import Ints
+from microscope_qc.core.boxes import FindingFlag, has_flag, is_claimed
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.wording import things
+from microscope_qc.core.wording import count_text, plural, things
 from microscope_qc.project import log, schema
-from microscope_qc.project.deltas import Delta, box_columns, columns_of
+from microscope_qc.project.deltas import OPINION_COLUMNS, Delta, columns_of, row_columns
 from microscope_qc.project.owner import now
 from microscope_qc.project.parts.box_rows import check_rows
 from microscope_qc.project.parts.boxes import Boxes
+from microscope_qc.project.parts.opinions import Opinions
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.records import RUN_STATES, RunClass, RunRecord
 from microscope_qc.project.runs.plan import RunPlan, SlidePlace, write_plan
 from microscope_qc.project.store import Store
+
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunDeletion:
+    """What the deletion of a run does: its opinions, and the findings that go, that stay because of a user, others."""
+
+    opinions: np.ndarray
+    gone: np.ndarray
+    kept: np.ndarray
+    shared: int
+
+    @property
+    def words(self) -> str:
+        """In numbers: what goes, and what stays."""
+        words = [f"{things(len(self.gone), 'finding')} {plural(len(self.gone), 'goes', 'go')}"]
+        if len(self.kept):
+            words.append(f"{count_text(len(self.kept))} with work of yours {plural(len(self.kept), 'stays', 'stay')}")
+        if self.shared:
+            words.append(f"{count_text(self.shared)} of other detections {plural(self.shared, 'stays', 'stay')}")
+        return ", ".join(words)
 
 
 class Runs(RecordPart[RunRecord]):
@@ -31,10 +56,11 @@ class Runs(RecordPart[RunRecord]):
     table = "runs"
     noun = "run"
 
-    def __init__(self, store: Store, slides: Slides, boxes: Boxes) -> None:
+    def __init__(self, store: Store, slides: Slides, boxes: Boxes, opinions: Opinions) -> None:
         super().__init__(store, store.memory.runs)
         self._slides = slides
         self._boxes = boxes
+        self._opinions = opinions
 
     def start(self, slide_id: int, plan: RunPlan) -> RunRecord:
         """Make a run and its folder ``runs/<id>/`` with its plan.
@@ -75,28 +101,19 @@ class Runs(RecordPart[RunRecord]):
             raise
         return self.by_id(number)
 
-    def add_findings(self, run_id: int, rows: np.ndarray) -> np.ndarray:
-        """Add findings of a run (with class ids of the project) and return their box ids.
+    def add_findings(self, run_id: int, rows: np.ndarray) -> Ints:
+        """Take in what a run found (rows with class ids of the project); return the number of the finding of each.
 
-        They belong to the run's entry in the log and are switched on and off with the run, not undone.
+        What is at the place of a finding becomes an opinion of that finding, and the others are new findings (see
+        :meth:`Opinions.take`). They belong to the run's entry in the log and are switched on and off with the run, not
+        undone.
         """
         self._store.require_writable()
-        run = self.by_id(run_id)
-        rows = rows[np.arange(len(rows))]
-        first = self._store.next_id("boxes")
-        rows["id"] = np.arange(first, first + len(rows))
-        rows["run_id"] = run_id
-        if len(rows) == 0:
-            return rows["id"].copy()
+        self.by_id(run_id)
         check_rows(self._store, rows)
-        delta = Delta("boxes", columns_of([]), box_columns(rows, run.slide_id))
-        with self._store.database.begin() as connection:
-            delta.apply(connection)
-            columns = schema.runs.c
-            connection.execute(update(schema.runs).where(columns.id == run_id).values(found=columns.found + len(rows)))
-            entry = log.add_findings(connection, run_id, rows["id"])
-        self._store.follow([delta], entry, touched={"runs": [run_id]})
-        return rows["id"].copy()
+        if np.isnan(rows["confidence"]).any():
+            raise InputError("What a model finds has a confidence.")
+        return self._opinions.take(run_id, rows)
 
     def classes_of(self, run_id: int) -> dict[int, int]:
         """Return the class of each label of a run's model; a label whose class was deleted has none."""
@@ -174,10 +191,41 @@ class Runs(RecordPart[RunRecord]):
         delta = Delta.edited("runs", {"id": run_id, "shown": run.shown}, {"shown": bool(shown)})
         self._store.commit(f"{'Show' if shown else 'Hide'} run {run_id}", [delta], slide_id=run.slide_id, run_id=run_id)
 
-    def delete(self, run_id: int) -> None:
-        """Delete a run with all its findings, judged or not, from the project (one step of undo).
+    def rename(self, run_id: int, name: str) -> RunRecord:
+        """Give a run a name, or none (undoable)."""
+        self._store.require_writable()
+        run, name = self.by_id(run_id), " ".join(str(name).split())
+        if len(name) > LONGEST_NAME:
+            raise InputError(f"The name of a run has at most {LONGEST_NAME} characters.")
+        delta = [Delta.edited("runs", {"id": run_id, "name": run.name}, {"name": name})] if name != run.name else []
+        self._store.commit(f"Call run {run_id} “{name}”", delta, slide_id=run.slide_id, run_id=run_id)
+        return self.by_id(run_id)
 
-        The run's folder stays where it is, so that undo restores everything.
+    def deleting(self, run_id: int) -> RunDeletion:
+        """Return what :meth:`delete` would do.
+
+        Raises
+        ------
+        InputError
+            When there is no such run.
+        """
+        run = self.by_id(run_id)
+        table, said = self._boxes.table(run.slide_id), self._opinions.of_slide(run.slide_id)
+        mine = said[said["run_id"] == run_id]
+        ids = mine["finding_id"][table.has(mine["finding_id"])]
+        alone = ids[~np.isin(ids, said["finding_id"][said["run_id"] != run_id])]
+        rows = table.get(alone)
+        known = self._boxes.attributes_of(run.slide_id)
+        claimed = is_claimed(rows) | np.isin(rows["id"], list(known))
+        # by deletion, and found again by this run only: it is deleted as before
+        kept = claimed & ~has_flag(rows, FindingFlag.DELETED)
+        return RunDeletion(mine, alone[~claimed], alone[kept], len(ids) - len(alone))
+
+    def delete(self, run_id: int) -> None:
+        """Delete a run with its opinions (one step of undo).
+
+        Findings that no other run found and no user said anything of go with it. What a user drew, judged, named, chose
+        or annotated stays. The run's folder stays where it is, so that undo restores everything.
 
         Raises
         ------
@@ -188,13 +236,18 @@ class Runs(RecordPart[RunRecord]):
         run, row = self.by_id(run_id), self._row(run_id)
         if run.state == "running":
             raise InputError(f"Run {run_id} is still running.", hint="Stop it first.")
-        rows = self._boxes.table(run.slide_id).rows
-        mine = rows[rows["run_id"] == run_id]
+        deletion = self.deleting(run_id)
         labels = [asdict(known) for known in self._store.memory.run_classes if known.run_id == run_id]
-        deltas = [*self._boxes.deleting(run.slide_id, mine), Delta.deleted("run_classes", labels)]
-        deltas.append(Delta.deleted("runs", [row]))
-        title = f"Delete run {run_id} with {things(len(mine), 'finding')}"
-        self._store.commit(title, deltas, slide_id=run.slide_id, run_id=run_id)
+        table = self._boxes.table(run.slide_id)
+        opinions = row_columns(deletion.opinions, run.slide_id, names=OPINION_COLUMNS)
+        deltas = [
+            *self._boxes.keeping(run.slide_id, table.get(deletion.kept)),
+            *self._boxes.details_dropped(run.slide_id, deletion.gone),
+            Delta("opinions", opinions, columns_of([])),
+            Delta.deleted("run_classes", labels),
+            Delta.deleted("runs", [row]),
+        ]
+        self._store.commit(f"Delete run {run_id}: {deletion.words}", deltas, slide_id=run.slide_id, run_id=run_id)
 
     def stop_left(self) -> None:
         """Mark runs as stopped that were running when the last owner crashed or was killed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +10,24 @@ from sqlalchemy import select
 
 from microscope_qc.core.boxes import BoxTable
 from microscope_qc.core.errors import InputError
-from microscope_qc.project import loading, schema
+from microscope_qc.core.opinions import OpinionTable
+from microscope_qc.project import findings, loading, schema
 from microscope_qc.project.database import Database
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.store import Store
 
 FEW_SLIDES = 8
 AT_A_TIME = 10_000
+_TOGETHER = 50
+"""So many slides are read with one statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadTables:
-    """Boxes of some slides, and their attributes, as they were stored when the project was at ``version``."""
+    """Findings of some slides, and their attributes, as they were stored when the project was at ``version``."""
 
     version: int
-    rows: Mapping[int, np.ndarray]
+    rows: Mapping[int, tuple[np.ndarray, OpinionTable]]
     attributes: Mapping[int, dict[int, str]]
 
 
@@ -45,11 +48,25 @@ class Tables:
             When there is no such slide.
         """
         self._slides.by_id(slide_id)
-        tables = self._store.memory.tables
-        if slide_id not in tables:
-            with self._store.database.begin() as connection:
-                tables[slide_id] = BoxTable(loading.boxes(connection, slide_id))
-        return tables[slide_id]
+        if slide_id not in self._store.memory.tables:
+            self.load([slide_id])
+        return self._store.memory.tables[slide_id]
+
+    def opinions(self, slide_id: int) -> OpinionTable:
+        """Return what models say of a slide's findings.
+
+        Raises
+        ------
+        InputError
+            When there is no such slide.
+        """
+        self.table(slide_id)
+        return self._store.memory.opinions[slide_id]
+
+    def load(self, slide_ids: Sequence[int] | None = None) -> None:
+        """Read the tables of several slides at once, as far as they are not in memory; None is every slide."""
+        with self._store.database.begin() as connection:
+            self._store.memory.read_tables(connection, slide_ids)
 
     # -- many slides at once ----------------------------------------------------------------------------------------
 
@@ -61,21 +78,27 @@ class Tables:
     def reading(self, slide_ids: Iterable[int]) -> Callable[[], ReadTables]:
         """Return a function that reads the boxes of slides; it may run in any thread, and :meth:`take` gets its result.
 
-        It reads through a connection of its own, so that no command waits for it, and stops after the slide with which
-        it has read :data:`AT_A_TIME` boxes: ask again for the others.
+        It reads through a connection of its own, so that no command waits for it, and stops after the slides with which
+        it has read :data:`AT_A_TIME` findings: ask again for the others.
         """
         version, wanted, folder = self._store.version, list(slide_ids), self._store.path
+        hidden = self._store.memory.inclusion.hidden_runs
 
         def read() -> ReadTables:
-            rows: dict[int, np.ndarray] = {}
+            rows: dict[int, tuple[np.ndarray, OpinionTable]] = {}
             texts: dict[int, dict[int, str]] = {}
+            count = 0
             database = Database(folder, read_only=True)
             try:
                 with database.begin() as connection:
-                    for slide_id in wanted:
-                        rows[slide_id] = loading.boxes(connection, slide_id)
-                        texts[slide_id] = loading.details(connection, "attributes", slide_id)
-                        if sum(map(len, rows.values())) >= AT_A_TIME:
+                    for start in range(0, len(wanted), _TOGETHER):
+                        part = wanted[start : start + _TOGETHER]
+                        rows.update({slide_id: (BoxTable().rows, OpinionTable()) for slide_id in part})
+                        for slide_id, found, opinions in findings.findings(connection, part, hidden_runs=hidden):
+                            rows[slide_id] = found, opinions
+                            count += len(found)
+                        texts.update({number: loading.details(connection, "attributes", number) for number in part})
+                        if count >= AT_A_TIME:
                             break
             finally:
                 database.close()
@@ -88,9 +111,9 @@ class Tables:
         store = self._store
         if store.version != read.version or store.is_writing:
             return False
-        for slide_id, rows in read.rows.items():
+        for slide_id, (rows, opinions) in read.rows.items():
             if slide_id not in store.memory.tables:
-                store.memory.tables[slide_id] = BoxTable(rows)
+                store.memory.tables[slide_id], store.memory.opinions[slide_id] = BoxTable(rows), opinions
             store.memory.details["attributes"].setdefault(slide_id, read.attributes[slide_id])
         return True
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from microscope_qc.core.arrays import Ints
 from microscope_qc.core.boxes import coordinates
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import Region
@@ -18,8 +19,9 @@ from microscope_qc.workflows.detection.coverage import ScannedArea, read_scanned
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Ids of boxes: ``both`` (N, 2) holds a finding of the first run and the same one of the second.
+    """Ids of findings: ``both`` (N, 2) holds one of the first run and the same one of the second.
 
+    Mostly that is one finding of which both have an opinion; where the two runs made a finding each, it is a pair.
     ``beside_first`` and ``beside_second`` are findings of one run where the other did not scan (or not yet, or could
     not read the slide): nothing can be said about them.
     """
@@ -34,14 +36,17 @@ class RunComparison:
 def compare_runs(
     project: Project, first: int, second: int, *, iou: float = 0.5, min_confidence: float | None = None
 ) -> RunComparison:
-    """Match the findings of two runs in the area that both scanned, whatever their classes, the best overlap first.
+    """Match the findings of two runs in the area that both scanned, whatever their classes.
+
+    What is one finding in the project is the same; of the others those that overlap are, the best overlap first. Class,
+    box and confidence are those that each run gave.
 
     Parameters
     ----------
     first, second
         Ids of runs over the same slide; whether they are shown does not matter.
     iou
-        Overlap (intersection over union) from which two boxes are the same finding.
+        Overlap (intersection over union) from which two findings are the same.
     min_confidence
         Weaker findings that nobody has judged are left out; None takes the project's confidence limit.
 
@@ -56,10 +61,9 @@ def compare_runs(
     if runs[0].slide_id != runs[1].slide_id:
         raise InputError("The two detections are on different slides.", hint="Choose two of the same slide.")
     least = project.inclusion.current.confidence_limit if min_confidence is None else min_confidence
-    rows = project.boxes.table(runs[0].slide_id).rows
-    rows = rows[Inclusion(least).mask(rows, rejected=True)]
     common_area(*runs)
-    sides = [rows[rows["run_id"] == run.id] for run in runs]
+    sides = [project.opinions.findings_of_run(run.id) for run in runs]
+    sides = [side[Inclusion(least).mask(side, rejected=True)] for side in sides]
     (one, ids), (other, other_ids) = ((coordinates(side), side["id"]) for side in sides)
     scanned = read_scanned_area(runs[0]), read_scanned_area(runs[1])
     return compare_findings(ids, one, other_ids, other, iou=iou, scanned=scanned)
@@ -101,13 +105,14 @@ def compare_findings(
     Parameters
     ----------
     first_ids, second_ids : (N,) and (M,) ndarray
+        What has the same id in both is the same.
     first, second : (N, 4) and (M, 4) ndarray
         y0, x0, y1, x1.
     scanned
         What the two runs scanned; None is everything.
     """
     ids = first_ids.astype(np.int64), second_ids.astype(np.int64)
-    one, other = match_by_overlap(first, second, iou=iou)
+    one, other = _same(*ids, first, second, iou=iou)
     within = [np.ones(len(first) + len(second), bool)] * 2
     if scanned is not None:
         within = [area.touches(np.concatenate([first, second])) for area in scanned]
@@ -116,6 +121,7 @@ def compare_findings(
     ]  # of each run's area: findings of the first, of the second
     # a pair at the border of an area still counts as one
     known = np.logical_and.reduce([of_first[one] | of_second[other] for of_first, of_second in parts])
+    known |= ids[0][one] == ids[1][other]  # both found it
     one, other = one[known], other[known]
     both = np.stack([ids[0][one], ids[1][other]], axis=1)
     alone = [_without(len(first), one), _without(len(second), other)]
@@ -128,7 +134,15 @@ def compare_findings(
     return RunComparison(both, *only, *beside)
 
 
-def _without(count: int, taken: np.ndarray) -> np.ndarray:
+def _same(first_ids: Ints, second_ids: Ints, first: np.ndarray, second: np.ndarray, *, iou: float) -> tuple[Ints, Ints]:
+    """Places of what is the same: by its id, otherwise by overlap."""
+    _, one, other = np.intersect1d(first_ids, second_ids, assume_unique=True, return_indices=True)
+    left = _without(len(first), one), _without(len(second), other)
+    more, beside = match_by_overlap(first[left[0]], second[left[1]], iou=iou)
+    return np.concatenate([one, left[0][more]]), np.concatenate([other, left[1][beside]])
+
+
+def _without(count: int, taken: Ints) -> Ints:
     left = np.ones(count, bool)
     left[taken] = False
     return np.flatnonzero(left)

@@ -330,8 +330,9 @@ def result_of(project: Project, run_id: int, started: float, *, computed: bool =
     run = project.runs.by_id(run_id)
     status = read_status(run.folder)
     starts = starts_of(status)
-    rows = project.boxes.table(run.slide_id).rows
-    rows = rows[rows["run_id"] == run_id]
+    ids = project.opinions.of_run(run_id)["finding_id"]
+    table = project.boxes.table(run.slide_id)
+    rows = table.get(ids[table.has(ids)])
     return DetectResult(
         run_id=run_id,
         tiles=len(run.plan.grid()),

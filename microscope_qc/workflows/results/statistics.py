@@ -8,23 +8,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from microscope_qc.analysis.counts import pooled_density
 from microscope_qc.analysis.statistics import slide_statistics
 from microscope_qc.core.arrays import Rows
-from microscope_qc.core.boxes import ReviewState, coordinates
+from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.jobs import Job, Progress, run_job
-from microscope_qc.core.matching import overlapping_pairs
 from microscope_qc.core.wording import things
 from microscope_qc.project import Project
 from microscope_qc.project.wording import included_words
 from microscope_qc.workflows.detection.coverage import AreaSources, area_sources, read_areas
 from microscope_qc.workflows.detection.coverage_table import run_table
-
-SAME_PLACE_IOU = 0.5
-"""Findings of two detections that overlap as much are taken for one defect, as in their comparison."""
 
 
 def project_statistics(project: Project, slide_ids: Collection[int] | None = None) -> dict[str, Any]:
@@ -48,7 +42,7 @@ def statistics_job(project: Project, slide_ids: Collection[int] | None = None) -
         Each slide has its name (``slide``), ``shape_px`` and what :func:`slide_statistics` says; besides
         ``area_source`` (who searched there, for all classes and for each), ``masked_share`` (what masks left out of the
         runs' regions), ``runs`` (what each scanned) and ``warnings`` (runs whose area is not known
-        and does not count; defects that count twice since detections overlap).
+        and does not count).
 
         The total has counts by class over all slides and their densities (:func:`pooled_density`) over the ``sections``
         slides on which the class was searched for, and the density of all classes over those on which each of
@@ -117,7 +111,7 @@ def slide_numbers(known: SlideFindings) -> dict[str, Any]:
         "area_source": areas.source(areas.coverage.class_ids),
         "masked_share": areas.coverage.masked_share,
         "runs": run_table(areas, record, {cls.id: cls.code for cls in classes}),
-        "warnings": [*areas.problems, *_counted_twice(known.rows)],
+        "warnings": list(areas.problems),
     }
 
 
@@ -147,27 +141,6 @@ def numbers_together(slides: Sequence[dict[str, Any]], areas_mm2: Sequence[float
     times = Counter(warning for slide in slides for warning in slide["warnings"])
     warnings = [words if count == 1 else f"{words} ({things(count, 'slide')})" for words, count in times.items()]
     return {**total, "masked_share": None, "runs": [], "warnings": warnings}
-
-
-def _counted_twice(rows: Rows) -> list[str]:
-    """A sentence where findings of different origins lie at one place: one defect would count as several.
-
-    Origins are the detections, and what was drawn or imported; within one of them nothing is merged away again.
-    """
-    kept = rows[rows["state"] != ReviewState.REJECTED]
-    origins = np.unique(kept["run_id"])[::-1].tolist()  # drawn and imported ones, 0, come last: they stand
-    boxes = {origin: coordinates(kept[kept["run_id"] == origin]) for origin in origins}
-    double = 0
-    for place, origin in enumerate(origins[:-1]):
-        others = np.concatenate([boxes[other] for other in origins[place + 1 :]])
-        double += len(np.unique(overlapping_pairs(boxes[origin], others, iou=SAME_PLACE_IOU)[0]))
-    if not double:
-        return []
-    lies, counts = ("lies", "counts") if double == 1 else ("lie", "count")
-    return [
-        f"{things(double, 'finding')} of a detection {lies} where another one is already and {counts} twice: "
-        "hide one of the detections, or reject the duplicates."
-    ]
 
 
 def _total(slides: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -26,8 +26,7 @@ def findings_of(project: Project, run_id: int) -> RunFindings:
     InputError
         When there is no such run.
     """
-    run = project.runs.by_id(run_id)
-    rows = project.boxes.table(run.slide_id).rows
-    mine = rows[rows["run_id"] == run_id]
+    project.runs.by_id(run_id)
+    mine = project.opinions.findings_of_run(run_id)
     judged = (mine["state"] != ReviewState.UNREVIEWED) | mine["chosen"] | (mine["note"] != "").astype(bool)
     return RunFindings(len(mine), int(np.count_nonzero(judged)))

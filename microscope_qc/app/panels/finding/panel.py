@@ -29,6 +29,7 @@ from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 from microscope_qc.core.wording import confidence_text, count_text, rounded_text, size_text, state_text, things
+from microscope_qc.project.wording import finder_words
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -208,7 +209,8 @@ class FindingDock(QWidget):
         place = f"{count_text(round(x))}, {count_text(round(y))} px"
         slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
         self._place.setText(place if slide is None else f"{slide.name}: {place}")
-        self._found_by.setText(self._finder(int(row["run_id"])))
+        project = self._session.project
+        self._found_by.setText("" if project is None else finder_words(project, row))
         self._history.setText(self._story(int(row["id"])))
 
     def _show_many(self, rows: np.ndarray) -> None:
@@ -242,7 +244,7 @@ class FindingDock(QWidget):
         if run_id == 0:
             return "user"
         runs = self._session.project.runs if self._session.project is not None else []
-        return next((run.plan.title for run in runs if run.id == run_id), "model")
+        return next((run.title for run in runs if run.id == run_id), "model")
 
     def _story(self, box_id: int) -> str:
         project = self._session.project

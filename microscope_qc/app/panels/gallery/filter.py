@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -26,11 +25,11 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
+from microscope_qc.core.box_filter import BY_USER
 from microscope_qc.core.boxes import BoxFilter
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text
 
-BY_USER = 0
 LARGEST_UM = 1_000_000.0
 COUNT_MS = 60
 
@@ -93,12 +92,13 @@ class FilterPanel(QWidget):
         self.clear.setEnabled(self._session.filter_active)
 
     def _show_finders(self, shown: BoxFilter) -> None:
-        rows, project = self._session.scoped.table.rows, self._session.project
-        numbers, counts = np.unique(rows["run_id"], return_counts=True)
-        found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+        scoped, project = self._session.scoped, self._session.project
+        found = {BY_USER: int((scoped.table.rows["run_id"] == BY_USER).sum())}
         names = {BY_USER: "user or import"}
         if project is not None:
-            names |= {run.id: f"{run.plan.title}, {run.started[:10]}" for run in project.runs if run.id in found}
+            for slide_id in scoped.slide_ids:
+                found |= {run_id: counts.found for run_id, counts in project.opinions.counts(slide_id).items()}
+            names |= {run.id: f"{run.title}, {run.started[:10]}" for run in project.runs if run.id in found}
         if list(names) != list(self.finders):
             for box in self.finders.values():
                 self._finders.removeWidget(box)

@@ -1,0 +1,133 @@
+"""Reading findings: what users say of them, what models say of them, and what they are because of both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from microscope_qc.core.boxes import BOX_DTYPE
+from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable, resolve
+from microscope_qc.project.database import driver
+
+NO_FINDING = (
+    "(flags & 8 OR flags = 0 AND state = 0 AND NOT EXISTS (SELECT 1 FROM opinions WHERE finding_id = boxes.id))"
+)
+"""Holds for rows of ``boxes`` that were deleted (they may have been found again), or whose place was left."""
+_CHUNK = 500
+"""Numbers in one statement."""
+_BOX_NUMBERS = ("id", "y0", "x0", "y1", "x1")
+_OPINION_NUMBERS = ("id", "finding_id", "run_id", "class_id", "confidence", "y0", "x0", "y1", "x1")
+
+
+def findings(
+    connection: Connection, slide_ids: Sequence[int] | None, *, hidden_runs: Collection[int]
+) -> Iterator[tuple[int, np.ndarray, OpinionTable]]:
+    """Read the findings of slides, sorted by id, and the opinions of them; None is every slide.
+
+    Slides without any are left out.
+    """
+    said = opinions(connection, slide_ids)
+    for slide_id, rows in boxes(connection, slide_ids):
+        table = said.get(slide_id) or OpinionTable()
+        there = resolve(rows, table.rows, hidden_runs=hidden_runs)
+        yield slide_id, rows if there.all() else rows[there], table
+
+
+def boxes(connection: Connection, slide_ids: Sequence[int] | None) -> Iterator[tuple[int, np.ndarray]]:
+    """Read what is stored of the boxes of slides, sorted by id, deleted ones and left places too.
+
+    Class and box count only where they are a user's: :func:`resolve` fills in the others.
+    """
+    for where in _chunks("slide_id", slide_ids):
+        rows, owners = _boxes(connection, where)
+        yield from ((slide_id, rows[mine]) for slide_id, mine in _by_slide(owners))
+
+
+def absent(connection: Connection, slide_id: int) -> np.ndarray:
+    """Read the boxes of a slide that are no findings, sorted by id: deleted ones, and places that were left."""
+    return _boxes(connection, f"slide_id = {int(slide_id)} AND {NO_FINDING}")[0]
+
+
+def boxes_by_id(connection: Connection, ids: np.ndarray) -> np.ndarray:
+    """Read what is stored of some boxes, sorted by id; those that do not exist are left out."""
+    parts = [_boxes(connection, where)[0] for where in _chunks("id", np.unique(ids).tolist())]
+    rows = np.concatenate([np.zeros(0, BOX_DTYPE), *parts])
+    return rows[np.argsort(rows["id"], kind="stable")]
+
+
+def opinions(connection: Connection, slide_ids: Sequence[int] | None) -> dict[int, OpinionTable]:
+    """Read the opinions of slides; slides without any are left out."""
+    found: dict[int, OpinionTable] = {}
+    for where in _chunks("slide_id", slide_ids):
+        columns = (*_OPINION_NUMBERS, "made + 2 * again", "slide_id")
+        values = _numbers(connection, f"SELECT {', '.join(columns)} FROM opinions WHERE {where}", len(columns))  # noqa: S608
+        rows = np.zeros(values.shape[1], OPINION_DTYPE)
+        for name, column in zip(_OPINION_NUMBERS, values, strict=False):
+            rows[name] = column
+        marks = values[-2].astype(np.int64)
+        rows["made"], rows["again"] = marks & 1 != 0, marks & 2 != 0
+        found |= {slide_id: OpinionTable(rows[mine]) for slide_id, mine in _by_slide(values[-1].astype(np.int64))}
+    return found
+
+
+def _boxes(connection: Connection, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows sorted by slide and id, and their slides."""
+    # Every value becomes a Python object first, and there may be a million boxes: only numbers are read, straight
+    # from the driver into an array, small ones packed into one, and text only where there is any.
+    columns = (
+        *_BOX_NUMBERS, "ifnull(class_id, 0)", "ifnull(confidence, 9e999)",  # no confidence is infinite
+        "state + 4 * (chosen <> 0) + 8 * flags", "slide_id",
+    )  # fmt: skip
+    sql = f"SELECT {', '.join(columns)} FROM boxes WHERE {where} ORDER BY slide_id, id"  # noqa: S608 - constants
+    values = _numbers(connection, sql, len(columns))
+    *numbers, class_id, confidence, packed, owners = values
+    rows = np.zeros(len(packed), BOX_DTYPE)
+    for name, column in zip(_BOX_NUMBERS, numbers, strict=True):
+        rows[name] = column
+    rows["class_id"] = class_id
+    rows["confidence"] = np.where(np.isinf(confidence), np.nan, confidence)
+    packed = packed.astype(np.int64)
+    rows["state"], rows["chosen"], rows["flags"] = packed & 3, packed & 4 != 0, packed >> 3
+    rows["reason"], rows["note"] = "", ""
+    sql = f"SELECT id, reason, note FROM boxes WHERE {where} AND (reason <> '' OR note <> '')"  # noqa: S608
+    said = list(driver(connection).execute(sql))
+    if said:
+        ids, reasons, notes = zip(*said, strict=True)
+        order = np.argsort(rows["id"], kind="stable")
+        places = order[np.searchsorted(np.ascontiguousarray(rows["id"][order]), ids)]
+        for name, texts in (("reason", reasons), ("note", notes)):
+            column = np.empty(len(texts), object)
+            column[:] = texts
+            rows[name][places] = column
+    return rows, owners.astype(np.int64)
+
+
+def _numbers(connection: Connection, sql: str, width: int) -> np.ndarray:
+    # tuples of the driver: rows of SQLAlchemy take four times as long
+    read: Iterable[Any] = driver(connection).execute(sql)
+    return np.fromiter(chain.from_iterable(read), float).reshape(-1, width).T
+
+
+def _chunks(column: str, numbers: Sequence[int] | None) -> Iterator[str]:
+    """Conditions that together hold for rows with one of the numbers in a column, or for every row."""
+    if numbers is None:
+        yield "1"
+        return
+    for start in range(0, len(numbers), _CHUNK):
+        part = ", ".join(str(int(number)) for number in numbers[start : start + _CHUNK])
+        yield f"{column} IN ({part})"
+
+
+def _by_slide(owners: np.ndarray) -> Iterator[tuple[int, np.ndarray | slice]]:
+    """Slides, and where their rows are."""
+    if len(owners) == 0:
+        return
+    in_order = bool((owners[1:] >= owners[:-1]).all())
+    order = np.arange(len(owners)) if in_order else np.argsort(owners, kind="stable")
+    starts = np.flatnonzero(np.diff(owners[order], prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(owners)], strict=True):
+        yield int(owners[order[start]]), slice(start, end) if in_order else order[start:end]
