@@ -50,6 +50,8 @@ def test_signs_between_thousands_and_other_units_are_refused(text):
     with pytest.raises(InputError) as caught:
         CAPACITY.parse(text)
     assert caught.value.hint
+    if text[:5] in ("1,234", "1.234", "1 234", "1\u202f234", "1'234", "1’234"):
+        assert "not a number" in caught.value.message
 
 
 @pytest.mark.parametrize("text", ["2018-02-08", "2018-02", "2018", "2018-02-08 00:00:00"])
