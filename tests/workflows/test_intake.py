@@ -413,9 +413,13 @@ def test_many_files_are_read_by_children_and_one_that_ends_a_child_stops_no_othe
         mask(tmp_path / "s" / f"{number}.png")
     picture(tmp_path / "s" / "bad.png", 7)
     (tmp_path / "s" / "torn.png").write_bytes(b"no picture")
+    for number in range(6):
+        picture(tmp_path / "s" / f"z{number}.png", 8 + number)
     result = add(project, tmp_path / "s")
     fragile = command[-1] == FRAGILE
-    assert [slide.name for slide in result.added] == [*"012345", *(() if fragile else ("bad",))]
+    assert [slide.name for slide in result.added] == [
+        *"012345", *(() if fragile else ("bad",)), *(f"z{number}" for number in range(6)),
+    ]  # fmt: skip
     assert reasons(result.plan) == {"mask": 6, "file that cannot be read": 2 if fragile else 1}
     assert any("ended the process" in line for line in problem_lines(result.plan)) == fragile
     assert all(slide.content for slide in project.slides)
