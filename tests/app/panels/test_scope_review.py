@@ -255,3 +255,34 @@ def test_all_switches_say_the_same(qtbot: QtBot, session: Any, gallery: Any, sli
     for slide_id in slides[1:]:
         session.project.slides.remove(slide_id)
     assert not switch.isVisible()
+
+
+@pytest.mark.parametrize(
+    ("text", "size_um"),
+    [
+        ("S2", None), ("s", None), ("{code}", None), ("S3 {code}", None), ("near", None), ("near S1", None),
+        ("material", None), ("#{number}", None), ("slide=S2", None), ("confidence<0.5 S", None), ("size_um>12", None),
+        ("class=", None), ("", (5.0, 14.0)), ("S1", (5.0, 14.0)), ('"S1"', None),
+    ],
+)  # fmt: skip
+def test_a_filter_over_many_slides_is_that_of_each(
+    session: Any, slides: list[int], text: str, size_um: tuple[float, float] | None
+) -> None:
+    project = session.project
+    project.slides.set_pixel_size(slides[1], 0.8)
+    project.slides.set_pixel_size(slides[2], None)
+    some = [int(project.boxes.table(number).rows["id"][number % COUNT]) for number in slides]
+    project.boxes.edit(some[:2], title="Note", note="Near the tab")
+    project.attributes.edit(some[1:], {"material": "Al"})
+    code = session.classes[1].code
+    session.set_filter(text=text.format(code=code, number=some[2]), size_um=size_um)
+    expected = [
+        number
+        for slide_id in slides
+        for number in project.boxes.table(slide_id).rows["id"][project.boxes.shown(slide_id)].tolist()
+    ]
+    assert sorted(session.findings.ids) == sorted(expected)
+    project.boxes.edit(some, title="Note", note="")
+    for slide_id in slides:  # one changed finding is judged as all are
+        shown = session.scoped.shown.mask()[session.scoped.table.rows_of(project.boxes.table(slide_id).rows["id"])]
+        assert shown.tolist() == project.boxes.shown(slide_id).tolist()
