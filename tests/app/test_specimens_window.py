@@ -290,7 +290,7 @@ def test_many_findings_are_removed_by_a_worker(
     choose(window, "S1")
     window.navigator.trigger("slide.remove")
     qtbot.waitUntil(lambda: len(project.slides) == 1)
-    assert not project.is_writing and project.history.undo_title == "Remove slide S1 with 8 boxes"
+    assert not project.is_writing and project.history.undo_title == "Remove slide S1 with 8 findings"
     assert window.session.slide.name == "S2"
     window.navigator.trigger("edit.undo")
     assert len(project.boxes.table(1)) == 8
