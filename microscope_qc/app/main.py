@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -44,7 +45,12 @@ def run(paths: Sequence[str]) -> int:
 
     window = MainWindow()
     window.show()
-    window.jobs.call(load_opening, on_done=window.name_left_out)
+
+    def on_loaded(left_out: list[PluginProblem]) -> None:
+        gc.freeze()  # the program itself stays: to look through it for what is no longer needed takes 0.1 s
+        window.name_left_out(left_out)
+
+    window.jobs.call(load_opening, on_done=on_loaded)
     if paths:
         QTimer.singleShot(0, lambda: window.navigator.open_paths(paths))
     # Ctrl C in the terminal closes the window properly; Python handles signals only between its own instructions

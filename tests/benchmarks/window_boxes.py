@@ -214,8 +214,9 @@ class Bench:
 
 
 def make_project(folder: Path, rows: np.ndarray, side: int) -> Path:
-    """A project of boxes."""
+    """A project of boxes: half of them imported, half of them found by a detection."""
     from microscope_qc.project import Project
+    from microscope_qc.project.runs.plan import RunPlan
     from microscope_qc.slides.virtual.reader import write_virtual
 
     place = folder / "boxes.mqc"
@@ -224,7 +225,10 @@ def make_project(folder: Path, rows: np.ndarray, side: int) -> Path:
         slide = project.slides[0].id
         project.slides.set_pixel_size(slide, 0.5)
         rows["class_id"] = np.resize([item.id for item in project.classes], len(rows))
-        project.boxes.add(slide, rows, title="Import boxes")
+        project.boxes.add(slide, rows[::2], title="Import boxes")
+        run = project.runs.start(slide, RunPlan(model="tiny"))
+        project.runs.add_findings(run.id, rows[1::2])
+        project.runs.finish(run.id, "finished")
     return place
 
 
@@ -249,7 +253,7 @@ class User:
 
     def look(self, number: int) -> None:
         """Go to a place at which the slide is seen pixel by pixel."""
-        self._at = self.bench.side / 2 + 3.0 * number
+        self._at = self.bench.side / 2 + 60.0 * number
         near = self.canvas.view.centred(self._at, self._at)
         self.canvas.set_view(type(near)(self._at, self._at, 1.0, near.width, near.height))
 
@@ -288,10 +292,16 @@ class User:
         return self.drag((y - 20, x - 20), (y + 20, x + 20))
 
     def begin_move(self) -> Callable[[], None]:
-        """All but the end of moving the selected box, which lies in the middle."""
+        """All but the end of moving the selected box, which lies in the middle, perhaps below smaller ones."""
         self.session.set_tool("select")
         y, x = self.middle()
-        return self.drag((y, x), (y + 9, x + 7))
+        for dy, dx in np.stack(np.meshgrid(range(-13, 14, 2), range(-13, 14, 2)), axis=-1).reshape(-1, 2).tolist():
+            place = y + dy, x + dx
+            if self.canvas.boxes.at(*self.canvas.view.to_slide(*place[::-1]), margin_px=3.0) == (
+                self.session.selection.current
+            ):
+                return self.drag(place, (place[0] + 9, place[1] + 7))
+        raise RuntimeError("the box cannot be reached")
 
     def write_note(self, words: str) -> Callable[[], None]:
         """All but the end of a note: the user goes on."""
@@ -308,6 +318,7 @@ def single(bench: Bench, rounds: int, do: Callable[[str, Callable[[], object]], 
         bench.settle()
         do("draw", user.begin_draw())
         do("move", user.begin_move())
+        assert session.project.history.undo_title == "Move 1 finding", session.project.history.undo_title
         do("undo", actions["edit.undo"].trigger)
         do("redo", actions["edit.redo"].trigger)
         session.set_tool("select")
