@@ -36,6 +36,8 @@ def register(subparsers: Commands) -> None:
         "--found-by", dest="runs", action="append", metavar="RUN",
         help="found by this detection; none: drawn or imported (may be repeated)",
     )  # fmt: skip
+    made.add_argument("--disputed", action="store_true", help="models disagree about its class")
+    made.add_argument("--again", action="store_true", help="found again after a user had rejected or deleted it")
     made.add_argument("--chosen", action="store_true", help="chosen for the SEM")
     made.add_argument("--text", default="", metavar="TEXT", help=_SEARCHED)
     for name, unit, what in (("size", "UM", "longer side in um"), ("confidence", "C", "confidence; judged ones stay")):
@@ -77,6 +79,8 @@ def _row(project: Project, name: str | None, known: BoxFilter) -> dict[str, obje
         "states": None if known.states is None else [state.word for state in sorted(known.states)],
         "found_by": None if known.found_by is None else sorted(known.found_by),
         "chosen": known.only_chosen,
+        "disputed": known.only_disputed,
+        "again": known.only_again,
         "text": known.text,
         "size_um": size,
         "confidence": [known.min_confidence, known.max_confidence],
@@ -100,6 +104,8 @@ def _set(args: argparse.Namespace) -> int:
             states=states,
             found_by=None if args.runs is None else frozenset(_run(project, text) for text in args.runs),
             only_chosen=args.chosen,
+            only_disputed=args.disputed,
+            only_again=args.again,
             text=args.text,
             size_um=size if sized else None,
         )

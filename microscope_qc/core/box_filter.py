@@ -8,7 +8,7 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.box_facts import NO_FACTS, BoxFacts
-from microscope_qc.core.box_rows import ReviewState
+from microscope_qc.core.box_rows import FindingFlag, ReviewState, has_flag
 from microscope_qc.core.search import found
 
 BY_USER = 0
@@ -22,7 +22,9 @@ class BoxFilter:
     The confidence range never hides what a user drew or judged. ``text`` is what stands in a search field (see
     :mod:`search`); one that cannot be read shows nothing. ``size_um`` is the range of the longer side; a slide whose
     pixel size is not known shows nothing then. ``found_by`` holds the runs of which one must have found what is shown,
-    and ``BY_USER`` for what a user drew or imported. ``facts`` are those of the slide it is used on.
+    and ``BY_USER`` for what a user drew or imported. ``only_disputed`` shows findings of which a model says another
+    class, ``only_again`` what was found again after a user had rejected or deleted it. ``facts`` are those of the slide
+    it is used on.
     """
 
     min_confidence: float = 0.0
@@ -33,6 +35,8 @@ class BoxFilter:
     max_confidence: float = 1.0
     size_um: tuple[float, float] | None = None
     found_by: frozenset[int] | None = None
+    only_disputed: bool = False
+    only_again: bool = False
     facts: BoxFacts = field(default=NO_FACTS, compare=False, repr=False)
 
     @property
@@ -53,6 +57,10 @@ class BoxFilter:
             keep &= np.isin(rows["state"], [int(state) for state in self.states])
         if self.found_by is not None:
             keep &= _found_by(rows, self.found_by, facts)
+        if self.only_disputed:
+            keep &= has_flag(rows, FindingFlag.DISPUTED)
+        if self.only_again:
+            keep &= has_flag(rows, FindingFlag.FOUND_AGAIN)
         if self.only_chosen:
             keep &= rows["chosen"]
         if self.size_um is not None:

@@ -24,11 +24,13 @@ class Hider(IntFlag):
     FINDERS = auto()
     CHOSEN = auto()
     SIZE = auto()
+    OPINIONS = auto()
 
 
 _FIELDS = {
     Hider.CONFIDENCE: ("min_confidence", "max_confidence"), Hider.CLASSES: ("class_ids",), Hider.STATES: ("states",),
     Hider.FINDERS: ("found_by",), Hider.CHOSEN: ("only_chosen",), Hider.SIZE: ("size_um",),
+    Hider.OPINIONS: ("only_disputed", "only_again"),
 }  # fmt: skip
 _ALL = BoxFilter()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags, Ints
 from microscope_qc.core.box_facts import BoxFacts, Known
-from microscope_qc.core.box_rows import ReviewState
+from microscope_qc.core.box_rows import FindingFlag, ReviewState, has_flag
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.finding_texts import folded, saying
 
@@ -143,6 +143,25 @@ class WordField:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagField:
+    """Whether something holds: yes or no."""
+
+    name: str
+    flag: FindingFlag
+    operators: tuple[str, ...] = ("=", "!=")
+    several: bool = False
+
+    def value(self, text: str, operator: str, known: Known) -> Value:
+        """See :class:`Field`."""
+        return WordField(self.name, _YES_NO).value(text, operator, known)
+
+    def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
+        """See :class:`Field`."""
+        fit = has_flag(rows.rows, self.flag)
+        return fit if (values[0] == 1) == (operator == "=") else ~fit
+
+
+@dataclass(frozen=True, slots=True)
 class NumberField:
     """A number within limits; what is NaN is not known and fits nothing, unless ``unknown`` is a word for it."""
 
@@ -270,6 +289,8 @@ FIELDS: dict[str, Field] = {
         WordField("state", _STATES),
         TextField("slide", _slide, lambda known: known.slides),
         CountField("run", _found_by, lambda known: known.runs, {"none": float(_NO_RUN)}),
+        FlagField("disputed", FindingFlag.DISPUTED),
+        FlagField("again", FindingFlag.FOUND_AGAIN),
         WordField("chosen", _YES_NO),
         NOTE,
         REASON,

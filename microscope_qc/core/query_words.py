@@ -6,6 +6,8 @@ FIELD_WORDS = {
     "state": "unreviewed, confirmed or rejected",
     "slide": "name of its slide",
     "run": "number of a run that found it, by itself or with others; run=none where none did",
+    "disputed": "whether a model that counts says another class: yes or no",
+    "again": "whether a model found it after a user had rejected or deleted it: yes or no",
     "chosen": "whether it is chosen for the SEM: yes or no",
     "note": "what a user wrote about it",
     "reason": "why it was rejected",

@@ -238,6 +238,8 @@ def filter_to_json(box_filter: BoxFilter) -> dict[str, Any]:
         "states": listed(box_filter.states),
         "found_by": listed(box_filter.found_by),
         "only_chosen": box_filter.only_chosen,
+        "only_disputed": box_filter.only_disputed,
+        "only_again": box_filter.only_again,
         "size_um": None if box_filter.size_um is None else [_or_none(limit) for limit in box_filter.size_um],
         "text": box_filter.text,
     }
@@ -258,6 +260,8 @@ def filter_from_json(stored: Any) -> BoxFilter:
             states=None if states is None else frozenset(ReviewState(number) for number in states),
             found_by=None if found_by is None else frozenset(int(number) for number in found_by),
             only_chosen=bool(stored.get("only_chosen", False)),
+            only_disputed=bool(stored.get("only_disputed", False)),
+            only_again=bool(stored.get("only_again", False)),
             size_um=None if size is None else (float(low), math.inf if high is None else float(high)),
             text=str(stored.get("text", "")),
         )

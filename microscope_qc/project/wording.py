@@ -29,6 +29,10 @@ def shown_words(project: Project, known: BoxFilter | None = None) -> str:
         parts.append(f"classes {', '.join(codes) or 'none'}")
     if known.states is not None:
         parts.append(" or ".join(state.word for state in sorted(known.states)) or "no state")
+    if known.only_disputed:
+        parts.append("models disagree")
+    if known.only_again:
+        parts.append("found again after it was rejected or deleted")
     if known.only_chosen:
         parts.append("chosen for the SEM")
     if known.text:

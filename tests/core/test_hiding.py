@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from microscope_qc.core.box_facts import BoxFacts
 from microscope_qc.core.box_filter import BoxFilter
-from microscope_qc.core.box_rows import ReviewState, make_rows
+from microscope_qc.core.box_rows import FindingFlag, ReviewState, make_rows
 from microscope_qc.core.hiding import Hidden, Hider, Hiding, hidden, least_hiding, without
 from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable
 
+DISPUTED = FindingFlag.DISPUTED
 OPINIONS = np.zeros(8, OPINION_DTYPE)
 OPINIONS["id"], OPINIONS["finding_id"] = range(1, 9), [1, 2, 3, 4, 5, 7, 8, 3]
 OPINIONS["run_id"] = [1, 1, 2, 2, 1, 1, 2, 1]
@@ -27,6 +28,7 @@ def some_rows() -> np.ndarray:
         8, id=range(1, 9), class_id=[1, 1, 1, 2, 2, 1, 2, 1], run_id=[1, 1, 2, 2, 1, 0, 1, 2],
         confidence=[0.2, 0.7, 0.9, 0.3, 0.8, np.nan, 0.1, 0.4], state=[0, 0, 0, 0, 1, 0, 2, 1],
         x1=[10, 20, 30, 40, 50, 60, 70, 80], y1=10.0, chosen=[False, True] * 4,
+        flags=[0, DISPUTED, 0, DISPUTED, FindingFlag.FOUND_AGAIN | DISPUTED, 7, FindingFlag.FOUND_AGAIN, 0],
     )  # fmt: skip
 
 
@@ -40,6 +42,8 @@ FILTERS = st.builds(
     text=st.sampled_from(["", "crack", "nowhere", "class="]),
     size_um=st.sampled_from([None, (12.0, 100.0)]),
     found_by=st.sampled_from([None, frozenset({1})]),
+    only_disputed=st.booleans(),
+    only_again=st.booleans(),
 )
 COUNTED = st.builds(
     Inclusion, st.sampled_from([0.0, 0.5]), st.sampled_from([frozenset(), frozenset({2}), frozenset({1, 2})])

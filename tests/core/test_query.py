@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microscope_qc.core.box_facts import BoxFacts, Known
-from microscope_qc.core.box_rows import ReviewState, make_rows
+from microscope_qc.core.box_rows import FindingFlag, ReviewState, make_rows
 from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable
 from microscope_qc.core.query import QueryError, parse
 from microscope_qc.core.query_fields import FIELDS, FieldRows
@@ -35,6 +35,7 @@ def some_rows() -> np.ndarray:
         chosen=[False, True, False, True, False, False],
         reason=["", "", "duplicate", "", "", ""],
         note=["", "Near the TAB", "", "tab", "", "x=1"],
+        flags=[0, FindingFlag.DISPUTED, FindingFlag.FOUND_AGAIN, FindingFlag.DRAWN, 0, FindingFlag.DISPUTED],
     )
     return rows
 
@@ -80,6 +81,10 @@ def found(text: str, *, pixel_size_um: tuple[float, float] | None = (0.5, 0.25))
         ("run=none,3", [1, 2, 4]),
         ("run!=4", [1, 4]),
         ("run!=none", [1, 2, 3, 5, 6]),
+        ("disputed=yes", [2, 6]),
+        ("disputed!=yes class=CRK", [1, 5]),
+        ("disputed=no again=no", [1, 4, 5]),
+        ("again=yes", [3]),
         ("chosen=yes", [2, 4]),
         ("chosen=no state=rejected", [3]),
         ("note~tab", [2, 4]),
@@ -124,6 +129,7 @@ def test_a_size_in_um_that_is_not_known_fits_nothing(text):
         ("run>3", 4, "run takes = !="),
         ("state=reviewed", 7, "confirmed"),
         ("chosen=maybe", 8, "yes"),
+        ("disputed=often", 10, "yes"),
         ("confidnce<0.5", 1, "Did you mean confidence?"),
         ("confidence<50", 12, "0 to 1"),
         ("confidence<0,5", 13, "point as the decimal sign"),

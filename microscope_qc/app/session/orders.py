@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from microscope_qc.core.boxes import BoxTable
+from microscope_qc.core.boxes import BoxTable, FindingFlag
 from microscope_qc.core.defect_class import DefectClass
 
 Columns = Mapping[str, np.ndarray]
@@ -18,6 +18,7 @@ ORDERS = {
     "least_confident": "Least confident first",
     "position": "By position",
     "newest": "Newest first",
+    "disputed": "Models disagree first",
 }
 """Name of an order, and its text on screen."""
 
@@ -32,7 +33,7 @@ def columns_of(table: BoxTable, slides: np.ndarray | None = None) -> dict[str, n
     """
     rows, corners = table.rows, table.corners.copy()
     columns = dict(zip(("y0", "x0", "y1", "x1"), corners, strict=True))
-    columns |= {name: rows[name].copy() for name in ("id", "class_id", "confidence")}
+    columns |= {name: rows[name].copy() for name in ("id", "class_id", "confidence", "flags")}
     return columns if slides is None else columns | {"slide": slides.copy()}
 
 
@@ -54,10 +55,14 @@ def order_rows(
         For an unknown order.
     """
     size_y, size_x = pixel_size_um or (1.0, 1.0)
-    if name == "worst":
+    if name in ("worst", "disputed"):
         from microscope_qc.analysis.ranking import worst_first
 
-        return np.asarray(worst_first(rows, list(classes), pixel_size_um), np.int64)
+        order = np.asarray(worst_first(rows, list(classes), pixel_size_um), np.int64)
+        if name == "worst":
+            return order
+        disputed = (rows["flags"][order] & np.uint8(FindingFlag.DISPUTED)) != 0
+        return np.concatenate([order[disputed], order[~disputed]])
     if name == "largest":
         longest = np.maximum((rows["y1"] - rows["y0"]) * size_y, (rows["x1"] - rows["x0"]) * size_x)
         return np.lexsort((rows["id"], -longest))

@@ -143,5 +143,15 @@ def _hider_names(project: Project, by: Hider) -> list[str]:
         Hider.FINDERS: "the choice of “found by”",
         Hider.CHOSEN: "“chosen” (for the SEM)",
         Hider.SIZE: "the filter by size",
+        Hider.OPINIONS: listed(
+            [
+                name
+                for name, on in (
+                    ("“models disagree”", shown.only_disputed),
+                    ("“found again”", shown.only_again),
+                )
+                if on
+            ]
+        ),
     }
     return [name for hider, name in said.items() if hider in by]

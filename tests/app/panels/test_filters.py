@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QMenu
 from microscope_qc.app.panels.gallery.filter import FilterButton, FilterHint, SavedFilters
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.app.panels.table import TableDock
+from microscope_qc.core.boxes import ReviewState
 from microscope_qc.project.runs.plan import RunPlan
 
 LEFT = Qt.MouseButton.LeftButton
@@ -84,6 +85,34 @@ def test_finders_are_ticked(button: FilterButton, session: Any, project: Any, tm
     boxes[run.id].click()
     assert session.filter.found_by is None  # nothing checked means all
     assert boxes[0].isChecked() and boxes[run.id].isChecked()
+
+
+def test_what_models_say_otherwise_and_found_again_is_filtered(
+    button: FilterButton, session: Any, project: Any
+) -> None:
+    slide = session.slide.id
+    first, second = (project.runs.start(slide, RunPlan(model="models/tiny")) for _ in range(2))
+    rows = findings(project.classes, count=6, seed=5)
+    ids = project.runs.add_findings(first.id, rows)
+    project.boxes.edit([ids[0]], state=ReviewState.REJECTED)
+    project.boxes.delete([ids[1]])
+    rows["class_id"][2] = project.classes[5].id
+    assert project.runs.add_findings(second.id, rows).tolist() == ids.tolist()
+    button.panel.refresh()
+    assert "(1)" in button.panel.disputed.text() and "(2)" in button.panel.again.text()
+    assert "(6)" in button.panel.finders[first.id].text() and "(6)" in button.panel.finders[second.id].text()
+    button.panel.disputed.click()
+    button.refresh()
+    assert session.shown_rows()["id"].tolist() == [ids[2]] and "models disagree" in button.text()
+    button.panel.disputed.click()
+    button.panel.again.click()
+    assert session.shown_rows()["id"].tolist() == [ids[0], ids[1]]
+    session.judging.confirm(ids[:2])
+    assert len(session.shown_rows()) == 0, "taken back"
+    session.clear_filter()
+    assert project.boxes.table(slide).get(ids[:2])["state"].tolist() == [1, 1]
+    session.set_filter(found_by=frozenset({second.id}))
+    assert session.shown_rows()["id"].tolist() == ids.tolist(), "whichever opinion leads"
 
 
 def action(menu: QMenu, words: str) -> Any:

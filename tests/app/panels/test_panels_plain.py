@@ -14,7 +14,8 @@ from microscope_qc.app.panels.detect.estimate import Estimate, grid_of, share_wo
 from microscope_qc.app.panels.detect.pace import FILE, remember, tiles_per_second
 from microscope_qc.app.session.orders import order_rows
 from microscope_qc.app.widgets.stage_choice import parse_mm
-from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.boxes import FindingFlag, make_rows
+from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.geometry import Region
 
 
@@ -33,6 +34,16 @@ def test_position_reads_in_bands() -> None:
 def test_an_unknown_order_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown order"):
         order_rows(make_rows(1), "by colour")
+
+
+def test_what_models_disagree_about_comes_first_and_each_part_worst_first() -> None:
+    rows = make_rows(4, id=[1, 2, 3, 4], class_id=1, x1=[10, 20, 30, 40], y1=10)
+    rows["flags"] = [FindingFlag.DISPUTED, 0, FindingFlag.DISPUTED | FindingFlag.CLASS, FindingFlag.CLASS]
+    classes = [DefectClass("ACP", "Anode coating pore", id=1)]
+    order = order_rows(rows, "disputed", classes=classes)
+    worst = order_rows(rows, "worst", classes=classes).tolist()
+    assert order.tolist() == [n for n in worst if n in (0, 2)] + [n for n in worst if n in (1, 3)]
+    assert order.tolist() != worst
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Filters that need more than a list: ranges of confidence and size, and the finder; and saved filters."""
+"""Filters that need more than a list: ranges of confidence and size, finders, what models say; and saved filters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
 from microscope_qc.core.box_filter import BY_USER
-from microscope_qc.core.boxes import BoxFilter
+from microscope_qc.core.boxes import BoxFilter, FindingFlag, has_flag
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text
 
@@ -52,6 +52,11 @@ class FilterPanel(QWidget):
         self.confidence = _Range(0.0, 1.0, 0.05, "")
         self.size_range = _Range(0.0, LARGEST_UM, 1.0, " µm")
         self.finders: dict[int, QCheckBox] = {}
+        self.disputed, self.again = QCheckBox(), QCheckBox()
+        self.disputed.setToolTip("Only findings of which a model that counts says another class")
+        self.again.setToolTip("Only what a model found after you had rejected or deleted it; confirm takes it back")
+        self.disputed.clicked.connect(lambda on: session.set_filter(only_disputed=on))
+        self.again.clicked.connect(lambda on: session.set_filter(only_again=on))
         self._finders = QVBoxLayout()
         self._finders.setSpacing(4)
         self.fault = QLabel()
@@ -69,6 +74,8 @@ class FilterPanel(QWidget):
         found = QLabel("Found by")
         grid.addWidget(found, 2, 0, Qt.AlignmentFlag.AlignTop)
         grid.addLayout(self._finders, 2, 1)
+        for place, box in enumerate((self.disputed, self.again), start=3):
+            grid.addWidget(box, place, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 12, 12, 12)
         column.setSpacing(theme.STEP)
@@ -89,6 +96,13 @@ class FilterPanel(QWidget):
         self.size_range.setEnabled(known)
         self.size_range.setToolTip("" if known else "Set the pixel size of the slide first (Slide menu).")
         self._show_finders(shown)
+        rows = self._session.scoped.table.rows
+        for box, words, flag, on in (
+            (self.disputed, "models disagree", FindingFlag.DISPUTED, shown.only_disputed),
+            (self.again, "found again", FindingFlag.FOUND_AGAIN, shown.only_again),
+        ):
+            box.setText(f"{words}  ({count_text(int(has_flag(rows, flag).sum()))})")
+            box.setChecked(on)
         self.clear.setEnabled(self._session.filter_active)
 
     def _show_finders(self, shown: BoxFilter) -> None:
@@ -153,7 +167,7 @@ class FilterButton(QToolButton):
         self.setIcon(theme.icon("tune-variant"))
         self.setAutoRaise(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setToolTip("Filter by confidence, size and who found it")
+        self.setToolTip("Filter by confidence, size, who found it and what models say")
 
     def refresh(self) -> None:
         """Show in a word what the panel's part of the filter does."""
@@ -166,6 +180,10 @@ class FilterButton(QToolButton):
             words.append(f"≤ {shown.max_confidence:.2f}")
         if shown.found_by is not None:
             words.append("found by")
+        if shown.only_disputed:
+            words.append("models disagree")
+        if shown.only_again:
+            words.append("found again")
         self.setText(f"{words[0]}{' …' if len(words) > 1 else ''} " if words else " ")
         if self.menu().isVisible():
             self.panel.refresh()
@@ -205,7 +223,7 @@ class SavedFilters(QToolButton):
         reason = self._session.why_not_write()
         save = menu.addAction(theme.icon("content-save-outline"), "Save this filter as…", self.save)
         save.setEnabled(not reason)
-        save.setToolTip(reason or "Class, state, confidence, size, found by, text, chosen")
+        save.setToolTip(reason or "Class, state, confidence, size, found by, what models say, text, chosen")
         show_all = menu.addAction(theme.icon("filter-off-outline"), "Show all findings", self._session.clear_filter)
         show_all.setEnabled(self._session.filter_active)
         if saved:
