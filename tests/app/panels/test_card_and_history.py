@@ -17,7 +17,9 @@ from microscope_qc.app.panels.finding.panel import FindingDock
 from microscope_qc.app.panels.history import HistoryDock
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.shell.read_only import ReadOnlyBar
+from microscope_qc.core.boxes import make_rows
 from microscope_qc.project import Project
+from microscope_qc.project.runs.plan import RunPlan
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -221,3 +223,54 @@ def test_an_owner_sees_no_bar(session: Any, qtbot: Any) -> None:
     bar = ReadOnlyBar(session, open_for_writing=lambda _path: None)
     qtbot.addWidget(bar)
     assert bar.isHidden()
+
+
+def two_opinions(session: Session) -> tuple[int, list[Any]]:
+    """A finding of which two models say different classes; its id and the runs."""
+    project, slide = session.project, session.slide
+    assert project is not None and slide is not None
+    runs = [project.runs.start(slide.id, RunPlan(model=f"models/{name}", model_name=name)) for name in ("one", "two")]
+    box = {"y0": 400.0, "x0": 500.0, "y1": 420.0, "x1": 530.0}
+    for run, confidence, place in zip(runs, (0.6, 0.8), (0, 1), strict=True):
+        rows = make_rows(1, class_id=project.classes[place].id, confidence=confidence, **box)
+        (number,) = project.runs.add_findings(run.id, rows)
+    return int(number), runs
+
+
+def test_the_card_shows_what_each_model_says_and_takes_a_class_over(
+    card: FindingDock, session: Any, qtbot: Any
+) -> None:
+    number, runs = two_opinions(session)
+    project, (first, second) = session.project, session.classes[:2]
+    session.selection.set([number])
+    lines = card.opinions.lines
+    assert [line.text().split()[0] for line in lines] == [second.code, first.code], "the most confident first"
+    assert "0.80" in lines[0].text() and "two" in lines[0].text() and "shown" in lines[0].text()
+    assert "0.60" in lines[1].text() and "one" in lines[1].text() and "shown" not in lines[1].text()
+    assert str(runs[0].started)[:10] in lines[1].text()
+    assert card.opinions.differ.isVisible()
+    assert not lines[0].isEnabled() and "has this class" in lines[0].toolTip()
+    QTest.mouseClick(lines[1], LEFT)
+    assert int(session.table.get([number])["class_id"][0]) == first.id
+    qtbot.waitUntil(lambda: len(card.opinions.lines) == 3)
+    mine = card.opinions.lines[0].text()
+    assert mine.startswith(first.code) and "you" in mine and "shown" in mine
+    assert not any("shown" in line.text() for line in card.opinions.lines[1:])
+    session.undoing.undo()
+    qtbot.waitUntil(lambda: len(card.opinions.lines) == 2)
+    assert int(session.table.get([number])["class_id"][0]) == second.id
+    project.runs.show(runs[1].id, False)
+    qtbot.waitUntil(lambda: "switched off" in card.opinions.lines[0].text())
+    assert "shown" in card.opinions.lines[1].text(), "the one that counts leads, however sure the other is"
+
+
+def test_opinions_that_agree_offer_nothing_and_a_drawn_finding_has_none(card: FindingDock, session: Any) -> None:
+    session.selection.set(ids_of(session, 1))
+    assert not card.opinions.isVisible()
+    number, _ = two_opinions(session)
+    session.judging.relabel(np.array([number]), session.classes[2].id)
+    session.judging.confirm(np.array([number]))
+    session.selection.set([number])
+    assert card.opinions.isVisible() and "you, confirmed" in card.opinions.lines[0].text()
+    session.selection.set([number, *ids_of(session, 1)])
+    assert not card.opinions.isVisible(), "of one finding only"

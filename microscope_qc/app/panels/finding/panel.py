@@ -25,6 +25,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.finding.attributes import AttributeRows
+from microscope_qc.app.panels.finding.opinions import OpinionList
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
@@ -74,6 +75,7 @@ class FindingDock(QWidget):
         self.note.setTabChangesFocus(True)
         self.note.setFixedHeight(46)
         self.note.textChanged.connect(self._on_note_changed)
+        self.opinions = OpinionList(session)
         self.attributes = AttributeRows(session)
         self._history = QLabel()
         self._history.setWordWrap(True)
@@ -143,6 +145,7 @@ class FindingDock(QWidget):
         column.addWidget(self.classes)
         column.addLayout(form)
         column.addLayout(judge)
+        column.addWidget(self.opinions)
         column.addWidget(self.note)
         column.addWidget(self.attributes)
         column.addWidget(self._history)
@@ -211,6 +214,7 @@ class FindingDock(QWidget):
         self._place.setText(place if slide is None else f"{slide.name}: {place}")
         project = self._session.project
         self._found_by.setText("" if project is None else finder_words(project, row))
+        self.opinions.show_finding(row)
         self._history.setText(self._story(int(row["id"])))
 
     def _show_many(self, rows: np.ndarray) -> None:
@@ -222,6 +226,7 @@ class FindingDock(QWidget):
         self._confidence.setText(
             f"{confidence_text(known.min())} to {confidence_text(known.max())}" if len(known) else "drawn"
         )
+        self.opinions.show_finding(None)
         slides = len(np.unique(self._session.scoped.slides_of(rows["id"])))
         self._place.setText(f"on {things(slides, 'slide')}" if slides > 1 else "–")
         self._found_by.setText(", ".join(dict.fromkeys(self._finder(int(run)) for run in np.unique(rows["run_id"]))))
