@@ -47,7 +47,7 @@ def test_classes_are_listed_added_and_changed(cell, told):
 
 def test_classes_are_merged_reordered_and_deleted(cell, told):
     before = told("classes", cell)
-    assert "(4 boxes)" in told("classes", cell, "merge", "CRK", "GEO", "--into", "ACP")["step"]["title"]
+    assert "(4 findings)" in told("classes", cell, "merge", "CRK", "GEO", "--into", "ACP")["step"]["title"]
     assert told("classes", cell)[0]["findings"] == 6
     assert not {"CRK", "GEO"} & set(codes(told, cell))
     told("classes", cell, "order", "COP", "PRA")
