@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from project_support import assert_memory_is_stored, some_rows
 
-from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.defect_class import MAGNET_CLASSES
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import Project
@@ -117,4 +119,47 @@ def test_a_slide_with_a_running_detection_is_not_removed(project: Project) -> No
     assert list(project.runs) == [] and len(project.boxes.rows(every=True)) == 0
     project.history.undo()
     assert [r.id for r in project.runs] == [run.id] and len(project.boxes.table(slide)) == 3
+    assert_memory_is_stored(project)
+
+
+def a_little_off(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same boxes as several results of one run see them, some better than others."""
+    seen = rows[rng.integers(0, len(rows), 3 * len(rows))]
+    for side in ("y0", "x0", "y1", "x1"):
+        seen[side] += rng.uniform(-5, 5, len(seen))
+    seen["confidence"], seen["class_id"] = rng.uniform(0.1, 1, len(seen)), rng.integers(1, 4, len(seen))
+    return seen
+
+
+def said_of(project: Project, run_id: int, numbers: np.ndarray) -> list[tuple[object, ...]]:
+    """The opinions of a run, and which of some findings they are about."""
+    opinions = project.opinions.of_run(run_id)
+    known = np.where(np.isin(opinions["finding_id"], numbers), opinions["finding_id"], 0)
+    return sorted(
+        (number, *(o[name].item() for name in ("class_id", "confidence", "y0", "x0", "y1", "x1", "made")))
+        for number, o in zip(known.tolist(), opinions, strict=True)
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 10**6))
+def test_results_may_come_in_any_portions_and_order(project: Project, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    slide = project.slides[0].id
+    corners = rng.uniform(0, 100, (2, 6))
+    size = rng.uniform(15, 30, (2, 6))
+    drawn = make_rows(6, class_id=1, y0=corners[0], x0=corners[1], y1=corners[0] + size[0], x1=corners[1] + size[1])
+    numbers = project.boxes.add(slide, drawn)
+    results = a_little_off(drawn, rng)
+    expected = None
+    for order in (np.arange(len(results)), rng.permutation(len(results)), rng.permutation(len(results))):
+        run = project.runs.start(slide, RunPlan(model="m"))
+        cuts = np.sort(rng.choice(len(results), rng.integers(0, 5), replace=False)) if expected else []
+        for part in np.split(order, cuts):
+            project.runs.add_findings(run.id, results[part])
+        project.runs.finish(run.id, "finished")
+        found = said_of(project, run.id, numbers)
+        assert len(found) == len(results) and found == (expected or found)
+        expected = found
+        project.runs.delete(run.id)
     assert_memory_is_stored(project)
