@@ -10,7 +10,8 @@ from microscope_qc.cli.parts import Part, whole_number
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
     from microscope_qc.project import Project
-    from microscope_qc.project.records import LogEntry, RunRecord
+    from microscope_qc.project.records import LogEntry
+    from microscope_qc.workflows.review.runs import RunLine
 
 LISTED = 20
 _KINDS = {"command": "", "run": "detection", "made": "made with the project", "kept": "kept", "dropped": "undone"}
@@ -56,7 +57,8 @@ def _register_runs(subparsers: Commands) -> None:
     for name, about, handler in (
         ("info", "what a detection was asked to do, and what became of it", _info),
         ("show", "switch the findings of a detection on", _show),
-        ("hide", "switch the findings of a detection off", _hide),
+        ("hide", "switch off what only this detection found and nobody judged", _hide),
+        ("only", "switch a detection on and the others of its slide off", _only),
     ):
         runs.action(name, about, handler).add_argument(
             "run", type=whole_number, metavar="RUN", help="number of the detection"
@@ -65,9 +67,11 @@ def _register_runs(subparsers: Commands) -> None:
     limit.add_argument(
         "confidence", type=float, nargs="?", metavar="C", help="0 to 1; what a user judged counts anyway"
     )
-    delete = runs.action("delete", "delete a detection and its findings; undo brings both back", _delete)
+    rename = runs.action("rename", "give a detection a name; without one it is called by its model", _rename)
+    rename.add_argument("run", type=whole_number, metavar="RUN", help="number of the detection")
+    rename.add_argument("name", nargs="?", default="", metavar="NAME", help="its name")
+    delete = runs.action("delete", "delete a detection with what only it found; what users judged stays", _delete)
     delete.add_argument("run", type=whole_number, metavar="RUN", help="number of the detection")
-    delete.add_argument("--judged", action="store_true", help="also findings that a user has judged, chosen or noted")
     delete.add_argument("--dry-run", action="store_true", help="say what would go and change nothing")
 
 
@@ -158,12 +162,13 @@ def _export(args: argparse.Namespace) -> int:
 def _runs(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import show
     from microscope_qc.project import Project
+    from microscope_qc.workflows.review.runs import run_lines
 
     with Project.open(args.project, write=False) as project:
-        rows = [_run(project, run) for run in project.runs]
+        rows = [_run(line) for line in run_lines(project)]
     columns = {
-        "number": "Run", "slide": "Slide", "model": "Model", "state": "State", "shown": "Shown", "found": "Found",
-        "there": "There now", "judged": "Judged", "started": "Started",
+        "number": "Run", "slide": "Slide", "name": "Name", "model": "Model", "area": "Area", "found": "Found",
+        "new": "New", "left": "Left", "state": "State", "shown": "Shown", "started": "Started",
     }  # fmt: skip
     if not args.json:
         rows = [row | {"started": str(row["started"])[:16].replace("T", " ")} for row in rows]
@@ -171,19 +176,19 @@ def _runs(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run(project: Project, run: RunRecord) -> dict[str, object]:
-    from microscope_qc.workflows.review.runs import findings_of
-
-    findings = findings_of(project, run.id)
+def _run(line: RunLine) -> dict[str, object]:
+    run = line.run
     return {
         "number": run.id,
-        "slide": project.slides.by_id(run.slide_id).name,
+        "slide": line.slide.name,
+        "name": run.name,
         "model": run.plan.title,
+        "area": line.area,
         "state": run.state,
         "shown": run.shown,
-        "found": run.found,
-        "there": findings.count,
-        "judged": findings.judged,
+        "found": line.counts.found,
+        "new": line.counts.new,
+        "left": line.counts.left,
         "started": run.started,
         "finished": run.finished,
         "folder": run.folder,
@@ -194,10 +199,12 @@ def _info(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import cell_text
     from microscope_qc.cli.progress import print_json
     from microscope_qc.project import Project
+    from microscope_qc.workflows.review.runs import run_lines
 
     with Project.open(args.project, write=False) as project:
         run = project.runs.by_id(args.run)
-        document = {**_run(project, run), "plan": run.plan.document()}
+        (line,) = [line for line in run_lines(project, [run.slide_id]) if line.run.id == run.id]
+        document = {**_run(line), "plan": run.plan.document()}
     if args.json:
         print_json(document)
         return 0
@@ -227,6 +234,27 @@ def _switch(args: argparse.Namespace, *, shown: bool) -> int:
     return 0
 
 
+def _only(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import done, step
+    from microscope_qc.project import Project
+
+    with Project.open(args.project) as project:
+        entry = step(project, lambda: project.runs.show_only(args.run))
+    done(args, entry, {"run": args.run, "shown": True})
+    return 0
+
+
+def _rename(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.parts import done, step
+    from microscope_qc.project import Project
+
+    with Project.open(args.project) as project:
+        entry = step(project, lambda: project.runs.rename(args.run, args.name))
+        name = project.runs.by_id(args.run).name
+    done(args, entry, {"run": args.run, "name": name})
+    return 0
+
+
 def _limit(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import done, step
     from microscope_qc.cli.progress import print_json
@@ -247,22 +275,17 @@ def _limit(args: argparse.Namespace) -> int:
 
 def _delete(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import done, step
-    from microscope_qc.core.errors import InputError
-    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
-    from microscope_qc.workflows.review.runs import findings_of
 
     with Project.open(args.project, write=not args.dry_run) as project:
-        findings = findings_of(project, args.run)
-        says = f"{things(findings.count, 'finding')}, of which a user has judged, chosen or noted {findings.judged}"
-        if findings.judged and not args.judged and not args.dry_run:
-            raise InputError(
-                f"Run {args.run} has {says}.", hint="Say --judged to delete these too, or hide the run instead."
-            )
+        deletion = project.runs.deleting(args.run)
         entry = None if args.dry_run else step(project, lambda: project.runs.delete(args.run))
-    document = {"run": args.run, "findings": findings.count, "judged": findings.judged, "dry_run": args.dry_run}
+    document = {
+        "run": args.run, "findings": len(deletion.gone), "kept": len(deletion.kept), "shared": deletion.shared,
+        "dry_run": args.dry_run,
+    }  # fmt: skip
     if args.dry_run and not args.json:
-        print(f"Run {args.run} would go with {says}; nothing was changed.")
+        print(f"Run {args.run} would be deleted: {deletion.words}. Nothing was changed.")
     else:
         done(args, entry, document)
     return 0

@@ -8,7 +8,9 @@ from PIL import Image
 
 from microscope_qc.cli.parts import table
 from microscope_qc.cli.project_slides import parse_um
+from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.geometry import Region
 from microscope_qc.project import Project
 
 
@@ -60,7 +62,7 @@ def test_history_refuses_wrong_arguments(cell, refused, arguments):
 
 def test_runs_are_listed_hidden_and_shown(cell, told):
     (run,) = told("runs", cell)
-    assert (run["number"], run["slide"], run["found"], run["there"], run["judged"]) == (1, "S1", 3, 3, 0)
+    assert (run["number"], run["slide"], run["found"], run["new"], run["left"]) == (1, "S1", 3, 3, 3)
     assert told("runs", cell, "info", 1)["plan"]["region"] == [0, 0, 100, 200]
     assert "y 0 to 100" in told("runs", cell, "info", 1, text=True)
     assert told("runs", cell, "hide", 1, text=True) == "Hide run 1.\n"
@@ -77,7 +79,7 @@ def test_a_run_is_deleted_with_its_findings_and_undo_restores_both(cell, told):
     assert told("runs", cell, "delete", 1, "--dry-run")["findings"] == 3
     assert content(cell) == before
     done = told("runs", cell, "delete", 1)
-    assert (done["findings"], done["step"]["title"]) == (3, "Delete run 1 with 3 findings")
+    assert (done["findings"], done["step"]["title"]) == (3, "Delete run 1: 3 findings go")
     assert told("runs", cell) == []
     assert told("review", cell, "--all")["slides"] == {"S1": 2, "S2": 1}
     assert (cell / "runs" / "1").is_dir()
@@ -89,16 +91,42 @@ def test_a_run_is_deleted_with_its_findings_and_undo_restores_both(cell, told):
     assert told("runs", cell) == []
 
 
-def test_judged_findings_are_not_deleted_silently(cell, told, refused):
+def test_what_a_user_judged_stays_when_its_run_is_deleted(cell, told):
     told("review", cell, "--where", "confidence>=0.6", "--confirm")
-    told("review", cell, "--where", "confidence=0.2", "--note", "odd")
+    assert told("runs", cell)[0]["left"] == 1
     before = content(cell)
-    said = refused("runs", cell, "delete", 1)
-    assert "3 findings, of which a user has judged, chosen or noted 3" in said and "--judged" in said
-    assert content(cell) == before
-    assert told("runs", cell, "delete", 1, "--judged")["judged"] == 3
+    words = told("runs", cell, "delete", 1, "--dry-run", text=True)
+    assert "1 finding goes, 2 with work of yours stay" in words and content(cell) == before
+    done = told("runs", cell, "delete", 1)
+    assert (done["findings"], done["kept"], done["shared"]) == (1, 2, 0)
+    assert told("review", cell, "--where", "state=confirmed")["matching"] == 2
     told("history", cell, "undo")
     assert content(cell) == before
+
+
+def test_runs_are_renamed_and_shown_alone(cell, told, refused):
+    with Project.open(cell) as project:
+        slide = project.slides.named("S1")
+        other = project.runs.start(
+            slide.id, project.runs.by_id(1).plan.model_copy(update={"region": Region(0, 0, 50, 100)})
+        )
+        project.runs.add_findings(other.id, make_rows(1, class_id=1, x0=160, x1=170, y0=10, y1=20, confidence=0.9))
+        project.runs.finish(other.id, "finished")
+    assert told("runs", cell, "rename", 1, "  Monday   morning ")["name"] == "Monday morning"
+    first, second = told("runs", cell)
+    assert (first["name"], first["area"], second["name"], second["area"]) == ("Monday morning", "whole", "", "25 %")
+    assert "Monday morning" in told("runs", cell, text=True)
+    assert told("review", cell, "--where", "run=1")["findings"][0]["found_by"] == "Monday morning"
+    before = content(cell)
+    assert told("runs", cell, "only", 2)["step"]["title"] == "Show only run 2"
+    assert [run["shown"] for run in told("runs", cell)] == [False, True]
+    assert told("runs", cell, "only", 2)["step"] is None
+    told("history", cell, "undo")
+    assert content(cell) == before
+    told("runs", cell, "rename", 1)
+    assert told("runs", cell)[0]["name"] == ""
+    refused("runs", cell, "rename", 1, "x" * 300)
+    refused("runs", cell, "only", 7)
 
 
 @pytest.mark.parametrize("arguments", [["delete", "7"], ["hide", "7"], ["info", "7"], ["delete"], ["delete", "x"]])
@@ -125,7 +153,7 @@ def test_slides_are_listed_added_renamed_and_removed(cell, told, tmp_path):
     assert told("slides", cell, "add", tmp_path / "S3.png", text=True) == "They are in the project already.\n"
     assert told("slides", cell, "rename", "S3", "third")["step"]["title"] == "Rename slide S3"
     assert told("slides", cell, "remove", "third", text=True) == "Remove slide third.\n"
-    assert "with 5 boxes" in told("slides", cell, "remove", "S1")["step"]["title"]
+    assert "with 5 findings" in told("slides", cell, "remove", "S1")["step"]["title"]
     assert [slide["name"] for slide in told("slides", cell)] == ["S2"]
     told("history", cell, "undo", 4)
     assert content(cell) == before

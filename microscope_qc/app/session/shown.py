@@ -53,6 +53,7 @@ class ShownBoxes:
     def limit(self, ids: np.ndarray | None) -> None:
         """Show only these of the boxes that pass the filter on this slide, even if their detections are switched off.
 
+        Limits of confidence do not apply then: whoever limits what is shown knows which detection has to be sure.
         None removes the limit. It does not apply to exports: it belongs to the window, not to the project.
         """
         if ids is None and self._limit is None:
@@ -177,14 +178,13 @@ class ShownBoxes:
     def _inclusion(self) -> Inclusion:
         if self._project is None:
             return Inclusion()
-        known = self._project.inclusion.current
-        return replace(known, hidden_runs=frozenset()) if self.limited else known
+        return Inclusion() if self.limited else self._project.inclusion.current
 
     def _filter(self) -> BoxFilter:
         if self._project is None:
             return BoxFilter()
         known = self._project.filters.current
-        return replace(known, found_by=None) if self.limited else known
+        return replace(known, found_by=None, min_confidence=0.0, max_confidence=1.0) if self.limited else known
 
     def _filtered(self, rows: np.ndarray, box_filter: BoxFilter) -> Flags:
         """Which rows a filter shows."""

@@ -191,6 +191,15 @@ class Runs(RecordPart[RunRecord]):
         delta = Delta.edited("runs", {"id": run_id, "shown": run.shown}, {"shown": bool(shown)})
         self._store.commit(f"{'Show' if shown else 'Hide'} run {run_id}", [delta], slide_id=run.slide_id, run_id=run_id)
 
+    def show_only(self, run_id: int) -> None:
+        """Switch the findings of a run on and those of all other runs of its slide off (one step of undo)."""
+        self._store.require_writable()
+        slide_id = self.by_id(run_id).slide_id
+        others = [run for run in self if run.slide_id == slide_id and run.shown != (run.id == run_id)]
+        deltas = [Delta.edited("runs", {"id": run.id, "shown": run.shown}, {"shown": not run.shown}) for run in others]
+        if deltas:
+            self._store.commit(f"Show only run {run_id}", deltas, slide_id=slide_id, run_id=run_id)
+
     def rename(self, run_id: int, name: str) -> RunRecord:
         """Give a run a name, or none (undoable)."""
         self._store.require_writable()

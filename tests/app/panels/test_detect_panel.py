@@ -121,7 +121,7 @@ def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, p
     assert (call.model, call.region, call.fresh) == ("test-net", None, False)
     assert dock.start.text() == "Detect again" and dock.start.isVisible()
     assert dock.runs.topLevelItemCount() == 1
-    assert dock.runs.topLevelItem(0).text(1) == "20"
+    assert [dock.runs.topLevelItem(0).text(column) for column in range(1, 4)] == ["whole", "20", "20"]
 
 
 def test_a_finished_detection_is_repeated_only_when_asked(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:

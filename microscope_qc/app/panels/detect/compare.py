@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def run_words(run: RunRecord) -> str:
     """``li-ion-ssd, 2026-11-21 14:02``."""
-    return f"{run.plan.title}, {started_text(run)}"
+    return f"{run.title}, {started_text(run)}"
 
 
 def started_text(run: RunRecord) -> str:
@@ -64,14 +64,17 @@ class CompareButton(QPushButton):
         menu.clear()
         for run in self.others():
             action = menu.addAction(f"{run_words(run)}  ({things(run.found, 'finding')})".replace("&", "&&"))
-            action.triggered.connect(partial(self._compare, run.id))
+            action.triggered.connect(partial(self._on_chosen, run.id))
 
-    def _compare(self, other: int, _checked: bool = False) -> None:
+    def _on_chosen(self, other: int, _checked: bool = False) -> None:
         selected = self._runs.selected_run()
-        if selected is None:
-            return
+        if selected is not None:
+            self.compare(selected.id, other)
+
+    def compare(self, first: int, second: int) -> None:
+        """Compare two detections, or say why that is not possible."""
         try:
-            self._comparison.start(selected.id, other)
+            self._comparison.start(first, second)
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))
 
@@ -120,11 +123,11 @@ class CompareStrip(QFrame):
             return
         self._refresh_theme()
         found = state.found or (None, None)
-        alike = state.runs[0].plan.title == state.runs[1].plan.title
+        alike = state.runs[0].title == state.runs[1].title
         for letter, label, run, count, uncompared in zip(
             "AB", (self.first, self.second), state.runs, found, state.uncompared, strict=True
         ):
-            name = run_words(run) if alike else run.plan.title
+            name = run_words(run) if alike else run.title
             words = "…" if count is None else things(count, "finding")
             if uncompared:
                 words += f" + {count_text(uncompared)} where only {letter} scanned"

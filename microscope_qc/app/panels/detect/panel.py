@@ -27,6 +27,7 @@ from microscope_qc.app.panels.detect.past_area import PastAreaButton
 from microscope_qc.app.panels.detect.pixel_size import PixelSizeRow
 from microscope_qc.app.panels.detect.plane import PlaneOnScreen
 from microscope_qc.app.panels.detect.progress import DetectProgress
+from microscope_qc.app.panels.detect.run_menu import RunMenu
 from microscope_qc.app.panels.detect.runs import RunList
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import column_of, heading, note, scrolled
@@ -107,6 +108,7 @@ class DetectDock(QWidget):
         self.start_over = QPushButton("Start over")
         self.stop = QPushButton("Stop")
         self.runs = RunList(session)
+        self.run_menu = RunMenu(session, self.runs)
         self.run_details = RunDetails(session, jobs, self.runs)
         self.past_area = PastAreaButton(session, jobs, self.runs, self.area)
         self.continue_run = QPushButton("Continue this one")
@@ -147,14 +149,16 @@ class DetectDock(QWidget):
             buttons.addWidget(press)
         buttons.addStretch(1)
         below = QFlowLayout()
-        for press in (self.continue_run, self.past_area):
-            below.addWidget(press)
+        self.run_menu.continue_wanted.connect(self.go_on)
+        self.run_menu.compare_wanted.connect(self.run_details.compare.compare)
+        for part in (self.run_menu.button, self.continue_run, self.past_area):
+            below.addWidget(part)
         content = column_of(
             self.scope, heading("Model"), self.models, 6, heading("Area"), self.area, self.looks_at, self.pixel_row, 6,
             heading("Detections on this slide"),
         )  # fmt: skip
         content.addWidget(self.runs, 1)
-        content.addWidget(note("The check box shows and hides the findings of a detection."))
+        content.addWidget(note("The check box shows and hides what only this detection found; what you judged stays."))
         content.addLayout(below)
         content.addWidget(self.run_details)
         foot = column_of(buttons, self.progress)  # visible on a low screen too
