@@ -76,6 +76,17 @@ class OpinionTable:
         found: Rows = self._rows[self._rows["run_id"] == run_id]
         return found
 
+    def near(self, y0: float, x0: float, y1: float, x1: float) -> Ints:
+        """Places of the opinions whose boxes meet a rectangle."""
+        rows = self._rows
+        hit = (rows["y0"] < y1) & (rows["y1"] > y0)
+        found: Ints = np.flatnonzero(hit)
+        return found[(rows["x0"][found] < x1) & (rows["x1"][found] > x0)]
+
+    def made_by(self, run_id: int) -> Ints:
+        """Return the ids of the findings that a run was the first to find."""
+        return self._finding_ids[np.flatnonzero((self._rows["run_id"] == run_id) & self._rows["made"])]
+
     def finding_ids(self, run_ids: Collection[int]) -> Ints:
         """Return the ids of the findings that one of these runs found, sorted."""
         found: Ints = np.unique(self._finding_ids[np.isin(self._rows["run_id"], list(run_ids))])
@@ -90,8 +101,11 @@ class OpinionTable:
                 return
             places = np.searchsorted(self._finding_ids, rows["finding_id"], side="right")
             joined = np.insert(self._rows, places, rows)
-            touched = np.isin(joined["finding_id"], rows["finding_id"])  # of one finding, the runs are in order
-            joined[touched] = joined[touched][np.lexsort((joined["run_id"][touched], joined["finding_id"][touched]))]
+            new = places + np.arange(len(rows))
+            before = new[new > 0] - 1
+            same = joined["finding_id"][before] == joined["finding_id"][before + 1]
+            if (same & (joined["run_id"][before] > joined["run_id"][before + 1])).any():  # not the newest run
+                joined = joined[np.lexsort((joined["run_id"], joined["finding_id"]))]
             self._take(joined)
 
     def remove(self, ids: np.ndarray) -> None:

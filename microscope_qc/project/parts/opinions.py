@@ -97,7 +97,7 @@ class Opinions:
             return np.zeros(0, np.int64)
         new, moved = self._placed(run_id, slide_id, results)
         known = self._tables.opinions(slide_id).rows
-        before = known[np.isin(known["id"], moved["id"])]
+        before = known[np.isin(known["id"], moved["id"])] if len(moved) else known[:0]
         said = np.concatenate([new, moved])
         deltas = [
             self._new_findings(slide_id, said),
@@ -121,15 +121,16 @@ class Opinions:
         for name in ("class_id", "confidence", *_SIDES):
             new[name] = results[name]
         new["run_id"] = run_id
-        mine = self._tables.opinions(slide_id).of_run(run_id)
-        mine = mine[~mine["made"]]  # what it made itself stays its own
-        pool, places = new, self._places_near(new, run_id, slide_id)
+        said = self._tables.opinions(slide_id)
+        made = said.made_by(run_id)
+        pool, places = new, self._places_near(new, run_id, slide_id, made)
         while True:  # whoever may have to make way competes, too, with all that it fits
-            incumbent = mine[np.isin(mine["finding_id"], places.ids) & ~np.isin(mine["id"], pool["id"])]
+            known = said.of(places.ids)  # what it made itself stays its own
+            incumbent = known[(known["run_id"] == run_id) & ~known["made"] & ~np.isin(known["id"], pool["id"])]
             if len(incumbent) == 0:
                 break
             pool = np.concatenate([pool, incumbent])
-            places = self._places_near(pool, run_id, slide_id)
+            places = self._places_near(pool, run_id, slide_id, made)
         before = pool["finding_id"].copy()
         boxes = np.stack([pool[side] for side in _SIDES], axis=1)
         chosen, place = match_places(boxes, pool["class_id"], pool["confidence"], places, held=before)
@@ -143,16 +144,14 @@ class Opinions:
         pool["finding_id"][alone] = self._store.next_id("boxes") + np.arange(alone.sum())
         return pool[: len(new)], pool[len(new) :][other[len(new) :]]
 
-    def _places_near(self, pool: np.ndarray, run_id: int, slide_id: int) -> KnownPlaces:
+    def _places_near(self, pool: np.ndarray, run_id: int, slide_id: int, made: np.ndarray) -> KnownPlaces:
         """KnownPlaces that opinions of a run may belong to: findings and left places that others made, near them."""
         table, said = self._tables.table(slide_id), self._tables.opinions(slide_id)
-        made = said.of_run(run_id)
-        made = made["finding_id"][made["made"]]
         reach = np.array([pool[side].min() for side in _SIDES[:2]] + [pool[side].max() for side in _SIDES[2:]])
         absent = self._absent(slide_id)
         rows = np.concatenate([table.rows[table.inside(*reach)], absent[_meets(absent, reach)]])
-        others = said.rows[said.rows["run_id"] != run_id]
-        others = others[_meets(others, reach)]
+        others = said.rows[said.near(*reach)]
+        others = others[others["run_id"] != run_id]
         lacking = np.setdiff1d(others["finding_id"], rows["id"])  # it was moved away, or its box is not a user's
         rows = np.concatenate([rows, table.get(lacking[table.has(lacking)])])
         rows = rows[~np.isin(rows["id"], made)]
