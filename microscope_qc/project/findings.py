@@ -17,6 +17,10 @@ NO_FINDING = (
     "(flags & 8 OR flags = 0 AND state = 0 AND NOT EXISTS (SELECT 1 FROM opinions WHERE finding_id = boxes.id))"
 )
 """Holds for rows of ``boxes`` that were deleted (they may have been found again), or whose place was left."""
+_SLIDE_OF = (
+    f"SELECT slide_id FROM boxes WHERE id = ? AND (NOT {NO_FINDING} OR flags & 8"  # noqa: S608 - a constant
+    " AND EXISTS (SELECT 1 FROM opinions WHERE finding_id = boxes.id AND again))"
+)
 _CHUNK = 500
 """Numbers in one statement."""
 _BOX_NUMBERS = ("id", "y0", "x0", "y1", "x1")
@@ -50,6 +54,12 @@ def boxes(connection: Connection, slide_ids: Sequence[int] | None) -> Iterator[t
 def absent(connection: Connection, slide_id: int) -> np.ndarray:
     """Read the boxes of a slide that are no findings, sorted by id: deleted ones, and places that were left."""
     return _boxes(connection, f"slide_id = {int(slide_id)} AND {NO_FINDING}")[0]
+
+
+def slide_of(connection: Connection, finding_id: int) -> int | None:
+    """Return the slide of a finding; None where there is none, or none any more."""
+    row = driver(connection).execute(_SLIDE_OF, (finding_id,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def boxes_by_id(connection: Connection, ids: np.ndarray) -> np.ndarray:

@@ -155,9 +155,8 @@ class Tables:
         # memory first: the database is locked while a large command is being written
         found = next((number for number, table in tables.items() if table.spans(box_id) and box_id in table), None)
         if found is None:
-            statement = select(schema.boxes.c.slide_id).where(schema.boxes.c.id == int(box_id))
             with self._store.database.begin() as connection:
-                found = connection.execute(statement).scalar()
+                found = findings.slide_of(connection, int(box_id))
         if found is None:
             raise self._unknown(box_id)
         self._latest = int(found)
