@@ -41,7 +41,7 @@ def shown_words(project: Project, known: BoxFilter | None = None) -> str:
 
 
 def included_words(project: Project) -> str:
-    """Which findings count: ``included: confidence ≥ 0.40 or judged, without 1 detection that is switched off``."""
+    """Which findings count: ``counted: confidence ≥ 0.40 or judged, without 1 detection that is switched off``."""
     known = project.inclusion.current
     parts = []
     if known.confidence_limit > 0:
@@ -49,7 +49,7 @@ def included_words(project: Project) -> str:
     if known.hidden_runs:
         hidden = len(known.hidden_runs)
         parts.append(f"without {things(hidden, 'detection')} that {plural(hidden, 'is', 'are')} switched off")
-    return "included: " + (", ".join(parts) if parts else "all findings")
+    return "counted: " + (", ".join(parts) if parts else "all findings")
 
 
 def finder_words(project: Project, row: np.void) -> str:

@@ -11,6 +11,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
 from microscope_qc.app.panels.gallery.filter import FilterHint
 from microscope_qc.app.panels.jobs import show_bar
+from microscope_qc.app.widgets.hidden_hint import HiddenHint
 from microscope_qc.app.widgets.scope_switch import ScopeHint
 from microscope_qc.core.wording import count_text, duration_text, number_text, pixel_size_text, progress_text, zoom_text
 
@@ -57,6 +58,8 @@ class StatusLine(QStatusBar):
             row.addWidget(widget)
         self.scope_hint = ScopeHint(session)
         self.addPermanentWidget(self.scope_hint)
+        self.hidden_hint = HiddenHint(session)
+        self.addPermanentWidget(self.hidden_hint)
         self.filter_hint = FilterHint(session)
         self.addPermanentWidget(self.filter_hint)
         self.addPermanentWidget(self._job)

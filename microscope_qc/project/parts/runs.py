@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -199,6 +199,16 @@ class Runs(RecordPart[RunRecord]):
         deltas = [Delta.edited("runs", {"id": run.id, "shown": run.shown}, {"shown": not run.shown}) for run in others]
         if deltas:
             self._store.commit(f"Show only run {run_id}", deltas, slide_id=slide_id, run_id=run_id)
+
+    def show_all(self, run_ids: Collection[int]) -> None:
+        """Switch the findings of several runs on (one step of undo)."""
+        self._store.require_writable()
+        off = [run for run in map(self.by_id, sorted(run_ids)) if not run.shown]
+        deltas = [Delta.edited("runs", {"id": run.id, "shown": False}, {"shown": True}) for run in off]
+        if deltas:
+            slides = {run.slide_id for run in off}
+            title = f"Show run {off[0].id}" if len(off) == 1 else f"Show {things(len(off), 'run')}"
+            self._store.commit(title, deltas, slide_id=slides.pop() if len(slides) == 1 else None)
 
     def rename(self, run_id: int, name: str) -> RunRecord:
         """Give a run a name, or none (undoable)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from microscope_qc.core.arrays import Flags
-from microscope_qc.core.boxes import ReviewState, coordinates
+from microscope_qc.core.boxes import FindingFlag, ReviewState, coordinates, has_flag
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region
@@ -57,7 +57,7 @@ class DatasetSummary:
 
 def trusted(rows: np.ndarray) -> np.ndarray:
     """Boxes that the user confirmed, or drew and did not reject."""
-    drawn = np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
+    drawn = has_flag(rows, FindingFlag.DRAWN) & np.isnan(rows["confidence"]) & (rows["state"] != ReviewState.REJECTED)
     keep: Flags = (rows["state"] == ReviewState.CONFIRMED) | drawn
     return rows[keep]
 

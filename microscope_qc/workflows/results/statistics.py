@@ -53,7 +53,7 @@ def statistics_job(project: Project, slide_ids: Collection[int] | None = None) -
     for number, record in enumerate(records):
         yield Progress(number, len(records), "slides", f"counting {record.name}")
         slides.append(slide_numbers(slide_findings(project, record.id)))
-    words = included_words(project).removeprefix("included: ")
+    words = included_words(project).removeprefix("counted: ")
     return {"project": project.name, "included": words, "shown": words, "slides": slides, "total": _total(slides)}
 
 

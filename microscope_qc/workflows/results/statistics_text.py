@@ -19,7 +19,7 @@ _DENSITY_HEADS = ("unrev.", "conf.", "rej.", "in area", "outside", "per mm2", "9
 def statistics_lines(found: dict[str, Any]) -> list[str]:
     """Statistics of one project or of several; every density with its area and where that comes from."""
     heads = found.get("projects") or [found]
-    lines = [f"{head['project']}  (included: {head['included']})" for head in heads]
+    lines = [f"{head['project']}  (counted: {head['included']})" for head in heads]
     for slide in found["slides"]:
         lines += ["", *_slide_lines(slide)]
     if len(found["slides"]) > 1:

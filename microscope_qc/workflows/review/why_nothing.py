@@ -109,9 +109,8 @@ def why_hidden(project: Project, box_id: int) -> str:
 def lift(project: Project, by: Hider, slide_ids: Sequence[int]) -> None:
     """Lift what hides findings of some slides, and nothing else; limit and runs are steps that undo takes back."""
     if Hider.RUNS in by:
-        for run in project.runs:
-            if not run.shown and run.slide_id in slide_ids:
-                project.runs.show(run.id, True)
+        wanted = set(slide_ids)
+        project.runs.show_all([run.id for run in project.runs if not run.shown and run.slide_id in wanted])
     if Hider.LIMIT in by:
         project.inclusion.set_limit(0.0)
     new = without(project.filters.current, by)
