@@ -192,6 +192,8 @@ def _style_sheet(c: Colours) -> str:
     QMenu::item {{ padding: 5px 24px 5px 8px; border-radius: 4px; }}
     QMenu::item:selected {{ background: {c.accent}; color: {c.on_accent}; }}
     QMenu::item:disabled {{ color: {c.quiet}; background: transparent; }}
+    QToolButton[opinion="true"] {{ text-align: left; padding: 3px 2px; }}
+    QToolButton[opinion="true"]:disabled {{ color: {c.text}; }}
     QMenu::icon {{ padding-left: 8px; }}
     QMenu::separator {{ height: 1px; background: {c.line}; margin: 4px 8px; }}
     QToolBar {{ background: {c.window}; border: none; border-bottom: 1px solid {c.line}; spacing: 2px;

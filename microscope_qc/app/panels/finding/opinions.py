@@ -105,7 +105,7 @@ class OpinionList(QWidget):
         line.setAutoRaise(True)
         line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         line.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        line.setStyleSheet("text-align: left; padding: 3px 2px;")
+        line.setProperty("opinion", "true")  # legible when it cannot be pressed, too
         line.setAccessibleName(f"{item.code}, {said.who}{sure}")
         same = said.class_id == class_id
         why_not = "The finding has this class." if same else self._session.why_not_write()
