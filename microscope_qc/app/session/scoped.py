@@ -182,7 +182,7 @@ class ScopedFindings:
         def take(read: ReadTables) -> None:
             if state.project is project:
                 taken = project.boxes.take(read)
-                count = sum(len(rows) for rows in read.rows.values()) if taken else 0
+                count = sum(len(rows) for rows, _ in read.rows.values()) if taken else 0
                 QTimer.singleShot(AGAIN_MS, lambda: self._read_more(project, most - count))
 
         # what cannot be read is asked for again, and the error shown, when the scope needs it
