@@ -58,8 +58,13 @@ class Navigator(Protocol):
     def refresh_actions(self, *_: object) -> None:
         """Enable and disable actions now, and update their texts soon."""
 
-    def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> bool:
-        """Offer a step in the message bar; False while the bar shows an error, which a question must not replace."""
+    def ask(
+        self, message: str, hint: str, button: str, action: Callable[[], None], *, is_open: Callable[[], bool]
+    ) -> bool:
+        """Offer a step in the message bar; False while the bar shows an error, which a question must not replace.
+
+        The question goes when the slide or the project changes and ``is_open`` says that it needs no answer any more.
+        """
 
     def offer(
         self, words: str, button: str, accept: Callable[[], None], later: Callable[[], None] = lambda: None

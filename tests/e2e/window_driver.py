@@ -15,7 +15,7 @@ import numpy as np
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QLineEdit, QScrollArea, QWidget
+from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QFileDialog, QLineEdit, QScrollArea, QWidget
 
 if TYPE_CHECKING:
     from microscope_qc.app.shell.main_window import MainWindow
@@ -166,6 +166,39 @@ class User:
         timer.deleteLater()
         assert clicks and not problems, problems or "no file dialog opened"
 
+    @contextmanager
+    def in_dialog(self, kind: type[QDialog], act: Callable[[Any], None]) -> Iterator[None]:
+        """Do something in the dialog of this kind that opens inside the block, and close it if it is still open."""
+        problems: list[BaseException] = []
+        opened: list[QDialog] = []
+        timer = QTimer(self.window)
+        timer.setInterval(MOMENT_MS)
+
+        def enter() -> None:
+            dialog = QApplication.activeModalWidget()
+            if not isinstance(dialog, kind):
+                return
+            if not dialog.isActiveWindow():  # it takes no keys before
+                dialog.activateWindow()
+                return
+            timer.stop()
+            opened.append(dialog)
+            try:
+                act(dialog)
+            except BaseException as problem:  # raised below: an exception in a dialog's own loop goes nowhere
+                problems.append(problem)
+            if dialog.isVisible():
+                dialog.reject()
+
+        timer.timeout.connect(enter)
+        timer.start()
+        yield
+        timer.stop()
+        timer.deleteLater()
+        if problems:
+            raise problems[0]
+        assert opened, f"no {kind.__name__} opened"
+
     # -- what stories have in common ---------------------------------------------------------------------------------
 
     def wait_for_slide(self) -> None:
@@ -224,11 +257,11 @@ class User:
         self.click(dock.align)
         self.wait_until(lambda: dock.registration is not None, "the alignment")
 
-    def export(self, name: str, path: Path) -> None:
-        """Press an export button of the SEM dock and answer its file dialog; ``path`` is where the file will be."""
+    def export(self, name: str, path: Path, *, panel: Any = None) -> None:
+        """Press an export button (of the SEM dock) and answer its file dialog; ``path`` is where the file will be."""
         from microscope_qc.workflows.exports import export_named
 
-        panel = self.window.docks["sem"].content.exports
+        panel = panel or self.window.docks["sem"].content.exports
         is_folder = export_named(name).is_folder
         written: list[Any] = []
         panel.exported.connect(written.append)

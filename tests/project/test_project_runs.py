@@ -105,6 +105,8 @@ def test_classes_of_a_model_are_made_once_and_not_undone(project: Project) -> No
     ids = project.classes.ensure([*MAGNET_CLASSES, project.classes[0]])
     assert list(ids) == ["OXA", "LOX", "LPO", "FLU", "ACP"] and ids["ACP"] == 1
     assert project.classes.ensure(MAGNET_CLASSES) == {code: ids[code] for code in ("OXA", "LOX", "LPO", "FLU")}
+    colours = [defect.colour for defect in project.classes]
+    assert len(set(colours)) == len(colours), "the model's classes are told apart from all others"
     assert project.history.undo_title == "Draw box" and len(project.classes) == 14
 
 

@@ -53,7 +53,7 @@ def take_line(context: Context, length_px: float) -> None:
 
 
 def ask_pixel_size_once(context: Context) -> None:
-    """Offer once to set the pixel size of the slide on screen, if its file does not give it."""
+    """Offer once to set the pixel size of the slide on screen and of all others whose files do not give it."""
     session, navigator = context.session, context.navigator
     project, slide = session.project, session.slide
     if project is None or slide is None or session.mosaic is None or project.read_only:
@@ -61,14 +61,23 @@ def ask_pixel_size_once(context: Context) -> None:
     asked = project.settings.get(ASKED, [])
     if slide.pixel_size_um is not None or slide.id in asked:
         return
+    bare = {record.id for record in project.slides if record.pixel_size_um is None}
+    others = f"The files of {slide.name} and {things(len(bare) - 1, 'other slide')} do"
+
+    def is_open() -> bool:
+        return session.project is project and any(
+            record.pixel_size_um is None for record in project.slides if record.id in bare
+        )
+
     # a question must not replace an error; it is asked when the slide is shown again
     if navigator.ask(
-        f"The file of {slide.name} does not say how large a pixel is.",
+        f"{others if len(bare) > 1 else f'The file of {slide.name} does'} not say how large a pixel is.",
         "Sizes in µm and detections need it: enter a number, or draw along the scale bar.",
         "Set pixel size…",
         lambda: navigator.trigger("slide.pixel_size"),
+        is_open=is_open,
     ):
-        project.settings.set(ASKED, [*asked, slide.id])
+        project.settings.set(ASKED, sorted({*asked, *bare}))
 
 
 def _info(context: Context) -> None:

@@ -82,6 +82,10 @@ class Toast(QFrame):
         return False
 
 
+def _always() -> bool:
+    return True
+
+
 class MessageBar(QFrame):
     """What happened, what to do, and details that can be unfolded."""
 
@@ -99,6 +103,7 @@ class MessageBar(QFrame):
         self._offer = QPushButton()
         self._offer.setProperty("primary", True)
         self._action: Callable[[], None] = self.hide
+        self._is_open: Callable[[], bool] = _always
         self._severe = False
         self._close = QToolButton()
         self._close.setToolTip("Close this message")
@@ -142,12 +147,25 @@ class MessageBar(QFrame):
         hint = "Your work so far is saved. The details can be copied for a report."
         self._show(sentence, hint, details=details, severe=True)
 
-    def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> None:
-        """Offer the next step without blocking anything."""
-        self._action = action
+    def ask(
+        self,
+        message: str,
+        hint: str,
+        button: str,
+        action: Callable[[], None],
+        *,
+        is_open: Callable[[], bool] = _always,
+    ) -> None:
+        """Offer the next step without blocking anything; ``is_open`` says whether it is still to be done."""
+        self._action, self._is_open = action, is_open
         self._show(message, hint, details="", severe=False)
         self._offer.setText(button)
         self._offer.show()
+
+    def withdraw(self) -> None:
+        """Close a question that was answered in another way meanwhile."""
+        if not self._offer.isHidden() and not self._is_open():
+            self.hide()
 
     def refresh_theme(self) -> None:
         """Apply the colours of the theme."""

@@ -223,6 +223,7 @@ class MainWindow(QMainWindow):
             self._with_project = project is not None
             self.workspaces.show_or_hide()
             self.navigator.show_page()
+        self.message_bar.withdraw()
         self.status.refresh()
         self.book.refresh_soon()
 

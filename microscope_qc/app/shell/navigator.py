@@ -112,11 +112,16 @@ class WindowNavigator:
 
     # -- saying and keeping ------------------------------------------------------------------------------------------
 
-    def ask(self, message: str, hint: str, button: str, action: Callable[[], None]) -> bool:
-        """Offer a step in the message bar; False while the bar shows an error, which a question must not replace."""
+    def ask(
+        self, message: str, hint: str, button: str, action: Callable[[], None], *, is_open: Callable[[], bool]
+    ) -> bool:
+        """Offer a step in the message bar; False while the bar shows an error, which a question must not replace.
+
+        The question goes when the slide or the project changes and ``is_open`` says that it needs no answer any more.
+        """
         if self._message_bar.shows_error:
             return False
-        self._message_bar.ask(message, hint, button, action)
+        self._message_bar.ask(message, hint, button, action, is_open=is_open)
         return True
 
     def offer(

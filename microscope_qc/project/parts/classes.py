@@ -86,10 +86,20 @@ class Classes(RecordPart[DefectClass]):
         have = {defect.code for defect in self}
         missing = [defect for defect in {d.code: d for d in wanted}.values() if defect.code not in have]
         if missing:
+            missing = self._told_apart(missing)
             rows = new_class_rows(self, missing, first_id=self._store.next_id("classes"))
             title = "Add classes " + ", ".join(row["code"] for row in rows)
             self._store.commit(title, [Delta.inserted("classes", rows)], kind=kind)
         return {defect.code: self.by_code(defect.code).id for defect in wanted}
+
+    def _told_apart(self, new: Iterable[DefectClass]) -> list[DefectClass]:
+        """New classes, each with a colour of its own."""
+        colours, told = [defect.colour for defect in self], []
+        for defect in new:
+            colour = next_colour(colours) if defect.colour in colours else defect.colour
+            colours.append(colour)
+            told.append(replace(defect, colour=colour))
+        return told
 
     def edit(self, class_id: int, **fields: Any) -> DefectClass:
         """Change a class; a digit key of another class is taken from it."""

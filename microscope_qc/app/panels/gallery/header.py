@@ -174,7 +174,8 @@ class GalleryHeader(QWidget):
         self.states.values_changed.connect(lambda values: self._session.set_filter(states=values))
         self.confidence.setRange(LOWEST_CONFIDENCE, 100)
         self.confidence.setPageStep(5)
-        self.confidence.setFixedWidth(120)
+        self.confidence.setMinimumWidth(72)  # a low screen has no room for more
+        self.confidence.setMaximumWidth(120)
         self.confidence.setToolTip(
             "Unreviewed findings of which a model is less sure do not count: not on the slide, not in any number, "
             "report or export. What a user drew or judged always counts."
