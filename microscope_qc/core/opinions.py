@@ -163,7 +163,13 @@ def resolve(rows: np.ndarray, opinions: np.ndarray, *, hidden_runs: Collection[i
     drawn = has_flag(rows, FindingFlag.DRAWN)
     rows["run_id"] = 0
     rows["confidence"][~drawn] = np.nan
-    owners = np.searchsorted(np.ascontiguousarray(rows["id"]), opinions["finding_id"])
+    ids = np.ascontiguousarray(rows["id"])
+    owners = np.searchsorted(ids, opinions["finding_id"])
+    if len(opinions):
+        known = owners < len(ids)
+        known[known] = ids[owners[known]] == opinions["finding_id"][known]
+        if not known.all():  # the project is damaged
+            opinions, owners = opinions[known], owners[known]
     if len(opinions):
         _lead(rows, opinions, owners, drawn, hidden_runs)
         rejected = (rows["state"] == ReviewState.REJECTED) | has_flag(rows, FindingFlag.DELETED)

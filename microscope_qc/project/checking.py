@@ -156,15 +156,26 @@ def _make_lost_classes(connection: Connection) -> str:
             ),
             {"id": class_id, "code": f"lost {class_id}"},
         )
+    if _count(connection, f"SELECT count(*) FROM boxes WHERE {_CLASSLESS}"):  # noqa: S608 - a constant
+        number = _count(connection, "SELECT max(seq) FROM sqlite_sequence WHERE name = 'classes'") + 1
+        connection.execute(
+            text(
+                "INSERT INTO classes (id, code, name, colour, key, description, weight, position)"
+                " VALUES (:id, :code, :code, '#CC79A7', '', 'Made again by the check', 1.0, :id)"
+            ),
+            {"id": number, "code": f"lost {number}"},
+        )
+        connection.execute(text(f"UPDATE boxes SET class_id = :id WHERE {_CLASSLESS}"), {"id": number})  # noqa: S608
     _settle_history(connection)
     return "They have a class “lost” now; rename it."
 
 
 def _order_corners(connection: Connection) -> str:
-    connection.execute(
-        text("UPDATE boxes SET y0 = min(y0, y1), y1 = max(y0, y1), x0 = min(x0, x1), x1 = max(x0, x1)"
-             " WHERE y0 > y1 OR x0 > x1")
-    )  # fmt: skip
+    for table in ("boxes", "opinions"):
+        connection.execute(
+            text(f"UPDATE {table} SET y0 = min(y0, y1), y1 = max(y0, y1), x0 = min(x0, x1), x1 = max(x0, x1)"  # noqa: S608
+                 " WHERE y0 > y1 OR x0 > x1")
+        )  # fmt: skip
     _settle_history(connection)
     return "Their corners were put in order."
 
@@ -179,19 +190,30 @@ def _drop_sizeless(connection: Connection) -> str:
 
 def _claim_findings(connection: Connection) -> str:
     """Findings of runs that do not exist become a user's, with what the runs said; nothing that was found is lost."""
-    lost = "SELECT finding_id FROM opinions WHERE run_id NOT IN (SELECT id FROM runs)"
+    lost = f"SELECT finding_id FROM opinions WHERE {_WITHOUT_RUN}"  # noqa: S608 - a constant
     connection.execute(
         text(f"UPDATE boxes SET flags = flags | {int(OF_USER)} WHERE flags & 8 = 0 AND id IN ({lost})")  # noqa: S608
     )
-    connection.execute(text("DELETE FROM opinions WHERE run_id NOT IN (SELECT id FROM runs)"))
+    connection.execute(text(f"DELETE FROM opinions WHERE {_WITHOUT_RUN}"))  # noqa: S608 - a constant
     _settle_history(connection)
     return "Their findings count as drawn by a user now."
 
 
 def _drop_opinions(connection: Connection) -> str:
+    lost = f"SELECT finding_id FROM opinions WHERE {_LOST_OPINION}"  # noqa: S608 - a constant
+    connection.execute(
+        text(f"UPDATE boxes SET flags = flags | {int(OF_USER)} WHERE flags & 8 = 0 AND id IN ({lost})")  # noqa: S608
+    )
     connection.execute(text(f"DELETE FROM opinions WHERE {_LOST_OPINION}"))  # noqa: S608 - a constant
     _settle_history(connection)
-    return "They were removed."
+    return "They were removed; findings that there are count as drawn by a user now."
+
+
+def _put_opinions_on_slide(connection: Connection) -> str:
+    slide = "SELECT slide_id FROM boxes WHERE boxes.id = opinions.finding_id"
+    connection.execute(text(f"UPDATE opinions SET slide_id = ({slide}) WHERE {_OTHER_SLIDE}"))  # noqa: S608
+    _settle_history(connection)
+    return "They were put on the slides of their findings."
 
 
 def _drop_lost(table: str) -> Callable[[Connection], str]:
@@ -312,9 +334,19 @@ def _cut_history(connection: Connection) -> str:
     return "This step and those before it can no longer be undone."
 
 
-_SIZELESS = "y0 >= y1 OR x0 >= x1 OR abs(y0) > 1e15 OR abs(x0) > 1e15 OR abs(y1) > 1e15 OR abs(x1) > 1e15"
+_SIZELESS = "y0 >= y1 OR x0 >= x1 OR " + " OR ".join(
+    f"abs({side}) > 1e15 OR typeof({side}) = 'text'" for side in ("y0", "x0", "y1", "x1")
+)
 _LOST_OPINION = (
     "NOT EXISTS (SELECT 1 FROM boxes WHERE boxes.id = opinions.finding_id AND boxes.slide_id = opinions.slide_id)"
+)
+_OTHER_SLIDE = (
+    "EXISTS (SELECT 1 FROM boxes JOIN runs ON runs.slide_id = boxes.slide_id WHERE boxes.id = opinions.finding_id"
+    " AND runs.id = opinions.run_id AND boxes.slide_id <> opinions.slide_id)"
+)
+_WITHOUT_RUN = "NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = opinions.run_id AND runs.slide_id = opinions.slide_id)"
+_CLASSLESS = (
+    "class_id IS NULL AND flags & 8 = 0 AND (flags <> 0 OR state <> 0) AND id NOT IN (SELECT finding_id FROM opinions)"
 )
 _LOST_LABEL = "run_id NOT IN (SELECT id FROM runs) OR class_id NOT IN (SELECT id FROM classes)"
 _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], str]]] = [
@@ -324,13 +356,21 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
     ),
     (
         _say(
-            "SELECT (SELECT count(*) FROM boxes WHERE class_id NOT IN (SELECT id FROM classes)) +"
-            " (SELECT count(*) FROM opinions WHERE class_id NOT IN (SELECT id FROM classes))",
+            f"SELECT (SELECT count(*) FROM boxes WHERE {_CLASSLESS})"  # noqa: S608 - a constant
+            " + (SELECT count(*) FROM boxes WHERE class_id NOT IN (SELECT id FROM classes))"
+            " + (SELECT count(*) FROM opinions WHERE class_id NOT IN (SELECT id FROM classes))",
             "{} boxes have no class.",
         ),
         _make_lost_classes,
     ),
-    (_say("SELECT count(*) FROM boxes WHERE y0 > y1 OR x0 > x1", "{} boxes are inside out."), _order_corners),
+    (
+        _say(
+            "SELECT (SELECT count(*) FROM boxes WHERE y0 > y1 OR x0 > x1) +"
+            " (SELECT count(*) FROM opinions WHERE y0 > y1 OR x0 > x1)",
+            "{} boxes are inside out.",
+        ),
+        _order_corners,
+    ),
     (
         _say(
             f"SELECT (SELECT count(*) FROM boxes WHERE {_SIZELESS})"  # noqa: S608
@@ -341,8 +381,15 @@ _CONTENT: list[tuple[Callable[[Connection], str | None], Callable[[Connection], 
     ),
     (
         _say(
-            "SELECT count(*) FROM opinions WHERE run_id NOT IN (SELECT id FROM runs)",
-            "{} boxes name a run that does not exist.",
+            f"SELECT count(*) FROM opinions WHERE {_OTHER_SLIDE}",  # noqa: S608
+            "{} opinions of runs are on another slide than their findings.",
+        ),
+        _put_opinions_on_slide,
+    ),
+    (
+        _say(
+            f"SELECT count(*) FROM opinions WHERE {_WITHOUT_RUN}",  # noqa: S608
+            "{} boxes name a run that does not exist or is on another slide.",
         ),
         _claim_findings,
     ),

@@ -15,6 +15,7 @@ from project_support import assert_memory_is_stored, some_rows, stored
 from small_slides import write_slide
 
 from microscope_qc.cli import project as commands
+from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.project import Project, backups
 from microscope_qc.project.runs.plan import RunPlan
@@ -73,14 +74,47 @@ def test_broken_references_are_repaired(project: Project) -> None:
     assert len(list((project.path / "backups").glob("before-check-*.sqlite"))) == 1
 
 
+DAMAGED_OPINIONS = {
+    "UPDATE opinions SET finding_id = 999 WHERE finding_id = 5": ("about a finding that does not exist", []),
+    "UPDATE opinions SET slide_id = 2 WHERE finding_id = 5": ("on another slide than their findings", [5]),
+    "UPDATE opinions SET run_id = 2 WHERE finding_id = 5": ("name a run that does not exist or is on another", [5]),
+    "UPDATE boxes SET slide_id = 2 WHERE id = 5": ("about a finding that does not exist or is on another", [5]),
+    "UPDATE opinions SET y0 = y1, y1 = y0 WHERE finding_id = 5": ("are inside out", [5]),
+    "UPDATE boxes SET class_id = NULL WHERE id = 1": ("have no class", [5]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_OPINIONS)
+def test_what_was_found_is_kept_when_what_runs_said_of_it_is_damaged(project: Project, damage: str) -> None:
+    first, second = project.slides[0].id, project.slides[1].id
+    project.boxes.add(first, make_rows(4, class_id=1, y0=1, x0=1, y1=9, x1=9))
+    run = project.runs.start(first, RunPlan(model="m"))
+    project.runs.start(second, RunPlan(model="m"))
+    project.runs.add_findings(run.id, make_rows(1, class_id=1, y0=20, x0=20, y1=40, x1=40, confidence=0.5))
+    project.close()
+    with database_of(project) as database:
+        database.execute(damage)
+    sentence, kept = DAMAGED_OPINIONS[damage]
+    with Project.open(project.path) as opened:
+        rows = opened.boxes.rows(first, every=True)  # read as far as it can be
+        assert set(rows["id"].tolist()) <= {1, 2, 3, 4, 5} and len(rows) >= 4
+        assert any(sentence in line for line in opened.check())
+    with Project.open(project.path) as opened:
+        assert opened.check() == []
+        rows = opened.boxes.rows(every=True)
+        assert [number for number in rows["id"].tolist() if number == 5] == kept
+        assert set(rows["class_id"].tolist()) <= {defect.id for defect in opened.classes}
+
+
 def test_boxes_without_a_size_are_removed(project: Project) -> None:
-    project.boxes.add(project.slides[0].id, some_rows(3))
+    project.boxes.add(project.slides[0].id, some_rows(4))
     with database_of(project) as database:
         database.execute("UPDATE boxes SET y1 = y0 WHERE id = 1")
         database.execute("UPDATE boxes SET x1 = 9e999 WHERE id = 2")
+        database.execute("UPDATE boxes SET y0 = 'high' WHERE id = 3")
     with Project.open(project.path) as again:
-        assert again.check() == ["2 boxes have no size. They were removed."]
-        assert again.boxes.table(again.slides[0].id).rows["id"].tolist() == [3]
+        assert again.check()[-1] == "3 boxes have no size. They were removed."
+        assert again.boxes.table(again.slides[0].id).rows["id"].tolist() == [4]
 
 
 def test_a_damaged_step_ends_the_history(project: Project) -> None:
