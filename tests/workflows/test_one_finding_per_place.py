@@ -342,3 +342,18 @@ def test_undoing_a_drawing_leaves_what_models_say_with_its_number(tmp_path: Path
         project.history.redo()
         (row,) = project.boxes.table(slide).rows
         assert (row["id"], row["class_id"], row["y0"], row["note"]) == (number, 2, 100, "mine")
+
+
+def test_what_two_runs_made_is_new_once(tmp_path: Path) -> None:
+    with make_project(tmp_path) as project:
+        slide = project.slides[0].id
+        for _ in range(2):  # the second while the first is deleted
+            run = start(project, Region(0, 0, SIDE, SIDE))
+            append(run, journal_of(run, [([100.0, 100.0, 140.0, 140.0], 0.9, 0)]))
+            RunIntake(project, run).finish("finished")
+            if run.id == 1:
+                project.runs.delete(1)
+        assert project.opinions.counts(slide)[2].new == 1
+        project.history.undo()
+        assert len(project.boxes.rows()) == 1
+        assert [project.opinions.counts(slide)[run].new for run in (1, 2)] == [1, 0]

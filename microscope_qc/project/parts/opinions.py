@@ -77,10 +77,12 @@ class Opinions:
         table, said = self._tables.table(slide_id), self.of_slide(slide_id)
         said = said[table.has(said["finding_id"])]
         left = table.states[table.rows_of(said["finding_id"])] == ReviewState.UNREVIEWED
+        # a run whose deletion was undone may have made again what a later one had made in the meantime
+        new = said["made"] & np.diff(said["finding_id"], prepend=0).astype(bool)
         counts = {}
         for run_id in np.unique(said["run_id"]).tolist():
             mine = said["run_id"] == run_id
-            counts[run_id] = RunCounts(int(mine.sum()), int(said["made"][mine].sum()), int(left[mine].sum()))
+            counts[run_id] = RunCounts(int(mine.sum()), int(new[mine].sum()), int(left[mine].sum()))
         return counts
 
     # -- taking in --------------------------------------------------------------------------------------------------
