@@ -42,7 +42,7 @@ def said_of(session: Session, row: np.void) -> list[SaidClass]:
     opinions = project.opinions.of_finding(int(row["id"]))
     for opinion in opinions[np.argsort(-opinions["confidence"], kind="stable")]:
         run = project.runs.by_id(int(opinion["run_id"]))
-        who = [run.title, str(run.started)[:16].replace("T", " "), *(["switched off"] if not run.shown else [])]
+        who = [run.title, str(run.started)[:10], *(["switched off"] if not run.shown else [])]
         leads = not mine and run.id == int(row["run_id"])
         said.append(SaidClass(int(opinion["class_id"]), float(opinion["confidence"]), ", ".join(who), leads))
     return said
