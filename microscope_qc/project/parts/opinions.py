@@ -147,7 +147,7 @@ class Opinions:
         return pool[: len(new)], pool[len(new) :][other[len(new) :]]
 
     def _places_near(self, pool: np.ndarray, run_id: int, slide_id: int, made: np.ndarray) -> KnownPlaces:
-        """KnownPlaces that opinions of a run may belong to: findings and left places that others made, near them."""
+        """Places that opinions of a run may belong to: findings and left places that others made, near them."""
         table, said = self._tables.table(slide_id), self._tables.opinions(slide_id)
         reach = np.array([pool[side].min() for side in _SIDES[:2]] + [pool[side].max() for side in _SIDES[2:]])
         absent = self._absent(slide_id)
