@@ -185,18 +185,17 @@ class Memory:
         if any(delta.table in ("boxes", "opinions") and len(delta.before["id"]) for delta in deltas):
             self.absent.clear()
         told = [np.zeros(0, np.int64)]
-        for slide_id in self._slides_of(deltas, switched):
+        deltas_of: dict[int, list[Delta]] = {}  # a change of a thousand slides has a delta for each
+        for delta in deltas:
+            for slide_id, _ in self._tables_of([delta]) if delta.table in ("boxes", "opinions") else ():
+                deltas_of.setdefault(slide_id, []).append(delta)
+        known = {run.slide_id for run in self.runs if run.id in switched} & self.tables.keys()
+        for slide_id in sorted(known | deltas_of.keys()):
             follower = FindingFollower(
                 self.tables[slide_id], self.opinions[slide_id], slide_id, hidden_runs=self.inclusion.hidden_runs
             )
-            told.append(follower.follow(deltas, stored_boxes, switched=switched, attempt=attempt))
+            told.append(follower.follow(deltas_of.get(slide_id, []), stored_boxes, switched=switched, attempt=attempt))
         return np.concatenate(told)
-
-    def _slides_of(self, deltas: Sequence[Delta], switched: Collection[int]) -> list[int]:
-        """Slides in memory whose findings may have changed."""
-        found = {slide_id for slide_id, _ in self._tables_of([d for d in deltas if d.table in ("boxes", "opinions")])}
-        found |= {run.slide_id for run in self.runs if run.id in switched}
-        return sorted(found & self.tables.keys())
 
     def touch_boxes(self, deltas: Sequence[Delta], heard: np.ndarray, attempt: Attempt) -> None:
         """Let the tables signal boxes with other attributes or outlines, except those they did already (``heard``)."""

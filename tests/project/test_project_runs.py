@@ -14,6 +14,7 @@ from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.defect_class import MAGNET_CLASSES
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import Project
+from microscope_qc.project.following import FindingFollower
 from microscope_qc.project.runs.plan import RunPlan
 
 
@@ -164,4 +165,19 @@ def test_results_may_come_in_any_portions_and_order(project: Project, seed: int)
         assert len(found) == len(results) and found == (expected or found)
         expected = found
         project.runs.delete(run.id)
+    assert_memory_is_stored(project)
+
+
+def test_each_slide_follows_only_its_own_changes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = project.boxes.add_many({slide.id: some_rows(3) for slide in project.slides})
+    seen: list[int] = []
+    follow = FindingFollower.follow
+
+    def following(self: FindingFollower, deltas: list, *others: object, **more: object) -> np.ndarray:
+        seen.append(len(deltas))
+        return follow(self, deltas, *others, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FindingFollower, "follow", following)
+    project.boxes.edit(np.concatenate(list(ids.values())), chosen=True)
+    assert seen == [1, 1]
     assert_memory_is_stored(project)
