@@ -182,8 +182,6 @@ class Memory:
         ndarray
             Ids of the findings whose listeners were told.
         """
-        if any(delta.table in ("boxes", "opinions") and len(delta.before["id"]) for delta in deltas):
-            self.absent.clear()
         told = [np.zeros(0, np.int64)]
         deltas_of: dict[int, list[Delta]] = {}  # a change of a thousand slides has a delta for each
         for delta in deltas:
@@ -194,7 +192,10 @@ class Memory:
             follower = FindingFollower(
                 self.tables[slide_id], self.opinions[slide_id], slide_id, hidden_runs=self.inclusion.hidden_runs
             )
-            told.append(follower.follow(deltas_of.get(slide_id, []), stored_boxes, switched=switched, attempt=attempt))
+            ids = follower.follow(deltas_of.get(slide_id, []), stored_boxes, switched=switched, attempt=attempt)
+            if not self.tables[slide_id].has(ids).all():  # more boxes are no findings, or such a box was changed
+                self.absent.pop(slide_id, None)
+            told.append(ids)
         return np.concatenate(told)
 
     def touch_boxes(self, deltas: Sequence[Delta], heard: np.ndarray, attempt: Attempt) -> None:

@@ -101,14 +101,17 @@ def _joined(
     had = {table: known | steps.changed(table) for table, known in details.items()}
     joined = _Joined()
     runs: dict[tuple[int, int], list[int]] = defaultdict(list)
+    of_slide: dict[int, list[int]] = defaultdict(list)
     for number, row in boxes.items():
+        of_slide[row["slide_id"]].append(number)
         if row["run_id"]:
             runs[row["slide_id"], row["run_id"]].append(number)
     for (slide_id, run_id), mine in sorted(runs.items()):
+        first = min(mine)
         older = [
-            number for number, row in boxes.items()
-            if row["slide_id"] == slide_id and number not in joined.into
-            and (row["run_id"] < run_id if row["run_id"] else number < min(mine))
+            number for number in of_slide[slide_id]
+            if number not in joined.into
+            and (boxes[number]["run_id"] < run_id if boxes[number]["run_id"] else number < first)
         ]  # fmt: skip
         for number, place in _matches(mine, older, boxes, opinions):
             if _join(boxes[number], boxes[place], had):

@@ -181,3 +181,16 @@ def test_each_slide_follows_only_its_own_changes(project: Project, monkeypatch: 
     project.boxes.edit(np.concatenate(list(ids.values())), chosen=True)
     assert seen == [1, 1]
     assert_memory_is_stored(project)
+
+
+def test_a_place_deleted_while_a_detection_runs_stays_deleted(project: Project) -> None:
+    slide = project.slides[0].id
+    place = {"class_id": 1, "y0": 10, "x0": 10, "y1": 50, "x1": 50}
+    (number,) = project.boxes.add(slide, make_rows(1, **place))
+    run = project.runs.start(slide, RunPlan(model="m"))
+    project.runs.add_findings(run.id, some_rows(1, confidence=0.5))  # it knows now what was deleted before
+    project.boxes.delete([number])
+    assert project.runs.add_findings(run.id, make_rows(1, confidence=0.9, **place)).tolist() == [number]
+    (row,) = project.boxes.table(slide).get([number])
+    assert row["state"] == ReviewState.REJECTED and row["reason"] == "deleted"
+    assert_memory_is_stored(project)

@@ -68,10 +68,6 @@ class Opinions:
         said = said[table.has(said["finding_id"])]
         return as_findings(said, table.get(said["finding_id"]))
 
-    def ids_of_runs(self, slide_id: int, run_ids: frozenset[int]) -> Ints:
-        """Return the ids of the findings of a slide that one of these runs found, sorted."""
-        return self._tables.opinions(slide_id).finding_ids(run_ids)
-
     def counts(self, slide_id: int) -> Mapping[int, RunCounts]:
         """Return what each run of a slide found; a run that found nothing is left out."""
         table, said = self._tables.table(slide_id), self.of_slide(slide_id)
@@ -126,7 +122,7 @@ class Opinions:
         said = self._tables.opinions(slide_id)
         made = said.made_by(run_id)
         pool, places = new, self._places_near(new, run_id, slide_id, made)
-        while True:  # whoever may have to make way competes, too, with all that it fits
+        while True:  # an earlier result that may lose its finding is matched again, too
             known = said.of(places.ids)  # what it made itself stays its own
             incumbent = known[(known["run_id"] == run_id) & ~known["made"] & ~np.isin(known["id"], pool["id"])]
             if len(incumbent) == 0:
