@@ -267,10 +267,6 @@ def _middle(axis: str, rows: FieldRows) -> np.ndarray:
     return middle
 
 
-def _numbered(rows: FieldRows, ids: Ints) -> Flags:
-    return np.isin(rows.rows["id"], ids)
-
-
 def _found_by(rows: FieldRows, runs: Ints) -> Flags:
     said, ids = rows.facts.opinions, rows.rows["id"]
     fit = said.found_by(ids, runs.tolist())

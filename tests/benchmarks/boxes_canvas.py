@@ -30,6 +30,7 @@ import numpy as np
 
 from tests.benchmarks.box_core import some_boxes
 from tests.benchmarks.canvas_streaming import CANVAS, Clock, Ours, busy_per_step, make_sheet, no_opengl
+from tests.virtual_screen import with_a_screen
 
 COUNTS = (1_000, 5_000, 20_000, 100_000, 1_000_000)
 SHAPES_UP_TO, SHAPES_MADE_UP_TO = 20_000, 100_000
@@ -49,17 +50,6 @@ LIMITS = {  # milliseconds: up to 100,000, at 1,000,000
     "filter": (50, None),
 }
 Results = dict[str, float]
-
-
-def with_a_screen() -> None:
-    """Start again under a virtual screen where there is no display."""
-    if os.environ.get("DISPLAY") or sys.platform != "linux":
-        return
-    xvfb = shutil.which("xvfb-run")
-    if xvfb is None:
-        sys.exit("There is no display, and xvfb-run is not installed.")
-    command = [xvfb, "-a", "-s", "-screen 0 1920x1200x24", sys.executable, "-m", "tests.benchmarks.boxes_canvas"]
-    os.execv(xvfb, [*command, *sys.argv[1:]])
 
 
 class OurBoxes(Ours):
@@ -408,7 +398,7 @@ def take_pictures(app: Clock, ours: OurBoxes, out: Path) -> None:
 
 def main() -> None:
     """Run everything."""
-    with_a_screen()
+    with_a_screen("tests.benchmarks.boxes_canvas")
     faulthandler.enable()
     folder = Path(tempfile.mkdtemp(prefix="boxes-"))
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(folder / "config")

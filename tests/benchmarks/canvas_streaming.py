@@ -29,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.virtual_screen import with_a_screen
+
 HUGE = (170_000, 200_000)
 STEP_LIMIT_MS = 16.0
 FIRST_VIEW_LIMIT_S = 1.0
@@ -37,17 +39,6 @@ VIEWS = 200
 ROUNDS = 3
 SLOW_S = 0.05
 CANVAS = (1366, 768)
-
-
-def with_a_screen() -> None:
-    """Start again under a virtual screen where there is no display."""
-    if os.environ.get("DISPLAY") or sys.platform != "linux":
-        return
-    xvfb = shutil.which("xvfb-run")
-    if xvfb is None:
-        sys.exit("There is no display, and xvfb-run is not installed.")
-    command = [xvfb, "-a", "-s", "-screen 0 1920x1200x24", sys.executable, "-m", "tests.benchmarks.canvas_streaming"]
-    os.execv(xvfb, [*command, *sys.argv[1:]])
 
 
 class Clock:
@@ -416,7 +407,7 @@ def report_memory(app: Clock, program: Program) -> None:
 
 def main() -> None:
     """Run everything."""
-    with_a_screen()
+    with_a_screen("tests.benchmarks.canvas_streaming")
     faulthandler.enable()
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     folder = Path(tempfile.mkdtemp(prefix="streaming-"))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -23,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tests.virtual_screen import with_a_screen
+
 if TYPE_CHECKING:
     from microscope_qc.app.shell.main_window import MainWindow
 
@@ -31,17 +32,6 @@ STEPS = 120
 PACE_S = 0.1
 LIMITS_MS = {"all slides: shown": 300, "next crop, p95": 50}
 LIMIT_GB = 1.5
-
-
-def with_a_screen() -> None:
-    """Start again under a virtual screen where there is no display."""
-    if os.environ.get("DISPLAY") or sys.platform != "linux":
-        return
-    xvfb = shutil.which("xvfb-run")
-    if xvfb is None:
-        sys.exit("There is no display, and xvfb-run is not installed.")
-    command = [xvfb, "-a", "-s", "-screen 0 1920x1200x24", sys.executable, "-m", "tests.benchmarks.many_slides"]
-    os.execv(xvfb, [*command, *sys.argv[1:]])
 
 
 def make_project(folder: Path, *, slides: int, findings: int) -> Path:
@@ -200,7 +190,7 @@ def main(slides: int, findings: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with_a_screen()
+    with_a_screen("tests.benchmarks.many_slides")
     faulthandler.enable()
     numbers = [int(text) for text in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as made:

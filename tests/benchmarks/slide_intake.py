@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 from microscope_qc.project.scenes import read_facts
 from microscope_qc.workflows.intake.adding import add_slides
+from tests.virtual_screen import with_a_screen
 
 SIDE = 140
 """A grey picture of noise of this side has 20 KB."""
@@ -133,17 +132,6 @@ def most(ticks: list[float]) -> float:
     return 1e3 * float(np.quantile(np.diff(ticks), 0.99)) if len(ticks) > 1 else float("nan")
 
 
-def with_a_screen() -> None:
-    """Start again under a virtual screen where there is no display."""
-    if os.environ.get("DISPLAY") or sys.platform != "linux":
-        return
-    xvfb = shutil.which("xvfb-run")
-    if xvfb is None:
-        sys.exit("There is no display, and xvfb-run is not installed.")
-    command = [xvfb, "-a", "-s", "-screen 0 1920x1200x24", sys.executable, "-m", "tests.benchmarks.slide_intake"]
-    os.execv(xvfb, [*command, *sys.argv[1:]])
-
-
 def main() -> None:
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(prog="slide_intake", description=__doc__.splitlines()[0] if __doc__ else "")
@@ -152,7 +140,7 @@ def main() -> None:
     parser.add_argument("--window", action="store_true")
     options = parser.parse_args()
     if options.window:
-        with_a_screen()
+        with_a_screen("tests.benchmarks.slide_intake")
     with tempfile.TemporaryDirectory() as name:
         if options.window:
             in_window(Path(name), options.count)

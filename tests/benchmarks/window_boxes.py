@@ -41,6 +41,7 @@ import numpy as np
 from tests.benchmarks.box_core import some_boxes
 from tests.benchmarks.boxes_canvas import side_of
 from tests.benchmarks.canvas_streaming import Clock, make_sheet, no_opengl
+from tests.virtual_screen import with_a_screen
 
 PANELS = {  # name: size on screen
     "slides": (236, 260), "classes": (236, 320), "card": (276, 400), "detect": (276, 300), "history": (276, 420),
@@ -79,17 +80,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--profile", default="")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
-
-
-def with_a_screen() -> None:
-    """Start again under a virtual screen where there is no display."""
-    if os.environ.get("DISPLAY") or sys.platform != "linux":
-        return
-    xvfb = shutil.which("xvfb-run")
-    if xvfb is None:
-        sys.exit("There is no display, and xvfb-run is not installed.")
-    command = [xvfb, "-a", "-s", "-screen 0 1920x1200x24", sys.executable, "-m", "tests.benchmarks.window_boxes"]
-    os.execv(xvfb, [*command, *sys.argv[1:]])
 
 
 class Bench:
@@ -404,7 +394,7 @@ def report(found: dict[str, list[Cost]]) -> None:
 def main() -> None:
     """Run everything."""
     wanted = options()
-    with_a_screen()
+    with_a_screen("tests.benchmarks.window_boxes")
     faulthandler.enable()
     folder = Path(tempfile.mkdtemp(prefix="window-boxes-"))
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(folder / "config")

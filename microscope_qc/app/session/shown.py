@@ -53,7 +53,7 @@ class ShownBoxes:
     def limit(self, ids: np.ndarray | None) -> None:
         """Show only these of the boxes that pass the filter on this slide, even if their detections are switched off.
 
-        Limits of confidence do not apply then: whoever limits what is shown knows which detection has to be sure.
+        Limits of confidence do not apply then: what sets the limit knows which detection has to be sure.
         None removes the limit. It does not apply to exports: it belongs to the window, not to the project.
         """
         if ids is None and self._limit is None:

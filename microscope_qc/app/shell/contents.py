@@ -40,11 +40,6 @@ class ContentReader(QObject):
         session.project_changed.connect(self._on_project_changed)
         session.slides_changed.connect(self._on_slides_changed)
 
-    @property
-    def is_reading(self) -> bool:
-        """Whether slides are being read."""
-        return self._token is not None
-
     def _on_project_changed(self) -> None:
         if self._token is not None:
             self._token.cancel()

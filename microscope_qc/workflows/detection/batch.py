@@ -181,7 +181,7 @@ def require_folder_of_masks(count: int, mask: Path) -> None:
     Raises
     ------
     InputError
-        When it is no folder.
+        When it is not a folder.
     """
     if count > 1 and not mask.is_dir():
         raise InputError(

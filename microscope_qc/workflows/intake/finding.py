@@ -47,7 +47,7 @@ class LeftOutFile:
 @dataclass(slots=True)
 class FoundFiles:
     """What was found: slides in the order of their names, those whose pixels must say whether they are masks, and what
-    is no slide.
+    is not a slide.
     """
 
     slides: list[Path] = field(default_factory=list)
