@@ -1,8 +1,6 @@
-"""Cells of tables: text that must stay text and never become a formula, and numbers as spreadsheets write them."""
+"""Cells of tables: text that must stay text and never become a formula."""
 
 from __future__ import annotations
-
-import math
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters of formulas (OWASP, CSV injection), including the full-width forms."""
@@ -19,15 +17,6 @@ def escape_cell(text: str) -> str:
 def unescape_cell(text: str) -> str:
     """Undo :func:`escape_cell`; other text is returned as it is."""
     return text[1:] if text[:1] == "'" and text[1:].startswith((*FORMULA_STARTS, "'")) else text
-
-
-def number_in(text: str) -> float:
-    """A finite number with a point or a decimal comma; NaN for anything else ("n.d.", "< 0.1")."""
-    try:
-        value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
 
 
 def printable(text: str) -> str:

@@ -7,23 +7,18 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.numbers import exact_text, parse_number, unit_factor
 
 Value = str | float
 """Of a field: text, date (ISO) and choice as text, a number in the field's unit."""
 
 LONGEST_TEXT = 1000
 LONGEST_NAME = 100
-_LARGEST = 1e15
-_NUMBER = re.compile(r"[+−-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?")
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
-_BASES = ("Ah", "Wh", "T", "A/m", "J/m3", "m", "g", "V", "A", "W", "Pa", "Hz", "Ω")
-"""Units that a number may be given in with another prefix than the field's."""
-_PREFIXES = {"": 0, "k": 3, "M": 6, "m": -3, "µ": -6, "n": -9}
 
 
 class FieldKind(StrEnum):
@@ -76,7 +71,7 @@ class SpecimenField:
         if not text:
             return None
         if self.kind is FieldKind.NUMBER:
-            return self._number(text, unit)
+            return parse_number(text, unit=self.unit, given_unit=unit, what=self.title or self.name)
         if len(text) > LONGEST_TEXT or not text.isprintable():
             raise InputError(
                 f"{self.title or self.name} cannot take this text.",
@@ -91,32 +86,13 @@ class SpecimenField:
         if value is None:
             return ""
         if isinstance(value, float) and not isinstance(value, bool):
-            return f"{value:.15g}"
+            return exact_text(value)
         return str(value)
 
     def shown(self, value: object) -> str:
         """Return a value with its unit: ``2.85 Ah``."""
         text = self.text(value)
         return f"{text} {self.unit}" if text and self.unit else text
-
-    def _number(self, text: str, unit: str) -> float:
-        found = _NUMBER.match(text)
-        rest = text[found.end() :].strip() if found else text
-        if found is None or (rest and rest[0].isdigit()) or rest[:1] in ("’", "'", ".", ","):
-            raise InputError(
-                f"“{text[:60]}” is not a number.", hint="Write it as 0.35 or 0,35, with no sign between the thousands."
-            )
-        factor = unit_factor(rest or unit or self.unit, self.unit)
-        if factor is None:
-            given, kept = rest or unit, self.unit
-            raise InputError(
-                f"{self.title or self.name} takes a number{f' in {kept}' if kept else ''}, not “{given[:40]}”.",
-                hint=f"Give it in {kept}." if kept else "Leave the unit out.",
-            )
-        value = float(Decimal(found.group().replace(",", ".").replace("−", "-")) * factor)
-        if abs(value) > _LARGEST:
-            raise InputError(f"“{text[:60]}” is too large.", hint="Check the number.")
-        return value + 0.0  # -0 is 0
 
     def _choice(self, text: str) -> str:
         for choice in self.choices:
@@ -130,7 +106,7 @@ class SpecimenField:
 def _plain(given: object) -> str:
     if given is None:
         return ""
-    return f"{given:.15g}" if isinstance(given, float) else str(given)
+    return exact_text(given) or str(given) if isinstance(given, float) else str(given)
 
 
 def _date(text: str) -> str:
@@ -146,23 +122,6 @@ def _date(text: str) -> str:
             f"“{text[:60]}” is not a date.", hint="Write year, month and day as 2018-02-08; 2018-02 or 2018 will do."
         )
     return found.group()
-
-
-def unit_factor(given: str, wanted: str) -> Decimal | None:
-    """Return what a number in ``given`` is multiplied by to be one in ``wanted``; None where that is not known."""
-    have, want = _unit(given), _unit(wanted)
-    if have == want:
-        return Decimal(1)
-    for base in _BASES:
-        powers = [_PREFIXES.get(unit.removesuffix(base)) if unit.endswith(base) else None for unit in (have, want)]
-        if powers[0] is not None and powers[1] is not None:
-            return Decimal(10) ** (powers[0] - powers[1])
-    return None
-
-
-def _unit(text: str) -> str:
-    # NFKC: m³ and m^3 are m3, the micro sign is a mu
-    return unicodedata.normalize("NFKC", text).replace("^", "").replace(" ", "").replace("μ", "µ")
 
 
 _S, _M, _P = "Specimen", "Magnet", "Picture"

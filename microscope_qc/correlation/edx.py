@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.cells import number_in
 from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.numbers import number_in
 from microscope_qc.core.sheets import read_sheet
 from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import Registration

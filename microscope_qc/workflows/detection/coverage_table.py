@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from microscope_qc.analysis.coverage import Area, Declared, masked_share
 from microscope_qc.core.arrays import Floats
-from microscope_qc.core.cells import number_in
 from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.numbers import number_in
 from microscope_qc.core.outline import MOST_POINTS
-from microscope_qc.exchange.loading import read_json, read_table
+from microscope_qc.core.sheets import read_records
+from microscope_qc.exchange.loading import read_json
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.detection.coverage import SlideAreas, slide_areas
@@ -103,7 +104,7 @@ def read_outline(path: Path | str) -> Floats:
     file = Path(path)
     try:
         is_json = file.suffix.lower() in (".json", ".geojson")
-        points = _of_geojson(read_json(file)) if is_json else _of_table(read_table(file))
+        points = _of_geojson(read_json(file)) if is_json else _of_table(file)
     except ExchangeError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -128,8 +129,11 @@ def _of_geojson(found: Any) -> Floats:
     return np.array([(float(point[0]), float(point[1])) for point in found["coordinates"][0]], float)
 
 
-def _of_table(rows: Sequence[Mapping[str, str]]) -> Floats:
-    points = [(number_in(row["x_px"]), number_in(row["y_px"])) for row in rows]
+def _of_table(file: Path) -> Floats:
+    records = read_records(file, needed=("x_px", "y_px"), what="outline")
+    points = [
+        (number_in(record.get("x_px"), unit="px"), number_in(record.get("y_px"), unit="px")) for record in records
+    ]
     if any(math.isnan(side) for point in points for side in point):
         raise ValueError("no number")
     return np.array(points, float).reshape(-1, 2)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.cells import number_in, unescape_cell
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.wording import plural
+from microscope_qc.core.numbers import HOW_TO_WRITE, grouping_signs, number_in
+from microscope_qc.core.sheets import Record, read_records
 from microscope_qc.correlation.registration import Registration, fit
 from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.project import Project
@@ -49,40 +49,38 @@ class StageExport:
 
 
 def read_marks(path: Path | str) -> list[MarkRow]:
-    """Read a CSV of marks with the columns of :data:`MARK_COLUMNS`.
+    """Read a table of marks, CSV or XLSX, with the columns of :data:`MARK_COLUMNS`.
 
     Raises
     ------
+    ExchangeError
+        When it cannot be read or columns are missing.
     InputError
-        When columns or numbers are missing, or a name occurs twice.
+        When numbers are missing, or a name occurs twice.
     """
-    from microscope_qc.exchange.loading import read_table
-
     path = Path(path)
-    rows = read_table(path)
-    if not rows:
+    records = read_records(path, needed=MARK_COLUMNS, what="table of marks")
+    if not records:
         raise InputError(f"{path.name} holds no mark.", hint=f"It needs the columns {', '.join(MARK_COLUMNS)}.")
-    missing = [name for name in MARK_COLUMNS if name not in rows[0]]
-    if missing:
-        raise InputError(
-            f"{path.name} lacks the {plural(len(missing), 'column')} {', '.join(missing)}.",
-            hint=f"It needs the columns {', '.join(MARK_COLUMNS)}.",
-        )
+    grouped = grouping_signs(record.get(column) for record in records for column in MARK_COLUMNS[1:])
     marks: list[MarkRow] = []
-    for number, row in enumerate(rows, start=2):
-        name = unescape_cell(row["name"].strip()) or f"M{number - 1}"
+    for number, record in enumerate(records, start=1):
+        name = record.get("name") or f"M{number}"
         if any(mark.name == name for mark in marks):
-            raise InputError(f"{path.name}, line {number}: the mark {name} is there twice.", hint="Rename one of them.")
-        numbers = [_number(row[column], path, number, column) for column in MARK_COLUMNS[1:]]
+            raise InputError(
+                f"{path.name}, line {record.line}: the mark {name} is there twice.", hint="Rename one of them."
+            )
+        numbers = [_number(record, column, path, grouped) for column in MARK_COLUMNS[1:]]
         marks.append(MarkRow(name, numbers[1], numbers[0], numbers[2], numbers[3]))
     return marks
 
 
-def _number(text: str, path: Path, line: int, column: str) -> float:
-    value = number_in(text)
+def _number(record: Record, column: str, path: Path, grouped: frozenset[str]) -> float:
+    text = record.get(column)
+    value = number_in(text, unit=column.rpartition("_")[2], grouped=grouped)
     if not math.isfinite(value):
         raise InputError(
-            f"{path.name}, line {line}: {column} is {text[:30]!r}, not a number.", hint="Use a point as decimal sign."
+            f"{path.name}, line {record.line}: {column} is {text[:30]!r}, not a number.", hint=HOW_TO_WRITE
         )
     return value
 
