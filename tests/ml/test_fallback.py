@@ -75,6 +75,8 @@ class Card:
             original(fallback, _Played(task, Device()), tell)
 
         monkeypatch.setattr(MemoryFallback, "__init__", begin)
+        # only a processor begins with single tiles
+        monkeypatch.setattr("microscope_qc.ml.engine.engine.with_first_singly", lambda batching, _group: batching)
 
 
 class _Played:

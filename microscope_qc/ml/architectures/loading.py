@@ -68,7 +68,7 @@ class TaskKeeper:
 
     def load(self, plan: RunPlan) -> Task:
         """Load the model of a run, as :func:`load_task` does."""
-        key = (plan.model, plan.weights, plan.device, plan.candidate_confidence, plan.scale)
+        key = (plan.model, plan.weights, load_card(plan.model), plan.device, plan.candidate_confidence, plan.scale)
         if self._kept is not None:
             kept, device, task = self._kept
             if kept == key and device == str(task.device):  # else it has left a device whose memory was short

@@ -1,10 +1,14 @@
-"""Which tiles of a run are scanned."""
+"""Which tiles of a run are scanned, and in which order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.project.runs.mask_files import has_mask, read_mask, write_mask
 
 if TYPE_CHECKING:
@@ -22,3 +26,12 @@ def wanted_tiles(folder: Path, pipeline: Pipeline) -> list[int]:
         write_mask(folder, made)
     mask = read_mask(folder)
     return list(range(len(pipeline.grid))) if mask is None else mask.tiles(pipeline.grid)
+
+
+def in_view_first(groups: Sequence[list[int]], grid: TileGrid, view: Region) -> list[list[int]]:
+    """Batches of tiles with those first that show something of ``view``; otherwise in the order they have."""
+    tops, lefts = grid.starts
+    rows = (tops < view.y1) & (tops + grid.tile_px > view.y0)
+    columns = (lefts < view.x1) & (lefts + grid.tile_px > view.x0)
+    seen = np.outer(rows, columns).ravel()
+    return sorted(groups, key=lambda group: not seen[group].any())

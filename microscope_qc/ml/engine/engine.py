@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.loading import TaskKeeper
-from microscope_qc.ml.engine.area import wanted_tiles
+from microscope_qc.ml.engine.area import in_view_first, wanted_tiles
 from microscope_qc.ml.engine.batch_size import batch_size, device_name
 from microscope_qc.ml.engine.pipeline import Pipeline
 from microscope_qc.ml.engine.record import RunWriter
@@ -42,6 +44,7 @@ def run_model(
     patience_s: float = PATIENCE_SECONDS,
     began: float | None = None,
     models: TaskKeeper | None = None,
+    first: Region | None = None,
 ) -> Job[dict[str, Any]]:
     """Do what a run's plan says and is not in the journal yet.
 
@@ -53,6 +56,9 @@ def run_model(
         When this process started, on the clock of ``time.monotonic``: loading the program counts as part of the run.
     models
         Keeps the model loaded for the next run.
+    first
+        Part of the slide, in full-resolution pixels, whose tiles come first: what the user is looking at. No result
+        depends on it.
 
     Returns
     -------
@@ -77,7 +83,7 @@ def run_model(
     began = time.monotonic() - (0.0 if began is None else waiting - began)  # without the wait for another process
     try:
         with one_image_thread():
-            yield from _work(folder, plan, status, began, models or TaskKeeper())
+            yield from _work(folder, plan, status, began, models or TaskKeeper(), first)
         status["state"] = "finished"
     except GeneratorExit:
         status["state"] = "stopped"
@@ -94,7 +100,9 @@ def run_model(
     return status
 
 
-def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float, models: TaskKeeper) -> Job[None]:
+def _work(
+    folder: Path, plan: RunPlan, status: dict[str, Any], began: float, models: TaskKeeper, first: Region | None
+) -> Job[None]:
     from microscope_qc.ml.devices import use_threads
 
     starts, meter = Starts(read_status(folder), began=began), Meter()
@@ -116,7 +124,7 @@ def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float, mod
             meter.tile_mm2 = pipeline.tile_mm2
             writer.keep_maps(pipeline)
             yield Progress(len(writer.done), total, LOADING, "looking for material")
-            tiles, groups = prepared(folder, pipeline, writer)
+            tiles, groups = prepared(folder, pipeline, writer, first=first)
             batching = read_batching(folder)
             status.update(
                 device=str(pipeline.task.device), device_name=device_name(pipeline.task.device),
@@ -140,7 +148,9 @@ def _work(folder: Path, plan: RunPlan, status: dict[str, Any], began: float, mod
     yield Progress(len(writer.done), total, "tiles")
 
 
-def prepared(folder: Path, pipeline: Pipeline, writer: RunWriter) -> tuple[list[int], list[list[int]]]:
+def prepared(
+    folder: Path, pipeline: Pipeline, writer: RunWriter, *, first: Region | None = None
+) -> tuple[list[int], list[list[int]]]:
     """Tiles to scan, and the batches in which they are computed; what must not change is stored with the run."""
     tiles = wanted_tiles(folder, pipeline)
     wanted = set(tiles)
@@ -152,9 +162,24 @@ def prepared(folder: Path, pipeline: Pipeline, writer: RunWriter) -> tuple[list[
         compiled = compiling_pays(pipeline.task.device, tiles=len(tiles))
         batching = Batching(size, pipeline.task.precision, compiled)
         write_batching(folder, batching)
-    if batching.compiled and pipeline.task.device.type == "cuda":
-        pipeline.task.compile()
-    return tiles, batching.groups(tiles, writer.done)
+    on_gpu = pipeline.task.device.type == "cuda"
+    pipeline.task.compile(wanted=batching.compiled and on_gpu)
+    groups = batching.groups(tiles, writer.done)
+    if first is not None:
+        groups = in_view_first(groups, pipeline.grid, first)
+    if not on_gpu and groups and writer.done.isdisjoint(groups[0]):
+        batching = with_first_singly(batching, groups[0])
+        write_batching(folder, batching)
+    return tiles, batching.pieces(groups, writer.done)
+
+
+def with_first_singly(batching: Batching, group: list[int]) -> Batching:
+    """Compute the tiles of a run's first batch one by one: for a whole one a processor takes so long that the user
+    would wait for the first finding.
+    """
+    if len(group) == 1 or group[0] in batching.singly:
+        return batching
+    return replace(batching, singly=(*batching.singly, group[0]))
 
 
 def count(status: dict[str, Any], writer: RunWriter, total: int) -> None:

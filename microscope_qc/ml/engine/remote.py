@@ -54,8 +54,7 @@ def _pipeline(key: str, plan: RunPlan, share: int, compiled: bool) -> tuple[Pipe
         use_threads(share=share)
         notes: list[str] = []
         pipeline = Pipeline(plan, tell=notes.append)
-        if compiled and pipeline.task.device.type == "cuda":
-            pipeline.task.compile()
+        pipeline.task.compile(wanted=compiled and pipeline.task.device.type == "cuda")
         _kept[key] = (pipeline, notes)
     return _kept[key]
 

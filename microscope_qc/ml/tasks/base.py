@@ -109,8 +109,8 @@ class Task(Protocol):
     def join(self, results: Sequence[TileResult], parts: Sequence[Region], shape: Size) -> TileResult:
         """Join the results of the pieces of one slot."""
 
-    def compile(self) -> None:
-        """Compile the network, where a run is long enough for that."""
+    def compile(self, *, wanted: bool = True) -> None:
+        """Compile the network, where a run is long enough for that; otherwise take it uncompiled again."""
 
     def to_cpu(self) -> None:
         """Move to the CPU permanently."""

@@ -63,9 +63,10 @@ class OnDevice(Generic[A]):
         """ "float32" or "bfloat16"."""
         return "bfloat16" if fast_bfloat16(self.device) else "float32"
 
-    def compile(self) -> None:
+    def compile(self, *, wanted: bool = True) -> None:
         """Compile the network with torch; the first images of a shape take longer, all others less time."""
-        self._run, self._compiled = torch.compile(self.plain(), dynamic=False), True
+        if wanted != self._compiled:
+            self._run, self._compiled = (torch.compile(self.plain(), dynamic=False) if wanted else self.plain()), wanted
 
     def plain(self) -> Callable[[Tensor], object]:
         """The uncompiled function that is applied to images."""
