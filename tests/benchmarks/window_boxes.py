@@ -233,7 +233,7 @@ class User:
         self.native = bench.canvas.picture.native
         self.gallery = bench.window.docks["gallery"].content.view
         self.card = bench.window.docks["card"].content
-        self._at = 0.0
+        self._at = bench.side / 2
 
     def key(self, key: str) -> None:
         """A key of the review, in the gallery."""
@@ -241,9 +241,11 @@ class User:
 
         self.test.keyClick(self.gallery, getattr(Qt.Key, f"Key_{key}"))
 
-    def look(self, number: int) -> None:
-        """Go to a place at which the slide is seen pixel by pixel."""
-        self._at = self.bench.side / 2 + 60.0 * number
+    def look(self) -> None:
+        """Go on to a place at which the slide is seen pixel by pixel, and at which nothing was found yet."""
+        self._at += 60.0
+        while len(self.session.table.inside(*[self._at - 30] * 2, *[self._at + 30] * 2)):
+            self._at += 60.0
         near = self.canvas.view.centred(self._at, self._at)
         self.canvas.set_view(type(near)(self._at, self._at, 1.0, near.width, near.height))
 
@@ -282,16 +284,10 @@ class User:
         return self.drag((y - 20, x - 20), (y + 20, x + 20))
 
     def begin_move(self) -> Callable[[], None]:
-        """All but the end of moving the selected box, which lies in the middle, perhaps below smaller ones."""
+        """All but the end of moving the box that was drawn in the middle."""
         self.session.set_tool("select")
         y, x = self.middle()
-        for dy, dx in np.stack(np.meshgrid(range(-13, 14, 2), range(-13, 14, 2)), axis=-1).reshape(-1, 2).tolist():
-            place = y + dy, x + dx
-            if self.canvas.boxes.at(*self.canvas.view.to_slide(*place[::-1]), margin_px=3.0) == (
-                self.session.selection.current
-            ):
-                return self.drag(place, (place[0] + 9, place[1] + 7))
-        raise RuntimeError("the box cannot be reached")
+        return self.drag((y, x), (y + 9, x + 7))
 
     def write_note(self, words: str) -> Callable[[], None]:
         """All but the end of a note: the user goes on."""
@@ -304,7 +300,7 @@ def single(bench: Bench, rounds: int, do: Callable[[str, Callable[[], object]], 
     session, user = bench.session, User(bench)
     actions = bench.window.book.actions
     for number in range(rounds):
-        user.look(number)
+        user.look()
         bench.settle()
         do("draw", user.begin_draw())
         do("move", user.begin_move())
