@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.files import atomic_write
 
 CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
+LARGEST_BYTES = 16 << 20
+MOST_CLASSES = 1000
+SMALLEST_STEP_PX = 16
+"""Distance of neighbouring tiles: with less of it, a slide would have millions of tiles."""
+MOST_WINDOWS = 100_000
+"""Windows in a tile."""
+_LONGEST_CODE = 200
+_DEEPEST_NAMED = 4
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks and control characters, which would break tables, file names and the terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Code = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=_LONGEST_CODE)]
+PixelSize = Annotated[float, Field(ge=1e-5, le=1e4)]
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-3, le=10)]
 
 
 class WindowSettings(BaseModel):
@@ -63,8 +83,8 @@ class AnomalySettings(BaseModel):
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
-    threshold: float = Field(gt=0)
-    spread: float = Field(gt=0)
+    threshold: float = Field(gt=0, le=1e6)
+    spread: float = Field(gt=0, le=1e6)
 
 
 class ModelCard(BaseModel):
@@ -97,19 +117,19 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     format: Literal[1] = 1
-    name: str = Field(min_length=1, max_length=200)
-    task: str = Field(min_length=1, max_length=200)
-    architecture: str
+    name: Code
+    task: Code
+    architecture: Code
     network: dict[str, JsonValue] = Field(default_factory=dict)
-    classes: list[str] = Field(min_length=1, max_length=10_000)
-    class_names: list[str]
-    pixel_size_um: float | None = Field(default=None, gt=0)
-    tile_px: int = Field(gt=0, le=16_384)
+    classes: list[Code] = Field(min_length=1, max_length=MOST_CLASSES)
+    class_names: list[Line] = Field(max_length=MOST_CLASSES)
+    pixel_size_um: PixelSize | None = None
+    tile_px: int = Field(ge=32, le=8192)
     overlap_px: int = Field(ge=0)
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Deviation, Deviation, Deviation]
     confidence: float = Field(ge=0, le=1)
-    trained_on: str = ""
+    trained_on: Line = ""
     windows: WindowSettings | None = None
     anomaly: AnomalySettings | None = None
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
@@ -124,9 +144,18 @@ class ModelCard(BaseModel):
             raise ValueError("classes and class_names differ in length")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is listed twice")
-        if min(self.std) <= 0:
-            raise ValueError("a standard deviation is not positive")
+        if self.tile_px - self.overlap_px < SMALLEST_STEP_PX:
+            raise ValueError(f"tiles are less than {SMALLEST_STEP_PX} px apart")
+        if self.windows is not None and (self.tile_px // self.windows.stride_px + 1) ** 2 > MOST_WINDOWS:
+            raise ValueError(f"a tile has more than {MOST_WINDOWS} windows")
         return self
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong: ``mean.2: Input should be less than or equal to 1``."""
+    first = error.errors()[0]
+    where = ".".join(_one_line(str(part))[:40] for part in first["loc"][:_DEEPEST_NAMED])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -139,7 +168,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD_NAME
     try:
-        if path.stat().st_size > 16 << 20:
+        if path.stat().st_size > LARGEST_BYTES:
             raise ModelError(f"{path} is too large to be a model card.")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -151,11 +180,8 @@ def read_card(folder: Path) -> ModelCard:
     try:
         return ModelCard.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise ModelError(
-            f"The model card {path} is invalid: {where + ': ' if where else ''}{first['msg']}.",
-            hint="Copy the model again.",
+            f"The model card {path} is invalid: {first_problem(error)}.", hint="Copy the model again."
         ) from error
 
 

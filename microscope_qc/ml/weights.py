@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -36,17 +37,49 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises
     ------
     ModelError
-        When the file is damaged, or belongs to another network.
+        When the file is damaged, belongs to another network, or holds values that are not numbers.
     """
     try:
         state = load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError, json.JSONDecodeError, struct.error) as error:
-        raise ModelError(f"The weights {path} cannot be read ({error}).", hint="Copy the model again.") from error
+        raise _unreadable(path, error) from error
     expected = network.state_dict()
-    if state.keys() != expected.keys() or any(state[name].shape != expected[name].shape for name in expected):
+    if {name: tensor.shape for name, tensor in state.items()} != {n: tensor.shape for n, tensor in expected.items()}:
+        raise _of_another_network(path)
+    state = {name: tensor.to(expected[name].dtype) for name, tensor in state.items()}
+    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken:
         raise ModelError(
-            f"The weights {path} do not fit the model's card.",
-            hint="Card and weights must come from the same training.",
+            f"The weights {path} are damaged: {broken[0]} holds values that are not finite numbers.",
+            hint="Copy the model again, or train it again.",
         )
     with torch.no_grad():
-        network.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in state.items()})
+        network.load_state_dict(state)
+
+
+def require_fitting(expected: Mapping[str, Sequence[int]], path: Path) -> None:
+    """Compare the shapes of a network's state with those a file of weights gives, without loading either.
+
+    Raises
+    ------
+    ModelError
+        When they differ, or the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError, ValueError, json.JSONDecodeError, struct.error) as error:
+        raise _unreadable(path, error) from error
+    if stored != {name: tuple(shape) for name, shape in expected.items()}:
+        raise _of_another_network(path)
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"The weights {path} cannot be read ({error}).", hint="Copy the model again.")
+
+
+def _of_another_network(path: Path) -> ModelError:
+    return ModelError(
+        f"The weights {path} do not fit the model's card.",
+        hint="Card and weights must come from the same training.",
+    )

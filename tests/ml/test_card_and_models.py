@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,18 @@ def test_truncated_weights(model: Path, tmp_path: Path) -> None:
         ({"overlap_px": 500}, "overlap"),
         ({"class_names": ["only one"]}, "differ in length"),
         ({"classes": ["A", "A"]}, "twice"),
-        ({"std": [0, 1, 1]}, "standard deviation"),
+        ({"classes": ["A", "A\n"]}, "twice"),
+        ({"classes": ["A", " \x00\x1b"]}, r"classes\.1"),
+        ({"classes": [f"c{n}" for n in range(100_000)]}, "classes"),
+        ({"std": [0, 1, 1]}, r"std\.0"),
+        ({"std": [1e30, 1, 1]}, r"std\.0"),
+        ({"mean": [0, 0, 255]}, r"mean\.2"),
+        ({"tile_px": 10**9}, "tile_px"),
+        ({"tile_px": 512, "overlap_px": 511}, "16 px apart"),
+        ({"pixel_size_um": 1e-30}, "pixel_size_um"),
+        ({"pixel_size_um": 1e30}, "pixel_size_um"),
+        ({"windows": {"window_px": 32, "stride_px": 10**12}}, "stride_px"),
+        ({"tile_px": 8192, "windows": {"window_px": 32, "stride_px": 1}}, "windows"),
         ({"confidence": 7}, "confidence"),
         ({"format": 2}, "newer version"),
     ],
@@ -97,6 +109,41 @@ def test_wrong_cards(model: Path, tmp_path: Path, change: dict, words: str) -> N
     (folder / CARD_NAME).write_text(json.dumps(card | change))
     with pytest.raises(ModelError, match=words):
         load_card(folder)
+
+
+def test_codes_and_names_are_one_line_of_what_can_be_seen(model: Path, tmp_path: Path) -> None:
+    folder = copy(model, tmp_path / "m")
+    card = json.loads((folder / CARD_NAME).read_text())
+    change = {"classes": ["A\x1b[31m\tB", "ñ\u202e"], "class_names": ["a\nb", ""], "trained_on": "one\r\ntwo"}
+    (folder / CARD_NAME).write_text(json.dumps(card | change))
+    read = load_card(folder)
+    assert read.classes == ["A [31m B", "ñ"] and read.class_names == ["a b", ""] and read.trained_on == "one two"
+
+
+def test_a_huge_network_is_refused_before_memory_is_taken_for_it(model: Path, tmp_path: Path) -> None:
+    """The card describes 160 GB; with them this test would end the computer, not the test."""
+    from microscope_qc.ml.architectures.loading import open_task
+
+    folder = copy(model, tmp_path / "m")
+    card = json.loads((folder / CARD_NAME).read_text())
+    huge = {"stem": 4096, "widths": [4096] * 4, "depths": [64] * 4, "pyramid": 4096}
+    (folder / CARD_NAME).write_text(json.dumps(card | {"network": huge}))
+    with pytest.raises(ModelError, match="do not fit"):
+        open_task(folder)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_numbers_are_refused(model: Path, tmp_path: Path, value: float) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from microscope_qc.ml.architectures.loading import open_task
+
+    folder = copy(model, tmp_path / "m")
+    weights = load_file(folder / WEIGHTS_NAME)
+    weights["classify.bias"][1] = value
+    save_file(weights, folder / WEIGHTS_NAME)
+    with pytest.raises(ModelError, match=r"damaged: classify\.bias"):
+        open_task(folder)
 
 
 @pytest.mark.parametrize("task", ["classify", "anomaly"])

@@ -178,6 +178,24 @@ def test_a_model_that_cannot_be_loaded_ends_it_at_once(
     assert [run.state for run in project.runs] == ["failed", "stopped", "stopped"], "the others were not begun"
 
 
+def test_a_model_that_computes_nonsense_has_not_found_nothing(
+    project: Project, model: Path, here: type[Mortal], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "model.json").write_bytes((model / "model.json").read_bytes())
+    weights = load_file(model / WEIGHTS_NAME)
+    for name in weights:
+        if name.endswith("running_var"):
+            weights[name].fill_(-1.0)  # each is a number, and their roots are not
+    save_file(weights, bad / WEIGHTS_NAME)
+    with pytest.raises(DetectionFailed, match="not finite numbers"):
+        run_job(detect_many(project, bad))
+    assert project.runs[0].state == "failed" and "not finite" in read_status(project.runs[0].folder)["message"]
+
+
 def test_runs_that_were_stopped_are_continued(project: Project, model: Path, here: type[Mortal]) -> None:
     whole = run_job(detect_many(project, model))
     expected = found(project)

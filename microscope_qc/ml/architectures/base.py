@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.plugins import Registry
-from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.cards import ModelCard, first_problem
 from microscope_qc.ml.tasks.kinds import TASKS
 
 if TYPE_CHECKING:
@@ -113,11 +113,7 @@ class Architecture(ABC, Generic[S]):
         try:
             return self.settings.model_validate(dict(values))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ModelError(
-                f"The network settings do not fit {self.name}: {where + ': ' if where else ''}{first['msg']}."
-            ) from error
+            raise ModelError(f"The network settings do not fit {self.name}: {first_problem(error)}.") from error
 
 
 def _an_architecture(thing: object) -> Architecture[Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.architectures.base import architecture
+from microscope_qc.ml.architectures.base import Architecture, NetworkSettings, architecture
 from microscope_qc.ml.cards import WEIGHTS_NAME
 from microscope_qc.ml.library import load_card, model_folder
 from microscope_qc.ml.tasks.kinds import TASKS
@@ -40,7 +40,7 @@ def open_task(
         When the computer does not have the device.
     """
     from microscope_qc.ml.devices import choose_device
-    from microscope_qc.ml.weights import load_weights
+    from microscope_qc.ml.weights import load_weights, require_fitting
 
     card = load_card(model)
     if card.task not in TASKS:
@@ -50,9 +50,28 @@ def open_task(
         raise ModelError(
             f"The card of {card.name} is invalid: {kind.name} is not a network that {TASKS.get(card.task).does}."
         )
-    network = kind.build(kind.checked(card.network), len(card.classes))
-    load_weights(network, model_folder(model) / WEIGHTS_NAME)
+    settings, weights = kind.checked(card.network), model_folder(model) / WEIGHTS_NAME
+    shapes = _shapes(kind, settings, len(card.classes))
+    if shapes is not None:
+        require_fitting(shapes, weights)
+    network = kind.build(settings, len(card.classes))
+    load_weights(network, weights)
     return kind.task_of(card, network, device=choose_device(device), threshold=threshold, scale=scale)
+
+
+def _shapes(kind: Architecture[Any], settings: NetworkSettings, classes: int) -> dict[str, tuple[int, ...]] | None:
+    """Shapes of a network's state, without memory for it: a card can describe a network that no computer can hold.
+
+    None where the network of a plugin cannot be made without memory.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            network = kind.build(settings, classes)
+    except (NotImplementedError, RuntimeError):
+        return None
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def load_task(plan: RunPlan) -> Task:

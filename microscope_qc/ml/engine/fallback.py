@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.geometry import Region
-from microscope_qc.ml.tasks.base import NetworkOutput, Size, Task, TileResult
+from microscope_qc.ml.tasks.base import NetworkOutput, Size, Task, TileResult, require_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,13 @@ class MemoryFallback:
             )
 
     def results(self, computed: Computed, size: Size) -> list[TileResult]:
-        """The result of every slot; may be called in another thread."""
+        """The result of every slot; may be called in another thread.
+
+        Raises
+        ------
+        ModelError
+            When the model computed values that are not numbers.
+        """
         results: list[TileResult] = []
         for piece in computed:
             if isinstance(piece, Pieces):
@@ -128,6 +134,7 @@ class MemoryFallback:
                 results.append(self._task.join(parts, piece.parts, piece.shape))
             else:
                 results += self._task.results(piece, size)
+        require_numbers(results, self._task.card.name)
         return results
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from microscope_qc.core.errors import ModelError
 from microscope_qc.core.geometry import Region
 from microscope_qc.ml.cards import ModelCard
 
@@ -38,6 +39,29 @@ class TileResult:
     candidates: np.ndarray
     heat: np.ndarray | None = None
     labels: np.ndarray | None = None
+
+
+def not_numbers(model: str) -> ModelError:
+    """Say that a model computed NaN or infinity, which must never count as "found nothing"."""
+    return ModelError(
+        f"The model {model} computed values that are not finite numbers, so its findings mean nothing.",
+        hint="Its weights are damaged, or its training failed: copy the model again, or train it again.",
+    )
+
+
+def require_numbers(results: Sequence[TileResult], model: str) -> None:
+    """Refuse results with scores or boxes that are not finite numbers.
+
+    Raises
+    ------
+    ModelError
+        When there are some.
+    """
+    for found in results:
+        rows = found.candidates
+        finite = all(np.isfinite(rows[name]).all() for name in ("y0", "x0", "y1", "x1", "confidence"))
+        if not finite or (found.heat is not None and not np.isfinite(found.heat).all()):
+            raise not_numbers(model)
 
 
 @dataclass(frozen=True, slots=True)

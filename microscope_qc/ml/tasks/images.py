@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from microscope_qc.ml.cards import ModelCard
-from microscope_qc.ml.tasks.base import Size, Task, TileResult
+from microscope_qc.ml.tasks.base import Size, Task, TileResult, require_numbers
 
 
 def find(task: Task, images: Sequence[np.ndarray]) -> list[TileResult]:
@@ -35,6 +35,7 @@ def find(task: Task, images: Sequence[np.ndarray]) -> list[TileResult]:
             task.prepare(images[number], slot)
         output = task.compute(torch.from_numpy(slots), size)
         results.update(zip(numbers, task.results(output, size), strict=True))
+    require_numbers(list(results.values()), task.card.name)
     return [results[number] for number in range(len(images))]
 
 

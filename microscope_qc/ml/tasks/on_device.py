@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.devices import autocast, fast_bfloat16, is_out_of_memory
-from microscope_qc.ml.tasks.base import CellGrid, NetworkOutput, Size
+from microscope_qc.ml.tasks.base import CellGrid, NetworkOutput, Size, not_numbers
 
 log = logging.getLogger(__name__)
 
@@ -152,11 +152,19 @@ class OnDevice(Generic[A]):
         raise NotImplementedError
 
     def fetched(self, output: NetworkOutput) -> list[Tensor]:
-        """The tensors of the output; waits until they are complete."""
+        """The tensors of the output; waits until they are complete.
+
+        Raises
+        ------
+        ModelError
+            When there are values among them that are not numbers: no comparison would ever find them.
+        """
         if output.marks is not None:
             begun, ended = output.marks
             ended.synchronize()
             self.busy_s += begun.elapsed_time(ended) / 1000
+        if not all(_finite(tensor) for tensor in output.tensors):
+            raise not_numbers(self.card.name)
         return output.tensors
 
     def to_cpu(self) -> None:
@@ -166,6 +174,13 @@ class OnDevice(Generic[A]):
         self._network = self._network.to(self.device)
         self._run, self._compiled = self.plain(), False
         self._mean, self._std = self._mean.cpu(), self._std.cpu()
+
+
+def _finite(tensor: Tensor) -> bool:
+    if not tensor.dtype.is_floating_point:
+        return True
+    # a sum is finite only where all are, and costs a tenth of looking at each; numbers too large to sum are looked at
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def compiling_pays(device: torch.device, *, tiles: int) -> bool:

@@ -10,7 +10,7 @@ from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.recipe import TrainSettings
-from microscope_qc.ml.cards import CARD_NAME, ModelCard
+from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset, load_dataset
 
 
@@ -95,8 +95,7 @@ def _settings(network: str, settings: dict[str, Any]) -> TrainSettings:
             network=network, **{name: value for name, value in settings.items() if value is not None}
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.") from error
+        raise InputError(f"{first_problem(error)}.") from error
     kind = architecture(network)
     stride_px = kind.stride_px(kind.checked(chosen.network_settings))
     if chosen.crop_px % stride_px or chosen.tile_px % stride_px:
