@@ -29,7 +29,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     convert.add_argument("out", type=Path, metavar="OUT.ome.zarr")
     convert.add_argument("--scene", metavar="NAME", help="convert only this scene")
     convert.add_argument(
-        "--pixel-size", type=float, metavar="UM", help="micrometres per pixel, over what the file says"
+        "--pixel-size",
+        metavar="UM",
+        help="micrometres per pixel, over what the file says; WIDTHxHEIGHT where they differ",
+    )
+    convert.add_argument(
+        "--as-stored", action="store_true", help="copy pixels as they are stored, though the file says to turn them"
     )
     add_plane_options(convert, "copy only", several=True)
     convert.add_argument("--no-verify", action="store_true", help="do not read everything back at the end")
@@ -87,6 +92,7 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _describe(scene: dict[str, Any], *, several: bool) -> str:
+    from microscope_qc.core.orientation import AS_STORED, orientation_words
     from microscope_qc.core.wording import things
 
     height, width = scene["shape"]
@@ -106,6 +112,8 @@ def _describe(scene: dict[str, Any], *, several: bool) -> str:
         lines.insert(1, f"  area      {width * size[1] / 1000:.4g} x {height * size[0] / 1000:.4g} mm")
     if any(scene["origin_px"]):
         lines.append(f"  origin    x {scene['origin_px'][1]}, y {scene['origin_px'][0]} pixels")
+    if scene["orientation"] != AS_STORED:
+        lines.append(f"  shown     {orientation_words(scene['orientation'])}, as the file says")
     stage = scene["stage"]
     if stage:
         fitted = stage.get("affine") and f"fitted to {stage['tiles_used']} tiles within {stage['residual_um']:.3g} um"
@@ -134,6 +142,7 @@ def _length(size: list[float] | None) -> str:
 
 def _convert(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.cli.project_slides import parse_um
     from microscope_qc.slides.pyramid.write import damage_sentence, damaged_places
     from microscope_qc.workflows.conversion.convert import convert
 
@@ -141,7 +150,8 @@ def _convert(args: argparse.Namespace) -> int:
         args.slide,
         args.out,
         scene=args.scene,
-        pixel_size_um=args.pixel_size,
+        pixel_size_um=None if args.pixel_size is None else parse_um(args.pixel_size),
+        as_stored=args.as_stored,
         choice=plane_choice(args),
         verify=not args.no_verify,
         resume=not args.fresh,

@@ -26,6 +26,10 @@ class Identifiable(Protocol):
     def content(self) -> str:
         """Digest of the whole file, "" until it was read."""
 
+    @property
+    def orientation(self) -> int:
+        """How its stored pixels are turned."""
+
 
 S = TypeVar("S", bound=Identifiable)
 
@@ -44,6 +48,20 @@ def hold_the_same(first: Identifiable, second: Identifiable) -> bool:
     if first.content and second.content and format_of(first.path) == format_of(second.path):
         return first.content == second.content
     return first.fingerprint == second.fingerprint
+
+
+def same_file(first: Identifiable, second: Identifiable) -> bool:
+    """Whether two are known to lie in files of one content."""
+    return bool(first.content) and first.content == second.content and format_of(first.path) == format_of(second.path)
+
+
+def orientation_at(known: Identifiable, facts: Identifiable) -> int:
+    """How a known slide is turned once it is read from another file that holds the same.
+
+    From a copy of its file it is turned as before, so that its boxes stay where they are, and from another file, such
+    as its converted copy, as that file's fingerprint was taken.
+    """
+    return known.orientation if same_file(known, facts) else facts.orientation
 
 
 def format_of(path: Path) -> str:

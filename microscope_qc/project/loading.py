@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, Table, select
 from microscope_qc.core.boxes import BoxFilter, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.inclusion import Inclusion
+from microscope_qc.core.orientation import checked_orientation
 from microscope_qc.core.outline import Outline
 from microscope_qc.core.specimen import FieldKind, SpecimenField
 from microscope_qc.project import schema
@@ -57,6 +58,7 @@ def slides(connection: Connection, ids: Collection[int] | None = None, *, folder
                 missing=missing,
                 content=row.content,
                 fields=fields_from_json(row.fields),
+                orientation=checked_orientation(row.orientation),
             )
         )
     return records

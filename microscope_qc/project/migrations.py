@@ -87,10 +87,16 @@ def _fields_groups_and_names(connection: Connection) -> None:
     boxes_to_opinions(connection)
 
 
+def _orientation(connection: Connection) -> None:
+    # pictures used to be shown as they are stored, and that is where the boxes of these slides are
+    connection.exec_driver_sql("ALTER TABLE slides ADD COLUMN orientation INTEGER DEFAULT '1' NOT NULL")
+
+
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: _attributes_outlines_and_trail,
     2: _inclusion_areas_and_run_classes,
     3: _fields_groups_and_names,
+    4: _orientation,
 }
 """``STEPS[n]`` turns the tables of version n into those of version n + 1."""
 

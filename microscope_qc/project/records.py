@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.core.orientation import AS_STORED, turned_shape
 from microscope_qc.core.outline import Outline
 from microscope_qc.project.runs.plan import RunPlan
 
@@ -16,7 +17,8 @@ class SlideRecord:
 
     ``path`` is where the slide is now (absolute); when ``missing`` it is where it was last seen.
     ``scene`` is None when the file has one scene only. ``content`` is the hash of the whole file ("" until it was
-    read), ``fields`` holds what a user said about the specimen, by name of the field.
+    read), ``fields`` holds what a user said about the specimen, by name of the field. ``orientation`` is how the stored
+    picture is turned (:mod:`microscope_qc.core.orientation`): shape, pixel size and boxes are those of the turned one.
     """
 
     id: int
@@ -30,6 +32,12 @@ class SlideRecord:
     missing: bool = False
     content: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
+    orientation: int = AS_STORED
+
+    @property
+    def stored_shape_px(self) -> tuple[int, int]:
+        """Height and width of the picture as it is stored, before it was turned."""
+        return turned_shape(self.shape_px, self.orientation)
 
 
 @dataclass(frozen=True, slots=True)

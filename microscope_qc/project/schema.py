@@ -15,7 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Rises by one with every change of the tables; the step goes into :data:`microscope_qc.project.migrations.STEPS`."""
 
 metadata = MetaData()
@@ -49,6 +49,8 @@ slides = Table(
     Column("pixel_size_x_um", Float),
     Column("content", String, nullable=False, server_default=""),  # hash of the whole file, "" until it was read
     Column("fields", String, nullable=False, server_default="{}"),  # JSON: specimen, batch ... by name
+    # how the stored pixels are turned (core/orientation.py): boxes lie in the turned picture
+    Column("orientation", Integer, nullable=False, server_default="1"),
     sqlite_autoincrement=True,
 )
 

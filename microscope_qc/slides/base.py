@@ -13,6 +13,7 @@ import numpy as np
 
 from microscope_qc.core.errors import InputError, SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.orientation import AS_STORED, turned_shape
 from microscope_qc.core.wording import things
 from microscope_qc.slides.display import compose, default_channels, display_window
 from microscope_qc.slides.fingerprint import fingerprint
@@ -51,7 +52,17 @@ class Mosaic(ABC):
     stack
         The axes along which the scene has more than one picture, kept in the order z, t, page; such a mosaic
         overrides :meth:`_read_at`.
+    file_orientation
+        How the file says that its pixels are to be turned, one of :mod:`microscope_qc.core.orientation`. A reader
+        leaves the pixels as they are stored; they are turned when the slide is opened.
+
+    Attributes
+    ----------
+    orientation
+        How the stored pixels were turned for this scene: 1 where they were not.
     """
+
+    orientation = AS_STORED
 
     def __init__(
         self,
@@ -70,6 +81,7 @@ class Mosaic(ABC):
         stored_levels: int | None = None,
         piece_px: tuple[int, int] = (512, 512),
         stack: Sequence[StackAxis] = (),
+        file_orientation: int = AS_STORED,
     ) -> None:
         order = list(WORDS)
         self.stack = tuple(sorted((axis for axis in stack if axis.size > 1), key=lambda axis: order.index(axis.key)))
@@ -92,6 +104,7 @@ class Mosaic(ABC):
         self.background = background
         self.stored_levels = len(self.levels) if stored_levels is None else stored_levels
         self.piece_px = piece_px
+        self.file_orientation = file_orientation
         self._window_lock = threading.Lock()
         self._windows: dict[tuple[int, int], tuple[float, float]] = {}
 
@@ -99,6 +112,11 @@ class Mosaic(ABC):
     def shape(self) -> tuple[int, int]:
         """Height and width in full-resolution pixels."""
         return self.levels[0].shape
+
+    @property
+    def stored_shape_px(self) -> tuple[int, int]:
+        """Height and width of the picture as it is stored, before it was turned."""
+        return turned_shape(self.shape, self.orientation)
 
     @property
     def default_channels(self) -> tuple[int, ...]:
@@ -276,7 +294,9 @@ class _ChosenPlane(Mosaic):
             stored_levels=whole.stored_levels,
             piece_px=whole.piece_px,
             stack=stack,
+            file_orientation=whole.file_orientation,
         )
+        self.orientation = whole.orientation
         self._whole, self._place, self._channels, self._blended = whole, place, channels, blended
 
     @property

@@ -9,9 +9,12 @@ from microscope_qc.core.errors import MicroscopeQCError, SlideError
 from microscope_qc.slides.base import Slide, usable_size
 from microscope_qc.slides.registry import HEAD_BYTES, READERS, file_suffixes, inside_folders, readable, reader_of
 from microscope_qc.slides.slide_reader import SlideReader
+from microscope_qc.slides.upright import turned
 
 
-def open_slide(path: Path | str, *, pixel_size_um: float | None = None) -> Slide:
+def open_slide(
+    path: Path | str, *, pixel_size_um: float | tuple[float, float] | None = None, orientation: int | None = None
+) -> Slide:
     """Open a slide; only its metadata is read.
 
     Parameters
@@ -19,7 +22,9 @@ def open_slide(path: Path | str, *, pixel_size_um: float | None = None) -> Slide
     path
         A file, or the folder of an OME-Zarr.
     pixel_size_um
-        Pixel size that replaces the one in the file.
+        Pixel size that replaces the one in the file: one number, or (y, x).
+    orientation
+        How the stored pixels are turned, one of :mod:`microscope_qc.core.orientation`; as the file says without it.
 
     Raises
     ------
@@ -28,13 +33,18 @@ def open_slide(path: Path | str, *, pixel_size_um: float | None = None) -> Slide
     """
     target = Path(path)
     slide = _open(target)
+    slide.scenes = tuple(
+        turned(mosaic, mosaic.file_orientation if orientation is None else orientation) for mosaic in slide.scenes
+    )
     if pixel_size_um is not None:
-        size = usable_size(pixel_size_um)
-        if size is None:
+        y, x = pixel_size_um if isinstance(pixel_size_um, tuple) else (pixel_size_um, pixel_size_um)
+        size_y, size_x = usable_size(y), usable_size(x)
+        if size_y is None or size_x is None:
             slide.close()
-            raise SlideError(f"A pixel size of {pixel_size_um} um is not possible.", hint="Give a size such as 0.5.")
+            wrong = x if size_x is None else y
+            raise SlideError(f"A pixel size of {wrong} um is not possible.", hint="Give a size such as 0.5.")
         for mosaic in slide.scenes:
-            mosaic.pixel_size_um = (size, size)
+            mosaic.pixel_size_um = (size_y, size_x)
     return slide
 
 

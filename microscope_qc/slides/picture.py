@@ -15,6 +15,7 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.orientation import AS_STORED, checked_orientation
 from microscope_qc.core.plugins import certain
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape
 from microscope_qc.slides.piece_cache import PieceCache
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # such files are decoded as a whole: 400 megapixels of colour are 1.2 GB
 MAX_PIXELS = 400_000_000
+EXIF_ORIENTATION = 274
+MAX_EXIF_BYTES = 1 << 16
 CACHE = PieceCache(1 << 30)  # shared, so that many open images do not add up
 _gone: collections.deque[object] = collections.deque()
 FORMATS = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg"}
@@ -78,6 +81,7 @@ def open_picture(path: Path) -> Slide:
                 width, height = image.size
                 mode, kind = _mode(path, image), FORMATS[image.format or "PNG"]
                 transparent = "A" in image.mode or "transparency" in image.info
+                orientation = _orientation(path, image)
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except DAMAGE as error:
@@ -87,14 +91,23 @@ def open_picture(path: Path) -> Slide:
     if mode not in MODES:
         raise SlideError(f"{path.name} has pixels of a type that is not supported ({mode}).", hint="Save it as RGB.")
     notes = ("transparency is not shown",) if transparent else ()
-    mosaic = PictureMosaic(path, (height, width), mode=mode, jpeg=kind == "jpeg", notes=notes)
+    mosaic = PictureMosaic(path, (height, width), mode=mode, jpeg=kind == "jpeg", notes=notes, orientation=orientation)
     return Slide(path, format=kind, scenes=[mosaic])
 
 
 class PictureMosaic(Mosaic):
     """An ordinary image file as a mosaic with one level."""
 
-    def __init__(self, path: Path, shape: tuple[int, int], *, mode: str, jpeg: bool, notes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int],
+        *,
+        mode: str,
+        jpeg: bool,
+        notes: tuple[str, ...],
+        orientation: int,
+    ) -> None:
         decoded, dtype, rgb = MODES[mode]
         super().__init__(
             path=path,
@@ -104,6 +117,7 @@ class PictureMosaic(Mosaic):
             channels=[Channel("RGB" if rgb else "Grey")],
             notes=notes,
             piece_px=shape,
+            file_orientation=orientation,
         )
         self._jpeg = jpeg
         self._mode = decoded
@@ -204,6 +218,36 @@ def _mode(path: Path, image: Image) -> str:
         if header[24] == 16:
             return "colour 16" if header[25] in (2, 6) else "grey 16"
     return image.mode
+
+
+def _orientation(path: Path, image: Image) -> int:
+    """What the EXIF data say; damaged ones say nothing, since the pixels can be shown without them."""
+    from PIL.Image import Exif
+
+    try:
+        if image.format != "PNG":
+            return checked_orientation(image.getexif().get(EXIF_ORIENTATION))
+        exif = Exif()  # Pillow would decode all pixels of a PNG to look behind them
+        exif.load(image.info.get("exif") or _exif_behind_pixels(path) or b"")
+        return checked_orientation(exif.get(EXIF_ORIENTATION))
+    except DAMAGE:
+        return AS_STORED
+
+
+def _exif_behind_pixels(path: Path) -> bytes | None:
+    """The EXIF data of a PNG that has them at its end."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - MAX_EXIF_BYTES))
+        tail = file.read(MAX_EXIF_BYTES)
+    place = tail.rfind(b"eXIf")
+    if place < 4:
+        return None
+    (length,) = struct.unpack_from(">I", tail, place - 4)
+    end = place + 4 + length
+    # the letters may also lie in the packed pixels: the checksum tells
+    if tail[end : end + 4] != struct.pack(">I", zlib.crc32(tail[place:end])):
+        return None
+    return tail[place + 4 : end]
 
 
 def _too_large(path: Path) -> SlideError:

@@ -30,7 +30,8 @@ class SlideReader:
     recognises
         Says how well a path fits: the path, and the first ``HEAD_BYTES`` bytes of a file (b"" for a folder).
     open
-        Opens a slide, reading its metadata only. Raises a ``SlideError`` of one sentence when it is damaged.
+        Opens a slide, reading its metadata only. Raises a ``SlideError`` of one sentence when it is damaged. Pixels
+        that the file wants to be turned are given as they are stored, and its ``file_orientation`` with them.
     saved_as
         What users can save their pictures as to have them opened: the names of the formats in other programs.
     is_folder

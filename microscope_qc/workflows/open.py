@@ -10,6 +10,7 @@ from pathlib import Path
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
 from microscope_qc.core.errors import InputError, OlderProjectError, ProjectError, ReadOnlyProjectError
 from microscope_qc.core.files import WriteError
+from microscope_qc.core.orientation import AS_STORED
 from microscope_qc.project import SUFFIX, Project
 from microscope_qc.project.identity import are_same
 from microscope_qc.project.records import SlideRecord
@@ -138,7 +139,10 @@ def _is_about(folder: Path, slide: Path) -> bool:
     if not records or any(record.path == slide for record in records):
         return True
     # the slide is read last: on a network that is slow
-    return any(are_same(record, scene) for scene in read_facts(slide) for record in records)
+    scenes = read_facts(slide)
+    if any(scene.orientation != AS_STORED for scene in scenes):  # older projects show their slides as they are stored
+        scenes += read_facts(slide, orientation=AS_STORED)
+    return any(are_same(record, scene) for scene in scenes for record in records)
 
 
 def _is_of_folder(project: Path, folder: Path) -> bool:

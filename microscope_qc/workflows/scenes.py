@@ -26,7 +26,7 @@ def open_scene(record: SlideRecord, choice: PlaneChoice | None = None) -> Iterat
     SlideError
         When it cannot be opened.
     """
-    with open_slide(record.path) as slide:
+    with open_slide(record.path, orientation=record.orientation) as slide:
         mosaic = slide.scene(record.scene)
         yield mosaic if choice is None else mosaic.on(choice.on(mosaic))
 

@@ -240,7 +240,8 @@ def as_version_2(project: Project) -> None:
         )
         connection.execute("DROP TABLE boxes")
         connection.execute("ALTER TABLE old RENAME TO boxes")
-        for table, column in (("slides", "content"), ("slides", "fields"), ("classes", "group"), ("runs", "name")):
+        newer = ("slides", "content"), ("slides", "fields"), ("slides", "orientation"), ("classes", "group")
+        for table, column in (*newer, ("runs", "name")):
             connection.execute(f'ALTER TABLE {table} DROP COLUMN "{column}"')
         connection.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
         connection.commit()

@@ -26,7 +26,8 @@ def test_a_run_has_a_folder_with_its_card(project: Project) -> None:
     assert run.folder == project.path / "runs" / str(run.id)
     assert card == run.plan.document()
     assert card["run_id"] == run.id and card["model"] == "li-ion" and card["created"] == run.started
-    assert card["slide"] == {"path": str(slide.path), "scene": None, "pixel_size_um": [0.3, 0.3]}
+    place = {"path": str(slide.path), "scene": None, "pixel_size_um": [0.3, 0.3], "orientation": 1}
+    assert card["slide"] == place
     assert (run.state, run.finished, run.shown, run.found) == ("running", None, True, 0)
     assert run.settings == run.plan.settings and run.settings["area"] == "everything"
     ended = project.runs.finish(run.id, "finished")

@@ -85,6 +85,5 @@ def open_mosaic(slide: SlideRecord) -> Mosaic:
     """Open the scene of a slide record (only metadata is read; may run in a worker thread)."""
     from microscope_qc.slides import open_slide
 
-    size = slide.pixel_size_um
-    opened = open_slide(slide.path, pixel_size_um=None if size is None else float(size[0]))
+    opened = open_slide(slide.path, pixel_size_um=slide.pixel_size_um, orientation=slide.orientation)
     return opened.scene(slide.scene)

@@ -66,7 +66,7 @@ class Pipeline:
         self.task = load(plan)
         self.grid = plan.grid()
         self.fallback = MemoryFallback(self.task, tell)
-        self._slide = open_slide(plan.slide.path)
+        self._slide = open_slide(plan.slide.path, orientation=plan.slide.orientation)
         try:
             whole = self._slide.scene(plan.slide.scene)
             plane = plan.chosen_plane() or default_plane(whole)

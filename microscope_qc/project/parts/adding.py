@@ -13,7 +13,7 @@ from microscope_qc.core.boxes import BoxTable
 from microscope_qc.core.opinions import OpinionTable
 from microscope_qc.core.wording import things
 from microscope_qc.project.deltas import Delta
-from microscope_qc.project.identity import KnownSlides, hold_the_same
+from microscope_qc.project.identity import KnownSlides, hold_the_same, orientation_at
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import SceneFacts, slide_stem
 from microscope_qc.project.store import PendingCommand, Store
@@ -83,7 +83,8 @@ class PendingSlides:
             else:
                 number = id_of[id(there)]
                 if isinstance(there, SlideRecord) and there.missing:
-                    found.setdefault(number, places.of(scene.path))
+                    now = {"orientation": orientation_at(there, scene)}
+                    found.setdefault(number, places.of(scene.path) | now)
             self.ids.append(number)
         return rows, found
 
@@ -109,6 +110,7 @@ def columns_of(facts: SceneFacts, places: _Places) -> dict[str, Any]:
         "pixel_size_x_um": None if x is None else float(x),
         "content": facts.content,
         "fields": "{}",
+        "orientation": facts.orientation,
     }
 
 

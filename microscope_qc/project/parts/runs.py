@@ -77,7 +77,12 @@ class Runs(RecordPart[RunRecord]):
         while (folder / str(number)).exists():  # left by a crash before its row was committed: another run's journal
             number += 1
         started = now()
-        where = SlidePlace(path=str(slide.path), scene=slide.scene, pixel_size_um=slide.pixel_size_um)
+        where = SlidePlace(
+            path=str(slide.path),
+            scene=slide.scene,
+            pixel_size_um=slide.pixel_size_um,
+            orientation=slide.orientation,
+        )
         plan = plan.model_copy(update={"slide": where, "created": started, "run_id": number})
         row = {
             "id": number,

@@ -12,12 +12,12 @@ from sqlalchemy import update
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import schema
 from microscope_qc.project.deltas import Delta, columns_of
-from microscope_qc.project.identity import hold_the_same
+from microscope_qc.project.identity import hold_the_same, orientation_at
 from microscope_qc.project.parts.adding import PendingSlides, prepare_adding
 from microscope_qc.project.parts.removing import PendingRemoval, prepare_removing
 from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.scenes import SceneFacts, read_facts
+from microscope_qc.project.scenes import SceneFacts, read_facts, read_known
 from microscope_qc.project.store import Store
 from microscope_qc.slides.base import usable_size
 
@@ -135,7 +135,7 @@ class Slides(RecordPart[SlideRecord]):
         Parameters
         ----------
         facts
-            Those of the slide there, if they were read elsewhere (:func:`read_facts`); otherwise they are read here.
+            Those of the slide there, if they were read elsewhere (:func:`read_known`); otherwise they are read here.
         title
             Of the step in the history.
 
@@ -147,9 +147,10 @@ class Slides(RecordPart[SlideRecord]):
         """
         self._store.require_writable()
         record = self.by_id(slide_id)
-        facts = facts or read_facts(path, scene=record.scene)[0]
+        facts = facts or read_known(record, path)
         row = self._row(slide_id)
         changes: dict[str, Any] = self._place(facts.path) | {"content": facts.content}
+        changes["orientation"] = orientation_at(record, facts)
         if not hold_the_same(record, facts):
             if not force:
                 raise InputError(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.geometry import Region, TileGrid
+from microscope_qc.core.orientation import AS_STORED
 from microscope_qc.slides.plane import Plane
 
 PLAN_NAME = "card.json"
@@ -49,6 +50,8 @@ class SlidePlace(BaseModel):
         None when the file has one scene only.
     pixel_size_um
         (y, x); None takes that of the file.
+    orientation
+        How the stored pixels are turned (:mod:`microscope_qc.core.orientation`).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +59,7 @@ class SlidePlace(BaseModel):
     path: str
     scene: str | None = None
     pixel_size_um: tuple[float, float] | None = None
+    orientation: int = AS_STORED
 
 
 class RunPlan(BaseModel):

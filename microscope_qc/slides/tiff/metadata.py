@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from microscope_qc.core.orientation import checked_orientation
 from microscope_qc.slides.base import usable_size
 
 MAX_XML_CHARS = 256 << 20
@@ -61,6 +62,10 @@ class TiffFacts:
         """The stage position of a series."""
         ome = self.image(index)
         return ome.stage if ome is not None else self.stage
+
+    def orientation_of(self, keyframe: Any) -> int:
+        """How the pages of a series are to be turned."""
+        return checked_orientation(_tag(keyframe, "Orientation"))
 
     def pixel_size_um(self, index: int, keyframe: Any) -> tuple[float, float] | None:
         """(y, x) of a series: from OME, then the vendor's tags, then plausible resolution tags."""

@@ -141,6 +141,7 @@ class TiffMosaic(Mosaic):
             notes=[*notes, *_notes(series, rgb=rgb, samples=samples)],
             piece_px=piece_of(keyframe),
             stack=self._layout.axes(names=facts.names_of(index)),
+            file_orientation=facts.orientation_of(keyframe),
         )
         self._check_planes()
 

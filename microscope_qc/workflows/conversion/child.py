@@ -12,8 +12,9 @@ from typing import Any
 
 from microscope_qc.core.errors import MicroscopeQCError, SlideError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.orientation import AS_STORED
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.scenes import SceneFacts, read_facts, slide_stem
+from microscope_qc.project.scenes import SceneFacts, read_known, slide_stem
 from microscope_qc.slides.base import Mosaic
 from microscope_qc.workflows.child import CommandChild
 from microscope_qc.workflows.open import documents_folder
@@ -78,7 +79,7 @@ def plan_conversion(slide: SlideRecord, mosaic: Mosaic) -> ConversionPlan:
 def read_copy(path: Path, slide: SlideRecord) -> SceneFacts | None:
     """What the project stores about a copy of a slide; None where ``path`` is something else."""
     try:
-        facts = read_facts(path, scene=slide.scene)[0]
+        facts = read_known(slide, path)
     except (MicroscopeQCError, OSError):  # whatever is there, it is not a usable copy
         return None
     return facts if facts.fingerprint == slide.fingerprint else None
@@ -101,9 +102,11 @@ def convert_in_child(slide: SlideRecord, out: Path) -> Job[SceneFacts]:
     arguments = ["convert", str(slide.path), str(out), "--keep"]
     if slide.scene is not None:
         arguments += ["--scene", slide.scene]
-    size = slide.pixel_size_um
-    if size is not None and size[0] == size[1]:
-        arguments += ["--pixel-size", repr(float(size[0]))]
+    if slide.orientation == AS_STORED:
+        arguments.append("--as-stored")
+    if slide.pixel_size_um is not None:
+        y, x = (float(side) for side in slide.pixel_size_um)
+        arguments += ["--pixel-size", repr(x) if x == y else f"{x!r}x{y!r}"]
     return _follow(lambda: CommandChild(arguments, name="conversion"), slide, out)
 
 

@@ -14,6 +14,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import WriteError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job
+from microscope_qc.core.orientation import AS_STORED
 from microscope_qc.slides import Mosaic, open_slide
 from microscope_qc.slides.plane import FIRST, Plane, StackPlace
 from microscope_qc.slides.plane_choice import PlaneChoice
@@ -29,7 +30,8 @@ def convert(
     out_path: Path | str,
     *,
     scene: str | None = None,
-    pixel_size_um: float | None = None,
+    pixel_size_um: float | tuple[float, float] | None = None,
+    as_stored: bool = False,
     choice: PlaneChoice | None = None,
     verify: bool = True,
     resume: bool = True,
@@ -48,7 +50,9 @@ def convert(
     scene
         Name of the only scene to convert.
     pixel_size_um
-        Pixel size that replaces the one in the file.
+        Pixel size that replaces the one in the file: one number, or (y, x).
+    as_stored
+        Copy the pixels as they are stored, where the file says that they are to be turned.
     choice
         Convert only this picture of a stack, or only these channels; everything without it.
     verify
@@ -71,7 +75,8 @@ def convert(
         When the disk is full or read-only, or did not store what was written; what was there before stays.
     """
     source, out = Path(slide_path), Path(out_path)
-    with open_slide(source, pixel_size_um=pixel_size_um) as slide:
+    orientation = AS_STORED if as_stored else None
+    with open_slide(source, pixel_size_um=pixel_size_um, orientation=orientation) as slide:
         mosaics = list(slide.scenes) if scene is None else [slide.scene(scene)]
         targets = [out] if len(mosaics) == 1 else [_scene_path(out, mosaic.name) for mosaic in mosaics]
         for target in targets:
@@ -80,7 +85,8 @@ def convert(
         for mosaic, target in zip(mosaics, targets, strict=True):
             plane = _chosen(mosaic, choice)
             chosen = {"plane": plane.to_dict()} if choice is not None else {}
-            key = {"name": source.name, "scene": mosaic.name, **_state(source), **chosen}
+            turned = {"orientation": mosaic.orientation} if mosaic.orientation != AS_STORED else {}
+            key = {"name": source.name, "scene": mosaic.name, **_state(source), **turned, **chosen}
             resuming = Resuming(key, fresh=not resume, keep_stopped=keep_stopped)
             path = yield from _convert_scene(source, _only(mosaic, plane, choice), target, resuming, verify=verify)
             written.append(path)

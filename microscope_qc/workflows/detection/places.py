@@ -42,7 +42,8 @@ def plan_now(project: Project, run: RunRecord) -> RunPlan:
     slide = slide_of(project, run.slide_id)
     then = run.plan.slide or SlidePlace(path=str(slide.path), scene=slide.scene)
     model = _model_now(project, run, slide_then=Path(then.path), slide_now=slide.path)
-    return run.plan.model_copy(update={"slide": then.model_copy(update={"path": str(slide.path)}), "model": model})
+    now = then.model_copy(update={"path": str(slide.path), "orientation": slide.orientation})
+    return run.plan.model_copy(update={"slide": now, "model": model})
 
 
 def _model_now(project: Project, run: RunRecord, *, slide_then: Path, slide_now: Path) -> str:

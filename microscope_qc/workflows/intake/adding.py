@@ -16,7 +16,7 @@ from microscope_qc.project import Project
 from microscope_qc.project.identity import KnownSlides, hold_the_same
 from microscope_qc.project.project import require_free
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.scenes import SceneFacts
+from microscope_qc.project.scenes import SceneFacts, read_known
 from microscope_qc.slides.content import content_of
 from microscope_qc.workflows.intake.finding import LeftOutFile, Reason, find_files
 from microscope_qc.workflows.intake.reading import CHILDREN, Outcome, ReadingChildren, Wanted, read_file
@@ -190,6 +190,7 @@ def _sort_in(plan: IntakePlan, known: KnownSlides[SlideRecord | SceneFacts], rea
     if isinstance(read, LeftOutFile):
         plan.left_out.append(read)
         return
+    read = [_as_known(known.at(scene), scene) for scene in read]
     path = read[0].path
     changed = [scene for scene in read if (there := known.at(scene)) is not None and not hold_the_same(there, scene)]
     if changed:
@@ -208,6 +209,11 @@ def _sort_in(plan: IntakePlan, known: KnownSlides[SlideRecord | SceneFacts], rea
     plan.files.append(scenes)
     for scene in scenes:
         known.add(scene)
+
+
+def _as_known(there: SlideRecord | SceneFacts | None, scene: SceneFacts) -> SceneFacts:
+    """A scene with its pixels turned as those of the slide that was added from its place."""
+    return scene if there is None or there.orientation == scene.orientation else read_known(there, scene.path)
 
 
 def _settled(

@@ -11,7 +11,7 @@ from microscope_qc.core.errors import SlideError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.project.identity import format_of
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.scenes import SceneFacts, read_facts
+from microscope_qc.project.scenes import SceneFacts, read_known
 from microscope_qc.slides.content import content_of
 
 LOCATED_BYTES = 4 << 30
@@ -52,7 +52,7 @@ def located_facts(slide: SlideRecord, path: Path) -> Job[SceneFacts]:
         When it cannot be opened.
     """
     yield Progress(0, 0, "", f"Reading {path.name}")
-    facts = read_facts(path, scene=slide.scene)[0]
+    facts = read_known(slide, path)
     decides = slide.content and not facts.content and format_of(slide.path) == format_of(facts.path)
     if decides and facts.fingerprint == slide.fingerprint and path.is_file() and path.stat().st_size <= LOCATED_BYTES:
         content = yield from _noted(content_of(path), f"Comparing {path.name} with what is known of {slide.name}")

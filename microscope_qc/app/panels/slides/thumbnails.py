@@ -132,7 +132,7 @@ def _made(slide: SlideRecord) -> np.ndarray | None:
     from microscope_qc.slides.preview import needs_conversion
     from microscope_qc.slides.tile_cache import TileSource
 
-    with open_slide(slide.path) as opened:
+    with open_slide(slide.path, orientation=slide.orientation) as opened:
         mosaic = opened.scene(slide.scene)
         if needs_conversion(mosaic):
             return None
@@ -148,7 +148,15 @@ def _file_of(slide: SlideRecord) -> Path | None:
         found = slide.path.stat()
     except OSError:
         return None
-    facts = (slide.fingerprint, slide.scene, slide.path.name, found.st_size, found.st_mtime_ns, PICTURE_PX)
+    facts = (
+        slide.fingerprint,
+        slide.orientation,
+        slide.scene,
+        slide.path.name,
+        found.st_size,
+        found.st_mtime_ns,
+        PICTURE_PX,
+    )
     name = hashlib.sha256(repr(facts).encode("utf-8", "surrogatepass")).hexdigest()[:40]
     return cache_folder() / "thumbnails" / f"{name}.png"
 
