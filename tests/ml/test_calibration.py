@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from microscope_qc.ml.architectures.base import build_network
-from microscope_qc.ml.architectures.ssd.recipe import apply_calibration
+from microscope_qc.ml.architectures.dense.detector import apply_calibration
 from microscope_qc.ml.evaluation.calibration import Calibration, fit_calibration
 from microscope_qc.ml.evaluation.detection import Tally
 

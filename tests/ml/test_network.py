@@ -9,8 +9,9 @@ from learning_toys import draw, untrained_model
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.ml.architectures.base import build_network
+from microscope_qc.ml.architectures.dense.targets import BoxTarget
 from microscope_qc.ml.architectures.loading import open_task
-from microscope_qc.ml.architectures.ssd.loss import BoxTarget, assign, detection_loss
+from microscope_qc.ml.architectures.ssd.loss import assign, detection_loss
 from microscope_qc.ml.architectures.ssd.network import decode
 from microscope_qc.ml.tasks.images import TaskFinder, find
 
@@ -56,7 +57,7 @@ def test_ignored_places_add_no_loss() -> None:
 
 
 def test_candidates_are_inside_their_pictures(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("microscope_qc.ml.architectures.ssd.task.MOST", 50)
+    monkeypatch.setattr("microscope_qc.ml.architectures.dense.task.MOST", 50)
     task = open_task(untrained_model(tmp_path / "m", bias=0.0), device="cpu")
     (found,) = find(task, [draw(1, size=128)[0][:90, :70]])
     rows = found.candidates

@@ -9,7 +9,7 @@ SCRIPT = """
 import sys
 import torch
 import microscope_qc.ml.engine.engine
-from microscope_qc.ml.architectures.ssd.task import choose
+from microscope_qc.ml.architectures.dense.task import choose
 from microscope_qc.ml.architectures.base import build_network
 network = build_network("ssd-tiny", {}, classes=2).eval()
 network(torch.rand(1, 3, 64, 64))

@@ -16,9 +16,9 @@ from microscope_qc.cli import main
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress, run_job
 from microscope_qc.ml.architectures.base import ARCHITECTURES, Architecture, NetworkSettings, build_network, trainable
+from microscope_qc.ml.architectures.dense.recipe import parameter_groups
 from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
 from microscope_qc.ml.architectures.schedule import warm_up_and_cosine
-from microscope_qc.ml.architectures.ssd.recipe import parameter_groups
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.datasets import Dataset, load_dataset
 from microscope_qc.ml.evaluation.report import Report
@@ -221,12 +221,12 @@ def test_a_network_without_a_recipe_is_not_trained(coco: Path, tmp_path: Path) -
     with pytest.raises(ModelError, match="cannot train the network none"):
         run_job(trained(coco, tmp_path, "none"))
     known = {task: [kind.name for kind in kinds] for task, kinds in trainable().items()}
-    assert known["detect"] == ["ssd", "ssd-tiny"] and "classify" not in known
+    assert known["detect"] == ["ssd", "lite0", "ssd-tiny"] and "classify" not in known
 
 
 def test_weight_decay_is_for_filters_only() -> None:
     network = build_network("ssd-tiny", {}, classes=2)
-    groups = parameter_groups(network, 0.05)
+    groups = parameter_groups(list(network.parameters()), rate=1e-3, weight_decay=0.05)
     decays = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(decays) == len(list(network.parameters()))
     for module in network.modules():

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-import microscope_qc.ml.architectures.ssd.task
+import microscope_qc.ml.architectures.dense.task
 import microscope_qc.ml.engine.engine
 import microscope_qc.slides.picture  # noqa: F401
 from microscope_qc.core.jobs import run_job

@@ -134,6 +134,7 @@ ARCHITECTURES: Registry[Architecture[Any]] = Registry(
     _an_architecture,
     {
         "ssd": f"{_HERE}.ssd.architecture:LIGHT",
+        "lite0": f"{_HERE}.one_stage.architecture:LITE0",
         "ssd-tiny": f"{_HERE}.ssd.architecture:TINY",
         "light": f"{_HERE}.window_classifier.architecture:LIGHT",
         "resnet18": f"{_HERE}.window_classifier.architecture:RESNET18",

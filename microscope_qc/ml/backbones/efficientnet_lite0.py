@@ -6,6 +6,7 @@ without squeeze-and-excitation and with ReLU6 (TensorFlow, "EfficientNet-Lite", 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 _EPSILON, _MOMENTUM = 1e-3, 0.01
@@ -15,6 +16,8 @@ _STAGES = (  # expansion, kernel, stride, channels, blocks
     (6, 3, 1, 320, 1),
 )  # fmt: skip
 _STEM = 32
+_LAST_OF_A_STRIDE = (2, 3, 5, 7)
+"""Stages whose maps are returned; the stem is number 0."""
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -75,13 +78,15 @@ class EfficientNetLite0(nn.Module):
                 inputs = outputs
             self.stages.append(nn.Sequential(*blocks))
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, *, frozen: int = 0) -> list[Tensor]:
         """Apply the network.
 
         Parameters
         ----------
         images : Tensor, (B, 3, H, W)
             Normalised; H and W multiples of 32.
+        frozen
+            The stem and this many stages keep no gradients.
 
         Returns
         -------
@@ -89,9 +94,10 @@ class EfficientNetLite0(nn.Module):
             Maps (B, channels, H / stride, W / stride), one for each stride.
         """
         maps = []
-        features = self.stem(images)
-        for number, stage in enumerate(self.stages):
-            features = stage(features)
-            if number in (1, 2, 4, 6):  # the last stage of its stride
+        features = images
+        for number, stage in enumerate((self.stem, *self.stages)):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and (number > frozen or frozen == 0)):
+                features = stage(features)
+            if number in _LAST_OF_A_STRIDE:
                 maps.append(features)
         return maps

@@ -22,6 +22,8 @@ ABOUT_IMAGENET = (
     "licence file is Apache-2.0. They were trained on ImageNet; whether its data terms reach weights is not settled."
 )
 """For the cards of models that were trained from them."""
+MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
+"""Of the colours (0 to 1) that the weights expect."""
 _FILE = "efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _LARGEST_BYTES = 1 << 30

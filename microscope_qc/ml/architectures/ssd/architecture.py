@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from microscope_qc.ml.architectures.dense.task import DetectTask
     from microscope_qc.ml.architectures.recipe import TrainSettings
     from microscope_qc.ml.architectures.ssd.network import SSD
     from microscope_qc.ml.architectures.ssd.recipe import SSDRecipe
-    from microscope_qc.ml.architectures.ssd.task import DetectTask
     from microscope_qc.ml.datasets.records import Dataset
 
 
@@ -47,7 +47,7 @@ class SSDArchitecture(Architecture[SSDSettings]):
         scale: tuple[float, float],
     ) -> DetectTask:
         """See :class:`Architecture`."""
-        from microscope_qc.ml.architectures.ssd.task import DetectTask
+        from microscope_qc.ml.architectures.dense.task import DetectTask
 
         return DetectTask(card, cast("SSD", network), device=device, threshold=threshold)
 

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from microscope_qc.ml.architectures.dense.targets import BoxTarget
 from microscope_qc.ml.architectures.ssd.network import decode
 from microscope_qc.ml.quick_torchvision import torchvision
 
 CANDIDATES_PER_LEVEL = 9
-
-
-@dataclass(frozen=True)
-class BoxTarget:
-    """Defects of one image.
-
-    Attributes
-    ----------
-    boxes : Tensor, (n, 4)
-        x0, y0, x1, y1 in model pixels.
-    labels : Tensor, (n,)
-        Class indices.
-    ignore : Tensor, (m, 4)
-        Places that count neither as defect nor as background (a defect cut by the image's border, for example).
-    """
-
-    boxes: Tensor
-    labels: Tensor
-    ignore: Tensor
 
 
 def assign(default: Tensor, levels: list[int], truth: Tensor) -> Tensor:
@@ -115,10 +95,7 @@ def detection_loss(
         owner = assign(cpu_default, levels, target.boxes)
         positive = torch.nonzero(owner >= 0).flatten()
         if len(target.ignore):
-            inside = (middle[:, None] > target.ignore[None, :, :2]).all(2) & (
-                middle[:, None] < target.ignore[None, :, 2:]
-            ).all(2)
-            counted[number, inside.any(1) & (owner < 0)] = 0
+            counted[number, target.ignores(middle) & (owner < 0)] = 0
         wanted[number, positive, target.labels[owner[positive]]] = 1.0
         rows.append(positive + number * len(default))
         truths.append(target.boxes[owner[positive]])

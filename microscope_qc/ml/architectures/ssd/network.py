@@ -13,14 +13,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from microscope_qc.ml.architectures.ssd.settings import NORM_GROUPS, SSDSettings
+from microscope_qc.ml.architectures.dense.detector import PRIOR, DenseDetector
+from microscope_qc.ml.architectures.ssd.settings import NORM_GROUPS, STRIDE_PX, SSDSettings
 from microscope_qc.ml.quick_torchvision import torchvision
 
 AnchorGenerator = torchvision.models.detection.anchor_utils.AnchorGenerator
 BasicBlock = torchvision.models.resnet.BasicBlock
 FeaturePyramidNetwork = torchvision.ops.FeaturePyramidNetwork
 
-PRIOR = 0.01  # initial probability of a defect, which keeps the first steps of the focal loss stable
 _LARGEST_LOG_RATIO = math.log(1000.0 / 16)
 
 
@@ -39,7 +39,7 @@ def _stage(inputs: int, outputs: int, *, blocks: int, stride: int) -> nn.Sequent
     return nn.Sequential(*layers)
 
 
-class SSD(nn.Module):
+class SSD(DenseDetector):
     """The network: from images to class logits and box offsets for every default box.
 
     Parameters
@@ -50,6 +50,7 @@ class SSD(nn.Module):
     """
 
     strides = (8, 16, 32, 64)
+    stride_px = STRIDE_PX
 
     def __init__(self, settings: SSDSettings, *, classes: int) -> None:
         super().__init__()
@@ -123,6 +124,14 @@ class SSD(nn.Module):
         batch, _, height, width = maps.shape
         flat = maps.view(batch, self.kinds, values, height, width).permute(0, 3, 4, 1, 2)
         return flat.reshape(batch, height * width * self.kinds, values)
+
+    def places(self, height: int, width: int) -> Tensor:
+        """The default boxes, see :class:`DenseDetector`."""
+        return self.default_boxes(height, width)[0]
+
+    def boxes(self, values: Tensor, places: Tensor) -> Tensor:
+        """See :class:`DenseDetector`."""
+        return decode(values, places)
 
     def default_boxes(self, height: int, width: int) -> tuple[Tensor, list[int]]:
         """Default boxes (N, 4) as x0, y0, x1, y1 in model pixels, and how many of them each level has."""

@@ -1,4 +1,4 @@
-"""The single-shot detector as the engine runs it."""
+"""Detectors as the engine runs them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from torch import Tensor
 
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.merge import CANDIDATE_DTYPE, merge_candidates
+from microscope_qc.ml.architectures.dense.detector import DenseDetector
 from microscope_qc.ml.architectures.fused import fused
-from microscope_qc.ml.architectures.ssd.network import SSD, decode
-from microscope_qc.ml.architectures.ssd.settings import STRIDE_PX
 from microscope_qc.ml.cards import ModelCard
 from microscope_qc.ml.quick_torchvision import torchvision
 from microscope_qc.ml.tasks.base import NetworkOutput, Size, TileResult
@@ -35,14 +34,14 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
         Lowest confidence of a candidate.
     """
 
-    stride = STRIDE_PX
     seams = True
 
-    def __init__(self, card: ModelCard, network: SSD, *, device: torch.device, threshold: float) -> None:
-        folded = cast(SSD, fused(network))
+    def __init__(self, card: ModelCard, network: DenseDetector, *, device: torch.device, threshold: float) -> None:
+        folded = cast(DenseDetector, fused(network))
         super().__init__(card, folded, device=device)
-        self._ssd, self._threshold = folded, threshold
-        self._default: dict[Size, Tensor] = {}
+        self._detector, self._threshold = folded, threshold
+        self.stride = network.stride_px
+        self._places: dict[Size, Tensor] = {}
 
     def read_out(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         """Keep only the strongest outputs on a GPU, so that little is copied."""
@@ -56,15 +55,15 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
 
     def results(self, output: NetworkOutput, size: Size) -> list[TileResult]:
         """See :class:`microscope_qc.ml.tasks.base.Task`."""
-        default = self._default_boxes(output.shape)
+        places = self._places_of(output.shape)
         results = []
         for image in zip(*self.fetched(output), strict=True):
-            scores, index, offsets = self._strongest(*image)
+            scores, index, values = self._strongest(*image)
             if len(scores) == 0:  # most tiles of a good slide
                 results.append(TileResult(np.zeros(0, CANDIDATE_DTYPE)))
                 continue
-            boxes = decode(offsets, default[index // self._ssd.classes])
-            answer = choose(boxes, scores, index % self._ssd.classes, size=size, iou=_IOU, most=MOST)
+            boxes = self._detector.boxes(values, places[index // self._detector.classes])
+            answer = choose(boxes, scores, index % self._detector.classes, size=size, iou=_IOU, most=MOST)
             results.append(TileResult(_rows(*answer)))
         return results
 
@@ -76,7 +75,7 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
             share = min(max(self._threshold, 1e-6), 1 - 1e-6)
             least = np.log(share / (1 - share)) - 1e-4
             index = torch.from_numpy(np.flatnonzero(logits.numpy().ravel() > least))
-            scores, offsets = logits.flatten()[index].sigmoid(), offsets[index // self._ssd.classes]
+            scores, offsets = logits.flatten()[index].sigmoid(), offsets[index // self._detector.classes]
         else:
             values, index, offsets = image
             scores = values.sigmoid()
@@ -84,15 +83,15 @@ class DetectTask(OnDevice[tuple[Tensor, Tensor]]):
         order = order[scores[order] > self._threshold]
         return scores[order], index[order], offsets[order]
 
-    def _default_boxes(self, shape: Size) -> Tensor:
-        if shape not in self._default:
-            self._default[shape] = self._ssd.default_boxes(*shape)[0].cpu()
-        return self._default[shape]
+    def _places_of(self, shape: Size) -> Tensor:
+        if shape not in self._places:
+            self._places[shape] = self._detector.places(*shape).cpu()
+        return self._places[shape]
 
     def parts(self, shape: Size) -> list[Region]:
         """See :class:`microscope_qc.ml.tasks.base.Task`; halves that overlap like tiles."""
-        overlap = max(STRIDE_PX, min(self.card.overlap_px, max(shape) // 4) // STRIDE_PX * STRIDE_PX)
-        side = -(-(max(shape) + overlap) // (2 * STRIDE_PX)) * STRIDE_PX
+        overlap = max(self.stride, min(self.card.overlap_px, max(shape) // 4) // self.stride * self.stride)
+        side = -(-(max(shape) + overlap) // (2 * self.stride)) * self.stride
         if side >= max(shape) or overlap >= side:
             return []
         return list(TileGrid(Region(0, 0, *shape), side, overlap))

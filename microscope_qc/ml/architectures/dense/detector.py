@@ -1,0 +1,53 @@
+"""Networks that say for every place of a grid which defect is there: what the task and the recipe need of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from microscope_qc.ml.evaluation.calibration import Calibration
+
+PRIOR = 0.01
+"""Initial probability of a defect, which keeps the first steps of a focal loss stable."""
+
+
+class DenseDetector(nn.Module, ABC):
+    """A network whose output is class logits (B, N, classes) and values (B, N, 4) from which boxes are decoded.
+
+    Attributes
+    ----------
+    settings
+        Those of its architecture.
+    stride_px
+        Its coarsest stride.
+    classes
+        Number of classes, not counting background; each has its own sigmoid.
+    classify
+        The layer whose output are the logits, ordered by kind of box, then by class.
+    """
+
+    settings: Any
+    stride_px: ClassVar[int]
+    classes: int
+    classify: nn.Conv2d
+
+    @abstractmethod
+    def places(self, height: int, width: int) -> Tensor:
+        """The N places (N, ...) of an image of this size in model pixels: what :meth:`boxes` starts from."""
+
+    @abstractmethod
+    def boxes(self, values: Tensor, places: Tensor) -> Tensor:
+        """Boxes (..., 4) as x0, y0, x1, y1 in model pixels, of the network's values (..., 4) at places (..., k)."""
+
+
+@torch.no_grad()
+def apply_calibration(network: DenseDetector, calibration: Calibration) -> None:
+    """Fold a calibration into the network's last layer."""
+    assert network.classify.bias is not None
+    bias = network.classify.bias
+    offsets = torch.tensor(calibration.offsets, dtype=bias.dtype, device=bias.device)
+    network.classify.weight.mul_(calibration.slope)
+    bias.mul_(calibration.slope).add_(offsets.repeat(len(bias) // len(offsets)))

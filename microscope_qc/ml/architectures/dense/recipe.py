@@ -1,0 +1,133 @@
+"""How detectors are trained, whatever their network and loss: random crops, best F1 kept, calibrated confidences."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import abstractmethod
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from microscope_qc.core.jobs import Job
+from microscope_qc.ml.architectures.dense.detector import DenseDetector, apply_calibration
+from microscope_qc.ml.architectures.dense.targets import BoxTarget, target_of
+from microscope_qc.ml.architectures.dense.task import DetectTask
+from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
+from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.datasets.crops import CropSampler, TrainingCrop
+from microscope_qc.ml.datasets.records import Dataset
+from microscope_qc.ml.devices import autocast
+from microscope_qc.ml.evaluation.calibration import fit_calibration
+from microscope_qc.ml.evaluation.detection import Tally
+from microscope_qc.ml.evaluation.on_slides import detection_report, tally_dataset
+from microscope_qc.ml.evaluation.report import Report
+from microscope_qc.ml.tasks.images import TaskFinder
+
+_CANDIDATE_CONFIDENCE = 0.05
+Colours = tuple[float, float, float]
+
+
+class DenseRecipe(Recipe[list[TrainingCrop]]):
+    """Trains a :class:`DenseDetector`.
+
+    Parameters
+    ----------
+    stride_px
+        Coarsest stride of the network.
+    normalisation
+        Mean and standard deviation of the colours (0 to 1); None takes those of the data set.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        dataset: Dataset,
+        *,
+        stride_px: int,
+        normalisation: tuple[Colours, Colours] | None = None,
+    ) -> None:
+        self.settings, self._dataset = settings, dataset
+        self._sampler = CropSampler(
+            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=stride_px
+        )
+        self.steps_per_epoch = max(1, math.ceil(self._sampler.crops_per_epoch / settings.batch))
+        self._mean, self._std = normalisation or _normalisation(self._sampler.sample_pixels())
+
+    @abstractmethod
+    def loss(
+        self, network: DenseDetector, logits: Tensor, values: Tensor, targets: list[BoxTarget]
+    ) -> dict[str, Tensor]:
+        """Weighted losses by name, from the network's output for a batch of square crops."""
+
+    @property
+    def side_px(self) -> int:
+        """Side of the crops."""
+        return int(self._sampler.side)
+
+    def batch(self, step: int) -> list[TrainingCrop]:
+        """See :class:`Recipe`."""
+        return self._sampler.batch(step, self.settings.batch)
+
+    def losses(self, network: nn.Module, batch: list[TrainingCrop], turn: int) -> dict[str, Tensor]:
+        """See :class:`Recipe`."""
+        detector = cast(DenseDetector, network)
+        device = detector.classify.weight.device
+        images = torch.from_numpy(np.stack([crop.pixels for crop in batch])).to(device)
+        images = images.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in (self._mean, self._std))
+        with autocast(device):
+            logits, values = detector((images - mean) / std)
+        return self.loss(detector, logits, values, [target_of(crop) for crop in batch])
+
+    def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
+        """See :class:`Recipe`; measured at the best confidence for the data set."""
+        return detection_report((yield from self._tally(network, dataset)))
+
+    def score(self, report: Report) -> float:
+        """See :class:`Recipe`."""
+        return report.figures["f1"] + 0.5 * report.figures["map50"]
+
+    def finish(self, network: nn.Module, dataset: Dataset) -> Job[ModelCard]:
+        """Calibrate the confidences on the validation part."""
+        calibration = fit_calibration((yield from self._tally(network, dataset)))
+        if calibration is not None:
+            apply_calibration(cast(DenseDetector, network), calibration)
+        said = None if calibration is None else [calibration.slope, *calibration.offsets]
+        return self._card(cast(DenseDetector, network)).model_copy(update={"training": {"calibration": said}})
+
+    def _tally(self, network: nn.Module, dataset: Dataset) -> Job[Tally]:
+        detector = copy.deepcopy(cast(DenseDetector, network))
+        device = detector.classify.weight.device
+        task = DetectTask(self._card(detector), detector, device=device, threshold=_CANDIDATE_CONFIDENCE)
+        return (yield from tally_dataset(TaskFinder(task), dataset))
+
+    def _card(self, network: DenseDetector) -> ModelCard:
+        settings = self.settings
+        return ModelCard(
+            name=settings.network, task="detect", architecture=settings.network,
+            network=network.settings.model_dump(mode="json"), classes=self._dataset.classes,
+            class_names=self._dataset.names, pixel_size_um=settings.pixel_size_um, tile_px=settings.tile_px,
+            overlap_px=min(settings.overlap_px, settings.tile_px // 2), mean=self._mean, std=self._std, confidence=0.5,
+        )  # fmt: skip
+
+
+def _normalisation(pixels: np.ndarray) -> tuple[Colours, Colours]:
+    """Mean and standard deviation of each colour (0 to 1) of uint8 pixels (n, 3)."""
+    values = pixels.astype(float) / 255
+    red, green, blue = (round(float(value), 4) for value in values.mean(0))
+    mean = (red, green, blue)
+    red, green, blue = (max(0.01, round(float(value), 4)) for value in values.std(0))
+    return mean, (red, green, blue)
+
+
+def parameter_groups(parameters: list[nn.Parameter], *, rate: float, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay for filters only: it harms normalisations and biases."""
+    filters = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
+    return [
+        {"params": filters, "lr": rate, "weight_decay": weight_decay},
+        {"params": others, "lr": rate, "weight_decay": 0.0},
+    ]

@@ -1,0 +1,42 @@
+"""Sizes of the one-stage detector. No torch in here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from microscope_qc.ml.architectures.base import NetworkSettings
+
+STRIDE_PX = 64
+"""Coarsest stride, of the last level of the pyramid."""
+NORM_GROUPS = 8
+
+
+class OneStageSettings(NetworkSettings):
+    """Size of the network, and what it starts from.
+
+    Attributes
+    ----------
+    backbone
+        Weights that the backbone starts from: "imagenet", "random", or a safetensors file. Only training uses it.
+    frozen
+        Stages of the backbone that keep these weights; they see edges and textures that are the same everywhere.
+    pyramid
+        Channels of the feature pyramid (strides 8, 16, 32, 64) and of the head.
+    tower
+        Convolutions of the head before each of its two outputs.
+    """
+
+    backbone: Annotated[str, Field(min_length=1, max_length=4096)] = "imagenet"
+    frozen: int = Field(default=2, ge=0, le=7)
+    pyramid: int = Field(default=96, gt=0, le=1024)
+    tower: int = Field(default=2, ge=0, le=16)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> OneStageSettings:
+        if self.pyramid % NORM_GROUPS:
+            raise ValueError(f"the channels of the pyramid must be a multiple of {NORM_GROUPS}")
+        if self.backbone == "random" and self.frozen:
+            raise ValueError("a backbone that starts from random weights cannot be frozen")
+        return self

@@ -1,0 +1,149 @@
+"""The one-stage detector: places, assignment, loss, what it starts from, and a short training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from learning_toys import coco_folder
+from safetensors.torch import load_file
+from torch import Tensor
+
+from microscope_qc.core.errors import ModelError
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.architectures.base import build_network
+from microscope_qc.ml.architectures.dense.targets import BoxTarget
+from microscope_qc.ml.architectures.fused import fused
+from microscope_qc.ml.architectures.loading import open_task
+from microscope_qc.ml.architectures.one_stage.loss import assign, detection_loss
+from microscope_qc.ml.architectures.one_stage.network import OneStage
+from microscope_qc.ml.backbones.efficientnet_lite0 import EfficientNetLite0
+from microscope_qc.ml.backbones.weights import IMAGENET, start_from
+from microscope_qc.ml.cards import WEIGHTS_NAME, read_card
+from microscope_qc.ml.tasks.images import find
+from microscope_qc.workflows.learning.train import train
+
+SMALL = {"pyramid": 16, "tower": 1}
+
+
+def _network(**settings: object) -> OneStage:
+    torch.manual_seed(3)
+    network = build_network("lite0", SMALL | settings, classes=2)
+    assert isinstance(network, OneStage)
+    return network
+
+
+def _target(*boxes: tuple[float, float, float, float], ignore: tuple[float, ...] | None = None) -> BoxTarget:
+    labels = torch.arange(len(boxes)) % 2
+    left = torch.tensor([ignore]) if ignore else torch.zeros(0, 4)
+    return BoxTarget(torch.tensor(boxes).reshape(-1, 4), labels, left)
+
+
+def test_there_is_an_output_for_every_place() -> None:
+    network = _network().eval()
+    with torch.inference_mode():
+        logits, distances = network(torch.zeros(2, 3, 128, 192))
+    places = network.places(128, 192)
+    assert logits.shape == (2, len(places), 2) and distances.shape == (2, len(places), 4)
+    assert places[0].tolist() == [4.0, 4.0, 8.0] and places[-1].tolist() == [160.0, 96.0, 64.0]
+    boxes = network.boxes(distances[0], places)
+    assert (boxes[:, 2:] >= boxes[:, :2]).all()
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.6])
+def test_every_defect_gets_a_place_whatever_its_shape(overlap: float) -> None:
+    places = _network().places(256, 256)
+    target = _target((10, 10, 16, 16), (40, 61, 240, 63), (100, 100, 220, 230), (3, 100, 4.5, 250))
+    boxes = torch.cat([places[:, :2] - 900, places[:, :2] - 899], 1)  # nothing near
+    if overlap:
+        boxes = torch.cat([places[:, :2] - places[:, 2:], places[:, :2] + places[:, 2:]], 1)
+    owner, wanted = assign(torch.full((len(places), 2), 0.1), boxes, places, target)
+    assert {0, 1, 2, 3} <= set(owner.tolist())
+    assert ((owner >= 0).sum() <= 4 * 13) and wanted.min() >= 0 and wanted.max() <= 1
+
+
+def test_a_place_is_asked_for_the_overlap_it_reaches() -> None:
+    places = _network().places(128, 128)
+    target = _target((32, 32, 96, 96))
+    boxes = torch.tensor([[0.0, 0, 1, 1]]).repeat(len(places), 1)
+    best = int(((places[:, :2] - 64).abs().sum(1) + places[:, 2] * 1e-3).argmin())
+    boxes[best] = torch.tensor([32.0, 32, 96, 64])  # half of it
+    owner, wanted = assign(torch.full((len(places), 2), 0.5), boxes, places, target)
+    assert owner[best] == 0 and wanted[best] == pytest.approx(0.5)
+
+
+def _loss(network: OneStage, logits: Tensor, target: BoxTarget) -> dict[str, Tensor]:
+    places = network.places(128, 128)
+    distances = torch.ones(1, len(places), 4) * 8
+    return detection_loss(network, logits, distances, places=places, targets=[target])
+
+
+def test_ignored_places_add_no_loss_and_empty_images_only_background() -> None:
+    network = _network()
+    logits = torch.zeros(1, len(network.places(128, 128)), 2)
+    free = _loss(network, logits, _target(ignore=(-999.0, -999, 999, 999)))
+    counted = _loss(network, logits, _target())
+    assert float(free["classify"]) == float(free["locate"]) == float(counted["locate"]) == 0.0
+    assert float(counted["classify"]) > 0.0
+
+
+def test_being_right_costs_less_than_being_wrong() -> None:
+    network = _network()
+    target = _target((32, 32, 96, 96))
+    logits = torch.full((1, len(network.places(128, 128)), 2), -4.0)
+    right, wrong = logits.clone(), logits.clone()
+    right[..., 0], wrong[..., 1] = 0.0, 0.0
+    assert float(_loss(network, right, target)["classify"]) != float(_loss(network, wrong, target)["classify"])
+    quiet = _loss(network, logits, _target())["classify"]
+    loud = _loss(network, logits + 6, _target())["classify"]
+    assert quiet < loud
+
+
+def test_frozen_stages_and_normalisations_stay_as_they_are() -> None:
+    network = _network(frozen=2).train()
+    before = {name: value.clone() for name, value in network.trunk.state_dict().items()}
+    logits, distances = network(torch.randn(1, 3, 64, 64))
+    (logits.sum() + distances.sum()).backward()
+    assert network.trunk.stem[0].weight.grad is None and network.trunk.stages[1][0].layers[0].weight.grad is None
+    assert network.trunk.stages[2][0].layers[0].weight.grad is not None
+    assert all(torch.equal(value, before[name]) for name, value in network.trunk.state_dict().items())
+    random = _network(backbone="random", frozen=0).train()
+    random(torch.randn(2, 3, 64, 64))
+    assert random.trunk.stem[1].num_batches_tracked == 1
+
+
+def test_folded_for_inference_it_says_the_same() -> None:
+    network = _network().eval()
+    start_from(network.trunk, IMAGENET)
+    image = torch.rand(1, 3, 64, 128)
+    with torch.inference_mode():
+        for one, other in zip(network(image), fused(network)(image), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_random_weights_cannot_be_frozen() -> None:
+    with pytest.raises(ModelError, match="cannot be frozen"):
+        build_network("lite0", {"backbone": "random", "frozen": 1}, classes=1)
+
+
+def test_a_short_training_starts_from_the_backbone_and_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    settings = {
+        "network_settings": SMALL,
+        "epochs": 2,
+        "batch": 4,
+        "crop_px": 128,
+        "tile_px": 192,
+        "learning_rate": 1e-3,
+    }
+    run_job(train(coco_folder(tmp_path / "data"), out, network="lite0", **settings))
+    card = read_card(out)
+    assert card.architecture == "lite0" and "ImageNet" in str(card.training["backbone"])
+    plain = EfficientNetLite0()
+    start_from(plain, IMAGENET)
+    stem = load_file(out / WEIGHTS_NAME)["trunk.stem.0.weight"]  # it is frozen, so it is still the backbone's
+    torch.testing.assert_close(stem, plain.stem[0].weight.half())
+    (found,) = find(open_task(out, device="cpu"), [np.full((100, 130, 3), 120, np.uint8)])
+    assert found.candidates["x1"].max(initial=0) <= 130
