@@ -25,7 +25,7 @@ def _register_import(subparsers: Any, names: list[str]) -> None:
     parser = subparsers.add_parser(
         "import",
         description="Take the boxes of an annotation file or folder into a project. Pictures are matched with slides "
-        "by name; classes the project lacks are made. One undo takes all of it back.",
+        "by name and folders; classes the project lacks are made. One undo takes all of it back.",
     )
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("path", type=Path, metavar="PATH", help="file or folder")
@@ -34,6 +34,10 @@ def _register_import(subparsers: Any, names: list[str]) -> None:
     parser.add_argument(
         "--class", dest="class_map", action="append", default=[], metavar="NAME=CODE",
         help="give boxes of class NAME in the file the class CODE, made when it is new; NAME= leaves them out",
+    )  # fmt: skip
+    parser.add_argument(
+        "--picture", dest="picture_map", action="append", default=[], metavar="PATH=SLIDE",
+        help="picture PATH of the file is this slide, where names do not tell; PATH= leaves it out",
     )  # fmt: skip
     parser.add_argument("--skip-duplicates", action="store_true", help="leave out boxes that are there already")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
@@ -115,7 +119,8 @@ def _import(args: argparse.Namespace) -> int:
             format=args.format,
             slide=args.slide,
             dry_run=args.dry_run,
-            class_map=_class_map(args.class_map),
+            class_map=_pairs(args.class_map, "a class", "NAME=CODE, or NAME="),
+            picture_map=_pairs(args.picture_map, "a picture", "PATH=SLIDE, or PATH="),
             skip_duplicates=args.skip_duplicates,
         )
         result = run(job, args)
@@ -154,15 +159,15 @@ def _import(args: argparse.Namespace) -> int:
     return 0
 
 
-def _class_map(given: list[str]) -> dict[str, str | None]:
+def _pairs(given: list[str], what: str, pattern: str) -> dict[str, str | None]:
     from microscope_qc.core.errors import InputError
 
     result: dict[str, str | None] = {}
     for text in given:
-        name, equals, code = text.rpartition("=")
+        name, equals, target = text.rpartition("=")
         if not equals or not name:
-            raise InputError(f"{text!r} does not say what becomes of a class.", hint="Write NAME=CODE, or NAME=.")
-        result[name] = code or None
+            raise InputError(f"{text!r} does not say what becomes of {what}.", hint=f"Write {pattern}.")
+        result[name] = target or None
     return result
 
 

@@ -20,6 +20,7 @@ from microscope_qc.exchange.coco_masks import read_mask, write_mask
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.pictures import folder_of
 from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
 
 _TAKEN = ("state", "reason", "note", "chosen", "attributes")
@@ -41,7 +42,7 @@ def to_json(document: Document) -> dict[str, Any]:
     free = max((box.id for image in document.images for box in image.boxes), default=0)
     for number, image in enumerate(document.images, start=1):
         height, width = image.shape_px or (0, 0)
-        entry: dict[str, Any] = {"id": number, "file_name": image.name, "width": width, "height": height}
+        entry: dict[str, Any] = {"id": number, "file_name": image.path, "width": width, "height": height}
         if image.pixel_size_um:
             entry["pixel_size_um"] = list(image.pixel_size_um)
         images.append(entry)
@@ -112,14 +113,14 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
     """Read a COCO file, or all COCO files of a folder."""
     document = Document()
     for file in files_of(path, ".json"):
-        _read_file(file, document)
+        _read_file(file, document, folder_of(file, path))
     return document
 
 
-def _read_file(path: Path, document: Document) -> None:
+def _read_file(path: Path, document: Document, folder: str) -> None:
     root = expect(read_json(path), dict, path, "the file")
     annotations = expect(root.get("annotations"), list, path, '"annotations"')
-    images = _read_images(root, path, document)
+    images = _read_images(root, path, document, folder)
     codes = _read_categories(root, path, document)
     for number, annotation in enumerate(annotations):
         expect(annotation, dict, path, f"annotation {number + 1}")
@@ -183,12 +184,12 @@ def _pairs(numbers: Any) -> Iterator[tuple[float, float]]:
         yield float(y), float(x)
 
 
-def _read_images(root: dict[str, Any], path: Path, document: Document) -> dict[Any, ImageEntry]:
+def _read_images(root: dict[str, Any], path: Path, document: Document, folder: str) -> dict[Any, ImageEntry]:
     images: dict[Any, ImageEntry] = {}
     for number, entry in enumerate(expect(root.get("images", []), list, path, '"images"')):
         expect(entry, dict, path, f"image {number + 1}")
         name = expect(entry.get("file_name"), str, path, f'"file_name" of image {number + 1}')
-        image = document.image(name, size_of(entry.get("width"), entry.get("height")))
+        image = document.image(name, size_of(entry.get("width"), entry.get("height")), folder=folder)
         pixel_size = entry.get("pixel_size_um")
         if isinstance(pixel_size, list) and len(pixel_size) == 2 and all(isinstance(v, float) for v in pixel_size):
             image.pixel_size_um = (pixel_size[0], pixel_size[1])

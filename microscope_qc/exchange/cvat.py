@@ -16,6 +16,7 @@ from microscope_qc.core.plugins import certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
+from microscope_qc.exchange.pictures import folder_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     Sides,
@@ -51,7 +52,7 @@ def write(path: Path, document: Document) -> list[Path]:
     for number, image in enumerate(document.images):
         height, width = image.shape_px or (0, 0)
         entry = ET.SubElement(
-            root, "image", id=str(number), name=printable(image.name), width=str(width), height=str(height)
+            root, "image", id=str(number), name=printable(image.path), width=str(width), height=str(height)
         )
         for box in image.boxes:
             _add_box(entry, box)
@@ -135,9 +136,10 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
             )
         _read_labels(root, document)
         for entry in root.iter("image"):
-            image = document.image(entry.get("name") or file.stem, size_of(entry.get("width"), entry.get("height")))
-            for shape in entry:
-                _read_shape(shape, image, document)
+            shape = size_of(entry.get("width"), entry.get("height"))
+            image = document.image(entry.get("name") or file.stem, shape, folder=folder_of(file, path))
+            for child in entry:
+                _read_shape(child, image, document)
         if root.find("track") is not None:
             document.skipped["tracks of a video"] += len(root.findall("track"))
     return document

@@ -6,12 +6,12 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.outline import Outline
+from microscope_qc.exchange.pictures import picture_path
 
 LARGEST_PX = 1e9
 """Coordinates beyond this are a broken file, not a slide."""
@@ -46,16 +46,22 @@ class Box:
 
 @dataclass(slots=True)
 class ImageEntry:
-    """One picture and its boxes. ``name`` is a file name without folders.
+    """One picture and its boxes.
 
-    ``named`` is False where the file does not say which picture it describes.
+    ``path`` is what the file calls it, with its folders (:func:`microscope_qc.exchange.pictures.picture_path`); it is
+    compared and never opened. ``named`` is False where the file does not say which picture it describes.
     """
 
-    name: str
+    path: str
     shape_px: tuple[int, int] | None = None
     pixel_size_um: tuple[float, float] | None = None
     boxes: list[Box] = field(default_factory=list)
     named: bool = True
+
+    @property
+    def name(self) -> str:
+        """File name without folders."""
+        return self.path.rpartition("/")[2]
 
 
 @dataclass(slots=True)
@@ -68,7 +74,7 @@ class Document:
     images: list[ImageEntry] = field(default_factory=list)
     classes: list[DefectClass] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
-    _by_name: dict[str, ImageEntry] = field(default_factory=dict, repr=False, compare=False)
+    _by_path: dict[str, ImageEntry] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def box_count(self) -> int:
@@ -81,14 +87,14 @@ class Document:
         codes.update(dict.fromkeys(box.class_code for image in self.images for box in image.boxes))
         return list(codes)
 
-    def image(self, name: str, shape_px: tuple[int, int] | None = None) -> ImageEntry:
-        """Return the picture of this name; it is added if it is new."""
-        name = base_name(name)
-        if len(self._by_name) != len(self.images):
-            self._by_name = {entry.name: entry for entry in self.images}
-        entry = self._by_name.get(name)
+    def image(self, name: str, shape_px: tuple[int, int] | None = None, *, folder: str = "") -> ImageEntry:
+        """Return the picture of this path, which begins in ``folder`` if it is relative; it is added if it is new."""
+        path = picture_path(name, folder=folder)
+        if len(self._by_path) != len(self.images):
+            self._by_path = {entry.path: entry for entry in self.images}
+        entry = self._by_path.get(path)
         if entry is None:
-            entry = self._by_name[name] = ImageEntry(name)
+            entry = self._by_path[path] = ImageEntry(path)
             self.images.append(entry)
         entry.shape_px = entry.shape_px or shape_px
         return entry
@@ -165,12 +171,6 @@ def state_of(word: object) -> ReviewState:
         return ReviewState[str(word).strip().upper()]
     except KeyError:
         return ReviewState.UNREVIEWED
-
-
-def base_name(name: object) -> str:
-    """File name without folders, of a path written on any system; never opened, only compared."""
-    text = PureWindowsPath(str(name)).name if "\\" in str(name) else PurePosixPath(str(name)).name
-    return text.replace("\0", "")[:255] or "picture"
 
 
 def json_text(root: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, rgb_of, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.pictures import folder_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     Sides,
@@ -44,7 +45,7 @@ def write(path: Path, document: Document) -> list[Path]:
         _feature(image, box, known, number) for image in document.images for number, box in enumerate(image.boxes)
     ]
     pictures = [
-        {"name": image.name, "shape_px": list(image.shape_px) if image.shape_px else None} for image in document.images
+        {"name": image.path, "shape_px": list(image.shape_px) if image.shape_px else None} for image in document.images
     ]
     classes = [{"code": cls.code, "name": cls.name, "colour": cls.colour} for cls in document.classes]
     root = {"type": "FeatureCollection", "pictures": pictures, "classes": classes, "features": features}
@@ -60,7 +61,7 @@ def _feature(image: ImageEntry, box: Box, known: dict[str, DefectClass], number:
         measurements |= {"Width um": (box.x1 - box.x0) * size_x, "Height um": (box.y1 - box.y0) * size_y}
     if box.score is not None:
         measurements["Confidence"] = box.score
-    metadata = {"state": box.state.word, "slide": image.name, "defect_id": str(box.id)}
+    metadata = {"state": box.state.word, "slide": image.path, "defect_id": str(box.id)}
     metadata |= {key: text for key, text in (("reason", box.reason), ("note", box.note)) if text}
     if box.chosen:
         metadata["chosen"] = "true"
@@ -76,7 +77,7 @@ def _feature(image: ImageEntry, box: Box, known: dict[str, DefectClass], number:
     colour = known[box.class_code].colour if box.class_code in known else "#000000"
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, f"{image.name}/{box.id}/{number}")),
+        "id": str(uuid.uuid5(_NAMESPACE, f"{image.path}/{box.id}/{number}")),
         "geometry": geometry,
         "properties": {
             "objectType": "annotation",
@@ -131,25 +132,25 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
     for file in files_of(path, path.suffix.lower() if path.is_file() else ".geojson"):
         root = read_json(file)
         if isinstance(root, dict):
-            _read_lists(root, document)
+            _read_lists(root, document, folder_of(file, path))
             root = root.get("features") if root.get("type") == "FeatureCollection" else [root]
         for number, feature in enumerate(expect(root, list, file, '"features"')):
-            _read_feature(expect(feature, dict, file, f"feature {number + 1}"), file, document)
+            _read_feature(expect(feature, dict, file, f"feature {number + 1}"), file, document, folder_of(file, path))
     return document
 
 
-def _read_lists(root: dict[str, Any], document: Document) -> None:
+def _read_lists(root: dict[str, Any], document: Document, folder: str) -> None:
     for entry in root.get("pictures") or []:
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
             shape = entry.get("shape_px")
             size = size_of(shape[1], shape[0]) if isinstance(shape, list) and len(shape) == 2 else None
-            document.image(entry["name"], size)
+            document.image(entry["name"], size, folder=folder)
     for entry in root.get("classes") or []:
         if isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("code", "name", "colour")):
             document.classes.append(DefectClass(entry["code"], entry["name"], entry["colour"]))
 
 
-def _read_feature(feature: dict[str, Any], file: Path, document: Document) -> None:
+def _read_feature(feature: dict[str, Any], file: Path, document: Document, folder: str) -> None:
     geometry = feature.get("geometry") or {}
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in _AREAS:
@@ -169,7 +170,7 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document) -> No
     sides, outline = from_extension(metadata.get(EXTENSION), sides, outline)
     code, colour = _class_of(properties.get("classification"))
     number = str(metadata.get("defect_id", ""))
-    image = document.image(str(metadata.get("slide") or file.stem))
+    image = document.image(str(metadata.get("slide") or file.stem), folder=folder)
     image.named = bool(metadata.get("slide"))
     document.take(
         image,

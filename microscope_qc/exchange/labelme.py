@@ -15,6 +15,7 @@ from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, picture_in_text, read_json, size_of
+from microscope_qc.exchange.pictures import file_paths, folder_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     as_yx,
@@ -27,7 +28,6 @@ from microscope_qc.exchange.shapes import (
     outline_of,
     polygon_or_line,
 )
-from microscope_qc.exchange.voc import unique_stems
 
 _AREAS = ("rectangle", "polygon", "circle", "mask", "oriented_rectangle", "linestrip", "line")  # a crack may be a line
 
@@ -37,14 +37,14 @@ def write(path: Path, document: Document) -> list[Path]:
     if path.suffix.lower() == ".json" and len(document.images) == 1:
         targets = [path]
     else:
-        targets = [path / f"{stem}.json" for stem in unique_stems(document)]
+        targets = [path / f"{stem}.json" for stem in file_paths([image.path for image in document.images])]
     for target, image in zip(targets, document.images, strict=True):
         height, width = image.shape_px or (0, 0)
         root: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": [_shape(box) for box in image.boxes],
-            "imagePath": image.name,
+            "imagePath": image.path if target == path else image.name,  # from where the file lies
             "imageData": None,
             "imageHeight": height,
             "imageWidth": width,
@@ -106,6 +106,7 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
         image = document.image(
             name if isinstance(name, str) and name else file.stem,
             size_of(root.get("imageWidth"), root.get("imageHeight")),
+            folder=folder_of(file, path),
         )
         for number, shape in enumerate(shapes):
             _read_shape(expect(shape, dict, file, f"shape {number + 1}"), image, document)

@@ -15,7 +15,8 @@ from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.brush import read_brush
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
+from microscope_qc.exchange.loading import as_list, expect, files_of, read_json, size_of
+from microscope_qc.exchange.pictures import PICTURE_SUFFIXES, folder_of, size_for
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     NO_SIDES,
@@ -54,7 +55,7 @@ def write(path: Path, document: Document) -> list[Path]:
         tasks.append(
             {
                 "id": number,
-                "data": {"image": image.name},
+                "data": {"image": image.path},
                 "annotations": [{"id": number, "result": judged}],
                 "predictions": [{"id": number, "model_version": "microscope-qc", "result": predicted}],
             }
@@ -122,10 +123,13 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
         for number, task in enumerate(expect(tasks, list, file, "the file")):
             expect(task, dict, file, f"task {number + 1}")
             data = expect(task.get("data"), dict, file, f'"data" of task {number + 1}')
-            name = next((value for value in data.values() if isinstance(value, str)), None)
+            name = _picture_of(data, task)
             if not name:
-                raise ExchangeError(f"{file.name}: task {number + 1} names no picture.", hint="Export it again.")
-            image = document.image(_picture_name(name))
+                raise ExchangeError(
+                    f"{file.name}: task {number + 1} does not say which of its data is the picture.",
+                    hint='Name that field "image" in the labelling configuration, and export it again.',
+                )
+            image = document.image(_picture_name(name), folder=folder_of(file, path))
             for key in ("annotations", "predictions"):
                 for group in expect(task.get(key) or [], list, file, f'"{key}" of task {number + 1}'):
                     if not isinstance(group, dict) or group.get("was_cancelled"):
@@ -135,9 +139,39 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
     return document
 
 
+def _picture_of(data: dict[Any, Any], task: dict[str, Any]) -> str | None:
+    """Address of the task's picture: the field ``image``, else the one that its results mean, else that of a picture.
+
+    A labelling configuration may call it anything (``<Image name="image" value="$scan"/>``), and the configuration is
+    not in the file.
+    """
+    texts = {str(key): value for key, value in data.items() if isinstance(value, str) and value.strip()}
+    for key in ("image", *_meant(task)):
+        if key in texts:
+            return texts[key]
+    likely = [value for value in texts.values() if _picture_name(value).lower().endswith(PICTURE_SUFFIXES)]
+    found = likely if len(set(likely)) == 1 else list(texts.values())
+    return found[0] if len(set(found)) == 1 else None
+
+
+def _meant(task: dict[str, Any]) -> list[str]:
+    groups = [group for key in ("annotations", "predictions") for group in as_list(task.get(key))]
+    results = [result for group in groups if isinstance(group, dict) for result in as_list(group.get("result"))]
+    names = (result.get("to_name") for result in results if isinstance(result, dict))
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
 def _picture_name(address: str) -> str:
-    """File name of an address such as ``/data/local-files/?d=a/b.png`` or ``/data/upload/1/0a1b2c3d-b.png``."""
-    parts = urlsplit(address)
+    """Path of an address such as ``/data/local-files/?d=a/b.png`` or ``/data/upload/1/0a1b2c3d-b.png``.
+
+    What is neither a web address nor begins with a slash is a path as it is.
+    """
+    if not (address.startswith("/") or "://" in address):
+        return address
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # brackets that are no address of a computer
+        return address
     query = parts.query.removeprefix("d=") if parts.query.startswith("d=") else ""
     return unquote(query or parts.path or address)
 
@@ -148,7 +182,7 @@ def _read_result(result: Any, image: ImageEntry, sizes: Mapping[str, tuple[int, 
         document.skipped[f"{str(kind)[:40]} instead of an area"] += 1
         return
     shape = size_of(result.get("original_width"), result.get("original_height"))
-    shape = shape or image.shape_px or sizes.get(image.name.rsplit(".", 1)[0])
+    shape = shape or image.shape_px or size_for(image.path, sizes)
     if shape is None:
         document.skipped["the picture's size is not known"] += 1
         return

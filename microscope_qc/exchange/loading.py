@@ -18,6 +18,8 @@ LARGEST_BYTES = 512 * 1024 * 1024
 LARGEST_YAML_CHARACTERS = 200_000
 """YAML is read a hundred times more slowly than JSON; it holds names of classes, not findings."""
 LARGEST_DEPTH = 200
+DEEPEST_FOLDER = 8
+NO_FOLDERS = (".zarr", ".mqc")
 LARGEST_PICTURE_PX = 64_000_000
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 
@@ -192,6 +194,11 @@ def expect(value: Any, kind: type | tuple[type, ...], path: Path, what: str) -> 
     return value
 
 
+def as_list(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
@@ -207,7 +214,7 @@ def size_of(width: Any, height: Any) -> tuple[int, int] | None:
 
 
 def files_of(path: Path, suffix: str) -> list[Path]:
-    """The file itself, or the files with this suffix in a folder (two levels deep), sorted.
+    """The file itself, or the files with this suffix in a folder and the folders in it, sorted.
 
     Raises
     ------
@@ -215,7 +222,7 @@ def files_of(path: Path, suffix: str) -> list[Path]:
         When there are no such files.
     """
     if path.is_dir():
-        found = sorted(p for p in _walk(path, 3) if p.suffix.lower() == suffix and p.is_file())
+        found = sorted(p for p in _walk(path, DEEPEST_FOLDER) if p.suffix.lower() == suffix and p.is_file())
         if not found:
             raise ExchangeError(f"{path.name} holds no {suffix} file.", hint="Choose another folder.")
         return found
@@ -225,20 +232,27 @@ def files_of(path: Path, suffix: str) -> list[Path]:
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    """Entries of a folder and the folders in it; slides and projects are folders too, of very many files."""
     for entry in folder.iterdir():
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry.suffix.lower() in NO_FOLDERS:
             continue
-        if entry.is_dir() and depth > 1:
-            yield from _walk(entry, depth - 1)
+        if entry.is_dir():
+            # a link may lead back to a folder above it
+            if depth > 1 and not entry.is_symlink():
+                yield from _walk(entry, depth - 1)
         else:
             yield entry
 
 
 def picture_beside(label_file: Path) -> Path | None:
-    """Return the picture of the same name beside a label file, or in the folder ``images`` beside ``labels``."""
+    """Return the picture of the same name beside a label file, or in ``images`` where it lies in ``labels``.
+
+    ``labels/train/a.txt`` belongs to ``images/train/a.png``, and ``train/labels/a.txt`` to ``train/images/a.png``.
+    """
+    parts = label_file.parent.parts
     folders = [label_file.parent]
-    if label_file.parent.name == "labels":
-        folders.append(label_file.parent.parent / "images")
+    for place in reversed([number for number, part in enumerate(parts) if part == "labels"]):
+        folders.append(Path(*parts[:place], "images", *parts[place + 1 :]))
     for folder in folders:
         for suffix in PICTURE_SUFFIXES:
             candidate = folder / f"{label_file.stem}{suffix}"

@@ -16,6 +16,7 @@ from microscope_qc.core.wording import plural
 from microscope_qc.exchange.document import Document, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.loading import files_of, read_table, size_of
+from microscope_qc.exchange.pictures import folder_of
 from microscope_qc.exchange.shapes import Sides, attributes_from, attributes_text, extension, from_extension
 
 COLUMNS = (
@@ -37,7 +38,7 @@ def write(path: Path, document: Document) -> list[Path]:
         for box in image.boxes:
             um_y, um_x = image.pixel_size_um or (None, None)
             row: list[Any] = [
-                escape_cell(image.name), width, height, box.id, escape_cell(box.class_code),
+                escape_cell(image.path), width, height, box.id, escape_cell(box.class_code),
                 escape_cell(names.get(box.class_code, "")),
                 *(plain_number(side) for side in (box.x0, box.y0, box.x1, box.y1)),
                 "" if um_x is None else round((box.x1 - box.x0) * um_x, 4),
@@ -66,6 +67,7 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
             image = document.image(
                 unescape_cell(row.get("slide", "")) or file.stem,
                 size_of(row.get("slide_width_px"), row.get("slide_height_px")),
+                folder=folder_of(file, path),
             )
             image.named = bool(row.get("slide"))
             number = row.get("defect_id", "")

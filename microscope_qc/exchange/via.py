@@ -15,6 +15,7 @@ from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, read_json, read_table
+from microscope_qc.exchange.pictures import folder_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     NO_SIDES,
@@ -38,8 +39,8 @@ _LABEL_NAMES = ("label", "labels", "class", "category", "name", "type")
 def write(path: Path, document: Document) -> list[Path]:
     """Write one JSON file; VIA finds pictures by file name, the size in bytes is not known (-1)."""
     root = {
-        f"{image.name}-1": {
-            "filename": image.name,
+        f"{image.path}-1": {
+            "filename": image.path,
             "size": -1,
             "regions": [_region(box) for box in image.boxes],
             "file_attributes": {},
@@ -100,7 +101,7 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
             files = files_of(path, ".csv")
     for file in files:
         for name, shape, attributes in _regions_of_csv(file) if file.suffix.lower() == ".csv" else _regions(file):
-            image = document.image(name)
+            image = document.image(name, folder=folder_of(file, path))
             if shape is not None:
                 _read_region(shape, attributes, image, document)
     return document

@@ -11,7 +11,6 @@ ignore, and are read back only while they agree with ``bndbox`` as far as roundi
 from __future__ import annotations
 
 import math
-import re
 import xml.etree.ElementTree as ET  # for writing; reading goes through defusedxml
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from microscope_qc.core.plugins import certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.format import AnnotationFormat
 from microscope_qc.exchange.loading import files_of, read_xml, size_of
+from microscope_qc.exchange.pictures import file_paths, folder_of, picture_path
 from microscope_qc.exchange.shapes import attributes_from, attributes_text, from_extension
 from microscope_qc.exchange.shapes import extension as exact_text
 
@@ -36,27 +36,12 @@ def write(path: Path, document: Document) -> list[Path]:
     if path.suffix.lower() == ".xml" and len(document.images) == 1:
         targets = [path]
     else:
-        targets = [path / f"{stem}.xml" for stem in unique_stems(document)]
+        targets = [path / f"{stem}.xml" for stem in file_paths([image.path for image in document.images])]
     for target, image in zip(targets, document.images, strict=True):
         root = _annotation(image)
         ET.indent(root, "\t")
         atomic_write(target, ET.tostring(root, encoding="unicode") + "\n")
     return targets
-
-
-def unique_stems(document: Document) -> list[str]:
-    """File names without suffix for the pictures, all different even where case is ignored."""
-    stems: list[str] = []
-    used: set[str] = set()
-    for image in document.images:
-        base = image.name.removesuffix(".zarr").rsplit(".", 1)[0] or image.name
-        stem = base = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", base)
-        number = 2
-        while stem.casefold() in used:
-            stem, number = f"{base}_{number}", number + 1
-        used.add(stem.casefold())
-        stems.append(stem)
-    return stems
 
 
 def _add(parent: ET.Element, tag: str, text: object) -> ET.Element:
@@ -67,7 +52,7 @@ def _add(parent: ET.Element, tag: str, text: object) -> ET.Element:
 
 def _annotation(image: ImageEntry) -> ET.Element:
     root = ET.Element("annotation")
-    _add(root, "folder", "")
+    _add(root, "folder", image.path.rpartition("/")[0])
     _add(root, "filename", image.name)
     _add(ET.SubElement(root, "source"), "database", "Unknown")
     size = ET.SubElement(root, "size")
@@ -126,10 +111,20 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
             )
         size = root.find("size")
         shape = size_of(size.findtext("width"), size.findtext("height")) if size is not None else None
-        image = document.image((root.findtext("filename") or "").strip() or file.stem, shape)
+        image = document.image(_picture_of(root, file), shape, folder=folder_of(file, path))
         for entry in root.iter("object"):
             _read_object(entry, image, document)
     return document
+
+
+def _picture_of(root: Any, file: Path) -> str:
+    """What the file calls its picture: LabelImg writes its whole path, others its folder."""
+    name = (root.findtext("filename") or "").strip()
+    whole = (root.findtext("path") or "").strip()
+    if whole and (not name or picture_path(whole).rpartition("/")[2] == picture_path(name).rpartition("/")[2]):
+        return whole
+    folder = (root.findtext("folder") or "").strip()
+    return f"{folder}/{name}" if folder and name else name or file.stem
 
 
 def _read_object(entry: Any, image: ImageEntry, document: Document) -> None:

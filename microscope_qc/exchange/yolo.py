@@ -18,8 +18,8 @@ from microscope_qc.core.plugins import Match
 from microscope_qc.exchange.document import Box, Document
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
 from microscope_qc.exchange.loading import expect, files_of, picture_beside, read_text, read_yaml
+from microscope_qc.exchange.pictures import file_paths, folder_of, picture_path, size_for
 from microscope_qc.exchange.shapes import Sides, outline_of, whole
-from microscope_qc.exchange.voc import unique_stems
 
 MOST_CLASSES = 100_000
 _NAME_FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
@@ -38,14 +38,14 @@ def write(path: Path, document: Document) -> list[Path]:
 
     codes = document.class_codes()
     written = []
-    for stem, image in zip(unique_stems(document), document.images, strict=True):
+    for name, image in zip(file_paths([image.path for image in document.images]), document.images, strict=True):
         if image.shape_px is None:
             raise ExchangeError(
                 f"YOLO needs the size of {image.name}, which is not known.", hint="Choose COCO, or open the slide once."
             )
         number_of = {code: number for number, code in enumerate(codes)}
         lines = [_line(box, number_of[box.class_code], image.shape_px) for box in image.boxes]
-        target = path / "labels" / f"{stem}.txt"
+        target = path / "labels" / f"{name}.txt"
         atomic_write(target, "".join(f"{line}\n" for line in lines))
         written.append(target)
     one_line = [" ".join(code.split()) for code in codes]
@@ -79,7 +79,7 @@ def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
     codes = _class_codes(path if path.is_dir() else path.parent)
     document = Document(classes=[DefectClass(code, code) for code in codes if code])
     for file in files:
-        _read_file(file, codes, sizes, document)
+        _read_file(file, folder_of(file, path), codes, sizes, document)
     return document
 
 
@@ -127,10 +127,14 @@ def _names_of_yaml(file: Path) -> list[str]:
     return [numbered.get(number, "").strip() for number in range(max(numbered, default=-1) + 1)]
 
 
-def _read_file(file: Path, codes: list[str], sizes: Mapping[str, tuple[int, int]], document: Document) -> None:
+def _read_file(
+    file: Path, folder: str, codes: list[str], sizes: Mapping[str, tuple[int, int]], document: Document
+) -> None:
     lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
     picture = picture_beside(file)
-    shape = sizes.get(file.stem) or (_picture_size(picture) if picture else None)
+    folder = "/".join("images" if part == "labels" else part for part in folder.split("/"))
+    name = picture_path(picture.name if picture else file.stem, folder=folder)
+    shape = size_for(name, sizes) or (_picture_size(picture) if picture else None)
     if shape is None:
         if not lines:
             return
@@ -138,7 +142,7 @@ def _read_file(file: Path, codes: list[str], sizes: Mapping[str, tuple[int, int]
             f"{file.name} gives shares of a picture whose size is not known.",
             hint=f"Add a slide named {file.stem} to the project, or put the picture beside the file.",
         )
-    image = document.image(picture.name if picture else file.stem, shape)
+    image = document.image(name, shape)
     height, width = shape
     for number, parts in enumerate(lines, start=1):
         if len(parts) < 5:

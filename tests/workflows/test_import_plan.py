@@ -20,8 +20,8 @@ from microscope_qc.workflows.exchange.importing import (
     plan_import,
     prepare,
     read_annotations,
-    slide_sizes,
 )
+from microscope_qc.workflows.exchange.matching import slide_sizes
 from microscope_qc.workflows.learning.dataset import make_dataset
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document, ImageEntry
+from microscope_qc.exchange.pictures import picture_path, told_apart
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
+from microscope_qc.project.records import SlideRecord
+from microscope_qc.workflows.exchange.matching import picture_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +53,36 @@ def make_document(
     chosen_only: bool = False,
     shown: bool = False,
 ) -> Document:
-    """Document of the boxes that count, see :func:`selected_rows`; its pictures have the names of slide files."""
+    """Document of the boxes that count, see :func:`selected_rows`.
+
+    Its pictures have the names of slide files, and folders before them where slides of the project have equal names.
+    """
     wanted = None if slide_ids is None else set(slide_ids)
     states = None if states is None else tuple(states)
     code_of = {cls.id: cls.code for cls in project.classes}
     document = Document(classes=list(project.classes))
-    used: set[str] = set()
+    names = picture_names(project.slides)
     for slide in project.slides:
         if wanted is not None and slide.id not in wanted:
             continue
-        name = slide.path.name if slide.scene is None else slide.name
-        if name in used:
-            name = slide.name
-        used.add(name)
         rows = selected_rows(project, slide.id, states=states, chosen_only=chosen_only, shown=shown)
         attributes, outlines = project.attributes.of_slide(slide.id), project.outlines.of_slide(slide.id)
         boxes = [_box(row, code_of, attributes, outlines) for row in rows]
-        document.images.append(ImageEntry(name, slide.shape_px, slide.pixel_size_um, boxes))
+        document.images.append(ImageEntry(names[slide.id], slide.shape_px, slide.pixel_size_um, boxes))
     return document
+
+
+def picture_names(slides: Sequence[SlideRecord]) -> dict[int, str]:
+    """What the pictures of an export are called, by slide id; all are different."""
+    places = {slide.id: picture_address(slide) for slide in slides}
+    short = told_apart(places.values())
+    names: dict[int, str] = {}
+    used: set[str] = set()
+    for slide in slides:
+        name = short[places[slide.id]]
+        names[slide.id] = picture_path(slide.name) if name in used else name  # the same file twice
+        used.add(name)
+    return names
 
 
 def _box(

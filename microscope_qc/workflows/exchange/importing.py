@@ -16,12 +16,12 @@ from microscope_qc.core.defect_class import PALETTE, DefectClass, next_colour
 from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline
-from microscope_qc.exchange.document import Box, Document, ImageEntry
+from microscope_qc.exchange.document import Box, Document
 from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
-from microscope_qc.project.scenes import slide_stem
 from microscope_qc.project.store import PendingCommand
+from microscope_qc.workflows.exchange.matching import PictureMap, match_pictures, slide_sizes
 
 OUTSIDE = "outside the slide"
 LEFT_OUT = "class left out"
@@ -35,7 +35,8 @@ class ImportSummary:
 
     ``slides`` counts boxes by slide name, ``classes`` by class name in the file (also those the map leaves out),
     ``mapped`` gives the class code of each of them ("" is left out), ``skipped`` counts boxes that cannot be used by
-    reason, ``unmatched`` names pictures that belong to no slide with the reason. ``duplicates`` counts boxes that
+    reason, ``unmatched`` names pictures that belong to no slide with the reason. ``asked`` holds the slides that a
+    picture may be, where the user must say which; nothing is imported before. ``duplicates`` counts boxes that
     coincide with one of the same class in the project or earlier in the file; they are imported too unless that was
     declined. ``outlines`` and ``attributes`` count boxes that have some.
     """
@@ -53,6 +54,7 @@ class ImportSummary:
     duplicates: int = 0
     outlines: int = 0
     attributes: int = 0
+    asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,35 +107,46 @@ def import_annotations(
     slide: str | None = None,
     dry_run: bool = False,
     class_map: ClassMap | None = None,
+    picture_map: PictureMap | None = None,
     skip_duplicates: bool = False,
 ) -> Job[ImportSummary]:
     """Read an annotation file or folder and add its boxes; classes that the project lacks are added.
 
-    Pictures are matched with slides by name; paths inside the files are never opened.
+    Pictures are matched with slides by name and folders; paths inside the files are never opened.
 
     Parameters
     ----------
     slide
-        Name of the slide of all boxes, where the file has one picture or does not name it.
+        Name of the slide that the file is about, where it does not name its picture or calls it differently.
     dry_run
         Return what would happen and change nothing.
     class_map
         Class name in the file -> code of the class its boxes get, one of the project's or a new one; None leaves them
         out. Classes that are not in it keep their names.
+    picture_map
+        Path of a picture in the file -> name of its slide, None to leave it out, where names do not tell.
     skip_duplicates
         Leave out boxes that coincide with one of the same class.
 
     Raises
     ------
     ExchangeError
-        When the file cannot be read, or none of its pictures is a slide of the project.
+        When the file cannot be read, none of its pictures is a slide of the project, or one may be several.
     """
     path = Path(path)
     sizes = slide_sizes(project, slide)
     yield Progress(0, 2, "steps", f"reading {path.name}")
     read = read_annotations(path, sizes=sizes, format=format)
     yield Progress(1, 2, "steps", "adding boxes")
-    summary = take_in(project, read, slide=slide, dry_run=dry_run, class_map=class_map, skip_duplicates=skip_duplicates)
+    summary = take_in(
+        project,
+        read,
+        slide=slide,
+        dry_run=dry_run,
+        class_map=class_map,
+        picture_map=picture_map,
+        skip_duplicates=skip_duplicates,
+    )
     yield Progress(2, 2, "steps")
     return summary
 
@@ -163,10 +176,15 @@ def take_in(
     slide: str | None = None,
     dry_run: bool = False,
     class_map: ClassMap | None = None,
+    picture_map: PictureMap | None = None,
     skip_duplicates: bool = False,
 ) -> ImportSummary:
     """Add what was read to a project; parameters and errors as in :func:`import_annotations`."""
-    plan = plan_import(project, read, slide=slide, class_map=class_map, skip_duplicates=skip_duplicates)
+    plan = plan_import(
+        project, read, slide=slide, class_map=class_map, picture_map=picture_map, skip_duplicates=skip_duplicates
+    )
+    if plan.summary.asked:
+        raise _not_clear(plan.summary.asked)
     return plan.summary if dry_run else carry_out(project, plan)
 
 
@@ -176,19 +194,25 @@ def plan_import(
     *,
     slide: str | None = None,
     class_map: ClassMap | None = None,
+    picture_map: PictureMap | None = None,
     skip_duplicates: bool = False,
 ) -> ImportPlan:
     """Work out what an import would do without writing; parameters and errors as in :func:`import_annotations`.
+
+    A picture that may be several slides is no error here; ``summary.asked`` lists it.
 
     This is the slow part for many boxes. It may run in another thread, on a project of its own, opened for reading.
     """
     path, document = read.path, read.document
     chosen = project.slides.named(slide) if slide is not None else None
-    pictures, unmatched = match_pictures(document, project.slides, chosen)
+    matched = match_pictures(document, project.slides, chosen, picture_map)
     skipped = Counter(document.skipped)
-    kept = {record.id: _inside(boxes, record, skipped) for record, boxes in pictures.values()}
-    if unmatched and not pictures and any(image.boxes for image in document.images):
-        raise _nothing_matches(path, unmatched, project)
+    kept: dict[int, list[Box]] = {}
+    for image, record in matched.slides:
+        kept.setdefault(record.id, []).extend(_inside(image.boxes, record, skipped))
+    wanted = document.box_count or document.skipped
+    if matched.unmatched and not matched.slides and not matched.asked and wanted and not picture_map:
+        raise _nothing_matches(path, matched.unmatched, project)
     counts = Counter(box.class_code for boxes in kept.values() for box in boxes)
     mapped = {code: _mapped(code, class_map) for code in document.class_codes() if code in counts}
     kept = {number: _map_classes(boxes, mapped, skipped) for number, boxes in kept.items()}
@@ -211,13 +235,14 @@ def plan_import(
         slides={names[number]: len(rows) for number, rows in rows_of.items()},
         new_classes=tuple(cls.code for cls in new_classes),
         skipped={reason: number for reason, number in skipped.items() if number},
-        unmatched=unmatched,
+        unmatched=matched.unmatched,
         dry_run=True,
         classes={code: counts[code] for code in mapped},
         mapped={code: target or "" for code, target in mapped.items()},
         duplicates=duplicates,
         outlines=sum(map(len, outlines.values())),
         attributes=sum(map(len, attributes.values())),
+        asked=matched.asked,
     )
     title = f"Import {count} boxes from {path.name}"
     known = tuple((cls.id, cls.code) for cls in project.classes)
@@ -239,6 +264,8 @@ def carry_out(project: Project, plan: ImportPlan) -> ImportSummary:
 
 def prepare(project: Project, plan: ImportPlan) -> PendingImport:
     """Make a planned import ready to be written; errors as in :func:`carry_out`."""
+    if plan.summary.asked:
+        raise _not_clear(plan.summary.asked)
     slides = {record.id for record in project.slides}
     if plan.known_classes != tuple((cls.id, cls.code) for cls in project.classes) or not slides.issuperset(plan.rows):
         raise InputError(
@@ -286,56 +313,6 @@ def _duplicates(boxes: list[Box], rows: np.ndarray, classes: Sequence[DefectClas
     again = np.ones(len(together), bool)
     again[first] = False
     return again[len(there) :]
-
-
-def _names_of(record: SlideRecord) -> set[str]:
-    return {n.casefold() for n in (record.name, record.path.name, record.path.stem, slide_stem(record.path))}
-
-
-def slide_sizes(project: Project, slide: str | None = None) -> dict[str, tuple[int, int]]:
-    """Height and width in px of one slide or of all, by every name that a label file may have."""
-    sizes: dict[str, tuple[int, int]] = {}
-    for record in project.slides if slide is None else [project.slides.named(slide)]:
-        for name in (record.name, record.path.name, record.path.stem, slide_stem(record.path)):
-            sizes.setdefault(name, record.shape_px)
-    return sizes
-
-
-def match_pictures(
-    document: Document, slides: Sequence[SlideRecord], chosen: SlideRecord | None
-) -> tuple[dict[int, tuple[SlideRecord, list[Box]]], dict[str, str]]:
-    """Boxes by slide id, and the pictures that belong to no slide, with the reason."""
-    candidates: Sequence[SlideRecord] = [chosen] if chosen else slides
-    matched: dict[int, tuple[SlideRecord, list[Box]]] = {}
-    unmatched: dict[str, str] = {}
-    filled = [image for image in document.images if image.boxes]
-    for image in document.images:
-        fitting: Sequence[SlideRecord] = _fitting(image, candidates)
-        if not fitting and len(candidates) == 1 and (not image.named or (chosen and filled == [image])):
-            fitting = candidates
-        if len(fitting) != 1:
-            unmatched[image.name] = "fits several slides" if fitting else "no slide of this name"
-            continue
-        record = fitting[0]
-        if image.shape_px is not None and image.shape_px != record.shape_px:
-            (ih, iw), (h, w) = image.shape_px, record.shape_px
-            unmatched[image.name] = f"is {iw} x {ih} px, but the slide {record.name} is {w} x {h} px"
-            continue
-        matched.setdefault(record.id, (record, []))[1].extend(image.boxes)
-    return matched, unmatched
-
-
-def _fitting(image: ImageEntry, slides: Sequence[SlideRecord]) -> list[SlideRecord]:
-    """Slides of the picture's full name, else of its name without suffix, else without the prefix of an upload."""
-    stem = slide_stem(Path(image.name))
-    for name in (image.name, stem, re.sub(r"^[0-9a-f]{8}-", "", stem)):
-        exact = [
-            record for record in slides if name.casefold() in (record.path.name.casefold(), record.name.casefold())
-        ]
-        fitting = exact or [record for record in slides if name.casefold() in _names_of(record)]
-        if fitting:
-            return fitting
-    return []
 
 
 def _inside(boxes: list[Box], record: SlideRecord, skipped: Counter[str]) -> list[Box]:
@@ -397,4 +374,18 @@ def _nothing_matches(path: Path, unmatched: dict[str, str], project: Project) ->
     return ExchangeError(
         f"No picture of {path.name} belongs to a slide of {project.name}: {name}{several} ({reason}).",
         hint=f"The slides are: {slides}. Name one with --slide if the file belongs to it.",
+    )
+
+
+def _not_clear(asked: Mapping[str, tuple[str, ...]]) -> ExchangeError:
+    picture, slides = next(iter(asked.items()))
+    also = [name for name, others in asked.items() if name != picture and set(others) & set(slides)]
+    if len(slides) > 1:
+        words = f"The picture {picture} may be any of the slides {', '.join(slides[:8])}."
+    else:
+        words = f"The slide {slides[0]} may be any of the pictures {', '.join([picture, *also][:8])}."
+    return ExchangeError(
+        words,
+        hint=f"Say which with --slide NAME, or with --picture {picture}=NAME for each picture; "
+        f"--picture {picture}= leaves it out.",
     )

@@ -176,3 +176,16 @@ def test_training_pictures_are_those_of_the_scope(session: Any, jobs: Any, qtbot
     session.scope.set_kind("all")
     assert dialog.cut.isEnabled() and dialog.words.text().endswith("on all 2 slides.")
     assert len(dialog.chosen_classes()) == 3
+
+
+def test_a_picture_that_fits_two_slides_is_asked(open_dialog: Any, session: Any, qtbot: Any, tmp_path: Path) -> None:
+    boxes = [(name, session.classes[0].code, [10, 10, 9, 9]) for name in ("a/S1.png", "b/S1.png", "S2.png")]
+    dialog = open_dialog(coco(tmp_path / "labels.json", boxes), fails=True)
+    qtbot.waitUntil(dialog.pictures.isVisible)
+    assert "2 pictures fit" in dialog.summary.text() and not dialog.take.isEnabled()
+    first, second = dialog.pictures.chooser("a/S1.png"), dialog.pictures.chooser("b/S1.png")
+    first.setCurrentIndex(first.findText("S1"))
+    second.setCurrentIndex(second.findText("Leave out"))
+    qtbot.waitUntil(dialog.take.isEnabled)
+    summary = carry_out(session.project, dialog.plan)
+    assert summary.slides == {"S1": 1, "S2": 1} and summary.unmatched == {"b/S1.png": "left out"}

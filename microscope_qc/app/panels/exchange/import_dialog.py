@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.panels.exchange.picture_choices import PictureChoices
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
@@ -58,6 +59,7 @@ class ImportDialog(QDialog):
         self.file.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.format = QComboBox()
         self.slide = QComboBox()
+        self.pictures = PictureChoices([record.name for record in self._project.slides] if self._project else [])
         self.mapping = QTreeWidget()
         self.duplicates = QCheckBox("Leave out findings that already exist")
         self.summary = QLabel()
@@ -80,6 +82,7 @@ class ImportDialog(QDialog):
         self.format.activated.connect(lambda _place: self._start_reading())
         self.slide.activated.connect(lambda _place: self._start_reading())
         self.duplicates.toggled.connect(self._plan_soon)
+        self.pictures.choice_changed.connect(self._plan_soon)
         self._start_reading()
 
     def _fill(self) -> None:
@@ -122,6 +125,7 @@ class ImportDialog(QDialog):
         column.setContentsMargins(2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP, 2 * theme.STEP)
         column.setSpacing(theme.STEP)
         column.addLayout(form)
+        column.addWidget(self.pictures)
         column.addWidget(self.mapping, 1)
         column.addWidget(self.duplicates)
         column.addWidget(self.summary)
@@ -132,7 +136,8 @@ class ImportDialog(QDialog):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def _start_reading(self) -> None:
-        from microscope_qc.workflows.exchange.importing import read_annotations, slide_sizes
+        from microscope_qc.workflows.exchange.importing import read_annotations
+        from microscope_qc.workflows.exchange.matching import slide_sizes
 
         if self._project is None:
             return
@@ -156,6 +161,7 @@ class ImportDialog(QDialog):
         from microscope_qc.exchange.registry import FORMATS
 
         self._read = read
+        self.pictures.forget()
         if self.format.currentData() == "auto":
             self.format.setItemText(0, f"{FORMATS.get(read.format).title} (detected)")
         self.mapping.clear()
@@ -184,6 +190,7 @@ class ImportDialog(QDialog):
         self._generation += 1
         generation, place = self._generation, project.path
         slide, class_map, skip = self.slide.currentData(), self.class_map(), self.duplicates.isChecked()
+        picture_map = self.pictures.chosen()
         self.take.setEnabled(False)
 
         def work() -> ImportPlan:
@@ -191,7 +198,9 @@ class ImportDialog(QDialog):
             from microscope_qc.workflows.exchange.importing import plan_import
 
             with Project.open(place, write=False) as reader:
-                return plan_import(reader, read, slide=slide, class_map=class_map, skip_duplicates=skip)
+                return plan_import(
+                    reader, read, slide=slide, class_map=class_map, picture_map=picture_map, skip_duplicates=skip
+                )
 
         self._jobs.call(
             work,
@@ -203,11 +212,12 @@ class ImportDialog(QDialog):
         if generation != self._generation:
             return
         self.plan = plan
-        if self.mapping.topLevelItemCount() == 0:
-            self._fill_mapping(plan.summary)
-        self._say("\n".join(words_of(plan.summary)))
-        self.take.setEnabled(plan.summary.boxes > 0 and not self._soon.isActive())
-        self.take.setText(f"Import {things(plan.summary.boxes, 'finding')}" if plan.summary.boxes else "Import")
+        self._fill_mapping(plan.summary)
+        self.pictures.ask(plan.summary.asked)
+        self._say("\n".join(words_of(plan.summary)), error=bool(plan.summary.asked))
+        ready = plan.summary.boxes > 0 and not plan.summary.asked
+        self.take.setEnabled(ready and not self._soon.isActive())
+        self.take.setText(f"Import {things(plan.summary.boxes, 'finding')}" if ready else "Import")
 
     def _say(self, words: str, *, error: bool = False) -> None:
         self.summary.setStyleSheet(f"color: {theme.current().error};" if error else "")
@@ -218,7 +228,12 @@ class ImportDialog(QDialog):
     def _fill_mapping(self, summary: ImportSummary) -> None:
         have = {item.code for item in self._session.classes}
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        for name, count in summary.classes.items():
+        rows = {row.text(0): row for row in self._mapping_rows()}
+        new = [name for name in summary.classes if name not in rows]
+        for name, row in rows.items():
+            row.setText(1, count_text(summary.classes.get(name, 0)))
+        for name in new:
+            count = summary.classes[name]
             row = QTreeWidgetItem([name, count_text(count), ""])
             row.setTextAlignment(1, right)
             row.setToolTip(0, name)
@@ -236,7 +251,7 @@ class ImportDialog(QDialog):
                 chooser.setCurrentIndex(max(0, chooser.findData(guess)))
             chooser.currentIndexChanged.connect(self._plan_soon)
             self.mapping.setItemWidget(row, 2, chooser)
-        if any(code not in have and self._guess(code) != NEW for code in summary.classes):
+        if any(code not in have and self._guess(code) != NEW for code in new):
             self._plan_soon()
 
     def _guess(self, name: str) -> str:
@@ -250,11 +265,14 @@ class ImportDialog(QDialog):
                 return item.code
         return NEW
 
+    def _mapping_rows(self) -> list[QTreeWidgetItem]:
+        rows = (self.mapping.topLevelItem(place) for place in range(self.mapping.topLevelItemCount()))
+        return [row for row in rows if row is not None]
+
     def chooser(self, name: str) -> QComboBox:
         """The list that chooses the class for a name in the file."""
-        for place in range(self.mapping.topLevelItemCount()):
-            row = self.mapping.topLevelItem(place)
-            if row is not None and row.text(0) == name:
+        for row in self._mapping_rows():
+            if row.text(0) == name:
                 found = self.mapping.itemWidget(row, 2)
                 assert isinstance(found, QComboBox)
                 return found
@@ -263,10 +281,7 @@ class ImportDialog(QDialog):
     def class_map(self) -> dict[str, str | None]:
         """The user's choices, as an argument for the import."""
         chosen: dict[str, str | None] = {}
-        for place in range(self.mapping.topLevelItemCount()):
-            row = self.mapping.topLevelItem(place)
-            if row is None:
-                continue
+        for row in self._mapping_rows():
             name, value = row.text(0), self.chooser(row.text(0)).currentData()
             chosen[name] = name if value == NEW else None if value == LEAVE_OUT else str(value)
         return chosen
@@ -276,6 +291,9 @@ def words_of(summary: ImportSummary) -> list[str]:
     """What an import would do (or did), one line for each fact."""
     lines = []
     places = ", ".join(f"{name} {count_text(count)}" for name, count in summary.slides.items() if count)
+    if summary.asked:
+        pictures = things(len(summary.asked), "picture fits", "pictures fit")
+        lines.append(f"{pictures} more than one slide, or a slide that another picture fits too: choose above.")
     lines.append(f"{things(summary.boxes, 'finding')} would be imported" + (f" ({places})." if places else "."))
     if summary.new_classes:
         lines.append(f"New classes: {_listed(list(summary.new_classes))}.")

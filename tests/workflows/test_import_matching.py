@@ -1,0 +1,202 @@
+"""Pictures of annotation files find their slides by name and folders; what fits twice is asked, never guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.errors import ExchangeError, InputError
+from microscope_qc.core.jobs import run_job
+from microscope_qc.exchange.document import Document
+from microscope_qc.exchange.pictures import picture_path
+from microscope_qc.exchange.registry import FORMATS
+from microscope_qc.project import Project
+from microscope_qc.workflows.exchange.export import export_boxes
+from microscope_qc.workflows.exchange.importing import import_annotations
+
+PLACES = ("A/scan.png", "B/scan.png", "B/scan.tif", "B/Scan.jpg", "A/other.png", "C 1.5/scan.png")
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> MakeProject:
+    """Projects of small slides, whose sizes differ."""
+
+    def make(name: str, places: tuple[str, ...] = PLACES, *, equal: bool = False) -> Project:
+        for number, place in enumerate(places):
+            path = tmp_path / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            width = 60 if equal else 60 + 4 * number
+            pixels = np.random.default_rng(number).integers(0, 255, (40, width), dtype=np.uint8)
+            if not path.exists():
+                Image.fromarray(pixels).save(path)
+        return Project.create(tmp_path / f"{name}.mqc", slides=[tmp_path / place for place in places], classes=())
+
+    return make
+
+
+def boxes_by_path(project: Project) -> dict[str, list[float]]:
+    return {str(slide.path): project.boxes.rows(slide.id)["x0"].tolist() for slide in project.slides}
+
+
+def coco(path: Path, *names: str, shape: tuple[int, int] = (40, 60)) -> Path:
+    """A COCO file with one box in each picture, at x = 1, 2, ..."""
+    numbers = range(1, len(names) + 1)
+    images = [
+        {"id": n, "file_name": name, "width": shape[1], "height": shape[0]}
+        for n, name in zip(numbers, names, strict=True)
+    ]
+    boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [n, 5, 10, 10]} for n in numbers]
+    path.write_text(json.dumps({"images": images, "categories": [{"id": 1, "name": "pore"}], "annotations": boxes}))
+    return path
+
+
+@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("name", FORMATS)
+def test_slides_of_equal_names_come_back_exactly(name: str, equal: bool, make_project: MakeProject, tmp_path: Path):
+    with make_project("from", equal=equal) as project, make_project("to", PLACES[::-1], equal=equal) as other:
+        project.classes.add("pore")
+        for number, slide in enumerate(project.slides):
+            rows = make_rows(1, class_id=[project.classes[0].id], y0=[5], x0=[number + 1], y1=[15], x1=[20])
+            project.boxes.add(slide.id, rows)
+        known = FORMATS.get(name)
+        target = tmp_path / ("out" if known.is_folder else f"out{known.suffix}")
+        run_job(export_boxes(project, target, name))
+        summary = run_job(import_annotations(other, target, format=name))
+        assert summary.boxes == len(PLACES) and not summary.unmatched
+        assert boxes_by_path(other) == boxes_by_path(project)
+
+
+@pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
+def test_one_of_two_equal_names_comes_back_to_its_slide(name: str, make_project: MakeProject, tmp_path: Path):
+    with make_project("from", equal=True) as project, make_project("to", equal=True) as other:
+        project.classes.add("pore")
+        second = project.slides[1]
+        rows = make_rows(1, class_id=[project.classes[0].id], y0=[5], x0=[9], y1=[15], x1=[20])
+        project.boxes.add(second.id, rows)
+        known = FORMATS.get(name)
+        target = tmp_path / ("out" if known.is_folder else f"out{known.suffix}")
+        run_job(export_boxes(project, target, name, slide_ids=[second.id]))
+        if name == "yolo":  # B/scan.txt may be scan.png, scan.tif and Scan.jpg
+            with pytest.raises(ExchangeError, match="may be any of"):
+                run_job(import_annotations(other, target))
+        else:
+            run_job(import_annotations(other, target))
+            assert boxes_by_path(other) == boxes_by_path(project)
+
+
+def test_only_the_slide_that_is_in_the_project_gets_boxes(make_project: MakeProject, tmp_path: Path):
+    with make_project("p", ("A/scan.png",)) as project:
+        path = coco(tmp_path / "in.json", "A/scan.png", "B/scan.png")
+        for slide in (None, "scan"):
+            summary = run_job(import_annotations(project, path, slide=slide, dry_run=True))
+            assert summary.slides == {"scan": 1}
+            assert "fits the slide scan better" in summary.unmatched["B/scan.png"]
+
+
+def test_what_fits_twice_is_refused_until_the_user_says(make_project: MakeProject, tmp_path: Path):
+    with make_project("p", ("A/scan.png", "B/scan.png"), equal=True) as project:
+        first, second = (slide.name for slide in project.slides)
+        path = coco(tmp_path / "in.json", "scan.png")
+        with pytest.raises(ExchangeError, match=f"{first}, {second}.*--slide"):
+            run_job(import_annotations(project, path, dry_run=True))
+        assert run_job(import_annotations(project, path, slide=second, dry_run=True)).slides == {second: 1}
+        chosen = run_job(import_annotations(project, path, picture_map={"scan.png": first}, dry_run=True))
+        assert chosen.slides == {first: 1}
+        with pytest.raises(InputError, match="no picture x"):
+            run_job(import_annotations(project, path, picture_map={"x": first}))
+        with pytest.raises(InputError, match="no slide x"):
+            run_job(import_annotations(project, path, picture_map={"scan.png": "x"}))
+
+
+def test_two_pictures_that_fit_one_slide_alike_are_never_both_taken(make_project: MakeProject, tmp_path: Path):
+    with make_project("p", ("A/scan.png",)) as project:
+        path = coco(tmp_path / "in.json", "B/scan.png", "C/scan.png")
+        for slide in (None, "scan"):
+            with pytest.raises(ExchangeError, match="any of the pictures B/scan.png, C/scan.png"):
+                run_job(import_annotations(project, path, slide=slide))
+        picture_map = {"B/scan.png": None, "C/scan.png": "scan"}
+        assert run_job(import_annotations(project, path, picture_map=picture_map)).boxes == 1
+        assert project.boxes.rows()["x0"].tolist() == [2]
+
+
+def test_a_picture_of_another_slide_is_not_put_on_the_chosen_one(make_project: MakeProject, tmp_path: Path):
+    with make_project("p", ("A/one.png", "A/two.png"), equal=True) as project:
+        path = coco(tmp_path / "in.json", "two.png")
+        with pytest.raises(ExchangeError, match="is the slide two, not one"):
+            run_job(import_annotations(project, path, slide="one"))
+
+
+def test_a_picture_whose_size_only_one_of_the_slides_has_is_that_one(make_project: MakeProject, tmp_path: Path):
+    with make_project("p", ("A/scan.png", "B/scan.png")) as project:
+        path = coco(tmp_path / "in.json", "scan.png", shape=(40, 64))
+        run_job(import_annotations(project, path))
+        assert len(project.boxes.rows(project.slides[1].id)) == 1
+
+
+def test_shares_of_a_picture_are_scaled_to_its_own_slide(make_project: MakeProject, tmp_path: Path):
+    with make_project("p", ("A/scan.png", "B/scan.png")) as project:
+        (tmp_path / "labels" / "B").mkdir(parents=True)
+        (tmp_path / "labels" / "B" / "scan.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+        run_job(import_annotations(project, tmp_path / "labels"))
+        (row,) = project.boxes.rows(project.slides[1].id)
+        assert (row["x0"], row["x1"]) == (16, 48)
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("A/scan.tif", "A/scan.tif"),
+        ("C:\\data\\A\\scan.tif", "data/A/scan.tif"),
+        ("C:/data/scan.tif", "data/scan.tif"),
+        ("/etc/./passwd", "etc/passwd"),
+        ("../../x/../scan.tif", "scan.tif"),
+        ("https://host/a/b.png", "host/a/b.png"),
+        ("a\x00b\n\x1b.png", "ab .png"),
+        ("", "picture"),
+        ("/", "picture"),
+    ],
+)
+def test_paths_of_pictures_are_cleaned(given: str, path: str):
+    document = Document()
+    assert document.image(given).path == path
+    assert document.image(given) is document.image(path)
+    assert picture_path(path) == path
+    assert picture_path("b.png", folder="x/y") == "x/y/b.png" and picture_path("../b.png", folder="x/y") == "x/b.png"
+
+
+# -- small files of public bug reports --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cases(real_data: Path) -> Path:
+    """Small inputs and what is right for them."""
+    folder = real_data / "cases" / "exchange"
+    if not folder.is_dir():
+        pytest.skip("the small cases are not there")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "slides", "chosen", "right"),
+    [
+        ("same_names.json", ["same/A/scan.tif", "same/B/scan.tif"], None, {"A scan": 1, "B scan": 1}),
+        ("same_names.json", ["same/A/scan.tif"], "scan", {"scan": 1}),
+        ("same_names_coco/ann.json", ["same_names_coco/kos01/Part0.png"], None, {"Part0": 1}),
+        ("ls_field/ls.json", ["ls_field/s1.png", "ls_field/s2.png"], None, {"s2": 1}),
+        ("labelstudio_two_tasks_operator.json", ["slide.tif"], "slide", {"slide": 1}),
+        ("yolo_layout", ["yolo_layout/images/train/k1.png"], None, {"k1": 1}),
+    ],
+)
+def test_cases_of_names(
+    file: str, slides: list[str], chosen: str | None, right: dict[str, int], cases: Path, tmp_path: Path
+):
+    with Project.create(tmp_path / "p.mqc", slides=[cases / slide for slide in slides], classes=()) as project:
+        summary = run_job(import_annotations(project, cases / file, slide=chosen))
+        assert {name: count for name, count in summary.slides.items() if count} == right
