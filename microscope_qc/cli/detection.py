@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 if TYPE_CHECKING:
     from microscope_qc.core.geometry import Region
+    from microscope_qc.ml.cards import ModelCard
     from microscope_qc.project import Project
     from microscope_qc.project.records import SlideRecord
     from microscope_qc.workflows.detection.area import ScanArea
@@ -123,6 +124,7 @@ def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.batch import require_folder_of_masks
     from microscope_qc.workflows.detection.many import detect_many
+    from microscope_qc.workflows.detection.run import choose_model
     from microscope_qc.workflows.scenes import chosen_plane
 
     region = None if args.region is None else Region(*args.region)
@@ -137,8 +139,10 @@ def _detect(args: argparse.Namespace) -> int:
                 print(f"{slides[0].name}: {area.words}", flush=True)
         elif args.mask is not None:
             require_folder_of_masks(len(slides), args.mask)
+        model = choose_model(args.model)
+        _say_pixel_fit(model.card, slides)
         job = detect_many(
-            project, args.model, slide_ids=[slide.id for slide in slides], region=region, device=args.device,
+            project, model, slide_ids=[slide.id for slide in slides], region=region, device=args.device,
             fresh=args.fresh, everything=args.everything,
             area_of=lambda slide: areas.get(slide.id) or _scan_area(args, project, slide, region),
             plane_of=lambda slide: chosen_plane(slide, plane_choice(args)),
@@ -164,7 +168,7 @@ def _detected_json(done: ManyDetected, model: str, confidence: float, *, one: bo
             "confidence": confidence, "seconds": round(result.seconds, 2),
             "seconds_before": round(result.seconds_before, 2), "share_skipped": result.share_skipped,
             "looks": _scan_area_json(area), "looked_at": result.status.get("looked_at", ""),
-            "speed": _speed(result.status),
+            "speed": _speed(result.status), "pixel_fit": result.pixel_fit,
         }
         for slide, area, result in ((one.slide, one.area, one.result) for one in done.slides)
     ]  # fmt: skip
@@ -191,6 +195,8 @@ def _print_detected(done: ManyDetected, project: Path, confidence: float, *, one
             print(f"{found.slide.name}: {shown}, {result.findings} with the weaker ones")
             print(f"  run {result.run_id}, {things(result.tiles, 'tile')}, {_time_words(result)}")
             _print_how(result, found.area)
+        if not result.findings and result.pixel_fit:
+            print(f"  {result.pixel_fit}")
         if result.damaged_tiles:
             print(f"  {result.damaged_tiles} tiles could not be read; see {project / 'runs' / str(result.run_id)}")
     if not one:
@@ -207,16 +213,17 @@ def _batch(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.errors import InputError, MicroscopeQCError
     from microscope_qc.workflows.detection.batch import batch, require_mask_for_each
+    from microscope_qc.workflows.detection.run import choose_model
 
     if args.workers is not None and args.workers < 1:
         raise InputError("There must be at least one worker.")
     share_processor()
     if args.mask is not None:
         require_mask_for_each(args.projects, args.mask)
-    if not args.json:
-        _print_scan_areas(args)
+    model = choose_model(args.model)
+    _print_before(args, model.card)
     job = batch(
-        args.projects, args.model, scheduler=args.scheduler, workers=args.workers, device=args.device,
+        args.projects, model, scheduler=args.scheduler, workers=args.workers, device=args.device,
         fresh=args.fresh, everything=args.everything, area=_kind(args), mask=args.mask,
         choice=plane_choice(args),
     )  # fmt: skip
@@ -229,7 +236,7 @@ def _batch(args: argparse.Namespace) -> int:
                 {
                     "project": path, "slide": name, "run": result.run_id, "tiles": result.tiles,
                     "finds": result.findings, "shown": result.shown, "damaged_tiles": result.damaged_tiles,
-                    "looks": _scan_area_json(area),
+                    "looks": _scan_area_json(area), "pixel_fit": result.pixel_fit,
                 }
                 for (path, name, result), area in zip(done.slides, done.areas, strict=True)
             ],
@@ -255,18 +262,27 @@ def _says_what_is_kept() -> Iterator[None]:
         raise Cancelled("What was found so far is kept; the same command without --fresh continues.") from error
 
 
-def _print_scan_areas(args: argparse.Namespace) -> None:
+def _print_before(args: argparse.Namespace, card: ModelCard) -> None:
     """Say where it will scan before hours are spent; what cannot be opened is said by the batch itself."""
     from microscope_qc.core.errors import MicroscopeQCError
     from microscope_qc.project import Project
 
     for path in args.projects:
         with contextlib.suppress(MicroscopeQCError), Project.open(Path(path), write=False) as project:
-            for slide in project.slides:
+            _say_pixel_fit(card, project.slides)
+            for slide in project.slides if not args.json else ():
                 with contextlib.suppress(MicroscopeQCError):
                     area = _scan_area(args, project, slide, None)
                     if area.words:
                         print(f"{project.path.name}, {slide.name}: {area.words}", flush=True)
+
+
+def _say_pixel_fit(card: ModelCard, slides: Iterable[SlideRecord]) -> None:
+    """Warn on stderr, before it begins, where the pixel sizes of model and slides do not fit."""
+    from microscope_qc.workflows.detection.pixel_fit import pixel_fit_lines
+
+    for line in pixel_fit_lines(card, slides):
+        print(f"Note: {line}", file=sys.stderr, flush=True)
 
 
 def _print_batch(done: BatchResult) -> None:
@@ -278,6 +294,8 @@ def _print_batch(done: BatchResult) -> None:
             f"{things(result.tiles, 'tile')}"
         )
         _print_how(result, area)
+        if not result.findings and result.pixel_fit:
+            print(f"  {result.pixel_fit}")
         if result.damaged_tiles:
             print(f"  {result.damaged_tiles} tiles could not be read; see {path / 'runs' / str(result.run_id)}")
     for left in done.left_out:

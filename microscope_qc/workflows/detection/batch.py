@@ -24,7 +24,14 @@ from microscope_qc.project.runs.speed import Starts
 from microscope_qc.slides.plane_choice import PlaneChoice
 from microscope_qc.workflows.detection.area import CHANGED, ScanArea, chosen_scan_area, scan_area_of_picture
 from microscope_qc.workflows.detection.intake import RunIntake
-from microscope_qc.workflows.detection.run import DetectResult, choose_model, prepare_run, require_device, result_of
+from microscope_qc.workflows.detection.run import (
+    ChosenModel,
+    DetectResult,
+    choose_model,
+    prepare_run,
+    require_device,
+    result_of,
+)
 from microscope_qc.workflows.left_out import LeftOut
 from microscope_qc.workflows.scenes import chosen_plane
 
@@ -81,7 +88,7 @@ class _Run:
 
 def batch(
     projects: Sequence[Path | str],
-    model: str | Path,
+    model: str | Path | ChosenModel,
     *,
     scheduler: str | None = None,
     workers: int | None = None,

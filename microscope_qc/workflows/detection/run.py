@@ -25,6 +25,7 @@ from microscope_qc.project.runs.plan import EVERYTHING, RunPlan, write_plan
 from microscope_qc.project.runs.speed import starts_of
 from microscope_qc.slides.plane import Plane
 from microscope_qc.workflows.detection.following import POLL_SECONDS, Following, Start
+from microscope_qc.workflows.detection.pixel_fit import pixel_fit_of_run
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 
 CANDIDATE_CONFIDENCE = 0.05
@@ -38,7 +39,8 @@ class DetectResult:
     ``findings`` counts all findings of the run, ``shown`` those of them that count; ``seconds`` is the time it took,
     ``seconds_before`` the time of earlier starts of the run; ``share_skipped`` is the share of tiles in resin
     and empty area; ``status`` is the child's last report (speed, device, notes), see
-    :func:`microscope_qc.ml.engine.engine.run_model`.
+    :func:`microscope_qc.ml.engine.engine.run_model`; ``pixel_fit`` says where the pixel sizes of model and slide do not
+    fit, see :func:`microscope_qc.workflows.detection.pixel_fit.pixel_fit_words`.
     """
 
     run_id: int
@@ -51,6 +53,7 @@ class DetectResult:
     share_skipped: float = 0.0
     status: dict[str, Any] = field(default_factory=dict)
     seconds_before: float = 0.0
+    pixel_fit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,4 +347,5 @@ def result_of(project: Project, run_id: int, started: float, *, computed: bool =
         share_skipped=float(status.get("share_skipped") or 0.0),
         status=status,
         seconds_before=sum(start["seconds"] for start in (starts[:-1] if computed else starts)),
+        pixel_fit=pixel_fit_of_run(run, project.slides.by_id(run.slide_id)),
     )

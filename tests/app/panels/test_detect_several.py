@@ -18,6 +18,8 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.ml.library import load_card
 from microscope_qc.project import Project
 from microscope_qc.workflows.detection import following
+from microscope_qc.workflows.detection.many import detect_many
+from microscope_qc.workflows.detection.run import detect
 
 pytestmark = pytest.mark.window
 
@@ -163,3 +165,28 @@ def test_the_time_of_all_slides_is_said_before(dock: DetectDock) -> None:
     assert dock.area.estimate.text().startswith("3 slides: at most about <b>2:20</b> (12 tiles).")
     dock.area.leave_out.setChecked(False)
     assert dock.area.estimate.text().startswith("3 slides: about <b>2:20</b>")
+
+
+def test_pixel_sizes_that_do_not_fit_are_said_before_and_where_nothing_is_found(
+    qtbot: Any, dock: DetectDock, three: Session, tmp_path: Path
+) -> None:
+    assert not dock.area.pixel_fit.isVisible(), "model and slides have the same"
+    blind = untrained_model(tmp_path / "blind", bias=-60.0)
+    project = three.project
+    assert project is not None
+    project.slides.set_pixel_sizes([slide.id for slide in project.slides], 2.0)
+    dock.refresh()
+    assert dock.area.pixel_fit.isVisible()
+    assert dock.area.pixel_fit.text().startswith(
+        "T1, T2, T3: A pixel of the slide is 2 µm, the model toy works at 0.5 µm"
+    )
+    three.scope.set_kind("slide")
+    assert dock.area.pixel_fit.text().startswith("A pixel of the slide")
+    dock.area.leave_out.setChecked(False)
+    dock.progress.run(
+        lambda: detect(project, project.slides[0].id, blind, everything=True, wait_s=0.0), "Detecting", pace_key="blind"
+    )
+    said = ended(qtbot, dock)
+    assert "0 findings" in said and "enlarged 4 times" in said and "gallery" not in said
+    dock.progress.run(lambda: detect_many(project, str(blind), everything=True, wait_s=0.0), "Detecting", pace_key="b")
+    assert "Nothing was found on T1, T2, T3: A pixel of the slide is 2 µm" in ended(qtbot, dock)

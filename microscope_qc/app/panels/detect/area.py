@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QPushButton, QRadioButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
@@ -65,7 +65,7 @@ class AreaSection(QWidget):
         self.leave_out = QCheckBox("Leave out resin and empty area")
         self.show_area = QPushButton("Show scan area…")
         self.change = QPushButton("Change…")
-        self.estimate = sentence()
+        self.estimate, self.pixel_fit = sentence(), sentence()
         self._change_when_found = False
         self._changing = "changed"
         self._build()
@@ -74,6 +74,7 @@ class AreaSection(QWidget):
         self.finder.changed.connect(self._on_found)
 
     def _build(self) -> None:
+        self.pixel_fit.setTextFormat(Qt.TextFormat.PlainText)
         self.whole.setChecked(True)
         self.leave_out.setChecked(True)
         self.show_area.setCheckable(True)
@@ -96,6 +97,7 @@ class AreaSection(QWidget):
         column.addWidget(self.leave_out)
         column.addLayout(show)
         column.addWidget(self.estimate)
+        column.addWidget(self.pixel_fit)
 
     def show_on(self, view: ScanAreaView) -> None:
         """Show and edit the area on a canvas."""
@@ -197,11 +199,25 @@ class AreaSection(QWidget):
         self.change.setToolTip(why_not or "Add area and leave area out with a brush or by rectangles, on the slide")
         self._show_area()
         self.estimate.setVisible(not running)
+        self._show_pixel_fit(running=running)
         if not running:
             words = self._words()
             self.estimate.setText(words)
             if self.view is not None:
                 self.view.say(self.why_not() or words)
+
+    def _show_pixel_fit(self, *, running: bool) -> None:
+        """Warn where the pixel sizes of model and slides do not fit."""
+        from microscope_qc.workflows.detection.pixel_fit import pixel_fit_lines, pixel_fit_words
+
+        card, slide = self._card(), self._session.slide
+        lines = []
+        if card is not None and not running and self.several.there:
+            lines = pixel_fit_lines(card, self.several.slides)
+        elif card is not None and not running and slide is not None:
+            lines = [pixel_fit_words(card, slide)]
+        self.pixel_fit.setText("\n".join(lines))
+        self.pixel_fit.setVisible(any(lines))
 
     def _why_not_shown(self) -> str:
         slide = self._session.slide

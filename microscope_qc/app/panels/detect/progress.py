@@ -181,7 +181,8 @@ class DetectProgress(QWidget):
         before = getattr(result, "seconds_before", None)
         if time_text and before:
             time_text += f" ({duration_text(taken + before)} including earlier starts)"
-        self._end(f"Done: {things(count, 'finding')}{time_text}. Judge them in the gallery, worst first.")
+        said = "Judge them in the gallery, worst first." if count else getattr(result, "pixel_fit", "")
+        self._end(f"Done: {things(count, 'finding')}{time_text}. {said}".strip())
 
     def _on_cancelled(self) -> None:
         self._measure()
@@ -200,11 +201,17 @@ class DetectProgress(QWidget):
 
     def _end_several(self, result: ManyDetected) -> None:
         """Say what was done, and list what failed."""
+        from microscope_qc.workflows.detection.pixel_fit import nothing_found_lines
+
         done, failed = things(len(result.slides), "slide"), len(result.left_out)
-        words = f"Done: {things(result.findings, 'finding')} on {done} in {duration_text(result.seconds)}."
+        words = [f"Done: {things(result.findings, 'finding')} on {done} in {duration_text(result.seconds)}."]
+        nothing = ((one.slide.name, one.result.pixel_fit) for one in result.slides if not one.result.findings)
+        words += nothing_found_lines(nothing)
         if failed:
-            words += f" {things(failed, 'slide')} could not be scanned:"
-        self._end(words if failed else f"{words} Judge them in the gallery, worst first.")
+            words.append(f"{things(failed, 'slide')} could not be scanned:")
+        elif result.findings:
+            words.append("Judge them in the gallery, worst first.")
+        self._end(" ".join(words))
         self.failures.show_lines([f"{left.slide}: {left.error}" for left in result.left_out])
 
     def _end(self, text: str) -> None:

@@ -1,0 +1,78 @@
+"""Whether a model's pixel size fits a slide's: said before a detection begins, and again where it found nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.wording import significant_text
+from microscope_qc.ml.library import load_card
+
+if TYPE_CHECKING:
+    from microscope_qc.ml.cards import ModelCard
+    from microscope_qc.project.records import RunRecord, SlideRecord
+
+FACTOR = 2.0
+"""Pixel sizes that differ by more than this are said."""
+_NAMED = 3
+
+
+def pixel_fit_words(card: ModelCard, slide: SlideRecord) -> str:
+    """What a user should know about the two pixel sizes, without the slide's name; "" where they fit."""
+    if card.pixel_size_um is None:
+        return (
+            f"The model {card.name} does not say at which pixel size it works: it takes every pixel as it is, and "
+            "overlooks what is larger or smaller there than in its training."
+        )
+    if slide.pixel_size_um is None:
+        return ""  # refused, until it is entered
+    own = math.sqrt(slide.pixel_size_um[0] * slide.pixel_size_um[1])
+    model, factor = card.pixel_size_um, own / card.pixel_size_um
+    if 1 / FACTOR <= factor <= FACTOR:
+        return ""
+    sizes = (
+        f"A pixel of the slide is {significant_text(own)} µm, the model {card.name} works at "
+        f"{significant_text(model)} µm"
+    )
+    if factor > 1:
+        return (
+            f"{sizes}: the slide is enlarged {significant_text(factor, 2)} times and shows less detail than the model "
+            "was trained on. Expect missed and wrong findings."
+        )
+    return (
+        f"{sizes}: the slide is scanned {significant_text(1 / factor, 2)} times coarser than it is, and what is "
+        f"smaller than about {significant_text(2 * model)} µm is overlooked."
+    )
+
+
+def pixel_fit_lines(card: ModelCard, slides: Iterable[SlideRecord]) -> list[str]:
+    """One line for all slides that the same is to be said of, with their names."""
+    return _grouped((slide.name, pixel_fit_words(card, slide)) for slide in slides)
+
+
+def nothing_found_lines(said: Iterable[tuple[str, str]]) -> list[str]:
+    """The same for names of slides on which nothing was found, each with what was said of it."""
+    return [f"Nothing was found on {line}" for line in _grouped(said)]
+
+
+def _grouped(said: Iterable[tuple[str, str]]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for name, words in said:
+        if words:
+            groups.setdefault(words, []).append(name)
+    return [f"{_names(names)}: {words}" for words, names in groups.items()]
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def pixel_fit_of_run(run: RunRecord, slide: SlideRecord) -> str:
+    """The same of a run that has ended; "" where its model is gone."""
+    try:
+        return pixel_fit_words(load_card(run.plan.model), slide)
+    except MicroscopeQCError:
+        return ""
