@@ -59,7 +59,7 @@ def register(subparsers: Commands) -> None:
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--colour", metavar="#RRGGBB")
-    parser.add_argument("--key", metavar="DIGIT", help='key from 0 to 9 that gives it in the window; "" for none')
+    parser.add_argument("--key", metavar="KEY", help='its key in the window: 0 to 9 or Shift+0 to Shift+9; "" for none')
     parser.add_argument("--description", metavar="TEXT")
     parser.add_argument("--group", metavar="TEXT", help='such as Anode; "" for none')
     parser.add_argument(

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.defect_class import CLASS_SETS, PALETTE, DefectClass
+from microscope_qc.core.class_colours import class_colour
+from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.files import atomic_write
 
@@ -94,6 +95,6 @@ def _class(entry: Any, number: int, path: Path) -> DefectClass:
     for name, value in {"weight": weight, "box_size_um": 1.0 if size is None else size}.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
             raise InputError(f"{path.name}: the {name} of class {code} is not a number.", hint="Correct it there.")
-    texts = {"name": code.strip(), "colour": PALETTE[number % len(PALETTE)], **texts}
+    texts = {"name": code.strip(), "colour": class_colour(number), **texts}
     side = None if size is None else float(size)
     return DefectClass(code.strip(), **texts, weight=float(weight), position=number, box_size_um=side)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Okabe-Ito first, then Paul Tol's muted set: safe for colour-blind users, without greys that vanish on a micrograph.
-PALETTE = (
-    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#44AA99", "#AA4499", "#DDCC77",
-    "#88CCEE", "#CC6677", "#999933", "#882255", "#117733", "#6699CC",
-)  # fmt: skip
+from microscope_qc.core.class_colours import PALETTE
+
+CLASS_KEYS = (*"1234567890", *(f"Shift+{digit}" for digit in "1234567890"))
+"""Keys that a class can have, in the order in which classes get them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DefectClass:
     """One kind of defect.
 
-    ``id`` is its id in the project (0 while it does not belong to one), ``key`` the digit "1".."9", "0" or "",
+    ``id`` is its id in the project (0 while it does not belong to one), ``key`` one of ``CLASS_KEYS`` or "",
     ``weight`` its severity: 1 is normal, larger values come earlier in "worst first". ``box_size_um`` is the side of
     the box that one click makes (None: the default). ``example_box`` is the id of a box that shows a typical defect
     (0: none), ``example_picture`` an image file of one inside the project's folder. ``group`` is the part of the sample
@@ -40,11 +39,10 @@ class DefectClass:
 def _make(
     rows: list[tuple[str, str, str, float]], groups: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[DefectClass, ...]:
-    keys = "1234567890"
     group_of = {code: group for group, codes in (groups or {}).items() for code in codes}
     return tuple(
         DefectClass(
-            code, name, PALETTE[i % len(PALETTE)], keys[i] if i < 10 else "", description, weight, 0, i,
+            code, name, PALETTE[i], CLASS_KEYS[i], description, weight, 0, i,
             group=group_of.get(code, ""),
         )
         for i, (code, name, description, weight) in enumerate(rows)
@@ -96,12 +94,9 @@ MAGNET_CLASSES = _make(
 CLASS_SETS = {"li-ion": LI_ION_CLASSES, "patches": PATCH_CLASSES, "magnet": MAGNET_CLASSES}
 
 
-def next_colour(used: list[str]) -> str:
-    """Return the first unused colour of the palette, or continue from its start when all are used."""
-    for colour in PALETTE:
-        if colour not in used:
-            return colour
-    return PALETTE[len(used) % len(PALETTE)]
+def next_key(used: Container[str]) -> str:
+    """Return the first key that no class has, "" when all are taken."""
+    return next((key for key in CLASS_KEYS if key not in used), "")
 
 
 def grouped(classes: Iterable[DefectClass]) -> dict[str, list[DefectClass]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.defect_class import PALETTE, DefectClass
+from microscope_qc.core.class_colours import PALETTE
+from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, signed_area

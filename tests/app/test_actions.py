@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QToolBar
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.table import MENUS, ActionTable
 from microscope_qc.app.base import theme
+from microscope_qc.core.defect_class import CLASS_KEYS
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QMenu
@@ -30,6 +31,7 @@ SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
+SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
@@ -51,7 +53,7 @@ LAYOUT = {
     "Detect": "open",
     "Review": "confirm reject unreview choose similar - next previous note Work over Class - area slide view - open",
     "Review/Work over": "slide selected all",
-    "Review/Class": "1 2 3 4 5 6 7 8 9 0",
+    "Review/Class": " ".join(CLASS_KEYS),
     "SEM": "open",
     "Models": "list",
     "Help": "shortcuts about",

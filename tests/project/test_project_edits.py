@@ -10,7 +10,8 @@ from project_support import assert_memory_is_stored, some_rows, stored
 from small_slides import write_slide
 
 from microscope_qc.core.boxes import BoxChange, BoxFilter, ReviewState, make_rows
-from microscope_qc.core.defect_class import MAGNET_CLASSES, PALETTE, DefectClass
+from microscope_qc.core.class_colours import class_colour
+from microscope_qc.core.defect_class import MAGNET_CLASSES, DefectClass
 from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.project import Project
 from microscope_qc.project.runs.plan import RunPlan
@@ -204,7 +205,7 @@ def test_hundred_thousand_boxes(project: Project) -> None:
 
 def test_classes_in_any_script(project: Project) -> None:
     added = project.classes.add("Ж裂😀", name="Трещина", description="ひび")
-    assert added.colour in PALETTE and added.key == "" and added.position == 10
+    assert added.colour == class_colour(10) and added.key == "Shift+1" and added.position == 10
     edited = project.classes.edit(added.id, key="3", weight=2.5, code="Ж2")
     assert edited.key == "3" and [c.key for c in project.classes].count("3") == 1
     with pytest.raises(InputError, match="Ж2 already"):
@@ -250,7 +251,7 @@ def test_an_import_is_undone_as_a_whole(project: Project) -> None:
         "Staub",
         "Kratzer",
     ]
-    assert project.classes.by_code("Kratzer").key == ""  # the digit stays with its class
+    assert project.classes.by_code("Kratzer").key == "Shift+2"  # the digit stays with its class
     project.history.undo()
     assert stored(project) == before
     project.history.redo()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import selected, with_project, writing
-from microscope_qc.app.widgets.review_keys import CLASS_KEYS, REVIEW_KEYS, RejectStrip
+from microscope_qc.app.widgets.review_keys import REVIEW_KEYS, RejectStrip
+from microscope_qc.core.defect_class import CLASS_KEYS
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -64,26 +65,26 @@ def _write_note(context: Context) -> None:
         card.note.selectAll()
 
 
-def _press_class_key(digit: str, context: Context) -> None:
-    context.session.judging.press_class_key(digit)
+def _press_class_key(key: str, context: Context) -> None:
+    context.session.judging.press_class_key(key)
 
 
-def _class_words(digit: str, context: Context) -> str:
-    item = next((item for item in context.session.classes if item.key == digit), None)
+def _class_words(key: str, context: Context) -> str:
+    item = next((item for item in context.session.classes if item.key == key), None)
     return "" if item is None else f"{item.code}  {item.name}"
 
 
-def _class_key(digit: str) -> Action:
+def _class_key(key: str) -> Action:
     return Action(
-        f"class.{digit}",
-        f"Class with the key {digit}",
+        f"class.{key}",
+        f"Class with the key {key}",
         "Review/Class",
-        partial(_press_class_key, digit),
-        (digit,),
+        partial(_press_class_key, key),
+        (key,),
         when=writing,
         group=2,
         tooltip="Sets the class of the selection, or the class to draw",
-        words=partial(_class_words, digit),
+        words=partial(_class_words, key),
     )
 
 
@@ -165,5 +166,5 @@ ACTIONS = (
         when=selected,
         group=1,
     ),
-    *(_class_key(digit) for digit in CLASS_KEYS),
+    *(_class_key(key) for key in CLASS_KEYS),
 )

@@ -43,7 +43,7 @@ ENTRY = Qt.ItemDataRole.UserRole
 UNDO_WORDS = {"dropped": "undone, then replaced", "kept": "can no longer be undone", "run": "detection"}
 
 FIELD_WORDS = {
-    "y0": "top", "y1": "bottom", "x0": "left", "x1": "right", "key": "digit key", "box_size_um": "box size in µm",
+    "y0": "top", "y1": "bottom", "x0": "left", "x1": "right", "key": "key", "box_size_um": "box size in µm",
     "example_box": "example", "chosen": "for the SEM", "run_id": "detection", "data": "values",
 }  # fmt: skip
 

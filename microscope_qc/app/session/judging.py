@@ -83,7 +83,7 @@ class Judging:
             self._navigation.select_and_centre(following)
 
     def press_class_key(self, key: str) -> None:
-        """Set the class with this digit for the selection, or as the class to draw when nothing is selected."""
+        """Set the class with this key for the selection, or as the class to draw when nothing is selected."""
         session = self._session
         wanted = next((item for item in session.classes if item.key == key), None)
         if wanted is None:

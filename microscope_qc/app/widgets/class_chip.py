@@ -25,6 +25,11 @@ def suggest_code(name: str, taken: set[str]) -> str:
     return candidate
 
 
+def short_key(key: str) -> str:
+    """The key of a class where there is little room: ``"Shift+1"`` -> ``"⇧1"``."""
+    return key.replace("Shift+", "⇧")
+
+
 def chip_icon(colour: str) -> QIcon:
     """The chip as an icon that looks the same in a selected row, where Qt would tint it."""
     chip = colour_chip(colour)

@@ -13,6 +13,7 @@ from microscope_qc.app.base.settings import load_settings
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.apply_to_similar import SimilarDialog
 from microscope_qc.core.boxes import REJECT_REASONS
+from microscope_qc.core.defect_class import CLASS_KEYS
 from microscope_qc.core.errors import MicroscopeQCError
 
 REVIEW_KEYS = {
@@ -25,12 +26,10 @@ REVIEW_KEYS = {
     "review.previous": ("Left",),
 }
 """Default keys of the review actions, by the action's id."""
-CLASS_KEYS = "1234567890"
-"""Digits that a class can have; the action of each is ``class.DIGIT``."""
 HINTS = (
     ("Enter", "confirm"),
     ("N", "reject"),
-    ("1–9, 0", "class"),
+    ("1–9, 0, Shift 1–0", "class"),
     ("S", "SEM"),
     ("U", "unreviewed"),
     ("E", "apply to similar"),
@@ -141,9 +140,9 @@ class ReviewKeys(QObject):
             "review.choose": self.choose,
             "review.unreview": self.unreview,
             "review.similar": self.judge_similar,
-            **{f"class.{digit}": partial(self.relabel, digit) for digit in CLASS_KEYS},
+            **{f"class.{key}": partial(self.relabel, key) for key in CLASS_KEYS},
         }
-        self._usual = {**REVIEW_KEYS, **{f"class.{digit}": (digit,) for digit in CLASS_KEYS}}
+        self._usual = {**REVIEW_KEYS, **{f"class.{key}": (key,) for key in CLASS_KEYS}}
         self._commands: dict[int, Callable[[], None]] = {}
         self.load_keys()
         widget.installEventFilter(self)
@@ -218,10 +217,10 @@ class ReviewKeys(QObject):
         self._model.start_review()
         self._do(lambda: self._session.judging.reject_and_next(reason))
 
-    def relabel(self, digit: str) -> None:
-        """Set the class of a digit key."""
+    def relabel(self, key: str) -> None:
+        """Set the class that has a key."""
         if self._have_selection():
-            self._session.judging.press_class_key(digit)
+            self._session.judging.press_class_key(key)
 
     def choose(self) -> None:
         """Add the selection to the travel list; remove it if all of it is there already."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Container, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.defect_class import CLASS_KEYS, DefectClass, next_key
 from microscope_qc.core.errors import InputError
 from microscope_qc.project.migrations import class_row
 
@@ -17,7 +16,6 @@ EDITABLE = (
     "code", "name", "colour", "key", "description", "weight", "position", "box_size_um", "example_box",
     "example_picture", "group",
 )  # fmt: skip
-KEYS = "1234567890"
 LONGEST_CODE = 500  # it is drawn beside every box
 LONGEST_GROUP = 100
 
@@ -49,21 +47,26 @@ def edit_title(row: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
 
 
 def new_class_rows(known: Sequence[DefectClass], new: Sequence[DefectClass], *, first_id: int) -> list[dict[str, Any]]:
-    """Return checked table rows of new classes, placed after the known ones."""
+    """Return checked table rows of new classes, placed after the known ones.
+
+    A class without a key, or with one that is taken, gets the next free one.
+    """
     position = max((defect.position for defect in known), default=-1) + 1
-    taken = list(known)
+    codes, keys = {defect.code for defect in known}, {defect.key for defect in known}
+    keys_of_new = {defect.key for defect in new}
     rows = []
     for place, defect in enumerate(new):
-        row = clean_class(class_row(defect, position=position + place), taken)
-        if row["key"] in {other.key for other in taken}:
-            row["key"] = ""
+        row = clean_class(class_row(defect, position=position + place), codes=codes)
+        if not row["key"] or row["key"] in keys:
+            row["key"] = next_key(keys | keys_of_new)
         rows.append({"id": first_id + place, **row})
-        taken.append(replace(defect, code=row["code"], key=row["key"]))
+        codes.add(row["code"])
+        keys.add(row["key"])
     return rows
 
 
-def clean_class(row: Mapping[str, Any], others: Sequence[DefectClass]) -> dict[str, Any]:
-    """Check the fields of a class.
+def clean_class(row: Mapping[str, Any], *, codes: Container[str]) -> dict[str, Any]:
+    """Check the fields of a class; ``codes`` are those of the others.
 
     Raises
     ------
@@ -85,13 +88,16 @@ def clean_class(row: Mapping[str, Any], others: Sequence[DefectClass]) -> dict[s
         raise InputError(
             f"A group of classes has a name of one line and at most {LONGEST_GROUP} characters.", hint="Shorten it."
         )
-    if clean["code"] in {other.code for other in others}:
+    if clean["code"] in codes:
         raise InputError(f"There is a class {clean['code']} already.", hint="Choose another short code.")
     clean["name"] = clean["name"] or clean["code"]
     if not re.fullmatch(r"#[0-9A-Fa-f]{6}", str(clean["colour"])):
         raise InputError(f"{clean['colour']!r} is not a colour.", hint="Write it as #RRGGBB.")
-    if clean["key"] not in ("", *KEYS):
-        raise InputError(f"{clean['key']!r} cannot be the key of a class.", hint="Use a digit from 0 to 9, or none.")
+    if clean["key"] not in ("", *CLASS_KEYS):
+        raise InputError(
+            f"{clean['key']!r} cannot be the key of a class.",
+            hint="Use 0 to 9, Shift+0 to Shift+9, or none.",
+        )
     try:
         clean["weight"], clean["position"] = float(clean["weight"]), int(clean["position"])
     except (TypeError, ValueError, OverflowError) as error:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from microscope_qc.core.defect_class import DefectClass, next_colour
+from microscope_qc.core.class_colours import next_colour
+from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.opinions import class_is_users
 from microscope_qc.core.wording import things
@@ -18,7 +19,7 @@ from microscope_qc.project import schema
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.parts.areas import Areas
 from microscope_qc.project.parts.boxes import Boxes
-from microscope_qc.project.parts.class_rows import EDITABLE, KEYS, clean_class, edit_title, new_class_rows
+from microscope_qc.project.parts.class_rows import EDITABLE, clean_class, edit_title, new_class_rows
 from microscope_qc.project.parts.opinions import Opinions
 from microscope_qc.project.parts.runs import Runs
 from microscope_qc.project.parts.sequence import RecordPart
@@ -59,15 +60,13 @@ class Classes(RecordPart[DefectClass]):
     def add(self, new: DefectClass | str, **fields: Any) -> DefectClass:
         """Add a class at the end: a :class:`DefectClass`, or a code and the fields that are known.
 
-        A code alone gets the next free colour and digit; a digit that is taken stays with its class.
+        A code alone gets the next free colour and key; a key that is taken stays with its class.
         """
         self._store.require_writable()
         if isinstance(new, str):
-            free = [key for key in KEYS if key not in {defect.key for defect in self}]
             known = {
                 "name": new,
                 "colour": next_colour([defect.colour for defect in self]),
-                "key": free[0] if free else "",
                 **fields,
             }
             new = DefectClass(new, **known)
@@ -102,7 +101,7 @@ class Classes(RecordPart[DefectClass]):
         return told
 
     def edit(self, class_id: int, **fields: Any) -> DefectClass:
-        """Change a class; a digit key of another class is taken from it."""
+        """Change a class; the key of another class is taken from it."""
         self._store.require_writable()
         unknown = sorted(set(fields) - set(EDITABLE))
         if unknown:
@@ -111,7 +110,8 @@ class Classes(RecordPart[DefectClass]):
         if fields.get("example_box"):
             self._boxes.slide_of(fields["example_box"])  # raises when there is no such box
         others = [defect for defect in self if defect.id != class_id]
-        changes = {key: value for key, value in clean_class({**row, **fields}, others).items() if value != row.get(key)}
+        clean = clean_class({**row, **fields}, codes={defect.code for defect in others})
+        changes = {key: value for key, value in clean.items() if value != row.get(key)}
         deltas = [Delta.edited("classes", row, changes)] if changes else []
         for other in others:
             if changes.get("key") and other.key == changes["key"]:
@@ -242,7 +242,7 @@ class Classes(RecordPart[DefectClass]):
         deltas = []
         for number, wanted in changes.items():
             row = self._row(number)
-            clean = clean_class({**row, **wanted}, [defect for defect in self if defect.id != number])
+            clean = clean_class({**row, **wanted}, codes={defect.code for defect in self if defect.id != number})
             differing = {name: clean[name] for name in wanted if clean[name] != row[name]}
             if differing:
                 deltas.append(Delta.edited("classes", row, differing))

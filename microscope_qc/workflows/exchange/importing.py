@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.boxes import coordinates, make_rows
-from microscope_qc.core.defect_class import PALETTE, DefectClass, next_colour
+from microscope_qc.core.class_colours import PALETTE, next_colour
+from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline

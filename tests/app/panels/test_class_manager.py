@@ -17,8 +17,9 @@ from microscope_qc.app.panels.classes.dialogs import DeleteClassDialog, MergeDia
 from microscope_qc.app.panels.classes.example import ExamplePicker
 from microscope_qc.app.panels.classes.manager import ClassManager
 from microscope_qc.app.panels.classes.panel import CODE, ClassesDock
+from microscope_qc.core.class_colours import class_colours
 from microscope_qc.core.class_sets import load_class_set
-from microscope_qc.core.defect_class import MAGNET_CLASSES, PALETTE, PATCH_CLASSES, grouped
+from microscope_qc.core.defect_class import MAGNET_CLASSES, PATCH_CLASSES, grouped
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -109,11 +110,11 @@ def test_the_palette_recolours_in_one_step(manager: ClassManager, session: Any) 
     first = session.classes[0]
     manager.show_class(first.id)
     before = steps(session)
-    wanted = PALETTE.index("#882255")
+    wanted = class_colours().index("#B4F0C8")
     click(manager.form.colour.swatches[wanted])
-    assert session.classes[0].colour == "#882255"
+    assert session.classes[0].colour == "#B4F0C8"
     assert steps(session) == before + 1
-    used = PALETTE.index(session.classes[1].colour)
+    used = class_colours().index(session.classes[1].colour)
     assert session.classes[1].code in manager.form.colour.swatches[used].toolTip()
 
 

@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.core.defect_class import PALETTE
+from microscope_qc.core.class_colours import PALETTE, class_colours
 
-COLUMNS = 8
+COLUMNS, SHOWN = 8, 24
 
 
 class ColourButton(QPushButton):
@@ -42,12 +42,12 @@ class ColourButton(QPushButton):
         column = QVBoxLayout(page)
         column.setContentsMargins(theme.STEP, theme.STEP, theme.STEP, theme.STEP)
         column.setSpacing(theme.STEP)
-        words = QLabel("Colour-blind safe palette")
+        words = QLabel("Told apart by colour-blind people too")
         words.setProperty("quiet", True)
         column.addWidget(words)
         grid = QGridLayout()
         grid.setSpacing(2)
-        for place, colour in enumerate(PALETTE):
+        for place, colour in enumerate(class_colours()[:SHOWN]):
             swatch = QToolButton()
             swatch.setIconSize(QSize(22, 22))
             swatch.clicked.connect(lambda _=False, colour=colour: self._choose(colour))
@@ -68,7 +68,7 @@ class ColourButton(QPushButton):
         self.colour, self._used = colour, {key.upper(): code for key, code in used.items()}
         self.setIcon(_bar_icon(colour))
         self.setText(f" {colour.upper()}")
-        for swatch, place in zip(self.swatches, PALETTE, strict=True):
+        for swatch, place in zip(self.swatches, class_colours(), strict=False):
             code = self._used.get(place.upper(), "")
             swatch.setIcon(_swatch_icon(place, chosen=place.upper() == colour.upper(), taken=bool(code)))
             swatch.setToolTip(f"{place}, used by {code}" if code else place)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.panels.classes.colour import ColourButton
-from microscope_qc.core.defect_class import DefectClass
+from microscope_qc.core.defect_class import CLASS_KEYS, DefectClass, next_key
 
 LARGEST_UM = 100_000.0
 USUAL_GROUPS = ("Anode", "Cathode", "Preparation")
@@ -141,12 +141,12 @@ class ClassForm(QWidget):
         holder = {other.key: other.code for other in others if other.key}
         self.key.clear()
         self.key.addItem("none", "")
-        for digit in "1234567890":
-            self.key.addItem(f"{digit}  (now {holder[digit]})" if digit in holder else digit, digit)
+        for key in CLASS_KEYS:
+            self.key.addItem(f"{key}  (now {holder[key]})" if key in holder else key, key)
         self.key.setCurrentIndex(max(0, self.key.findData(item.key)))
-        free = [digit for digit in "1234567890" if digit not in holder and digit != item.key]
-        self.key_note.setText(f"free: {' '.join(free)}" if free else "all digits are taken")
-        self.key.setToolTip("A digit of another class is taken from it")
+        free = next_key(holder.keys() | {item.key})
+        self.key_note.setText(f"next free: {free}" if free else "all keys are taken")
+        self.key.setToolTip("A key of another class is taken from it")
 
     def _show_groups(self, item: DefectClass, others: Sequence[DefectClass], *, typing: bool) -> None:
         if typing and self._group_line.hasFocus():

@@ -8,7 +8,7 @@ from qtpy.QtCore import QItemSelectionModel, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.app.widgets.class_chip import chip_icon, short_key
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.wording import count_text, rounded_text
 
@@ -52,7 +52,7 @@ class ClassList(QTreeWidget):
                     self.addTopLevelItem(_row(item))
             for row, item in zip(self._rows(), classes, strict=True):
                 size = "" if item.box_size_um is None else rounded_text(item.box_size_um)
-                for place, words in enumerate((item.key, item.code, item.name, item.group, size)):
+                for place, words in enumerate((short_key(item.key), item.code, item.name, item.group, size)):
                     row.setText(place, words)
                 row.setIcon(CODE, chip_icon(item.colour))
                 row.setToolTip(NAME, item.description or item.name)

@@ -27,10 +27,11 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.classes.manager import delete_class
-from microscope_qc.app.widgets.class_chip import chip_icon, suggest_code
+from microscope_qc.app.widgets.class_chip import chip_icon, short_key, suggest_code
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
-from microscope_qc.core.defect_class import grouped, next_colour
+from microscope_qc.core.class_colours import next_colour
+from microscope_qc.core.defect_class import grouped
 from microscope_qc.core.wording import count_text
 
 if TYPE_CHECKING:
@@ -261,8 +262,9 @@ class ClassesDock(QWidget):
 
 
 def _class_row(item: DefectClass) -> QTreeWidgetItem:
-    row = QTreeWidgetItem([item.key, item.code, item.name, ""])
+    row = QTreeWidgetItem([short_key(item.key), item.code, item.name, ""])
     row.setData(0, Qt.ItemDataRole.UserRole, item.id)
+    row.setToolTip(KEY, f"Key {item.key}" if item.key else "No key; the class manager gives one")
     row.setIcon(CODE, chip_icon(item.colour))
     row.setToolTip(NAME, f"{item.code}  {item.name}\n{item.description}".strip())
     row.setTextAlignment(COUNT, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
