@@ -359,6 +359,40 @@ def test_the_card_is_never_under_the_mouse() -> None:
             assert room.left() <= found.left()
 
 
+def test_the_class_of_the_box_drawn_last_stays_for_the_next(window: MainWindow, project: Project) -> None:
+    session, said = window.session, window.status.draws
+    assert not said.isVisible()
+    session.set_draw_class(session.classes[0].id)
+    press(window, Qt.Key.Key_B)
+    assert said.isVisible() and session.classes[0].code in said.text()
+    drag(window, (600, 200), (700, 300))
+    press(window, Qt.Key.Key_3)
+    third = next(item for item in session.classes if item.key == "3")
+    assert rows(window)["class_id"][-1] == third.id
+    assert third.code in said.text()
+    drag(window, (600, 500), (700, 600))
+    assert rows(window)["class_id"][-1] == third.id
+    press(window, Qt.Key.Key_V)
+    assert not said.isVisible()
+    click(window, 330, 140)
+    press(window, Qt.Key.Key_5)
+    assert session.draw_class_id == third.id, "a finding that was there before says nothing about the next box"
+    path = project.path
+    session.set_project(None)
+    session.set_project(type(project).open(path))
+    assert session.draw_class_id == third.id
+
+
+def test_shift_and_a_digit_give_the_eleventh_class(window: MainWindow, project: Project) -> None:
+    eleventh = project.classes.add("DEL", name="Delamination")
+    assert eleventh.key == "Shift+1"
+    click(window, 330, 140)
+    press(window, Qt.Key.Key_1, SHIFT)
+    assert rows(window)["class_id"][0] == eleventh.id
+    classes = window.navigator.show_panel("classes")
+    assert "⇧1" in [row.text(0) for row in classes.rows()]
+
+
 def test_the_legend_names_what_is_shown_and_is_kept(window: MainWindow, qtbot: QtBot) -> None:
     legend = window.canvas.legend
     if not legend.wanted:

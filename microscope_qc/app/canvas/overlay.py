@@ -178,6 +178,8 @@ class Overlay(QWidget):
 
     def _paint_size(self, painter: QPainter, box: Box) -> None:
         words = extent_text(box[2] - box[0], box[3] - box[1], self._session.pixel_size_um)
+        if self._tools.gesture == "draw":
+            words = f"{self._session.class_of(self._session.draw_class_id).code}  {words}"
         rect = self._rect(box)
         self._text(painter, QPointF(rect.left(), rect.bottom() + 18), words)
 

@@ -147,6 +147,7 @@ class BoxEditing:
         )
         code = session.class_of(session.draw_class_id).code
         box_id = int(project.boxes.add(slide.id, rows, title=f"Draw {code}")[0])
+        session.drawn_last = box_id
         session.selection.set([box_id])
         return box_id
 

@@ -43,9 +43,11 @@ class Judging:
             judging.unreview(self._project(), ids)
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
-        """Change the class of findings."""
+        """Change the class of findings; that of the box just drawn is the class of the next one too."""
         if len(ids):
             judging.relabel(self._project(), ids, class_id)
+            if self._session.tool == "draw" and ids.tolist() == [self._session.drawn_last]:
+                self._session.set_draw_class(class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Add findings to the SEM travel list, or remove them."""

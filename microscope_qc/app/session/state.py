@@ -83,6 +83,7 @@ class SessionState:
         self.selection = Selection()
         self.tool = "select"
         self.draw_class_id = 0
+        self.drawn_last = 0  # id of the box that was drawn last
         self._owner_words = ""
         self._table: BoxTable | None = None
         self._empty = BoxTable()
@@ -101,12 +102,13 @@ class SessionState:
         if self.project is not None:
             self._leave_project(self.project)
         self.project = project
-        self.draw_class_id = 0
+        self.draw_class_id = self.drawn_last = 0
         if project is not None:
             project.events.connect(self._on_project_event)
             self.refresh_owner()
-            if project.classes:
-                self.draw_class_id = project.classes[0].id
+            known = [item.id for item in project.classes]
+            last_class = project.settings.get("draw_class", 0)
+            self.draw_class_id = last_class if last_class in known else known[0] if known else 0
         self.scope.show_project(project)
         self.project_changed.emit()
         slides = project.slides if project is not None else []
@@ -120,6 +122,7 @@ class SessionState:
         project.events.disconnect(self._on_project_event)
         if self.slide is not None and not project.read_only:
             project.settings.set("last_slide", self.slide.id)
+            project.settings.set("draw_class", self.draw_class_id)
         self.show_slide(None)
         self.slide_view.show(None, None)  # what could not be saved cannot be saved later either
         self._pixels.forget_all()

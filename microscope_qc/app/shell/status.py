@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QStatusBar, QToolButton, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
+from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.gallery.filter import FilterHint
 from microscope_qc.app.panels.jobs import show_bar
 from microscope_qc.app.widgets.hidden_hint import HiddenHint
@@ -39,6 +41,9 @@ class StatusLine(QStatusBar):
             label.setMinimumWidth(label.fontMetrics().horizontalAdvance(widest) + 2 * theme.STEP)
             label.setContentsMargins(theme.STEP, 0, 0, 0)
             self.addWidget(label)
+        self.draws = QLabel()
+        self.draws.setContentsMargins(theme.STEP, 0, 0, 0)
+        self.addWidget(self.draws)
         self._plane = QLabel()
         self._plane.setContentsMargins(theme.STEP, 0, 0, 0)
         self.addWidget(self._plane)
@@ -64,6 +69,10 @@ class StatusLine(QStatusBar):
         self.addPermanentWidget(self.filter_hint)
         self.addPermanentWidget(self._job)
         self._job.hide()
+        for changed in (
+            session.tool_changed, session.draw_class_changed, session.classes_changed, session.project_changed,
+        ):  # fmt: skip
+            link(self, changed, self._show_draw_class)
         canvas.cursor_moved.connect(self._on_cursor_moved)
         canvas.view_changed.connect(self.refresh)
         session.slide_view.display_changed.connect(self._on_display_changed)
@@ -72,6 +81,7 @@ class StatusLine(QStatusBar):
             signal.connect(self._on_job_changed)
         self.refresh_icons()
         self.refresh()
+        self._show_draw_class()
 
     def refresh_icons(self) -> None:
         """Apply the colours of the theme."""
@@ -86,6 +96,17 @@ class StatusLine(QStatusBar):
         self._zoom.setText(zoom_text(self._canvas.view.zoom * self.devicePixelRatioF()))
         size = self._session.pixel_size_um
         self._size.setText("pixel size not known" if size is None else f"{pixel_size_text(size)}/px")
+
+    def _show_draw_class(self, *_: object) -> None:
+        """Say which class the next box gets while the user draws."""
+        session = self._session
+        drawing = session.tool == "draw" and session.project is not None and session.draw_class_id > 0
+        self.draws.setVisible(drawing)
+        if drawing:
+            item = session.class_of(session.draw_class_id)
+            square = f"<span style='color:{item.colour}'>\u25a0</span>"
+            key = f" (key {escape(item.key)})" if item.key else ""
+            self.draws.setText(f"Next box: {square} <b>{escape(item.code)}</b> {escape(item.name)}{key}")
 
     def _on_cursor_moved(self, y: float, x: float) -> None:
         if math.isnan(y) or self._session.slide is None:

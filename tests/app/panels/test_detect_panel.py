@@ -13,6 +13,8 @@ import tifffile
 
 pytest.importorskip("qtpy")
 from panels_support import PIXEL_UM, SHAPE, findings
+from qtpy.QtCore import QPoint, QRect
+from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.panels.detect.pace import USUAL_START_S, remember, remember_start, seconds_for, tiles_per_second
 from microscope_qc.app.panels.detect.panel import DetectDock
@@ -122,6 +124,28 @@ def test_a_detection_that_finishes(qtbot: Any, dock: DetectDock, session: Any, p
     assert dock.start.text() == "Detect again" and dock.start.isVisible()
     assert dock.runs.topLevelItemCount() == 1
     assert [dock.runs.topLevelItem(0).text(column) for column in range(1, 4)] == ["whole", "20", "20"]
+
+
+def test_start_and_stop_stay_where_they_are(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:
+    """Whatever is said above them and on them: a second click must not meet another button."""
+
+    def place(button: QWidget) -> QRect:
+        qtbot.wait(1)  # what was said is laid out
+        return QRect(button.mapTo(dock, QPoint(0, 0)), button.size())
+
+    ready = place(dock.start)
+    fake.endless = True
+    dock.start.click()
+    assert place(dock.stop) == ready
+    qtbot.waitUntil(lambda: dock.progress.found > 0)
+    assert place(dock.stop) == ready
+    dock.stop.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert dock.start.text() == "Continue" and place(dock.start) == ready
+    fake.endless = False
+    dock.start.click()
+    qtbot.waitUntil(lambda: not dock.running)
+    assert dock.start.text() == "Detect again" and place(dock.start) == ready
 
 
 def test_a_finished_detection_is_repeated_only_when_asked(qtbot: Any, dock: DetectDock, fake: FakeDetect) -> None:

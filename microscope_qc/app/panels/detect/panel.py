@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import RunRecord
 
 VIEW_MS = 150
+START_WORDS = ("Start", "Continue", "Detect again")
 
 Detect = Callable[..., Job[Any]]
 
@@ -104,7 +105,7 @@ class DetectDock(QWidget):
         self.plane, self.looks_at = PlaneOnScreen(session), note()
         self.progress = DetectProgress(session, jobs)
         self.story = self.progress.story
-        self.start = QPushButton("Start")
+        self.start = QPushButton(START_WORDS[0])
         self.start_over = QPushButton("Start over")
         self.stop = QPushButton("Stop")
         self.runs = RunList(session)
@@ -161,7 +162,10 @@ class DetectDock(QWidget):
         content.addWidget(note("The check box shows and hides what only this detection found; what you judged stays."))
         content.addLayout(below)
         content.addWidget(self.run_details)
-        foot = column_of(buttons, self.progress)  # visible on a low screen too
+        wide = max(_width_for(self.start, words) for words in (*START_WORDS, "Stop"))
+        for press in (self.start, self.stop):  # one takes the place of the other
+            press.setMinimumWidth(wide)
+        foot = column_of(self.progress, buttons)  # visible on a low screen too; at the bottom, the buttons stay put
         foot.setContentsMargins(12, 6, 12, 8)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -201,7 +205,8 @@ class DetectDock(QWidget):
         self.area.refresh(running=self.running)
         why_not, several = self._why_not(), self.area.several.there
         finished, left = self._several_before() if several else self._before()
-        self.start.setText("Detect again" if finished else "Continue" if left else "Start")
+        start, go_on, again = START_WORDS
+        self.start.setText(again if finished else go_on if left else start)
         self.start.setEnabled(not why_not)
         tip = "Continues where this detection was interrupted" if left else ""
         tip = "Scans the slides that are not finished yet" if left and several else tip
@@ -369,3 +374,9 @@ class DetectDock(QWidget):
         possible = run is not None and not self.running
         self.continue_run.setEnabled(possible)
         self.continue_run.setToolTip("" if possible else "Select a detection that was interrupted.")
+
+
+def _width_for(button: QPushButton, words: str) -> int:
+    """The width that a button needs for other words."""
+    wide = button.fontMetrics().horizontalAdvance
+    return button.sizeHint().width() + wide(words) - wide(button.text())
