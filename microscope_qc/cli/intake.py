@@ -42,10 +42,12 @@ def add_intake_flags(parser: argparse.ArgumentParser) -> None:
 
 def print_left_out(plan: IntakePlan, args: argparse.Namespace) -> None:
     """Say what was left out and why: on stderr what a user may have to act on, on stdout what was only skipped."""
-    from microscope_qc.workflows.intake.summary import problem_lines, same_words, skipped_lines
+    from microscope_qc.workflows.intake.summary import problem_lines, same_words, scale_lines, skipped_lines
 
     for line in problem_lines(plan):
         print(f"Left out: {line}", file=sys.stderr)
+    for line in scale_lines(plan):
+        print(line, file=sys.stderr)
     if plan.same and not args.again:
         print(f"Left out: {same_words(plan)} --again adds them too.", file=sys.stderr)
     if not args.json:

@@ -25,6 +25,8 @@ class SceneFacts:
     """Digest of the whole file, "" where it was not read."""
     orientation: int = AS_STORED
     """How the stored pixels were turned; fingerprint, shape and pixel size are those of the turned ones."""
+    scale_note: str = ""
+    """What is doubtful about the pixel size, a clause; it is told when the slide is added, and not stored."""
 
 
 def slide_stem(path: Path) -> str:
@@ -62,6 +64,7 @@ def read_facts(path: Path | str, *, scene: str | None = None, orientation: int |
                 pixel_size_um=m.pixel_size_um,
                 content=content,
                 orientation=m.orientation,
+                scale_note=m.scale_note,
             )
             for m in wanted
         ]

@@ -42,6 +42,8 @@ class Mosaic(ABC):
         Position of the microscope stage (mm unless a name says otherwise), None where the file does not say.
     notes
         Sentences for the user about what cannot be shown, for example transparency.
+    scale_note
+        What is doubtful about the pixel size, "" where nothing is; one of the notes.
     background
         Value of pixels outside the image.
     stored_levels
@@ -82,6 +84,7 @@ class Mosaic(ABC):
         piece_px: tuple[int, int] = (512, 512),
         stack: Sequence[StackAxis] = (),
         file_orientation: int = AS_STORED,
+        scale_note: str = "",
     ) -> None:
         order = list(WORDS)
         self.stack = tuple(sorted((axis for axis in stack if axis.size > 1), key=lambda axis: order.index(axis.key)))
@@ -100,7 +103,8 @@ class Mosaic(ABC):
         self.pixel_size_um = pixel_size_um
         self.origin_px = origin_px
         self.stage = stage
-        self.notes = tuple(notes)
+        self.scale_note = scale_note
+        self.notes = (*notes, *([scale_note] if scale_note and scale_note not in notes else []))
         self.background = background
         self.stored_levels = len(self.levels) if stored_levels is None else stored_levels
         self.piece_px = piece_px
@@ -295,6 +299,7 @@ class _ChosenPlane(Mosaic):
             piece_px=whole.piece_px,
             stack=stack,
             file_orientation=whole.file_orientation,
+            scale_note=whole.scale_note,
         )
         self.orientation = whole.orientation
         self._whole, self._place, self._channels, self._blended = whole, place, channels, blended

@@ -19,9 +19,9 @@ def slide_info(path: Path | str) -> dict[str, Any]:
     -------
     dict
         ``{format, scenes: [{name, shape, levels, dtype, rgb, channels, colours, stack, pixel_size_um, origin_px,
-        orientation, stage}]}``, every pair as [y, x]. ``stack`` lists the axes along which there are several pictures:
-        ``{axis: "z" | "t" | "page", size, word, names}``. ``orientation`` is that of the file (TIFF and EXIF number
-        them 1 to 8); shape, levels, and pixel size are those of the picture as it is shown, turned upright.
+        orientation, notes, stage}]}``, every pair as [y, x]. ``stack`` lists the axes along which there are
+        several pictures: ``{axis: "z" | "t" | "page", size, word, names}``. ``orientation`` is that of the file (TIFF
+        and EXIF number them 1 to 8); shape, levels and pixel size are those of the picture as it is shown, upright.
 
     Raises
     ------
@@ -57,5 +57,6 @@ def _scene_info(mosaic: Mosaic) -> dict[str, Any]:
         "pixel_size_um": list(mosaic.pixel_size_um) if mosaic.pixel_size_um else None,
         "origin_px": list(mosaic.origin_px),
         "orientation": mosaic.orientation,
+        "notes": list(mosaic.notes),
         "stage": mosaic.stage,
     }

@@ -20,6 +20,8 @@ from microscope_qc.core.plugins import certain
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.pixels import Channel, Level
+from microscope_qc.slides.scale import settled
+from microscope_qc.slides.sidecar import sidecar_statements
 from microscope_qc.slides.slide_reader import SlideReader
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ class PictureMosaic(Mosaic):
         orientation: int,
     ) -> None:
         decoded, dtype, rgb = MODES[mode]
+        size_um, scale_note = settled(sidecar_statements(path, shape))
         super().__init__(
             path=path,
             levels=[Level(checked_shape(path, shape), (1.0, 1.0))],
@@ -118,6 +121,8 @@ class PictureMosaic(Mosaic):
             notes=notes,
             piece_px=shape,
             file_orientation=orientation,
+            pixel_size_um=size_um,
+            scale_note=scale_note,
         )
         self._jpeg = jpeg
         self._mode = decoded

@@ -48,6 +48,7 @@ class _Turned(Mosaic):
             piece_px=turned_shape(stored.piece_px, orientation),
             stack=stored.stack,
             file_orientation=stored.file_orientation,
+            scale_note=stored.scale_note,
         )
         self.orientation = orientation
         self._stored = stored

@@ -117,7 +117,7 @@ def test_tiff_agrees_with_tifffile(real_data: Path, name: str) -> None:
     path = real_data / "slides/tiff" / name
     info = slide_info(path)
     keys = {"name", "shape", "levels", "dtype", "rgb", "channels", "pixel_size_um", "origin_px", "stage"}
-    keys |= {"colours", "stack"}
+    keys |= {"colours", "stack", "orientation", "notes"}
     assert set(info["scenes"][0]) == keys
     with tifffile.TiffFile(path) as file, open_slide(path) as slide:
         series = file.series[0]

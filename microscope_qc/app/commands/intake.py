@@ -117,13 +117,13 @@ def _write_job(pending: PendingSlides) -> Job[None]:
 def tell(context: Context, added: Sequence[SlideRecord], plan: IntakePlan) -> None:
     """Say what was added and what was not, and offer to add what was left out on a guess."""
     from microscope_qc.workflows.intake.finding import Reason
-    from microscope_qc.workflows.intake.summary import intake_words, problem_lines, same_words
+    from microscope_qc.workflows.intake.summary import intake_words, problem_lines, same_words, scale_lines
 
     session, offer = context.session, context.navigator.offer
     project = session.project
     if len(added) == 1 and not plan.left_out and not plan.same:
         session.show_slide(added[0].id)  # just this one was wanted
-    session.notice.emit(intake_words(len(added), plan))
+    session.notice.emit(" ".join([intake_words(len(added), plan), *scale_lines(plan)]))
     problems = list(problem_lines(plan))
     if problems:
         left = sum(one.reason in (Reason.UNREADABLE, Reason.CHANGED) for one in plan.left_out)

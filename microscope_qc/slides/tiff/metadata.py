@@ -1,4 +1,4 @@
-"""What the tags of a TIFF say about pixel size, channels and stage: OME, Aperio, ImageJ, Zeiss and FEI SEM, plain."""
+"""What the metadata of a TIFF say about pixel size, channels and stage."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.orientation import checked_orientation
-from microscope_qc.slides.base import usable_size
+from microscope_qc.slides.scale import (
+    COARSEST_PRINT_UM,
+    PRINT_UNITS,
+    Statement,
+    length_unit_um,
+    plain_unit,
+    settled,
+    statement,
+)
+from microscope_qc.slides.sidecar import sidecar_statements
+from microscope_qc.slides.tag_text import local_name, number, parsed_xml
+from microscope_qc.slides.tiff.makers import makers_statements, zeiss_length_um
 
-MAX_XML_CHARS = 256 << 20
-# print resolutions (72 to 1200 dots per inch) are 21 um or coarser; scanners and microscopes write finer ones
-COARSEST_TAG_UM = 10.0
 MOST_NAMED_PAGES = 64
 LONGEST_NAME = 60
 OME_UNITS = {
     "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "μm": 1.0,
     "um": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "in": 25_400.0, "mi": 1.609344e9, "km": 1e9,
-}  # fmt: skip
-IMAGEJ_UNITS = {
-    "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0, "nm": 1e-3,
-    "nanometer": 1e-3, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "m": 1e6, "meter": 1e6, "inch": 25_400.0,
 }  # fmt: skip
 
 
@@ -30,7 +35,7 @@ IMAGEJ_UNITS = {
 class OmeImage:
     """One ``Image`` of the OME-XML; ``channels`` are pairs of a name and a colour or None."""
 
-    pixel_size_um: tuple[float, float] | None = None
+    scale: tuple[Statement, ...] = ()
     channels: tuple[tuple[str, str | None], ...] = ()
     stage: dict[str, Any] | None = None
 
@@ -40,10 +45,10 @@ class TiffFacts:
     """What the file as a whole says."""
 
     images: tuple[OmeImage, ...] = ()
-    own_size_um: tuple[float, float] | None = None
+    own_scale: list[Statement] = field(default_factory=list)
     stage: dict[str, Any] | None = None
-    imagej_unit_um: float | None = None
     imagej: bool = False
+    imagej_units: tuple[str, str] = ("", "")
     scientific: bool = field(default=False)
     page_names: tuple[str, ...] = ()
 
@@ -67,40 +72,45 @@ class TiffFacts:
         """How the pages of a series are to be turned."""
         return checked_orientation(_tag(keyframe, "Orientation"))
 
-    def pixel_size_um(self, index: int, keyframe: Any) -> tuple[float, float] | None:
-        """(y, x) of a series: from OME, then the vendor's tags, then plausible resolution tags."""
+    def scale(self, index: int, keyframe: Any, *, path: Path) -> tuple[tuple[float, float] | None, str]:
+        """Pixel size (y, x) of a series in um, and a note about it: from OME, the tags of a microscope or a scanner,
+        ImageJ and plausible resolutions, and from the file that some microscopes write beside it.
+        """
         ome = self.image(index)
-        if ome is not None and ome.pixel_size_um is not None:
-            return ome.pixel_size_um
-        if self.own_size_um is not None:
-            return self.own_size_um
-        return _tag_size(keyframe, self)
+        said = list(ome.scale) if ome is not None else []
+        of_maker = makers_statements(keyframe)
+        said += of_maker + (self.own_scale if index == 0 else [])
+        if self.imagej or not any(one.doubt for one in of_maker):
+            said += _resolution(keyframe, self)
+        shape = int(keyframe.imagelength), int(keyframe.imagewidth)
+        return settled(said + (sidecar_statements(path, shape) if index == 0 else []))
 
 
 def is_sound_ome(description: str) -> bool:
     """Whether OME-XML is safe to pass on: it parses without entities, and names only files in the same folder."""
-    root = _xml(description)
+    root = parsed_xml(description)
     if root is None:
         return False
-    names = [node.get("FileName", "") for node in root.iter() if _local(node) == "UUID"]
+    names = [node.get("FileName", "") for node in root.iter() if local_name(node) == "UUID"]
     return not any(separator in name for name in names for separator in ("/", "\\", ":", "\0"))
 
 
 def file_facts(file: Any) -> TiffFacts:
     """Collect the metadata of a tifffile.TiffFile."""
     if file.is_ome:
-        root = _xml(file.pages[0].description)
-        images = [_ome_image(node) for node in (root if root is not None else ()) if _local(node) == "Image"]
+        root = parsed_xml(file.pages[0].description)
+        images = [_ome_image(node) for node in (root if root is not None else ()) if local_name(node) == "Image"]
         return TiffFacts(images=tuple(images), scientific=True)
     if file.is_imagej:
         told = file.imagej_metadata or {}
-        unit = str(told.get("unit", "")).strip().lower()
+        unit = str(told.get("unit") or "")
+        units = str(told.get("yunit") or unit), unit
         names = _short_names(told.get("Labels"))
-        return TiffFacts(imagej=True, imagej_unit_um=IMAGEJ_UNITS.get(unit), scientific=True, page_names=names)
+        return TiffFacts(imagej=True, imagej_units=units, scientific=True, page_names=names)
     if file.is_svs:
         match = re.search(r"\bMPP\s*=\s*([0-9.eE+-]+)", file.pages[0].description or "")
-        size = usable_size(_number(match.group(1)) if match else None)
-        return TiffFacts(own_size_um=(size, size) if size else None)
+        size = number(match.group(1)) if match else None
+        return TiffFacts(own_scale=statement("Aperio", size, size))
     if file.is_fei:
         return _fei(file.fei_metadata or {})
     if file.is_sem:
@@ -122,24 +132,21 @@ def _short_names(values: Any) -> tuple[str, ...]:
     return tuple(line[0].strip()[:LONGEST_NAME] if line else "" for line in lines)
 
 
-def _tag_size(keyframe: Any, facts: TiffFacts) -> tuple[float, float] | None:
-    unit = _tag(keyframe, "ResolutionUnit")
-    if facts.imagej:
-        unit_um, coarsest = facts.imagej_unit_um, math.inf
-    else:
-        unit_um, coarsest = {2: 25_400.0, 3: 10_000.0}.get(int(unit) if unit else 0), COARSEST_TAG_UM
-    if unit_um is None:
-        return None
-    sizes = []
-    for name in ("YResolution", "XResolution"):
-        value = _tag(keyframe, name)
-        if not isinstance(value, tuple) or len(value) != 2 or not value[0] or not value[1]:
-            return None
-        size = usable_size(unit_um * value[1] / value[0])
-        if size is None or size > coarsest:
-            return None
-        sizes.append(size)
-    return sizes[0], sizes[1]
+def _resolution(keyframe: Any, facts: TiffFacts) -> list[Statement]:
+    """What the resolution tags say, where they are more than how large the picture is to be printed."""
+    unit = number(_tag(keyframe, "ResolutionUnit"))
+    units = facts.imagej_units if facts.imagej else ({2: "inch", 3: "cm"}.get(int(unit or 0), ""),) * 2
+    sizes: list[float] = []
+    for name, written in zip(("YResolution", "XResolution"), units, strict=True):
+        value, unit_um = _tag(keyframe, name), length_unit_um(written)
+        if unit_um is None or not isinstance(value, tuple) or len(value) != 2 or not value[0] or not value[1]:
+            return []
+        # ImageJ, too, writes inches and centimetres only because the picture had a print resolution before
+        coarsest = COARSEST_PRINT_UM if plain_unit(written) in PRINT_UNITS else math.inf
+        sizes.append(unit_um * value[1] / value[0])
+        if sizes[-1] > coarsest:
+            return []
+    return statement("ImageJ" if facts.imagej else "its resolution", *sizes)
 
 
 def _tag(keyframe: Any, name: str) -> Any:
@@ -148,7 +155,7 @@ def _tag(keyframe: Any, name: str) -> Any:
 
 
 def _ome_image(image: Any) -> OmeImage:
-    pixels = next((node for node in image if _local(node) == "Pixels"), None)
+    pixels = next((node for node in image if local_name(node) == "Pixels"), None)
     if pixels is None:
         return OmeImage()
     y = _ome_length(pixels, "PhysicalSizeY", default="µm")
@@ -156,25 +163,24 @@ def _ome_image(image: Any) -> OmeImage:
     channels = []
     plane = None
     for node in pixels:
-        if _local(node) == "Channel":
+        if local_name(node) == "Channel":
             channels.append((str(node.get("Name") or "").strip(), _ome_colour(node.get("Color"))))
-        elif _local(node) == "Plane" and plane is None:
+        elif local_name(node) == "Plane" and plane is None:
             plane = node
     stage = None
     if plane is not None:
         x_um, y_um = _ome_length(plane, "PositionX"), _ome_length(plane, "PositionY")
         if x_um is not None and y_um is not None:
             stage = {"source": "OME plane", "x_mm": x_um / 1000, "y_mm": y_um / 1000}
-    sizes = (usable_size(y), usable_size(x))
-    size_um = (sizes[0], sizes[1]) if sizes[0] is not None and sizes[1] is not None else None
-    return OmeImage(size_um, tuple(channels), stage)
+    scale = tuple(statement("OME", y, x))
+    return OmeImage(scale, tuple(channels), stage)
 
 
 def _ome_length(node: Any, name: str, *, default: str = "") -> float | None:
     """In um; None for a position without a unit or in the "reference frame"."""
-    number = _number(node.get(name))
+    length = number(node.get(name))
     factor = OME_UNITS.get(node.get(f"{name}Unit", default))
-    return None if number is None or factor is None else number * factor
+    return None if length is None or factor is None else length * factor
 
 
 def _ome_colour(text: str | None) -> str | None:
@@ -187,71 +193,32 @@ def _ome_colour(text: str | None) -> str | None:
 
 
 def _fei(metadata: Mapping[str, Any]) -> TiffFacts:
-    scan, stage = metadata.get("Scan"), metadata.get("Stage")
-    scan, stage = (part if isinstance(part, dict) else {} for part in (scan, stage))
-    y, x = _number(scan.get("PixelHeight")), _number(scan.get("PixelWidth"))
-    y, x = (usable_size(None if v is None else v * 1e6) for v in (y, x))
-    x_m, y_m, z_m = (_number(stage.get(f"Stage{axis}")) for axis in "XYZ")
+    stage = metadata.get("Stage")
+    stage = stage if isinstance(stage, dict) else {}
+    x_m, y_m, z_m = (number(stage.get(f"Stage{axis}")) for axis in "XYZ")
     place: dict[str, Any] | None = None
     if x_m is not None and y_m is not None:
         place = {"source": "FEI SEM", "x_mm": x_m * 1000, "y_mm": y_m * 1000}
         if z_m is not None:
             place["z_mm"] = z_m * 1000
-        rotation = _number(stage.get("StageR"))
+        rotation = number(stage.get("StageR"))
         if rotation is not None:
             place["rotation_deg"] = math.degrees(rotation)
-    return TiffFacts(own_size_um=(y, x) if y is not None and x is not None else None, stage=place, scientific=True)
+    return TiffFacts(stage=place, scientific=True)
 
 
 def _zeiss(metadata: Mapping[str, Any]) -> TiffFacts:
-    size = None
-    for key in ("ap_image_pixel_size", "ap_pixel_size"):
-        size = usable_size(_zeiss_length(metadata.get(key), 1.0))
-        if size is not None:
-            break
     place: dict[str, Any] | None = {"source": "Zeiss SEM"}
     assert place is not None
     for axis in "xyz":
-        length = _zeiss_length(metadata.get(f"ap_stage_at_{axis}"), 1e-3)
-        if length is not None:
-            place[f"{axis}_mm"] = length
+        length_um = zeiss_length_um(metadata.get(f"ap_stage_at_{axis}"))
+        if length_um is not None:
+            place[f"{axis}_mm"] = length_um / 1000
     for key, name in (("rotation_deg", "ap_stage_at_r"), ("tilt_deg", "ap_stage_at_t")):
         angle = metadata.get(name)
-        number = _number(angle[1]) if isinstance(angle, tuple) and len(angle) > 1 else None
-        if number is not None:
-            place[key] = number
+        degrees = number(angle[1]) if isinstance(angle, tuple) and len(angle) > 1 else None
+        if degrees is not None:
+            place[key] = degrees
     if "x_mm" not in place or "y_mm" not in place:
         place = None
-    return TiffFacts(own_size_um=(size, size) if size else None, stage=place, scientific=True)
-
-
-def _zeiss_length(entry: Any, per_um: float) -> float | None:
-    """From ("Pixel Size", 27.9, "nm"): in um, times ``per_um``."""
-    if not isinstance(entry, tuple) or len(entry) < 3:
-        return None
-    number, factor = _number(entry[1]), OME_UNITS.get(str(entry[2]).strip())
-    return None if number is None or factor is None else number * factor * per_um
-
-
-def _xml(text: str | None) -> Any:
-    from defusedxml import ElementTree
-    from defusedxml.common import DefusedXmlException
-
-    if not text or len(text) > MAX_XML_CHARS:
-        return None
-    try:
-        return ElementTree.fromstring(text, forbid_dtd=True)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError):
-        return None
-
-
-def _local(node: Any) -> str:
-    return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+    return TiffFacts(stage=place, scientific=True)

@@ -75,14 +75,12 @@ def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
         raise damaged(path)
     check_complete(path, file.pages[-1], 0)
     facts = file_facts(file)
-    series = list(file.series)
-    if file.is_svs or file.is_ndpi or file.is_scn or file.is_bif or file.is_philips:
-        series = series[:1]
+    series = _pictures(file)
     pages = PageReader(path, PieceCache(CACHE_BYTES))
     scenes = []
-    names = unique_names([str(one.name or "") if len(series) > 1 or file.is_ome else "" for one in series])
+    names = unique_names([str(one[0].name or "") if len(series) > 1 or file.is_ome else "" for one in series])
     for index, (one, name) in enumerate(zip(series, names, strict=True)):
-        if {"Y", "X"} <= set(one.axes):
+        if {"Y", "X"} <= set(one[0].axes):
             scenes.append(TiffMosaic(path, pages, one, facts, index=index, name=name, notes=notes))
     if not scenes:
         raise SlideError(f"{path.name} has no image.", hint="Export it again as TIFF.")
@@ -95,21 +93,41 @@ def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
     return Slide(path, format=kind, scenes=scenes, on_close=close)
 
 
+def _pictures(file: Any) -> list[list[Any]]:
+    """The series that are pictures, each with its reduced copies, without the small pictures that stand for others."""
+    if file.is_svs or file.is_ndpi or file.is_scn or file.is_bif or file.is_philips:
+        return [list(file.series[0].levels)]
+    found: list[list[Any]] = []
+    for series in file.series:
+        # tifffile takes any page of half the size for a reduced copy: it may be the picture of another detector
+        copies = [level for level in series.levels[1:] if series.kind != "generic" or _is_copy(series, level)]
+        found.append([series, *copies])
+        found += [[level] for level in series.levels[1:] if level not in copies]
+    pictures = [one for one in found if not (one[0].keyframe.is_reduced or one[0].keyframe.is_mask)]
+    return pictures or found
+
+
+def _is_copy(series: Any, level: Any) -> bool:
+    keyframe = level.keyframe
+    return bool(keyframe.is_reduced or keyframe.is_subifd or series.keyframe.is_tiled)
+
+
 class TiffMosaic(Mosaic):
-    """One series of a TIFF with all its levels."""
+    """One series of a TIFF with all its levels: ``stored`` are the series and its reduced copies."""
 
     def __init__(
         self,
         path: Path,
         pages: PageReader,
-        series: Any,
+        stored: Sequence[Any],
         facts: TiffFacts,
         *,
         index: int,
         name: str,
         notes: Sequence[str],
     ) -> None:
-        levels = [series, *(level for level in series.levels[1:] if _alike(series, level))]
+        series = stored[0]
+        levels = [series, *(level for level in stored[1:] if _alike(series, level))]
         shapes = [checked_shape(path, _plane_shape(level)) for level in levels]
         keyframe = series.keyframe
         ome = facts.image(index)
@@ -128,6 +146,7 @@ class TiffMosaic(Mosaic):
         self._own = dtype
         if self._colormap is not None or dtype.kind == "b":
             dtype = np.dtype(np.uint8)
+        size_um, scale_note = facts.scale(index, keyframe, path=path)
         count = self._samples * (1 if rgb else _size(series, "C"))
         super().__init__(
             path=path,
@@ -136,7 +155,8 @@ class TiffMosaic(Mosaic):
             dtype=dtype.newbyteorder("="),
             rgb=rgb,
             channels=_channels(rgb, count, ome),
-            pixel_size_um=facts.pixel_size_um(index, keyframe),
+            pixel_size_um=size_um,
+            scale_note=scale_note,
             stage=facts.stage_of(index),
             notes=[*notes, *_notes(series, rgb=rgb, samples=samples)],
             piece_px=piece_of(keyframe),

@@ -42,6 +42,14 @@ def problem_lines(plan: IntakePlan) -> Iterator[str]:
             yield f"{count_text(len(files) - NAMED)} more {many}."
 
 
+def scale_lines(plan: IntakePlan) -> Iterator[str]:
+    """What is doubtful about the pixel sizes of slides that are added."""
+    doubtful = [scene for scenes in plan.files for scene in scenes if scene.scale_note]
+    yield from (f"{scene.path.name}: {scene.scale_note}." for scene in doubtful[:NAMED])
+    if len(doubtful) > NAMED:
+        yield f"The pixel sizes of {things(len(doubtful) - NAMED, 'more slide')} are doubtful, too."
+
+
 def skipped_lines(plan: IntakePlan) -> Iterator[str]:
     """One line for each other reason, with the names of some of its files."""
     for reason in Reason:
