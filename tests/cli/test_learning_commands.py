@@ -17,7 +17,7 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["detect", "classify", "anomaly"]
     assert [entry["name"] for entries in found.values() for entry in entries] == ARCHITECTURES.names()
-    assert [entry["name"] for entry in found["detect"] if entry["trainable"]] == ["ssd", "ssd-tiny"]
+    assert [entry["name"] for entry in found["detect"] if entry["trainable"]] == ["ssd", "lite0", "ssd-tiny"]
     assert [entry["name"] for entries in found.values() for entry in entries if entry["default"]] == ["ssd"]
     assert main(["models", "--networks"]) == 0
     text = capsys.readouterr().out
@@ -27,7 +27,7 @@ def test_networks_are_listed_by_task_with_what_can_be_trained(capsys: pytest.Cap
 def test_train_offers_only_what_can_be_trained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    assert "--task {detect}" in text and "{ssd,ssd-tiny}" in text
+    assert "--task {detect}" in text and "{ssd,lite0,ssd-tiny}" in text
     for wrong in (["--task", "segment"], ["--task", "anomaly"], ["--network", "resnet18"], ["--network", "yolo"]):
         assert main(["train", str(tmp_path), "--out", str(tmp_path / "m"), *wrong]) == 2
         said = capsys.readouterr().err
@@ -53,7 +53,9 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "truth",
         "confidence",
     }
-    assert keys | {"iou", "map50", "map50_11", "map", "per_class", "confusion"} == set(report)
+    assert keys | {"iou", "map50", "map50_11", "map", "per_class", "confusion", "places", "by_size", "curves"} == set(
+        report
+    )
     assert report["truth"] == 12 and report["confidence"] == 0.3 and set(report["per_class"]) == {"SQ", "DI"}
     assert main([*command, "--confidence", "0.4", "--iou", "0.3"]) == 0
     text = capsys.readouterr().out

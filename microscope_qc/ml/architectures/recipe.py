@@ -104,6 +104,10 @@ class Recipe(ABC, Generic[B]):
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
         """Measure a network in its current state; it may be in training mode, and stays in it."""
 
+    def measure(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
+        """Measure the finished network as thoroughly as it is stored; by default as :meth:`validate` does."""
+        return (yield from self.validate(network, dataset))
+
     @abstractmethod
     def score(self, report: Report) -> float:
         """Score of a report: the weights with the highest score are kept."""

@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.matching import match_by_overlap, match_by_score, overlapping_pairs
+from microscope_qc.core.matching import areas, match_by_overlap, match_by_score, overlapping_pairs
+from microscope_qc.ml.evaluation.bootstrap import Draws, Interval, MatchedFindings, interval_of, mean_over_classes
 
-_SAME_PLACE = 0.5
+COCO_IOU = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+SIZES_PX = {"small": (0.0, 32.0), "medium": (32.0, 96.0), "large": (96.0, np.inf)}
+"""Square root of the area."""
+_SAME_PLACE = _HALF = 0.5
+_MOST_POINTS = 201
+_BINS = 10
+Intervals = dict[str, Interval]
 
 
 @dataclass
@@ -19,11 +26,17 @@ class Tally:
     Attributes
     ----------
     classes : list of str
+    place_px
+        Large images are divided into places with this side in full-resolution pixels, see
+        :mod:`microscope_qc.ml.evaluation.bootstrap`; None takes every image as one place.
     """
 
     classes: list[str]
+    place_px: float | None = None
     _finds: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     _truth: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _sizes_px: list[float] = field(default_factory=list)
+    _matched: dict[float, MatchedFindings] = field(default_factory=dict)
 
     def add(
         self,
@@ -34,11 +47,12 @@ class Tally:
         truth: np.ndarray,
         truth_labels: np.ndarray,
         still_open: np.ndarray | None = None,
+        model_px: float = 1.0,
     ) -> None:
         """Add one image's findings (n, 4) and truth (m, 4).
 
         A finding at one of the places ``still_open`` (k, 4) that hits no true defect does not count: nobody has said
-        what is there.
+        what is there. ``model_px`` is the side of one of the model's pixels in pixels of the image.
         """
         if still_open is not None and len(still_open):
             hit = match_by_score(boxes, confidence, truth, iou=_SAME_PLACE, classes=(labels, truth_labels))[0]
@@ -47,9 +61,11 @@ class Tally:
             found = overlapping_pairs(boxes, still_open, iou=_SAME_PLACE)[0]
             counts[np.setdiff1d(np.arange(len(boxes)), found)] = True
             boxes, labels, confidence = boxes[counts], labels[counts], confidence[counts]
+        self._matched.clear()
         order = np.argsort(-confidence, kind="stable")
         self._finds.append((np.asarray(boxes, float)[order].reshape(-1, 4), labels[order], confidence[order]))
         self._truth.append((np.asarray(truth, float).reshape(-1, 4), np.asarray(truth_labels, int)))
+        self._sizes_px.append(model_px)
 
     @property
     def truths(self) -> int:
@@ -57,20 +73,53 @@ class Tally:
         return sum(len(labels) for _, labels in self._truth)
 
     def hits(self, *, iou: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Confidence, label and whether it hit, of every find of every image, strongest first.
+        """Confidence, label and whether it hit, of every find of every image, strongest first."""
+        found = self.matches(iou=iou)
+        return found.score, found.label, found.hit
 
-        Matched within a class, the strongest first (:func:`match_by_score`).
+    def matches(self, *, iou: float = 0.5) -> MatchedFindings:
+        """Every find of every image, strongest first, and the truth.
+
+        Matched within a class, the strongest first (:func:`match_by_score`). A find that hits lies where the defect
+        lies.
         """
-        parts = []
-        for (boxes, label, score), (truth, truth_label) in zip(self._finds, self._truth, strict=True):
+        if iou not in self._matched:
+            self._matched[iou] = self._match(iou)
+        return self._matched[iou]
+
+    def _match(self, iou: float) -> MatchedFindings:
+        parts, there = [], []
+        for number, ((boxes, label, score), (truth, truth_label)) in enumerate(
+            zip(self._finds, self._truth, strict=True)
+        ):
+            mine, theirs = match_by_score(boxes, score, truth, iou=iou, classes=(label, truth_label))
             hit = np.zeros(len(boxes), bool)
-            hit[match_by_score(boxes, score, truth, iou=iou, classes=(label, truth_label))[0]] = True
-            parts.append((score, label, hit))
+            hit[mine] = True
+            place, truth_place = self._places(number, boxes), self._places(number, truth)
+            place[mine] = truth_place[theirs]
+            parts.append((score, label, hit, place))
+            there.append((truth_label, truth_place))
         if not parts:
-            return np.zeros(0), np.zeros(0, int), np.zeros(0, bool)
-        score, label, hit = (np.concatenate(column) for column in zip(*parts, strict=True))
+            none = np.zeros((0, 3), np.int64)
+            return MatchedFindings(
+                np.zeros(0), np.zeros(0, int), np.zeros(0, bool), none[:, 0], np.zeros(0, int), none[:, 0]
+            )
+        score, label, hit, place = (np.concatenate(column) for column in zip(*parts, strict=True))
+        truth_label, truth_place = (np.concatenate(column) for column in zip(*there, strict=True))
+        _, numbers = np.unique(np.concatenate([place, truth_place]), axis=0, return_inverse=True)
+        numbers = numbers.reshape(-1)
         order = np.argsort(-score, kind="stable")
-        return score[order], label[order], hit[order]
+        return MatchedFindings(
+            score[order], label[order], hit[order], numbers[: len(place)][order], truth_label, numbers[len(place) :]
+        )
+
+    def _places(self, image: int, boxes: np.ndarray) -> np.ndarray:
+        """Image, row and column (n, 3) of the places in which boxes have their centre."""
+        places = np.zeros((len(boxes), 3), np.int64)
+        places[:, 0] = image
+        if self.place_px is not None and len(boxes):
+            places[:, 1:] = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / self.place_px)
+        return places
 
     def best_confidence(self, *, iou: float = 0.5) -> float:
         """Confidence with the best F1 while precision and recall stay close to each other."""
@@ -91,39 +140,105 @@ class Tally:
         Returns
         -------
         dict
-            precision, recall, f1, finds, truth, map50, map50_11 (11-point), map (0.50 to 0.95), per_class, confusion
-            (rows: true class, then background; columns: found class, then missed).
+            precision, recall and f1 at ``confidence`` and ``iou``; finds, truth, places; map50, map50_11 (11-point),
+            map (0.50 to 0.95) and the classes' ap50, at their own overlaps; per_class, confusion (rows: true class,
+            then background; columns: found class, then missed).
         """
-        score, label, hit = self.hits(iou=iou)
-        truth_label = np.concatenate([labels for _, labels in self._truth] or [np.zeros(0, int)])
-        shown = score >= confidence
-        result = _rates(hit[shown], len(truth_label))
-        per_class = {}
+        found, at_half = self.matches(iou=iou), self.matches(iou=_HALF)
+        shown = found.shown(confidence)
+        per_class: dict[str, dict[str, float]] = {}
         for index, code in enumerate(self.classes):
-            mine, total = label == index, int((truth_label == index).sum())
-            per_class[code] = _rates(hit[mine & shown], total) | {"ap50": average_precision(hit[mine], total)}
-        known = [entry["ap50"] for entry in per_class.values() if entry["truth"]]
-        eleven = [
-            average_precision(hit[label == i], int((truth_label == i).sum()), eleven=True)
-            for i in range(len(self.classes))
-            if (truth_label == i).any()
-        ]
-        return result | {
+            mine, half = shown.of_class(index), at_half.of_class(index)
+            truths = len(half.truth_label)
+            per_class[code] = _rates(mine.hit, truths) | {"ap50": average_precision(half.hit, truths)}
+        return _rates(shown.hit, self.truths) | {
             "confidence": confidence,
             "iou": iou,
-            "map50": _mean(known),
-            "map50_11": _mean(eleven),
-            "map": _mean([self._mean_ap(threshold) for threshold in np.arange(0.5, 0.96, 0.05)]),
+            "map50": _mean_ap(at_half),
+            "map50_11": _mean_ap(at_half, eleven=True),
+            "map": float(np.mean([_mean_ap(self.matches(iou=threshold)) for threshold in COCO_IOU])),
+            "places": found.places,
             "per_class": per_class,
             "confusion": self.confusion(confidence=confidence, iou=iou).tolist(),
         }
 
-    def _mean_ap(self, iou: float) -> float:
-        _, label, hit = self.hits(iou=iou)
-        truth_label = np.concatenate([labels for _, labels in self._truth] or [np.zeros(0, int)])
-        return _mean(
-            [average_precision(hit[label == i], int((truth_label == i).sum())) for i in np.unique(truth_label)]
-        )
+    def intervals(self, *, confidence: float, iou: float = 0.5) -> tuple[Intervals, dict[str, Intervals]]:
+        """95 % intervals of the figures of :meth:`report`, of all and per class; none where too little is known."""
+        found, at_half = self.matches(iou=iou), self.matches(iou=_HALF)
+        draws = Draws(found)
+        if not draws.enough:
+            return {}, {}
+        values = draws.rates(found.shown(confidence))
+        plain = [draws.average_precision(at_half.of_class(index)) for index in at_half.true_classes]
+        eleven = [draws.average_precision(at_half.of_class(index), eleven=True) for index in at_half.true_classes]
+        if plain:
+            values |= {"map50": mean_over_classes(plain), "map50_11": mean_over_classes(eleven)}
+            values["map"] = np.mean([self._drawn_map(draws, threshold) for threshold in COCO_IOU], axis=0)
+        per_class = {}
+        for index, code in enumerate(self.classes):
+            own = draws.rates(found.of_class(index).shown(confidence))
+            own["ap50"] = draws.average_precision(at_half.of_class(index))
+            per_class[code] = _known(own)
+        return _known(values), per_class
+
+    def _drawn_map(self, draws: Draws, iou: float) -> np.ndarray:
+        found = self.matches(iou=iou)
+        return mean_over_classes([draws.average_precision(found.of_class(index)) for index in found.true_classes])
+
+    def by_size(self) -> dict[str, dict[str, float]]:
+        """Average precision of defects of one size (COCO's bounds, in the model's pixels), and how many there are.
+
+        As in COCO, defects of another size count neither as found nor as missed.
+        """
+        result = {}
+        for name, (low, high) in SIZES_PX.items():
+            parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+            truths = dict.fromkeys(range(len(self.classes)), 0)
+            for (boxes, label, score), (truth, truth_label), model_px in zip(
+                self._finds, self._truth, self._sizes_px, strict=True
+            ):
+                mine, theirs = (
+                    (np.sqrt(areas(b)) / model_px >= low) & (np.sqrt(areas(b)) / model_px < high)
+                    for b in (boxes, truth)
+                )
+                hit = np.zeros(len(boxes), bool)
+                hit[match_by_score(boxes, score, truth[theirs], iou=_HALF, classes=(label, truth_label[theirs]))[0]] = (
+                    True
+                )
+                left = np.flatnonzero(~hit)
+                other = match_by_score(
+                    boxes[left], score[left], truth[~theirs], iou=_HALF, classes=(label[left], truth_label[~theirs])
+                )[0]
+                counts = hit | mine
+                counts[left[other]] = False
+                for index in truths:
+                    own = counts & (label == index)
+                    parts.setdefault(index, []).append((score[own], hit[own]))
+                    truths[index] += int((truth_label[theirs] == index).sum())
+            precisions = []
+            for index in (index for index, count in truths.items() if count):
+                score, hit = (np.concatenate(column) for column in zip(*parts[index], strict=True))
+                precisions.append(average_precision(hit[np.argsort(-score, kind="stable")], truths[index]))
+            result[name] = {"ap50": _mean(precisions), "truth": float(sum(truths.values()))}
+        return result
+
+    def curves(self) -> dict[str, list[list[float]]]:
+        """Points of curves: "pr CODE" as recall, precision, confidence; "calibration" as confidence, share right, n."""
+        found = self.matches(iou=_HALF)
+        curves: dict[str, list[list[float]]] = {}
+        for index in found.true_classes:
+            mine = found.of_class(index)
+            good, seen = np.cumsum(mine.hit), np.arange(1, len(mine.hit) + 1)
+            points = np.column_stack([good / len(mine.truth_label), good / seen, mine.score])
+            kept = np.unique(np.linspace(0, max(len(points) - 1, 0), _MOST_POINTS).astype(int))[: len(points)]
+            curves[f"pr {self.classes[index]}"] = np.round(points[kept], 4).tolist()
+        bins = np.minimum((found.score * _BINS).astype(int), _BINS - 1)
+        curves["calibration"] = [
+            [round(float(found.score[here].mean()), 4), round(float(found.hit[here].mean()), 4), float(here.sum())]
+            for here in (bins == number for number in range(_BINS))
+            if here.any()
+        ]
+        return curves
 
     def confusion(self, *, confidence: float, iou: float = 0.5) -> np.ndarray:
         """Table (classes + 1, classes + 1): true class against found class, matched regardless of class."""
@@ -137,6 +252,11 @@ class Tally:
             table[:count, count] += np.bincount(np.delete(truth_label, there), minlength=count)
             table[count, :count] += np.bincount(np.delete(label, found), minlength=count)
         return table
+
+
+def _mean_ap(found: MatchedFindings, *, eleven: bool = False) -> float:
+    parts = [found.of_class(index) for index in found.true_classes]
+    return _mean([average_precision(own.hit, len(own.truth_label), eleven=eleven) for own in parts])
 
 
 def average_precision(hit: np.ndarray, truths: int, *, eleven: bool = False) -> float:
@@ -159,6 +279,11 @@ def _rates(hit: np.ndarray, truths: int) -> dict[str, Any]:
     recall = good / truths if truths else 0.0
     f1 = 2 * precision * recall / (precision + recall) if good else 0.0
     return {"precision": precision, "recall": recall, "f1": f1, "finds": len(hit), "truth": truths}
+
+
+def _known(values: dict[str, np.ndarray]) -> Intervals:
+    found = {name: interval_of(drawn) for name, drawn in values.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
 def _mean(values: list[float]) -> float:

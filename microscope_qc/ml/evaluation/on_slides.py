@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ from microscope_qc.ml.evaluation.detection import Tally
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.tiling import in_valid_area, merge_settings, model_tile_shape, slide_scale, tile_size, to_slide
 
+_LEAST_PLACE_PX = 256.0
+
 
 class Finder(Protocol):
     """Finds boxes in images at its card's pixel size."""
@@ -26,12 +29,20 @@ class Finder(Protocol):
         """Candidates (CANDIDATE_DTYPE) of images, uint8 (h, w, 3), in the pixels of each."""
 
 
-def detection_report(tally: Tally, *, confidence: float | None = None, iou: float = 0.5) -> Report:
-    """All metrics of a tally at one threshold, by default the best one."""
+def detection_report(
+    tally: Tally, *, confidence: float | None = None, iou: float = 0.5, complete: bool = False
+) -> Report:
+    """All metrics of a tally at one threshold, by default the best one; ``complete`` adds intervals, sizes, curves."""
     at = tally.best_confidence(iou=iou) if confidence is None else confidence
     values = tally.report(confidence=at, iou=iou)
     tables = {"confusion": values.pop("confusion")}
-    return Report(values.pop("confidence"), per_class=values.pop("per_class"), figures=values, tables=tables)
+    report = Report(values.pop("confidence"), per_class=values.pop("per_class"), figures=values, tables=tables)
+    if not complete:
+        return report
+    intervals, class_intervals = tally.intervals(confidence=at, iou=iou)
+    return replace(
+        report, intervals=intervals, class_intervals=class_intervals, by_size=tally.by_size(), curves=tally.curves()
+    )
 
 
 def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Tally]:
@@ -44,21 +55,27 @@ def tally_dataset(finder: Finder, dataset: Dataset, *, batch: int = 8) -> Job[Ta
     batch
         Number of tiles computed at once.
     """
-    tally = Tally(list(dataset.classes))
+    tally = Tally(list(dataset.classes), place_px=_place_px(dataset))
     for number, image in enumerate(dataset.images):
         yield Progress(number, len(dataset.images), "pictures", image.path.name)
-        found = find_in_image(finder, image, batch=batch)
+        found, model_px = find_in_image(finder, image, batch=batch)
         boxes = np.stack([found[name] for name in ("y0", "x0", "y1", "x1")], axis=1)
         tally.add(
-            boxes=boxes, labels=found["label"], confidence=found["confidence"],
+            boxes=boxes, labels=found["label"], confidence=found["confidence"], model_px=model_px,
             truth=image.boxes, truth_labels=image.labels, still_open=image.open_boxes,
         )  # fmt: skip
     yield Progress(len(dataset.images), len(dataset.images), "pictures")
     return tally
 
 
-def find_in_image(finder: Finder, image: AnnotatedImage, *, batch: int = 8) -> np.ndarray:
-    """Merged findings (CANDIDATE_DTYPE) in one image, in full-resolution pixels."""
+def _place_px(dataset: Dataset) -> float:
+    """Side of the places of large images: four times the largest defect, so that few defects lie in two."""
+    sides = [float((image.boxes[:, 2:] - image.boxes[:, :2]).max()) for image in dataset.images if len(image.boxes)]
+    return max([_LEAST_PLACE_PX, *(4 * side for side in sides)])
+
+
+def find_in_image(finder: Finder, image: AnnotatedImage, *, batch: int = 8) -> tuple[np.ndarray, float]:
+    """Merged findings (CANDIDATE_DTYPE) in one image, in full-resolution pixels, and the side of a model pixel."""
     from microscope_qc.slides import open_slide
 
     card = finder.card
@@ -76,4 +93,4 @@ def find_in_image(finder: Finder, image: AnnotatedImage, *, batch: int = 8) -> n
                 shape = images[offset].shape[:2]
                 placed = to_slide(rows, part[offset], shape=(shape[0], shape[1]), index=start + offset)
                 found.append(placed[in_valid_area(placed, part[offset], grid=grid)])
-    return merge_candidates(np.concatenate(found), grid, merge_settings(scale))
+    return merge_candidates(np.concatenate(found), grid, merge_settings(scale)), float(np.sqrt(scale[0] * scale[1]))

@@ -20,20 +20,39 @@ class Report:
         The same for each class, by its code.
     tables
         Tables of numbers, such as "confusion".
+    intervals, class_intervals
+        95 % intervals of figures and of the figures of each class, where they are known.
+    by_size
+        Figures of small, medium and large defects.
+    curves
+        Points of curves by name, such as "pr CODE".
     """
 
     confidence: float
     figures: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     tables: Mapping[str, list[list[int]]] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    class_intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    by_size: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    curves: Mapping[str, list[list[float]]] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, object]:
         """What is stored in a model's card."""
-        kept: dict[str, object] = {**self.figures, "confidence": self.confidence}
+        kept: dict[str, object] = {**self.figures, **_named(self.intervals), "confidence": self.confidence}
         if self.per_class:
-            kept["per_class"] = {code: dict(own) for code, own in self.per_class.items()}
+            kept["per_class"] = {
+                code: {**own, **_named(self.class_intervals.get(code, {}))} for code, own in self.per_class.items()
+            }
+        if self.by_size:
+            kept["by_size"] = {name: dict(own) for name, own in self.by_size.items()}
         return kept
 
     def document(self) -> dict[str, object]:
         """Everything, as values that JSON can store."""
-        return self.metrics() | dict(self.tables)
+        return self.metrics() | dict(self.tables) | ({"curves": dict(self.curves)} if self.curves else {})
+
+
+def _named(intervals: Mapping[str, tuple[float, float]]) -> dict[str, object]:
+    """``map50_interval``: [low, high] beside the number ``map50``."""
+    return {f"{name}_interval": [round(side, 4) for side in sides] for name, sides in intervals.items()}

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from microscope_qc.ml.tasks.base import Task
 
 
+_SHOWN = (
+    ("precision", "precision"), ("recall", "recall"), ("f1", "F1"),
+    ("map50", "mAP50"), ("map50_11", "mAP50 (11 points)"), ("map", "mAP50-95"),
+)  # fmt: skip
+
+
 class Detection(TaskKind):
     """Boxes around defects."""
 
@@ -31,17 +37,30 @@ class Detection(TaskKind):
         from microscope_qc.ml.tasks.images import TaskFinder
 
         tally = yield from tally_dataset(TaskFinder(task), dataset)
-        return detection_report(tally, confidence=confidence, iou=iou)
+        return detection_report(tally, confidence=confidence, iou=iou, complete=True)
 
     def words(self, report: Report) -> list[str]:
         """See :class:`TaskKind`."""
         of = report.figures
         lines = [
-            f"at confidence {report.confidence:g}, IoU {of['iou']:g}, {of['truth']:g} boxes:",
-            f"precision {of['precision']:.3f}  recall {of['recall']:.3f}  F1 {of['f1']:.3f}",
-            f"mAP50 {of['map50']:.3f}  mAP50 (11 points) {of['map50_11']:.3f}  mAP50-95 {of['map']:.3f}",
+            f"at confidence {report.confidence:g}, IoU {of['iou']:g}, {of['truth']:g} boxes in "
+            f"{things(int(of['places']), 'place')}:",
+            "  ".join(_with_interval(report, name, words) for name, words in _SHOWN[:3]),
+            "  ".join(_with_interval(report, name, words) for name, words in _SHOWN[3:]),
         ]
-        return lines + [_class_words(code, own) for code, own in report.per_class.items()]
+        if not report.intervals:
+            lines.append("too few places for intervals")
+        lines += [_class_words(code, own) for code, own in report.per_class.items()]
+        return lines + [
+            f"{name:<16} AP50 {own['ap50']:.3f}  ({things(int(own['truth']), 'box', 'boxes')})"
+            for name, own in report.by_size.items()
+            if own["truth"]
+        ]
+
+
+def _with_interval(report: Report, name: str, words: str) -> str:
+    sides = report.intervals.get(name)
+    return f"{words} {report.figures[name]:.3f}" + ("" if sides is None else f" [{sides[0]:.3f}, {sides[1]:.3f}]")
 
 
 def _class_words(code: str, own: Mapping[str, float]) -> str:

@@ -226,7 +226,7 @@ class _Training:
         draft: ModelCard = yield from _quietly(self.recipe.finish(network, self.validation))
         save_weights(network.state_dict(), self.out / WEIGHTS_NAME)
         load_weights(network, self.out / WEIGHTS_NAME)
-        report: Report = yield from _quietly(self.recipe.validate(network, self.validation))
+        report: Report = yield from _quietly(self.recipe.measure(network, self.validation))
         training = {
             "settings": self.settings.model_dump(), "pictures": len(self.dataset.images),
             "boxes": self.dataset.counts(), "validation_images": len(self.validation.images),

@@ -86,6 +86,10 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
         """See :class:`Recipe`; measured at the best confidence for the data set."""
         return detection_report((yield from self._tally(network, dataset)))
 
+    def measure(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
+        """See :class:`Recipe`; with intervals, sizes and curves."""
+        return detection_report((yield from self._tally(network, dataset)), complete=True)
+
     def score(self, report: Report) -> float:
         """See :class:`Recipe`."""
         return report.figures["f1"] + 0.5 * report.figures["map50"]
