@@ -5,7 +5,7 @@ Boxes are half-open, in full-resolution slide pixels, (y, x).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -319,6 +319,21 @@ class BoxTable:
         """Tell listeners that something beside the rows changed (attributes, outlines)."""
         if len(ids):
             self.changed.emit(BoxChange("updated", np.asarray(ids, np.int64)))
+
+    def copy(self) -> BoxTable:
+        """Return a table of the same rows that nobody listens to."""
+        return BoxTable(self.rows)
+
+    def take_over(self, other: BoxTable, changes: Sequence[BoxChange]) -> None:
+        """Become ``other``, which nobody else may use then; ``changes`` say what is different in it.
+
+        For a change of many rows that another thread has made in a copy. Listeners are told of each of the changes when
+        all are there.
+        """
+        self._count, self._store, self._ids = other._count, other._store, other._ids
+        self._corners, self._flat, self._index = other._corners, other._flat, other._index
+        for change in changes:
+            self.changed.emit(change)
 
     def reset(self, rows: np.ndarray) -> None:
         """Replace everything."""

@@ -49,6 +49,16 @@ class OpinionTable:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def copy(self) -> OpinionTable:
+        """Return a table of the same opinions; no array is ever written to, both tables share them."""
+        other = OpinionTable()
+        other._take(self._rows)
+        return other
+
+    def take_over(self, other: OpinionTable) -> None:
+        """Become ``other``."""
+        self._rows, self._finding_ids = other._rows, other._finding_ids
+
     @property
     def rows(self) -> Rows:
         """All opinions (OPINION_DTYPE). A view: read it, do not write to it."""

@@ -234,6 +234,35 @@ def pack(deltas: Sequence[Delta]) -> bytes:
     return zlib.compress(b"".join([struct.pack("<I", len(header)), header, *body]), 1)
 
 
+def row_count(payload: bytes) -> int:
+    """Return how many rows a payload is about, from its header alone.
+
+    Raises
+    ------
+    ProjectError
+        When the payload is damaged.
+    """
+    try:
+        stream = zlib.decompressobj()
+        start = stream.decompress(payload, 4)
+        (size,) = struct.unpack("<I", start)
+        header = json.loads(stream.decompress(stream.unconsumed_tail, size))
+        return sum(max(_count(entry[side]) for side in ("before", "after")) for entry in header)
+    except (zlib.error, struct.error, ValueError, KeyError, TypeError) as error:
+        raise _damaged() from error
+
+
+def _count(columns: Sequence[tuple[str, str, int]]) -> int:
+    return next((length // np.dtype(kind).itemsize for name, kind, length in columns if name == "id"), 0)
+
+
+def _damaged() -> ProjectError:
+    return ProjectError(
+        "This step of the history is damaged and cannot be undone or redone.",
+        hint="Run “microscope-qc check” on the project.",
+    )
+
+
 def unpack(payload: bytes) -> list[Delta]:
     """Turn a payload back into deltas.
 
@@ -258,10 +287,7 @@ def unpack(payload: bytes) -> list[Delta]:
                 raise ValueError(f"no table {entry['table']}")
             deltas.append(Delta(entry["table"], sides["before"], sides["after"]))
     except (zlib.error, struct.error, ValueError, KeyError, TypeError) as error:
-        raise ProjectError(
-            "This step of the history is damaged and cannot be undone or redone.",
-            hint="Run “microscope-qc check” on the project.",
-        ) from error
+        raise _damaged() from error
     return deltas
 
 

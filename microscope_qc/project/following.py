@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from microscope_qc.core.boxes import BOX_DTYPE, BoxTable, FindingFlag, has_flag
+from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxTable, FindingFlag, has_flag
 from microscope_qc.core.opinions import OPINION_DTYPE, OpinionTable, resolve
 from microscope_qc.project.deltas import BOX_COLUMNS, Columns, Delta
 
@@ -16,31 +17,83 @@ Attempt = Callable[..., None]
 StoredBoxes = Callable[[np.ndarray], np.ndarray]
 """Reads boxes by their ids as they are stored (:func:`~microscope_qc.project.findings.boxes_by_id`)."""
 
+NOTHING = np.zeros(0, np.int64)
+_MUCH = 32
+"""A table of which less than this part of a whole changes is not copied for it."""
+
+
+def _call(function: Callable[..., object], *arguments: object) -> None:
+    function(*arguments)
+
+
+@dataclass(slots=True, eq=False)
+class FindingChange:
+    """What a commit makes of the findings of one slide."""
+
+    table: BoxTable
+    opinions: OpinionTable
+    said: OpinionTable
+    """The opinions as they are now."""
+    ids: np.ndarray
+    """The findings concerned."""
+    gone: np.ndarray
+    come: np.ndarray
+    put: np.ndarray
+    _made: BoxTable | None = None
+
+    def make(self) -> None:
+        """Make the changed table, in any thread, if much of it changes: taking it over costs next to nothing."""
+        count = len(self.gone) + len(self.come) + len(self.put)
+        if count * _MUCH >= len(self.table):
+            self._made = self.table.copy()
+            self._write(self._made)
+
+    def apply(self, attempt: Attempt) -> None:
+        """Change opinions and table, which tells its listeners."""
+        self.opinions.take_over(self.said)
+        if self._made is None:
+            self._write(self.table, attempt)
+            return
+        told = [
+            BoxChange(kind, ids)
+            for kind, ids in (("removed", self.gone), ("added", self.come["id"]), ("updated", self.put["id"]))
+            if len(ids)
+        ]
+        if len(self.gone) and len(self.come):  # listeners count on seeing one before the other
+            told = [BoxChange("reset", self._made.rows["id"].copy())]
+        attempt(self.table.take_over, self._made, told)
+
+    def _write(self, table: BoxTable, attempt: Attempt = _call) -> None:
+        if len(self.gone):
+            attempt(table.remove, self.gone)
+        if len(self.come):
+            attempt(table.add, self.come)
+        if len(self.put):
+            attempt(table.put, self.put)
+
 
 class FindingFollower:
-    """Follows a commit with the findings of one slide."""
+    """Works out what a commit makes of the findings of one slide; nothing is changed."""
 
     def __init__(self, table: BoxTable, opinions: OpinionTable, slide_id: int, *, hidden_runs: Collection[int]) -> None:
         self._table = table
-        self._opinions = opinions
+        self._known = opinions
+        self._opinions = opinions.copy()
         self._slide_id = slide_id
         self._hidden_runs = hidden_runs
 
-    def follow(
-        self, deltas: Sequence[Delta], stored_boxes: StoredBoxes, *, switched: Collection[int], attempt: Attempt
-    ) -> np.ndarray:
-        """Take over changes of boxes, opinions, and runs switched on or off; return the findings concerned."""
+    def follow(self, deltas: Sequence[Delta], stored_boxes: StoredBoxes, *, switched: Collection[int]) -> FindingChange:
+        """Follow changes of boxes, opinions, and runs switched on or off."""
         touched = self._follow_opinions(deltas)
         if switched:
             touched.append(self._opinions.finding_ids(switched))
         touched += [self._mine(side) for delta in deltas if delta.table == "boxes" for side in _sides(delta)]
         ids = np.unique(np.concatenate([np.zeros(0, np.int64), *touched]))
         new = self._new(deltas)
-        if len(new) == len(ids) and len(self._opinions.of(ids)) == 0 and _all_there(new):
-            attempt(self._table.add, new)
-        elif len(ids):
-            self._renew(self._base(ids, new, deltas, stored_boxes), ids, attempt)
-        return ids
+        gone, come, put = NOTHING, new, new[:0]
+        if not (len(new) == len(ids) and len(self._opinions.of(ids)) == 0 and _all_there(new)):
+            gone, come, put = self._renewed(self._base(ids, new, deltas, stored_boxes), ids)
+        return FindingChange(self._table, self._known, self._opinions, ids, gone, come, put)
 
     def _mine(self, side: Columns) -> np.ndarray:
         ids = side["id"]
@@ -105,18 +158,13 @@ class FindingFollower:
             rows = np.concatenate([rows, stored_boxes(lost)])
         return rows[np.argsort(rows["id"], kind="stable")]
 
-    def _renew(self, rows: np.ndarray, ids: np.ndarray, attempt: Attempt) -> None:
-        """Put findings into the table as they are now; those of ``ids`` that exist no more are taken out."""
+    def _renewed(self, rows: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Findings that exist no more, those that are new in the table, and those that are different."""
         there = resolve(rows, self._opinions.of(rows["id"]), hidden_runs=self._hidden_runs)
         rows = rows if there.all() else rows[there]
         known = self._table.has(rows["id"])
         gone = ids[self._table.has(ids) & ~np.isin(ids, rows["id"])]
-        if len(gone):
-            attempt(self._table.remove, gone)
-        if not known.all():
-            attempt(self._table.add, rows[~known])
-        if known.any():
-            attempt(self._table.put, rows if known.all() else rows[known])
+        return (gone, rows[:0], rows) if known.all() else (gone, rows[~known], rows[known])
 
 
 def _sides(delta: Delta) -> tuple[Columns, Columns]:

@@ -207,6 +207,12 @@ def run_classes(connection: Connection, ids: Collection[int] | None = None) -> l
     ]
 
 
+def hidden_runs(connection: Connection) -> frozenset[int]:
+    """Read which runs are switched off."""
+    statement = select(schema.runs.c.id).where(schema.runs.c.shown.is_(False))
+    return frozenset(connection.execute(statement).scalars())
+
+
 def confidence_limit(connection: Connection) -> float:
     """Return the confidence from which findings count; 0 where it is missing or damaged."""
     stored = connection.execute(select(schema.inclusion.c.confidence_limit)).scalar()

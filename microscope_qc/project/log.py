@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.project.database import Database, driver
-from microscope_qc.project.deltas import Delta, joined, pack, unpack
+from microscope_qc.project.deltas import Delta, joined, pack, row_count, unpack
 from microscope_qc.project.owner import now, user_name
 from microscope_qc.project.records import LogEntry
 from microscope_qc.project.schema import log
@@ -22,6 +22,9 @@ IDS_KEPT = 1000
 """Boxes that a log line names at most; the payload holds all of them."""
 
 UNDONE, DONE_AGAIN = "undone", "done again"
+
+_SMALL = 2_000
+"""Of so few bytes the rows need not be counted."""
 
 _NAMES = [column.name for column in log.c if column.name != "changes"]
 _COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
@@ -57,6 +60,11 @@ class CommandLog:
             self._listed = listed
         return listed[2][:limit]
 
+    def listed(self, limit: int | None) -> list[LogEntry] | None:
+        """Return the newest entries as they were listed last; None where so many were not."""
+        known = self._listed
+        return known[2][:limit] if known is not None and limit is not None and known[1] >= limit else None
+
     def deltas_of(self, entry: LogEntry) -> list[Delta]:
         """Return what an entry changed.
 
@@ -67,6 +75,20 @@ class CommandLog:
         """
         with self._database.begin() as connection:
             return deltas_of(connection, entry)
+
+    def size_of(self, entry: LogEntry) -> int:
+        """Return how many rows of all tables an entry changed; of one that is damaged what its line says."""
+        with self._database.reading() as connection:
+            (length,) = connection.execute(
+                "SELECT ifnull(length(changes), 0) FROM log WHERE id = ?", (entry.id,)
+            ).fetchone()
+            if length < _SMALL:
+                return entry.box_count
+            found = connection.execute("SELECT changes FROM log WHERE id = ?", (entry.id,)).fetchone()
+        try:
+            return max(entry.box_count, row_count(found[0]))
+        except ProjectError:
+            return entry.box_count
 
     def can_extend(self, entry: LogEntry | None) -> bool:
         """Whether an entry is the newest step, so that a further change can be merged into it."""

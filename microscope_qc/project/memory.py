@@ -17,7 +17,7 @@ from microscope_qc.core.opinions import OpinionTable
 from microscope_qc.core.specimen import SpecimenField
 from microscope_qc.project import findings, loading, schema
 from microscope_qc.project.deltas import Delta
-from microscope_qc.project.following import Attempt, FindingFollower, StoredBoxes
+from microscope_qc.project.following import Attempt, FindingChange, FindingFollower, StoredBoxes
 from microscope_qc.project.records import AreaRecord, Mark, RegistrationRecord, RunClass, RunRecord, SlideRecord
 
 _MOST_RENEWED = 500
@@ -167,36 +167,53 @@ class Memory:
             rows_of[slide_id], self.opinions[slide_id] = rows, opinions
         return [(self.tables[slide_id], rows) for slide_id, rows in rows_of.items()]
 
-    def follow_findings(
-        self, deltas: Sequence[Delta], stored_boxes: StoredBoxes, *, switched: Collection[int], attempt: Attempt
-    ) -> np.ndarray:
-        """Bring the findings up to what was committed; their tables tell their listeners.
+    def finding_changes(
+        self,
+        deltas: Sequence[Delta],
+        stored_boxes: StoredBoxes,
+        *,
+        hidden_runs: Collection[int],
+        switched: Collection[int],
+        slides: Collection[int],
+    ) -> list[tuple[int, FindingChange]]:
+        """Work out what a commit makes of the findings of ``slides``, which are in memory; nothing is changed.
 
         Parameters
         ----------
+        hidden_runs
+            Runs that are switched off now.
         switched
             Runs that were switched on or off.
+        """
+        deltas_of: dict[int, list[Delta]] = {}  # a change of a thousand slides has a delta for each
+        for delta in deltas:
+            for slide_id, _ in self._tables_of([delta]) if delta.table in ("boxes", "opinions") else ():
+                if slide_id in slides:
+                    deltas_of.setdefault(slide_id, []).append(delta)
+        known = {run.slide_id for run in self.runs if run.id in switched}.intersection(slides)
+        changes = []
+        for slide_id in sorted(known | deltas_of.keys()):
+            follower = FindingFollower(
+                self.tables[slide_id], self.opinions[slide_id], slide_id, hidden_runs=hidden_runs
+            )
+            change = follower.follow(deltas_of.get(slide_id, []), stored_boxes, switched=switched)
+            changes.append((slide_id, change))
+        return changes
+
+    def take_changes(self, changes: Sequence[tuple[int, FindingChange]], attempt: Attempt) -> np.ndarray:
+        """Bring the findings up to what was committed; their tables tell their listeners.
 
         Returns
         -------
         ndarray
             Ids of the findings whose listeners were told.
         """
-        told = [np.zeros(0, np.int64)]
-        deltas_of: dict[int, list[Delta]] = {}  # a change of a thousand slides has a delta for each
-        for delta in deltas:
-            for slide_id, _ in self._tables_of([delta]) if delta.table in ("boxes", "opinions") else ():
-                deltas_of.setdefault(slide_id, []).append(delta)
-        known = {run.slide_id for run in self.runs if run.id in switched} & self.tables.keys()
-        for slide_id in sorted(known | deltas_of.keys()):
-            follower = FindingFollower(
-                self.tables[slide_id], self.opinions[slide_id], slide_id, hidden_runs=self.inclusion.hidden_runs
-            )
-            ids = follower.follow(deltas_of.get(slide_id, []), stored_boxes, switched=switched, attempt=attempt)
-            if not self.tables[slide_id].has(ids).all():  # more boxes are no findings, or such a box was changed
+        for slide_id, change in changes:
+            change.apply(attempt)
+            # more boxes are no findings, or such a box was changed
+            if len(change.come) + len(change.put) < len(change.ids):
                 self.absent.pop(slide_id, None)
-            told.append(ids)
-        return np.concatenate(told)
+        return np.concatenate([np.zeros(0, np.int64), *(change.ids for _, change in changes)])
 
     def touch_boxes(self, deltas: Sequence[Delta], heard: np.ndarray, attempt: Attempt) -> None:
         """Let the tables signal boxes with other attributes or outlines, except those they did already (``heard``)."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select, text
 
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
-from microscope_qc.project import findings, log, schema
+from microscope_qc.project import commands, findings, loading, log, schema
+from microscope_qc.project.commands import Ahead, Pending, PendingCommand
 from microscope_qc.project.database import Database
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.events import ProjectEvents
+from microscope_qc.project.following import FindingChange
 from microscope_qc.project.memory import Memory
 from microscope_qc.project.owner import OwnerLock, owned_error, read_owner
 from microscope_qc.project.records import LogEntry
+
+logger = logging.getLogger(__name__)
 
 _SIGNAL_OF = {
     "slides": "slides_changed",
@@ -29,77 +33,6 @@ _SIGNAL_OF = {
     "areas": "areas_changed",
     "registrations": "registrations_changed",
 }
-
-
-class Pending(Protocol):
-    """A command, undo or redo that is being written."""
-
-    @property
-    def title(self) -> str:
-        """Its name in messages."""
-
-
-@dataclass(slots=True, eq=False)
-class PendingCommand:
-    """A prepared command: ``write`` may run in any thread, ``finish`` in that of the project.
-
-    Until it is finished the project takes no other command.
-    """
-
-    store: Store
-    title: str
-    deltas: Sequence[Delta]
-    kind: str
-    drops_redo: bool
-    slide_id: int | None
-    run_id: int | None
-    amends: LogEntry | None = None
-    entry: LogEntry | None = None
-    sets_aside: bool = False
-
-    def write(self) -> None:
-        """Write everything in one transaction; when it fails, nothing is written and the project is free again."""
-        store = self.store
-        try:
-            if self.deltas:
-                with store.database.begin() as connection:
-                    for delta in self.deltas:
-                        delta.apply(connection)
-                    if self.drops_redo and store.log.redo_entry is not None:
-                        log.drop_redo(connection)
-                    if self.kind == "run":
-                        self.sets_aside = log.set_aside(connection, self.deltas)
-                    stored = [delta for delta in self.deltas if self.kind == "command" or delta.table != "boxes"]
-                    self.entry = store.log.amended(
-                        connection, self.amends, stored, title=self.title
-                    ) or log.append(
-                        connection, title=self.title, kind=self.kind, deltas=stored,
-                        slide_id=self.slide_id, run_id=self.run_id,
-                    )  # fmt: skip
-        except BaseException:
-            store.free(self)
-            raise
-
-    def finish(self) -> LogEntry | None:
-        """Update memory to what was written and notify the listeners."""
-        store = self.store
-        store.free(self)
-        if self.entry is None or store.closed:
-            return self.entry
-        if self.drops_redo:
-            store.log.redo_entry = None
-        if self.kind == "command":
-            store.log.undo_entry = self.entry
-        if self.sets_aside:
-            with store.database.begin() as connection:
-                store.log.load(connection)
-        store.follow(self.deltas, self.entry)
-        return self.entry
-
-    def give_up(self) -> None:
-        """Free the project again before anything is written."""
-        if self.entry is None:
-            self.store.free(self)
 
 
 class Store:
@@ -213,34 +146,80 @@ class Store:
 
         ``amends`` is the previous command that this one continues: both become one entry where that is possible.
         """
-        pending = self.prepare(title, deltas, kind=kind, slide_id=slide_id, run_id=run_id)
-        pending.amends = amends
+        pending = self.prepare(title, deltas, kind=kind, slide_id=slide_id, run_id=run_id, amends=amends)
         pending.write()
         return pending.finish()
 
     def prepare(
         self,
         title: str,
-        deltas: Sequence[Delta],
+        deltas: Sequence[Delta] = (),
         *,
         kind: str = "command",
         slide_id: int | None = None,
         run_id: int | None = None,
+        amends: LogEntry | None = None,
+        build: Callable[[PendingCommand], None] | None = None,
+        size: int = 0,
     ) -> PendingCommand:
-        """Begin a command and write nothing yet."""
+        """Begin a command and write nothing yet.
+
+        Parameters
+        ----------
+        build
+            Finds out what to write, in the thread that writes; the records in memory do not change before that.
+        size
+            How many rows the command concerns at most, where that is known before it is built.
+        """
         deltas = [delta for delta in deltas if delta]
         # undone commands could not be redone on top of other classes or slides
         drops_redo = kind == "command" or any(delta.table in ("slides", "classes") for delta in deltas)
-        pending = PendingCommand(self, title, deltas, kind, drops_redo, slide_id, run_id)
+        pending = PendingCommand(self, title, deltas, kind, drops_redo, slide_id, run_id, amends, build, size)
         self.claim(pending)
         return pending
 
+    def changes_ahead(self, deltas: Sequence[Delta], *, size: int) -> Ahead | None:
+        """Work out, in any thread, what a committed command makes of the findings in memory, if it is a large one.
+
+        None leaves it for later. As long as the project takes no other command the findings stay as they are.
+        """
+        if self.closed or size <= commands.LARGE:
+            return None
+        try:
+            before = hidden = self.memory.inclusion.hidden_runs
+            if any(delta.table == "runs" for delta in deltas):
+                with self.database.begin() as connection:
+                    hidden = loading.hidden_runs(connection)
+            slides = frozenset(self.memory.tables)
+            changes = self._changes(deltas, before, hidden, slides)
+            for _, change in changes:
+                change.make()
+        except Exception:  # it is written and must not fail now; following it says what is wrong, if it still is
+            logger.exception("what a change makes of the findings was not worked out ahead")
+            return None
+        return Ahead(slides, changes)
+
+    def _changes(
+        self, deltas: Sequence[Delta], before: Collection[int], hidden: Collection[int], slides: Collection[int]
+    ) -> list[tuple[int, FindingChange]]:
+        switched = frozenset(before) ^ frozenset(hidden)
+        if not switched and all(delta.table not in ("boxes", "opinions") for delta in deltas):
+            return []
+        return self.memory.finding_changes(
+            deltas, self._stored_boxes, hidden_runs=hidden, switched=switched, slides=slides
+        )
+
     def follow(
-        self, deltas: Sequence[Delta], entry: LogEntry | None, *, touched: Mapping[str, Collection[int]] | None = None
+        self,
+        deltas: Sequence[Delta],
+        entry: LogEntry | None,
+        *,
+        touched: Mapping[str, Collection[int]] | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         """Update memory to what was committed, then notify the listeners; one that fails does not stop the others.
 
-        ``touched`` names rows, by table, that changed without a delta.
+        ``touched`` names rows, by table, that changed without a delta; ``ahead`` comes from :meth:`changes_ahead`.
         """
         self.version += 1
         ids = {table: set(numbers) for table, numbers in (touched or {}).items()}
@@ -258,10 +237,10 @@ class Store:
         beside = [delta for delta in deltas if delta.table in schema.DETAILS]
         for delta in beside:  # before listeners are notified of the boxes they belong to
             self.memory.follow_details(delta)
-        switched = counted.hidden_runs ^ self.memory.inclusion.hidden_runs
-        heard = np.zeros(0, np.int64)
-        if switched or any(delta.table in ("boxes", "opinions") for delta in deltas):
-            heard = self.memory.follow_findings(deltas, self._stored_boxes, switched=switched, attempt=errors.attempt)
+        ahead = ahead or Ahead()
+        read_since = self.memory.tables.keys() - ahead.slides
+        changes = self._changes(deltas, counted.hidden_runs, self.memory.inclusion.hidden_runs, read_since)
+        heard = self.memory.take_changes([*ahead.changes, *changes], errors.attempt)
         if beside:
             self.memory.touch_boxes(beside, heard, errors.attempt)
         for signal in sorted({_SIGNAL_OF[table] for table in ids.keys() & _SIGNAL_OF.keys()}):

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.window
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step counts as a large one."""
-    from microscope_qc.app.session import undoing
+    from microscope_qc.project import commands
 
-    monkeypatch.setattr(undoing, "LARGE", 0)
+    monkeypatch.setattr(commands, "LARGE", 0)
 
 
 @pytest.mark.usefixtures("large")

@@ -20,7 +20,8 @@ from microscope_qc.core.boxes import FindingFlag, ReviewState
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.outline import Outline
-from microscope_qc.project import Project
+from microscope_qc.project import Project, commands
+from microscope_qc.project.commands import LARGE
 from microscope_qc.project.runs.plan import RunPlan
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -56,8 +57,10 @@ def claims(project: Project) -> dict[str, dict[int, dict[str, Any]]]:
 class UndoMachine(RuleBasedStateMachine):
     """Compares the database after every undo and redo with what it was at that point."""
 
-    @initialize()
-    def make(self) -> None:
+    @initialize(large=st.booleans())
+    def make(self, large: bool) -> None:
+        if large:  # then what becomes of the findings is worked out by whoever writes
+            commands.LARGE = -1
         self.folder = Path(tempfile.mkdtemp(prefix="undo-"))
         shutil.copytree(untouched().name, self.folder, dirs_exist_ok=True)
         self.open()
@@ -72,6 +75,12 @@ class UndoMachine(RuleBasedStateMachine):
         self.project._store.database.pragma("synchronous=OFF")  # nobody kills this one
 
     def teardown(self) -> None:
+        try:
+            self.go_back()
+        finally:
+            commands.LARGE = LARGE
+
+    def go_back(self) -> None:
         if hasattr(self, "project"):
             while self.past:  # back to the start, then to the end again
                 self.undo()
@@ -255,6 +264,45 @@ TestUndoMachine = UndoMachine.TestCase
 TestUndoMachine.settings = settings(
     max_examples=settings().max_examples // 2, stateful_step_count=25, phases=[Phase.explicit, Phase.generate]
 )
+
+
+def test_slides_read_while_a_large_step_is_written_follow_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (slide.id for slide in project.slides)
+    for confidence in (0.5, 0.9):  # both find the same, the second one leads
+        run = project.runs.start(second, RunPlan(model="m"))
+        project.runs.add_findings(run.id, some_rows(4, confidence=confidence))
+        project.runs.finish(run.id, "finished")
+    project.boxes.add_many({first: some_rows(2), second: some_rows(3, seed=9)})
+    project.runs.show(run.id, False)
+    project.close()
+    monkeypatch.setattr(commands, "LARGE", -1)
+    with Project.open(project.path) as again:
+        again.boxes.table(first)
+        for _ in range(2):
+            step = again.history.prepare_step(undo=True)
+            assert step is not None
+            step.write()
+            again.boxes.table(second)
+            step.finish()
+            assert_memory_is_stored(again)
+        assert again.boxes.table(second).rows["run_id"].tolist() == [run.id] * 4
+
+
+def test_a_large_change_of_one_slide_is_told_as_it_would_be_otherwise(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = project.slides[0].id
+    ids = project.boxes.add(slide, some_rows(5))
+    table, told = project.boxes.table(slide), []
+    table.changed.connect(lambda change: told.append((change.kind, change.ids.tolist(), len(table))))
+    for large in (5_000, -1):
+        monkeypatch.setattr(commands, "LARGE", large)
+        project.boxes.edit(ids[:3], chosen=True)
+        project.boxes.delete(ids[1:2])
+        project.history.undo()
+        project.history.undo()
+    assert told[:4] == told[4:]
+    assert told[0] == ("updated", ids[:3].tolist(), 5) and told[1] == ("removed", [int(ids[1])], 4)
 
 
 def test_a_new_command_drops_what_was_undone(project: Project) -> None:

@@ -107,6 +107,7 @@ class JobRunner(QObject):
         super().__init__(parent)
         self.history: list[JobHandle] = []
         self._long = ThreadPoolExecutor(workers, thread_name_prefix="job")
+        self._urgent = ThreadPoolExecutor(1, thread_name_prefix="urgent")
         self._short = ThreadPoolExecutor(2, thread_name_prefix="call")
         self._behind = ThreadPoolExecutor(1, thread_name_prefix="behind")
         self._behind_tokens: set[CancelToken] = set()
@@ -135,10 +136,13 @@ class JobRunner(QObject):
         on_done: Callable[[T], None] | None = None,
         on_failed: Callable[[BaseException], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
+        *,
+        urgent: bool = False,
     ) -> JobHandle:
         """Drive a generator in a worker thread.
 
-        ``on_failed`` takes the error over; without it :attr:`failed` is emitted and the window shows it.
+        ``on_failed`` takes the error over; without it :attr:`failed` is emitted and the window shows it. ``urgent`` is
+        what the user cannot go on without: it does not queue behind long jobs.
         """
         handle = self._begin(title)
 
@@ -154,7 +158,7 @@ class JobRunner(QObject):
                 ending = (JobState.RETURNED, result, None)
             self._arrived.emit(lambda: self._end(handle, ending, on_done, on_failed, on_cancelled))
 
-        self._long.submit(work)
+        (self._urgent if urgent else self._long).submit(work)
         return handle
 
     def run_in_slices(
@@ -240,6 +244,7 @@ class JobRunner(QObject):
             token.cancel()
         self._behind.shutdown(wait=True, cancel_futures=True)
         self._short.shutdown(wait=True, cancel_futures=True)
+        self._urgent.shutdown(wait=True, cancel_futures=True)
         self._long.shutdown(wait=True, cancel_futures=True)
 
     def _begin(self, title: str) -> JobHandle:

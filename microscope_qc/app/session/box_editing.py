@@ -38,7 +38,7 @@ class BoxEditing:
     def delete(self, ids: np.ndarray) -> None:
         """Delete boxes (can be undone)."""
         if len(ids):
-            self._project().boxes.delete(ids)
+            self._project().boxes.delete(ids, carry_out=self._session.writing.carry_out)
 
     # -- clipboard ---------------------------------------------------------------------------------------------------
 
@@ -75,7 +75,8 @@ class BoxEditing:
     def cut(self, ids: np.ndarray) -> None:
         """Delete boxes that were copied."""
         if len(ids):
-            self._project().boxes.delete(ids, title=f"Cut {things(len(ids), 'finding')}")
+            title = f"Cut {things(len(ids), 'finding')}"
+            self._project().boxes.delete(ids, title=title, carry_out=self._session.writing.carry_out)
 
     def paste(self, copied: CopiedBoxes, *, y: float, x: float) -> np.ndarray:
         """Paste copied boxes around a position of the slide on screen, inside it, and select them; returns their ids.

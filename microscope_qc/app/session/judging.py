@@ -30,34 +30,34 @@ class Judging:
     def confirm(self, ids: np.ndarray) -> None:
         """Confirm findings: they are defects."""
         if len(ids):
-            judging.confirm(self._project(), ids)
+            judging.confirm(self._project(), ids, carry_out=self._session.writing.carry_out)
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
         """Reject findings: they are not defects, because of ``reason``."""
         if len(ids):
-            judging.reject(self._project(), ids, reason)
+            judging.reject(self._project(), ids, reason, carry_out=self._session.writing.carry_out)
 
     def unreview(self, ids: np.ndarray) -> None:
         """Take a judgement back."""
         if len(ids):
-            judging.unreview(self._project(), ids)
+            judging.unreview(self._project(), ids, carry_out=self._session.writing.carry_out)
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
         """Change the class of findings; that of the box just drawn is the class of the next one too."""
         if len(ids):
-            judging.relabel(self._project(), ids, class_id)
+            judging.relabel(self._project(), ids, class_id, carry_out=self._session.writing.carry_out)
             if self._session.tool == "draw" and ids.tolist() == [self._session.drawn_last]:
                 self._session.set_draw_class(class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Add findings to the SEM travel list, or remove them."""
         if len(ids):
-            judging.choose(self._project(), ids, chosen)
+            judging.choose(self._project(), ids, chosen, carry_out=self._session.writing.carry_out)
 
     def set_note(self, ids: np.ndarray, note: str) -> None:
         """Set the note of findings."""
         if len(ids):
-            judging.set_note(self._project(), ids, note)
+            judging.set_note(self._project(), ids, note, carry_out=self._session.writing.carry_out)
 
     # -- the selection -----------------------------------------------------------------------------------------------
 

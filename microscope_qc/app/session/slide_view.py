@@ -108,7 +108,7 @@ class SlideView(QObject):
         self._save = QTimer(self)
         self._save.setSingleShot(True)
         self._save.setInterval(SAVE_MS)
-        self._save.timeout.connect(self.save)
+        self._save.timeout.connect(self._on_save_timeout)
         self._repaint = QTimer(self)
         self._repaint.setSingleShot(True)
         self._repaint.setInterval(REPAINT_MS)
@@ -152,6 +152,12 @@ class SlideView(QObject):
                 log.warning("view of slide %s not stored: %s", slide_id, error)
                 self._say(f"The display of this slide could not be saved: {error}")
                 return
+
+    def _on_save_timeout(self) -> None:
+        if self._project is not None and self._project.is_writing:  # the database is locked: do not wait for it
+            self._save.start()
+        else:
+            self.save()
 
     def _touch(self, *, seen: bool = False) -> None:
         if self._slide_id is None:

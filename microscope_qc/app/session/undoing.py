@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from microscope_qc.core.boxes import coordinates
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.jobs import Job, Progress
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
-    from microscope_qc.project import Project
     from microscope_qc.project.parts.history import PendingStep
     from microscope_qc.project.records import LogEntry
-
-log = logging.getLogger(__name__)
 
 _Found = tuple[int | None, np.ndarray]
 """A slide, and (N, 4) corners of boxes on it."""
 MOST_ASKED = 20
-LARGE = 20_000
-"""Steps with more boxes are written by a worker; the project accepts no other command meanwhile."""
 
 
 class Undoing:
@@ -58,41 +51,10 @@ class Undoing:
             session.notice.emit("Nothing to undo." if undo else "Nothing to redo.")
             return
         before = self._found(step.entry)
-        if session.jobs is None or step.entry.box_count <= LARGE:
-            self._write(step)
-            self._finish(step, before)
-            return
-        session.jobs.run(
-            _job(step),
-            step.title,
-            on_done=lambda _: self._finish(step, before) if session.project is project else None,
-            on_failed=lambda error: self._failed(project, step, error),
-            on_cancelled=lambda: self._given_up(project, step),
-        )
-        session.history_changed.emit()  # nothing can be undone until it is done
+        session.writing.carry_out(step, lambda entry: self._finish(step, entry, before))
 
-    def _write(self, step: PendingStep) -> None:
-        try:
-            step.write()
-        except Exception:
-            step.refuse()
-            raise
-
-    def _failed(self, project: Project, step: PendingStep, error: BaseException) -> None:
-        if self._session.project is not project:
-            log.warning("%s was not done before the project was closed: %s", step.title, error)
-            return
-        step.refuse()
-        self._session.history_changed.emit()
-        raise error
-
-    def _given_up(self, project: Project, step: PendingStep) -> None:
-        step.give_up()
-        if self._session.project is project:
-            self._session.history_changed.emit()
-
-    def _finish(self, step: PendingStep, before: _Found) -> None:
-        entry = step.finish()
+    def _finish(self, step: PendingStep, entry: LogEntry | None, before: _Found) -> None:
+        assert entry is not None
         self._session.notice.emit(f"{'Undone' if step.undo else 'Redone'}: {entry.title}")
         self._go_to(entry, before)
 
@@ -140,8 +102,3 @@ class Undoing:
         if len(touched):
             low, high = touched[:, :2].min(axis=0), touched[:, 2:].max(axis=0)
             session.area_requested.emit((*low.tolist(), *high.tolist()))
-
-
-def _job(step: PendingStep) -> Job[None]:
-    yield Progress(0, 0, "", "writing")
-    step.write()

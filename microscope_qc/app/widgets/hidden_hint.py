@@ -83,7 +83,7 @@ class HiddenHint(QWidget):
         project, slides = self._session.project, set(self._session.scoped.slide_ids)
         if project is not None:
             off = [run.id for run in project.runs if not run.shown and run.slide_id in slides]
-            self._try(lambda: project.runs.show_all(off))
+            self._try(lambda: project.runs.show_all(off, carry_out=self._session.writing.carry_out))
 
     def lift_limit(self) -> None:
         """Let findings count whatever their confidence."""

@@ -22,6 +22,7 @@ from microscope_qc.core.boxes import (
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.outline import Outline
+from microscope_qc.project.commands import CarryOut, PendingCommand, at_once
 from microscope_qc.project.deltas import BOX_COLUMNS, Delta, box_columns, columns_of
 from microscope_qc.project.parts.box_rows import SIDES, assign, check_rows, differs
 from microscope_qc.project.parts.class_rows import new_class_rows
@@ -31,7 +32,7 @@ from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.parts.tables import ReadTables, Tables
 from microscope_qc.project.records import LogEntry
-from microscope_qc.project.store import PendingCommand, Store
+from microscope_qc.project.store import Store
 
 
 class Boxes:
@@ -231,7 +232,8 @@ class Boxes:
             shapes = {int(ids[n]): found.to_json() for n, found in (outlines or {}).get(slide_id, {}).items()}
             deltas += self._outlines.adding(slide_id, shapes)
         filled = [slide_id for slide_id, ids in ids_of.items() if len(ids)]
-        return store.prepare(title, deltas, slide_id=filled[0] if len(filled) == 1 else None), ids_of
+        slide_of_all = filled[0] if len(filled) == 1 else None
+        return store.prepare(title, deltas, slide_id=slide_of_all, size=sum(map(len, ids_of.values()))), ids_of
 
     def duplicate(
         self, ids: Ids, *, dy_px: float, dx_px: float, slide_id: int | None = None, title: str = ""
@@ -279,29 +281,37 @@ class Boxes:
         InputError
             When a box, column or class does not exist, or a box would become empty.
         """
-        self._store.require_writable()
+        at_once(self.prepare_edit(ids, title=title, amends=amends, **columns))
+
+    def prepare_edit(
+        self, ids: Ids, *, title: str = "", amends: LogEntry | None = None, **columns: object
+    ) -> PendingCommand:
+        """Prepare :meth:`edit` without writing: for so many boxes that writing would block a window."""
         unknown = sorted(set(columns) - set(EDITABLE_COLUMNS))
         if unknown:
             raise InputError(f"A box has no {unknown[0]} that could be changed.")
-        wanted = np.asarray(ids, np.int64).reshape(-1)
-        if len(np.unique(wanted)) != len(wanted):
-            raise InputError("A box cannot be changed twice in one step.")
-        deltas: list[Delta] = []
-        owners = []
-        count = 0
-        for slide_id, places in self._tables.by_slide(wanted):
-            before, after, changed = self._edited(slide_id, wanted, places, columns)
-            if len(after):
-                check_rows(self._store, after, names=changed)
-                old, new = (box_columns(rows, slide_id, names=changed) for rows in (before, after))
-                deltas.append(Delta("boxes", old, new))
-                owners.append(slide_id)
-                count += len(after)
-                if not columns.keys().isdisjoint(SIDES):
-                    deltas += self._outlines.following(slide_id, before, after)
-        default = "Change box" if count == 1 else f"Change {count} boxes"
-        slide_of_all = owners[0] if len(owners) == 1 else None
-        self._store.commit(title or default, deltas, slide_id=slide_of_all, amends=amends)
+        wanted = np.array(ids, np.int64).reshape(-1)
+
+        def build(command: PendingCommand) -> None:
+            if len(np.unique(wanted)) != len(wanted):
+                raise InputError("A box cannot be changed twice in one step.")
+            deltas: list[Delta] = []
+            owners = []
+            count = 0
+            for slide_id, places in self._tables.by_slide(wanted):
+                before, after, changed = self._edited(slide_id, wanted, places, columns)
+                if len(after):
+                    check_rows(self._store, after, names=changed)
+                    old, new = (box_columns(rows, slide_id, names=changed) for rows in (before, after))
+                    deltas.append(Delta("boxes", old, new))
+                    owners.append(slide_id)
+                    count += len(after)
+                    if not columns.keys().isdisjoint(SIDES):
+                        deltas += self._outlines.following(slide_id, before, after)
+            command.deltas, command.slide_id = deltas, owners[0] if len(owners) == 1 else None
+            command.title = title or ("Change box" if count == 1 else f"Change {count} boxes")
+
+        return self._store.prepare(title or "Change boxes", build=build, size=len(wanted), amends=amends)
 
     def _edited(
         self, slide_id: int, wanted: np.ndarray, places: np.ndarray, columns: Mapping[str, object]
@@ -321,7 +331,7 @@ class Boxes:
         changed += _claim(after, columns)
         return before, after, changed
 
-    def delete(self, ids: Ids, *, title: str = "") -> None:
+    def delete(self, ids: Ids, *, title: str = "", carry_out: CarryOut = at_once) -> None:
         """Delete boxes. Their places stay deleted: what a model finds there again does not count.
 
         Raises
@@ -329,20 +339,23 @@ class Boxes:
         InputError
             When one of them does not exist.
         """
-        self._store.require_writable()
         wanted = np.unique(np.asarray(ids, np.int64))
-        deltas: list[Delta] = []
-        owners = []
-        for slide_id, places in self._tables.by_slide(wanted):
-            before = self.table(slide_id).get(wanted[places])
-            after = before[np.arange(len(before))]
-            after["flags"] |= np.uint8(FindingFlag.DELETED)
-            deltas += self.details_dropped(slide_id, before["id"])
-            names = ("class_id", *SIDES, "flags")  # as they are now, whatever models say later
-            deltas.append(Delta("boxes", *(box_columns(rows, slide_id, names=names) for rows in (before, after))))
-            owners.append(slide_id)
-        default = "Delete box" if len(wanted) == 1 else f"Delete {len(wanted)} boxes"
-        self._store.commit(title or default, deltas, slide_id=owners[0] if len(owners) == 1 else None)
+        title = title or ("Delete box" if len(wanted) == 1 else f"Delete {len(wanted)} boxes")
+
+        def build(command: PendingCommand) -> None:
+            deltas: list[Delta] = []
+            owners = []
+            for slide_id, places in self._tables.by_slide(wanted):
+                before = self.table(slide_id).get(wanted[places])
+                after = before[np.arange(len(before))]
+                after["flags"] |= np.uint8(FindingFlag.DELETED)
+                deltas += self.details_dropped(slide_id, before["id"])
+                names = ("class_id", *SIDES, "flags")  # as they are now, whatever models say later
+                deltas.append(Delta("boxes", *(box_columns(rows, slide_id, names=names) for rows in (before, after))))
+                owners.append(slide_id)
+            command.deltas, command.slide_id = deltas, owners[0] if len(owners) == 1 else None
+
+        carry_out(self._store.prepare(title, build=build, size=len(wanted)))
 
     # -- for commands on classes and runs ----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.opinions import class_is_users
 from microscope_qc.core.wording import things
 from microscope_qc.project import schema
+from microscope_qc.project.commands import CarryOut, PendingCommand, at_once
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.parts.areas import Areas
 from microscope_qc.project.parts.boxes import Boxes
@@ -119,7 +120,7 @@ class Classes(RecordPart[DefectClass]):
         self._store.commit(edit_title(row, changes), deltas)
         return self.by_id(class_id)
 
-    def delete(self, class_id: int, *, move_to: int | None = None) -> None:
+    def delete(self, class_id: int, *, move_to: int | None = None, carry_out: CarryOut = at_once) -> None:
         """Delete a class; its boxes get the class ``move_to``, or are deleted where that is None. One step of undo."""
         self._store.require_writable()
         row = self._row(class_id)
@@ -127,15 +128,20 @@ class Classes(RecordPart[DefectClass]):
         if move_to == class_id:
             raise InputError("The boxes of a class that is deleted must move to another class.")
         target = None if move_to is None else self.by_id(move_to)
-        count = self.box_counts()[class_id]
-        deltas = [*(self._going(class_id) if target is None else self._moving([class_id], target.id))]
-        moved = {class_id: move_to}
-        deltas += [*self._areas.following(moved), *self._runs.following(moved)]
-        boxes = f" and {'move' if target else 'delete'} its {things(count, 'finding')}" if count else ""
-        to = f" to {target.code}" if target and count else ""
-        self._store.commit(f"Delete class {row['code']}{boxes}{to}", [*deltas, Delta.deleted("classes", [row])])
 
-    def merge(self, class_ids: Iterable[int], into: int) -> DefectClass:
+        def build(command: PendingCommand) -> None:
+            count = self.box_counts()[class_id]
+            deltas = [*(self._going(class_id) if target is None else self._moving([class_id], target.id))]
+            moved = {class_id: move_to}
+            deltas += [*self._areas.following(moved), *self._runs.following(moved)]
+            boxes = f" and {'move' if target else 'delete'} its {things(count, 'finding')}" if count else ""
+            to = f" to {target.code}" if target and count else ""
+            command.title = f"Delete class {row['code']}{boxes}{to}"
+            command.deltas = [*deltas, Delta.deleted("classes", [row])]
+
+        carry_out(self._store.prepare(f"Delete class {row['code']}", build=build, size=self._most_concerned()))
+
+    def merge(self, class_ids: Iterable[int], into: int, *, carry_out: CarryOut = at_once) -> DefectClass:
         """Merge classes: their boxes get the class ``into``, the others are deleted. One step of undo."""
         self._store.require_writable()
         target = self.by_id(into)
@@ -143,13 +149,22 @@ class Classes(RecordPart[DefectClass]):
         rows = [self._row(number) for number in others]
         if not rows:
             raise InputError("Merging needs at least two classes.")
-        counts = self.box_counts()
-        count, codes = sum(counts[number] for number in others), ", ".join(row["code"] for row in rows)
-        moved = dict.fromkeys(others, into)
-        deltas = [*self._moving(others, into), *self._areas.following(moved), *self._runs.following(moved)]
-        title = f"Merge {codes} into {target.code}" + (f" ({things(count, 'finding')})" if count else "")
-        self._store.commit(title, [*deltas, Delta.deleted("classes", rows)])
-        return self.by_id(into)
+        title = f"Merge {', '.join(row['code'] for row in rows)} into {target.code}"
+
+        def build(command: PendingCommand) -> None:
+            counts = self.box_counts()
+            count = sum(counts[number] for number in others)
+            moved = dict.fromkeys(others, into)
+            deltas = [*self._moving(others, into), *self._areas.following(moved), *self._runs.following(moved)]
+            command.title = title + (f" ({things(count, 'finding')})" if count else "")
+            command.deltas = [*deltas, Delta.deleted("classes", rows)]
+
+        carry_out(self._store.prepare(title, build=build, size=self._most_concerned()))
+        return target
+
+    def _most_concerned(self) -> int:
+        """How many findings have a class, and places that were left; the highest number is never less."""
+        return self._store.next_id("boxes") - 1
 
     def _moving(self, class_ids: Sequence[int], into: int) -> Iterator[Delta]:
         """Deltas that give another class to whatever has one of these: findings, places, opinions."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.project import log
+from microscope_qc.project.commands import Ahead
 from microscope_qc.project.database import StillReferencedError
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.parts import audit
@@ -29,6 +30,8 @@ class PendingStep:
     deltas: Sequence[Delta] = field(default_factory=list)
     done: LogEntry | None = None
     refused: bool = False
+    size: int = 0
+    _ahead: Ahead | None = None
 
     @property
     def title(self) -> str:
@@ -62,6 +65,7 @@ class PendingStep:
         finally:
             if self.done is None:
                 self.store.free(self)
+        self._ahead = self.store.changes_ahead(self.deltas, size=self.size)
 
     def _take_off(self) -> None:
         """Take what cannot be done off the undo stack."""
@@ -79,7 +83,7 @@ class PendingStep:
         self.store.free(self)
         if not self.store.closed:
             self.store.log.load()
-            self.store.follow(self.deltas, self.done)
+            self.store.follow(self.deltas, self.done, ahead=self._ahead)
         return self.done
 
     def refuse(self) -> None:
@@ -100,8 +104,12 @@ class History:
         self._store = store
 
     def entries(self, limit: int | None = 200) -> list[LogEntry]:
-        """Return the newest log entries, newest first; None is all of them."""
-        return self._store.log.entries(limit)
+        """Return the newest log entries, newest first; None is all of them.
+
+        While a command is being written these are those of before it: the database is locked.
+        """
+        known = self._store.log.listed(limit) if self._store.is_writing else None
+        return self._store.log.entries(limit) if known is None else known
 
     @property
     def can_undo(self) -> bool:
@@ -160,7 +168,7 @@ class History:
         entry = self.undo_entry if undo else self.redo_entry
         if entry is None:
             return None
-        step = PendingStep(self._store, entry, undo)
+        step = PendingStep(self._store, entry, undo, size=self._store.log.size_of(entry))
         self._store.claim(step)
         return step
 

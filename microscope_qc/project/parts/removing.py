@@ -8,9 +8,10 @@ from typing import Any
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import things
 from microscope_qc.project import findings
+from microscope_qc.project.commands import PendingCommand
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.records import LogEntry, SlideRecord
-from microscope_qc.project.store import PendingCommand, Store
+from microscope_qc.project.store import Store
 
 _BELONGINGS = ("opinions", "attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
 
@@ -40,6 +41,7 @@ class PendingRemoval:
         except BaseException:
             self.give_up()
             raise
+        self._pending.size = count
         self._pending.title = self.title + (f" with {things(count, 'finding')}" if count else "")
         self._pending.deltas = [delta for delta in deltas if delta]
         self._pending.write()

@@ -16,6 +16,7 @@ from microscope_qc.core.boxes import FindingFlag, has_flag, is_claimed
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import count_text, plural, things
 from microscope_qc.project import log, schema
+from microscope_qc.project.commands import CarryOut, PendingCommand, at_once
 from microscope_qc.project.deltas import OPINION_COLUMNS, Delta, columns_of, row_columns
 from microscope_qc.project.owner import now
 from microscope_qc.project.parts.box_rows import check_rows
@@ -187,25 +188,26 @@ class Runs(RecordPart[RunRecord]):
         self._store.follow([], None, touched={"runs": [run_id]})
         return self.by_id(run_id)
 
-    def show(self, run_id: int, shown: bool) -> None:
+    def show(self, run_id: int, shown: bool, *, carry_out: CarryOut = at_once) -> None:
         """Switch the findings of a run on or off (undoable)."""
         self._store.require_writable()
         run = self.by_id(run_id)
         if run.shown == bool(shown):
             return
         delta = Delta.edited("runs", {"id": run_id, "shown": run.shown}, {"shown": bool(shown)})
-        self._store.commit(f"{'Show' if shown else 'Hide'} run {run_id}", [delta], slide_id=run.slide_id, run_id=run_id)
+        title = f"{'Show' if shown else 'Hide'} run {run_id}"
+        self._switch(title, [delta], run.slide_id, run_id, carry_out)
 
-    def show_only(self, run_id: int) -> None:
+    def show_only(self, run_id: int, *, carry_out: CarryOut = at_once) -> None:
         """Switch the findings of a run on and those of all other runs of its slide off (one step of undo)."""
         self._store.require_writable()
         slide_id = self.by_id(run_id).slide_id
         others = [run for run in self if run.slide_id == slide_id and run.shown != (run.id == run_id)]
         deltas = [Delta.edited("runs", {"id": run.id, "shown": run.shown}, {"shown": not run.shown}) for run in others]
         if deltas:
-            self._store.commit(f"Show only run {run_id}", deltas, slide_id=slide_id, run_id=run_id)
+            self._switch(f"Show only run {run_id}", deltas, slide_id, run_id, carry_out)
 
-    def show_all(self, run_ids: Collection[int]) -> None:
+    def show_all(self, run_ids: Collection[int], *, carry_out: CarryOut = at_once) -> None:
         """Switch the findings of several runs on (one step of undo)."""
         self._store.require_writable()
         off = [run for run in map(self.by_id, sorted(run_ids)) if not run.shown]
@@ -213,7 +215,15 @@ class Runs(RecordPart[RunRecord]):
         if deltas:
             slides = {run.slide_id for run in off}
             title = f"Show run {off[0].id}" if len(off) == 1 else f"Show {things(len(off), 'run')}"
-            self._store.commit(title, deltas, slide_id=slides.pop() if len(slides) == 1 else None)
+            self._switch(title, deltas, slides.pop() if len(slides) == 1 else None, None, carry_out)
+
+    def _switch(
+        self, title: str, deltas: Sequence[Delta], slide_id: int | None, run_id: int | None, carry_out: CarryOut
+    ) -> None:
+        runs = [int(number) for delta in deltas for number in delta.ids]
+        known = self._store.memory.opinions
+        size = sum(len(known[slide].of_run(n)) for n in runs if (slide := self.by_id(n).slide_id) in known)
+        carry_out(self._store.prepare(title, deltas, slide_id=slide_id, run_id=run_id, size=size))
 
     def rename(self, run_id: int, name: str) -> RunRecord:
         """Give a run a name, or none (undoable)."""
@@ -245,7 +255,7 @@ class Runs(RecordPart[RunRecord]):
         kept = claimed & ~has_flag(rows, FindingFlag.DELETED)
         return RunDeletion(mine, alone[~claimed], alone[kept], len(ids) - len(alone))
 
-    def delete(self, run_id: int) -> None:
+    def delete(self, run_id: int, *, carry_out: CarryOut = at_once) -> None:
         """Delete a run with its opinions (one step of undo).
 
         Findings that no other run found and no user said anything of go with it. What a user drew, judged, named, chose
@@ -260,18 +270,25 @@ class Runs(RecordPart[RunRecord]):
         run, row = self.by_id(run_id), self._row(run_id)
         if run.state == "running":
             raise InputError(f"Run {run_id} is still running.", hint="Stop it first.")
-        deletion = self.deleting(run_id)
         labels = [asdict(known) for known in self._store.memory.run_classes if known.run_id == run_id]
-        table = self._boxes.table(run.slide_id)
-        opinions = row_columns(deletion.opinions, run.slide_id, names=OPINION_COLUMNS)
-        deltas = [
-            *self._boxes.keeping(run.slide_id, table.get(deletion.kept)),
-            *self._boxes.details_dropped(run.slide_id, deletion.gone),
-            Delta("opinions", opinions, columns_of([])),
-            Delta.deleted("run_classes", labels),
-            Delta.deleted("runs", [row]),
-        ]
-        self._store.commit(f"Delete run {run_id}: {deletion.words}", deltas, slide_id=run.slide_id, run_id=run_id)
+
+        def build(command: PendingCommand) -> None:
+            deletion = self.deleting(run_id)
+            table = self._boxes.table(run.slide_id)
+            opinions = row_columns(deletion.opinions, run.slide_id, names=OPINION_COLUMNS)
+            command.deltas = [
+                *self._boxes.keeping(run.slide_id, table.get(deletion.kept)),
+                *self._boxes.details_dropped(run.slide_id, deletion.gone),
+                Delta("opinions", opinions, columns_of([])),
+                Delta.deleted("run_classes", labels),
+                Delta.deleted("runs", [row]),
+            ]
+            command.title = f"Delete run {run_id}: {deletion.words}"
+
+        size = int((self._opinions.of_slide(run.slide_id)["run_id"] == run_id).sum())
+        carry_out(
+            self._store.prepare(f"Delete run {run_id}", slide_id=run.slide_id, run_id=run_id, build=build, size=size)
+        )
 
     def stop_left(self) -> None:
         """Mark runs as stopped that were running when the last owner crashed or was killed."""

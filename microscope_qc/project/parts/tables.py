@@ -153,7 +153,9 @@ class Tables:
         if latest is not None and box_id in latest:  # successive edits are mostly on one slide
             return self._latest
         # memory first: the database is locked while a large command is being written
-        found = next((number for number, table in tables.items() if table.spans(box_id) and box_id in table), None)
+        found = next(
+            (number for number, table in list(tables.items()) if table.spans(box_id) and box_id in table), None
+        )
         if found is None:
             with self._store.database.begin() as connection:
                 found = findings.slide_of(connection, int(box_id))
@@ -189,7 +191,7 @@ class Tables:
 
     def _owners(self, ids: np.ndarray, wanted: np.ndarray) -> dict[int, np.ndarray]:
         """Slides of boxes whose tables are in memory, and the indices in ``ids`` of those that are wanted."""
-        tables = {number: table for number, table in self._store.memory.tables.items() if len(table)}
+        tables = {number: table for number, table in list(self._store.memory.tables.items()) if len(table)}
         known = np.concatenate([table.rows["id"] for table in tables.values()])
         slides = np.repeat(np.fromiter(tables, np.int64, len(tables)), [len(table) for table in tables.values()])
         order = np.argsort(known, kind="stable")

@@ -1,6 +1,6 @@
 """Judgements of findings: whether they are defects, of which class, and whether they are chosen for the SEM.
 
-Each call is one entry of the history.
+Each call is one entry of the history. ``carry_out`` writes it: now, or in the background where a window must not wait.
 """
 
 from __future__ import annotations
@@ -11,46 +11,47 @@ from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import things
 from microscope_qc.project import Project
+from microscope_qc.project.commands import CarryOut, at_once
 
 
-def confirm(project: Project, ids: np.ndarray) -> None:
+def confirm(project: Project, ids: np.ndarray, *, carry_out: CarryOut = at_once) -> None:
     """Confirm that findings are defects."""
     title = f"Confirm {_findings(ids)}"
-    project.boxes.edit(ids, title=title, state=ReviewState.CONFIRMED, reason="")
+    carry_out(project.boxes.prepare_edit(ids, title=title, state=ReviewState.CONFIRMED, reason=""))
 
 
-def reject(project: Project, ids: np.ndarray, reason: str) -> None:
+def reject(project: Project, ids: np.ndarray, reason: str, *, carry_out: CarryOut = at_once) -> None:
     """Reject findings for a reason."""
     title = f"Reject {_findings(ids)}: {reason}"
-    project.boxes.edit(ids, title=title, state=ReviewState.REJECTED, reason=reason)
+    carry_out(project.boxes.prepare_edit(ids, title=title, state=ReviewState.REJECTED, reason=reason))
 
 
-def unreview(project: Project, ids: np.ndarray) -> None:
+def unreview(project: Project, ids: np.ndarray, *, carry_out: CarryOut = at_once) -> None:
     """Set findings back to unreviewed."""
     title = f"Back to unreviewed: {_findings(ids)}"
-    project.boxes.edit(ids, title=title, state=ReviewState.UNREVIEWED, reason="")
+    carry_out(project.boxes.prepare_edit(ids, title=title, state=ReviewState.UNREVIEWED, reason=""))
 
 
-def relabel(project: Project, ids: np.ndarray, class_id: int) -> None:
+def relabel(project: Project, ids: np.ndarray, class_id: int, *, carry_out: CarryOut = at_once) -> None:
     """Give findings another class."""
     title = f"Class {_findings(ids)} to {project.classes.by_id(class_id).code}"
-    project.boxes.edit(ids, title=title, class_id=class_id)
+    carry_out(project.boxes.prepare_edit(ids, title=title, class_id=class_id))
 
 
-def choose(project: Project, ids: np.ndarray, chosen: bool) -> None:
+def choose(project: Project, ids: np.ndarray, chosen: bool, *, carry_out: CarryOut = at_once) -> None:
     """Put findings on the travel list of the SEM or take them off it."""
     title = f"{'Choose' if chosen else 'Leave out'} {_findings(ids)} for the SEM"
-    project.boxes.edit(ids, title=title, chosen=chosen)
+    carry_out(project.boxes.prepare_edit(ids, title=title, chosen=chosen))
 
 
-def set_note(project: Project, ids: np.ndarray, note: str) -> None:
+def set_note(project: Project, ids: np.ndarray, note: str, *, carry_out: CarryOut = at_once) -> None:
     """Write a note."""
-    project.boxes.edit(ids, title=f"Note on {_findings(ids)}", note=note)
+    carry_out(project.boxes.prepare_edit(ids, title=f"Note on {_findings(ids)}", note=note))
 
 
-def delete(project: Project, ids: np.ndarray) -> None:
+def delete(project: Project, ids: np.ndarray, *, carry_out: CarryOut = at_once) -> None:
     """Delete findings."""
-    project.boxes.delete(ids, title=f"Delete {_findings(ids)}")
+    project.boxes.delete(ids, title=f"Delete {_findings(ids)}", carry_out=carry_out)
 
 
 def reject_reason(text: str) -> str:

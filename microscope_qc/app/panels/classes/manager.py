@@ -289,7 +289,7 @@ class ClassManager(QDialog):
         dialog = MergeDialog(self._session, chosen, project.classes.box_counts(), self)
         if dialog.exec():
             target = dialog.target_id()
-            project.classes.merge(chosen, target)
+            project.classes.merge(chosen, target, carry_out=self._session.writing.carry_out)
             self.show_class(target)
 
     def take(self, classes: tuple[DefectClass, ...], title: str) -> None:
@@ -366,8 +366,8 @@ def delete_class(session: Session, class_id: int, parent: QWidget) -> None:
         return
     count = project.classes.box_counts().get(class_id, 0)
     if count == 0:
-        project.classes.delete(class_id)
+        project.classes.delete(class_id, carry_out=session.writing.carry_out)
         return
     dialog = DeleteClassDialog(session.class_of(class_id), count, session.classes, parent)
     if dialog.exec():
-        project.classes.delete(class_id, move_to=dialog.move_to())
+        project.classes.delete(class_id, move_to=dialog.move_to(), carry_out=session.writing.carry_out)

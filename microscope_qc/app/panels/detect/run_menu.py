@@ -116,11 +116,12 @@ class RunMenu(QObject):
 
     def show_only(self) -> None:
         """Show the findings of the selected detection and hide those of the others, in one step."""
-        self._change(lambda project, run: project.runs.show_only(run.id))
+        self._change(lambda project, run: project.runs.show_only(run.id, carry_out=self._session.writing.carry_out))
 
     def switch(self) -> None:
         """Show or hide the findings of the selected detection."""
-        self._change(lambda project, run: project.runs.show(run.id, not run.shown))
+        carry_out = self._session.writing.carry_out
+        self._change(lambda project, run: project.runs.show(run.id, not run.shown, carry_out=carry_out))
 
     def rename(self) -> None:
         """Ask for another name of the selected detection."""
@@ -137,7 +138,7 @@ class RunMenu(QObject):
 
         def change(project: Project, run: RunRecord) -> None:
             if self.ask_delete(self._runs, run.title, project.runs.deleting(run.id).words):
-                project.runs.delete(run.id)
+                project.runs.delete(run.id, carry_out=self._session.writing.carry_out)
 
         self._change(change)
 

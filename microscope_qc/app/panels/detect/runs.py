@@ -167,7 +167,11 @@ class RunList(QTreeWidget):
         if column == 0 and project is not None:
             self._ticking = True
             try:
-                project.runs.show(item.data(0, RUN_ID), item.checkState(0) == Qt.CheckState.Checked)
+                project.runs.show(
+                    item.data(0, RUN_ID),
+                    item.checkState(0) == Qt.CheckState.Checked,
+                    carry_out=self._session.writing.carry_out,
+                )
             finally:
                 self._ticking = False
 
