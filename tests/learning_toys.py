@@ -8,6 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.datasets import Dataset
+from microscope_qc.workflows.learning.reading import read_dataset
+
 CLASSES = ["SQ", "DI"]
 
 
@@ -28,6 +32,11 @@ def draw(seed: int, *, size: int = 192, count: int = 6) -> tuple[np.ndarray, lis
             picture[y - radius : y + radius, x - radius : x + radius] = (40, 45, 50)
             objects.append(("SQ", [y - radius, x - radius, y + radius, x + radius]))
     return np.clip(picture, 0, 255).astype(np.uint8), objects
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Read a data set at once."""
+    return run_job(read_dataset(path))
 
 
 def coco_folder(folder: Path, *, pictures: int = 4, size: int = 192) -> Path:

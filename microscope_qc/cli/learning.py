@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any
+
+_DATASET = (
+    "folder with annotations in any format that can be imported (COCO, Pascal VOC, YOLO, ...) and with their pictures, "
+    "also in folders below it; or a file of annotations there"
+)
 
 
 def register(subparsers: Any) -> None:
@@ -22,7 +28,7 @@ def register(subparsers: Any) -> None:
         description="Measure a model on annotated pictures or slides.",
     )
     evaluate.add_argument("model", metavar="MODEL", help="name of a bundled model, or a model's folder")
-    evaluate.add_argument("dataset", metavar="DATASET", help="COCO or Pascal VOC folder")
+    evaluate.add_argument("dataset", metavar="DATASET", help=_DATASET)
     evaluate.add_argument("--confidence", type=float, metavar="C", help="threshold (default: the model's)")
     evaluate.add_argument(
         "--iou", type=float, default=0.5, metavar="X", help="overlap that counts as found (default 0.5)"
@@ -37,9 +43,9 @@ def _register_train(subparsers: Any) -> None:
 
     train = subparsers.add_parser(
         "train",
-        description="Train a model from a COCO or Pascal VOC folder. An interrupted training is continued.",
+        description="Train a model from annotated pictures or slides. An interrupted training is continued.",
     )
-    train.add_argument("dataset", metavar="DATASET", help="folder with annotations and their pictures or slides")
+    train.add_argument("dataset", metavar="DATASET", help=_DATASET)
     known = trainable()
     train.add_argument("--task", choices=tuple(known), default="detect", help="what the model is for (default: detect)")
     train.add_argument(
@@ -127,16 +133,21 @@ def _train(args: argparse.Namespace) -> int:
 
     share_processor()
     said: list[str] = []
+
+    def tell(sentence: str) -> None:
+        said.append(sentence)
+        print(f"Note: {sentence}", file=sys.stderr, flush=True)  # before hours are spent
+
     job = train(
         args.dataset, args.out, task=args.task, validation=args.validation, trained_on=args.trained_on,
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
         overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
-        tell=said.append,
+        tell=tell,
     )  # fmt: skip
     card = run(job, args)
     if args.json:
-        print_json(card.model_dump())
+        print_json(card.model_dump() | {"notes": said})
         return 0
     print(f"{args.out}: {card.name}, {len(card.classes)} classes, default confidence {card.confidence:g}")
     named = TASKS.get(card.task).headline

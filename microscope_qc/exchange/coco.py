@@ -7,6 +7,7 @@ where a model made the box; ``attributes`` hold state, reason, note and choice. 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
 from microscope_qc.exchange.pictures import folder_of
 from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
 
+LARGEST_UM = 1e4
+CROWD = "iscrowd"
+"""Attribute of a box that marks many defects at once, as COCO calls it."""
 _TAKEN = ("state", "reason", "note", "chosen", "attributes")
 
 
@@ -149,13 +153,16 @@ def _read_file(path: Path, document: Document, folder: str) -> None:
             note=extra.pop("note", ""),
             chosen=extra.pop("chosen", False) is True,
             id=annotation["id"] if type(annotation.get("id")) is int else 0,
-            attributes={**extra, **more},
+            attributes={**extra, **more, **({CROWD: 1} if annotation.get(CROWD) in (1, True, "1") else {})},
             outline=outline,
         )
 
 
-def _key(value: Any) -> Any:
-    return value if isinstance(value, (int, str)) else None
+def _key(value: Any) -> str | None:
+    """An id as text: some programs write the same id as a number in one place and as text in another."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() if isinstance(value, (int, str)) else None
 
 
 def _sides(bbox: list[Any]) -> tuple[Any, Any, Any, Any]:
@@ -187,17 +194,26 @@ def _pairs(numbers: Any) -> Iterator[tuple[float, float]]:
 
 def _read_images(root: dict[str, Any], path: Path, document: Document, folder: str) -> dict[Any, ImageEntry]:
     images: dict[Any, ImageEntry] = {}
+    about = root.get("info")
+    of_all = about.get("pixel_size_um") if isinstance(about, dict) else None
     for number, entry in enumerate(expect(root.get("images", []), list, path, '"images"')):
         expect(entry, dict, path, f"image {number + 1}")
         name = expect(entry.get("file_name"), str, path, f'"file_name" of image {number + 1}')
         image = document.image(name, size_of(entry.get("width"), entry.get("height")), folder=folder)
-        pixel_size = entry.get("pixel_size_um")
-        if isinstance(pixel_size, list) and len(pixel_size) == 2 and all(isinstance(v, float) for v in pixel_size):
-            image.pixel_size_um = (pixel_size[0], pixel_size[1])
+        image.pixel_size_um = _pixel_size(entry.get("pixel_size_um", of_all))
         images[_key(entry.get("id"))] = image
     if not images and root["annotations"]:
         raise ExchangeError(f'{path.name}: "images" lists no picture.', hint="Export it again with its pictures.")
     return images
+
+
+def _pixel_size(value: Any) -> tuple[float, float] | None:
+    """Size (y, x) of a pixel in um, from one number or two; None where it is none."""
+    pair = value if isinstance(value, list) else [value, value]
+    if len(pair) != 2 or any(isinstance(side, bool) or not isinstance(side, int | float) for side in pair):
+        return None
+    y, x = (float(side) if abs(side) <= LARGEST_UM else math.inf for side in pair)
+    return (y, x) if 0 < y <= LARGEST_UM and 0 < x <= LARGEST_UM else None
 
 
 def _read_categories(root: dict[str, Any], path: Path, document: Document) -> dict[Any, str]:

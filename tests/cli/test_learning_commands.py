@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from learning_toys import coco_folder, untrained_model
 
 from microscope_qc.cli import main
+from microscope_qc.core.jobs import Progress
 from microscope_qc.ml.architectures.base import ARCHITECTURES
 
 
@@ -40,14 +42,27 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    about = {"model", "dataset", "pictures", "left_out", "classes", "places", "finds", "truth", "confidence", "iou"}
+    about = {
+        "model",
+        "dataset",
+        "pictures",
+        "left_out",
+        "background_pictures",
+        "classes",
+        "places",
+        "finds",
+        "truth",
+        "confidence",
+        "iou",
+    }
     figures = {"precision", "recall", "f1", "map50", "map50_11", "map"}
     assert about | figures | {"per_class", "by_size", "confusion", "curves"} == set(report)
     assert report["truth"] == 12 and report["confidence"] == 0.3 and set(report["per_class"]) == {"SQ", "DI"}
     assert main([*command, "--confidence", "0.4", "--iou", "0.3"]) == 0
     text = capsys.readouterr().out
     assert "toy on" in text and "at confidence 0.4, IoU 0.3, 12 boxes in 2 places:" in text and "mAP50 " in text
-    assert report["left_out"] == {"rejected": 0, "unreviewed": 0} and "No truth" not in text
+    assert report["left_out"] == {"rejected": 0, "unreviewed": 0, "crowds": 0, "boxes": {}, "pictures": []}
+    assert report["background_pictures"] == 0 and "No truth" not in text and "left out" not in text
 
 
 def test_a_rejected_finding_of_our_own_export_is_no_truth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -60,7 +75,46 @@ def test_a_rejected_finding_of_our_own_export_is_no_truth(capsys: pytest.Capture
     command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
     assert main([*command, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["truth"] == 10 and report["left_out"] == {"rejected": 1, "unreviewed": 1}
+    assert report["truth"] == 10 and (report["left_out"]["rejected"], report["left_out"]["unreviewed"]) == (1, 1)
     assert main(command) == 0
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("  No truth: 1 rejected finding as background and 1 finding of a model that nobody has")
+
+
+def test_what_was_never_there_is_not_measured_as_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = coco_folder(tmp_path / "data", pictures=2)
+    document = json.loads((data / "annotations.json").read_text())
+    (data / "annotations.json").write_text(json.dumps(document | {"annotations": []}))
+    model = untrained_model(tmp_path / "toy", classes=("SQ", "DI"))
+    command = ["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]
+    assert main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["truth"] == 0 and report["background_pictures"] == 2
+    assert report["recall"] is report["map50"] is report["per_class"]["SQ"]["ap50"] is None and report["precision"] == 0
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "recall –  F1 –" in text and "mAP50 –" in text and "2 of 2 pictures have no boxes" in text
+
+
+def test_what_is_left_out_is_said_before_a_training_and_by_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.ml.cards import read_card
+    from microscope_qc.ml.training import loop
+
+    data = coco_folder(tmp_path / "data", pictures=3)
+    (data / "p2.png").unlink()
+    model = untrained_model(tmp_path / "toy", classes=("SQ", "DI"))
+
+    def trained(*_: object, **__: object) -> Iterator[Progress]:
+        assert "Note: 1 of 3 pictures left out. p2.png: not found." in capsys.readouterr().err
+        yield Progress(1, 1, "steps")
+        return read_card(model)
+
+    monkeypatch.setattr(loop, "train_network", trained)
+    command = ["train", str(data), "--out", str(tmp_path / "m"), "--progress", "none"]
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["name"] == "toy" and told["notes"] == ["1 of 3 pictures left out. p2.png: not found."]
+    assert main(["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]) == 0
+    assert "  1 of 3 pictures left out. p2.png: not found." in capsys.readouterr().out.splitlines()

@@ -8,16 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from learning_toys import coco_folder, draw
+from learning_toys import coco_folder, draw, load_dataset
 
-from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets import AnnotatedImage, Dataset, load_dataset, split
-from microscope_qc.ml.datasets.coco import find_image
+from microscope_qc.ml.datasets import AnnotatedImage, Dataset, split
 from microscope_qc.ml.datasets.crops import CropSampler, load_scaled
 from microscope_qc.ml.evaluation.detection import Tally
-
-VOC = """<annotation><filename>{name}</filename><size><width>192</width><height>192</height><depth>3</depth></size>
-<object><name>DI</name><bndbox><xmin>11</xmin><ymin>21</ymin><xmax>30</xmax><ymax>50</ymax></bndbox></object></annotation>"""
 
 
 @pytest.fixture(scope="module")
@@ -33,54 +28,6 @@ def test_coco(coco: Path) -> None:
     wanted = [box for code, box in draw(0)[1] if code == "SQ"]
     picture = next(p for p in data.images if p.path.name == "p0.png")
     np.testing.assert_allclose(sorted(picture.boxes[picture.labels == 0].tolist()), sorted(wanted))
-
-
-def test_names_from_files_never_lead_out_of_the_folder(coco: Path, tmp_path: Path) -> None:
-    assert find_image(coco, "../../somewhere/p0.png") == coco / "p0.png"
-    assert find_image(coco, "C:\\pictures\\p1.png") == coco / "p1.png"
-    assert find_image(tmp_path, "/etc/passwd") is None
-    assert find_image(tmp_path, "..") is None
-
-
-def test_voc_corners_are_edges_as_in_our_export(coco: Path, tmp_path: Path) -> None:
-    import xml.etree.ElementTree as tree
-
-    (tmp_path / "IMAGES").mkdir()
-    (tmp_path / "ANNOTATIONS").mkdir()
-    (tmp_path / "IMAGES" / "p0.png").write_bytes((coco / "p0.png").read_bytes())
-    (tmp_path / "ANNOTATIONS" / "p0.xml").write_text(VOC.format(name="../p0.png"))
-    tree.fromstring(VOC.format(name="x"))  # the sample itself is sound
-    data = load_dataset(tmp_path)
-    assert data.classes == ["DI"]
-    np.testing.assert_allclose(data.images[0].boxes, [[21, 11, 50, 30]])
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "<annotation>", "<annotation/>", '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'],
-)
-def test_damaged_voc(tmp_path: Path, content: str) -> None:
-    (tmp_path / "a.xml").write_text(content)
-    with pytest.raises(ModelError, match=r"a\.xml"):
-        load_dataset(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"annotations": [{"bbox": [1, 2]}]}, {"images": [{}]}, {"categories": None}, {"annotations": [{"image_id": 0}]}],
-)
-def test_damaged_coco(coco: Path, tmp_path: Path, change: dict) -> None:
-    document = json.loads((coco / "annotations.json").read_text())
-    (tmp_path / "a.json").write_text(json.dumps(document | change))
-    with pytest.raises(ModelError):
-        load_dataset(tmp_path)
-
-
-def test_missing_data_sets(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no annotations"):
-        load_dataset(tmp_path)
-    with pytest.raises(ModelError, match="does not exist"):
-        load_dataset(tmp_path / "missing")
 
 
 def test_split_uses_everything_exactly_once(coco: Path) -> None:
@@ -120,6 +67,17 @@ def test_crops_are_the_same_for_the_same_step(coco: Path) -> None:
     for a, b in zip(first.batch(9, 3), second.batch(9, 3), strict=True):
         np.testing.assert_array_equal(a.pixels, b.pixels)
         np.testing.assert_array_equal(a.boxes, b.boxes)
+
+
+def test_crops_are_the_same_where_not_all_pictures_fit_into_memory(coco: Path) -> None:
+    data = load_dataset(coco)
+    options = {"side": 64, "model_um": None, "seed": 5, "stride_px": 64}
+    held, short = CropSampler(data, **options), CropSampler(data, **options, most_bytes=2.5 * 192 * 192 * 3)
+    for step in range(4):
+        for a, b in zip(held.batch(step, 4), short.batch(step, 4), strict=True):
+            np.testing.assert_array_equal(a.pixels, b.pixels)
+            np.testing.assert_array_equal(a.boxes, b.boxes)
+    assert len(held._images._held) == 4 and len(short._images._held) == 2
 
 
 def test_crops_are_not_larger_than_the_pictures_need(coco: Path) -> None:
@@ -174,13 +132,13 @@ def test_what_a_user_rejected_is_no_truth(tmp_path: Path) -> None:
     data = load_dataset(judged(tmp_path / "d", *states))
     (image,) = data.images
     assert image.boxes[:, 1].tolist() == [20, 200], "what was confirmed, and what was drawn and not rejected"
-    assert image.open_boxes[:, 1].tolist() == [140] and data.left_out == {"rejected": 2, "unreviewed": 1}
-    assert data.left_out_words == (
+    assert image.open_boxes[:, 1].tolist() == [140] and (data.left_out.rejected, data.left_out.unreviewed) == (2, 1)
+    assert data.sentences() == [
         "No truth: 2 rejected findings as background and 1 finding of a model that nobody has judged as neither defect "
         "nor background."
-    )
+    ]
     assert data.with_classes(["CRK", "GEO"]).left_out == data.left_out
-    assert load_dataset(judged(tmp_path / "all", ("confirmed", 0.5))).left_out_words == ""
+    assert load_dataset(judged(tmp_path / "all", ("confirmed", 0.5))).sentences() == []
     upper, lower = split(data, share=0.5, seed=1)
     assert [len(part.images[0].open_boxes) for part in (upper, lower)] == [1, 0], "they go with their part"
 

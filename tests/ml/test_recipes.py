@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from learning_toys import coco_folder
+from learning_toys import coco_folder, load_dataset
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from microscope_qc.ml.architectures.dense.recipe import parameter_groups
 from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
 from microscope_qc.ml.architectures.schedule import warm_up_and_cosine
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, read_card
-from microscope_qc.ml.datasets import Dataset, load_dataset
+from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT
 from microscope_qc.ml.training.loop import train_network

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from learning_toys import coco_folder
+from learning_toys import coco_folder, load_dataset
 from safetensors.torch import load_file
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.cards import WEIGHTS_NAME, read_card
-from microscope_qc.ml.datasets import load_dataset
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT
 from microscope_qc.ml.training.checkpoint import load_checkpoint
 from microscope_qc.workflows.learning.evaluate import evaluate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -32,11 +34,10 @@ class _Loaded:
     open_boxes: np.ndarray
 
 
-def model_shape(
-    image: AnnotatedImage, pixel_size_um: tuple[float, float] | None, model_um: float | None
-) -> tuple[int, int]:
+def model_shape(image: AnnotatedImage, model_um: float | None) -> tuple[int, int]:
     """Size of part of a image at the model's pixel size (unchanged where either pixel size is unknown)."""
     y0, x0, y1, x1 = image.area
+    pixel_size_um = image.pixel_size_um
     if pixel_size_um is None or model_um is None:
         return y1 - y0, x1 - x0
     return (
@@ -52,7 +53,7 @@ def load_scaled(image: AnnotatedImage, model_um: float | None) -> _Loaded:
     with open_slide(image.path) as slide:
         mosaic = slide.scene(None)
         y0, x0, y1, x1 = image.area
-        height, width = model_shape(image, image.pixel_size_um or mosaic.pixel_size_um, model_um)
+        height, width = model_shape(image, model_um)
         scale_y, scale_x = (y1 - y0) / height, (x1 - x0) / width
         pixels = np.empty((height, width, 3), np.uint8)
         for top in range(0, height, 512):
@@ -65,8 +66,40 @@ def load_scaled(image: AnnotatedImage, model_um: float | None) -> _Loaded:
     return _Loaded(pixels, boxes, image.labels, still_open)
 
 
+class _Images:
+    """Images at the model's pixel size. Where not all of them fit into memory, those used last are held.
+
+    Parameters
+    ----------
+    most_bytes
+        What they may take together.
+    """
+
+    def __init__(self, images: Sequence[AnnotatedImage], model_um: float | None, *, most_bytes: float) -> None:
+        self._images, self._model_um, self._most = images, model_um, most_bytes
+        self.shapes = [model_shape(image, model_um) for image in images]
+        self._held: OrderedDict[int, _Loaded] = OrderedDict()
+        self._bytes = 0
+        if sum(3 * height * width for height, width in self.shapes) <= most_bytes:
+            for index in range(len(images)):  # one that is damaged is found now, and not in an hour
+                self.load(index)
+
+    def load(self, index: int) -> _Loaded:
+        """Return an image; it is decoded unless it is held."""
+        if index in self._held:
+            self._held.move_to_end(index)
+            return self._held[index]
+        loaded = load_scaled(self._images[index], self._model_um)
+        self._held[index] = loaded
+        self._bytes += loaded.pixels.nbytes
+        while self._bytes > self._most and len(self._held) > 1:
+            _, oldest = self._held.popitem(last=False)
+            self._bytes -= oldest.pixels.nbytes
+        return loaded
+
+
 class CropSampler:
-    """Draws crops from images that are held in memory at the model's pixel size.
+    """Draws crops from images at the model's pixel size.
 
     Parameters
     ----------
@@ -79,22 +112,36 @@ class CropSampler:
         The side of smaller crops is a multiple of it.
     seed : int
         The same seed and step give the same crops, so that an interrupted training continues exactly.
+    most_bytes
+        What images in memory may take; half of what is free without it.
     """
 
-    def __init__(self, dataset: Dataset, *, side: int, model_um: float | None, seed: int, stride_px: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        side: int,
+        model_um: float | None,
+        seed: int,
+        stride_px: int,
+        most_bytes: float | None = None,
+    ) -> None:
+        import psutil
+
+        most = psutil.virtual_memory().available / 2 if most_bytes is None else most_bytes
         self._seed = seed
-        self._images = [load_scaled(image, model_um) for image in dataset.images]
-        largest = max(max(image.pixels.shape[:2]) for image in self._images)
+        self._images = _Images(dataset.images, model_um, most_bytes=most)
+        largest = max(max(shape) for shape in self._images.shapes)
         self.side = side = min(side, -(-largest // stride_px) * stride_px)
-        owners = np.repeat(np.arange(len(self._images)), [len(p.labels) for p in self._images])
-        rows = np.concatenate([np.arange(len(p.labels)) for p in self._images])
-        labels = np.concatenate([p.labels for p in self._images])
+        owners = np.repeat(np.arange(len(dataset.images)), [len(image.labels) for image in dataset.images])
+        rows = np.concatenate([np.arange(len(image.labels)) for image in dataset.images])
+        labels = np.concatenate([image.labels for image in dataset.images])
         self._defects = np.stack([owners, rows], axis=1)
         # rare classes are sampled more often than they occur, but not as often as common ones
         counts = np.bincount(labels, minlength=1).astype(float)
         weights = 1 / np.sqrt(counts[labels])
         self._weights = weights / weights.sum() if len(labels) else weights
-        areas = np.array([p.pixels.shape[0] * p.pixels.shape[1] for p in self._images], float)
+        areas = np.array([height * width for height, width in self._images.shapes], float)
         self._areas = areas / areas.sum()
         self.crops_per_epoch = int(sum(np.ceil(areas / side**2)))
 
@@ -107,8 +154,8 @@ class CropSampler:
         """Unaugmented pixels (n, 3) from everywhere, for the normalisation."""
         rng = np.random.default_rng([self._seed, 2])
         parts = []
-        for index in rng.choice(len(self._images), count, p=self._areas):
-            pixels = self._images[index].pixels
+        for index in rng.choice(len(self._areas), count, p=self._areas):
+            pixels = self._images.load(int(index)).pixels
             y, x = (int(rng.integers(0, max(1, length - 64))) for length in pixels.shape[:2])
             parts.append(pixels[y : y + 64, x : x + 64].reshape(-1, 3))
         return np.concatenate(parts)
@@ -118,12 +165,12 @@ class CropSampler:
         source_side = self.side / scale
         if len(self._defects) and rng.random() >= BACKGROUND_SHARE:
             owner, row = self._defects[rng.choice(len(self._defects), p=self._weights)]
-            image = self._images[owner]
+            image = self._images.load(int(owner))
             box = image.boxes[row]
             room = np.maximum(source_side - (box[2:] - box[:2]), 0) / 2
             middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.9, 0.9, 2) * room
         else:
-            image = self._images[rng.choice(len(self._images), p=self._areas)]
+            image = self._images.load(int(rng.choice(len(self._areas), p=self._areas)))
             middle = rng.uniform(0, 1, 2) * image.pixels.shape[:2]
         height, width = image.pixels.shape[:2]
         start = np.array([_start(m, source_side, length) for m, length in zip(middle, (height, width), strict=True)])

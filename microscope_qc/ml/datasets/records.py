@@ -7,11 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import JsonValue
 
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.wording import listed, things
+
+_NAMED = 10
+_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class AnnotatedImage:
     labels : ndarray of int, (n,)
         Indices into the data set's classes.
     pixel_size_um : (y, x) or None
-        Replaces the pixel size in the file unless None.
+        None where neither the annotations nor the file give it.
     region : (y0, x0, y1, x1) or None
         The part that belongs to the data set; None means all.
     open_boxes : ndarray, (k, 4)
@@ -50,6 +54,74 @@ class AnnotatedImage:
         return self.region or (0, 0, *self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOutOfData:
+    """What annotations contain that is not in the data set.
+
+    Attributes
+    ----------
+    pictures
+        Why each picture, by its path in the annotations, could not be used.
+    boxes
+        How many boxes could not be used, by reason.
+    rejected, unreviewed, crowds
+        Boxes that are no truth: what a user rejected is background; what a model found and nobody has judged, and what
+        marks many defects at once, is neither defect nor background.
+    """
+
+    pictures: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, int] = field(default_factory=dict)
+    rejected: int = 0
+    unreviewed: int = 0
+    crowds: int = 0
+
+    def counts(self) -> dict[str, JsonValue]:
+        """How many of each."""
+        return {
+            "rejected": self.rejected, "unreviewed": self.unreviewed, "crowds": self.crowds, "boxes": dict(self.boxes),
+            "pictures": len(self.pictures),
+        }  # fmt: skip
+
+    def document(self) -> dict[str, JsonValue]:
+        """The same with the name of each picture, as values that JSON can store."""
+        return self.counts() | {
+            "pictures": [{"picture": path, "why": why} for path, why in self.pictures.items()],
+        }
+
+    @property
+    def picture_words(self) -> str:
+        """``a.png, b.png: not found; c.png: is empty``, with some of many names."""
+        named: dict[str, list[str]] = {}
+        for path, why in self.pictures.items():
+            named.setdefault(why, []).append(path)
+        groups = list(named.items())
+        words = [f"{_some(paths)}: {why}" for why, paths in groups[:_REASONS]]
+        if len(groups) > _REASONS:
+            words.append(f"{things(sum(len(paths) for _, paths in groups[_REASONS:]), 'other')} for other reasons")
+        return "; ".join(words)
+
+    def sentences(self, pictures: int) -> list[str]:
+        """What a user should know, where ``pictures`` are in the data set."""
+        said = []
+        if self.pictures:
+            count = len(self.pictures)
+            said.append(f"{count} of {things(pictures + count, 'picture')} left out. {self.picture_words}.")
+        if self.boxes:
+            reasons = ", ".join(f"{why} ({count})" for why, count in self.boxes.items())
+            said.append(f"{things(sum(self.boxes.values()), 'box', 'boxes')} left out: {reasons}.")
+        parts = [f"{things(self.rejected, 'rejected finding')} as background"] if self.rejected else []
+        for count, what in (
+            (self.unreviewed, f"{things(self.unreviewed, 'finding')} of a model that nobody has judged"),
+            (self.crowds, things(self.crowds, "crowd annotation")),
+        ):
+            parts += [f"{what} as neither defect nor background"] if count else []
+        return [*said, f"No truth: {listed(parts)}."] if parts else said
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Annotated images and their classes.
@@ -60,30 +132,27 @@ class Dataset:
         Short codes; labels are indices into it.
     names : list of str
         Full names where the annotations have them, else the codes.
-    rejected, unreviewed : int
-        Findings in the annotations that are no truth: what a user rejected, and what a model found and nobody has
-        judged.
+    left_out : LeftOutOfData
+        What the annotations contain besides.
     """
 
     classes: list[str]
     images: list[AnnotatedImage]
     names: list[str] = field(default_factory=list)
-    rejected: int = 0
-    unreviewed: int = 0
+    left_out: LeftOutOfData = field(default_factory=LeftOutOfData)
 
     @property
-    def left_out(self) -> dict[str, int]:
-        """How many boxes of the annotations are no truth, by reason."""
-        return {"rejected": self.rejected, "unreviewed": self.unreviewed}
+    def background(self) -> int:
+        """Number of images without a box: all of them is background."""
+        return sum(not len(image.boxes) for image in self.images)
 
-    @property
-    def left_out_words(self) -> str:
-        """A sentence about them, "" where there are none."""
-        parts = [f"{things(self.rejected, 'rejected finding')} as background"] if self.rejected else []
-        if self.unreviewed:
-            what = f"{things(self.unreviewed, 'finding')} of a model that nobody has judged"
-            parts.append(f"{what} as neither defect nor background")
-        return f"No truth: {listed(parts)}." if parts else ""
+    def sentences(self) -> list[str]:
+        """What a user should know about it: what was left out, and what counts as background."""
+        said = self.left_out.sentences(len(self.images))
+        if self.background:
+            verb = "has no box and counts" if self.background == 1 else "have no boxes and count"
+            said.append(f"{self.background} of {things(len(self.images), 'picture')} {verb} as background.")
+        return said
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of names, sizes, boxes and classes."""
@@ -115,7 +184,9 @@ class Dataset:
             )
         index = np.array([classes.index(code) if code in classes else -1 for code in self.classes] or [0])
         images = [replace(image, labels=index[image.labels].astype(np.int64)) for image in self.images]
-        return replace(self, classes=list(classes), images=images, names=full_names(classes))
+        own = dict(zip(self.classes, self.names, strict=False))
+        names = [own.get(code, name) for code, name in zip(classes, full_names(classes), strict=True)]
+        return replace(self, classes=list(classes), images=images, names=names)
 
 
 def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -131,7 +202,7 @@ def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Datase
         y0, x0, y1, x1 = image.area
         cut = round(y1 - share * (y1 - y0))
         train, validation = [_part(image, (y0, x0, cut, x1))], [_part(image, (cut, x0, y1, x1))]
-    return Dataset(dataset.classes, train, dataset.names), Dataset(dataset.classes, validation, dataset.names)
+    return replace(dataset, images=train), replace(dataset, images=validation)
 
 
 def _part(image: AnnotatedImage, region: tuple[int, int, int, int]) -> AnnotatedImage:

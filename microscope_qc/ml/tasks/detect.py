@@ -60,6 +60,8 @@ class Detection(TaskKind):
 
 def _with_interval(report: Report, name: str, words: str) -> str:
     sides = report.intervals.get(name)
+    if not report.figures["finds" if name == "precision" else "truth"]:
+        return f"{words} –"
     return f"{words} {report.figures[name]:.3f}" + ("" if sides is None else f" [{sides[0]:.3f}, {sides[1]:.3f}]")
 
 

@@ -231,6 +231,7 @@ class _Training:
             "settings": self.settings.model_dump(), "pictures": len(self.dataset.images),
             "boxes": self.dataset.counts(), "validation_images": len(self.validation.images),
             "best_epoch": self.best.epoch, "minutes": round(self.seconds / 60, 1),
+            "left_out": self.dataset.left_out.counts(),
         } | draft.training  # fmt: skip
         known = {
             "name": self.out.name, "trained_on": trained_on, "confidence": report.confidence,

@@ -4,41 +4,56 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
-from microscope_qc.ml.datasets import load_dataset
+from microscope_qc.ml.datasets import LeftOutOfData
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.tasks.kinds import TASKS
+from microscope_qc.workflows.learning.reading import read_dataset
+
+_OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The result: the model's card, the data set, the number of images, and the metrics.
 
-    ``left_out`` counts boxes of the annotations that are no truth, by reason; ``left_out_words`` is about them.
+    ``background`` counts the images without a box; ``left_out`` is what the annotations contain besides; ``sentences``
+    are about both.
     """
 
     card: ModelCard
     dataset: str
     pictures: int
     report: Report
-    left_out: dict[str, int] = field(default_factory=dict)
-    left_out_words: str = ""
+    background: int = 0
+    left_out: LeftOutOfData = field(default_factory=LeftOutOfData)
+    sentences: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, object]:
         """Everything, as values that JSON can store."""
-        about = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
-        about |= {"left_out": self.left_out}
-        return {**about, "classes": self.card.classes, **self.report.document()}
+        about: dict[str, object] = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
+        about |= {"background_pictures": self.background, "left_out": self.left_out.document()}
+        known = _without_unknown(self.report.document())
+        return {**about, "classes": self.card.classes, **known}
 
     def words(self) -> list[str]:
         """Lines to show the user."""
-        told = TASKS.get(self.card.task).words(self.report)
-        return [*told, self.left_out_words] if self.left_out_words else told
+        return [*TASKS.get(self.card.task).words(self.report), *self.sentences]
+
+
+def _without_unknown(figures: dict[str, Any]) -> dict[str, Any]:
+    """None for what nothing was divided by: it is not known, and not 0."""
+    known = {name: _without_unknown(value) if isinstance(value, dict) else value for name, value in figures.items()}
+    for count, names in (("truth", _OF_TRUTH), ("finds", ("precision",))):
+        if known.get(count) == 0:
+            known |= {name: None for name in names if name in known}
+    return known
 
 
 def evaluate(
@@ -51,7 +66,7 @@ def evaluate(
     model
         Name of a bundled model, or a folder.
     dataset
-        COCO or Pascal VOC folder.
+        Folder or file of annotated pictures, see :func:`microscope_qc.workflows.learning.reading.read_dataset`.
     confidence
         Threshold; the model's default when it is None.
     iou
@@ -67,11 +82,11 @@ def evaluate(
         raise ModelError(f"Models for the task {card.task} cannot be measured by this version.")
     kind = TASKS.get(card.task)
     kind.require_measurable()
-    data = load_dataset(dataset).with_classes(card.classes)
+    data = (yield from read_dataset(dataset)).with_classes(card.classes)
     yield Progress(0, len(data.images), "pictures", "loading the model")
     from microscope_qc.ml.devices import use_threads
 
     use_threads()
     at = card.confidence if confidence is None else confidence
     report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
-    return Evaluation(card, str(dataset), len(data.images), report, data.left_out, data.left_out_words)
+    return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, data.sentences())

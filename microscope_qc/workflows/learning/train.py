@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import listed
 from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
-from microscope_qc.ml.datasets import Dataset, load_dataset
+from microscope_qc.ml.datasets import Dataset
+from microscope_qc.workflows.learning.reading import read_dataset
 
 
 def train(
@@ -31,7 +34,8 @@ def train(
     Parameters
     ----------
     dataset, validation
-        COCO or Pascal VOC folders. Without a validation set, part of the data set is held out.
+        Folders or files of annotated pictures, see :func:`microscope_qc.workflows.learning.reading.read_dataset`.
+        Without a validation set, part of the data set is held out.
     network
         Name of a network that can be trained for the task; None takes the task's default.
     out
@@ -41,7 +45,7 @@ def train(
     overwrite
         Replace a finished model in ``out``.
     tell
-        Called with sentences for the user: which boxes of the data set are no truth.
+        Called with sentences for the user before the training begins: what of the data set is left out.
     **settings
         Further fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings`.
 
@@ -49,7 +53,7 @@ def train(
     ------
     InputError
         When the task or a setting is wrong, or ``out`` already contains a model.
-    ModelError
+    ExchangeError, ModelError
         When the data set cannot be used.
     """
     chosen = _settings(_network(task, network), settings)
@@ -59,11 +63,12 @@ def train(
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
     yield Progress(0, 0, "steps", "reading the data set")
-    data = load_dataset(dataset)
-    held = None if validation is None else load_dataset(validation)
-    for known in (data, held):
-        if known is not None and known.left_out_words:
-            tell(known.left_out_words)
+    data = yield from read_dataset(dataset)
+    held = None if validation is None else (yield from read_dataset(validation))
+    for known, what in ((data, ""), (held, "Validation set: ")):
+        for sentence in known.sentences() if known is not None else ():
+            tell(f"{what}{sentence}")
+    data = _learned(data, tell)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     yield Progress(0, 0, "steps", "loading images")
@@ -72,6 +77,17 @@ def train(
     return (
         yield from train_network(data, target, chosen, validation=held, trained_on=trained_on or Path(dataset).name)
     )
+
+
+def _learned(data: Dataset, tell: Callable[[str], None]) -> Dataset:
+    """Without the classes of which there is no box: a model that lists them would seem to look for them."""
+    counts = data.counts()
+    without = [code for code, count in counts.items() if not count]
+    if not without or len(without) == len(counts):
+        return data
+    classes = "this class" if len(without) == 1 else "these classes"
+    tell(f"There is no box of {listed(without)}: the model does not learn {classes}.")
+    return data.with_classes([code for code, count in counts.items() if count])
 
 
 def _network(task: str, network: str | None) -> str:
@@ -111,15 +127,8 @@ def common_pixel_size(dataset: Dataset) -> float | None:
     ModelError
         When only some have one, or they differ by more than 5 %: then the user must choose the model's.
     """
-    from microscope_qc.slides import open_slide
-
-    sizes: list[float | None] = []
-    for picture in dataset.images:
-        size = picture.pixel_size_um
-        if size is None:
-            with open_slide(picture.path) as slide:
-                size = slide.scene(None).pixel_size_um
-        sizes.append(None if size is None else (size[0] * size[1]) ** 0.5)
+    pairs = [image.pixel_size_um for image in dataset.images]
+    sizes = [None if pair is None else math.sqrt(pair[0] * pair[1]) for pair in pairs]
     known = [size for size in sizes if size is not None]
     if not known:
         return None

@@ -1,0 +1,191 @@
+"""Reads annotated pictures in any annotation format as a data set to learn from, or to be measured on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.errors import MicroscopeQCError, ModelError
+from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.orientation import upright_boxes
+from microscope_qc.exchange.coco import CROWD
+from microscope_qc.exchange.document import Box, Document, ImageEntry
+from microscope_qc.exchange.registry import FORMATS, detect_format
+from microscope_qc.ml.cards import MOST_CLASSES
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, LeftOutOfData, full_names
+from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.workflows.learning.pictures import PictureFolder
+
+_STEP = 50
+REJECTED, UNREVIEWED, CROWDS = "rejected", "unreviewed", "crowds"
+OUTSIDE, TWICE, NO_CLASS = "outside the picture", "there twice", "no class"
+
+
+def read_dataset(path: Path | str) -> Job[Dataset]:
+    """Read annotations and find their pictures, of which only the headers are read.
+
+    A rejected finding is no truth, and its place is background. A finding of a model that is unreviewed (it has a
+    score), and a crowd of COCO are neither: nobody has said what is there. Drawn and imported boxes are truth as soon
+    as they are there, as everywhere else.
+
+    Parameters
+    ----------
+    path
+        Folder of a data set, or a file of annotations in it, in any annotation format. The pictures must be in the
+        folder, or in folders below it.
+
+    Returns
+    -------
+    Job[Dataset]
+        With everything that was left out.
+
+    Raises
+    ------
+    ExchangeError
+        When there are no annotations, or they cannot be read.
+    ModelError
+        When there is no such path, or none of the pictures can be used.
+    """
+    chosen = Path(path)
+    if not chosen.exists():
+        raise ModelError(f"{chosen} does not exist.", hint="Give a folder with annotations and images.")
+    yield Progress(0, 0, "pictures", f"reading the annotations of {chosen.name}")
+    pictures = PictureFolder(chosen)
+    known = detect_format(chosen)
+    with FORMATS.in_use(known.name):
+        document = known.read(chosen, sizes=pictures.sizes())
+    reading = _Reading(document)
+    files, why = pictures.matched([image.path for image in document.images])
+    for number, entry in enumerate(document.images):
+        if number % _STEP == 0:
+            yield Progress(number, len(document.images), "pictures", f"opening the pictures of {chosen.name}")
+        if entry.path in files:
+            reading.add(entry, files[entry.path])
+        else:
+            reading.leave(entry, why[entry.path])
+    return reading.dataset(chosen)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The data set as far as it was read."""
+
+    document: Document
+    images: list[AnnotatedImage] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
+    boxes: Counter[str] = field(default_factory=Counter)
+    no_truth: Counter[str] = field(default_factory=Counter)
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.boxes = Counter(self.document.skipped)
+        self.codes = {code: number for number, code in enumerate(filter(None, self.document.class_codes()))}
+
+    def leave(self, entry: ImageEntry, why: str) -> None:
+        """Leave a picture out."""
+        self.pictures[entry.path] = why
+
+    def add(self, entry: ImageEntry, file: Path) -> None:
+        """Add a picture with its boxes, or say why not."""
+        try:
+            with open_slide(file) as slide:
+                mosaic = slide.scene(None)
+                sides = _upright(entry, mosaic)
+                size = entry.pixel_size_um or mosaic.pixel_size_um
+        except MicroscopeQCError as error:
+            self.leave(entry, error.message.removesuffix("."))
+            return
+        height, width = shape = (mosaic.shape[0], mosaic.shape[1])
+        if sides is None:
+            stated = entry.shape_px or (0, 0)
+            self.leave(entry, f"has {width} x {height} px, but {stated[1]} x {stated[0]} px in the annotations")
+            return
+        sides = np.clip(sides, 0, [height, width, height, width])
+        truth, still_open = self._sorted(entry.boxes, sides)
+        labels = np.array([self.codes[entry.boxes[number].class_code] for number in truth], np.int64)
+        self.images.append(AnnotatedImage(file, shape, sides[truth], labels, size, open_boxes=sides[still_open]))
+
+    def _sorted(self, boxes: Sequence[Box], sides: np.ndarray) -> tuple[list[int], list[int]]:
+        """Places of the boxes that are true, and of those of which nobody knows; others are counted only."""
+        truth: list[int] = []
+        still_open: list[int] = []
+        seen: set[tuple[object, ...]] = set()
+        for number, box in enumerate(boxes):
+            corners, why = tuple(sides[number].tolist()), _no_truth(box)
+            key = (box.class_code, why, corners)
+            if corners[0] >= corners[2] or corners[1] >= corners[3]:
+                self.boxes[OUTSIDE] += 1
+            elif key in seen:
+                self.boxes[TWICE] += 1
+            elif not box.class_code:
+                self.boxes[NO_CLASS] += 1
+                still_open.append(number)  # something is there
+            else:
+                self.no_truth[why] += 1
+                if why != REJECTED:
+                    (still_open if why else truth).append(number)
+            seen.add(key)
+        return truth, still_open
+
+    def dataset(self, chosen: Path) -> Dataset:
+        """The data set.
+
+        Raises
+        ------
+        ModelError
+            When there is no picture in it, or there are more classes than a model can have.
+        """
+        if not self.images:
+            raise ModelError(
+                _nothing(chosen, self.pictures),
+                hint="The very pictures that were annotated must be in the folder, in the folders that are given.",
+            )
+        if len(self.codes) > MOST_CLASSES:
+            raise ModelError(
+                f"{chosen.name} has {len(self.codes)} classes; models have up to {MOST_CLASSES}.",
+                hint="Check the list of classes.",
+            )
+        left_out = LeftOutOfData(
+            pictures=self.pictures, boxes=dict(self.boxes), rejected=self.no_truth[REJECTED],
+            unreviewed=self.no_truth[UNREVIEWED], crowds=self.no_truth[CROWDS],
+        )  # fmt: skip
+        return Dataset(list(self.codes), self.images, self._names(), left_out)
+
+    def _names(self) -> list[str]:
+        given = {known.code: known.name for known in self.document.classes}
+        builtin = full_names(list(self.codes))
+        return [
+            given[code] if given.get(code, code) != code else name
+            for code, name in zip(self.codes, builtin, strict=True)
+        ]
+
+
+def _upright(entry: ImageEntry, mosaic: Mosaic) -> np.ndarray | None:
+    """Boxes (n, 4) of a picture as it is seen upright; None where the annotations are about another size."""
+    sides = np.array([(box.y0, box.x0, box.y1, box.x1) for box in entry.boxes], float).reshape(-1, 4)
+    if entry.shape_px in (None, (mosaic.shape[0], mosaic.shape[1])):
+        return sides
+    if entry.shape_px == mosaic.stored_shape_px:  # marked in a program that does not turn pictures
+        return upright_boxes(sides, mosaic.orientation, stored_shape_px=mosaic.stored_shape_px)
+    return None
+
+
+def _no_truth(box: Box) -> str:
+    """Why a box is no truth, "" where it is."""
+    if box.state == ReviewState.REJECTED:
+        return REJECTED
+    if box.attributes.get(CROWD):
+        return CROWDS
+    return UNREVIEWED if box.state == ReviewState.UNREVIEWED and box.score is not None else ""
+
+
+def _nothing(chosen: Path, pictures: dict[str, str]) -> str:
+    if not pictures:
+        return f"{chosen.name} lists no pictures."
+    why = LeftOutOfData(pictures=pictures).picture_words
+    return f"None of the pictures that {chosen.name} lists can be used: {why}."
