@@ -39,6 +39,10 @@ class ReadOnlyProjectError(ProjectError):
     """The project is open for reading only, because another program owns it."""
 
 
+class DisplacedProjectError(ProjectError):
+    """The files of an open project are no longer where they were opened, so that nothing may be written."""
+
+
 class OlderProjectError(ProjectError):
     """The project was made by an older version and must be opened for writing first."""
 

@@ -11,17 +11,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
+from microscope_qc.project.presence import OpenFiles
 from microscope_qc.project.storage import is_network, journal_mode
 
 DATABASE_NAME = "project.sqlite"
 CHECK_HINT = "Run “microscope-qc check” on the project; it restores the last backup when the database is damaged."
 _WAL_VERSION = 2  # bytes 18 and 19 of the header, https://www.sqlite.org/fileformat.html section 1.3
+
+
+_written_here: WeakValueDictionary[Path, Database] = WeakValueDictionary()
+"""Databases that this process writes, by folder: others in this process may read beside them."""
 
 
 class StillReferencedError(ProjectError):
@@ -45,6 +51,13 @@ class Database:
         Write nothing, not even a journal.
     create
         Create the file where it is missing.
+
+    Raises
+    ------
+    DisplacedProjectError
+        When this process writes the project of that folder, and another one lies there now.
+    ProjectError
+        When it cannot be opened.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False, create: bool = False) -> None:
@@ -53,12 +66,21 @@ class Database:
         self.read_only = read_only
         self._lock = threading.RLock()
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self.guards: list[Callable[[], None]] = []
+        """Asked before each commit; each raises an error where nothing may be written."""
+        beside = _written_here.get(folder) if read_only else None
+        if beside is not None:
+            beside.require_in_place()
         try:
             connection = self._connect_reading() if read_only else self._connect_writing(create=create)
         except (sqlite3.Error, OSError) as error:
             self._remove_copy()
             raise describe(error, self.name) from error
         self._connection = connection
+        self._files = OpenFiles(folder, [DATABASE_NAME + ending for ending in ("", "-wal", "-shm")])
+        if not read_only:
+            self.guards.append(self._files.require)
+            _written_here[folder] = self
         self._engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
         # begin explicitly: sqlite3 on its own would wait for the first INSERT
         begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
@@ -99,6 +121,8 @@ class Database:
 
         Raises
         ------
+        DisplacedProjectError
+            When something was to be written and the files are no longer those that were opened: nothing was changed.
         ProjectError
             When the disk is full, or the database read-only, locked or damaged: nothing was changed.
         """
@@ -107,10 +131,15 @@ class Database:
                 with self._engine.begin() as connection:
                     if not self.read_only:
                         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+                    before = self._connection.total_changes
                     yield connection
+                    if self._connection.total_changes != before:
+                        self.require_in_place()
             except DBAPIError as error:
+                self.require_in_place()
                 raise describe(error.orig or error, self.name) from error
             except sqlite3.Error as error:
+                self.require_in_place()
                 raise describe(error, self.name) from error
             except UnicodeEncodeError as error:
                 raise InputError(
@@ -131,6 +160,17 @@ class Database:
                 yield self._connection
             except sqlite3.Error as error:
                 raise describe(error, self.name) from error
+
+    def require_in_place(self) -> None:
+        """Refuse to write when the files are no longer those that were opened, or somebody else may write them.
+
+        Raises
+        ------
+        DisplacedProjectError
+            It says what happened. Reading and :meth:`backup` still work.
+        """
+        for guard in self.guards:
+            guard()
 
     @property
     def changes(self) -> int | None:
@@ -157,7 +197,10 @@ class Database:
     def close(self) -> None:
         """Close and leave a single file, which can be copied and read from anywhere."""
         with self._lock:  # another thread may be writing
-            if not self.read_only:
+            if _written_here.get(self.file.parent) is self:
+                del _written_here[self.file.parent]
+            # under another database of the same name its log must not be removed
+            if not self.read_only and self._files.database_is_there:
                 # fails while another process reads; the WAL then stays beside the file, which is as safe
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("PRAGMA busy_timeout=0")

@@ -47,6 +47,11 @@ class CommandLog:
         with self._database.reading() if connection is None else nullcontext(driver(connection)) as reader:
             self.undo_entry, self.redo_entry = _next_undo(reader), _next_redo(reader)
 
+    @property
+    def known(self) -> list[LogEntry]:
+        """The steps that are in memory."""
+        return list(self._known.values())
+
     def entries(self, limit: int | None) -> list[LogEntry]:
         """Return the newest entries, newest first; None is all of them."""
         changes, listed = self._database.changes, self._listed

@@ -7,6 +7,7 @@ import getpass
 import json
 import os
 import socket
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from microscope_qc.core.errors import MicroscopeQCError, ReadOnlyProjectError
+from microscope_qc.core.errors import DisplacedProjectError, MicroscopeQCError, ReadOnlyProjectError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.project.folder_lock import FolderLock
+from microscope_qc.project.presence import HINT, FileId, file_id
 
 LOCK_NAME = "owner.lock"
 OWNER_NAME = "owner.json"
@@ -42,6 +45,10 @@ class OwnerLock:
         self._program = program
         # one lock for all threads: a window opens a project in a worker and closes it in its own thread
         self._lock = FileLock(folder / LOCK_NAME, thread_local=False)
+        self._folder_lock = FolderLock(folder)
+        self._path = str(folder / LOCK_NAME)
+        self._held: FileId | None = None
+        self._checking = threading.Lock()
         self.owner: dict[str, Any] = {}
 
     def acquire(self) -> None:
@@ -54,6 +61,10 @@ class OwnerLock:
         """
         try:
             self._lock.acquire(timeout=0)
+            if not self._folder_lock.acquire():  # its file was removed while the owner had it
+                self._lock.release()
+                raise owned_error(self._folder)
+            self._held = file_id(self._path)
         except Timeout:
             raise owned_error(self._folder) from None
         except (OSError, NotImplementedError) as error:
@@ -71,15 +82,57 @@ class OwnerLock:
         try:
             atomic_write(self._folder / OWNER_NAME, json.dumps(self.owner, ensure_ascii=False))
         except MicroscopeQCError as error:
-            self._lock.release()
+            self._let_go()
             raise ReadOnlyProjectError(error.message, hint=error.hint) from error
+
+    def require_held(self) -> None:
+        """Make sure that no other process can have become the owner: somebody may have removed the lock's file.
+
+        Raises
+        ------
+        DisplacedProjectError
+            When that cannot be ruled out.
+        """
+        try:
+            with self._checking:  # in any thread
+                if file_id(self._path) == self._held or (self._folder_lock.held and self._take_again()):
+                    return
+        except OSError:  # the disk does not say
+            pass
+        raise DisplacedProjectError(
+            f"The file {LOCK_NAME} of the open project {self._folder.stem}, which keeps other programs from writing to"
+            " it, was removed or replaced.",
+            hint=HINT,
+        )
+
+    def _take_again(self) -> bool:
+        """Lock the file that is there now; with the folder locked all the time nobody else can have written."""
+        lock = FileLock(self._folder / LOCK_NAME, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        before, self._lock = self._lock, lock
+        before.release()
+        self._held = file_id(self._path)
+        return True
+
+    @property
+    def folder_now(self) -> Path | None:
+        """Where the folder is now, should it have been moved; None where the system does not say or it is gone."""
+        return self._folder_lock.folder_now
 
     def release(self) -> None:
         """Let go."""
         if self._lock.is_locked:
             with contextlib.suppress(OSError):
-                (self._folder / OWNER_NAME).unlink(missing_ok=True)
-            self._lock.release()
+                if file_id(self._path) == self._held:  # else it is the folder of somebody else
+                    (self._folder / OWNER_NAME).unlink(missing_ok=True)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._folder_lock.release()
+        self._lock.release()
 
 
 def owned_error(folder: Path) -> ReadOnlyProjectError:

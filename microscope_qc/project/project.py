@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
-from microscope_qc.core.errors import MicroscopeQCError, OlderProjectError, ProjectError
+from microscope_qc.core.errors import DisplacedProjectError, MicroscopeQCError, OlderProjectError, ProjectError
 from microscope_qc.core.files import write_error
 from microscope_qc.project import backups, checking, schema
 from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
@@ -138,6 +138,7 @@ class Project:
         lock.acquire()
         try:
             database = Database(folder)
+            database.guards.append(lock.require_held)
             try:
                 backups.back_up_when_due(database, folder)
                 migrate(database, folder)
@@ -165,6 +166,19 @@ class Project:
     def is_writing(self) -> bool:
         """Whether a large command is being written; nothing else can be changed until it is finished."""
         return self._store.is_writing
+
+    @property
+    def displaced(self) -> DisplacedProjectError | None:
+        """What happened to the files of the project while it was open for writing; None where all is well.
+
+        Nothing is written as long as it is not None. This asks the disk, in any thread.
+        """
+        return self._store.displaced
+
+    @property
+    def folder_now(self) -> Path | None:
+        """The folder of the project, also where it was renamed while it was open; None where it cannot be found."""
+        return self._store.folder_now
 
     def reload(self) -> None:
         """Read everything again (a reader does this to see what the owner has committed since)."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select, text
 
-from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
+from microscope_qc.core.errors import DisplacedProjectError, InputError, ProjectError, ReadOnlyProjectError
 from microscope_qc.project import commands, findings, loading, log, schema
 from microscope_qc.project.commands import Ahead, Pending, PendingCommand
 from microscope_qc.project.database import Database
@@ -71,6 +71,23 @@ class Store:
         """Who writes this project: user, host, pid, program, since; None when nobody does."""
         return dict(self._lock.owner) if self._lock is not None else read_owner(self.path)
 
+    @property
+    def displaced(self) -> DisplacedProjectError | None:
+        """Why nothing may be written to a project that was opened for writing; None where it may."""
+        try:
+            if self._lock is not None and not self.closed:
+                self.database.require_in_place()
+        except DisplacedProjectError as error:
+            return error
+        return None
+
+    @property
+    def folder_now(self) -> Path | None:
+        """The folder that was opened, also where it was renamed since; None where it cannot be found."""
+        if self.displaced is None:
+            return self.path
+        return self._lock.folder_now if self._lock is not None else None
+
     def close(self) -> None:
         """Close the database and give up ownership; everything is committed already."""
         if not self.closed:
@@ -112,6 +129,8 @@ class Store:
         ------
         ReadOnlyProjectError
             When it is open for reading only; the message names the owner where there is one.
+        DisplacedProjectError
+            When its files are no longer those that were opened.
         ProjectError
             When it is closed.
         """
@@ -121,6 +140,7 @@ class Store:
             if read_owner(self.path) is not None:
                 raise owned_error(self.path)
             raise ReadOnlyProjectError(f"{self.name} is open for reading only.", hint="Open it for writing.")
+        self.database.require_in_place()
 
     def claim(self, pending: Pending) -> None:
         """Accept no other command until :meth:`free`."""

@@ -14,6 +14,7 @@ from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import with_project
 from microscope_qc.app.base.slide_files import PROJECT_SUFFIX, containing_slide, slide_filter
 from microscope_qc.app.commands.intake import add_slides, offer_folder, start_folder, take_project, tell
+from microscope_qc.app.commands.save_as_new import may_leave
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 
@@ -219,7 +220,8 @@ def _close_project(context: Context) -> None:
     """Close the project; everything is saved already."""
     if context.jobs.running:
         raise InputError("A task is still running on this project.", hint="Wait for it, or stop it first.")
-    context.session.set_project(None)
+    if may_leave(context):
+        context.session.set_project(None)
 
 
 def _is_folder(path: Path) -> bool:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.actions.checks import writing
 from microscope_qc.app.base.slide_files import containing_slide, slide_filter
+from microscope_qc.app.commands.save_as_new import may_leave
 from microscope_qc.core.errors import InputError, MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import count_text, plural, things
@@ -228,7 +229,9 @@ def _moved(place: Path, folder: Path) -> Job[Project]:
 def take_project(context: Context, project: Project) -> None:
     """Show a project that was opened in the background."""
     session = context.session
-    if session.project is not None and session.project.path == project.path:
+    if not may_leave(context):
+        project.close()
+    elif session.project is not None and session.project.path == project.path:
         # opened twice in one window: the second one could only read
         project.close()
         session.notice.emit(f"{session.project.name} is already open.")

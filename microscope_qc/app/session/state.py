@@ -123,7 +123,7 @@ class SessionState:
     def _leave_project(self, project: Project) -> None:
         self.writing.before_closing()
         project.events.disconnect(self._on_project_event)
-        if self.slide is not None and not project.read_only:
+        if self.slide is not None and not project.read_only and project.displaced is None:
             project.settings.set("last_slide", self.slide.id)
             project.settings.set("draw_class", self.draw_class_id)
         self.show_slide(None)

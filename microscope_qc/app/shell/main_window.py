@@ -21,7 +21,7 @@ from microscope_qc.app.base.settings import AppSettings, apply_cache_limit, load
 from microscope_qc.app.canvas.area.area_tool import AreaTool
 from microscope_qc.app.canvas.canvas import Canvas
 from microscope_qc.app.canvas.seen_watch import SeenWatch
-from microscope_qc.app.commands import files, slides
+from microscope_qc.app.commands import files, save_as_new, slides
 from microscope_qc.app.commands.table import ACTIONS
 from microscope_qc.app.context import Context
 from microscope_qc.app.panels import bookmarks
@@ -30,6 +30,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.shell.contents import ContentReader
 from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
+from microscope_qc.app.shell.displaced_bar import DisplacedBar
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
 from microscope_qc.app.shell.navigator import WindowNavigator
@@ -41,7 +42,7 @@ from microscope_qc.app.shell.status import StatusLine
 from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.welcome import WelcomePage
 from microscope_qc.app.shell.workspaces import Workspaces
-from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.errors import DisplacedProjectError, MicroscopeQCError
 from microscope_qc.core.plugins import PluginProblem
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,8 @@ class MainWindow(QMainWindow):
         self.welcome = WelcomePage(self.settings)
         self.pages = Pages(self.session, self.welcome, self.canvas)
         self.read_only_bar = ReadOnlyBar(self.session, open_for_writing=self._open_for_writing)
+        self.displaced_bar = DisplacedBar(self.session, save_as_new=self._save_as_new)
+        column.addWidget(self.displaced_bar)
         column.addWidget(self.read_only_bar)
         column.addWidget(self.message_bar)
         column.addWidget(self.offer_bar)
@@ -157,6 +160,7 @@ class MainWindow(QMainWindow):
             self.offers.bar.refresh_theme,
             self.message_bar.refresh_theme,
             self.read_only_bar.refresh_theme,
+            self.displaced_bar.refresh_theme,
             lambda: self.canvas.picture.set_background(theme.current().canvas),
         )
         self.theme_switcher.apply()
@@ -209,6 +213,9 @@ class MainWindow(QMainWindow):
     def _open_for_writing(self, place: Path) -> None:
         files.open_for_writing(self.context, place)
 
+    def _save_as_new(self) -> None:
+        save_as_new.save_as_new(self.context)
+
     # -- what the session says ---------------------------------------------------------------------------------------
 
     def _on_place_changed(self) -> None:
@@ -258,7 +265,10 @@ class MainWindow(QMainWindow):
         self.toast.say(words)
 
     def _on_user_error(self, error: MicroscopeQCError) -> None:
-        self.message_bar.show_error(error)
+        if isinstance(error, DisplacedProjectError):
+            self.displaced_bar.show_error(error)
+        else:
+            self.message_bar.show_error(error)
 
     def _on_program_error(self, sentence: str, details: str) -> None:
         self.message_bar.show_program_error(sentence, details)
@@ -289,6 +299,9 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Qt: stop the work, close the project, keep the settings."""
+        if not save_as_new.may_leave(self.context):
+            event.ignore()
+            return
         self.workspaces.remember()
         self.settings.geometry = bytes(self.saveGeometry().toHex().data()).decode("ascii")
         self.jobs.close()
