@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part
+from microscope_qc.cli.parts import Part, number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -63,10 +63,10 @@ def _add_fields(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--description", metavar="TEXT")
     parser.add_argument("--group", metavar="TEXT", help='such as Anode; "" for none')
     parser.add_argument(
-        "--weight", type=float, metavar="W", help="how bad it is (usual: 1); larger stands further ahead"
+        "--weight", type=number, metavar="W", help="how bad it is (usual: 1); larger stands further ahead"
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--box-size", dest="box_size_um", type=float, metavar="UM", help="side of the box of one click")
+    size.add_argument("--box-size", dest="box_size_um", type=number, metavar="UM", help="side of the box of one click")
     size.add_argument("--no-box-size", action="store_true", help="one click makes no box")
 
 

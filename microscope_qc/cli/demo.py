@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from microscope_qc.cli.parts import whole_number
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -15,8 +17,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for slide, project and results")
     parser.add_argument("--no-window", action="store_true", help="end after the files are written")
-    parser.add_argument("--size", type=int, default=8192, metavar="N", help="side of the slide in pixels (8192)")
-    parser.add_argument("--seed", type=int, default=None, metavar="N", help="another slide")
+    parser.add_argument(
+        "--size", type=whole_number, default=8192, metavar="N", help="side of the slide in pixels (8192)"
+    )
+    parser.add_argument("--seed", type=whole_number, default=None, metavar="N", help="another slide")
     parser.add_argument("--model", default=None, metavar="MODEL", help="another detector, by name or folder")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:0")
     parser.add_argument("--json", action="store_true", help="print one JSON document; opens no window")

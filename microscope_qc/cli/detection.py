@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microscope_qc.cli.learning import share_processor
-from microscope_qc.cli.parts import add_slides, region_argument, say_left_out, slides_of
+from microscope_qc.cli.parts import add_slides, number, region_argument, say_left_out, slides_of, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def _register_batch(subparsers: Any) -> None:
     )
     batch.add_argument("projects", metavar="PROJECT.mqc", nargs="+", help="folders of projects")
     batch.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler, such as tcp://10.0.0.5:8786")
-    batch.add_argument("--workers", type=int, metavar="N", help="processes on this computer (default: one per device)")
+    batch.add_argument(
+        "--workers", type=whole_number, metavar="N", help="processes on this computer (default: one per device)"
+    )
     _add_how(batch)
     batch.set_defaults(handler=_batch)
 
@@ -71,11 +73,13 @@ def _register_compare(subparsers: Any) -> None:
         description="Compare two detections of a slide where both of them scanned. Without RUN the two newest.",
     )
     compare.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
-    compare.add_argument("runs", metavar="RUN", type=int, nargs="*", help="numbers of two detections, as detect says")
-    compare.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
-    compare.add_argument("--confidence", type=float, metavar="C", help="least confidence (default: the project's)")
     compare.add_argument(
-        "--iou", type=float, default=0.5, metavar="X", help="overlap of the same finding (default 0.5)"
+        "runs", metavar="RUN", type=whole_number, nargs="*", help="numbers of two detections, as detect says"
+    )
+    compare.add_argument("--slide", metavar="NAME", help="slide of the project (default: the only one, or the first)")
+    compare.add_argument("--confidence", type=number, metavar="C", help="least confidence (default: the project's)")
+    compare.add_argument(
+        "--iou", type=number, default=0.5, metavar="X", help="overlap of the same finding (default 0.5)"
     )
     compare.add_argument("--json", action="store_true", help="print one JSON document")
     compare.set_defaults(handler=_compare)

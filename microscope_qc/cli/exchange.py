@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.cli.parts import add_slides, say_left_out, slides_of
+from microscope_qc.cli.parts import add_slides, number, say_left_out, slides_of, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 
@@ -79,22 +79,22 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
     make.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     make.add_argument("--out", type=Path, required=True, metavar="DIR")
     add_slides(make)
-    make.add_argument("--tile", type=int, default=512, metavar="PX", help="side of a picture (default 512)")
+    make.add_argument("--tile", type=whole_number, default=512, metavar="PX", help="side of a picture (default 512)")
     make.add_argument(
-        "--pixel-size", type=float, metavar="UM", help="pixel size of the pictures (default: the slide's)"
+        "--pixel-size", type=number, metavar="UM", help="pixel size of the pictures (default: the slide's)"
     )
     make.add_argument(
-        "--background", type=float, default=0.25, metavar="SHARE", help="pictures without defects, 0 to 1"
+        "--background", type=number, default=0.25, metavar="SHARE", help="pictures without defects, 0 to 1"
     )
     make.add_argument(
         "--layout", choices=["around", "tiles"], default="around", help="pictures around boxes, or the slide in tiles"
     )
-    make.add_argument("--overlap", type=int, default=0, metavar="PX", help="how far tiles overlap (default 0)")
+    make.add_argument("--overlap", type=whole_number, default=0, metavar="PX", help="how far tiles overlap (default 0)")
     make.add_argument(
         "--pad", action="store_true", help="fill tiles at the slide's end up with black instead of moving them inside"
     )
     make.add_argument(
-        "--visible", type=float, default=0.3, metavar="SHARE",
+        "--visible", type=number, default=0.3, metavar="SHARE",
         help="leave out boxes of which less lies in a picture (default 0.3)",
     )  # fmt: skip
     make.add_argument(
@@ -102,7 +102,9 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
     )
     add_plane_options(make, "cut")
     make.add_argument("--format", choices=names, default="coco", help="format of the annotations (default coco)")
-    make.add_argument("--seed", type=int, default=0, metavar="N", help="same number, same pictures (default 0)")
+    make.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="same number, same pictures (default 0)"
+    )
     make.add_argument("--json", action="store_true", help="print the result as JSON")
     make.set_defaults(handler=_dataset)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part
+from microscope_qc.cli.parts import Part, number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -42,7 +42,7 @@ def register(subparsers: Commands) -> None:
     made.add_argument("--text", default="", metavar="TEXT", help=_SEARCHED)
     for name, unit, what in (("size", "UM", "longer side in um"), ("confidence", "C", "confidence; judged ones stay")):
         for end, words in (("min", "at least"), ("max", "at most")):
-            made.add_argument(f"--{end}-{name}", type=float, metavar=unit, help=f"{what}, {words}")
+            made.add_argument(f"--{end}-{name}", type=number, metavar=unit, help=f"{what}, {words}")
     filters.action("off", "show everything that counts", _off)
     for name, about, handler in (
         ("use", "show what a kept filter shows", _use),

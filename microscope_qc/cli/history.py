@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part, whole_number
+from microscope_qc.cli.parts import Part, number, whole_number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -65,7 +65,7 @@ def _register_runs(subparsers: Commands) -> None:
         )
     limit = runs.action("limit", "say, or set, from which confidence on findings of detections count", _limit)
     limit.add_argument(
-        "confidence", type=float, nargs="?", metavar="C", help="0 to 1; what a user judged counts anyway"
+        "confidence", type=number, nargs="?", metavar="C", help="0 to 1; what a user judged counts anyway"
     )
     rename = runs.action("rename", "give a detection a name; without one it is called by its model", _rename)
     rename.add_argument("run", type=whole_number, metavar="RUN", help="number of the detection")

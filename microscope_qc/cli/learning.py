@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+from microscope_qc.cli.parts import number, whole_number
+
 _DATASET = (
     "folder with annotations in any format that can be imported (COCO, Pascal VOC, YOLO, ...) and with their pictures, "
     "also in folders below it; or a file of annotations there"
@@ -29,9 +31,9 @@ def register(subparsers: Any) -> None:
     )
     evaluate.add_argument("model", metavar="MODEL", help="name of a bundled model, or a model's folder")
     evaluate.add_argument("dataset", metavar="DATASET", help=_DATASET)
-    evaluate.add_argument("--confidence", type=float, metavar="C", help="threshold (default: the model's)")
+    evaluate.add_argument("--confidence", type=number, metavar="C", help="threshold (default: the model's)")
     evaluate.add_argument(
-        "--iou", type=float, default=0.5, metavar="X", help="overlap that counts as found (default 0.5)"
+        "--iou", type=number, default=0.5, metavar="X", help="overlap that counts as found (default 0.5)"
     )
     evaluate.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     evaluate.add_argument("--json", action="store_true", help="print one JSON document")
@@ -57,20 +59,20 @@ def _register_train(subparsers: Any) -> None:
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
     train.add_argument("--validation", metavar="DATASET", help="default: a part of DATASET is set aside")
     train.add_argument(
-        "--pixel-size", type=float, metavar="UM", help="pixel size the model works at (default: the data's)"
+        "--pixel-size", type=number, metavar="UM", help="pixel size the model works at (default: the data's)"
     )
-    train.add_argument("--seed", type=int, metavar="N")
+    train.add_argument("--seed", type=whole_number, metavar="N")
     for flag, kind, text in (
-        ("--epochs", int, "passes over the pictures (default 20)"),
-        ("--batch", int, "crops in a step (default 8)"),
-        ("--learning-rate", float, "highest learning rate (default 0.002)"),
-        ("--crop", int, "side of training crops, model pixels (default 384)"),
-        ("--tile", int, "side of tiles in detection, model pixels (default 512)"),
-        ("--overlap", int, "overlap of tiles in detection, model pixels (default 128)"),
-        ("--validate-every", int, "epochs between validations (default 1)"),
-        ("--patience", int, "validations without progress after which training ends (default 12)"),
+        ("--epochs", whole_number, "passes over the pictures (default 20)"),
+        ("--batch", whole_number, "crops in a step (default 8)"),
+        ("--learning-rate", number, "highest learning rate (default 0.002)"),
+        ("--crop", whole_number, "side of training crops, model pixels (default 384)"),
+        ("--tile", whole_number, "side of tiles in detection, model pixels (default 512)"),
+        ("--overlap", whole_number, "overlap of tiles in detection, model pixels (default 128)"),
+        ("--validate-every", whole_number, "epochs between validations (default 1)"),
+        ("--patience", whole_number, "validations without progress after which training ends (default 12)"),
     ):
-        train.add_argument(flag, type=kind, metavar="X" if kind is float else "N", help=text)
+        train.add_argument(flag, type=kind, metavar="X" if kind is number else "N", help=text)
     train.add_argument("--trained-on", default="", metavar="TEXT", help="one line about the data for the model's card")
     train.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     train.add_argument("--overwrite", action="store_true", help="replace a finished model in MODEL")

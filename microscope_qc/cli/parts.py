@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 Handler = Callable[[argparse.Namespace], "int | None"]
-_LARGEST = 2**53
+_LARGEST, _LONGEST = 2**53, 30
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 Cell = str | int | float | bool | None
 
 
@@ -42,6 +44,17 @@ class Part:
         add_json(parser)
         parser.set_defaults(handler=handler)
         return parser
+
+
+def number(text: str) -> float:
+    """Read a number of an option, with a decimal point or comma: for ``type`` of an argument."""
+    from microscope_qc.core.errors import InputError
+    from microscope_qc.core.numbers import parse_number
+
+    try:
+        return parse_number(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -169,13 +182,11 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
 
 def whole_number(text: str) -> int:
     """Read a whole number that databases and arrays can hold."""
-    try:
-        number = int(text)
-    except ValueError as error:  # also of thousands of digits
-        raise argparse.ArgumentTypeError(f"{text[:30]!r} is not a whole number") from error
-    if abs(number) > _LARGEST:
+    if not _WHOLE.fullmatch(text.strip()):
+        raise argparse.ArgumentTypeError(f"{text[:30]!r} is not a whole number")
+    if len(text) > _LONGEST or abs(int(text)) > _LARGEST:
         raise argparse.ArgumentTypeError(f"{text[:30]} is too large")
-    return number
+    return int(text)
 
 
 def region_argument(text: str) -> tuple[int, int, int, int]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from microscope_qc.cli.parts import Part, whole_number
+from microscope_qc.cli.parts import Part, number, whole_number
 
 if TYPE_CHECKING:
     from microscope_qc.cli.parts import Commands
@@ -52,10 +52,10 @@ def _register_marks(subparsers: Commands) -> None:
     for parser, required in ((add, True), (edit, False)):
         for axis in "xy":
             parser.add_argument(
-                f"--{axis}", dest=f"{axis}_px", type=float, required=required, metavar="PX", help="in slide pixels"
+                f"--{axis}", dest=f"{axis}_px", type=number, required=required, metavar="PX", help="in slide pixels"
             )
             parser.add_argument(
-                f"--stage-{axis}", dest=f"stage_{axis}_mm", type=float, metavar="MM", help=f"stage {axis} there"
+                f"--stage-{axis}", dest=f"stage_{axis}_mm", type=number, metavar="MM", help=f"stage {axis} there"
             )
         _slide_option(parser)
     delete = marks.action("delete", "take a mark away", _delete_mark)
@@ -82,9 +82,9 @@ def _register_bookmarks(subparsers: Commands) -> None:
     _list_by_slide(bookmarks, "list the bookmarks")
     add = bookmarks.action("add", "keep a view", _add_bookmark)
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--x", type=float, required=True, metavar="PX", help="its middle, in slide pixels")
-    add.add_argument("--y", type=float, required=True, metavar="PX", help="its middle, in slide pixels")
-    add.add_argument("--zoom", type=float, default=1.0, metavar="Z", help="screen points per slide pixel (default 1)")
+    add.add_argument("--x", type=number, required=True, metavar="PX", help="its middle, in slide pixels")
+    add.add_argument("--y", type=number, required=True, metavar="PX", help="its middle, in slide pixels")
+    add.add_argument("--zoom", type=number, default=1.0, metavar="Z", help="screen points per slide pixel (default 1)")
     rename = bookmarks.action("rename", "give a bookmark another name", _rename_bookmark)
     rename.add_argument("number", type=whole_number, metavar="N", help="its place in the list of its slide, from 1")
     rename.add_argument("new", metavar="NEW_NAME")

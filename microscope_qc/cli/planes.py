@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from microscope_qc.cli.parts import whole_number
+
 if TYPE_CHECKING:
     from microscope_qc.slides.plane_choice import PlaneChoice
 
@@ -28,7 +30,9 @@ def add_plane_options(parser: argparse.ArgumentParser, what: str, *, several: bo
         help=f"{what} this channel; several times for several (default all)",
     )
     for name, word in (("z", "focus plane"), ("t", "time point"), ("page", "page")):
-        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} this {word}, counted from 1{rest}")
+        parser.add_argument(
+            f"--{name}", type=whole_number, metavar="N", help=f"{what} this {word}, counted from 1{rest}"
+        )
 
 
 def plane_choice(args: argparse.Namespace) -> PlaneChoice | None:

@@ -185,13 +185,14 @@ def parse_um(text: str) -> tuple[float, float] | None:
         When it is neither.
     """
     from microscope_qc.core.errors import InputError
+    from microscope_qc.core.numbers import parse_number
 
     if text.strip().casefold() == "none":
         return None
     try:
         parts = text.casefold().replace("×", "x").split("x")
-        numbers = [float(part.replace(",", ".") if part.count(",") == 1 else part) for part in parts]
-    except ValueError:
+        numbers = [parse_number(part, unit="um", what="The pixel size") for part in parts]
+    except InputError:
         numbers = []
     if len(numbers) not in (1, 2):
         hint = "Give micrometres such as 0.5, or width x height such as 0.5x0.4."

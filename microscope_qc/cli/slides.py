@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.cli.parts import whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 from microscope_qc.core.errors import InputError
 
@@ -53,8 +54,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "that takes no space, is computed where it is read and has no truth file",
     )
     synth.add_argument("--size", default="8192", metavar="N | HxW", help="pixels (default 8192)")
-    synth.add_argument("--seed", type=int, default=0, metavar="N", help="same number, same slide (default 0)")
-    synth.add_argument("--defects", type=int, metavar="N", help="default 150 on 8192 x 8192, scaled by the area")
+    synth.add_argument("--seed", type=whole_number, default=0, metavar="N", help="same number, same slide (default 0)")
+    synth.add_argument(
+        "--defects", type=whole_number, metavar="N", help="default 150 on 8192 x 8192, scaled by the area"
+    )
     synth.add_argument("--json", action="store_true", help="print one JSON document")
     synth.set_defaults(handler=_synth)
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.cli.parts import number
+
 
 def register(subparsers: Any) -> None:
     """Add the commands."""
@@ -27,7 +29,7 @@ def register(subparsers: Any) -> None:
     fit.add_argument("--slide", metavar="NAME")
     fit.add_argument("--model", choices=["auto", "rigid", "similarity", "affine"], default="auto")
     fit.add_argument("--mirror", choices=["auto", "yes", "no"], default="auto", help="needed with two marks")
-    fit.add_argument("--repeatability", type=float, default=0.0, metavar="UM", help="of the stage, root mean square")
+    fit.add_argument("--repeatability", type=number, default=0.0, metavar="UM", help="of the stage, root mean square")
     fit.add_argument("--json", action="store_true", help="print the alignment as JSON")
     fit.set_defaults(handler=_fit)
 
@@ -50,7 +52,7 @@ def register(subparsers: Any) -> None:
     export.add_argument(
         "--unit", choices=UNITS, default=default.unit, help="of the stage in tables (default %(default)s)"
     )
-    export.add_argument("--stage-z", type=float, metavar="MM", help="stage height to write")
+    export.add_argument("--stage-z", type=number, metavar="MM", help="stage height to write")
     export.add_argument("--json", action="store_true", help="print the result as JSON")
     export.set_defaults(handler=_export)
 

@@ -26,7 +26,7 @@ from microscope_qc.core.query_fields import FIELDS, Field, FieldRows, Unfit, Val
 
 LONGEST_QUERY = 10_000
 _NAME, _OPERATOR = re.compile(r"[^\W\d]\w*"), re.compile(r"!=|<=|>=|=|<|>|~")
-_BARE = re.compile(r"[^\s,\"'=<>~!]+")
+_BARE, _BARE_ONE = re.compile(r"[^\s,\"'=<>~!]+"), re.compile(r"[^\s\"'=<>~!]+")
 _SEVERAL = ("=", "!=", "~")
 
 
@@ -169,8 +169,7 @@ def read_term(reader: QueryReader, known: Known) -> Term:
     values = [_value(reader, field, operator, known)]
     while reader.next == ",":
         if not field.several or operator not in _SEVERAL:
-            hint = "Write a point as the decimal sign."
-            reader.wrong(f"{field.name}{operator} takes one value", at=reader.at, hint=hint)
+            reader.wrong(f"{field.name}{operator} takes one value", at=reader.at, hint="Leave the comma out.")
         reader.at += 1
         values.append(_value(reader, field, operator, known))
     _end(reader)
@@ -209,7 +208,7 @@ def _value(reader: QueryReader, field: Field, operator: str, known: Known) -> Va
     if reader.next and reader.next in "\"'":
         text = reader.quoted()
     else:
-        text = reader.take(_BARE)
+        text = reader.take(_BARE if field.several else _BARE_ONE)  # one number may have a decimal comma
         if not text:
             reader.wrong("a value is expected", at=start, hint=f'Nothing at all is written as {field.name}="".')
     try:

@@ -14,6 +14,7 @@ from microscope_qc.core.box_facts import BoxFacts, Known
 from microscope_qc.core.box_rows import FindingFlag, ReviewState, has_flag
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.finding_texts import folded, saying
+from microscope_qc.core.numbers import Quantity
 
 Value = str | float
 
@@ -180,15 +181,9 @@ class NumberField:
                 raise Unfit(f"{text} is not a number", hint=f"Write {self.name}={self.unknown}, or a number.")
             return math.nan
         try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise Unfit(f"{text or 'nothing'} is not a number", hint="Write a point as the decimal sign.")
-        if not self.least <= number <= self.most:
-            limits = f"{self.least:g} or more" if self.most == math.inf else f"{self.least:g} to {self.most:g}"
-            raise Unfit(f"{self.name} cannot be {text}", hint=f"It is {limits}.")
-        return number
+            return Quantity(self.name, "", self.least, self.most).parse(text)
+        except InputError as error:
+            raise Unfit(error.message, hint=error.hint) from None
 
     def mask(self, rows: FieldRows, operator: str, values: tuple[Value, ...]) -> Flags:
         """See :class:`Field`."""

@@ -266,12 +266,12 @@ HUGE = "9" * 30
         (("coverage", "remove", HUGE), "too large"),
         (("coverage", "declare", "--region", f"0,0,{'9' * 400},5"), "whole pixels"),
         (("history", "--limit", HUGE), "too large"),
-        (("history", "undo", "9" * 5000), "not a whole number"),
+        (("history", "undo", "9" * 5000), "too large"),
         (("review", "--all", "--limit", HUGE), "too large"),
         (("classes", "add", "x" * 501), "at most 500 characters"),
         (("marks", "add", " M1 ", "--x", "1", "--y", "1"), "M1 on S1 already"),
         (("marks", "edit", "M1", "--name", "M2"), "M2 on S1 already"),
-        (("bookmarks", "add", "view", "--x", "nan", "--y", "1"), "finite numbers"),
+        (("bookmarks", "add", "view", "--x", "nan", "--y", "1"), "not a number"),
     ],
 )
 def test_what_no_project_can_hold_is_refused_in_a_sentence(cell, arguments, says, capsys):
@@ -298,3 +298,13 @@ def test_numbers_that_a_database_cannot_hold_are_of_no_record(cell):
         project.inclusion.set_limit(0.5)
         project.inclusion.set_limit(-0.0)
         assert project.history.undo_title == "Confidence limit 0.00 (was 0.50)"
+
+
+def test_options_take_decimal_commas_and_points_and_refuse_signs_between_thousands(cell, capsys):
+    for x in ("10,5", "10.5"):
+        assert main(["marks", str(cell), "add", f"at {x}", "--x", x, "--y", "1"]) == 0
+    capsys.readouterr()
+    assert main(["marks", str(cell), "--json"]) == 0
+    assert capsys.readouterr().out.count("10.5,") == 2
+    assert main(["marks", str(cell), "add", "M9", "--x", "1.234,5", "--y", "1"]) == 2
+    assert "“1.234,5” is not a number. Write it as 0.35 or 0,35" in capsys.readouterr().err

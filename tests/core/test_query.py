@@ -132,7 +132,7 @@ def test_a_size_in_um_that_is_not_known_fits_nothing(text):
         ("disputed=often", 10, "yes"),
         ("confidnce<0.5", 1, "Did you mean confidence?"),
         ("confidence<50", 12, "0 to 1"),
-        ("confidence<0,5", 13, "point as the decimal sign"),
+        ("confidence<0.1,0.5", 12, "not a number"),
         ("confidence<nan", 12, "not a number"),
         ("confidence<inf", 12, "not a number"),
         ("confidence<drawn", 12, "not a number"),

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from microscope_qc.app.base import theme
 from microscope_qc.core.errors import InputError, RegistrationError
+from microscope_qc.core.numbers import number_in
 from microscope_qc.core.wording import count_text
 
 if TYPE_CHECKING:
@@ -77,12 +78,8 @@ def _plain_unit(unit: str) -> str:
 
 def _number(text: str) -> float | None:
     digits = re.sub(r"(?<=\d)\s(?=\d)", "", text.strip())
-    if digits.count(",") == 1 and "." not in digits:
-        digits = digits.replace(",", ".")
-    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", digits):
-        return None
-    value = float(digits)
-    return value if math.isfinite(value) else None
+    value = number_in(digits)
+    return None if math.isnan(value) else value
 
 
 class GoToDialog(QDialog):

@@ -13,13 +13,14 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.number_entry import NumberEntry
 from microscope_qc.app.base.settings import apply_cache_limit
+from microscope_qc.core.numbers import Quantity
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.settings import AppSettings
@@ -55,18 +56,8 @@ class SettingsDialog(QDialog):
             self.theme.addItem(words, name)
         self.theme.setCurrentIndex(self.theme.findData(settings.theme))
         self.own_memory = QCheckBox("Set manually")
-        self.memory = QSpinBox()
-        self.memory.setRange(LEAST_MB, MOST_MB)
-        self.memory.setSuffix(" MB")
-        self.memory.setSingleStep(128)
-        self.memory.setGroupSeparatorShown(True)
-        self.memory.setKeyboardTracking(False)
-        self.judge = QSpinBox()
-        self.judge.setRange(1, 400)
-        self.judge.setSuffix(" %")
-        self.judge.setSingleStep(10)
-        self.judge.setKeyboardTracking(False)
-        self.judge.setValue(round(settings.judge_zoom * 100))
+        self.memory = NumberEntry(Quantity("The memory", "MB", LEAST_MB, MOST_MB, whole=True), step=128)
+        self.judge = NumberEntry(Quantity("The zoom", "%", 1, 400), settings.judge_zoom * 100, step=10)
         self._show_memory()
         memory = QHBoxLayout()
         memory.addWidget(self.memory, 1)
@@ -110,18 +101,18 @@ class SettingsDialog(QDialog):
         self._use_theme(str(self.theme.currentData()))
 
     def _on_own_memory(self, own: bool) -> None:
-        self._set_memory(self.memory.value() if own else None)
+        self._set_memory(int(self.memory.value()) if own else None)
         self._show_memory()
 
-    def _on_memory_changed(self, mb: int) -> None:
-        self._set_memory(mb)
+    def _on_memory_changed(self, mb: float) -> None:
+        self._set_memory(int(mb))
 
     def _set_memory(self, mb: int | None) -> None:
         self._settings.cache_mb = mb
         apply_cache_limit(self._settings)
         self._save()
 
-    def _on_judge_changed(self, percent: int) -> None:
+    def _on_judge_changed(self, percent: float) -> None:
         self._settings.judge_zoom = percent / 100
         self._save()
 

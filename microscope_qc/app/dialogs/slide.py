@@ -17,8 +17,9 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
-from microscope_qc.app.widgets.number_line import NumberLine
+from microscope_qc.app.base.number_entry import PIXEL_SIZE, NumberEntry
 from microscope_qc.app.widgets.slide_choice import SlideChoice
+from microscope_qc.core.numbers import Quantity
 from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, slide_extent_text, things
 from microscope_qc.slides.plane import stack_words
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
 
 
+LENGTH = Quantity("The length", "µm", 0.001, 1e6)
 _ACCEPT = QDialogButtonBox.ButtonRole.AcceptRole
 
 
@@ -65,8 +67,8 @@ class PixelSizeDialog(QDialog):
         self.setWindowTitle("Pixel size")
         self._session, self._line_px = session, line_px
         self.draw_requested = False
-        largest = 100_000.0 if line_px is None else 1_000_000.0
-        self.number = NumberLine("µm", low=0.0001, high=largest)
+        self.number = NumberEntry(PIXEL_SIZE if line_px is None else LENGTH)
+        self.number.setButtonSymbols(NumberEntry.ButtonSymbols.NoButtons)
         self.number.setMinimumWidth(160)
         self.slides = SlideChoice(session)
         form = QFormLayout()
@@ -75,7 +77,7 @@ class PixelSizeDialog(QDialog):
             self._show_known()
             self.slides.changed.connect(self._show_known)
         else:
-            self.number.set_number(100.0)
+            self.number.setValue(100.0)
             form.addRow(f"The line is {count_text(round(line_px))} px long. In reality it is", self.number)
         if len(self.slides.buttons) > 1:
             form.addRow("For", self.slides)
@@ -91,7 +93,7 @@ class PixelSizeDialog(QDialog):
         self._result.setWordWrap(True)
         buttons = _buttons(self, "Set")
         self._accept = next(b for b in buttons.buttons() if buttons.buttonRole(b) is _ACCEPT)
-        self.number.number_changed.connect(self._show_result)
+        self.number.typed.connect(self._show_result)
         self.slides.changed.connect(self._show_result)
         self._show_result()
         _frame(self, words, form, self._result, draw, buttons)
@@ -112,10 +114,10 @@ class PixelSizeDialog(QDialog):
         sizes = set() if project is None else {project.slides.by_id(n).pixel_size_um for n in self.slide_ids()}
         known = sizes.pop() if len(sizes) == 1 else None
         if sizes:
-            self.number.clear()
-            self.number.setPlaceholderText("several sizes")
+            self.number.setValue(None)
+            self.number.set_empty_text("several sizes")
         else:
-            self.number.set_number(0.5 if known is None else known[0])
+            self.number.setValue(0.5 if known is None else known[0])
         self.number.selectAll()
 
     def _show_result(self) -> None:

@@ -6,13 +6,15 @@ remembered with its slide, and never used for another one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
+from microscope_qc.app.base.number_entry import NumberEntry
 from microscope_qc.app.base.signals import link
+from microscope_qc.core.numbers import Quantity
 from microscope_qc.workflows.stage.options import UNITS, StageOptions
 
 if TYPE_CHECKING:
@@ -21,23 +23,6 @@ if TYPE_CHECKING:
 
 HEIGHTS = "stage_z_mm"
 """Project setting: stage height in mm by slide id."""
-
-
-def parse_mm(text: str) -> float | None:
-    """Number as a user types it: point or comma, "" for nothing.
-
-    Raises
-    ------
-    ValueError
-        When it is not a finite number.
-    """
-    cleaned = "".join(text.split()).removesuffix("mm").replace(",", ".")
-    if not cleaned:
-        return None
-    value = float(cleaned)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a position")
-    return value
 
 
 class StageChoice(QWidget):
@@ -55,14 +40,14 @@ class StageChoice(QWidget):
             self.unit.addItem(text, name)
         self.unit.setToolTip("Unit of the stage in coordinate tables and on the drive sheet; other formats have theirs")
         self.unit.currentIndexChanged.connect(self._on_unit_changed)
-        self.height_mm = QLineEdit()
-        self.height_mm.setPlaceholderText("none")
-        self.height_mm.setMaximumWidth(90)
+        self.height_mm = NumberEntry(Quantity("The stage height", "mm"), empty="none", step=0.1)
+        self.height_mm.setButtonSymbols(NumberEntry.ButtonSymbols.NoButtons)
+        self.height_mm.setMaximumWidth(110)
         self.height_mm.setToolTip("Stage height to write with every position of this slide; empty writes none")
-        self.height_mm.editingFinished.connect(self.commit)
+        self.height_mm.valueChanged.connect(self._on_height_changed)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        for part in (QLabel("Stage in"), self.unit, 8, QLabel("at Z"), self.height_mm, QLabel("mm")):
+        for part in (QLabel("Stage in"), self.unit, 8, QLabel("at Z"), self.height_mm):
             if isinstance(part, int):
                 row.addSpacing(part)
             else:
@@ -83,39 +68,36 @@ class StageChoice(QWidget):
         self.unit.blockSignals(True)
         self.unit.setCurrentIndex(self.unit.findData(self._settings.stage_unit))
         self.unit.blockSignals(False)
-        if self._shown_for != self._place() or not self.height_mm.isModified():  # else a user is typing
-            self._show_height()
+        self._show_height()
 
     def commit(self) -> bool:
         """Remember the height as it was typed; False, with a sentence for the user, when it is not a number."""
-        place, project = self._place(), self._session.project
-        if place is None or project is None or place != self._shown_for or not self.height_mm.isModified():
+        if self._place() != self._shown_for or self.height_mm.commit():
             return True
-        text = self.height_mm.text()
-        try:
-            height = parse_mm(text)
-        except ValueError:
-            self._show_height()
-            self._session.notice.emit(f"“{text}” is not a stage height in mm. Type a number such as 12.5, or nothing.")
-            return False
+        self._session.notice.emit(f"Stage height: {self.height_mm.problem()}")
+        return False
+
+    def _on_height_changed(self, height: float | None) -> None:
+        place, project = self._place(), self._session.project
+        if place is None or project is None or place != self._shown_for:
+            return
         if self._session.can_write:
             heights = {**project.settings.get(HEIGHTS, {}), str(place[1]): height}
             project.settings.set(HEIGHTS, {key: value for key, value in heights.items() if value is not None})
         else:
             self._unsaved[place] = height
-        self._show_height()
         self._session.stage_changed.emit()
-        return True
 
     def _place(self) -> tuple[str, int] | None:
         project, slide = self._session.project, self._session.slide
         return None if project is None or slide is None else (str(project.path), slide.id)
 
     def _show_height(self) -> None:
-        height = self._stored_height()
-        self.height_mm.setText("" if height is None else f"{height:.10g}")
-        self.height_mm.setModified(False)
-        self._shown_for = self._place()
+        if self._shown_for != self._place():
+            self.height_mm.forget_typed()  # it was meant for another slide
+            self._shown_for = self._place()
+        with QSignalBlocker(self.height_mm):
+            self.height_mm.setValue(self._stored_height())
 
     def _stored_height(self) -> float | None:
         place, project = self._place(), self._session.project

@@ -134,7 +134,7 @@ def test_a_digit_of_another_class_is_shown_and_taken_over(manager: ClassManager,
 
 def test_box_size_and_weight_are_numbers_with_an_empty_state(manager: ClassManager, session: Any) -> None:
     manager.show_class(session.classes[0].id)
-    assert manager.form.box_size.text() == "not set"
+    assert manager.form.box_size.text() == "" and manager.form.box_size.lineEdit().placeholderText() == "not set"
     manager.form.box_size.selectAll()
     QTest.keyClicks(manager.form.box_size, "12.5")
     QTest.keyClick(manager.form.box_size, Qt.Key.Key_Return)

@@ -99,7 +99,7 @@ def test_a_mark_from_the_canvas_asks_for_its_stage_position(dock: SemDock, sessi
 def test_what_is_not_a_number_is_refused_with_a_sentence(dock: SemDock, session: Any, project: Any) -> None:
     session.mark_placed.emit(1.0, 2.0)
     assert not dock.marks.setData(dock.marks.index(0, STAGE_X), "twelve")
-    assert "is not a position in mm" in session.seen.notices[-1]
+    assert "Stage position of M1: “twelve” is not a number" in session.seen.notices[-1]
     assert project.marks.of_slide(session.slide.id)[0].stage_x_mm is None
 
 

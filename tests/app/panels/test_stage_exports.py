@@ -174,7 +174,7 @@ def test_the_height_belongs_to_its_slide(
     assert dock.exports.stage.options().stage_z_mm == 7.125
     dialog = ExportDialog(session, jobs, settings, save=no_save)
     qtbot.addWidget(dialog)
-    assert dialog.exports.stage.height_mm.text() == "7.125", "the dialog knows it"
+    assert dialog.exports.stage.height_mm.text() == "7.125 mm", "the dialog knows it"
     dialog.exports.stage.height_mm.clear()
     qtbot.keyClicks(dialog.exports.stage.height_mm, "8")
     first, second = project.slides
@@ -182,7 +182,7 @@ def test_the_height_belongs_to_its_slide(
     assert field.text() == "" and dock.exports.stage.options().stage_z_mm is None
     assert dialog.exports.stage.commit() and dialog.exports.stage.options().stage_z_mm is None, "typed for the other"
     session.show_slide(first.id)
-    assert field.text() == "7.125"
+    assert field.text() == "7.125 mm"
     field.clear()
     qtbot.keyClick(field, Qt.Key.Key_Space)
     qtbot.keyClick(field, Qt.Key.Key_Return)
@@ -192,8 +192,8 @@ def test_the_height_belongs_to_its_slide(
 def test_what_is_not_a_height_stops_the_export(qtbot: Any, dock: SemDock, session: Any, tmp_path: Path) -> None:
     qtbot.keyClicks(dock.exports.stage.height_mm, "12.5.1")
     qtbot.mouseClick(dock.exports.buttons["stage:csv"], Qt.MouseButton.LeftButton)
-    assert "is not a stage height" in session.seen.notices[-1]
-    assert list((tmp_path / "window").iterdir()) == [] and dock.exports.stage.height_mm.text() == ""
+    assert "Stage height: “12.5.1” is not a number" in session.seen.notices[-1]
+    assert list((tmp_path / "window").iterdir()) == [] and dock.exports.stage.height_mm.text() == "12.5.1"
 
 
 def test_two_places_that_show_a_choice_agree(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QLocale, QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import (
-    QDoubleSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -21,6 +20,8 @@ from qtpy.QtWidgets import (
 from superqt import QFlowLayout
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.number_entry import NumberEntry
+from microscope_qc.core.numbers import Quantity
 
 if TYPE_CHECKING:
     from microscope_qc.app.canvas.area.mask_editing import MaskEditing
@@ -51,7 +52,7 @@ class MaskBar(QFrame):
         self.done.setProperty("primary", True)
         self.done.clicked.connect(editing.finish)
         self.tools: dict[tuple[str, bool], QToolButton] = {}
-        self.width_um = QDoubleSpinBox()
+        self.width_um = NumberEntry(Quantity("The brush", "µm", *editing.limits_um), digits=3)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.undo, self.redo = _icon_button("undo", "Undo (Ctrl Z)"), _icon_button("redo", "Redo (Ctrl Shift Z)")
         self.back = _button("", "")
@@ -110,10 +111,7 @@ class MaskBar(QFrame):
         self.slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.slider.setToolTip("Width of the brush (Shift and the wheel)")
         self.slider.valueChanged.connect(self._on_slid)
-        self.width_um.setLocale(QLocale.c())
-        self.width_um.setSuffix(" µm")
-        self.width_um.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.width_um.setKeyboardTracking(False)
+        self.width_um.setButtonSymbols(NumberEntry.ButtonSymbols.NoButtons)
         self.width_um.setMaximumWidth(96)
         self.width_um.setToolTip(self.slider.toolTip())
         self.width_um.valueChanged.connect(self._editing.set_brush)
@@ -135,7 +133,6 @@ class MaskBar(QFrame):
         self.brush_row.setEnabled(editing.tool == "brush")
         low, high = editing.limits_um
         with QSignalBlocker(self.width_um), QSignalBlocker(self.slider):
-            self.width_um.setDecimals(1 if editing.brush_um < 100 else 0)
             self.width_um.setRange(low, high)
             self.width_um.setValue(editing.brush_um)
             if not self.slider.isSliderDown():

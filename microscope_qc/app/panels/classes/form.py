@@ -8,7 +8,6 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -19,10 +18,12 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.number_entry import NumberEntry
 from microscope_qc.app.panels.classes.colour import ColourButton
 from microscope_qc.core.defect_class import CLASS_KEYS, DefectClass, next_key
+from microscope_qc.core.numbers import Quantity
 
-LARGEST_UM = 100_000.0
+LARGEST_UM, LARGEST_WEIGHT = 100_000.0, 100.0
 USUAL_GROUPS = ("Anode", "Cathode", "Preparation")
 
 
@@ -51,17 +52,12 @@ class ClassForm(QWidget):
         self._group_line.setPlaceholderText("none")
         self._group_line.setMaxLength(40)
         self.group.setLineEdit(self._group_line)
-        self.box_size, self.weight = QDoubleSpinBox(), QDoubleSpinBox()
-        self.box_size.setRange(0.0, LARGEST_UM)
-        self.box_size.setSuffix(" µm")
-        self.box_size.setSpecialValueText("not set")
-        self.box_size.setToolTip("Side of the box that one click makes")
-        self.weight.setRange(0.0, 100.0)
-        self.weight.setSingleStep(0.25)
+        self.box_size = NumberEntry(Quantity("The size", "µm", 0, LARGEST_UM), empty="not set", step=1.0)
+        self.box_size.setToolTip("Side of the box that one click makes; empty or 0: not set")
+        self.weight = NumberEntry(Quantity("The weight", "", 0, LARGEST_WEIGHT), step=0.25)
         self.weight.setToolTip("1 is the default; a class with a larger weight comes earlier in “worst first”")
-        for spin in (self.box_size, self.weight):
-            spin.setKeyboardTracking(False)
-            spin.setFixedWidth(96)
+        for field in (self.box_size, self.weight):
+            field.setFixedWidth(96)
         self.description = QPlainTextEdit()
         self.description.setPlaceholderText("What belongs to it, and what does not")
         self.description.setTabChangesFocus(True)
@@ -74,7 +70,7 @@ class ClassForm(QWidget):
         self.group.activated.connect(lambda _place: self._group_edited())
         self.colour.chosen.connect(lambda colour: self._edited(colour=colour))
         self.key.activated.connect(lambda _place: self._edited(key=self.key.currentData()))
-        self.box_size.valueChanged.connect(lambda value: self._edited(box_size_um=value if value > 0 else None))
+        self.box_size.valueChanged.connect(lambda value: self._edited(box_size_um=value or None))
         self.weight.valueChanged.connect(lambda value: self._edited(weight=value))
 
     def _lay_out(self) -> None:
@@ -134,7 +130,7 @@ class ClassForm(QWidget):
         ):
             self._show_keys(item, others)
             self._show_groups(item, others, typing=same and self._group_line.isModified())
-            self.box_size.setValue(item.box_size_um or 0.0)
+            self.box_size.setValue(item.box_size_um)
             self.weight.setValue(item.weight)
 
     def _show_keys(self, item: DefectClass, others: Sequence[DefectClass]) -> None:

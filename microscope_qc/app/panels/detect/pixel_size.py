@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QLocale
-from qtpy.QtWidgets import QDoubleSpinBox, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QWidget
 from superqt import QFlowLayout
 
+from microscope_qc.app.base.number_entry import PIXEL_SIZE, NumberEntry
 from microscope_qc.app.panels.detect.several import beyond_screen, named
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import column_of, sentence
@@ -26,18 +26,13 @@ class PixelSizeRow(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.number = QDoubleSpinBox()
-        self.number.setLocale(QLocale.c())
-        self.number.setDecimals(4)
-        self.number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.number.setRange(0.0, 1000.0)
-        self.number.setSingleStep(0.05)
-        self.number.setSuffix(" µm per px")
-        self.number.setSpecialValueText("enter it")
+        self.number = NumberEntry(PIXEL_SIZE, empty="enter it")
+        self.number.setButtonSymbols(NumberEntry.ButtonSymbols.NoButtons)
         self.button = QPushButton("Set")
         self.button.clicked.connect(self._on_set)
         line = QFlowLayout()  # the button's text grows with the number of slides
         line.addWidget(self.number)
+        line.addWidget(QLabel("per px"))
         line.addWidget(self.button)
         self.text = sentence(ONE)
         column = column_of(self.text, line)
@@ -64,10 +59,10 @@ class PixelSizeRow(QWidget):
         return [slide for slide in slides if slide.id in wanted and slide.pixel_size_um is None]
 
     def _on_set(self) -> None:
-        project, slides = self._session.project, self._slides()
-        if project is None or not slides or self.number.value() <= 0:
+        project, slides, size = self._session.project, self._slides(), self.number.number()
+        if project is None or not slides or not self.number.commit() or size is None:
             return
         try:
-            project.slides.set_pixel_sizes([slide.id for slide in slides], self.number.value())
+            project.slides.set_pixel_sizes([slide.id for slide in slides], size)
         except MicroscopeQCError as error:
             self._session.notice.emit(str(error))

@@ -10,7 +10,6 @@ from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap, QShowEvent
 from qtpy.QtWidgets import (
     QColorDialog,
-    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -24,11 +23,13 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.number_entry import NumberEntry
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.display.histogram import HistogramView
 from microscope_qc.app.panels.display.stack import StackSliders
 from microscope_qc.app.widgets.parts import EmptyPage, column_of, heading, note, scrolled
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.numbers import Quantity
 from microscope_qc.slides.display import NEUTRAL, ChannelView, DisplaySettings, visible_channels
 from microscope_qc.slides.histogram import Histogram, grey_place, grey_world, histogram
 from microscope_qc.slides.plane import Plane, StackPlace
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 GAMMA_ENDS = (0.2, 5.0)
 GAMMA_STEPS = 100
+DIGITS = 6
 COUNT_MS = 250
 
 
@@ -63,9 +65,9 @@ class DisplayDock(QWidget):
         self.channels = QListWidget()
         self.colour = QPushButton(theme.icon("palette-outline"), "Colour…")
         self.histogram = HistogramView()
-        self.black, self.white = QDoubleSpinBox(), QDoubleSpinBox()
+        self.black, self.white = (NumberEntry(Quantity(words), step=1.0, digits=DIGITS) for words in ("Black", "White"))
         self.gamma_slider = QSlider(Qt.Orientation.Horizontal)
-        self.gamma = QDoubleSpinBox()
+        self.gamma = NumberEntry(Quantity("Gamma", "", *GAMMA_ENDS), step=0.05, digits=3)
         self.auto = QPushButton(theme.icon("auto-fix"), "Auto")
         self.reset = QPushButton(theme.icon("restore"), "Reset")
         self.pick_grey = QPushButton(theme.icon("eyedropper-variant"), "Pick")
@@ -83,12 +85,8 @@ class DisplayDock(QWidget):
         self.channels.setMaximumHeight(132)
         self.channels.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         for box in (self.black, self.white, self.gamma):
-            box.setKeyboardTracking(False)
             box.setMinimumWidth(64)  # the widest number would make the panel too wide
             box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.gamma.setRange(*GAMMA_ENDS)
-        self.gamma.setDecimals(2)
-        self.gamma.setSingleStep(0.05)
         self.gamma_slider.setRange(-GAMMA_STEPS, GAMMA_STEPS)
         self.gamma_slider.setToolTip("To the left dark tones become lighter, to the right deeper")
         self.auto.setToolTip("Black and white at the darkest and brightest 0.1 % of the slide")
@@ -286,9 +284,7 @@ class DisplayDock(QWidget):
         if limits is None or known is None:
             return
         span = float(known.edges[-1] - known.edges[0])
-        decimals = 0 if known.whole_numbers else max(0, min(8, 3 - math.floor(math.log10(span or 1.0))))
         for box, value in zip((self.black, self.white), limits, strict=True):
-            box.setDecimals(decimals)
             box.setSingleStep(max(1.0, span // 256) if known.whole_numbers else span / 256)
             box.setRange(min(known.edges[0], limits[0]) - 100 * span, max(known.edges[-1], limits[1]) + 100 * span)
             box.setValue(value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QSlider, QSpinBox, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QSlider, QWidget
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.number_entry import NumberEntry
+from microscope_qc.core.numbers import Quantity
 from microscope_qc.slides.plane import WORDS, StackAxis, StackPlace
 
 
@@ -24,7 +26,7 @@ class StackSliders(QWidget):
         self._stack: tuple[StackAxis, ...] = ()
         self._place = StackPlace()
         self.sliders: dict[str, QSlider] = {}
-        self.numbers: dict[str, QSpinBox] = {}
+        self.numbers: dict[str, NumberEntry] = {}
         self._titles: dict[str, QLabel] = {}
         self._names: dict[str, QLabel] = {}
         grid = QGridLayout(self)
@@ -34,18 +36,18 @@ class StackSliders(QWidget):
         grid.setColumnStretch(0, 1)
         for row, key in enumerate(WORDS):
             title, name = QLabel(), QLabel()
-            slider, number = QSlider(Qt.Orientation.Horizontal), QSpinBox()
+            slider = QSlider(Qt.Orientation.Horizontal)
+            number = NumberEntry(Quantity("The number", "", 1, 1, whole=True), 1, step=1)
             title.setProperty("quiet", True)
             title.setBuddy(number)
             name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            number.setKeyboardTracking(False)
             number.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
             grid.addWidget(title, 3 * row, 0)
             grid.addWidget(number, 3 * row, 1)
             grid.addWidget(slider, 3 * row + 1, 0, 1, 2)
             grid.addWidget(name, 3 * row + 2, 0, 1, 2)
             slider.valueChanged.connect(lambda value, key=key: self._on_moved(key, value))
-            number.valueChanged.connect(lambda value, key=key: self._on_moved(key, value - 1))
+            number.valueChanged.connect(lambda value, key=key: self._on_moved(key, int(value) - 1))
             self._titles[key], self._names[key] = title, name
             self.sliders[key], self.numbers[key] = slider, number
 
@@ -63,7 +65,7 @@ class StackSliders(QWidget):
                 self.sliders[key].setRange(0, axis.size - 1)
                 self.sliders[key].setPageStep(max(1, axis.size // 10))
                 self.numbers[key].setRange(1, axis.size)
-                self.numbers[key].setSuffix(f" of {axis.size}")
+                self.numbers[key].set_unit(f"of {axis.size}")
             self._titles[key].setText(axis.title.capitalize())
             for widget in (self.sliders[key], self.numbers[key]):
                 widget.setAccessibleName(axis.title)

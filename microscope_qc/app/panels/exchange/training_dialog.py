@@ -21,15 +21,16 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.number_entry import NumberEntry
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
+from microscope_qc.core.numbers import Quantity
 from microscope_qc.core.wording import count_text, things
 from microscope_qc.workflows.left_out import left_out_lines
 
@@ -64,8 +65,10 @@ class TrainingDialog(QDialog):
         self._counts: dict[int, int] = {}
         self.scope = ScopeSwitch(session)
         self.layout_choice, self.format = QComboBox(), QComboBox()
-        self.tile, self.overlap = QSpinBox(), QSpinBox()
-        self.visible, self.background = QSpinBox(), QSpinBox()
+        self.tile = NumberEntry(Quantity("The side of a picture", "px", 32, 8192, whole=True), 512, step=64)
+        self.overlap = NumberEntry(Quantity("The overlap", "px", 0, 511, whole=True), 0, step=16)
+        self.visible = NumberEntry(Quantity("The visible part", "%", 0, 100), 30, step=5)
+        self.background = NumberEntry(Quantity("The background", "%", 0, 90), 25, step=5)
         self.pad = QCheckBox("Pad tiles at the edge of the slide with black")
         self.classes = QListWidget()
         self.folder = QLineEdit()
@@ -78,13 +81,19 @@ class TrainingDialog(QDialog):
         self._lay_out()
         link(self, session.scope.changed, self._on_scope_changed)
         self.layout_choice.currentIndexChanged.connect(lambda _place: self._refresh())
-        self.tile.valueChanged.connect(lambda _value: self._refresh())
+        for number in self._numbers:
+            number.setFixedWidth(104)
+            number.typed.connect(self._refresh)
         self.classes.itemChanged.connect(lambda _item: self._refresh())
         self.folder.textChanged.connect(lambda _text: self._refresh())
         self.browse.clicked.connect(self._on_browse_clicked)
         self.buttons.accepted.connect(self._on_accepted)
         self.buttons.rejected.connect(self.reject)
         self._refresh()
+
+    @property
+    def _numbers(self) -> tuple[NumberEntry, ...]:
+        return self.tile, self.overlap, self.visible, self.background
 
     def _count(self) -> dict[int, int]:
         """Findings confirmed or drawn by a user, by class, on the slides of the scope."""
@@ -104,17 +113,6 @@ class TrainingDialog(QDialog):
         self.layout_choice.addItem("The slide in equal tiles", TILES)
         for known in FORMATS.values():
             self.format.addItem(known.title, known.name)
-        for spin, low, high, start, step, unit in (
-            (self.tile, 32, 8192, 512, 64, " px"),
-            (self.overlap, 0, 4096, 0, 16, " px"),
-            (self.visible, 0, 100, 30, 5, " %"),
-            (self.background, 0, 90, 25, 5, " %"),
-        ):
-            spin.setRange(low, high)
-            spin.setValue(start)
-            spin.setSingleStep(step)
-            spin.setSuffix(unit)
-            spin.setFixedWidth(104)
         self.classes.setIconSize(QSize(14, 14))
         self.classes.setFixedHeight(156)
         if self._project is not None:
@@ -183,7 +181,7 @@ class TrainingDialog(QDialog):
 
     def _refresh(self) -> None:
         tiles = self.layout_choice.currentData() == TILES
-        self.overlap.setMaximum(self.tile.value() - 1)
+        self.overlap.setRange(0, self.tile.value() - 1)
         for widget in (self.overlap, self.pad):
             widget.setEnabled(tiles)
             widget.setToolTip("" if tiles else "For pictures in equal tiles")
@@ -201,6 +199,9 @@ class TrainingDialog(QDialog):
             return f"Nothing is confirmed or drawn yet{where}: confirm some findings in the gallery first."
         if not count:
             return "Check at least one class."
+        wrong = next((number.problem() for number in self._numbers if number.isEnabled() and number.problem()), "")
+        if wrong:
+            return wrong
         folder = Path(self.folder.text().strip())
         if not self.folder.text().strip() or not folder.parent.is_dir():
             return "Choose a folder that can be created."
@@ -225,10 +226,10 @@ class TrainingDialog(QDialog):
         job = make_dataset(
             [self._project.path],
             out,
-            tile_px=self.tile.value(),
+            tile_px=int(self.tile.value()),
             background=self.background.value() / 100,
             layout=str(self.layout_choice.currentData()),
-            overlap_px=self.overlap.value() if tiles else 0,
+            overlap_px=int(self.overlap.value()) if tiles else 0,
             pad=tiles and self.pad.isChecked(),
             visible=self.visible.value() / 100,
             format=str(self.format.currentData()),
@@ -256,12 +257,12 @@ def _said(summary: DatasetSummary) -> str:
     return words
 
 
-def _with(spin: QSpinBox, words: str) -> QHBoxLayout:
+def _with(number: NumberEntry, words: str) -> QHBoxLayout:
     row = QHBoxLayout()
     row.setSpacing(theme.STEP)
     label = QLabel(words)
     label.setProperty("quiet", True)
-    row.addWidget(spin)
+    row.addWidget(number)
     row.addWidget(label, 1)
     return row
 

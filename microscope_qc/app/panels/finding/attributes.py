@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QToolBut
 from microscope_qc.app.base import theme
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.numbers import number_in, plain_digits
 from microscope_qc.core.wording import count_text
 
 if TYPE_CHECKING:
@@ -175,16 +177,14 @@ def merged(attributes: Mapping[int, Mapping[str, Any]], count: int) -> tuple[dic
     return {name: values[name] if counts[name] == count else _Mixed for name in ordered}, counts
 
 
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:[.,][0-9]*)?")
+
+
 def parsed(text: str) -> str | int | float:
     """A number if the text is one as users write it, else the text."""
-    try:
-        number = float(text.replace(",", "."))
-    except ValueError:
-        return text
+    number = number_in(text)
     # "007" and "1e5" are names rather than numbers
-    if not math.isfinite(number) or not text.replace(",", ".").lstrip("-").replace(".", "", 1).isdigit():
-        return text
-    if text.lstrip("-").startswith("0") and text.lstrip("-")[1:2].isdigit():
+    if math.isnan(number) or not _PLAIN.fullmatch(plain_digits(text)):
         return text
     return int(number) if number.is_integer() and "." not in text and "," not in text else number
 

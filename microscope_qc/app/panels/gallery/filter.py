@@ -8,7 +8,6 @@ from functools import partial
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QInputDialog,
@@ -22,12 +21,14 @@ from qtpy.QtWidgets import (
 )
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.number_entry import NumberEntry
 from microscope_qc.app.base.refresh import Refresh
 from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
 from microscope_qc.core.box_filter import BY_USER
 from microscope_qc.core.boxes import BoxFilter, FindingFlag, has_flag
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.numbers import Quantity, exact_text
 from microscope_qc.core.wording import count_text
 
 LARGEST_UM = 1_000_000.0
@@ -49,8 +50,8 @@ class FilterPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.confidence = _Range(0.0, 1.0, 0.05, "")
-        self.size_range = _Range(0.0, LARGEST_UM, 1.0, " µm")
+        self.confidence = _Range(Quantity("The confidence", "", 0, 1), 0.05)
+        self.size_range = _Range(Quantity("The size", "µm", 0, LARGEST_UM), 1.0)
         self.finders: dict[int, QCheckBox] = {}
         self.disputed, self.again = QCheckBox(), QCheckBox()
         self.disputed.setToolTip("Only findings of which a model that counts says another class")
@@ -175,9 +176,10 @@ class FilterButton(QToolButton):
         words = []
         if shown.size_um is not None:
             low, high = shown.size_um
-            words.append(f"≥ {low:g} µm" if high >= LARGEST_UM else f"{low:g}–{high:g} µm")
+            least, most = exact_text(low), exact_text(high)
+            words.append(f"≥ {least} µm" if high >= LARGEST_UM else f"{least}–{most} µm")
         if shown.max_confidence < 1:
-            words.append(f"≤ {shown.max_confidence:.2f}")
+            words.append(f"≤ {exact_text(shown.max_confidence)}")
         if shown.found_by is not None:
             words.append("found by")
         if shown.only_disputed:
@@ -318,22 +320,16 @@ class _Range(QWidget):
 
     changed = Signal()
 
-    def __init__(self, low: float, high: float, step: float, suffix: str) -> None:
+    def __init__(self, quantity: Quantity, step: float) -> None:
         super().__init__()
-        self._limits = low, high
-        self.low, self.high = QDoubleSpinBox(), QDoubleSpinBox()
+        self.low = NumberEntry(quantity, quantity.low, step=step)
+        self.high = NumberEntry(quantity, quantity.high, step=step)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(theme.STEP)
-        for spin, start in ((self.low, low), (self.high, high)):
-            spin.setRange(low, high)
-            spin.setSingleStep(step)
-            spin.setDecimals(2 if high <= 1 else 1)
-            spin.setSuffix(suffix)
-            spin.setKeyboardTracking(False)
-            spin.setFixedWidth(104)
-            spin.setValue(start)
-            spin.valueChanged.connect(self.changed)
+        for field in (self.low, self.high):
+            field.setFixedWidth(104)
+            field.valueChanged.connect(lambda _value: self.changed.emit())
         row.addWidget(self.low)
         row.addWidget(QLabel("to"))
         row.addWidget(self.high)

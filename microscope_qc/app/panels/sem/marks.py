@@ -9,8 +9,8 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentMo
 from qtpy.QtGui import QBrush, QColor
 
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.stage_choice import parse_mm
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.numbers import exact_text, parse_number
 from microscope_qc.core.wording import number_text
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ class MarksModel(QAbstractTableModel):
             return number_text(value)
         if column in (STAGE_X, STAGE_Y):
             stage = mark.stage_x_mm if column == STAGE_X else mark.stage_y_mm
-            return ("" if editing else "enter it") if stage is None else f"{stage:.4f}"
+            if stage is None:
+                return "" if editing else "enter it"
+            return exact_text(stage) if editing else max(f"{stage:.4f}", exact_text(stage), key=len)
         value = self._number(mark, column)
         return number_text(value, 1)
 
@@ -136,12 +138,11 @@ class MarksModel(QAbstractTableModel):
             if column == NAME:
                 project.marks.edit(mark.id, name=text.strip())
             else:
-                place: dict[str, Any] = {"stage_x_mm" if column == STAGE_X else "stage_y_mm": parse_mm(text)}
+                stage_mm = parse_number(text, unit="mm", what="A stage position") if text.strip() else None
+                place: dict[str, Any] = {"stage_x_mm" if column == STAGE_X else "stage_y_mm": stage_mm}
                 project.marks.edit(mark.id, **place)
         except MicroscopeQCError as error:
-            self._session.notice.emit(str(error))
-            return False
-        except ValueError:
-            self._session.notice.emit(f"“{text}” is not a position in mm. Enter a number such as 12.3456.")
+            where = "" if column == NAME else f"Stage position of {mark.name}: "
+            self._session.notice.emit(f"{where}{error}")
             return False
         return True
