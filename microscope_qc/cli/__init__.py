@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from microscope_qc import __version__
 from microscope_qc.core.errors import Cancelled, InputError, MicroscopeQCError
+from microscope_qc.core.file_names import is_text, shown_name
 
 PROG = "microscope-qc"
 AUTO = "auto"
@@ -138,6 +139,9 @@ def _guarded(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     if any("\0" in argument for argument in arguments):
         raise InputError("What was given contains a NUL character, which no name can have.", hint="Type it again.")
+    for argument in arguments:
+        if not is_text(argument):
+            raise InputError(f"{shown_name(argument)} is a name that is no text.", hint="Rename the file or folder.")
     command = arguments[0] if arguments else None
     if command in MODULE_OF:
         args = _command_parser(MODULE_OF[command]).parse_args(arguments)
@@ -244,11 +248,10 @@ def _say(text: str) -> None:
 
 
 def _speak_utf8() -> None:
-    # Windows consoles and pipes default to a code page that lacks most class names.
+    # Windows consoles and pipes default to a code page that lacks most class names; names of files may be no text
     for stream in (sys.stdout, sys.stderr):
-        if (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") != "utf8":
-            with contextlib.suppress(AttributeError, ValueError, OSError):
-                stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _detach_stdout() -> None:

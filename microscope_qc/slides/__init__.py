@@ -1,4 +1,4 @@
-"""Any slide as one lazy multiscale mosaic: CZI, OME-Zarr, OME-TIFF, SVS, TIFF, PNG, JPEG."""
+"""Any slide as one lazy multiscale mosaic: CZI, OME-Zarr, OME-TIFF, SVS, TIFF, ordinary pictures."""
 
 from microscope_qc.slides.base import Mosaic, Slide
 from microscope_qc.slides.info import slide_info

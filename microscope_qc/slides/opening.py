@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from microscope_qc.core.errors import MicroscopeQCError, SlideError
@@ -54,6 +55,8 @@ def _open(path: Path) -> Slide:
             raise SlideError(f"{path} does not exist.", hint="It may have been moved or renamed.")
         if path.is_dir():
             head = b""
+        elif not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device would not end
+            raise SlideError(f"{path.name} is not a file, but a pipe or a device.", hint="Choose the file of a slide.")
         elif path.stat().st_size == 0:
             raise SlideError(f"{path.name} is empty.", hint="Copy it again from the microscope.")
         else:

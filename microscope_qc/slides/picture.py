@@ -1,4 +1,4 @@
-"""PNG and JPEG: decoded completely at the first read, then cached."""
+"""PNG, JPEG, BMP, WebP and JPEG 2000: decoded completely at the first read, then cached."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import struct
 import warnings
 import weakref
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
 # such files are decoded as a whole: 400 megapixels of colour are 1.2 GB
 MAX_PIXELS = 400_000_000
 EXIF_ORIENTATION = 274
-MAX_EXIF_BYTES = 1 << 16
+MAX_EXIF_BYTES = MAX_HEAD_BYTES = 1 << 16
 CACHE = PieceCache(1 << 30)  # shared, so that many open images do not add up
 _gone: collections.deque[object] = collections.deque()
-FORMATS = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg"}
+FORMATS = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "BMP": "bmp", "WEBP": "webp", "JPEG2000": "jpeg2000"}
+HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+OPENED = ("PNG", "JPEG", "BMP", "WEBP", "JPEG2000")  # Pillow opens what it calls MPO as JPEG
+BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 # Pillow's mode -> (mode to decode to, dtype, colour)
 MODES: dict[str, tuple[str, type, bool]] = {
     "1": ("L", np.uint8, False),
@@ -66,7 +70,7 @@ DAMAGE = (
 
 
 def open_picture(path: Path) -> Slide:
-    """Open a PNG or JPEG.
+    """Open an ordinary picture file.
 
     Raises
     ------
@@ -79,11 +83,14 @@ def open_picture(path: Path) -> Slide:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG", "MPO")) as image:
+            with Image.open(path, formats=OPENED) as image:
                 width, height = image.size
                 mode, kind = _mode(path, image), FORMATS[image.format or "PNG"]
                 transparent = "A" in image.mode or "transparency" in image.info
                 orientation = _orientation(path, image)
+                notes = ["transparency is not shown"] if transparent else []
+                frames = getattr(image, "n_frames", 1) if kind in ("png", "webp") else 1
+                notes += [f"first of {frames} frames"] if frames > 1 else []
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except DAMAGE as error:
@@ -92,8 +99,7 @@ def open_picture(path: Path) -> Slide:
         raise _too_large(path)
     if mode not in MODES:
         raise SlideError(f"{path.name} has pixels of a type that is not supported ({mode}).", hint="Save it as RGB.")
-    notes = ("transparency is not shown",) if transparent else ()
-    mosaic = PictureMosaic(path, (height, width), mode=mode, jpeg=kind == "jpeg", notes=notes, orientation=orientation)
+    mosaic = PictureMosaic(path, (height, width), mode=mode, kind=kind, notes=notes, orientation=orientation)
     return Slide(path, format=kind, scenes=[mosaic])
 
 
@@ -106,8 +112,8 @@ class PictureMosaic(Mosaic):
         shape: tuple[int, int],
         *,
         mode: str,
-        jpeg: bool,
-        notes: tuple[str, ...],
+        kind: str,
+        notes: Sequence[str],
         orientation: int,
     ) -> None:
         decoded, dtype, rgb = MODES[mode]
@@ -124,7 +130,7 @@ class PictureMosaic(Mosaic):
             pixel_size_um=size_um,
             scale_note=scale_note,
         )
-        self._jpeg = jpeg
+        self._kind = kind
         self._mode = decoded
         self._key = object()
         # a finalizer may run in a thread that holds the cache's lock, so it only notes the key
@@ -141,12 +147,12 @@ class PictureMosaic(Mosaic):
         """A JPEG can be decoded at an eighth of its size in a fraction of the time and memory."""
         from PIL import Image
 
-        if not self._jpeg:
+        if self._kind != "jpeg":
             return None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(self.path, formats=("JPEG", "MPO")) as image:
+                with Image.open(self.path, formats=("JPEG",)) as image:
                     scale = longest_px / max(image.size)
                     image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
                     return np.array(image if image.mode == self._mode else image.convert(self._mode), self.dtype)
@@ -157,13 +163,15 @@ class PictureMosaic(Mosaic):
         from PIL import Image
 
         try:
-            if not self._jpeg:
+            if self._kind == "png":
                 check_png(self.path)
+            elif self._kind == "jpeg2000":
+                check_jpeg2000(self.path)
             if not self._mode:
                 return self._decode_16()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                with Image.open(self.path, formats=("PNG", "JPEG", "MPO")) as image:
+                with Image.open(self.path, formats=OPENED) as image:
                     converted = image if image.mode == self._mode else image.convert(self._mode)
                     pixels = np.asarray(converted)
         except SlideError:
@@ -173,10 +181,11 @@ class PictureMosaic(Mosaic):
         return self._checked(pixels)
 
     def _decode_16(self) -> np.ndarray:
-        """16 bits per sample; Pillow would reduce 16-bit colour to 8."""
+        """Up to 16 bits per sample; Pillow would reduce 16-bit colour to 8."""
         import imagecodecs
 
-        pixels = imagecodecs.png_decode(self.path.read_bytes())
+        decode = imagecodecs.png_decode if self._kind == "png" else imagecodecs.jpeg2k_decode
+        pixels = decode(self.path.read_bytes())
         if pixels.ndim == 3:
             pixels = pixels[..., :3] if self.rgb else pixels[..., 0]
         return self._checked(pixels)
@@ -215,14 +224,42 @@ def check_png(path: Path) -> None:
                 return
 
 
+def check_jpeg2000(path: Path) -> None:
+    """Verify that the packed pixels have an end: decoders show what there is of them.
+
+    Raises
+    ------
+    ValueError
+        When they have none. Packed pixels never hold the marker of their end.
+    """
+    if path.read_bytes().rfind(b"\xff\xd9") < 0:
+        raise ValueError("ends too early")
+
+
 def _mode(path: Path, image: Image) -> str:
-    """Pillow's mode, or "grey 16" and "colour 16" for PNG with 16 bits per sample."""
+    """Pillow's mode, or "grey 16" and "colour 16" where a sample has more than 8 bits."""
+    if image.format == "JPEG2000":
+        return _mode_jpeg2000(path) or image.mode
     if image.format == "PNG":
         with path.open("rb") as file:
             header = file.read(26)  # signature, chunk length and name, width, height, bit depth, colour type
         if header[24] == 16:
             return "colour 16" if header[25] in (2, 6) else "grey 16"
     return image.mode
+
+
+def _mode_jpeg2000(path: Path) -> str:
+    """The mode of more than 8 bits per sample, "" for 8 bits."""
+    with path.open("rb") as file:
+        head = file.read(MAX_HEAD_BYTES)
+    start = head.index(HEADS[-1]) + 40  # number of components, and for each its depth, dx and dy
+    (count,) = struct.unpack_from(">H", head, start)
+    depths = set(head[start + 2 : start + 2 + 3 * count : 3])
+    if len(depths) > 1 or max(depths) & 0x80 or max(depths) >= 16:
+        return f"{count} parts of different, signed or more than 16 bits"
+    if max(depths) < 8:
+        return ""
+    return "colour 16" if count >= 3 else "grey 16"
 
 
 def _orientation(path: Path, image: Image) -> int:
@@ -268,11 +305,17 @@ def _damaged(path: Path) -> SlideError:
     )
 
 
+def _is_picture(head: bytes) -> bool:
+    if head.startswith(b"BM"):
+        return len(head) >= 18 and int.from_bytes(head[14:18], "little") in BMP_HEADERS
+    return head.startswith(HEADS) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+
+
 PICTURE = SlideReader(
     "picture",
-    "PNG or JPEG",
-    (".png", ".jpg", ".jpeg"),
-    lambda path, head: certain(head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))),
+    "picture",
+    (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".jp2", ".j2k"),
+    lambda path, head: certain(_is_picture(head)),
     open_picture,
-    saved_as=("PNG", "JPEG"),
+    saved_as=("PNG", "JPEG", "BMP", "WebP", "JPEG 2000"),
 )

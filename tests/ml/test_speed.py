@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microscope_qc.project.runs import speed
-from microscope_qc.project.runs.speed import Meter, Starts, figures_of, live_text, notes_of, starts_of
+from microscope_qc.project.runs.speed import Meter, Starts, figures_of, live_text, notes_of, speed_text, starts_of
 
 
 class Clock:
@@ -66,6 +66,17 @@ def test_notes_of_earlier_starts_are_not_lost(clock: Clock) -> None:
     second["notes"] = ["The processor computes the rest."]
     assert notes_of(second) == ["As memory was not enough, batches are cut to 2.", "The processor computes the rest."]
     assert notes_of({"notes": ["a", "a"]}) == ["a"] and notes_of({}) == []
+
+
+def test_the_speed_fits_the_tiles_and_the_time_beside_it(clock: Clock) -> None:
+    starts = Starts({}, began=clock.now)
+    clock.now += 20  # loading
+    starts.ready()
+    meter = Meter()
+    meter.start()
+    clock.now += 10
+    meter.add(tiles=310, computed_s=9.0)
+    assert speed_text(starts.figures(meter.sums())).startswith("310 tiles in 10.0 s, 31.0 tiles/s;")
 
 
 def test_the_text_while_it_runs() -> None:

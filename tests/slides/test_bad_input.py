@@ -44,6 +44,13 @@ def test_missing_empty_and_foreign(tmp_path: Path) -> None:
     refuse(Path("bad\0name.tif"), "cannot be read|does not exist")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tif")
+    refuse(tmp_path / "a.tif", "a pipe or a device")
+    refuse(Path(os.devnull), "a pipe or a device")
+
+
 def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
     path = tmp_path / "photo.tif"
     Image.fromarray(np.full((9, 8), 3, np.uint8)).save(path, format="PNG")

@@ -29,6 +29,11 @@ from microscope_qc.slides.slide_reader import SlideReader
         ("a", b"MM\0+", "tiff"),
         ("a", b"\x89PNG\r\n\x1a\n", "picture"),
         ("a", b"\xff\xd8\xff\xe0", "picture"),
+        ("a", b"BM" + bytes(12) + b"\x28\0\0\0", "picture"),
+        ("a.bmp", b"BMW is a text", None),
+        ("a", b"RIFF\0\0\0\0WEBPVP8 ", "picture"),
+        ("a.wav", b"RIFF\0\0\0\0WAVEfmt ", None),
+        ("a", b"\0\0\0\x0cjP  \r\n\x87\n", "picture"),
         ("a.virtual.json", b"{}", "virtual"),
         ("A.VIRTUAL.JSON", b"{}", "virtual"),
         ("a.json", b"{}", None),
@@ -49,8 +54,9 @@ def test_any_folder_may_be_an_ome_zarr(tmp_path: Path) -> None:
 def test_every_built_in_says_what_it_is() -> None:
     for name, reader in READERS.items():
         assert reader.name == name
-    assert readable() == "CZI, OME-Zarr, OME-TIFF, SVS, TIFF, PNG or JPEG"
-    assert file_suffixes() == (".czi", ".tif", ".tiff", ".svs", ".png", ".jpg", ".jpeg", ".virtual.json")
+    assert readable() == "CZI, OME-Zarr, OME-TIFF, SVS, TIFF, PNG, JPEG, BMP, WebP or JPEG 2000"
+    pictures = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".jp2", ".j2k")
+    assert file_suffixes() == (".czi", ".tif", ".tiff", ".svs", *pictures, ".virtual.json")
     assert set(inside_folders()) == {"zarr.json", ".zattrs", ".zgroup"}
 
 
@@ -99,7 +105,7 @@ def test_those_of_other_packages_stand_beside_them(readers: plugins.Registry[Sli
     with open_slide(tmp_path / "a.png") as slide:
         assert slide.format == "png"
     assert ".mine" in registry.file_suffixes()
-    assert registry.readable().endswith("PNG, JPEG or Mine")
+    assert registry.readable().endswith("WebP, JPEG 2000 or Mine")
     assert {problem.name: problem.reason for problem in readers.problems} == {
         "broken": "LookupError: no such lamp.",
         "capital": "a suffix begins with a dot and is in small letters.",

@@ -125,8 +125,8 @@ def test_masks_are_told_by_names_and_folders(project: Project, tmp_path: Path) -
     assert {"good 000", "broken 000", "k0 Part0", "t1"} <= names and len(names) == 15
     assert "12 masks" in intake_words(15, result.plan)
     taken = add(project, tmp_path / "all", masks=True, again=True)
-    assert len(taken.added) == 9, "a bitmap is no slide"
-    assert reasons(taken.plan) == {"other file": 3}
+    assert len(taken.added) == 12
+    assert not taken.plan.left_out
 
 
 def test_a_picture_beside_a_photograph_is_no_mask_unless_it_looks_like_one(project: Project, tmp_path: Path) -> None:
@@ -325,6 +325,51 @@ def test_ten_thousand_of_one_name_are_told_apart_without_comparing_each_with_eac
     assert len({slide.name for slide in added}) == 10_000 and added[101].name == "1 1 000"
     same = [[SceneFacts(Path("/data/x") / f"{n}" / "a.png", None, "f", (9, 9), None, f"x{n}")] for n in range(10_000)]
     assert [slide.name for slide in project.slides.add_many(same)[:2]] == ["0 a", "1 a"]
+
+
+@POSIX
+def test_names_that_are_no_text_can_be_printed_and_are_to_be_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    good = picture(folder / "good.png")
+    odd = os.fsencode(folder) + b"/Pr\xfcfling.png"
+    shutil.copyfile(good, odd)
+    os.mkdir(os.fsencode(folder) + b"/Pr\xfcfling")  # noqa: PTH102 - a name that is no text
+    shutil.copyfile(good, os.fsencode(folder) + b"/Pr\xfcfling/below.png")
+    command = [sys.executable, "-m", "microscope_qc"]
+    environment = os.environ | {"LC_ALL": "C.UTF-8"}
+    made = subprocess.run(
+        [*command, "new", tmp_path / "a.mqc", folder, "--json"], capture_output=True, env=environment, check=True
+    )
+    left = {row["words"] for row in json.loads(made.stdout)["left_out"]}
+    assert left == {
+        "Pr?fling.png has a name that is no text; rename it.",
+        "below.png lies in a folder that has a name that is no text.",
+    }
+    for arguments in (
+        ["info", odd],
+        ["new", tmp_path / "b.mqc", odd],
+        ["convert", good, os.fsencode(folder) + b"/\xfc.ome.zarr"],
+    ):
+        refused = subprocess.run([*command, *arguments], capture_output=True, env=environment, check=False)
+        assert refused.returncode == 2 and b"is a name that is no text. Rename" in refused.stderr
+
+
+def test_a_fault_of_a_decoder_leaves_out_its_file_only(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "b.png", 1)
+    read = reading.read_facts
+
+    def fail(path: Path, **options: str | None) -> list[SceneFacts]:
+        if path.name == "a.png":
+            raise RuntimeError("decoder")
+        return read(path, **options)
+
+    monkeypatch.setattr(reading, "read_facts", fail)
+    result = add(project, tmp_path / "in")
+    assert [slide.name for slide in result.added] == ["b"]
+    assert list(problem_lines(result.plan)) == ["a.png cannot be read (RuntimeError: decoder)."]
 
 
 def test_numbers_in_names_are_sorted_as_numbers() -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from microscope_qc.core.wording import percent_text, rounded_text
+from microscope_qc.core.wording import elapsed_text, percent_text, rounded_text, things
 
 _MOST_STARTS = 1000
 """Starts that are read at most: no run has more."""
@@ -153,10 +153,17 @@ def live_text(status: Mapping[str, Any]) -> str:
 
 
 def speed_text(status: dict[str, Any]) -> str:
-    """One line for users, such as "31 tiles/s, 20.1 mm2/min; computed 97 % of the time, waited 2 % ..."; or ""."""
+    """One line for users, such as "930 tiles in 30.0 s, 31 tiles/s, 20.1 mm2/min; computed 97 % ..."; or "".
+
+    The time is that of the tiles alone, without loading the program and the model.
+    """
     if not status.get("tiles_per_s"):
         return ""
+    measured = [start for start in starts_of(status) if start.get("tiles")]
     parts = [f"{rounded_text(status['tiles_per_s'])} tiles/s"]
+    if measured:
+        tiles, seconds = (sum(start[name] for start in measured) for name in ("tiles", "working_s"))
+        parts.insert(0, f"{things(int(tiles), 'tile')} in {elapsed_text(seconds)}")
     if status.get("mm2_per_min"):
         parts.append(f"{rounded_text(status['mm2_per_min'])} mm2/min")
     said = [", ".join(parts)]

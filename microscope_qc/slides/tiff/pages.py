@@ -15,6 +15,7 @@ import numpy as np
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.slides.piece_cache import PieceCache
+from microscope_qc.slides.tiff.samples import APERIO_YCBCR, is_plain_ycbcr, rgb_of_ycbcr
 from microscope_qc.slides.unpacking import for_each
 
 # a larger strip or tile means a broken header, or a file that must be tiled before it can be viewed
@@ -304,6 +305,8 @@ class PageReader:
         if decoded is None:
             raise ValueError("segment is empty")
         pixels: np.ndarray = decoded[0]
+        if int(keyframe.compression) == APERIO_YCBCR and is_plain_ycbcr(data):
+            return rgb_of_ycbcr(pixels)
         return pixels
 
 

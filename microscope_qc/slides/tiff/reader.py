@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.arrays import Ints
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.plugins import certain
@@ -21,11 +20,11 @@ from microscope_qc.slides.plane import FIRST, StackPlace
 from microscope_qc.slides.slide_reader import SlideReader
 from microscope_qc.slides.tiff.metadata import OmeImage, TiffFacts, file_facts, is_sound_ome
 from microscope_qc.slides.tiff.pages import DAMAGE, PageReader, check_complete, damaged, is_cut_off, piece_of
+from microscope_qc.slides.tiff.samples import RGB, YCBCR, SampleValues, UnshownSamplesError, check_samples
 from microscope_qc.slides.tiff.stack import StackLayout, missing_pages
 
 CACHE_BYTES = 128 << 20
 MAX_PAGES = 100_000
-PALETTE, WHITE_IS_ZERO, CMYK = 3, 0, 5
 
 # the user gets one sentence; without a handler every odd tag of a damaged file would be printed as well
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -77,13 +76,19 @@ def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
     facts = file_facts(file)
     series = _pictures(file)
     pages = PageReader(path, PieceCache(CACHE_BYTES))
-    scenes = []
+    scenes: list[Mosaic] = []
+    refused: list[SlideError] = []
     names = unique_names([str(one[0].name or "") if len(series) > 1 or file.is_ome else "" for one in series])
     for index, (one, name) in enumerate(zip(series, names, strict=True)):
         if {"Y", "X"} <= set(one[0].axes):
-            scenes.append(TiffMosaic(path, pages, one, facts, index=index, name=name, notes=notes))
+            try:
+                scenes.append(TiffMosaic(path, pages, one, facts, index=index, name=name, notes=notes))
+            except UnshownSamplesError as error:  # the other pictures can still be shown
+                refused.append(error)
     if not scenes:
-        raise SlideError(f"{path.name} has no image.", hint="Export it again as TIFF.")
+        raise refused[0] if refused else SlideError(f"{path.name} has no image.", hint="Export it again as TIFF.")
+    for scene in scenes:
+        scene.notes += tuple(f"another picture is left out: {error.message}" for error in refused)
 
     def close() -> None:
         pages.close()
@@ -132,27 +137,21 @@ class TiffMosaic(Mosaic):
         keyframe = series.keyframe
         ome = facts.image(index)
         self._pages, self._levels = pages, levels
-        self._photometric = int(keyframe.photometric)
-        self._colormap = _palette(keyframe, facts)
         dtype = np.dtype(series.dtype)
+        check_samples(path, keyframe, dtype)
+        self._values = SampleValues(keyframe, dtype, scientific=facts.scientific)
         samples = _size(series, "S") if "S" in keyframe.axes else 1
-        if dtype.kind not in "biuf":
-            raise SlideError(f"{path.name} has pixels of the type {dtype.name}, which is not supported.")
-        if self._photometric == CMYK:
-            raise SlideError(f"{path.name} is stored in print colours (CMYK).", hint="Save it as RGB.")
-        rgb = self._colormap is not None or (samples >= 3 and self._photometric in (2, 6, 8))
+        palette = self._values.colormap is not None
+        rgb = palette or (samples >= 3 and int(keyframe.photometric) in (RGB, YCBCR))
         self._samples = 1 if rgb else samples  # each is a channel of its own
         self._layout = StackLayout.of(series, rgb=rgb)
-        self._own = dtype
-        if self._colormap is not None or dtype.kind == "b":
-            dtype = np.dtype(np.uint8)
         size_um, scale_note = facts.scale(index, keyframe, path=path)
         count = self._samples * (1 if rgb else _size(series, "C"))
         super().__init__(
             path=path,
             name=name,
             levels=[Level(shape, downsample_of(shapes[0], shape)) for shape in shapes],
-            dtype=dtype.newbyteorder("="),
+            dtype=self._values.dtype,
             rgb=rgb,
             channels=_channels(rgb, count, ome),
             pixel_size_um=size_um,
@@ -189,19 +188,12 @@ class TiffMosaic(Mosaic):
 
     def _read_at(self, region: Region, level: int, channel: int, place: StackPlace) -> np.ndarray:
         sample = channel % self._samples
-        samples = range(3) if self.rgb and self._colormap is None else range(sample, sample + 1)
+        samples = range(3) if self.rgb and self._values.colormap is None else range(sample, sample + 1)
         page, within = self._first[level, channel] if place is FIRST else self._page(level, channel, place)
         if page is None:
             shape = (*region.shape, 3) if self.rgb else region.shape
             return np.zeros(shape, self.dtype)
-        pixels = self._pages.read(page, region, samples=samples, plane=within)
-        if self._colormap is not None:
-            codes: Ints = np.minimum(pixels[..., 0], len(self._colormap) - 1)
-            return self._colormap[codes]
-        if pixels.dtype.kind == "b":
-            pixels = pixels.astype(np.uint8) * np.uint8(255)
-        if self._photometric == WHITE_IS_ZERO and self.dtype.kind == "u":
-            pixels = np.iinfo(self.dtype).max - pixels
+        pixels = self._values.of(self._pages.read(page, region, samples=samples, plane=within))
         pixels = pixels if self.rgb else pixels[..., 0]
         return np.ascontiguousarray(pixels, self.dtype)
 
@@ -222,13 +214,6 @@ def _plane_shape(series: Any) -> tuple[int, int]:
 
 def _size(series: Any, axis: str) -> int:
     return int(series.shape[series.axes.index(axis)]) if axis in series.axes else 1
-
-
-def _palette(keyframe: Any, facts: TiffFacts) -> np.ndarray | None:
-    """(n, 3) uint8 of a palette image; in OME and ImageJ files a palette is only the look-up table of a channel."""
-    if int(keyframe.photometric) != PALETTE or facts.scientific or keyframe.colormap is None:
-        return None
-    return np.ascontiguousarray((np.asarray(keyframe.colormap, np.uint16) >> 8).astype(np.uint8).T)
 
 
 def _channels(rgb: bool, count: int, ome: OmeImage | None) -> list[Channel]:

@@ -12,6 +12,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.file_names import is_text, shown_name
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import count_text
 from microscope_qc.project import SUFFIX
@@ -164,7 +165,7 @@ class _Walk:
                 self._seen.add((about.st_dev, about.st_ino))
                 entries = sorted(os.scandir(folder), key=lambda entry: by_name(entry.name))
             except OSError as error:
-                self._unreadable(folder, error)
+                self._unreadable(folder, f"cannot be read ({error.strerror or error})")
                 continue
             inside: list[Path] = []
             for entry in entries:
@@ -182,14 +183,14 @@ class _Walk:
         try:
             folder, hidden = entry.is_dir(), _is_hidden(entry)
         except OSError as error:  # a link that leads round in a circle
-            self._unreadable(path, error)
+            self._unreadable(path, f"cannot be read ({error.strerror or error})")
             return
         if hidden:
-            self.left_out.append(LeftOutFile(path, Reason.HIDDEN, f"{entry.name} is hidden."))
+            self.left_out.append(LeftOutFile(path, Reason.HIDDEN, f"{shown_name(entry.name)} is hidden."))
         elif not folder:
             self._file(path, root)
         elif path.suffix.lower() == SUFFIX:
-            self.left_out.append(LeftOutFile(path, Reason.FOREIGN, f"{entry.name} is a project."))
+            self.left_out.append(LeftOutFile(path, Reason.FOREIGN, f"{shown_name(entry.name)} is a project."))
         elif is_slide_folder(path):
             self.pictures.setdefault(path, root)
             self.sure.add(path)
@@ -200,12 +201,16 @@ class _Walk:
         name = path.name.lower()
         try:
             ordinary = path.is_file()
-            str(path).encode("utf-8")
-        except (OSError, UnicodeEncodeError) as error:
-            self._unreadable(path, error)
+        except OSError as error:
+            self._unreadable(path, f"cannot be read ({error.strerror or error})")
             return
-        if not ordinary:  # a pipe would wait for ever
-            self._unreadable(path, None)
+        if not is_text(str(path)):
+            own = "has a name that is no text; rename it"
+            self._unreadable(
+                path, own if not is_text(path.name) else "lies in a folder that has a name that is no text"
+            )
+        elif not ordinary:  # a pipe would wait for ever
+            self._unreadable(path, "is not a file, or leads to one that is not there")
         elif name.endswith((*file_suffixes(), *PICTURES)) or (named and path.suffix.lower() not in LABELS):
             self.pictures.setdefault(path, root)
             if named:
@@ -216,19 +221,12 @@ class _Walk:
         else:
             self.left_out.append(_foreign(path))
 
-    def _unreadable(self, path: Path, error: OSError | UnicodeEncodeError | None) -> None:
-        name = path.name.encode("utf-8", "replace").decode("utf-8")
-        if error is None:
-            words = f"{name} is not a file, or leads to one that is not there."
-        elif isinstance(error, UnicodeEncodeError):
-            words = f"{name} has a name that is no text; rename it."
-        else:
-            words = f"{name} cannot be read ({error.strerror or error})."
-        self.left_out.append(LeftOutFile(path, Reason.UNREADABLE, words))
+    def _unreadable(self, path: Path, why: str) -> None:
+        self.left_out.append(LeftOutFile(path, Reason.UNREADABLE, f"{shown_name(path.name)} {why}."))
 
 
 def _foreign(path: Path) -> LeftOutFile:
-    return LeftOutFile(path, Reason.FOREIGN, f"{path.name} is not a slide this program can read.")
+    return LeftOutFile(path, Reason.FOREIGN, f"{shown_name(path.name)} is not a slide this program can read.")
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from microscope_qc.project.scenes import slide_stem
 
-PICTURES = (".bmp", ".gif", ".pgm", ".webp")
+PICTURES = (".gif", ".pgm")
 """Masks come in these formats, too, none of which a slide has."""
 
 _SUFFIX = re.compile(r"(.+?)[ _.-](?:masks?|labels?|gt|seg|segmentation|ground[ _-]?truth)", re.IGNORECASE)
 _SURELY = {"ground_truth", "groundtruth", "ground truth", "ground-truth"}
 _FOLDERS = {"mask", "masks", "label", "labels", "gt", "annotation", "annotations", "segmentation", "segmentations"}
-_PHOTOGRAPHS, _DRAWN = {".jpg", ".jpeg"}, {".png", ".bmp", ".gif"}
+_PHOTOGRAPHS, _DRAWN = {".jpg", ".jpeg", ".webp", ".jp2", ".j2k"}, {".png", ".bmp", ".gif"}
 _BLACK, _WHITE, _SHARE = 17, 239, 0.97
 """A mask is black and white but for its edges: of real ones 0.99 of the pixels or more, of photographs 0.4 at most."""
 

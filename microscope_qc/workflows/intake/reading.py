@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.project.scenes import SceneFacts, read_facts
 from microscope_qc.workflows.intake.finding import LeftOutFile, Reason
 from microscope_qc.workflows.intake.masks import looks_like_mask
+
+logger = logging.getLogger(__name__)
 
 CHILDREN = max(2, min(4, os.cpu_count() or 2))
 COMMAND = ("-m", "microscope_qc", "reader")
@@ -49,6 +52,9 @@ def read_file(wanted: Wanted) -> Outcome:
         return read_facts(path, scene=wanted.scene)
     except (MicroscopeQCError, OSError, ValueError) as error:
         return LeftOutFile(path, Reason.UNREADABLE, str(error))
+    except Exception as error:  # a fault of a decoder must not refuse the thousand files around this one
+        logger.exception("%s cannot be read", path)
+        return LeftOutFile(path, Reason.UNREADABLE, f"{path.name} cannot be read ({type(error).__name__}: {error}).")
 
 
 class ReadingChildren:
