@@ -6,9 +6,11 @@ from pathlib import Path
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.resources import resource
+from microscope_qc.core.wording import bytes_text
 from microscope_qc.ml.cards import CARD_NAME, WEIGHTS_NAME, ModelCard, read_card
 from microscope_qc.ml.tasks.kinds import TASKS
 
+LARGEST_WEIGHTS_BYTES = 8 << 30
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
@@ -26,7 +28,7 @@ def model_folder(name_or_path: str | Path) -> Path:
     Raises
     ------
     ModelError
-        When there is no such model, or it is a pickle, or its weights are missing.
+        When there is no such model, it is a pickle, or its weights are missing or too large.
     """
     path = Path(name_or_path)
     if path.suffix.lower() in _PICKLES:
@@ -55,6 +57,13 @@ def model_folder(name_or_path: str | Path) -> Path:
     if not (path / WEIGHTS_NAME).is_file():
         raise ModelError(
             f"The model {path.name} has a card but no weights.", hint=f"Put {WEIGHTS_NAME} beside its card."
+        )
+    size = (path / WEIGHTS_NAME).stat().st_size
+    if size > LARGEST_WEIGHTS_BYTES:
+        most = bytes_text(LARGEST_WEIGHTS_BYTES)
+        raise ModelError(
+            f"The weights of the model {path.name} have {bytes_text(size)}; up to {most} are read.",
+            hint="Choose another model.",
         )
     return path
 

@@ -27,8 +27,10 @@ def save_weights(state: dict[str, Tensor], path: Path, *, half: bool = True) -> 
 
 
 def fits_half(name: str, tensor: Tensor) -> bool:
-    """Whether a tensor of a network's state fits into 16 bits; running variances may exceed them."""
-    return tensor.dtype == torch.float32 and "running_" not in name
+    """Whether a tensor of a network's state fits into 16 bits; running variances may exceed them at any time."""
+    if tensor.dtype != torch.float32 or "running_" in name:
+        return False
+    return not tensor.numel() or bool(tensor.abs().max() <= torch.finfo(torch.float16).max)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -48,6 +48,7 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "pictures",
         "left_out",
         "background_pictures",
+        "notes",
         "classes",
         "places",
         "finds",
@@ -77,8 +78,8 @@ def test_a_rejected_finding_of_our_own_export_is_no_truth(capsys: pytest.Capture
     report = json.loads(capsys.readouterr().out)
     assert report["truth"] == 10 and (report["left_out"]["rejected"], report["left_out"]["unreviewed"]) == (1, 1)
     assert main(command) == 0
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said.startswith("  No truth: 1 rejected finding as background and 1 finding of a model that nobody has")
+    said = capsys.readouterr().out
+    assert "\n  No truth: 1 rejected finding as background and 1 finding of a model that nobody has" in said
 
 
 def test_what_was_never_there_is_not_measured_as_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -115,6 +116,11 @@ def test_what_is_left_out_is_said_before_a_training_and_by_it(
     command = ["train", str(data), "--out", str(tmp_path / "m"), "--progress", "none"]
     assert main([*command, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["name"] == "toy" and told["notes"] == ["1 of 3 pictures left out. p2.png: not found."]
+    assert told["name"] == "toy" and told["notes"] == [
+        "1 of 3 pictures left out. p2.png: not found.",
+        "2 of 2 pictures do not give a pixel size: the model takes every pixel of a slide as it is, whatever its size.",
+    ]
     assert main(["evaluate", str(model), str(data), "--device", "cpu", "--progress", "none"]) == 0
-    assert "  1 of 3 pictures left out. p2.png: not found." in capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()
+    assert "  1 of 3 pictures left out. p2.png: not found." in said
+    assert "  2 of 2 pictures do not give a pixel size: taken to be that of the model, 0.5 µm." in said

@@ -132,6 +132,27 @@ def test_a_huge_network_is_refused_before_memory_is_taken_for_it(model: Path, tm
         open_task(folder)
 
 
+def test_weights_larger_than_any_model_are_not_read(model: Path, tmp_path: Path) -> None:
+    folder = copy(model, tmp_path / "m")
+    with (folder / WEIGHTS_NAME).open("r+b") as file:
+        file.truncate(9 << 30)  # takes no room on the disk
+    with pytest.raises(ModelError, match=r"have 9\.\d GB; up to"):
+        load_card(folder)
+
+
+def test_weights_that_16_bits_cannot_hold_are_stored_in_32(tmp_path: Path) -> None:
+    import torch
+
+    from microscope_qc.ml.weights import load_weights, save_weights
+
+    network = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        network.weight.fill_(1e5)
+    save_weights(network.state_dict(), tmp_path / WEIGHTS_NAME)
+    load_weights(network, tmp_path / WEIGHTS_NAME)
+    assert network.weight[0, 0] == 1e5
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_weights_that_are_not_numbers_are_refused(model: Path, tmp_path: Path, value: float) -> None:
     from safetensors.torch import load_file, save_file

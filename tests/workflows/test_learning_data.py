@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 from learning_toys import coco_folder, load_dataset
 
+from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.jobs import run_job
 from microscope_qc.exchange.document import Document
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.crops import load_scaled
+from microscope_qc.project import Project
+from microscope_qc.workflows.learning.dataset import make_dataset
 
 HEIGHT, WIDTH = 48, 64
 BOX = [20, 10, 30, 24]
@@ -286,4 +290,40 @@ def test_a_class_without_a_box_is_not_learned(tmp_path: Path) -> None:
     assert said == [
         "1 of 2 pictures left out. gone.png: not found.",
         "There is no box of CRK and GEO: the model does not learn these classes.",
+        "1 of 1 picture does not give a pixel size: the model takes every pixel of a slide as it is, whatever its "
+        "size.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "words"),
+    [
+        (["p0.png", "p1.png"], {"annotations": []}, "The data set has no boxes"),
+        (["p0.png", "p1.png"], {"annotations": [], "categories": []}, "The data set has no boxes"),
+        (["p0.png"], {}, "too small to hold out a part"),
+        (["p0.png", "gone.png"], {}, "too small to hold out a part"),
+        (["gone.png"], {}, r"None of the pictures that .* lists can be used: gone\.png: not found"),
+    ],
+)
+def test_a_set_that_cannot_be_learned_from_is_a_sentence(
+    tmp_path: Path, names: list[str], changes: dict[str, Any], words: str
+) -> None:
+    from microscope_qc.workflows.learning.train import train
+
+    draw(tmp_path / "p0.png")
+    draw(tmp_path / "p1.png")
+    with pytest.raises(MicroscopeQCError, match=words):
+        run_job(train(coco(tmp_path, *names, **changes), tmp_path / "m"))
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_what_was_cut_from_a_project_is_read_in_every_format(tmp_path: Path, name: str) -> None:
+    draw(tmp_path / "S.png")
+    with Project.create(tmp_path / "P.mqc", slides=[tmp_path / "S.png"]) as project:
+        x, y, width, height = BOX
+        rows = make_rows(1, class_id=[project.classes[0].id], y0=[y], x0=[x], y1=[y + height], x1=[x + width])
+        project.boxes.add(project.slides[0].id, rows)
+    run_job(make_dataset([tmp_path / "P.mqc"], tmp_path / "set", tile_px=48, background=0.0, format=name))
+    data = load_dataset(tmp_path / "set")
+    assert len(data.images) == marks(data) == 1 and not data.sentences()

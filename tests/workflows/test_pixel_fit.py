@@ -40,7 +40,7 @@ def card(um: float | None) -> SimpleNamespace:
     ],
 )
 def test_pixel_sizes_more_than_twice_apart_are_said(model_um: float, slide_um: float, words: str) -> None:
-    said = pixel_fit_words(card(model_um), slide(slide_um))
+    said = pixel_fit_words(card(model_um), slide(slide_um).pixel_size_um)
     assert words in said and bool(words) is bool(said)
 
 

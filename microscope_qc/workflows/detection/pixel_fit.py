@@ -19,16 +19,16 @@ FACTOR = 2.0
 _NAMED = 3
 
 
-def pixel_fit_words(card: ModelCard, slide: SlideRecord) -> str:
-    """What a user should know about the two pixel sizes, without the slide's name; "" where they fit."""
+def pixel_fit_words(card: ModelCard, pixel_size_um: tuple[float, float] | None) -> str:
+    """What a user should know about the pixel sizes of a model and of a slide (y, x); "" where they fit."""
     if card.pixel_size_um is None:
         return (
             f"The model {card.name} does not say at which pixel size it works: it takes every pixel as it is, and "
             "overlooks what is larger or smaller there than in its training."
         )
-    if slide.pixel_size_um is None:
+    if pixel_size_um is None:
         return ""  # refused, until it is entered
-    own = math.sqrt(slide.pixel_size_um[0] * slide.pixel_size_um[1])
+    own = math.sqrt(pixel_size_um[0] * pixel_size_um[1])
     model, factor = card.pixel_size_um, own / card.pixel_size_um
     if 1 / FACTOR <= factor <= FACTOR:
         return ""
@@ -49,7 +49,7 @@ def pixel_fit_words(card: ModelCard, slide: SlideRecord) -> str:
 
 def pixel_fit_lines(card: ModelCard, slides: Iterable[SlideRecord]) -> list[str]:
     """One line for all slides that the same is to be said of, with their names."""
-    return _grouped((slide.name, pixel_fit_words(card, slide)) for slide in slides)
+    return _grouped((slide.name, pixel_fit_words(card, slide.pixel_size_um)) for slide in slides)
 
 
 def nothing_found_lines(said: Iterable[tuple[str, str]]) -> list[str]:
@@ -73,6 +73,6 @@ def _names(names: list[str]) -> str:
 def pixel_fit_of_run(run: RunRecord, slide: SlideRecord) -> str:
     """The same of a run that has ended; "" where its model is gone."""
     try:
-        return pixel_fit_words(load_card(run.plan.model), slide)
+        return pixel_fit_words(load_card(run.plan.model), slide.pixel_size_um)
     except MicroscopeQCError:
         return ""

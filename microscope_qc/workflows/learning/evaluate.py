@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.wording import things
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
-from microscope_qc.ml.datasets import LeftOutOfData
+from microscope_qc.ml.datasets import Dataset, LeftOutOfData
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.tasks.kinds import TASKS
-from microscope_qc.workflows.learning.reading import read_dataset
+from microscope_qc.workflows.detection.pixel_fit import pixel_fit_words
+from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
 
@@ -38,7 +41,7 @@ class Evaluation:
     def document(self) -> dict[str, object]:
         """Everything, as values that JSON can store."""
         about: dict[str, object] = {"model": self.card.name, "dataset": self.dataset, "pictures": self.pictures}
-        about |= {"background_pictures": self.background, "left_out": self.left_out.document()}
+        about |= {"notes": self.sentences, "background_pictures": self.background, "left_out": self.left_out.document()}
         known = _without_unknown(self.report.document())
         return {**about, "classes": self.card.classes, **known}
 
@@ -89,4 +92,15 @@ def evaluate(
     use_threads()
     at = card.confidence if confidence is None else confidence
     report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
-    return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, data.sentences())
+    said = [*data.sentences(), *_pixel_sizes(card, data)]
+    return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, said)
+
+
+def _pixel_sizes(card: ModelCard, data: Dataset) -> list[str]:
+    """What a user should know about the pixel sizes of the model and the pictures."""
+    if card.pixel_size_um is None:
+        return []
+    fits = Counter(pixel_fit_words(card, image.pixel_size_um) for image in data.images)
+    of = things(len(data.images), "picture")
+    said = [f"{count} of {of}: {words}" for words, count in fits.items() if words]
+    return said + without_pixel_size(data, card.pixel_size_um)

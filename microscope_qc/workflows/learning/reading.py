@@ -13,6 +13,7 @@ from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import MicroscopeQCError, ModelError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.orientation import upright_boxes
+from microscope_qc.core.wording import significant_text, things
 from microscope_qc.exchange.coco import CROWD
 from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.registry import FORMATS, detect_format
@@ -69,6 +70,18 @@ def read_dataset(path: Path | str) -> Job[Dataset]:
         else:
             reading.leave(entry, why[entry.path])
     return reading.dataset(chosen)
+
+
+def without_pixel_size(data: Dataset, model_um: float | None) -> list[str]:
+    """What a user should know about pictures that do not give their pixel size, for a model that works at one."""
+    count = sum(image.pixel_size_um is None for image in data.images)
+    if not count:
+        return []
+    verb = "does" if count == 1 else "do"
+    they = f"{count} of {things(len(data.images), 'picture')} {verb} not give a pixel size"
+    if model_um is None:
+        return [f"{they}: the model takes every pixel of a slide as it is, whatever its size."]
+    return [f"{they}: taken to be that of the model, {significant_text(model_um)} µm."]
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
-from microscope_qc.workflows.learning.reading import read_dataset
+from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
 
 def train(
@@ -71,6 +71,8 @@ def train(
     data = _learned(data, tell)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
+    for sentence in without_pixel_size(data, chosen.pixel_size_um):
+        tell(sentence)
     yield Progress(0, 0, "steps", "loading images")
     from microscope_qc.ml.training.loop import train_network
 

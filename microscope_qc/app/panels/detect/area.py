@@ -215,7 +215,7 @@ class AreaSection(QWidget):
         if card is not None and not running and self.several.there:
             lines = pixel_fit_lines(card, self.several.slides)
         elif card is not None and not running and slide is not None:
-            lines = [pixel_fit_words(card, slide)]
+            lines = [pixel_fit_words(card, slide.pixel_size_um)]
         self.pixel_fit.setText("\n".join(lines))
         self.pixel_fit.setVisible(any(lines))
 
