@@ -9,6 +9,8 @@ from typing import Any
 from microscope_qc.cli.parts import add_slides, number, say_left_out, slides_of, whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
+MOST_LINES = 20
+
 
 def register(subparsers: Any) -> None:
     """Add the commands."""
@@ -32,8 +34,9 @@ def _register_import(subparsers: Any, names: list[str]) -> None:
     parser.add_argument("--format", choices=["auto", *names], default="auto", help="default: told by the content")
     parser.add_argument("--slide", metavar="NAME", help="slide the boxes belong to, when the file does not say")
     parser.add_argument(
-        "--class", dest="class_map", action="append", default=[], metavar="NAME=CODE",
-        help="give boxes of class NAME in the file the class CODE, made when it is new; NAME= leaves them out",
+        "--class", dest="class_map", action="append", default=[], metavar="[NAME=]CODE",
+        help="give boxes of class NAME in the file the class CODE, made when it is new; NAME= leaves them out; CODE "
+        "alone is for boxes without a class",
     )  # fmt: skip
     parser.add_argument(
         "--picture", dest="picture_map", action="append", default=[], metavar="PATH=SLIDE",
@@ -121,7 +124,7 @@ def _import(args: argparse.Namespace) -> int:
             format=args.format,
             slide=args.slide,
             dry_run=args.dry_run,
-            class_map=_pairs(args.class_map, "a class", "NAME=CODE, or NAME="),
+            class_map=_class_map(args.class_map),
             picture_map=_pairs(args.picture_map, "a picture", "PATH=SLIDE, or PATH="),
             skip_duplicates=args.skip_duplicates,
         )
@@ -140,6 +143,9 @@ def _import(args: argparse.Namespace) -> int:
                 "mapped": result.mapped,
                 "duplicates": result.duplicates,
                 "outlines": result.outlines,
+                "noted": result.noted,
+                "places": result.places,
+                "files_left_out": result.files_left_out,
             }
         )
         return 0
@@ -149,16 +155,34 @@ def _import(args: argparse.Namespace) -> int:
         print(f"  {name}: {count}")
     for name, count in result.classes.items():
         code = result.mapped[name]
-        print(f"  class {name}: {count}" + ("" if code == name else f", as {code}" if code else ", left out"))
+        shown = f"class {name}" if name else "without a class"
+        print(f"  {shown}: {count}" + ("" if code == name else f", as {code}" if code else ", left out"))
     if result.duplicates:
         print(f"Boxes that are there already: {result.duplicates}")
     if result.new_classes:
         print(f"New classes: {', '.join(result.new_classes)}")
     for reason, count in result.skipped.items():
-        print(f"Left out: {count} ({reason})")
-    for name, reason in list(result.unmatched.items())[:20]:
+        print(f"Left out: {count} ({reason}){_where(result.places.get(reason, ()))}")
+    for what, count in result.noted.items():
+        print(f"Note: {count} ({what}){_where(result.places.get(what, ()))}")
+    for name, reason in list(result.unmatched.items())[:MOST_LINES]:
         print(f"Picture left out: {name} ({reason})")
+    for name, reason in list(result.files_left_out.items())[:MOST_LINES]:
+        print(f"File left out: {name} ({reason})")
+    for many in (result.unmatched, result.files_left_out):
+        if len(many) > MOST_LINES:
+            print(f"And {len(many) - MOST_LINES} more; --json names all of them")
     return 0
+
+
+def _where(places: tuple[str, ...]) -> str:
+    return f": {'; '.join(places)}" if places else ""
+
+
+def _class_map(given: list[str]) -> dict[str, str | None]:
+    without = [text.removeprefix("=") for text in given if "=" not in text or text.startswith("=")]
+    named = _pairs([text for text in given if "=" in text and not text.startswith("=")], "a class", "NAME=CODE")
+    return {**named, "": without[-1] or None} if without else named
 
 
 def _pairs(given: list[str], what: str, pattern: str) -> dict[str, str | None]:

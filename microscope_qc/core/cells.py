@@ -19,6 +19,20 @@ def unescape_cell(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith((*FORMULA_STARTS, "'")) else text
 
 
+def visible(text: str) -> str:
+    """Remove all control characters except tabs and line breaks."""
+    if text.isprintable():  # most texts are, and there may be very many
+        return text
+    return "".join(c for c in printable(text) if not "\x7f" <= c <= "\x9f")
+
+
+def one_line(text: str) -> str:
+    """:func:`visible` text of one line, without spaces around it."""
+    if text.isprintable():
+        return text.strip()
+    return "".join(" " if c in "\t\n\r\u2028\u2029" else c for c in visible(text)).strip()
+
+
 def printable(text: str) -> str:
     """Remove the control characters that XML and spreadsheets reject, except tabs and line breaks."""
     return "".join(

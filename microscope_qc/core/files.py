@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,23 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+)  # fmt: skip
+
+
+def special_kind(path: Path | str) -> str:
+    """What a path is if it is neither a file nor a folder: ``a pipe``, ``a socket``, ``a device``; else "".
+
+    Reading one of these may never end. A path that does not exist, or cannot be looked at, is none of them.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    return next((kind for test, kind in _SPECIAL if test(mode)), "")
 
 
 def atomic_write(path: Path | str, content: str | bytes) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from microscope_qc.core.cells import escape_cell, printable, unescape_cell
 from microscope_qc.core.errors import ExchangeError
-from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.core.files import atomic_path, atomic_write, special_kind
 from microscope_qc.core.numbers import exact_text
 from microscope_qc.core.wording import listed, plural
 
@@ -63,6 +63,9 @@ def read_sheet(
         When it is missing, too large, or no such file.
     """
     path = Path(path)
+    kind = special_kind(path)
+    if kind:
+        raise ExchangeError(f"{path.name} is {kind}, not a file.", hint="Choose a file.")
     try:
         if path.stat().st_size > largest_bytes:
             raise ExchangeError(f"{path.name} is too large for a {what}.", hint="Choose another file.")

@@ -12,17 +12,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.class_colours import PALETTE
-from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, signed_area
 from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.coco_masks import read_mask, write_mask
+from microscope_qc.exchange.coco_results import are_results, key_of, names_for_results
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
-from microscope_qc.exchange.pictures import folder_of
+from microscope_qc.exchange.loading import NotThisFormat, expect, read_files, read_json, size_of
 from microscope_qc.exchange.shapes import EXTENSION, NO_SIDES, Sides, extension, from_extension, outline_of
 
 LARGEST_UM = 1e4
@@ -76,17 +74,18 @@ def _annotation(
     box: Box, annotation_id: int, image_id: int, category_id: int, shape_px: tuple[int, int] | None
 ) -> dict[str, Any]:
     width, height = box.x1 - box.x0, box.y1 - box.y0
-    taken = {key: value for key, value in box.attributes.items() if key in _TAKEN}
+    attributes = {key: value for key, value in box.attributes.items() if key != CROWD}
+    taken = {key: value for key, value in attributes.items() if key in _TAKEN}
     annotation: dict[str, Any] = {
         "id": annotation_id,
         "image_id": image_id,
         "category_id": category_id,
         "bbox": [plain_number(value) for value in (box.x0, box.y0, width, height)],
         "area": plain_number(width * height),
-        "iscrowd": 0,
+        "iscrowd": int(box.attributes.get(CROWD) == 1),
         "segmentation": [],
         "attributes": {
-            **{key: value for key, value in box.attributes.items() if key not in _TAKEN},
+            **{key: value for key, value in attributes.items() if key not in _TAKEN},
             **({"attributes": taken} if taken else {}),
             "state": box.state.word,
             "reason": box.reason,
@@ -115,54 +114,69 @@ def _add_outline(annotation: dict[str, Any], box: Box, outline: Outline, shape_p
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
-    """Read a COCO file, or all COCO files of a folder."""
-    document = Document()
-    for file in files_of(path, ".json"):
-        _read_file(file, document, folder_of(file, path))
-    return document
+    """Read a COCO file or a file of results, or all of a folder."""
+
+    def read_one(file: Path, folder: str, document: Document) -> None:
+        root = read_json(file)
+        if isinstance(root, list):
+            names = names_for_results(file, root)
+            root = {**names, "annotations": root}
+        _read_root(expect(root, dict, file, "the file"), file, folder, document)
+
+    return read_files(path, (".json",), read_one)
 
 
-def _read_file(path: Path, document: Document, folder: str) -> None:
-    root = expect(read_json(path), dict, path, "the file")
+def _read_root(root: dict[str, Any], path: Path, folder: str, document: Document) -> None:
+    if "annotations" not in root and not {"images", "categories"} & root.keys():
+        raise NotThisFormat(f"{path.name} is not a COCO file.", hint="Choose its format by name.")
     annotations = expect(root.get("annotations"), list, path, '"annotations"')
     images = _read_images(root, path, document, folder)
     codes = _read_categories(root, path, document)
-    for number, annotation in enumerate(annotations):
-        expect(annotation, dict, path, f"annotation {number + 1}")
-        image = images.get(_key(annotation.get("image_id")))
-        if image is None:
-            document.skipped["picture is not listed in the file"] += 1
-            continue
-        around, outline = _outline(annotation.get("segmentation"))
-        bbox = annotation.get("bbox")
-        if (not isinstance(bbox, list) or len(bbox) != 4) and (bbox or outline is None):
-            document.skipped["no box"] += 1
-            continue
-        sides, outline = from_extension(annotation.get(EXTENSION), _sides(bbox) if bbox else around, outline)
-        extra = annotation.get("attributes")
-        extra = dict(extra) if isinstance(extra, dict) else {}
-        nested = extra.get("attributes")
-        more = extra.pop("attributes") if isinstance(nested, dict) else {}
-        document.take(
-            image,
-            codes.get(_key(annotation.get("category_id"))),
-            sides,
-            score=annotation.get("score"),
-            state=state_of(extra.pop("state", "")),
-            reason=extra.pop("reason", ""),
-            note=extra.pop("note", ""),
-            chosen=extra.pop("chosen", False) is True,
-            id=annotation["id"] if type(annotation.get("id")) is int else 0,
-            attributes={**extra, **more, **({CROWD: 1} if annotation.get(CROWD) in (1, True, "1") else {})},
-            outline=outline,
-        )
+    for number, annotation in enumerate(annotations, start=1):
+        document.at(path.name, "annotation", number)
+        if not isinstance(annotation, dict):
+            document.skip("it is not an object")
+        else:
+            _read_annotation(annotation, images, codes, document)
 
 
-def _key(value: Any) -> str | None:
-    """An id as text: some programs write the same id as a number in one place and as text in another."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip() if isinstance(value, (int, str)) else None
+def _read_annotation(
+    annotation: dict[str, Any], images: dict[str, ImageEntry], codes: dict[str, str], document: Document
+) -> None:
+    image = images.get(key_of(annotation.get("image_id")))
+    if image is None:
+        document.skip("its picture is not listed in the file")
+        return
+    category = annotation.get("category_id")
+    if category is not None and key_of(category) not in codes:
+        document.skip("its category is not listed in the file")
+        return
+    around, outline = _outline(annotation.get("segmentation"))
+    bbox = annotation.get("bbox")
+    if (not isinstance(bbox, list) or len(bbox) != 4) and (bbox or around == NO_SIDES):
+        document.skip("no box")
+        return
+    sides, outline = from_extension(annotation.get(EXTENSION), _sides(bbox) if bbox else around, outline)
+    extra = annotation.get("attributes")
+    extra = dict(extra) if isinstance(extra, dict) else {}
+    nested = extra.get("attributes")
+    more = extra.pop("attributes") if isinstance(nested, dict) else {}
+    if annotation.get(CROWD) in (1, True, "1"):  # CVAT writes it for every mask
+        more = {**more, CROWD: 1}
+        document.note(f"a group of many objects, or a mask ({CROWD}): kept as an attribute")
+    document.take(
+        image,
+        codes.get(key_of(category)),
+        sides,
+        score=annotation.get("score"),
+        state=state_of(extra.pop("state", "")),
+        reason=extra.pop("reason", ""),
+        note=extra.pop("note", ""),
+        chosen=extra.pop("chosen", False) is True,
+        id=annotation["id"] if type(annotation.get("id")) is int else 0,
+        attributes={**extra, **more},
+        outline=outline,
+    )
 
 
 def _sides(bbox: list[Any]) -> tuple[Any, Any, Any, Any]:
@@ -171,8 +185,8 @@ def _sides(bbox: list[Any]) -> tuple[Any, Any, Any, Any]:
         if float(width) < 0 or float(height) < 0:
             return y, x, y, x  # counted as "no area"
         return y, x, float(y) + float(height), float(x) + float(width)
-    except (TypeError, ValueError):
-        return None, None, None, None
+    except (TypeError, ValueError, OverflowError):
+        return NO_SIDES
 
 
 def _outline(segmentation: Any) -> tuple[Sides, Outline | None]:
@@ -192,16 +206,19 @@ def _pairs(numbers: Any) -> Iterator[tuple[float, float]]:
         yield float(y), float(x)
 
 
-def _read_images(root: dict[str, Any], path: Path, document: Document, folder: str) -> dict[Any, ImageEntry]:
-    images: dict[Any, ImageEntry] = {}
+def _read_images(root: dict[str, Any], path: Path, document: Document, folder: str) -> dict[str, ImageEntry]:
+    images: dict[str, ImageEntry] = {}
     about = root.get("info")
     of_all = about.get("pixel_size_um") if isinstance(about, dict) else None
-    for number, entry in enumerate(expect(root.get("images", []), list, path, '"images"')):
-        expect(entry, dict, path, f"image {number + 1}")
-        name = expect(entry.get("file_name"), str, path, f'"file_name" of image {number + 1}')
+    for number, entry in enumerate(expect(root.get("images", []), list, path, '"images"'), start=1):
+        expect(entry, dict, path, f"image {number}")
+        name = expect(entry.get("file_name"), str, path, f'"file_name" of image {number}')
         image = document.image(name, size_of(entry.get("width"), entry.get("height")), folder=folder)
+        image.named = image.named and entry.get("named", True) is not False
         image.pixel_size_um = _pixel_size(entry.get("pixel_size_um", of_all))
-        images[_key(entry.get("id"))] = image
+        key = key_of(entry.get("id"))
+        if key and images.setdefault(key, image) is not image:
+            raise _twice(path, "pictures", entry)
     if not images and root["annotations"]:
         raise ExchangeError(f'{path.name}: "images" lists no picture.', hint="Export it again with its pictures.")
     return images
@@ -216,23 +233,28 @@ def _pixel_size(value: Any) -> tuple[float, float] | None:
     return (y, x) if 0 < y <= LARGEST_UM and 0 < x <= LARGEST_UM else None
 
 
-def _read_categories(root: dict[str, Any], path: Path, document: Document) -> dict[Any, str]:
-    codes: dict[Any, str] = {}
-    listed = {cls.code for cls in document.classes}
-    for number, entry in enumerate(expect(root.get("categories", []), list, path, '"categories"')):
-        expect(entry, dict, path, f"category {number + 1}")
-        code = expect(entry.get("name"), str, path, f'"name" of category {number + 1}').strip()
-        codes[_key(entry.get("id"))] = code
-        if code and code not in listed:
-            listed.add(code)
-            name, colour = entry.get("full_name"), entry.get("color")
-            colour = colour if isinstance(colour, str) and len(colour) == 7 else PALETTE[0]
-            document.classes.append(DefectClass(code, name if isinstance(name, str) else code, colour))
+def _read_categories(root: dict[str, Any], path: Path, document: Document) -> dict[str, str]:
+    codes: dict[str, str] = {}
+    for number, entry in enumerate(expect(root.get("categories", []), list, path, '"categories"'), start=1):
+        expect(entry, dict, path, f"category {number}")
+        name = expect(entry.get("name"), str, path, f'"name" of category {number}')
+        code = document.add_class(name, entry.get("full_name"), entry.get("color"))
+        key = key_of(entry.get("id"))
+        if key and codes.setdefault(key, code) != code:
+            raise _twice(path, "categories", entry)
     return codes
+
+
+def _twice(path: Path, what: str, entry: dict[str, Any]) -> ExchangeError:
+    return ExchangeError(
+        f"{path.name}: two {what} have the id {key_of(entry.get('id'))[:40]}.", hint="Give each an id of its own."
+    )
 
 
 def _recognises(file: Candidate) -> Match:
     root = file.json
+    if isinstance(root, list):
+        return certain(are_results(root))
     return certain(isinstance(root, dict) and "annotations" in root and ("images" in root or "categories" in root))
 
 

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.cells import printable
-from microscope_qc.core.class_colours import PALETTE
-from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.core.plugins import certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.format import AnnotationFormat
-from microscope_qc.exchange.loading import files_of, read_xml, size_of
-from microscope_qc.exchange.pictures import folder_of
+from microscope_qc.exchange.loading import NotThisFormat, read_files, read_xml, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     Sides,
@@ -125,36 +121,28 @@ def _native(outline: Outline) -> tuple[str, dict[str, str]] | None:
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
     """Read one file, or every CVAT file of a folder."""
-    document = Document()
-    for file in files_of(path, ".xml"):
-        root = read_xml(file)
-        if root.tag != "annotations":
-            if path.is_dir():
-                continue
-            raise ExchangeError(
-                f"{file.name} is not a CVAT file: it begins with <{root.tag[:40]}>, not <annotations>.",
-                hint="Choose its format by name.",
-            )
-        _read_labels(root, document)
-        for entry in root.iter("image"):
-            shape = size_of(entry.get("width"), entry.get("height"))
-            image = document.image(entry.get("name") or file.stem, shape, folder=folder_of(file, path))
-            for child in entry:
-                _read_shape(child, image, document)
-        if root.find("track") is not None:
-            document.skipped["tracks of a video"] += len(root.findall("track"))
-    return document
+    return read_files(path, (".xml",), _read_file)
 
 
-def _read_labels(root: Any, document: Document) -> None:
-    known = {cls.code for cls in document.classes}
+def _read_file(file: Path, folder: str, document: Document) -> None:
+    root = read_xml(file)
+    if root.tag != "annotations":
+        raise NotThisFormat(
+            f"{file.name} is not a CVAT file: it begins with <{root.tag[:40]}>, not <annotations>.",
+            hint="Choose its format by name.",
+        )
     for label in root.iter("label"):
-        code = (label.findtext("name") or "").strip()
-        colour = label.findtext("color") or ""
-        if code and code not in known:
-            known.add(code)
-            proper = len(colour) == 7 and colour.startswith("#")
-            document.classes.append(DefectClass(code, code, colour if proper else PALETTE[0]))
+        document.add_class(label.findtext("name") or "", colour=label.findtext("color"))
+    number = 0
+    for entry in root.iter("image"):
+        shape = size_of(entry.get("width"), entry.get("height"))
+        image = document.image(entry.get("name") or file.stem, shape, folder=folder)
+        for child in entry:
+            number += 1
+            document.at(file.name, "shape", number)
+            _read_shape(child, image, document)
+    if root.find("track") is not None:
+        document.skip("tracks of a video", len(root.findall("track")))
 
 
 def _read_shape(shape: Any, image: ImageEntry, document: Document) -> None:
@@ -168,7 +156,7 @@ def _read_shape(shape: Any, image: ImageEntry, document: Document) -> None:
     elif shape.tag in _AREAS:
         sides, outline = outline_of(lambda: _outline(shape))
     elif shape.tag in ("points", "skeleton"):
-        document.skipped[f"{shape.tag} instead of an area"] += 1
+        document.skip(f"{shape.tag} instead of an area")
         return
     else:
         return

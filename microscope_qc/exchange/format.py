@@ -38,6 +38,13 @@ class Candidate:
         return read_text(self.path)
 
     @cached_property
+    def head(self) -> bytes:
+        """Its first bytes."""
+        from microscope_qc.exchange.loading import read_head
+
+        return read_head(self.path)
+
+    @cached_property
     def json(self) -> Any:
         """The parsed JSON of the file."""
         from microscope_qc.exchange.loading import read_json

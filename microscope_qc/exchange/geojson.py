@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.core.cells import one_line
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline, Ring
-from microscope_qc.core.plugins import Match, certain
+from microscope_qc.core.plugins import certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, rgb_of, state_of
-from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import expect, files_of, read_json, size_of
-from microscope_qc.exchange.pictures import folder_of
+from microscope_qc.exchange.format import AnnotationFormat
+from microscope_qc.exchange.loading import NotThisFormat, as_list, expect, read_files, read_json, size_of
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     Sides,
@@ -127,34 +127,41 @@ def _outline(geometry: dict[str, Any]) -> Outline:
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
-    """Read feature collections, single features or lists of features; points and lines are counted as skipped."""
-    document = Document()
-    for file in files_of(path, path.suffix.lower() if path.is_file() else ".geojson"):
-        root = read_json(file)
-        if isinstance(root, dict):
-            _read_lists(root, document, folder_of(file, path))
-            root = root.get("features") if root.get("type") == "FeatureCollection" else [root]
-        for number, feature in enumerate(expect(root, list, file, '"features"')):
-            _read_feature(expect(feature, dict, file, f"feature {number + 1}"), file, document, folder_of(file, path))
-    return document
+    """Read feature collections, single features or lists of features; points are counted as skipped."""
+    return read_files(path, (".geojson", ".json"), _read_file)
+
+
+def _read_file(file: Path, folder: str, document: Document) -> None:
+    root = read_json(file)
+    if file.suffix.lower() == ".json" and not _is_geojson(root):
+        raise NotThisFormat(f"{file.name} is not a GeoJSON file.", hint="Choose its format by name.")
+    if isinstance(root, dict):
+        _read_lists(root, document, folder)
+        root = root.get("features") if root.get("type") == "FeatureCollection" else [root]
+    for number, feature in enumerate(expect(root, list, file, '"features"'), start=1):
+        document.at(file.name, "feature", number)
+        if isinstance(feature, dict):
+            _read_feature(feature, file, document, folder)
+        else:
+            document.skip("it is not an object")
 
 
 def _read_lists(root: dict[str, Any], document: Document, folder: str) -> None:
-    for entry in root.get("pictures") or []:
+    for entry in as_list(root.get("pictures")):
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
             shape = entry.get("shape_px")
             size = size_of(shape[1], shape[0]) if isinstance(shape, list) and len(shape) == 2 else None
             document.image(entry["name"], size, folder=folder)
-    for entry in root.get("classes") or []:
-        if isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in ("code", "name", "colour")):
-            document.classes.append(DefectClass(entry["code"], entry["name"], entry["colour"]))
+    for entry in as_list(root.get("classes")):
+        if isinstance(entry, dict):
+            document.add_class(entry.get("code"), entry.get("name"), entry.get("colour"))
 
 
 def _read_feature(feature: dict[str, Any], file: Path, document: Document, folder: str) -> None:
     geometry = feature.get("geometry") or {}
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in _AREAS:
-        document.skipped[f"{str(kind or 'nothing')[:40]} instead of an area"] += 1
+        document.skip(f"{one_line(str(kind or 'nothing'))[:40]} instead of an area")
         return
     properties = feature.get("properties")
     properties = properties if isinstance(properties, dict) else {}
@@ -162,7 +169,7 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document, folde
     metadata = metadata if isinstance(metadata, dict) else {}
     points = list(_points(geometry.get("coordinates")))
     if not points:
-        document.skipped["coordinates are not numbers"] += 1
+        document.skip("coordinates are not numbers")
         return
     xs, ys = zip(*points, strict=True)
     sides: Sides = (min(ys), min(xs), max(ys), max(xs))
@@ -170,11 +177,13 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document, folde
     sides, outline = from_extension(metadata.get(EXTENSION), sides, outline)
     code, colour = _class_of(properties.get("classification"))
     number = str(metadata.get("defect_id", ""))
-    image = document.image(str(metadata.get("slide") or file.stem), folder=folder)
-    image.named = bool(metadata.get("slide"))
+    slide = metadata.get("slide")
+    slide = slide if isinstance(slide, str) and slide.strip() else ""
+    image = document.image(slide or file.stem, folder=folder)
+    image.named = bool(slide)
     document.take(
         image,
-        code or "Unclassified",
+        code,
         sides,
         score=_measurement(properties.get("measurements"), "Confidence"),
         state=state_of(metadata.get("state")),
@@ -186,8 +195,7 @@ def _read_feature(feature: dict[str, Any], file: Path, document: Document, folde
         | attributes_from(metadata.get("attributes")),
         outline=outline,
     )
-    if code and colour and code not in {cls.code for cls in document.classes}:
-        document.classes.append(DefectClass(code, code, colour))
+    document.add_class(code, colour=colour)
 
 
 def _points(value: Any) -> Iterator[tuple[float, float]]:
@@ -197,7 +205,7 @@ def _points(value: Any) -> Iterator[tuple[float, float]]:
         item = stack.pop()
         if not isinstance(item, list):
             continue
-        if len(item) >= 2 and all(isinstance(n, (int, float)) for n in item[:2]):
+        if len(item) >= 2 and all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in item[:2]):
             yield item[0], item[1]
         else:
             stack.extend(item)
@@ -208,12 +216,13 @@ def _class_of(value: Any) -> tuple[str | None, str | None]:
     if not isinstance(value, dict):
         return None, None
     names = value.get("names")
-    name = value.get("name") or (": ".join(map(str, names)) if isinstance(names, list) else None)
+    name = value.get("name") or (": ".join(n for n in names if isinstance(n, str)) if isinstance(names, list) else None)
+    name = name if isinstance(name, str) else None
     colour = value.get("color")
     if isinstance(colour, list) and len(colour) == 3 and all(type(c) is int and 0 <= c <= 255 for c in colour):
         return name, "#{:02X}{:02X}{:02X}".format(*colour)
     packed = value.get("colorRGB")
-    return name, f"#{packed & 0xFFFFFF:06X}" if isinstance(packed, int) else None
+    return name, f"#{packed & 0xFFFFFF:06X}" if type(packed) is int else None
 
 
 def _measurement(value: Any, name: str) -> Any:
@@ -225,12 +234,19 @@ def _measurement(value: Any, name: str) -> Any:
     return None
 
 
-def _recognises(file: Candidate) -> Match:
-    root = file.json
+def _is_geojson(root: Any) -> bool:
     if isinstance(root, list):
         first = next((item for item in root if isinstance(item, dict)), {})
-        return certain(first.get("type") == "Feature")
-    return certain(isinstance(root, dict) and root.get("type") in ("FeatureCollection", "Feature"))
+        return first.get("type") == "Feature"
+    return isinstance(root, dict) and root.get("type") in ("FeatureCollection", "Feature")
 
 
-GEOJSON = AnnotationFormat("geojson", "GeoJSON (QuPath)", ".geojson", read, write, _recognises, also=(".json",))
+GEOJSON = AnnotationFormat(
+    "geojson",
+    "GeoJSON (QuPath)",
+    ".geojson",
+    read,
+    write,
+    lambda file: certain(_is_geojson(file.json)),
+    also=(".json",),
+)

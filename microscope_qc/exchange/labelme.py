@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.cells import one_line
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import expect, files_of, picture_in_text, read_json, size_of
-from microscope_qc.exchange.pictures import file_paths, folder_of
+from microscope_qc.exchange.loading import NotThisFormat, expect, picture_in_text, read_files, read_json, size_of
+from microscope_qc.exchange.pictures import file_paths
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     as_yx,
@@ -92,33 +92,34 @@ def _native(outline: Outline) -> dict[str, Any] | None:
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
     """Read one file or a folder; the picture's data inside the files are ignored."""
-    document = Document()
-    found = False
-    for file in files_of(path, ".json"):
-        root = read_json(file)
-        if not isinstance(root, dict) or "shapes" not in root:
-            if path.is_dir():
-                continue
-            raise ExchangeError(f'{file.name} has no "shapes".', hint="Choose its format by name.")
-        found = True
-        shapes = expect(root["shapes"], list, file, '"shapes"')
-        name = root.get("imagePath")
-        image = document.image(
-            name if isinstance(name, str) and name else file.stem,
-            size_of(root.get("imageWidth"), root.get("imageHeight")),
-            folder=folder_of(file, path),
+    return read_files(path, (".json",), _read_file)
+
+
+def _read_file(file: Path, folder: str, document: Document) -> None:
+    root = read_json(file)
+    if not isinstance(root, dict) or "shapes" not in root:
+        raise NotThisFormat(
+            f'{file.name} is not a LabelMe file: it has no "shapes".', hint="Choose its format by name."
         )
-        for number, shape in enumerate(shapes):
-            _read_shape(expect(shape, dict, file, f"shape {number + 1}"), image, document)
-    if not found:
-        raise ExchangeError(f"{path.name} holds no LabelMe file.", hint="Choose another folder or format.")
-    return document
+    shapes = expect(root["shapes"], list, file, '"shapes"')
+    name = root.get("imagePath")
+    image = document.image(
+        name if isinstance(name, str) and name else file.stem,
+        size_of(root.get("imageWidth"), root.get("imageHeight")),
+        folder=folder,
+    )
+    for number, shape in enumerate(shapes, start=1):
+        document.at(file.name, "shape", number)
+        if isinstance(shape, dict):
+            _read_shape(shape, image, document)
+        else:
+            document.skip("it is not an object")
 
 
 def _read_shape(shape: dict[str, Any], image: ImageEntry, document: Document) -> None:
     kind = shape.get("shape_type") or "polygon"
     if kind not in _AREAS:
-        document.skipped[f"{str(kind)[:40]} instead of an area"] += 1
+        document.skip(f"{one_line(str(kind))[:40]} instead of an area")
         return
     sides, outline = outline_of(lambda: _outline(kind, shape))
     if kind == "rectangle":

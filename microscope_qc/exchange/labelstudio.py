@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from microscope_qc.core.cells import one_line
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
@@ -15,8 +17,8 @@ from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.brush import read_brush
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import as_list, expect, files_of, read_json, size_of
-from microscope_qc.exchange.pictures import PICTURE_SUFFIXES, folder_of, size_for
+from microscope_qc.exchange.loading import NotThisFormat, as_list, read_files, read_json, size_of
+from microscope_qc.exchange.pictures import PICTURE_SUFFIXES, size_for
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     NO_SIDES,
@@ -30,6 +32,9 @@ from microscope_qc.exchange.shapes import (
     turned_rectangle,
     whole,
 )
+
+_PLAIN = ("rectangle", "polygon", "ellipse", "brush")
+_KINDS = dict.fromkeys(f"{shape}labels" for shape in _PLAIN).keys()
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -116,27 +121,78 @@ def _native(box: Box, outline: Outline, shape_px: tuple[int, int]) -> dict[str, 
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
-    """Read exported tasks; turned rectangles, polygons, ellipses and brushed masks become the box around them."""
-    document = Document()
-    for file in files_of(path, ".json"):
-        tasks = read_json(file)
-        for number, task in enumerate(expect(tasks, list, file, "the file")):
-            expect(task, dict, file, f"task {number + 1}")
-            data = expect(task.get("data"), dict, file, f'"data" of task {number + 1}')
-            name = _picture_of(data, task)
-            if not name:
-                raise ExchangeError(
-                    f"{file.name}: task {number + 1} does not say which of its data is the picture.",
-                    hint='Name that field "image" in the labelling configuration, and export it again.',
-                )
-            image = document.image(_picture_name(name), folder=folder_of(file, path))
-            for key in ("annotations", "predictions"):
-                for group in expect(task.get(key) or [], list, file, f'"{key}" of task {number + 1}'):
-                    if not isinstance(group, dict) or group.get("was_cancelled"):
-                        continue
-                    for result in expect(group.get("result") or [], list, file, f'"result" of task {number + 1}'):
-                        _read_result(result, image, sizes, document)
-    return document
+    """Read exported tasks, in the long or the short form (JSON, JSON-MIN)."""
+    return read_files(path, (".json",), partial(_read_file, sizes))
+
+
+def _read_file(sizes: Mapping[str, tuple[int, int]], file: Path, folder: str, document: Document) -> None:
+    tasks = read_json(file)
+    if not isinstance(tasks, list) or (tasks and not any(_is_task(task) or _is_short(task) for task in tasks)):
+        raise NotThisFormat(f"{file.name} is not a list of tasks of Label Studio.", hint="Choose its format by name.")
+    for number, given in enumerate(tasks, start=1):
+        document.at(file.name, "task", number)
+        task = given if _is_task(given) else _long_form(given) if _is_short(given) else {}
+        data = task.get("data")
+        name = _picture_of(data, task) if isinstance(data, dict) else None
+        if not name:
+            document.skip("a task does not say which of its data is the picture")
+            continue
+        image = document.image(_picture_name(name), folder=folder)
+        for group in [*as_list(task.get("annotations")), *as_list(task.get("predictions"))]:
+            if isinstance(group, dict):
+                _read_group(group, image, sizes, document)
+    if tasks and not document.images:
+        raise ExchangeError(
+            f"{file.name}: no task says which of its data is the picture.",
+            hint='Name that field "image" in the labelling configuration, and export it again.',
+        )
+
+
+def _read_group(
+    group: dict[str, Any], image: ImageEntry, sizes: Mapping[str, tuple[int, int]], document: Document
+) -> None:
+    results = [result for result in as_list(group.get("result")) if isinstance(result, dict)]
+    if group.get("was_cancelled"):
+        document.skip("annotations that were cancelled in Label Studio", len(results))
+        return
+    # where shapes and labels are separate tools, both are results of one id
+    named = {result.get("id"): result["value"].get("labels") for result in results
+             if result.get("type") == "labels" and isinstance(result.get("value"), dict)
+             and isinstance(result.get("id"), str)}  # fmt: skip
+    shapes = {result.get("id") for result in results
+              if result.get("type") in _PLAIN and isinstance(result.get("id"), str)}  # fmt: skip
+    for result in results:
+        kind, number = result.get("type"), result.get("id")
+        if kind == "labels" and isinstance(number, str) and number in shapes:
+            continue
+        labels = named.get(number) if kind in _PLAIN and isinstance(number, str) else None
+        _read_result(result, labels, image, sizes, document)
+
+
+def _is_task(task: Any) -> bool:
+    return isinstance(task, dict) and "data" in task and ("annotations" in task or "predictions" in task)
+
+
+def _is_short(task: Any) -> bool:
+    """Whether it is a task of JSON-MIN, which has its data and the regions of its labels side by side."""
+    return isinstance(task, dict) and any(
+        isinstance(item, dict) and not _KINDS.isdisjoint(item) for value in task.values() for item in as_list(value)
+    )
+
+
+def _long_form(task: dict[str, Any]) -> dict[str, Any]:
+    items = [item for value in task.values() for item in as_list(value) if isinstance(item, dict)]
+    results = [
+        {
+            "type": next((kind for kind in _KINDS if kind in item), None),
+            "value": item,
+            "original_width": item.get("original_width"),
+            "original_height": item.get("original_height"),
+        }
+        for item in items
+    ]
+    data = {key: value for key, value in task.items() if isinstance(value, str)}
+    return {"data": data, "annotations": [{"result": results}]}
 
 
 def _picture_of(data: dict[Any, Any], task: dict[str, Any]) -> str | None:
@@ -176,36 +232,43 @@ def _picture_name(address: str) -> str:
     return unquote(query or parts.path or address)
 
 
-def _read_result(result: Any, image: ImageEntry, sizes: Mapping[str, tuple[int, int]], document: Document) -> None:
-    kind = result.get("type") if isinstance(result, dict) else None
-    if kind not in ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels"):
-        document.skipped[f"{str(kind)[:40]} instead of an area"] += 1
+def _read_result(
+    result: dict[str, Any], labels: Any, image: ImageEntry, sizes: Mapping[str, tuple[int, int]], document: Document
+) -> None:
+    kind = result.get("type")
+    if not isinstance(kind, str) or (kind not in _KINDS and kind not in _PLAIN):
+        document.skip(f"{one_line(str(kind))[:40]} instead of an area")
+        return
+    if result.get("image_rotation") not in (None, 0):
+        document.skip("drawn on a picture that was turned in Label Studio")
         return
     shape = size_of(result.get("original_width"), result.get("original_height"))
     shape = shape or image.shape_px or size_for(image.path, sizes)
     if shape is None:
-        document.skipped["the picture's size is not known"] += 1
+        document.skip("the picture's size is not known")
         return
-    image.shape_px = image.shape_px or shape
+    image = document.image(f"/{image.path}", shape)
     value = result.get("value")
     value = value if isinstance(value, dict) else {}
     meta = result.get("meta")
     meta = meta if isinstance(meta, dict) else {}
-    if kind == "rectanglelabels" and not value.get("rotation"):
+    if kind in ("rectanglelabels", "rectangle") and not value.get("rotation"):
         sides, outline = _rectangle(value, shape), None
     else:
-        sides, outline = outline_of(lambda: _outline(kind, value, shape))
+        sides, outline = outline_of(lambda: _outline(kind.removesuffix("labels"), value, shape))
         sides = whole(sides)
     sides, outline = from_extension(meta.get(EXTENSION), sides, outline)
-    labels, texts, number = value.get(kind), meta.get("text"), meta.get("defect_id")
+    labels, texts, number = as_list(labels or value.get(kind)), meta.get("text"), meta.get("defect_id")
+    if len(labels) > 1:
+        document.note("has several classes, of which the first counts")
     document.take(
         image,
-        labels[0] if isinstance(labels, list) and labels else None,
+        labels[0] if labels else None,
         sides,
         score=result.get("score"),
         state=state_of(meta.get("state")),
         reason=meta.get("reason", ""),
-        note="\n".join(map(str, texts)) if isinstance(texts, list) else str(texts or ""),
+        note="\n".join(text for text in texts if isinstance(text, str)) if isinstance(texts, list) else texts,
         chosen=meta.get("chosen") is True,
         id=number if type(number) is int else 0,
         attributes=attributes_from(meta.get("attributes")),
@@ -216,20 +279,20 @@ def _read_result(result: Any, image: ImageEntry, sizes: Mapping[str, tuple[int, 
 def _rectangle(value: dict[str, Any], shape: tuple[int, int]) -> Sides:
     try:
         x, y, width, height = _pixels(value, shape, ("x", "y", "width", "height"))
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, OverflowError):
         return NO_SIDES
     return whole((y, x, y + height, x + width))
 
 
 def _outline(kind: str, value: dict[str, Any], shape: tuple[int, int]) -> Outline:
     height, width = shape
-    if kind == "polygonlabels":
+    if kind == "polygon":
         return Outline.polygon([(float(y) / 100 * height, float(x) / 100 * width) for x, y in value["points"]])
     angle = float(value.get("rotation") or 0)
-    if kind == "ellipselabels":
+    if kind == "ellipse":
         x, y, rx, ry = _pixels(value, shape, ("x", "y", "radiusX", "radiusY"))
         return Outline.ellipse(y, x, ry, rx, angle_deg=angle)
-    if kind == "brushlabels":
+    if kind == "brush":
         return read_brush(value["rle"], shape)
     return turned_rectangle(*_pixels(value, shape, ("x", "y", "width", "height")), angle_deg=angle)
 
@@ -243,7 +306,7 @@ def _recognises(file: Candidate) -> Match:
     if not isinstance(file.json, list):
         return Match.NONE
     first = next((item for item in file.json if isinstance(item, dict)), {})
-    return certain("data" in first and ("annotations" in first or "predictions" in first))
+    return certain(_is_task(first) or any(_is_short(item) for item in file.json))
 
 
 LABEL_STUDIO = AnnotationFormat("label-studio", "Label Studio", ".json", read, write, _recognises)

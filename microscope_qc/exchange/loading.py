@@ -2,26 +2,73 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.errors import ExchangeError
-from microscope_qc.core.wording import bytes_text
+from microscope_qc.core.files import special_kind
+from microscope_qc.core.wording import bytes_text, listed
+from microscope_qc.exchange.document import Document
+from microscope_qc.exchange.pictures import folder_of
 
 LARGEST_BYTES = 512 * 1024 * 1024
 LARGEST_YAML_CHARACTERS = 200_000
 """YAML is read a hundred times more slowly than JSON; it holds names of classes, not findings."""
+HEAD_BYTES = 65536
+LARGEST_ROWS = 5_000_000
 LARGEST_DEPTH = 200
 DEEPEST_FOLDER = 8
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_XML_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)")
+_XML_DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 NO_FOLDERS = (".zarr", ".mqc")
 LARGEST_PICTURE_PX = 64_000_000
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file.
+
+    Raises
+    ------
+    ExchangeError
+        When it is missing, too large, or no file (a pipe would be waited for without end).
+    """
+    kind = special_kind(path)
+    if kind:
+        raise ExchangeError(f"{path.name} is {kind}, not a file.", hint="Choose a file.")
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_BYTES:
+            raise ExchangeError(
+                f"{path.name} has {bytes_text(size)}; annotation files up to {bytes_text(LARGEST_BYTES)} are read.",
+                hint="Split the file.",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ExchangeError(
+            f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path and the permissions."
+        ) from error
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file; errors as :func:`read_bytes`."""
+    kind = special_kind(path)
+    if kind:
+        raise ExchangeError(f"{path.name} is {kind}, not a file.", hint="Choose a file.")
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise ExchangeError(
+            f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path and the permissions."
+        ) from error
 
 
 def read_text(path: Path) -> str:
@@ -32,20 +79,9 @@ def read_text(path: Path) -> str:
     ExchangeError
         When it is missing, too large or not text.
     """
+    raw = read_bytes(path)
     try:
-        size = path.stat().st_size
-        if size > LARGEST_BYTES:
-            raise ExchangeError(
-                f"{path.name} has {bytes_text(size)}; annotation files up to {bytes_text(LARGEST_BYTES)} are read.",
-                hint="Split the file.",
-            )
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ExchangeError(
-            f"{path.name} cannot be read ({error.strerror or error}).", hint="Check the path and the permissions."
-        ) from error
-    try:
-        return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        return raw.decode("utf-16" if raw[:2] in _UTF_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise ExchangeError(f"{path.name} is not a text file in UTF-8.", hint="Save it as UTF-8.") from error
 
@@ -140,45 +176,34 @@ def read_xml(path: Path) -> Any:
     from defusedxml.ElementTree import fromstring
 
     try:
-        return fromstring(read_text(path).encode("utf-8"), forbid_dtd=False)
+        return fromstring(_xml_text(read_bytes(path)).encode("utf-8"), forbid_dtd=False)
     except DefusedXmlException as error:
         raise ExchangeError(
             f"{path.name} defines XML entities, which are not read for safety.", hint="Remove its DOCTYPE part."
         ) from error
-    except (ParseError, ValueError, LookupError) as error:
+    except (UnicodeDecodeError, LookupError) as error:
+        raise ExchangeError(
+            f"{path.name} is not written in the encoding that it declares.", hint="Save it as UTF-8."
+        ) from error
+    except (ParseError, ValueError) as error:
         raise ExchangeError(
             f"{path.name} is not valid XML ({error}).", hint="Export it again from the program that made it."
         ) from error
 
 
-_LONGEST_CELL = 2**31 - 1  # notes, attributes and outlines have no limit of their own
-_SEPARATOR_LINES = ("sep=,", "sep=;", "sep=\t", "sep=")
+def _xml_text(raw: bytes) -> str:
+    """Text of an XML file in the encoding that it declares, without the declaration.
 
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file by column name; commas, semicolons and tabs are told apart by the header.
-
-    Raises
-    ------
-    ExchangeError
-        When it has no header or is not CSV.
+    The parser itself knows few encodings, and none with several bytes for a character but those of Unicode.
     """
-    text = read_text(path)
-    csv.field_size_limit(_LONGEST_CELL)
-    first, _, rest = text.partition("\n")
-    if first.strip().lower() in _SEPARATOR_LINES:  # Excel writes and obeys it
-        text = rest
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-        names = reader.fieldnames or []
-        rows = [{str(key).strip(): value or "" for key, value in row.items() if key is not None} for row in reader]
-    except csv.Error as error:
-        raise ExchangeError(f"{path.name} is not a CSV table ({error}).", hint="Save it again as CSV.") from error
-    if not names:
-        raise ExchangeError(f"{path.name} is empty.", hint="Choose a table with a header line.")
-    return rows
+    if raw[:2] in _UTF_16:
+        encoding = "utf-16"
+    else:
+        said = _XML_ENCODING.match(raw[:1000])
+        encoding = said.group(1).decode("ascii").lower() if said else "utf-8"
+        if encoding.startswith("utf"):  # what declares UTF-16 and can be read up to here is not in it
+            encoding = "utf-8-sig"
+    return _XML_DECLARATION.sub("", raw.decode(encoding), count=1)
 
 
 def expect(value: Any, kind: type | tuple[type, ...], path: Path, what: str) -> Any:
@@ -213,8 +238,56 @@ def size_of(width: Any, height: Any) -> tuple[int, int] | None:
     return shape if 0 < shape[0] <= 1e9 and 0 < shape[1] <= 1e9 else None
 
 
-def files_of(path: Path, suffix: str) -> list[Path]:
-    """The file itself, or the files with this suffix in a folder and the folders in it, sorted.
+class NotThisFormat(ExchangeError):
+    """A sound file of another format."""
+
+
+def read_files(
+    path: Path,
+    suffixes: Sequence[str],
+    read_one: Callable[[Path, str, Document], None],
+    *,
+    wanted: Callable[[Path], bool] = lambda _: True,
+) -> Document:
+    """Read a file, or every file with one of the suffixes in a folder and the folders in it.
+
+    A file of a folder that cannot be read does not keep the others out: it is named in ``files_left_out``.
+
+    Parameters
+    ----------
+    read_one
+        Reads a file, whose folders below ``path`` are the second argument, into a document of its own.
+    wanted
+        Says which files of a folder are read at all.
+
+    Raises
+    ------
+    ExchangeError
+        When no file can be read; of several sentences the first.
+    """
+    document = Document()
+    if not path.is_dir():
+        read_one(path, "", document)
+        return document
+    problems: list[ExchangeError] = []
+    files = [file for file in files_of(path, *suffixes) if wanted(file)]
+    if not files:
+        raise ExchangeError(f"{path.name} holds no annotations.", hint="Choose another folder.")
+    for file in files:
+        one = Document()
+        try:
+            read_one(file, folder_of(file, path), one)
+            document.absorb(one)
+        except ExchangeError as error:
+            problems.append(error)
+            document.files_left_out[file.relative_to(path).as_posix()] = error.message
+    if len(problems) == len(files):
+        raise next((error for error in problems if not isinstance(error, NotThisFormat)), problems[0])
+    return document
+
+
+def files_of(path: Path, *suffixes: str) -> list[Path]:
+    """The file itself, or the files with these suffixes in a folder and the folders in it, sorted.
 
     Raises
     ------
@@ -222,9 +295,14 @@ def files_of(path: Path, suffix: str) -> list[Path]:
         When there are no such files.
     """
     if path.is_dir():
-        found = sorted(p for p in _walk(path, DEEPEST_FOLDER) if p.suffix.lower() == suffix and p.is_file())
+        try:
+            found = sorted(p for p in _walk(path, DEEPEST_FOLDER) if p.suffix.lower() in suffixes)
+        except OSError as error:
+            raise ExchangeError(
+                f"{path.name} cannot be looked through ({error.strerror or error}).", hint="Check the permissions."
+            ) from error
         if not found:
-            raise ExchangeError(f"{path.name} holds no {suffix} file.", hint="Choose another folder.")
+            raise ExchangeError(f"{path.name} holds no {listed(suffixes)} file.", hint="Choose another folder.")
         return found
     if not path.exists():
         raise ExchangeError(f"{path} does not exist.", hint="Check the path.")

@@ -73,15 +73,22 @@ def detect_format(path: Path | str) -> AnnotationFormat:
 def _of_folder(folder: Path) -> AnnotationFormat | None:
     from microscope_qc.exchange.loading import files_of
 
+    broken: ExchangeError | None = None
     for suffix in dict.fromkeys((*_FOLDER_ORDER, *suffixes())):
         try:
             files = files_of(folder, suffix)
         except ExchangeError:
             continue
         for file in files[:_MOST_FILES]:
-            found = _of_file(file)
+            try:
+                found = _of_file(file)
+            except ExchangeError as error:  # one damaged file says nothing about the others
+                broken = broken or error
+                continue
             if found is not None:
                 return found
+    if broken is not None:
+        raise broken
     return None
 
 

@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from microscope_qc.core.cells import escape_cell, unescape_cell
-from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.cells import escape_cell
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.numbers import grouping_signs, number_in
 from microscope_qc.core.plugins import Match
-from microscope_qc.core.wording import plural
+from microscope_qc.core.sheets import read_records
 from microscope_qc.exchange.document import Document, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat
-from microscope_qc.exchange.loading import files_of, read_table, size_of
-from microscope_qc.exchange.pictures import folder_of
-from microscope_qc.exchange.shapes import Sides, attributes_from, attributes_text, extension, from_extension
+from microscope_qc.exchange.loading import LARGEST_BYTES, LARGEST_ROWS, read_files, size_of
+from microscope_qc.exchange.shapes import attributes_from, attributes_text, extension, from_extension
 
 COLUMNS = (
     "slide", "slide_width_px", "slide_height_px", "defect_id", "class", "class_name",
     "x0_px", "y0_px", "x1_px", "y1_px", "width_um", "height_um", "confidence", "state", "reason", "note", "chosen",
     "attributes", "outline",
 )  # fmt: skip
-NEEDED = ("class", "x0_px", "y0_px", "x1_px", "y1_px")
+NUMBERS = ("x0_px", "y0_px", "x1_px", "y1_px")
+NEEDED = ("class", *NUMBERS)
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -53,40 +53,38 @@ def write(path: Path, document: Document) -> list[Path]:
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
-    """Read tables with at least the columns class, x0_px, y0_px, x1_px, y1_px."""
-    document = Document()
-    for file in files_of(path, ".csv"):
-        rows = read_table(file)
-        missing = [name for name in NEEDED if rows and name not in rows[0]]
-        if missing:
-            raise ExchangeError(
-                f"{file.name} lacks the {plural(len(missing), 'column')} {', '.join(missing)}.",
-                hint=f"A table of boxes has the columns {', '.join(NEEDED)}, and slide for several slides.",
-            )
-        for row in rows:
-            image = document.image(
-                unescape_cell(row.get("slide", "")) or file.stem,
-                size_of(row.get("slide_width_px"), row.get("slide_height_px")),
-                folder=folder_of(file, path),
-            )
-            image.named = bool(row.get("slide"))
-            number = row.get("defect_id", "")
-            sides: Sides = (row["y0_px"], row["x0_px"], row["y1_px"], row["x1_px"])
-            sides, outline = from_extension(row.get("outline"), sides)
-            document.take(
-                image,
-                unescape_cell(row["class"]),
-                sides,
-                score=row.get("confidence") or None,
-                state=state_of(row.get("state")),
-                reason=unescape_cell(row.get("reason", "")),
-                note=unescape_cell(row.get("note", "")),
-                chosen=row.get("chosen", "").strip().lower() in ("yes", "true", "1"),
-                id=int(number) if number.isdecimal() and len(number) < 18 else 0,
-                attributes=attributes_from(unescape_cell(row.get("attributes", ""))),
-                outline=outline,
-            )
-    return document
+    """Read tables with at least the columns class, x0_px, y0_px, x1_px, y1_px, as any program writes CSV."""
+    return read_files(path, (".csv",), _read_file)
+
+
+def _read_file(file: Path, folder: str, document: Document) -> None:
+    rows = read_records(file, needed=NEEDED, what="table of boxes", largest_bytes=LARGEST_BYTES, most_rows=LARGEST_ROWS)
+    grouped = grouping_signs(row.get(name) for row in rows for name in NUMBERS)
+    for row in rows:
+        document.at(file.name, "line", row.line)
+        image = document.image(
+            row.get("slide") or file.stem,
+            size_of(row.get("slide_width_px"), row.get("slide_height_px")),
+            folder=folder,
+        )
+        image.named = bool(row.get("slide"))
+        number = row.get("defect_id")
+        y0, x0, y1, x1 = (number_in(row.get(name), grouped=grouped) for name in ("y0_px", "x0_px", "y1_px", "x1_px"))
+        sides, outline = from_extension(row.get("outline"), (y0, x0, y1, x1))
+        score = row.get("confidence")
+        document.take(
+            image,
+            row.get("class"),
+            sides,
+            score=number_in(score, grouped=grouped) if score else None,
+            state=state_of(row.get("state")),
+            reason=row.get("reason"),
+            note=row.get("note"),
+            chosen=row.get("chosen").strip().lower() in ("yes", "true", "1"),
+            id=int(number) if number.isdecimal() and len(number) < 18 else 0,
+            attributes=attributes_from(row.get("attributes")),
+            outline=outline,
+        )
 
 
 TABLE = AnnotationFormat("csv", "CSV table", ".csv", read, write, lambda file: Match.POSSIBLE)

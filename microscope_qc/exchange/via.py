@@ -8,14 +8,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.core.cells import one_line
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
 from microscope_qc.core.plugins import Match, certain
+from microscope_qc.core.sheets import read_records
 from microscope_qc.exchange.document import Box, Document, ImageEntry, plain_number, state_of
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import expect, files_of, read_json, read_table
-from microscope_qc.exchange.pictures import folder_of
+from microscope_qc.exchange.loading import (
+    LARGEST_BYTES,
+    LARGEST_ROWS,
+    NotThisFormat,
+    expect,
+    files_of,
+    read_files,
+    read_json,
+)
 from microscope_qc.exchange.shapes import (
     EXTENSION,
     NO_SIDES,
@@ -33,6 +42,7 @@ from microscope_qc.exchange.shapes import (
 )
 
 _OURS = ("state", "reason", "note", "defect_id", "score", "chosen")
+_COLUMNS = ("region_shape_attributes", "region_attributes")
 _LABEL_NAMES = ("label", "labels", "class", "category", "name", "type")
 
 
@@ -91,44 +101,50 @@ def _native(outline: Outline) -> dict[str, Any] | None:
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
     """Read JSON or CSV region data, or a VIA project; of a folder the JSON files, else the CSV files."""
-    document = Document()
-    if path.is_file():
-        files = [path]
-    else:
+    suffix = ".csv"
+    if path.is_dir():
         try:
-            files = files_of(path, ".json")
+            files_of(path, ".json")
+            suffix = ".json"
         except ExchangeError:
-            files = files_of(path, ".csv")
-    for file in files:
-        for name, shape, attributes in _regions_of_csv(file) if file.suffix.lower() == ".csv" else _regions(file):
-            image = document.image(name, folder=folder_of(file, path))
-            if shape is not None:
-                _read_region(shape, attributes, image, document)
-    return document
+            pass  # then there are tables
+    return read_files(path, (suffix,), _read_file)
 
 
-def _regions(file: Path) -> Iterator[tuple[str, Any, Any]]:
+def _read_file(file: Path, folder: str, document: Document) -> None:
+    regions = _regions_of_csv(file) if file.suffix.lower() == ".csv" else _regions(file)
+    for what, number, name, shape, attributes in regions:
+        image = document.image(name, folder=folder)
+        if shape is not None:
+            document.at(file.name, what, number)
+            _read_region(shape, attributes, image, document)
+
+
+def _regions(file: Path) -> Iterator[tuple[str, int, str, Any, Any]]:
     root = expect(read_json(file), dict, file, "the file")
     root = expect(root.get("_via_img_metadata", root), dict, file, '"_via_img_metadata"')
+    if root and not any(isinstance(entry, dict) and "filename" in entry for entry in root.values()):
+        raise NotThisFormat(f"{file.name} is not a file of VIA.", hint="Choose its format by name.")
+    number = 0
     for key, entry in root.items():
         expect(entry, dict, file, f"the entry {key[:60]!r}")
         name = expect(entry.get("filename"), str, file, f'"filename" of {key[:60]!r}')
         regions = entry.get("regions", [])
-        yield name, None, None
+        yield "region", number, name, None, None
         for region in regions.values() if isinstance(regions, dict) else expect(regions, list, file, '"regions"'):
-            expect(region, dict, file, f"a region of {key[:60]!r}")
-            yield name, region.get("shape_attributes", {}), region.get("region_attributes", {})
+            number += 1
+            parts = region if isinstance(region, dict) else {}
+            yield "region", number, name, parts.get("shape_attributes", {}), parts.get("region_attributes", {})
 
 
-def _regions_of_csv(file: Path) -> Iterator[tuple[str, Any, Any]]:
-    for number, row in enumerate(read_table(file), start=2):
+def _regions_of_csv(file: Path) -> Iterator[tuple[str, int, str, Any, Any]]:
+    rows = read_records(file, needed=_COLUMNS, what="VIA table", largest_bytes=LARGEST_BYTES, most_rows=LARGEST_ROWS)
+    for row in rows:
         try:
-            shape, attributes = (json.loads(row[key]) for key in ("region_shape_attributes", "region_attributes"))
-        except (KeyError, ValueError, RecursionError) as error:
-            raise ExchangeError(
-                f"{file.name}, line {number}, is not a VIA region.", hint="Export it again from VIA."
-            ) from error
-        yield row.get("filename") or file.stem, shape or None, attributes
+            shape, attributes = (json.loads(row.get(key)) for key in _COLUMNS)
+        except (ValueError, RecursionError):
+            shape, attributes = "unreadable", {}  # counted as no region
+        yield "line", row.line, row.get("filename") or file.stem, shape or None, attributes
 
 
 def _read_region(shape: Any, attributes: Any, image: ImageEntry, document: Document) -> None:
@@ -136,7 +152,7 @@ def _read_region(shape: Any, attributes: Any, image: ImageEntry, document: Docum
     attributes = attributes if isinstance(attributes, dict) else {}
     kind = str(shape.get("name"))
     if kind not in ("rect", "circle", "ellipse", "polygon", "polyline"):
-        document.skipped[f"{kind[:40]} instead of an area"] += 1
+        document.skip(f"{one_line(kind)[:40]} instead of an area" if shape else "it is not a region")
         return
     number = str(attributes.get("defect_id", ""))
     if kind == "rect":
@@ -176,7 +192,7 @@ def _label(attributes: dict[str, Any]) -> tuple[str | None, str]:
 def _rectangle(shape: dict[str, Any]) -> Sides:
     try:
         x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, OverflowError):
         return NO_SIDES
     if width < 0 or height < 0:
         return y, x, y, x  # counted as "no area"
@@ -196,7 +212,7 @@ def _outline(kind: str, shape: dict[str, Any]) -> Outline:
 
 def _recognises(file: Candidate) -> Match:
     if file.path.suffix.lower() == ".csv":
-        return certain("region_shape_attributes" in file.text[:4096])
+        return certain(b"region_shape_attributes" in file.head.replace(b"\0", b""))  # in any encoding
     root = file.json
     if not isinstance(root, dict):
         return Match.NONE

@@ -13,18 +13,19 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET  # for writing; reading goes through defusedxml
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.cells import printable
-from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.outline import Outline
 from microscope_qc.core.plugins import certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry, state_of
 from microscope_qc.exchange.format import AnnotationFormat
-from microscope_qc.exchange.loading import files_of, read_xml, size_of
-from microscope_qc.exchange.pictures import file_paths, folder_of, picture_path
-from microscope_qc.exchange.shapes import attributes_from, attributes_text, from_extension
+from microscope_qc.exchange.loading import NotThisFormat, read_files, read_xml, size_of
+from microscope_qc.exchange.pictures import file_paths, picture_path
+from microscope_qc.exchange.shapes import attributes_from, attributes_text, from_extension, outline_of, polygon_or_line
 from microscope_qc.exchange.shapes import extension as exact_text
 
 # a side moves by half a pixel when it is rounded, and by one more where a box thinner than a pixel is widened to one
@@ -98,23 +99,34 @@ def _extension(box: Box) -> ET.Element:
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
-    """Read one XML file or a folder of them."""
-    document = Document()
-    for file in files_of(path, ".xml"):
-        root = read_xml(file)
-        if root.tag != "annotation":
-            if path.is_dir():
-                continue
-            raise ExchangeError(
-                f"{file.name} is not a Pascal VOC file: it begins with <{root.tag[:40]}>, not <annotation>.",
-                hint="Choose its format by name.",
-            )
-        size = root.find("size")
-        shape = size_of(size.findtext("width"), size.findtext("height")) if size is not None else None
-        image = document.image(_picture_of(root, file), shape, folder=folder_of(file, path))
-        for entry in root.iter("object"):
+    """Read one XML file or a folder of them; files of the old LabelMe of MIT are read too."""
+    return read_files(path, (".xml",), _read_file)
+
+
+def _read_file(file: Path, folder: str, document: Document) -> None:
+    root = read_xml(file)
+    if root.tag != "annotation":
+        raise NotThisFormat(
+            f"{file.name} is not a Pascal VOC file: it begins with <{root.tag[:40]}>, not <annotation>.",
+            hint="Choose its format by name.",
+        )
+    shape = size_of(root.findtext("size/width"), root.findtext("size/height"))
+    shape = shape or size_of(root.findtext("imagesize/ncols"), root.findtext("imagesize/nrows"))  # LabelMe of MIT
+    image = document.image(_picture_of(root, file), shape, folder=folder)
+    for number, entry in enumerate(root.iter("object"), start=1):
+        document.at(file.name, "object", number)
+        if (entry.findtext("deleted") or "0").strip() not in ("0", ""):
+            document.skip("deleted in LabelMe")
+        elif entry.find("bndbox") is None and entry.find("polygon/pt") is not None:
+            sides, outline = outline_of(partial(_polygon_of_mit, entry))
+            document.take(image, (entry.findtext("name") or "").strip(), sides, outline=outline)
+        else:
             _read_object(entry, image, document)
-    return document
+
+
+def _polygon_of_mit(entry: Any) -> Outline:
+    points = [(point.findtext("x"), point.findtext("y")) for point in entry.find("polygon").iter("pt")]
+    return polygon_or_line(points)
 
 
 def _picture_of(root: Any, file: Path) -> str:
@@ -130,7 +142,7 @@ def _picture_of(root: Any, file: Path) -> str:
 def _read_object(entry: Any, image: ImageEntry, document: Document) -> None:
     corners = entry.find("bndbox")
     if corners is None:
-        document.skipped["no box"] += 1
+        document.skip("no box")
         return
     whole = tuple(corners.findtext(tag) for tag in ("xmin", "ymin", "xmax", "ymax"))
     extension = entry.find("microscope_qc")
@@ -150,13 +162,7 @@ def _read_object(entry: Any, image: ImageEntry, document: Document) -> None:
     x0, y0, x1, y1 = whole
     if extension is not None:
         (y0, x0, y1, x1), columns["outline"] = from_extension(extension.findtext("outline"), (y0, x0, y1, x1))
-    try:
-        if float(x1) < float(x0) or float(y1) < float(y0):
-            document.skipped["corners are swapped"] += 1
-            return
-    except (TypeError, ValueError):
-        pass  # take() counts it
-    document.take(image, entry.findtext("name"), (y0, x0, y1, x1), **columns)
+    document.take(image, entry.findtext("name") or "", (y0, x0, y1, x1), **columns)
 
 
 def _exact(text: str | None, whole: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -164,7 +170,7 @@ def _exact(text: str | None, whole: tuple[Any, ...]) -> tuple[Any, ...]:
     try:
         exact = tuple(float(part) for part in (text or "").split())
         agrees = len(exact) == 4 and all(abs(a - float(b)) <= ROUNDING_PX for a, b in zip(exact, whole, strict=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return whole
     return exact if agrees else whole
 

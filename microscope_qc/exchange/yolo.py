@@ -1,7 +1,7 @@
 """YOLO: one text file per picture, one line per box: class number, then centre and size as shares of the picture.
 
-A sixth number is the confidence, as Ultralytics writes predictions. Class names are in ``classes.txt`` (one per
-line), ``obj.names`` or ``data.yaml``.
+A sixth number is the confidence, as Ultralytics writes predictions. Lines of more numbers are polygons, turned boxes
+(their four corners) or poses. Class names are in ``classes.txt`` (one per line), ``obj.names`` or ``data.yaml``.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
 from microscope_qc.core.outline import Outline
-from microscope_qc.core.plugins import Match
-from microscope_qc.exchange.document import Box, Document
+from microscope_qc.core.plugins import Match, certain
+from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.format import AnnotationFormat, Candidate
-from microscope_qc.exchange.loading import expect, files_of, picture_beside, read_text, read_yaml
-from microscope_qc.exchange.pictures import file_paths, folder_of, picture_path, size_for
+from microscope_qc.exchange.loading import picture_beside, read_files, read_text
+from microscope_qc.exchange.pictures import file_paths, picture_path, size_for
 from microscope_qc.exchange.shapes import Sides, outline_of, whole
+from microscope_qc.exchange.yolo_names import (
+    MOST_CLASSES,
+    YAML_SUFFIXES,
+    NameFinder,
+    YoloNames,
+    holds_no_labels,
+    names_of_yaml,
+)
 
-MOST_CLASSES = 100_000
-_NAME_FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
-_NO_LABELS = {"classes.txt", "train.txt", "val.txt", "test.txt", "readme.txt"}
+_SEEN = ("", "1", "2")
+"""Whether a point of a pose is seen, without the zeros at its end: 0, 1 or 2."""
 
 
 def write(path: Path, document: Document) -> list[Path]:
@@ -69,106 +75,101 @@ def _line(box: Box, number: int, shape_px: tuple[int, int]) -> str:
 
 
 def read(path: Path, *, sizes: Mapping[str, tuple[int, int]]) -> Document:
-    """Read one label file or a folder of them.
+    """Read one label file or a folder of them; a data file (``data.yaml``) means its folder.
 
     The picture's size is taken from ``sizes``, else from a picture of the same name beside the label file.
     """
-    files = [file for file in files_of(path, ".txt") if path.is_file() or file.name.lower() not in _NO_LABELS]
-    if not files:
-        raise ExchangeError(f"{path.name} holds no label files.", hint="Choose the folder with one .txt per picture.")
-    codes = _class_codes(path if path.is_dir() else path.parent)
-    document = Document(classes=[DefectClass(code, code) for code in codes if code])
-    for file in files:
-        _read_file(file, folder_of(file, path), codes, sizes, document)
-    return document
+    if path.suffix.lower() in YAML_SUFFIXES:
+        path = path.absolute().parent
+    finder = NameFinder(path)
 
+    def read_one(file: Path, folder: str, document: Document) -> None:
+        _read_file(file, folder, finder.of(file), sizes, document)
 
-def _class_codes(folder: Path) -> list[str]:
-    """Class names by number; empty where no list is in the folder, its parent or its subfolders."""
-    for place in (folder, folder.parent, *(p for p in sorted(folder.iterdir()) if p.is_dir())):
-        for name in _NAME_FILES:
-            file = place / name
-            if not file.is_file():
-                continue
-            if file.suffix == ".yaml":
-                return _names_of_yaml(file)
-            lines = [line.strip() for line in read_text(file).splitlines()]
-            return lines[: max((i for i, line in enumerate(lines) if line), default=-1) + 1]
-    return []
-
-
-def _names_of_yaml(file: Path) -> list[str]:
-    """``names`` of an Ultralytics data file: a list, or a mapping from class numbers; empty where it has none.
-
-    Raises
-    ------
-    ExchangeError
-        When it is not YAML, or its names are neither.
-    """
-    root = read_yaml(file)
-    names = root.get("names") if isinstance(root, dict) else None
-    if names is None or names == "":
-        return []
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    expect(names, dict, file, "names")
-    for name in names.values():
-        expect(name, str, file, "a class name")
-    try:
-        numbered = {int(number): name for number, name in names.items()}
-    except ValueError as error:
-        raise ExchangeError(
-            f"{file.name}: names must be listed by class number.", hint="Write one line for each: 0: scratch"
-        ) from error
-    if any(not 0 <= number < MOST_CLASSES for number in numbered):
-        raise ExchangeError(
-            f"{file.name}: a class number is not between 0 and {MOST_CLASSES - 1}.", hint="Correct the class numbers."
-        )
-    return [numbered.get(number, "").strip() for number in range(max(numbered, default=-1) + 1)]
+    return read_files(path, (".txt",), read_one, wanted=lambda file: not holds_no_labels(file))
 
 
 def _read_file(
-    file: Path, folder: str, codes: list[str], sizes: Mapping[str, tuple[int, int]], document: Document
+    file: Path, folder: str, names: YoloNames, sizes: Mapping[str, tuple[int, int]], document: Document
 ) -> None:
-    lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
+    lines = [(n, line.split()) for n, line in enumerate(read_text(file).splitlines(), start=1) if line.strip()]
     picture = picture_beside(file)
     folder = "/".join("images" if part == "labels" else part for part in folder.split("/"))
     name = picture_path(picture.name if picture else file.stem, folder=folder)
     shape = size_for(name, sizes) or (_picture_size(picture) if picture else None)
-    if shape is None:
-        if not lines:
-            return
+    problems = [(number, problem) for number, parts in lines if (problem := _problem(parts))]
+    if problems and len(problems) == len(lines):
+        number, problem = problems[0]
+        raise ExchangeError(f"{file.name}, line {number}: {problem}.", hint="Choose a file of YOLO labels.")
+    if shape is None and lines:
         raise ExchangeError(
             f"{file.name} gives shares of a picture whose size is not known.",
             hint=f"Add a slide named {file.stem} to the project, or put the picture beside the file.",
         )
     image = document.image(name, shape)
-    height, width = shape
-    for number, parts in enumerate(lines, start=1):
-        if len(parts) < 5:
-            raise ExchangeError(
-                f"{file.name}, line {number}: five numbers are needed, {len(parts)} are there.",
-                hint="Correct the line.",
-            )
-        try:
-            values = [float(part) for part in parts]
-            class_number = int(parts[0])
-        except ValueError as error:
-            raise ExchangeError(f"{file.name}, line {number}: not a number.", hint="Correct the line.") from error
-        code = codes[class_number] if 0 <= class_number < len(codes) else f"class {class_number}"
-        outline, score = None, None
-        sides: Sides
-        if len(values) > 6:  # a polygon: x y x y ...
-            points = [(y * height, x * width) for x, y in zip(values[1::2], values[2::2], strict=False)]
-            sides, outline = outline_of(partial(Outline.polygon, points))
+    for code in names.codes:
+        document.add_class(code)
+    for number, parts in lines:
+        document.at(file.name, "line", number)
+        problem = _problem(parts)
+        if problem or shape is None:
+            document.skip(problem)
         else:
-            x, y, w, h = values[1:5]
-            if w < 0 or h < 0:
-                document.skipped["no area"] += 1
-                continue
-            sides = ((y - h / 2) * height, (x - w / 2) * width, (y + h / 2) * height, (x + w / 2) * width)
-            score = values[5] if len(values) == 6 else None
-        document.take(image, code, whole(sides), score=score, outline=outline)
+            _read_line(parts, names, image, shape, document)
+
+
+def _problem(parts: list[str]) -> str:
+    """Why a line is no box, "" if it is one."""
+    if len(parts) < 5:
+        return f"five numbers are needed, {len(parts)} are there"
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        return "not a number"
+    if not values[0].is_integer() or not 0 <= values[0] < MOST_CLASSES:
+        return "the class is not a whole number"
+    return ""
+
+
+def _read_line(
+    parts: list[str], names: YoloNames, image: ImageEntry, shape: tuple[int, int], document: Document
+) -> None:
+    values = [float(part) for part in parts]
+    code = names.code_of(int(values[0]))
+    kind, score = _kind_of(parts, names.points)
+    height, width = shape
+    outline = None
+    sides: Sides
+    if kind == "unclear":
+        document.skip("points of a pose or of a polygon: kpt_shape in data.yaml would say which")
+        return
+    if kind == "polygon":  # also a turned box: its four corners
+        numbers = values[1:] if score is None else values[1:-1]
+        points = [(y * height, x * width) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+        sides, outline = outline_of(partial(Outline.polygon, points))
+    else:
+        x, y, w, h = values[1:5]
+        if w < 0 or h < 0:
+            document.skip("no area")
+            return
+        sides = ((y - h / 2) * height, (x - w / 2) * width, (y + h / 2) * height, (x + w / 2) * width)
+        if kind == "pose":
+            document.note("points of a pose are left out, its box is kept")
+    document.take(image, code, whole(sides), score=score, outline=outline)
+
+
+def _kind_of(parts: list[str], points: tuple[int, int] | None) -> tuple[str, float | None]:
+    """What a line describes, "box", "polygon", "pose" or "unclear", and its confidence: a number more at its end."""
+    count, last = len(parts), float(parts[-1])
+    if points is not None:
+        usual = 5 + points[0] * points[1]
+        if count in (usual, usual + 1):
+            return "pose", last if count > usual else None
+    if count <= 6:
+        return "box", last if count == 6 else None
+    if points is None and (count - 5) % 3 == 0 and all(part.rstrip("0").rstrip(".") in _SEEN for part in parts[7::3]):
+        return "unclear", None
+    return "polygon", last if count % 2 == 0 else None
 
 
 def _picture_size(picture: Path) -> tuple[int, int] | None:
@@ -182,7 +183,20 @@ def _picture_size(picture: Path) -> tuple[int, int] | None:
 
 
 def _recognises(file: Candidate) -> Match:
-    return Match.NONE if file.path.name.lower() in _NO_LABELS else Match.POSSIBLE
+    if file.path.suffix.lower() in YAML_SUFFIXES:
+        return certain(names_of_yaml(file.path) is not None)
+    if holds_no_labels(file.path):
+        return Match.NONE
+    first = [line.split()[0] for line in file.text[:4096].splitlines() if line.strip()]
+    return Match.POSSIBLE if not first or any(map(_is_number, first)) else Match.NONE
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 YOLO = AnnotationFormat(
@@ -193,5 +207,6 @@ YOLO = AnnotationFormat(
     write,
     _recognises,
     is_folder=True,
+    also=YAML_SUFFIXES,
     loses="review state, reason, note, choice, attributes and outlines",
 )

@@ -71,7 +71,7 @@ def test_every_built_in_format_describes_itself():
     for name, known in FORMATS.items():
         assert known.name == name
     assert [known.name for known in FORMATS.values() if known.is_folder] == ["voc", "yolo", "labelme"]
-    assert set(suffixes()) == {".json", ".geojson", ".xml", ".csv", ".txt"}
+    assert set(suffixes()) == {".json", ".geojson", ".xml", ".csv", ".txt", ".yaml", ".yml"}
     with pytest.raises(InputError, match="There is no annotation format 'docx'"):
         FORMATS.get("docx")
 

@@ -164,7 +164,8 @@ def test_negative_sizes_and_missing_classes_in_coco(tmp_path):
     document = FORMATS.get("coco").read(path)
     assert document.box_count == 1
     assert document.images[0].name == "a.png"
-    assert document.skipped == {"no area": 1, "no class name": 1, "no box": 2}
+    assert document.skipped == {"no area": 1, "its category is not listed in the file": 1, "no box": 2}
+    assert document.places["no box"] == ["a.json, annotation 4", "a.json, annotation 5"]
 
 
 def raw_boxes(place, name):

@@ -285,8 +285,23 @@ def test_a_class_map_from_the_command_line(project, other, tmp_path, capsys):
     assert main([*command, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["mapped"]["ACP"] == "Riss" and said["skipped"] == {"class left out": 1} and said["boxes"] == 7
-    assert main([*command[:3], "--class", "ACP"]) == 2
+    assert main([*command[:3], "--class", "ACP"]) == 2  # no box of the file is without a class
     table = tmp_path / "history.csv"
     assert main(["check", str(other.path), "--history", str(table)]) == 0
     assert "Import 7 boxes" in table.read_text(encoding="utf-8")
     assert main(["new", str(tmp_path / "n.mqc"), "--classes", "nonsense"]) == 2
+
+
+def test_boxes_without_a_class_get_one_on_the_command_line(other, tmp_path, capsys):
+    from microscope_qc.cli import main
+
+    (tmp_path / "S1.csv").write_text("class,x0_px,y0_px,x1_px,y1_px\n,10,10,20,20\nACP,30,30,40,40\n,5,5,5,9\n")
+    other.close()
+    command = ["import", str(other.path), str(tmp_path / "S1.csv"), "--json"]
+    assert main(command) == 2
+    assert "no class" in capsys.readouterr().err
+    assert main([*command, "--class", "=", "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["boxes"] == 1
+    assert main([*command, "--class", "POR"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["mapped"] == {"": "POR", "ACP": "ACP"} and said["places"] == {"no area": ["S1.csv, line 4"]}

@@ -200,3 +200,43 @@ def test_cases_of_names(
     with Project.create(tmp_path / "p.mqc", slides=[cases / slide for slide in slides], classes=()) as project:
         summary = run_job(import_annotations(project, cases / file, slide=chosen))
         assert {name: count for name, count in summary.slides.items() if count} == right
+
+
+@pytest.mark.parametrize(
+    ("file", "classes"),
+    [
+        ("yolo_multiline_list", ["pore", "crack", "phase"]),
+        ("yolo_block_flow", ["pore", "crack", "phase"]),
+        ("yolo_comments", ["pore", "crack"]),
+        ("yolo_comma_in_name", ["pore, large", "crack"]),
+        ("yolo_float_class", ["pore", "crack"]),
+        ("roboflow", ["pore", "crack"]),
+        ("coco_crowd_rle.json", ["pore", "pore", "pore"]),
+        ("csv_semicolon_decimalcomma.csv", ["pore"]),
+        ("csv_sep_line.csv", ["pore"]),
+        ("labelstudio_min.json", ["pore"]),
+        ("voc_swapped.xml", ["pore"]),
+    ],
+)
+def test_cases_of_one_slide(file: str, classes: list[str], cases: Path, tmp_path: Path):
+    with Project.create(tmp_path / "p.mqc", slides=[cases / "slide.tif"], classes=()) as project:
+        summary = run_job(import_annotations(project, cases / file, slide="slide"))
+        code_of = {cls.id: cls.code for cls in project.classes}
+        rows = project.boxes.rows()
+        assert [code_of[number] for number in rows["class_id"]] == classes
+        assert not summary.skipped and not summary.files_left_out
+        if file.endswith(".csv"):
+            assert [rows[side][0] for side in ("x0", "y0", "x1", "y1")] == [10.5, 20.25, 30.5, 40.75]
+        if file == "voc_swapped.xml":
+            assert [rows[side][0] for side in ("x0", "y0", "x1", "y1")] == [20, 10, 80, 60]
+        if file == "coco_crowd_rle.json":
+            assert list(project.attributes.of_slide(project.slides[0].id).values()) == [{"iscrowd": 1}]
+
+
+def test_cases_without_a_class(cases: Path, tmp_path: Path):
+    with Project.create(tmp_path / "p.mqc", slides=[cases / "via" / "p.png"], classes=()) as project:
+        with pytest.raises(ExchangeError, match="--class CODE"):
+            run_job(import_annotations(project, cases / "via" / "via.json"))
+        run_job(import_annotations(project, cases / "via" / "via.json", class_map={"": "pore"}))
+        (row,) = project.boxes.rows()
+        assert [row[side] for side in ("x0", "y0", "x1", "y1")] == [10, 10, 40, 40]

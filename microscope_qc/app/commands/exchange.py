@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from microscope_qc.app.context import Context
     from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
     from microscope_qc.project import Project
-    from microscope_qc.workflows.exchange.importing import ImportPlan, ImportSummary, PendingImport
+    from microscope_qc.workflows.exchange.importing import ImportPlan, PendingImport
+    from microscope_qc.workflows.exchange.summary import ImportSummary
 
 WRITTEN_AT_ONCE = 5000
 """Fewer findings than this are written at once; more are written by a worker."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from microscope_qc.core.boxes import coordinates, make_rows
 from microscope_qc.core.class_colours import PALETTE, next_colour
 from microscope_qc.core.defect_class import DefectClass
-from microscope_qc.core.errors import ExchangeError, InputError
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document
@@ -23,39 +23,12 @@ from microscope_qc.project import Project
 from microscope_qc.project.commands import PendingCommand
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.exchange.matching import PictureMap, match_pictures, slide_sizes
+from microscope_qc.workflows.exchange.summary import ImportSummary, nothing_matches, require_clear
 
 OUTSIDE = "outside the slide"
 LEFT_OUT = "class left out"
 DUPLICATE = "there already"
 ClassMap = Mapping[str, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class ImportSummary:
-    """What was imported, or would be in a dry run.
-
-    ``slides`` counts boxes by slide name, ``classes`` by class name in the file (also those the map leaves out),
-    ``mapped`` gives the class code of each of them ("" is left out), ``skipped`` counts boxes that cannot be used by
-    reason, ``unmatched`` names pictures that belong to no slide with the reason. ``asked`` holds the slides that a
-    picture may be, where the user must say which; nothing is imported before. ``duplicates`` counts boxes that
-    coincide with one of the same class in the project or earlier in the file; they are imported too unless that was
-    declined. ``outlines`` and ``attributes`` count boxes that have some.
-    """
-
-    format: str
-    boxes: int
-    slides: dict[str, int]
-    new_classes: tuple[str, ...]
-    skipped: dict[str, int]
-    unmatched: dict[str, str]
-    dry_run: bool
-    box_ids: tuple[int, ...] = field(default=(), repr=False)
-    classes: dict[str, int] = field(default_factory=dict)
-    mapped: dict[str, str] = field(default_factory=dict)
-    duplicates: int = 0
-    outlines: int = 0
-    attributes: int = 0
-    asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +96,7 @@ def import_annotations(
         Return what would happen and change nothing.
     class_map
         Class name in the file -> code of the class its boxes get, one of the project's or a new one; None leaves them
-        out. Classes that are not in it keep their names.
+        out. Classes that are not in it keep their names. "" stands for boxes without a class.
     picture_map
         Path of a picture in the file -> name of its slide, None to leave it out, where names do not tell.
     skip_duplicates
@@ -184,8 +157,7 @@ def take_in(
     plan = plan_import(
         project, read, slide=slide, class_map=class_map, picture_map=picture_map, skip_duplicates=skip_duplicates
     )
-    if plan.summary.asked:
-        raise _not_clear(plan.summary.asked)
+    require_clear(plan.summary)
     return plan.summary if dry_run else carry_out(project, plan)
 
 
@@ -200,7 +172,7 @@ def plan_import(
 ) -> ImportPlan:
     """Work out what an import would do without writing; parameters and errors as in :func:`import_annotations`.
 
-    A picture that may be several slides is no error here; ``summary.asked`` lists it.
+    What a user must decide first is no error here; ``asked`` and ``without_class`` of the summary say it.
 
     This is the slow part for many boxes. It may run in another thread, on a project of its own, opened for reading.
     """
@@ -211,11 +183,16 @@ def plan_import(
     kept: dict[int, list[Box]] = {}
     for image, record in matched.slides:
         kept.setdefault(record.id, []).extend(_inside(image.boxes, record, skipped))
-    wanted = document.box_count or document.skipped
+    wanted = document.box_count or document.skipped or document.files_left_out
     if matched.unmatched and not matched.slides and not matched.asked and wanted and not picture_map:
-        raise _nothing_matches(path, matched.unmatched, project)
+        raise nothing_matches(path, matched.unmatched, project)
     counts = Counter(box.class_code for boxes in kept.values() for box in boxes)
     mapped = {code: _mapped(code, class_map) for code in document.class_codes() if code in counts}
+    if class_map and "" in class_map and "" not in document.class_codes():
+        raise InputError("Every box of the file has a class.", hint="Write NAME=CODE to give a class another name.")
+    without_class = 0 if class_map is not None and "" in class_map else counts.get("", 0)
+    if without_class:
+        kept = {number: [box for box in boxes if box.class_code] for number, boxes in kept.items()}
     kept = {number: _map_classes(boxes, mapped, skipped) for number, boxes in kept.items()}
     duplicates = 0
     for number, boxes in kept.items():
@@ -240,6 +217,10 @@ def plan_import(
         dry_run=True,
         classes={code: counts[code] for code in mapped},
         mapped={code: target or "" for code, target in mapped.items()},
+        without_class=without_class,
+        noted=dict(document.noted),
+        places={what: tuple(places) for what, places in document.places.items() if places},
+        files_left_out=document.files_left_out,
         duplicates=duplicates,
         outlines=sum(map(len, outlines.values())),
         attributes=sum(map(len, attributes.values())),
@@ -265,8 +246,7 @@ def carry_out(project: Project, plan: ImportPlan) -> ImportSummary:
 
 def prepare(project: Project, plan: ImportPlan) -> PendingImport:
     """Make a planned import ready to be written; errors as in :func:`carry_out`."""
-    if plan.summary.asked:
-        raise _not_clear(plan.summary.asked)
+    require_clear(plan.summary)
     slides = {record.id for record in project.slides}
     if plan.known_classes != tuple((cls.id, cls.code) for cls in project.classes) or not slides.issuperset(plan.rows):
         raise InputError(
@@ -284,7 +264,10 @@ def _mapped(code: str, class_map: ClassMap | None) -> str | None:
         return code
     target = class_map[code]
     if target is not None and not target.strip():
-        raise InputError(f"The class {code} of the file is given no name.", hint="Choose a class, or leave it out.")
+        raise InputError(
+            f"The class {code or 'of boxes without one'} of the file is given no name.",
+            hint="Choose a class, or leave it out.",
+        )
     return None if target is None else target.strip()
 
 
@@ -331,15 +314,17 @@ def _new_classes(
     have = {cls.code for cls in project.classes}
     described = {cls.code: cls for cls in document.classes}
     colours = [cls.colour for cls in project.classes]
+    taken = set(colours)
     made: dict[str, DefectClass] = {}
     for foreign, code in mapped.items():
         if code is None or code in have or code in made or code not in used:
             continue
         given = described.get(foreign)
         colour = given.colour if given else ""
-        if not re.fullmatch(r"#[0-9A-Fa-f]{6}", colour) or colour in colours or colour == PALETTE[0]:
+        if not re.fullmatch(r"#[0-9A-Fa-f]{6}", colour) or colour in taken or colour == PALETTE[0]:
             colour = next_colour(colours)
         colours.append(colour)
+        taken.add(colour)
         name = given.name if given and (given.name != foreign or foreign == code) else code
         made[code] = DefectClass(code, name, colour)
     return list(made.values())
@@ -366,27 +351,3 @@ def _rows(
         )
         for slide_id, boxes in boxes_of.items()
     }
-
-
-def _nothing_matches(path: Path, unmatched: dict[str, str], project: Project) -> InputError | ExchangeError:
-    name, reason = next(iter(unmatched.items()))
-    slides = ", ".join(record.name for record in project.slides[:8]) or "none yet"
-    several = f" and {len(unmatched) - 1} more" if len(unmatched) > 1 else ""
-    return ExchangeError(
-        f"No picture of {path.name} belongs to a slide of {project.name}: {name}{several} ({reason}).",
-        hint=f"The slides are: {slides}. Name one with --slide if the file belongs to it.",
-    )
-
-
-def _not_clear(asked: Mapping[str, tuple[str, ...]]) -> ExchangeError:
-    picture, slides = next(iter(asked.items()))
-    also = [name for name, others in asked.items() if name != picture and set(others) & set(slides)]
-    if len(slides) > 1:
-        words = f"The picture {picture} may be any of the slides {', '.join(slides[:8])}."
-    else:
-        words = f"The slide {slides[0]} may be any of the pictures {', '.join([picture, *also][:8])}."
-    return ExchangeError(
-        words,
-        hint=f"Say which with --slide NAME, or with --picture {picture}=NAME for each picture; "
-        f"--picture {picture}= leaves it out.",
-    )

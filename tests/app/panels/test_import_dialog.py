@@ -189,3 +189,17 @@ def test_a_picture_that_fits_two_slides_is_asked(open_dialog: Any, session: Any,
     qtbot.waitUntil(dialog.take.isEnabled)
     summary = carry_out(session.project, dialog.plan)
     assert summary.slides == {"S1": 1, "S2": 1} and summary.unmatched == {"b/S1.png": "left out"}
+
+
+def test_findings_without_a_class_are_asked(open_dialog: Any, session: Any, qtbot: Any, tmp_path: Path) -> None:
+    path = coco(tmp_path / "labels.json", [("S1.png", "Riss", [10, 10, 9, 9]), ("S1.png", "x", [40, 40, 9, 9])])
+    content = json.loads(path.read_text())
+    del content["annotations"][1]["category_id"]
+    path.write_text(json.dumps(content))
+    dialog = open_dialog(path, fails=True)
+    qtbot.waitUntil(lambda: "1 finding has no class" in dialog.summary.text())
+    assert not dialog.take.isEnabled()
+    chooser = dialog.chooser("")
+    chooser.setCurrentIndex(chooser.findData(session.classes[0].code))
+    qtbot.waitUntil(dialog.take.isEnabled)
+    assert carry_out(session.project, dialog.plan).mapped == {"Riss": "Riss", "": session.classes[0].code}

@@ -32,11 +32,17 @@ from microscope_qc.core.wording import count_text, things
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.session.session import Session
-    from microscope_qc.workflows.exchange.importing import ImportPlan, ImportSummary, ReadAnnotations
+    from microscope_qc.workflows.exchange.importing import ImportPlan, ReadAnnotations
+    from microscope_qc.workflows.exchange.summary import ImportSummary
 
-NEW, LEAVE_OUT = "new", "leave out"
+NEW, LEAVE_OUT, OPEN = "new", "leave out", "open"
+WITHOUT_CLASS = "Unclassified"
+"""Name of the new class for findings that have none in the file."""
+NAME = Qt.ItemDataRole.UserRole
 PLAN_MS = 120
 MOST_LINES = 6
+MOST_CHOICES = 200
+"""Names in the file that are listed; a file may name very many."""
 
 
 class ImportDialog(QDialog):
@@ -214,8 +220,9 @@ class ImportDialog(QDialog):
         self.plan = plan
         self._fill_mapping(plan.summary)
         self.pictures.ask(plan.summary.asked)
-        self._say("\n".join(words_of(plan.summary)), error=bool(plan.summary.asked))
-        ready = plan.summary.boxes > 0 and not plan.summary.asked
+        open_questions = bool(plan.summary.asked or plan.summary.without_class)
+        self._say("\n".join(words_of(plan.summary)), error=open_questions)
+        ready = plan.summary.boxes > 0 and not open_questions
         self.take.setEnabled(ready and not self._soon.isActive())
         self.take.setText(f"Import {things(plan.summary.boxes, 'finding')}" if ready else "Import")
 
@@ -228,30 +235,33 @@ class ImportDialog(QDialog):
     def _fill_mapping(self, summary: ImportSummary) -> None:
         have = {item.code for item in self._session.classes}
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        rows = {row.text(0): row for row in self._mapping_rows()}
-        new = [name for name in summary.classes if name not in rows]
+        rows = {row.data(0, NAME): row for row in self._mapping_rows()}
+        new = [name for name in sorted(summary.classes, key=bool) if name not in rows][: MOST_CHOICES - len(rows)]
         for name, row in rows.items():
             row.setText(1, count_text(summary.classes.get(name, 0)))
         for name in new:
             count = summary.classes[name]
-            row = QTreeWidgetItem([name, count_text(count), ""])
+            row = QTreeWidgetItem([name or "without a class", count_text(count), ""])
+            row.setData(0, NAME, name)
             row.setTextAlignment(1, right)
             row.setToolTip(0, name)
             self.mapping.addTopLevelItem(row)
             chooser = QComboBox()
             chooser.setIconSize(QSize(14, 14))
-            chooser.addItem(theme.icon("plus"), f"New class: {name}", NEW)
+            if not name:
+                chooser.addItem("Choose…", OPEN)
+            chooser.addItem(theme.icon("plus"), f"New class: {name or WITHOUT_CLASS}", NEW)
             if name in have:
                 chooser.removeItem(0)
             for item in self._session.classes:
                 chooser.addItem(chip_icon(item.colour), f"{item.code}  {item.name}", item.code)
             chooser.addItem(theme.icon("close"), "Leave out", LEAVE_OUT)
-            guess = self._guess(name)
+            guess = self._guess(name) if name else OPEN
             with QSignalBlocker(chooser):
                 chooser.setCurrentIndex(max(0, chooser.findData(guess)))
             chooser.currentIndexChanged.connect(self._plan_soon)
             self.mapping.setItemWidget(row, 2, chooser)
-        if any(code not in have and self._guess(code) != NEW for code in new):
+        if any(code and code not in have and self._guess(code) != NEW for code in new):
             self._plan_soon()
 
     def _guess(self, name: str) -> str:
@@ -272,7 +282,7 @@ class ImportDialog(QDialog):
     def chooser(self, name: str) -> QComboBox:
         """The list that chooses the class for a name in the file."""
         for row in self._mapping_rows():
-            if row.text(0) == name:
+            if row.data(0, NAME) == name:
                 found = self.mapping.itemWidget(row, 2)
                 assert isinstance(found, QComboBox)
                 return found
@@ -282,8 +292,10 @@ class ImportDialog(QDialog):
         """The user's choices, as an argument for the import."""
         chosen: dict[str, str | None] = {}
         for row in self._mapping_rows():
-            name, value = row.text(0), self.chooser(row.text(0)).currentData()
-            chosen[name] = name if value == NEW else None if value == LEAVE_OUT else str(value)
+            name = str(row.data(0, NAME))
+            value = self.chooser(name).currentData()
+            if value != OPEN:
+                chosen[name] = (name or WITHOUT_CLASS) if value == NEW else None if value == LEAVE_OUT else str(value)
         return chosen
 
 
@@ -294,6 +306,11 @@ def words_of(summary: ImportSummary) -> list[str]:
     if summary.asked:
         pictures = things(len(summary.asked), "picture fits", "pictures fit")
         lines.append(f"{pictures} more than one slide, or a slide that another picture fits too: choose above.")
+    if summary.without_class:
+        verb = "has" if summary.without_class == 1 else "have"
+        lines.append(f"{things(summary.without_class, 'finding')} {verb} no class in the file: choose one above.")
+    if len(summary.classes) > MOST_CHOICES:
+        lines.append(f"{things(len(summary.classes) - MOST_CHOICES, 'more class', 'more classes')} keep their names.")
     lines.append(f"{things(summary.boxes, 'finding')} would be imported" + (f" ({places})." if places else "."))
     if summary.new_classes:
         lines.append(f"New classes: {_listed(list(summary.new_classes))}.")
@@ -302,7 +319,15 @@ def words_of(summary: ImportSummary) -> list[str]:
         lines.append(
             f"{things(summary.duplicates, 'finding')} {verb} already here, with the same class in the same place."
         )
-    lines += [f"{count_text(count)} left out: {reason}." for reason, count in summary.skipped.items()]
+    for kind, counts in (("left out: ", summary.skipped), ("read otherwise: ", summary.noted)):
+        for reason, count in counts.items():
+            seen = summary.places.get(reason, ())
+            at = f" ({'; '.join(seen)}{'; …' if count > len(seen) else ''})" if seen else ""
+            lines.append(f"{count_text(count)} {kind}{reason}{at}.")
+    if summary.files_left_out:
+        name, reason = next(iter(summary.files_left_out.items()))
+        more = f" and {len(summary.files_left_out) - 1} more" if len(summary.files_left_out) > 1 else ""
+        lines.append(f"{things(len(summary.files_left_out), 'file')} left out: {name} ({reason}){more}.")
     if summary.unmatched:
         name, reason = next(iter(summary.unmatched.items()))
         more = f" and {len(summary.unmatched) - 1} more" if len(summary.unmatched) > 1 else ""
