@@ -145,12 +145,11 @@ def _read_annotation(
 ) -> None:
     image = images.get(key_of(annotation.get("image_id")))
     if image is None:
-        document.skip("its picture is not listed in the file")
+        document.skip("picture is not listed in the file")
         return
     category = annotation.get("category_id")
     if category is not None and key_of(category) not in codes:
-        document.skip("its category is not listed in the file")
-        return
+        document.note("category is not listed in the file: without a class")
     around, outline = _outline(annotation.get("segmentation"))
     bbox = annotation.get("bbox")
     if (not isinstance(bbox, list) or len(bbox) != 4) and (bbox or around == NO_SIDES):

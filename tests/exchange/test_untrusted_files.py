@@ -162,9 +162,9 @@ def test_negative_sizes_and_missing_classes_in_coco(tmp_path):
     content = {"images": [{"id": 1, "file_name": "../../etc/a.png"}], "categories": [{"id": 1, "name": "X"}]}
     path.write_text(json.dumps({**content, "annotations": annotations}))
     document = FORMATS.get("coco").read(path)
-    assert document.box_count == 1
+    assert [box.class_code for box in document.images[0].boxes] == ["X", ""]
     assert document.images[0].name == "a.png"
-    assert document.skipped == {"no area": 1, "its category is not listed in the file": 1, "no box": 2}
+    assert document.skipped == {"no area": 1, "no box": 2}
     assert document.places["no box"] == ["a.json, annotation 4", "a.json, annotation 5"]
 
 
@@ -234,7 +234,7 @@ def test_a_file_that_would_fill_the_memory_is_not_read(name, tmp_path):
     path = tmp_path / name
     with path.open("wb") as file:
         file.truncate(LARGEST_BYTES + 1)  # takes no room on the disk
-    with pytest.raises(ExchangeError, match=r"a\..* has 537 MB"):
+    with pytest.raises(ExchangeError, match=r"a\..* (has 537 MB|is too large)"):
         detect_format(path).read(path, sizes={"a": (10, 10)})
 
 
