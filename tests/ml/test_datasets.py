@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from learning_toys import coco_folder, draw, load_dataset
 
-from microscope_qc.ml.datasets import AnnotatedImage, Dataset, split
-from microscope_qc.ml.datasets.crops import CropSampler, load_scaled
+from microscope_qc.ml.datasets import AnnotatedImage, Dataset
+from microscope_qc.ml.datasets.crops import CropSampler
+from microscope_qc.ml.datasets.parts import Part, divide
 from microscope_qc.ml.evaluation.detection import Tally
 
 
@@ -28,19 +29,6 @@ def test_coco(coco: Path) -> None:
     wanted = [box for code, box in draw(0)[1] if code == "SQ"]
     picture = next(p for p in data.images if p.path.name == "p0.png")
     np.testing.assert_allclose(sorted(picture.boxes[picture.labels == 0].tolist()), sorted(wanted))
-
-
-def test_split_uses_everything_exactly_once(coco: Path) -> None:
-    data = load_dataset(coco)
-    train, held = split(data, share=0.25, seed=3)
-    assert len(train.images) == 3 and len(held.images) == 1
-    assert {p.path for p in train.images} | {p.path for p in held.images} == {p.path for p in data.images}
-    lone = type(data)(data.classes, data.images[:1], data.names)
-    upper, lower = split(lone, share=0.5, seed=3)
-    assert upper.images[0].area == (0, 0, 96, 192) and lower.images[0].area == (96, 0, 192, 192)
-    assert sum(upper.counts().values()) + sum(lower.counts().values()) == 6
-    assert load_scaled(lower.images[0], None).pixels.shape == (96, 192, 3)
-    assert (load_scaled(lower.images[0], None).boxes[:, 2] <= 96).all()
 
 
 def test_crops_keep_boxes_on_their_objects(coco: Path) -> None:
@@ -139,8 +127,10 @@ def test_what_a_user_rejected_is_no_truth(tmp_path: Path) -> None:
     ]
     assert data.with_classes(["CRK", "GEO"]).left_out == data.left_out
     assert load_dataset(judged(tmp_path / "all", ("confirmed", 0.5))).sentences() == []
-    upper, lower = split(data, share=0.5, seed=1)
-    assert [len(part.images[0].open_boxes) for part in (upper, lower)] == [1, 0], "they go with their part"
+    parts = divide(data, {Part.VALIDATION: 0.5}, seed=1).parts
+    assert [len(part.images[0].open_boxes) for part in parts.values()] == [1, 3], (
+        "what reaches into a part is open there"
+    )
 
 
 def test_what_nobody_has_judged_is_left_alone_in_training(tmp_path: Path) -> None:

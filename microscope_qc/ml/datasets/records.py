@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from pydantic import JsonValue
 
-from microscope_qc.core.arrays import Flags
 from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.wording import listed, things
@@ -38,6 +37,11 @@ class AnnotatedImage:
         The part that belongs to the data set; None means all.
     open_boxes : ndarray, (k, 4)
         Places of which nobody has said whether they are defects: neither defects nor background.
+    group
+        What is never both learned from and measured on: a specimen, or pictures of the same place; "" for an image by
+        itself.
+    homes : ndarray, (n, 2), or None
+        Where each box was (y, x) when its place was given to a part; None where it still is.
     """
 
     path: Path
@@ -47,6 +51,13 @@ class AnnotatedImage:
     pixel_size_um: tuple[float, float] | None = None
     region: tuple[int, int, int, int] | None = None
     open_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    group: str = ""
+    homes: np.ndarray | None = None
+
+    @property
+    def key(self) -> str:
+        """Its group, or its own name where it is by itself."""
+        return self.group or self.path.as_posix()
 
     @property
     def area(self) -> tuple[int, int, int, int]:
@@ -187,37 +198,6 @@ class Dataset:
         own = dict(zip(self.classes, self.names, strict=False))
         names = [own.get(code, name) for code, name in zip(classes, full_names(classes), strict=True)]
         return replace(self, classes=list(classes), images=images, names=names)
-
-
-def split(dataset: Dataset, *, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Hold out a part for validation: whole images, or the bottom of the image if there is only one."""
-    if len(dataset.images) >= 2:
-        order = np.random.default_rng([seed, 17]).permutation(len(dataset.images))
-        held = max(1, round(share * len(order)))
-        chosen = set(order[:held].tolist())
-        train = [image for i, image in enumerate(dataset.images) if i not in chosen]
-        validation = [image for i, image in enumerate(dataset.images) if i in chosen]
-    else:
-        (image,) = dataset.images
-        y0, x0, y1, x1 = image.area
-        cut = round(y1 - share * (y1 - y0))
-        train, validation = [_part(image, (y0, x0, cut, x1))], [_part(image, (cut, x0, y1, x1))]
-    return replace(dataset, images=train), replace(dataset, images=validation)
-
-
-def _part(image: AnnotatedImage, region: tuple[int, int, int, int]) -> AnnotatedImage:
-    """Restrict a image to a region; boxes belong to the part that contains their centre."""
-
-    def inside(boxes: np.ndarray) -> Flags:
-        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-        within: Flags = (middle >= region[:2]).all(1) & (middle < region[2:]).all(1)
-        return within
-
-    mine, still_open = inside(image.boxes), inside(image.open_boxes)
-    return replace(
-        image, boxes=image.boxes[mine], labels=image.labels[mine], region=region,
-        open_boxes=image.open_boxes[still_open],
-    )  # fmt: skip
 
 
 def full_names(classes: list[str]) -> list[str]:

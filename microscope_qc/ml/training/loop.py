@@ -21,7 +21,8 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
-from microscope_qc.ml.datasets.records import Dataset, split
+from microscope_qc.ml.datasets.parts import GUARD_PX, Part, divide
+from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.tasks.kinds import TASKS
@@ -60,15 +61,26 @@ def train_network(
     if needs_boxes and sum(dataset.counts().values()) == 0:
         raise ModelError("The data set has no boxes.", hint="Draw some first.")
     if validation is None:
-        dataset, validation = split(dataset, share=settings.validation_share, seed=settings.seed)
+        division = divide(
+            dataset, {Part.VALIDATION: settings.validation_share}, seed=settings.seed,
+            guard_px=_guard_px(dataset, settings.pixel_size_um),
+        )  # fmt: skip
+        dataset, validation = division.parts[Part.TRAIN], division.parts[Part.VALIDATION]
         if needs_boxes and not all(sum(part.counts().values()) for part in (dataset, validation)):
             raise ModelError("The data set is too small to hold out a part.", hint="Give a separate validation set.")
+        yield Progress(0, 0, "steps", division.words)
     else:
         validation = validation.with_classes(dataset.classes)
     out.mkdir(parents=True, exist_ok=True)
     training = _Training(dataset, validation, out, settings)
     yield from training.learn()
     return (yield from training.finish(trained_on))
+
+
+def _guard_px(dataset: Dataset, model_um: float | None) -> float:
+    """The strip between parts in the pixels of the images, of which the finest count."""
+    sizes = [min(image.pixel_size_um) for image in dataset.images if image.pixel_size_um is not None]
+    return GUARD_PX if model_um is None or not sizes else GUARD_PX * model_um / min(sizes)
 
 
 class _Best:

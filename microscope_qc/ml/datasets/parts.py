@@ -1,0 +1,376 @@
+"""Which places of a data set are learned from, and which are kept to measure on: no place is in two parts.
+
+Whole specimens, slides or pictures are kept where there are enough of them. Otherwise large pictures are divided into
+blocks, and between those of two parts lies a strip as wide as a network sees. A place is given to a part once: what is
+added later never moves it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from microscope_qc.core.arrays import Flags
+from microscope_qc.core.errors import ModelError
+from microscope_qc.core.wording import things
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
+
+GUARD_PX = 425
+"""How far a network sees beyond a place, in model pixels: half of the reach of a backbone at stride 32."""
+ENOUGH_GROUPS = 4
+"""With fewer specimens or slides, large ones are divided into blocks."""
+_BLOCKS_ACROSS = 8
+"""Most blocks along a side: many small blocks would lose most of a slide to the strips between them."""
+_NARROW = 0.04
+"""Width of the strip in an image that is too small for more, as a share of its height."""
+_LARGEST_DEFECTS = 4
+"""A block is at least this many times as wide as the largest defect."""
+
+
+class Part(StrEnum):
+    """What a place is for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class PartTable:
+    """The part of every place that has been given to one.
+
+    Attributes
+    ----------
+    parts
+        By group, or by group and block: ``"slide 3/2/5"`` is the block in row 2 and column 5.
+    block_px
+        Side of the blocks of each divided group, in full-resolution pixels.
+    """
+
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    block_px: Mapping[str, float] = field(default_factory=dict)
+
+    def document(self) -> dict[str, object]:
+        """Values that JSON can store."""
+        return {"parts": {name: str(part) for name, part in self.parts.items()}, "block_px": dict(self.block_px)}
+
+    @classmethod
+    def of_document(cls, document: object) -> PartTable:
+        """The table of :meth:`document`.
+
+        Raises
+        ------
+        ModelError
+            When it is not one.
+        """
+        try:
+            assert isinstance(document, dict)
+            parts = {str(name): Part(part) for name, part in document["parts"].items()}
+            blocks = {str(name): float(side) for name, side in document["block_px"].items()}
+            assert all(np.isfinite(side) and side > 0 for side in blocks.values())
+        except (AssertionError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise ModelError(
+                "The division of the data set into parts is damaged.", hint="Divide it again: without its file."
+            ) from error
+        return cls(parts, blocks)
+
+
+@dataclass(frozen=True)
+class Division:
+    """A data set in parts that have no pixel in common.
+
+    Attributes
+    ----------
+    parts
+        Without those that are empty.
+    table
+        Which place is in which part, to be kept for the next time.
+    words
+        How it was divided, for the user.
+    """
+
+    parts: Mapping[Part, Dataset]
+    table: PartTable
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What is given to one part as a whole: a group of images, or one block of an image."""
+
+    name: str
+    counts: np.ndarray
+    """Boxes of each class."""
+    size: float
+    """Share of the data set's pixels."""
+
+
+def divide(
+    dataset: Dataset,
+    shares: Mapping[Part, float],
+    *,
+    seed: int,
+    guard_px: float = GUARD_PX,
+    known: PartTable | None = None,
+) -> Division:
+    """Divide a data set.
+
+    Parameters
+    ----------
+    shares
+        Of validation and test; the rest is for training.
+    guard_px
+        Width of the strip between blocks of different parts, in full-resolution pixels.
+    known
+        Places that have been given to a part before keep it.
+
+    Raises
+    ------
+    ModelError
+        When there is too little to hold a part out.
+    """
+    table = known or PartTable()
+    wanted: dict[Part, float] = {part: share for part, share in shares.items() if share > 0 and part is not Part.TRAIN}
+    members: dict[str, list[int]] = {}
+    for index, image in enumerate(dataset.images):
+        members.setdefault(image.key, []).append(index)
+    blocks = _block_sides(dataset, members, guard_px, table)
+    if len(members) >= ENOUGH_GROUPS and not table.block_px:
+        blocks = {}
+    units = _units(dataset, members, blocks)
+    if len(units) == 1 and not table.parts:
+        return _cut(dataset, wanted, guard_px)
+    parts = dict(table.parts)
+    parts |= _assigned(units, wanted, parts, np.random.default_rng([seed, 17]))
+    found: dict[Part, list[AnnotatedImage]] = {}
+    for group, indices in members.items():
+        for index in indices:
+            image = dataset.images[index]
+            if group in blocks:
+                for part, piece in _pieces(image, group, blocks[group], parts, guard_px):
+                    found.setdefault(part, []).append(piece)
+            else:
+                found.setdefault(parts[group], []).append(image)
+    result = {part: replace(dataset, images=images) for part, images in found.items()}
+    if not {Part.TRAIN, *wanted} <= set(result):
+        raise ModelError(
+            "The data set is too small to hold out a part.", hint="Give a separate validation set, or add pictures."
+        )
+    words = _words(units, parts, blocks, guard_px)
+    return Division(result, PartTable(parts, {**table.block_px, **blocks}), words)
+
+
+def _cut(dataset: Dataset, shares: Mapping[Part, float], guard_px: float) -> Division:
+    """A single small image, from top to bottom; the strips between the parts are as wide as there is room for."""
+    (image,) = dataset.images
+    y0, x0, y1, x1 = image.area
+    guard = min(guard_px, _NARROW * (y1 - y0))
+    parts, top = {}, y0
+    order = [Part.TRAIN, *shares]
+    for part in order:
+        share = shares.get(part, 1 - sum(shares.values()))
+        bottom = y1 if part is order[-1] else round(top + share * (y1 - y0))
+        area = (top, x0, max(top, round(bottom - guard)) if bottom < y1 else y1, x1)
+        parts[part] = replace(dataset, images=[_inside(image, area, block=area)])
+        top = bottom
+    said = f"Divided from top to bottom, {guard:.0f} px apart: figures of the part that is held out are optimistic."
+    return Division(parts, PartTable(), said)
+
+
+def _block_sides(
+    dataset: Dataset, members: Mapping[str, Sequence[int]], guard_px: float, table: PartTable
+) -> dict[str, float]:
+    """Side of the blocks of the groups that are large enough to be divided: single large images."""
+    sides = [float((image.boxes[:, 2:] - image.boxes[:, :2]).max()) for image in dataset.images if len(image.boxes)]
+    least = max(_LARGEST_DEFECTS * max(sides, default=1.0), 2 * guard_px)
+    blocks = {}
+    for group, indices in members.items():
+        if group in table.block_px:
+            blocks[group] = table.block_px[group]
+        elif group not in table.parts and len(indices) == 1:
+            y0, x0, y1, x1 = dataset.images[indices[0]].area
+            side = max(least, max(y1 - y0, x1 - x0) / _BLOCKS_ACROSS)
+            if (y1 - y0) // side * ((x1 - x0) // side) >= ENOUGH_GROUPS:
+                blocks[group] = side
+    return blocks
+
+
+def _units(dataset: Dataset, members: Mapping[str, Sequence[int]], blocks: Mapping[str, float]) -> list[_Unit]:
+    total = sum(_pixels(image.area) for image in dataset.images)
+    units = []
+    for group, indices in members.items():
+        if group not in blocks:
+            labels = np.concatenate([dataset.images[index].labels for index in indices])
+            size = sum(_pixels(dataset.images[index].area) for index in indices)
+            units.append(_Unit(group, np.bincount(labels, minlength=len(dataset.classes)), size / total))
+            continue
+        (index,) = indices
+        image = dataset.images[index]
+        rows, columns = _blocks_of(image, blocks[group])
+        for row in range(len(rows) - 1):
+            for column in range(len(columns) - 1):
+                area = rows[row], columns[column], rows[row + 1], columns[column + 1]
+                labels = image.labels[_centred(image.boxes, area)]
+                counts = np.bincount(labels, minlength=len(dataset.classes))
+                units.append(_Unit(f"{group}/{row}/{column}", counts, _pixels(area) / total))
+    return units
+
+
+def _blocks_of(image: AnnotatedImage, side: float) -> tuple[list[int], list[int]]:
+    """Borders of the rows and columns of blocks, at least ``side`` apart; the last ones take the rest."""
+    y0, x0, y1, x1 = image.area
+    borders = []
+    for start, end in ((y0, y1), (x0, x1)):
+        count = max(1, int((end - start) // side))
+        borders.append([round(start + number * side) for number in range(count)] + [end])
+    return borders[0], borders[1]
+
+
+def _assigned(
+    units: Sequence[_Unit], shares: Mapping[Part, float], known: Mapping[str, Part], rng: np.random.Generator
+) -> dict[str, Part]:
+    """Parts of the units that have none yet: classes are shared out evenly, beginning with the rarest.
+
+    Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), with what is there already counted.
+    """
+    counts = np.stack([unit.counts for unit in units]).astype(float)
+    sizes = np.array([unit.size for unit in units])
+    wanted = {Part.TRAIN: max(0.0, 1 - sum(shares.values())), **shares}
+    names = list(wanted)
+    aims = np.array([wanted[part] for part in names])
+    still = np.outer(aims, counts.sum(0)), aims * sizes.sum()
+    new = [index for index, unit in enumerate(units) if unit.name not in known]
+    for index, unit in enumerate(units):
+        if unit.name in known and known[unit.name] in names:
+            place = names.index(known[unit.name])
+            still[0][place] -= counts[index]
+            still[1][place] -= sizes[index]
+    left = set(rng.permutation(new).tolist())
+    chosen: dict[str, Part] = {}
+    while left:
+        remaining = counts[sorted(left)].sum(0)
+        present = np.flatnonzero(remaining > 0)
+        if len(present):
+            label = present[int(remaining[present].argmin())]
+            candidates = [index for index in sorted(left) if counts[index, label] > 0]
+            need = still[0][:, label]
+        else:
+            candidates, need = sorted(left), still[1]
+        for index in sorted(candidates, key=lambda index: (-counts[index].sum(), index)):
+            place = _neediest(need, still[1], rng)
+            chosen[units[index].name] = names[place]
+            still[0][place] -= counts[index]
+            still[1][place] -= sizes[index]
+            left.discard(index)
+    _fill_empty(units, names, chosen, known)
+    return chosen
+
+
+def _neediest(need: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> int:
+    best = np.flatnonzero(need >= need.max() - 1e-9)
+    best = best[room[best] >= room[best].max() - 1e-9]
+    return int(rng.choice(best))
+
+
+def _fill_empty(
+    units: Sequence[_Unit], names: Sequence[Part], chosen: dict[str, Part], known: Mapping[str, Part]
+) -> None:
+    """Give every part a unit with a box, where the largest part has more than one to spare."""
+    full = [unit.name for unit in units if unit.counts.sum()]
+    for part in names:
+        if any({**known, **chosen}.get(name) is part for name in full):
+            continue
+        owners = [name for name in full if name in chosen]
+        by_part = {other: [name for name in owners if chosen[name] is other] for other in names}
+        richest = max(by_part.values(), key=len)
+        if len(richest) > 1:
+            chosen[richest[-1]] = part
+
+
+def _pieces(
+    image: AnnotatedImage, group: str, side: float, parts: Mapping[str, Part], guard_px: float
+) -> list[tuple[Part, AnnotatedImage]]:
+    """The blocks of an image, those for training narrowed by the strip on every side where another part begins."""
+    rows, columns = _blocks_of(image, side)
+    grid = [[parts[f"{group}/{row}/{column}"] for column in range(len(columns) - 1)] for row in range(len(rows) - 1)]
+    pieces = []
+    for row, line in enumerate(grid):
+        for column, part in enumerate(line):
+            area = _narrowed(grid, row, column, rows, columns, math.ceil(guard_px))
+            if area[0] < area[2] and area[1] < area[3]:
+                block = rows[row], columns[column], rows[row + 1], columns[column + 1]
+                pieces.append((part, _inside(image, area, block=block)))
+    return pieces
+
+
+def _narrowed(
+    grid: Sequence[Sequence[Part]], row: int, column: int, rows: Sequence[int], columns: Sequence[int], guard_px: int
+) -> tuple[int, int, int, int]:
+    y0, x0, y1, x1 = rows[row], columns[column], rows[row + 1], columns[column + 1]
+    part = grid[row][column]
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            other_row, other_column = row + dy, column + dx
+            if not (0 <= other_row < len(grid) and 0 <= other_column < len(grid[0])):
+                continue
+            other = grid[other_row][other_column]
+            if other is part or _PRECEDENCE[part] > _PRECEDENCE[other]:
+                continue  # the strip is taken from the part that matters less
+            y0, y1 = (max(y0, rows[row] + guard_px), y1) if dy < 0 else (y0, y1)
+            y1 = min(y1, rows[row + 1] - guard_px) if dy > 0 else y1
+            x0 = max(x0, columns[column] + guard_px) if dx < 0 and dy == 0 else x0
+            x1 = min(x1, columns[column + 1] - guard_px) if dx > 0 and dy == 0 else x1
+    return y0, x0, y1, x1
+
+
+_PRECEDENCE = {Part.TRAIN: 0, Part.VALIDATION: 1, Part.TEST: 2}
+
+
+def _inside(
+    image: AnnotatedImage, area: tuple[int, int, int, int], *, block: tuple[int, int, int, int]
+) -> AnnotatedImage:
+    """One area of an image, in a block. A box belongs to it with its centre; others that reach into it are open."""
+    mine = _centred(image.boxes, area) & ~_from_elsewhere(image, block)
+    reaching = _touching(image.boxes, area) & ~mine
+    still_open = image.open_boxes[_touching(image.open_boxes, area)]
+    return replace(
+        image, boxes=image.boxes[mine], labels=image.labels[mine], region=area,
+        open_boxes=np.concatenate([still_open, image.boxes[reaching]]),
+    )  # fmt: skip
+
+
+def _from_elsewhere(image: AnnotatedImage, block: tuple[int, int, int, int]) -> Flags:
+    """Boxes that a user has moved here from another block: they keep their part, so they are none of this one's."""
+    if image.homes is None:
+        none: Flags = np.zeros(len(image.boxes), bool)
+        return none
+    outside: Flags = np.any((image.homes < block[:2]) | (image.homes >= block[2:]), axis=1)
+    return outside
+
+
+def _centred(boxes: np.ndarray, area: tuple[int, int, int, int]) -> Flags:
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    within: Flags = np.all((middle >= area[:2]) & (middle < area[2:]), axis=1)
+    return within
+
+
+def _touching(boxes: np.ndarray, area: tuple[int, int, int, int]) -> Flags:
+    touching: Flags = np.all((boxes[:, :2] < area[2:]) & (boxes[:, 2:] > area[:2]), axis=1)
+    return touching
+
+
+def _pixels(area: tuple[int, int, int, int]) -> float:
+    return float(area[2] - area[0]) * (area[3] - area[1])
+
+
+def _words(units: Sequence[_Unit], parts: Mapping[str, Part], blocks: Mapping[str, float], guard_px: float) -> str:
+    counts = {part: sum(parts[unit.name] is part for unit in units) for part in Part}
+    said = ", ".join(f"{count} for {part}" for part, count in counts.items() if count)
+    if not blocks:
+        return f"Divided by {things(len(units), 'picture or specimen', 'pictures or specimens')}: {said}."
+    side = max(blocks.values())
+    return f"Divided into {things(len(units), 'block')} of {side:.0f} px, {guard_px:.0f} px apart: {said}."
