@@ -14,6 +14,7 @@ from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
+from microscope_qc.ml.datasets.alike import without_copies
 from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
 
@@ -63,7 +64,7 @@ def train(
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
     yield Progress(0, 0, "steps", "reading the data set")
-    data = yield from read_dataset(dataset)
+    data = yield from without_copies((yield from read_dataset(dataset)))
     held = None if validation is None else (yield from read_dataset(validation))
     for known, what in ((data, ""), (held, "Validation set: ")):
         for sentence in known.sentences() if known is not None else ():

@@ -1,0 +1,56 @@
+"""Copies are dropped, exposures of one place stay together."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from learning_toys import coco_folder, load_dataset
+
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.datasets.alike import without_copies
+from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
+
+
+def _picture(folder: Path, name: str, pixels: np.ndarray) -> AnnotatedImage:
+    cv2.imwrite(str(folder / name), pixels)
+    return AnnotatedImage(folder / name, pixels.shape[:2], np.zeros((0, 4)), np.zeros(0, np.int64))
+
+
+def _surface(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rough = cv2.resize(rng.uniform(40, 160, (12, 12)).astype(np.float32), (200, 160), interpolation=cv2.INTER_CUBIC)
+    return rough + rng.normal(0, 2, rough.shape)
+
+
+def test_exposures_of_one_place_are_one_group_and_other_places_are_not(tmp_path: Path) -> None:
+    images = []
+    for place in range(8):
+        surface = _surface(place)
+        for number, exposure in enumerate((0.6, 1.0, 1.4)):
+            noise = np.random.default_rng(place * 9 + number).normal(0, 1, surface.shape)
+            pixels = np.clip(surface * exposure + noise, 0, 255).astype(np.uint8)
+            images.append(_picture(tmp_path, f"exp{number}_{place}.png", pixels))
+    grouped = run_job(without_copies(Dataset(["A"], images))).images
+    groups = {}
+    for image in grouped:
+        groups.setdefault(image.key, set()).add(image.path.stem.split("_")[1])
+    assert len(groups) == 8 and all(len(places) == 1 for places in groups.values())
+
+
+def test_a_copy_is_dropped_and_named(tmp_path: Path) -> None:
+    folder = coco_folder(tmp_path / "data", pictures=3)
+    shutil.copy(folder / "p0.png", folder / "p1.png")
+    data = run_job(without_copies(load_dataset(folder)))
+    assert [image.path.name for image in data.images] == ["p0.png", "p2.png"]
+    assert data.left_out.pictures == {"p1.png": "is a copy of p0.png"}
+
+
+def test_groups_of_the_user_stay(tmp_path: Path) -> None:
+    pixels = _surface(1).astype(np.uint8)
+    one, other = _picture(tmp_path, "a.png", pixels), _picture(tmp_path, "b.png", pixels // 2 + 9)
+    named = [replace(one, group="S1"), replace(other, group="S2")]
+    assert [image.group for image in run_job(without_copies(Dataset(["A"], named))).images] == ["S1", "S2"]
