@@ -185,6 +185,8 @@ class Memory:
         switched
             Runs that were switched on or off.
         """
+        if not slides:
+            return []
         deltas_of: dict[int, list[Delta]] = {}  # a change of a thousand slides has a delta for each
         for delta in deltas:
             for slide_id, _ in self._tables_of([delta]) if delta.table in ("boxes", "opinions") else ():

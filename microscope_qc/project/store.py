@@ -260,7 +260,12 @@ class Store:
         ahead = ahead or Ahead()
         read_since = self.memory.tables.keys() - ahead.slides
         changes = self._changes(deltas, counted.hidden_runs, self.memory.inclusion.hidden_runs, read_since)
-        heard = self.memory.take_changes([*ahead.changes, *changes], errors.attempt)
+        changes = [*ahead.changes, *changes]
+        if len(changes) > 1:
+            errors.attempt(self.events.findings_changing.emit)
+        heard = self.memory.take_changes(changes, errors.attempt)
+        if len(changes) > 1:
+            errors.attempt(self.events.findings_changed.emit)
         if beside:
             self.memory.touch_boxes(beside, heard, errors.attempt)
         for signal in sorted({_SIGNAL_OF[table] for table in ids.keys() & _SIGNAL_OF.keys()}):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,12 +41,13 @@ class MergedTable(BoxTable):
         """Id of the slide of each row. Read it, do not write to it."""
         return self._slides
 
-    def come(self, slide_id: int, rows: Rows) -> None:
-        """Add the rows of new findings on a slide."""
-        ids = np.sort(rows["id"])
+    def come(self, slides: int | Ints, rows: Rows) -> None:
+        """Add the rows of new findings on a slide, or each on one of several."""
+        order = np.argsort(rows["id"], kind="stable")
+        ids = np.ascontiguousarray(rows["id"][order])
         before = np.searchsorted(self._known, ids)
         self._known = np.insert(self._known, before, ids)
-        self._slides = np.insert(self._slides, before, slide_id)
+        self._slides = np.insert(self._slides, before, slides if isinstance(slides, int) else slides[order])
         self.add(rows)
 
     def go(self, ids: Ints) -> None:
@@ -59,13 +60,19 @@ class MergedTable(BoxTable):
             self.remove(ids)
 
 
-def merged(tables: Mapping[int, BoxTable]) -> MergedTable:
-    """Copy the rows of several slides, by slide id, into one table."""
-    parts = [table.rows for table in tables.values()]
+def together(parts: Sequence[Rows]) -> Rows:
+    """The rows of several slides, one slide after the other."""
     rows = np.zeros(sum(map(len, parts)), BOX_DTYPE)
     if parts:
         for name in BOX_DTYPE.names or ():  # whole rows with text in them are copied at a tenth of this pace
             np.concatenate([part[name] for part in parts], out=rows[name])
+    return rows
+
+
+def merged(tables: Mapping[int, BoxTable]) -> MergedTable:
+    """Copy the rows of several slides, by slide id, into one table."""
+    parts = [table.rows for table in tables.values()]
+    rows = together(parts)
     return MergedTable(rows, np.repeat(np.fromiter(tables, np.int64, len(tables)), [len(part) for part in parts]))
 
 

@@ -27,6 +27,8 @@ class Places:
         wanted = np.asarray(ids, np.int64)
         if len(self.ids) == 0:
             return np.full(len(wanted), -1, np.int64)
+        if len(wanted) == len(self.ids) > 1 and np.array_equal(wanted, self.ids[self._by_id]):  # everything
+            return self._by_id
         near = np.minimum(np.searchsorted(self.ids, wanted, sorter=self._by_id), len(self.ids) - 1)
         found = self._by_id[near]
         return np.where(self.ids[found] == wanted, found, -1)

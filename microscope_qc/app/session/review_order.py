@@ -281,9 +281,9 @@ class FindingModel(QAbstractListModel):
                 self._live.start()
         else:
             places = self._places.of(change.ids)
-            known = np.sort(places[places >= 0])
+            known = places[places >= 0]
             if len(known):
-                self.dataChanged.emit(self.index(int(known[0]), 0), self.index(int(known[-1]), 0))
+                self.dataChanged.emit(self.index(int(known.min()), 0), self.index(int(known.max()), 0))
             if self.sorting:
                 self._came.append(change.ids)
             else:

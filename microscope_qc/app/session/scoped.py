@@ -10,7 +10,7 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from microscope_qc.app.session.merged import MergedTable, PixelSizes, merged
+from microscope_qc.app.session.merged import MergedTable, PixelSizes, merged, together
 from microscope_qc.app.session.shown import ShownBoxes
 from microscope_qc.app.session.slide_facts import facts_of
 from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
@@ -19,7 +19,7 @@ from microscope_qc.core.errors import MicroscopeQCError
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.session.scope import Scope
-    from microscope_qc.core.arrays import Flags, Ints
+    from microscope_qc.core.arrays import Flags, Ints, Rows
     from microscope_qc.project import Project
     from microscope_qc.project.parts.tables import ReadTables
     from microscope_qc.project.records import SlideRecord
@@ -75,6 +75,7 @@ class ScopedFindings:
         self._links: dict[int, tuple[BoxTable, Callable[[BoxChange], None]]] = {}
         self._build = 0
         self._changes = 0
+        self._held: list[tuple[int, BoxChange]] | None = None
         self._loading = False
         self._sizes: PixelSizes | None = None
         state.scope.changed.connect(self.sync)
@@ -158,6 +159,24 @@ class ScopedFindings:
     def forget(self) -> None:
         """Which findings count or pass the filter changed."""
         self._own_shown.forget()
+
+    def hold(self) -> None:
+        """Several slides change: follow all of them together, with :meth:`release`."""
+        self._held = []
+
+    def release(self) -> None:
+        """Follow the changes since :meth:`hold`."""
+        held, self._held = self._held or [], None
+        if any(change.kind == "reset" for _, change in held):
+            for slide_id, change in held:
+                self._follow(slide_id, change)
+            return
+        for kind in ("removed", "added", "updated"):
+            ids_of: dict[int, list[Ints]] = {}
+            for slide_id, change in held:
+                if change.kind == kind and slide_id in self._links:
+                    ids_of.setdefault(slide_id, []).append(change.ids)
+            self._follow_many(kind, ids_of)
 
     def follow_slide(self, change: BoxChange) -> None:
         """The slide on screen changed."""
@@ -315,6 +334,34 @@ class ScopedFindings:
 
     def _on_table_changed(self, slide_id: int, change: BoxChange) -> None:
         self._changes += 1
+        if self._held is not None:
+            self._held.append((slide_id, change))
+        else:
+            self._follow(slide_id, change)
+
+    def _follow_many(self, kind: str, ids_of: Mapping[int, list[Ints]]) -> None:
+        """Follow changes of one kind of several slides."""
+        own = self._own
+        known = {slide_id: ids for slide_id, ids in ids_of.items() if slide_id in self._own_shown.slide_ids}
+        if own is None or not known:
+            return
+        parts = [found[0] if len(found) == 1 else np.unique(np.concatenate(found)) for found in known.values()]
+        ids = np.concatenate(parts)
+        if kind == "removed":
+            own.go(ids)
+        else:
+            rows = together(
+                [_rows_of(self._links[slide_id][0], part) for slide_id, part in zip(known, parts, strict=True)]
+            )
+            if kind == "added":
+                own.come(np.repeat(np.fromiter(known, np.int64, len(known)), [len(part) for part in parts]), rows)
+            else:
+                own.put(rows)
+        change = BoxChange(kind, np.sort(ids))
+        self._own_shown.follow(change)
+        self.changed.emit(change)
+
+    def _follow(self, slide_id: int, change: BoxChange) -> None:
         own = self._own
         if own is None or slide_id not in self._own_shown.slide_ids:
             return
@@ -333,6 +380,12 @@ class ScopedFindings:
             own.put(table.get(change.ids))
         self._own_shown.follow(change)
         self.changed.emit(change)
+
+
+def _rows_of(table: BoxTable, ids: Ints) -> Rows:
+    """The rows of some findings; not a copy where these are all."""
+    rows = table.rows
+    return rows if len(ids) == len(rows) and np.array_equal(ids, rows["id"]) else table.get(ids)
 
 
 def _merged_if_still(tables: Mapping[int, BoxTable]) -> MergedTable | None:

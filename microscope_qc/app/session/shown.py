@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from microscope_qc.project import Project
 
 STATES = len(ReviewState)
+FEW = 100
+"""So many changes are followed one by one also where they are most of a slide."""
 
 
 class ShownBoxes:
@@ -100,7 +102,7 @@ class ShownBoxes:
         self._rows = None
         if self._mask is None or self._in is None or self._keys is None:
             return
-        if change.kind == "reset":
+        if change.kind == "reset" or len(change.ids) > max(FEW, len(self._ids) // 2):
             self.forget()
             return
         if change.kind != "added":

@@ -41,7 +41,7 @@ class SessionState:
     """The evented state of one window.
 
     Signals named like those of :class:`~microscope_qc.project.events.ProjectEvents` report on whichever project is
-    open.
+    open; changes of findings come from ``boxes_changed`` and :class:`ScopedFindings`.
 
     Parameters
     ----------
@@ -343,6 +343,12 @@ class SessionState:
     def _on_project_event(self, event: EmissionInfo) -> None:
         """Update the state, then send the signal of the same name."""
         name = event.signal.name
+        if name == "findings_changing":
+            self.scoped.hold()
+            return
+        if name == "findings_changed":
+            self.scoped.release()
+            return
         if name == "classes_changed":
             self._take_classes()
         elif name == "slides_changed":

@@ -75,9 +75,20 @@ class ContentReader(QObject):
         now: dict[int, SlideRecord] = {slide.id: slide for slide in project.slides}
         # a slide may have got another file since
         known = {n: content for n, content in contents.items() if n in now and now[n].path == read[n]}
-        if known:
-            project.slides.note_contents(known)
-        self.go_on()
+        if not known:
+            self.go_on()
+            return
+        # the disk is waited for by a worker
+        self._jobs.call(
+            partial(project.slides.write_contents, known),
+            on_done=lambda _: self._on_written(project, known),
+            on_failed=lambda error: log.warning("contents of slides were not stored: %s", error),
+        )
+
+    def _on_written(self, project: Project, contents: dict[int, str]) -> None:
+        if project is self._session.project:
+            project.slides.take_contents(contents)
+            self.go_on()
 
     def _on_failed(self, error: BaseException) -> None:
         self._token = None

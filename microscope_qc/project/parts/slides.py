@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import update
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import schema
+from microscope_qc.project.database import driver
 from microscope_qc.project.deltas import Delta, columns_of
 from microscope_qc.project.identity import hold_the_same, orientation_at
 from microscope_qc.project.parts.adding import PendingSlides, prepare_adding
@@ -103,12 +105,21 @@ class Slides(RecordPart[SlideRecord]):
 
         It is no change by a user, so that it is neither in the history nor signalled.
         """
+        self.write_contents(contents)
+        self.take_contents(contents)
+
+    def write_contents(self, contents: Mapping[int, str]) -> None:
+        """Write what :meth:`note_contents` stores, in any thread; :meth:`take_contents` lets the project know it."""
         self._store.require_owner()
-        table = schema.slides
+        rows = [(content, number) for number, content in contents.items()]
         with self._store.database.begin() as connection:
-            for number, content in contents.items():
-                connection.execute(update(table).where(table.c.id == number).values(content=content))
-            self._store.memory.renew(connection, {"slides": set(contents)})
+            driver(connection).executemany("UPDATE slides SET content = ? WHERE id = ?", rows)
+
+    def take_contents(self, contents: Mapping[int, str]) -> None:
+        """Let the project know contents that were written."""
+        records = self._store.memory.slides
+        known = {number: content for number, content in contents.items() if number in records.by_id}
+        records.renew(known.keys(), [replace(records.by_id[number], content=text) for number, text in known.items()])
 
     def note_places(self) -> None:
         """Store where the slides lie as seen from the project, which was moved; no step of the history either."""

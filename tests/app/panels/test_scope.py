@@ -17,7 +17,8 @@ from microscope_qc.app.session.scope import SETTING, ScopeKind
 from microscope_qc.app.session.session import Session
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import ProjectError
-from microscope_qc.project import Project
+from microscope_qc.project import Project, commands
+from microscope_qc.project.commands import LARGE
 from microscope_qc.project.parts import tables
 
 pytestmark = pytest.mark.window
@@ -159,9 +160,26 @@ def test_changes_on_any_slide_are_followed(session: Any, filled: list[int]) -> N
     assert found.shown.counts().sum() == found.shown.mask().sum() == len(every)
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_a_change_of_all_slides_is_told_once(
+    session: Any, filled: list[int], monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    monkeypatch.setattr(commands, "LARGE", -1 if large else LARGE)
+    session.scope.set_kind("all")
+    project, found = session.project, session.scoped
+    told: list[Any] = []
+    found.changed.connect(lambda change: told.append((change.kind, len(change.ids), len(found.table))))
+    project.boxes.edit(found.table.rows["id"].copy(), title="Choose", chosen=True)
+    assert told == [("updated", 36, 36)] and found.table.chosen.all()
+    project.boxes.delete(np.concatenate([project.boxes.table(number).rows["id"][:2] for number in filled]))
+    project.history.undo()
+    assert told[1:] == [("removed", 6, 30), ("added", 6, 36)]
+    check(session, filled)
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["kind", "chosen", "slide", "add", "edit", "delete", "undo", "filter"]),
+        st.sampled_from(["kind", "chosen", "slide", "add", "edit", "delete", "undo", "filter", "many", "many"]),
         st.integers(0, 2),
         st.sets(st.integers(0, 2)),
     ),
@@ -201,9 +219,30 @@ def take(session: Any, slides: list[int], step: str, which: int, some: set[int],
     elif step == "undo" and done:
         project.history.undo()
         return -1
+    elif step == "many":
+        return take_many(project, slides, which, large=bool(some))
     elif step == "filter":
         session.set_filter(states=frozenset({ReviewState.UNREVIEWED}) if which else None)
     return 0
+
+
+def take_many(project: Any, slides: list[int], which: int, *, large: bool) -> int:
+    """Change the findings of all slides in one step, as a large one or not; returns the number of steps."""
+    rows = [project.boxes.table(number).rows for number in slides]
+    every = np.concatenate([found["id"] for found in rows])
+    commands.LARGE = -1 if large else LARGE
+    try:
+        if which == 0:
+            project.boxes.add_many({number: findings(project.classes)[:3] for number in slides}, title="Import")
+        elif which == 1 and len(every):
+            project.boxes.delete(np.concatenate([found["id"][1:3] for found in rows if len(found) > 1] or [every[:1]]))
+        elif any((found["note"] != f"n{len(every)}").any() for found in rows):
+            project.boxes.edit(every, title="Note", note=f"n{len(every)}")
+        else:
+            return 0
+        return 1
+    finally:
+        commands.LARGE = LARGE
 
 
 def check(session: Any, slides: list[int]) -> None:
