@@ -12,7 +12,7 @@ from learning_toys import coco_folder, draw, load_dataset
 
 from microscope_qc.ml.datasets import AnnotatedImage, Dataset
 from microscope_qc.ml.datasets.crops import CropSampler
-from microscope_qc.ml.datasets.parts import Part, divide
+from microscope_qc.ml.datasets.parts import DataPart, divide
 from microscope_qc.ml.evaluation.detection import Tally
 
 
@@ -127,7 +127,7 @@ def test_what_a_user_rejected_is_no_truth(tmp_path: Path) -> None:
     ]
     assert data.with_classes(["CRK", "GEO"]).left_out == data.left_out
     assert load_dataset(judged(tmp_path / "all", ("confirmed", 0.5))).sentences() == []
-    parts = divide(data, {Part.VALIDATION: 0.5}, seed=1).parts
+    parts = divide(data, {DataPart.VALIDATION: 0.5}, seed=1).parts
     assert [len(part.images[0].open_boxes) for part in parts.values()] == [1, 3], (
         "what reaches into a part is open there"
     )

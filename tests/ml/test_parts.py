@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets.parts import Division, Part, PartTable, divide
+from microscope_qc.ml.datasets.parts import DataPart, Division, PartTable, divide
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 
-SHARES = {Part.VALIDATION: 0.2, Part.TEST: 0.15}
+SHARES = {DataPart.VALIDATION: 0.2, DataPart.TEST: 0.15}
 GUARD_PX = 40.0
 
 
@@ -88,10 +88,10 @@ def test_specimens_stay_together_and_keep_their_part(seed: int, groups: int, add
         for k in range(int(rng.integers(1, 4)))
     ]
     first = [image for image in images if int(image.group.split()[1]) < groups]
-    before = divide(Dataset(["A", "B", "C"], first), {Part.VALIDATION: 0.25}, seed=seed)
-    after = divide(Dataset(["A", "B", "C"], images), {Part.VALIDATION: 0.25}, seed=seed + 5, known=before.table)
+    before = divide(Dataset(["A", "B", "C"], first), {DataPart.VALIDATION: 0.25}, seed=seed)
+    after = divide(Dataset(["A", "B", "C"], images), {DataPart.VALIDATION: 0.25}, seed=seed + 5, known=before.table)
     groups_of = {part: {image.group for image in data.images} for part, data in after.parts.items()}
-    assert not groups_of[Part.TRAIN] & groups_of[Part.VALIDATION]
+    assert not groups_of[DataPart.TRAIN] & groups_of[DataPart.VALIDATION]
     for part, data in before.parts.items():
         assert {image.group for image in data.images} <= groups_of[part]
     assert sum(len(data.images) for data in after.parts.values()) == len(images)
@@ -104,7 +104,7 @@ def test_rare_classes_are_in_every_part() -> None:
         image = _image(str(number), (100, 100), _boxes(rng, (100, 100), 2))
         images.append(replace(image, labels=np.array([0, int(number % 10 == 0)])))  # ten with class 1
     division = divide(Dataset(["A", "B"], images), SHARES, seed=1)
-    for part, share in ((Part.TRAIN, 0.65), (Part.VALIDATION, 0.2), (Part.TEST, 0.15)):
+    for part, share in ((DataPart.TRAIN, 0.65), (DataPart.VALIDATION, 0.2), (DataPart.TEST, 0.15)):
         counts = division.parts[part].counts()
         assert counts["B"] == pytest.approx(10 * share, abs=1.01) and counts["A"] == pytest.approx(190 * share, abs=8)
     assert "100 pictures or specimens" in division.words
@@ -128,8 +128,8 @@ def test_a_box_that_reaches_into_another_part_is_neither_defect_nor_background_t
 def test_a_single_small_picture_is_cut_and_says_what_that_means() -> None:
     rng = np.random.default_rng(3)
     data = Dataset(["A", "B", "C"], [_image("p", (200, 180), _boxes(rng, (200, 180), 20))])
-    division = divide(data, {Part.VALIDATION: 0.5}, seed=1)
-    upper, lower = (division.parts[part].images[0].area for part in (Part.TRAIN, Part.VALIDATION))
+    division = divide(data, {DataPart.VALIDATION: 0.5}, seed=1)
+    upper, lower = (division.parts[part].images[0].area for part in (DataPart.TRAIN, DataPart.VALIDATION))
     assert upper == (0, 0, 92, 180) and lower == (100, 0, 200, 180)
     assert "optimistic" in division.words
 
@@ -151,4 +151,4 @@ def test_a_table_is_kept_as_json_and_a_damaged_one_is_refused() -> None:
 def test_one_picture_with_boxes_is_too_little() -> None:
     images = [_image("a", (99, 99), np.array([[1, 1, 9, 9]])), _image("b", (99, 99), np.zeros((0, 4)))]
     with pytest.raises(ModelError, match="too small to hold out a part"):
-        divide(Dataset(["A", "B", "C"], images), {Part.VALIDATION: 0.2}, seed=1)
+        divide(Dataset(["A", "B", "C"], images), {DataPart.VALIDATION: 0.2}, seed=1)

@@ -31,7 +31,7 @@ _LARGEST_DEFECTS = 4
 """A block is at least this many times as wide as the largest defect."""
 
 
-class Part(StrEnum):
+class DataPart(StrEnum):
     """What a place is for."""
 
     TRAIN = "train"
@@ -51,7 +51,7 @@ class PartTable:
         Side of the blocks of each divided group, in full-resolution pixels.
     """
 
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, DataPart] = field(default_factory=dict)
     block_px: Mapping[str, float] = field(default_factory=dict)
 
     def document(self) -> dict[str, object]:
@@ -69,7 +69,7 @@ class PartTable:
         """
         try:
             assert isinstance(document, dict)
-            parts = {str(name): Part(part) for name, part in document["parts"].items()}
+            parts = {str(name): DataPart(part) for name, part in document["parts"].items()}
             blocks = {str(name): float(side) for name, side in document["block_px"].items()}
             assert all(np.isfinite(side) and side > 0 for side in blocks.values())
         except (AssertionError, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -93,7 +93,7 @@ class Division:
         How it was divided, for the user.
     """
 
-    parts: Mapping[Part, Dataset]
+    parts: Mapping[DataPart, Dataset]
     table: PartTable
     words: str
 
@@ -111,7 +111,7 @@ class _Unit:
 
 def divide(
     dataset: Dataset,
-    shares: Mapping[Part, float],
+    shares: Mapping[DataPart, float],
     *,
     seed: int,
     guard_px: float = GUARD_PX,
@@ -134,7 +134,9 @@ def divide(
         When there is too little to hold a part out.
     """
     table = known or PartTable()
-    wanted: dict[Part, float] = {part: share for part, share in shares.items() if share > 0 and part is not Part.TRAIN}
+    wanted: dict[DataPart, float] = {
+        part: share for part, share in shares.items() if share > 0 and part is not DataPart.TRAIN
+    }
     members: dict[str, list[int]] = {}
     for index, image in enumerate(dataset.images):
         members.setdefault(image.key, []).append(index)
@@ -146,7 +148,7 @@ def divide(
         return _cut(dataset, wanted, guard_px)
     parts = dict(table.parts)
     parts |= _assigned(units, wanted, parts, np.random.default_rng([seed, 17]))
-    found: dict[Part, list[AnnotatedImage]] = {}
+    found: dict[DataPart, list[AnnotatedImage]] = {}
     for group, indices in members.items():
         for index in indices:
             image = dataset.images[index]
@@ -156,7 +158,7 @@ def divide(
             else:
                 found.setdefault(parts[group], []).append(image)
     result = {part: replace(dataset, images=images) for part, images in found.items()}
-    if not {Part.TRAIN, *wanted} <= set(result):
+    if not {DataPart.TRAIN, *wanted} <= set(result):
         raise ModelError(
             "The data set is too small to hold out a part.", hint="Give a separate validation set, or add pictures."
         )
@@ -164,13 +166,13 @@ def divide(
     return Division(result, PartTable(parts, {**table.block_px, **blocks}), words)
 
 
-def _cut(dataset: Dataset, shares: Mapping[Part, float], guard_px: float) -> Division:
+def _cut(dataset: Dataset, shares: Mapping[DataPart, float], guard_px: float) -> Division:
     """A single small image, from top to bottom; the strips between the parts are as wide as there is room for."""
     (image,) = dataset.images
     y0, x0, y1, x1 = image.area
     guard = min(guard_px, _NARROW * (y1 - y0))
     parts, top = {}, y0
-    order = [Part.TRAIN, *shares]
+    order = [DataPart.TRAIN, *shares]
     for part in order:
         share = shares.get(part, 1 - sum(shares.values()))
         bottom = y1 if part is order[-1] else round(top + share * (y1 - y0))
@@ -231,15 +233,15 @@ def _blocks_of(image: AnnotatedImage, side: float) -> tuple[list[int], list[int]
 
 
 def _assigned(
-    units: Sequence[_Unit], shares: Mapping[Part, float], known: Mapping[str, Part], rng: np.random.Generator
-) -> dict[str, Part]:
+    units: Sequence[_Unit], shares: Mapping[DataPart, float], known: Mapping[str, DataPart], rng: np.random.Generator
+) -> dict[str, DataPart]:
     """Parts of the units that have none yet: classes are shared out evenly, beginning with the rarest.
 
     Sechidis et al., "On the Stratification of Multi-Label Data" (ECML 2011), with what is there already counted.
     """
     counts = np.stack([unit.counts for unit in units]).astype(float)
     sizes = np.array([unit.size for unit in units])
-    wanted = {Part.TRAIN: max(0.0, 1 - sum(shares.values())), **shares}
+    wanted = {DataPart.TRAIN: max(0.0, 1 - sum(shares.values())), **shares}
     names = list(wanted)
     aims = np.array([wanted[part] for part in names])
     still = np.outer(aims, counts.sum(0)), aims * sizes.sum()
@@ -250,7 +252,7 @@ def _assigned(
             still[0][place] -= counts[index]
             still[1][place] -= sizes[index]
     left = set(rng.permutation(new).tolist())
-    chosen: dict[str, Part] = {}
+    chosen: dict[str, DataPart] = {}
     while left:
         remaining = counts[sorted(left)].sum(0)
         present = np.flatnonzero(remaining > 0)
@@ -277,7 +279,7 @@ def _neediest(need: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> i
 
 
 def _fill_empty(
-    units: Sequence[_Unit], names: Sequence[Part], chosen: dict[str, Part], known: Mapping[str, Part]
+    units: Sequence[_Unit], names: Sequence[DataPart], chosen: dict[str, DataPart], known: Mapping[str, DataPart]
 ) -> None:
     """Give every part a unit with a box, where the largest part has more than one to spare."""
     full = [unit.name for unit in units if unit.counts.sum()]
@@ -292,8 +294,8 @@ def _fill_empty(
 
 
 def _pieces(
-    image: AnnotatedImage, group: str, side: float, parts: Mapping[str, Part], guard_px: float
-) -> list[tuple[Part, AnnotatedImage]]:
+    image: AnnotatedImage, group: str, side: float, parts: Mapping[str, DataPart], guard_px: float
+) -> list[tuple[DataPart, AnnotatedImage]]:
     """The blocks of an image, those for training narrowed by the strip on every side where another part begins."""
     rows, columns = _blocks_of(image, side)
     grid = [[parts[f"{group}/{row}/{column}"] for column in range(len(columns) - 1)] for row in range(len(rows) - 1)]
@@ -308,7 +310,12 @@ def _pieces(
 
 
 def _narrowed(
-    grid: Sequence[Sequence[Part]], row: int, column: int, rows: Sequence[int], columns: Sequence[int], guard_px: int
+    grid: Sequence[Sequence[DataPart]],
+    row: int,
+    column: int,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    guard_px: int,
 ) -> tuple[int, int, int, int]:
     y0, x0, y1, x1 = rows[row], columns[column], rows[row + 1], columns[column + 1]
     part = grid[row][column]
@@ -327,7 +334,7 @@ def _narrowed(
     return y0, x0, y1, x1
 
 
-_PRECEDENCE = {Part.TRAIN: 0, Part.VALIDATION: 1, Part.TEST: 2}
+_PRECEDENCE = {DataPart.TRAIN: 0, DataPart.VALIDATION: 1, DataPart.TEST: 2}
 
 
 def _inside(
@@ -367,8 +374,8 @@ def _pixels(area: tuple[int, int, int, int]) -> float:
     return float(area[2] - area[0]) * (area[3] - area[1])
 
 
-def _words(units: Sequence[_Unit], parts: Mapping[str, Part], blocks: Mapping[str, float], guard_px: float) -> str:
-    counts = {part: sum(parts[unit.name] is part for unit in units) for part in Part}
+def _words(units: Sequence[_Unit], parts: Mapping[str, DataPart], blocks: Mapping[str, float], guard_px: float) -> str:
+    counts = {part: sum(parts[unit.name] is part for unit in units) for part in DataPart}
     said = ", ".join(f"{count} for {part}" for part, count in counts.items() if count)
     if not blocks:
         return f"Divided by {things(len(units), 'picture or specimen', 'pictures or specimens')}: {said}."

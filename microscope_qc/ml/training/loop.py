@@ -21,7 +21,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
-from microscope_qc.ml.datasets.parts import GUARD_PX, Part, divide
+from microscope_qc.ml.datasets.parts import GUARD_PX, DataPart, divide
 from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.evaluation.report import Report
@@ -62,10 +62,10 @@ def train_network(
         raise ModelError("The data set has no boxes.", hint="Draw some first.")
     if validation is None:
         division = divide(
-            dataset, {Part.VALIDATION: settings.validation_share}, seed=settings.seed,
+            dataset, {DataPart.VALIDATION: settings.validation_share}, seed=settings.seed,
             guard_px=_guard_px(dataset, settings.pixel_size_um),
         )  # fmt: skip
-        dataset, validation = division.parts[Part.TRAIN], division.parts[Part.VALIDATION]
+        dataset, validation = division.parts[DataPart.TRAIN], division.parts[DataPart.VALIDATION]
         if needs_boxes and not all(sum(part.counts().values()) for part in (dataset, validation)):
             raise ModelError("The data set is too small to hold out a part.", hint="Give a separate validation set.")
         yield Progress(0, 0, "steps", division.words)
