@@ -75,7 +75,7 @@ def to_slide(found: np.ndarray, tile: Region, *, shape: tuple[int, int], index: 
 
 
 def own_part(tile: Region, grid: TileGrid, *, share: float) -> tuple[float, float, float, float]:
-    """DataPart of a tile (y0, x0, y1, x1) without ``share`` of its overlap with each neighbour; with 0.5 they just meet.
+    """Part of a tile (y0, x0, y1, x1) without ``share`` of its overlap with each neighbour; with 0.5 they just meet.
 
     Where a tile has no neighbour, its part ends with the grid's region.
     """

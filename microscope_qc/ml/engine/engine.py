@@ -57,7 +57,7 @@ def run_model(
     models
         Keeps the model loaded for the next run.
     first
-        DataPart of the slide, in full-resolution pixels, whose tiles come first: what the user is looking at. No result
+        Part of the slide, in full-resolution pixels, whose tiles come first: what the user is looking at. No result
         depends on it.
 
     Returns
