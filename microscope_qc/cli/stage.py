@@ -74,7 +74,7 @@ def register(subparsers: Any) -> None:
 
 def _fit(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
-    from microscope_qc.core.wording import plural
+    from microscope_qc.core.wording import plural, significant_text
     from microscope_qc.project import Project
     from microscope_qc.workflows.stage.stage import fit_registration, read_marks, registration_summary, store_marks
 
@@ -100,10 +100,10 @@ def _fit(args: argparse.Namespace) -> int:
         f"  rotation {fitted.rotation_deg:.3f} deg, scale {(fitted.observed_scale - 1) * 100:+.3f} % off the pixel size"
     )
     if fitted.sigma_um is None:
-        print("  no check possible: the marks just determine the map")
+        print("  error not estimable: the marks just determine the map")
     else:
         freedom = f"{fitted.degrees_of_freedom} {plural(fitted.degrees_of_freedom, 'degree')} of freedom"
-        print(f"  error of locating a mark {fitted.sigma_um:.2f} um (1 sigma, {freedom})")
+        print(f"  error of locating a mark {significant_text(fitted.sigma_um)} um (1 sigma, {freedom})")
     for mark in summary["marks"]:
         left_out = mark["leave_one_out_um"]
         text = "" if left_out is None else f", left out {left_out:.2f} um"
@@ -142,7 +142,7 @@ def _export(args: argparse.Namespace) -> int:
             }
         )
         return 0
-    error = "not known (no check possible)" if result.largest_r95_um is None else f"{result.largest_r95_um:.1f} um"
+    error = "not estimable (no check possible)" if result.largest_r95_um is None else f"{result.largest_r95_um:.1f} um"
     print(f"{result.positions} positions written to {result.path}; largest expected error (95 %): {error}")
     if result.outside_marks:
         print(f"{result.outside_marks} of them are outside the marks.")

@@ -11,17 +11,19 @@ from typing import Any
 from microscope_qc import __version__
 from microscope_qc.core.cells import escape_cell, printable
 from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.core.wording import significant_text
 from microscope_qc.correlation.stage_format import StageFormat, unit_of_its_own
 from microscope_qc.correlation.targets import Target, TargetList
 
+NOT_ESTIMABLE = "not estimable (no check possible)"
 PER_MM = {"mm": 1.0, "um": 1000.0}
 
 
 def columns(unit: str = "mm") -> list[str]:
     """Column names; those of the stage carry its unit."""
     stage = [f"stage_{axis}_{unit}" for axis in "xyz"]
-    rest = ["r95_um", "box_w_um", "box_h_um", "px_x", "px_y", "specimen_x_um", "specimen_y_um", "registration_id"]
-    return ["defect_id", "class", *stage, *rest]
+    rest = ["r95_um", "box_w_um", "box_h_um", "px_x", "px_y", "specimen_x_um", "specimen_y_um"]
+    return ["defect_id", "class", *stage, *rest, "registration_id", "outside_marks"]
 
 
 def values(target: Target, targets: TargetList, unit: str = "mm") -> list[Any]:
@@ -43,6 +45,7 @@ def values(target: Target, targets: TargetList, unit: str = "mm") -> list[Any]:
         round(target.specimen_x_um, 3),
         round(target.specimen_y_um, 3),
         targets.registration_name,
+        "yes" if target.outside_marks else "no",
     ]
 
 
@@ -129,7 +132,7 @@ def alignment_facts(targets: TargetList) -> list[tuple[str, Any]]:
         ("Shear", f"{fitted.shear_deg:.3f} deg"),
         (
             "Error of locating a mark (1 sigma)",
-            "no check possible" if fitted.sigma_um is None else f"{fitted.sigma_um:.1f} um",
+            NOT_ESTIMABLE if fitted.sigma_um is None else f"{significant_text(fitted.sigma_um)} um",
         ),
         ("Findings outside the marks", sum(target.outside_marks for target in targets.targets)),
     ]

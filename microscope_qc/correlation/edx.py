@@ -20,6 +20,7 @@ from microscope_qc.core.numbers import number_in
 from microscope_qc.core.sheets import read_sheet
 from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import Registration
+from microscope_qc.correlation.targets import OUTSIDE
 
 _LABELS = ("defect_id", "defect", "label", "spectrum", "spectrum label", "spectrum name", "name", "point", "id")
 
@@ -178,11 +179,12 @@ class Matching:
     unmatched: dict[str, str]
 
 
+_FINDING = re.compile(r"(?:defect|d|id|nr\.?|no\.?|#)?[\s_#:-]*0*(\d{1,15})(?:\s+\S+)?", re.IGNORECASE)
+
+
 def finding_number(label: str) -> int | None:
     """Number of a finding in a label ("12", "D12", "#12", "defect 012", "12 AOP"); "Spectrum 12" counts spectra."""
-    match = re.fullmatch(
-        r"(?:defect|d|id|nr\.?|no\.?|#)?[\s_#:-]*0*(\d{1,15})(?:\s+\S+)?", label.strip(), re.IGNORECASE
-    )
+    match = _FINDING.fullmatch(label.strip().removesuffix(OUTSIDE).strip())
     return int(match.group(1)) if match else None
 
 

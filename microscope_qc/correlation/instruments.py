@@ -15,13 +15,13 @@ from pathlib import Path
 from microscope_qc.core.cells import printable
 from microscope_qc.core.files import atomic_path, atomic_write
 from microscope_qc.correlation.stage_format import StageFormat, unit_of_its_own
-from microscope_qc.correlation.targets import Target, TargetList
+from microscope_qc.correlation.targets import OUTSIDE, Target, TargetList
 
 
 def _label(target: Target) -> str:
-    """Number and class of a finding without the characters that the formats use themselves."""
+    """Number and class of a finding without the characters that the formats use themselves; whether it is uncertain."""
     code = "".join(c for c in printable(target.class_code) if c.isprintable() and c not in '"[]=')
-    return f"{target.finding_id} {code}".strip()
+    return f"{target.finding_id} {code}{f' {OUTSIDE}' if target.outside_marks else ''}".strip()
 
 
 def write_nav(path: Path | str, targets: TargetList) -> Path:

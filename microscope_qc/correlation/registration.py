@@ -6,7 +6,8 @@ its y downwards.
 
 Expected errors follow J. M. Fitzpatrick, J. B. West and C. R. Maurer, "Predicting error in rigid-body point-based
 registration", IEEE Trans. Med. Imaging 17 (1998) 694, and the covariance of linear least squares for affine maps. The
-residual at the marks is never taken for the accuracy: it falls with fewer marks while the true error rises.
+error of locating a mark is estimated from few marks, so the radius follows F(2, v) and not the normal distribution.
+The residual at the marks is never taken for the accuracy: it falls with fewer marks while the true error rises.
 """
 
 from __future__ import annotations
@@ -20,23 +21,24 @@ import numpy as np
 from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.errors import RegistrationError
 from microscope_qc.core.wording import things
+from microscope_qc.correlation.evidence import (
+    NARROW,
+    are_outside,
+    is_hand_certain,
+    is_sheared,
+    radius_factor,
+    warnings_of,
+)
 from microscope_qc.correlation.solving import (
     apply_map,
     leave_one_out,
     narrowness,
     observed_scale_of,
-    rms,
-    solve,
     solve_handed,
     specimen_um,
-    with_sign,
 )
 
 PARAMETERS = {"rigid": 3, "similarity": 4, "affine": 6}
-RADIUS_95 = 1.73
-"""95 % of two-dimensional normal errors are within 1.73 times their root mean square length."""
-NARROW = 0.03
-"""Marks whose spread across is below this share of their spread along count as marks on a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Registration:
         Specimen um (x, y up) to stage um (x, y).
     sigma_um : float or None
         Error of locating a mark along one axis; None when no degree of freedom is left.
+    mirror_certain : bool
+        Whether the marks, or a user, say ``mirror``; where they are too close together errors decide it.
     residuals_um, loo_um : ndarray, shape (n,)
         Distance at each mark, and at each mark when it is left out of the fit (NaN where that cannot be computed).
     """
@@ -69,6 +73,7 @@ class Registration:
     loo_um: np.ndarray
     observed_scale: float
     repeatability_um: float = 0.0
+    mirror_certain: bool = True
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -88,8 +93,9 @@ class Registration:
 
     @property
     def handedness(self) -> str:
-        """ "mirrored" or "not mirrored"."""
-        return "mirrored" if self.mirror else "not mirrored"
+        """ "mirrored" or "not mirrored", and "not certain" where the marks do not tell."""
+        word = "mirrored" if self.mirror else "not mirrored"
+        return word if self.mirror_certain else f"{word} (not certain)"
 
     @property
     def scale(self) -> float:
@@ -125,14 +131,17 @@ class Registration:
         return np.stack([-y / self.pixel_size_um[0], x / self.pixel_size_um[1]], axis=1)
 
     def r95_um(self, yx_px: np.ndarray) -> np.ndarray:
-        """Radius (n,) in um around a stage position that holds the true place with 95 % confidence, or NaN."""
+        """Radius (n,) in um around a stage position that holds the true place with 95 % confidence.
+
+        NaN where it cannot be estimated: without a degree of freedom nothing is known of the error of a mark.
+        """
         points = specimen_um(yx_px, self.pixel_size_um)
         if self.sigma_um is None:
             return np.full(len(points), np.nan)
         variance = self.sigma_um**2
         tre2 = variance * self._leverage(points)
-        radius: Floats = RADIUS_95 * np.sqrt(tre2 + 2 * variance + self.repeatability_um**2)
-        return radius
+        length: Floats = np.sqrt(tre2 + 2 * variance + self.repeatability_um**2)
+        return radius_factor(self.degrees_of_freedom) * length
 
     def _leverage(self, points: Floats) -> Floats:
         """Squared target registration error in units of sigma squared."""
@@ -149,15 +158,9 @@ class Registration:
         return 2 / self.n + (1 if self.model == "rigid" else 2) * turning
 
     def outside_marks(self, yx_px: np.ndarray) -> Flags:
-        """Boolean (n,): which slide pixels are outside the hull of the marks, where errors grow quickly."""
-        points = np.atleast_2d(np.asarray(yx_px, float))
-        try:
-            from scipy.spatial import Delaunay, QhullError
-
-            outside: Flags = Delaunay(self.marks_px).find_simplex(points) < 0
-            return outside
-        except (QhullError, ValueError):  # two marks, or marks on a line: the hull has no inside
-            return np.ones(len(points), bool)
+        """Boolean (n,): which slide pixels are outside the marks and a small margin, where errors grow quickly."""
+        marks = specimen_um(self.marks_px, self.pixel_size_um)
+        return are_outside(specimen_um(yx_px, self.pixel_size_um), marks)
 
     def to_dict(self) -> dict[str, Any]:
         """All values for JSON, with units in the names."""
@@ -168,6 +171,7 @@ class Registration:
             "degrees_of_freedom": self.degrees_of_freedom,
             "check_possible": self.check_possible,
             "mirror": self.mirror,
+            "mirror_certain": self.mirror_certain,
             "handedness": self.handedness,
             "matrix_specimen_um_to_stage_um": self.matrix.tolist(),
             "matrix_slide_px_xy_to_stage_mm": self.matrix_px_to_mm.tolist(),
@@ -230,6 +234,7 @@ class Registration:
                 loo_um=np.array(loo, float),
                 observed_scale=float(data["observed_scale"]),
                 repeatability_um=float(data["repeatability_um"]),
+                mirror_certain=bool(data.get("mirror_certain", True)),
                 warnings=tuple(data["warnings"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -259,10 +264,10 @@ def fit(
     pixel_size_um
         The slide's pixel size, y and x.
     model
-        "auto": rigid with two marks, similarity with three to five, affine from six on if it predicts left-out marks
-        better.
+        "auto": rigid with two marks, similarity with three to five, affine from six on if it fits clearly better.
     mirror
-        Whether the stage shows the specimen mirrored; None tries both and keeps the better one. Two marks do not say.
+        Whether the stage shows the specimen mirrored; None tries both and keeps the better one. Two marks do not say,
+        and marks close together may not: see :attr:`Registration.mirror_certain`.
     repeatability_um
         How well the stage returns to a position (root mean square length).
 
@@ -278,9 +283,7 @@ def fit(
     narrow = narrowness(points) < NARROW
     chosen = _choose_model(model, count, narrow, mirror)
     if chosen == "auto":  # six marks or more
-        candidates = [solve_handed(name, points, target, mirror) for name in ("similarity", "affine")]
-        errors = [rms(leave_one_out(name, points, target, m < 0)) for name, m in with_sign(candidates)]
-        chosen = "affine" if errors[1] < errors[0] and not narrow else "similarity"
+        chosen = "affine" if is_sheared(points, target, mirror) else "similarity"
     matrix = solve_handed(chosen, points, target, mirror)[1]
     determinant = float(np.linalg.det(matrix[:, :2]))
     if not abs(determinant) > 1e-12:
@@ -307,7 +310,12 @@ def fit(
         loo_um=loo,
         observed_scale=observed,
         repeatability_um=float(repeatability_um),
-        warnings=tuple(_warnings(chosen, matrix, points, target, residuals, observed, narrow, mirror)),
+        mirror_certain=mirror is not None or is_hand_certain(points, target),
+        warnings=tuple(
+            warnings_of(
+                chosen, matrix, points, target, freedom=freedom, observed=observed, narrow=narrow, mirror=mirror
+            )
+        ),
     )
 
 
@@ -334,7 +342,7 @@ def _checked(marks_px: Any, stage_mm: Any, pixel_size_um: tuple[float, float]) -
 
 
 def _choose_model(model: str, count: int, narrow: bool, mirror: bool | None) -> str:
-    """Return the model for this many marks, "auto" where left-out marks must decide."""
+    """Return the model for this many marks, "auto" where the marks must decide."""
     if model not in ("auto", *PARAMETERS):
         raise RegistrationError(f"There is no model {model!r}.", hint="Choose auto, rigid, similarity or affine.")
     if model == "affine" and (count < 3 or narrow):
@@ -354,41 +362,3 @@ def _choose_model(model: str, count: int, narrow: bool, mirror: bool | None) -> 
     if count == 2:
         return "rigid"
     return "similarity" if count < 6 or narrow else "auto"
-
-
-def _warnings(
-    model: str,
-    matrix: np.ndarray,
-    points: np.ndarray,
-    target: np.ndarray,
-    residuals: np.ndarray,
-    observed: float,
-    narrow: bool,
-    mirror: bool | None,
-) -> list[str]:
-    count = len(points)
-    found = []
-    if 2 * count - PARAMETERS[model] <= 0:
-        found.append("No check possible: the marks just determine the map. Add one mark.")
-    elif count == 2:
-        found.append("Two marks check the scale only; a wrong orientation cannot be seen.")
-    elif count == 3 and model == "similarity":
-        sign = np.linalg.det(solve("affine", points, target, False)[:, :2])
-        if not narrow and (sign < 0) != (np.linalg.det(matrix[:, :2]) < 0):
-            found.append("The three marks contradict the orientation: look for two marks that are swapped.")
-    if narrow:
-        found.append("The marks are almost on a line: positions away from it are uncertain.")
-    if residuals.mean() > 5 or residuals.max() > 10:
-        found.append(
-            f"The marks do not fit well: {residuals.mean():.1f} um on average, {residuals.max():.1f} um at most."
-        )
-    low, high = sorted([*np.linalg.svd(matrix[:, :2], compute_uv=False), observed])[::2]
-    if low < 0.8 or high > 1.25:
-        found.append(
-            f"Lengths differ by a factor of {high if high > 1.25 else low:.2f}: check pixel size and stage units."
-        )
-    if mirror is not None and count >= 3 and not narrow:
-        other = solve_handed("similarity", points, target, not mirror)[1]
-        if ((apply_map(other, points) - target) ** 2).sum() < ((apply_map(matrix, points) - target) ** 2).sum():
-            found.append("The marks fit better with the other orientation.")
-    return found

@@ -62,11 +62,6 @@ def observed_scale_of(points: np.ndarray, target: np.ndarray) -> float:
     return rms(target - target.mean(axis=0)) / max(rms(points - points.mean(axis=0)), 1e-300)
 
 
-def with_sign(fits: list[tuple[str, np.ndarray]]) -> list[tuple[str, float]]:
-    """Determinant of each fit, by its model."""
-    return [(model, float(np.linalg.det(matrix[:, :2]))) for model, matrix in fits]
-
-
 def rms(values: np.ndarray) -> float:
     """Root mean square."""
     return float(np.sqrt(np.mean(values**2)))

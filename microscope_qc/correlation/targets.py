@@ -10,6 +10,9 @@ import numpy as np
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.correlation.registration import Registration
 
+OUTSIDE = "(outside marks)"
+"""Behind the name of a place in formats that have no column for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -41,8 +41,9 @@ def test_csv_has_the_columns_and_values(targets, tmp_path):
         rows = list(csv.DictReader(file))
     assert ",".join(rows[0]) == (
         "defect_id,class,stage_x_mm,stage_y_mm,stage_z_mm,r95_um,box_w_um,box_h_um,px_x,px_y,specimen_x_um,specimen_y_um,"
-        "registration_id"
+        "registration_id,outside_marks"
     )
+    assert [row["outside_marks"] for row in rows] == ["yes" if t.outside_marks else "no" for t in targets.targets]
     first = rows[0]
     assert float(first["stage_x_mm"]) == pytest.approx(10.11, abs=1e-3)
     assert float(first["stage_y_mm"]) == pytest.approx(19.945, abs=1e-3)
@@ -118,7 +119,7 @@ def test_useq_is_yaml_whatever_a_class_is_called(targets, tmp_path):
         assert position == {
             "x": pytest.approx(target.stage_x_mm * 1000, abs=6e-4),
             "y": pytest.approx(target.stage_y_mm * 1000, abs=6e-4),
-            "name": f"{target.finding_id} {target.class_code}",
+            "name": f"{target.finding_id} {target.class_code}" + (" (outside marks)" if target.outside_marks else ""),
             "z": -1500.0,
         }
     STAGE_FORMATS.get("useq").write(tmp_path / "b.yaml", dataclasses.replace(targets, targets=()))
@@ -233,3 +234,11 @@ def test_tables_without_compositions_are_refused(tmp_path, content):
     (tmp_path / "edx.xlsx").write_text("no workbook")
     with pytest.raises(ExchangeError, match="edx.xlsx"):
         read_spectra(tmp_path / "edx.xlsx")
+
+
+@pytest.mark.parametrize("name", ["nav", "epma", "useq", "micromanager"])
+def test_a_place_outside_the_marks_is_named_so_and_still_tells_its_number(targets, tmp_path, name):
+    assert [target.outside_marks for target in targets.targets].count(True) == 1
+    STAGE_FORMATS.get(name).write(tmp_path / "a", targets)
+    assert (tmp_path / "a").read_text(encoding="utf-8").count("(outside marks)") == 1
+    assert finding_number("12 AOP (outside marks)") == 12

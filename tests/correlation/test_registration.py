@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microscope_qc.core.errors import RegistrationError
-from microscope_qc.correlation.registration import RADIUS_95, Registration, fit, specimen_um
+from microscope_qc.correlation.evidence import f_quantile, radius_factor
+from microscope_qc.correlation.registration import Registration, fit, specimen_um
 
 PIXEL = (0.3, 0.3)
 CORNERS = np.array(
@@ -86,19 +85,45 @@ def test_expected_error_agrees_with_simulation(count, model):
     assert np.sqrt(np.mean(variances)) == pytest.approx(sigma_um, rel=0.09)
 
 
-def test_r95_holds_95_percent_of_located_targets():
-    rng = np.random.default_rng(5)
-    sigma_um, far = 3.0, np.array([[100.0, 8000.0]])
+def test_the_radius_factor_is_that_of_the_f_distribution():
+    from scipy.stats import f
+
+    for freedom in (1, 2, 3, 6, 20, 200):
+        assert f_quantile(0.05, freedom) == pytest.approx(f.ppf(0.95, 2, freedom), rel=1e-9)
+        assert f_quantile(0.01, freedom) == pytest.approx(f.ppf(0.99, 2, freedom), rel=1e-9)
+    assert radius_factor(10**6) == pytest.approx(np.sqrt(-2 * np.log(0.05) / 2), rel=1e-5), "1.73 for a known error"
+
+
+def coverage(model: str, count: int, trials: int) -> float:
+    """Share of located targets, anywhere on the slide, that are within the expected error."""
+    rng = np.random.default_rng([count, len(model)])
     inside = 0
-    for _ in range(500):
-        truth = stage_of(CORNERS)
-        stage = truth + rng.normal(0, sigma_um / 1000, truth.shape)
-        fitted = fit(CORNERS, stage, PIXEL, model="similarity", mirror=False)
-        fitted = dataclasses.replace(fitted, sigma_um=sigma_um)  # the formula, apart from the estimate of sigma
-        seen = stage_of(far) + rng.normal(0, sigma_um / 1000, (1, 2))
-        inside += np.linalg.norm(fitted.to_stage(far) - seen) * 1000 <= fitted.r95_um(far)[0]
-    assert 0.93 <= inside / 500 <= 0.97
-    assert abs(RADIUS_95 - np.sqrt(-np.log(0.05))) < 0.001
+    for _ in range(trials):
+        marks = np.vstack([CORNERS[:4], rng.uniform(0, 8000, (8, 2))])[:count]
+        seen = rng.normal(0, 0.005, (count, 2)) + stage_of(marks)
+        fitted = fit(marks, seen, PIXEL, model=model, mirror=None if model == "affine" else False)
+        place = rng.uniform(0, 8000, (1, 2))
+        there = stage_of(place) + rng.normal(0, 0.005, (1, 2))
+        inside += np.linalg.norm(fitted.to_stage(place) - there) * 1000 <= fitted.r95_um(place)[0]
+    return inside / trials
+
+
+ALL = [
+    (model, count)
+    for model, least in (("rigid", 2), ("similarity", 3), ("affine", 4), ("auto", 2))
+    for count in range(least, 13)
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("model", "count"), ALL)
+def test_the_expected_error_holds_95_percent(model, count):
+    assert 0.93 <= coverage(model, count, 2000) <= 0.97
+
+
+@pytest.mark.parametrize(("model", "count"), [("rigid", 2), ("similarity", 3), ("affine", 4), ("auto", 8)])
+def test_the_expected_error_holds_95_percent_in_a_few_trials(model, count):
+    assert 0.92 <= coverage(model, count, 250) <= 0.98
 
 
 def test_two_marks_need_the_orientation_and_check_only_the_scale():
@@ -117,7 +142,7 @@ def test_no_check_is_possible_without_degrees_of_freedom():
     fitted = fit(CORNERS[:3], stage_of(CORNERS[:3]), PIXEL, model="affine")
     assert not fitted.check_possible and fitted.sigma_um is None
     assert np.isnan(fitted.r95_um(CORNERS)).all()
-    assert any("No check possible" in warning for warning in fitted.warnings)
+    assert any("no error can be estimated" in warning for warning in fitted.warnings)
     assert Registration.from_dict(fitted.to_dict()).sigma_um is None
 
 
@@ -131,14 +156,34 @@ def test_marks_on_a_line_are_refused():
     assert any("line" in warning for warning in fitted.warnings)
 
 
-def test_affine_is_taken_from_six_marks_only_when_it_predicts_better():
+@pytest.mark.parametrize(("spread_px", "certain"), [(60, False), (20000, True)])
+def test_close_marks_do_not_tell_the_orientation(spread_px, certain):
+    rng = np.random.default_rng(2)
+    said = wrong = 0
+    for _ in range(100):
+        marks = rng.uniform(0, spread_px, (3, 2))
+        try:
+            fitted = fit(marks, stage_of(marks) + rng.normal(0, 0.005, (3, 2)), PIXEL)
+        except RegistrationError:
+            continue
+        said += fitted.mirror_certain
+        wrong += fitted.mirror and fitted.mirror_certain
+        assert fitted.mirror_certain == (not any("not certain" in text for text in fitted.warnings))
+        assert Registration.from_dict(fitted.to_dict()).mirror_certain == fitted.mirror_certain
+    assert wrong == 0 and (said > 90 if certain else said < 10)
+    told = fit(marks, stage_of(marks), PIXEL, mirror=False)
+    assert told.mirror_certain and told.handedness == "not mirrored"
+
+
+def test_affine_is_taken_from_six_marks_only_when_it_fits_clearly_better():
     rng = np.random.default_rng(0)
     square = stage_of(CORNERS) + rng.normal(0, 0.001, CORNERS.shape)
     stretched = square * [1.02, 1.0]
     assert fit(CORNERS, stretched, PIXEL).model == "affine"
     assert fit(CORNERS[:5], stretched[:5], PIXEL).model == "similarity"
     models = [fit(CORNERS, stage_of(CORNERS) + rng.normal(0, 0.005, CORNERS.shape), PIXEL).model for _ in range(40)]
-    assert models.count("similarity") > 25
+    assert models.count("similarity") > 37
+    assert fit(CORNERS, stage_of(CORNERS), PIXEL).model == "similarity", "not for rounding"
 
 
 def test_a_swapped_mark_gives_a_warning():
@@ -149,7 +194,14 @@ def test_a_swapped_mark_gives_a_warning():
 
 def test_positions_outside_the_marks_are_flagged():
     fitted = fit(CORNERS, stage_of(CORNERS), PIXEL)
-    assert fitted.outside_marks(np.array([[4000.0, 4000.0], [100.0, 100.0]])).tolist() == [False, True]
+    places = np.array([[4000.0, 4000.0], [300.0, 4000.0], [-500.0, -500.0], [9000.0, 4000.0]])
+    assert fitted.outside_marks(places).tolist() == [False, False, True, True], "a small margin is allowed"
+    line = np.array([[0.0, 0.0], [0.0, 4000.0], [0.0, 8000.0]])
+    fitted = fit(line, stage_of(line), PIXEL, mirror=False)
+    places = np.array([[100.0, 4000.0], [1000.0, 4000.0], [0.0, 9000.0]])
+    assert fitted.outside_marks(places).tolist() == [False, True, True]
+    two = fit(line[:2], stage_of(line[:2]), PIXEL, mirror=False)
+    assert two.outside_marks(places).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def _finding(mosaic: Mosaic, target: Target, pixel_size_um: tuple[float, float],
         )
         for shown in (context, zoomed)
     ]
-    error = "expected error not known" if target.r95_um is None else f"± {target.r95_um:.1f} µm (95 %)"
+    error = "expected error not estimable" if target.r95_um is None else f"± {metric_text(target.r95_um)} (95 %)"
     facts = [error, extent_text(target.height_um, target.width_um, (1.0, 1.0))]
     return SheetPlace(
         label=str(target.finding_id),
@@ -107,5 +107,5 @@ def _finding(mosaic: Mosaic, target: Target, pixel_size_um: tuple[float, float],
         y=_stage(target.stage_y_mm, unit),
         facts=tuple([*facts, target.note] if target.note else facts),
         pictures=tuple(pictures),
-        warning="outside the marks" if target.outside_marks else "",
+        warning="outside the marks: the error grows quickly there" if target.outside_marks else "",
     )

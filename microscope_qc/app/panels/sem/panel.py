@@ -237,8 +237,10 @@ class SemDock(QWidget):
         px, mm = _places(complete)
         names = [mark.name for mark in complete]
         try:
-            fit(px, mm, size, names=names)
+            certain = fit(px, mm, size, names=names).mirror_certain
         except RegistrationError:
+            certain = False
+        if not certain:
             try:
                 self._both = (
                     fit(px, mm, size, mirror=False, names=names),
@@ -265,7 +267,7 @@ class SemDock(QWidget):
         if len(self.marks.complete) < 2:
             return "At least two marks need a stage position; three are better."
         if self._both is not None and self.choice.mirror is None:
-            return "Choose one of the two pictures, or place a third mark."
+            return "Choose one of the two pictures, or place one more mark far from the others."
         return ""
 
     def _show_align_button(self) -> None:

@@ -25,7 +25,7 @@ def expected_error(registration: Registration, yx_px: np.ndarray) -> str:
     radii = registration.r95_um(yx_px) if len(yx_px) else np.empty(0)
     radii = radii[np.isfinite(radii)]
     if len(radii) == 0:
-        return "unknown: no check possible with these marks"
+        return "not estimable: no check possible with these marks"
     low, high = rounded_text(float(radii.min())), rounded_text(float(radii.max()))
     return f"{high} µm" if low == high else f"{low} to {high} µm"
 
@@ -45,7 +45,10 @@ def alignment_html(registration: Registration, *, name: str, places_px: np.ndarr
     scale = f"{percent:+.2f}" if abs(percent) >= 0.005 else "0.00"
     rows = [
         (f"Expected error (95 %) {places}", expected_error(registration, places_px)),
-        ("Mirrored", "yes" if registration.mirror else "no"),
+        (
+            "Mirrored",
+            ("yes" if registration.mirror else "no") + ("" if registration.mirror_certain else ", not certain"),
+        ),
         ("Rotation", degrees_text(registration.rotation_deg, 2)),
         ("Scale", f"{scale.replace('-', '−')} % off the pixel size"),
     ]

@@ -10,13 +10,19 @@ from qtpy.QtGui import QBrush, QColor
 
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.class_chip import colour_icon
+from microscope_qc.core.wording import rounded_text
 
 if TYPE_CHECKING:
     from microscope_qc.correlation.registration import Registration
     from microscope_qc.correlation.targets import Target
 
-COLUMNS = ("", "Finding", "Stage X mm", "Stage Y mm", "± µm")
-NUMBER, FINDING, STAGE_X, STAGE_Y, RADIUS = range(5)
+COLUMNS = ("", "Finding", "Stage X mm", "Stage Y mm", "± µm", "Marks")
+NUMBER, FINDING, STAGE_X, STAGE_Y, RADIUS, MARKS = range(6)
+TIPS = {
+    RADIUS: "Expected error (95 %): the finding is within this distance of the stage position; "
+    "? where the marks are too few to estimate it",
+    MARKS: "Whether the finding is outside the marks, where the error grows quickly",
+}
 NOWHERE = QModelIndex()
 
 
@@ -64,9 +70,7 @@ class TravelModel(QAbstractTableModel):
             return None
         if role == int(Qt.ItemDataRole.DisplayRole):
             return COLUMNS[section]
-        if role == int(Qt.ItemDataRole.ToolTipRole) and section == RADIUS:
-            return "Expected error (95 %): the finding is within this distance of the stage position"
-        return None
+        return TIPS.get(section) if role == int(Qt.ItemDataRole.ToolTipRole) else None
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
         """Qt: one cell."""
@@ -81,7 +85,7 @@ class TravelModel(QAbstractTableModel):
             return colour_icon(found.colour)
         if role == int(Qt.ItemDataRole.TextAlignmentRole) and column != FINDING:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        if role == int(Qt.ItemDataRole.ForegroundRole) and column == RADIUS and target is not None:
+        if role == int(Qt.ItemDataRole.ForegroundRole) and column in (RADIUS, MARKS) and target is not None:
             return QBrush(QColor("#D55E00")) if target.outside_marks else None
         if role == int(Qt.ItemDataRole.ToolTipRole):
             outside = "\nOutside the marks: the error grows quickly there." if target and target.outside_marks else ""
@@ -100,4 +104,6 @@ class TravelModel(QAbstractTableModel):
             return f"{target.stage_x_mm:.4f}"
         if column == STAGE_Y:
             return f"{target.stage_y_mm:.4f}"
-        return "?" if target.r95_um is None else f"{target.r95_um:.1f}"
+        if column == MARKS:
+            return "outside" if target.outside_marks else ""
+        return "?" if target.r95_um is None else rounded_text(target.r95_um)
