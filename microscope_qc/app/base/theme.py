@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from psygnal import Signal
 from qtpy.QtCore import QRect, QSize, Qt
 from qtpy.QtGui import QColor, QGuiApplication, QIcon, QIconEngine, QPainter, QPalette, QPixmap
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 from superqt.fonticon import icon as font_icon
 
 STEP = 8
@@ -67,6 +69,15 @@ DARK = Colours(
 )
 
 
+class Switch:
+    """Says when another theme is in use: for what keeps a colour, as the items of a list do."""
+
+    switched: ClassVar[Signal] = Signal()
+
+
+SWITCH = Switch()
+
+
 def is_dark(choice: str) -> bool:
     """Whether "system", "light" or "dark" means dark now."""
     if choice in {"light", "dark"}:
@@ -91,7 +102,23 @@ def apply_theme(app: QApplication, choice: str) -> Colours:
     for kind in ("QCheckBox", "QRadioButton"):
         app.setPalette(palette, kind)  # type: ignore[arg-type,unused-ignore]  # it takes a str, despite its annotation
     app.setStyleSheet(_style_sheet(colours))
+    SWITCH.switched.emit()
     return colours
+
+
+def mark_error(widget: QWidget, wrong: bool = True) -> None:
+    """Show the text of a widget in the colour of errors, or as usual."""
+    if bool(widget.property("error")) != wrong:
+        widget.setProperty("error", wrong)
+        polish(widget)
+
+
+def polish(widget: QWidget) -> None:
+    """Apply the rules of the style sheet for a widget's properties, which Qt does not do when they change."""
+    style = widget.style()
+    if style is not None:
+        style.unpolish(widget)
+        style.polish(widget)
 
 
 def icon(name: str, colour: str = "") -> QIcon:
@@ -235,6 +262,8 @@ def _style_sheet(c: Colours) -> str:
     QPushButton[segment="true"]:checked {{ background: {c.accent}; color: {c.on_accent}; }}
     QProgressBar {{ border: none; border-radius: 3px; background: {c.raised}; max-height: 6px; min-height: 6px; }}
     QProgressBar::chunk {{ border-radius: 3px; background: {c.accent}; }}
+    QFrame[line="true"] {{ color: {c.line}; }}
+    QLabel[frame="dashed"] {{ border: 1px dashed {c.line}; border-radius: 4px; padding: 4px; }}
     QLabel[quiet="true"] {{ color: {c.quiet}; }}
     QLabel[error="true"] {{ color: {c.error}; }}
     """

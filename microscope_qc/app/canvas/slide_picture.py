@@ -20,7 +20,9 @@ from qtpy.QtCore import QDir, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
+from microscope_qc.app.base import theme
 from microscope_qc.app.base.settings import config_folder
+from microscope_qc.app.base.signals import link
 from microscope_qc.app.canvas.tiles.tile_layer import TileLayer
 from microscope_qc.app.canvas.view import View
 from microscope_qc.core.errors import MicroscopeQCError
@@ -199,13 +201,6 @@ class SlidePicture(QObject):
 
     def layers_panel(self, parent: QWidget) -> QWidget:
         """napari's own list of layers and their controls."""
-        from napari._qt.qt_resources import get_stylesheet
-        from napari.resources._icons import _theme_path, build_theme_svgs
-
-        mode = "dark" if parent.palette().window().color().lightness() < 128 else "light"
-        build_theme_svgs(mode, "builtin")
-        QDir.addSearchPath(f"theme_{mode}", str(_theme_path(mode)))
-        self.model.theme = mode
         panel = QWidget()
         column = QVBoxLayout(panel)
         column.setContentsMargins(0, 0, 0, 0)
@@ -216,13 +211,25 @@ class SlidePicture(QObject):
         self.widget.layers.setMinimumHeight(120)
         column.addWidget(self.widget.layers, 1)
         column.addWidget(controls)
-        panel.setStyleSheet(get_stylesheet(mode))
+        self._style_layers(panel)
+        link(panel, theme.SWITCH.switched, lambda: self._style_layers(panel))
         area = QScrollArea(parent)  # its controls are taller than many screens
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setWidget(panel)
         area.setMinimumWidth(panel.minimumSizeHint().width())
         return area
+
+    def _style_layers(self, panel: QWidget) -> None:
+        """Give napari's widgets the theme of the window."""
+        from napari._qt.qt_resources import get_stylesheet
+        from napari.resources._icons import _theme_path, build_theme_svgs
+
+        mode = "dark" if theme.current() is theme.DARK else "light"
+        build_theme_svgs(mode, "builtin")
+        QDir.addSearchPath(f"theme_{mode}", str(_theme_path(mode)))
+        self.model.theme = mode
+        panel.setStyleSheet(get_stylesheet(mode))
 
     # -- the whole slide below the tiles -----------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class SpecimenDialog(QDialog):
         self._columns = QHBoxLayout()
         self.problem = QLabel()
         self.problem.setWordWrap(True)
-        self.problem.setStyleSheet(f"color: {theme.current().error};")
+        theme.mark_error(self.problem)
         self.add_button = QPushButton(theme.icon("plus"), "Add a field…")
         self.add_button.setAutoDefault(False)
         self.add_button.clicked.connect(self._on_add_clicked)

@@ -52,7 +52,7 @@ class NewFieldDialog(QDialog):
         self.choices.setFixedHeight(96)
         self.problem = QLabel()
         self.problem.setWordWrap(True)
-        self.problem.setStyleSheet(f"color: {theme.current().error};")
+        theme.mark_error(self.problem)
         self.problem.hide()
         self.form = QFormLayout()
         for words, part in (

@@ -103,6 +103,7 @@ class HistoryDock(QWidget):
         self._due = Refresh(self, self._fill, after_ms=REFRESH_MS)
         for signal in (session.history_changed, session.project_changed):
             link(self, signal, self._due.soon)
+        link(self, theme.SWITCH.switched, self._on_theme_switched)
         self._due.now()
 
     def _button(self, text: str, icon: str) -> QPushButton:
@@ -164,6 +165,10 @@ class HistoryDock(QWidget):
         item.setText(entry.title)
         item.setData(ENTRY, entry)
         item.setToolTip(f"{entry.title}\n{second_line(entry)}")
+
+    def _on_theme_switched(self) -> None:
+        self._detailed = None  # its colours are part of the text
+        self._show_details()
 
     def _entry(self) -> LogEntry | None:
         item = self.items.currentItem()

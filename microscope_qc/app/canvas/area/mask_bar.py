@@ -21,6 +21,7 @@ from superqt import QFlowLayout
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.number_entry import NumberEntry
+from microscope_qc.app.base.signals import link
 from microscope_qc.core.numbers import Quantity
 
 if TYPE_CHECKING:
@@ -60,18 +61,22 @@ class MaskBar(QFrame):
         editing.tool_changed.connect(self._on_tool_changed)
         editing.changed.connect(self._on_changed)
         editing.finished.connect(self.hide)
+        link(self, theme.SWITCH.switched, self._colour)
         self.hide()
 
     def begin(self, *, back: str, tip: str) -> None:
         """Show the bar; ``back`` is the text of the button that restores the initial mask."""
         self.back.setText(back)
         self.back.setToolTip(tip)
+        self._colour()
+        self.show()
+
+    def _colour(self) -> None:
         colours = theme.current()
         self.setStyleSheet(
             f"#maskBar {{ background: {colours.base}; border: none; border-left: 4px solid {colours.accent};"
             f" border-bottom: 1px solid {colours.line}; }} #maskBar QLabel {{ background: transparent; }}"
         )
-        self.show()
 
     def _build(self) -> None:
         head = QHBoxLayout()

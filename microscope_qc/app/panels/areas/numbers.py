@@ -12,6 +12,7 @@ from qtpy.QtGui import QColor, QFont, QKeyEvent, QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from microscope_qc.app.base import theme
+from microscope_qc.app.base.signals import link
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.core.wording import UNKNOWN, count_text, number_text, percent_text, significant_text
 
@@ -121,14 +122,18 @@ class DensityTable(QTableWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
         self.installEventFilter(self)
+        link(self, theme.SWITCH.switched, self._fill)
 
     def show_lines(self, lines: list[DensityLine]) -> None:
         """Show other lines."""
         if lines == self.lines and self.rowCount() == len(lines):
             return
         self.lines = lines
-        self.setRowCount(len(lines))
-        for row, line in enumerate(lines):
+        self._fill()
+
+    def _fill(self) -> None:
+        self.setRowCount(len(self.lines))
+        for row, line in enumerate(self.lines):
             for column, words in enumerate(line.cells):
                 self.setItem(row, column, self._item(line, column, words))
         self._fit_classes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
-from html import escape
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,8 @@ class DensitiesPanel(QWidget):
         self._shown: Place | None = None
         self.table = DensityTable()
         self.notes = QLabel()
-        self.notes.setTextFormat(Qt.TextFormat.RichText)
+        self.notes.setProperty("quiet", True)
+        self.notes.setTextFormat(Qt.TextFormat.PlainText)
         self.notes.setWordWrap(True)
         self.declared = DeclaredAreas(session)
         self.empty = EmptyPage()
@@ -227,8 +227,8 @@ class DensitiesPanel(QWidget):
         self._say(" ".join([*words, *found["warnings"]]), bad=bool(found["warnings"]))
 
     def _say(self, words: str, *, bad: bool = False) -> None:
-        colour = theme.current().error if bad else theme.current().quiet
-        self.notes.setText(f"<span style='color:{colour}'>{escape(words)}</span>")
+        theme.mark_error(self.notes, bad)
+        self.notes.setText(words)
         self.notes.setVisible(bool(words))
 
 

@@ -118,7 +118,7 @@ class ExampleField(QWidget):
         self._generation += 1
         self.crop.setPixmap(QPixmap())
         self.crop.setText(words)
-        self.crop.setStyleSheet(f"border: 1px dashed {theme.current().line}; border-radius: 4px; padding: 4px;")
+        self._frame("dashed")
 
     def _read(self, slide: SlideRecord, row: np.void) -> None:
         self._say("…")
@@ -149,8 +149,13 @@ class ExampleField(QWidget):
             Qt.TransformationMode.SmoothTransformation,
         )
         picture.setDevicePixelRatio(ratio)
-        self.crop.setStyleSheet("")
+        self._frame("")
         self.crop.setPixmap(picture)
+
+    def _frame(self, kind: str) -> None:
+        if self.crop.property("frame") != kind:
+            self.crop.setProperty("frame", kind)
+            theme.polish(self.crop)
 
     def _on_failed(self, generation: int, error: BaseException) -> None:
         if generation != self._generation:

@@ -150,7 +150,7 @@ class ClassManager(QDialog):
         left.addLayout(below)
         line = QFrame()
         line.setFrameShape(QFrame.Shape.VLine)
-        line.setStyleSheet(f"color: {theme.current().line};")
+        line.setProperty("line", True)
         middle = QHBoxLayout()
         middle.setSpacing(2 * theme.STEP)
         middle.addLayout(left, 5)
@@ -349,8 +349,7 @@ class ClassManager(QDialog):
         try:
             change()
         except MicroscopeQCError as error:
-            self.reason.setProperty("error", True)
-            self.reason.setStyleSheet(f"color: {theme.current().error};")
+            theme.mark_error(self.reason)
             self.reason.setText(str(error))
             self.reason.show()
             return False

@@ -80,7 +80,7 @@ class ClassesDock(QWidget):
         column.addWidget(self.tree, 1)
         column.addLayout(self._new_row())
         self._due = Refresh(self, self._count, after_ms=100)
-        for signal in (session.classes_changed, session.project_changed):
+        for signal in (session.classes_changed, session.project_changed, theme.SWITCH.switched):
             link(self, signal, self._fill)
         for signal in (session.scoped.changed, session.filter_changed, session.slide_changed):
             link(self, signal, self._due.soon)

@@ -227,7 +227,7 @@ class ImportDialog(QDialog):
         self.take.setText(f"Import {things(plan.summary.boxes, 'finding')}" if ready else "Import")
 
     def _say(self, words: str, *, error: bool = False) -> None:
-        self.summary.setStyleSheet(f"color: {theme.current().error};" if error else "")
+        theme.mark_error(self.summary, error)
         self.summary.setText(words)
 
     # -- classes -----------------------------------------------------------------------------------------------------

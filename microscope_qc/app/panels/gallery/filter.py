@@ -287,7 +287,9 @@ class FilterHint(QWidget):
         row.addWidget(self.words)
         row.addWidget(self.clear)
         self._due = Refresh(self, self.refresh, after_ms=COUNT_MS)
-        for signal in (session.filter_changed, session.slide_changed, session.project_changed):
+        for signal in (
+            session.filter_changed, session.slide_changed, session.project_changed, theme.SWITCH.switched,
+        ):  # fmt: skip
             link(self, signal, self.refresh)
         link(self, session.scoped.changed, self._on_boxes_changed)
         self.refresh()

@@ -125,7 +125,7 @@ class SemDock(QWidget):
         self.align.clicked.connect(self._on_align_clicked)
         self.name.setEditable(True)
         self.name.setToolTip("Name of the alignment; exports contain it")
-        self.name.setMaximumWidth(120)
+        self.name.setFixedWidth(104)  # Qt would make it as narrow as its first name
         self.choice.chosen.connect(lambda _mirror: self._show_align_button())
         for key, text in ORDERS.items():
             self.route.addItem(text, key)
