@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog, QTabBar
 
 from microscope_qc.app.panels.exchange.import_dialog import ImportDialog
 from microscope_qc.app.shell.own_actions import palette_of
@@ -367,6 +367,28 @@ def test_workspaces_show_their_panels_and_remember(window: MainWindow) -> None:
     assert not window.docks["classes"].isVisible()
     window.workspaces.reset()
     assert window.docks["classes"].isVisible()
+
+
+def test_no_tabs_of_another_workspace_stay_on_screen(window: MainWindow, qtbot: QtBot) -> None:
+    def tabs() -> list[list[str]]:
+        bars = window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        seen = [bar for bar in bars if bar.isVisible() and window.rect().intersects(bar.geometry())]
+        return [[bar.tabText(place) for place in range(bar.count())] for bar in seen]
+
+    for name in ("display", "jobs", "log"):
+        window.navigator.show_panel(name)
+    qtbot.waitUntil(lambda: ["Gallery", "Table", "Densities", "Jobs", "Log"] in tabs())
+    for name in ("review", "sem", "annotate", "sem", "review"):
+        window.workspaces.use(name)
+        window.workspaces.reset()
+        window.navigator.show_page()
+        at_the_bottom = {"annotate": ["Gallery", "Table", "Densities"], "sem": [], "review": []}[name]
+        qtbot.waitUntil(lambda wanted=at_the_bottom: tabs() == ([wanted] if wanted else []))
+    window.workspaces.use("sem")
+    window.navigator.show_panel("gallery")
+    qtbot.waitUntil(lambda: tabs() == [["Gallery", "Table"]])
+    window.workspaces.use("annotate")
+    window.workspaces.reset()
 
 
 def test_twenty_thousand_findings_are_shown(window: MainWindow, project: Project, qtbot: QtBot) -> None:

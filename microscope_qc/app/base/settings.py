@@ -31,7 +31,9 @@ class AppSettings(BaseModel):
     recent: list[str] = Field(default_factory=list)
     workspace: str = "annotate"
     layouts: dict[str, str] = Field(default_factory=dict)  # workspace -> QMainWindow.saveState as hex
-    visible_docks: dict[str, list[str]] = Field(default_factory=dict)
+    dock_sizes: dict[str, dict[str, tuple[int, int]]] = Field(default_factory=dict)  # workspace -> panel -> px
+    column_widths: dict[str, dict[str, int]] = Field(default_factory=dict)  # panel -> title of a column -> px
+    splitters: dict[str, list[int]] = Field(default_factory=dict)  # "panel place" -> px
     geometry: str = ""
     cache_mb: int | None = Field(default=None, ge=32, le=1_000_000)  # decoded tiles; None: see default_limit
     legend: bool = True  # on the canvas

@@ -31,6 +31,7 @@ from microscope_qc.app.shell.contents import ContentReader
 from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
 from microscope_qc.app.shell.displaced_bar import DisplacedBar
+from microscope_qc.app.shell.dividers import Dividers
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
 from microscope_qc.app.shell.navigator import WindowNavigator
@@ -127,8 +128,11 @@ class MainWindow(QMainWindow):
         further, problems = plugin_panels(registry, table)
         self.book = ActionBook(self, table, context)
         self.docks = {spec.name: LazyDock(spec, context, self) for spec in (*panels, *further)}
+        self.dividers = Dividers(self.settings, self)
+        for dock in self.docks.values():
+            dock.built.connect(lambda name: self.dividers.watch(name, self.docks[name].build()))
         self.workspaces = Workspaces(self, self.docks, self.session, self.settings, show_page=navigator.show_page)
-        navigator.take(context, self.book, self.docks, self.workspaces)
+        navigator.take(context, self.book, self.docks, self.workspaces, self.dividers)
         self._panel_problems, self._problems = problems, list[PluginProblem]()
 
     def _build_bars(self) -> None:

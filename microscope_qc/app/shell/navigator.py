@@ -14,6 +14,7 @@ from microscope_qc.app.base.settings import AppSettings, save_settings
 from microscope_qc.app.commands.files import open_paths
 from microscope_qc.app.context import Context
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.shell.dividers import Dividers
 from microscope_qc.app.shell.docking import LazyDock
 from microscope_qc.app.shell.feedback import MessageBar
 from microscope_qc.app.shell.offers import Offers
@@ -33,6 +34,7 @@ class WindowNavigator:
     book: ActionBook
     docks: Mapping[str, LazyDock]
     workspaces: Workspaces
+    dividers: Dividers
 
     def __init__(
         self,
@@ -48,9 +50,17 @@ class WindowNavigator:
         self._pages, self._message_bar, self._offers = pages, message_bar, offers
         self._only: dict[type[QWidget], QWidget] = {}
 
-    def take(self, context: Context, book: ActionBook, docks: Mapping[str, LazyDock], workspaces: Workspaces) -> None:
+    def take(
+        self,
+        context: Context,
+        book: ActionBook,
+        docks: Mapping[str, LazyDock],
+        workspaces: Workspaces,
+        dividers: Dividers,
+    ) -> None:
         """Add what was made with the context."""
-        self.context, self.book, self.docks, self.workspaces = context, book, docks, workspaces
+        self.context, self.book, self.docks = context, book, docks
+        self.workspaces, self.dividers = workspaces, dividers
 
     @property
     def window(self) -> QWidget:

@@ -48,6 +48,7 @@ def _use_workspace(name: str, context: Context) -> None:
 
 def _reset_workspace(navigator: WindowNavigator, _context: Context) -> None:
     navigator.workspaces.reset()
+    navigator.dividers.forget()
 
 
 def _use_theme(switcher: ThemeSwitcher, choice: str, _context: Context) -> None:

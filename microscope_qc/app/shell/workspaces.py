@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QByteArray, QSize, Qt, QTimer
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QMainWindow, QPushButton, QTabWidget, QWidget
+from qtpy.QtCore import QByteArray, QRect, Qt, QTimer
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QMainWindow, QPushButton, QTabBar, QTabWidget, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.panels.spec import WORKSPACES
@@ -49,7 +49,6 @@ class Workspaces:
         self._session, self._settings, self._show_page = session, settings, show_page
         self.current = ""
         self._shown = False
-        self._sizes: dict[str, dict[LazyDock, QSize]] = {}  # of the panels of each workspace, when it was left
         self.buttons = WorkspaceButtons(window)
         self.buttons.chosen = self.use
         self.bars: list[QWidget] = [self.buttons]  # visible only with a project
@@ -91,8 +90,8 @@ class Workspaces:
         if not restored:
             self._arrange(name)
             return
-        if name in self._sizes:
-            QTimer.singleShot(0, lambda: self._resize(name))
+        QTimer.singleShot(0, self._hide_left_tabs)
+        QTimer.singleShot(0, lambda: self._resize(name))
         for dock in self._docks.values():
             if (
                 self._window.dockWidgetArea(dock) == Qt.DockWidgetArea.NoDockWidgetArea
@@ -104,9 +103,11 @@ class Workspaces:
         """Remember the arrangement of the current workspace."""
         if self._shown:
             state = self._window.saveState(LAYOUT_VERSION)
-            self._sizes[self.current] = {
-                dock: dock.size() for dock in self._docks.values() if dock.isVisible() and not dock.isFloating()
+            sizes = {
+                name: (dock.width(), dock.height() + self._height_of_tabs(dock)) for name, dock in self._seen().items()
             }
+            if sizes:
+                self._settings.dock_sizes = {**self._settings.dock_sizes, self.current: sizes}
             self._settings.layouts = {
                 **self._settings.layouts,
                 self.current: bytes(state.toHex().data()).decode("ascii"),
@@ -116,17 +117,50 @@ class Workspaces:
         """Give panels their sizes back: Qt shrinks those that it restores while they are hidden."""
         if not (self._shown and self.current == name):
             return
-        sizes = {dock: size for dock, size in self._sizes[name].items() if dock.isVisible() and not dock.isFloating()}
-        docks = list(sizes)
-        self._window.resizeDocks(docks, [size.width() for size in sizes.values()], Qt.Orientation.Horizontal)
-        self._window.resizeDocks(docks, [size.height() for size in sizes.values()], Qt.Orientation.Vertical)
+        kept = self._settings.dock_sizes.get(name, {})
+        sizes = {dock: kept[panel] for panel, dock in self._seen().items() if panel in kept}
+        if sizes:
+            docks = list(sizes)
+            self._window.resizeDocks(docks, [wide for wide, _ in sizes.values()], Qt.Orientation.Horizontal)
+            self._window.resizeDocks(docks, [high for _, high in sizes.values()], Qt.Orientation.Vertical)
+
+    def _seen(self) -> dict[str, LazyDock]:
+        """Panels with a place in the window, of each group of tabs the one in front: the others have old sizes."""
+        return {
+            name: dock
+            for name, dock in self._docks.items()
+            if not dock.isFloating() and not dock.visibleRegion().isEmpty()
+        }
+
+    def _height_of_tabs(self, dock: LazyDock) -> int:
+        """The height of the tab bar of a panel: Qt counts it where it gives sizes."""
+        if all(other.isHidden() for other in self._window.tabifiedDockWidgets(dock)):
+            return 0
+        beside = [bar for bar in self._tab_bars() if _touch(bar.geometry(), dock.geometry())]
+        return max((bar.height() for bar in beside if dock.windowTitle() in _titles(bar)), default=0)
+
+    def _tab_bars(self) -> list[QTabBar]:
+        """The tab bars of panels that are on screen."""
+        bars = self._window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        return [bar for bar in bars if bar.isVisible() and self._window.rect().intersects(bar.geometry())]
+
+    def _hide_left_tabs(self) -> None:
+        """Hide tab bars of an earlier arrangement: Qt leaves some of them over the panels when all panels move."""
+        layout = self._window.layout()
+        if layout is not None:
+            layout.activate()
+        shown = {dock.windowTitle(): dock for dock in self._docks.values() if dock.isVisible()}
+        for bar in self._tab_bars():
+            titles = _titles(bar) & shown.keys()
+            if not any(_touch(bar.geometry(), shown[title].geometry()) for title in titles):
+                bar.hide()
 
     def reset(self) -> None:
         """Restore the default arrangement of this workspace."""
-        layouts = dict(self._settings.layouts)
-        layouts.pop(self.current, None)
-        self._settings.layouts = layouts
-        self._arrange(self.current)
+        settings, current = self._settings, self.current
+        settings.layouts = {name: state for name, state in settings.layouts.items() if name != current}
+        settings.dock_sizes = {name: sizes for name, sizes in settings.dock_sizes.items() if name != current}
+        self._arrange(current)
         self._show_page()
 
     def _give_corner(self, name: str) -> None:
@@ -136,6 +170,7 @@ class Workspaces:
 
     def _arrange(self, name: str) -> None:
         window = self._window
+        QTimer.singleShot(0, self._hide_left_tabs)
         self._give_corner(name)
         docks = self._docks
         for dock in docks.values():
@@ -152,6 +187,15 @@ class Workspaces:
         for dock in shown:
             if not dock.spec.tab_with:
                 dock.raise_()
+        self._give_usual_sizes(name)
+        # once more when the window has laid itself out: before, it has no room to give
+        QTimer.singleShot(0, lambda: self._give_usual_sizes(name))
+
+    def _give_usual_sizes(self, name: str) -> None:
+        if not (self._shown and self.current == name):
+            return
+        window = self._window
+        shown = [dock for dock in self._docks.values() if name in dock.spec.workspaces and not dock.isHidden()]
         by_area = {area: [dock for dock in shown if dock.spec.area == area] for area in AREAS}
         if by_area["left"]:
             window.resizeDocks(by_area["left"], [236] * len(by_area["left"]), Qt.Orientation.Horizontal)
@@ -169,6 +213,15 @@ class Workspaces:
         beside = self._docks.get(dock.spec.tab_with)
         if beside is not None:
             self._window.tabifyDockWidget(beside, dock)
+
+
+def _titles(bar: QTabBar) -> set[str]:
+    return {bar.tabText(place) for place in range(bar.count())}
+
+
+def _touch(bar: QRect, dock: QRect) -> bool:
+    """Whether a tab bar lies along a panel."""
+    return bar.adjusted(-1, -1, 1, 1).intersects(dock) and not bar.adjusted(1, 1, -1, -1).intersects(dock)
 
 
 class WorkspaceButtons(QWidget):

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
-    QScrollArea,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -28,6 +27,7 @@ from microscope_qc.app.panels.finding.attributes import AttributeRows
 from microscope_qc.app.panels.finding.opinions import OpinionList
 from microscope_qc.app.widgets.class_chip import chip_icon
 from microscope_qc.app.widgets.gating import allow
+from microscope_qc.app.widgets.parts import ScrolledColumn
 from microscope_qc.core.boxes import REJECT_REASONS, ReviewState
 from microscope_qc.core.wording import confidence_text, count_text, rounded_text, size_text, state_text, things
 from microscope_qc.project.wording import finder_words
@@ -150,12 +150,7 @@ class FindingDock(QWidget):
         column.addWidget(self.attributes)
         column.addWidget(self._history)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(body)
-        return area
+        return ScrolledColumn(body, self)
 
     def _make_reject_menu(self) -> None:
         from qtpy.QtWidgets import QMenu
