@@ -10,8 +10,9 @@ from typing import Any
 from microscope_qc.cli.parts import number, whole_number
 
 _DATASET = (
-    "folder with annotations in any format that can be imported (COCO, Pascal VOC, YOLO, ...) and with their pictures, "
-    "also in folders below it; or a file of annotations there"
+    "project, of which what was confirmed, drawn and rejected counts; or folder with annotations in any format that "
+    "can be imported (COCO, Pascal VOC, YOLO, ...) and with their pictures, also in folders below it; or a file of "
+    "annotations there"
 )
 
 
@@ -47,7 +48,7 @@ def _register_train(subparsers: Any) -> None:
         "train",
         description="Train a model from annotated pictures or slides. An interrupted training is continued.",
     )
-    train.add_argument("dataset", metavar="DATASET", help=_DATASET)
+    train.add_argument("dataset", metavar="DATASET", nargs="+", help=_DATASET)
     known = trainable()
     train.add_argument("--task", choices=tuple(known), default="detect", help="what the model is for (default: detect)")
     train.add_argument(
@@ -57,7 +58,9 @@ def _register_train(subparsers: Any) -> None:
         + " (default: the first of the task)",
     )
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
-    train.add_argument("--validation", metavar="DATASET", help="default: a part of DATASET is set aside")
+    train.add_argument(
+        "--validation", metavar="DATASET", help="default: a part is set aside that has no specimen or pixel in common"
+    )
     train.add_argument(
         "--pixel-size", type=number, metavar="UM", help="pixel size the model works at (default: the data's)"
     )

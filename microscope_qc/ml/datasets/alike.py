@@ -65,14 +65,12 @@ def _files_of_one_size(images: list[AnnotatedImage]) -> set[object]:
 
 def _print_of(image: AnnotatedImage) -> np.ndarray | None:
     """256 bits (32 bytes); None for slides, and for pictures that cannot be read, of which training will say so."""
-    from microscope_qc.slides import open_slide
-
     height, width = image.shape
     if height * width > _LARGEST_PX or image.region is not None:
         return None
     try:
-        with open_slide(image.path) as slide:
-            pixels = slide.scene(None).read_scaled(Region(0, 0, height, width), (_CELLS, _CELLS + 1))
+        with image.opened() as mosaic:
+            pixels = mosaic.read_scaled(Region(0, 0, height, width), (_CELLS, _CELLS + 1))
     except MicroscopeQCError:
         return None
     grey = pixels.astype(np.int32).sum(2)

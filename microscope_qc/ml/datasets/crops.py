@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from weakref import finalize
 
 import cv2
 import numpy as np
@@ -14,6 +16,9 @@ from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 
 VISIBLE_SHARE = 0.4  # a defect cut by the crop counts from this share on; with less of it the place is ignored
 BACKGROUND_SHARE = 0.25
+HARD_SHARE = 0.5  # of the background: around what a model took for defects
+_MOST_OPEN = 16
+_LARGEST_SHARE = 0.5  # of the memory for images; of a larger one only pieces are read
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,43 @@ class TrainingCrop:
 
 @dataclass(frozen=True)
 class _Loaded:
-    pixels: np.ndarray  # uint8 (h, w, 3) at the model's pixel size
+    """An image at the model's pixel size: all of it in memory, or a slide of which pieces are read."""
+
+    shape: tuple[int, int]
     boxes: np.ndarray  # in these pixels
     labels: np.ndarray
     open_boxes: np.ndarray
+    hard_boxes: np.ndarray
+    pixels: np.ndarray | None = None  # uint8 (h, w, 3)
+    slide: _Pieces | None = None
+
+    def read(self, y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
+        """Pixels of a piece; beyond the image there are none."""
+        y0, x0 = max(y0, 0), max(x0, 0)
+        y1, x1 = min(y1, self.shape[0]), min(x1, self.shape[1])
+        if self.pixels is not None:
+            return self.pixels[y0:y1, x0:x1]
+        assert self.slide is not None
+        return self.slide.read(y0, x0, y1, x1)
+
+
+class _Pieces:
+    """A slide that stays open, of which pieces are read at the model's pixel size."""
+
+    def __init__(self, image: AnnotatedImage, shape: tuple[int, int]) -> None:
+        self._held = ExitStack()
+        self._mosaic = self._held.enter_context(image.opened())
+        finalize(self, self._held.close)
+        y0, x0, y1, x1 = image.area
+        self._start, self._scale = (y0, x0), ((y1 - y0) / shape[0], (x1 - x0) / shape[1])
+
+    def read(self, y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
+        """Read a piece that lies inside."""
+        (top, left), (scale_y, scale_x) = self._start, self._scale
+        region = Region(
+            top + round(y0 * scale_y), left + round(x0 * scale_x), top + round(y1 * scale_y), left + round(x1 * scale_x)
+        )
+        return self._mosaic.read_scaled(region, (y1 - y0, x1 - x0))
 
 
 def model_shape(image: AnnotatedImage, model_um: float | None) -> tuple[int, int]:
@@ -46,24 +84,27 @@ def model_shape(image: AnnotatedImage, model_um: float | None) -> tuple[int, int
     )
 
 
-def load_scaled(image: AnnotatedImage, model_um: float | None) -> _Loaded:
-    """Decode a image at the model's pixel size, in strips, so that memory never holds its full resolution."""
-    from microscope_qc.slides import open_slide
+def load_scaled(image: AnnotatedImage, model_um: float | None, *, in_memory: bool = True) -> _Loaded:
+    """Decode an image at the model's pixel size, in strips, so that memory never holds its full resolution.
 
-    with open_slide(image.path) as slide:
-        mosaic = slide.scene(None)
-        y0, x0, y1, x1 = image.area
-        height, width = model_shape(image, model_um)
-        scale_y, scale_x = (y1 - y0) / height, (x1 - x0) / width
+    With ``in_memory`` False only what is asked for is read, when it is asked for.
+    """
+    y0, x0, y1, x1 = image.area
+    shape = height, width = model_shape(image, model_um)
+    scale_y, scale_x = (y1 - y0) / height, (x1 - x0) / width
+    boxes, still_open, hard = (
+        (some - [y0, x0, y0, x0]) / [scale_y, scale_x, scale_y, scale_x]
+        for some in (image.boxes, image.open_boxes, image.hard_boxes)
+    )
+    if not in_memory:
+        return _Loaded(shape, boxes, image.labels, still_open, hard, slide=_Pieces(image, shape))
+    with image.opened() as mosaic:
         pixels = np.empty((height, width, 3), np.uint8)
         for top in range(0, height, 512):
             bottom = min(top + 512, height)
             region = Region(y0 + round(top * scale_y), x0, y0 + round(bottom * scale_y), x1)
             pixels[top:bottom] = mosaic.read_scaled(region, (bottom - top, width))
-    boxes, still_open = (
-        (some - [y0, x0, y0, x0]) / [scale_y, scale_x, scale_y, scale_x] for some in (image.boxes, image.open_boxes)
-    )
-    return _Loaded(pixels, boxes, image.labels, still_open)
+    return _Loaded(shape, boxes, image.labels, still_open, hard, pixels=pixels)
 
 
 class _Images:
@@ -89,13 +130,24 @@ class _Images:
         if index in self._held:
             self._held.move_to_end(index)
             return self._held[index]
-        loaded = load_scaled(self._images[index], self._model_um)
+        height, width = self.shapes[index]
+        small = 3 * height * width <= self._most * _LARGEST_SHARE
+        loaded = load_scaled(self._images[index], self._model_um, in_memory=small)
         self._held[index] = loaded
-        self._bytes += loaded.pixels.nbytes
-        while self._bytes > self._most and len(self._held) > 1:
+        self._bytes += _bytes_of(loaded)
+        while len(self._held) > 1 and (self._bytes > self._most or len(self._held) > self._most_held()):
             _, oldest = self._held.popitem(last=False)
-            self._bytes -= oldest.pixels.nbytes
+            self._bytes -= _bytes_of(oldest)
         return loaded
+
+    def _most_held(self) -> int:
+        """Not more slides than files can be open; pictures in memory need none."""
+        in_memory = sum(loaded.slide is None for loaded in self._held.values())
+        return in_memory + _MOST_OPEN
+
+
+def _bytes_of(loaded: _Loaded) -> int:
+    return 0 if loaded.pixels is None else loaded.pixels.nbytes
 
 
 class CropSampler:
@@ -137,6 +189,10 @@ class CropSampler:
         rows = np.concatenate([np.arange(len(image.labels)) for image in dataset.images])
         labels = np.concatenate([image.labels for image in dataset.images])
         self._defects = np.stack([owners, rows], axis=1)
+        hard = [len(image.hard_boxes) for image in dataset.images]
+        self._hard = np.stack(
+            [np.repeat(np.arange(len(hard)), hard), np.concatenate([np.arange(count) for count in hard])], axis=1
+        )
         # rare classes are sampled more often than they occur, but not as often as common ones
         counts = np.bincount(labels, minlength=1).astype(float)
         weights = 1 / np.sqrt(counts[labels])
@@ -155,9 +211,9 @@ class CropSampler:
         rng = np.random.default_rng([self._seed, 2])
         parts = []
         for index in rng.choice(len(self._areas), count, p=self._areas):
-            pixels = self._images.load(int(index)).pixels
-            y, x = (int(rng.integers(0, max(1, length - 64))) for length in pixels.shape[:2])
-            parts.append(pixels[y : y + 64, x : x + 64].reshape(-1, 3))
+            image = self._images.load(int(index))
+            y, x = (int(rng.integers(0, max(1, length - 64))) for length in image.shape)
+            parts.append(image.read(y, x, y + 64, x + 64).reshape(-1, 3))
         return np.concatenate(parts)
 
     def _draw(self, rng: np.random.Generator) -> TrainingCrop:
@@ -169,10 +225,15 @@ class CropSampler:
             box = image.boxes[row]
             room = np.maximum(source_side - (box[2:] - box[:2]), 0) / 2
             middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.9, 0.9, 2) * room
+        elif len(self._hard) and rng.random() < HARD_SHARE:
+            owner, row = self._hard[rng.integers(len(self._hard))]
+            image = self._images.load(int(owner))
+            middle = (image.hard_boxes[row, :2] + image.hard_boxes[row, 2:]) / 2
+            middle = middle + rng.uniform(-0.4, 0.4, 2) * source_side
         else:
             image = self._images.load(int(rng.choice(len(self._areas), p=self._areas)))
-            middle = rng.uniform(0, 1, 2) * image.pixels.shape[:2]
-        height, width = image.pixels.shape[:2]
+            middle = rng.uniform(0, 1, 2) * image.shape
+        height, width = image.shape
         start = np.array([_start(m, source_side, length) for m, length in zip(middle, (height, width), strict=True)])
         return _augment(rng, *self._cut(image, start, scale))
 
@@ -184,7 +245,7 @@ class CropSampler:
         matrix[:, 2] += 0.5 * scale - 0.5
         y0, x0 = np.maximum(np.floor(start).astype(int) - 2, 0)
         y1, x1 = np.ceil(start + self.side / scale).astype(int) + 2
-        part = image.pixels[y0:y1, x0:x1]
+        part = image.read(y0, x0, y1, x1)
         matrix[:, 2] += matrix[:, :2] @ [x0, y0]
         fill = tuple(float(v) for v in part[::8, ::8].reshape(-1, 3).mean(axis=0))
         pixels = cv2.warpAffine(part, matrix, (self.side, self.side), flags=cv2.INTER_LINEAR, borderValue=fill)

@@ -347,6 +347,7 @@ def _inside(
     return replace(
         image, boxes=image.boxes[mine], labels=image.labels[mine], region=area,
         open_boxes=np.concatenate([still_open, image.boxes[reaching]]),
+        hard_boxes=image.hard_boxes[_centred(image.hard_boxes, area)],
     )  # fmt: skip
 
 

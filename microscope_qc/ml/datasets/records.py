@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import JsonValue
@@ -12,6 +15,9 @@ from pydantic import JsonValue
 from microscope_qc.core.defect_class import CLASS_SETS
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.wording import listed, things
+
+if TYPE_CHECKING:
+    from microscope_qc.slides import Mosaic
 
 _NAMED = 10
 _REASONS = 5
@@ -42,6 +48,10 @@ class AnnotatedImage:
         itself.
     homes : ndarray, (n, 2), or None
         Where each box was (y, x) when its place was given to a part; None where it still is.
+    hard_boxes : ndarray, (k, 4)
+        Background that a model has taken for defects: learned from more often than other background.
+    scene, orientation
+        Which picture of the file, and how it is turned; None for the only one, and for what the file says.
     """
 
     path: Path
@@ -53,6 +63,23 @@ class AnnotatedImage:
     open_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     group: str = ""
     homes: np.ndarray | None = None
+    hard_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    scene: str | None = None
+    orientation: int | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[Mosaic]:
+        """Open the picture.
+
+        Raises
+        ------
+        SlideError
+            When it cannot be opened.
+        """
+        from microscope_qc.slides import open_slide
+
+        with open_slide(self.path, orientation=self.orientation) as slide:
+            yield slide.scene(self.scene)
 
     @property
     def key(self) -> str:
@@ -172,6 +199,7 @@ class Dataset:
             digest.update(f"{image.path.name} {image.shape} {image.area}".encode())
             digest.update(np.round(image.boxes, 2).astype("<f8").tobytes() + image.labels.astype("<i4").tobytes())
             digest.update(np.round(image.open_boxes, 2).astype("<f8").tobytes())
+            digest.update(np.round(image.hard_boxes, 2).astype("<f8").tobytes())
         return digest.hexdigest()[:32]
 
     def counts(self) -> dict[str, int]:

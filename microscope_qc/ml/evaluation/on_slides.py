@@ -76,11 +76,8 @@ def _place_px(dataset: Dataset) -> float:
 
 def find_in_image(finder: Finder, image: AnnotatedImage, *, batch: int = 8) -> tuple[np.ndarray, float]:
     """Merged findings (CANDIDATE_DTYPE) in one image, in full-resolution pixels, and the side of a model pixel."""
-    from microscope_qc.slides import open_slide
-
     card = finder.card
-    with open_slide(image.path) as slide:
-        mosaic = slide.scene(None)
+    with image.opened() as mosaic:
         scale = slide_scale(card.pixel_size_um, image.pixel_size_um or mosaic.pixel_size_um)
         side, overlap = tile_size(card.tile_px, card.overlap_px, scale=scale)
         grid = TileGrid(Region(*image.area), side, overlap)

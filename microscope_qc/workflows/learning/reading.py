@@ -20,6 +20,7 @@ from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.ml.cards import MOST_CLASSES
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, LeftOutOfData, full_names
 from microscope_qc.slides import Mosaic, open_slide
+from microscope_qc.workflows.learning.from_project import is_project, joined, read_project
 from microscope_qc.workflows.learning.pictures import PictureFolder
 
 _STEP = 50
@@ -38,7 +39,7 @@ def read_dataset(path: Path | str) -> Job[Dataset]:
     ----------
     path
         Folder of a data set, or a file of annotations in it, in any annotation format. The pictures must be in the
-        folder, or in folders below it.
+        folder, or in folders below it. Or a project, see :func:`read_project`.
 
     Returns
     -------
@@ -55,6 +56,8 @@ def read_dataset(path: Path | str) -> Job[Dataset]:
     chosen = Path(path)
     if not chosen.exists():
         raise ModelError(f"{chosen} does not exist.", hint="Give a folder with annotations and images.")
+    if is_project(chosen):
+        return (yield from read_project(chosen))
     yield Progress(0, 0, "pictures", f"reading the annotations of {chosen.name}")
     pictures = PictureFolder(chosen)
     known = detect_format(chosen)
@@ -82,6 +85,18 @@ def without_pixel_size(data: Dataset, model_um: float | None) -> list[str]:
     if model_um is None:
         return [f"{they}: the model takes every pixel of a slide as it is, whatever its size."]
     return [f"{they}: taken to be that of the model, {significant_text(model_um)} µm."]
+
+
+def read_datasets(paths: Path | str | Sequence[Path | str]) -> Job[Dataset]:
+    """Read one data set, or several as one; see :func:`read_dataset`."""
+    if isinstance(paths, (str, Path)):
+        return (yield from read_dataset(paths))
+    found = []
+    for path in paths:
+        found.append((yield from read_dataset(path)))
+    if not found:
+        raise ModelError("There is no data set to learn from.", hint="Give a project, or a folder with annotations.")
+    return joined(found)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,16 @@ from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.alike import without_copies
-from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
+from microscope_qc.workflows.learning.reading import read_datasets, without_pixel_size
 
 
 def train(
-    dataset: Path | str,
+    dataset: Path | str | Sequence[Path | str],
     out: Path | str,
     *,
     task: str = "detect",
     network: str | None = None,
-    validation: Path | str | None = None,
+    validation: Path | str | Sequence[Path | str] | None = None,
     trained_on: str = "",
     overwrite: bool = False,
     tell: Callable[[str], None] = lambda sentence: None,
@@ -35,7 +35,8 @@ def train(
     Parameters
     ----------
     dataset, validation
-        Folders or files of annotated pictures, see :func:`microscope_qc.workflows.learning.reading.read_dataset`.
+        Projects, or folders or files of annotated pictures; one, or several that are learned from together. See
+        :func:`microscope_qc.workflows.learning.reading.read_datasets`.
         Without a validation set, part of the data set is held out.
     network
         Name of a network that can be trained for the task; None takes the task's default.
@@ -64,8 +65,8 @@ def train(
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
     yield Progress(0, 0, "steps", "reading the data set")
-    data = yield from without_copies((yield from read_dataset(dataset)))
-    held = None if validation is None else (yield from read_dataset(validation))
+    data = yield from without_copies((yield from read_datasets(dataset)))
+    held = None if validation is None else (yield from read_datasets(validation))
     for known, what in ((data, ""), (held, "Validation set: ")):
         for sentence in known.sentences() if known is not None else ():
             tell(f"{what}{sentence}")
@@ -77,9 +78,12 @@ def train(
     yield Progress(0, 0, "steps", "loading images")
     from microscope_qc.ml.training.loop import train_network
 
-    return (
-        yield from train_network(data, target, chosen, validation=held, trained_on=trained_on or Path(dataset).name)
-    )
+    return (yield from train_network(data, target, chosen, validation=held, trained_on=trained_on or _names(dataset)))
+
+
+def _names(dataset: Path | str | Sequence[Path | str]) -> str:
+    paths = [dataset] if isinstance(dataset, (str, Path)) else dataset
+    return listed([Path(path).name for path in paths])
 
 
 def _learned(data: Dataset, tell: Callable[[str], None]) -> Dataset:
