@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,15 +42,20 @@ def register(subparsers: Commands) -> None:
     locate.add_argument("name", metavar="NAME")
     locate.add_argument("path", type=Path, metavar="PATH")
     locate.add_argument("--force", action="store_true", help="also when its content is not that of the slide")
+    accept = slides.action("accept", "take what the file of a slide holds now, after it has changed", _accept)
+    accept.add_argument("name", metavar="NAME")
     slide_fields.register(slides)
 
 
 def _list(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import show
+    from microscope_qc.cli.progress import run
     from microscope_qc.project import Project
+    from microscope_qc.workflows.intake.changes import changed_slides
 
     with Project.open(args.project, write=False) as project:
-        rows = _slides(project, project.slides)
+        changed = {record.id for record in run(changed_slides(project), args)}
+        rows = _slides(project, project.slides, changed)
     columns = {
         "name": "Slide", "width_px": "Width px", "height_px": "Height px", "pixel_um": "Pixel µm",
         "findings": "Findings", "left": "Left", "runs": "Runs", "file": "File",
@@ -61,7 +66,7 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _slides(project: Project, records: Sequence[SlideRecord]) -> list[dict[str, object]]:
+def _slides(project: Project, records: Sequence[SlideRecord], changed: Collection[int] = ()) -> list[dict[str, object]]:
     """Facts about slides; findings are those that count, without rejected ones, and which of them are left to judge."""
     from collections import Counter
 
@@ -75,6 +80,7 @@ def _slides(project: Project, records: Sequence[SlideRecord]) -> list[dict[str, 
             "path": record.path,
             "scene": record.scene,
             "missing": record.missing,
+            "changed": record.id in changed,
             "shape_px": record.shape_px,
             "pixel_size_um": record.pixel_size_um,
             "findings": counts.get(record.id, none).kept,
@@ -94,6 +100,7 @@ def _words(row: dict[str, object]) -> dict[str, object]:
     )
     height, width = row["shape_px"] if isinstance(row["shape_px"], tuple) else (0, 0)
     file = f"{row['path']}" + (", not there any more" if row["missing"] else "")
+    file += ", changed since its findings were made" if row["changed"] else ""
     return {**row, "width_px": width, "height_px": height, "pixel_um": pixel, "file": file}
 
 
@@ -140,6 +147,13 @@ def _locate(args: argparse.Namespace) -> int:
         project.slides.relocate(record.id, args.path, force=args.force, facts=facts)
 
     return _change(args, change)
+
+
+def _accept(args: argparse.Namespace) -> int:
+    from microscope_qc.cli.progress import run
+    from microscope_qc.workflows.intake import changes
+
+    return _change(args, lambda project, record: run(changes.accept(project, record.id), args))
 
 
 def _identify(args: argparse.Namespace) -> int:

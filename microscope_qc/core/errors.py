@@ -27,6 +27,17 @@ class InputError(MicroscopeQCError, ValueError):
     """Invalid input from the user (a wrong argument, an impossible number)."""
 
 
+class ChangedSlideError(InputError):
+    """The file of a slide holds something else than the findings of the slide were made on.
+
+    ``slide_ids`` are those slides.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", slide_ids: tuple[int, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.slide_ids = slide_ids
+
+
 class SlideError(MicroscopeQCError, OSError):
     """A slide cannot be opened, decoded or written."""
 

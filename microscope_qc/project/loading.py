@@ -42,7 +42,7 @@ def slides(connection: Connection, ids: Collection[int] | None = None, *, folder
     there = listed_files(folders)
     for row in rows:
         path, missing = Path(row.path), False
-        if row.path not in there:
+        if row.path not in there or _lies_elsewhere(row, folder):
             path, missing = find_slide(path, row.relative_path, folder)
         known = row.pixel_size_y_um is not None and row.pixel_size_x_um is not None
         records.append(
@@ -94,11 +94,18 @@ def fields(connection: Connection, ids: Collection[int] | None = None) -> list[S
     return found
 
 
+def _lies_elsewhere(row: Row[Any], folder: Path) -> bool:
+    """Whether the path of a slide relative to the project leads to another place than the absolute one."""
+    return bool(row.relative_path) and os.path.normpath(os.path.join(folder, row.relative_path)) != row.path  # noqa: PTH118
+
+
 def find_slide(absolute: Path, relative: str, folder: Path) -> tuple[Path, bool]:
-    """Return a slide's path and whether it is missing: the old path first, then the one relative to the project."""
-    candidates = [absolute]
-    if relative:
-        candidates.append(Path(os.path.normpath(folder / relative)))
+    """Return a slide's path and whether it is missing: the path relative to the project first, then the old one.
+
+    A folder that was copied with its slides must not open those it was copied from.
+    """
+    candidates = [Path(os.path.normpath(folder / relative))] if relative else []
+    candidates.append(absolute)
     for candidate in candidates:
         try:
             if candidate.exists():

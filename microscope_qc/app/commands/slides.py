@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from microscope_qc.project.counting import StateCounts, count_states
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
+    from microscope_qc.core.errors import ChangedSlideError
     from microscope_qc.project import Project
     from microscope_qc.project.records import SlideRecord
+    from microscope_qc.project.scenes import SceneFacts
 
 REMOVED_AT_ONCE = 5000
 """So many slides and findings are removed within a click; more are left to a worker."""
@@ -143,6 +146,64 @@ def _locate(context: Context) -> None:
         locate(context, chosen[0].id)
 
 
+# -- files that have changed -------------------------------------------------------------------------------------------
+
+
+def say_changed(context: Context, slides: Sequence[SlideRecord]) -> None:
+    """Say that the files of slides hold something else than their findings were made on, and offer to accept them."""
+    from microscope_qc.workflows.intake.changes import changed_words
+
+    words = f"{changed_words(slides)} Reports, training and coordinates wait until you have compared them."
+    if not context.session.can_write:
+        context.session.notice.emit(words)
+        return
+    button = "Accept the changed file" if len(slides) == 1 else "Accept the changed files"
+    ids = [slide.id for slide in slides]
+    context.navigator.offer(words, button, lambda: _accept_all(context, ids))
+
+
+def ask_to_accept(
+    context: Context, error: ChangedSlideError, ask: Callable[[str, str, str, Callable[[], None]], None]
+) -> None:
+    """Say why something waits, and offer to accept the files."""
+    hint = "Compare them first. Findings that were made before are marked as found on an earlier version."
+    ask(error.message, hint, "Accept the changed file", lambda: _accept_all(context, error.slide_ids))
+
+
+def _changed_in(context: Context) -> list[SlideRecord]:
+    from microscope_qc.workflows.intake.changes import is_changed
+
+    project = context.session.project
+    return [] if project is None else [slide for slide in _chosen(context) if is_changed(project, slide)]
+
+
+def _with_changed(context: Context) -> str:
+    return writing_slide(context) or ("" if _changed_in(context) else "The file of this slide has not changed.")
+
+
+def _accept(context: Context) -> None:
+    """Take what the files of the chosen slides hold now."""
+    _accept_all(context, [slide.id for slide in _changed_in(context)])
+
+
+def _accept_all(context: Context, slide_ids: Sequence[int]) -> None:
+    from microscope_qc.workflows.intake.changes import accept_facts, facts_of_changed
+
+    session = context.session
+    project = session.project
+    if project is None:
+        return
+    slides = [slide for slide in project.slides if slide.id in slide_ids]
+
+    def on_done(facts: dict[int, SceneFacts]) -> None:
+        if session.project is project:
+            for slide_id, found in facts.items():
+                accept_facts(project, slide_id, found)
+            session.show_again()
+
+    context.jobs.run(facts_of_changed(slides), "Accept changed files", on_done=on_done)
+
+
 def _remove(context: Context) -> None:
     """Remove the chosen slides from the project, after saying what goes with them."""
     project, records = context.session.project, _chosen(context)
@@ -240,5 +301,15 @@ ACTIONS = (
     ),
     Action("slide.rename", "Rename slide", "Slide", _rename, ("F2",), "rename-outline", when=writing_slide),
     Action("slide.folder", "Show in its folder", "Slide", _show_in_folder, (), "folder-eye-outline", when=with_slide),
+    Action(
+        "slide.accept",
+        "Accept the changed file",
+        "Slide",
+        _accept,
+        (),
+        "file-check-outline",
+        when=_with_changed,
+        tooltip="Its findings are marked as found on an earlier version",
+    ),
     Action("slide.locate", "Locate its file…", "Slide", _locate, (), "folder-search-outline", when=writing_slide),
 )

@@ -161,6 +161,13 @@ class SessionState:
         if self.slide is not None:
             self._open_pixels(self.slide)
 
+    def show_again(self) -> None:
+        """Open the pixels of the slide on screen again: its file has changed."""
+        if self.slide is not None:
+            self._pixels.forget(self.slide.id)
+            self.mosaic = None
+            self.show_slide(self.slide.id, keep_selection=True)
+
     def _open_pixels(self, slide: SlideRecord) -> None:
         if self.ahead is not None and self.shows_ahead(slide):
             self._pixels.keep(slide, self.ahead)

@@ -39,12 +39,14 @@ from microscope_qc.app.shell.offers import Offers
 from microscope_qc.app.shell.own_actions import own_actions
 from microscope_qc.app.shell.pages import Pages
 from microscope_qc.app.shell.read_only import ReadOnlyBar
+from microscope_qc.app.shell.slide_watch import SlideWatch
 from microscope_qc.app.shell.status import StatusLine
 from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 from microscope_qc.app.shell.welcome import WelcomePage
 from microscope_qc.app.shell.workspaces import Workspaces
-from microscope_qc.core.errors import DisplacedProjectError, MicroscopeQCError
+from microscope_qc.core.errors import ChangedSlideError, DisplacedProjectError, MicroscopeQCError
 from microscope_qc.core.plugins import PluginProblem
+from microscope_qc.project.records import SlideRecord
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ class MainWindow(QMainWindow):
         self.offer_bar = OfferBar()
         self.offers = Offers(self.session)
         self.contents = ContentReader(self.session, self.jobs, self)
+        self.slide_watch = SlideWatch(self.session, self.jobs, self, tell=self._on_slides_changed)
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = False
         self._build_middle()
@@ -264,6 +267,9 @@ class MainWindow(QMainWindow):
 
     # -- saying things -----------------------------------------------------------------------------------------------
 
+    def _on_slides_changed(self, changed: Sequence[SlideRecord]) -> None:
+        slides.say_changed(self.context, changed)
+
     def _on_notice(self, words: str) -> None:
         log.info("%s", words)
         self.toast.say(words)
@@ -271,6 +277,8 @@ class MainWindow(QMainWindow):
     def _on_user_error(self, error: MicroscopeQCError) -> None:
         if isinstance(error, DisplacedProjectError):
             self.displaced_bar.show_error(error)
+        elif isinstance(error, ChangedSlideError):
+            slides.ask_to_accept(self.context, error, self.message_bar.ask)
         else:
             self.message_bar.show_error(error)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from microscope_qc.core.errors import InputError
 from microscope_qc.project import schema
+from microscope_qc.project.database import driver
 from microscope_qc.project.store import Store
+
+_KEEP_SQL = "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
 class StoredSettings:
@@ -37,3 +41,12 @@ class StoredSettings:
             connection.execute(schema.settings.delete().where(schema.settings.c.key == key))
             connection.execute(schema.settings.insert().values(key=key, value=stored))
         self._store.memory.settings[key] = json.loads(stored)
+
+    def keep(self, values: Mapping[str, object]) -> None:
+        """Keep what the program found out: stored at once where this may be written, else in memory."""
+        store = self._store
+        stored = {key: json.dumps(value) for key, value in values.items()}
+        if stored and not store.read_only and store.displaced is None:
+            with store.database.begin() as connection:
+                driver(connection).executemany(_KEEP_SQL, list(stored.items()))
+        store.memory.settings.update({key: json.loads(value) for key, value in stored.items()})

@@ -18,7 +18,7 @@ from microscope_qc.project.identity import hold_the_same, orientation_at
 from microscope_qc.project.parts.adding import PendingSlides, prepare_adding
 from microscope_qc.project.parts.removing import PendingRemoval, prepare_removing
 from microscope_qc.project.parts.sequence import RecordPart
-from microscope_qc.project.records import SlideRecord
+from microscope_qc.project.records import LogEntry, SlideRecord
 from microscope_qc.project.scenes import SceneFacts, read_facts, read_known
 from microscope_qc.project.store import Store
 from microscope_qc.slides.base import usable_size
@@ -173,6 +173,22 @@ class Slides(RecordPart[SlideRecord]):
             title or f"Find slide {record.name}", [Delta.edited("slides", row, changes)], slide_id=slide_id
         )
         return self.by_id(slide_id)
+
+    def accept(self, slide_id: int, facts: SceneFacts) -> LogEntry | None:
+        """Take what the slide's file holds now for the slide (undoable).
+
+        What was found before was found on an earlier version, see
+        :func:`microscope_qc.workflows.intake.changes.accept`.
+        """
+        self._store.require_writable()
+        record, row = self.by_id(slide_id), self._row(slide_id)
+        height, width = facts.shape_px
+        found = {"content": facts.content, "fingerprint": facts.fingerprint, "height_px": height, "width_px": width}
+        changes = {name: value for name, value in found.items() if row[name] != value}
+        if not changes:
+            return None
+        title = f"Accept the changed file of {record.name}"
+        return self._store.commit(title, [Delta.edited("slides", row, changes)], slide_id=slide_id)
 
     def set_pixel_size(self, slide_id: int, um: float | tuple[float, float] | None) -> SlideRecord:
         """Set the size of a full-resolution pixel in um: one number, or (y, x); None clears it."""

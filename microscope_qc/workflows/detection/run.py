@@ -27,6 +27,7 @@ from microscope_qc.slides.plane import Plane
 from microscope_qc.workflows.detection.following import POLL_SECONDS, Following, Start
 from microscope_qc.workflows.detection.pixel_fit import pixel_fit_of_run
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
+from microscope_qc.workflows.intake.changes import require_unchanged_now
 
 CANDIDATE_CONFIDENCE = 0.05
 """Findings down to this confidence are kept; those below the project's confidence limit do not count."""
@@ -169,6 +170,7 @@ def prepare_run(
     chosen = choose_model(model)
     card = chosen.card
     slide = slide_of(project, slide_id)
+    require_unchanged_now(project, slide)
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
     grid = tile_grid(card, area, scale=scale)
@@ -219,7 +221,9 @@ def resume_run(project: Project, run_id: int, *, device: str = "auto") -> RunRec
     ProjectError
         When its scan area is no longer known.
     """
-    return _continued(project, project.runs.by_id(run_id), None, device)
+    run = project.runs.by_id(run_id)
+    require_unchanged_now(project, slide_of(project, run.slide_id))
+    return _continued(project, run, None, device)
 
 
 def _continued(project: Project, run: RunRecord, mask: AreaMask | None, device: str) -> RunRecord:

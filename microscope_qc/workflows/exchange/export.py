@@ -18,6 +18,7 @@ from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.workflows.exchange.matching import picture_address
+from microscope_qc.workflows.intake.changes import require_unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,13 @@ def export_boxes(
     Raises
     ------
     InputError
-        When there is no such format.
+        When there is no such format, or the file of a slide has changed since its findings were made.
     ExchangeError
         When the format cannot hold it.
     """
     known = FORMATS.get(format)
+    slide_ids = None if slide_ids is None else list(slide_ids)
+    yield from require_unchanged(project, slide_ids)
     yield Progress(0, 2, "steps", "collecting boxes")
     document = make_document(project, slide_ids=slide_ids, states=states, chosen_only=chosen_only, shown=shown)
     yield Progress(1, 2, "steps", f"writing {known.title}")

@@ -18,6 +18,7 @@ from microscope_qc.project.project import require_free
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import SceneFacts, read_known
 from microscope_qc.slides.content import content_of
+from microscope_qc.workflows.intake.changes import note_as_added
 from microscope_qc.workflows.intake.finding import LeftOutFile, Reason, find_files
 from microscope_qc.workflows.intake.reading import CHILDREN, Outcome, ReadingChildren, Wanted, read_file
 
@@ -129,6 +130,7 @@ def add_slides(
     plan = yield from plan_intake(named, project.slides, masks=masks, subfolders=subfolders, scene=scene)
     project.slides.note_contents(plan.contents)  # first: they tell slides apart
     added = project.slides.add_many(plan.chosen(again=again), again=again)
+    note_as_added(project, added)
     return IntakeResult(added, plan)
 
 
@@ -155,7 +157,7 @@ def make_project(
     plan = yield from plan_intake(named, masks=masks, subfolders=subfolders)
     project = Project.create(path, classes=classes, program=program)
     try:
-        project.slides.add_many(plan.chosen(again=again), again=again, kind="made")
+        note_as_added(project, project.slides.add_many(plan.chosen(again=again), again=again, kind="made"))
     except BaseException:
         project.close()
         raise

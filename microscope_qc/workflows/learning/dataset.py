@@ -22,6 +22,7 @@ from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.slides.plane_choice import PlaneChoice
+from microscope_qc.workflows.intake.changes import require_unchanged
 from microscope_qc.workflows.learning.cutting import (
     SMALLEST_SHARE,
     Cut,
@@ -226,6 +227,7 @@ class _Dataset:
         rows = _set_aside(everything, project, self._classes)
         if len(trusted(rows)) == 0:
             return
+        yield from require_unchanged(project, [record.id])
         cuts = self._cutting.plan(rows, record, np.random.default_rng([seed, len(self._document.images)]))
         details = project.attributes.of_slide(record.id), project.outlines.of_slide(record.id)
         code_of = {cls.id: cls.code for cls in project.classes}

@@ -12,6 +12,7 @@ from microscope_qc.core.wording import count_text, things
 from microscope_qc.project import Project
 from microscope_qc.project.wording import included_words, size_words
 from microscope_qc.slides.plane_choice import PlaneChoice, default_plane, plane_words
+from microscope_qc.workflows.intake.changes import changed_slides, require_unchanged
 from microscope_qc.workflows.scenes import kept, open_scene
 
 
@@ -48,6 +49,7 @@ def write_overview(
     record = project.slides.named(None) if slide_id is None else project.slides.by_id(slide_id)
     shown = project.boxes.rows(record.id)
     rows = shown if rejected else kept(shown)
+    changed = yield from changed_slides(project, [record.id])
     total = len(rows)
     if selected:
         everything = project.boxes.rows(record.id, every=True)
@@ -57,6 +59,8 @@ def write_overview(
             raise InputError(f"No defect of {record.name} is chosen.", hint="Choose some in the gallery first.")
     marked = f"{count_text(len(rows))} chosen of {things(total, 'finding')}" if selected else things(total, "finding")
     words = [marked, size_words(record), included_words(project), f"{datetime.now():%Y-%m-%d}"]
+    if changed:
+        words.append("the file has changed since its findings were made")
     with open_scene(record) as whole:
         plane = default_plane(whole) if choice is None else choice.on(whole)
         mosaic, shown_words = whole.on(plane), plane_words(whole, plane)
@@ -111,6 +115,7 @@ def write_report(
     if suffix not in (".html", ".htm", ".pdf"):
         raise InputError(f"{path.name} is neither an HTML nor a PDF name.", hint="End the name with .html or .pdf.")
     project.slides.named(None)  # raises when there is none
+    yield from require_unchanged(project, slide_ids)
     content = yield from collect(
         project, gallery=max(0, gallery), rejected=rejected, maps=max(0, maps), slide_ids=slide_ids
     )

@@ -16,6 +16,7 @@ from microscope_qc.core.sheets import Record, read_records
 from microscope_qc.correlation.registration import Registration, fit
 from microscope_qc.correlation.registry import STAGE_FORMATS
 from microscope_qc.project import Project
+from microscope_qc.workflows.intake.changes import require_unchanged
 from microscope_qc.workflows.stage.options import StageOptions
 from microscope_qc.workflows.stage.travel import travel_list
 
@@ -197,6 +198,7 @@ def export_stage(
     yield Progress(0, 2, "steps", "stage positions")
     slide_id, name, fitted = find_registration(project, registration, slide_id=slide_id)
     slide = project.slides.by_id(slide_id)
+    yield from require_unchanged(project, [slide_id])
     rows = project.boxes.rows(slide_id, every=True)
     targets = travel_list(
         slide,

@@ -208,9 +208,18 @@ class FindingDock(QWidget):
         slide = self._session.slide_of(int(row["id"])) if self._session.scoped.several else None
         self._place.setText(place if slide is None else f"{slide.name}: {place}")
         project = self._session.project
-        self._found_by.setText("" if project is None else finder_words(project, row))
+        self._found_by.setText("" if project is None else finder_words(project, row) + self._version_words(row))
         self.opinions.show_finding(row)
         self._history.setText(self._story(int(row["id"])))
+
+    def _version_words(self, row: np.void) -> str:
+        """Says of a finding that the file of its slide was another one when it was made."""
+        from microscope_qc.workflows.intake.changes import last_earlier_finding
+
+        project, slide = self._session.project, self._session.slide_of(int(row["id"]))
+        if project is None or slide is None or int(row["id"]) > last_earlier_finding(project, slide):
+            return ""
+        return ", on an earlier version of the slide"
 
     def _show_many(self, rows: np.ndarray) -> None:
         states = [ReviewState(int(state)) for state in np.unique(rows["state"])]

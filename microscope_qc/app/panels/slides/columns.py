@@ -22,6 +22,8 @@ class SlideRow:
     record: SlideRecord
     counts: StateCounts | None
     share: float | None
+    changed: bool = False
+    """Its file holds something else than the findings were made on."""
 
 
 @dataclass(frozen=True, slots=True)

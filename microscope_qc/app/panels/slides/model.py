@@ -58,6 +58,7 @@ class SlidesModel(QAbstractTableModel):
         self._words: list[str] = []
         self._order: tuple[str, bool] = ("", False)
         self._keys: dict[int, SortKey] = {}
+        self._other_files: frozenset[int] = frozenset()
         self.current_id = 0  # the slide on screen
         self.editable = False
 
@@ -109,6 +110,12 @@ class SlidesModel(QAbstractTableModel):
         self._columns = columns
         self._set_ids(found)
         self.endResetModel()
+
+    def set_other_files(self, slide_ids: frozenset[int]) -> None:
+        """Take over which slides have files that hold something else than their findings were made on."""
+        before, self._other_files = self._other_files, slide_ids
+        for number in before ^ slide_ids:
+            self.tell_changed(number)
 
     def set_numbers(
         self, counts: Mapping[int, StateCounts], shares: Mapping[int, float], *, counted: bool = True
@@ -184,7 +191,7 @@ class SlidesModel(QAbstractTableModel):
     def row(self, slide_id: int) -> SlideRow:
         """What is known of a slide."""
         counts = self._counts.get(slide_id, _NOTHING) if self._counted else None
-        return SlideRow(self._records[slide_id], counts, self._shares.get(slide_id))
+        return SlideRow(self._records[slide_id], counts, self._shares.get(slide_id), slide_id in self._other_files)
 
     # -- Qt ----------------------------------------------------------------------------------------------------------
 
@@ -236,7 +243,7 @@ class SlidesModel(QAbstractTableModel):
         record = self._records[slide_id]
         if role == Qt.ItemDataRole.DecorationRole and column.name == NAME.name:
             return self._icon_of(record)
-        if role == Qt.ItemDataRole.ForegroundRole and record.missing:
+        if role == Qt.ItemDataRole.ForegroundRole and (record.missing or slide_id in self._other_files):
             return QBrush(QColor(theme.current().quiet))
         if role == Qt.ItemDataRole.FontRole and slide_id == self.current_id and column.name == NAME.name:
             font = QFont()
@@ -253,6 +260,8 @@ def _alignment(column: SlideColumn) -> Qt.AlignmentFlag:
 def _second_line(row: SlideRow) -> str:
     if row.record.missing:
         return "not found: locate it"
+    if row.changed:
+        return "its file has changed"
     if row.counts is None:
         return ""
     if row.counts.unreviewed:
@@ -267,6 +276,8 @@ def _tooltip(row: SlideRow) -> str:
     lines = [record.name, str(record.path), f"{count_text(width)} × {count_text(height)} px, {size}"]
     if record.missing:
         lines.insert(2, "This file is not there any more: locate it.")
+    if row.changed:
+        lines.insert(2, "This file has changed since the findings were made: compare it, then accept it (menu Slide).")
     if counts is not None:
         judged = f"{count_text(counts.unreviewed)} not reviewed yet, {count_text(counts.rejected)} rejected"
         lines.append(f"{things(counts.kept, 'finding')}: {judged}")

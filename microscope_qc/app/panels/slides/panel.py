@@ -31,6 +31,7 @@ from microscope_qc.app.widgets.gating import allow
 from microscope_qc.app.widgets.parts import EmptyPage
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.wording import count_text, things
+from microscope_qc.workflows.intake.changes import is_changed
 
 if TYPE_CHECKING:
     from microscope_qc.app.context import Context
@@ -160,6 +161,8 @@ class SlidesDock(QWidget):
         self.model.set_slides(
             () if project is None else list(project.slides), () if project is None else project.fields.known
         )
+        slides = () if project is None else project.slides
+        self.model.set_other_files(frozenset(r.id for r in slides if project is not None and is_changed(project, r)))
         names = [column.name for column in self.model.columns]
         if names != self._columns:
             self._columns = names
