@@ -169,8 +169,7 @@ def prepare_run(
     """
     chosen = choose_model(model)
     card = chosen.card
-    slide = slide_of(project, slide_id)
-    require_unchanged_now(project, slide)
+    slide = require_unchanged_now(project, slide_of(project, slide_id))
     scale = slide_scale(card.pixel_size_um, _pixel_size(slide, card))
     area = _area(slide, region)
     grid = tile_grid(card, area, scale=scale)

@@ -139,8 +139,8 @@ def require_unchanged(project: Project, slide_ids: Collection[int] | None = None
         raise _changed_error(project, changed)
 
 
-def require_unchanged_now(project: Project, slide: SlideRecord) -> None:
-    """As :func:`require_unchanged`, for one slide and at once: large files are compared by samples.
+def require_unchanged_now(project: Project, slide: SlideRecord) -> SlideRecord:
+    """As :func:`require_unchanged`, for one slide, which it returns, and at once: large files by samples only.
 
     Raises
     ------
@@ -152,12 +152,13 @@ def require_unchanged_now(project: Project, slide: SlideRecord) -> None:
         try:
             facts = read_known(slide, slide.path)
         except SlideError:
-            return  # whoever opens it says why
+            return slide  # whoever opens it says why
         if hold_the_same(slide, facts) and facts.shape_px == slide.shape_px:
-            return
+            return slide
         note(project, {slide.id: FileState.of(slide, stamp, changed=True)})
     if is_changed(project, slide):
         raise _changed_error(project, [slide])
+    return slide
 
 
 def accept(project: Project, slide_id: int) -> Job[LogEntry | None]:
