@@ -9,19 +9,20 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.runs import Point, borders, box_of
 
-Point = tuple[float, float]
 Ring = tuple[Point, ...]
 
 KINDS = ("polygon", "line", "ellipse", "mask")
 MOST_POINTS = 100_000
 LARGEST_MASK_PX = 400_000_000
+MOST_COLUMNS = 4_000_000
+"""Of a mask: the work on one grows with them, and with its runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,9 @@ class Outline:
     def bounds(self) -> tuple[float, float, float, float]:
         """Box y0, x0, y1, x1 around it."""
         if self.kind == "mask":
-            y, x = (self.mask_px or (0, 0))[:2]
-            rows, columns = np.nonzero(self.pixels())
-            if not len(rows):
-                return y, x, y, x
-            edges = y + rows.min(), x + columns.min(), y + rows.max() + 1, x + columns.max() + 1
-            return float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3])
+            y, x, height, _ = self.mask_px or (0, 0, 0, 0)
+            y0, x0, y1, x1 = box_of(self.counts, height) or (0, 0, 0, 0)
+            return float(y + y0), float(x + x0), float(y + y1), float(x + x1)
         if self.kind == "ellipse":
             (cy, cx), (ry, rx) = self.parts[0][0]
             turn = math.radians(self.angle_deg)
@@ -128,7 +126,8 @@ class Outline:
     def rings(self, *, steps: int = 64) -> list[Ring]:
         """Outer rings for drawing and for formats that support only polygons; of a mask, its border."""
         if self.kind == "mask":
-            return _borders(self)
+            top, left, height, _ = self.mask_px or (0, 0, 0, 0)
+            return [tuple((y + top, x + left) for y, x in ring) for ring in borders(self.counts, height)]
         if self.kind != "ellipse":
             return [rings[0] for rings in self.parts]
         (cy, cx), (ry, rx) = self.parts[0][0]
@@ -203,6 +202,7 @@ def _mask_problem(mask_px: tuple[float, float, int, int] | None, counts: tuple[i
         or not all(map(math.isfinite, mask_px))
         or min(mask_px[2:]) <= 0
         or mask_px[2] * mask_px[3] > LARGEST_MASK_PX
+        or mask_px[3] > MOST_COLUMNS
     ):
         return "of a mask needs a height and a width"
     if len(counts) > 20 * MOST_POINTS:
@@ -218,51 +218,3 @@ def run_lengths(pixels: np.ndarray) -> tuple[int, ...]:
     edges = np.flatnonzero(np.diff(flat)) + 1
     counts = np.diff(np.concatenate([[0], edges, [len(flat)]])).tolist()
     return tuple([0, *counts] if len(flat) and flat[0] else counts)
-
-
-def _borders(outline: Outline) -> list[Ring]:
-    """Outer border of each part of a mask, along the edges of its pixels."""
-    y0, x0, _, _ = outline.mask_px or (0, 0, 0, 0)
-    padded = np.pad(outline.pixels(), 1).astype(np.int8)
-    # walk with the mask to the right: every edge between off and on is one directed step
-    steps: dict[Point, list[Point]] = {}
-    for axis in (0, 1):
-        change = np.diff(padded, axis=axis)
-        for y, x in zip(*np.nonzero(change), strict=True):
-            corner = (int(y), int(x)) if axis == 0 else (int(y) - 1, int(x) + 1)
-            begin, end = ((corner[0], x - 1), (corner[0], x)) if axis == 0 else ((y - 1, x), (y, x))
-            if (change[y, x] > 0) != (axis == 0):
-                begin, end = end, begin
-            steps.setdefault((int(begin[0]), int(begin[1])), []).append((int(end[0]), int(end[1])))
-    rings: list[Ring] = []
-    while steps:
-        start = min(steps)
-        ring: list[Point] = []
-        here, came = start, (0.0, 0.0)
-        while here in steps:
-            ends = steps[here]
-            # where two parts touch at a corner, turn right, so that each part keeps its own border
-            end = max(ends, key=partial(_turn_to, here, came))
-            ends.remove(end)
-            if not ends:
-                del steps[here]
-            step = (end[0] - here[0], end[1] - here[1])
-            if step != came:
-                ring.append((float(here[0] + y0), float(here[1] + x0)))
-            here, came = end, step
-            if here == start:
-                break
-        if signed_area(ring) > 0:  # the border of a hole runs the other way
-            rings.append(tuple(ring))
-    return rings
-
-
-def signed_area(ring: Sequence[Point]) -> float:
-    """Twice the area inside a ring, positive where it runs clockwise on screen."""
-    following = [*ring[1:], *ring[:1]]
-    return sum(a[1] * b[0] - b[1] * a[0] for a, b in zip(ring, following, strict=True))
-
-
-def _turn_to(here: Point, came: Point, end: Point) -> float:
-    """How far to the right the path to ``end`` turns."""
-    return came[1] * (end[0] - here[0]) - came[0] * (end[1] - here[1])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.outline import Outline
-from microscope_qc.exchange.loading import LARGEST_PICTURE_PX
+from microscope_qc.exchange.shapes import mask_on_rows
 
 
 def read_brush(values: Any, shape_px: tuple[int, int]) -> Outline:
@@ -16,34 +16,42 @@ def read_brush(values: Any, shape_px: tuple[int, int]) -> Outline:
     Raises
     ------
     ValueError
-        When they do not unpack to a picture of this size, or it is larger than any mask.
+        When they do not stand for a picture of this size, or the mask is larger than any.
     """
     height, width = shape_px
-    if height * width > LARGEST_PICTURE_PX:
-        raise ValueError("too large")
+    if not isinstance(values, list):
+        raise ValueError("no bytes")
     bits = _Bits(bytes(values))
     count = bits.take(32)
     if count != height * width * 4:
         raise ValueError("another picture")
     word_bits = bits.take(5) + 1
     length_bits = [bits.take(4) + 1 for _ in range(4)]
-    out = np.zeros(count, np.uint8)
+    starts: list[int] = []
+    stops: list[int] = []
+
+    def add(first: int, last: int) -> None:
+        """Opaque bytes from ``first`` to ``last``: every fourth byte is the opacity of a pixel."""
+        begin, end = first // 4, last // 4
+        if starts and stops[-1] == begin:
+            stops[-1] = end
+        elif end > begin:
+            starts.append(begin)
+            stops.append(end)
+
     place = 0
     while place < count:
         repeated = bits.take(1)
         end = min(place + 1 + bits.take(length_bits[bits.take(2)]), count)
         if repeated:
-            out[place:end] = bits.take(word_bits) & 255
+            if bits.take(word_bits) & 255:
+                add(place, end)
         else:
             for here in range(place, end):
-                out[here] = bits.take(word_bits) & 255
+                if bits.take(word_bits) & 255:
+                    add(here, here + 1)
         place = end
-    mask = out.reshape(height, width, 4)[..., 3] > 0
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        raise ValueError("an empty mask")
-    y0, x0 = int(rows[0]), int(columns[0])
-    return Outline.mask(mask[y0 : rows[-1] + 1, x0 : columns[-1] + 1], y0, x0)
+    return mask_on_rows(np.array(starts, np.int64), np.array(stops, np.int64), 0, 0, width, height)
 
 
 class _Bits:

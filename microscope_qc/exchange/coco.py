@@ -14,8 +14,9 @@ from typing import Any
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.outline import Outline, signed_area
+from microscope_qc.core.outline import Outline
 from microscope_qc.core.plugins import Match, certain
+from microscope_qc.core.runs import signed_area
 from microscope_qc.exchange.coco_masks import read_mask, write_mask
 from microscope_qc.exchange.coco_results import are_results, key_of, names_for_results
 from microscope_qc.exchange.document import Box, Document, ImageEntry, json_text, plain_number, state_of
@@ -155,6 +156,9 @@ def _read_annotation(
     if (not isinstance(bbox, list) or len(bbox) != 4) and (bbox or around == NO_SIDES):
         document.skip("no box")
         return
+    if bbox and outline is not None and not _near(_sides(bbox), around):
+        document.note("its outline lies elsewhere than its box, and is left out")
+        outline = None
     sides, outline = from_extension(annotation.get(EXTENSION), _sides(bbox) if bbox else around, outline)
     extra = annotation.get("attributes")
     extra = dict(extra) if isinstance(extra, dict) else {}
@@ -186,6 +190,17 @@ def _sides(bbox: list[Any]) -> tuple[Any, Any, Any, Any]:
         return y, x, float(y) + float(height), float(x) + float(width)
     except (TypeError, ValueError, OverflowError):
         return NO_SIDES
+
+
+def _near(box: Sides, around: Sides) -> bool:
+    """Whether an outline keeps to its box, give or take as much as the box is large."""
+    try:
+        y0, x0, y1, x1 = (float(side) for side in box)
+    except (TypeError, ValueError, OverflowError):
+        return True  # counted as no numbers
+    room_y, room_x = y1 - y0 + 2, x1 - x0 + 2
+    low_y, low_x, high_y, high_x = around
+    return bool(low_y >= y0 - room_y and low_x >= x0 - room_x and high_y <= y1 + room_y and high_x <= x1 + room_x)
 
 
 def _outline(segmentation: Any) -> tuple[Sides, Outline | None]:

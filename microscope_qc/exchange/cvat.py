@@ -112,8 +112,9 @@ def _native(outline: Outline) -> tuple[str, dict[str, str]] | None:
         return "ellipse", {name: repr(value) for name, value in numbers.items() if name != "rotation" or value}
     if outline.kind == "mask" and outline.mask_px is not None:
         y, x, height, width = outline.mask_px
-        if y == int(y) and x == int(x):
-            runs = ", ".join(map(str, rows_of_mask(outline)))
+        rows = rows_of_mask(outline) if y == int(y) and x == int(x) else None
+        if rows is not None:
+            runs = ", ".join(map(str, rows))
             numbers = {"left": int(x), "top": int(y), "width": width, "height": height}
             return "mask", {"rle": runs, **{name: str(value) for name, value in numbers.items()}}
     return None

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.outline import LARGEST_MASK_PX, Outline, run_lengths
+from microscope_qc.core.outline import LARGEST_MASK_PX, Outline
+from microscope_qc.core.runs import box_of, counts_of, other_way, pieces_of
 from microscope_qc.exchange.document import Box, clean_attributes
 
 Sides = tuple[Any, Any, Any, Any]
@@ -61,15 +62,33 @@ def turned_rectangle(x: float, y: float, width: float, height: float, *, angle_d
 
 def mask_of_rows(counts: list[int], left: float, top: float, width: int, height: int) -> Outline:
     """Outline of run lengths that go row by row."""
-    if not 0 < width * height <= LARGEST_MASK_PX or sum(counts) != width * height or min(counts) < 0:
+    if not 0 < width * height <= LARGEST_MASK_PX or min(counts) < 0 or sum(counts) != width * height:
         raise ValueError("no mask")
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return Outline.mask(flat.reshape(height, width), top, left)
+    return Outline.of_counts(other_way(counts, width, height), (top, left, height, width))
 
 
-def rows_of_mask(outline: Outline) -> list[int]:
-    """Run lengths of a mask, row by row."""
-    return list(run_lengths(outline.pixels().T))
+def mask_on_rows(starts: np.ndarray, stops: np.ndarray, left: float, top: float, width: int, height: int) -> Outline:
+    """Outline of runs of on pixels that go row by row, cut to their own rectangle."""
+    sides = box_of(counts_of(starts, stops, width * height), width)
+    if sides is None:
+        raise ValueError("an empty mask")
+    x0, y0, x1, y1 = sides  # rows in place of columns
+    wide, tall = x1 - x0, y1 - y0
+    if tall * wide > LARGEST_MASK_PX:
+        raise ValueError("too large")
+    row, first, last = pieces_of(starts, stops, width)
+    starts = (row - y0) * wide + first - x0
+    rows = counts_of(starts, starts + last - first, tall * wide)
+    return Outline.of_counts(other_way(rows, wide, tall), (top + y0, left + x0, tall, wide))
+
+
+def rows_of_mask(outline: Outline) -> list[int] | None:
+    """Run lengths of a mask, row by row; None where there would be too many."""
+    _, _, height, width = outline.mask_px or (0, 0, 0, 0)
+    try:
+        return other_way(outline.counts, height, width)
+    except ValueError:
+        return None
 
 
 def is_plain_polygon(outline: Outline) -> bool:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.outline import Outline, signed_area
+from microscope_qc.core.outline import Outline, run_lengths
+from microscope_qc.core.runs import borders, box_of, other_way, signed_area
 
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
 rings = st.lists(st.tuples(numbers, numbers), min_size=4, max_size=8)
@@ -89,3 +90,26 @@ def test_a_larger_scale():
 def test_what_is_no_outline_is_said(text):
     with pytest.raises(InputError):
         Outline.from_json(text)
+
+
+@given(pictures, st.lists(st.integers(0, 20), max_size=3))
+def test_masks_are_worked_on_as_runs(pixels, places):
+    height, width = pixels.shape
+    counts = list(run_lengths(pixels))
+    for place in places:  # runs of no length say nothing
+        counts[place % len(counts) : place % len(counts)] = [0, 0]
+    ys, xs = np.nonzero(pixels)
+    if not len(ys):
+        assert box_of(counts, height) is None
+        return
+    assert box_of(counts, height) == (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1)
+    assert other_way(counts, height, width) == list(run_lengths(pixels.T))
+    moved = Outline.mask(pixels, 10, 20).rings()
+    assert borders(counts, height) == [tuple((y - 10, x - 20) for y, x in ring) for ring in moved]
+
+
+def test_a_mask_of_many_pixels_is_never_unpacked(monkeypatch):
+    monkeypatch.setattr(Outline, "pixels", None)
+    outline = Outline.of_counts([0, 400_000_000], (0, 0, 20_000, 20_000))
+    assert outline.bounds == (0, 0, 20_000, 20_000)
+    assert outline.rings() == [((0, 0), (0, 20_000), (20_000, 20_000), (20_000, 0))]
