@@ -6,12 +6,16 @@ column of the stored picture lie when it is seen upright.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from microscope_qc.core.arrays import Floats
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.outline import Outline
+from microscope_qc.core.runs import counts_of, on_runs, other_way, pieces_of
 
 AS_STORED = 1
 """The picture is stored upright, or is taken as it is stored."""
@@ -92,6 +96,51 @@ def upright_boxes(boxes: np.ndarray, orientation: int, *, stored_shape_px: tuple
     corners = np.asarray(boxes, np.float64).reshape(-1, 2, 2)
     turned = upright_points(corners.reshape(-1, 2), orientation, stored_shape_px=stored_shape_px).reshape(-1, 2, 2)
     return np.concatenate([turned.min(axis=1), turned.max(axis=1)], axis=1)
+
+
+def upright_outline(outline: Outline, orientation: int, *, stored_shape_px: tuple[int, int]) -> Outline | None:
+    """An outline of the stored picture, in the upright one; None for a mask of too many runs."""
+    turn = _TURNS[orientation]
+    turned = partial(upright_points, orientation=orientation, stored_shape_px=stored_shape_px)
+    if outline.kind == "ellipse":
+        centre, (ry, rx) = outline.parts[0][0]
+        ((cy, cx),) = turned(np.array([centre])).tolist()
+        angle = outline.angle_deg
+        if turn.exchanged and angle == 0:
+            ry, rx = rx, ry
+        elif turn.exchanged:
+            angle = 90 - angle
+        if angle and turn.flipped_y != turn.flipped_x:
+            angle = -angle
+        return Outline.ellipse(cy, cx, ry, rx, angle_deg=angle)
+    if outline.kind == "mask":
+        return _upright_mask(outline, turn, turned)
+    parts = tuple(
+        tuple(tuple(map(tuple, turned(np.array(ring)).tolist())) for ring in rings) for rings in outline.parts
+    )
+    return Outline(outline.kind, parts)
+
+
+def _upright_mask(outline: Outline, turn: _Turn, turned: Callable[[np.ndarray], Floats]) -> Outline | None:
+    y, x, height, width = outline.mask_px or (0.0, 0.0, 0, 0)
+    corners = turned(np.array([(y, x), (y + height, x + width)]))
+    top, left = corners.min(axis=0).tolist()
+    counts: Sequence[int] = outline.counts
+    try:
+        if turn.exchanged:
+            counts, height, width = other_way(counts, height, width), width, height
+        column, first, last = pieces_of(*on_runs(counts), height)
+    except ValueError:
+        return None
+    if turn.flipped_y:
+        first, last = height - last, height - first
+    if turn.flipped_x:
+        column = width - 1 - column
+    order = np.lexsort((first, column))
+    starts = (column * height + first)[order]
+    return Outline.of_counts(
+        counts_of(starts, starts + (last - first)[order], height * width), (top, left, height, width)
+    )
 
 
 def stored_region(region: Region, orientation: int, *, shape_px: tuple[int, int]) -> Region:

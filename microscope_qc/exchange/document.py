@@ -56,7 +56,8 @@ class ImageEntry:
     """One picture and its boxes.
 
     ``path`` is what the file calls it, with its folders (:func:`microscope_qc.exchange.pictures.picture_path`); it is
-    compared and never opened. ``named`` is False where the file does not say which picture it describes.
+    compared and never opened. ``named`` is False where the file does not say which picture it describes,
+    ``size_stated`` where ``shape_px`` is known from elsewhere.
     """
 
     path: str
@@ -64,6 +65,7 @@ class ImageEntry:
     pixel_size_um: tuple[float, float] | None = None
     boxes: list[Box] = field(default_factory=list)
     named: bool = True
+    size_stated: bool = True
 
     @property
     def name(self) -> str:
@@ -191,6 +193,7 @@ class Document:
             mine.boxes.extend(image.boxes)
             mine.pixel_size_um = mine.pixel_size_um or image.pixel_size_um
             mine.named = mine.named and image.named
+            mine.size_stated = mine.size_stated and image.size_stated
         for known in other.classes:
             self.add_class(known.code, known.name, known.colour)
         self.skipped.update(other.skipped)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.files import atomic_write
+from microscope_qc.core.orientation import checked_orientation, turned_shape
 from microscope_qc.core.outline import Outline
 from microscope_qc.core.plugins import Match, certain
 from microscope_qc.exchange.document import Box, Document, ImageEntry
@@ -107,6 +108,7 @@ def _read_file(
             hint=f"Add a slide named {file.stem} to the project, or put the picture beside the file.",
         )
     image = document.image(name, shape)
+    image.size_stated = False
     for code in names.codes:
         document.add_class(code)
     for number, parts in lines:
@@ -173,12 +175,13 @@ def _kind_of(parts: list[str], points: tuple[int, int] | None) -> tuple[str, flo
 
 
 def _picture_size(picture: Path) -> tuple[int, int] | None:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import ExifTags, Image, UnidentifiedImageError
 
     try:
         with Image.open(picture) as opened:  # reads the header only
-            return opened.height, opened.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+            orientation = checked_orientation(opened.getexif().get(ExifTags.Base.Orientation))
+            return turned_shape((opened.height, opened.width), orientation)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
 
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.orientation import upright_outline, upright_pixels, upright_points
 from microscope_qc.core.outline import Outline, run_lengths
 from microscope_qc.core.runs import borders, box_of, other_way, signed_area
 
@@ -113,3 +116,27 @@ def test_a_mask_of_many_pixels_is_never_unpacked(monkeypatch):
     outline = Outline.of_counts([0, 400_000_000], (0, 0, 20_000, 20_000))
     assert outline.bounds == (0, 0, 20_000, 20_000)
     assert outline.rings() == [((0, 0), (0, 20_000), (20_000, 20_000), (20_000, 0))]
+
+
+@given(pictures.filter(np.any), st.integers(1, 8))
+def test_outlines_are_turned_with_their_picture(pixels, orientation):
+    stored = (30, 50)
+    turned = partial(upright_outline, orientation=orientation, stored_shape_px=stored)
+    mask = turned(Outline.mask(pixels, 10, 20))
+    picture = np.zeros(stored, bool)
+    picture[10 : 10 + pixels.shape[0], 20 : 20 + pixels.shape[1]] = pixels
+    y, x, height, width = map(int, mask.mask_px)
+    upright = upright_pixels(picture, orientation)
+    np.testing.assert_array_equal(mask.pixels(), upright[y : y + height, x : x + width])
+    assert mask.pixels().sum() == upright.sum()
+    for outline in (
+        Outline.ellipse(12, 30, 3, 6),
+        Outline.ellipse(12, 30, 3, 6, angle_deg=25),
+        Outline.polygon([(1, 2), (9, 40), (20, 5)]),
+    ):
+        points = upright_points(np.array(outline.rings()[0]), orientation, stored_shape_px=stored)
+        right = (*points.min(axis=0), *points.max(axis=0))
+        np.testing.assert_allclose(turned(outline).bounds, right, atol=0.1)
+        ring = np.array(turned(outline).rings()[0])
+        nearest = np.min(np.linalg.norm(ring[:, None] - points[None], axis=2), axis=0)
+        assert nearest.max() < 0.6

@@ -12,11 +12,14 @@ from PIL import Image
 
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import ExchangeError, InputError
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
+from microscope_qc.core.orientation import upright_pixels
 from microscope_qc.exchange.document import Document
 from microscope_qc.exchange.pictures import picture_path
 from microscope_qc.exchange.registry import FORMATS
 from microscope_qc.project import Project
+from microscope_qc.slides import open_slide
 from microscope_qc.workflows.exchange.export import export_boxes
 from microscope_qc.workflows.exchange.importing import import_annotations
 
@@ -240,3 +243,51 @@ def test_cases_without_a_class(cases: Path, tmp_path: Path):
         run_job(import_annotations(project, cases / "via" / "via.json", class_map={"": "pore"}))
         (row,) = project.boxes.rows()
         assert [row[side] for side in ("x0", "y0", "x1", "y1")] == [10, 10, 40, 40]
+
+
+# -- pictures that are stored lying on their side ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 5, 6, 7, 8])
+@pytest.mark.parametrize("frame", ["stored", "upright"])
+def test_boxes_lie_on_the_mark_in_whichever_frame_they_were_made(orientation: int, frame: str, tmp_path: Path):
+    stored = np.full((40, 60), 200, np.uint8)
+    stored[5:12, 30:50] = 20
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(stored).save(tmp_path / "s.png", exif=exif)
+    with Project.create(tmp_path / "p.mqc", slides=[tmp_path / "s.png"], classes=()) as project:
+        record = project.slides[0]
+        pixels = stored if frame == "stored" else upright_pixels(stored, orientation)
+        ys, xs = np.nonzero(pixels < 100)
+        x0, y0, x1, y1 = (int(side) for side in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+        path = coco(tmp_path / "in.json", "s.png", shape=pixels.shape)
+        content = json.loads(path.read_text())
+        content["annotations"][0] |= {
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "segmentation": [[x0, y0, x1, y0, x1, y1 - 2, x0, y1]],
+        }
+        path.write_text(json.dumps(content))
+        summary = run_job(import_annotations(project, path))
+        (row,) = project.boxes.rows()
+        (outline,) = project.outlines.of_slide(record.id).values()
+        told = record.shape_px != record.stored_shape_px
+        assert bool(summary.noted) == (not told or frame == "stored")
+        if frame == "stored" and not told:
+            return  # nothing in the file says it, the note asks the user to look
+        ys, xs = np.nonzero(upright_pixels(stored, orientation) < 100)
+        right = (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1)
+        assert tuple(row[side] for side in ("y0", "x0", "y1", "x1")) == right == outline.bounds
+
+
+@pytest.mark.parametrize("name", ["exif6_square.jpg exif6_square.json", "exif6.jpg exif6_labelme.json"])
+def test_cases_of_turned_pictures(name: str, real_data: Path, tmp_path: Path):
+    slide, labels = (real_data / "cases" / "slides" / part for part in name.split())
+    if not slide.exists():
+        pytest.skip("the small cases are not there")
+    with Project.create(tmp_path / "p.mqc", slides=[slide], classes=()) as project, open_slide(slide) as opened:
+        run_job(import_annotations(project, labels))
+        (row,) = project.boxes.rows()
+        y0, x0, y1, x1 = (int(row[side]) for side in ("y0", "x0", "y1", "x1"))
+        pixels = opened.scene(None).read(Region(y0, x0, y1, x1))
+        assert abs(float(np.mean(pixels)) - 30) < 5

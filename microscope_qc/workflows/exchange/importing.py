@@ -218,7 +218,7 @@ def plan_import(
         classes={code: counts[code] for code in mapped},
         mapped={code: target or "" for code, target in mapped.items()},
         without_class=without_class,
-        noted=dict(document.noted),
+        noted=dict(document.noted + matched.noted),
         places={what: tuple(places) for what, places in document.places.items() if places},
         files_left_out=document.files_left_out,
         duplicates=duplicates,

@@ -6,12 +6,15 @@ that do, where most of the folders before the name agree too. What fits twice is
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from microscope_qc.core.errors import InputError
-from microscope_qc.exchange.document import Document, ImageEntry
+from microscope_qc.core.orientation import AS_STORED, orientation_words, upright_boxes, upright_outline
+from microscope_qc.exchange.document import Box, Document, ImageEntry
 from microscope_qc.exchange.pictures import (
     ANY_PICTURE,
     file_name_of,
@@ -33,12 +36,14 @@ class Matched:
     """Which slide each picture is.
 
     ``slides`` holds pairs of picture and slide, ``unmatched`` the reason for each path that is no slide, ``asked`` the
-    names of the slides that a path may be: several, or one that several pictures may be.
+    names of the slides that a path may be: several, or one that several pictures may be. ``noted`` counts boxes that
+    were turned with their picture, or may have to be.
     """
 
     slides: list[tuple[ImageEntry, SlideRecord]] = field(default_factory=list)
     unmatched: dict[str, str] = field(default_factory=dict)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    noted: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,7 @@ def _decided(
 
 def _of_its_size(image: ImageEntry, fits: list[_Fit]) -> list[_Fit]:
     """Of several slides those that have the picture's size, if there are any."""
-    same = [fit for fit in fits if fit.record.shape_px == image.shape_px]
+    same = [fit for fit in fits if image.shape_px in (fit.record.shape_px, fit.record.stored_shape_px)]
     return same if len(fits) > 1 and same else fits
 
 
@@ -221,8 +226,38 @@ def _settle(document: Document, fits: dict[str, list[_Fit]], result: Matched) ->
 
 
 def _put(image: ImageEntry, record: SlideRecord, result: Matched) -> None:
-    if image.shape_px is not None and image.shape_px != record.shape_px:
-        (ih, iw), (h, w) = image.shape_px, record.shape_px
+    """Boxes are where the picture is seen upright; other programs mark some pictures as they are stored."""
+    if image.shape_px not in (None, record.shape_px, record.stored_shape_px):
+        (ih, iw), (h, w) = image.shape_px or (0, 0), record.shape_px
         result.unmatched[image.path] = f"is {iw} x {ih} px, but the slide {record.name} is {w} x {h} px"
-    else:
-        result.slides.append((image, record))
+        return
+    if record.orientation != AS_STORED and image.boxes:
+        sizes_differ = record.stored_shape_px != record.shape_px
+        if sizes_differ and image.shape_px == record.stored_shape_px:
+            image = replace(image, boxes=_upright_boxes(image.boxes, record), shape_px=record.shape_px)
+            result.noted[f"marked on the picture of {record.name} as it is stored: {_turned(record)} with it"] += len(
+                image.boxes
+            )
+        elif not sizes_differ or image.shape_px is None or not image.size_stated:
+            result.noted[
+                f"taken as marked on the picture of {record.name} as it is shown; a program that shows it as it is "
+                f"stored (it is {_turned(record)} here) puts them elsewhere: look whether they lie on their defects"
+            ] += len(image.boxes)
+    result.slides.append((image, record))
+
+
+def _turned(record: SlideRecord) -> str:
+    return orientation_words(record.orientation)
+
+
+def _upright_boxes(boxes: Sequence[Box], record: SlideRecord) -> list[Box]:
+    stored = record.stored_shape_px
+    sides = np.array([(box.y0, box.x0, box.y1, box.x1) for box in boxes], float)
+    turned = upright_boxes(sides, record.orientation, stored_shape_px=stored).tolist()
+    outlines = [
+        box.outline and upright_outline(box.outline, record.orientation, stored_shape_px=stored) for box in boxes
+    ]
+    return [
+        replace(box, y0=y0, x0=x0, y1=y1, x1=x1, outline=outline)
+        for box, (y0, x0, y1, x1), outline in zip(boxes, turned, outlines, strict=True)
+    ]
