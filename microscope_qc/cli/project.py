@@ -38,6 +38,7 @@ def register(subparsers: Commands) -> None:
 def _new(args: argparse.Namespace) -> int:
     from microscope_qc.cli.intake import left_out_rows, print_left_out
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.cli.slides import pixel_words
     from microscope_qc.core.class_sets import class_set
     from microscope_qc.core.wording import things
     from microscope_qc.workflows.intake.adding import make_project
@@ -58,7 +59,8 @@ def _new(args: argparse.Namespace) -> int:
         return 0
     print(f"{folder}: {things(len(slides), 'slide')}, {things(count, 'class', 'classes')}")
     for slide in slides[:LISTED]:
-        size = "pixel size not known" if slide.pixel_size_um is None else f"{slide.pixel_size_um[1]:g} um per pixel"
+        known = slide.pixel_size_um
+        size = "pixel size not known" if known is None else f"{pixel_words(known)} per pixel"
         print(f"  {slide.name}: {slide.shape_px[1]} x {slide.shape_px[0]} px, {size}")
     if len(slides) > LISTED:
         print(f"  and {things(len(slides) - LISTED, 'more slide')}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def _describe(scene: dict[str, Any], *, several: bool) -> str:
     lines = [
         f"{'scene ' + scene['name'] + ': ' if several else ''}{width} x {height} pixels, "
         f"{scene['dtype']}{' RGB' if scene['rgb'] else ''}",
-        f"  pixel     {_length(size)}",
+        f"  pixel     {pixel_words(size)}",
         f"  levels    {len(scene['levels'])}, down to {coarse[1]} x {coarse[0]}",
         f"  channels  {', '.join(_channel_words(scene))}",
     ]
@@ -136,7 +137,8 @@ def _channel_words(scene: dict[str, Any]) -> list[str]:
     return [f"{name} {colour}" for name, colour in zip(scene["channels"], scene["colours"], strict=True)]
 
 
-def _length(size: list[float] | None) -> str:
+def pixel_words(size: Sequence[float] | None) -> str:
+    """``0.5 um``, or both sides where they differ."""
     if size is None:
         return "size unknown"
     y, x = size

@@ -80,7 +80,7 @@ def write_overview(
     page = draw_overview(picture, rows, classes, scale=scale, title=title, subtitle=subtitle, pixel_size_um=size_um)
     yield Progress(1, 1, "pictures", f"writing {path.name}")
     with atomic_path(path) as temporary:
-        _save(page, temporary, None if size_um is None else size_um[1] / scale[0], title)
+        _save(page, temporary, None if size_um is None else (size_um[1] / scale[0], size_um[0] / scale[1]), title)
     return path
 
 
@@ -309,7 +309,8 @@ def _draw_legend(draw: Any, counted: list[tuple[DefectClass, int]], corner: tupl
         y += round(3.1 * unit)
 
 
-def _save(page: np.ndarray, path: Path, um_per_px: float | None, title: str) -> None:
+def _save(page: np.ndarray, path: Path, um_per_px: tuple[float, float] | None, title: str) -> None:
+    """``um_per_px`` is (x, y)."""
     if path.suffix.lower() == ".png":
         import cv2
 
@@ -320,7 +321,7 @@ def _save(page: np.ndarray, path: Path, um_per_px: float | None, title: str) -> 
         return
     import tifffile
 
-    resolution = None if um_per_px is None else (1e4 / um_per_px, 1e4 / um_per_px)
+    resolution = None if um_per_px is None else (1e4 / um_per_px[0], 1e4 / um_per_px[1])
     tifffile.imwrite(
         path,
         page,

@@ -196,8 +196,11 @@ class Cutting:
         return max(8, round(self.tile_px * self.pixel_size_um / record.pixel_size_um[1]))
 
     def pixel_size_of(self, record: SlideRecord) -> tuple[float, float] | None:
-        """Pixel size (y, x) of a slide's images in um."""
-        return (self.pixel_size_um, self.pixel_size_um) if self.pixel_size_um else record.pixel_size_um
+        """Pixel size (y, x) of a slide's images in um: square cuts of pixels that are not square keep their shape."""
+        own = record.pixel_size_um
+        if not self.pixel_size_um or own is None:
+            return own
+        return self.pixel_size_um * own[0] / own[1], self.pixel_size_um
 
 
 class _Dataset:
