@@ -19,6 +19,7 @@ from microscope_qc.core.geometry import Region
 from microscope_qc.core.orientation import AS_STORED, checked_orientation
 from microscope_qc.core.plugins import certain
 from microscope_qc.slides.base import Mosaic, Slide, checked_shape
+from microscope_qc.slides.claims import DEFLATE_TIMES, JPEG_TIMES, is_bomb
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.pixels import Channel, Level
 from microscope_qc.slides.scale import settled
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # such files are decoded as a whole: 400 megapixels of colour are 1.2 GB
 MAX_PIXELS = 400_000_000
+MOST_TIMES = {"png": 8 * DEFLATE_TIMES, "jpeg": JPEG_TIMES}  # a byte of a PNG may hold eight pixels
 EXIF_ORIENTATION = 274
 MAX_EXIF_BYTES = MAX_HEAD_BYTES = 1 << 16
 CACHE = PieceCache(1 << 30)  # shared, so that many open images do not add up
@@ -97,6 +99,8 @@ def open_picture(path: Path) -> Slide:
         raise _damaged(path) from error
     if width * height > MAX_PIXELS:
         raise _too_large(path)
+    if is_bomb(width * height * (3 if mode == "RGB" else 1), path.stat().st_size, MOST_TIMES.get(kind)):
+        raise _damaged(path)
     if mode not in MODES:
         raise SlideError(f"{path.name} has pixels of a type that is not supported ({mode}).", hint="Save it as RGB.")
     mosaic = PictureMosaic(path, (height, width), mode=mode, kind=kind, notes=notes, orientation=orientation)

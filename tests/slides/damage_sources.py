@@ -24,6 +24,10 @@ from microscope_qc.slides.virtual.reader import write_virtual
 SHAPE = (300, 420)
 SVS = "Aperio Image Library v11.2.1\n420x300 [0,0 420x300] (128x128) JPEG/RGB Q=90|AppMag = 20|MPP = 0.4990"
 
+IMAGEJ = {"unit": "micron", "Labels": ["SE"]}
+ZEISS = "0\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 2.5 nm\r\nAP_WIDTH\r\nWidth = 1.05 um\r\n"
+FEI = "[Beam]\r\nBeam=EBeam\r\n[Scan]\r\nPixelWidth=2e-08\r\nPixelHeight=2e-08\r\n[Image]\r\nResolutionX=420\r\n"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -83,6 +87,10 @@ def _tiff(**options: object) -> Callable[[Path], object]:
     return lambda path: tifffile.imwrite(path, (pixels or colour)(), **options)
 
 
+def _text_tag(code: int, text: str) -> tuple[int, int, int, str, bool]:
+    return code, 2, len(text), text, True
+
+
 def _ome_tiff(path: Path) -> None:
     pixels = np.stack([grey16(), grey16()[::-1]])
     metadata = {"axes": "CYX", "PhysicalSizeX": 0.3, "PhysicalSizeY": 0.3, "Channel": {"Name": ["SE", "BSE"]}}
@@ -126,6 +134,9 @@ SOURCES = {
     "tiff strips": Source("a.tif", _tiff(rowsperstrip=32, compression="zlib", pixels=grey16), "pixels"),
     "tiff lzw": Source("a.tif", _tiff(tile=(128, 128), compression="lzw", predictor=True, pixels=grey16)),
     "tiff jpeg": Source("a.tif", _tiff(tile=(128, 128), compression="jpeg", photometric="ycbcr")),
+    "tiff imagej": Source("a.tif", lambda path: tifffile.imwrite(path, grey16(), imagej=True, metadata=IMAGEJ)),
+    "tiff zeiss": Source("a.tif", _tiff(extratags=[_text_tag(34118, ZEISS)], metadata=None)),
+    "tiff fei": Source("a.tif", _tiff(extratags=[_text_tag(34682, FEI), (274, 3, 1, 6, True)], metadata=None)),
     "ome-tiff": Source("a.ome.tif", _ome_tiff, "pixels"),
     "svs": Source("a.svs", _tiff(tile=(128, 128), compression="jpeg", description=SVS, metadata=None)),
     "zarr v2": Source("a.ome.zarr", _zarr(2)),
@@ -137,6 +148,9 @@ SOURCES = {
         "a.png", lambda path: path.write_bytes(imagecodecs.png_encode(colour().astype(np.uint16) * 257)), "all"
     ),
     "jpeg": Source("a.jpg", lambda path: Image.fromarray(colour()).save(path, quality=92)),
+    "bmp": Source("a.bmp", lambda path: Image.fromarray(colour()).save(path)),
+    "webp": Source("a.webp", lambda path: Image.fromarray(colour()).save(path, lossless=True)),
+    "jpeg 2000": Source("a.jp2", lambda path: Image.fromarray(colour()).save(path)),
     "virtual": Source("a.virtual.json", lambda path: write_virtual(path, shape=(2000, 3000), seed=4)),
 }
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import odd_structures
 import tifffile
 from damage_sources import SOURCES
 
@@ -17,7 +18,8 @@ BYTES = ("flip", "flip head", "flip tail", "flip pixels", "flip structure", "zer
 FOLDER = ("missing chunk", "missing metadata")
 LINKS = ("link loop", "dangling link")
 VANISH = ("truncated while open", "deleted while open", "replaced while open")
-KINDS = (*CUTS, *BYTES, *FOLDER, "metadata", *LINKS, *VANISH)
+STRUCTURE = "odd structure"
+KINDS = (*CUTS, *BYTES, *FOLDER, "metadata", STRUCTURE, *LINKS, *VANISH)
 ODD_SIZES = (0, -1, "NaN", 1e300, None, "x")
 ODD_SHAPES = ([0, 0], [-5, 5], [10**12, 10**12], [1], "big", None, [2.5, 3], [10**30, 7])
 
@@ -29,6 +31,8 @@ def is_for(name: str, kind: str) -> bool:
         return folder
     if kind in ("flip head", "flip tail"):
         return not folder
+    if kind == STRUCTURE:
+        return odd_structures.is_for(Path(SOURCES[name].file_name))
     if kind == "flip structure":
         return name.startswith(("czi", "tiff", "ome-tiff", "svs"))
     if kind == "flip pixels":
@@ -39,6 +43,9 @@ def is_for(name: str, kind: str) -> bool:
 def damage(name: str, path: Path, kind: str, dice: random.Random) -> bool:
     """Damage the slide at ``path``; returns whether a checksum of its format covers the damaged part."""
     if kind in VANISH:
+        return False
+    if kind == STRUCTURE:
+        odd_structures.make_odd(path, dice)
         return False
     if path.is_dir():
         return _damage_folder(name, path, kind, dice)

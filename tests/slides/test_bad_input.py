@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +52,40 @@ def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.tif")
     refuse(tmp_path / "a.tif", "a pipe or a device")
     refuse(Path(os.devnull), "a pipe or a device")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "lzw.tif"])
+def test_sizes_that_a_file_cannot_hold_take_no_memory(tmp_path: Path, name: str) -> None:
+    path, side = tmp_path / name, 16_000
+    if path.suffix == ".tif":
+        kind = "lzw" if name == "lzw.tif" else "zlib"
+        tifffile.imwrite(path, np.zeros((64, 64), np.uint8), compression=kind, rowsperstrip=64)
+        with tifffile.TiffFile(path) as file:
+            places = {tag.valueoffset: side for tag in file.pages[0].tags if tag.code in (256, 257, 278)}
+        form = "<H"
+    else:
+        Image.fromarray(np.zeros((64, 64), np.uint8)).save(path)
+        start = path.read_bytes().index(b"IHDR") + 4 if name == "a.png" else path.read_bytes().index(b"\xff\xc0") + 5
+        places, form = {start + (2 if name == "a.png" else 0): side, start + (6 if name == "a.png" else 2): side}, ">H"
+    data = bytearray(path.read_bytes())
+    for place, value in places.items():
+        struct.pack_into(form, data, place, value)
+    if name == "a.png":
+        end = data.index(b"IHDR") + 17
+        struct.pack_into(">I", data, end, zlib.crc32(data[end - 17 : end]))
+    path.write_bytes(data)
+    tracemalloc.start()
+    refuse(path, "damaged")
+    assert tracemalloc.get_traced_memory()[1] < side * side / 4
+    tracemalloc.stop()
+
+
+def test_a_damaged_list_of_reduced_copies_is_not_followed(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    copies = (65_000, 4, 5000, tuple(range(8, 5008)), True)
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint8), extratags=[copies])
+    path.write_bytes(path.read_bytes().replace(struct.pack("<HHI", *copies[:3]), struct.pack("<HHI", 330, 4, 5000)))
+    refuse(path, "damaged")
 
 
 def test_content_decides_and_not_the_name(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class MultiscaleImage:
         """
         found: list[tuple[str, StackAxis]] = []
         for array_axis in self.axes:
-            if array_axis in "cyx":
+            if array_axis in ("c", "y", "x"):
                 continue
             size = sizes[array_axis]
             own = self._own_stack(array_axis)

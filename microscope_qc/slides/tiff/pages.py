@@ -14,6 +14,7 @@ import numpy as np
 
 from microscope_qc.core.errors import SlideError
 from microscope_qc.core.geometry import Region
+from microscope_qc.slides.claims import DEFLATE_TIMES, JPEG_TIMES, LZW_TIMES, PACKBITS_TIMES, is_bomb
 from microscope_qc.slides.piece_cache import PieceCache
 from microscope_qc.slides.tiff.samples import APERIO_YCBCR, is_plain_ycbcr, rgb_of_ycbcr
 from microscope_qc.slides.unpacking import for_each
@@ -28,6 +29,9 @@ VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 # beyond this, only the needed part of each line is read
 MAX_BAND_BYTES = 64 << 20
 JPEG_KINDS = (6, 7, 34892, 33007)
+MOST_TIMES = {
+    5: LZW_TIMES, 7: JPEG_TIMES, 8: DEFLATE_TIMES, 32773: PACKBITS_TIMES, 32946: DEFLATE_TIMES, 33007: JPEG_TIMES,
+}  # fmt: skip
 # what tifffile and the codecs raise on damaged files
 DAMAGE = (
     ValueError,
@@ -283,7 +287,10 @@ class PageReader:
             size = keyframe.tilelength * keyframe.tilewidth * max(1, keyframe.tiledepth)
         else:
             size = min(keyframe.rowsperstrip, keyframe.imagelength) * keyframe.imagewidth
-        if max(size * keyframe.shaped[4] * keyframe.dtype.itemsize, count) > MAX_SEGMENT_BYTES:
+        decoded_bytes = size * keyframe.shaped[4] * keyframe.dtype.itemsize
+        if is_bomb(decoded_bytes, count, MOST_TIMES.get(int(keyframe.compression))):
+            raise damaged(self._path)
+        if max(decoded_bytes, count) > MAX_SEGMENT_BYTES:
             raise SlideError(
                 f"{self._path.name} stores its image in one piece that is too large to be decoded.",
                 hint="Save it as a tiled TIFF or as OME-Zarr.",

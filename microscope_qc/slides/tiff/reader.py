@@ -25,6 +25,9 @@ from microscope_qc.slides.tiff.stack import StackLayout, missing_pages
 
 CACHE_BYTES = 128 << 20
 MAX_PAGES = 100_000
+MOST_COPIES = 256
+"""A page has fewer reduced copies: each of a damaged list would be looked for."""
+LOOKED_AT = 64
 
 # the user gets one sentence; without a handler every odd tag of a damaged file would be printed as well
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -70,7 +73,7 @@ def _slide(path: Path, file: Any, notes: tuple[str, ...]) -> Slide:
         )
     if not len(file.pages):
         raise damaged(path)
-    if is_cut_off(file):
+    if is_cut_off(file) or any(len(page.subifds or ()) > MOST_COPIES for page in file.pages[:LOOKED_AT]):
         raise damaged(path)
     check_complete(path, file.pages[-1], 0)
     facts = file_facts(file)
