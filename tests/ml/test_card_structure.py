@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from wild_structure import changed
 
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.ml.architectures.base import architecture
@@ -26,44 +25,6 @@ CARD = {
     "anomaly": {"threshold": 0.1, "spread": 0.02}, "training": {"pictures": 4, "minutes": 1.5},
 }  # fmt: skip
 
-DEEP: Any = []
-for _ in range(300):
-    DEEP = [DEEP]
-
-ODD = st.sampled_from([
-    None, True, 0, -1, 1, 2**63, 10**400, -0.5, 1e-320, 1e300, float("nan"), float("inf"), "", "x" * 5000, "0.5",
-    "1e999", "\x00", "\ud800", "\u202eabc", [], [[]], [None], [1.0] * 2000, {}, {"a": 1}, {"": None}, DEEP,
-])  # fmt: skip
-
-
-def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Paths of all nodes below this one."""
-    keys = list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
-    return [place for key in keys for place in ((*path, key), *places(node[key], (*path, key)))]
-
-
-@st.composite
-def changed_cards(draw: st.DrawFn) -> Any:
-    card: Any = copy.deepcopy(CARD)
-    for _ in range(draw(st.integers(1, 3))):
-        known = places(card)
-        if not known:
-            break
-        *way, last = draw(st.sampled_from(known))
-        parent = card
-        for key in way:
-            parent = parent[key]
-        what = draw(st.sampled_from(["replace", "delete", "double"]))
-        if what == "replace":
-            parent[last] = copy.deepcopy(draw(ODD))
-        elif what == "delete":
-            del parent[last]
-        elif isinstance(parent, list):
-            parent.insert(last, copy.deepcopy(parent[last]))
-        else:
-            parent[f"{last} "] = parent[last]
-    return card
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -77,7 +38,7 @@ def test_the_unchanged_card_can_be_used(folder: Path) -> None:
     assert load_card(folder).classes == ["ODD"]
 
 
-@given(card=changed_cards())
+@given(card=changed(CARD))
 def test_a_changed_card_can_be_used_or_is_refused_with_a_sentence(folder: Path, card: Any) -> None:
     (folder / CARD_NAME).write_text(json.dumps(card))
     try:

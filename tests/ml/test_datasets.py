@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from learning_toys import coco_folder, draw, load_dataset
 
-from microscope_qc.ml.datasets import AnnotatedImage, Dataset
+from microscope_qc.ml.datasets import AnnotatedImage, Dataset, LeftOutOfData
 from microscope_qc.ml.datasets.crops import CropSampler
 from microscope_qc.ml.datasets.parts import DataPart, divide
 from microscope_qc.ml.evaluation.detection import Tally
@@ -131,6 +131,18 @@ def test_what_a_user_rejected_is_no_truth(tmp_path: Path) -> None:
     assert [len(part.images[0].open_boxes) for part in parts.values()] == [1, 3], (
         "what reaches into a part is open there"
     )
+
+
+def test_what_several_sets_leave_out_is_counted_together() -> None:
+    first = LeftOutOfData(
+        {"p.png": "not found"}, {"no area": 2}, places={"no area": ["a.json, annotation 1"]}, crowds=1
+    )
+    second = LeftOutOfData({"p.png": "not found"}, {"no area": 1}, files={"b.json": "b.json is damaged."}, rejected=2)
+    both = LeftOutOfData.joined([first, second])
+    assert both.counts() == {
+        "rejected": 2, "unreviewed": 0, "crowds": 1, "boxes": {"no area": 3}, "noted": {}, "pictures": 2, "files": 1,
+    }  # fmt: skip
+    assert both.sentences(1)[0] == "2 of 3 pictures left out. p.png, p.png (2): not found."
 
 
 def test_what_nobody_has_judged_is_left_alone_in_training(tmp_path: Path) -> None:

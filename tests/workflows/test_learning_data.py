@@ -10,7 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
 from learning_toys import coco_folder, load_dataset
+from wild_structure import changed
 
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import DefectClass
@@ -176,11 +178,12 @@ def annotated(**fields: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (annotated(bbox=[900, 900, 20, 20]), "1 box left out: outside the picture (1)."),
-        (annotated(), "1 box left out: there twice (1)."),
+        (annotated(bbox=[900, 900, 20, 20]), "1 box left out: outside the picture (1: p0.png)."),
+        (annotated(), "1 box left out: there twice (1: p0.png)."),
         (annotated(bbox=[0, 0, WIDTH, HEIGHT], iscrowd=1), "No truth: 1 crowd annotation as neither defect nor back"),
-        (annotated(bbox=[1, 1, 5, 5], category_id=7), "1 box left out: no class"),
-        (annotated(bbox=[1, 1, 5, 5], image_id=7), "1 box left out: picture is not listed in the file (1)."),
+        (annotated(bbox=[1, 1, 5, 5], category_id=7), "1 box left out: no class (1: p0.png)."),
+        (annotated(image_id=7), "1 box left out: picture is not listed in the file (1: a.json, annotation 3)."),
+        (annotated(bbox=["a", 1, 5, 5]), "1 box left out: coordinates are not numbers (1: a.json, annotation 3)."),
         (lambda document: document["annotations"][1].update(image_id="1"), ""),
         (lambda document: document["annotations"][1].update(image_id=1.0, category_id="1"), ""),
         (
@@ -199,7 +202,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path, change: Callable[[dict[str,
     (tmp_path / "a.json").write_text(json.dumps(document))
     data = load_dataset(tmp_path)
     assert marks(data) == 2
-    assert [sentence[: len(said)] for sentence in data.sentences()] == ([said] if said else [])
+    assert [sentence[: len(said)] for sentence in data.sentences()[:1]] == ([said] if said else [])
 
 
 def test_pictures_without_boxes_are_background(tmp_path: Path) -> None:
@@ -224,14 +227,42 @@ def test_every_format_with_pictures_beside_it(tmp_path: Path, name: str) -> None
     assert data.classes == ["pore"] and marks(data) == 2 and data.sentences() == []
 
 
+def test_a_damaged_file_among_others_is_named(tmp_path: Path) -> None:
+    draw(tmp_path / "p0.png")
+    coco(tmp_path, "p0.png")
+    (tmp_path / "b.json").write_text("{")
+    data = load_dataset(tmp_path)
+    assert marks(data) == 1 and data.sentences() == [
+        "1 file of annotations left out: b.json is not valid JSON (line 1)."
+    ]
+    assert data.left_out.document()["files"] == [{"file": "b.json", "why": "b.json is not valid JSON (line 1)."}]
+
+
+@pytest.mark.parametrize("corners", [(20, 10, 50, 34), (50, 34, 20, 10)])
 @pytest.mark.parametrize("size", ["<size><width>64</width><height>48</height></size>", ""])
-def test_voc_with_and_without_a_size(tmp_path: Path, size: str) -> None:
+def test_voc_with_and_without_a_size(tmp_path: Path, size: str, corners: tuple[int, int, int, int]) -> None:
     draw(tmp_path / "IMAGES" / "p0.png")
     (tmp_path / "ANNOTATIONS").mkdir()
-    box = "<bndbox><xmin>20</xmin><ymin>10</ymin><xmax>50</xmax><ymax>34</ymax></bndbox>"
+    box = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>".format(*corners)
     text = f"<annotation><filename>../p0.png</filename>{size}<object><name>pore</name>{box}</object></annotation>"
     (tmp_path / "ANNOTATIONS" / "p0.xml").write_text(text)
     assert marks(load_dataset(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("layout", ["images/train labels/train", "train/images train/labels", "data data"])
+def test_yolo_in_the_layouts_of_other_programs(tmp_path: Path, layout: str) -> None:
+    pictures, labels = layout.split()
+    x, y, width, height = BOX
+    shares = (x + width / 2) / WIDTH, (y + height / 2) / HEIGHT, width / WIDTH, height / HEIGHT
+    for number, orientation in enumerate((1, 6)):
+        draw(tmp_path / pictures / f"p{number}.jpg", orientation=orientation)
+        (tmp_path / labels).mkdir(parents=True, exist_ok=True)
+        (tmp_path / labels / f"p{number}.txt").write_text("1 " + " ".join(map(str, shares)))
+    draw(tmp_path / "val" / "images" / "p0.jpg")
+    (tmp_path / "data.yaml").write_text("names:\n- crack\n- pore\n")
+    (tmp_path / "README.dataset.txt").write_text("# pores > 2024\nProvided by somebody\n")
+    data = load_dataset(tmp_path)
+    assert data.counts() == {"crack": 0, "pore": 2} and marks(data) == 2
 
 
 def test_pixel_sizes_of_pictures_and_of_the_file(tmp_path: Path) -> None:
@@ -327,3 +358,42 @@ def test_what_was_cut_from_a_project_is_read_in_every_format(tmp_path: Path, nam
     run_job(make_dataset([tmp_path / "P.mqc"], tmp_path / "set", tile_px=48, background=0.0, format=name))
     data = load_dataset(tmp_path / "set")
     assert len(data.images) == marks(data) == 1 and not data.sentences()
+
+
+STRUCTURE = {
+    "info": {"pixel_size_um": 0.5},
+    "images": [
+        {"id": 1, "file_name": "A/p0.png", "width": WIDTH, "height": HEIGHT, "pixel_size_um": [0.5, 0.5]},
+        {"id": 2, "file_name": "p1.png", "width": WIDTH, "height": HEIGHT},
+    ],
+    "categories": [{"id": 1, "name": "pore", "full_name": "Pore"}, {"id": 2, "name": "CRK"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": BOX, "iscrowd": 0, "segmentation": [CORNERS]},
+        {"id": 2, "image_id": 2, "category_id": 2, "bbox": BOX, "score": 0.5, "attributes": {"state": "confirmed"}},
+        {"id": 3, "image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 1},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    draw(folder / "A" / "p0.png")
+    draw(folder / "p1.png")
+    return folder
+
+
+@given(document=changed(STRUCTURE))
+def test_annotations_of_any_structure_are_read_or_refused_with_a_sentence(two: Path, document: Any) -> None:
+    (two / "a.json").write_text(json.dumps(document))
+    try:
+        data = load_dataset(two)
+    except MicroscopeQCError as error:
+        assert str(error).isprintable()
+        return
+    json.dumps(data.left_out.document(), allow_nan=False).encode()
+    assert all(sentence.isprintable() for sentence in data.sentences())
+    for image in data.images:
+        assert len(image.boxes) == len(image.labels) and (image.labels < len(data.classes)).all()
+        for y0, x0, y1, x1 in image.boxes:
+            assert 0 <= y0 < y1 <= HEIGHT and 0 <= x0 < x1 <= WIDTH

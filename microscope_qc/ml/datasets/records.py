@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,8 +101,12 @@ class LeftOutOfData:
     ----------
     pictures
         Why each picture, by its path in the annotations, could not be used.
-    boxes
-        How many boxes could not be used, by reason.
+    boxes, noted
+        How many boxes could not be used, by reason, and how many were read otherwise than they are written.
+    places
+        Where that was first, for each reason: lines of files, or pictures.
+    files
+        What is wrong with each file of annotations that could not be read.
     rejected, unreviewed, crowds
         Boxes that are no truth: what a user rejected is background; what a model found and nobody has judged, and what
         marks many defects at once, is neither defect nor background.
@@ -109,21 +114,46 @@ class LeftOutOfData:
 
     pictures: dict[str, str] = field(default_factory=dict)
     boxes: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
+    places: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     rejected: int = 0
     unreviewed: int = 0
     crowds: int = 0
+
+    @classmethod
+    def joined(cls, parts: Sequence[LeftOutOfData]) -> LeftOutOfData:
+        """Of several data sets together; what has one name in two of them is told apart by a number."""
+        pictures: dict[str, str] = {}
+        files: dict[str, str] = {}
+        places: dict[str, list[str]] = {}
+        for part in parts:
+            for mine, theirs in ((pictures, part.pictures), (files, part.files)):
+                for path, why in theirs.items():
+                    mine[_free(path, mine)] = why
+            for reason, known in part.places.items():
+                places.setdefault(reason, []).extend(known)
+        boxes = sum((Counter(part.boxes) for part in parts), Counter[str]())
+        noted = sum((Counter(part.noted) for part in parts), Counter[str]())
+        return cls(
+            pictures, boxes, noted, places, files,
+            rejected=sum(part.rejected for part in parts), unreviewed=sum(part.unreviewed for part in parts),
+            crowds=sum(part.crowds for part in parts),
+        )  # fmt: skip
 
     def counts(self) -> dict[str, JsonValue]:
         """How many of each."""
         return {
             "rejected": self.rejected, "unreviewed": self.unreviewed, "crowds": self.crowds, "boxes": dict(self.boxes),
-            "pictures": len(self.pictures),
+            "noted": dict(self.noted), "pictures": len(self.pictures), "files": len(self.files),
         }  # fmt: skip
 
     def document(self) -> dict[str, JsonValue]:
         """The same with the name of each picture, as values that JSON can store."""
         return self.counts() | {
+            "places": {reason: list(known) for reason, known in self.places.items()},
             "pictures": [{"picture": path, "why": why} for path, why in self.pictures.items()],
+            "files": [{"file": path, "why": why} for path, why in self.files.items()],
         }
 
     @property
@@ -145,8 +175,12 @@ class LeftOutOfData:
             count = len(self.pictures)
             said.append(f"{count} of {things(pictures + count, 'picture')} left out. {self.picture_words}.")
         if self.boxes:
-            reasons = ", ".join(f"{why} ({count})" for why, count in self.boxes.items())
-            said.append(f"{things(sum(self.boxes.values()), 'box', 'boxes')} left out: {reasons}.")
+            said.append(f"{things(sum(self.boxes.values()), 'box', 'boxes')} left out: {self._reasons(self.boxes)}.")
+        if self.noted:
+            said.append(f"Read otherwise than written: {self._reasons(self.noted)}.")
+        if self.files:
+            why = " ".join(list(self.files.values())[:_REASONS])
+            said.append(f"{things(len(self.files), 'file')} of annotations left out: {why}")
         parts = [f"{things(self.rejected, 'rejected finding')} as background"] if self.rejected else []
         for count, what in (
             (self.unreviewed, f"{things(self.unreviewed, 'finding')} of a model that nobody has judged"),
@@ -154,6 +188,21 @@ class LeftOutOfData:
         ):
             parts += [f"{what} as neither defect nor background"] if count else []
         return [*said, f"No truth: {listed(parts)}."] if parts else said
+
+    def _reasons(self, counts: dict[str, int]) -> str:
+        """``no area (3: a.json, annotation 4; a.json, annotation 9)``."""
+        words = []
+        for why, count in counts.items():
+            where = "; ".join(self.places.get(why, []))
+            words.append(f"{why} ({count}: {where})" if where else f"{why} ({count})")
+        return ", ".join(words)
+
+
+def _free(path: str, taken: Container[str]) -> str:
+    name, number = path, 2
+    while name in taken:
+        name, number = f"{path} ({number})", number + 1
+    return name
 
 
 def _some(names: list[str]) -> str:

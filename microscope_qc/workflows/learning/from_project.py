@@ -114,14 +114,5 @@ def joined(datasets: list[Dataset]) -> Dataset:
         for code, name in zip(data.classes, data.names, strict=True):
             codes.setdefault(code, name)
     images = [image for data in datasets for image in data.with_classes(list(codes)).images]
-    left = [data.left_out for data in datasets]
-    boxes: dict[str, int] = {}
-    for part in left:
-        for why, count in part.boxes.items():
-            boxes[why] = boxes.get(why, 0) + count
-    said = LeftOutOfData(
-        pictures={name: why for part in left for name, why in part.pictures.items()}, boxes=boxes,
-        rejected=sum(part.rejected for part in left), unreviewed=sum(part.unreviewed for part in left),
-        crowds=sum(part.crowds for part in left),
-    )  # fmt: skip
+    said = LeftOutOfData.joined([data.left_out for data in datasets])
     return replace(datasets[0], classes=list(codes), images=images, names=list(codes.values()), left_out=said)

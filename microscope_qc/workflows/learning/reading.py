@@ -15,7 +15,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.orientation import upright_boxes
 from microscope_qc.core.wording import significant_text, things
 from microscope_qc.exchange.coco import CROWD
-from microscope_qc.exchange.document import Box, Document, ImageEntry
+from microscope_qc.exchange.document import MOST_PLACES, Box, Document, ImageEntry
 from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.ml.cards import MOST_CLASSES
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, LeftOutOfData, full_names
@@ -109,9 +109,11 @@ class _Reading:
     boxes: Counter[str] = field(default_factory=Counter)
     no_truth: Counter[str] = field(default_factory=Counter)
     codes: dict[str, int] = field(default_factory=dict)
+    places: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.boxes = Counter(self.document.skipped)
+        self.places = {reason: list(known) for reason, known in self.document.places.items()}
         self.codes = {code: number for number, code in enumerate(filter(None, self.document.class_codes()))}
 
     def leave(self, entry: ImageEntry, why: str) -> None:
@@ -134,24 +136,31 @@ class _Reading:
             self.leave(entry, f"has {width} x {height} px, but {stated[1]} x {stated[0]} px in the annotations")
             return
         sides = np.clip(sides, 0, [height, width, height, width])
-        truth, still_open = self._sorted(entry.boxes, sides)
+        truth, still_open = self._sorted(entry, sides)
         labels = np.array([self.codes[entry.boxes[number].class_code] for number in truth], np.int64)
         self.images.append(AnnotatedImage(file, shape, sides[truth], labels, size, open_boxes=sides[still_open]))
 
-    def _sorted(self, boxes: Sequence[Box], sides: np.ndarray) -> tuple[list[int], list[int]]:
+    def _count(self, why: str, entry: ImageEntry) -> None:
+        """Count a box that is left out, and remember some of the pictures."""
+        self.boxes[why] += 1
+        known = self.places.setdefault(why, [])
+        if len(known) < MOST_PLACES and entry.path not in known:
+            known.append(entry.path)
+
+    def _sorted(self, entry: ImageEntry, sides: np.ndarray) -> tuple[list[int], list[int]]:
         """Places of the boxes that are true, and of those of which nobody knows; others are counted only."""
         truth: list[int] = []
         still_open: list[int] = []
         seen: set[tuple[object, ...]] = set()
-        for number, box in enumerate(boxes):
+        for number, box in enumerate(entry.boxes):
             corners, why = tuple(sides[number].tolist()), _no_truth(box)
             key = (box.class_code, why, corners)
             if corners[0] >= corners[2] or corners[1] >= corners[3]:
-                self.boxes[OUTSIDE] += 1
+                self._count(OUTSIDE, entry)
             elif key in seen:
-                self.boxes[TWICE] += 1
+                self._count(TWICE, entry)
             elif not box.class_code:
-                self.boxes[NO_CLASS] += 1
+                self._count(NO_CLASS, entry)
                 still_open.append(number)  # something is there
             else:
                 self.no_truth[why] += 1
@@ -178,8 +187,10 @@ class _Reading:
                 f"{chosen.name} has {len(self.codes)} classes; models have up to {MOST_CLASSES}.",
                 hint="Check the list of classes.",
             )
+        noted = {what: count for what, count in self.document.noted.items() if CROWD not in what}
         left_out = LeftOutOfData(
-            pictures=self.pictures, boxes=dict(self.boxes), rejected=self.no_truth[REJECTED],
+            pictures=self.pictures, boxes=dict(self.boxes), noted=noted, places=self.places,
+            files=self.document.files_left_out, rejected=self.no_truth[REJECTED],
             unreviewed=self.no_truth[UNREVIEWED], crowds=self.no_truth[CROWDS],
         )  # fmt: skip
         return Dataset(list(self.codes), self.images, self._names(), left_out)

@@ -16,7 +16,7 @@ from microscope_qc.app.panels.detect.estimate import Estimate
 from microscope_qc.app.panels.detect.several import SeveralSlides
 from microscope_qc.app.session.area_masks import AreaMasks
 from microscope_qc.app.session.session import Session
-from microscope_qc.app.widgets.parts import sentence
+from microscope_qc.app.widgets.parts import note, sentence
 from microscope_qc.core.area_mask import AreaMask
 from microscope_qc.core.geometry import Region
 
@@ -65,7 +65,9 @@ class AreaSection(QWidget):
         self.leave_out = QCheckBox("Leave out resin and empty area")
         self.show_area = QPushButton("Show scan area…")
         self.change = QPushButton("Change…")
-        self.estimate, self.pixel_fit = sentence(), sentence()
+        self.estimate = sentence()
+        self.pixel_fit = note()  # the panel shows it where it is seen on a low screen too
+        self.pixel_fit.setParent(self)
         self._change_when_found = False
         self._changing = "changed"
         self._build()
@@ -97,7 +99,6 @@ class AreaSection(QWidget):
         column.addWidget(self.leave_out)
         column.addLayout(show)
         column.addWidget(self.estimate)
-        column.addWidget(self.pixel_fit)
 
     def show_on(self, view: ScanAreaView) -> None:
         """Show and edit the area on a canvas."""

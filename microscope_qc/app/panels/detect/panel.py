@@ -165,7 +165,8 @@ class DetectDock(QWidget):
         wide = max(_width_for(self.start, words) for words in (*START_WORDS, "Stop"))
         for press in (self.start, self.stop):  # one takes the place of the other
             press.setMinimumWidth(wide)
-        foot = column_of(self.progress, buttons)  # visible on a low screen too; at the bottom, the buttons stay put
+        # visible on a low screen too; at the bottom, the buttons stay put
+        foot = column_of(self.area.pixel_fit, self.progress, buttons)
         foot.setContentsMargins(12, 6, 12, 8)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
