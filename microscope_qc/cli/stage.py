@@ -68,6 +68,9 @@ def register(subparsers: Any) -> None:
     imported.add_argument("file", type=Path, metavar="FILE")
     imported.add_argument("--registration", metavar="NAME", help="alignment for lines matched by position")
     imported.add_argument("--slide", metavar="NAME")
+    imported.add_argument(
+        "--unit", choices=["at", "wt"], help="atom %% or weight %%, for a table that does not say which it holds"
+    )
     imported.add_argument("--json", action="store_true", help="print the result as JSON")
     imported.set_defaults(handler=_edx)
 
@@ -156,15 +159,23 @@ def _edx(args: argparse.Namespace) -> int:
 
     with Project.open(args.project) as project:
         slide_id = None if args.slide is None else project.slides.named(args.slide).id
-        result = run(import_edx(project, args.file, registration=args.registration, slide_id=slide_id), args)
+        job = import_edx(project, args.file, registration=args.registration, slide_id=slide_id, unit=args.unit)
+        result = run(job, args)
     if args.json:
         print_json(summary(result))
         return 0
-    print(f"{len(result.matched)} of {result.spectra} spectra matched with findings")
-    for match in result.matched:
-        print(f"  {match.label}: finding {match.box_id} ({match.by})")
-    for label, ids in result.ambiguous.items():
+    found = result.matching
+    print(f"{len(found.matched)} of {result.spectra} spectra matched with findings")
+    for match in found.matched:
+        amounts = ", ".join(f"{symbol} {value:.2f}" for symbol, value in match.spectrum.at_percent.items())
+        how = ", computed from weight %" if match.spectrum.computed else ""
+        print(f"  {match.label}: finding {match.box_id} ({match.by}); at% {amounts}{how}")
+    for label, ids in found.ambiguous.items():
         print(f"  {label}: could be finding {', '.join(map(str, ids))}; name it in the table")
-    for label, reason in result.unmatched.items():
+    for label, reason in found.unmatched.items():
         print(f"  {label}: {reason}")
+    if result.replaced:
+        print(f"  {result.replaced} compositions with these labels were there before and have been replaced")
+    for note in found.notes:
+        print(f"  Note: {note}")
     return 0

@@ -1,7 +1,8 @@
-"""Symbols and standard atomic weights (CIAAW 2021, abridged), hydrogen to plutonium."""
+"""Symbols, names and standard atomic weights (CIAAW 2021, abridged), hydrogen to plutonium."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 _TABLE = """
@@ -18,6 +19,45 @@ Ce 140.12 Pr 140.91 Nd 144.24 Pm 145 Sm 150.36 Eu 151.96 Gd 157.25 Tb 158.93 Dy 
 ATOMIC_WEIGHT: dict[str, float] = {
     symbol: float(weight) for symbol, weight in zip(_TABLE.split()[::2], _TABLE.split()[1::2], strict=True)
 }
+
+_ENGLISH = """
+Hydrogen Helium Lithium Beryllium Boron Carbon Nitrogen Oxygen Fluorine Neon Sodium Magnesium Aluminium Silicon
+Phosphorus Sulfur Chlorine Argon Potassium Calcium Scandium Titanium Vanadium Chromium Manganese Iron Cobalt Nickel
+Copper Zinc Gallium Germanium Arsenic Selenium Bromine Krypton Rubidium Strontium Yttrium Zirconium Niobium Molybdenum
+Technetium Ruthenium Rhodium Palladium Silver Cadmium Indium Tin Antimony Tellurium Iodine Xenon Caesium Barium
+Lanthanum Cerium Praseodymium Neodymium Promethium Samarium Europium Gadolinium Terbium Dysprosium Holmium Erbium
+Thulium Ytterbium Lutetium Hafnium Tantalum Tungsten Rhenium Osmium Iridium Platinum Gold Mercury Thallium Lead
+Bismuth Polonium Astatine Radon Francium Radium Actinium Thorium Protactinium Uranium Neptunium Plutonium
+"""
+_GERMAN = """
+Wasserstoff Helium Lithium Beryllium Bor Kohlenstoff Stickstoff Sauerstoff Fluor Neon Natrium Magnesium Aluminium
+Silizium Phosphor Schwefel Chlor Argon Kalium Kalzium Scandium Titan Vanadium Chrom Mangan Eisen Kobalt Nickel Kupfer
+Zink Gallium Germanium Arsen Selen Brom Krypton Rubidium Strontium Yttrium Zirkonium Niob Molybdän Technetium
+Ruthenium Rhodium Palladium Silber Cadmium Indium Zinn Antimon Tellur Iod Xenon Cäsium Barium Lanthan Cer Praseodym
+Neodym Promethium Samarium Europium Gadolinium Terbium Dysprosium Holmium Erbium Thulium Ytterbium Lutetium Hafnium
+Tantal Wolfram Rhenium Osmium Iridium Platin Gold Quecksilber Thallium Blei Bismut Polonium Astat Radon Francium
+Radium Actinium Thorium Protactinium Uran Neptunium Plutonium
+"""
+_ALSO = {
+    "aluminum": "Al", "sulphur": "S", "cesium": "Cs", "silicium": "Si", "jod": "I", "wismut": "Bi",
+}  # fmt: skip
+_BY_NAME = _ALSO | {
+    name.casefold(): symbol
+    for names in (_GERMAN, _ENGLISH)
+    for name, symbol in zip(names.split(), ATOMIC_WEIGHT, strict=True)
+}
+_WITH_LINE = re.compile(r"([A-Z][a-z]?)[ -]?[KLM](?:[ -]?(?:series|serie|alpha|beta|[αβab]\d?))?")
+
+
+def element_in(text: str) -> str | None:
+    """Return the symbol of the element that a cell names: "Ni", "NiK", "Ni K", "Nickel"; None for anything else."""
+    text = text.strip()
+    if text in ATOMIC_WEIGHT:
+        return text
+    match = _WITH_LINE.fullmatch(text)
+    if match and match.group(1) in ATOMIC_WEIGHT:
+        return match.group(1)
+    return _BY_NAME.get(text.casefold())
 
 
 def atomic_percent(weight_percent: Mapping[str, float]) -> dict[str, float]:

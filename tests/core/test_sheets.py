@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microscope_qc.core import sheets
 from microscope_qc.core.errors import ExchangeError
@@ -148,6 +150,17 @@ def test_a_damaged_file_gives_one_sentence(tmp_path, monkeypatch, name):
     with pytest.raises(ExchangeError, match=name.replace(".", r"\.")) as caught:
         read_sheet(damaged(tmp_path, name), most_rows=10)
     assert caught.value.hint
+
+
+@given(st.binary(max_size=200) | st.text(st.sampled_from("a1,;\t\"'\r\n=sep |\0"), max_size=60).map(str.encode))
+def test_any_bytes_are_a_table_or_a_sentence(tmp_path_factory, raw):
+    folder = tmp_path_factory.mktemp("wild")
+    for name in ("a.csv", "a.xlsx"):
+        (folder / name).write_bytes(raw)
+        try:
+            assert all(isinstance(cell, str) for row in read_sheet(folder / name) for cell in row)
+        except ExchangeError as error:
+            assert error.message and error.hint
 
 
 def test_a_file_that_is_too_large_is_not_opened(tmp_path):

@@ -16,7 +16,8 @@ from openpyxl import Workbook, load_workbook
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import ExchangeError, InputError
-from microscope_qc.correlation.edx import finding_number, match_spectra, read_spectra
+from microscope_qc.correlation.edx import match_spectra
+from microscope_qc.correlation.edx_tables import Spectrum, finding_number, read_spectra
 from microscope_qc.correlation.elements import ATOMIC_WEIGHT, atomic_percent
 from microscope_qc.correlation.registration import fit
 from microscope_qc.correlation.registry import STAGE_FORMATS
@@ -195,7 +196,6 @@ def test_matching_by_label_then_position_and_never_by_guessing(targets):
     rows = make_rows(3, id=[4, 7, 9], class_id=1, y0=[100, 900, 900], x0=[200, 100, 110])
     rows["y1"], rows["x1"] = rows["y0"] + 20, rows["x0"] + 40
     stage = targets.registration.to_stage(np.array([[110.0, 220.0], [910.0, 130.0], [3000.0, 3000.0]]))
-    from microscope_qc.correlation.edx import Spectrum
 
     spectra = [Spectrum("D7", {"O": 100.0})] + [
         Spectrum(name, {"O": 100.0}, stage_mm=(float(x), float(y)))

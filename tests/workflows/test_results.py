@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from microscope_qc.core.boxes import BoxFilter
-from microscope_qc.core.errors import InputError, RegistrationError
+from microscope_qc.core.errors import ExchangeError, InputError, RegistrationError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
@@ -173,6 +175,41 @@ def test_bad_tables_of_marks_are_refused(tmp_path, text, words):
         read_marks(tmp_path / "marks.csv")
 
 
+def test_tables_of_marks_in_other_languages_and_orders(tmp_path):
+    text = "\n Stage X (mm) ;name;slide_x_px;SLIDE_Y_PX;stage_y_mm\n10,5 mm;M1;100;1e2;-0,25\n;;;;\n12;;7000,5;100;20\n"
+    (tmp_path / "marks.csv").write_bytes(text.encode("cp1252"))
+    first, second = read_marks(tmp_path / "marks.csv")
+    assert (first.name, first.stage_x_mm, first.stage_y_mm, first.x_px, first.y_px) == ("M1", 10.5, -0.25, 100, 100)
+    assert (second.name, second.x_px) == ("M2", 7000.5)
+    (tmp_path / "marks.csv").write_text(text.replace("10,5 mm", "1.010,5"))
+    with pytest.raises(InputError, match=r"line 3: stage_x_mm is '1\.010,5', not a number"):
+        read_marks(tmp_path / "marks.csv")
+
+
+def test_the_case_of_german_marks():
+    path = Path(os.environ.get("MICROSCOPE_QC_DATA", "")) / "cases" / "edx" / "marks_de.csv"
+    if not path.is_file():
+        pytest.skip("needs the real data: set MICROSCOPE_QC_DATA")
+    found = [(m.stage_x_mm, m.stage_y_mm, m.x_px) for m in read_marks(path)]
+    assert found == [
+        (10, 20, 100),
+        (12, 20, 7000),
+        (10, 22, 100),
+    ]
+
+
+def test_weight_percent_is_said_to_be_computed_and_a_silent_table_is_asked(aligned, tmp_path):
+    (tmp_path / "edx.csv").write_text("Spectrum,O,Al\n3,47.07,52.93\n77,1,99\n")
+    with pytest.raises(ExchangeError, match="does not say whether"):
+        run_job(import_edx(aligned, tmp_path / "edx.csv"))
+    assert compositions(aligned, 3) == []
+    run_job(import_edx(aligned, tmp_path / "edx.csv", unit="wt"))
+    (kept,) = compositions(aligned, 3)
+    assert kept["computed_from_wt"] and kept["wt_percent"] == {"O": 47.07, "Al": 52.93}
+    assert kept["at_percent"] == pytest.approx({"O": 60, "Al": 40}, abs=0.05)
+    assert run_job(import_edx(aligned, tmp_path / "edx.csv", unit="at")).replaced == 1
+
+
 def test_alignment_needs_marks_and_a_pixel_size(project):
     slide = project.slides[0]
     with pytest.raises(RegistrationError, match="0 marks"):
@@ -185,8 +222,8 @@ def test_alignment_needs_marks_and_a_pixel_size(project):
 def test_compositions_are_matched_to_their_defects(aligned, tmp_path):
     (tmp_path / "edx.csv").write_text("defect_id,O at%,Al at%\n3,60,40\n6,1,99\n77,1,99\n")
     result = run_job(import_edx(aligned, tmp_path / "edx.csv"))
-    assert [(m.box_id, m.by) for m in result.matched] == [(3, "label")]
-    assert set(result.unmatched) == {"6", "77"}  # 6 was rejected, 77 is none
+    assert [(m.box_id, m.by) for m in result.matching.matched] == [(3, "label")]
+    assert set(result.matching.unmatched) == {"6", "77"}  # 6 was rejected, 77 is none
     assert compositions(aligned, 3)[0]["at_percent"] == {"O": 60.0, "Al": 40.0}
     run_job(import_edx(aligned, tmp_path / "edx.csv"))
     assert len(compositions(aligned, 3)) == 1  # the same spectrum again replaces itself

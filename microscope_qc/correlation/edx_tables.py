@@ -1,0 +1,325 @@
+"""Tables of EDX compositions as instruments and people write them.
+
+Three layouts are read: a line for each spectrum with a column for each element; a line for each element with a column
+for each spectrum; and a block of lines for each spectrum below its name, with columns such as ``Element``, ``Wt%`` and
+``Atomic %``. Weight % and atom % are never taken for each other: a table that does not say which it holds is refused
+until the user says it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from microscope_qc.core.errors import ExchangeError
+from microscope_qc.core.numbers import exact_text, grouping_signs, number_in
+from microscope_qc.core.sheets import read_sheet
+from microscope_qc.correlation.elements import atomic_percent, element_in
+from microscope_qc.correlation.targets import OUTSIDE
+
+UNITS = {"at": "atom %", "wt": "weight %"}
+_LABELS = (
+    "defect_id", "defect", "label", "spectrum", "spectrum label", "spectrum name", "name", "point", "id", "spektrum",
+)  # fmt: skip
+_STATISTICS = re.compile(
+    r"(statistics?|statistik|mean|average|median|max(imum)?|min(imum)?|range|sigma|std|standard(?=\s*(dev|err|abw))"
+    r"|standardabweichung|total|sum|summe|gesamt|mittelwert|deviation)\b.*",
+    re.IGNORECASE,
+)
+_WEIGHT = re.compile(r"(?<![a-z])(weight|wt|mass|masse|massen\w*|gew|gewichts?)(?![a-z])")
+_ATOM = re.compile(r"(?<![a-z])(atomic|atoms?|at)(?![a-z])")
+_PERCENT = re.compile(r"%|percent|prozent")
+_NO_AMOUNT = re.compile(r"sigma|err|fehler|oxid|compound|verbindung|net|no\.|nummer|number")
+_UNIT_WORDS = {
+    "%",
+    "at",
+    "atom",
+    "atomic",
+    "wt",
+    "weight",
+    "mass",
+    "percent",
+    "gew",
+    "masse",
+    "norm",
+    "in",
+    "c",
+    "prozent",
+}
+_LONGEST_HEADING = 60
+_LEAST_SUM, _LARGEST_SUM = 50.0, 101.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """One composition in atom %, and in weight % where the table has that; ``stage_mm`` is (x, y) or None.
+
+    ``notes`` are sentences about what is doubtful in it. Without atom % in the table they are computed from weight %.
+    """
+
+    label: str
+    at_percent: dict[str, float]
+    wt_percent: dict[str, float] = field(default_factory=dict)
+    stage_mm: tuple[float, float] | None = None
+    computed: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def read_spectra(path: Path | str, *, unit: str | None = None) -> list[Spectrum]:
+    """Read a CSV or XLSX table.
+
+    Parameters
+    ----------
+    unit
+        "at" or "wt" for amounts of which the table does not say it.
+
+    Raises
+    ------
+    ExchangeError
+        When it cannot be read, holds no composition, or does not say whether it holds weight % or atom %.
+    """
+    path = Path(path)
+    spectra = spectra_in(read_sheet(path, what="table of compositions"), name=path.name, unit=unit)
+    if not any(spectrum.at_percent for spectrum in spectra):
+        raise ExchangeError(
+            f"{path.name} holds no composition.",
+            hint="It needs a column for the finding's number and one for each element, such as 'Ni at%'.",
+        )
+    return spectra
+
+
+def spectra_in(rows: Sequence[Sequence[str]], *, name: str = "The table", unit: str | None = None) -> list[Spectrum]:
+    """Return the compositions in the cells of a table; see :func:`read_spectra`."""
+    reader = _Reader(rows, name, unit)
+    if any(_is_block_head(row) for row in rows):
+        return list(reader.blocks())
+    starts = [number for number, row in enumerate(rows) if _element_columns(row) and not _has_number(row)]
+    starts = [number for number in starts if len([cell for cell in rows[number] if cell]) > 1]
+    if starts:
+        return list(reader.wide(starts))
+    return list(reader.element_rows())
+
+
+_FINDING = re.compile(r"(?:defect|d|id|nr\.?|no\.?|#)?[\s_#:-]*0*(\d{1,15})(?:\s+\S+)?", re.IGNORECASE)
+
+
+def finding_number(label: str) -> int | None:
+    """Number of a finding in a label ("12", "D12", "#12", "defect 012", "12 AOP"); "Spectrum 12" counts spectra."""
+    match = _FINDING.fullmatch(label.strip().removesuffix(OUTSIDE).strip())
+    return int(match.group(1)) if match else None
+
+
+class _Reader:
+    """The cells, and what is known of the whole table."""
+
+    def __init__(self, rows: Sequence[Sequence[str]], name: str, unit: str | None) -> None:
+        self.rows, self.name, self.unit = rows, name, unit
+        self.grouped = grouping_signs(cell for row in rows for cell in row)
+
+    def amounts(self, cells: dict[str, str]) -> tuple[dict[str, float], list[str]]:
+        """Numbers of elements; and sentences about cells that are none."""
+        found: dict[str, float] = {}
+        notes: list[str] = []
+        for symbol, cell in cells.items():
+            value = number_in(cell, unit="%", grouped=self.grouped)
+            if value >= 0:
+                found[symbol] = value
+            elif cell.strip("-–— "):
+                why = "is negative" if value < 0 else "is not a number"
+                notes.append(f"{symbol} is left out: “{cell[:20]}” {why}.")
+        return found, notes
+
+    def said_unit(self, lines: range) -> str:
+        """Unit that one of some lines is about, the last one first; "" for none."""
+        for number in reversed(lines):
+            filled = [cell for cell in self.rows[number] if cell]
+            if filled and len(filled) <= 2 and (said := unit_in(" ".join(filled))):
+                return said
+        return ""
+
+    def table_unit(self, said: str) -> str:
+        """Unit that the table says, or else the user; it is asked for where neither does."""
+        if said:
+            return said
+        if self.unit is None:
+            raise ExchangeError(
+                f"{self.name} does not say whether it holds weight % or atom %.",
+                hint="Look it up in the program that made it, and give --unit wt or --unit at.",
+            )
+        return self.unit
+
+    def blocks(self) -> Iterator[Spectrum]:
+        names: list[str] = []
+        heads = [number for number, row in enumerate(self.rows) if _is_block_head(row)]
+        for start, end in zip([-1, *heads], [*heads, len(self.rows)], strict=True):
+            columns = _block_columns(self.rows[start]) if start >= 0 else {}
+            parts: dict[str, dict[str, str]] = {kind: {} for kind in ("at", "wt") if kind in columns}
+            if columns and not parts and "any" in columns:
+                kind = self.table_unit(self.said_unit(range(len(self.rows))))
+                columns[kind], parts = columns["any"], {kind: {}}
+            label = next((name for name in names if finding_number(name) is not None), names[-1] if names else "")
+            names = []
+            for row in self.rows[start + 1 : end]:
+                filled = [cell for cell in row if cell]
+                symbol = element_in(_at(row, columns.get("element", -1)))
+                if symbol is not None and not names:
+                    for kind, cells in parts.items():
+                        cells.setdefault(symbol, _at(row, columns[kind]))
+                elif len(filled) in (1, 2) and not _STATISTICS.match(filled[0]):
+                    names.append(_block_label(filled))
+            if any(parts.values()):
+                yield from self.spectrum(label or f"line {start + 1}", parts)
+
+    def wide(self, starts: Sequence[int]) -> Iterator[Spectrum]:
+        stated_above = bool(self.said_unit(range(starts[0])))  # else below, where one program writes it
+        before = 0
+        for start, end in zip(starts, [*starts[1:], len(self.rows)], strict=True):
+            head = self.rows[start]
+            if _STATISTICS.match(_at(head, 0)):
+                continue
+            columns = _element_columns(head)
+            where, before = range(before, start) if stated_above else range(start + 1, end), start
+            if any(not unit for _, unit in columns.values()):
+                found = self.table_unit(self.said_unit(where))
+                columns = {place: (symbol, unit or found) for place, (symbol, unit) in columns.items()}
+            words = [cell.casefold().strip() for cell in head]
+            label_at = next((words.index(word) for word in _LABELS if word in words), None)
+            if label_at is None:
+                label_at = next((place for place in range(len(head)) if place not in columns), None)
+            yield from self._wide_lines(range(start + 1, end), columns, label_at, _stage_columns(words))
+
+    def _wide_lines(
+        self,
+        lines: range,
+        columns: dict[int, tuple[str, str]],
+        label_at: int | None,
+        stage: Sequence[tuple[int, float]],
+    ) -> Iterator[Spectrum]:
+        for number in lines:
+            row = self.rows[number]
+            label = "" if label_at is None else _at(row, label_at)
+            if _STATISTICS.match(label):
+                continue
+            parts: dict[str, dict[str, str]] = {"at": {}, "wt": {}}
+            for place, (symbol, unit) in columns.items():
+                parts[unit].setdefault(symbol, _at(row, place))
+            xy = [number_in(_at(row, place), grouped=self.grouped) * factor for place, factor in stage]
+            mm = (xy[0], xy[1]) if len(xy) == 2 and all(map(math.isfinite, xy)) else None
+            if any(any(cells.values()) for cells in parts.values()):
+                yield from self.spectrum(label or f"line {number + 1}", parts, mm)
+
+    def element_rows(self) -> Iterator[Spectrum]:
+        start = next(
+            (number for number, row in enumerate(self.rows) if element_in(_at(row, 0)) and _has_number(row)), 0
+        )
+        head = self.rows[start - 1] if start else []
+        lines = [number for number in range(start, len(self.rows)) if element_in(_at(self.rows[number], 0))]
+        if not head or not lines:
+            return
+        unit = self.table_unit(self.said_unit(range(start - 1)) or self.said_unit(range(lines[-1] + 1, len(self.rows))))
+        for place, label in enumerate(head):
+            if place == 0 or not label or _STATISTICS.match(label):
+                continue
+            cells = {element_in(_at(self.rows[n], 0)) or "": _at(self.rows[n], place) for n in lines}
+            yield from self.spectrum(label, {unit: cells})
+
+    def spectrum(
+        self, label: str, parts: dict[str, dict[str, str]], stage_mm: tuple[float, float] | None = None
+    ) -> Iterator[Spectrum]:
+        """Make a spectrum of the cells."""
+        at, notes = self.amounts(parts.get("at", {}))
+        wt, more = self.amounts(parts.get("wt", {}))
+        notes = list(dict.fromkeys([*notes, *more]))
+        if not sum(at.values()) and not sum(wt.values()):
+            yield Spectrum(label[:200], {}, {}, stage_mm, False, (*notes, "It holds no amounts."))
+            return
+        computed = not set(wt) <= set(at)
+        if computed and not set(at) <= set(wt):
+            raise ExchangeError(
+                f"{self.name}, {label[:60]}: some elements are in weight % and others in atom %.",
+                hint="Give all of them in one of the two.",
+            )
+        if computed:
+            at = atomic_percent(wt)
+        total = sum((wt if computed else at).values())
+        if not _LEAST_SUM <= total <= _LARGEST_SUM:
+            notes.append(f"The {UNITS['wt' if computed else 'at']} add up to {exact_text(round(total, 2))}.")
+        yield Spectrum(label[:200], at, wt, stage_mm, computed, tuple(notes))
+
+
+def unit_in(text: str) -> str:
+    """Return "at" or "wt" where a text is about atom % or weight %, "" for neither or both."""
+    words = text.casefold()
+    if not _PERCENT.search(words):
+        return ""
+    weight, atom = _WEIGHT.search(words), _ATOM.search(words)
+    return "" if bool(weight) == bool(atom) else "wt" if weight else "at"
+
+
+def _at(row: Sequence[str], place: int) -> str:
+    return row[place] if 0 <= place < len(row) else ""
+
+
+def _has_number(row: Sequence[str]) -> bool:
+    return any(not math.isnan(number_in(cell, unit="%")) for cell in row[1:])
+
+
+def _is_block_head(row: Sequence[str]) -> bool:
+    return "element" in [cell.casefold() for cell in row] and any("%" in cell for cell in row)
+
+
+def _block_columns(row: Sequence[str]) -> dict[str, int]:
+    """Places of the element and of its amounts; normalised weight % before those that are not."""
+    columns: dict[str, int] = {}
+    for place, cell in enumerate(row):
+        word = cell.casefold()
+        if word == "element":
+            columns["element"] = place
+        elif "%" not in word or _NO_AMOUNT.search(word):
+            continue
+        elif kind := unit_in(word):
+            if kind not in columns or ("norm" in word and "norm" not in row[columns[kind]].casefold()):
+                columns[kind] = place
+        else:
+            columns.setdefault("any", place)
+    return columns
+
+
+def _block_label(filled: Sequence[str]) -> str:
+    """The name above a block: "D3", "Spectrum: D3", or the second of two cells."""
+    if len(filled) == 2:
+        return filled[1]
+    return re.sub(r"^(spectrum|spektrum|sample|label|name)\s*:\s*", "", filled[0], flags=re.IGNORECASE)
+
+
+def _element_columns(row: Sequence[str]) -> dict[int, tuple[str, str]]:
+    """Place of each element column, with its symbol and its unit ("" where the cell does not say it)."""
+    found = {}
+    for place, cell in enumerate(row):
+        if len(cell) > _LONGEST_HEADING or (cell == "Y" and "X" in row):  # places on the stage
+            continue
+        symbol = element_in(cell)
+        if symbol is not None:
+            found[place] = (symbol, "")
+            continue
+        parts = re.findall(r"[^\W\d_]+|%", cell)
+        symbols = [symbol for part in parts if part.casefold() != "at" and (symbol := element_in(part)) is not None]
+        rest = {part.casefold() for part in parts if element_in(part) is None or part.casefold() == "at"}
+        if len(symbols) == 1 and rest <= _UNIT_WORDS and not re.search(r"\d", cell):
+            found[place] = (symbols[0], unit_in(f"{' '.join(rest)} %"))
+    return found
+
+
+def _stage_columns(words: Sequence[str]) -> list[tuple[int, float]]:
+    """Place and factor to mm of stage x and y; [] where one of them is missing."""
+    found: list[tuple[int, float]] = []
+    for axis in "xy":
+        for place, word in enumerate(words):
+            match = re.fullmatch(rf"(?:stage[ _]?)?{axis}[ _]?\(?(mm|um|µm|μm)\)?", word)
+            if match:
+                found.append((place, 1.0 if match.group(1) == "mm" else 0.001))
+                break
+    return found if len(found) == 2 else []

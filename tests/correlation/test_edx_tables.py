@@ -1,0 +1,196 @@
+"""Tables of compositions as instruments write them: the right values, or a sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microscope_qc.core.boxes import make_rows
+from microscope_qc.core.errors import ExchangeError, MicroscopeQCError
+from microscope_qc.correlation.edx import as_json, match_spectra
+from microscope_qc.correlation.edx_tables import read_spectra, spectra_in, unit_in
+from microscope_qc.correlation.elements import ATOMIC_WEIGHT, element_in
+
+WT = {"O": 30.0, "Co": 20.0, "Ni": 50.0}
+AT = {"O": 61.15, "Co": 11.07, "Ni": 27.78}
+
+AZTEC_WIDE = """Result Type,Weight %
+Spectrum Label,O,Co,Ni,Total
+D3,30.00,20.00,50.00,100.00
+Statistics,O,Co,Ni,
+Max,30,20,50,
+Standard Deviation,,,,
+"""
+INCA = """Processing option : All elements analysed (Normalised)
+
+Spectrum,In stats.,O,Co,Ni,Total
+D3,Yes,30.00,20.00,50.00,100.00
+
+Mean,,30.00,20.00,50.00,100.00
+Std. deviation,,0.00,0.00,0.00,
+Max.,,30.00,20.00,50.00,
+
+All results in weight%
+"""
+AZTEC_ROWS = "Result Type,Weight %\nSpectrum Label,D3\nO,30.0\nCo,20.0\nNi,50.0\nTotal,100.00\n"
+ESPRIT = """Spektrum: D3
+Element;At. No.;Netto;Mass [%];Mass Norm. [%];Atom [%];abs. error [%] (1 sigma);rel. error [%] (1 sigma)
+Sauerstoff;8;12345;29,10;30,00;61.15;2,80;9,30
+Kobalt;27;2345;19,40;20,00;11.07;0,50;2,60
+Nickel;28;5345;48,50;50,00;27.78;1,20;2,40
+;;Sum;97,00;100,00;100,00;;
+"""
+BRUKER_WIDE = """Mass percent (%)
+
+Spectrum;O;Co;Ni
+----------------
+D3;30,00;20,00;50,00
+----------------
+Mean value:;30,00;20,00;50,00
+Sigma:;0,00;0,00;0,00
+"""
+TEAM = """D3
+Element,Weight %,Atomic %,Net Int.,Error %,F
+O K,30.00,61.15,123.4,8.1,1
+CoK,20.00,11.07,123.4,3.1,1
+NiK,50.00,27.78,223.4,2.1,1
+"""
+OWN = "defect_id;O at%;Co at%;Ni at%\n3;61,15;11,07;27,78\n"
+
+
+@pytest.mark.parametrize("text", [AZTEC_WIDE, INCA, AZTEC_ROWS, ESPRIT, BRUKER_WIDE, TEAM, OWN])
+def test_tables_of_instruments_hold_what_they_say(tmp_path, text):
+    (tmp_path / "a.csv").write_bytes(text.encode("cp1252"))
+    (spectrum,) = read_spectra(tmp_path / "a.csv")
+    assert spectrum.label in ("D3", "3") and spectrum.notes == ()
+    assert spectrum.at_percent == pytest.approx(AT, abs=0.01)
+    if text is not OWN:
+        assert spectrum.wt_percent == WT
+    assert spectrum.computed == (text in (AZTEC_WIDE, INCA, AZTEC_ROWS, BRUKER_WIDE))
+
+
+CASES = {
+    "aztec_wide_weight": 1, "inca_all_results_weight": 1, "aztec_element_rows": 2, "bruker_esprit2": 1,
+    "bruker_wide_mass": 1, "edax_team": 1, "de_own": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_cases(name):
+    data = os.environ.get("MICROSCOPE_QC_DATA", "")
+    path = Path(data) / "cases" / "edx" / f"{name}.csv"
+    if not data or not path.is_file():
+        pytest.skip("needs the real data: set MICROSCOPE_QC_DATA")
+    spectra = read_spectra(path)
+    assert len(spectra) == CASES[name]
+    assert spectra[0].at_percent == pytest.approx(AT, abs=0.01)
+
+
+def test_two_tables_in_one_file_keep_their_units():
+    above = [["Weight %"], ["Spectrum", "O"], ["1", "30"], ["Atomic %"], ["Spectrum", "O"], ["2", "60"]]
+    below = [["Spectrum", "O"], ["1", "30"], ["All in weight%"], ["Spectrum", "O"], ["2", "60"], ["All in atomic%"]]
+    for rows in (above, below):
+        assert [(s.computed, s.label) for s in spectra_in(rows)] == [(True, "1"), (False, "2")]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["Spectrum", "O", "Ni"], ["D3", "30", "70"]],
+        [["Spectrum", "D3"], ["O", "30"], ["Ni", "70"]],
+        [["D3"], ["Element", "Norm. [%]"], ["O", "30"], ["Ni", "70"]],
+    ],
+)
+def test_a_table_that_does_not_say_its_unit_is_asked_for(rows):
+    with pytest.raises(ExchangeError, match="weight % or atom %") as caught:
+        spectra_in(rows)
+    assert "--unit" in caught.value.hint
+    (weight,), (atom,) = spectra_in(rows, unit="wt"), spectra_in(rows, unit="at")
+    assert weight.wt_percent == {"O": 30, "Ni": 70} and weight.computed and weight.at_percent["O"] > 60
+    assert atom.at_percent == {"O": 30, "Ni": 70} and not atom.computed and not atom.wt_percent
+
+
+def test_what_is_no_amount_is_left_out_and_said():
+    rows = [
+        ["defect", "O at%", "Ni at%", "Fe at%"],
+        ["3", "NaN", "-0,2", "30"],
+        ["4", "90", "80", "-"],
+        ["5", "n.d.", "", ""],
+    ]
+    three, four, five = spectra_in(rows)
+    assert three.at_percent == {"Fe": 30} and len(three.notes) == 3
+    assert (
+        "O is left out: “NaN” is not a number." in three.notes and "Ni is left out: “-0,2” is negative." in three.notes
+    )
+    assert four.notes == ("The atom % add up to 170.",)
+    found = match_spectra([three, four, five], make_rows(2, id=[3, 4], class_id=1, y1=10, x1=10), None)
+    assert [match.box_id for match in found.matched] == [3, 4] and list(found.unmatched) == ["5"]
+    assert "no amounts" in found.unmatched["5"] and "4: The atom % add up to 170." in found.notes
+
+
+def test_numbers_with_signs_between_thousands_are_not_read_as_others():
+    rows = [["defect", "O at%", "Counts"], ["3", "1.234", "1.234,5"]]
+    (spectrum,) = spectra_in(rows)
+    assert spectrum.at_percent == {} and "“1.234” is not a number" in spectrum.notes[0]
+
+
+def test_one_number_in_several_lines_is_said_and_what_was_computed_is_kept_so():
+    spectra = spectra_in([["defect", "O wt%", "Ni wt%"], ["D3", "30", "70"], ["D3", "31", "69"], ["D9", "1", "99"]])
+    found = match_spectra(spectra, make_rows(1, id=[3], class_id=1, y1=10, x1=10), None)
+    assert len(found.matched) == 2 and found.notes == ("D3 stands in 2 lines.",)
+    assert found.unmatched == {"D9": "no finding 9, no stage position"}
+    stored = as_json(found.matched[0], "a.csv")
+    assert stored["computed_from_wt"] and stored["wt_percent"] == {"O": 30, "Ni": 70}
+
+
+def test_units_are_not_mixed():
+    with pytest.raises(ExchangeError, match="some elements are in weight %"):
+        spectra_in([["defect", "O wt%", "Ni at%"], ["D3", "30", "70"]])
+
+
+def test_x_and_y_are_places_and_not_yttrium():
+    (spectrum,) = spectra_in([["label", "X", "Y", "O at%"], ["3", "1", "2", "100"]])
+    assert spectrum.at_percent == {"O": 100}
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [("Ni", "Ni"), ("NiK", "Ni"), ("Ni K", "Ni"), ("OK", "O"), ("K K", "K"), ("Nd-L", "Nd"), ("Pb M", "Pb"),
+     ("Eisen", "Fe"), ("tungsten", "W"), ("Silizium", "Si"), ("In stats.", None), ("Total", None), ("", None)],
+)  # fmt: skip
+def test_elements_by_symbol_line_and_name(text, symbol):
+    assert element_in(text) == symbol
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("Weight %", "wt"), ("All results in atomic%", "at"), ("Mass percent (%)", "wt"), ("Gew.-%", "wt"),
+     ("[At.-%]", "at"), ("Atom-%", "at"), ("Massenprozent", "wt"), ("", ""),
+     ("Weight % and atomic %", ""), ("Date at noon", "")],
+)  # fmt: skip
+def test_units_in_words(text, unit):
+    assert unit_in(text) == unit
+
+
+CELLS = st.sampled_from(
+    ["", "D3", "3", "Element", "Wt%", "Atomic %", "O", "Ni K", "Eisen", "30,5", "1.234,5", "-1", "nan", "Weight %",
+     "Total", "O at%", "Ni wt%", "X", "Y", "Spectrum", "stage_x_mm", "stage_y_mm", "1e300", "٣"]
+) | st.text(max_size=6)  # fmt: skip
+
+
+@given(st.lists(st.lists(CELLS, max_size=6), max_size=12), st.sampled_from([None, "at", "wt"]))
+def test_any_table_gives_compositions_or_a_sentence(rows, unit):
+    try:
+        spectra = spectra_in(rows, unit=unit)
+    except MicroscopeQCError as error:
+        assert error.message and error.hint
+        return
+    for spectrum in spectra:
+        amounts = [*spectrum.at_percent.values(), *spectrum.wt_percent.values()]
+        assert np.isfinite(amounts).all() and min(amounts, default=0) >= 0
+        assert set(spectrum.at_percent) <= set(ATOMIC_WEIGHT)
