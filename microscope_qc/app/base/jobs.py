@@ -7,6 +7,7 @@ Workers never touch a widget.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 REPAINT_MS = 100
 SLICE_EVERY_MS = 50
 SLICE_S = 0.008
+SWITCH_S = 0.001
+"""A worker leaves the interpreter after this long to a window that waits for it, which it does after every paint."""
 
 
 class JobState(Enum):
@@ -105,6 +108,7 @@ class JobRunner(QObject):
 
     def __init__(self, parent: QObject | None = None, *, workers: int = 3) -> None:
         super().__init__(parent)
+        sys.setswitchinterval(SWITCH_S)
         self.history: list[JobHandle] = []
         self._long = ThreadPoolExecutor(workers, thread_name_prefix="job")
         self._urgent = ThreadPoolExecutor(1, thread_name_prefix="urgent")

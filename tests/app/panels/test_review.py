@@ -57,12 +57,13 @@ def test_it_shows_what_is_known(qtbot: Any, pane: ReviewPane, session: Any) -> N
     assert "Reject" not in pane.history.text()
 
 
-def test_the_large_picture_arrives_and_the_next_one_is_read_ahead(qtbot: Any, pane: ReviewPane, session: Any) -> None:
+def test_the_large_picture_arrives_and_the_next_ones_are_read_ahead(qtbot: Any, pane: ReviewPane, session: Any) -> None:
     def is_there(place: int) -> bool:
         row = session.table.get([pane.model.ids[place]])[0]
         return pane.crops._cache.get(pane.picture.spec(row)) is not None
 
-    qtbot.waitUntil(lambda: is_there(0) and is_there(1), timeout=60000)
+    qtbot.waitUntil(lambda: all(map(is_there, range(4))), timeout=60000)
+    assert not is_there(4)
 
 
 def test_the_wheel_shows_more_of_the_surroundings(pane: ReviewPane, session: Any) -> None:

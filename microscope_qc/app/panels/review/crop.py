@@ -19,6 +19,8 @@ from microscope_qc.core.wording import class_of, metric_text, round_length
 if TYPE_CHECKING:
     from microscope_qc.project.records import SlideRecord
 
+AHEAD = 3
+"""Pictures of so many findings are read before the user comes to them."""
 CONTEXT = 1.2
 CONTEXT_RANGE = (0.15, 12.0)
 NOTHING = "No findings to review. Run a detection, draw boxes, or change what is filtered out."
@@ -138,12 +140,15 @@ class BigCrop(QWidget):
         paint_crop(painter, place, old, crop)
 
     def _read_ahead(self, current: int | None) -> None:
-        """Request the picture of the next finding, so that it is ready when the user goes on."""
+        """Request the pictures of the next findings, so that they are ready when the user goes on."""
         place = self._model.row_of(current)
-        if place is not None and place + 1 < self._model.count:
-            row = self._model.box(self._model.id_at(place + 1))
+        if place is None:
+            return
+        for following in range(place + 1, min(place + 1 + AHEAD, self._model.count)):
+            row = self._model.box(self._model.id_at(following))
             if row is not None:
-                self._session.open_ahead(int(row["id"]))
+                if following == place + 1:
+                    self._session.open_ahead(int(row["id"]))
                 self._crops.get(self.spec(row))
 
     def _on_crops_ready(self, _specs: object) -> None:
