@@ -14,6 +14,7 @@ from microscope_qc.core.wording import things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
+    from microscope_qc.app.session.writing import Writing
     from microscope_qc.project import Project
     from microscope_qc.project.records import LogEntry
 
@@ -26,8 +27,8 @@ NUDGES_S = 1.0
 class BoxEditing:
     """Edits boxes of the slide on screen."""
 
-    def __init__(self, session: SessionState) -> None:
-        self._session = session
+    def __init__(self, session: SessionState, writing: Writing) -> None:
+        self._session, self._writing = session, writing
         self._nudged: tuple[Project, LogEntry | None, np.ndarray, float] | None = None
 
     def _project(self) -> Project:
@@ -38,7 +39,7 @@ class BoxEditing:
     def delete(self, ids: np.ndarray) -> None:
         """Delete boxes (can be undone)."""
         if len(ids):
-            self._project().boxes.delete(ids, carry_out=self._session.writing.carry_out)
+            self._project().boxes.delete(ids, carry_out=self._writing.carry_out)
 
     # -- clipboard ---------------------------------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class BoxEditing:
         """Delete boxes that were copied."""
         if len(ids):
             title = f"Cut {things(len(ids), 'finding')}"
-            self._project().boxes.delete(ids, title=title, carry_out=self._session.writing.carry_out)
+            self._project().boxes.delete(ids, title=title, carry_out=self._writing.carry_out)
 
     def paste(self, copied: CopiedBoxes, *, y: float, x: float) -> np.ndarray:
         """Paste copied boxes around a position of the slide on screen, inside it, and select them; returns their ids.

@@ -13,14 +13,15 @@ from microscope_qc.workflows.review import judging
 if TYPE_CHECKING:
     from microscope_qc.app.session.navigation import Navigation
     from microscope_qc.app.session.state import SessionState
+    from microscope_qc.app.session.writing import Writing
     from microscope_qc.project import Project
 
 
 class Judging:
     """Judges findings of any slide of the project; each call is one entry of the history."""
 
-    def __init__(self, session: SessionState, navigation: Navigation) -> None:
-        self._session, self._navigation = session, navigation
+    def __init__(self, session: SessionState, navigation: Navigation, writing: Writing) -> None:
+        self._session, self._navigation, self._writing = session, navigation, writing
 
     def _project(self) -> Project:
         if self._session.project is None:
@@ -30,34 +31,34 @@ class Judging:
     def confirm(self, ids: np.ndarray) -> None:
         """Confirm findings: they are defects."""
         if len(ids):
-            judging.confirm(self._project(), ids, carry_out=self._session.writing.carry_out)
+            judging.confirm(self._project(), ids, carry_out=self._writing.carry_out)
 
     def reject(self, ids: np.ndarray, reason: str) -> None:
         """Reject findings: they are not defects, because of ``reason``."""
         if len(ids):
-            judging.reject(self._project(), ids, reason, carry_out=self._session.writing.carry_out)
+            judging.reject(self._project(), ids, reason, carry_out=self._writing.carry_out)
 
     def unreview(self, ids: np.ndarray) -> None:
         """Take a judgement back."""
         if len(ids):
-            judging.unreview(self._project(), ids, carry_out=self._session.writing.carry_out)
+            judging.unreview(self._project(), ids, carry_out=self._writing.carry_out)
 
     def relabel(self, ids: np.ndarray, class_id: int) -> None:
         """Change the class of findings; that of the box just drawn is the class of the next one too."""
         if len(ids):
-            judging.relabel(self._project(), ids, class_id, carry_out=self._session.writing.carry_out)
+            judging.relabel(self._project(), ids, class_id, carry_out=self._writing.carry_out)
             if self._session.tool == "draw" and ids.tolist() == [self._session.drawn_last]:
                 self._session.set_draw_class(class_id)
 
     def choose(self, ids: np.ndarray, chosen: bool) -> None:
         """Add findings to the SEM travel list, or remove them."""
         if len(ids):
-            judging.choose(self._project(), ids, chosen, carry_out=self._session.writing.carry_out)
+            judging.choose(self._project(), ids, chosen, carry_out=self._writing.carry_out)
 
     def set_note(self, ids: np.ndarray, note: str) -> None:
         """Set the note of findings."""
         if len(ids):
-            judging.set_note(self._project(), ids, note, carry_out=self._session.writing.carry_out)
+            judging.set_note(self._project(), ids, note, carry_out=self._writing.carry_out)
 
     # -- the selection -----------------------------------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ from microscope_qc.app.session.judging import Judging
 from microscope_qc.app.session.navigation import Navigation
 from microscope_qc.app.session.state import SessionState
 from microscope_qc.app.session.undoing import Undoing
+from microscope_qc.app.session.writing import Writing
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.session.review_order import FindingModel
+    from microscope_qc.project import Project
 
 
 class Session(SessionState):
@@ -25,11 +27,16 @@ class Session(SessionState):
     def __init__(self, jobs: JobRunner | None = None) -> None:
         super().__init__(jobs)
         self.navigation = Navigation(self)
-        self.editing = BoxEditing(self)
+        self.writing = Writing(self)
+        self.editing = BoxEditing(self, self.writing)
         self.declaring = AreaDeclaring(self)
-        self.judging = Judging(self, self.navigation)
-        self.undoing = Undoing(self)
+        self.judging = Judging(self, self.navigation, self.writing)
+        self.undoing = Undoing(self, self.writing)
         self._findings: FindingModel | None = None
+
+    def _leave_project(self, project: Project) -> None:
+        self.writing.before_closing()
+        super()._leave_project(project)
 
     @property
     def findings(self) -> FindingModel:

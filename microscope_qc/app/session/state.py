@@ -20,7 +20,6 @@ from microscope_qc.app.session.selection import Selection
 from microscope_qc.app.session.shown import ShownBoxes
 from microscope_qc.app.session.slide_pool import SlidePool
 from microscope_qc.app.session.slide_view import SlideView
-from microscope_qc.app.session.writing import Writing
 from microscope_qc.core.arrays import Flags, Ints, Rows
 from microscope_qc.core.boxes import BOX_DTYPE, BoxChange, BoxFilter, BoxTable
 from microscope_qc.core.defect_class import DefectClass
@@ -95,7 +94,6 @@ class SessionState:
         self.slides_changed.connect(self.scoped.forget_sizes)
         self.scoped.changed.connect(self._on_scoped_changed)
         self.slide_view = SlideView(self.notice.emit)
-        self.writing = Writing(self)
 
     # -- project and slide -------------------------------------------------------------------------------------------
 
@@ -121,7 +119,6 @@ class SessionState:
         self.scoped.read_ahead()
 
     def _leave_project(self, project: Project) -> None:
-        self.writing.before_closing()
         project.events.disconnect(self._on_project_event)
         if self.slide is not None and not project.read_only and project.displaced is None:
             project.settings.set("last_slide", self.slide.id)

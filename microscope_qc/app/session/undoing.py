@@ -12,6 +12,7 @@ from microscope_qc.core.errors import InputError
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.state import SessionState
+    from microscope_qc.app.session.writing import Writing
     from microscope_qc.project.parts.history import PendingStep
     from microscope_qc.project.records import LogEntry
 
@@ -23,8 +24,8 @@ MOST_ASKED = 20
 class Undoing:
     """Undoes and redoes commands."""
 
-    def __init__(self, session: SessionState) -> None:
-        self._session = session
+    def __init__(self, session: SessionState, writing: Writing) -> None:
+        self._session, self._writing = session, writing
 
     def undo(self) -> None:
         """Undo the last command, name it, and show where it was."""
@@ -51,7 +52,7 @@ class Undoing:
             session.notice.emit("Nothing to undo." if undo else "Nothing to redo.")
             return
         before = self._found(step.entry)
-        session.writing.carry_out(step, lambda entry: self._finish(step, entry, before))
+        self._writing.carry_out(step, lambda entry: self._finish(step, entry, before))
 
     def _finish(self, step: PendingStep, entry: LogEntry | None, before: _Found) -> None:
         assert entry is not None

@@ -12,12 +12,11 @@ from typing import Any
 from microscope_qc.core.boxes import BoxTable
 from microscope_qc.core.opinions import OpinionTable
 from microscope_qc.core.wording import things
-from microscope_qc.project.commands import PendingCommand
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.identity import KnownSlides, hold_the_same, orientation_at
 from microscope_qc.project.records import SlideRecord
 from microscope_qc.project.scenes import SceneFacts, slide_stem
-from microscope_qc.project.store import Store
+from microscope_qc.project.store import PendingCommand, Store
 
 MOST_FOLDERS = 3
 """So many folders may stand before the name of a slide to tell it from others of that name."""

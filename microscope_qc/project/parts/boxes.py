@@ -22,7 +22,7 @@ from microscope_qc.core.boxes import (
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.outline import Outline
-from microscope_qc.project.commands import CarryOut, PendingCommand, at_once
+from microscope_qc.project.commands import CarryOut, at_once
 from microscope_qc.project.deltas import BOX_COLUMNS, Delta, box_columns, columns_of
 from microscope_qc.project.parts.box_rows import SIDES, assign, check_rows, differs
 from microscope_qc.project.parts.class_rows import new_class_rows
@@ -32,7 +32,7 @@ from microscope_qc.project.parts.inclusion import InclusionPart
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.parts.tables import ReadTables, Tables
 from microscope_qc.project.records import LogEntry
-from microscope_qc.project.store import Store
+from microscope_qc.project.store import PendingCommand, Store
 
 
 class Boxes:

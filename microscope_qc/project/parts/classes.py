@@ -16,7 +16,7 @@ from microscope_qc.core.errors import InputError
 from microscope_qc.core.opinions import class_is_users
 from microscope_qc.core.wording import things
 from microscope_qc.project import schema
-from microscope_qc.project.commands import CarryOut, PendingCommand, at_once
+from microscope_qc.project.commands import CarryOut, at_once
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.parts.areas import Areas
 from microscope_qc.project.parts.boxes import Boxes
@@ -24,7 +24,7 @@ from microscope_qc.project.parts.class_rows import EDITABLE, clean_class, edit_t
 from microscope_qc.project.parts.opinions import Opinions
 from microscope_qc.project.parts.runs import Runs
 from microscope_qc.project.parts.sequence import RecordPart
-from microscope_qc.project.store import Store
+from microscope_qc.project.store import PendingCommand, Store
 
 _IN_SETS = ("name", "colour", "key", "description", "weight", "box_size_um", "group")
 

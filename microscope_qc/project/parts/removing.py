@@ -8,10 +8,9 @@ from typing import Any
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import things
 from microscope_qc.project import findings
-from microscope_qc.project.commands import PendingCommand
 from microscope_qc.project.deltas import Delta, box_columns, columns_of
 from microscope_qc.project.records import LogEntry, SlideRecord
-from microscope_qc.project.store import Store
+from microscope_qc.project.store import PendingCommand, Store
 
 _BELONGINGS = ("opinions", "attributes", "outlines", "marks", "registrations", "areas", "run_classes", "runs")
 

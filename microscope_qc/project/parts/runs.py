@@ -16,7 +16,7 @@ from microscope_qc.core.boxes import FindingFlag, has_flag, is_claimed
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.wording import count_text, plural, things
 from microscope_qc.project import log, schema
-from microscope_qc.project.commands import CarryOut, PendingCommand, at_once
+from microscope_qc.project.commands import CarryOut, at_once
 from microscope_qc.project.deltas import OPINION_COLUMNS, Delta, columns_of, row_columns
 from microscope_qc.project.owner import now
 from microscope_qc.project.parts.box_rows import check_rows
@@ -26,7 +26,7 @@ from microscope_qc.project.parts.sequence import RecordPart
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.records import RUN_STATES, RunClass, RunRecord
 from microscope_qc.project.runs.plan import RunPlan, SlidePlace, write_plan
-from microscope_qc.project.store import Store
+from microscope_qc.project.store import PendingCommand, Store
 
 LONGEST_NAME = 200
 

@@ -20,8 +20,8 @@ from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Box, Document
 from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.project import Project
-from microscope_qc.project.commands import PendingCommand
 from microscope_qc.project.records import SlideRecord
+from microscope_qc.project.store import PendingCommand
 from microscope_qc.workflows.exchange.matching import PictureMap, match_pictures, slide_sizes
 from microscope_qc.workflows.exchange.summary import ImportSummary, nothing_matches, require_clear
 
