@@ -339,7 +339,7 @@ def test_a_read_only_project_says_so_and_stays(
     def refuse(*_: Any, **__: Any) -> None:
         raise ReadOnlyProjectError("Someone else owns this project.", hint="Ask them.")
 
-    monkeypatch.setattr(session.project.boxes, "edit", refuse)
+    monkeypatch.setattr(session.project.boxes, "prepare_edit", refuse)
     press(gallery, KEY.Key_Right, KEY.Key_Return)
     assert session.seen.notices[-1] == "Someone else owns this project. Ask them."
     assert not session.table.rows["state"].any()
