@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Projects": {
         "new": ("project", "make a project from slides"),
         "check": ("project", "test a project for damage, repair it, restore its last backup"),
+        "backups": ("backups", "list the backups of a project, make one, go back to one"),
         "slides": (
             "project_slides",
             "the slides of a project, their pixel sizes, and what is known of the specimens",

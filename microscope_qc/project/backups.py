@@ -1,32 +1,84 @@
-"""Rolling copies of the database in ``NAME.mqc/backups/``."""
+"""Copies of the database in ``NAME.mqc/backups/``: before the first edit of a start and every hour, thinned by age."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from microscope_qc.core.errors import MicroscopeQCError, ProjectError
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ProjectError
 from microscope_qc.core.files import atomic_path
-from microscope_qc.project.database import CHECK_HINT, Database, connect
+from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database, connect
+from microscope_qc.project.owner import OwnerLock
 
 FOLDER = "backups"
 KEPT = 5
-DAY_S = 24 * 3600.0
+HOUR_S = 3600.0
+_STAMP = "%Y%m%d-%H%M%S"
+_SAID = "backed_up"
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup: its file, when it was made as the file itself says, and how many findings are in it.
+
+    ``findings`` counts boxes that a user did not delete; -1 where the file is damaged.
+    """
+
+    file: Path
+    made: datetime
+    findings: int
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        return self.file.stem.removeprefix("project-")
+
+    @property
+    def time_text(self) -> str:
+        """When it was made, by the clock of this computer."""
+        return f"{self.made:%Y-%m-%d %H:%M}"
+
+
 def backup_files(folder: Path) -> list[Path]:
     """Return the backups of a project, newest first."""
-    return sorted((folder / FOLDER).glob("project-*.sqlite"), key=lambda file: file.name, reverse=True)
+    return sorted((folder / FOLDER).glob("project-*.sqlite"), key=lambda file: file.stem, reverse=True)
 
 
-def back_up_when_due(database: Database, folder: Path, *, now_s: float | None = None) -> Path | None:
-    """Copy the database when the last copy is older than a day; keep five.
+def backups_of(folder: Path) -> list[Backup]:
+    """Return what is known of the backups of a project, newest first."""
+    return [Backup(file, made_at(file), _findings_in(file)) for file in backup_files(folder)]
+
+
+def made_at(file: Path) -> datetime:
+    """When a backup was made: as it says itself, else its last step; a copied file has another time on disk."""
+    try:
+        with closing(connect(file, mode="ro")) as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (_SAID,)).fetchone()
+            row = row or connection.execute("SELECT max(time) FROM log").fetchone()
+        return datetime.fromisoformat(row[0]).astimezone().replace(tzinfo=None)
+    except (sqlite3.Error, TypeError, ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(file.stat().st_mtime)
+
+
+def back_up_when_due(
+    database: Database, folder: Path, *, every_start: bool = True, now_s: float | None = None
+) -> Path | None:
+    """Copy the database, unless nothing was changed since the last copy; thin the copies by their age.
+
+    Parameters
+    ----------
+    every_start
+        False copies only where the last copy is older than an hour, for commands that follow each other quickly. One
+        from the future was made by a clock that was wrong: it holds nothing up.
 
     Raises
     ------
@@ -34,23 +86,90 @@ def back_up_when_due(database: Database, folder: Path, *, now_s: float | None = 
         When the database is damaged: a good backup is never replaced by a bad one.
     """
     now_s = time.time() if now_s is None else now_s
+    now = datetime.fromtimestamp(now_s)
     files = backup_files(folder)
-    newest_s = max((file.stat().st_mtime for file in files), default=0.0)
-    if now_s - newest_s < DAY_S or (not files and not _holds_slides(database)):
+    if not files and not _holds_slides(database):
         return None
-    if database.pragma("quick_check(1)") != [("ok",)]:
-        raise ProjectError(f"The database of {folder.stem} is damaged.", hint=CHECK_HINT)
-    target = folder / FOLDER / f"project-{datetime.fromtimestamp(now_s).strftime('%Y%m%d-%H%M%S')}.sqlite"
+    newest = max(((made_at(file), file) for file in files), default=None)
+    if newest is not None and not every_start and 0 <= (now - newest[0]).total_seconds() < HOUR_S:
+        return None
+    state = _state(database)
+    if any(state == _state_in(file) for file in files[:KEPT]):  # it may just have been restored
+        return None
+    target = _free(folder / FOLDER / f"project-{now.strftime(_STAMP)}.sqlite")
     try:
         with atomic_path(target) as temporary:
-            database.backup(temporary)
+            database.snapshot(temporary)
+            if is_damaged(temporary):
+                raise ProjectError(f"The database of {folder.stem} is damaged.", hint=CHECK_HINT)
+            _say_time(temporary, now)
+    except ProjectError:
+        raise
     except MicroscopeQCError as error:
         # a full disk must not keep users out of their project
         _log.warning("No backup of %s was made: %s", folder, error)
         return None
-    for old in backup_files(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
+    _thin(folder, now, but=target)
     return target
+
+
+def superfluous(times: Sequence[datetime], now: datetime) -> list[int]:
+    """Indices of the backups that are not needed any more.
+
+    Kept are the last :data:`KEPT`, the last of every hour of a day, of every day of a month, and of every month. Those
+    from the future are kept until that comes, and count for nothing.
+    """
+    order = sorted((number for number, made in enumerate(times) if made <= now), key=lambda n: times[n], reverse=True)
+    kept, known = set(order[:KEPT]), set[str]()
+    for number in order:
+        age, made = now - times[number], times[number]
+        slot = f"{made:%Y-%m}"
+        if age < timedelta(days=1):
+            slot = f"{made:%Y-%m-%d %H}"
+        elif age < timedelta(days=31):
+            slot = f"{made:%Y-%m-%d}"
+        if slot not in known:
+            known.add(slot)
+            kept.add(number)
+    return [number for number in order if number not in kept]
+
+
+def restore(folder: Path, name: str, *, program: str = "command") -> list[str]:
+    """Put a backup in the place of the database, of which a backup is made before; return what was done.
+
+    Raises
+    ------
+    InputError
+        When there is no such backup, or it is damaged.
+    ReadOnlyProjectError
+        When somebody has the project open.
+    """
+    chosen = next((file for file in backup_files(folder) if name in (file.name, file.stem, _name(file))), None)
+    if chosen is None:
+        names = ", ".join(_name(file) for file in backup_files(folder)[:KEPT]) or "none"
+        raise InputError(f"{folder.stem} has no backup {name}.", hint=f"Its newest backups are: {names}.")
+    if is_damaged(chosen):
+        raise InputError(f"The backup {name} is damaged.", hint="Choose another one.")
+    lock = OwnerLock(folder, program=program)
+    lock.acquire()
+    try:
+        said = [_set_aside(folder)]
+        with atomic_path(folder / DATABASE_NAME) as temporary:
+            shutil.copyfile(chosen, temporary)
+        return [f"{folder.stem} is now as in the backup of {made_at(chosen):%Y-%m-%d %H:%M}.", *said]
+    finally:
+        lock.release()
+
+
+def move_aside(folder: Path, name: str) -> Path:
+    """Give the database another name, with the files beside it; an old journal must not be applied to its successor."""
+    file = folder / DATABASE_NAME
+    aside = _free(file.with_name(name))
+    for ending in ("", "-wal", "-shm", "-journal"):
+        part = file.with_name(file.name + ending)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + ending))
+    return aside
 
 
 def is_damaged(file: Path) -> bool:
@@ -64,6 +183,76 @@ def is_damaged(file: Path) -> bool:
             return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None
     except sqlite3.Error as error:
         return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
+def _set_aside(folder: Path) -> str:
+    """Make a backup of the database as it is; where that cannot be done, keep it under another name."""
+    try:
+        database = Database(folder)
+        try:
+            made = back_up_when_due(database, folder)
+        finally:
+            database.close()
+        kept = made or backup_files(folder)[0]
+        return f"What was there before is the backup {_name(kept)}."
+    except ProjectError:
+        aside = move_aside(folder, f"project.damaged-{datetime.now().strftime(_STAMP)}.sqlite")
+        return f"What was there before is kept as {aside.name}."
+
+
+def _thin(folder: Path, now: datetime, *, but: Path) -> None:
+    files = backup_files(folder)
+    for number in superfluous([made_at(file) for file in files], now):
+        if files[number] != but:
+            files[number].unlink(missing_ok=True)
+
+
+def _say_time(file: Path, now: datetime) -> None:
+    with closing(sqlite3.connect(file)) as copy, copy:
+        copy.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SAID, now.astimezone().isoformat()))
+
+
+_STATE = (
+    "SELECT (SELECT max(id) FROM log), (SELECT max(time) FROM log), (SELECT max(id) FROM trail),"
+    " (SELECT max(id) FROM opinions), (SELECT count(*) FROM runs), (SELECT sum(length(value)) FROM settings),"
+    " (SELECT value FROM meta WHERE key = 'schema_version')"
+)
+"""What is different after anything was changed that is worth a backup."""
+
+
+def _state(database: Database) -> tuple[object, ...] | None:
+    try:
+        with database.reading() as connection:
+            return tuple(connection.execute(_STATE).fetchone())
+    except ProjectError:  # tables of an older version
+        return None
+
+
+def _state_in(file: Path) -> tuple[object, ...]:
+    try:
+        with closing(connect(file, mode="ro")) as connection:
+            return tuple(connection.execute(_STATE).fetchone())
+    except sqlite3.Error:
+        return ()
+
+
+def _findings_in(file: Path) -> int:
+    try:
+        with closing(connect(file, mode="ro")) as connection:
+            return int(connection.execute("SELECT count(*) FROM boxes WHERE flags & 8 = 0").fetchone()[0])
+    except (sqlite3.Error, TypeError):
+        return -1
+
+
+def _name(file: Path) -> str:
+    return file.stem.removeprefix("project-")
+
+
+def _free(file: Path) -> Path:
+    number, free = 2, file
+    while free.exists():
+        free, number = file.with_name(f"{file.stem}-{number}{file.suffix}"), number + 1
+    return free
 
 
 def _holds_slides(database: Database) -> bool:

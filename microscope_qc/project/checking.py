@@ -83,15 +83,10 @@ def restore_when_damaged(folder: Path, *, program: str = "command") -> list[str]
                 f"The database of {folder.stem} is damaged and there is no backup of it.",
                 hint="Copy the project back from another place; nothing was changed here.",
             )
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        aside = file.with_name(f"project.damaged-{stamp}.sqlite")
-        for ending in ("", "-wal", "-shm", "-journal"):  # an old journal must not be applied to the backup
-            part = file.with_name(file.name + ending)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + ending))
+        aside = backups.move_aside(folder, f"project.damaged-{datetime.now():%Y%m%d-%H%M%S}.sqlite")
         with atomic_path(file) as temporary:
             shutil.copyfile(backup, temporary)
-        made = datetime.fromtimestamp(backup.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+        made = f"{backups.made_at(backup):%Y-%m-%d %H:%M}"
         return [
             f"The database was damaged; it was replaced by the backup of {made}.",
             f"The damaged file is kept as {aside.name}.",

@@ -140,7 +140,7 @@ class Project:
             database = Database(folder)
             database.guards.append(lock.require_held)
             try:
-                backups.back_up_when_due(database, folder)
+                backups.back_up_when_due(database, folder, every_start=program == "window")
                 migrate(database, folder)
                 project = cls(folder, database, lock)
                 project.runs.stop_left()
@@ -183,6 +183,17 @@ class Project:
     def reload(self) -> None:
         """Read everything again (a reader does this to see what the owner has committed since)."""
         self._store.reload()
+
+    def back_up(self) -> Path | None:
+        """Make a backup now, in any thread; None where nothing was changed since the last one.
+
+        Raises
+        ------
+        ProjectError
+            When the database is damaged, or not open for writing.
+        """
+        self._store.require_owner()
+        return backups.back_up_when_due(self._store.database, self.path)
 
     def check(self) -> list[str]:
         """Look for damage and repair what can be repaired (when open for writing); return a sentence per problem."""
@@ -248,6 +259,20 @@ def _make_folder(folder: Path, classes: Sequence[DefectClass]) -> None:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def require_project(path: Path | str) -> Path:
+    """Return the absolute folder of a project that is there, whatever the state of its database.
+
+    Raises
+    ------
+    ProjectError
+        When there is none.
+    """
+    folder = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - a link stays a link
+    if not (folder / DATABASE_NAME).exists() and not (folder / backups.FOLDER).is_dir():
+        raise ProjectError(f"There is no project {folder}.", hint="A project is a folder NAME.mqc.")
+    return folder
 
 
 def _require_project(folder: Path) -> None:

@@ -17,7 +17,7 @@ from small_slides import write_slide
 from microscope_qc.cli import project as commands
 from microscope_qc.core.boxes import make_rows
 from microscope_qc.core.errors import ProjectError
-from microscope_qc.project import Project, backups
+from microscope_qc.project import Project
 from microscope_qc.project.runs.plan import RunPlan
 
 OLD = 100.0
@@ -179,32 +179,6 @@ def test_a_reader_checks_without_repairing(project: Project) -> None:
     with Project.open(project.path, write=False) as reader:
         assert len(reader.check()) == 1
     assert not (run.folder / "card.json").exists()
-
-
-def test_one_backup_a_day_and_five_in_all(project: Project) -> None:
-    project.boxes.add(project.slides[0].id, some_rows(3))
-    start = time.time()
-    made = [
-        backups.back_up_when_due(project._store.database, project.path, now_s=start + day * 86_500) for day in range(1)
-    ]
-    assert made[0] is not None and backups.back_up_when_due(project._store.database, project.path) is None
-    for day in range(1, 8):
-        newest = backups.back_up_when_due(project._store.database, project.path, now_s=start + day * 86_500)
-        assert newest is not None
-        os.utime(newest, (start + day * 86_500,) * 2)
-    files = backups.backup_files(project.path)
-    assert len(files) == backups.KEPT and files[0] == newest and made[0] not in files
-    assert not any(backups.is_damaged(file) for file in files)
-
-
-def test_opening_makes_a_backup(project: Project) -> None:
-    project.close()
-    with Project.open(project.path):
-        pass
-    assert len(backups.backup_files(project.path)) == 1
-    with Project.open(project.path):
-        pass
-    assert len(backups.backup_files(project.path)) == 1
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty", "missing", "middle"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from microscope_qc.app.actions.action import Action
 from microscope_qc.app.commands import (
     areas,
+    backups,
     edit,
     exchange,
     files,
@@ -20,6 +21,7 @@ from microscope_qc.app.commands import (
 ACTIONS: tuple[Action, ...] = (
     *files.ACTIONS,
     *intake.ACTIONS,
+    *backups.ACTIONS,
     *exchange.ACTIONS,
     *edit.ACTIONS,
     *view.ACTIONS,

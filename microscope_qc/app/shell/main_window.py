@@ -34,6 +34,7 @@ from microscope_qc.app.shell.displaced_bar import DisplacedBar
 from microscope_qc.app.shell.dividers import Dividers
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
 from microscope_qc.app.shell.feedback import MessageBar, Toast
+from microscope_qc.app.shell.hourly_backup import HourlyBackup
 from microscope_qc.app.shell.navigator import WindowNavigator
 from microscope_qc.app.shell.offers import Offers
 from microscope_qc.app.shell.own_actions import own_actions
@@ -85,6 +86,7 @@ class MainWindow(QMainWindow):
         self.offers = Offers(self.session)
         self.contents = ContentReader(self.session, self.jobs, self)
         self.slide_watch = SlideWatch(self.session, self.jobs, self, tell=self._on_slides_changed)
+        HourlyBackup(self.session, self.jobs, self)
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = False
         self._build_middle()

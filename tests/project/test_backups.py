@@ -1,0 +1,146 @@
+"""Backups: when they are made, which are kept, what they say of themselves, and going back to one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from project_support import some_rows, stored
+
+from microscope_qc.cli import main
+from microscope_qc.core.errors import InputError, ReadOnlyProjectError
+from microscope_qc.project import Project, backups
+
+NOW = datetime(2026, 5, 17, 14, 30)
+
+
+def back_up(project: Project, *, at_s: float | None = None, every_start: bool = True) -> Path | None:
+    database = project._store.database
+    return backups.back_up_when_due(database, project.path, now_s=at_s, every_start=every_start)
+
+
+def test_every_start_of_the_window_makes_one_unless_nothing_was_changed(project: Project) -> None:
+    project.close()
+    for expected in (1, 2, 2):
+        with Project.open(project.path, program="window") as again:
+            assert len(backups.backup_files(project.path)) == expected
+            if expected == 1:
+                again.boxes.add(1, some_rows(2))
+
+
+def test_commands_that_follow_each_other_make_one_an_hour(project: Project) -> None:
+    start = time.time()
+    made = []
+    for minutes in (0, 10, 50, 61, 70):
+        project.boxes.add(1, some_rows(1))
+        made.append(back_up(project, at_s=start + 60 * minutes, every_start=False) is not None)
+    assert made == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize("years", [-3, 3])
+def test_a_wrong_clock_does_not_stop_them(project: Project, years: int) -> None:
+    start = time.time()
+    assert back_up(project, at_s=start + years * 365 * 86_400) is not None
+    for day in range(8):
+        project.boxes.add(1, some_rows(1))
+        assert back_up(project, at_s=start + day * 86_400, every_start=False) is not None
+    files = backups.backup_files(project.path)
+    assert len(files) >= backups.KEPT + 1 and not any(backups.is_damaged(file) for file in files)
+
+
+@given(st.lists(st.timedeltas(timedelta(days=-800), timedelta(days=800)), max_size=60, unique=True))
+def test_they_are_thinned_by_their_age(ages: list[timedelta]) -> None:
+    times = [NOW - age for age in ages]
+    gone = set(backups.superfluous(times, NOW))
+    kept = [made for number, made in enumerate(times) if number not in gone]
+    past = sorted((made for made in times if made <= NOW), reverse=True)
+    assert set(past[: backups.KEPT]) <= set(kept)
+    assert {made for made in times if made > NOW} <= set(kept)
+    for made in past:
+        age = NOW - made
+        slot = "%Y-%m-%d %H" if age < timedelta(days=1) else "%Y-%m-%d" if age < timedelta(days=31) else "%Y-%m"
+        assert any(f"{other:{slot}}" == f"{made:{slot}}" for other in kept), "no hour, day or month is without one"
+
+
+def test_thousands_of_backups_become_few() -> None:
+    times = [NOW - timedelta(minutes=20 * number) for number in range(20_000)]
+    kept = len(times) - len(backups.superfluous(times, NOW))
+    assert kept <= backups.KEPT + 25 + 32 + 11
+
+
+def test_a_copied_backup_says_when_it_was_made(project: Project) -> None:
+    then = datetime(2026, 2, 3, 4, 5).timestamp()
+    made = back_up(project, at_s=then)
+    assert made is not None
+    os.utime(made, (time.time(),) * 2)
+    assert backups.made_at(made) == datetime.fromtimestamp(then)
+
+
+def test_going_back_and_forth(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.boxes.add(1, some_rows(3))
+    first = stored(project)
+    assert back_up(project, at_s=time.time() - 7200) is not None
+    project.boxes.add(1, some_rows(5))
+    second = stored(project)
+    project.close()
+    old = backups.backups_of(project.path)[0]
+    assert old.findings == 3
+    assert main(["backups", str(project.path), "restore", old.name]) == 0
+    said = capsys.readouterr().out
+    assert f"as in the backup of {old.time_text}" in said
+    with Project.open(project.path) as back:
+        assert stored(back) == first and back.check() == []
+    newer = next(backup for backup in backups.backups_of(project.path) if backup.findings == 8)
+    backups.restore(project.path, newer.name)
+    with Project.open(project.path) as forth:
+        assert stored(forth) == second
+    assert main(["backups", str(project.path)]) == 0 and newer.name in capsys.readouterr().out
+
+
+def break_backup(project: Project, file: Path) -> None:
+    file.write_bytes(b"nothing")
+
+
+def nothing(project: Project, file: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"), [("1999", nothing, "no backup 1999"), ("", break_backup, "is damaged")]
+)
+def test_what_cannot_be_restored_is_refused(
+    project: Project, name: str, change: Callable[[Project, Path], None], words: str
+) -> None:
+    made = back_up(project)
+    assert made is not None
+    change(project, made)
+    before = (project.path / "project.sqlite").read_bytes()
+    with pytest.raises(InputError, match=words):
+        backups.restore(project.path, name or made.name)
+    assert (project.path / "project.sqlite").read_bytes() == before
+
+
+def test_an_open_project_is_not_restored_under_its_owner(project: Project) -> None:
+    made = back_up(project)
+    assert made is not None
+    with pytest.raises(ReadOnlyProjectError):
+        backups.restore(project.path, made.name)
+
+
+def test_a_backup_while_somebody_edits(project: Project) -> None:
+    """It reads beside the owner's connection, which may be in the middle of a change."""
+    project.boxes.add(1, some_rows(4))
+    with project._store.database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM boxes")
+        made = project._store.database.file.with_name("copy.sqlite")
+        project._store.database.snapshot(made)
+        connection.rollback()
+    assert backups._findings_in(made) == 4
+    shutil.rmtree(project.path / "backups", ignore_errors=True)
