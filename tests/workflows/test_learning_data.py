@@ -24,6 +24,7 @@ from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.crops import load_scaled
 from microscope_qc.project import Project
 from microscope_qc.workflows.learning.dataset import make_dataset
+from microscope_qc.workflows.learning.reading import TURNED, UNTOLD
 
 HEIGHT, WIDTH = 48, 64
 BOX = [20, 10, 30, 24]
@@ -159,7 +160,10 @@ def test_pictures_that_are_stored_turned(tmp_path: Path, orientation: int, suffi
     data = load_dataset(coco(tmp_path, f"p0.{suffix}"))
     assert data.images[0].shape == (HEIGHT, WIDTH) and marks(data) == 1
     if orientation == 3:
-        return  # the size does not tell in which of the two it was marked
+        (said,) = data.sentences()
+        assert said == f"Noted: {UNTOLD} (1: p0.{suffix})."
+        return
+    assert data.sentences() == []
     # marked in a program that shows pictures as they are stored
     x, y, width, height = BOX
     turned = {6: [y, WIDTH - x - width], 8: [HEIGHT - y - height, x]}[orientation]
@@ -168,7 +172,8 @@ def test_pictures_that_are_stored_turned(tmp_path: Path, orientation: int, suffi
         images=[{"id": 0, "file_name": f"p0.{suffix}", "width": HEIGHT, "height": WIDTH}],
         annotations=[{"id": 0, "image_id": 0, "category_id": 1, "bbox": [*turned, height, width]}],
     )  # fmt: skip
-    assert marks(load_dataset(tmp_path)) == 1
+    data = load_dataset(tmp_path)
+    assert marks(data) == 1 and data.left_out.noted == {TURNED: 1}
 
 
 def annotated(**fields: Any) -> Callable[[dict[str, Any]], None]:

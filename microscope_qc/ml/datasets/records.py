@@ -102,7 +102,7 @@ class LeftOutOfData:
     pictures
         Why each picture, by its path in the annotations, could not be used.
     boxes, noted
-        How many boxes could not be used, by reason, and how many were read otherwise than they are written.
+        How many boxes could not be used, by reason, and how many something is to be known of.
     places
         Where that was first, for each reason: lines of files, or pictures.
     files
@@ -177,7 +177,7 @@ class LeftOutOfData:
         if self.boxes:
             said.append(f"{things(sum(self.boxes.values()), 'box', 'boxes')} left out: {self._reasons(self.boxes)}.")
         if self.noted:
-            said.append(f"Read otherwise than written: {self._reasons(self.noted)}.")
+            said.append(f"Noted: {self._reasons(self.noted)}.")
         if self.files:
             why = " ".join(list(self.files.values())[:_REASONS])
             said.append(f"{things(len(self.files), 'file')} of annotations left out: {why}")

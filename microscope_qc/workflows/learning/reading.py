@@ -12,7 +12,7 @@ import numpy as np
 from microscope_qc.core.boxes import ReviewState
 from microscope_qc.core.errors import MicroscopeQCError, ModelError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.orientation import upright_boxes
+from microscope_qc.core.orientation import AS_STORED, upright_boxes
 from microscope_qc.core.wording import significant_text, things
 from microscope_qc.exchange.coco import CROWD
 from microscope_qc.exchange.document import MOST_PLACES, Box, Document, ImageEntry
@@ -26,6 +26,8 @@ from microscope_qc.workflows.learning.pictures import PictureFolder
 _STEP = 50
 REJECTED, UNREVIEWED, CROWDS = "rejected", "unreviewed", "crowds"
 OUTSIDE, TWICE, NO_CLASS = "outside the picture", "there twice", "no class"
+TURNED = "marked on a picture as it is stored, and turned upright with it"
+UNTOLD = "taken as marked on a picture as it is seen upright, which its size does not tell"
 
 
 def read_dataset(path: Path | str) -> Job[Dataset]:
@@ -107,12 +109,14 @@ class _Reading:
     images: list[AnnotatedImage] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)
     boxes: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
     no_truth: Counter[str] = field(default_factory=Counter)
     codes: dict[str, int] = field(default_factory=dict)
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.boxes = Counter(self.document.skipped)
+        self.noted = Counter({what: count for what, count in self.document.noted.items() if CROWD not in what})
         self.places = {reason: list(known) for reason, known in self.document.places.items()}
         self.codes = {code: number for number, code in enumerate(filter(None, self.document.class_codes()))}
 
@@ -125,7 +129,7 @@ class _Reading:
         try:
             with open_slide(file) as slide:
                 mosaic = slide.scene(None)
-                sides = _upright(entry, mosaic)
+                sides, noted = _upright(entry, mosaic)
                 size = entry.pixel_size_um or mosaic.pixel_size_um
         except MicroscopeQCError as error:
             self.leave(entry, error.message.removesuffix("."))
@@ -135,14 +139,16 @@ class _Reading:
             stated = entry.shape_px or (0, 0)
             self.leave(entry, f"has {width} x {height} px, but {stated[1]} x {stated[0]} px in the annotations")
             return
+        if noted and entry.boxes:
+            self._count(self.noted, noted, entry, len(entry.boxes))
         sides = np.clip(sides, 0, [height, width, height, width])
         truth, still_open = self._sorted(entry, sides)
         labels = np.array([self.codes[entry.boxes[number].class_code] for number in truth], np.int64)
         self.images.append(AnnotatedImage(file, shape, sides[truth], labels, size, open_boxes=sides[still_open]))
 
-    def _count(self, why: str, entry: ImageEntry) -> None:
-        """Count a box that is left out, and remember some of the pictures."""
-        self.boxes[why] += 1
+    def _count(self, counts: Counter[str], why: str, entry: ImageEntry, boxes: int = 1) -> None:
+        """Count boxes, and remember some of the pictures."""
+        counts[why] += boxes
         known = self.places.setdefault(why, [])
         if len(known) < MOST_PLACES and entry.path not in known:
             known.append(entry.path)
@@ -156,11 +162,11 @@ class _Reading:
             corners, why = tuple(sides[number].tolist()), _no_truth(box)
             key = (box.class_code, why, corners)
             if corners[0] >= corners[2] or corners[1] >= corners[3]:
-                self._count(OUTSIDE, entry)
+                self._count(self.boxes, OUTSIDE, entry)
             elif key in seen:
-                self._count(TWICE, entry)
+                self._count(self.boxes, TWICE, entry)
             elif not box.class_code:
-                self._count(NO_CLASS, entry)
+                self._count(self.boxes, NO_CLASS, entry)
                 still_open.append(number)  # something is there
             else:
                 self.no_truth[why] += 1
@@ -187,9 +193,8 @@ class _Reading:
                 f"{chosen.name} has {len(self.codes)} classes; models have up to {MOST_CLASSES}.",
                 hint="Check the list of classes.",
             )
-        noted = {what: count for what, count in self.document.noted.items() if CROWD not in what}
         left_out = LeftOutOfData(
-            pictures=self.pictures, boxes=dict(self.boxes), noted=noted, places=self.places,
+            pictures=self.pictures, boxes=dict(self.boxes), noted=dict(self.noted), places=self.places,
             files=self.document.files_left_out, rejected=self.no_truth[REJECTED],
             unreviewed=self.no_truth[UNREVIEWED], crowds=self.no_truth[CROWDS],
         )  # fmt: skip
@@ -204,14 +209,19 @@ class _Reading:
         ]
 
 
-def _upright(entry: ImageEntry, mosaic: Mosaic) -> np.ndarray | None:
-    """Boxes (n, 4) of a picture as it is seen upright; None where the annotations are about another size."""
+def _upright(entry: ImageEntry, mosaic: Mosaic) -> tuple[np.ndarray | None, str]:
+    """Boxes (n, 4) of a picture as it is seen upright, and what is to be noted of them.
+
+    None where the annotations are about another size.
+    """
     sides = np.array([(box.y0, box.x0, box.y1, box.x1) for box in entry.boxes], float).reshape(-1, 4)
-    if entry.shape_px in (None, (mosaic.shape[0], mosaic.shape[1])):
-        return sides
-    if entry.shape_px == mosaic.stored_shape_px:  # marked in a program that does not turn pictures
-        return upright_boxes(sides, mosaic.orientation, stored_shape_px=mosaic.stored_shape_px)
-    return None
+    shown, stored = (mosaic.shape[0], mosaic.shape[1]), mosaic.stored_shape_px
+    if entry.shape_px not in (None, shown, stored):
+        return None, ""
+    if entry.shape_px == stored != shown:  # marked in a program that does not turn pictures
+        return upright_boxes(sides, mosaic.orientation, stored_shape_px=stored), TURNED
+    told = entry.shape_px is not None and entry.size_stated and stored != shown
+    return sides, "" if told or mosaic.orientation == AS_STORED else UNTOLD
 
 
 def _no_truth(box: Box) -> str:
