@@ -19,6 +19,7 @@ SMALLEST_STEP_PX = 16
 """Distance of neighbouring tiles: with less of it, a slide would have millions of tiles."""
 MOST_WINDOWS = 100_000
 """Windows in a tile."""
+SMALLEST_PIXEL_UM, LARGEST_PIXEL_UM = 1e-5, 1e4
 _LONGEST_CODE = 200
 _DEEPEST_NAMED = 4
 
@@ -28,9 +29,16 @@ def _one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def _name(text: str) -> str:
+    name = _one_line(text)
+    if not name:
+        raise ValueError("it is empty")
+    return name
+
+
 Line = Annotated[str, AfterValidator(_one_line)]
-Code = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=_LONGEST_CODE)]
-PixelSize = Annotated[float, Field(ge=1e-5, le=1e4)]
+Code = Annotated[str, Field(max_length=_LONGEST_CODE), AfterValidator(_name)]
+PixelSize = Annotated[float, Field(ge=SMALLEST_PIXEL_UM, le=LARGEST_PIXEL_UM)]
 Mean = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(ge=1e-3, le=10)]
 
@@ -155,7 +163,8 @@ def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong: ``mean.2: Input should be less than or equal to 1``."""
     first = error.errors()[0]
     where = ".".join(_one_line(str(part))[:40] for part in first["loc"][:_DEEPEST_NAMED])
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    said = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -353,6 +353,28 @@ def test_a_set_that_cannot_be_learned_from_is_a_sentence(
     assert not (tmp_path / "m").exists()
 
 
+def test_what_no_model_can_be_made_of_is_refused_before_the_training(tmp_path: Path) -> None:
+    from microscope_qc.workflows.learning.train import train
+
+    def begun(out: Path, **options: float) -> None:
+        job = train(data, out, **options)
+        while next(job).note != "loading images":
+            pass
+        job.close()
+
+    draw(tmp_path / "p0.png")
+    data = coco(tmp_path, "p0.png", info={"pixel_size_um": 0.5})
+    begun(tmp_path / "m", pixel_size_um=1.0)
+    with pytest.raises(MicroscopeQCError, match="pixel_size_um: "):
+        begun(tmp_path / "m", pixel_size_um=1e-30)
+    with pytest.raises(
+        MicroscopeQCError, match=r"A pixel of p0\.png is 0\.5 µm; a model that works at 0\.01 µm cannot"
+    ):
+        begun(tmp_path / "m", pixel_size_um=0.01)
+    with pytest.raises(MicroscopeQCError, match="name: String should have at most 200 characters"):
+        begun(tmp_path / ("m" * 230))
+
+
 @pytest.mark.parametrize("name", FORMATS.names())
 def test_what_was_cut_from_a_project_is_read_in_every_format(tmp_path: Path, name: str) -> None:
     draw(tmp_path / "S.png")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from microscope_qc.core.jobs import Job
+from microscope_qc.ml.cards import LARGEST_PIXEL_UM, SMALLEST_PIXEL_UM
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,7 +51,7 @@ class TrainSettings(BaseModel):
     batch: int = Field(default=8, ge=1, le=1024)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
-    pixel_size_um: float | None = Field(default=None, gt=0)
+    pixel_size_um: float | None = Field(default=None, ge=SMALLEST_PIXEL_UM, le=LARGEST_PIXEL_UM)
     crop_px: int = Field(default=384, ge=64, le=4096)
     tile_px: int = Field(default=512, ge=64, le=4096)
     overlap_px: int = Field(default=128, ge=0)

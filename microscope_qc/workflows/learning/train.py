@@ -9,13 +9,16 @@ from typing import Any
 
 from microscope_qc.core.errors import InputError, ModelError
 from microscope_qc.core.jobs import Job, Progress
-from microscope_qc.core.wording import listed
+from microscope_qc.core.wording import listed, pixel_size_text, significant_text
 from microscope_qc.ml.architectures.base import architecture, trainable
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.alike import without_copies
 from microscope_qc.workflows.learning.reading import read_datasets, without_pixel_size
+
+MOST_SCALED = 32
+"""How much larger or smaller than the model's the pixels of a picture may be."""
 
 
 def train(
@@ -75,10 +78,41 @@ def train(
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     for sentence in without_pixel_size(data, chosen.pixel_size_um):
         tell(sentence)
+    _check_card(chosen, data, target, task)
     yield Progress(0, 0, "steps", "loading images")
     from microscope_qc.ml.training.loop import train_network
 
     return (yield from train_network(data, target, chosen, validation=held, trained_on=trained_on or _names(dataset)))
+
+
+def _check_card(settings: TrainSettings, data: Dataset, target: Path, task: str) -> None:
+    """Refuse now what would not end, or what the card of the model could not hold hours later.
+
+    Raises
+    ------
+    ModelError
+        With what is wrong.
+    """
+    from pydantic import ValidationError
+
+    model_um = settings.pixel_size_um
+    for image in data.images:
+        own = image.pixel_size_um
+        if model_um is None or own is None or max(*own, model_um) <= MOST_SCALED * min(*own, model_um):
+            continue
+        raise ModelError(
+            f"A pixel of {image.path.name} is {pixel_size_text(own)}; a model that works at "
+            f"{significant_text(model_um)} µm cannot learn from it.",
+            hint=f"Choose a pixel size that differs by less than {MOST_SCALED} times.",
+        )
+    try:
+        ModelCard(
+            name=target.name, task=task, architecture=settings.network, classes=data.classes or ["none"],
+            class_names=data.names or ["none"], pixel_size_um=settings.pixel_size_um, tile_px=settings.tile_px,
+            overlap_px=min(settings.overlap_px, settings.tile_px // 2), mean=(0, 0, 0), std=(1, 1, 1), confidence=0.5,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise ModelError(f"A model cannot be made of this: {first_problem(error)}.") from error
 
 
 def _names(dataset: Path | str | Sequence[Path | str]) -> str:
