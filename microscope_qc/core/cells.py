@@ -6,6 +6,9 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 """First characters of formulas (OWASP, CSV injection), including the full-width forms."""
 
 
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
 def escape_cell(text: str) -> str:
     """Put an apostrophe before text that a spreadsheet would read as a formula; :func:`unescape_cell` removes it.
 
@@ -20,10 +23,10 @@ def unescape_cell(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Remove all control characters except tabs and line breaks."""
+    """Remove all control characters except tabs and line breaks, also those that change the direction of writing."""
     if text.isprintable():  # most texts are, and there may be very many
         return text
-    return "".join(c for c in printable(text) if not "\x7f" <= c <= "\x9f")
+    return "".join(c for c in printable(text) if not "\x7f" <= c <= "\x9f" and c not in _DIRECTIONS)
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from microscope_qc.core.cells import printable
+from microscope_qc.core.cells import one_line
 
 ANY_PICTURE = ""
 """In place of a path: any picture has this size."""
@@ -27,7 +27,7 @@ def picture_path(text: object, *, folder: str = "") -> str:
     folder
         Where a relative path begins: the folders of the annotation file, see :func:`folder_of`.
     """
-    parts = printable(str(text)).replace("\\", "/").replace("\t", " ").replace("\n", " ").replace("\r", " ").split("/")
+    parts = one_line(str(text)).replace("\\", "/").split("/")
     absolute = len(parts) > 1 and not parts[0].strip()
     if len(parts) > 1 and _SCHEME_OR_DRIVE.fullmatch(parts[0].strip()):
         absolute, parts = True, parts[1:]
