@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from microscope_qc.core.cells import one_line, visible
 from microscope_qc.core.class_colours import class_colour
 from microscope_qc.core.defect_class import CLASS_SETS, DefectClass
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.files import atomic_write
+from microscope_qc.core.files import atomic_write, special_kind
 
 SUFFIX = ".classes.json"
 LARGEST_BYTES = 4_000_000
@@ -64,6 +65,9 @@ def load_class_set(path: Path | str) -> tuple[DefectClass, ...]:
         When the file is not a class set; the message says what is wrong.
     """
     path = Path(path)
+    kind = special_kind(path)
+    if kind:
+        raise InputError(f"{path.name} is {kind}, not a file.", hint=f"Choose a file NAME{SUFFIX}.")
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise InputError(f"{path.name} is too large to be a class set.", hint=f"Choose a file NAME{SUFFIX}.")
@@ -85,7 +89,7 @@ def load_class_set(path: Path | str) -> tuple[DefectClass, ...]:
 
 def _class(entry: Any, number: int, path: Path) -> DefectClass:
     code = entry.get("code") if isinstance(entry, dict) else None
-    if not isinstance(code, str) or not code.strip():
+    if not isinstance(code, str) or not one_line(code):
         raise InputError(f"{path.name}: class {number + 1} has no code.", hint="Give it a short code.")
     texts = {name: entry[name] for name in _TEXTS if entry.get(name) is not None}
     weight, size = entry.get("weight", 1.0), entry.get("box_size_um")
@@ -95,6 +99,7 @@ def _class(entry: Any, number: int, path: Path) -> DefectClass:
     for name, value in {"weight": weight, "box_size_um": 1.0 if size is None else size}.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
             raise InputError(f"{path.name}: the {name} of class {code} is not a number.", hint="Correct it there.")
-    texts = {"name": code.strip(), "colour": class_colour(number), **texts}
+    code, texts = one_line(code), {name: visible(value) for name, value in texts.items()}
+    texts = {"name": code, "colour": class_colour(number), **texts}
     side = None if size is None else float(size)
-    return DefectClass(code.strip(), **texts, weight=float(weight), position=number, box_size_um=side)
+    return DefectClass(code, **texts, weight=float(weight), position=number, box_size_um=side)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.files import atomic_write
+from microscope_qc.core.files import atomic_write, special_kind
 
 CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
@@ -176,6 +176,9 @@ def read_card(folder: Path) -> ModelCard:
         When there is none, or it is invalid.
     """
     path = folder / CARD_NAME
+    kind = special_kind(path)
+    if kind:
+        raise ModelError(f"The model card {path} is {kind}, not a file.", hint="Copy the model again.")
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise ModelError(f"{path} is too large to be a model card.")

@@ -318,3 +318,12 @@ def test_other_class_sets(tmp_path: Path) -> None:
 def test_the_creation_of_a_project_cannot_be_undone(project: Project) -> None:
     assert not project.history.can_undo and project.history.undo() is None
     assert [entry.kind for entry in project.history.entries()] == ["made"]
+
+
+def test_control_characters_of_notes_and_classes_are_taken_off(project):
+    number = int(project.boxes.add(project.slides[0].id, make_rows(1, class_id=1, y1=5.0, x1=5.0))[0])
+    project.boxes.edit([number], note="a\0\x1b[31m\nb", reason=np.array(["c\x07"], object))
+    (row,) = project.boxes.rows()
+    assert (row["note"], row["reason"]) == ("a[31m\nb", "c")
+    made = project.classes.add("x\0\u202ey", name="two\nlines")
+    assert (made.code, made.name) == ("xy", "two lines")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.core.cells import visible
 from microscope_qc.core.errors import InputError
 from microscope_qc.project.deltas import BOX_COLUMNS
 from microscope_qc.project.store import Store
@@ -50,6 +53,17 @@ def check_rows(
             raise InputError(f"The {name} of a box must be text.")
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a letter: no text that can be stored."""
+
+
+def _visible(value: Any) -> Any:
+    """Text, or an array of texts, without control characters; what cannot be stored is refused later."""
+    if isinstance(value, np.ndarray):
+        return np.array([_visible(text) for text in value.tolist()], object)
+    return visible(value) if isinstance(value, str) and not _HALF.search(value) else value
+
+
 def assign(rows: np.ndarray, name: str, value: object, places: np.ndarray, count: int) -> None:
     """Set a column of ``rows``: one value for all, or one for each of ``count`` boxes, taken at ``places``.
 
@@ -64,6 +78,8 @@ def assign(rows: np.ndarray, name: str, value: object, places: np.ndarray, count
             if len(values) != count:
                 raise InputError(f"{len(values)} values were given for the {name} of {count} boxes.")
             value = values[places]
+        if name in ("reason", "note"):
+            value = _visible(value)
         if name == "state":
             value = np.asarray(value, np.int64)
             if ((value < 0) | (value > max(ReviewState))).any():

@@ -8,6 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from microscope_qc.core.cells import one_line, visible
 from microscope_qc.core.defect_class import CLASS_KEYS, DefectClass, next_key
 from microscope_qc.core.errors import InputError
 from microscope_qc.project.migrations import class_row
@@ -77,7 +78,7 @@ def clean_class(row: Mapping[str, Any], *, codes: Container[str]) -> dict[str, A
     for name in ("code", "name", "description", "group"):
         if not isinstance(clean[name], str):
             raise InputError(f"The {name} of a class must be text.")
-        clean[name] = clean[name].strip()
+        clean[name] = visible(clean[name]).strip() if name == "description" else one_line(clean[name])
     if not clean["code"]:
         raise InputError("A class needs a short code.")
     if len(clean["code"]) > LONGEST_CODE:

@@ -18,7 +18,7 @@ import numpy as np
 from microscope_qc.core.area_mask import MOST_CELLS, AreaMask, mask_from, open_mask, read_frame
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.files import atomic_path
+from microscope_qc.core.files import atomic_path, special_kind
 from microscope_qc.core.geometry import Region
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ def read_mask_picture(path: Path | str, shape_px: tuple[int, int]) -> AreaMask:
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
+    kind = special_kind(path)
+    if kind:
+        raise InputError(f"{path.name} is {kind}, not a picture.", hint=_HINT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is checked here
