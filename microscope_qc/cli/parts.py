@@ -139,11 +139,13 @@ def _is_number(value: object) -> bool:
 
 def cell_text(value: object) -> str:
     """One cell: one line, whatever is in it."""
+    from microscope_qc.core.numbers import short_text
+
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = (short_text(value) or "–") if isinstance(value, float) else str(value)
     return "".join(character if character.isprintable() else " " for character in text)
 
 

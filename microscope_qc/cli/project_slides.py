@@ -94,10 +94,13 @@ def _slides(project: Project, records: Sequence[SlideRecord], changed: Collectio
 
 def _words(row: dict[str, object]) -> dict[str, object]:
     """Shape, pixel size and file as they stand in the table."""
+    from microscope_qc.core.numbers import short_text
+
     size = row["pixel_size_um"]
-    pixel = (
-        None if not isinstance(size, tuple) else f"{size[1]:g}" if size[0] == size[1] else f"{size[1]:g}x{size[0]:g}"
-    )
+    pixel = None
+    if isinstance(size, tuple):
+        y, x = (short_text(side, 9) for side in size)
+        pixel = x if x == y else f"{x}x{y}"
     height, width = row["shape_px"] if isinstance(row["shape_px"], tuple) else (0, 0)
     file = f"{row['path']}" + (", not there any more" if row["missing"] else "")
     file += ", changed since its findings were made" if row["changed"] else ""

@@ -24,7 +24,9 @@ def register(subparsers: Any) -> None:
     parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT.mqc")
     add_slides(parser)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--csv", type=Path, metavar="OUT", help="write a table with a line for each slide and class")
+    parser.add_argument(
+        "--csv", type=Path, metavar="OUT.csv|xlsx", help="write a table, a line for each slide and class"
+    )
     parser.set_defaults(handler=_stats)
 
     parser = subparsers.add_parser(
@@ -67,7 +69,7 @@ def _stats(args: argparse.Namespace) -> int:
     from microscope_qc.core.errors import InputError
     from microscope_qc.project import Project
     from microscope_qc.workflows.results.statistics import statistics_job, statistics_of
-    from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_csv
+    from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_table
 
     if len(args.projects) == 1:
         with Project.open(args.projects[0], write=False) as project:
@@ -77,7 +79,7 @@ def _stats(args: argparse.Namespace) -> int:
     else:
         found = run(statistics_of(_opened(args.projects)), args)
     if args.csv is not None:
-        write_statistics_csv(args.csv, found)
+        write_statistics_table(args.csv, found)
     if args.json:
         print_json(found)
     elif args.csv is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from microscope_qc.cli.parts import add_json, whole_number
+from microscope_qc.core.numbers import rounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,7 +190,7 @@ def _finding(project: Project, slide: SlideRecord, row: np.void, codes: dict[int
         "confidence": None if math.isnan(confidence) else round(confidence, 3),
         "state": ReviewState(int(row["state"])).word,
         "reason": str(row["reason"]),
-        "size_um": None if size is None else round(size, 2),
+        "size_um": None if size is None else rounded(size, 2, digits=3),
         "x_px": round(float(row["x0"] + row["x1"]) / 2, 1),
         "y_px": round(float(row["y0"] + row["y1"]) / 2, 1),
         "found_by": finder_words(project, row),

@@ -12,6 +12,7 @@ from typing import Any
 from microscope_qc.cli.parts import whole_number
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 from microscope_qc.core.errors import InputError
+from microscope_qc.core.numbers import short_text
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -125,7 +126,7 @@ def _describe(scene: dict[str, Any], *, several: bool) -> str:
         numbers = {k: v for k, v in stage.items() if isinstance(v, int | float) and k not in left_out}
         if "center_um" in stage:
             numbers |= {"x_um": stage["center_um"][0], "y_um": stage["center_um"][1]}
-        said = [*(f"{key} {value:g}" for key, value in numbers.items()), *([fitted] if fitted else [])]
+        said = [*(f"{key} {short_text(value)}" for key, value in numbers.items()), *([fitted] if fitted else [])]
         lines.append(f"  stage     {', '.join(said) or stage['source']}")
     return "\n".join(lines)
 
@@ -141,8 +142,8 @@ def pixel_words(size: Sequence[float] | None) -> str:
     """``0.5 um``, or both sides where they differ."""
     if size is None:
         return "size unknown"
-    y, x = size
-    return f"{x:.6g} um" if x == y else f"{x:.6g} um wide, {y:.6g} um high"
+    y, x = (short_text(side, 9) for side in size)
+    return f"{x} um" if x == y else f"{x} um wide, {y} um high"
 
 
 def _convert(args: argparse.Namespace) -> int:

@@ -118,6 +118,21 @@ def exact_text(value: float) -> str:
     return "0" if text in ("-0", "") else text
 
 
+def short_text(value: float, digits: int = 6) -> str:
+    """Return a number with so many digits that count, without an exponent, for terminals: ``0.00124``, ``0.333333``.
+
+    Digits before the point are all kept.
+    """
+    return exact_text(rounded(value, 0, digits=digits))
+
+
+def rounded(value: float, decimals: int, *, digits: int = 6) -> float:
+    """Round to decimals, or to digits that count where that keeps more: nanometres stand beside centimetres."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    return round(value, max(decimals, digits - 1 - math.floor(math.log10(abs(value)))))
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number that someone is asked for: what it is, its unit and its limits.

@@ -11,6 +11,7 @@ from typing import Any
 from microscope_qc import __version__
 from microscope_qc.core.cells import escape_cell, printable
 from microscope_qc.core.files import atomic_path, atomic_write
+from microscope_qc.core.numbers import rounded
 from microscope_qc.core.wording import significant_text
 from microscope_qc.correlation.stage_format import StageFormat, unit_of_its_own
 from microscope_qc.correlation.targets import Target, TargetList
@@ -37,13 +38,13 @@ def values(target: Target, targets: TargetList, unit: str = "mm") -> list[Any]:
         round(target.stage_x_mm * factor, digits),
         round(target.stage_y_mm * factor, digits),
         None if z is None else round(z * factor, digits),
-        None if target.r95_um is None else round(target.r95_um, 2),
-        round(target.width_um, 3),
-        round(target.height_um, 3),
+        None if target.r95_um is None else rounded(target.r95_um, 2, digits=3),
+        rounded(target.width_um, 3),
+        rounded(target.height_um, 3),
         round(target.x_px, 3),
         round(target.y_px, 3),
-        round(target.specimen_x_um, 3),
-        round(target.specimen_y_um, 3),
+        rounded(target.specimen_x_um, 3),
+        rounded(target.specimen_y_um, 3),
         targets.registration_name,
         "yes" if target.outside_marks else "no",
     ]

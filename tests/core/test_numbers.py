@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microscope_qc.core.errors import InputError
-from microscope_qc.core.numbers import Quantity, exact_text, grouping_signs, number_in, parse_number
+from microscope_qc.core.numbers import (
+    Quantity,
+    exact_text,
+    grouping_signs,
+    number_in,
+    parse_number,
+    rounded,
+    short_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +75,18 @@ def test_any_text_is_a_number_or_a_sentence(text):
 )  # fmt: skip
 def test_a_number_is_shown_with_all_its_digits_and_no_noise(value, text):
     assert exact_text(value) == text
+
+
+def test_small_lengths_keep_their_digits_beside_large_ones():
+    assert [rounded(value, 3) for value in (0.00124, 12.34567, 60000.12345, 0.0, -0.0012345678)] == [
+        0.00124, 12.3457, 60000.123, 0.0, -0.00123457,
+    ]  # fmt: skip
+    assert [short_text(value) for value in (1234567.0, 0.00001, 1 / 3, math.nan)] == [
+        "1234567",
+        "0.00001",
+        "0.333333",
+        "",
+    ]
 
 
 def test_limits_are_said():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from microscope_qc.core.errors import ExchangeError
 from microscope_qc.core.geometry import Region, TileGrid
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.merge import CANDIDATE_DTYPE
+from microscope_qc.core.numbers import number_in
+from microscope_qc.core.sheets import read_sheet
 from microscope_qc.project import Project
 from microscope_qc.project.runs.journal import JournalWriter
 from microscope_qc.project.runs.mask_files import write_mask
@@ -31,7 +34,7 @@ from microscope_qc.project.runs.plan import RunPlan
 from microscope_qc.workflows.detection.coverage import slide_areas
 from microscope_qc.workflows.detection.coverage_table import read_outline
 from microscope_qc.workflows.results.statistics import project_statistics, statistics_of
-from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_csv
+from microscope_qc.workflows.results.statistics_text import statistics_lines, write_statistics_table
 
 HEIGHT, WIDTH = SHAPE = (90, 130)
 SIZE_UM = (2.0, 3.0)
@@ -494,4 +497,8 @@ def test_outlines_from_files(tmp_path: Path) -> None:
 
 
 def test_statistics_are_written_where_they_can_be(project: Project, tmp_path: Path) -> None:
-    assert write_statistics_csv(tmp_path / "new" / "a.csv", project_statistics(project)).exists()
+    found = project_statistics(project)
+    tables = [write_statistics_table(tmp_path / "new" / name, found) for name in ("a.csv", "a.xlsx")]
+    read = [[row + [""] * (len(rows[0]) - len(row)) for row in rows] for rows in map(read_sheet, tables)]
+    assert read[0] == read[1] and len(read[0]) > 2
+    assert max(len(cell) for row in read[0][1:] for cell in row if not math.isnan(number_in(cell))) < 12, "no noise"

@@ -1,16 +1,15 @@
-"""Statistics as a table for a terminal, and as CSV."""
+"""Statistics as a table for a terminal, and as CSV or XLSX."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from microscope_qc.analysis.registry import STATISTICS
 from microscope_qc.core.boxes import ReviewState
-from microscope_qc.core.cells import escape_cell, printable
-from microscope_qc.core.files import atomic_path
+from microscope_qc.core.numbers import rounded, short_text
+from microscope_qc.core.sheets import write_sheet
 from microscope_qc.core.wording import listed, percent_text, plural
 
 _DENSITY_HEADS = ("unrev.", "conf.", "rej.", "in area", "outside", "per mm2", "95 % interval", "area mm2", "of slide")
@@ -29,7 +28,11 @@ def statistics_lines(found: dict[str, Any]) -> list[str]:
 
 def _slide_lines(slide: dict[str, Any]) -> Iterator[str]:
     name = f"{slide['project']}, {slide['slide']}" if "project" in slide else slide["slide"]
-    size = "pixel size not known" if slide["slide_area_mm2"] is None else f"slide {slide['slide_area_mm2']:.2f} mm2"
+    size = (
+        "pixel size not known"
+        if slide["slide_area_mm2"] is None
+        else f"slide {short_text(slide['slide_area_mm2'], 4)} mm2"
+    )
     reviewed = "" if slide["reviewed_share"] is None else f", {percent_text(slide['reviewed_share'])} reviewed"
     count = f"{slide['kept']} {plural(slide['kept'], 'finding')} without the rejected ones"
     yield f"{name}: {count}, {size}{reviewed}"
@@ -70,9 +73,9 @@ def _density_cells(row: dict[str, Any], *, share: bool = True) -> list[str]:
     cells = [str(row["states"][state.word]) for state in ReviewState]
     cells += [str(row["in_area"]), str(row["outside_area"])]
     known = row["per_mm2"] is not None
-    cells.append(f"{row['per_mm2']:.2f}" if known else "-")
-    cells.append("{:.2f} to {:.2f}".format(*row["per_mm2_interval"]) if known else "-")
-    cells.append(f"{row['area_mm2']:.3g}" if row["area_mm2"] else "-")
+    cells.append(short_text(row["per_mm2"], 3) if known else "-")
+    cells.append(" to ".join(short_text(end, 3) for end in row["per_mm2_interval"]) if known else "-")
+    cells.append(short_text(row["area_mm2"], 3) if row["area_mm2"] else "-")
     return [*cells, percent_text(row["area_share"])] if share else cells
 
 
@@ -94,32 +97,29 @@ _CSV_HEAD = (
 )  # fmt: skip
 
 
-def write_statistics_csv(path: Path | str, found: dict[str, Any]) -> Path:
+def write_statistics_table(path: Path | str, found: dict[str, Any]) -> Path:
     """Write one line for each slide and class, for all classes of a slide, and for all slides together.
 
-    Cells that a spreadsheet would take for formulas are escaped; what is not known is an empty cell.
+    The table is XLSX where the name says so, otherwise CSV; what is not known is an empty cell.
 
     Raises
     ------
     WriteError
         When the file cannot be written.
     """
-    target = Path(path)
     names = list(STATISTICS)
-    with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow([*_CSV_HEAD, *names])
-        for project, slide, row in _csv_rows(found):
-            low, high = row["per_mm2_interval"] or (None, None)
-            numbers = row.get("statistics", {})
-            cells = [
-                project, slide, row["code"], row.get("name", ""), *row["states"].values(), row["kept"], row["in_area"],
-                row["outside_area"], row["area_mm2"], row.get("area_share"), row.get("area_source"), row["per_mm2"],
-                low, high, row["per_mm2_reason"], row.get("sections"),
-                *(numbers.get(n, {}).get("value") for n in names),
-            ]  # fmt: skip
-            out.writerow([_cell(value) for value in cells])
-    return target
+    lines = []
+    for project, slide, row in _csv_rows(found):
+        low, high = row["per_mm2_interval"] or (None, None)
+        numbers = row.get("statistics", {})
+        cells = [
+            project, slide, row["code"], row.get("name", ""), *row["states"].values(), row["kept"], row["in_area"],
+            row["outside_area"], row["area_mm2"], row.get("area_share"), row.get("area_source"), row["per_mm2"],
+            low, high, row["per_mm2_reason"], row.get("sections"),
+            *(numbers.get(n, {}).get("value") for n in names),
+        ]  # fmt: skip
+        lines.append([rounded(cell, 0) if isinstance(cell, float) else cell for cell in cells])
+    return write_sheet(path, [*_CSV_HEAD, *names], lines, title="Statistics")
 
 
 def _csv_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -130,9 +130,3 @@ def _csv_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
     total = found["total"]
     for row in (*total["classes"], {**total, "code": "all", "name": ""}):
         yield "", "all slides", row
-
-
-def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    return escape_cell(printable(value)) if isinstance(value, str) else value

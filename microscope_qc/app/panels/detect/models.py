@@ -13,6 +13,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.session.session import Session
 from microscope_qc.app.widgets.parts import note
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.numbers import exact_text
 
 if TYPE_CHECKING:
     from microscope_qc.ml.cards import ModelCard
@@ -163,6 +164,6 @@ class ModelChooser(QWidget):
 def _tooltip(card: ModelCard) -> str:
     lines = [f"finds: {', '.join(card.classes)}" if card.classes else ""]
     if card.pixel_size_um:
-        lines.append(f"works at {card.pixel_size_um:g} µm per px")
+        lines.append(f"works at {exact_text(card.pixel_size_um)} µm per px")
     lines += [f"{name}: {value:.2f}" for name, value in (card.metrics or {}).items() if isinstance(value, float)]
     return "\n".join(line for line in lines if line)
