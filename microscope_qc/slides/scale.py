@@ -115,7 +115,7 @@ def fits(size_px: Sequence[float], shape: tuple[int, int]) -> bool:
 
 def other_frame(width: float, height: float) -> str:
     """The doubt about a scale that was written for a picture of another size."""
-    return f"its file tells that of a picture of {width:.0f} x {height:.0f} pixels"
+    return f"its file states it for a picture of {width:.0f} x {height:.0f} pixels"
 
 
 def _words(size: tuple[float, float] | None) -> str:

@@ -11,7 +11,8 @@ from microscope_qc.app.base.slide_files import containing_slide, slide_filter
 
 def test_the_filter_shows_every_kind_of_slide() -> None:
     assert slide_filter() == (
-        "Slides and projects (*.czi *.tif *.tiff *.svs *.png *.jpg *.jpeg *.virtual.json project.sqlite zarr.json "
+        "Slides and projects (*.czi *.tif *.tiff *.svs *.png *.jpg *.jpeg *.bmp *.webp *.jp2 *.j2k "
+        "*.virtual.json project.sqlite zarr.json "
         ".zattrs .zgroup);;All files (*)"
     )
 

@@ -73,7 +73,7 @@ def test_boxes_turn_with_the_pixels(orientation: int) -> None:
     assert box.tolist() == [ys.min(), xs.min(), ys.max() + 1, xs.max() + 1]
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 def test_pictures_are_turned_as_their_exif_data_say(tmp_path: Path, suffix: str) -> None:
     path = write_picture(tmp_path / f"a{suffix}", 6)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))

@@ -20,11 +20,13 @@ from microscope_qc.app.base import theme
 from microscope_qc.app.base.number_entry import PIXEL_SIZE, NumberEntry
 from microscope_qc.app.widgets.slide_choice import SlideChoice
 from microscope_qc.core.numbers import Quantity
+from microscope_qc.core.orientation import orientation_words
 from microscope_qc.core.wording import count_text, pixel_size_text, significant_text, slide_extent_text, things
 from microscope_qc.slides.plane import stack_words
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
+    from microscope_qc.slides import Mosaic
 
 
 LENGTH = Quantity("The length", "µm", 0.001, 1e6)
@@ -146,6 +148,14 @@ def _same(size: tuple[float, float], um: float) -> bool:
     return all(math.isclose(side, um, rel_tol=1e-9) for side in size)
 
 
+def _shown(mosaic: Mosaic) -> str:
+    """How the stored picture is turned, where its file says that it is to be."""
+    wanted = orientation_words(mosaic.file_orientation)
+    if not wanted or mosaic.orientation == mosaic.file_orientation:
+        return f"{wanted}, as its file says" if wanted else ""
+    return f"as it is stored, since its findings lie there (its file says: {wanted})"
+
+
 class SlideInfoDialog(QDialog):
     """Facts from the slide's file."""
 
@@ -167,6 +177,7 @@ class SlideInfoDialog(QDialog):
                 rows.append(("Pixels", f"{'RGB, ' if mosaic.rgb else ''}{mosaic.dtype}"))
                 rows.append(("Channels", ", ".join(channel.name for channel in mosaic.channels)))
                 rows.append(("Stack", stack_words(mosaic.stack)))
+                rows.append(("Shown", _shown(mosaic)))
                 rows.append(("Resolutions", str(len(mosaic.levels))))
                 rows.append(("Notes", "\n".join(mosaic.notes)))
             for words, text in rows:

@@ -50,7 +50,7 @@ def _zeiss(tags: Any, shape: tuple[int, int]) -> list[Statement]:
                 return statement("Zeiss", size, size)
         if height and alike((height / shape[0],) * 2, (across, across)):
             return statement("Zeiss", across, across)
-        return doubtful("Zeiss", "its file tells the width of a picture of another shape")
+        return doubtful("Zeiss", "its file states the width of a picture of another shape")
     if not sizes:
         return []
     stored = re.findall(r"[0-9]+", str((metadata.get("dp_image_store") or ("", ""))[1:2]))
@@ -80,13 +80,13 @@ def _fei(tags: Any, shape: tuple[int, int]) -> list[Statement]:
         own = _section(metadata, beam)
         if min(frame) > 0 and own.get("HFW") and own.get("VFW"):
             return metres("FEI camera", own["VFW"], own["HFW"], parts=(frame[1], frame[0]))
-        return doubtful("FEI", "it is a picture of a camera, and its file tells the scale of the electron beam")
+        return doubtful("FEI", "it was taken by a camera, and its file states the scale of the electron beam")
     found = metres("FEI", scan.get("PixelHeight"), scan.get("PixelWidth"))
     field = number(scan.get("HorFieldsize"))
     if found and field and frame[0] > 0:
         across = field / frame[0] * 1e6
         if not alike((across,), (found[0].size_um[1],)):  # type: ignore[arg-type, index]
-            return doubtful("FEI", "its file tells a width of the picture that does not fit its pixels")
+            return doubtful("FEI", "what its file states about picture and pixels does not fit")
     return found
 
 
@@ -124,7 +124,7 @@ def _gatan(tags: Any, shape: tuple[int, int]) -> list[Statement]:
         return []
     first, second = (abs(side or 0) * (unit or 0) for side, unit in zip(sides, units, strict=True))
     if not alike((first,), (second,)):  # type: ignore[arg-type]
-        return doubtful("Gatan", "its file tells two sides of a pixel, but not which is the width")
+        return doubtful("Gatan", "its file states two sides of a pixel, but not which is the width")
     return statement("Gatan", first, second)
 
 
