@@ -348,6 +348,7 @@ class Store:
         if self.memory.inclusion != counted:
             errors.attempt(self.events.inclusion_changed.emit)
         errors.attempt(self.events.history_changed.emit, entry)
+        self.version += 1  # what listeners kept meanwhile may be of before
         errors.raise_first()
 
     def _stored_boxes(self, ids: np.ndarray) -> np.ndarray:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from microscope_qc.core.arrays import Ints, Rows
 from microscope_qc.core.boxes import BOX_DTYPE, BoxTable
+
+if TYPE_CHECKING:
+    from microscope_qc.project import Project
 
 NO_SLIDE = 0
 
@@ -74,6 +77,27 @@ def merged(tables: Mapping[int, BoxTable]) -> MergedTable:
     parts = [table.rows for table in tables.values()]
     rows = together(parts)
     return MergedTable(rows, np.repeat(np.fromiter(tables, np.int64, len(tables)), [len(part) for part in parts]))
+
+
+@dataclass(frozen=True, slots=True)
+class SpareTable:
+    """A table over several slides that is kept ready: right as long as nothing has changed in the project."""
+
+    project: Project
+    slide_ids: tuple[int, ...]
+    version: int
+    table: MergedTable
+
+    def is_of(self, project: Project, slide_ids: tuple[int, ...]) -> bool:
+        """Whether it is the table over these slides as they are now."""
+        now = project, slide_ids, project.boxes.version
+        return now == (self.project, self.slide_ids, self.version)
+
+
+def rows_of(table: BoxTable, ids: Ints) -> Rows:
+    """The rows of some findings; not a copy where these are all."""
+    rows = table.rows
+    return rows if len(ids) == len(rows) and np.array_equal(ids, rows["id"]) else table.get(ids)
 
 
 @dataclass(frozen=True, slots=True)

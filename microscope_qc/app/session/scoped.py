@@ -10,16 +10,16 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from microscope_qc.app.session.merged import MergedTable, PixelSizes, merged, together
+from microscope_qc.app.session.merged import MergedTable, PixelSizes, SpareTable, merged, rows_of, together
 from microscope_qc.app.session.shown import ShownBoxes
-from microscope_qc.app.session.slide_facts import facts_of
-from microscope_qc.core.boxes import BoxChange, BoxFilter, BoxTable
+from microscope_qc.app.session.shown_in_scope import ShownInScope
+from microscope_qc.core.boxes import BoxChange, BoxTable
 from microscope_qc.core.errors import MicroscopeQCError
 
 if TYPE_CHECKING:
     from microscope_qc.app.base.jobs import JobRunner
     from microscope_qc.app.session.scope import Scope
-    from microscope_qc.core.arrays import Flags, Ints, Rows
+    from microscope_qc.core.arrays import Ints
     from microscope_qc.project import Project
     from microscope_qc.project.parts.tables import ReadTables
     from microscope_qc.project.records import SlideRecord
@@ -78,6 +78,7 @@ class ScopedFindings:
         self._held: list[tuple[int, BoxChange]] | None = None
         self._loading = False
         self._sizes: PixelSizes | None = None
+        self._spare: SpareTable | None = None
         state.scope.changed.connect(self.sync)
 
     # -- for the views -----------------------------------------------------------------------------------------------
@@ -196,6 +197,7 @@ class ScopedFindings:
             return
         missing = project.boxes.unread(slide.id for slide in project.slides)[:SLIDES_AT_A_TIME]
         if not missing:
+            self._merge_ahead(project)
             return
 
         def take(read: ReadTables) -> None:
@@ -207,8 +209,28 @@ class ScopedFindings:
         # what cannot be read is asked for again, and the error shown, when the scope needs it
         state.jobs.call(project.boxes.reading(missing), on_done=take, on_failed=lambda _: None)
 
+    def _merge_ahead(self, project: Project) -> None:
+        """Put the findings of all slides together, for a scope that is widened before anything changes."""
+        jobs, wanted = self._state.jobs, tuple(slide.id for slide in project.slides)
+        if jobs is None or self._own is not None:
+            return
+        version = project.boxes.version
+        tables = {number: project.boxes.table(number) for number in wanted}
+
+        def take(made: MergedTable | None) -> None:
+            if made is not None and self._own is None and self._state.project is project:
+                self._spare = SpareTable(project, wanted, version, made)
+
+        if sum(map(len, tables.values())) > AT_ONCE:
+            # what goes wrong here goes wrong again, and is shown, when the scope needs it
+            jobs.call(lambda: _merged_if_still(tables), on_done=take, on_failed=lambda _: None)
+
     def _use_slide(self, project: Project | None, slide_ids: tuple[int, ...]) -> None:
         self._build += 1
+        if project is not self._project:
+            self._spare = None
+        elif project is not None and self._own is not None and not self._loading:
+            self._spare = SpareTable(project, self._slide_ids, project.boxes.version, self._own)
         self._wanted = None
         self._drop_links(())
         self._project, self._slide_ids, self._own, self._sizes = project, slide_ids, None, None
@@ -221,6 +243,11 @@ class ScopedFindings:
             self._drop_links(())
             self._take(project, (), MergedTable())
         if self._adjust(project, wanted):
+            return
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.is_of(project, wanted):
+            self._link(project, wanted)
+            self._take(project, wanted, spare.table)
             return
         jobs = self._state.jobs
         missing = project.boxes.unread(wanted)
@@ -351,7 +378,7 @@ class ScopedFindings:
             own.go(ids)
         else:
             rows = together(
-                [_rows_of(self._links[slide_id][0], part) for slide_id, part in zip(known, parts, strict=True)]
+                [rows_of(self._links[slide_id][0], part) for slide_id, part in zip(known, parts, strict=True)]
             )
             if kind == "added":
                 own.come(np.repeat(np.fromiter(known, np.int64, len(known)), [len(part) for part in parts]), rows)
@@ -382,56 +409,9 @@ class ScopedFindings:
         self.changed.emit(change)
 
 
-def _rows_of(table: BoxTable, ids: Ints) -> Rows:
-    """The rows of some findings; not a copy where these are all."""
-    rows = table.rows
-    return rows if len(ids) == len(rows) and np.array_equal(ids, rows["id"]) else table.get(ids)
-
-
 def _merged_if_still(tables: Mapping[int, BoxTable]) -> MergedTable | None:
     """The merged table; None where an edit changed the tables meanwhile in a way that shows here already."""
     try:
         return merged(tables)
     except (ValueError, IndexError):
         return None
-
-
-class ShownInScope(ShownBoxes):
-    """Which findings of several slides are shown; the limit is that of the slide on screen."""
-
-    def __init__(self, on_screen: ShownBoxes) -> None:
-        super().__init__()
-        self._on_screen = on_screen
-        self._merged = MergedTable()
-        self.slide_ids: frozenset[int] = frozenset()
-
-    def show_slides(self, project: Project, slide_ids: Iterable[int], table: MergedTable) -> None:
-        """Switch to the findings of other slides."""
-        self.slide_ids, self._merged = frozenset(slide_ids), table
-        self.show(project, None, table)
-
-    @property
-    def limited(self) -> bool:
-        """Whether only some of the boxes that pass the filter are shown."""
-        return self._on_screen.limited
-
-    def limit(self, ids: np.ndarray | None) -> None:
-        """Show only these of the boxes that pass the filter; None removes the limit."""
-        self._on_screen.limit(ids)
-
-    def within_limit(self, rows: np.ndarray) -> Flags:
-        """One boolean for each of some rows: whether the limit lets it be shown."""
-        return self._on_screen.within_limit(rows)
-
-    def _filtered(self, rows: np.ndarray, box_filter: BoxFilter) -> Flags:
-        project = self._project
-        if project is None or not box_filter.needs_facts:
-            return box_filter.mask(rows)
-        slides = self._merged.slides_of(rows["id"])
-        keep = np.zeros(len(rows), bool)
-        for facts, alike in facts_of(project, self.slide_ids, box_filter):
-            if len(alike) == len(self.slide_ids):
-                return box_filter.mask(rows, facts=facts)
-            places = np.flatnonzero(np.isin(slides, alike))
-            keep[places] = box_filter.mask(rows[places], facts=facts)
-        return keep

@@ -69,6 +69,11 @@ class Boxes:
         """
         return self._tables.table(slide_id)
 
+    @property
+    def version(self) -> int:
+        """Grows with every change of what is in memory of the project."""
+        return self._store.version
+
     def unread(self, slide_ids: Iterable[int]) -> list[int]:
         """Return those of some slides whose boxes are not in memory yet."""
         return self._tables.unread(slide_ids)

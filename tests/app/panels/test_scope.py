@@ -354,3 +354,41 @@ def test_all_slides_are_read_ahead(qtbot: Any, busy: Any, monkeypatch: pytest.Mo
     busy.scoped.read_ahead()
     qtbot.waitUntil(lambda: not busy.project.boxes.unread(slide_ids(busy)))
     assert busy.scoped.table is busy.table and not busy.scoped.loading
+
+
+def test_what_was_put_together_ahead_is_used_as_long_as_nothing_changes(
+    qtbot: Any, busy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoped, "AHEAD_MS", 0)
+    busy.scoped.read_ahead()
+    qtbot.waitUntil(lambda: busy.scoped._spare is not None)
+    busy.scope.set_kind("all")
+    assert busy.scoped.several and not busy.scoped.loading  # at once
+    check(busy, slide_ids(busy))
+    number = busy.scoped.table.rows["id"][:1].copy()
+    busy.project.boxes.edit(number, title="Note", note="seen")
+    busy.scope.set_kind("slide")
+    busy.scope.set_kind("all")
+    assert busy.scoped.several  # it was kept up to date
+    check(busy, slide_ids(busy))
+    busy.scope.set_kind("slide")
+    busy.project.boxes.edit(number, title="Note", note="not seen")
+    busy.scope.set_kind("all")
+    assert not busy.scoped.several and busy.scoped.loading
+    qtbot.waitUntil(lambda: busy.scoped.several)
+    check(busy, slide_ids(busy))
+
+
+def test_what_is_left_within_a_change_is_not_used_again(qtbot: Any, busy: Any) -> None:
+    busy.scope.set_kind("all")
+    qtbot.waitUntil(lambda: busy.scoped.several)
+
+    def leave(*_: Any) -> None:  # before the table over all slides has followed
+        busy.scope.set_kind("slide")
+
+    first = busy.project.boxes.table(slide_ids(busy)[1])
+    first.changed.connect(leave, priority=1)
+    busy.project.boxes.edit(first.rows["id"][:1], title="Note", note="seen")
+    busy.scope.set_kind("all")
+    qtbot.waitUntil(lambda: busy.scoped.several and not busy.scoped.loading)
+    check(busy, slide_ids(busy))
