@@ -120,6 +120,7 @@ def test_what_a_user_rejected_is_no_truth(tmp_path: Path) -> None:
     data = load_dataset(judged(tmp_path / "d", *states))
     (image,) = data.images
     assert image.boxes[:, 1].tolist() == [20, 200], "what was confirmed, and what was drawn and not rejected"
+    assert image.hard_boxes[:, 1].tolist() == [80, 260], "background that was taken for a defect"
     assert image.open_boxes[:, 1].tolist() == [140] and (data.left_out.rejected, data.left_out.unreviewed) == (2, 1)
     assert data.sentences() == [
         "No truth: 2 rejected findings as background and 1 finding of a model that nobody has judged as neither defect "

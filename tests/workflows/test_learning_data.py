@@ -125,6 +125,15 @@ def test_the_pictures_beside_each_file_of_annotations_are_meant(tmp_path: Path) 
     assert load_dataset(tmp_path / "annotations" / "one.json").images[0].path == tmp_path / "train" / "1.png"
 
 
+def test_pictures_beside_a_folder_of_annotations_with_pictures_of_its_own(tmp_path: Path) -> None:
+    draw(tmp_path / "images" / "1.png")
+    draw(tmp_path / "annotations" / "drawn" / "1_boxes.png")
+    draw(tmp_path / "annotations" / "2_boxes.png")
+    coco(tmp_path / "annotations", "1.png")
+    for chosen in (tmp_path, tmp_path / "annotations", tmp_path / "annotations" / "a.json"):
+        assert [image.path for image in load_dataset(chosen).images] == [tmp_path / "images" / "1.png"]
+
+
 def test_nothing_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
     draw(tmp_path / "secret" / "1.png")
     data = tmp_path / "data"

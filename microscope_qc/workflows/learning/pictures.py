@@ -105,7 +105,7 @@ class PictureFolder:
         by_name, by_stem = self._index
         files = by_name.get(name.casefold()) or by_stem.get(without_suffix(name).casefold(), [])
         fits = [self._fit(file, folders, name) for file in files]
-        if folders and folders[-1].casefold() in self._picture_folders:
+        if folders and folders[-1].casefold() in self._picture_folders.difference(_BESIDE):
             fits = [fit for fit in fits if fit.parts > 1]  # the folder is there, and the picture not in it
         best = max((fit.rank for fit in fits), default=None)
         return [fit for fit in fits if fit.rank == best]

@@ -33,9 +33,9 @@ UNTOLD = "taken as marked on a picture as it is seen upright, which its size doe
 def read_dataset(path: Path | str) -> Job[Dataset]:
     """Read annotations and find their pictures, of which only the headers are read.
 
-    A rejected finding is no truth, and its place is background. A finding of a model that is unreviewed (it has a
-    score), and a crowd of COCO are neither: nobody has said what is there. Drawn and imported boxes are truth as soon
-    as they are there, as everywhere else.
+    A rejected finding is no truth; its place is background that was taken for a defect. A finding of a model that is
+    unreviewed (it has a score), and a crowd of COCO are neither: nobody has said what is there. Drawn and imported
+    boxes are truth as soon as they are there, as everywhere else.
 
     Parameters
     ----------
@@ -142,9 +142,13 @@ class _Reading:
         if noted and entry.boxes:
             self._count(self.noted, noted, entry, len(entry.boxes))
         sides = np.clip(sides, 0, [height, width, height, width])
-        truth, still_open = self._sorted(entry, sides)
+        truth, still_open, rejected = self._sorted(entry, sides)
         labels = np.array([self.codes[entry.boxes[number].class_code] for number in truth], np.int64)
-        self.images.append(AnnotatedImage(file, shape, sides[truth], labels, size, open_boxes=sides[still_open]))
+        self.images.append(
+            AnnotatedImage(
+                file, shape, sides[truth], labels, size, open_boxes=sides[still_open], hard_boxes=sides[rejected]
+            )
+        )
 
     def _count(self, counts: Counter[str], why: str, entry: ImageEntry, boxes: int = 1) -> None:
         """Count boxes, and remember some of the pictures."""
@@ -153,10 +157,11 @@ class _Reading:
         if len(known) < MOST_PLACES and entry.path not in known:
             known.append(entry.path)
 
-    def _sorted(self, entry: ImageEntry, sides: np.ndarray) -> tuple[list[int], list[int]]:
-        """Places of the boxes that are true, and of those of which nobody knows; others are counted only."""
+    def _sorted(self, entry: ImageEntry, sides: np.ndarray) -> tuple[list[int], list[int], list[int]]:
+        """Places of the boxes that are true, of those of which nobody knows, and of those that were rejected."""
         truth: list[int] = []
         still_open: list[int] = []
+        rejected: list[int] = []
         seen: set[tuple[object, ...]] = set()
         for number, box in enumerate(entry.boxes):
             corners, why = tuple(sides[number].tolist()), _no_truth(box)
@@ -170,10 +175,9 @@ class _Reading:
                 still_open.append(number)  # something is there
             else:
                 self.no_truth[why] += 1
-                if why != REJECTED:
-                    (still_open if why else truth).append(number)
+                (truth if not why else rejected if why == REJECTED else still_open).append(number)
             seen.add(key)
-        return truth, still_open
+        return truth, still_open, rejected
 
     def dataset(self, chosen: Path) -> Dataset:
         """The data set.
