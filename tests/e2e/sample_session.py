@@ -43,8 +43,8 @@ class SampleStory:
     def run(self) -> None:
         """Everything, from the welcome page to the exports."""
         self.open_sample()
-        self.draw_undo_redo()
         self.detect()
+        self.draw_undo_redo()
         self.review()
         self.place_marks_and_align()
         self.export()
@@ -71,11 +71,10 @@ class SampleStory:
         self.tell("draw", box=self.drawn)
 
     def detect(self) -> None:
+        """The sample finds its defects by itself."""
         dock = self.window.navigator.show_panel("detect")
-        dock.models.list.setCurrentText(DETECTOR)
         assert dock.card is not None and dock.card.name == DETECTOR, f"{DETECTOR} is not among the models"
-        self.user.click(dock.start)
-        assert dock.running
+        self.user.wait_until(lambda: self.session.project.runs, "the detection to start")
         self.user.wait_until(lambda: not dock.running, "the detection", patience_s=240)
         assert dock.story.text().startswith("Done"), dock.story.text()
         self.tell("detect", findings=self.session.project.runs[-1].found)

@@ -8,7 +8,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QScrollArea,
     QSizePolicy,
     QToolButton,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
 from microscope_qc.app.panels.spec import PanelSpec
+from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.core.wording import duration_text, progress_text
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class JobRow(QWidget):
         title.setTextFormat(Qt.TextFormat.PlainText)
         title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         title.setMinimumWidth(160)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
+        self._bar = JobBar()
         self._bar.setFixedWidth(160)
         self._words = QLabel()
         self._words.setTextFormat(Qt.TextFormat.PlainText)
@@ -111,7 +110,7 @@ class JobRow(QWidget):
         self._words.setToolTip(story(handle))
 
 
-def show_bar(bar: QProgressBar, handle: JobHandle) -> None:
+def show_bar(bar: JobBar, handle: JobHandle) -> None:
     """Set a progress bar to a job; without a total it moves back and forth while the job runs."""
     if handle.state is JobState.RUNNING and handle.progress.total <= 0:
         bar.setRange(0, 0)

@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QStatusBar, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QStatusBar, QToolButton, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.jobs import JobHandle, JobState
@@ -14,6 +14,7 @@ from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.gallery.filter import FilterHint
 from microscope_qc.app.panels.jobs import show_bar
 from microscope_qc.app.widgets.hidden_hint import HiddenHint
+from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.app.widgets.scope_switch import ScopeHint
 from microscope_qc.core.wording import count_text, duration_text, number_text, pixel_size_text, progress_text, zoom_text
 
@@ -48,8 +49,7 @@ class StatusLine(QStatusBar):
         self._plane.setContentsMargins(theme.STEP, 0, 0, 0)
         self.addWidget(self._plane)
         self._job_words = QLabel()
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
+        self._bar = JobBar()
         self._bar.setFixedWidth(120)
         self._stop = QToolButton()
         self._stop.setToolTip("Stop")

@@ -55,7 +55,7 @@ def sample_folder() -> Path:
     return user_documents_path() / "Microscope QC" / "Sample"
 
 
-def sample(out: Path, *, size: int = 4096, seed: int = DEMO_SEED) -> Job[Path]:
+def sample(out: Path, *, size: int = 3072, seed: int = DEMO_SEED) -> Job[Path]:
     """Draw a slide of ``size`` x ``size`` px into ``out`` and make a project from it; return the project's path.
 
     What is already there is kept: an existing project is returned unchanged.

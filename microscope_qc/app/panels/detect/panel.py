@@ -204,7 +204,7 @@ class DetectDock(QWidget):
         self._show_plane()
         self.models.list.setEnabled(not self.running)
         self.area.refresh(running=self.running)
-        why_not, several = self._why_not(), self.area.several.there
+        why_not, several = self.why_not(), self.area.several.there
         finished, left = self._several_before() if several else self._before()
         start, go_on, again = START_WORDS
         self.start.setText(again if finished else go_on if left else start)
@@ -227,7 +227,7 @@ class DetectDock(QWidget):
         self.looks_at.setText(words)
         self.looks_at.setVisible(bool(words))
 
-    def _why_not(self) -> str:
+    def why_not(self) -> str:
         """Why a detection cannot start; "" if it can."""
         if self._session.slide is None:
             return "Open a slide first."
@@ -282,7 +282,7 @@ class DetectDock(QWidget):
     def begin(self, *, fresh: bool = False) -> None:
         """Start (or continue) the detection that is chosen."""
         slide, card = self._session.slide, self.card
-        if self._why_not() or slide is None or card is None:
+        if self.why_not() or slide is None or card is None:
             return
         self.area.finish_changing()
         if self.area.several.there:

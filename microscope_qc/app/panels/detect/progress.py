@@ -9,11 +9,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from microscope_qc.app.panels.detect.pace import remember, remember_slide, remember_start
 from microscope_qc.app.panels.detect.several import FailureList
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.widgets.job_bar import JobBar
 from microscope_qc.app.widgets.parts import sentence
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
@@ -44,8 +45,7 @@ class DetectProgress(QWidget):
         self._count_before = 0
         self._clock = (0.0, -1.0)
         self._key = ""
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.bar = JobBar()
         self.bar.hide()
         self.story = sentence()
         self.story.hide()

@@ -1,0 +1,52 @@
+"""The bar of a task costs little while it only says that something goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from qtpy.QtCore import QEvent, QObject
+
+from microscope_qc.app.widgets.job_bar import JobBar
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+pytestmark = pytest.mark.window
+
+
+class Paints(QObject):
+    """Counts how often a widget is painted."""
+
+    count = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        self.count += event.type() == QEvent.Type.Paint
+        return False
+
+
+def test_it_moves_step_by_step_and_not_with_every_frame(qtbot: QtBot) -> None:
+    bar, paints = JobBar(), Paints()
+    qtbot.addWidget(bar)
+    bar.resize(120, 6)
+    bar.setRange(0, 0)
+    bar.installEventFilter(paints)
+    bar.show()
+    qtbot.waitExposed(bar)
+    qtbot.waitUntil(lambda: paints.count > 0)
+    first, seen = bar.grab().toImage(), paints.count
+    steps = bar._next
+    with qtbot.waitSignals([steps.timeout] * 2):
+        pass
+    qtbot.waitUntil(lambda: paints.count > seen)
+    assert paints.count - seen <= 4, "once for each step"
+    assert bar.grab().toImage() != first
+    bar.setRange(0, 1000)
+    bar.setValue(300)
+    bar.grab()
+    assert not steps.isActive()
+    bar.setRange(0, 0)
+    bar.grab()
+    assert steps.isActive()
+    bar.hide()
+    assert not steps.isActive()
