@@ -152,11 +152,12 @@ def _convert(args: argparse.Namespace) -> int:
     from microscope_qc.slides.pyramid.write import damage_sentence, damaged_places
     from microscope_qc.workflows.conversion.convert import convert
 
+    size = None if args.pixel_size is None else parse_um(args.pixel_size)
     job = convert(
         args.slide,
         args.out,
         scene=args.scene,
-        pixel_size_um=None if args.pixel_size is None else parse_um(args.pixel_size),
+        pixel_size_um=size,
         as_stored=args.as_stored,
         choice=plane_choice(args),
         verify=not args.no_verify,
@@ -172,15 +173,15 @@ def _convert(args: argparse.Namespace) -> int:
         print_json({"written": written, **({"damaged": listed} if damaged else {})})
     else:
         print("\n".join(str(path) for path in written))
-    _print_left_out(args)
+    _print_left_out(args, size)
     return 0
 
 
-def _print_left_out(args: argparse.Namespace) -> None:
+def _print_left_out(args: argparse.Namespace, size_um: tuple[float, float] | None) -> None:
     """Say what of the slide is not in the copy."""
     from microscope_qc.slides import open_slide
 
-    with open_slide(args.slide) as slide:
+    with open_slide(args.slide, pixel_size_um=size_um) as slide:
         for scene in slide.scenes if args.scene is None else [slide.scene(args.scene)]:
             for line in scene.notes:
                 print(f"{scene.name or args.slide.name}: {line}.", file=sys.stderr)

@@ -122,6 +122,12 @@ class Mosaic(ABC):
         """Height and width of the picture as it is stored, before it was turned."""
         return turned_shape(self.shape, self.orientation)
 
+    def set_pixel_size(self, size_um: tuple[float, float]) -> None:
+        """Replace what the file says by (y, x) that a user gave; what was doubtful about it is settled."""
+        self.pixel_size_um = size_um
+        self.notes = tuple(note for note in self.notes if note != self.scale_note)
+        self.scale_note = ""
+
     @property
     def default_channels(self) -> tuple[int, ...]:
         """Indices of the channels that are shown, and given to a model, without a choice."""

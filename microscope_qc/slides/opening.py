@@ -45,7 +45,7 @@ def open_slide(
             wrong = x if size_x is None else y
             raise SlideError(f"A pixel size of {wrong} um is not possible.", hint="Give a size such as 0.5.")
         for mosaic in slide.scenes:
-            mosaic.pixel_size_um = (size_y, size_x)
+            mosaic.set_pixel_size((size_y, size_x))
     return slide
 
 

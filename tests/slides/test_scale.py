@@ -215,3 +215,8 @@ def test_info_says_what_is_doubtful(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["info", str(fei(tmp_path, frame=(1536, 1024))), "--json"]) == 0
     (scene,) = json.loads(capsys.readouterr().out)["scenes"]
     assert scene["pixel_size_um"] is None and "1536 x 1024" in " ".join(scene["notes"])
+
+
+def test_a_size_that_is_given_settles_it(tmp_path: Path) -> None:
+    with open_slide(fei(tmp_path, frame=(1536, 1024)), pixel_size_um=0.5) as slide:
+        assert slide.scene().pixel_size_um == (0.5, 0.5) and not slide.scene().scale_note and not slide.scene().notes
