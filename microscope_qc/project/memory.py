@@ -38,6 +38,8 @@ class Records(Sequence[R]):
     def __init__(self) -> None:
         self._all: tuple[R, ...] = ()
         self._by_id: dict[int, R] = {}
+        self.ids: tuple[int, ...] = ()
+        """The ids of the records in their order."""
 
     def __len__(self) -> int:
         return len(self._all)
@@ -63,6 +65,7 @@ class Records(Sequence[R]):
         """Replace all records."""
         self._all = tuple(records)
         self._by_id = {record.id: record for record in self._all}
+        self.ids = tuple(self._by_id)
 
     def renew(self, ids: Collection[int], records: Iterable[R]) -> None:
         """Take ``records`` in place of those with ``ids``; all are sorted by id."""

@@ -12,6 +12,7 @@ Limits stand beside the figures, "!" where one is not kept.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import sys
 import tempfile
@@ -67,9 +68,12 @@ class Bench:
     def __init__(self) -> None:
         from qtpy.QtWidgets import QApplication
 
+        from microscope_qc.app.main import load_opening
         from microscope_qc.app.shell.main_window import MainWindow
 
         self.app = QApplication.instance() or QApplication([])
+        load_opening()
+        gc.freeze()  # as the program does
         self.window: MainWindow = MainWindow()
         self.session = self.window.session
         self.window.resize(1600, 1000)

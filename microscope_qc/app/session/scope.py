@@ -61,7 +61,7 @@ class Scope:
         if self._project is None:
             return ()
         if self._kind is ScopeKind.ALL:
-            return tuple(slide.id for slide in self._project.slides)
+            return self._project.slides.ids
         chosen = self.chosen_ids if self._kind is ScopeKind.SELECTED else ()
         return chosen or (() if self._slide_id is None else (self._slide_id,))
 

@@ -39,6 +39,11 @@ class RecordPart(Sequence[R]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self)!r})"
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the records in their order."""
+        return self._records.ids
+
     def by_id(self, number: int) -> R:
         """Return a record by its id.
 

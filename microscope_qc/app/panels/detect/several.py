@@ -105,7 +105,10 @@ class SeveralSlides:
 
         key = (speed_key(card), tuple((slide.id, slide.shape_px, slide.pixel_size_um) for slide in slides))
         if self._counted[0] != key:
-            self._counted = (key, sum(tiles_of(card, slide) for slide in slides))
+            alike: dict[object, list[SlideRecord]] = {}  # a thousand pictures have few sizes
+            for slide in slides:
+                alike.setdefault((slide.shape_px, slide.pixel_size_um), []).append(slide)
+            self._counted = (key, sum(tiles_of(card, found[0]) * len(found) for found in alike.values()))
         return self._counted[1]
 
     def before(self, model: str, *, everything: bool) -> tuple[int, int]:
