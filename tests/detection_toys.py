@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.ml.architectures.loading import TaskKeeper
 from microscope_qc.ml.engine import run_model
@@ -17,20 +18,20 @@ class ChildHere:
 
     last_words = "the process was ended by signal 9."
 
-    def __init__(self, *run_folders: Path) -> None:
+    code = -9
+
+    def __init__(self) -> None:
         self.running = True
         self.progress: dict[str, Any] = {"done": 0, "total": 1, "unit": "tiles", "note": ""}
         self._answers: list[RunAnswer] = []
         self._models = TaskKeeper()
-        for folder in run_folders:
-            self.give(folder)
 
-    def give(self, run_folder: Path) -> None:
+    def give(self, run_folder: Path, *, first: Region | None = None) -> None:
         """Do a run."""
         if not self.running:
             return
         try:
-            run_job(run_model(run_folder, models=self._models))
+            run_job(run_model(run_folder, models=self._models, first=first))
         except MicroscopeQCError as error:
             self._answers.append(RunAnswer(run_folder, "failed", type(error).__name__, str(error)))
         else:

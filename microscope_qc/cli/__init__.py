@@ -79,7 +79,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 # Started by the program itself, not by a user.
-HIDDEN_COMMANDS = {"worker": "detection", "reader": "intake"}
+HIDDEN_COMMANDS = {"worker": "worker", "reader": "intake"}
 
 MODULE_OF = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()} | HIDDEN_COMMANDS
 

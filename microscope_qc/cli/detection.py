@@ -1,4 +1,4 @@
-"""detect, batch, compare, and the hidden worker that a detection starts."""
+"""detect, batch, compare."""
 
 from __future__ import annotations
 
@@ -29,10 +29,6 @@ def register(subparsers: Any) -> None:
     _register_detect(subparsers)
     _register_batch(subparsers)
     _register_compare(subparsers)
-    worker = subparsers.add_parser("worker")
-    worker.add_argument("run_folder", metavar="RUN_FOLDER", type=Path, nargs="?", help="default: those told on stdin")
-    worker.add_argument("--parent", type=int, metavar="PID", help="end as soon as this process is gone")
-    worker.set_defaults(handler=_worker)
 
 
 def _register_detect(subparsers: Any) -> None:
@@ -45,6 +41,9 @@ def _register_detect(subparsers: Any) -> None:
     detect.add_argument("project", metavar="PROJECT.mqc", help="folder of the project")
     add_slides(detect)
     detect.add_argument("--region", type=region_argument, metavar="Y0,X0,Y1,X1", help="only this part, in slide pixels")
+    detect.add_argument(
+        "--first", type=region_argument, metavar="Y0,X0,Y1,X1", help="begin here, then do the rest, in slide pixels"
+    )
     _add_how(detect)
     detect.set_defaults(handler=_detect)
 
@@ -131,7 +130,7 @@ def _detect(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.detection.run import choose_model
     from microscope_qc.workflows.scenes import chosen_plane
 
-    region = None if args.region is None else Region(*args.region)
+    region, first = (None if given is None else Region(*given) for given in (args.region, args.first))
     with Project.open(Path(args.project)) as project:
         project.slides.named(None)  # raises when there is none
         numbers = slides_of(project, args.slide)
@@ -150,6 +149,7 @@ def _detect(args: argparse.Namespace) -> int:
             fresh=args.fresh, everything=args.everything,
             area_of=lambda slide: areas.get(slide.id) or _scan_area(args, project, slide, region),
             plane_of=lambda slide: chosen_plane(slide, plane_choice(args)),
+            first=None if first is None else {slide.id: first for slide in slides},
         )  # fmt: skip
         with _says_what_is_kept():
             done = run(job, args)
@@ -383,61 +383,3 @@ def _print_how(result: DetectResult, area: ScanArea) -> None:
         print(f"  {percent_text(result.share_skipped)} of the tiles {why} and were left out")
     for note in notes_of(result.status):
         print(f"  {note}")
-
-
-def _worker(args: argparse.Namespace) -> int:
-    from microscope_qc.cli import STOPPED
-    from microscope_qc.cli.parent import end_with
-    from microscope_qc.cli.progress import run
-    from microscope_qc.core.wording import elapsed_text
-    from microscope_qc.ml.engine import run_model
-
-    began = _process_began()
-    if args.parent is not None:
-        end_with(args.parent, code=STOPPED)
-    share_processor()
-    if args.run_folder is None:
-        _work_through(args, began)
-        return 0
-    status = run(run_model(args.run_folder, began=began), args)
-    if args.progress != "json" and sys.stdout is not None:
-        print(f"{status['tiles_done']} tiles, {elapsed_text(status['seconds'])} on {status['device']}")
-    return 0
-
-
-def _work_through(args: argparse.Namespace, began: float | None) -> None:
-    """Do the runs whose folders come in on stdin, and say on stderr how each of them ended."""
-    import json
-    import traceback
-
-    from microscope_qc.cli.progress import run
-    from microscope_qc.core.errors import MicroscopeQCError
-    from microscope_qc.ml.architectures.loading import TaskKeeper
-    from microscope_qc.ml.engine import run_model
-
-    models = TaskKeeper()
-    for line in sys.stdin:
-        folder = json.loads(line)
-        answer = {"run": folder, "state": "finished"}
-        try:
-            run(run_model(folder, began=began, models=models), args)
-        except MicroscopeQCError as error:
-            answer |= {"state": "failed", "kind": type(error).__name__, "message": str(error)}
-        except Exception as error:  # of this slide; the next may be better
-            traceback.print_exc()
-            answer |= {"state": "failed", "message": f"Unexpected: {type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=sys.stderr, flush=True)
-        began = None  # loading the program was part of the first
-
-
-_OLDEST_S = 300.0
-
-
-def _process_began() -> float:
-    """When this process began, on the clock of ``time.monotonic``."""
-    import time
-
-    import psutil
-
-    age = time.time() - psutil.Process().create_time()
-    return time.monotonic() - (age if 0 <= age < _OLDEST_S else 0.0)  # the clock may have been set meanwhile

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _LOOK_SECONDS = 0.25
+_PEEK_SECONDS = 0.02
+_CHUNK = 65_536
 
 
 def end_with(parent: int, *, code: int) -> None:
@@ -41,3 +43,30 @@ def _watch_windows(parent: int) -> Callable[[], bool]:
         return is_running
     except psutil.NoSuchProcess:
         return lambda: False
+
+
+def told_lines() -> Iterator[bytes]:
+    """Lines of stdin until it is closed, for a thread that reads while others work.
+
+    Not ``sys.stdin``: the interpreter could not end while a thread waits in it. On Windows no read may wait at all,
+    since loading a library asks what stdin is, and would wait as long.
+    """
+    rest = b""
+    while chunk := _read_windows() if sys.platform == "win32" else os.read(0, _CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def _read_windows() -> bytes:
+    if sys.platform == "win32":
+        import _winapi
+        import msvcrt
+
+        pause = threading.Event()
+        try:
+            while not (there := _winapi.PeekNamedPipe(msvcrt.get_osfhandle(0), 0)[0]):
+                pause.wait(_PEEK_SECONDS)
+            return os.read(0, min(there, _CHUNK))
+        except OSError:  # the other end is closed
+            pass
+    return b""

@@ -28,3 +28,10 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         for what, value in ((_MMAP_THRESHOLD, _NEVER), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1)):
             library.mallopt(what, value)
+
+
+def give_back_freed_memory() -> None:
+    """Return what was freed to the system now, though it is kept otherwise."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)

@@ -13,22 +13,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from microscope_qc.core.geometry import Region
 
 _PATIENCE_SECONDS = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunAnswer:
-    """What the child says at the end of a run: ``state`` is "finished" or "failed".
-
-    ``kind`` is the name of the error's class, ``message`` its words for the user.
-    """
-
-    folder: Path
-    state: str
-    kind: str = ""
-    message: str = ""
 
 
 class CommandChild:
@@ -58,7 +48,6 @@ class CommandChild:
         )  # fmt: skip
         self.progress: dict[str, Any] = {}
         self._sentences: deque[str] = deque(maxlen=20)
-        self._answers: deque[RunAnswer] = deque()
         self._news = threading.Event()
         self._listener = threading.Thread(target=self._listen, name=name, daemon=True)
         self._listener.start()
@@ -71,15 +60,22 @@ class CommandChild:
                 entry = json.loads(line)
             except ValueError:
                 entry = None
-            if isinstance(entry, dict) and "run" in entry:
-                told = (str(entry.get(name, "")) for name in ("state", "kind", "message"))
-                self._answers.append(RunAnswer(Path(str(entry["run"])), *told))
-                self._news.set()
-            elif isinstance(entry, dict):
-                self.progress = entry
+            if isinstance(entry, dict):
+                self._hear(entry)
             elif line:
                 self._sentences.append(line)
         self._news.set()
+
+    def _hear(self, entry: dict[str, Any]) -> None:
+        """Take a JSON object that it has printed (in the listening thread)."""
+        self.progress = entry
+
+    def _say(self, entry: dict[str, Any]) -> None:
+        """Write a JSON object to its stdin."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or was closed, which is noticed elsewhere
+            self._process.stdin.write(json.dumps(entry).encode("ascii") + b"\n")
+            self._process.stdin.flush()
 
     @property
     def pid(self) -> int:
@@ -107,13 +103,6 @@ class CommandChild:
             return f"the process was ended by signal {-code}."
         return f"the process ended with code {code}."
 
-    def answers(self) -> list[RunAnswer]:
-        """What it has said of runs since the last call."""
-        said = []
-        while self._answers:
-            said.append(self._answers.popleft())
-        return said
-
     def wait(self, seconds: float) -> None:
         """Wait until it ends, for at most ``seconds``."""
         try:
@@ -122,7 +111,7 @@ class CommandChild:
             return
 
     def wait_for_news(self, seconds: float) -> None:
-        """Wait until it has answered or ended, for at most ``seconds``."""
+        """Wait until it has said something new or ended, for at most ``seconds``."""
         self._news.wait(seconds)
         self._news.clear()
 
@@ -134,6 +123,10 @@ class CommandChild:
             else:
                 self._process.terminate()
             self.wait(_PATIENCE_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
         if self.running:
             self._process.kill()
             self.wait(_PATIENCE_SECONDS)
@@ -145,20 +138,89 @@ class CommandChild:
             self._process.stderr.close()
 
 
-class Child(CommandChild):
-    """The process that runs models, one run after another; it ends when this one does.
+@dataclass(frozen=True, slots=True)
+class RunAnswer:
+    """What the child says at the end of a run: ``state`` is "finished" or "failed".
 
-    One for all slides: loading program and model takes longer than a small picture.
+    ``kind`` is the name of the error's class, ``message`` its words for the user.
     """
 
-    def __init__(self, *run_folders: Path) -> None:
-        super().__init__(["worker", "--parent", str(os.getpid())], name="detection", fed=True)
-        for folder in run_folders:
-            self.give(folder)
+    folder: Path
+    state: str
+    kind: str = ""
+    message: str = ""
 
-    def give(self, run_folder: Path) -> None:
-        """Let it do a run after those it was given before."""
+
+class Child(CommandChild):
+    """The process that runs models, one job after another; it ends when this one does.
+
+    One for all slides: loading program and model takes longer than a small picture. See
+    :mod:`microscope_qc.workflows.serving` for what is said between the two.
+    """
+
+    def __init__(self) -> None:
+        self._last_number = 0
+        self._asked: dict[int, Path | None] = {}  # run folders by the number of the job
+        self._given_up: set[int] = set()
+        self._answers: deque[RunAnswer] = deque()
+        self.worn = False
+        super().__init__(["worker", "--parent", str(os.getpid())], name="detection", fed=True)
+
+    def give(self, run_folder: Path, *, first: Region | None = None) -> None:
+        """Let it do a run after the jobs it was given before, beginning with the tiles that show ``first``."""
+        seen = None if first is None else [first.y0, first.x0, first.y1, first.x1]
+        self._ask("detect", run_folder, folder=str(run_folder), first=seen)
+
+    def get_ready(self, model: str) -> None:
+        """Let it load the program and, once, a model: the next run then begins at once."""
+        self._ask("get ready", None, model=model)
+
+    def _ask(self, what: str, run_folder: Path | None, **details: Any) -> None:
+        if not self.busy:  # nothing that was said before belongs to this job
+            self.progress = {}
+            self._sentences.clear()
+        self._last_number += 1
+        self._asked[self._last_number] = run_folder
+        self._say({"do": what, "number": self._last_number, **details})
+
+    def _hear(self, entry: dict[str, Any]) -> None:
+        if "answer" not in entry:
+            super()._hear(entry)
+            return
+        number, kind = int(entry["answer"]), str(entry.get("kind", ""))
+        state = str(entry.get("state", ""))
+        # what an unforeseen error or full memory has left behind is no ground for another run
+        self.worn |= state == "failed" and kind in ("", "OutOfMemory")
+        if number in self._given_up:
+            self._given_up.discard(number)
+        elif (folder := self._asked.get(number)) is not None:
+            self._answers.append(RunAnswer(folder, state, kind, str(entry.get("message", ""))))
+        self._asked.pop(number, None)
+        self._news.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job that it was given has not ended."""
+        return bool(self._asked or self._given_up)
+
+    def answers(self) -> list[RunAnswer]:
+        """What it has said of runs since the last call."""
+        said = []
+        while self._answers:
+            said.append(self._answers.popleft())
+        return said
+
+    def give_up(self) -> None:
+        """Ask it to stop all runs; they are not answered any more."""
+        for number, folder in list(self._asked.items()):
+            if folder is not None:
+                self._given_up.add(number)
+                self._asked.pop(number, None)
+                self._say({"cancel": number})
+        self._answers.clear()
+
+    def dismiss(self) -> None:
+        """Close its stdin: it stops what it does, and ends."""
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended, which is noticed elsewhere
-            self._process.stdin.write(json.dumps(str(run_folder)).encode("ascii") + b"\n")
-            self._process.stdin.flush()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()

@@ -62,9 +62,11 @@ def the_window(tmp_path_factory: pytest.TempPathFactory, qapp: object) -> Iterat
     if not has_display():
         pytest.skip("needs a display: run under xvfb-run")
     os.environ["MICROSCOPE_QC_CONFIG_DIR"] = str(tmp_path_factory.mktemp("config"))
+    from microscope_qc.app.base.settings import AppSettings
     from microscope_qc.app.shell.main_window import MainWindow
 
-    window = MainWindow()
+    # a test that needs the process for models starts it itself
+    window = MainWindow(AppSettings(detector_ready=False))
     window.resize(1366, 768)
     window.show()
     window.activateWindow()

@@ -74,7 +74,8 @@ def test_a_child_finds_and_a_killed_one_is_continued(project: Project, model: Pa
     # the same once more, with the process killed as soon as it has written something
     run = prepare_run(project, slide, model, fresh=True)
     assert not project.runs.by_id(result.run_id).shown, "the older run of the same settings is switched off"
-    intake, child = RunIntake(project, run), Child(run.folder)
+    intake, child = RunIntake(project, run), Child()
+    child.give(run.folder)
     while child.running and not (run.folder / JOURNAL_NAME).exists():
         child.wait(0.01)
     child._process.kill()

@@ -53,17 +53,17 @@ class Mortal(ChildHere):
     started: list[Mortal]
     given: list[str]
 
-    def __init__(self, *run_folders: Path) -> None:
+    def __init__(self) -> None:
         self.given = []
         type(self).started.append(self)
-        super().__init__(*run_folders)
+        super().__init__()
 
-    def give(self, run_folder: Path) -> None:
+    def give(self, run_folder: Path, **how: Any) -> None:
         name = Path(read_plan(run_folder).slide.path).stem
         self.given.append(name)
         if name in self.deadly:
             self.running = False
-        super().give(run_folder)
+        super().give(run_folder, **how)
 
 
 @pytest.fixture

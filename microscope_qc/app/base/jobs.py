@@ -20,6 +20,7 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from microscope_qc.core.errors import Cancelled
 from microscope_qc.core.jobs import CancelToken, Job, Progress, TimeLeft, run_job
+from microscope_qc.workflows.kept_child import KeptChild
 
 T = TypeVar("T")
 
@@ -98,7 +99,13 @@ class JobHandle(QObject):
 
 
 class JobRunner(QObject):
-    """Runs jobs in worker threads or in slices of the window's thread."""
+    """Runs jobs in worker threads or in slices of the window's thread.
+
+    Attributes
+    ----------
+    detector
+        The child process for models.
+    """
 
     started = Signal(object)  # JobHandle
     changed = Signal(object)
@@ -110,6 +117,7 @@ class JobRunner(QObject):
         super().__init__(parent)
         sys.setswitchinterval(SWITCH_S)
         self.history: list[JobHandle] = []
+        self.detector = KeptChild()
         self._long = ThreadPoolExecutor(workers, thread_name_prefix="job")
         self._urgent = ThreadPoolExecutor(1, thread_name_prefix="urgent")
         self._short = ThreadPoolExecutor(2, thread_name_prefix="call")
@@ -243,6 +251,7 @@ class JobRunner(QObject):
         for slices in list(self._slices.values()):
             slices.stop()
         self._slices.clear()
+        self.detector.close()
         self._repaint.stop()
         for token in list(self._behind_tokens):
             token.cancel()

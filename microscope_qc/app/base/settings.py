@@ -46,6 +46,7 @@ class AppSettings(BaseModel):
     judge_zoom: float = Field(
         default=0.5, ge=0.01, le=4.0
     )  # screen pixels per slide pixel from which an area counts as viewed
+    detector_ready: bool = True  # the process for models is started before it is needed, and kept
 
     def add_recent(self, path: Path) -> None:
         """Put a project first in the list of recent ones."""

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 THEMES = (("system", "System"), ("light", "Light"), ("dark", "Dark"))
 LEAST_MB, MOST_MB = 32, 1_000_000
+READY_WORDS = (
+    "A detection then starts at once. Takes up to 1 GB of memory, and some of the graphics card's; both are given back "
+    "after ten minutes without a detection, and when memory runs short."
+)
 
 
 class SettingsDialog(QDialog):
@@ -36,6 +40,8 @@ class SettingsDialog(QDialog):
     ----------
     use_theme
         Called with "system", "light" or "dark".
+    keep_ready
+        Called with whether the process for models is started before it is needed, and kept.
     save
         Writes the settings.
     """
@@ -45,12 +51,13 @@ class SettingsDialog(QDialog):
         settings: AppSettings,
         *,
         use_theme: Callable[[str], None],
+        keep_ready: Callable[[bool], None],
         save: Callable[[], None],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Settings")
-        self._settings, self._use_theme, self._save = settings, use_theme, save
+        self._settings, self._use_theme, self._save, self._keep_ready = settings, use_theme, save, keep_ready
         self.theme = QComboBox()
         for name, words in THEMES:
             self.theme.addItem(words, name)
@@ -58,6 +65,8 @@ class SettingsDialog(QDialog):
         self.own_memory = QCheckBox("Set manually")
         self.memory = NumberEntry(Quantity("The memory", "MB", LEAST_MB, MOST_MB, whole=True), step=128)
         self.judge = NumberEntry(Quantity("The zoom", "%", 1, 400), settings.judge_zoom * 100, step=10)
+        self.ready = QCheckBox("Keep ready")
+        self.ready.setChecked(settings.detector_ready)
         self._show_memory()
         memory = QHBoxLayout()
         memory.addWidget(self.memory, 1)
@@ -70,6 +79,8 @@ class SettingsDialog(QDialog):
         form.addRow("", _quiet("Decoded pixels that canvas, gallery and thumbnails keep for reuse."))
         form.addRow("Counts as viewed from", self.judge)
         form.addRow("", _quiet("Of full size: what was shown smaller than this does not count as viewed."))
+        form.addRow("Detector", self.ready)
+        form.addRow("", _quiet(READY_WORDS))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         column = QVBoxLayout(self)
@@ -81,6 +92,7 @@ class SettingsDialog(QDialog):
         self.own_memory.toggled.connect(self._on_own_memory)
         self.memory.valueChanged.connect(self._on_memory_changed)
         self.judge.valueChanged.connect(self._on_judge_changed)
+        self.ready.toggled.connect(self._on_ready_toggled)
 
     def _show_memory(self) -> None:
         from microscope_qc.slides.tile_cache import default_limit
@@ -110,6 +122,11 @@ class SettingsDialog(QDialog):
     def _set_memory(self, mb: int | None) -> None:
         self._settings.cache_mb = mb
         apply_cache_limit(self._settings)
+        self._save()
+
+    def _on_ready_toggled(self, ready: bool) -> None:
+        self._settings.detector_ready = ready
+        self._keep_ready(ready)
         self._save()
 
     def _on_judge_changed(self, percent: float) -> None:

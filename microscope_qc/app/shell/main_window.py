@@ -30,6 +30,7 @@ from microscope_qc.app.session.session import Session
 from microscope_qc.app.shell.contents import ContentReader
 from microscope_qc.app.shell.context_menu import show_canvas_menu
 from microscope_qc.app.shell.conversion import Conversions, OfferBar
+from microscope_qc.app.shell.detector import DetectorReadiness
 from microscope_qc.app.shell.displaced_bar import DisplacedBar
 from microscope_qc.app.shell.dividers import Dividers
 from microscope_qc.app.shell.docking import LazyDock, ReadsCrops, built_in_panels, plugin_panels
@@ -87,6 +88,7 @@ class MainWindow(QMainWindow):
         self.contents = ContentReader(self.session, self.jobs, self)
         self.slide_watch = SlideWatch(self.session, self.jobs, self, tell=self._on_slides_changed)
         HourlyBackup(self.session, self.jobs, self)
+        DetectorReadiness(self.session, self.jobs, settings, self)
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
         self._with_project = False
         self._build_middle()

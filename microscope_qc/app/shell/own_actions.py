@@ -13,6 +13,7 @@ from microscope_qc.app.context import Context
 from microscope_qc.app.dialogs.destinations import destinations
 from microscope_qc.app.dialogs.palette import CommandPalette
 from microscope_qc.app.session.session import Session
+from microscope_qc.app.shell.detector import keep_ready
 from microscope_qc.app.shell.navigator import WindowNavigator
 from microscope_qc.app.shell.theme_switcher import ThemeSwitcher
 
@@ -38,8 +39,9 @@ def _show_settings(switcher: ThemeSwitcher, context: Context) -> None:
 
     navigator = context.navigator
     SettingsDialog(
-        context.settings, use_theme=switcher.use, save=navigator.save_settings, parent=navigator.window
-    ).exec()
+        context.settings, use_theme=switcher.use, keep_ready=partial(keep_ready, context.jobs),
+        save=navigator.save_settings, parent=navigator.window,
+    ).exec()  # fmt: skip
 
 
 def _use_workspace(name: str, context: Context) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import count_text
 from microscope_qc.project import Project
@@ -17,6 +18,7 @@ from microscope_qc.project.records import RunRecord
 from microscope_qc.project.runs.journal import LOADING
 from microscope_qc.workflows.child import Child, RunAnswer
 from microscope_qc.workflows.detection.intake import RunIntake
+from microscope_qc.workflows.kept_child import Children
 
 POLL_SECONDS = 0.2
 MOST_AHEAD = 16
@@ -58,13 +60,15 @@ class DetectionFailed(MicroscopeQCError, RuntimeError):
 class Start:
     """A run to be done.
 
-    ``begin`` makes it or finds the one to be continued, and may raise; ``tiles`` is how many it has as far as known.
+    ``begin`` makes it or finds the one to be continued, and may raise; ``tiles`` is how many it has as far as known;
+    ``first`` is the part of the slide that comes first.
     """
 
     slide_id: int
     name: str
     tiles: int
     begin: Callable[[], RunRecord]
+    first: Region | None = None
 
 
 Done = Callable[[Start, RunRecord, float, bool], None]
@@ -88,6 +92,20 @@ class _Hand:
         return self.start.tiles if self.intake is None else self.intake.tiles_total - len(self.intake.tiles_done)
 
 
+class OwnChild:
+    """A child for one job alone, which ends with it."""
+
+    free = True
+
+    def take(self) -> Child:
+        """A new child."""
+        return Child()
+
+    def put_back(self, child: Child) -> None:
+        """End it."""
+        child.stop()
+
+
 class Following:
     """Follows runs to their ends; one that fails does not stop the others.
 
@@ -98,10 +116,16 @@ class Following:
     wait_s
         How long a step waits for the child. With 0 no step waits, and closing the job does not wait for the child to
         end: for a window that runs the job between its own events.
+    children
+        Where the child comes from; None starts one for this job.
     """
 
-    def __init__(self, project: Project, starts: Sequence[Start], *, done: Done, failed: Failed, wait_s: float) -> None:
+    def __init__(
+        self, project: Project, starts: Sequence[Start], *, done: Done, failed: Failed, wait_s: float,
+        children: Children | None = None,
+    ) -> None:  # fmt: skip
         self._project, self._wait_s = project, wait_s
+        self._children: Children = children or OwnChild()
         self._waiting, self._count = deque(starts), len(starts)
         self._handed: deque[_Hand] = deque()
         self._done, self._failed = done, failed
@@ -162,12 +186,20 @@ class Following:
             except MicroscopeQCError as error:
                 self._end(hand, error)
                 continue
-            while run.folder in _ending and _ending[run.folder].is_alive():  # two writers would mix their lines
+            while self._is_taken(run):
                 yield ChildProgress(0, 0, "tiles", "waiting for the previous detection to end")
-            if self._child is None:
-                self._child = Child()
-            self._child.give(run.folder)
+            self._give(hand)
             yield self._progress()
+
+    def _is_taken(self, run: RunRecord) -> bool:
+        """Whether a job before this one still writes the run (two would mix their lines), or has the child."""
+        ending = _ending.get(run.folder)
+        return (ending is not None and ending.is_alive()) or (self._child is None and not self._children.free)
+
+    def _give(self, hand: _Hand) -> None:
+        if self._child is None:
+            self._child = self._children.take()
+        self._child.give(hand.run.folder, first=hand.start.first)
 
     def _room(self) -> bool:
         return len(self._handed) < MOST_AHEAD and sum(hand.left for hand in self._handed) < ENOUGH_TILES
@@ -244,21 +276,24 @@ class Following:
         left = [hand for hand in self._handed if hand.answer is None]
         if not left:
             return
-        child.stop()
+        rested = child.code == 0  # it had nothing to do for a while, and ended just when it was asked
+        self._children.put_back(child)
         self._child = None
-        self._deaths += 1
-        if self._deaths >= MOST_DEATHS and len(left) + len(self._waiting) > 1:
-            raise _ended_early(words)
-        left[0].answer = RunAnswer(left[0].run.folder, "failed", "", words)
-        if left[1:]:
-            self._child = Child(*(hand.run.folder for hand in left[1:]))
+        if not rested:
+            self._deaths += 1
+            if self._deaths >= MOST_DEATHS and len(left) + len(self._waiting) > 1:
+                raise _ended_early(words)
+            dead = left.pop(0)
+            dead.answer = RunAnswer(dead.run.folder, "failed", "", words)
+        for hand in left:
+            self._give(hand)
 
     def _close(self, state: str) -> None:
-        child = self._child
+        child, self._child = self._child, None
         if child is not None and self._wait_s > 0:
-            child.stop()
-        elif child is not None and child.running:
-            ending = threading.Thread(target=child.stop, name="detection-end")
+            self._children.put_back(child)
+        elif child is not None:
+            ending = threading.Thread(target=self._children.put_back, args=(child,), name="detection-end")
             _ending.update({hand.run.folder: ending for hand in self._handed})
             ending.start()
         problem: MicroscopeQCError | None = None
@@ -279,7 +314,8 @@ class Following:
     def _progress(self) -> ChildProgress:
         child = self._child
         says = {} if child is None else child.progress
-        told = str(says.get("note") or "")
+        # it is silent while it loads the program
+        told = str(says.get("note") or ("" if says or child is None else "loading the model"))
         # no speed to estimate the time left from while the child loads, and from tiles that are left out at once
         running = child is None or child.running
         self._computing |= not running or bool(says.get("total") and says.get("unit") != LOADING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -26,6 +26,7 @@ from microscope_qc.workflows.detection.run import (
     require_device,
     result_of,
 )
+from microscope_qc.workflows.kept_child import Children
 from microscope_qc.workflows.left_out import LeftOut
 
 AreaOf = Callable[[SlideRecord], ScanArea]
@@ -89,6 +90,8 @@ def detect_many(
     fresh: bool = False,
     everything: bool = False,
     plane_of: PlaneOf = lambda slide: None,
+    first: Mapping[int, Region] | None = None,
+    children: Children | None = None,
     wait_s: float = POLL_SECONDS,
 ) -> Job[ManyDetected]:
     """Find defects on slides of a project.
@@ -106,7 +109,9 @@ def detect_many(
         Part of every slide in full-resolution pixels.
     plane_of
         Says which picture of a stack and which channels are looked at; None where nothing was chosen.
-    wait_s
+    first
+        Parts of slides that come first, by the number of the slide: what the user is looking at.
+    wait_s, children
         See :class:`microscope_qc.workflows.detection.following.Following`.
 
     Raises
@@ -121,10 +126,7 @@ def detect_many(
     began = time.monotonic()
     require_device(device)
     chosen = yield from chosen_model(model, wait_s)
-    numbers = [slide.id for slide in project.slides] if slide_ids is None else list(slide_ids)
-    if not numbers:
-        raise InputError(f"There is no slide in {project.name} yet.", hint="Add one first.")
-    slides = {number: project.slides.by_id(number) for number in numbers}
+    slides, seen = _slides_of(project, slide_ids), first or {}
     done = ManyDetected()
     areas: dict[int, ScanArea] = {}
 
@@ -148,11 +150,19 @@ def detect_many(
         done.left_out.append(LeftOut(project.path, start.name, known))
 
     starts = [
-        Start(number, slide.name, tiles_of(chosen.card, slide, region), partial(begin, number))
-        for number, slide in slides.items()
+        Start(slide.id, slide.name, tiles_of(chosen.card, slide, region), partial(begin, slide.id), seen.get(slide.id))
+        for slide in slides.values()
     ]
-    yield from Following(project, starts, done=take, failed=leave, wait_s=wait_s).job()
+    yield from Following(project, starts, done=take, failed=leave, wait_s=wait_s, children=children).job()
     return ManyDetected(done.slides, done.left_out, time.monotonic() - began)
+
+
+def _slides_of(project: Project, slide_ids: Sequence[int] | None) -> dict[int, SlideRecord]:
+    """Slides by their numbers, in this order; None is all of them."""
+    numbers = [slide.id for slide in project.slides] if slide_ids is None else list(slide_ids)
+    if not numbers:
+        raise InputError(f"There is no slide in {project.name} yet.", hint="Add one first.")
+    return {number: project.slides.by_id(number) for number in numbers}
 
 
 def tiles_of(card: ModelCard, slide: SlideRecord, region: Region | None = None) -> int:

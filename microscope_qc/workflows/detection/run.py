@@ -28,6 +28,7 @@ from microscope_qc.workflows.detection.following import POLL_SECONDS, Following,
 from microscope_qc.workflows.detection.pixel_fit import pixel_fit_of_run
 from microscope_qc.workflows.detection.places import plan_now, relative_path, slide_of, weights_fingerprint
 from microscope_qc.workflows.intake.changes import require_unchanged_now
+from microscope_qc.workflows.kept_child import Children
 
 CANDIDATE_CONFIDENCE = 0.05
 """Findings down to this confidence are kept; those below the project's confidence limit do not count."""
@@ -280,12 +281,15 @@ def detect(
     everything: bool = False,
     mask: AreaMask | None = None,
     plane: Plane | None = None,
+    first: Region | None = None,
+    children: Children | None = None,
     wait_s: float = POLL_SECONDS,
 ) -> Job[DetectResult]:
     """Find defects on a slide, or on a region of it; see :func:`prepare_run`.
 
-    ``wait_s`` is how long a step waits for the child, see :class:`Following`. When the job is closed the child is asked
-    to end, its findings so far are kept, and the run is "stopped".
+    ``first`` is what the user is looking at: its tiles come first. ``wait_s`` is how long a step waits for the child,
+    and ``children`` where it comes from, see :class:`Following`. When the job is closed the child is asked to end, its
+    findings so far are kept, and the run is "stopped".
 
     Raises
     ------
@@ -304,23 +308,32 @@ def detect(
             plane=plane,
         )  # fmt: skip
 
-    return (yield from _followed(project, Start(slide_id, project.slides.by_id(slide_id).name, 0, begin), wait_s))
+    start = Start(slide_id, project.slides.by_id(slide_id).name, 0, begin, first)
+    return (yield from _followed(project, start, wait_s, children))
 
 
-def resume(project: Project, run_id: int, *, device: str = "auto", wait_s: float = POLL_SECONDS) -> Job[DetectResult]:
+def resume(
+    project: Project,
+    run_id: int,
+    *,
+    device: str = "auto",
+    first: Region | None = None,
+    children: Children | None = None,
+    wait_s: float = POLL_SECONDS,
+) -> Job[DetectResult]:
     """Continue a certain run, whatever its settings; see :func:`resume_run` and :func:`detect`."""
     require_device(device)
     slide = project.slides.by_id(project.runs.by_id(run_id).slide_id)
-    start = Start(slide.id, slide.name, 0, lambda: resume_run(project, run_id, device=device))
-    return (yield from _followed(project, start, wait_s))
+    start = Start(slide.id, slide.name, 0, lambda: resume_run(project, run_id, device=device), first)
+    return (yield from _followed(project, start, wait_s, children))
 
 
-def _followed(project: Project, start: Start, wait_s: float) -> Job[DetectResult]:
+def _followed(project: Project, start: Start, wait_s: float, children: Children | None) -> Job[DetectResult]:
     """Follow the only run."""
     results: list[DetectResult] = []
     errors: list[MicroscopeQCError] = []
     yield from Following(
-        project, [start], wait_s=wait_s, failed=lambda _, error: errors.append(error),
+        project, [start], wait_s=wait_s, children=children, failed=lambda _, error: errors.append(error),
         done=lambda _, run, began, computed: results.append(result_of(project, run.id, began, computed=computed)),
     ).job()  # fmt: skip
     if errors:

@@ -51,7 +51,7 @@ class FakeDetect:
 
     def __call__(
         self, project: Any, slide_id: int, model: str, *, region: Any, device: str, fresh: bool, everything: bool,
-        mask: Any, plane: Any = None,
+        mask: Any, plane: Any = None, first: Any = None,
     ) -> Any:  # fmt: skip
         self.calls.append(
             SimpleNamespace(
@@ -69,7 +69,7 @@ class FakeDetect:
         plan = RunPlan(model=model, region=region or Region(0, 0, *SHAPE), area=key, plane=stored)
         return self.job(project, project.runs.start(slide_id, plan))
 
-    def resume(self, project: Any, run_id: int) -> Any:
+    def resume(self, project: Any, run_id: int, *, first: Any = None) -> Any:
         self.resumed.append(run_id)
         return self.job(project, project.runs.finish(run_id, "running"))
 

@@ -15,10 +15,18 @@ from microscope_qc.slides.tile_cache import default_limit, shared_cache
 
 
 @pytest.fixture
-def opened(qtbot: Any) -> Iterator[tuple[SettingsDialog, AppSettings, list[str]]]:
+def kept() -> list[bool]:
+    """What the dialog said of the detector."""
+    return []
+
+
+@pytest.fixture
+def opened(qtbot: Any, kept: list[bool]) -> Iterator[tuple[SettingsDialog, AppSettings, list[str]]]:
     """The dialog on settings of its own; the shared cache gets its limit back."""
     settings, themes = AppSettings(), []
-    dialog = SettingsDialog(settings, use_theme=themes.append, save=lambda: save_settings(settings))
+    dialog = SettingsDialog(
+        settings, use_theme=themes.append, keep_ready=kept.append, save=lambda: save_settings(settings)
+    )
     qtbot.addWidget(dialog)
     dialog.show()
     yield dialog, settings, themes
@@ -48,3 +56,12 @@ def test_theme_and_zoom_take_effect_at_once(opened: tuple) -> None:
     dialog.judge.setValue(80)
     assert settings.judge_zoom == 0.8
     assert load_settings()[0].judge_zoom == 0.8
+
+
+def test_the_detector_is_kept_ready_or_not(opened: tuple, kept: list[bool]) -> None:
+    dialog, settings, _ = opened
+    assert dialog.ready.isChecked()
+    QTest.mouseClick(dialog.ready, Qt.MouseButton.LeftButton, pos=dialog.ready.rect().center() * 0.2)
+    assert kept == [False] and not settings.detector_ready and not load_settings()[0].detector_ready
+    dialog.ready.click()
+    assert kept == [False, True] and load_settings()[0].detector_ready

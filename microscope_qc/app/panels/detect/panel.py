@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +54,10 @@ def _detect(*arguments: Any, **options: Any) -> Job[Any]:
     return detect(*arguments, wait_s=0.0, **options)
 
 
-def _resume(*arguments: Any) -> Job[Any]:
+def _resume(*arguments: Any, **options: Any) -> Job[Any]:
     from microscope_qc.workflows.detection.run import resume
 
-    return resume(*arguments, wait_s=0.0)
+    return resume(*arguments, wait_s=0.0, **options)
 
 
 def _detect_many(*arguments: Any, **options: Any) -> Job[Any]:
@@ -86,9 +87,9 @@ class DetectDock(QWidget):
         parent: QWidget | None = None,
         *,
         viewport: Viewport | None = None,
-        detect: Detect = _detect,
-        detect_many: Detect = _detect_many,
-        resume: Detect = _resume,
+        detect: Detect | None = None,
+        detect_many: Detect | None = None,
+        resume: Detect | None = None,
         models: Models = installed_models,
         load_model: LoadModel = load_model,
         choose_folder: ChooseFolder = choose_folder,
@@ -97,7 +98,9 @@ class DetectDock(QWidget):
         self.setObjectName("detect")
         self.setWindowTitle("Detect")
         self._session = session
-        self._detect, self._detect_many, self._resume = detect, detect_many, resume
+        self._detect = detect or partial(_detect, children=jobs.detector)
+        self._detect_many = detect_many or partial(_detect_many, children=jobs.detector)
+        self._resume = resume or partial(_resume, children=jobs.detector)
         self.scope = ScopeSwitch(session)
         self.models = ModelChooser(session, models=models, load=load_model, ask_folder=choose_folder)
         self.area = AreaSection(session, jobs, lambda: self.models.card, viewport=viewport)
@@ -292,7 +295,7 @@ class DetectDock(QWidget):
         self.progress.run(
             lambda: self._detect(
                 self._session.project, slide.id, self.models.argument, region=area.region, device="auto", fresh=fresh,
-                everything=area.everything, mask=area.mask, plane=plane,
+                everything=area.everything, mask=area.mask, plane=plane, first=self.area.in_view(),
             ),
             f"Detecting {slide.name}",
             pace_key=speed_key(card),
@@ -305,12 +308,13 @@ class DetectDock(QWidget):
         project, slides, kind = self._session.project, self.area.several.slides, self.area.kind()
         assert project is not None
         self.area.masks.save()
-        plane_of = self.plane.of_each(slides)
+        plane_of, seen, on_screen = self.plane.of_each(slides), self.area.in_view(), self._session.slide
+        first = {} if seen is None or on_screen is None else {on_screen.id: seen}
         self.progress.run(
             lambda: self._detect_many(
                 project, self.models.argument, slide_ids=[slide.id for slide in slides], device="auto", fresh=fresh,
                 everything=kind is None, area_of=lambda slide: chosen_scan_area(project, slide, kind=kind),
-                plane_of=plane_of,
+                plane_of=plane_of, first=first,
             ),
             f"Detecting on {things(len(slides), 'slide')}",
             pace_key=speed_key(card),
@@ -323,7 +327,10 @@ class DetectDock(QWidget):
             return
         same = Path(run.plan.model).name == Path(self.models.argument).name
         key = speed_key(self.card) if same and self.card is not None else run.plan.model_name
-        self.progress.run(lambda: self._resume(self._session.project, run.id), f"Detecting {slide.name}", pace_key=key)
+        self.progress.run(
+            lambda: self._resume(self._session.project, run.id, first=self.area.in_view()), f"Detecting {slide.name}",
+            pace_key=key,
+        )  # fmt: skip
 
     def _on_start_clicked(self) -> None:
         self.area.finish_changing()
