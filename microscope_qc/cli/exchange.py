@@ -42,6 +42,10 @@ def _register_import(subparsers: Any, names: list[str]) -> None:
         "--picture", dest="picture_map", action="append", default=[], metavar="PATH=SLIDE",
         help="picture PATH of the file is this slide, where names do not tell; PATH= leaves it out",
     )  # fmt: skip
+    parser.add_argument(
+        "--as-stored", action="store_true",
+        help="boxes were marked on pictures as they are stored, not turned as here, where the file does not tell",
+    )  # fmt: skip
     parser.add_argument("--skip-duplicates", action="store_true", help="leave out boxes that are there already")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -126,6 +130,7 @@ def _import(args: argparse.Namespace) -> int:
             dry_run=args.dry_run,
             class_map=_class_map(args.class_map),
             picture_map=_pairs(args.picture_map, "a picture", "PATH=SLIDE, or PATH="),
+            as_stored=args.as_stored,
             skip_duplicates=args.skip_duplicates,
         )
         result = run(job, args)

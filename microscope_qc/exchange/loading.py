@@ -280,7 +280,7 @@ def read_files(
             document.absorb(one)
         except ExchangeError as error:
             problems.append(error)
-            document.files_left_out[file.relative_to(path).as_posix()] = error.message
+            document.files_left_out[file.relative_to(path).as_posix()] = error.message.removesuffix(".")
     if len(problems) == len(files):
         raise next((error for error in problems if not isinstance(error, NotThisFormat)), problems[0])
     return document

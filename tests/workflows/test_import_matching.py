@@ -273,8 +273,12 @@ def test_boxes_lie_on_the_mark_in_whichever_frame_they_were_made(orientation: in
         (outline,) = project.outlines.of_slide(record.id).values()
         told = record.shape_px != record.stored_shape_px
         assert bool(summary.noted) == (not told or frame == "stored")
-        if frame == "stored" and not told:
-            return  # nothing in the file says it, the note asks the user to look
+        if frame == "stored" and not told:  # nothing in the file says it: the note asks the user to look
+            assert summary.unclear_turn == 1
+            project.history.undo()
+            run_job(import_annotations(project, path, as_stored=True))
+            (row,) = project.boxes.rows()
+            (outline,) = project.outlines.of_slide(record.id).values()
         ys, xs = np.nonzero(upright_pixels(stored, orientation) < 100)
         right = (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1)
         assert tuple(row[side] for side in ("y0", "x0", "y1", "x1")) == right == outline.bounds
@@ -291,3 +295,25 @@ def test_cases_of_turned_pictures(name: str, real_data: Path, tmp_path: Path):
         y0, x0, y1, x1 = (int(row[side]) for side in ("y0", "x0", "y1", "x1"))
         pixels = opened.scene(None).read(Region(y0, x0, y1, x1))
         assert abs(float(np.mean(pixels)) - 30) < 5
+
+
+def test_shares_of_a_turned_picture_in_either_frame(tmp_path: Path):
+    stored = np.full((40, 60), 200, np.uint8)
+    stored[5:12, 30:50] = 20
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(stored).save(tmp_path / "s.png", exif=exif)
+    with Project.create(tmp_path / "p.mqc", slides=[tmp_path / "s.png"], classes=()) as project:
+        for as_stored in (False, True):
+            pixels = stored if as_stored else upright_pixels(stored, 6)
+            ys, xs = np.nonzero(pixels < 100)
+            y0, x0, y1, x1 = ys.min(), xs.min(), ys.max() + 1, xs.max() + 1
+            height, width = pixels.shape
+            numbers = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height)
+            (tmp_path / "s.txt").write_text(f"0 {' '.join(map(str, numbers))}\n")
+            summary = run_job(import_annotations(project, tmp_path / "s.txt", as_stored=as_stored))
+            assert summary.unclear_turn == 1 and summary.noted
+            row = project.boxes.rows()[-1]
+            ys, xs = np.nonzero(upright_pixels(stored, 6) < 100)
+            right = (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1)
+            np.testing.assert_allclose([row[side] for side in ("y0", "x0", "y1", "x1")], right)

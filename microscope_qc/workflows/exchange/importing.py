@@ -82,6 +82,7 @@ def import_annotations(
     dry_run: bool = False,
     class_map: ClassMap | None = None,
     picture_map: PictureMap | None = None,
+    as_stored: bool = False,
     skip_duplicates: bool = False,
 ) -> Job[ImportSummary]:
     """Read an annotation file or folder and add its boxes; classes that the project lacks are added.
@@ -99,6 +100,8 @@ def import_annotations(
         out. Classes that are not in it keep their names. "" stands for boxes without a class.
     picture_map
         Path of a picture in the file -> name of its slide, None to leave it out, where names do not tell.
+    as_stored
+        Where a slide is shown turned and nothing in the file tells, its boxes were marked on it as it is stored.
     skip_duplicates
         Leave out boxes that coincide with one of the same class.
 
@@ -119,6 +122,7 @@ def import_annotations(
         dry_run=dry_run,
         class_map=class_map,
         picture_map=picture_map,
+        as_stored=as_stored,
         skip_duplicates=skip_duplicates,
     )
     yield Progress(2, 2, "steps")
@@ -151,11 +155,18 @@ def take_in(
     dry_run: bool = False,
     class_map: ClassMap | None = None,
     picture_map: PictureMap | None = None,
+    as_stored: bool = False,
     skip_duplicates: bool = False,
 ) -> ImportSummary:
     """Add what was read to a project; parameters and errors as in :func:`import_annotations`."""
     plan = plan_import(
-        project, read, slide=slide, class_map=class_map, picture_map=picture_map, skip_duplicates=skip_duplicates
+        project,
+        read,
+        slide=slide,
+        class_map=class_map,
+        picture_map=picture_map,
+        as_stored=as_stored,
+        skip_duplicates=skip_duplicates,
     )
     require_clear(plan.summary)
     return plan.summary if dry_run else carry_out(project, plan)
@@ -168,6 +179,7 @@ def plan_import(
     slide: str | None = None,
     class_map: ClassMap | None = None,
     picture_map: PictureMap | None = None,
+    as_stored: bool = False,
     skip_duplicates: bool = False,
 ) -> ImportPlan:
     """Work out what an import would do without writing; parameters and errors as in :func:`import_annotations`.
@@ -178,7 +190,7 @@ def plan_import(
     """
     path, document = read.path, read.document
     chosen = project.slides.named(slide) if slide is not None else None
-    matched = match_pictures(document, project.slides, chosen, picture_map)
+    matched = match_pictures(document, project.slides, chosen, picture_map, as_stored=as_stored)
     skipped = Counter(document.skipped)
     kept: dict[int, list[Box]] = {}
     for image, record in matched.slides:
@@ -225,6 +237,7 @@ def plan_import(
         outlines=sum(map(len, outlines.values())),
         attributes=sum(map(len, attributes.values())),
         asked=matched.asked,
+        unclear_turn=matched.unclear_turn,
     )
     title = f"Import {count} boxes from {path.name}"
     known = tuple((cls.id, cls.code) for cls in project.classes)

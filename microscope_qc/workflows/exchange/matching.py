@@ -37,13 +37,14 @@ class Matched:
 
     ``slides`` holds pairs of picture and slide, ``unmatched`` the reason for each path that is no slide, ``asked`` the
     names of the slides that a path may be: several, or one that several pictures may be. ``noted`` counts boxes that
-    were turned with their picture, or may have to be.
+    were turned with their picture, or may have to be, ``unclear_turn`` those of which nothing in the file tells.
     """
 
     slides: list[tuple[ImageEntry, SlideRecord]] = field(default_factory=list)
     unmatched: dict[str, str] = field(default_factory=dict)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     noted: Counter[str] = field(default_factory=Counter)
+    unclear_turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ def match_pictures(
     slides: Sequence[SlideRecord],
     chosen: SlideRecord | None = None,
     picture_map: PictureMap | None = None,
+    *,
+    as_stored: bool = False,
 ) -> Matched:
     """Find the slide of every picture.
 
@@ -148,6 +151,8 @@ def match_pictures(
         all slides, belongs to it where it is the only one with boxes.
     picture_map
         Path of a picture -> name of its slide, None to leave it out, as a user decided.
+    as_stored
+        Boxes were marked on pictures as they are stored, where their stated size does not tell and the slide is turned.
 
     Raises
     ------
@@ -165,7 +170,7 @@ def match_pictures(
             if record is None:
                 result.unmatched[image.path] = "left out"
             else:
-                _put(image, record, result)
+                _put(image, record, result, as_stored)
             continue
         fitting = _of_its_size(image, names.fitting(image))
         if not fitting and filled == [image] and (chosen or (len(slides) == 1 and not image.named)):
@@ -177,7 +182,7 @@ def match_pictures(
                 result.unmatched[image.path] = f"is the slide {elsewhere}, not {chosen.name}"
                 continue
         fits[image.path] = fitting
-    _settle(document, fits, result)
+    _settle(document, fits, result, as_stored)
     return result
 
 
@@ -202,7 +207,7 @@ def _of_its_size(image: ImageEntry, fits: list[_Fit]) -> list[_Fit]:
     return same if len(fits) > 1 and same else fits
 
 
-def _settle(document: Document, fits: dict[str, list[_Fit]], result: Matched) -> None:
+def _settle(document: Document, fits: dict[str, list[_Fit]], result: Matched, as_stored: bool) -> None:
     """Give every picture its slide; where two fit, or two pictures fit one slide, the user must say."""
     claims: dict[int, list[tuple[str, _Fit]]] = defaultdict(list)
     for image in document.images:
@@ -220,12 +225,12 @@ def _settle(document: Document, fits: dict[str, list[_Fit]], result: Matched) ->
         if len(fits[image.path]) == 1 and any(fit.beats(mine) and len(fits[path]) == 1 for path, fit in rivals):
             result.unmatched[image.path] = f"another picture of the file fits the slide {mine.record.name} better"
         elif len(fits[image.path]) == 1 and not rivals:
-            _put(image, mine.record, result)
+            _put(image, mine.record, result, as_stored)
         elif image.boxes:
             result.asked[image.path] = tuple(fit.record.name for fit in fits[image.path])
 
 
-def _put(image: ImageEntry, record: SlideRecord, result: Matched) -> None:
+def _put(image: ImageEntry, record: SlideRecord, result: Matched, as_stored: bool) -> None:
     """Boxes are where the picture is seen upright; other programs mark some pictures as they are stored."""
     if image.shape_px not in (None, record.shape_px, record.stored_shape_px):
         (ih, iw), (h, w) = image.shape_px or (0, 0), record.shape_px
@@ -233,16 +238,17 @@ def _put(image: ImageEntry, record: SlideRecord, result: Matched) -> None:
         return
     if record.orientation != AS_STORED and image.boxes:
         sizes_differ = record.stored_shape_px != record.shape_px
-        if sizes_differ and image.shape_px == record.stored_shape_px:
-            image = replace(image, boxes=_upright_boxes(image.boxes, record), shape_px=record.shape_px)
-            result.noted[f"marked on the picture of {record.name} as it is stored: {_turned(record)} with it"] += len(
+        clear = sizes_differ and image.shape_px is not None and image.size_stated
+        result.unclear_turn += 0 if clear else len(image.boxes)
+        if image.shape_px == record.stored_shape_px if clear else as_stored:
+            image = replace(image, boxes=_upright_boxes(image, record), shape_px=record.shape_px)
+            note = f"marked on the picture of {record.name} as it is stored: {_turned(record)} with it"
+            result.noted[note] += len(image.boxes)
+        elif not clear:
+            note = f"taken as marked on {record.name} as it is shown; the stored picture is {_turned(record)}"
+            result.noted[f"{note}, and nothing in the file tells: look whether they lie on their defects"] += len(
                 image.boxes
             )
-        elif not sizes_differ or image.shape_px is None or not image.size_stated:
-            result.noted[
-                f"taken as marked on the picture of {record.name} as it is shown; a program that shows it as it is "
-                f"stored (it is {_turned(record)} here) puts them elsewhere: look whether they lie on their defects"
-            ] += len(image.boxes)
     result.slides.append((image, record))
 
 
@@ -250,14 +256,18 @@ def _turned(record: SlideRecord) -> str:
     return orientation_words(record.orientation)
 
 
-def _upright_boxes(boxes: Sequence[Box], record: SlideRecord) -> list[Box]:
-    stored = record.stored_shape_px
-    sides = np.array([(box.y0, box.x0, box.y1, box.x1) for box in boxes], float)
+def _upright_boxes(image: ImageEntry, record: SlideRecord) -> list[Box]:
+    """Boxes of the stored picture in the upright one."""
+    stored, (height, width) = record.stored_shape_px, record.shape_px
+    # shares of a picture were taken of the upright one, as no other size was known
+    down, along = (1.0, 1.0) if image.size_stated else (stored[0] / height, stored[1] / width)
+    sides = np.array([(box.y0, box.x0, box.y1, box.x1) for box in image.boxes], float) * (down, along, down, along)
     turned = upright_boxes(sides, record.orientation, stored_shape_px=stored).tolist()
-    outlines = [
-        box.outline and upright_outline(box.outline, record.orientation, stored_shape_px=stored) for box in boxes
-    ]
+    outlines = [box.outline and box.outline.scaled(down, along) for box in image.boxes]
     return [
-        replace(box, y0=y0, x0=x0, y1=y1, x1=x1, outline=outline)
-        for box, (y0, x0, y1, x1), outline in zip(boxes, turned, outlines, strict=True)
-    ]
+        replace(
+            box, y0=y0, x0=x0, y1=y1, x1=x1,
+            outline=outline and upright_outline(outline, record.orientation, stored_shape_px=stored),
+        )
+        for box, (y0, x0, y1, x1), outline in zip(image.boxes, turned, outlines, strict=True)
+    ]  # fmt: skip

@@ -23,7 +23,8 @@ class ImportSummary:
     have no class in the file and were given none, where the user must decide; nothing is imported before.
     In ``classes`` and ``mapped`` the class "" stands for none. ``duplicates`` counts boxes that
     coincide with one of the same class in the project or earlier in the file; they are imported too unless that was
-    declined. ``outlines`` and ``attributes`` count boxes that have some.
+    declined. ``outlines`` and ``attributes`` count boxes that have some, ``unclear_turn`` those on turned slides of
+    which nothing tells whether they were marked before or after the turn.
     """
 
     format: str
@@ -44,6 +45,7 @@ class ImportSummary:
     outlines: int = 0
     attributes: int = 0
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unclear_turn: int = 0
 
 
 def nothing_matches(path: Path, unmatched: dict[str, str], project: Project) -> ExchangeError:

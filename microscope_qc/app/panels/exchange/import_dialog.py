@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHeaderView,
     QLabel,
+    QScrollArea,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -68,12 +69,13 @@ class ImportDialog(QDialog):
         self.pictures = PictureChoices([record.name for record in self._project.slides] if self._project else [])
         self.mapping = QTreeWidget()
         self.duplicates = QCheckBox("Leave out findings that already exist")
+        self.as_stored = QCheckBox("They were marked on the picture as it is stored, before it was turned")
+        self.as_stored.hide()
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.summary.setTextFormat(Qt.TextFormat.PlainText)
         self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.summary.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.summary.setMinimumHeight(96)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.take = self.buttons.addButton("Import", QDialogButtonBox.ButtonRole.AcceptRole)
         self.take.setEnabled(False)
@@ -88,6 +90,7 @@ class ImportDialog(QDialog):
         self.format.activated.connect(lambda _place: self._start_reading())
         self.slide.activated.connect(lambda _place: self._start_reading())
         self.duplicates.toggled.connect(self._plan_soon)
+        self.as_stored.toggled.connect(self._plan_soon)
         self.pictures.choice_changed.connect(self._plan_soon)
         self._start_reading()
 
@@ -107,7 +110,7 @@ class ImportDialog(QDialog):
         self.mapping.setRootIsDecorated(False)
         self.mapping.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.mapping.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.mapping.setMinimumHeight(168)
+        self.mapping.setMinimumHeight(120)
         header = self.mapping.header()
         header.setStretchLastSection(False)
         for place, width in ((0, 190), (1, 72)):
@@ -134,10 +137,17 @@ class ImportDialog(QDialog):
         column.addWidget(self.pictures)
         column.addWidget(self.mapping, 1)
         column.addWidget(self.duplicates)
-        column.addWidget(self.summary)
+        column.addWidget(self.as_stored)
+        around = QScrollArea()
+        around.setWidgetResizable(True)
+        around.setFrameShape(QScrollArea.Shape.NoFrame)
+        around.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        around.setWidget(self.summary)
+        around.setMinimumHeight(96)
+        column.addWidget(around, 1)
         column.addWidget(hint)
         column.addWidget(self.buttons)
-        self.resize(600, 560)
+        self.resize(600, 600)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -196,7 +206,7 @@ class ImportDialog(QDialog):
         self._generation += 1
         generation, place = self._generation, project.path
         slide, class_map, skip = self.slide.currentData(), self.class_map(), self.duplicates.isChecked()
-        picture_map = self.pictures.chosen()
+        picture_map, as_stored = self.pictures.chosen(), self.as_stored.isChecked()
         self.take.setEnabled(False)
 
         def work() -> ImportPlan:
@@ -205,7 +215,13 @@ class ImportDialog(QDialog):
 
             with Project.open(place, write=False) as reader:
                 return plan_import(
-                    reader, read, slide=slide, class_map=class_map, picture_map=picture_map, skip_duplicates=skip
+                    reader,
+                    read,
+                    slide=slide,
+                    class_map=class_map,
+                    picture_map=picture_map,
+                    as_stored=as_stored,
+                    skip_duplicates=skip,
                 )
 
         self._jobs.call(
@@ -220,6 +236,9 @@ class ImportDialog(QDialog):
         self.plan = plan
         self._fill_mapping(plan.summary)
         self.pictures.ask(plan.summary.asked)
+        self.as_stored.setVisible(plan.summary.unclear_turn > 0)
+        if self.height() < self.minimumSizeHint().height():
+            self.resize(self.width(), self.minimumSizeHint().height())
         open_questions = bool(plan.summary.asked or plan.summary.without_class)
         self._say("\n".join(words_of(plan.summary)), error=open_questions)
         ready = plan.summary.boxes > 0 and not open_questions
@@ -319,11 +338,11 @@ def words_of(summary: ImportSummary) -> list[str]:
         lines.append(
             f"{things(summary.duplicates, 'finding')} {verb} already here, with the same class in the same place."
         )
-    for kind, counts in (("left out: ", summary.skipped), ("read otherwise: ", summary.noted)):
-        for reason, count in counts.items():
-            seen = summary.places.get(reason, ())
-            at = f" ({'; '.join(seen)}{'; …' if count > len(seen) else ''})" if seen else ""
-            lines.append(f"{count_text(count)} {kind}{reason}{at}.")
+    for reason, count in (*summary.skipped.items(), *summary.noted.items()):
+        seen = summary.places.get(reason, ())
+        at = f" ({'; '.join(seen)}{'; …' if count > len(seen) else ''})" if seen else ""
+        who = f"{count_text(count)} left out" if reason in summary.skipped else things(count, "finding")
+        lines.append(f"{who}: {reason}{at}.")
     if summary.files_left_out:
         name, reason = next(iter(summary.files_left_out.items()))
         more = f" and {len(summary.files_left_out) - 1} more" if len(summary.files_left_out) > 1 else ""
