@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHeaderView,
     QLabel,
-    QScrollArea,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -26,6 +25,7 @@ from qtpy.QtWidgets import (
 from microscope_qc.app.base import theme
 from microscope_qc.app.panels.exchange.picture_choices import PictureChoices
 from microscope_qc.app.widgets.class_chip import chip_icon
+from microscope_qc.app.widgets.parts import ScrolledColumn
 from microscope_qc.core.errors import MicroscopeQCError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import count_text, things
@@ -138,11 +138,7 @@ class ImportDialog(QDialog):
         column.addWidget(self.mapping, 1)
         column.addWidget(self.duplicates)
         column.addWidget(self.as_stored)
-        around = QScrollArea()
-        around.setWidgetResizable(True)
-        around.setFrameShape(QScrollArea.Shape.NoFrame)
-        around.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        around.setWidget(self.summary)
+        around = ScrolledColumn(self.summary, self)
         around.setMinimumHeight(96)
         column.addWidget(around, 1)
         column.addWidget(hint)
