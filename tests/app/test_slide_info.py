@@ -1,4 +1,4 @@
-"""What the window says about a slide's file."""
+"""What the window says about a slide's file and its pixel size."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 import tifffile
 from qtpy.QtWidgets import QLabel
 
-from microscope_qc.app.dialogs.slide import SlideInfoDialog
+from microscope_qc.app.dialogs.slide import PixelSizeDialog, SlideInfoDialog
 from microscope_qc.app.session.pixels import open_mosaic
+from microscope_qc.app.session.session import Session
 from microscope_qc.project import Project
 from microscope_qc.project.scenes import read_facts
 
@@ -36,3 +37,18 @@ def test_how_the_picture_is_turned(
         qtbot.addWidget(dialog)
         texts = [label.text() for label in dialog.findChildren(QLabel)]
     assert size in texts and any(text.startswith(words) for text in texts)
+
+
+def test_pixels_that_are_not_square_are_not_made_square_unseen(tmp_path: Path, qtbot: QtBot) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((60, 90), np.uint8))
+    project = Project.create(tmp_path / "a.mqc", slides=[tmp_path / "a.tif"])
+    project.slides.set_pixel_size(project.slides[0].id, (0.4, 0.5))
+    session = Session()
+    session.set_project(project)
+    dialog = PixelSizeDialog(session, None)
+    qtbot.addWidget(dialog)
+    assert dialog.number.number() is None and dialog.number.problem()
+    dialog.number.setValue(0.3)
+    dialog.number.typed.emit()
+    assert "not square" in " ".join(label.text() for label in dialog.findChildren(QLabel))
+    session.set_project(None)

@@ -111,13 +111,13 @@ class PixelSizeDialog(QDialog):
         return self.slides.slide_ids()
 
     def _show_known(self) -> None:
-        """Show the size that the slides have; nothing where they differ."""
+        """Show the size that the slides have; nothing where they differ, or the pixels are not square."""
         project = self._session.project
         sizes = set() if project is None else {project.slides.by_id(n).pixel_size_um for n in self.slide_ids()}
         known = sizes.pop() if len(sizes) == 1 else None
-        if sizes:
+        if sizes or (known is not None and not _same(known, known[0])):
             self.number.setValue(None)
-            self.number.set_empty_text("several sizes")
+            self.number.set_empty_text("several sizes" if known is None or sizes else pixel_size_text(known))
         else:
             self.number.setValue(0.5 if known is None else known[0])
         self.number.selectAll()
@@ -131,11 +131,14 @@ class PixelSizeDialog(QDialog):
         self._accept.setToolTip(problem)
 
     def _replaced(self) -> str:
-        """How many slides have another size, which they lose."""
+        """How many slides have another size, which they lose, and whether pixels become square."""
         project, ids = self._session.project, self.slide_ids()
-        if project is None or len(ids) < 2:
+        if project is None:
             return ""
         sizes = [project.slides.by_id(number).pixel_size_um for number in ids]
+        if len(ids) < 2:
+            oblong = any(size is not None and not _same(size, size[0]) for size in sizes)
+            return "Its pixels, which are not square, get this size in width and height." if oblong else ""
         other = sum(size is not None and not _same(size, self.size_um()) for size in sizes)
         return f"{things(other, 'slide')} with another size will be changed." if other else ""
 
