@@ -59,7 +59,9 @@ def _register_train(subparsers: Any) -> None:
     )
     train.add_argument("--out", required=True, metavar="MODEL", help="folder of the model")
     train.add_argument(
-        "--validation", metavar="DATASET", help="default: a part is set aside that has no specimen or pixel in common"
+        "--validation",
+        metavar="DATASET",
+        help="default: folders named valid, else a part that is set aside and has no specimen or pixel in common",
     )
     train.add_argument(
         "--pixel-size", type=number, metavar="UM", help="pixel size the model works at (default: the data's)"

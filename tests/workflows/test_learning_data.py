@@ -134,6 +134,28 @@ def test_pictures_beside_a_folder_of_annotations_with_pictures_of_its_own(tmp_pa
         assert [image.path for image in load_dataset(chosen).images] == [tmp_path / "images" / "1.png"]
 
 
+def test_parts_that_folders_keep_apart_stay_apart(tmp_path: Path) -> None:
+    from microscope_qc.workflows.learning.kept_apart import part_of, to_learn_from, to_measure_on
+
+    names = ["train/images/0.png", "train/images/1.png", "Validation_Images/2.png", "images/test2017/3.png", "4.png"]
+    for name in names:
+        draw(tmp_path / name)
+    data = load_dataset(coco(tmp_path, *names))
+    learned, held, said = to_learn_from(data)
+    assert [image.path.stem for image in learned.images] == ["0", "1", "4"]
+    assert held is not None and [image.path.stem for image in held.images] == ["2"]
+    assert said == [
+        "1 picture in validation folders: measured on, and not learned from.",
+        "1 picture in test folders: left aside.",
+    ]
+    measured, told = to_measure_on(data)
+    assert [image.path.stem for image in measured.images] == ["3"]
+    assert told == ["Measured on 1 picture in test folders; the 4 others may have been learned from."]
+    alone = load_dataset(coco(tmp_path / "train", "0.png", "1.png"))
+    assert to_learn_from(alone) == (alone, None, []) and to_measure_on(alone) == (alone, [])
+    assert [part_of([name]) for name in ("testimony", "trainee", "valve", "My test")] == [""] * 4
+
+
 def test_nothing_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
     draw(tmp_path / "secret" / "1.png")
     data = tmp_path / "data"

@@ -49,6 +49,8 @@ class AnnotatedImage:
         itself.
     homes : ndarray, (n, 2), or None
         Where each box was (y, x) when its place was given to a part; None where it still is.
+    part
+        What its folders set it aside for: "train", "validation" or "test"; "" where they say nothing.
     hard_boxes : ndarray, (k, 4)
         Background that a model has taken for defects: learned from more often than other background.
     scene, orientation
@@ -65,6 +67,7 @@ class AnnotatedImage:
     group: str = ""
     homes: np.ndarray | None = None
     hard_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
+    part: str = ""
     scene: str | None = None
     orientation: int | None = None
 

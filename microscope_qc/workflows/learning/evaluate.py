@@ -17,6 +17,7 @@ from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.workflows.detection.pixel_fit import pixel_fit_words
+from microscope_qc.workflows.learning.kept_apart import to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
@@ -85,14 +86,16 @@ def evaluate(
         raise ModelError(f"Models for the task {card.task} cannot be measured by this version.")
     kind = TASKS.get(card.task)
     kind.require_measurable()
-    data = (yield from read_dataset(dataset)).with_classes(card.classes)
+    read = yield from read_dataset(dataset)
+    data, told = to_measure_on(read)
+    data = data.with_classes(card.classes)
     yield Progress(0, len(data.images), "pictures", "loading the model")
     from microscope_qc.ml.devices import use_threads
 
     use_threads()
     at = card.confidence if confidence is None else confidence
     report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
-    said = [*data.sentences(), *_pixel_sizes(card, data)]
+    said = [*read.sentences(), *told, *_pixel_sizes(card, data)]
     return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, said)
 
 

@@ -21,6 +21,7 @@ from microscope_qc.ml.cards import MOST_CLASSES
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset, LeftOutOfData, full_names
 from microscope_qc.slides import Mosaic, open_slide
 from microscope_qc.workflows.learning.from_project import is_project, joined, read_project
+from microscope_qc.workflows.learning.kept_apart import part_of
 from microscope_qc.workflows.learning.pictures import PictureFolder
 
 _STEP = 50
@@ -65,7 +66,7 @@ def read_dataset(path: Path | str) -> Job[Dataset]:
     known = detect_format(chosen)
     with FORMATS.in_use(known.name):
         document = known.read(chosen, sizes=pictures.sizes())
-    reading = _Reading(document)
+    reading = _Reading(document, pictures.folder)
     files, why = pictures.matched([image.path for image in document.images])
     for number, entry in enumerate(document.images):
         if number % _STEP == 0:
@@ -106,6 +107,7 @@ class _Reading:
     """The data set as far as it was read."""
 
     document: Document
+    folder: Path
     images: list[AnnotatedImage] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)
     boxes: Counter[str] = field(default_factory=Counter)
@@ -146,7 +148,14 @@ class _Reading:
         labels = np.array([self.codes[entry.boxes[number].class_code] for number in truth], np.int64)
         self.images.append(
             AnnotatedImage(
-                file, shape, sides[truth], labels, size, open_boxes=sides[still_open], hard_boxes=sides[rejected]
+                file,
+                shape,
+                sides[truth],
+                labels,
+                size,
+                open_boxes=sides[still_open],
+                hard_boxes=sides[rejected],
+                part=part_of(file.relative_to(self.folder).parts[:-1]),
             )
         )
 

@@ -15,6 +15,7 @@ from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.alike import without_copies
+from microscope_qc.workflows.learning.kept_apart import to_learn_from
 from microscope_qc.workflows.learning.reading import read_datasets, without_pixel_size
 
 MOST_SCALED = 32
@@ -40,7 +41,8 @@ def train(
     dataset, validation
         Projects, or folders or files of annotated pictures; one, or several that are learned from together. See
         :func:`microscope_qc.workflows.learning.reading.read_datasets`.
-        Without a validation set, part of the data set is held out.
+        Without a validation set it is what the folders of the data set name so,
+        else a part that is held out.
     network
         Name of a network that can be trained for the task; None takes the task's default.
     out
@@ -73,6 +75,10 @@ def train(
     for known, what in ((data, ""), (held, "Validation set: ")):
         for sentence in known.sentences() if known is not None else ():
             tell(f"{what}{sentence}")
+    if held is None:
+        data, held, said = to_learn_from(data)
+        for sentence in said:
+            tell(sentence)
     data = _learned(data, tell)
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
