@@ -165,6 +165,7 @@ def _import(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.core.class_sets import save_class_set
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
 
     with Project.open(args.project, write=False) as project:
@@ -173,7 +174,7 @@ def _export(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"file": written, "classes": count})
     else:
-        print(f"{count} classes written to {written}")
+        print(f"{things(count, 'class', 'classes')} written to {written}")
     return 0
 
 

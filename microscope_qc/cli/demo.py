@@ -30,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run_demo(args: argparse.Namespace) -> int:
     """Make the demo, say what it found, open the window."""
     from microscope_qc.cli.progress import print_json, run
-    from microscope_qc.core.wording import elapsed_text
+    from microscope_qc.core.wording import elapsed_text, things
     from microscope_qc.workflows.samples.demo import BUNDLED_DETECTOR, DEMO_SEED, demo, sample_folder
 
     out = (args.out or sample_folder()).expanduser()
@@ -44,7 +44,10 @@ def run_demo(args: argparse.Namespace) -> int:
             "chosen": result.chosen, "seconds": round(result.seconds, 2), "files": result.files,
         })  # fmt: skip
         return 0
-    print(f"{result.findings} findings on {result.slide} at confidence {result.confidence:.2f} and above;", end=" ")
+    print(
+        f"{things(result.findings, 'finding')} on {result.slide} at confidence {result.confidence:.2f} and above;",
+        end=" ",
+    )
     print(f"{result.defects} defects were drawn. It took {elapsed_text(result.seconds)}.")
     print(f"precision {result.precision:.3f}")
     print(f"recall {result.recall:.3f}")

@@ -202,7 +202,8 @@ def _print_detected(done: ManyDetected, project: Path, confidence: float, *, one
         if not result.findings and result.pixel_fit:
             print(f"  {result.pixel_fit}")
         if result.damaged_tiles:
-            print(f"  {result.damaged_tiles} tiles could not be read; see {project / 'runs' / str(result.run_id)}")
+            damaged = things(result.damaged_tiles, "tile")
+            print(f"  {damaged} could not be read; see {project / 'runs' / str(result.run_id)}")
     if not one:
         print(
             f"{things(len(done.slides), 'slide')}: {things(done.shown, 'finding')} {at}, {done.findings} with the "
@@ -301,7 +302,9 @@ def _print_batch(done: BatchResult) -> None:
         if not result.findings and result.pixel_fit:
             print(f"  {result.pixel_fit}")
         if result.damaged_tiles:
-            print(f"  {result.damaged_tiles} tiles could not be read; see {path / 'runs' / str(result.run_id)}")
+            print(
+                f"  {things(result.damaged_tiles, 'tile')} could not be read; see {path / 'runs' / str(result.run_id)}"
+            )
     for left in done.left_out:
         if left.wanted:
             print(left.words)

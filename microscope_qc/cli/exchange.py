@@ -118,6 +118,7 @@ def _register_dataset(subparsers: Any, names: list[str]) -> None:
 
 def _import(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
     from microscope_qc.workflows.exchange.importing import import_annotations
 
@@ -155,7 +156,7 @@ def _import(args: argparse.Namespace) -> int:
         )
         return 0
     verb = "would be imported" if result.dry_run else "imported"
-    print(f"{result.boxes} boxes {verb} ({result.format})")
+    print(f"{things(result.boxes, 'box', 'boxes')} {verb} ({result.format})")
     for name, count in result.slides.items():
         print(f"  {name}: {count}")
     for name, count in result.classes.items():
@@ -230,6 +231,7 @@ def _export(args: argparse.Namespace) -> int:
 def _dataset(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.errors import InputError
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
     from microscope_qc.workflows.learning.dataset import make_dataset
 
@@ -270,10 +272,14 @@ def _dataset(args: argparse.Namespace) -> int:
         )
         return say_left_out(result.left_out)
     print(
-        f"{result.pictures} pictures ({result.background} without defects) with {result.boxes} boxes in {result.folder}"
+        f"{things(result.pictures, 'picture')} ({result.background} without defects) "
+        f"with {things(result.boxes, 'box', 'boxes')} in {result.folder}"
     )
     for code, count in result.classes.items():
         print(f"  {code}: {count}")
     if result.unreviewed:
-        print(f"In {result.unreviewed} pictures findings wait for a judgement; a model learns them as background.")
+        print(
+            f"In {things(result.unreviewed, 'picture')} findings wait for a judgement; "
+            "a model learns them as background."
+        )
     return say_left_out(result.left_out)

@@ -62,6 +62,7 @@ def slide_ids(project: Project, names: list[str] | None) -> list[int]:
 def _fields(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import show
     from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
     from microscope_qc.workflows.specimens.tables import write_fields
 
@@ -71,7 +72,7 @@ def _fields(args: argparse.Namespace) -> int:
             if args.json:
                 print_json({"file": args.out, "slides": count})
             else:
-                print(f"{count} slides written to {args.out}")
+                print(f"{things(count, 'slide')} written to {args.out}")
             return 0
         known = project.fields.known
         rows: list[dict[str, Any]] = [{"slide": slide.name, **slide.fields} for slide in project.slides]
@@ -121,6 +122,7 @@ def _names(args: argparse.Namespace) -> int:
 def _take(args: argparse.Namespace, make: Any, title: str) -> int:
     from microscope_qc.cli.parts import step
     from microscope_qc.cli.progress import print_json
+    from microscope_qc.core.wording import things
     from microscope_qc.project import Project
     from microscope_qc.workflows.specimens.plan import take_over
 
@@ -148,7 +150,7 @@ def _take(args: argparse.Namespace, make: Any, title: str) -> int:
     for problem in plan.problems:
         print(f"Left out: {problem}")
     would = "would be" if args.dry_run else "were"
-    print(f"{len(plan.changes)} values on {plan.slide_count} slides {would} changed.")
+    print(f"{things(len(plan.changes), 'value')} on {things(plan.slide_count, 'slide')} {would} changed.")
     return 0
 
 

@@ -409,6 +409,13 @@ def test_the_legend_names_what_is_shown_and_is_kept(window: MainWindow, qtbot: Q
     window.navigator.trigger("view.legend")
     assert legend.isVisible()
     assert not legend.geometry().intersects(window.canvas.overview.geometry())
+    QTest.mouseClick(legend.fold_button, LEFT)
+    assert not legend.isVisible() and legend.fold_button.isVisible() and window.settings.legend_folded
+    window.session.set_filter(class_ids=None)
+    legend.look_up()
+    assert not legend.isVisible(), "it stays folded when findings change"
+    QTest.mouseClick(legend.fold_button, LEFT)
+    assert legend.isVisible() and not window.settings.legend_folded
 
 
 def drawn(window: MainWindow) -> set[int]:

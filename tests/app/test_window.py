@@ -369,6 +369,32 @@ def test_workspaces_show_their_panels_and_remember(window: MainWindow) -> None:
     assert window.docks["classes"].isVisible()
 
 
+def test_what_was_said_about_a_project_goes_with_it(window: MainWindow) -> None:
+    window.errors.take(InputError("The mark was not placed.", hint="Click inside the slide."))
+    window.session.notice.emit("Class DEL added.")
+    story = window.navigator.show_panel("detect").story
+    story.setText("Done: 3 findings.")
+    story.show()
+    assert window.message_bar.isVisible() and window.toast.isVisible()
+    window.session.set_project(None)
+    assert not window.message_bar.isVisible() and not window.toast.isVisible()
+    assert story.isHidden() and not story.text()
+
+
+def test_the_review_page_says_its_zoom(window: MainWindow, qtbot: QtBot) -> None:
+    window.canvas.zoom_to(0.25)
+    on_canvas = window.status._zoom.text()
+    window.session.selection.set([int(rows(window)["id"][0])])
+    window.workspaces.use("review")
+    picture = window.pages.review.picture
+    qtbot.waitUntil(lambda: window.status._zoom.text() != on_canvas)
+    whole = window.status._zoom.text()
+    picture.set_context(picture.context * 2 + 1)
+    qtbot.waitUntil(lambda: window.status._zoom.text() != whole)
+    window.workspaces.use("annotate")
+    assert window.status._zoom.text() == on_canvas
+
+
 def test_no_tabs_of_another_workspace_stay_on_screen(window: MainWindow, qtbot: QtBot) -> None:
     def tabs() -> list[list[str]]:
         bars = window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtCore import QPoint, QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QPixmap
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QToolButton, QWidget
 
 from microscope_qc.app.base import theme
 from microscope_qc.app.base.signals import link
@@ -20,19 +20,30 @@ MOST = 12
 WIDEST = 250
 EDGE = 12
 SWATCH = 22
+FOLD = 22
 LATER_MS = 200
 """The classes present are looked up at most this often while findings change."""
 STATES = (("confirmed", Qt.PenStyle.SolidLine, 2.0), ("unreviewed", Qt.PenStyle.DashLine, 2.0))
 
 
 class Legend(QWidget):
-    """Colours, codes and names of the classes that are shown, and the lines of the three states."""
+    """Colours, codes and names of the classes that are shown, and the lines of the three states.
+
+    The mouse goes through it, but not through the button in its corner that folds it.
+    """
 
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._session = session
-        self.wanted = False
+        self.wanted = self.folded = False
+        self.fold_button = QToolButton(parent)
+        self.fold_button.setFixedSize(FOLD, FOLD)
+        self.fold_button.setIconSize(QSize(FOLD - 6, FOLD - 6))
+        self.fold_button.setCursor(Qt.CursorShape.ArrowCursor)
+        self.fold_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.fold_button.clicked.connect(lambda: self.set_folded(not self.folded))
+        self.fold_button.hide()
         self.classes: list[DefectClass] = []
         self.more = 0
         self._drawn = QPixmap()
@@ -47,17 +58,26 @@ class Legend(QWidget):
         self.wanted = wanted
         self.look_up()
 
+    def set_folded(self, folded: bool) -> None:
+        """Leave only the button that unfolds it."""
+        self.folded = folded
+        self.look_up()
+
     def look_up(self) -> None:
         """Look up which classes are shown."""
         session = self._session
         if not self.wanted or session.slide is None:
             self.hide()
+            self.fold_button.hide()
             return
         present = session.shown.class_counts()
         known = [item for item in session.classes if item.id in present]
         self.more = max(0, len(known) - MOST)
         self.classes = known[:MOST]
-        self.setVisible(bool(known))
+        self.setVisible(bool(known) and not self.folded)
+        self.fold_button.setVisible(bool(known))
+        self.fold_button.setIcon(theme.icon("map-legend" if self.folded else "chevron-down"))
+        self.fold_button.setToolTip("Show the legend" if self.folded else "Fold the legend")
         self.place()
         self.update()
 
@@ -68,6 +88,11 @@ class Legend(QWidget):
         self.resize(size)
         if parent is not None:
             self.move(parent.width() - size.width() - EDGE, parent.height() - size.height() - EDGE)
+            corner = self.geometry().topRight()
+            if self.folded:
+                corner = QPoint(parent.width() - EDGE, parent.height() - EDGE - FOLD)
+            self.fold_button.move(corner + QPoint(-FOLD - 3, 0 if self.folded else 3))
+            self.fold_button.raise_()
 
     def sizeHint(self) -> QSize:
         """Qt: large enough for its text."""

@@ -90,7 +90,7 @@ class MainWindow(QMainWindow):
         HourlyBackup(self.session, self.jobs, self)
         DetectorReadiness(self.session, self.jobs, settings, self)
         self.conversions = Conversions(self.session, self.jobs, self.offer_bar)
-        self._with_project = False
+        self._with_project = self._said_of_project = False
         self._build_middle()
         self._build_context()
         self.status = StatusLine(self.session, self.canvas, self.jobs, self)
@@ -191,9 +191,12 @@ class MainWindow(QMainWindow):
             signal.connect(self.book.refresh_soon)
         session.slide_view.measurement_changed.connect(self._on_measurement_changed)
         session.slide_view.veil_changed.connect(self.book.refresh_soon)
+        session.project_changed.connect(self._on_project_changed)
         session.mosaic_changed.connect(self._on_mosaic_changed)
         session.tool_changed.connect(self._on_tool_changed)
         session.notice.connect(self._on_notice)
+        self.pages.zoomed.connect(self.status.show_review_zoom)
+        self.canvas.legend.fold_button.clicked.connect(self._on_legend_folded)
         session.line_drawn.connect(self._on_line_drawn)
         session.centre_requested.connect(self._on_centre_requested)
         self.errors.user_error.connect(self._on_user_error)
@@ -213,6 +216,7 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(QByteArray.fromHex(QByteArray(self.settings.geometry.encode("ascii"))))
         self.workspaces.use(self.settings.workspace if self.settings.workspace in ("annotate", "sem") else "annotate")
         self.workspaces.show_or_hide()
+        self.canvas.legend.set_folded(self.settings.legend_folded)
         self.canvas.legend.set_wanted(self.settings.legend)
         self.session.declaring.show(self.settings.declared_areas)
         self._on_place_changed()
@@ -245,6 +249,13 @@ class MainWindow(QMainWindow):
         self.status.refresh()
         self.book.refresh_soon()
 
+    def _on_project_changed(self) -> None:
+        """What was said about a project goes with it."""
+        if self._said_of_project:
+            self.message_bar.hide()
+            self.toast.hide()
+        self._said_of_project = self.session.project is not None
+
     def _on_mosaic_changed(self) -> None:
         slides.ask_pixel_size_once(self.context)
 
@@ -268,6 +279,10 @@ class MainWindow(QMainWindow):
         self._problems += problems
         if problems:
             self.errors.take(MicroscopeQCError("\n".join(str(problem) for problem in self._problems)))
+
+    def _on_legend_folded(self) -> None:
+        self.settings.legend_folded = self.canvas.legend.folded
+        self._save_settings()
 
     # -- saying things -----------------------------------------------------------------------------------------------
 

@@ -19,12 +19,14 @@ class Pages(QStackedWidget):
     """Asks only for the space that the visible page needs; Qt would ask for that of the largest page."""
 
     export_requested = Signal()
+    zoomed = Signal(float)  # on the review page; 0 elsewhere
 
     def __init__(self, session: Session, welcome: WelcomePage, canvas: Canvas) -> None:
         super().__init__()
         self._session = session
         self.welcome, self.canvas = welcome, canvas
         self.review: ReviewPane | None = None
+        self._review_zoom = 0.0
         self.addWidget(welcome)
         self.addWidget(canvas)
 
@@ -43,8 +45,14 @@ class Pages(QStackedWidget):
         else:
             page: QWidget = self._review_page() if workspace == "review" else self.canvas
             self.setCurrentWidget(page)
+            self.zoomed.emit(0.0 if page is self.canvas else self._review_zoom)
             self._session.navigation.set_following(page is self.canvas)
             page.setFocus()
+
+    def _on_review_zoomed(self, zoom: float) -> None:
+        self._review_zoom = zoom
+        if self.currentWidget() is self.review:
+            self.zoomed.emit(zoom)
 
     def _review_page(self) -> ReviewPane:
         if self.review is None:
@@ -52,5 +60,6 @@ class Pages(QStackedWidget):
 
             self.review = ReviewPane(self._session, self.window())
             self.review.export_requested.connect(self.export_requested)
+            self.review.picture.zoomed.connect(self._on_review_zoomed)
             self.addWidget(self.review)
         return self.review

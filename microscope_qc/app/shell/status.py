@@ -31,6 +31,7 @@ class StatusLine(QStatusBar):
         super().__init__(parent)
         self._session, self._canvas, self._jobs = session, canvas, jobs
         self.setSizeGripEnabled(False)
+        self._review_zoom = 0.0
         self._position, self._micro, self._zoom, self._size = QLabel(), QLabel(), QLabel(), QLabel()
         # fixed widths, so that nothing jumps while numbers change; what is always shown comes first
         for label, widest in (
@@ -87,13 +88,19 @@ class StatusLine(QStatusBar):
         """Apply the colours of the theme."""
         self._stop.setIcon(theme.icon("stop-circle-outline"))
 
+    def show_review_zoom(self, zoom: float) -> None:
+        """Show the zoom of the review page; 0 goes back to that of the canvas."""
+        self._review_zoom = zoom
+        self.refresh()
+
     def refresh(self) -> None:
         """Show zoom and pixel size."""
         if self._session.slide is None:
             for label in (self._position, self._micro, self._zoom, self._size):
                 label.setText("")
             return
-        self._zoom.setText(zoom_text(self._canvas.view.zoom * self.devicePixelRatioF()))
+        zoom = self._review_zoom or self._canvas.view.zoom
+        self._zoom.setText(zoom_text(zoom * self.devicePixelRatioF()))
         size = self._session.pixel_size_um
         self._size.setText("pixel size not known" if size is None else f"{pixel_size_text(size)}/px")
 

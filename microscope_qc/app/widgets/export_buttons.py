@@ -105,7 +105,13 @@ class ExportButtons(QWidget):
             link(self, signal, self._on_changed)
         for signal in (session.marks_changed, session.registrations_changed):
             link(self, signal, self._on_changed)
+        link(self, session.project_changed, self._forget_done)
         self.refresh()
+
+    def _forget_done(self) -> None:
+        """Say nothing about what was exported of another project."""
+        self.done.hide()
+        self.open_folder.hide()
 
     def _build(self) -> None:
         grid = QGridLayout()

@@ -17,6 +17,7 @@ from microscope_qc.core.boxes import FindingFlag, ReviewState
 from microscope_qc.core.cells import escape_cell, printable
 from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_path
+from microscope_qc.core.wording import things
 from microscope_qc.project import schema
 from microscope_qc.project.deltas import Columns, Delta
 from microscope_qc.project.records import Change, LogEntry
@@ -93,7 +94,7 @@ def _lines(store: Store) -> Iterator[Sequence[str]]:
             yield (*head, slide, "", "", "", error.message)
             continue
         if entry.kind == "run" and entry.box_count:
-            yield (*head, slide, f"{entry.box_count} boxes", "found", "", "")
+            yield (*head, slide, things(entry.box_count, "box", "boxes"), "found", "", "")
         elif not changes:
             yield (*head, slide, "", "", "", "")
         for change in changes:

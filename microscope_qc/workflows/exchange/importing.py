@@ -17,6 +17,7 @@ from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.outline import Outline
+from microscope_qc.core.wording import things
 from microscope_qc.exchange.document import Box, Document
 from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.project import Project
@@ -239,7 +240,7 @@ def plan_import(
         asked=matched.asked,
         unclear_turn=matched.unclear_turn,
     )
-    title = f"Import {count} boxes from {path.name}"
+    title = f"Import {things(count, 'box', 'boxes')} from {path.name}"
     known = tuple((cls.id, cls.code) for cls in project.classes)
     return ImportPlan(title, summary, rows_of, tuple(new_classes), attributes, outlines, known)
 

@@ -16,7 +16,7 @@ from microscope_qc.app.widgets.crop_list import CropList
 from microscope_qc.app.widgets.crops import CropSpec, to_image
 from microscope_qc.app.widgets.gating import allow
 from microscope_qc.core.errors import InputError, MicroscopeQCError
-from microscope_qc.core.wording import count_text
+from microscope_qc.core.wording import things
 from microscope_qc.slides.tile_cache import TileSource
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class ExamplePicker(QDialog):
         order = np.argsort(-np.nan_to_num(rows["confidence"], nan=2.0), kind="stable")[:MOST_SHOWN]
         ids = rows["id"][order].tolist()
         words = QLabel(
-            f"{count_text(len(rows))} findings on this slide"
+            f"{things(len(rows), 'finding')} on this slide"
             + (f", the {MOST_SHOWN} most confident of them" if len(rows) > MOST_SHOWN else "")
             + ". Double-click one."
         )

@@ -32,7 +32,7 @@ from microscope_qc.app.widgets.gating import allow
 from microscope_qc.app.widgets.scope_switch import ScopeSwitch
 from microscope_qc.core.class_colours import next_colour
 from microscope_qc.core.defect_class import grouped
-from microscope_qc.core.wording import count_text
+from microscope_qc.core.wording import count_text, things
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
@@ -174,7 +174,7 @@ class ClassesDock(QWidget):
         for row in self.rows():
             count = shown.get(row.data(0, Qt.ItemDataRole.UserRole), 0)
             row.setText(COUNT, count_text(count) if count else "")
-            row.setToolTip(COUNT, f"{count_text(count)} findings shown on {where}")
+            row.setToolTip(COUNT, f"{things(count, 'finding')} shown on {where}")
             if (heading := row.parent()) is not None:
                 of_group[heading.data(0, GROUP)] = of_group.get(heading.data(0, GROUP), 0) + count
         for place in range(self.tree.topLevelItemCount()):

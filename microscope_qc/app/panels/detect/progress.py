@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from microscope_qc.app.base.signals import link
 from microscope_qc.app.panels.detect.pace import remember, remember_slide, remember_start
 from microscope_qc.app.panels.detect.several import FailureList
 from microscope_qc.app.session.session import Session
@@ -50,6 +51,7 @@ class DetectProgress(QWidget):
         self.story = sentence()
         self.story.hide()
         self.failures = FailureList()
+        link(self, session.project_changed, self._forget)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -95,6 +97,14 @@ class DetectProgress(QWidget):
         self._handle = handle
         handle.changed.connect(self._on_changed)
         self.began.emit()
+
+    def _forget(self) -> None:
+        """Say nothing about the detection of a project that was closed."""
+        if not self.running:
+            self.bar.hide()
+            self.story.hide()
+            self.story.clear()
+            self.failures.show_lines([])
 
     def cancel(self) -> None:
         """Stop; what was found is kept."""

@@ -47,7 +47,12 @@ def paint_scale_bar(painter: QPainter, target: QRectF, px_per_um: float) -> None
 
 
 class BigCrop(QWidget):
-    """The current finding with its surroundings; the wheel shows more or less of them."""
+    """The current finding with its surroundings; the wheel shows more or less of them.
+
+    ``zoomed`` tells the zoom in screen points for each pixel of the slide.
+    """
+
+    zoomed = Signal(float)
 
     def __init__(
         self, session: Session, model: FindingModel, crops: CropProvider, parent: QWidget | None = None
@@ -61,6 +66,7 @@ class BigCrop(QWidget):
         self._crops = crops
         self._context = CONTEXT
         self._last: tuple[CropSpec, CropImage] | None = None
+        self._zoom = 0.0
         crops.ready.connect(self._on_crops_ready)
 
     @property
@@ -98,6 +104,7 @@ class BigCrop(QWidget):
             painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), hint)
             return
         spec = self.spec(row)
+        self._tell_zoom(target.width() / spec.region.shape[1])
         crop = self._crops.get(spec)
         reason = self._why_nothing(crop, spec) if crop is None or crop.image is None else ""
         if reason:
@@ -115,6 +122,11 @@ class BigCrop(QWidget):
         if crop is not None:
             self._last = (spec, crop)
             self._read_ahead(current)
+
+    def _tell_zoom(self, zoom: float) -> None:
+        if zoom != self._zoom:
+            self._zoom = zoom
+            self.zoomed.emit(zoom)
 
     def _why_nothing(self, crop: CropImage | None, spec: CropSpec) -> str:
         """What to say where there is no picture; "" while it is being read from an open slide."""
