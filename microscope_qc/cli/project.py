@@ -73,15 +73,16 @@ def _check(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json, run
     from microscope_qc.core.wording import things
     from microscope_qc.project import Project
-    from microscope_qc.project.checking import restore_when_damaged
+    from microscope_qc.project.checking import make_readable
     from microscope_qc.workflows.intake.changes import changed_slides, changed_words
 
     folder = Path(args.project).expanduser().absolute()
-    found = restore_when_damaged(folder)
+    found = make_readable(folder)
     with Project.open(folder) as project:
         found += project.check()
         changed = run(changed_slides(project), args)
         found += [changed_words([slide]) for slide in changed]
+        found += project.outside_slides()
         counts = {
             "slides": len(project.slides),
             "findings": sum(len(project.boxes.table(slide.id)) for slide in project.slides),

@@ -10,7 +10,7 @@ import numpy as np
 
 from microscope_qc.core.box_rows import ReviewState
 from microscope_qc.core.inclusion import Inclusion
-from microscope_qc.project.database import Database
+from microscope_qc.project.database import Database, readable
 from microscope_qc.project.findings import findings
 
 
@@ -58,7 +58,7 @@ def count_states(folder: Path, inclusion: Inclusion | None) -> dict[int, StateCo
     found: dict[int, StateCounts] = {}
     database = Database(folder, read_only=True)
     try:
-        with database.begin() as connection:
+        with database.begin() as connection, readable(database.name):
             for slide_id, rows, _ in findings(connection, None, hidden_runs=hidden):
                 counted = rows if inclusion is None else rows[inclusion.mask(rows, rejected=True)]
                 if len(counted):

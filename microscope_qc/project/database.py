@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+import numpy as np
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
+from microscope_qc.core.errors import InputError, MicroscopeQCError, ProjectError, ReadOnlyProjectError
 from microscope_qc.project.presence import OpenFiles
 from microscope_qc.project.storage import is_network, journal_mode
 
@@ -155,7 +156,7 @@ class Database:
         ProjectError
             When the database cannot be read.
         """
-        with self._lock:
+        with self._lock, readable(self.name):
             try:
                 yield self._connection
             except sqlite3.Error as error:
@@ -235,6 +236,20 @@ def driver(connection: Connection) -> sqlite3.Connection:
     found = connection.connection.driver_connection
     assert isinstance(found, sqlite3.Connection)
     return found
+
+
+@contextlib.contextmanager
+def readable(name: str) -> Iterator[None]:
+    """While rows are read: a value that its column cannot hold becomes an error that says what to do."""
+    try:
+        with np.errstate(invalid="raise"):  # a number that its column cannot hold
+            yield
+    except MicroscopeQCError:
+        raise
+    except (ArithmeticError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise ProjectError(
+            f"The database of {name} holds something that cannot be read ({error}).", hint=CHECK_HINT
+        ) from error
 
 
 def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:

@@ -21,6 +21,7 @@ _SLIDE_OF = (
     f"SELECT slide_id FROM boxes WHERE id = ? AND (NOT {NO_FINDING} OR flags & 8"  # noqa: S608 - a constant
     " AND EXISTS (SELECT 1 FROM opinions WHERE finding_id = boxes.id AND again))"
 )
+_WRONG = 1e15
 _CHUNK = 500
 """Numbers in one statement."""
 _BOX_NUMBERS = ("id", "y0", "x0", "y1", "x1")
@@ -90,7 +91,8 @@ def _boxes(connection: Connection, where: str) -> tuple[np.ndarray, np.ndarray]:
     # from the driver into an array, small ones packed into one, and text only where there is any.
     columns = (
         *_BOX_NUMBERS, "ifnull(class_id, 0)", "ifnull(confidence, 9e999)",  # no confidence is infinite
-        "state + 4 * (chosen <> 0) + 8 * flags", "slide_id",
+        f"state + 4 * (chosen <> 0) + 8 * flags + {_WRONG} * (state NOT IN (0, 1, 2) OR flags NOT BETWEEN 0 AND 255)",
+        "slide_id",
     )  # fmt: skip
     sql = f"SELECT {', '.join(columns)} FROM boxes WHERE {where} ORDER BY slide_id, id"  # noqa: S608 - constants
     values = _numbers(connection, sql, len(columns))
@@ -100,6 +102,8 @@ def _boxes(connection: Connection, where: str) -> tuple[np.ndarray, np.ndarray]:
         rows[name] = column
     rows["class_id"] = class_id
     rows["confidence"] = np.where(np.isinf(confidence), np.nan, confidence)
+    if (packed >= _WRONG).any():
+        raise ValueError("a finding has an unknown state")
     packed = packed.astype(np.int64)
     rows["state"], rows["chosen"], rows["flags"] = packed & 3, packed & 4 != 0, packed >> 3
     rows["reason"], rows["note"] = "", ""
@@ -119,7 +123,10 @@ def _boxes(connection: Connection, where: str) -> tuple[np.ndarray, np.ndarray]:
 def _numbers(connection: Connection, sql: str, width: int) -> np.ndarray:
     # tuples of the driver: rows of SQLAlchemy take four times as long
     read: Iterable[Any] = driver(connection).execute(sql)
-    return np.fromiter(chain.from_iterable(read), float).reshape(-1, width).T
+    values = np.fromiter(chain.from_iterable(read), float).reshape(-1, width).T
+    if np.isnan(values).any():  # numbers that are none become infinite or missing
+        raise ValueError("a number is missing")
+    return values
 
 
 def _chunks(column: str, numbers: Sequence[int] | None) -> Iterator[str]:

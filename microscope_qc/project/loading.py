@@ -75,10 +75,10 @@ def listed_files(folders: Iterable[str]) -> frozenset[str]:
 
 
 def fields_from_json(stored: str) -> dict[str, Any]:
-    """Return the specimen fields of a slide by name; none where they cannot be read."""
+    """Return the specimen fields of a slide, or the attributes of a box, by name; none where they cannot be read."""
     try:
         fields = json.loads(stored)
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):  # “check” says it
         return {}
     return fields if isinstance(fields, dict) else {}
 
@@ -225,7 +225,7 @@ def confidence_limit(connection: Connection) -> float:
     stored = connection.execute(select(schema.inclusion.c.confidence_limit)).scalar()
     try:
         return Inclusion(float(stored or 0.0)).confidence_limit
-    except ValueError:
+    except (TypeError, ValueError):
         return 0.0
 
 

@@ -36,6 +36,7 @@ from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.parts.tables import Tables
 from microscope_qc.project.scenes import SceneFacts, read_facts
 from microscope_qc.project.store import Store
+from microscope_qc.project.value_checks import outside_slides
 
 SUFFIX = ".mqc"
 
@@ -201,6 +202,11 @@ class Project:
         if found:
             self.reload()
         return found
+
+    def outside_slides(self) -> list[str]:
+        """Return a sentence about findings that lie wholly outside their slides, if there are any."""
+        with self._store.database.reading() as connection:
+            return outside_slides(connection)
 
     def close(self) -> None:
         """Close the database and give up ownership; everything is committed already."""

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 from microscope_qc.core.errors import DisplacedProjectError, InputError, ProjectError, ReadOnlyProjectError
 from microscope_qc.project import commands, findings, loading, log, schema
 from microscope_qc.project.commands import Ahead, Pending
-from microscope_qc.project.database import Database
+from microscope_qc.project.database import Database, readable
 from microscope_qc.project.deltas import Delta
 from microscope_qc.project.events import ProjectEvents
 from microscope_qc.project.following import FindingChange
@@ -130,7 +130,7 @@ class Store:
 
     def _load(self) -> None:
         self.version += 1
-        with self.database.begin() as connection:
+        with self.database.begin() as connection, readable(self.name):
             self.memory.load(connection)
             self.log.load(connection)
             given = connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all()
@@ -175,7 +175,7 @@ class Store:
         """Read everything again (a reader does this to see what the owner has committed since)."""
         self._load()
         errors = _Errors()
-        with self.database.begin() as connection:
+        with self.database.begin() as connection, readable(self.name):
             read = self.memory.read_again(connection)
         for table, rows in read:
             errors.attempt(table.reset, rows)

@@ -11,6 +11,7 @@ import numpy as np
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.outline import Outline
 from microscope_qc.project.deltas import Columns, Delta, columns_of
+from microscope_qc.project.loading import fields_from_json
 from microscope_qc.project.parts.tables import Tables
 from microscope_qc.project.store import Store
 
@@ -65,11 +66,11 @@ class Attributes(_Details):
     def get(self, box_id: int) -> dict[str, Any]:
         """Return the attributes of a box (a copy; empty for most boxes)."""
         stored = self.stored(self._tables.slide_of(box_id)).get(int(box_id))
-        return json.loads(stored) if stored else {}
+        return fields_from_json(stored) if stored else {}
 
     def of_slide(self, slide_id: int) -> dict[int, dict[str, Any]]:
         """Return the attributes of all boxes of a slide that have any, by box id."""
-        return {number: json.loads(text) for number, text in self.stored(slide_id).items()}
+        return {number: fields_from_json(text) for number, text in self.stored(slide_id).items()}
 
     def of_boxes(self, slide_id: int, ids: Ids) -> dict[int, dict[str, Any]]:
         """Return the attributes of some boxes of a slide, by box id; boxes without any are left out."""
@@ -77,7 +78,7 @@ class Attributes(_Details):
         if not known:
             return {}
         wanted = np.asarray(ids, np.int64).tolist()
-        return {number: json.loads(known[number]) for number in wanted if number in known}
+        return {number: fields_from_json(known[number]) for number in wanted if number in known}
 
     def texts(self, slide_id: int) -> Mapping[int, str]:
         """Return names and values as one searchable text per box of a slide."""

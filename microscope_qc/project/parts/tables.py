@@ -12,7 +12,7 @@ from microscope_qc.core.boxes import BoxTable
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.opinions import OpinionTable
 from microscope_qc.project import findings, loading, schema
-from microscope_qc.project.database import Database
+from microscope_qc.project.database import Database, readable
 from microscope_qc.project.parts.slides import Slides
 from microscope_qc.project.store import Store
 
@@ -65,7 +65,7 @@ class Tables:
 
     def load(self, slide_ids: Sequence[int] | None = None) -> None:
         """Read the tables of several slides at once, as far as they are not in memory; None is every slide."""
-        with self._store.database.begin() as connection:
+        with self._store.database.begin() as connection, readable(self._store.name):
             self._store.memory.read_tables(connection, slide_ids)
 
     # -- many slides at once ----------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class Tables:
             count = 0
             database = Database(folder, read_only=True)
             try:
-                with database.begin() as connection:
+                with database.begin() as connection, readable(database.name):
                     for start in range(0, len(wanted), _TOGETHER):
                         part = wanted[start : start + _TOGETHER]
                         rows.update({slide_id: (BoxTable().rows, OpinionTable()) for slide_id in part})
