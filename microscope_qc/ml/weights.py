@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.core.files import atomic_path
+from microscope_qc.core.files import atomic_path, special_kind
 
 
 def save_weights(state: dict[str, Tensor], path: Path, *, half: bool = True) -> None:
@@ -41,6 +41,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     ModelError
         When the file is damaged, belongs to another network, or holds values that are not numbers.
     """
+    _require_file(path)
     try:
         state = load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError, json.JSONDecodeError, struct.error) as error:
@@ -67,6 +68,7 @@ def require_fitting(expected: Mapping[str, Sequence[int]], path: Path) -> None:
     ModelError
         When they differ, or the file is damaged.
     """
+    _require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -74,6 +76,12 @@ def require_fitting(expected: Mapping[str, Sequence[int]], path: Path) -> None:
         raise _unreadable(path, error) from error
     if stored != {name: tuple(shape) for name, shape in expected.items()}:
         raise _of_another_network(path)
+
+
+def _require_file(path: Path) -> None:
+    kind = special_kind(path)
+    if kind:
+        raise ModelError(f"The weights {path} are {kind}, not a file.", hint="Copy the model again.")
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:

@@ -17,6 +17,8 @@ from microscope_qc.core.sheets import read_sheet
 from microscope_qc.exchange.registry import FORMATS, detect_format
 from microscope_qc.slides import open_slide
 from microscope_qc.workflows.detection.mask_pictures import read_mask_picture
+from microscope_qc.workflows.detection.places import weights_fingerprint
+from microscope_qc.workflows.intake.masks import looks_like_mask
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
 
@@ -62,3 +64,10 @@ def test_annotations(name: str, pipe: Callable[[str], Path], tmp_path: Path):
 def test_other_files(read: Callable[[Path], object], suffix: str, pipe: Callable[[str], Path]):
     with pytest.raises(MicroscopeQCError, match="pipe"):
         read(pipe(suffix))
+
+
+def test_models_and_masks(pipe: Callable[[str], Path], tmp_path: Path):
+    os.mkfifo(tmp_path / "weights.safetensors")
+    with pytest.raises(MicroscopeQCError, match="pipe"):
+        weights_fingerprint(tmp_path)
+    assert not looks_like_mask(pipe(".png"))

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from microscope_qc.core.errors import InputError, MicroscopeQCError, ModelError
+from microscope_qc.core.files import special_kind
 from microscope_qc.ml.cards import WEIGHTS_NAME
 from microscope_qc.ml.library import model_folder
 from microscope_qc.project import Project
@@ -94,6 +95,9 @@ def weights_fingerprint(model: Path) -> str:
         When they cannot be read.
     """
     path = model / WEIGHTS_NAME
+    kind = special_kind(path)
+    if kind:
+        raise ModelError(f"The weights {path} are {kind}, not a file.", hint="Copy the model again.")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from microscope_qc.core.files import special_kind
 from microscope_qc.project.scenes import slide_stem
 
 PICTURES = (".gif", ".pgm")
@@ -70,6 +71,8 @@ def looks_like_mask(path: Path) -> bool:
     """Whether a picture is black and white but for its edges; False where it cannot be read."""
     from PIL import Image
 
+    if special_kind(path):
+        return False
     try:
         with Image.open(path) as image:
             if image.mode not in ("1", "L", "P"):
