@@ -171,3 +171,12 @@ def test_the_interval_holds_the_true_value_about_as_often_as_it_says(true_share:
         low, high = interval_of(Draws(found).rates(found)["recall"])
         held += low <= true_share <= high
     assert 0.86 <= held / trials <= 1.0
+
+
+def test_all_missed_is_not_known_to_the_last_digit() -> None:
+    tally = Tally(["A"])
+    for _ in range(6):
+        _add(tally, [], [(0, 0, 9, 9, 0)])
+    intervals, per_class = tally.intervals(confidence=0.5)
+    assert intervals["recall"] == pytest.approx((0, 0.459), abs=1e-3), "six of six, as published tables say"
+    assert set(intervals) == {"recall"} and set(per_class["A"]) == {"recall"}

@@ -144,6 +144,14 @@ def interval_of(values: Floats) -> Interval | None:
     return float(low), float(high)
 
 
+def exact_interval(share: float, count: int) -> Interval:
+    """Interval of a share that was found in each of so many independent places (Clopper and Pearson, 1934)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(round(share * count), count).proportion_ci(SHARE, method="exact")
+    return float(found.low), float(found.high)
+
+
 def _strata(matches: MatchedFindings, numbers: np.ndarray) -> Ints:
     """Stratum of each place: its rarest true class, or none; small ones are joined."""
     labels, counts = np.unique(matches.truth_label, return_counts=True)

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from microscope_qc.core.matching import areas, match_by_overlap, match_by_score, overlapping_pairs
-from microscope_qc.ml.evaluation.bootstrap import Draws, Interval, MatchedFindings, interval_of, mean_over_classes
+from microscope_qc.ml.evaluation.bootstrap import (
+    Draws,
+    Interval,
+    MatchedFindings,
+    exact_interval,
+    interval_of,
+    mean_over_classes,
+)
 
 COCO_IOU = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 SIZES_PX = {"small": (0.0, 32.0), "medium": (32.0, 96.0), "large": (96.0, np.inf)}
@@ -176,10 +183,11 @@ class Tally:
             values["map"] = np.mean([self._drawn_map(draws, threshold) for threshold in COCO_IOU], axis=0)
         per_class = {}
         for index, code in enumerate(self.classes):
-            own = draws.rates(found.of_class(index).shown(confidence))
+            mine = found.of_class(index).shown(confidence)
+            own = draws.rates(mine)
             own["ap50"] = draws.average_precision(at_half.of_class(index))
-            per_class[code] = _known(own)
-        return _known(values), per_class
+            per_class[code] = _known(own, mine)
+        return _known(values, found.shown(confidence)), per_class
 
     def _drawn_map(self, draws: Draws, iou: float) -> np.ndarray:
         found = self.matches(iou=iou)
@@ -281,9 +289,19 @@ def _rates(hit: np.ndarray, truths: int) -> dict[str, Any]:
     return {"precision": precision, "recall": recall, "f1": f1, "finds": len(hit), "truth": truths}
 
 
-def _known(values: dict[str, np.ndarray]) -> Intervals:
-    found = {name: interval_of(drawn) for name, drawn in values.items()}
-    return {name: interval for name, interval in found.items() if interval is not None}
+def _known(values: dict[str, np.ndarray], found: MatchedFindings) -> Intervals:
+    """Intervals of drawn figures; where all places say the same, drawing them again tells nothing about others."""
+    intervals = {}
+    for name, drawn in values.items():
+        interval = interval_of(drawn)
+        if interval is None:
+            continue
+        if interval[0] < interval[1]:
+            intervals[name] = interval
+        elif name in ("precision", "recall"):
+            places = found.place if name == "precision" else found.truth_place
+            intervals[name] = exact_interval(interval[0], len(np.unique(places)))
+    return intervals
 
 
 def _mean(values: list[float]) -> float:
