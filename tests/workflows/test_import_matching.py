@@ -15,6 +15,7 @@ from microscope_qc.core.errors import ExchangeError, InputError
 from microscope_qc.core.geometry import Region
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.orientation import upright_pixels
+from microscope_qc.core.outline import Outline
 from microscope_qc.exchange.document import Document
 from microscope_qc.exchange.pictures import picture_path
 from microscope_qc.exchange.registry import FORMATS
@@ -317,3 +318,33 @@ def test_shares_of_a_turned_picture_in_either_frame(tmp_path: Path):
             ys, xs = np.nonzero(upright_pixels(stored, 6) < 100)
             right = (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1)
             np.testing.assert_allclose([row[side] for side in ("y0", "x0", "y1", "x1")], right)
+
+
+@pytest.mark.parametrize(
+    ("file", "right"),
+    [
+        ("coco_mask_bomb.json", ["CRK"]),
+        ("csv_long.csv", ["CRK"]),
+        ("gj_classdict.geojson", "no class"),
+        ("gj_classlist.geojson", "no class"),
+        ("ls_ipv6.json", "no slide of this name"),
+    ],
+)
+def test_hostile_cases(
+    file: str, right: list[str] | str, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = real_data / "cases" / "hostile" / file
+    if not path.exists():
+        pytest.skip("the small cases are not there")
+    monkeypatch.setattr(Outline, "pixels", None)  # no mask is unpacked
+    Image.fromarray(np.zeros((2048, 2048), np.uint8)).save(tmp_path / "s2k.png")
+    with Project.create(tmp_path / "p.mqc", slides=[tmp_path / "s2k.png"], classes=()) as project:
+        if isinstance(right, str):
+            with pytest.raises(ExchangeError, match=right):
+                run_job(import_annotations(project, path))
+            return
+        run_job(import_annotations(project, path))
+        assert [cls.code for cls in project.classes] == right
+        (row,) = project.boxes.rows()
+        x0, y0, x1, y1 = (1, 1, 10, 10) if file.startswith("coco") else (1, 1, 9, 9)
+        assert tuple(row[side] for side in ("x0", "y0", "x1", "y1")) == (x0, y0, x1, y1)
