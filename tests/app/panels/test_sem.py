@@ -19,6 +19,7 @@ from microscope_qc.app.base.settings import AppSettings
 from microscope_qc.app.panels.exchange.export_dialog import ExportDialog
 from microscope_qc.app.panels.sem.marks import LEFT_OUT, NAME, RESIDUAL, STAGE_X, STAGE_Y
 from microscope_qc.app.panels.sem.panel import SemDock
+from microscope_qc.app.panels.sem.travel import MARKS
 from microscope_qc.app.widgets.export_kinds import other_exports
 from microscope_qc.app.widgets.parts import ScrolledColumn
 
@@ -115,6 +116,18 @@ def test_two_marks_demand_a_choice(qtbot: Any, dock: SemDock, session: Any, mirr
     expected = on_stage(700.0, 800.0, mirrored=mirrored)
     assert np.allclose(dock.registration.to_stage(np.array([[700.0, 800.0]])), [expected], atol=1e-3)
     assert f"<b>{'yes' if mirrored else 'no'}</b>" in dock.result.text()
+
+
+def test_marks_that_are_too_close_together_demand_a_choice_too(dock: SemDock, session: Any) -> None:
+    choose(session)
+    place(dock, session, [(100.0, 100.0), (100.0, 130.0), (125.0, 110.0)])
+    assert dock.choice.isVisible() and not dock.align.isEnabled()
+    dock.choice.plain.click()
+    dock.align.click()
+    assert dock.registration is not None and not dock.registration.mirror and dock.registration.mirror_certain
+    marks = [dock.travel.data(dock.travel.index(row, MARKS)) for row in range(dock.travel.rowCount())]
+    assert marks == ["outside" if target.outside_marks else "" for target in dock.travel.targets]
+    assert "outside" in marks
 
 
 def test_the_two_pictures_differ_and_arrive(qtbot: Any, dock: SemDock, session: Any) -> None:
