@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -327,3 +328,33 @@ def test_control_characters_of_notes_and_classes_are_taken_off(project):
     assert (row["note"], row["reason"]) == ("a[31m\nb", "c")
     made = project.classes.add("x\0\u202ey", name="two\nlines")
     assert (made.code, made.name) == ("xy", "two lines")
+
+
+def test_what_was_read_is_there_while_a_large_command_is_written(project: Project) -> None:
+    slide = project.slides[0].id
+    ids = project.boxes.add(slide, some_rows(3))
+    entries = project.history.entries(20)
+    project.boxes.load()
+    writing, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    command = project.boxes.prepare_edit(ids, title="Choose", chosen=True)
+
+    def hold() -> None:
+        with project._store.database.begin():
+            writing.set()
+            go_on.wait(20)
+        ended.set()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert writing.wait(20)
+        project.boxes.load()
+        assert len(project.boxes.rows()) == 3 and project.history.entries(20) == entries
+        assert project.boxes.slide_of(int(ids[0])) == slide
+        assert not ended.is_set()  # the database is still locked
+    finally:
+        go_on.set()
+        holder.join()
+    command.write()
+    command.finish()
+    assert project.boxes.table(slide).chosen.all()

@@ -65,6 +65,8 @@ class Tables:
 
     def load(self, slide_ids: Sequence[int] | None = None) -> None:
         """Read the tables of several slides at once, as far as they are not in memory; None is every slide."""
+        if not self.unread(self._slides.ids if slide_ids is None else slide_ids):
+            return  # nobody waits for the database while a large command is being written
         with self._store.database.begin() as connection, readable(self._store.name):
             self._store.memory.read_tables(connection, slide_ids)
 
