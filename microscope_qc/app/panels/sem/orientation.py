@@ -1,4 +1,4 @@
-"""Two marks, or marks close together, fit a slide in two ways: both are drawn, and the user chooses the one that the SEM shows."""
+"""Two marks, or marks close together, fit a slide in two ways: the user chooses the picture that the SEM shows."""
 
 from __future__ import annotations
 
@@ -132,9 +132,9 @@ class OrientationChoice(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(
             sentence(
-                "These marks do not tell which of both it is. Drive to another place you know and choose the correct "
-                "picture (stage X to the right, Y upwards; the dot is the slide’s upper left corner), or place one more "
-                "mark far from the others."
+                "These marks do not tell which of the two it is. Drive to another place you know and choose the correct "
+                "picture (stage X to the right, Y upwards; the dot is the slide’s upper left corner), or place a mark "
+                "far from the others."
             )
         )
         column.addLayout(row)
