@@ -132,8 +132,8 @@ class OrientationChoice(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(
             sentence(
-                "These marks do not tell which of the two it is. Drive to another place you know and choose the correct "
-                "picture (stage X to the right, Y upwards; the dot is the slide’s upper left corner), or place a mark "
+                "These marks do not tell which of the two it is. Drive to another place you know and choose the correct"
+                " picture (stage X to the right, Y upwards; the dot is the slide’s upper left corner), or place a mark "
                 "far from the others."
             )
         )
