@@ -7,18 +7,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from microscope_qc.core.geometry import Region
+from microscope_qc.core.wording import metric_text, round_length
+from microscope_qc.reports.fonts import font
 
 if TYPE_CHECKING:
     from microscope_qc.slides import Mosaic
 
 
-def crop(mosaic: Mosaic, row: np.void, colour: str, *, side_px: int = 256, context: float = 1.8) -> np.ndarray:
+def crop(
+    mosaic: Mosaic,
+    row: np.void,
+    colour: str,
+    *,
+    side_px: int = 256,
+    context: float = 1.8,
+    um_per_px: float | None = None,
+) -> np.ndarray:
     """Square picture (side, side, 3) uint8 around a box, with its outline.
 
     Parameters
     ----------
     context
         Shown side over the box's longer side.
+    um_per_px
+        Width of a pixel of the slide, for a scale bar; without it there is none.
     """
     import cv2
 
@@ -33,7 +45,28 @@ def crop(mosaic: Mosaic, row: np.void, colour: str, *, side_px: int = 256, conte
     width = max(2, side_px // 110)
     for thickness, tint in ((width + 2, (14, 16, 18)), (width, rgb)):
         cv2.rectangle(picture, corners[:2], corners[2:], tint, thickness, cv2.LINE_AA, 4)
-    return picture
+    return picture if um_per_px is None else with_scale_bar(picture, um_per_px / scale)
+
+
+def with_scale_bar(picture: np.ndarray, um_per_px: float) -> np.ndarray:
+    """The picture with a bar of a round length, at most a third of its width, in the lower left corner."""
+    from PIL import Image, ImageDraw
+
+    height, width = picture.shape[:2]
+    length_um = round_length(width / 3 * um_per_px)
+    words, face = metric_text(length_um), font(max(10, width // 18))
+    thick, margin = max(2, width // 85), width // 25
+    long, wide = round(length_um / um_per_px), round(face.getlength(words))
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image, "RGBA")
+    bottom = height - margin
+    top = bottom - thick - face.size - thick
+    draw.rectangle(
+        (margin // 2, top - thick, margin + max(long, wide) + margin // 2, bottom + thick), fill=(0, 0, 0, 150)
+    )
+    draw.rectangle((margin, bottom - thick, margin + long - 1, bottom - 1), fill="white")
+    draw.text((margin, bottom - 2 * thick), words, font=face, fill="white", anchor="ls")
+    return np.asarray(image)
 
 
 def place_crop(

@@ -12,12 +12,14 @@ from microscope_qc.core.files import atomic_path
 from microscope_qc.core.wording import percent_text, things
 from microscope_qc.reports.content import GalleryItem, ReportContent, SlideContent
 from microscope_qc.reports.crops import decoded
-from microscope_qc.reports.plots import QUIET, draw_positions, draw_sizes, legend_below, plain, style
+from microscope_qc.reports.fonts import shortened, wrapped
+from microscope_qc.reports.plots import INK, QUIET, draw_positions, draw_sizes, legend_below, plain, style
 
 A4 = (8.27, 11.69)
 PER_PAGE = (5, 4)
 PER_TABLE = 5
 PER_LIST = 48
+LONGEST_WORDS = 400
 _STATES = ("unreviewed", "confirmed", "rejected")
 WARNING = "#b3491b"
 
@@ -73,29 +75,33 @@ def _first_page(content: ReportContent) -> Any:
         figure.text(x, 0.856, words, fontsize=8, color=QUIET)
     y = 0.825
     if total["per_mm2"] is None:
-        figure.text(0.07, y, plain(f"No density of all classes: {total['per_mm2_reason']}", 110))
+        y = _wrapped(figure, y, f"No density of all classes: {total['per_mm2_reason']}")
     else:
         low, high = total["per_mm2_interval"]
         area = f"on {total['area_mm2']:.3g} mm² of {things(total['sections'], 'slide')}"
-        figure.text(0.07, y, f"{density} per mm² ({low:.2f} to {high:.2f}, 95 %) {area}")
-    y -= 0.017
+        y = _wrapped(figure, y, f"{density} per mm² ({low:.2f} to {high:.2f}, 95 %) {area}")
     for slide in () if content.many else content.slides[:8]:
         known = slide.statistics
         looked = known["area_source"] or "nothing scanned or declared complete"
         if known["area_mm2"]:
             looked += f" ({percent_text(known['area_share'])} of the slide)"
-        figure.text(0.07, y, plain(f"{slide.name}: {slide.words}; area from {looked}", 130))
-        y -= 0.017
+        y = _wrapped(figure, y, f"{slide.name}: {slide.words}; area from {looked}")
         for warning in known["warnings"]:
-            figure.text(0.07, y, plain(warning, 130), color=WARNING, fontsize=8)
-            y -= 0.017
+            y = _wrapped(figure, y, warning, color=WARNING, size=8)
     for model in content.models[:6]:
-        figure.text(0.07, y, plain(f"Found by {model.name} ({model.when}). {model.trained_on}", 100), color=QUIET)
-        y -= 0.017
+        y = _wrapped(figure, y, f"Found by {model.name} ({model.when}). {model.trained_on}", color=QUIET)
     y = _class_tables(figure, content, y - 0.01)
     if y > 0.32:
         _size_axes(figure, content, max(0.09, y - 0.27))
     return figure
+
+
+def _wrapped(figure: Any, y: float, words: str, *, color: str = INK, size: float = 9) -> float:
+    """Write words over the width of the page, on as many lines as they need; returns where the next line goes."""
+    for line in wrapped(plain(words, LONGEST_WORDS), size_pt=size, width_pt=0.86 * A4[0] * 72):
+        figure.text(0.07, y, line, color=color, fontsize=size)
+        y -= 0.017
+    return y
 
 
 def _class_tables(figure: Any, content: ReportContent, y: float) -> float:
@@ -173,7 +179,8 @@ def _class_table(figure: Any, heads: list[str], rows: list[tuple[dict[str, Any],
         name = row["name"] + (f"  ({slide})" if slide else "")
         figure.text(0.07, y, "●", color=row["colour"], fontsize=10)
         figure.text(0.09, y, plain(row["code"], 12), weight="bold")
-        figure.text(0.17, y, plain(name, 34))
+        room = (xs[0] - 0.17 - 0.045) * A4[0] * 72
+        figure.text(0.17, y, shortened(plain(name), size_pt=9, width_pt=room))
         for x, text in zip(xs, cells, strict=True):
             figure.text(x, y, text, ha="right")
     return y

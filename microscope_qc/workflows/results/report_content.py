@@ -178,7 +178,7 @@ def _item(mosaic: Mosaic, row: np.void, classes: Sequence[DefectClass], record: 
         reason=str(row["reason"]),
         note=str(row["note"]),
         slide=record.name,
-        picture=jpeg(crop(mosaic, row, cls.colour)),
+        picture=jpeg(crop(mosaic, row, cls.colour, um_per_px=record.pixel_size_um and record.pixel_size_um[1])),
     )
 
 
