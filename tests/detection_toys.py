@@ -19,6 +19,7 @@ class ChildHere:
     last_words = "the process was ended by signal 9."
 
     code = -9
+    busy = worn = False
 
     def __init__(self) -> None:
         self.running = True
@@ -45,6 +46,14 @@ class ChildHere:
     def wait_for_news(self, seconds: float) -> None:
         """There is never anything to wait for."""
 
+    def wait(self, seconds: float) -> None:
+        """It has ended already."""
+
+    def give_up(self) -> None:
+        """Everything that it was given is done."""
+
     def stop(self) -> None:
         """Do nothing more."""
         self.running = False
+
+    dismiss = kill = stop

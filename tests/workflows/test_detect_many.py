@@ -151,6 +151,25 @@ def test_a_child_that_dies_takes_one_slide_with_it(project: Project, model: Path
     assert [child.given for child in here.started] == [["S1", "S2", "S3"], ["S3"]]
 
 
+class Resting(Mortal):
+    """Ends by itself, as after a while without work, just when it is given its second run."""
+
+    code = 0
+
+    def give(self, run_folder: Path, **how: Any) -> None:
+        self.running &= len(self.started) > 1 or len(self.given) < 1
+        super().give(run_folder, **how)
+
+
+def test_a_child_that_went_to_rest_is_replaced_and_nothing_fails(
+    project: Project, model: Path, here: type[Mortal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "Child", Resting)
+    done = run_job(detect_many(project, model))
+    assert names(done) == ["S1", "S2", "S3"] and not done.left_out
+    assert [child.given for child in here.started] == [["S1", "S2", "S3"], ["S2", "S3"]]
+
+
 def test_children_that_only_die_are_given_up(project: Project, model: Path, here: type[Mortal]) -> None:
     here.deadly = ("S1", "S2", "S3")
     made = project.slides.add(draw_into(project.path.parent / "S4.png"))
@@ -228,7 +247,7 @@ def test_the_device_is_no_part_of_what_a_run_is(project: Project, model: Path, h
     (one,) = run_job(detect_many(project, model, slide_ids=[slide], device="auto")).slides
     assert one.result.run_id == begun.id and len(project.runs) == 1
     assert read_plan(begun.folder).device == "auto"
-    for device in ("cuda:77", "cuda:x", "abacus"):
+    for device in ("cuda:77", "cuda:x", "abacus", "gpu"):
         with pytest.raises(InputError, match="device"):
             run_job(detect_many(project, model, fresh=True, device=device))
     assert len(project.runs) == 1 and len(list((project.path / "runs").iterdir())) == 1

@@ -17,6 +17,7 @@ from microscope_qc.app.panels.detect.panel import DetectDock
 from microscope_qc.app.session.session import Session
 from microscope_qc.ml.library import load_card
 from microscope_qc.project import Project
+from microscope_qc.workflows import kept_child
 from microscope_qc.workflows.detection import following
 from microscope_qc.workflows.detection.many import detect_many
 from microscope_qc.workflows.detection.run import detect
@@ -44,7 +45,9 @@ def three(jobs: Any, tmp_path: Path) -> Iterator[Session]:
 
 @pytest.fixture
 def dock(qtbot: Any, three: Session, jobs: Any, model: Path, monkeypatch: pytest.MonkeyPatch) -> DetectDock:
-    monkeypatch.setattr(following, "Child", ChildHere)
+    for module in (kept_child, following):  # that of the window, and of detections without one
+        monkeypatch.setattr(module, "Child", ChildHere)
+    jobs.detector.keep = False
     options: dict[str, Any] = {"load_model": load_card, "choose_folder": lambda _: str(model)}
     made = DetectDock(three, jobs, models=lambda: [], **options)
     qtbot.addWidget(made)
@@ -120,16 +123,16 @@ def test_a_slide_that_cannot_be_read_is_listed(qtbot: Any, dock: DetectDock, thr
 class OneOnly(ChildHere):
     """Does the first run and never gets to the others."""
 
-    def give(self, run_folder: Path) -> None:
+    def give(self, run_folder: Path, **how: Any) -> None:
         if not self._answers and not getattr(self, "begun", False):
             self.begun = True
-            super().give(run_folder)
+            super().give(run_folder, **how)
 
 
 def test_stopping_keeps_what_is_done_and_continues(
     qtbot: Any, dock: DetectDock, three: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "Child", OneOnly)
+    monkeypatch.setattr(kept_child, "Child", OneOnly)
     dock.start.click()
     qtbot.waitUntil(lambda: any(run.state == "finished" for run in three.project.runs))
     qtbot.waitUntil(lambda: "slide 2 of 3: T2" in dock.story.text())
@@ -139,7 +142,7 @@ def test_stopping_keeps_what_is_done_and_continues(
     assert [run.state for run in three.project.runs] == ["finished", "stopped", "stopped"]
     assert len(three.table) == found > 0 and dock.start.text() == "Continue" and dock.start_over.isVisible()
 
-    monkeypatch.setattr(following, "Child", ChildHere)
+    monkeypatch.setattr(kept_child, "Child", ChildHere)
     dock.start.click()
     assert " on 3 slides in " in ended(qtbot, dock)
     assert [run.state for run in three.project.runs] == ["finished"] * 3 and len(three.table) == found

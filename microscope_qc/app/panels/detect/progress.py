@@ -119,7 +119,8 @@ class DetectProgress(QWidget):
             return
         progress: Progress = handle.progress
         if progress.total <= 0:
-            self.story.setText(progress.note or "Starting …")
+            note = progress.note or "starting"
+            self.story.setText(note if self._several else f"{note[0].upper()}{note[1:]} …")
             return
         words = [progress_text(progress.fraction)]
         if handle.seconds_left is not None:
