@@ -123,6 +123,7 @@ def _slide_row(slide: SlideRecord) -> Row:
         "pixel_size_x_um": x,
         "content": slide.content,
         "fields": json.dumps(slide.fields),
+        "orientation": slide.orientation,
     }
 
 

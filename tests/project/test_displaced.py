@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -19,6 +20,7 @@ from microscope_qc.core.jobs import run_job
 from microscope_qc.project import Project
 from microscope_qc.project.copying import copy_project
 from microscope_qc.project.counting import count_states
+from microscope_qc.project.deltas import Delta
 from microscope_qc.project.runs.plan import RunPlan
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows keeps open files where they are")
@@ -199,6 +201,7 @@ def test_what_is_in_memory_is_saved_when_the_database_cannot_be_read(
     edits = random.Random(5)
     for _ in range(120):
         edit_at_random(project, edits)
+    project._store.commit("Turn", [Delta.edited("slides", {"id": 1, "orientation": 1}, {"orientation": 6})])
     for slide in project.slides:
         project.boxes.table(slide.id)
         project.attributes.of_slide(slide.id)
@@ -221,5 +224,19 @@ def test_what_is_in_memory_is_saved_when_the_database_cannot_be_read(
                 [tuple(map(repr, row)) for row in saved.boxes.table(slide.id).rows.tolist()]
                 == [tuple(map(repr, row)) for row in project.boxes.table(slide.id).rows.tolist()]
             )
-    for name in ("classes", "opinions", "attributes", "outlines", "runs", "run_classes", "marks", "inclusion"):
+    for row in [*before["slides"].values(), *after["slides"].values()]:
+        del row["relative_path"]
+        row["fields"] = json.loads(row["fields"])
+    for name in (
+        "slides",
+        "fields",
+        "classes",
+        "opinions",
+        "attributes",
+        "outlines",
+        "runs",
+        "run_classes",
+        "marks",
+        "inclusion",
+    ):
         assert after[name] == before[name], name

@@ -48,6 +48,8 @@ class BackupsDialog(QDialog):
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(row, column, item)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.resizeColumnsToContents()
         self.restore = QPushButton("Go back to this backup")
         self.restore.setEnabled(False)
