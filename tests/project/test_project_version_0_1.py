@@ -162,7 +162,7 @@ def run_in_words(run: Any) -> dict[str, Any]:
         "tiles": [[tile, len(candidates)] for tile, candidates in read_journal(run.folder)[0]],
         "tile_errors": {str(tile): said for tile, said in read_tile_errors(run.folder).items()},
         "status": {name: status.get(name) for name in ("state", "tiles_done", "tiles_total", "device", "message")},
-        "plan": None if plan is None else asdict(plan),
+        "plan": None if plan is None else {name: value for name, value in asdict(plan).items() if name != "singly"},
         "mask": None if mask is None else mask_in_words(mask),
     }
 
