@@ -79,7 +79,7 @@ class SlideWatch(QObject):
             return
         slides = list(project.slides) if every else [] if slide is None else [slide]
         if slides:
-            job = compare(slides, {record.id: known_state(project, record.id) for record in slides})
+            job = compare(slides, {record.id: known_state(project, record.id) for record in slides}, idle=every)
             self._token = self._jobs.behind(job, partial(self._on_compared, project), self._on_failed)
 
     def _on_compared(self, project: Project, found: dict[int, FileState]) -> None:

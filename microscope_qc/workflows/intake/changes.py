@@ -7,6 +7,7 @@ is noted with the new size and time, so that no file is read twice.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from microscope_qc.workflows.intake.identity import located_facts
 NAMED = 5
 """A sentence names so many slides at most."""
 
+_LONGEST_PAUSE_S = 0.5
 _METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zmetadata")
 """What a folder of a slide is known by; its pixels lie in thousands of files."""
 
@@ -79,10 +81,13 @@ def is_changed(project: Project, slide: SlideRecord) -> bool:
     return state is not None and state.is_about(slide) and state.changed and not slide.missing
 
 
-def compare(slides: Iterable[SlideRecord], known: Mapping[int, FileState | None]) -> Job[dict[int, FileState]]:
+def compare(
+    slides: Iterable[SlideRecord], known: Mapping[int, FileState | None], *, idle: bool = False
+) -> Job[dict[int, FileState]]:
     """Compare files with their slides, as far as size and time say that this is due; return what is new.
 
-    In any thread: it does not touch the project. Files that are missing or cannot be read are left out.
+    In any thread: it does not touch the project. Files that are missing or cannot be read are left out. With ``idle``
+    it rests as long as it worked, so that disk and processor are there for others.
     """
     slides = [slide for slide in slides if not slide.missing]
     found: dict[int, FileState] = {}
@@ -91,10 +96,13 @@ def compare(slides: Iterable[SlideRecord], known: Mapping[int, FileState | None]
         stamp, before = file_stamp(slide.path), known.get(slide.id)
         if stamp is None or (before is not None and before.stamp == stamp and before.is_about(slide)):
             continue
+        began = time.perf_counter()
         try:
             facts = yield from located_facts(slide, slide.path)
         except SlideError:
             continue
+        if idle:
+            time.sleep(min(time.perf_counter() - began, _LONGEST_PAUSE_S))
         same = hold_the_same(slide, facts) and facts.shape_px == slide.shape_px
         found[slide.id] = FileState.of(slide, stamp, changed=not same)
     return found
