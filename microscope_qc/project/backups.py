@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from microscope_qc.core.errors import InputError, MicroscopeQCError, ProjectError
-from microscope_qc.core.files import atomic_path
-from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database, connect
+from microscope_qc.core.errors import InputError, ProjectError, ReadOnlyProjectError
+from microscope_qc.core.files import WriteError, atomic_path
+from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database, DiskFullError, connect
 from microscope_qc.project.owner import OwnerLock
 
 FOLDER = "backups"
@@ -72,7 +72,7 @@ def made_at(file: Path) -> datetime:
 def back_up_when_due(
     database: Database, folder: Path, *, every_start: bool = True, now_s: float | None = None
 ) -> Path | None:
-    """Copy the database, unless nothing was changed since the last copy; thin the copies by their age.
+    """As :func:`back_up` when the project is opened: where there is no room for a backup it is opened without one.
 
     Parameters
     ----------
@@ -83,32 +83,42 @@ def back_up_when_due(
     Raises
     ------
     ProjectError
-        When the database is damaged: a good backup is never replaced by a bad one.
+        When the database is damaged.
     """
     now_s = time.time() if now_s is None else now_s
-    now = datetime.fromtimestamp(now_s)
-    files = backup_files(folder)
-    if not files and not _holds_slides(database):
-        return None
-    newest = max(((made_at(file), file) for file in files), default=None)
-    if newest is not None and not every_start and 0 <= (now - newest[0]).total_seconds() < HOUR_S:
-        return None
-    state = _state(database)
-    if any(state == _state_in(file) for file in files[:KEPT]):  # it may just have been restored
-        return None
-    target = _free(folder / FOLDER / f"project-{now.strftime(_STAMP)}.sqlite")
+    if not every_start:
+        newest = max(map(made_at, backup_files(folder)), default=None)
+        if newest is not None and 0 <= (datetime.fromtimestamp(now_s) - newest).total_seconds() < HOUR_S:
+            return None
     try:
-        with atomic_path(target) as temporary:
-            database.snapshot(temporary)
-            if is_damaged(temporary):
-                raise ProjectError(f"The database of {folder.stem} is damaged.", hint=CHECK_HINT)
-            _say_time(temporary, now)
-    except ProjectError:
-        raise
-    except MicroscopeQCError as error:
+        return back_up(database, folder, now_s=now_s)
+    except (WriteError, DiskFullError) as error:
         # a full disk must not keep users out of their project
         _log.warning("No backup of %s was made: %s", folder, error)
         return None
+
+
+def back_up(database: Database, folder: Path, *, now_s: float | None = None) -> Path | None:
+    """Copy the database; None where nothing was changed since one of the last copies. Thin the copies by their age.
+
+    Raises
+    ------
+    ProjectError
+        When the database is damaged: a good backup is never replaced by a bad one. When the disk is full.
+    WriteError
+        When the backup cannot be written.
+    """
+    now = datetime.fromtimestamp(time.time() if now_s is None else now_s)
+    if not backup_files(folder) and not _holds_slides(database):
+        return None
+    if _same(database, folder) is not None:  # it may just have been restored
+        return None
+    target = _free(folder / FOLDER / f"project-{now.strftime(_STAMP)}.sqlite")
+    with atomic_path(target) as temporary:
+        database.snapshot(temporary)
+        if is_damaged(temporary):
+            raise ProjectError(f"The database of {folder.stem} is damaged.", hint=CHECK_HINT)
+        _say_time(temporary, now)
     _thin(folder, now, but=target)
     return target
 
@@ -153,10 +163,11 @@ def restore(folder: Path, name: str, *, program: str = "command") -> list[str]:
     lock = OwnerLock(folder, program=program)
     lock.acquire()
     try:
-        said = [_set_aside(folder)]
         with atomic_path(folder / DATABASE_NAME) as temporary:
-            shutil.copyfile(chosen, temporary)
-        return [f"{folder.stem} is now as in the backup of {made_at(chosen):%Y-%m-%d %H:%M}.", *said]
+            shutil.copyfile(chosen, temporary)  # before anything else is touched: there may be no room for it
+            kept = _set_aside(folder)
+            _remove_journals(folder)
+        return [f"{folder.stem} is now as in the backup of {made_at(chosen):%Y-%m-%d %H:%M}.", kept]
     finally:
         lock.release()
 
@@ -190,14 +201,33 @@ def _set_aside(folder: Path) -> str:
     try:
         database = Database(folder)
         try:
-            made = back_up_when_due(database, folder)
+            kept = back_up(database, folder) or _same(database, folder)
+            database.pragma("wal_checkpoint(TRUNCATE)")
         finally:
             database.close()
-        kept = made or backup_files(folder)[0]
-        return f"What was there before is the backup {_name(kept)}."
-    except ProjectError:
-        aside = move_aside(folder, f"project.damaged-{datetime.now().strftime(_STAMP)}.sqlite")
-        return f"What was there before is kept as {aside.name}."
+        if kept is not None:
+            return f"What was there before is the backup {_name(kept)}."
+    except (ProjectError, WriteError) as error:
+        _log.warning("No backup of %s was made: %s", folder, error)
+    aside = move_aside(folder, f"project.before-{datetime.now().strftime(_STAMP)}.sqlite")
+    return f"What was there before is kept as {aside.name}."
+
+
+def _remove_journals(folder: Path) -> None:
+    """Remove what somebody who reads the project keeps beside it: SQLite would apply it to the database put there.
+
+    Raises
+    ------
+    ReadOnlyProjectError
+        Where files that are open cannot be removed.
+    """
+    for ending in ("-shm", "-wal", "-journal"):
+        try:
+            (folder / (DATABASE_NAME + ending)).unlink(missing_ok=True)
+        except PermissionError as error:
+            raise ReadOnlyProjectError(
+                f"{folder.stem} is open for reading somewhere else.", hint="Close it there, then try again."
+            ) from error
 
 
 def _thin(folder: Path, now: datetime, *, but: Path) -> None:
@@ -226,6 +256,12 @@ def _state(database: Database) -> tuple[object, ...] | None:
             return tuple(connection.execute(_STATE).fetchone())
     except ProjectError:  # tables of an older version
         return None
+
+
+def _same(database: Database, folder: Path) -> Path | None:
+    """The newest of the last backups that holds what the database does, if one does."""
+    state = _state(database)
+    return next((file for file in backup_files(folder)[:KEPT] if _state_in(file) == state), None)
 
 
 def _state_in(file: Path) -> tuple[object, ...]:

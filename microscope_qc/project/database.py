@@ -35,6 +35,10 @@ class StillReferencedError(ProjectError):
     """A row cannot be deleted because another one refers to it."""
 
 
+class DiskFullError(ProjectError):
+    """There was no room left on the disk."""
+
+
 def connect(file: Path, *, mode: str, immutable: bool = False) -> sqlite3.Connection:
     """Open SQLite on a file; ``mode`` is "ro", "rw" or "rwc"."""
     uri = f"file:{quote(file.absolute().as_posix())}?mode={mode}" + ("&immutable=1" if immutable else "")
@@ -174,6 +178,11 @@ class Database:
             guard()
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether the file is the one that was opened."""
+        return self._files.database_is_there
+
+    @property
     def changes(self) -> int | None:
         """Counter that grows with every row written by this process; None where another process writes."""
         return None if self.read_only else self._connection.total_changes
@@ -269,7 +278,7 @@ def describe(error: BaseException, name: str) -> ProjectError:
     if code.startswith("SQLITE_CONSTRAINT") or "constraint failed" in text:
         return StillReferencedError(f"Something in {name} still refers to this.", hint="Nothing was changed.")
     if code == "SQLITE_FULL" or "is full" in text:
-        return ProjectError(
+        return DiskFullError(
             f"The disk is full; nothing was changed in {name}.", hint="Free some space, then try again."
         )
     if code.startswith(("SQLITE_READONLY", "SQLITE_PERM")) or isinstance(error, PermissionError) or "readonly" in text:

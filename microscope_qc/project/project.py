@@ -191,10 +191,12 @@ class Project:
         Raises
         ------
         ProjectError
-            When the database is damaged, or not open for writing.
+            When the database is damaged, or not open for writing; when the disk is full.
+        WriteError
+            When the backup cannot be written.
         """
         self._store.require_owner()
-        return backups.back_up_when_due(self._store.database, self.path)
+        return backups.back_up(self._store.database, self.path)
 
     def check(self) -> list[str]:
         """Look for damage and repair what can be repaired (when open for writing); return a sentence per problem."""

@@ -173,6 +173,10 @@ class Store:
 
     def reload(self) -> None:
         """Read everything again (a reader does this to see what the owner has committed since)."""
+        if self.read_only and not self.database.is_in_place:  # a backup was restored, or another copy put there
+            fresh = Database(self.database.file.parent, read_only=True)
+            self.database.close()
+            self.database = fresh
         self._load()
         errors = _Errors()
         with self.database.begin() as connection, readable(self.name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -16,7 +17,9 @@ from project_support import some_rows, stored
 
 from microscope_qc.cli import main
 from microscope_qc.core.errors import InputError, ReadOnlyProjectError
+from microscope_qc.core.files import WriteError
 from microscope_qc.project import Project, backups
+from microscope_qc.project.database import Database, DiskFullError
 
 NOW = datetime(2026, 5, 17, 14, 30)
 
@@ -132,6 +135,62 @@ def test_an_open_project_is_not_restored_under_its_owner(project: Project) -> No
     assert made is not None
     with pytest.raises(ReadOnlyProjectError):
         backups.restore(project.path, made.name)
+
+
+def test_going_back_while_somebody_reads(project: Project) -> None:
+    """The journal that a reader keeps beside the database must not bring back what was there before."""
+    project.boxes.add(1, some_rows(3))
+    made = back_up(project, at_s=time.time() - 7200)
+    assert made is not None
+    reader = Project.open(project.path, write=False)
+    project.boxes.add(1, some_rows(5))
+    project.close()
+    assert (project.path / "project.sqlite-wal").exists()
+    backups.restore(project.path, made.name)
+    with Project.open(project.path) as back:
+        assert len(back.boxes.rows(1)) == 3 and back.check() == []
+        assert backups.backups_of(project.path)[0].findings == 8
+        reader.reload()
+        assert len(reader.boxes.rows(1)) == 3
+    reader.close()
+
+
+def no_room(*_: object, **__: object) -> None:
+    raise DiskFullError("The disk is full.")
+
+
+def test_what_finds_no_room_for_a_backup_is_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = back_up(project, at_s=time.time() - 7200)
+    assert made is not None
+    project.boxes.add(1, some_rows(5))
+    now = stored(project)
+    monkeypatch.setattr(Database, "snapshot", no_room)
+    with pytest.raises(DiskFullError):
+        project.back_up()
+    project.close()
+    with Project.open(project.path, program="window") as again:
+        assert stored(again) == now
+    said = backups.restore(project.path, made.name)
+    (kept,) = project.path.glob("project.before-*.sqlite")
+    assert kept.name in said[-1] and backups._findings_in(kept) == 5
+
+
+def test_a_backup_that_cannot_be_copied_leaves_all_as_it_is(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = back_up(project, at_s=time.time() - 7200)
+    assert made is not None
+    project.boxes.add(1, some_rows(5))
+    now = stored(project)
+    project.close()
+
+    def copy(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(Database, "snapshot", no_room)
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    with pytest.raises(WriteError, match="disk is full"):
+        backups.restore(project.path, made.name)
+    with Project.open(project.path) as again:
+        assert stored(again) == now
 
 
 def test_a_backup_while_somebody_edits(project: Project) -> None:
