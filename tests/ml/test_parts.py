@@ -134,6 +134,25 @@ def test_a_single_small_picture_is_cut_and_says_what_that_means() -> None:
     assert "optimistic" in division.words
 
 
+def test_small_pictures_of_one_specimen_are_each_cut() -> None:
+    rng = np.random.default_rng(3)
+    images = [_image(name, (200, 180), _boxes(rng, (200, 180), 20), group="cell") for name in "pq"]
+    division = divide(Dataset(["A", "B", "C"], images), {DataPart.VALIDATION: 0.5}, seed=1)
+    for part, area in ((DataPart.TRAIN, (0, 0, 92, 180)), (DataPart.VALIDATION, (100, 0, 200, 180))):
+        assert [image.area for image in division.parts[part].images] == [area, area]
+
+
+def test_parts_of_one_small_slide_are_cut_at_one_height() -> None:
+    whole = _image("p", (200, 180), _boxes(np.random.default_rng(3), (200, 180), 20))
+    images = [replace(whole, region=area) for area in ((0, 0, 90, 90), (60, 90, 200, 180))]
+    division = divide(Dataset(["A", "B", "C"], images), {DataPart.VALIDATION: 0.5}, seed=1)
+    areas = {part: [image.area for image in data.images] for part, data in division.parts.items()}
+    assert areas == {
+        DataPart.TRAIN: [(0, 0, 90, 90), (60, 90, 92, 180)],
+        DataPart.VALIDATION: [(100, 90, 200, 180)],
+    }
+
+
 def test_a_table_is_kept_as_json_and_a_damaged_one_is_refused() -> None:
     rng = np.random.default_rng(5)
     data = Dataset(["A", "B", "C"], [_image("s", (1200, 900), _boxes(rng, (1200, 900), 80))])

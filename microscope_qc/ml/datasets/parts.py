@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 
@@ -159,28 +160,48 @@ def divide(
                 found.setdefault(parts[group], []).append(image)
     result = {part: replace(dataset, images=images) for part, images in found.items()}
     if not {DataPart.TRAIN, *wanted} <= set(result):
-        raise ModelError(
-            "The data set is too small to hold out a part.", hint="Give a separate validation set, or add pictures."
-        )
+        raise _too_small()
     words = _words(units, parts, blocks, guard_px)
     return Division(result, PartTable(parts, {**table.block_px, **blocks}), words)
 
 
 def _cut(dataset: Dataset, shares: Mapping[DataPart, float], guard_px: float) -> Division:
-    """A single small image, from top to bottom; the strips between the parts are as wide as there is room for."""
-    (image,) = dataset.images
-    y0, x0, y1, x1 = image.area
-    guard = min(guard_px, _NARROW * (y1 - y0))
-    parts, top = {}, y0
+    """Small pictures of one place or specimen, each from top to bottom at the same share of its height.
+
+    The strips between the parts are as wide as there is room for.
+    """
+    heights: dict[Path, tuple[int, int]] = {}
+    for image in dataset.images:
+        y0, _, y1, _ = image.area
+        top, bottom = heights.get(image.path, (y0, y1))
+        heights[image.path] = min(top, y0), max(bottom, y1)
+    guard = min(guard_px, _NARROW * min(y1 - y0 for y0, y1 in heights.values()))
     order = [DataPart.TRAIN, *shares]
+    parts: dict[DataPart, Dataset] = {}
+    start = 0.0
     for part in order:
-        share = shares.get(part, 1 - sum(shares.values()))
-        bottom = y1 if part is order[-1] else round(top + share * (y1 - y0))
-        area = (top, x0, max(top, round(bottom - guard)) if bottom < y1 else y1, x1)
-        parts[part] = replace(dataset, images=[_inside(image, area, block=area)])
-        top = bottom
+        end = 1.0 if part is order[-1] else start + shares.get(part, 1 - sum(shares.values()))
+        pieces = []
+        for image in dataset.images:
+            (first, last), (y0, x0, y1, x1) = heights[image.path], image.area
+            top, bottom = (round(first + share * (last - first)) for share in (start, end))
+            low = max(y0, top)
+            area = low, x0, min(y1, max(low, round(bottom - guard)) if bottom < last else last), x1
+            if area[2] > area[0]:
+                pieces.append(_inside(image, area, block=area))
+        if pieces:
+            parts[part] = replace(dataset, images=pieces)
+        start = end
+    if len(parts) < len(order):
+        raise _too_small()
     said = f"Divided from top to bottom, {guard:.0f} px apart: figures of the part that is held out are optimistic."
     return Division(parts, PartTable(), said)
+
+
+def _too_small() -> ModelError:
+    return ModelError(
+        "The data set is too small to hold out a part.", hint="Give a separate validation set, or add pictures."
+    )
 
 
 def _block_sides(
