@@ -31,13 +31,14 @@ SINCE |= {"file.open_folder", "file.add_folder"}
 SINCE |= {"slide.rename", "slide.folder", "slide.locate"}
 SINCE |= {"slide.fields", "slide.names_fields", "slide.import_fields", "slide.export_fields"}
 SINCE |= {"scope.slide", "scope.selected", "scope.all"}
+SINCE |= {"file.backups", "slide.accept"}
 SINCE |= {f"class.Shift+{digit}" for digit in range(10)}
 """What came after that version."""
 
 COLUMNS = ("text", "menu", "keys", "icon", "tooltip", "kind")
 
 LAYOUT = {
-    "File": "open open_folder sample - add_slide add_folder - export training import import_folder history"
+    "File": "open open_folder sample - add_slide add_folder - export training import import_folder history backups"
     " - close quit",
     "Edit": "undo redo - copy cut paste duplicate delete - select_all select_none - manage palette shortcuts settings"
     " - select draw mark length",
@@ -48,7 +49,7 @@ LAYOUT = {
     "View/Bookmarks": "add list",
     "View/Planes and channels": "next previous next previous all",
     "View/Theme": "system light dark",
-    "Slide": "pixel_size info rename folder locate convert - next previous"
+    "Slide": "pixel_size info rename folder accept locate convert - next previous"
     " - fields names_fields import_fields export_fields - remove",
     "Detect": "open",
     "Review": "confirm reject unreview choose similar - next previous note Work over Class - area slide view - open",

@@ -67,7 +67,7 @@ def _restored(place: Path, backup: Backup) -> Job[list[str]]:
 
 ACTIONS = (
     Action(
-        "file.backups", "Backups…", "File", _backups, (), "backup-restore", when=with_project, group=3,
+        "file.backups", "Backups…", "File", _backups, (), "backup-restore", when=with_project, group=2,
         tooltip="Go back to the project as it was at an earlier time",
     ),
 )  # fmt: skip

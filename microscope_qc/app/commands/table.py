@@ -21,8 +21,8 @@ from microscope_qc.app.commands import (
 ACTIONS: tuple[Action, ...] = (
     *files.ACTIONS,
     *intake.ACTIONS,
-    *backups.ACTIONS,
     *exchange.ACTIONS,
+    *backups.ACTIONS,
     *edit.ACTIONS,
     *view.ACTIONS,
     *slides.ACTIONS,
