@@ -53,13 +53,13 @@ def choose(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 
 def test_found_again(context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot) -> None:
     readers: list[str] = []
-    read = identity.read_facts
+    read = identity.read_known
 
     def reading(*arguments: Any, **options: Any) -> Any:
         readers.append(threading.current_thread().name)
         return read(*arguments, **options)
 
-    monkeypatch.setattr(identity, "read_facts", reading)
+    monkeypatch.setattr(identity, "read_known", reading)
     choose(monkeypatch, tmp_path / "moved.png")
     project = context.session.project
     panel.locate(context, project.slides[0].id)
