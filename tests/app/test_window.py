@@ -381,6 +381,17 @@ def test_what_was_said_about_a_project_goes_with_it(window: MainWindow) -> None:
     assert story.isHidden() and not story.text()
 
 
+def test_a_long_sentence_is_not_cut_at_the_edges_of_the_picture(window: MainWindow) -> None:
+    toast, place = window.toast, window.toast.parentWidget()
+    words = "The project is no longer at this place: it was deleted, moved or renamed. "
+    for times in (1, 4, 1):
+        window.session.notice.emit(words * times)
+        assert place.rect().contains(toast.geometry()) and toast.text == words * times
+        assert toast.height() >= toast.heightForWidth(toast.width())
+    window.session.notice.emit("S1")
+    assert toast.width() < place.width() // 2
+
+
 def test_the_review_page_says_its_zoom(window: MainWindow, qtbot: QtBot) -> None:
     window.canvas.zoom_to(0.25)
     on_canvas = window.status._zoom.text()

@@ -23,6 +23,7 @@ from microscope_qc.app.base import theme
 from microscope_qc.core.errors import MicroscopeQCError
 
 TOAST_MS = 3200
+TOAST_MARGIN = 24
 
 
 class Toast(QFrame):
@@ -64,7 +65,6 @@ class Toast(QFrame):
         self._fade.stop()
         self._effect.setOpacity(1.0)
         self._label.setText(words)
-        self.adjustSize()
         self._place()
         self.show()
         self.raise_()
@@ -73,6 +73,13 @@ class Toast(QFrame):
     def _place(self) -> None:
         parent = self.parentWidget()
         if parent is not None:
+            widest = max(1, parent.width() - 2 * TOAST_MARGIN)
+            self._label.setWordWrap(False)
+            if self.sizeHint().width() > widest:
+                self._label.setWordWrap(True)
+                self.resize(widest, self.heightForWidth(widest))
+            else:
+                self.adjustSize()
             self.move((parent.width() - self.width()) // 2, parent.height() - self.height() - 40)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
