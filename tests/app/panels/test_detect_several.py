@@ -185,6 +185,12 @@ def test_pixel_sizes_that_do_not_fit_are_said_before_and_where_nothing_is_found(
     )
     three.scope.set_kind("slide")
     assert dock.area.pixel_fit.text().startswith("A pixel of the slide")
+    dock.story.setText(f"Done: 0 findings. {dock.area.pixel_fit.text()}")
+    dock.refresh()
+    assert not dock.area.pixel_fit.isVisible(), "it is said once"
+    dock.story.clear()
+    dock.refresh()
+    assert dock.area.pixel_fit.isVisible()
     dock.area.leave_out.setChecked(False)
     dock.progress.run(
         lambda: detect(project, project.slides[0].id, blind, everything=True, wait_s=0.0), "Detecting", pace_key="blind"

@@ -207,6 +207,8 @@ class DetectDock(QWidget):
         self._show_plane()
         self.models.list.setEnabled(not self.running)
         self.area.refresh(running=self.running)
+        if self.area.pixel_fit.text() in self.story.text():  # the end of a detection without findings says it, too
+            self.area.pixel_fit.hide()
         why_not, several = self.why_not(), self.area.several.there
         finished, left = self._several_before() if several else self._before()
         start, go_on, again = START_WORDS
