@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from PIL import Image
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QMessageBox
 
@@ -91,6 +93,42 @@ def test_the_pixel_size_is_that_of_the_chosen_slides_and_different_ones_are_said
     choose(window, "S1", "S2")
     window.navigator.trigger("slide.pixel_size")
     assert [slide.pixel_size_um for slide in project.slides] == [(0.5, 0.5), (0.2, 0.2)]
+
+
+def test_the_pixel_size_is_that_of_the_slides_without_one_and_no_choice_is_cut(
+    window: MainWindow, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"{name}.png" for name in ("bare1", "bare2")]
+    for place, path in enumerate(paths):
+        Image.fromarray(np.full((40, 50), 90 + place, np.uint8)).save(path)
+    bare = [project.slides.add(path).id for path in paths]
+
+    def act(dialog: PixelSizeDialog) -> None:
+        words = [button.text() for button in dialog.slides.buttons]
+        assert words == ["S1", "The 2 slides without a size", "All 4 slides"]
+        type_into(dialog.number, "0,35")
+        QTest.mouseClick(dialog.slides.buttons[2], LEFT, pos=QPoint(8, 8))
+        assert "2 slides with another size" in dialog._result.text()
+        dialog.layout().activate()
+        assert all(button.height() >= button.minimumSizeHint().height() for button in dialog.slides.buttons)
+        QTest.mouseClick(dialog.slides.buttons[1], LEFT, pos=QPoint(8, 8))
+        assert dialog.slides.slide_ids() == bare and not dialog._result.text()
+        assert dialog.size_um() == 0.35, "what was typed before stays"
+        dialog.accept()
+
+    answering(monkeypatch, PixelSizeDialog, act)
+    window.navigator.trigger("slide.pixel_size")
+    assert [slide.pixel_size_um for slide in project.slides] == [(0.5, 0.5)] * 2 + [(0.35, 0.35)] * 2
+
+
+def test_the_question_for_the_pixel_size_goes_when_its_words_are_true_no_more(
+    window: MainWindow, project: Project, qtbot: QtBot
+) -> None:
+    project.slides.set_pixel_sizes([1, 2], None)
+    commands.ask_pixel_size_once(window.context)
+    assert window.message_bar.isVisible() and "S1 and 1 other slide do not say" in window.message_bar.text
+    project.slides.set_pixel_size(1, 0.35)
+    qtbot.waitUntil(lambda: not window.message_bar.isVisible())
 
 
 # -- the form ----------------------------------------------------------------------------------------------------------

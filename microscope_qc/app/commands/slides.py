@@ -68,9 +68,10 @@ def ask_pixel_size_once(context: Context) -> None:
     others = f"The files of {slide.name} and {things(len(bare) - 1, 'other slide')} do"
 
     def is_open() -> bool:
-        return session.project is project and any(
-            record.pixel_size_um is None for record in project.slides if record.id in bare
-        )
+        # as long as its words are true: the panel of detections still asks for the size of a slide without one
+        return session.project is project and bare == {
+            record.id for record in project.slides if record.pixel_size_um is None
+        }
 
     # a question must not replace an error; it is asked when the slide is shown again
     if navigator.ask(

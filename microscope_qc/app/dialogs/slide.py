@@ -72,7 +72,11 @@ class PixelSizeDialog(QDialog):
         self.number = NumberEntry(PIXEL_SIZE if line_px is None else LENGTH)
         self.number.setButtonSymbols(NumberEntry.ButtonSymbols.NoButtons)
         self.number.setMinimumWidth(160)
-        self.slides = SlideChoice(session)
+        slides = [] if session.project is None else list(session.project.slides)
+        bare = [slide.id for slide in slides if slide.pixel_size_um is None]
+        without = [(f"The {things(len(bare), 'slide')} without a size", bare)] if len(bare) > 1 else []
+        self.slides = SlideChoice(session, without)
+        self._suggested = self.number.text()
         form = QFormLayout()
         if line_px is None:
             form.addRow("Size of a pixel", self.number)
@@ -111,7 +115,12 @@ class PixelSizeDialog(QDialog):
         return self.slides.slide_ids()
 
     def _show_known(self) -> None:
-        """Show the size that the slides have; nothing where they differ, or the pixels are not square."""
+        """Show the size that the slides have; nothing where they differ, or the pixels are not square.
+
+        What was typed for other slides stays.
+        """
+        if self.number.text() != self._suggested:
+            return
         project = self._session.project
         sizes = set() if project is None else {project.slides.by_id(n).pixel_size_um for n in self.slide_ids()}
         known = sizes.pop() if len(sizes) == 1 else None
@@ -120,6 +129,7 @@ class PixelSizeDialog(QDialog):
             self.number.set_empty_text("several sizes" if known is None or sizes else pixel_size_text(known))
         else:
             self.number.setValue(0.5 if known is None else known[0])
+        self._suggested = self.number.text()
         self.number.selectAll()
 
     def _show_result(self) -> None:
@@ -129,6 +139,14 @@ class PixelSizeDialog(QDialog):
         self._result.setVisible(bool(self._result.text()))
         self._accept.setEnabled(not problem)
         self._accept.setToolTip(problem)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Grow by the lines of a sentence that came: otherwise they take the place of the choices."""
+        layout = self.layout()
+        if layout is not None and self.isVisible():
+            layout.activate()
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
 
     def _replaced(self) -> str:
         """How many slides have another size, which they lose, and whether pixels become square."""

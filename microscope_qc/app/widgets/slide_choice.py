@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
@@ -20,11 +21,19 @@ def chosen_slide_ids(session: Session) -> list[int]:
 
 
 class SlideChoice(QWidget):
-    """A button for each choice that makes a difference; several chosen slides are offered first."""
+    """A button for each choice that makes a difference; several chosen slides are offered first.
+
+    Parameters
+    ----------
+    further
+        Words and slides of more choices, offered before all slides.
+    """
 
     changed = Signal()
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Session, further: Sequence[tuple[str, list[int]]] = (), parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         every = [] if session.project is None else [slide.id for slide in session.project.slides]
         here = [] if session.slide is None else [session.slide.id]
@@ -36,6 +45,7 @@ class SlideChoice(QWidget):
             offers.append((f"This slide, {session.slide.name}", here))
         if 1 < len(chosen) < len(every):
             offers.append((f"The {things(len(chosen), 'selected slide')}", chosen))
+        offers += [(words, ids) for words, ids in further if set(ids) not in ({*every}, {*chosen})]
         if len(every) > 1:
             offers.append((f"All {things(len(every), 'slide')}", every))
         self.buttons: list[QRadioButton] = []
