@@ -37,7 +37,7 @@ def test_fields_are_set_listed_written_and_taken_back(cell, told, tmp_path):
     told("slides", cell, "set-field", "batch=", "capacity=", "--slide", "S1")
     assert fields(told, cell)["S1"] == {"producer": "LG Chem"}
     dry = told("slides", cell, "set-fields", tmp_path / "out.xlsx", "--dry-run", text=True)
-    assert "S1: Capacity – -> 2.85 Ah\n" in dry and "2 values on 1 slides would be changed." in dry
+    assert "S1: Capacity – -> 2.85 Ah\n" in dry and "2 values on 1 slide would be changed." in dry
     assert fields(told, cell)["S1"] == {"producer": "LG Chem"}
     done = told("slides", cell, "set-fields", tmp_path / "out.xlsx")
     assert [change["after"] for change in done["changes"]] == ["A=1", 2.85] and done["problems"] == []

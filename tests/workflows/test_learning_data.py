@@ -271,7 +271,7 @@ def test_a_damaged_file_among_others_is_named(tmp_path: Path) -> None:
     assert marks(data) == 1 and data.sentences() == [
         "1 file of annotations left out: b.json is not valid JSON (line 1)."
     ]
-    assert data.left_out.document()["files"] == [{"file": "b.json", "why": "b.json is not valid JSON (line 1)."}]
+    assert data.left_out.document()["files"] == [{"file": "b.json", "why": "b.json is not valid JSON (line 1)"}]
 
 
 @pytest.mark.parametrize("corners", [(20, 10, 50, 34), (50, 34, 20, 10)])

@@ -13,7 +13,6 @@ pytest.importorskip("qtpy")
 from microscope_qc.app.panels.detect.estimate import Estimate, grid_of, share_words
 from microscope_qc.app.panels.detect.pace import FILE, remember, tiles_per_second
 from microscope_qc.app.session.orders import order_rows
-from microscope_qc.app.widgets.stage_choice import parse_mm
 from microscope_qc.core.boxes import FindingFlag, make_rows
 from microscope_qc.core.defect_class import DefectClass
 from microscope_qc.core.geometry import Region
@@ -44,19 +43,6 @@ def test_what_models_disagree_about_comes_first_and_each_part_worst_first() -> N
     worst = order_rows(rows, "worst", classes=classes).tolist()
     assert order.tolist() == [n for n in worst if n in (0, 2)] + [n for n in worst if n in (1, 3)]
     assert order.tolist() != worst
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("12.5", 12.5), ("12,5", 12.5), (" -3 mm", -3.0), ("", None), ("1 234,5", 1234.5)]
-)
-def test_stage_positions_take_point_and_comma(text: str, value: float | None) -> None:
-    assert parse_mm(text) == value
-
-
-@pytest.mark.parametrize("text", ["abc", "1.2.3", "nan", "inf"])
-def test_what_is_not_a_position_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
-        parse_mm(text)
 
 
 def test_speeds_are_kept_per_model_and_a_broken_file_is_no_harm(own_settings: Path) -> None:

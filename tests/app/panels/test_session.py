@@ -77,12 +77,13 @@ def test_a_slide_that_is_left_before_its_pixels_come_is_at_hand_later(project: A
 
 def test_everything_a_project_tells_is_told_under_the_same_name(session: Any, project: Any) -> None:
     told: list[str] = []
-    for name in project.events.signals:
+    names = [name for name in project.events.signals if not name.startswith("findings_")]  # these only group others
+    for name in names:
         getattr(session, name).connect(lambda name=name: told.append(name))
-    for name, signal in project.events.signals.items():
-        signal.emit(*([None] if name == "history_changed" else []))
+    for name in names:
+        getattr(project.events, name).emit(*([None] if name == "history_changed" else []))
     follows = {"inclusion_changed": ["filter_changed"]}  # what counts decides what is shown
-    assert told == [one for name in project.events.signals for one in (name, *follows.get(name, []))]
+    assert told == [one for name in names for one in (name, *follows.get(name, []))]
     session.set_project(None)
     told.clear()
     project.events.runs_changed.emit()
