@@ -182,7 +182,7 @@ class LeftOutOfData:
         if self.noted:
             said.append(f"Noted: {self._reasons(self.noted)}.")
         if self.files:
-            why = " ".join(list(self.files.values())[:_REASONS])
+            why = "; ".join(list(self.files.values())[:_REASONS])
             said.append(f"{things(len(self.files), 'file')} of annotations left out: {why}.")
         parts = [f"{things(self.rejected, 'rejected finding')} as background"] if self.rejected else []
         for count, what in (
