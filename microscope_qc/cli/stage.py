@@ -77,7 +77,7 @@ def register(subparsers: Any) -> None:
 
 def _fit(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
-    from microscope_qc.core.wording import plural, significant_text
+    from microscope_qc.core.wording import plural
     from microscope_qc.project import Project
     from microscope_qc.workflows.stage.stage import fit_registration, read_marks, registration_summary, store_marks
 
@@ -106,7 +106,7 @@ def _fit(args: argparse.Namespace) -> int:
         print("  error not estimable: the marks just determine the map")
     else:
         freedom = f"{fitted.degrees_of_freedom} {plural(fitted.degrees_of_freedom, 'degree')} of freedom"
-        print(f"  error of locating a mark {significant_text(fitted.sigma_um)} um (1 sigma, {freedom})")
+        print(f"  error of locating a mark {fitted.sigma_text} (1 sigma, {freedom})")
     for mark in summary["marks"]:
         left_out = mark["leave_one_out_um"]
         text = "" if left_out is None else f", left out {left_out:.2f} um"

@@ -12,7 +12,6 @@ from microscope_qc import __version__
 from microscope_qc.core.cells import escape_cell, printable
 from microscope_qc.core.files import atomic_path, atomic_write
 from microscope_qc.core.numbers import rounded
-from microscope_qc.core.wording import significant_text
 from microscope_qc.correlation.stage_format import StageFormat, unit_of_its_own
 from microscope_qc.correlation.targets import Target, TargetList
 
@@ -133,7 +132,7 @@ def alignment_facts(targets: TargetList) -> list[tuple[str, Any]]:
         ("Shear", f"{fitted.shear_deg:.3f} deg"),
         (
             "Error of locating a mark (1 sigma)",
-            NOT_ESTIMABLE if fitted.sigma_um is None else f"{significant_text(fitted.sigma_um)} um",
+            fitted.sigma_text or NOT_ESTIMABLE,
         ),
         ("Findings outside the marks", sum(target.outside_marks for target in targets.targets)),
     ]

@@ -20,7 +20,7 @@ import numpy as np
 
 from microscope_qc.core.arrays import Flags, Floats
 from microscope_qc.core.errors import RegistrationError
-from microscope_qc.core.wording import things
+from microscope_qc.core.wording import significant_text, things
 from microscope_qc.correlation.evidence import (
     NARROW,
     are_outside,
@@ -87,6 +87,13 @@ class Registration:
         return 2 * self.n - PARAMETERS[self.model]
 
     @property
+    def sigma_text(self) -> str:
+        """The error of locating a mark with its unit; "" where it cannot be estimated."""
+        if self.sigma_um is None:
+            return ""
+        return f"{significant_text(self.sigma_um) if self.sigma_um >= 0.01 else 'under 0.01'} um"
+
+    @property
     def check_possible(self) -> bool:
         """Whether a wrong mark would show as a contradiction between the marks."""
         return self.degrees_of_freedom > 0
@@ -133,12 +140,14 @@ class Registration:
     def r95_um(self, yx_px: np.ndarray) -> np.ndarray:
         """Radius (n,) in um around a stage position that holds the true place with 95 % confidence.
 
-        NaN where it cannot be estimated: without a degree of freedom nothing is known of the error of a mark.
+        NaN where it cannot be estimated: without a degree of freedom nothing is known of the error of a mark. Marks
+        that fit better than rounding to a pixel allows fit by chance, or were computed: that much error is assumed.
         """
         points = specimen_um(yx_px, self.pixel_size_um)
         if self.sigma_um is None:
             return np.full(len(points), np.nan)
-        variance = self.sigma_um**2
+        rounding = self.pixel_size_um[0] * self.pixel_size_um[1] / 12
+        variance = max(self.sigma_um**2, rounding)
         tre2 = variance * self._leverage(points)
         length: Floats = np.sqrt(tre2 + 2 * variance + self.repeatability_um**2)
         return radius_factor(self.degrees_of_freedom) * length

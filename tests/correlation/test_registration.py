@@ -146,6 +146,12 @@ def test_no_check_is_possible_without_degrees_of_freedom():
     assert Registration.from_dict(fitted.to_dict()).sigma_um is None
 
 
+def test_marks_that_fit_exactly_are_not_located_better_than_a_pixel():
+    fitted = fit(CORNERS[:3], stage_of(CORNERS[:3]), PIXEL)
+    assert fitted.sigma_um < 1e-6 and fitted.sigma_text == "under 0.01 um"
+    assert (fitted.r95_um(CORNERS) > PIXEL[0]).all(), "an expected error of 0 is no estimate"
+
+
 def test_marks_on_a_line_are_refused():
     line = np.array([[100.0, 100.0], [1000.0, 1002.0], [3000.0, 2999.0], [7000.0, 7001.0]])
     with pytest.raises(RegistrationError, match="line"):
