@@ -133,3 +133,53 @@ def test_a_large_change_does_not_queue_behind_long_jobs(qtbot: Any, window: Main
     finally:
         go_on.set()
         qtbot.waitUntil(lambda: not window.jobs.running, timeout=60_000)
+
+
+def test_a_job_that_is_cancelled_meanwhile_ends_when_its_end_can_be_written(qtbot: Any, window: MainWindow) -> None:
+    from microscope_qc.app.base.jobs import JobState
+    from microscope_qc.app.panels.detect.panel import DetectDock
+    from microscope_qc.core.jobs import Job, Progress
+    from microscope_qc.project.runs.plan import RunPlan
+
+    session, project = window.session, window.session.project
+    dock = window.navigator.show_panel("detect")
+    assert project is not None and isinstance(dock, DetectDock)
+    slide = project.slides[0]
+    run = project.runs.start(slide.id, RunPlan(model="net", region=[0, 0, *slide.shape_px]))
+
+    def detection() -> Job[None]:
+        try:
+            while True:
+                yield Progress(0, 0, "tiles", "")
+        finally:
+            project.runs.finish(run.id, "stopped")
+
+    dock.progress.run(detection, "Detecting", pace_key="none")
+    handle, go_on = window.jobs.running[-1], threading.Event()
+    qtbot.waitUntil(lambda: handle.progress.unit == "tiles")
+    window.jobs._urgent.submit(go_on.wait, 60)
+    session.judging.choose(session.table.rows["id"].copy(), True)
+    dock.progress.cancel()
+    qtbot.wait(100)
+    assert handle.state is JobState.RUNNING
+    go_on.set()
+    qtbot.waitUntil(lambda: handle.state is not JobState.RUNNING)
+    written(qtbot, window)
+    assert handle.state is JobState.CANCELLED and project.runs.by_id(run.id).state == "stopped"
+
+
+def test_a_project_that_can_store_nothing_is_closed_all_the_same(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from microscope_qc.core.errors import ProjectError
+    from microscope_qc.project.parts.settings import StoredSettings
+
+    def full(*_: object, **__: object) -> None:
+        raise ProjectError("The disk is full.", hint="Free some space.")
+
+    session, project = window.session, window.session.project
+    assert project is not None
+    monkeypatch.setattr(StoredSettings, "set", full)
+    session.findings.set_order("largest")
+    session.set_project(None)
+    assert session.project is None and project._store.closed

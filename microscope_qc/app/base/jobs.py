@@ -180,13 +180,18 @@ class JobRunner(QObject):
         on_done: Callable[[T], None] | None = None,
         on_failed: Callable[[BaseException], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
+        *,
+        may_stop: Callable[[], bool] = lambda: True,
     ) -> JobHandle:
         """Drive a generator in the window's thread, a few milliseconds at a time.
 
-        For jobs that write to the project. Every step must be short: it may poll, never wait.
+        For jobs that write to the project. Every step must be short: it may poll, never wait. One that was cancelled
+        goes on until ``may_stop`` says that its end can be written.
         """
         handle = self._begin(title)
-        slices = _Slices(self, handle, job, lambda ending: self._end(handle, ending, on_done, on_failed, on_cancelled))
+        slices = _Slices(
+            self, handle, job, may_stop, lambda ending: self._end(handle, ending, on_done, on_failed, on_cancelled)
+        )
         self._slices[handle] = slices
         slices.start()
         return handle
@@ -248,8 +253,11 @@ class JobRunner(QObject):
         self._closed = True
         for handle in self.running:
             handle.cancel()
-        for slices in list(self._slices.values()):
-            slices.stop()
+        for handle, slices in list(self._slices.items()):
+            try:
+                slices.stop()
+            except Exception:  # the others must be stopped all the same, and what a user did is still to be written
+                log.exception("%s could not be stopped properly", handle.title)
         self._slices.clear()
         self.detector.close()
         self._repaint.stop()
@@ -315,10 +323,11 @@ class _Slices(QObject):
         parent: QObject,
         handle: JobHandle,
         job: Job[object],
+        may_stop: Callable[[], bool],
         on_end: Callable[[_Ending], None],
     ) -> None:
         super().__init__(parent)
-        self._handle, self._job, self._on_end = handle, job, on_end
+        self._handle, self._job, self._may_stop, self._on_end = handle, job, may_stop, on_end
         self._last: Progress | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(SLICE_EVERY_MS)
@@ -335,7 +344,7 @@ class _Slices(QObject):
     def _on_timeout(self) -> None:
         until = time.monotonic() + SLICE_S
         while True:
-            if self._handle.token.cancelled:
+            if self._handle.token.cancelled and self._may_stop():
                 self._finish(JobState.CANCELLED)
                 return
             try:

@@ -191,7 +191,7 @@ def offer_folder(context: Context, folder: Path) -> None:
 
 def _decline(context: Context, project: Project, folder: Path) -> None:
     if context.session.project is project:
-        project.settings.set(DECLINED, str(folder))
+        project.settings.remember(DECLINED, str(folder))
 
 
 def _add_rest(context: Context, project: Project, folder: Path) -> None:

@@ -81,7 +81,7 @@ def ask_pixel_size_once(context: Context) -> None:
         lambda: navigator.trigger("slide.pixel_size"),
         is_open=is_open,
     ):
-        project.settings.set(ASKED, sorted({*asked, *bare}))
+        project.settings.remember(ASKED, sorted({*asked, *bare}))
 
 
 def _info(context: Context) -> None:

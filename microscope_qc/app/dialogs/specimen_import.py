@@ -313,7 +313,7 @@ class SpecimenNamesDialog(_PlanDialog):
 
     def _step_title(self) -> str:
         if not self._project.read_only:
-            self._project.settings.set("name_pattern", self.pattern.text())
+            self._project.settings.remember("name_pattern", self.pattern.text())
         return f"Fields from file names {self.pattern.text()}"
 
 

@@ -56,7 +56,7 @@ class AreaDeclaring:
         """Choose the classes of the next areas (None for all); the project remembers it."""
         project = self._session.project
         if project is not None and not project.read_only:
-            project.settings.set(CLASSES, None if class_ids is None else sorted(class_ids))
+            project.settings.remember(CLASSES, None if class_ids is None else sorted(class_ids))
             self.changed.emit()
 
     def class_words(self, class_ids: Collection[int] | None) -> str:

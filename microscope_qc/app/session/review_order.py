@@ -172,7 +172,7 @@ class FindingModel(QAbstractListModel):
             return
         self._order = name
         if self._session.can_write and self._session.project is not None:
-            self._session.project.settings.set("gallery_order", name)
+            self._session.project.settings.remember("gallery_order", name)
         self.sort_again()
         self.order_changed.emit()
 

@@ -119,7 +119,7 @@ class Scope:
     def _remember(self) -> None:
         project = self._project
         if project is not None and not project.read_only and not project.is_writing:
-            project.settings.set(SETTING, {"kind": self._kind.value, "chosen": sorted(self._chosen)})
+            project.settings.remember(SETTING, {"kind": self._kind.value, "chosen": sorted(self._chosen)})
 
 
 def _stored(setting: object) -> tuple[ScopeKind, frozenset[int]]:

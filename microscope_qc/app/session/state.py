@@ -121,8 +121,8 @@ class SessionState:
     def _leave_project(self, project: Project) -> None:
         project.events.disconnect(self._on_project_event)
         if self.slide is not None and not project.read_only and project.displaced is None:
-            project.settings.set("last_slide", self.slide.id)
-            project.settings.set("draw_class", self.draw_class_id)
+            project.settings.remember("last_slide", self.slide.id)
+            project.settings.remember("draw_class", self.draw_class_id)
         self.show_slide(None)
         self.slide_view.show(None, None)  # what could not be saved cannot be saved later either
         self._pixels.forget_all()

@@ -239,7 +239,7 @@ class ExportButtons(QWidget):
         if path is None:
             return
         if self._session.can_write and _is_worth_keeping(path.parent):
-            project.settings.set(FOLDER, str(path.parent))
+            project.settings.remember(FOLDER, str(path.parent))
         self._jobs.run(
             job_of(export, self._session, path, self.stage.options(), shown_only=self.only_shown.isChecked()),
             f"Writing {path.name}",

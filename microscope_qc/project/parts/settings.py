@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from microscope_qc.core.errors import InputError
+from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.project import schema
 from microscope_qc.project.database import driver
 from microscope_qc.project.store import Store
 
+_log = logging.getLogger(__name__)
 _KEEP_SQL = "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
@@ -41,6 +43,17 @@ class StoredSettings:
             connection.execute(schema.settings.delete().where(schema.settings.c.key == key))
             connection.execute(schema.settings.insert().values(key=key, value=stored))
         self._store.memory.settings[key] = json.loads(stored)
+
+    def remember(self, key: str, value: object) -> None:
+        """Store where a user is, such as the slide on screen; what cannot be stored stays in memory.
+
+        It keeps nobody from going on, or from closing the project.
+        """
+        try:
+            self.set(key, value)
+        except ProjectError as error:
+            _log.warning("%s of %s was not stored: %s", key, self._store.name, error)
+            self._store.memory.settings[key] = json.loads(json.dumps(value))
 
     def keep(self, values: Mapping[str, object]) -> None:
         """Keep what the program found out: stored at once where this may be written, else in memory."""

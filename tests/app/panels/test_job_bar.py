@@ -1,4 +1,4 @@
-"""The bar of a task costs little while it only says that something goes on."""
+"""Tasks and their bar: it costs little while it only says that something goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from qtpy.QtCore import QEvent, QObject
 
+from microscope_qc.app.base.jobs import JobRunner
 from microscope_qc.app.widgets.job_bar import JobBar
+from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.jobs import Job, Progress
 
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
@@ -50,3 +53,22 @@ def test_it_moves_step_by_step_and_not_with_every_frame(qtbot: QtBot) -> None:
     assert steps.isActive()
     bar.hide()
     assert not steps.isActive()
+
+
+def test_a_job_whose_end_cannot_be_written_keeps_nothing_from_being_stopped(qtbot: QtBot) -> None:
+    runner = JobRunner()
+    stopped: list[bool] = []
+
+    def job(fails: bool) -> Job[None]:
+        try:
+            while True:
+                yield Progress(0, 0, "tiles", "")
+        finally:
+            stopped.append(fails)
+            if fails:
+                raise MicroscopeQCError("The disk is full.", hint="Free some space.")
+
+    handles = [runner.run_in_slices(job(fails), "Detect") for fails in (True, False)]
+    qtbot.waitUntil(lambda: all(handle.progress.unit == "tiles" for handle in handles))
+    runner.close()
+    assert stopped == [True, False] and runner._long._shutdown

@@ -87,10 +87,17 @@ class DetectProgress(QWidget):
         self.story.show()
         self.story.setText("Starting …")
         self.failures.show_lines([])
+        project = self._session.project
+
+        def may_stop() -> bool:
+            """Whether the project takes how the detection ended."""
+            return project is None or self._session.project is not project or not project.is_writing
+
         try:
             handle = self._jobs.run_in_slices(
-                job(), title, on_done=self._on_done, on_failed=self._on_failed, on_cancelled=self._on_cancelled
-            )
+                job(), title, on_done=self._on_done, on_failed=self._on_failed, on_cancelled=self._on_cancelled,
+                may_stop=may_stop,
+            )  # fmt: skip
         except MicroscopeQCError as error:
             self._on_failed(error)
             return
