@@ -318,13 +318,13 @@ def _scan_area_json(area: ScanArea) -> dict[str, Any]:
 def _compare(args: argparse.Namespace) -> int:
     from microscope_qc.cli.progress import print_json
     from microscope_qc.core.errors import InputError
+    from microscope_qc.core.matching import require_shares
     from microscope_qc.project import Project
     from microscope_qc.workflows.detection.compare import compare_runs
 
     if len(args.runs) not in (0, 2):
         raise InputError("Name two detections, or none for the two newest.")
-    if not 0 < args.iou <= 1:
-        raise InputError("The overlap must be above 0 and at most 1.")
+    require_shares(iou=args.iou, confidence=args.confidence)
     with Project.open(Path(args.project), write=False) as project:
         slide = project.slides.named(args.slide)
         numbers = args.runs or [run.id for run in project.runs if run.slide_id == slide.id][-2:]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from microscope_qc.core.arrays import Flags, Floats, Ints
+from microscope_qc.core.errors import InputError
 from microscope_qc.core.geometry import touching_pairs
 
 _DENSE = 4_096
@@ -78,6 +79,20 @@ def match_by_score(
         same = classes[0][one] == classes[1][other]
         one, other, overlap = one[same], other[same], overlap[same]
     return _each_once(one, other, np.lexsort((other, -overlap, rank[one])))
+
+
+def require_shares(*, iou: float, confidence: float | None = None) -> None:
+    """Refuse what is no overlap or no confidence, such as per cent: with it nothing, or everything, would match.
+
+    Raises
+    ------
+    InputError
+        It says what was meant.
+    """
+    if not 0 < iou <= 1:
+        raise InputError("The overlap must be above 0 and at most 1.", hint="50 % is 0.5.")
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise InputError("A confidence is 0 to 1.", hint="50 % is 0.5.")
 
 
 def match_by_overlap(first: np.ndarray, second: np.ndarray, *, iou: float) -> tuple[Ints, Ints]:

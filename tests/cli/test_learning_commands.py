@@ -68,6 +68,19 @@ def test_a_model_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert report["background_pictures"] == 0 and "No truth" not in text and "left out" not in text
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("--iou=50", "overlap must be"), ("--iou=0", "overlap must be"), ("--confidence=50", "confidence is 0 to 1")],
+)
+def test_per_cent_are_no_overlap_and_no_confidence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, words: str
+) -> None:
+    data = coco_folder(tmp_path / "data", pictures=1)
+    model = untrained_model(tmp_path / "toy", classes=("SQ", "DI"))
+    assert main(["evaluate", str(model), str(data), option, "--device", "cpu", "--progress", "none"]) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_a_rejected_finding_of_our_own_export_is_no_truth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     data = coco_folder(tmp_path / "data", pictures=2)
     document = json.loads((data / "annotations.json").read_text())

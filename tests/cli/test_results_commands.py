@@ -66,6 +66,9 @@ def test_marks_to_stage_positions(project_path, tmp_path, capsys):
         ["overview", "{project}", "{folder}/o.bmp"],
         ["report", "{project}", "{folder}/o.docx"],
         ["stats", "{folder}/no.mqc"],
+        ["dataset", "make", "{project}", "--out", "{folder}/d", "--seed", "-1"],
+        ["synth", "electrode", "{folder}/s.ome.zarr", "--size", "256", "--defects", "2000000"],
+        ["compare", "{project}", "--confidence", "50"],
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_two(project_path, tmp_path, capsys, arguments):

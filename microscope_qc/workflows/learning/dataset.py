@@ -115,10 +115,12 @@ def make_dataset(
     Raises
     ------
     InputError
-        When nothing was confirmed or drawn, or ``out`` already contains images.
+        When nothing was confirmed or drawn, the seed is negative, or ``out`` already contains images.
     MicroscopeQCError
         When no slide could be cut: what was wrong with the first.
     """
+    if seed < 0:
+        raise InputError("The seed cannot be negative.")
     cutting = Cutting(tile_px, pixel_size_um, background, layout, overlap_px, pad, visible, choice)
     dataset = _Dataset(_new_folder(Path(out)), FORMATS.get(format), cutting, classes)
     for path in projects:

@@ -9,6 +9,7 @@ from typing import Any
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.matching import require_shares
 from microscope_qc.core.wording import things
 from microscope_qc.ml.architectures.loading import open_task
 from microscope_qc.ml.cards import ModelCard
@@ -78,9 +79,12 @@ def evaluate(
 
     Raises
     ------
+    InputError
+        When a number is not from 0 to 1.
     ModelError
         When the model or the data set cannot be used, or their classes differ.
     """
+    require_shares(iou=iou, confidence=confidence)
     card = load_card(model)
     if card.task not in TASKS:
         raise ModelError(f"Models for the task {card.task} cannot be measured by this version.")

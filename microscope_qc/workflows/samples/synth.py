@@ -24,6 +24,8 @@ SUFFIXES = (".ome.zarr", ".zarr")
 DEFECTS_PER_PX = 150 / (8192 * 8192)
 SMALLEST_PX = 64
 LARGEST_PX = 200_000
+_ALWAYS_TRIED, _PX_OF_ONE = 1_000, 2_000
+"""Finding places for more defects than there is room for takes very long: so many, or one for as many pixels."""
 
 
 def default_defects(shape: tuple[int, int]) -> int:
@@ -123,6 +125,9 @@ def _check(kind: str, shape: tuple[int, int], seed: int, defects: int) -> None:
         )
     if seed < 0 or defects < 0:
         raise InputError("The seed and the number of defects cannot be negative.")
+    most = max(_ALWAYS_TRIED, shape[0] * shape[1] // _PX_OF_ONE)
+    if defects > most:
+        raise InputError(f"At most {count_text(most)} defects can be drawn on {shape[1]} x {shape[0]} pixels.")
 
 
 def _draw(kind: str, shape: tuple[int, int], seed: int, defects: int) -> Any:
