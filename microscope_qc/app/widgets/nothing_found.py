@@ -54,7 +54,7 @@ class NothingFound(EmptyPage):
         self.button.clicked.connect(self._on_clicked)
         for signal in (session.filter_changed, session.slide_changed, session.boxes_changed, session.slides_changed):
             link(self, signal, self._due.soon)
-        for signal in (session.scope.changed, session.scoped.loading_changed):
+        for signal in (session.scope.changed, session.scoped.loading_changed, session.runs_changed):
             link(self, signal, self._due.soon)
 
     def refresh(self) -> None:
@@ -113,8 +113,9 @@ class NothingFound(EmptyPage):
             words = "Nothing is shown: the search cannot be read." if self._by_field else why.fault
             self._offer(words, "Clear the search", self._clear_search)
         elif why.hiding is None:
-            detect = self.detect_requested.emit
-            self._offer("No findings yet. Run a detection, or draw boxes on the slide (B).", "Run a detection…", detect)
+            scanned = any(run.slide_id in here and run.state == "finished" for run in project.runs)
+            words = "The detection found nothing. Run another one" if scanned else "No findings yet. Run a detection"
+            self._offer(f"{words}, or draw boxes on the slide (B).", "Run a detection…", self.detect_requested.emit)
         else:
             by, count = why.hiding.by, why.hiding.count
             reason = self._session.why_not_write() if by & (Hider.LIMIT | Hider.RUNS) else ""

@@ -16,6 +16,7 @@ from qtpy.QtTest import QTest
 
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.core.boxes import ReviewState
+from microscope_qc.project.runs.plan import RunPlan
 
 pytestmark = pytest.mark.window
 KEY = Qt.Key
@@ -319,6 +320,10 @@ def test_an_empty_gallery_says_what_to_do_next(qtbot: Any, gallery: GalleryDock,
     qtbot.waitUntil(lambda: "No findings yet" in gallery.empty.text.text(), timeout=60000)
     with qtbot.waitSignal(gallery.detect_requested):
         gallery.empty.button.click()
+    project, here = session.project, session.slide.id
+    run = project.runs.start(here, RunPlan(model="models/one", model_name="one"))
+    project.runs.finish(run.id, "finished")
+    qtbot.waitUntil(lambda: "The detection found nothing" in gallery.empty.text.text(), timeout=60000)
 
 
 def test_keys_that_the_user_changed_are_used(gallery: GalleryDock, session: Any, own_settings: Path) -> None:
