@@ -182,14 +182,20 @@ def _identify(args: argparse.Namespace) -> int:
 
 def _pixel_size(args: argparse.Namespace) -> int:
     from microscope_qc.cli.parts import done, step
+    from microscope_qc.core.wording import pixel_size_text
     from microscope_qc.project import Project
 
     size = parse_um(args.um)
     with Project.open(args.project) as project:
         ids = slide_fields.slide_ids(project, args.slide)
-        names = [project.slides.by_id(number).name for number in ids]
+        slides = [project.slides.by_id(number) for number in ids]
         entry = step(project, lambda: project.slides.set_pixel_sizes(ids, size))
-    done(args, entry, {"slides": names})
+    had = {slide.name: um for slide in slides if (um := slide.pixel_size_um) is not None and um != size}
+    done(args, entry, {"slides": [slide.name for slide in slides], "replaced_um": had})
+    if had and not args.json:
+        print("They had another size:" if len(had) > 1 else "It had another size:")
+        for name, um in had.items():
+            print(f"  {name}: {pixel_size_text(um)}")
     return 0
 
 

@@ -15,7 +15,9 @@ def test_the_pixel_size_of_all_slides_or_of_some_is_one_step(cell, told):
     done = told("slides", cell, "set-pixel-size", "0,35")
     assert done["slides"] == ["S1", "S2"] and done["step"]["title"] == "Set pixel size of 2 slides"
     assert [row["pixel_size_um"] for row in told("slides", cell)] == [[0.35, 0.35]] * 2
-    assert told("slides", cell, "set-pixel-size", "0.5x0.25", "--slide", "S2", text=True) == "Set pixel size of S2.\n"
+    assert done["replaced_um"] == {"S1": [0.5, 0.5]}, "a size that a file gave is not replaced in silence"
+    said = told("slides", cell, "set-pixel-size", "0.5x0.25", "--slide", "S2", text=True)
+    assert said == "Set pixel size of S2.\nIt had another size:\n  S2: 0.35 µm\n"
     assert [row["pixel_size_um"] for row in told("slides", cell)] == [[0.35, 0.35], [0.25, 0.5]]
     assert told("slides", cell, "set-pixel-size", "0.35", "--slide", "S1", text=True) == "Nothing had to be changed.\n"
     told("history", cell, "undo", 2)
