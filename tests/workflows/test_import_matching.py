@@ -348,3 +348,12 @@ def test_hostile_cases(
         (row,) = project.boxes.rows()
         x0, y0, x1, y1 = (1, 1, 10, 10) if file.startswith("coco") else (1, 1, 9, 9)
         assert tuple(row[side] for side in ("x0", "y0", "x1", "y1")) == (x0, y0, x1, y1)
+
+
+def test_a_file_that_fits_no_slide_names_some_and_how_many_more_there_are(
+    make_project: MakeProject, tmp_path: Path
+) -> None:
+    places = tuple(f"p{number}.png" for number in range(10))
+    with make_project("many", places) as project, pytest.raises(ExchangeError) as caught:
+        run_job(import_annotations(project, coco(tmp_path / "c.json", "other.png")))
+    assert "p7 and 2 more." in caught.value.hint and "choose it (--slide on the command line)" in caught.value.hint

@@ -186,7 +186,7 @@ class _JournalMerger:
         if count != self._taken:
             raise ModelError(
                 f"The journal of {self._folder.name} does not fit the findings in the project.",
-                hint="Detect again with --fresh; the findings so far are kept.",
+                hint="Start this detection again (--fresh on the command line); the findings so far are kept.",
             )
         self._taken = 0
         return tiles[:low], tiles[low:]

@@ -52,10 +52,11 @@ def nothing_matches(path: Path, unmatched: dict[str, str], project: Project) -> 
     """Say that no picture of a file is a slide of the project."""
     name, reason = next(iter(unmatched.items()))
     slides = ", ".join(record.name for record in project.slides[:8]) or "none yet"
+    further = f" and {len(project.slides) - 8} more" if len(project.slides) > 8 else ""
     several = f" and {len(unmatched) - 1} more" if len(unmatched) > 1 else ""
     return ExchangeError(
         f"No picture of {path.name} belongs to a slide of {project.name}: {name}{several} ({reason}).",
-        hint=f"The slides are: {slides}. Name one with --slide if the file belongs to it.",
+        hint=f"The slides are: {slides}{further}. If the file belongs to one, choose it (--slide on the command line).",
     )
 
 
