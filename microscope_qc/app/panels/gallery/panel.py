@@ -55,7 +55,7 @@ class GalleryDock(QWidget):
         self._show_page_soon.setSingleShot(True)
         self._show_page_soon.timeout.connect(self._show_page)
         for signal in (self.model.modelReset, self.model.rowsInserted, self.model.rowsRemoved):
-            signal.connect(lambda *_: self._show_page_soon.start(0))
+            signal.connect(self._on_rows_changed)  # a method goes with its widget, a lambda would outlive the timer
         link(self, session.scoped.changed, self._on_boxes_changed)
         for changed in (session.slide_changed, session.scoped.loading_changed):
             link(self, changed, self._show_page)
@@ -70,6 +70,9 @@ class GalleryDock(QWidget):
         """Go to the search field."""
         self.header.search.setFocus()
         self.header.search.selectAll()
+
+    def _on_rows_changed(self, *_: object) -> None:
+        self._show_page_soon.start(0)
 
     def _on_boxes_changed(self, _change: object) -> None:
         if not self.model.count and not self._show_page_soon.isActive():
