@@ -17,6 +17,11 @@ class WriteError(MicroscopeQCError, OSError):
     """A file could not be written; what was there before is untouched."""
 
 
+def temporary_prefix(target: Path) -> str:
+    """How the temporary name of a file or folder begins: short, as its own may be as long as the disk allows."""
+    return f".{target.name[:40]}."
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, which replaces ``path`` when the block ends without an error.
@@ -29,7 +34,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=temporary_prefix(target), suffix=target.suffix, dir=target.parent)
         os.close(handle)
     except OSError as error:
         raise write_error(target, error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sqlite3
@@ -235,6 +236,10 @@ def _thin(folder: Path, now: datetime, *, but: Path) -> None:
     for number in superfluous([made_at(file) for file in files], now):
         if files[number] != but:
             files[number].unlink(missing_ok=True)
+    for part in (folder / FOLDER).glob(".project-*"):  # of a program that was killed while it made one
+        with contextlib.suppress(OSError):
+            if now - datetime.fromtimestamp(part.stat().st_mtime) > timedelta(days=1):
+                part.unlink()
 
 
 def _say_time(file: Path, now: datetime) -> None:

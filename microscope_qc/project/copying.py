@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from microscope_qc.core.errors import MicroscopeQCError, ProjectError
-from microscope_qc.core.files import write_error
+from microscope_qc.core.files import temporary_prefix, write_error
 from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.core.wording import things
 from microscope_qc.project.database import Database
@@ -43,7 +43,7 @@ def copy_project(project: Project, path: Path | str) -> Job[ProjectCopy]:
     yield Progress(0, 0, "", f"Saving {folder.name}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(folder), dir=folder.parent))
     except OSError as error:
         raise write_error(folder, error) from error
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from microscope_qc.core.defect_class import LI_ION_CLASSES, DefectClass
 from microscope_qc.core.errors import DisplacedProjectError, MicroscopeQCError, OlderProjectError, ProjectError
-from microscope_qc.core.files import write_error
+from microscope_qc.core.files import temporary_prefix, write_error
 from microscope_qc.project import backups, checking, schema
 from microscope_qc.project.database import CHECK_HINT, DATABASE_NAME, Database
 from microscope_qc.project.events import ProjectEvents
@@ -252,7 +252,7 @@ def _is_empty_folder(path: Path) -> bool:
 
 def _make_folder(folder: Path, classes: Sequence[DefectClass]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(folder), dir=folder.parent))
     try:
         (temporary / "runs").mkdir()
         database = Database(temporary, create=True)

@@ -19,6 +19,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_name_as_long_as_the_disk_allows_is_written(tmp_path):
+    path = tmp_path / ("x" * 251 + ".xml")
+    atomic_write(path, "new")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
 def test_a_full_disk_is_a_sentence(tmp_path):
     with pytest.raises(WriteError, match="disk is full"), atomic_path(tmp_path / "a.txt"):
         raise OSError(28, "No space left on device")

@@ -193,6 +193,18 @@ def test_a_backup_that_cannot_be_copied_leaves_all_as_it_is(project: Project, mo
         assert stored(again) == now
 
 
+def test_what_a_killed_program_left_of_a_backup_is_removed_after_a_day(project: Project) -> None:
+    folder = project.path / "backups"
+    folder.mkdir(exist_ok=True)
+    old, new = folder / ".project-1.sqlite.abc.sqlite", folder / ".project-2.sqlite.abc.sqlite"
+    for file, age in ((old, 90_000), (new, 60)):
+        file.write_bytes(b"half")
+        os.utime(file, (time.time() - age,) * 2)
+    project.boxes.add(1, some_rows(1))
+    assert back_up(project) is not None
+    assert new.exists() and not old.exists()
+
+
 def test_a_backup_while_somebody_edits(project: Project) -> None:
     """It reads beside the owner's connection, which may be in the middle of a change."""
     project.boxes.add(1, some_rows(4))

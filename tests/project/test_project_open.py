@@ -275,3 +275,9 @@ def test_a_closed_project_refuses_commands(project: Project) -> None:
     project.close()
     with pytest.raises(ProjectError, match="closed"):
         project.boxes.add(1, some_rows(1))
+
+
+def test_a_project_may_have_the_longest_name(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 251 + ".mqc")
+    with Project.create(folder) as made:
+        assert made.path == folder
