@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ pytest.importorskip("qtpy")
 from panels_support import findings
 from qtpy.QtCore import QItemSelectionModel, QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.panels.gallery.panel import GalleryDock
 from microscope_qc.core.boxes import ReviewState
@@ -303,6 +305,20 @@ def test_search_looks_into_notes(gallery: GalleryDock, session: Any) -> None:
     assert len(gallery.model.ids) == 1
     gallery.header.search.clear()
     assert len(gallery.model.ids) == 12
+
+
+def test_nothing_in_the_header_lies_over_its_neighbour_on_a_small_screen(qtbot: Any, gallery: GalleryDock) -> None:
+    gallery.resize(1089, 240)  # a window of 1366 px with both columns of panels
+    gallery.show()
+    qtbot.waitUntil(lambda: gallery.header.width() > 1000)
+    gallery.header.layout().activate()
+    parts = [
+        part
+        for part in gallery.header.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        if part.isVisible()
+    ]
+    over = [(a, b) for a, b in combinations(parts, 2) if a.geometry().intersects(b.geometry())]
+    assert len(parts) > 10 and not over
 
 
 def test_an_empty_gallery_says_what_to_do_next(qtbot: Any, gallery: GalleryDock, session: Any) -> None:

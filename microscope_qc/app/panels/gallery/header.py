@@ -183,7 +183,7 @@ class GalleryHeader(QWidget):
         self.confidence.sliderPressed.connect(self._on_confidence_taken)
         self.confidence.valueChanged.connect(self._on_confidence_moved)
         self.confidence_value.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.00 "))
-        self.search.setMinimumWidth(120)
+        self.search.setMinimumWidth(90)  # with 120 it lay over the button beside it where there are several slides
         self.search.setMaximumWidth(320)
         self.search.searched.connect(lambda text: self._session.set_filter(text=text))
         self.chosen.setCheckable(True)
