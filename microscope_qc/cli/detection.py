@@ -286,7 +286,7 @@ def _say_pixel_fit(card: ModelCard, slides: Iterable[SlideRecord]) -> None:
     """Warn on stderr, before it begins, where the pixel sizes of model and slides do not fit."""
     from microscope_qc.workflows.detection.pixel_fit import pixel_fit_lines
 
-    for line in pixel_fit_lines(card, slides):
+    for line in pixel_fit_lines(card, [slide for slide in slides if not slide.missing]):
         print(f"Note: {line}", file=sys.stderr, flush=True)
 
 

@@ -15,6 +15,7 @@ from microscope_qc.core.files import atomic_path
 from microscope_qc.project import backups, value_checks
 from microscope_qc.project.content_checks import CONTENT, settle_history
 from microscope_qc.project.database import DATABASE_NAME, Database, driver
+from microscope_qc.project.migrations import version_of
 from microscope_qc.project.owner import OwnerLock
 from microscope_qc.project.run_checks import check_run, missing_slides
 from microscope_qc.project.salvage import Salvaged, counted_words, salvage, write_salvaged
@@ -74,9 +75,10 @@ def make_readable(folder: Path, *, program: str = "command") -> list[str]:
     Raises
     ------
     ProjectError
-        As :func:`restore_when_damaged`.
+        As :func:`restore_when_damaged`, and when it is of a newer version.
     """
     found = restore_when_damaged(folder, program=program)
+    _require_known(folder)
     lock = OwnerLock(folder, program=program)
     lock.acquire()
     try:
@@ -87,6 +89,15 @@ def make_readable(folder: Path, *, program: str = "command") -> list[str]:
             database.close()
     finally:
         lock.release()
+
+
+def _require_known(folder: Path) -> None:
+    """Leave a project of a newer version as it is: what looks wrong may be what that version writes."""
+    database = Database(folder, read_only=True)
+    try:
+        version_of(database)
+    finally:
+        database.close()
 
 
 def _copy_before(database: Database, folder: Path) -> None:
