@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from project_support import assert_memory_is_stored, some_rows
 
 from microscope_qc.core.boxes import ReviewState, make_rows
 from microscope_qc.core.defect_class import MAGNET_CLASSES
-from microscope_qc.core.errors import InputError
+from microscope_qc.core.errors import InputError, ProjectError
 from microscope_qc.project import Project
 from microscope_qc.project.following import FindingFollower
+from microscope_qc.project.runs.journal import write_status
 from microscope_qc.project.runs.plan import RunPlan
 
 
@@ -195,3 +197,9 @@ def test_a_place_deleted_while_a_detection_runs_stays_deleted(project: Project) 
     (row,) = project.boxes.table(slide).get([number])
     assert row["state"] == ReviewState.REJECTED and row["reason"] == "deleted"
     assert_memory_is_stored(project)
+
+
+def test_the_folder_of_a_run_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="deleted, moved or renamed"):
+        write_status(tmp_path / "p.mqc" / "runs" / "1", {"state": "running"})
+    assert not any(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from microscope_qc.core.errors import ProjectError
 from microscope_qc.core.files import atomic_write, write_error
 from microscope_qc.core.merge import CANDIDATE_DTYPE
 
@@ -194,7 +195,18 @@ def _rows(tile: int, candidates: list[list[float]]) -> np.ndarray:
 
 
 def write_status(folder: Path, status: Mapping[str, Any]) -> None:
-    """Write the state of a run: state, tiles_done, tiles_total, device, seconds, message."""
+    """Write the state of a run: state, tiles_done, tiles_total, device, seconds, message.
+
+    Raises
+    ------
+    ProjectError
+        When its folder is gone: one that is made again would lie in the way of a project that was only renamed.
+    """
+    if not folder.is_dir():
+        raise ProjectError(
+            f"The folder of the detection, {folder}, is gone: its project was deleted, moved or renamed.",
+            hint="Detect again in the project.",
+        )
     atomic_write(folder / STATUS_NAME, json.dumps(dict(status), ensure_ascii=False))
 
 
