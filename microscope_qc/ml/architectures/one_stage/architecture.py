@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class OneStageArchitecture(Architecture[OneStageSettings]):
     """A one-stage detector on EfficientNet-Lite0."""
 
-    name, task, title = "lite0", "detect", "One-stage detector on EfficientNet-Lite0: learns from few labels"
+    name, task, title = "lite0", "detect", "One-stage detector on EfficientNet-Lite0: starts from ImageNet"
     settings = OneStageSettings
 
     def stride_px(self, settings: OneStageSettings) -> int:
