@@ -162,6 +162,7 @@ class Child(CommandChild):
         self._last_number = 0
         self._asked: dict[int, Path | None] = {}  # run folders by the number of the job
         self._given_up: set[int] = set()
+        self._changing = threading.Lock()  # a job may be answered while it is given up
         self._answers: deque[RunAnswer] = deque()
         self.worn = False
         super().__init__(["worker", "--parent", str(os.getpid())], name="detection", fed=True)
@@ -191,11 +192,12 @@ class Child(CommandChild):
         state = str(entry.get("state", ""))
         # what an unforeseen error or full memory has left behind is no ground for another run
         self.worn |= state == "failed" and kind in ("", "OutOfMemory")
-        if number in self._given_up:
-            self._given_up.discard(number)
-        elif (folder := self._asked.get(number)) is not None:
-            self._answers.append(RunAnswer(folder, state, kind, str(entry.get("message", ""))))
-        self._asked.pop(number, None)
+        with self._changing:
+            folder = self._asked.pop(number, None)
+            if number in self._given_up:
+                self._given_up.discard(number)
+            elif folder is not None:
+                self._answers.append(RunAnswer(folder, state, kind, str(entry.get("message", ""))))
         self._news.set()
 
     @property
@@ -212,12 +214,14 @@ class Child(CommandChild):
 
     def give_up(self) -> None:
         """Ask it to stop all runs; they are not answered any more."""
-        for number, folder in list(self._asked.items()):
-            if folder is not None:
-                self._given_up.add(number)
-                self._asked.pop(number, None)
-                self._say({"cancel": number})
-        self._answers.clear()
+        with self._changing:
+            runs = [number for number, folder in self._asked.items() if folder is not None]
+            self._given_up.update(runs)
+            for number in runs:
+                self._asked.pop(number)
+            self._answers.clear()
+        for number in runs:
+            self._say({"cancel": number})
 
     def dismiss(self) -> None:
         """Close its stdin: it stops what it does, and ends."""
