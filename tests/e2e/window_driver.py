@@ -15,7 +15,16 @@ import numpy as np
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QFileDialog, QLineEdit, QScrollArea, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLineEdit,
+    QScrollArea,
+    QWidget,
+)
 
 if TYPE_CHECKING:
     from microscope_qc.app.shell.main_window import MainWindow
@@ -79,7 +88,7 @@ class User:
     def type_focused(self, text: str) -> None:
         """Type wherever the focus is."""
         target = QApplication.focusWidget()
-        assert isinstance(target, QLineEdit), f"{target!r} takes no text"
+        assert isinstance(target, (QLineEdit, QAbstractSpinBox)), f"{target!r} takes no text"
         QTest.keyClicks(target, text)
 
     def point(self, y: float, x: float) -> QPoint:
