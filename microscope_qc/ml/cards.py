@@ -106,6 +106,8 @@ class ModelCard(BaseModel):
         Short codes; a candidate's label is an index into them.
     pixel_size_um
         Pixel size the model works at; None where images are used as they are.
+    trained_at_um
+        Pixel size of the slides that it learned from, where they had one: theirs are fit for it, too.
     tile_px, overlap_px
         Side and overlap of tiles, in pixels of the model's size.
     mean, std
@@ -132,6 +134,7 @@ class ModelCard(BaseModel):
     classes: list[Code] = Field(min_length=1, max_length=MOST_CLASSES)
     class_names: list[Line] = Field(max_length=MOST_CLASSES)
     pixel_size_um: PixelSize | None = None
+    trained_at_um: PixelSize | None = None
     tile_px: int = Field(ge=32, le=8192)
     overlap_px: int = Field(ge=0)
     mean: tuple[Mean, Mean, Mean]

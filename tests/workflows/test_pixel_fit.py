@@ -22,8 +22,13 @@ def slide(um: float | None, name: str = "S") -> SimpleNamespace:
     return SimpleNamespace(name=name, pixel_size_um=None if um is None else (um, um))
 
 
-def card(um: float | None) -> SimpleNamespace:
-    return SimpleNamespace(name="net", pixel_size_um=um)
+def card(um: float | None, trained_at_um: float | None = None) -> SimpleNamespace:
+    return SimpleNamespace(name="net", pixel_size_um=um, trained_at_um=trained_at_um)
+
+
+def test_slides_like_those_it_learned_from_fit() -> None:
+    assert not pixel_fit_words(card(0.9, 0.3), (0.3, 0.3)) and not pixel_fit_words(card(0.9, 0.3), (0.9, 0.9))
+    assert pixel_fit_words(card(0.9, 0.3), (0.1, 0.1)) and pixel_fit_words(card(0.9, 0.3), (2.0, 2.0))
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ def _guard_px(dataset: Dataset, model_um: float | None) -> float:
     return GUARD_PX if model_um is None or not sizes else GUARD_PX * model_um / min(sizes)
 
 
+def _common_size(dataset: Dataset) -> float | None:
+    """Middle pixel size of the images; None where one has none."""
+    sizes = [math.sqrt(math.prod(image.pixel_size_um)) for image in dataset.images if image.pixel_size_um is not None]
+    return float(np.median(sizes)) if sizes and len(sizes) == len(dataset.images) else None
+
+
 class _Best:
     """The weights with the highest score so far, and the epoch after which they were measured."""
 
@@ -248,6 +254,7 @@ class _Training:
         known = {
             "name": self.out.name, "trained_on": trained_on, "confidence": report.confidence,
             "metrics": report.metrics(), "fingerprint": self.dataset.fingerprint(), "training": training,
+            "trained_at_um": _common_size(self.dataset),
         }  # fmt: skip
         card = ModelCard.model_validate(draft.model_dump() | known)
         document = {"validation": report.document(), "curve": self.curve, "training": training}

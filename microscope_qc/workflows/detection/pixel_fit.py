@@ -30,8 +30,9 @@ def pixel_fit_words(card: ModelCard, pixel_size_um: tuple[float, float] | None) 
         return ""  # refused, until it is entered
     own = math.sqrt(pixel_size_um[0] * pixel_size_um[1])
     model, factor = card.pixel_size_um, own / card.pixel_size_um
-    if 1 / FACTOR <= factor <= FACTOR:
-        return ""
+    for fit in (model, card.trained_at_um or model):
+        if 1 / FACTOR <= own / fit <= FACTOR:
+            return ""
     sizes = (
         f"A pixel of the slide is {significant_text(own)} µm, the model {card.name} works at "
         f"{significant_text(model)} µm"

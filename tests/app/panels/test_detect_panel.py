@@ -34,7 +34,7 @@ pytestmark = pytest.mark.window
 
 CARD = SimpleNamespace(
     name="test-net", task="detect", architecture="ssd", network={}, tile_px=256, overlap_px=0,
-    pixel_size_um=PIXEL_UM, trained_on="Trained on drawn "
+    pixel_size_um=PIXEL_UM, trained_at_um=None, trained_on="Trained on drawn "
     "examples.", classes=["ACP"], fingerprint="abc", metrics={}, confidence=0.5,
 )  # fmt: skip
 

@@ -29,6 +29,10 @@ SUSPICIOUS_UM = 10.0
 NOWHERE = QModelIndex()
 
 
+_DECIMALS = 6
+"""Of a stage position in mm: no stage is moved by less than a nanometre."""
+
+
 class MarksModel(QAbstractTableModel):
     """Marks of the slide on screen, with the residuals of an alignment that was made from exactly these marks."""
 
@@ -119,7 +123,9 @@ class MarksModel(QAbstractTableModel):
             stage = mark.stage_x_mm if column == STAGE_X else mark.stage_y_mm
             if stage is None:
                 return "" if editing else "enter it"
-            return exact_text(stage) if editing else max(f"{stage:.4f}", exact_text(stage), key=len)
+            if editing:
+                return exact_text(stage)
+            return max(f"{stage:.4f}", exact_text(round(stage, _DECIMALS)), key=len)
         value = self._number(mark, column)
         return number_text(value, 1)
 
