@@ -35,7 +35,7 @@ CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModi
 SHAPE = (2048, 3072)
 CARD = SimpleNamespace(
     name="test-net", task="detect", architecture="ssd", network={}, tile_px=128,
-    overlap_px=0, pixel_size_um=0.45, trained_on="", classes=["ACP"],
+    overlap_px=0, pixel_size_um=0.45, trained_at_um=None, trained_on="", classes=["ACP"],
     fingerprint="area", metrics={}, confidence=0.5,
 )  # fmt: skip
 
