@@ -121,6 +121,24 @@ class Database:
         return _readable(connect(copy / self.file.name, mode="rw"))
 
     @contextlib.contextmanager
+    def begin_lightly(self) -> Iterator[Connection]:
+        """One transaction that does not wait for the disk: it may be undone by a power failure, as a whole.
+
+        For what nobody would miss, such as where a slide was looked at; a kill of the program undoes nothing. The next
+        transaction of :meth:`begin` makes it durable. Errors are those of :meth:`begin`.
+        """
+        with self._lock:
+            light = self.pragma("journal_mode") == [("wal",)]  # else the file itself may be torn
+            if light:
+                self.pragma("synchronous=NORMAL")
+            try:
+                with self.begin() as connection:
+                    yield connection
+            finally:
+                if light:
+                    self.pragma("synchronous=FULL")
+
+    @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: committed durably when the block ends, undone when it fails.
 

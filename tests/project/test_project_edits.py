@@ -358,3 +358,21 @@ def test_what_was_read_is_there_while_a_large_command_is_written(project: Projec
     command.write()
     command.finish()
     assert project.boxes.table(slide).chosen.all()
+
+
+def test_where_a_slide_was_looked_at_does_not_wait_for_the_disk_and_clicks_do(project: Project) -> None:
+    database = project._store.database
+    assert database.pragma("journal_mode") == [("wal",)]
+    said: list[str] = []
+    database._connection.set_trace_callback(said.append)
+    project.settings.set("view:1", {"zoom": 2}, light=True)
+    database._connection.set_trace_callback(None)
+    order = [line for line in said if "synchronous" in line or line == "COMMIT"]
+    assert order == ["PRAGMA synchronous=NORMAL", "COMMIT", "PRAGMA synchronous=FULL"]
+    with pytest.raises(ZeroDivisionError), database.begin_lightly():
+        raise ZeroDivisionError
+    assert database.pragma("synchronous") == [(2,)], "every other transaction is on the disk when it ends"
+    path = project.path
+    project.close()
+    with Project.open(path) as again:
+        assert again.settings.get("view:1") == {"zoom": 2}

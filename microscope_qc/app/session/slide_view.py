@@ -143,10 +143,10 @@ class SlideView(QObject):
         for slide_id, state in self._states.items():
             try:
                 if state.view_dirty:
-                    project.settings.set(view_setting(slide_id), _view_to_dict(state))
+                    project.settings.set(view_setting(slide_id), _view_to_dict(state), light=True)
                     state.view_dirty = False
                 if state.seen_dirty:
-                    project.settings.set(f"seen:{slide_id}", state.seen.to_dict())
+                    project.settings.set(f"seen:{slide_id}", state.seen.to_dict(), light=True)
                     state.seen_dirty = False
             except MicroscopeQCError as error:
                 log.warning("view of slide %s not stored: %s", slide_id, error)

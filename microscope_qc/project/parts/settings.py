@@ -26,8 +26,13 @@ class StoredSettings:
         """Return the value of a key, ``default`` where none is stored."""
         return self._store.memory.settings.get(key, default)
 
-    def set(self, key: str, value: object) -> None:
+    def set(self, key: str, value: object, *, light: bool = False) -> None:
         """Store a JSON value.
+
+        Parameters
+        ----------
+        light
+            Do not wait for the disk: a power failure may undo it.
 
         Raises
         ------
@@ -39,7 +44,8 @@ class StoredSettings:
             stored = json.dumps(value)
         except (TypeError, ValueError) as error:
             raise InputError(f"The setting {key} cannot be stored ({error}).") from error
-        with self._store.database.begin() as connection:
+        database = self._store.database
+        with database.begin_lightly() if light else database.begin() as connection:
             connection.execute(schema.settings.delete().where(schema.settings.c.key == key))
             connection.execute(schema.settings.insert().values(key=key, value=stored))
         self._store.memory.settings[key] = json.loads(stored)
