@@ -63,8 +63,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "mask": ("masks", "where detections scan a slide: as a picture, and from one"),
         "compare": ("detection", "what two detections of a slide both found, and what only one did"),
         "models": ("learning", "list the bundled models, or the networks there are"),
-        "train": ("learning", "train a model from annotated pictures"),
-        "evaluate": ("learning", "measure a model on annotated pictures"),
+        "train": ("learning", "train a model from projects or annotated pictures"),
+        "evaluate": ("learning", "measure a model on a project or annotated pictures"),
         "dataset": ("exchange", "cut training pictures from projects"),
     },
     "Results": {
