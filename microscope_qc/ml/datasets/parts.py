@@ -142,8 +142,8 @@ def divide(
     for index, image in enumerate(dataset.images):
         members.setdefault(image.key, []).append(index)
     blocks = _block_sides(dataset, members, guard_px, table)
-    if len(members) >= ENOUGH_GROUPS and not table.block_px:
-        blocks = {}
+    if len(members) >= ENOUGH_GROUPS:  # only what has been divided before
+        blocks = {group: side for group, side in blocks.items() if group in table.block_px}
     units = _units(dataset, members, blocks)
     if len(units) == 1 and not table.parts:
         return _cut(dataset, wanted, guard_px)

@@ -80,14 +80,14 @@ class Tally:
         return sum(len(labels) for _, labels in self._truth)
 
     def hits(self, *, iou: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Confidence, label and whether it hit, of every find of every image, strongest first."""
+        """Confidence, label and whether it hit, of every finding of every image, strongest first."""
         found = self.matches(iou=iou)
         return found.score, found.label, found.hit
 
     def matches(self, *, iou: float = 0.5) -> MatchedFindings:
-        """Every find of every image, strongest first, and the truth.
+        """Every finding of every image, strongest first, and the truth.
 
-        Matched within a class, the strongest first (:func:`match_by_score`). A find that hits lies where the defect
+        Matched within a class, the strongest first (:func:`match_by_score`). A finding that hits lies where the defect
         lies.
         """
         if iou not in self._matched:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from microscope_qc.ml.architectures.dense.settings import NORM_GROUPS
 from microscope_qc.ml.evaluation.calibration import Calibration
 
 PRIOR = 0.01
@@ -21,8 +22,6 @@ class DenseDetector(nn.Module, ABC):
     ----------
     settings
         Those of its architecture.
-    stride_px
-        Its coarsest stride.
     classes
         Number of classes, not counting background; each has its own sigmoid.
     classify
@@ -30,7 +29,6 @@ class DenseDetector(nn.Module, ABC):
     """
 
     settings: Any
-    stride_px: ClassVar[int]
     classes: int
     classify: nn.Conv2d
 
@@ -41,6 +39,15 @@ class DenseDetector(nn.Module, ABC):
     @abstractmethod
     def boxes(self, values: Tensor, places: Tensor) -> Tensor:
         """Boxes (..., 4) as x0, y0, x1, y1 in model pixels, of the network's values (..., 4) at places (..., k)."""
+
+
+def head_tower(width: int, convolutions: int) -> nn.Sequential:
+    """Convolutions of a head that all levels share: their statistics differ, so groups of channels are normalised."""
+    layers: list[nn.Module] = []
+    for _ in range(convolutions):
+        layers += [nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.GroupNorm(NORM_GROUPS, width)]
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
 
 
 @torch.no_grad()

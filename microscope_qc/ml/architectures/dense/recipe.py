@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from microscope_qc.core.jobs import Job
 from microscope_qc.ml.architectures.dense.detector import DenseDetector, apply_calibration
+from microscope_qc.ml.architectures.dense.settings import STRIDE_PX
 from microscope_qc.ml.architectures.dense.targets import BoxTarget, target_of
 from microscope_qc.ml.architectures.dense.task import DetectTask
 from microscope_qc.ml.architectures.recipe import Recipe, TrainSettings
@@ -35,8 +36,6 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
 
     Parameters
     ----------
-    stride_px
-        Coarsest stride of the network.
     normalisation
         Mean and standard deviation of the colours (0 to 1); None takes those of the data set.
     """
@@ -46,12 +45,11 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
         settings: TrainSettings,
         dataset: Dataset,
         *,
-        stride_px: int,
         normalisation: tuple[Colours, Colours] | None = None,
     ) -> None:
         self.settings, self._dataset = settings, dataset
         self._sampler = CropSampler(
-            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=stride_px
+            dataset, side=settings.crop_px, model_um=settings.pixel_size_um, seed=settings.seed, stride_px=STRIDE_PX
         )
         self.steps_per_epoch = max(1, math.ceil(self._sampler.crops_per_epoch / settings.batch))
         self._mean, self._std = normalisation or _normalisation(self._sampler.sample_pixels())

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from microscope_qc.ml.architectures.dense.detector import PRIOR, DenseDetector
-from microscope_qc.ml.architectures.one_stage.settings import NORM_GROUPS, STRIDE_PX, OneStageSettings
+from microscope_qc.ml.architectures.dense.detector import PRIOR, DenseDetector, head_tower
+from microscope_qc.ml.architectures.one_stage.settings import OneStageSettings
 from microscope_qc.ml.backbones.efficientnet_lite0 import EfficientNetLite0
 from microscope_qc.ml.quick_torchvision import torchvision
 
@@ -32,7 +32,6 @@ class OneStage(DenseDetector):
     """
 
     strides = (8, 16, 32, 64)
-    stride_px = STRIDE_PX
 
     def __init__(self, settings: OneStageSettings, *, classes: int) -> None:
         super().__init__()
@@ -41,7 +40,7 @@ class OneStage(DenseDetector):
         self.trunk = EfficientNetLite0()
         self.pyramid = FeaturePyramidNetwork(list(self.trunk.channels[1:]), width)
         self.coarsest = nn.Conv2d(width, width, 3, 2, 1)
-        self.class_tower, self.box_tower = _tower(width, settings.tower), _tower(width, settings.tower)
+        self.class_tower, self.box_tower = head_tower(width, settings.tower), head_tower(width, settings.tower)
         self.classify = nn.Conv2d(width, classes, 3, 1, 1)
         self.locate = nn.Conv2d(width, 4, 3, 1, 1)
         self.level_scale = nn.Parameter(torch.ones(len(self.strides)))
@@ -110,15 +109,3 @@ class OneStage(DenseDetector):
     def boxes(self, values: Tensor, places: Tensor) -> Tensor:
         """See :class:`DenseDetector`."""
         return torch.cat([places[..., :2] - values[..., :2], places[..., :2] + values[..., 2:]], dim=-1)
-
-
-def _tower(width: int, convolutions: int) -> nn.Sequential:
-    # group normalisation, because the levels that share the head have different statistics
-    layers: list[nn.Module] = []
-    for _ in range(convolutions):
-        layers += [
-            nn.Conv2d(width, width, 3, 1, 1, bias=False),
-            nn.GroupNorm(NORM_GROUPS, width),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)

@@ -13,7 +13,7 @@ from microscope_qc.ml.architectures.dense.recipe import DenseRecipe, parameter_g
 from microscope_qc.ml.architectures.dense.targets import BoxTarget
 from microscope_qc.ml.architectures.one_stage.loss import detection_loss
 from microscope_qc.ml.architectures.one_stage.network import OneStage
-from microscope_qc.ml.architectures.one_stage.settings import STRIDE_PX, OneStageSettings
+from microscope_qc.ml.architectures.one_stage.settings import OneStageSettings
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.backbones.weights import ABOUT_IMAGENET, IMAGENET, MEAN, RANDOM, STD, start_from
 from microscope_qc.ml.cards import ModelCard
@@ -29,7 +29,7 @@ class OneStageRecipe(DenseRecipe):
     def __init__(self, settings: TrainSettings, network: OneStageSettings, dataset: Dataset) -> None:
         self._network = network
         kept = None if network.backbone == RANDOM else (MEAN, STD)
-        super().__init__(settings, dataset, stride_px=STRIDE_PX, normalisation=kept)
+        super().__init__(settings, dataset, normalisation=kept)
         self._places: Tensor | None = None
 
     def fit_once(self, network: nn.Module) -> Job[None]:

@@ -13,8 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from microscope_qc.ml.architectures.dense.detector import PRIOR, DenseDetector
-from microscope_qc.ml.architectures.ssd.settings import NORM_GROUPS, STRIDE_PX, SSDSettings
+from microscope_qc.ml.architectures.dense.detector import PRIOR, DenseDetector, head_tower
+from microscope_qc.ml.architectures.ssd.settings import SSDSettings
 from microscope_qc.ml.quick_torchvision import torchvision
 
 AnchorGenerator = torchvision.models.detection.anchor_utils.AnchorGenerator
@@ -50,7 +50,6 @@ class SSD(DenseDetector):
     """
 
     strides = (8, 16, 32, 64)
-    stride_px = STRIDE_PX
 
     def __init__(self, settings: SSDSettings, *, classes: int) -> None:
         super().__init__()
@@ -64,15 +63,7 @@ class SSD(DenseDetector):
         self.stage4 = _stage(three, four, blocks=settings.depths[3], stride=2)
         self.pyramid = FeaturePyramidNetwork([two, three, four], settings.pyramid)
         self.coarsest = _conv(settings.pyramid, settings.pyramid, stride=2)
-        # group normalisation, because the levels that share this head have different statistics
-        tower: list[nn.Module] = []
-        for _ in range(settings.tower):
-            tower += [
-                nn.Conv2d(settings.pyramid, settings.pyramid, 3, 1, 1, bias=False),
-                nn.GroupNorm(NORM_GROUPS, settings.pyramid),
-                nn.ReLU(inplace=True),
-            ]
-        self.tower = nn.Sequential(*tower)
+        self.tower = head_tower(settings.pyramid, settings.tower)
         self.kinds = len(settings.aspect_ratios)
         self.classify = nn.Conv2d(settings.pyramid, self.kinds * classes, 3, 1, 1)
         self.locate = nn.Conv2d(settings.pyramid, self.kinds * 4, 3, 1, 1)

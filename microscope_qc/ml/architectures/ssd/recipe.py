@@ -13,7 +13,6 @@ from microscope_qc.ml.architectures.dense.targets import BoxTarget
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.architectures.ssd.loss import detection_loss
 from microscope_qc.ml.architectures.ssd.network import SSD
-from microscope_qc.ml.architectures.ssd.settings import STRIDE_PX
 from microscope_qc.ml.datasets.records import Dataset
 
 
@@ -21,7 +20,7 @@ class SSDRecipe(DenseRecipe):
     """Trains a :class:`SSD` from nothing: focal and box losses."""
 
     def __init__(self, settings: TrainSettings, dataset: Dataset) -> None:
-        super().__init__(settings, dataset, stride_px=STRIDE_PX)
+        super().__init__(settings, dataset)
         self._default: tuple[Tensor, list[int]] | None = None
 
     def loss(

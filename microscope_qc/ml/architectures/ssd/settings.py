@@ -7,10 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from microscope_qc.ml.architectures.base import NetworkSettings
-
-STRIDE_PX = 64
-"""Coarsest stride, of the last level of the pyramid."""
-NORM_GROUPS = 8
+from microscope_qc.ml.architectures.dense.settings import NORM_GROUPS
 
 Channels = Annotated[int, Field(gt=0, le=4096)]
 Blocks = Annotated[int, Field(gt=0, le=64)]
