@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from learning_toys import coco_folder
 
 from microscope_qc.core.errors import ModelError
-from microscope_qc.ml.datasets.parts import DataPart, Division, PartTable, divide
+from microscope_qc.core.jobs import run_job
+from microscope_qc.ml.datasets.parts import DataPart, Division, PartTable, divide, read_parts
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
+from microscope_qc.workflows.learning.train import train
 
 SHARES = {DataPart.VALIDATION: 0.2, DataPart.TEST: 0.15}
 GUARD_PX = 40.0
@@ -171,3 +174,20 @@ def test_one_picture_with_boxes_is_too_little() -> None:
     images = [_image("a", (99, 99), np.array([[1, 1, 9, 9]])), _image("b", (99, 99), np.zeros((0, 4)))]
     with pytest.raises(ModelError, match="too small to hold out a part"):
         divide(Dataset(["A", "B", "C"], images), {DataPart.VALIDATION: 0.2}, seed=1)
+
+
+def test_what_was_held_out_is_held_out_again_when_pictures_are_added(tmp_path: Path) -> None:
+    settings = {"network": "ssd-tiny", "epochs": 1, "batch": 2, "crop_px": 128, "tile_px": 128}
+    out = tmp_path / "model"
+
+    def held(pictures: int, seed: int) -> set[str]:
+        job = train(coco_folder(tmp_path / "data", pictures=pictures), out, seed=seed, overwrite=True, **settings)
+        run_job(job)
+        table = read_parts(out)
+        return {name for name, part in table.parts.items() if part is DataPart.VALIDATION}
+
+    first = held(8, 1)
+    assert first and first <= held(14, 2)
+    (out / "parts.json").write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        held(8, 1)

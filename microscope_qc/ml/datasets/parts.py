@@ -7,19 +7,24 @@ added later never moves it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microscope_qc.core.arrays import Flags
 from microscope_qc.core.errors import ModelError
+from microscope_qc.core.files import atomic_write
 from microscope_qc.core.wording import things
 from microscope_qc.ml.datasets.records import AnnotatedImage, Dataset
 
+PARTS_NAME = "parts.json"
 GUARD_PX = 425
 """How far a network sees beyond a place, in model pixels: half of the reach of a backbone at stride 32."""
 ENOUGH_GROUPS = 4
@@ -38,6 +43,15 @@ class DataPart(StrEnum):
     TRAIN = "train"
     VALIDATION = "validation"
     TEST = "test"
+
+
+class _StoredTable(BaseModel):
+    """A table as it is stored."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    parts: dict[str, DataPart]
+    block_px: dict[str, Annotated[float, Field(gt=0)]]
 
 
 @dataclass(frozen=True)
@@ -69,15 +83,34 @@ class PartTable:
             When it is not one.
         """
         try:
-            assert isinstance(document, dict)
-            parts = {str(name): DataPart(part) for name, part in document["parts"].items()}
-            blocks = {str(name): float(side) for name, side in document["block_px"].items()}
-            assert all(np.isfinite(side) and side > 0 for side in blocks.values())
-        except (AssertionError, KeyError, ValueError, TypeError, AttributeError) as error:
+            stored = _StoredTable.model_validate(document)
+        except ValidationError as error:
             raise ModelError(
-                "The division of the data set into parts is damaged.", hint="Divide it again: without its file."
+                "The division of the data set into parts is damaged.", hint=f"Delete {PARTS_NAME} to divide it again."
             ) from error
-        return cls(parts, blocks)
+        return cls(stored.parts, stored.block_px)
+
+
+def read_parts(folder: Path) -> PartTable:
+    """The division that is kept in a folder; an empty one where there is none.
+
+    Raises
+    ------
+    ModelError
+        When it is damaged.
+    """
+    try:
+        document = json.loads((folder / PARTS_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return PartTable()
+    except (OSError, ValueError, RecursionError):
+        document = None
+    return PartTable.of_document(document)
+
+
+def write_parts(table: PartTable, folder: Path) -> None:
+    """Keep a division in a folder."""
+    atomic_write(folder / PARTS_NAME, json.dumps(table.document(), ensure_ascii=False, indent=1) + "\n")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from microscope_qc.core.jobs import Job, Progress
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
-from microscope_qc.ml.datasets.parts import GUARD_PX, DataPart, divide
+from microscope_qc.ml.datasets.parts import GUARD_PX, DataPart, divide, read_parts, write_parts
 from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.evaluation.report import Report
@@ -46,7 +46,8 @@ def train_network(
     dataset, validation : Dataset
         Without a validation set, part of the data set is held out.
     out : Path
-        Model folder: model.json, weights.safetensors, metrics.json, curve.csv; checkpoint.pt while unfinished.
+        Model folder: model.json, weights.safetensors, metrics.json, curve.csv, and parts.json with what was held out,
+        which stays so when the model is trained again; checkpoint.pt while unfinished.
     settings : TrainSettings
     trained_on : str
         One line for the card.
@@ -63,12 +64,14 @@ def train_network(
     if validation is None:
         division = divide(
             dataset, {DataPart.VALIDATION: settings.validation_share}, seed=settings.seed,
-            guard_px=_guard_px(dataset, settings.pixel_size_um),
+            guard_px=_guard_px(dataset, settings.pixel_size_um), known=read_parts(out),
         )  # fmt: skip
         dataset, validation = division.parts[DataPart.TRAIN], division.parts[DataPart.VALIDATION]
         if needs_boxes and not all(sum(part.counts().values()) for part in (dataset, validation)):
             raise ModelError("The data set is too small to hold out a part.", hint="Give a separate validation set.")
         yield Progress(0, 0, "steps", division.words)
+        out.mkdir(parents=True, exist_ok=True)
+        write_parts(division.table, out)  # what was measured on is not learned from when the model is trained again
     else:
         validation = validation.with_classes(dataset.classes)
     out.mkdir(parents=True, exist_ok=True)
