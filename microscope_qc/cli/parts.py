@@ -191,6 +191,22 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """Read how many there may be: 0 or more."""
+    value = whole_number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text[:30]} is below 0")
+    return value
+
+
+def side_px(text: str) -> int:
+    """Read the side of a picture in pixels."""
+    value = whole_number(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a picture cannot have {text[:30]} pixels")
+    return value
+
+
 def region_argument(text: str) -> tuple[int, int, int, int]:
     """Read the argument Y0,X0,Y1,X1."""
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microscope_qc.cli.parts import add_slides, slides_of, whole_number
+from microscope_qc.cli.parts import add_slides, count, side_px, slides_of
 from microscope_qc.cli.planes import add_plane_options, plane_choice
 
 if TYPE_CHECKING:
@@ -36,11 +36,9 @@ def register(subparsers: Any) -> None:
     parser.add_argument("project", type=Path, metavar="PROJECT.mqc")
     parser.add_argument("out", type=Path, metavar="OUT", help="ends in .html or .pdf")
     add_slides(parser)
+    parser.add_argument("--gallery", type=count, default=60, metavar="N", help="pictures in the gallery (default 60)")
     parser.add_argument(
-        "--gallery", type=whole_number, default=60, metavar="N", help="pictures in the gallery (default 60)"
-    )
-    parser.add_argument(
-        "--maps", type=whole_number, default=12, metavar="N",
+        "--maps", type=count, default=12, metavar="N",
         help="slides with a map and tables of their own, those with the most findings first (default 12)",
     )  # fmt: skip
     parser.add_argument("--rejected", action="store_true", help="show rejected findings too")
@@ -58,7 +56,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--slide", metavar="NAME")
     add_plane_options(parser, "show")
     parser.add_argument(
-        "--size", type=whole_number, default=4000, metavar="PX", help="longer side of the slide (default 4000)"
+        "--size", type=side_px, default=4000, metavar="PX", help="longer side of the slide (default 4000)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(handler=_overview)

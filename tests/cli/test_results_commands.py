@@ -82,3 +82,14 @@ def test_help_lists_what_is_registered(capsys):
     assert main(["export", "--help"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in FORMATS)
+
+
+@pytest.mark.parametrize(
+    "wrong", [["report", "--maps", "-1"], ["report", "--gallery", "-1"], ["overview", "--size", "-1"],
+              ["overview", "--size", "0"]],
+)  # fmt: skip
+def test_fewer_than_none_is_refused(wrong: list[str], tmp_path, capsys) -> None:
+    command, *option = wrong
+    assert main([command, str(tmp_path / "p.mqc"), str(tmp_path / "out.html"), *option]) == 2
+    said = capsys.readouterr().err
+    assert "below 0" in said or "cannot have" in said
