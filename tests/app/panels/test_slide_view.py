@@ -120,7 +120,7 @@ def test_entries_that_cannot_be_read_cost_nothing_else(session: Any, wrong: obje
 def test_a_failing_disk_is_said_and_nothing_is_lost(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from microscope_qc.core.errors import ProjectError
 
-    def full(key: str, value: object) -> None:
+    def full(key: str, value: object, *, light: bool = False) -> None:
         raise ProjectError("The disk is full.")
 
     with monkeypatch.context() as patch:
