@@ -66,6 +66,10 @@ class ModelError(MicroscopeQCError, ValueError):
     """A model or a data set cannot be used."""
 
 
+class OutOfMemory(MicroscopeQCError, MemoryError):
+    """Not even the smallest part of the work fits into the computer's memory."""
+
+
 class RegistrationError(MicroscopeQCError, ValueError):
     """The marks do not determine the position of the slide on the stage."""
 

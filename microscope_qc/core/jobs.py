@@ -31,6 +31,13 @@ class Progress:
         return min(1.0, self.done / self.total) if self.total > 0 else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class TimedProgress(Progress):
+    """Progress of a job that knows how many seconds are left; None while it does not."""
+
+    seconds_left: float | None = None
+
+
 Job = Generator[Progress, None, T]
 
 
@@ -87,6 +94,8 @@ class TimeLeft:
 
     def update(self, progress: Progress) -> float | None:
         """Take a new progress; return the remaining seconds, or None while they cannot be estimated."""
+        if isinstance(progress, TimedProgress):
+            return progress.seconds_left
         if progress.total <= 0:  # loading says nothing about the speed of the work
             return None
         now = self._clock()

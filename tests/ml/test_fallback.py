@@ -12,13 +12,14 @@ import pytest
 import torch
 from learning_toys import draw, untrained_model
 
+from microscope_qc.core.errors import OutOfMemory
 from microscope_qc.core.jobs import run_job
 from microscope_qc.core.matching import iou_matrix
 from microscope_qc.ml.architectures.loading import load_task
 from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.engine import run_model
 from microscope_qc.ml.engine.batch_size import batch_size, by_trial, cache_file
-from microscope_qc.ml.engine.fallback import MemoryFallback, OutOfMemory
+from microscope_qc.ml.engine.fallback import MemoryFallback
 from microscope_qc.ml.engine.streams import stream_count
 from microscope_qc.ml.tasks.on_device import OnDevice, compiling_pays
 from microscope_qc.project.runs.journal import read_journal, read_status

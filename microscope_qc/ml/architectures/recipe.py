@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -11,6 +12,7 @@ from microscope_qc.core.jobs import Job
 from microscope_qc.ml.cards import LARGEST_PIXEL_UM, SMALLEST_PIXEL_UM
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
@@ -83,6 +85,13 @@ class Recipe(ABC, Generic[B]):
     def losses(self, network: nn.Module, batch: B, turn: int) -> dict[str, Tensor]:
         """Weighted losses by name; optimiser number ``turn`` minimises their sum."""
 
+    def pieces(self, batch: B, count: int) -> list[tuple[B, float]]:
+        """A batch in up to ``count`` smaller ones, each with its share, for memory that does not take it at once.
+
+        A recipe whose batches cannot be divided returns the whole.
+        """
+        return [(batch, 1.0)]
+
     @abstractmethod
     def optimisers(self, network: nn.Module) -> list[Optimizer]:
         """Optimisers that take turns in every step, each with its parameters and its peak learning rate.
@@ -104,6 +113,16 @@ class Recipe(ABC, Generic[B]):
     @abstractmethod
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
         """Measure a network in its current state; it may be in training mode, and stays in it."""
+
+    def find(self, network: nn.Module, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What a network in its current state finds in pictures, uint8 (h, w, 3), at the model's pixel size.
+
+        Returns
+        -------
+        list of ndarray
+            CANDIDATE_DTYPE, in the pixels of each picture; empty where the network finds no boxes.
+        """
+        return []
 
     def measure(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
         """Measure the finished network as thoroughly as it is stored; by default as :meth:`validate` does."""

@@ -9,16 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microscope_qc.core.errors import MicroscopeQCError
+from microscope_qc.core.errors import OutOfMemory
 from microscope_qc.core.geometry import Region
 from microscope_qc.ml.tasks.base import NetworkOutput, Size, Task, TileResult, require_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class OutOfMemory(MicroscopeQCError, MemoryError):
-    """Not even part of a tile fits into the computer's memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from microscope_qc.ml.cards import ModelCard
+from microscope_qc.ml.devices import is_out_of_memory
 from microscope_qc.ml.tasks.base import Size, Task, TileResult, require_numbers
 
 
@@ -47,5 +48,12 @@ class TaskFinder:
         self.card: ModelCard = task.card
 
     def find(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Candidates (CANDIDATE_DTYPE) of images, in the pixels of each."""
-        return [found.candidates for found in find(self._task, images)]
+        """Candidates (CANDIDATE_DTYPE) of images, in the pixels of each; in halves where memory is short."""
+        try:
+            return [found.candidates for found in find(self._task, images)]
+        except Exception as error:
+            if len(images) == 1 or not is_out_of_memory(error):
+                raise
+        # outside the except block, because the traceback holds the tensors that fill the memory
+        half = len(images) // 2
+        return self.find(images[:half]) + self.find(images[half:])

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from microscope_qc.core.errors import ModelError
 from microscope_qc.core.files import atomic_write
-from microscope_qc.core.jobs import Job, Progress
+from microscope_qc.core.jobs import Job, Progress, TimedProgress
 from microscope_qc.ml.architectures.base import architecture
 from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import WEIGHTS_NAME, ModelCard, write_card
@@ -28,29 +28,46 @@ from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
 from microscope_qc.ml.training.checkpoint import load_checkpoint, save_checkpoint
+from microscope_qc.ml.training.examples import Examples
+from microscope_qc.ml.training.memory import InPieces
 from microscope_qc.ml.weights import load_weights, save_weights
 
 _CHECKPOINT_SECONDS = 60.0
 _LARGEST_GRADIENT = 10.0
 _LONGEST_MEMORY = 0.996
 """Decay of the moving average of the weights, in the long run."""
+_NEWEST = 0.1
+"""Weight of the last step in the pace."""
 
 
 def train_network(
-    dataset: Dataset, out: Path, settings: TrainSettings, *, validation: Dataset | None = None, trained_on: str = ""
+    dataset: Dataset,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    validation: Dataset | None = None,
+    trained_on: str = "",
+    end_now: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> Job[ModelCard]:
     """Train, choose the default confidence on the validation part, write the model.
+
+    When the job is closed, everything since the last step is kept in the checkpoint: it is continued from there.
 
     Parameters
     ----------
     dataset, validation : Dataset
         Without a validation set, part of the data set is held out.
     out : Path
-        Model folder: model.json, weights.safetensors, metrics.json, curve.csv, and parts.json with what was held out,
-        which stays so when the model is trained again; checkpoint.pt while unfinished.
+        Model folder: model.json, weights.safetensors, metrics.json, curve.csv, examples.json, and parts.json with what
+        was held out, which stays so when the model is trained again; checkpoint.pt while unfinished.
     settings : TrainSettings
     trained_on : str
         One line for the card.
+    end_now
+        Asked after every step: whether the training ends here, with the best weights so far.
+    tell
+        Called with sentences for the user about what had to be changed.
 
     Raises
     ------
@@ -75,7 +92,7 @@ def train_network(
     else:
         validation = validation.with_classes(dataset.classes)
     out.mkdir(parents=True, exist_ok=True)
-    training = _Training(dataset, validation, out, settings)
+    training = _Training(dataset, validation, out, settings, end_now=end_now, tell=tell)
     yield from training.learn()
     return (yield from training.finish(trained_on))
 
@@ -110,7 +127,16 @@ class _Best:
 class _Training:
     """A training: the network, its recipe and everything that a checkpoint stores."""
 
-    def __init__(self, dataset: Dataset, validation: Dataset, out: Path, settings: TrainSettings) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        validation: Dataset,
+        out: Path,
+        settings: TrainSettings,
+        *,
+        end_now: Callable[[], bool],
+        tell: Callable[[str], None],
+    ) -> None:
         use_threads()
         self.out, self.settings = out, settings
         self.dataset, self.validation = dataset, validation
@@ -127,8 +153,14 @@ class _Training:
         self.schedules = [self.recipe.schedule(optimiser, self.total) for optimiser in self.optimisers]
         self.average = AveragedModel(self.network, multi_avg_fn=_average, use_buffers=True)
         self.step, self.seconds = 0, 0.0
+        self.sums: dict[str, float] = {}  # losses of the epoch that has begun
+        self.taken = 0
         self.curve: list[dict[str, float]] = []
         self.best = _Best()
+        self.pieces = InPieces(self.recipe, tell)
+        self.end_now = end_now
+        self.pace = _Pace()
+        self.examples = Examples(out, validation, settings)
         self._resume()
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
@@ -152,12 +184,13 @@ class _Training:
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.sums, self.taken, self.pieces.count = state["sums"], state["taken"], state["pieces"]
         self.best.score, self.best.epoch, self.best.state = state["best"]
 
     def _identity(self) -> str:
         fixed = self.settings.model_dump(exclude={"device"})
-        # version 0.1 wrote other checkpoints: its trainings start again
-        return json.dumps([2, fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
+        # earlier versions wrote other checkpoints: their trainings start again
+        return json.dumps([3, fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
 
     def _save(self) -> None:
         best = (self.best.score, self.best.epoch, self.best.state)
@@ -165,7 +198,8 @@ class _Training:
             self.out,
             {
                 "identity": self._identity(), "step": self.step, "seconds": self.seconds, "curve": self.curve,
-                "best": best, "parts": {name: part.state_dict() for name, part in self._parts().items()},
+                "sums": self.sums, "taken": self.taken, "pieces": self.pieces.count, "best": best,
+                "parts": {name: part.state_dict() for name, part in self._parts().items()},
             },
         )  # fmt: skip
 
@@ -175,31 +209,60 @@ class _Training:
         """Do the remaining training, with validation after every epoch that needs it."""
         if self.step == 0:
             yield from self.recipe.fit_once(self.network)
-        if self.optimisers:
+        if not self.optimisers:
+            return
+        try:
             yield from self._steps()
+        except GeneratorExit:
+            if self.step:
+                self._save()
+            raise
 
     def _steps(self) -> Job[None]:
-        settings, per_epoch = self.settings, self.recipe.steps_per_epoch
-        started, saved = time.monotonic() - self.seconds, time.monotonic()
-        sums: dict[str, float] = {}
-        taken = 0
-        while self.step < self.total:
-            for name, loss in self._one_step().items():
-                sums[name] = sums.get(name, 0.0) + loss
-            taken += 1
-            self.step += 1
-            self.seconds = time.monotonic() - started
-            epoch, rest = divmod(self.step, per_epoch)
-            note = f"epoch {min(epoch + 1, settings.epochs)}, loss {sum(sums.values()) / taken:.3f}"
-            if rest == 0:
-                yield from self._end_epoch(epoch, {name: value / taken for name, value in sums.items()})
-                sums, taken = {}, 0
-                if epoch - self.best.epoch >= settings.patience * settings.validate_every:
-                    self.step = self.total
-            if rest == 0 or time.monotonic() - saved > _CHECKPOINT_SECONDS:
+        per_epoch = self.recipe.steps_per_epoch
+        started = saved = time.monotonic()
+        started -= self.seconds
+        while True:
+            if len(self.curve) < self.step // per_epoch:
+                began = time.monotonic()
+                yield from self._end_epoch(self.step / per_epoch)
+                self.pace.measured(time.monotonic() - began)
                 self._save()
                 saved = time.monotonic()
-            yield Progress(self.step, self.total, "steps", note)
+            if self._is_over():
+                break
+            began = time.monotonic()
+            losses = self._one_step()
+            self.sums = {name: self.sums.get(name, 0.0) + loss for name, loss in losses.items()}
+            self.taken += 1
+            self.step += 1
+            self.seconds = time.monotonic() - started
+            self.pace.stepped(time.monotonic() - began)
+            if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                self._save()
+                saved = time.monotonic()
+            yield self._progress()
+        if self.best.state is None:  # it was ended before anything was measured
+            if not self.step:
+                raise ModelError(
+                    "The training was ended before it had learned anything.", hint="Let it go on for some minutes."
+                )
+            yield from self._end_epoch(self.step / per_epoch)
+            self._save()
+
+    def _is_over(self) -> bool:
+        patience = self.settings.patience * self.settings.validate_every
+        return self.step >= self.total or len(self.curve) - self.best.epoch >= patience or self.end_now()
+
+    def _progress(self) -> Progress:
+        epochs = math.ceil(self.total / self.recipe.steps_per_epoch)
+        epoch = min(self.step // self.recipe.steps_per_epoch + 1, epochs)
+        loss = f", loss {sum(self.sums.values()) / self.taken:.3f}" if self.taken else ""
+        left = self.total - self.step
+        validations = math.ceil(left / (self.recipe.steps_per_epoch * self.settings.validate_every))
+        return TimedProgress(
+            self.step, self.total, "steps", f"epoch {epoch} of {epochs}{loss}", self.pace.seconds(left, validations)
+        )
 
     def _one_step(self) -> dict[str, float]:
         """Let every optimiser take its turn; returns the losses by name."""
@@ -209,31 +272,29 @@ class _Training:
         batch = self.recipe.batch(self.step)
         told: dict[str, float] = {}
         for turn, (optimiser, schedule) in enumerate(zip(self.optimisers, self.schedules, strict=True)):
-            losses = self.recipe.losses(self.network, batch, turn)
-            total = torch.stack(list(losses.values())).sum()
-            if not math.isfinite(float(total.detach())):
-                raise ModelError(
-                    "The training diverged: the loss is not a number.", hint="Use a smaller --learning-rate."
-                )
-            self.network.zero_grad(set_to_none=True)
-            total.backward()
+            losses = self.pieces.backward(self.network, batch, turn)
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
             optimiser.step()
             schedule.step()
-            told |= {name: float(loss.detach()) for name, loss in losses.items()}
+            told |= losses
         self.average.update_parameters(self.network)
         return told
 
-    def _end_epoch(self, epoch: int, losses: dict[str, float]) -> Job[None]:
+    def _end_epoch(self, epoch: float) -> Job[None]:
+        """Measure where that is due, and add a row to the curve; ``epoch`` is not whole where it was ended early."""
+        losses = {name: value / self.taken for name, value in self.sums.items()}
         row: dict[str, float] = {"epoch": epoch, "loss": sum(losses.values()), **losses, "seconds": self.seconds}
-        if epoch % self.settings.validate_every == 0 or epoch == self.settings.epochs:
-            yield Progress(self.step, self.total, "steps", f"epoch {epoch}: validation")
+        due = epoch % self.settings.validate_every == 0 or self.step >= self.total or epoch != int(epoch)
+        if due:
+            yield Progress(self.step, self.total, "steps", f"epoch {math.ceil(epoch)}: validation")
             averaged = self.average.module
             report: Report = yield from _quietly(self.recipe.validate(averaged, self.validation))
             row |= report.figures
-            self.best.offer(self.recipe.score(report), epoch, averaged.state_dict())
+            self.examples.show(self.recipe, averaged, epoch=epoch, confidence=report.confidence)
+            self.best.offer(self.recipe.score(report), math.ceil(epoch), averaged.state_dict())
         self.curve.append({name: round(float(value), 5) for name, value in row.items()})
+        self.sums, self.taken = {}, 0
         _write_curve(self.out / "curve.csv", self.curve)
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -265,6 +326,27 @@ class _Training:
         write_card(card, self.out)
         (self.out / CHECKPOINT_NAME).unlink(missing_ok=True)
         return card
+
+
+class _Pace:
+    """How long steps and validations take, to tell how long the rest takes."""
+
+    def __init__(self) -> None:
+        self._step_s: float | None = None
+        self._validation_s = 0.0
+
+    def stepped(self, seconds: float) -> None:
+        """A step was done."""
+        before = seconds if self._step_s is None else self._step_s
+        self._step_s = before + _NEWEST * (seconds - before)
+
+    def measured(self, seconds: float) -> None:
+        """A validation was done."""
+        self._validation_s = seconds
+
+    def seconds(self, steps: int, validations: int) -> float | None:
+        """What is left; the end measures twice more."""
+        return None if self._step_s is None else steps * self._step_s + (validations + 2) * self._validation_s
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -80,6 +81,16 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
             logits, values = detector((images - mean) / std)
         return self.loss(detector, logits, values, [target_of(crop) for crop in batch])
 
+    def pieces(self, batch: list[TrainingCrop], count: int) -> list[tuple[list[TrainingCrop], float]]:
+        """See :class:`Recipe`."""
+        size = math.ceil(len(batch) / count)
+        parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+        return [(part, len(part) / len(batch)) for part in parts]
+
+    def find(self, network: nn.Module, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See :class:`Recipe`."""
+        return self._finder(network).find(pictures)
+
     def validate(self, network: nn.Module, dataset: Dataset) -> Job[Report]:
         """See :class:`Recipe`; measured at the best confidence for the data set."""
         return detection_report((yield from self._tally(network, dataset)))
@@ -101,10 +112,12 @@ class DenseRecipe(Recipe[list[TrainingCrop]]):
         return self._card(cast(DenseDetector, network)).model_copy(update={"training": {"calibration": said}})
 
     def _tally(self, network: nn.Module, dataset: Dataset) -> Job[Tally]:
+        return (yield from tally_dataset(self._finder(network), dataset))
+
+    def _finder(self, network: nn.Module) -> TaskFinder:
         detector = copy.deepcopy(cast(DenseDetector, network))
         device = detector.classify.weight.device
-        task = DetectTask(self._card(detector), detector, device=device, threshold=_CANDIDATE_CONFIDENCE)
-        return (yield from tally_dataset(TaskFinder(task), dataset))
+        return TaskFinder(DetectTask(self._card(detector), detector, device=device, threshold=_CANDIDATE_CONFIDENCE))
 
     def _card(self, network: DenseDetector) -> ModelCard:
         settings = self.settings
