@@ -36,6 +36,10 @@ def register(subparsers: Any) -> None:
     evaluate.add_argument(
         "--iou", type=number, default=0.5, metavar="X", help="overlap that counts as found (default 0.5)"
     )
+    evaluate.add_argument(
+        "--part", choices=("test", "validation", "train", "all"), default="",
+        help="what is measured on (default: what is kept for the test, else for validation, else all)",
+    )  # fmt: skip
     evaluate.add_argument("--device", default="auto", metavar="auto|cpu|cuda:0")
     evaluate.add_argument("--json", action="store_true", help="print one JSON document")
     evaluate.set_defaults(handler=_evaluate)
@@ -170,7 +174,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     from microscope_qc.workflows.learning.evaluate import evaluate
 
     share_processor()
-    job = evaluate(args.model, args.dataset, confidence=args.confidence, iou=args.iou, device=args.device)
+    job = evaluate(
+        args.model, args.dataset, confidence=args.confidence, iou=args.iou, part=args.part, device=args.device
+    )
     done = run(job, args)
     if args.json:
         print_json(done.document())

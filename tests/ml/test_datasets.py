@@ -142,6 +142,7 @@ def test_what_several_sets_leave_out_is_counted_together() -> None:
     both = LeftOutOfData.joined([first, second])
     assert both.counts() == {
         "rejected": 2, "unreviewed": 0, "crowds": 1, "boxes": {"no area": 3}, "noted": {}, "pictures": 2, "files": 1,
+        "held": {},
     }  # fmt: skip
     assert both.sentences(1)[0] == "2 of 3 pictures left out. p.png, p.png (2): not found."
 

@@ -42,8 +42,9 @@ def without_copies(dataset: Dataset) -> Job[Dataset]:
     for number, image in enumerate(dataset.images):
         if number % _STEP == 0:
             yield Progress(number, len(dataset.images), "pictures", "looking for copies")
-        if image.path in same_size:
-            digest = hashlib.sha256(image.path.read_bytes()).hexdigest()
+        if image.path in same_size and not image.place:  # slides of projects are known by their content already
+            with image.path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
             if digest in first:
                 copies[image.path.name] = COPY.format(first[digest].path.name)
                 continue

@@ -198,6 +198,22 @@ def divide(
     return Division(result, PartTable(parts, {**table.block_px, **blocks}), words)
 
 
+def pieces_of(
+    image: AnnotatedImage, group: str, table: PartTable, *, guard_px: float
+) -> list[tuple[DataPart, AnnotatedImage]]:
+    """The blocks of a group's image with their parts, as :func:`divide` makes them.
+
+    Raises
+    ------
+    ModelError
+        When the table does not know all of them.
+    """
+    try:
+        return _pieces(image, group, table.block_px[group], table.parts, guard_px)
+    except KeyError as error:
+        raise ModelError(f"The division of {image.path.name} into parts is damaged.") from error
+
+
 def _cut(dataset: Dataset, shares: Mapping[DataPart, float], guard_px: float) -> Division:
     """Small pictures of one place or specimen, each from top to bottom at the same share of its height.
 

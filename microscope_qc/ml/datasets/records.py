@@ -53,6 +53,8 @@ class AnnotatedImage:
         What its folders set it aside for: "train", "validation" or "test"; "" where they say nothing.
     hard_boxes : ndarray, (k, 4)
         Background that a model has taken for defects: learned from more often than other background.
+    place
+        What a slide of a project is, wherever its file lies; "" for other pictures. Pieces of one slide have one place.
     scene, orientation
         Which picture of the file, and how it is turned; None for the only one, and for what the file says.
     """
@@ -68,6 +70,7 @@ class AnnotatedImage:
     homes: np.ndarray | None = None
     hard_boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     part: str = ""
+    place: str = ""
     scene: str | None = None
     orientation: int | None = None
 
@@ -113,6 +116,8 @@ class LeftOutOfData:
     rejected, unreviewed, crowds
         Boxes that are no truth: what a user rejected is background; what a model found and nobody has judged, and what
         marks many defects at once, is neither defect nor background.
+    held
+        How many places of slides were kept from their use, by reason, so that nothing is learned from and measured on.
     """
 
     pictures: dict[str, str] = field(default_factory=dict)
@@ -123,6 +128,7 @@ class LeftOutOfData:
     rejected: int = 0
     unreviewed: int = 0
     crowds: int = 0
+    held: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: Sequence[LeftOutOfData]) -> LeftOutOfData:
@@ -138,17 +144,19 @@ class LeftOutOfData:
                 places.setdefault(reason, []).extend(known)
         boxes = sum((Counter(part.boxes) for part in parts), Counter[str]())
         noted = sum((Counter(part.noted) for part in parts), Counter[str]())
+        held = sum((Counter(part.held) for part in parts), Counter[str]())
         return cls(
             pictures, boxes, noted, places, files,
             rejected=sum(part.rejected for part in parts), unreviewed=sum(part.unreviewed for part in parts),
-            crowds=sum(part.crowds for part in parts),
+            crowds=sum(part.crowds for part in parts), held=dict(held),
         )  # fmt: skip
 
     def counts(self) -> dict[str, JsonValue]:
         """How many of each."""
         return {
             "rejected": self.rejected, "unreviewed": self.unreviewed, "crowds": self.crowds, "boxes": dict(self.boxes),
-            "noted": dict(self.noted), "pictures": len(self.pictures), "files": len(self.files),
+            "noted": dict(self.noted), "held": dict(self.held),
+            "pictures": len(self.pictures), "files": len(self.files),
         }  # fmt: skip
 
     def document(self) -> dict[str, JsonValue]:
@@ -177,6 +185,8 @@ class LeftOutOfData:
         if self.pictures:
             count = len(self.pictures)
             said.append(f"{count} of {things(pictures + count, 'picture')} left out. {self.picture_words}.")
+        if self.held:
+            said.append(f"{things(sum(self.held.values()), 'place')} left out: {self._reasons(self.held)}.")
         if self.boxes:
             said.append(f"{things(sum(self.boxes.values()), 'box', 'boxes')} left out: {self._reasons(self.boxes)}.")
         if self.noted:
@@ -278,6 +288,35 @@ class Dataset:
         own = dict(zip(self.classes, self.names, strict=False))
         names = [own.get(code, name) for code, name in zip(classes, full_names(classes), strict=True)]
         return replace(self, classes=list(classes), images=images, names=names)
+
+    def known_to(self, classes: list[str]) -> tuple[Dataset, dict[str, int]]:
+        """As :meth:`with_classes`, where boxes of other classes are neither defects nor background.
+
+        Returns
+        -------
+        Dataset
+        dict of str to int
+            How many boxes of each other class there are.
+
+        Raises
+        ------
+        ModelError
+            When no class is known of which there is a box.
+        """
+        counts = {code: count for code, count in self.counts().items() if count}
+        other = {code: count for code, count in counts.items() if code not in classes}
+        if not other or len(other) == len(counts):
+            return self.with_classes(classes), {}
+        unknown = [self.classes.index(code) for code in other]
+        images = []
+        for image in self.images:
+            mine = ~np.isin(image.labels, unknown)
+            still_open = np.concatenate([image.open_boxes, image.boxes[~mine]])
+            homes = None if image.homes is None else image.homes[mine]
+            images.append(
+                replace(image, boxes=image.boxes[mine], labels=image.labels[mine], open_boxes=still_open, homes=homes)
+            )
+        return replace(self, images=images).with_classes(classes), other
 
 
 def full_names(classes: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.library import load_card
 from microscope_qc.ml.tasks.kinds import TASKS
 from microscope_qc.workflows.detection.pixel_fit import pixel_fit_words
-from microscope_qc.workflows.learning.kept_apart import to_measure_on
+from microscope_qc.workflows.learning.kept_apart import other_classes, to_measure_on
 from microscope_qc.workflows.learning.reading import read_dataset, without_pixel_size
 
 _OF_TRUTH = ("recall", "f1", "map50", "map50_11", "map", "ap50")
@@ -62,7 +62,13 @@ def _without_unknown(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(
-    model: str | Path, dataset: Path | str, *, confidence: float | None = None, iou: float = 0.5, device: str = "auto"
+    model: str | Path,
+    dataset: Path | str,
+    *,
+    confidence: float | None = None,
+    iou: float = 0.5,
+    part: str = "",
+    device: str = "auto",
 ) -> Job[Evaluation]:
     """Compare the findings of a model with a data set.
 
@@ -76,6 +82,8 @@ def evaluate(
         Threshold; the model's default when it is None.
     iou
         Smallest overlap at which a box counts as found.
+    part
+        What of the data set is measured on, see :func:`microscope_qc.workflows.learning.kept_apart.to_measure_on`.
 
     Raises
     ------
@@ -90,8 +98,11 @@ def evaluate(
         raise ModelError(f"Models for the task {card.task} cannot be measured by this version.")
     kind = TASKS.get(card.task)
     kind.require_measurable()
-    read = yield from read_dataset(dataset)
-    data, told = to_measure_on(read)
+    read = yield from read_dataset(dataset, model_um=card.pixel_size_um)
+    data, told = to_measure_on(read, part)
+    others: dict[str, int] = {}
+    if any(image.place for image in data.images):  # a project may have classes of which there was too little to learn
+        data, others = data.known_to(card.classes)
     data = data.with_classes(card.classes)
     yield Progress(0, len(data.images), "pictures", "loading the model")
     from microscope_qc.ml.devices import use_threads
@@ -99,7 +110,7 @@ def evaluate(
     use_threads()
     at = card.confidence if confidence is None else confidence
     report = yield from kind.measure(open_task(model, device=device), data, confidence=at, iou=iou)
-    said = [*read.sentences(), *told, *_pixel_sizes(card, data)]
+    said = [*read.sentences(), *told, *other_classes(others), *_pixel_sizes(card, data)]
     return Evaluation(card, str(dataset), len(data.images), report, data.background, data.left_out, said)
 
 

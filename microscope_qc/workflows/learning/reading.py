@@ -31,7 +31,7 @@ TURNED = "marked on a picture as it is stored, and turned upright with it"
 UNTOLD = "taken as marked on a picture as it is seen upright, which its size does not tell"
 
 
-def read_dataset(path: Path | str) -> Job[Dataset]:
+def read_dataset(path: Path | str, *, model_um: float | None = None, assign_new: bool = False) -> Job[Dataset]:
     """Read annotations and find their pictures, of which only the headers are read.
 
     A rejected finding is no truth; its place is background that was taken for a defect. A finding of a model that is
@@ -42,7 +42,9 @@ def read_dataset(path: Path | str) -> Job[Dataset]:
     ----------
     path
         Folder of a data set, or a file of annotations in it, in any annotation format. The pictures must be in the
-        folder, or in folders below it. Or a project, see :func:`read_project`.
+        folder, or in folders below it. Or a project.
+    model_um, assign_new
+        Of projects, see :func:`microscope_qc.workflows.learning.from_project.read_project`.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def read_dataset(path: Path | str) -> Job[Dataset]:
     if not chosen.exists():
         raise ModelError(f"{chosen} does not exist.", hint="Give a folder with annotations and images.")
     if is_project(chosen):
-        return (yield from read_project(chosen))
+        return (yield from read_project(chosen, model_um=model_um, assign_new=assign_new))
     yield Progress(0, 0, "pictures", f"reading the annotations of {chosen.name}")
     pictures = PictureFolder(chosen)
     known = detect_format(chosen)
@@ -90,13 +92,13 @@ def without_pixel_size(data: Dataset, model_um: float | None) -> list[str]:
     return [f"{they}: taken to be that of the model, {significant_text(model_um)} µm."]
 
 
-def read_datasets(paths: Path | str | Sequence[Path | str]) -> Job[Dataset]:
+def read_datasets(
+    paths: Path | str | Sequence[Path | str], *, model_um: float | None = None, assign_new: bool = False
+) -> Job[Dataset]:
     """Read one data set, or several as one; see :func:`read_dataset`."""
-    if isinstance(paths, (str, Path)):
-        return (yield from read_dataset(paths))
     found = []
-    for path in paths:
-        found.append((yield from read_dataset(path)))
+    for path in [paths] if isinstance(paths, (str, Path)) else paths:
+        found.append((yield from read_dataset(path, model_um=model_um, assign_new=assign_new)))
     if not found:
         raise ModelError("There is no data set to learn from.", hint="Give a project, or a folder with annotations.")
     return joined(found)

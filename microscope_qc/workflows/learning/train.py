@@ -15,7 +15,9 @@ from microscope_qc.ml.architectures.recipe import TrainSettings
 from microscope_qc.ml.cards import CARD_NAME, ModelCard, first_problem
 from microscope_qc.ml.datasets import Dataset
 from microscope_qc.ml.datasets.alike import without_copies
-from microscope_qc.workflows.learning.kept_apart import to_learn_from
+from microscope_qc.workflows.learning.from_project import is_project
+from microscope_qc.workflows.learning.kept_apart import other_classes, to_learn_from
+from microscope_qc.workflows.learning.project_parts import keep_parts_before_learning
 from microscope_qc.workflows.learning.reading import read_datasets, without_pixel_size
 
 MOST_SCALED = 32
@@ -41,8 +43,8 @@ def train(
     dataset, validation
         Projects, or folders or files of annotated pictures; one, or several that are learned from together. See
         :func:`microscope_qc.workflows.learning.reading.read_datasets`.
-        Without a validation set it is what the folders of the data set name so,
-        else a part that is held out.
+        Without a validation set it is what the projects keep for that, or the folders of the data set name so,
+        else a part that is held out. What is kept for the test is never learned from.
     network
         Name of a network that can be trained for the task; None takes the task's default.
     out
@@ -70,16 +72,23 @@ def train(
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
     yield Progress(0, 0, "steps", "reading the data set")
-    data = yield from without_copies((yield from read_datasets(dataset)))
-    held = None if validation is None else (yield from read_datasets(validation))
+    for path in _paths(dataset):
+        for sentence in keep_parts_before_learning(path) if is_project(path) else ():
+            tell(sentence)
+    size = chosen.pixel_size_um
+    data = yield from without_copies((yield from read_datasets(dataset, model_um=size, assign_new=True)))
+    held = None if validation is None else (yield from read_datasets(validation, model_um=size))
     for known, what in ((data, ""), (held, "Validation set: ")):
         for sentence in known.sentences() if known is not None else ():
             tell(f"{what}{sentence}")
-    if held is None:
-        data, held, said = to_learn_from(data)
-        for sentence in said:
-            tell(sentence)
+    data, held, told = to_learn_from(data, held)
+    for sentence in told:
+        tell(sentence)
     data = _learned(data, tell)
+    if held is not None:
+        held, others = held.known_to(data.classes)
+        for sentence in other_classes(others):
+            tell(f"Validation: {sentence}")
     if chosen.pixel_size_um is None:
         chosen = chosen.model_copy(update={"pixel_size_um": common_pixel_size(data)})
     for sentence in without_pixel_size(data, chosen.pixel_size_um):
@@ -122,8 +131,11 @@ def _check_card(settings: TrainSettings, data: Dataset, target: Path, task: str)
 
 
 def _names(dataset: Path | str | Sequence[Path | str]) -> str:
-    paths = [dataset] if isinstance(dataset, (str, Path)) else dataset
-    return listed([Path(path).name for path in paths])
+    return listed([path.name for path in _paths(dataset)])
+
+
+def _paths(dataset: Path | str | Sequence[Path | str]) -> list[Path]:
+    return [Path(dataset)] if isinstance(dataset, (str, Path)) else [Path(path) for path in dataset]
 
 
 def _learned(data: Dataset, tell: Callable[[str], None]) -> Dataset:
