@@ -18,7 +18,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for slide, project and results")
     parser.add_argument("--no-window", action="store_true", help="end after the files are written")
     parser.add_argument(
-        "--size", type=whole_number, default=8192, metavar="N", help="side of the slide in pixels (8192)"
+        "--ready",
+        action="store_true",
+        help="take the small slide that comes with the program, with its findings, as the window's sample does",
+    )
+    parser.add_argument(
+        "--size", type=whole_number, default=None, metavar="N", help="side of the slide in pixels (8192)"
     )
     parser.add_argument("--seed", type=whole_number, default=None, metavar="N", help="another slide")
     parser.add_argument("--model", default=None, metavar="MODEL", help="another detector, by name or folder")
@@ -30,12 +35,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run_demo(args: argparse.Namespace) -> int:
     """Make the demo, say what it found, open the window."""
     from microscope_qc.cli.progress import print_json, run
+    from microscope_qc.core.errors import InputError
     from microscope_qc.core.wording import elapsed_text, things
-    from microscope_qc.workflows.samples.demo import BUNDLED_DETECTOR, DEMO_SEED, demo, sample_folder
+    from microscope_qc.workflows.samples.demo import BUNDLED_DETECTOR, DEMO_SEED, DEMO_SIZE_PX, demo, sample_folder
 
+    if args.ready and any(value is not None for value in (args.size, args.seed, args.model)):
+        raise InputError(
+            "The sample that comes with the program is drawn and searched already.",
+            hint="Leave out --ready, or --size, --seed and --model.",
+        )
     out = (args.out or sample_folder()).expanduser()
     seed = DEMO_SEED if args.seed is None else args.seed
-    job = demo(out, size=args.size, seed=seed, model=args.model or BUNDLED_DETECTOR, device=args.device)
+    size = DEMO_SIZE_PX if args.size is None else args.size
+    model = args.model or BUNDLED_DETECTOR
+    job = demo(out, size=size, seed=seed, model=model, device=args.device, ready=args.ready)
     result = run(job, args)
     if args.json:
         print_json({

@@ -486,16 +486,16 @@ def test_the_map_hides_over_the_whole_slide(window: MainWindow, qtbot: QtBot) ->
 def test_the_sample_made_before_is_opened_again(
     window: MainWindow, qtbot: QtBot, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from microscope_qc.workflows.samples import demo
+    from microscope_qc.workflows.samples import ready
 
     window.session.set_project(None)
-    project.path.rename(tmp_path / demo.PROJECT_NAME)
+    project.path.rename(tmp_path / ready.PROJECT_NAME)
     monkeypatch.setenv("MICROSCOPE_QC_SAMPLE_DIR", str(tmp_path))
     before = len(window.jobs.history)
     window.navigator.trigger("file.sample")
     qtbot.waitUntil(lambda: window.session.project is not None, timeout=60_000)
-    assert window.session.project.path == tmp_path / demo.PROJECT_NAME
-    assert [handle.title for handle in window.jobs.history[before:]] == [f"Open {demo.PROJECT_NAME}"]
+    assert window.session.project.path == tmp_path / ready.PROJECT_NAME
+    assert [handle.title for handle in window.jobs.history[before:]] == [f"Open {ready.PROJECT_NAME}"]
 
 
 def test_at_the_sem_no_column_is_cut_and_the_travel_list_is_visible(window: MainWindow, qtbot: QtBot) -> None:

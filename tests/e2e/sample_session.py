@@ -1,13 +1,12 @@
 """Child of the sample story: a user's session in the real window; each completed act is reported on stdout.
 
-``python sample_session.py OUT SIZE SEED`` with MICROSCOPE_QC_SAMPLE_DIR and MICROSCOPE_QC_CONFIG_DIR set. After the
+``python sample_session.py OUT`` with MICROSCOPE_QC_SAMPLE_DIR and MICROSCOPE_QC_CONFIG_DIR set. After the
 last act it keeps running until it is killed.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import functools
 import json
 import sys
 from pathlib import Path
@@ -53,9 +52,11 @@ class SampleStory:
     def open_sample(self) -> None:
         assert self.window.pages.currentWidget() is self.window.welcome
         QTest.mouseClick(self.window.welcome.sample_button, LEFT)
-        self.user.wait_until(lambda: self.session.project is not None, "the sample to be drawn", patience_s=240)
+        self.user.wait_until(lambda: self.session.project is not None, "the sample", patience_s=240)
         self.user.wait_for_slide()
-        self.tell("open", project=str(self.session.project.path))
+        shown = len(self.window.canvas.boxes.rows)
+        assert shown > 0, "it comes with its findings"
+        self.tell("open", project=str(self.session.project.path), findings=shown)
 
     def draw_undo_redo(self) -> None:
         self.user.press(KEY.Key_F, SHIFT)
@@ -71,10 +72,12 @@ class SampleStory:
         self.tell("draw", box=self.drawn)
 
     def detect(self) -> None:
-        """The sample finds its defects by itself."""
+        """Look for the defects once more."""
         dock = self.window.navigator.show_panel("detect")
         assert dock.card is not None and dock.card.name == DETECTOR, f"{DETECTOR} is not among the models"
-        self.user.wait_until(lambda: self.session.project.runs, "the detection to start")
+        self.user.wait_until(lambda: dock.start.isEnabled() and dock.start.text() == "Detect again", "the panel")
+        self.user.click(dock.start)
+        self.user.wait_until(lambda: len(self.session.project.runs) == 2, "the detection to start")
         self.user.wait_until(lambda: not dock.running, "the detection", patience_s=240)
         assert dock.story.text().startswith("Done"), dock.story.text()
         self.tell("detect", findings=self.session.project.runs[-1].found)
@@ -134,12 +137,10 @@ class SampleStory:
 def main() -> int:
     """Run the story; returns 1 when an act failed, otherwise runs until it is killed."""
     faulthandler.dump_traceback_later(600, exit=True)  # a hang shows where, and ends
-    out, size, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    out = Path(sys.argv[1])
     app = QApplication(sys.argv[:1])
     from microscope_qc.app.shell.main_window import MainWindow
-    from microscope_qc.workflows.samples import demo
 
-    demo.sample = functools.partial(demo.sample, size=size, seed=seed)  # the button's own sample takes a minute to draw
     window = MainWindow()
     run_when_shown(window, SampleStory(User(window), out).run)
     return int(app.exec())

@@ -125,6 +125,7 @@ class User:
 
     def click_cell(self, view: Any, row: int) -> None:
         """Click an item of a list or the first column of a table."""
+        QTest.qWait(MOMENT_MS)  # a view may be about to scroll to what was selected last
         index = view.model().index(row, 0)
         view.scrollTo(index)
         QTest.mouseClick(view.viewport(), LEFT, NONE, view.visualRect(index).center())

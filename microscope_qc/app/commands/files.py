@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FIND_EVERY_MS, FIND_WITHIN_S = 50, 60.0
 AHEAD_MS = 1500
 """A slide's project is opened once the slide is on screen, but after this time at the latest."""
 
@@ -194,46 +192,17 @@ def open_for_writing(context: Context, place: Path) -> None:
 
 
 def _open_sample(context: Context) -> None:
-    """Make the sample project in the background, open it, and find its defects."""
-    from microscope_qc.workflows.samples import demo
-
-    def show(made: Path) -> None:
-        open_paths(context, [made])
-        _find_when_open(context, made)
+    """Unpack the sample in the background, unless it is there already, and open it."""
+    from microscope_qc.workflows.samples.demo import sample_folder
+    from microscope_qc.workflows.samples.ready import PROJECT_NAME, ready_sample
 
     chosen = os.environ.get("MICROSCOPE_QC_SAMPLE_DIR")
-    out = Path(chosen) if chosen else demo.sample_folder()
-    made = out / demo.PROJECT_NAME
+    out = Path(chosen) if chosen else sample_folder()
+    made = out / PROJECT_NAME
     if made.exists():
-        show(made)
+        open_paths(context, [made])
     else:
-        context.jobs.run(demo.sample(out), "Draw the sample", on_done=show)
-
-
-def _find_when_open(context: Context, place: Path) -> None:
-    """Start a detection on a project without findings, as soon as its slide is there."""
-    from microscope_qc.app.panels.detect.panel import DetectDock
-
-    session = context.session
-    ask = QTimer(context.navigator.window, interval=FIND_EVERY_MS)
-    until = time.monotonic() + FIND_WITHIN_S
-
-    def begin() -> None:
-        project = session.project
-        there = project is not None and project.path == place
-        if there and project is not None and session.mosaic is not None:
-            panel = None if project.runs or len(session.table) else context.navigator.show_panel("detect")
-            if isinstance(panel, DetectDock) and not panel.why_not():
-                panel.begin()
-            elif isinstance(panel, DetectDock) and time.monotonic() < until:
-                return  # it looks for the material on the slide, for example
-        elif time.monotonic() < until:
-            return
-        ask.stop()
-        ask.deleteLater()
-
-    ask.timeout.connect(begin)
-    ask.start()
+        context.jobs.run(ready_sample(out), "Unpack the sample", on_done=lambda place: open_paths(context, [place]))
 
 
 # -- dropping, closing -------------------------------------------------------------------------------------------------

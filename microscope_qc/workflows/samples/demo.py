@@ -26,6 +26,7 @@ T = TypeVar("T")
 DEMO_SEED = 2026
 """The bundled detector has never seen a slide of this seed."""
 
+DEMO_SIZE_PX = 8192
 BUNDLED_DETECTOR = "li-ion-ssd"
 CHOSEN = 20
 SLIDE_NAME = "slide.ome.zarr"
@@ -55,7 +56,7 @@ def sample_folder() -> Path:
     return user_documents_path() / "Microscope QC" / "Sample"
 
 
-def sample(out: Path, *, size: int = 3072, seed: int = DEMO_SEED) -> Job[Path]:
+def sample(out: Path, *, size: int, seed: int = DEMO_SEED) -> Job[Path]:
     """Draw a slide of ``size`` x ``size`` px into ``out`` and make a project from it; return the project's path.
 
     What is already there is kept: an existing project is returned unchanged.
@@ -74,11 +75,18 @@ def sample(out: Path, *, size: int = 3072, seed: int = DEMO_SEED) -> Job[Path]:
 
 
 def demo(
-    out: Path, *, size: int = 8192, seed: int = DEMO_SEED, model: str = BUNDLED_DETECTOR, device: str = "auto"
+    out: Path,
+    *,
+    size: int = DEMO_SIZE_PX,
+    seed: int = DEMO_SEED,
+    model: str = BUNDLED_DETECTOR,
+    device: str = "auto",
+    ready: bool = False,
 ) -> Job[DemoResult]:
     """Make the sample in ``out``, find its defects, choose the worst and write every export.
 
-    When repeated in the same folder, it keeps the slide, the project and everything the user has reviewed in it.
+    With ``ready`` it is the one that comes with the program, with its findings, see :func:`ready_sample`. When repeated
+    in the same folder, it keeps the slide, the project and everything the user has reviewed in it.
 
     Raises
     ------
@@ -87,12 +95,14 @@ def demo(
     """
     from microscope_qc.workflows.detection.run import detect
     from microscope_qc.workflows.samples import synth
+    from microscope_qc.workflows.samples.ready import SLIDE_NAME as READY_SLIDE
+    from microscope_qc.workflows.samples.ready import ready_sample
 
     started = time.monotonic()
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder.", hint="Choose another folder with --out.")
-    project_path = yield from sample(out, size=size, seed=seed)
+    project_path = yield from ready_sample(out) if ready else sample(out, size=size, seed=seed)
     with Project.open(project_path) as project:
         slide = project.slides[0]
         if not any(run.state == "finished" for run in project.runs):
@@ -103,7 +113,7 @@ def demo(
             choose_worst(project, slide.id, CHOSEN)
         files = yield from write_results(project, slide.id, out)
         truth = out / "truth.json"
-        atomic_write(truth, synth.truth_path(out / SLIDE_NAME).read_bytes())
+        atomic_write(truth, synth.truth_path(out / (READY_SLIDE if ready else SLIDE_NAME)).read_bytes())
         score = score_against_truth(project, slide.id, truth)
         rows = project.boxes.rows(slide.id)
         return DemoResult(
