@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from microscope_qc.core.arrays import Rows
 from microscope_qc.core.box_rows import ReviewState
 from microscope_qc.core.inclusion import Inclusion
 from microscope_qc.project.database import Database, readable
@@ -37,7 +38,22 @@ class StateCounts:
 _ORDER = (ReviewState.UNREVIEWED, ReviewState.CONFIRMED, ReviewState.REJECTED)
 
 
-def count_states(folder: Path, inclusion: Inclusion | None) -> dict[int, StateCounts]:
+def count_rows(rows_of: Mapping[int, Rows], inclusion: Inclusion) -> dict[int, StateCounts]:
+    """Return the findings among the rows of each slide that count, by slide id; slides without any are left out.
+
+    Any thread may call this.
+    """
+    found = {}
+    for slide_id, rows in rows_of.items():
+        counted = rows["state"][inclusion.mask(rows, rejected=True)]
+        if len(counted):
+            found[slide_id] = StateCounts.of_states(counted)
+    return found
+
+
+def count_states(
+    folder: Path, inclusion: Inclusion | None, slide_ids: Sequence[int] | None = None
+) -> dict[int, StateCounts]:
     """Return the findings of each slide that count, by slide id; slides without any are left out.
 
     Any thread may call this: it reads what is committed, through a connection of its own.
@@ -48,6 +64,8 @@ def count_states(folder: Path, inclusion: Inclusion | None) -> dict[int, StateCo
         Of the project.
     inclusion
         Which findings count; None counts everything that is stored.
+    slide_ids
+        Only these slides; None is all of them.
 
     Raises
     ------
@@ -59,7 +77,7 @@ def count_states(folder: Path, inclusion: Inclusion | None) -> dict[int, StateCo
     database = Database(folder, read_only=True)
     try:
         with database.begin() as connection, readable(database.name):
-            for slide_id, rows, _ in findings(connection, None, hidden_runs=hidden):
+            for slide_id, rows, _ in findings(connection, slide_ids, hidden_runs=hidden):
                 counted = rows if inclusion is None else rows[inclusion.mask(rows, rejected=True)]
                 if len(counted):
                     found[slide_id] = StateCounts.of_states(counted["state"])

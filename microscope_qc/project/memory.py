@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
@@ -92,6 +93,7 @@ class Memory:
         self.tables: dict[int, BoxTable] = {}
         self.opinions: dict[int, OpinionTable] = {}
         """Of the slides whose tables are read."""
+        self._changed_at: dict[int, int] = {}
         self.absent: dict[int, np.ndarray] = {}
         """Boxes that are no findings, of slides where this was asked."""
         self.details: dict[str, dict[int, dict[int, str]]] = {name: {} for name in schema.DETAILS}
@@ -204,6 +206,17 @@ class Memory:
             change = follower.follow(deltas_of.get(slide_id, []), stored_boxes, switched=switched)
             changes.append((slide_id, change))
         return changes
+
+    def changed_since(self, version: int) -> list[int]:
+        """Slides that are in memory and whose findings have changed since a version of the project."""
+        latest_first = reversed(self._changed_at.items())
+        return [slide_id for slide_id, _ in takewhile(lambda changed: changed[1] > version, latest_first)]
+
+    def note_change(self, slide_ids: Iterable[int], *, version: int) -> None:
+        """Note which version changes the findings of some slides."""
+        for slide_id in slide_ids:
+            self._changed_at.pop(slide_id, None)  # the latest stand last
+            self._changed_at[slide_id] = version
 
     def take_changes(self, changes: Sequence[tuple[int, FindingChange]], attempt: Attempt) -> np.ndarray:
         """Bring the findings up to what was committed; their tables tell their listeners.

@@ -181,6 +181,7 @@ class Store:
         errors = _Errors()
         with self.database.begin() as connection, readable(self.name):
             read = self.memory.read_again(connection)
+        self.memory.note_change(self.memory.tables, version=self.version)
         for table, rows in read:
             errors.attempt(table.reset, rows)
         for signal in (*dict.fromkeys(_SIGNAL_OF.values()), "inclusion_changed", "filter_changed"):
@@ -340,6 +341,7 @@ class Store:
         read_since = self.memory.tables.keys() - ahead.slides
         changes = self._changes(deltas, counted.hidden_runs, self.memory.inclusion.hidden_runs, read_since)
         changes = [*ahead.changes, *changes]
+        self.memory.note_change((slide_id for slide_id, _ in changes), version=self.version)
         if len(changes) > 1:
             errors.attempt(self.events.findings_changing.emit)
         heard = self.memory.take_changes(changes, errors.attempt)

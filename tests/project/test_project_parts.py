@@ -72,6 +72,28 @@ def test_a_box_that_only_the_database_knows_is_found_at_once(project: Project) -
         project.boxes.edit([int(number), 99], note="x")
 
 
+def test_slides_whose_findings_changed_are_known_by_the_version(project: Project) -> None:
+    first, second = (slide.id for slide in project.slides)
+    boxes = project.boxes
+    ids = boxes.add_many({first: some_rows(3), second: some_rows(2, class_id=2)})
+    start = boxes.version
+    assert boxes.changed_since(start) == []
+    boxes.edit(ids[first][:1], note="seen")
+    between = boxes.version
+    boxes.edit(np.concatenate([ids[second], ids[first]]), chosen=True)
+    assert boxes.changed_since(between) == [second, first]
+    later = boxes.version
+    project.history.undo()
+    project.history.undo()
+    assert boxes.changed_since(later)[0] == first and set(boxes.changed_since(later)) == {first, second}
+    latest = boxes.version
+    project.slides.rename(first, "another")
+    assert boxes.changed_since(latest) == []
+    project.reload()
+    assert set(boxes.changed_since(latest)) == {first, second} == set(boxes.rows_in_memory())
+    assert boxes.rows_in_memory()[first]["id"].tolist() == ids[first].tolist()
+
+
 def test_many_records_that_change_at_once_are_all_renewed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = project.slides
     for number in range(4):

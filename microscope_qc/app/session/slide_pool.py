@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from microscope_qc.project.records import SlideRecord
     from microscope_qc.slides import Mosaic
 
-MOST_OPEN = 16
-"""Further slides are closed; those that are in use (on the canvas) stay open until they are not."""
+MOST_OPEN = 48
+"""Further slides are closed; those that are in use (on the canvas) stay open until they are not. The strip of the
+review page and what is read ahead fit in it, each on a slide of its own: else every slide is opened twice."""
 
 _Place = tuple[int, Path, str | None]
 

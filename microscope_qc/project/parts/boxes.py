@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from microscope_qc.core.arrays import Flags
+from microscope_qc.core.arrays import Flags, Rows
 from microscope_qc.core.box_facts import BoxFacts
 from microscope_qc.core.boxes import (
     BOX_DTYPE,
@@ -74,9 +74,17 @@ class Boxes:
         """Grows with every change of what is in memory of the project."""
         return self._store.version
 
+    def changed_since(self, version: int) -> list[int]:
+        """Return the slides in memory whose boxes have changed since :attr:`version` was this one."""
+        return self._store.memory.changed_since(version)
+
     def unread(self, slide_ids: Iterable[int]) -> list[int]:
         """Return those of some slides whose boxes are not in memory yet."""
         return self._tables.unread(slide_ids)
+
+    def rows_in_memory(self) -> dict[int, Rows]:
+        """Return the rows of the slides that are in memory, by slide id; not copies (:attr:`BoxTable.rows`)."""
+        return self._tables.rows_in_memory()
 
     def reading(self, slide_ids: Iterable[int]) -> Callable[[], ReadTables]:
         """Return a function that reads the boxes of slides in any thread; :meth:`take` gets its result."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import select
 
+from microscope_qc.core.arrays import Rows
 from microscope_qc.core.boxes import BoxTable
 from microscope_qc.core.errors import InputError
 from microscope_qc.core.opinions import OpinionTable
@@ -76,6 +77,10 @@ class Tables:
         """Return those of some slides whose boxes are not in memory."""
         tables = self._store.memory.tables
         return [slide_id for slide_id in slide_ids if slide_id not in tables]
+
+    def rows_in_memory(self) -> dict[int, Rows]:
+        """Return the rows of the slides that are in memory, by slide id; not copies."""
+        return {slide_id: table.rows for slide_id, table in self._store.memory.tables.items()}
 
     def reading(self, slide_ids: Iterable[int]) -> Callable[[], ReadTables]:
         """Return a function that reads the boxes of slides; it may run in any thread, and :meth:`take` gets its result.

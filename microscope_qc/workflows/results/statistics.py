@@ -97,10 +97,13 @@ def slide_findings(project: Project, slide_id: int) -> SlideFindings:
     return SlideFindings(area_sources(project, slide_id), project.boxes.rows(slide_id), tuple(project.classes))
 
 
-def slide_numbers(known: SlideFindings) -> dict[str, Any]:
-    """Work out the statistics of one slide as :func:`statistics_job` has them; any thread may call this."""
+def slide_numbers(known: SlideFindings, *, sizes: bool = True) -> dict[str, Any]:
+    """Work out the statistics of one slide as :func:`statistics_job` has them; any thread may call this.
+
+    ``sizes=False`` leaves out what is said of the sizes, see :func:`slide_statistics`.
+    """
     record, classes, areas = known.sources.slide, known.classes, read_areas(known.sources)
-    found = slide_statistics(known.rows, classes, record.pixel_size_um, areas.coverage)
+    found = slide_statistics(known.rows, classes, record.pixel_size_um, areas.coverage, sizes=sizes)
     id_of = {cls.code: cls.id for cls in classes}
     for row in found["classes"]:
         row["area_source"] = areas.source([id_of[row["code"]]])

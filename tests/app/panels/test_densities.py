@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -175,11 +176,11 @@ def test_numbers_are_worked_out_in_another_thread_and_those_of_another_slide_are
     threads: list[threading.Thread] = []
     plain = statistics.slide_numbers
 
-    def slow(known: Any) -> Any:
+    def slow(known: Any, **how: Any) -> Any:
         threads.append(threading.current_thread())
         working.set()
         assert go_on.wait(30)
-        return plain(known)
+        return plain(known, **how)
 
     monkeypatch.setattr(statistics, "slide_numbers", slow)
     session.declaring.declare_slide()
@@ -213,7 +214,7 @@ def test_what_fails_is_said_and_the_next_change_is_tried_again(
     session.jobs = jobs
     plain = statistics.slide_numbers
 
-    def failing(_known: Any) -> Any:
+    def failing(_known: Any, **_how: Any) -> Any:
         raise ProjectError("The disk is gone.")
 
     monkeypatch.setattr(statistics, "slide_numbers", failing)
@@ -273,3 +274,60 @@ def test_densities_of_all_slides_are_those_of_the_statistics(
     assert panel.up_to_date
     session.scope.set_kind("slide")
     assert settled(qtbot, panel)["All"] != lines["All"]
+
+
+@pytest.fixture
+def worked_out(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Names of the slides whose numbers are worked out, each when ``go_on`` is set."""
+    made = SimpleNamespace(slides=[], go_on=threading.Event())
+    plain = statistics.slide_numbers
+
+    def slow(known: Any, **how: Any) -> Any:
+        made.slides.append(known.sources.slide.id)
+        assert made.go_on.wait(30)
+        return plain(known, **how)
+
+    monkeypatch.setattr(statistics, "slide_numbers", slow)
+    return made
+
+
+def test_only_what_changed_meanwhile_is_worked_out_again(
+    qtbot: Any, session: Any, jobs: Any, worked_out: SimpleNamespace
+) -> None:
+    session.jobs = jobs
+    one, two = (slide.id for slide in session.project.slides)
+    session.project.boxes.add(two, findings(session.classes, count=5), title="Import")
+    session.scope.set_kind("all")
+    made = DensitiesPanel(session)
+    qtbot.addWidget(made)
+    with qtbot.waitExposed(made):
+        made.show()
+    qtbot.waitUntil(lambda: worked_out.slides == [one])
+    session.judging.reject(session.project.boxes.table(two).rows["id"][:2].copy(), "duplicate")
+    qtbot.waitUntil(lambda: made._again)
+    worked_out.go_on.set()
+    assert settled(qtbot, made)["All"][1] == "15"
+    assert worked_out.slides == [one, two, two]
+    session.undoing.undo()
+    assert settled(qtbot, made)["All"][1] == "17"
+    session.declaring.declare_slide()
+    assert settled(qtbot, made)["All"][1] == "17"
+    assert worked_out.slides == [one, two, two, two, one, two], "areas may change all of them"
+
+
+def test_what_nobody_sees_is_not_worked_out(qtbot: Any, session: Any, jobs: Any, worked_out: SimpleNamespace) -> None:
+    session.jobs = jobs
+    one, two = (slide.id for slide in session.project.slides)
+    session.scope.set_kind("all")
+    made = DensitiesPanel(session)
+    qtbot.addWidget(made)
+    with qtbot.waitExposed(made):
+        made.show()
+    qtbot.waitUntil(lambda: worked_out.slides == [one])
+    made.hide()
+    worked_out.go_on.set()
+    qtbot.waitUntil(lambda: made._working is None)
+    assert worked_out.slides == [one] and not made.up_to_date
+    made.show()
+    assert settled(qtbot, made)["All"][1] == "12"
+    assert worked_out.slides == [one, two], "what was worked out before is kept"

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("qtpy")
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
 
 from microscope_qc.app.panels.gallery.panel import GalleryDock
+from microscope_qc.app.panels.review.crop import map_of
 from microscope_qc.app.panels.review.page import ReviewPane
 from microscope_qc.core.boxes import ReviewState
 
@@ -64,6 +66,33 @@ def test_the_large_picture_arrives_and_the_next_ones_are_read_ahead(qtbot: Any, 
 
     qtbot.waitUntil(lambda: all(map(is_there, range(4))), timeout=60000)
     assert not is_there(4)
+
+
+def test_what_is_read_ahead_paints_nothing(qtbot: Any, pane: ReviewPane, session: Any) -> None:
+    row = session.table.get([session.selection.current])[0]
+    spec, ahead = pane.picture.spec(row), pane.picture.spec(session.table.get([pane.model.ids[5]])[0])
+    qtbot.waitUntil(lambda: pane.crops.waiting == 0 and pane.crops.get(spec) is not None, timeout=60000)
+    painted: list[QWidget] = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Paint and isinstance(watched, QWidget):
+                painted.append(watched)
+            return False
+
+    watch = Watch()
+    for widget in (pane.picture, pane.map):
+        widget.repaint()
+        widget.installEventFilter(watch)
+    assert pane.crops.get(ahead) is None
+    with qtbot.waitSignal(pane.crops.ready):
+        pass
+    QTest.qWait(30)
+    assert painted == []
+    pane.crops.ready.emit([spec])
+    qtbot.waitUntil(lambda: painted == [pane.picture])
+    pane.crops.ready.emit([map_of(session.slide)])
+    qtbot.waitUntil(lambda: painted == [pane.picture, pane.map])
 
 
 def test_the_wheel_shows_more_of_the_surroundings(pane: ReviewPane, session: Any) -> None:

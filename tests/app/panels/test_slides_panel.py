@@ -16,7 +16,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from microscope_qc.app.base.settings import AppSettings, cache_folder
-from microscope_qc.app.panels.slides import thumbnails
+from microscope_qc.app.panels.slides import numbers, thumbnails
 from microscope_qc.app.panels.slides.columns import natural, slide_columns
 from microscope_qc.app.panels.slides.model import SlidesModel
 from microscope_qc.app.panels.slides.panel import SlidesDock
@@ -169,6 +169,34 @@ def test_the_numbers_follow_what_is_judged_undone_and_included(dock: SlidesDock,
     qtbot.waitUntil(lambda: shown(dock, "findings")[2] == "0")
     project.inclusion.set_limit(1.0)
     qtbot.waitUntil(lambda: shown(dock, "left")[1] == "0")
+
+
+@pytest.mark.parametrize("few", [20, 1])
+def test_what_is_judged_on_any_slide_is_counted_from_memory(
+    dock: SlidesDock, context: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    project = context.session.project
+    project.boxes.load()
+    dock.numbers.count_all()
+    qtbot.waitUntil(lambda: dock.numbers.ready)
+
+    def read(*_: object) -> None:
+        pytest.fail("the findings of all slides were read again")
+
+    monkeypatch.setattr(numbers, "count_states", read)
+    monkeypatch.setattr(numbers, "FEW_SLIDES", few)
+    ids = project.boxes.rows(every=True)["id"]
+    project.boxes.edit(ids, state=1)  # on two slides
+    assert not dock.numbers.ready
+    qtbot.waitUntil(lambda: dock.numbers.ready)
+    assert shown(dock, "left") == ["0", "0", "0", "0", "0"] and shown(dock, "findings")[:2] == ["5", "3"]
+    project.boxes.delete(project.boxes.table(2).rows["id"].copy())
+    qtbot.waitUntil(lambda: dock.numbers.ready)
+    assert shown(dock, "findings")[:2] == ["5", "0"]
+    project.history.undo()
+    project.history.undo()
+    qtbot.waitUntil(lambda: dock.numbers.ready)
+    assert shown(dock, "left")[:2] == ["5", "1"] and shown(dock, "findings")[:2] == ["5", "2"]
 
 
 def test_coverage_is_read_only_where_it_is_shown(dock: SlidesDock, context: Any, qtbot: Any) -> None:

@@ -8,6 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QLabel, QSplitter, QStackedLayout, QVBoxLayout, QWidget
 
 from microscope_qc.app.base import theme
@@ -22,7 +23,6 @@ from microscope_qc.core.wording import share_text
 
 if TYPE_CHECKING:
     from microscope_qc.app.session.session import Session
-    from microscope_qc.core.boxes import BoxChange
     from microscope_qc.project import Project
     from microscope_qc.workflows.results.statistics import SlideFindings
 
@@ -38,6 +38,8 @@ HOW = (
 )
 
 Place = tuple["Project", tuple[int, ...]]
+Made = tuple[dict[str, Any] | None, Numbers]
+"""Numbers of all slides together (None when that was stopped), and those of each that was worked out."""
 
 
 class DensitiesPanel(QWidget):
@@ -56,6 +58,7 @@ class DensitiesPanel(QWidget):
         self._again = False
         self._known_of: Project | None = None
         self._found: Numbers = {}
+        self._as_of = 0  # version of the project that they are of
         self._stop = Event()
         self._step = _Step(self)
         self._shown: Place | None = None
@@ -75,8 +78,8 @@ class DensitiesPanel(QWidget):
             link(self, signal, self._on_all_changed)
         for signal in (session.slide_changed, session.project_changed, session.scope.changed):
             link(self, signal, self._on_place_changed)
-        link(self, session.scoped.changed, self._on_boxes_changed)
-        link(self, session.scoped.loading_changed, self._due.soon)
+        for signal in (session.scoped.changed, session.scoped.loading_changed):
+            link(self, signal, self._due.soon)
         self._on_place_changed()
 
     def _build(self) -> None:
@@ -117,18 +120,15 @@ class DensitiesPanel(QWidget):
         project, slides = self._session.project, self._session.scope.slide_ids
         return None if project is None or not slides else (project, slides)
 
-    def _on_all_changed(self) -> None:
-        self._found.clear()
-        self._due.soon()
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Qt: what nobody sees is not worked out."""
+        super().hideEvent(event)
+        if self._working is not None:
+            self._stop.set()
+            self._again = True  # when it is seen again
 
-    def _on_boxes_changed(self, change: BoxChange) -> None:
-        """Work out again only the slides on which findings changed."""
-        scoped = self._session.scoped
-        slides = scoped.slides_of(change.ids).tolist() if change.kind in ("updated", "added") else []
-        if not slides and change.kind != "reset":  # of those that are gone nobody knows the slide
-            self._found.clear()
-        for number in set(slides):
-            self._found.pop(number, None)
+    def _on_all_changed(self) -> None:
+        self._found = {}  # what is being worked out from the old ones goes into those
         self._due.soon()
 
     def _on_place_changed(self) -> None:
@@ -156,15 +156,20 @@ class DensitiesPanel(QWidget):
         self._stop = Event()
         if self._known_of is not place[0]:
             self._known_of, self._found = place[0], {}
-        gathering = _gathering(*place, self._found)
+        boxes, found = place[0].boxes, self._found
+        for slide_id in boxes.changed_since(self._as_of):
+            found.pop(slide_id, None)
+        self._as_of = boxes.version  # what changes from here on is worked out again
+        gathering = _gathering(*place, found)
         if self._session.jobs is None:
-            found = worked_out(list(gathering), place[1], self._found, self._stop)
-            self._take(place, found)
+            self._take(place, worked_out(list(gathering), place[1], found, self._stop), found)
             return
         self._working = place
-        self._gather(place, gathering, [])
+        self._gather(place, gathering, [], found)
 
-    def _gather(self, place: Place, gathering: Iterator[SlideFindings], known: list[SlideFindings]) -> None:
+    def _gather(
+        self, place: Place, gathering: Iterator[SlideFindings], known: list[SlideFindings], found: Numbers
+    ) -> None:
         """Take what is known of the slides, a few at a time; then work the numbers out in the background."""
         jobs, until = self._session.jobs, time.monotonic() + STEP_S
         if self._stop.is_set() or jobs is None or jobs.closed:
@@ -174,22 +179,22 @@ class DensitiesPanel(QWidget):
             for findings in gathering:
                 known.append(findings)
                 if time.monotonic() > until:
-                    self._step.wait(lambda: self._gather(place, gathering, known))
+                    self._step.wait(lambda: self._gather(place, gathering, known, found))
                     return
         except MicroscopeQCError:  # a slide went away meanwhile: what it tells brings the next refresh
             self._end()
             self._due.soon()
             return
-        stop, found = self._stop, dict(self._found)
+        stop, so_far = self._stop, dict(found)
         jobs.call(
-            lambda: worked_out(known, place[1], found, stop),
-            on_done=lambda found: self._on_done(place, found),
+            lambda: worked_out(known, place[1], so_far, stop),
+            on_done=lambda made: self._on_done(place, made, found),
             on_failed=lambda error: self._on_failed(place, error),
         )
 
-    def _on_done(self, place: Place, made: tuple[dict[str, Any], Numbers] | None) -> None:
+    def _on_done(self, place: Place, made: Made, found: Numbers) -> None:
         self._end()
-        self._take(place, made)
+        self._take(place, made, found)
 
     def _on_failed(self, place: Place, error: BaseException) -> None:
         self._end()
@@ -207,12 +212,11 @@ class DensitiesPanel(QWidget):
             self._again = False
             self._due.soon()
 
-    def _take(self, place: Place, made: tuple[dict[str, Any], Numbers] | None) -> None:
-        if made is None or place != self._place():  # the scope is another one now
-            return
+    def _take(self, place: Place, made: Made, known: Numbers) -> None:
         found, new = made
-        if not self._due.due:  # else some of them are out of date already
-            self._found.update(new)
+        known.update(new)
+        if found is None or place != self._place():  # the scope is another one now
+            return
         self._shown = place
         something = bool(found["classes"] or found["warnings"] or self._session.declaring.areas())
         if not something:
@@ -259,20 +263,26 @@ def _gathering(project: Project, slide_ids: Sequence[int], found: Container[int]
             yield slide_findings(project, slide_id)
 
 
-def worked_out(
-    known: Sequence[SlideFindings], slide_ids: Sequence[int], found: Numbers, stop: Event
-) -> tuple[dict[str, Any], Numbers] | None:
-    """Numbers of some slides together, and of each that is known now (any thread); None when it was stopped."""
+def worked_out(known: Sequence[SlideFindings], slide_ids: Sequence[int], found: Numbers, stop: Event) -> Made:
+    """Work numbers out (any thread) until that is stopped.
+
+    Parameters
+    ----------
+    known
+        The slides that are worked out.
+    slide_ids, found
+        The slides whose numbers are wanted together, and those of them that need no working out.
+    """
     from microscope_qc.workflows.results.statistics import numbers_together, slide_numbers
 
     new: Numbers = {}
     for findings in known:
         if stop.is_set():
-            return None
+            return None, new
         slide = findings.sources.slide
         size, shape = slide.pixel_size_um, slide.shape_px
         area = None if size is None else shape[0] * size[0] * shape[1] * size[1] / 1e6
-        new[slide.id] = slide_numbers(findings), area
+        new[slide.id] = slide_numbers(findings, sizes=False), area
     all_found = {**found, **new}
     slides, areas = zip(*(all_found[slide_id] for slide_id in slide_ids), strict=True)
     return slides[0] if len(slides) == 1 else numbers_together(slides, areas), new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +66,7 @@ class BigCrop(QWidget):
         self._model = model
         self._crops = crops
         self._context = CONTEXT
+        self._wanted: CropSpec | None = None
         self._last: tuple[CropSpec, CropImage] | None = None
         self._zoom = 0.0
         crops.ready.connect(self._on_crops_ready)
@@ -103,7 +105,7 @@ class BigCrop(QWidget):
             hint = "Press → for the first finding." if self._model.count else NOTHING
             painter.drawText(target, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), hint)
             return
-        spec = self.spec(row)
+        self._wanted = spec = self.spec(row)
         self._tell_zoom(target.width() / spec.region.shape[1])
         crop = self._crops.get(spec)
         reason = self._why_nothing(crop, spec) if crop is None or crop.image is None else ""
@@ -159,18 +161,27 @@ class BigCrop(QWidget):
         for following in range(place + 1, min(place + 1 + AHEAD, self._model.count)):
             row = self._model.box(self._model.id_at(following))
             if row is not None:
+                self._crops.get(self.spec(row))
                 if following == place + 1:
                     self._session.open_ahead(int(row["id"]))
-                self._crops.get(self.spec(row))
+                    slide = self._session.slide_of(int(row["id"]))
+                    if slide is not None:
+                        self._crops.get(map_of(slide))
 
-    def _on_crops_ready(self, _specs: object) -> None:
-        self.update()
+    def _on_crops_ready(self, specs: Collection[CropSpec]) -> None:
+        if self._wanted in specs:  # those read ahead change nothing on screen
+            self.update()
 
 
 def _overlap(a: CropSpec, b: CropSpec) -> bool:
     cut = a.region
     rows, columns = cut.y0 < b.region.y1 and b.region.y0 < cut.y1, cut.x0 < b.region.x1 and b.region.x0 < cut.x1
     return a.slide_id == b.slide_id and rows and columns
+
+
+def map_of(slide: SlideRecord) -> CropSpec:
+    """What to read for the small map of a slide."""
+    return CropSpec.whole(slide.shape_px, longest_px=512, slide_id=slide.id)
 
 
 class SlideMap(QWidget):
@@ -185,6 +196,7 @@ class SlideMap(QWidget):
         self._session = session
         self._model = model
         self._crops = crops
+        self._wanted: CropSpec | None = None
         self.setMinimumHeight(96)
         crops.ready.connect(self._on_crops_ready)
         link(self, session.selection.changed, self._on_selection_changed)
@@ -213,7 +225,7 @@ class SlideMap(QWidget):
         if place is None or slide is None:
             return
         painter = QPainter(self)
-        spec = CropSpec.whole(slide.shape_px, longest_px=512, slide_id=slide.id)
+        self._wanted = spec = map_of(slide)
         paint_crop(painter, place, spec, self._crops.get(spec))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Mid), 1))
@@ -240,8 +252,9 @@ class SlideMap(QWidget):
                 (event.position().y() - place.top()) * scale, (event.position().x() - place.left()) * scale
             )
 
-    def _on_crops_ready(self, _specs: object) -> None:
-        self.update()
+    def _on_crops_ready(self, specs: Collection[CropSpec]) -> None:
+        if self._wanted in specs:  # those read ahead change nothing on screen
+            self.update()
 
     def _on_selection_changed(self) -> None:
         self.update()
