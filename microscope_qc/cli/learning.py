@@ -71,6 +71,9 @@ def _register_train(subparsers: Any) -> None:
         "--pixel-size", type=number, metavar="UM", help="pixel size the model works at (default: the data's)"
     )
     train.add_argument("--seed", type=whole_number, metavar="N")
+    train.add_argument(
+        "--minutes", type=number, metavar="T", help="how long it may take, instead of a number of epochs"
+    )
     for flag, kind, text in (
         ("--epochs", whole_number, "passes over the pictures (default 20)"),
         ("--batch", whole_number, "crops in a step (default 8)"),
@@ -154,7 +157,7 @@ def _train(args: argparse.Namespace) -> int:
         overwrite=args.overwrite, network=args.network, epochs=args.epochs, batch=args.batch, seed=args.seed,
         pixel_size_um=args.pixel_size, learning_rate=args.learning_rate, crop_px=args.crop, tile_px=args.tile,
         overlap_px=args.overlap, validate_every=args.validate_every, patience=args.patience, device=args.device,
-        tell=tell,
+        minutes=args.minutes, tell=tell,
     )  # fmt: skip
     card = run(job, args)
     if args.json:

@@ -55,7 +55,7 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(coco: Path, tmp_
         next(first)
     next(first)  # a step after it, which is lost
     first.close()
-    assert load_checkpoint(tmp_path / "parts")["step"] > 0
+    assert load_checkpoint(tmp_path / "parts")["course"]["step"] > 0
     run_job(train(coco, tmp_path / "parts", validation=coco, **settings))
     whole, parts = (load_file(tmp_path / name / WEIGHTS_NAME) for name in ("whole", "parts"))
     for name, tensor in whole.items():

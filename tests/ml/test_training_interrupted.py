@@ -72,7 +72,7 @@ def test_what_was_done_is_kept_when_it_is_closed(coco: Path, tmp_path: Path) -> 
     assert not (tmp_path / CHECKPOINT).exists()
     job.close()
     state = load_checkpoint(tmp_path)
-    assert state is not None and state["step"] == told.done == 1
+    assert state is not None and state["course"]["step"] == told.done == 1
 
 
 def test_one_that_is_ended_keeps_the_best_so_far_also_before_the_first_validation(coco: Path, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
     from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
 
     from microscope_qc.ml.cards import ModelCard
     from microscope_qc.ml.datasets.records import Dataset
@@ -35,6 +34,9 @@ class TrainSettings(BaseModel):
         Fields of the network's settings that differ from its defaults.
     epochs
         Passes over the data set; the recipe says how many steps one pass takes.
+    minutes
+        Time that the training takes with everything that belongs to it, instead of a number of passes; a computer that
+        is slower or busy makes fewer steps.
     pixel_size_um
         Pixel size the model works at; None takes the data set's own.
     crop_px, tile_px, overlap_px
@@ -43,6 +45,8 @@ class TrainSettings(BaseModel):
         Share that is held out when no validation set is given.
     patience
         Number of validations without improvement after which training ends.
+    validate_every
+        Passes between validations; a training that is limited by its time chooses them by what they cost.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -50,6 +54,7 @@ class TrainSettings(BaseModel):
     network: str = "ssd"
     network_settings: dict[str, JsonValue] = Field(default_factory=dict)
     epochs: int = Field(default=20, ge=1, le=100_000)
+    minutes: float | None = Field(default=None, gt=0, le=100_000)
     batch: int = Field(default=8, ge=1, le=1024)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -100,11 +105,11 @@ class Recipe(ABC, Generic[B]):
         steps at all.
         """
 
-    def schedule(self, optimiser: Optimizer, steps: int) -> LRScheduler:
-        """Learning rate schedule over all steps: by default a linear warm-up, then half a cosine."""
+    def rate(self, share: float) -> float:
+        """Learning rate after a share of the training, as a share of the highest: by default with half a cosine."""
         from microscope_qc.ml.architectures.schedule import warm_up_and_cosine
 
-        return warm_up_and_cosine(optimiser, steps)
+        return warm_up_and_cosine(share)
 
     def fit_once(self, network: nn.Module) -> Job[None]:
         """Learn what is learned before the first step, and leave it in the network's state."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+import math
 
 WARM_UP = 0.06
-"""Share of the steps used for the warm-up."""
+"""Share of the training used for the warm-up."""
 _FIRST, _LAST = 0.05, 0.01
 
 
-def warm_up_and_cosine(optimiser: Optimizer, steps: int) -> LRScheduler:
-    """A linear warm-up from a twentieth of the optimiser's rate, then half a cosine down to a hundredth of it."""
-    warm = max(1, round(WARM_UP * steps))
-    highest = float(optimiser.param_groups[0]["lr"])
-    return SequentialLR(
-        optimiser,
-        [
-            LinearLR(optimiser, start_factor=_FIRST, total_iters=warm),
-            CosineAnnealingLR(optimiser, T_max=max(1, steps - warm), eta_min=_LAST * highest),
-        ],
-        milestones=[warm],
-    )
+def warm_up_and_cosine(share: float) -> float:
+    """Learning rate as a share of the highest, after a share of the training: a linear rise, then half a cosine."""
+    if share < WARM_UP:
+        return _FIRST + (1 - _FIRST) * max(share, 0.0) / WARM_UP
+    left = (1 + math.cos(math.pi * min((share - WARM_UP) / (1 - WARM_UP), 1.0))) / 2
+    return _LAST + (1 - _LAST) * left

@@ -26,8 +26,10 @@ from microscope_qc.ml.datasets.records import Dataset
 from microscope_qc.ml.devices import choose_device, use_threads
 from microscope_qc.ml.evaluation.report import Report
 from microscope_qc.ml.tasks.kinds import TASKS
+from microscope_qc.ml.training.ahead import BatchesAhead
 from microscope_qc.ml.training.checkpoint import NAME as CHECKPOINT_NAME
 from microscope_qc.ml.training.checkpoint import load_checkpoint, save_checkpoint
+from microscope_qc.ml.training.course import Course
 from microscope_qc.ml.training.examples import Examples
 from microscope_qc.ml.training.memory import InPieces
 from microscope_qc.ml.weights import load_weights, save_weights
@@ -36,8 +38,6 @@ _CHECKPOINT_SECONDS = 60.0
 _LARGEST_GRADIENT = 10.0
 _LONGEST_MEMORY = 0.996
 """Decay of the moving average of the weights, in the long run."""
-_NEWEST = 0.1
-"""Weight of the last step in the pace."""
 
 
 def train_network(
@@ -137,6 +137,7 @@ class _Training:
         end_now: Callable[[], bool],
         tell: Callable[[str], None],
     ) -> None:
+        self.began = time.monotonic()
         use_threads()
         self.out, self.settings = out, settings
         self.dataset, self.validation = dataset, validation
@@ -145,21 +146,22 @@ class _Training:
         if recipe is None:
             raise ModelError(f"This version cannot train the network {kind.name}.")
         self.recipe = recipe
-        self.total = self.recipe.steps_per_epoch * settings.epochs
+        self.course = Course(
+            recipe.steps_per_epoch, settings.epochs, None if settings.minutes is None else 60 * settings.minutes,
+            settings.validate_every,
+        )  # fmt: skip
         torch.manual_seed(settings.seed)
         network: nn.Module = kind.build(kind.checked(settings.network_settings), len(dataset.classes))
         self.network = network.to(choose_device(settings.device)).to(memory_format=torch.channels_last)
         self.optimisers = self.recipe.optimisers(self.network)
-        self.schedules = [self.recipe.schedule(optimiser, self.total) for optimiser in self.optimisers]
+        self.highest = [[float(group["lr"]) for group in optimiser.param_groups] for optimiser in self.optimisers]
         self.average = AveragedModel(self.network, multi_avg_fn=_average, use_buffers=True)
-        self.step, self.seconds = 0, 0.0
-        self.sums: dict[str, float] = {}  # losses of the epoch that has begun
+        self.sums: dict[str, float] = {}  # losses of the round that has begun
         self.taken = 0
         self.curve: list[dict[str, float]] = []
         self.best = _Best()
         self.pieces = InPieces(self.recipe, tell)
         self.end_now = end_now
-        self.pace = _Pace()
         self.examples = Examples(out, validation, settings)
         self._resume()
 
@@ -168,9 +170,7 @@ class _Training:
     def _parts(self) -> dict[str, Any]:
         """Everything with a state, by its name in a checkpoint."""
         parts: dict[str, Any] = {"network": self.network, "average": self.average}
-        for number, (optimiser, schedule) in enumerate(zip(self.optimisers, self.schedules, strict=True)):
-            parts |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
-        return parts
+        return parts | {f"optimiser {number}": optimiser for number, optimiser in enumerate(self.optimisers)}
 
     def _resume(self) -> None:
         state = load_checkpoint(self.out)
@@ -183,21 +183,23 @@ class _Training:
             )
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
-        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.course.go_on_from(state["course"])
+        self.began -= self.course.seconds
+        self.curve = state["curve"]
         self.sums, self.taken, self.pieces.count = state["sums"], state["taken"], state["pieces"]
         self.best.score, self.best.epoch, self.best.state = state["best"]
 
     def _identity(self) -> str:
         fixed = self.settings.model_dump(exclude={"device"})
         # earlier versions wrote other checkpoints: their trainings start again
-        return json.dumps([3, fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
+        return json.dumps([4, fixed, self.dataset.fingerprint(), self.validation.fingerprint()], sort_keys=True)
 
     def _save(self) -> None:
         best = (self.best.score, self.best.epoch, self.best.state)
         save_checkpoint(
             self.out,
             {
-                "identity": self._identity(), "step": self.step, "seconds": self.seconds, "curve": self.curve,
+                "identity": self._identity(), "course": self.course.state(), "curve": self.curve,
                 "sums": self.sums, "taken": self.taken, "pieces": self.pieces.count, "best": best,
                 "parts": {name: part.state_dict() for name, part in self._parts().items()},
             },
@@ -206,95 +208,91 @@ class _Training:
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def learn(self) -> Job[None]:
-        """Do the remaining training, with validation after every epoch that needs it."""
-        if self.step == 0:
+        """Do the remaining training, with validation after every round that needs it."""
+        if self.course.step == 0:
             yield from self.recipe.fit_once(self.network)
         if not self.optimisers:
             return
+        batches = BatchesAhead(self.recipe)
         try:
-            yield from self._steps()
+            yield from self._steps(batches)
         except GeneratorExit:
-            if self.step:
+            if self.course.step:
                 self._save()
             raise
+        finally:
+            batches.close()
 
-    def _steps(self) -> Job[None]:
-        per_epoch = self.recipe.steps_per_epoch
-        started = saved = time.monotonic()
-        started -= self.seconds
+    def _steps(self, batches: BatchesAhead[Any]) -> Job[None]:
+        course, saved = self.course, time.monotonic()
         while True:
-            if len(self.curve) < self.step // per_epoch:
-                began = time.monotonic()
-                yield from self._end_epoch(self.step / per_epoch)
-                self.pace.measured(time.monotonic() - began)
+            if course.closed < course.rounds:
+                yield from self._end_round(measured=course.measures)
                 self._save()
                 saved = time.monotonic()
             if self._is_over():
                 break
-            began = time.monotonic()
-            losses = self._one_step()
+            begun = time.monotonic()
+            losses = self._one_step(batches.take(course.step))
             self.sums = {name: self.sums.get(name, 0.0) + loss for name, loss in losses.items()}
             self.taken += 1
-            self.step += 1
-            self.seconds = time.monotonic() - started
-            self.pace.stepped(time.monotonic() - began)
+            course.stepped(time.monotonic() - begun)
+            course.seconds = time.monotonic() - self.began
             if time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 self._save()
                 saved = time.monotonic()
-            yield self._progress()
+            loss = sum(self.sums.values()) / self.taken
+            yield TimedProgress(
+                course.step, course.steps, "steps", f"{course.words}, loss {loss:.3f}", course.seconds_left
+            )
         if self.best.state is None:  # it was ended before anything was measured
-            if not self.step:
+            if not course.step:
                 raise ModelError(
                     "The training was ended before it had learned anything.", hint="Let it go on for some minutes."
                 )
-            yield from self._end_epoch(self.step / per_epoch)
+            yield from self._end_round(measured=True)
             self._save()
 
     def _is_over(self) -> bool:
-        patience = self.settings.patience * self.settings.validate_every
-        return self.step >= self.total or len(self.curve) - self.best.epoch >= patience or self.end_now()
+        tired = self.settings.patience * self.settings.validate_every
+        waits = self.course.limit_s is None and len(self.curve) - self.best.epoch >= tired
+        return self.course.done or waits or self.end_now()
 
-    def _progress(self) -> Progress:
-        epochs = math.ceil(self.total / self.recipe.steps_per_epoch)
-        epoch = min(self.step // self.recipe.steps_per_epoch + 1, epochs)
-        loss = f", loss {sum(self.sums.values()) / self.taken:.3f}" if self.taken else ""
-        left = self.total - self.step
-        validations = math.ceil(left / (self.recipe.steps_per_epoch * self.settings.validate_every))
-        return TimedProgress(
-            self.step, self.total, "steps", f"epoch {epoch} of {epochs}{loss}", self.pace.seconds(left, validations)
-        )
-
-    def _one_step(self) -> dict[str, float]:
+    def _one_step(self, batch: Any) -> dict[str, float]:
         """Let every optimiser take its turn; returns the losses by name."""
         # a network draws the same random numbers again after an interruption
-        torch.manual_seed(int(np.random.SeedSequence((self.settings.seed, self.step)).generate_state(1)[0]))
+        torch.manual_seed(int(np.random.SeedSequence((self.settings.seed, self.course.step)).generate_state(1)[0]))
         self.network.train()
-        batch = self.recipe.batch(self.step)
+        rate = self.recipe.rate(self.course.share)
         told: dict[str, float] = {}
-        for turn, (optimiser, schedule) in enumerate(zip(self.optimisers, self.schedules, strict=True)):
+        for turn, (optimiser, highest) in enumerate(zip(self.optimisers, self.highest, strict=True)):
+            for group, peak in zip(optimiser.param_groups, highest, strict=True):
+                group["lr"] = peak * rate
             losses = self.pieces.backward(self.network, batch, turn)
             parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
             optimiser.step()
-            schedule.step()
             told |= losses
         self.average.update_parameters(self.network)
         return told
 
-    def _end_epoch(self, epoch: float) -> Job[None]:
-        """Measure where that is due, and add a row to the curve; ``epoch`` is not whole where it was ended early."""
-        losses = {name: value / self.taken for name, value in self.sums.items()}
-        row: dict[str, float] = {"epoch": epoch, "loss": sum(losses.values()), **losses, "seconds": self.seconds}
-        due = epoch % self.settings.validate_every == 0 or self.step >= self.total or epoch != int(epoch)
-        if due:
-            yield Progress(self.step, self.total, "steps", f"epoch {math.ceil(epoch)}: validation")
-            averaged = self.average.module
+    def _end_round(self, *, measured: bool) -> Job[None]:
+        """Add a point to the curve, and measure the model where that is due."""
+        course = self.course
+        losses = {name: value / max(1, self.taken) for name, value in self.sums.items()}
+        row: dict[str, float] = {"epoch": course.passed, "loss": sum(losses.values()), **losses}
+        row["seconds"] = course.seconds
+        if measured:
+            yield Progress(course.step, course.steps, "steps", f"{course.words}: validation")
+            begun, averaged = time.monotonic(), self.average.module
             report: Report = yield from _quietly(self.recipe.validate(averaged, self.validation))
             row |= report.figures
-            self.examples.show(self.recipe, averaged, epoch=epoch, confidence=report.confidence)
-            self.best.offer(self.recipe.score(report), math.ceil(epoch), averaged.state_dict())
+            self.examples.show(self.recipe, averaged, epoch=course.passed, confidence=report.confidence)
+            self.best.offer(self.recipe.score(report), math.ceil(course.passed), averaged.state_dict())
+            course.seconds = time.monotonic() - self.began
+            course.measured(time.monotonic() - begun)
         self.curve.append({name: round(float(value), 5) for name, value in row.items()})
-        self.sums, self.taken = {}, 0
+        self.sums, self.taken, course.closed = {}, 0, course.rounds
         _write_curve(self.out / "curve.csv", self.curve)
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -304,7 +302,8 @@ class _Training:
         network = copy.deepcopy(self.network)
         if self.best.state is not None:
             network.load_state_dict(self.best.state)
-        yield Progress(self.total, self.total, "steps", "choosing the default confidence")
+        steps = self.course.step
+        yield Progress(steps, steps, "steps", "choosing the default confidence")
         draft: ModelCard = yield from _quietly(self.recipe.finish(network, self.validation))
         save_weights(network.state_dict(), self.out / WEIGHTS_NAME)
         load_weights(network, self.out / WEIGHTS_NAME)
@@ -312,7 +311,7 @@ class _Training:
         training = {
             "settings": self.settings.model_dump(), "pictures": len(self.dataset.images),
             "boxes": self.dataset.counts(), "validation_images": len(self.validation.images),
-            "best_epoch": self.best.epoch, "minutes": round(self.seconds / 60, 1),
+            "best_epoch": self.best.epoch, "steps": steps, "minutes": round((time.monotonic() - self.began) / 60, 1),
             "left_out": self.dataset.left_out.counts(),
         } | draft.training  # fmt: skip
         known = {
@@ -326,27 +325,6 @@ class _Training:
         write_card(card, self.out)
         (self.out / CHECKPOINT_NAME).unlink(missing_ok=True)
         return card
-
-
-class _Pace:
-    """How long steps and validations take, to tell how long the rest takes."""
-
-    def __init__(self) -> None:
-        self._step_s: float | None = None
-        self._validation_s = 0.0
-
-    def stepped(self, seconds: float) -> None:
-        """A step was done."""
-        before = seconds if self._step_s is None else self._step_s
-        self._step_s = before + _NEWEST * (seconds - before)
-
-    def measured(self, seconds: float) -> None:
-        """A validation was done."""
-        self._validation_s = seconds
-
-    def seconds(self, steps: int, validations: int) -> float | None:
-        """What is left; the end measures twice more."""
-        return None if self._step_s is None else steps * self._step_s + (validations + 2) * self._validation_s
 
 
 @torch.no_grad()

@@ -34,6 +34,7 @@ def train(
     trained_on: str = "",
     overwrite: bool = False,
     tell: Callable[[str], None] = lambda sentence: None,
+    end_now: Callable[[], bool] = lambda: False,
     **settings: Any,
 ) -> Job[ModelCard]:
     """Train a model; an unfinished training in ``out`` with the same data and settings is continued.
@@ -55,6 +56,8 @@ def train(
         Replace a finished model in ``out``.
     tell
         Called with sentences for the user before the training begins: what of the data set is left out.
+    end_now
+        Asked after every step; once it says True, the best model so far is finished.
     **settings
         Further fields of :class:`microscope_qc.ml.architectures.recipe.TrainSettings`.
 
@@ -97,7 +100,11 @@ def train(
     yield Progress(0, 0, "steps", "loading images")
     from microscope_qc.ml.training.loop import train_network
 
-    return (yield from train_network(data, target, chosen, validation=held, trained_on=trained_on or _names(dataset)))
+    return (
+        yield from train_network(
+            data, target, chosen, validation=held, trained_on=trained_on or _names(dataset), end_now=end_now, tell=tell
+        )
+    )
 
 
 def _check_card(settings: TrainSettings, data: Dataset, target: Path, task: str) -> None:

@@ -53,7 +53,7 @@ class OneStageRecipe(DenseRecipe):
         head = [parameter for parameter in network.parameters() if id(parameter) not in known]
         slower = rate if self._network.backbone == RANDOM else rate * _BACKBONE_RATE
         groups = parameter_groups(head, rate=rate, weight_decay=decay)
-        return [torch.optim.AdamW(groups + parameter_groups(trunk, rate=slower, weight_decay=decay))]
+        return [torch.optim.AdamW(groups + parameter_groups(trunk, rate=slower, weight_decay=decay), fused=True)]
 
     def finish(self, network: nn.Module, dataset: Dataset) -> Job[ModelCard]:
         """Calibrate the confidences, and say in the card where the backbone comes from."""
