@@ -55,7 +55,7 @@ def train(
     overwrite
         Replace a finished model in ``out``.
     tell
-        Called with sentences for the user before the training begins: what of the data set is left out.
+        Called with sentences for the user: what of the data set is left out, what had to be changed.
     end_now
         Asked after every step; once it says True, the best model so far is finished.
     **settings
@@ -69,11 +69,7 @@ def train(
         When the data set cannot be used.
     """
     chosen = _settings(_network(task, network), settings)
-    target = Path(out)
-    if (target / CARD_NAME).exists() and not overwrite:
-        raise InputError(f"{target} already contains a model.", hint="Choose another folder, or add --overwrite.")
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
+    target = _free_folder(Path(out), overwrite=overwrite)
     yield Progress(0, 0, "steps", "reading the data set")
     for path in _paths(dataset):
         for sentence in keep_parts_before_learning(path) if is_project(path) else ():
@@ -105,6 +101,14 @@ def train(
             data, target, chosen, validation=held, trained_on=trained_on or _names(dataset), end_now=end_now, tell=tell
         )
     )
+
+
+def _free_folder(target: Path, *, overwrite: bool) -> Path:
+    if (target / CARD_NAME).exists() and not overwrite:
+        raise InputError(f"{target} already contains a model.", hint="Choose another folder, or add --overwrite.")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file.", hint="Choose a folder for the model.")
+    return target
 
 
 def _check_card(settings: TrainSettings, data: Dataset, target: Path, task: str) -> None:
